@@ -1,0 +1,39 @@
+"""How a fault is told to a person: the errors that every command shares."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+
+class InputError(Exception):
+    """A fault that the user can put right: told as a sentence, exit status 2, no traceback."""
+
+
+class RunFault(Exception):
+    """A run that cannot be used: it gets a reason code and a sentence in the ledger, and the others go on.
+
+    ``reason`` is one of :data:`scripts.formats.run_table.REASONS`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def raise_faults(title: str, faults: Iterable[str]) -> None:
+    """Raise one :class:`InputError` that tells every fault, a line each; return when there is none."""
+    told = list(faults)
+    if told:
+        raise InputError("\n".join([f"{title} needs {len(told)} correction(s):", *told]))
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's ``main``: an :class:`InputError` is told plainly with exit status 2; all else keeps its traceback."""
+    try:
+        main()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): not a fault of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,151 @@
+"""The run table: one row for every run that entered, as plan (results/plan.tsv) and as ledger (results/runs.tsv).
+
+Tab-separated UTF-8 with ``\\n`` line ends and one header line; rows sorted by series, experiment, run, species.
+"""
+
+import csv
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.formats.errors import raise_faults
+
+
+class Run(NamedTuple):
+    """A row of the run table; every value is text, empty where unknown."""
+
+    series: str = ""
+    exp_id: str = ""
+    sample: str = ""
+    experiment: str = ""
+    run: str = ""
+    tax_id: str = ""
+    organism: str = ""
+    species: str = ""
+    assay: str = ""
+    chemistry: str = ""
+    layout: str = ""
+    read_roles: str = ""
+    spots: str = ""
+    bases: str = ""
+    bytes: str = ""
+    md5: str = ""
+    source: str = ""
+    status: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+COLUMNS = Run._fields
+
+REASONS = frozenset(
+    """
+    OTHER_SPECIES NOT_RNA NOT_SINGLE_CELL NO_RUN LEFT_OUT_BY_USER CONTROLLED_ACCESS BARCODE_LOST LAYOUT_AMBIGUOUS
+    CHEMISTRY_UNKNOWN BARCODE_TRIMMED BAM_TAGS_STRIPPED DOWNLOAD_FAILED CHECKSUM_MISMATCH ARCHIVE_CORRUPT QUALITY_LITE
+    READS_MISSING EMPTY_READS ALIGN_FAILED COUNT_FAILED LOW_MAPPING LOW_VALID_BARCODES INCOMPLETE_EXPERIMENT DISK_LIMIT
+    """.split()
+)
+STATUSES = ("planned", "counted", "left_out", "failed")
+ASSAYS = ("plate", "droplet")
+LAYOUTS = ("single", "paired")
+ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
+
+_ACCESSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # a name that is safe in a path and in a wildcard
+_NUMBERS = ("spots", "bases", "bytes")
+# A column of accessions or of a small vocabulary repeats down the table: one string object serves all its rows.
+_REPEATED = [COLUMNS.index(name) for name in COLUMNS if name not in ("run", "spots", "bases", "bytes", "md5", "detail")]
+
+
+def row_order(row: Run) -> tuple[str, ...]:
+    """Key that sorts rows as both tables are sorted."""
+    return row.series, row.experiment, row.run, row.species, row.sample
+
+
+def iterate_runs(path: str | Path) -> Iterator[Run]:
+    """Yield the rows of a run table; columns may stand in any order and those that are not there are empty.
+
+    Raises InputError, naming the file, for an unreadable file, a missing header, an unknown or doubled column and
+    a row of the wrong width.
+    """
+    try:
+        handle = Path(path).open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise_faults(f"The run table ({path})", [f"it cannot be read: {error.strerror}."])
+    with handle:
+        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+        header = next(lines, [])
+        faults = [f"line 1: {name!r} is not a column of a run table." for name in header if name not in COLUMNS]
+        faults += [f"line 1: column {name!r} is there twice." for name in sorted(set(header)) if header.count(name) > 1]
+        if "run" not in header:
+            faults.append("line 1: no column 'run'; the first line names the columns, separated by tabs.")
+        raise_faults(f"The run table ({path})", faults)
+        if tuple(header) == COLUMNS:
+            places = None
+        else:
+            places = [header.index(name) if name in header else None for name in COLUMNS]
+        width = len(header)
+        for values in lines:
+            if not values:
+                continue
+            if len(values) != width:
+                raise_faults(
+                    f"The run table ({path})",
+                    [f"line {lines.line_num}: {len(values)} values, but the header has {width} columns."],
+                )
+            if places is not None:
+                values = ["" if place is None else values[place] for place in places]
+            for column in _REPEATED:
+                values[column] = sys.intern(values[column])
+            yield Run._make(values)
+
+
+def read_runs(path: str | Path) -> list[Run]:
+    """Return all rows of a run table, see :func:`iterate_runs`."""
+    return list(iterate_runs(path))
+
+
+def write_runs(path: str | Path, rows: Iterable[Run]) -> None:
+    """Write rows as a run table, sorted; tabs and line ends inside values become blanks."""
+    with Path(path).open("w", encoding="utf-8", newline="") as handle:
+        handle.write("\t".join(COLUMNS) + "\n")
+        for row in sorted(rows, key=row_order):
+            handle.write("\t".join(" ".join(value.split()) if value else "" for value in row) + "\n")
+
+
+def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for every value in a run table that cannot be worked with; ``species`` are the known labels."""
+    known = set(species)
+    seen: set[tuple[str, str]] = set()
+    assays: dict[tuple[str, str], str] = {}
+    for row in rows:
+        name = row.run or row.experiment or row.sample or row.series
+        for column in ("series", "experiment", "run"):
+            value = getattr(row, column)
+            if value and not _ACCESSION.fullmatch(value):
+                yield f"{name}: {column} {value!r} is no accession; letters, digits, '_' and '-' make one."
+        if row.status not in ("", *STATUSES):
+            yield f"{name}: status {row.status!r} is not one of {', '.join(STATUSES)}."
+        if row.reason and row.reason not in REASONS:
+            yield f"{name}: reason {row.reason!r} is not a code of the ledger."
+        for column in _NUMBERS:
+            if not (getattr(row, column) or "0").isdecimal():
+                yield f"{name}: {column} {getattr(row, column)!r} is not a whole number."
+        if row.status not in ("", "planned"):
+            continue
+        if not row.run:
+            yield f"{name}: a planned row needs a run."
+        if row.species not in known:
+            yield f"{name}: species {row.species!r} is not configured; known are {', '.join(sorted(known))}."
+        if row.assay not in ASSAYS:
+            yield f"{name}: assay {row.assay!r} is neither plate nor droplet."
+        elif assays.setdefault((row.experiment, row.species), row.assay) != row.assay:
+            yield f"{name}: experiment {row.experiment} is plate in one row and droplet in another."
+        if row.layout not in ("", *LAYOUTS):
+            yield f"{name}: layout {row.layout!r} is neither single nor paired."
+        if row.read_roles and not set(row.read_roles.split(",")) <= set(ROLES):
+            yield f"{name}: read_roles {row.read_roles!r} has a word that is not one of {', '.join(ROLES)}."
+        if (row.run, row.species) in seen:
+            yield f"{name}: the run stands in the table twice for {row.species}."
+        seen.add((row.run, row.species))

@@ -1,0 +1,55 @@
+"""Units of work: the shards of plate experiments and the droplet libraries into which a plan is cut.
+
+A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
+a droplet library is its experiment. A shard holds ``shard_size`` experiments of one series and species in the order
+of their accessions, so that another series never changes it.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, iterate_runs
+
+
+def is_shard(unit: str) -> bool:
+    """Whether a unit's name is that of a plate shard rather than of a droplet library."""
+    return unit.rpartition(".")[2].isdigit()
+
+
+def cut_into_units(rows: Iterable[Run], shard_size: int) -> dict[str, list[Run]]:
+    """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit."""
+    plates: dict[tuple[str, str], dict[str, list[Run]]] = {}
+    units: dict[str, list[Run]] = {}
+    for row in sorted(row for row in rows if row.status == "planned"):
+        if row.assay == "plate":
+            plates.setdefault((row.series, row.species), {}).setdefault(row.experiment, []).append(row)
+        else:
+            units.setdefault(f"{row.series}.{row.species}.{row.experiment}", []).append(row)
+    for (series, species), experiments in plates.items():
+        for number, experiment in enumerate(sorted(experiments)):
+            units.setdefault(f"{series}.{species}.{number // shard_size:04d}", []).extend(experiments[experiment])
+    return dict(sorted(units.items()))
+
+
+def runs_of_unit(plan: str | Path, unit: str, shard_size: int) -> list[Run]:
+    """Return the planned rows of one unit of a plan. Raises InputError where the plan has no such unit."""
+    series, species, _ = unit.split(".")
+    rows = (row for row in iterate_runs(plan) if row.series == series and row.species == species)
+    units = cut_into_units(rows, shard_size)
+    if unit not in units:
+        raise InputError(f"{plan}: it has no unit {unit!r}; its units of {series} and {species} are {', '.join(units)}.")
+    return units[unit]
+
+
+def column_of(row: Run, count_by: str) -> str:
+    """Return the accession under which a run is counted: its experiment, or itself with ``count_by: run``."""
+    return row.run if count_by == "run" else row.experiment
+
+
+def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
+    """Return column → its runs (sorted by run), for the rows of a unit."""
+    columns: dict[str, list[Run]] = {}
+    for row in sorted(rows, key=lambda row: row.run):
+        columns.setdefault(column_of(row, count_by), []).append(row)
+    return columns
