@@ -1,0 +1,193 @@
+"""The counts of a plate shard: one small h5ad, its matrix gene-major so that a table can be gathered gene by gene.
+
+- ``X``: csc_matrix, cells × genes, whole numbers; genes in byte order of their ids
+- ``obs``: index = the columns' accessions; ``runs`` ("SRR1;SRR2"); the five tallies of htseq-count
+- ``var``: index = gene ids
+- ``uns``: ``genes_sha256`` (see :func:`hash_genes`), ``reference`` (name and fingerprint of the reference),
+  ``star_log`` with ``fields`` (names in STAR's order), ``values`` (cells × fields) and ``present`` (0 where a cell's
+  log has no such field)
+
+Same counts, same bytes: no time, path or thread count stands in the file.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.formats import h5ad
+from scripts.formats.errors import InputError
+from scripts.formats.star_log import merge_fields
+
+if TYPE_CHECKING:
+    import numpy
+    import scipy.sparse
+
+TALLIES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
+"""htseq-count's tallies of the reads that count for no gene, in htseq-count's order."""
+
+
+@dataclass
+class ShardCounts:
+    """The counts of a plate shard in memory."""
+
+    genes: list[str]
+    """Gene ids in byte order."""
+    columns: list[str]
+    """Accession of each cell: its experiment, or its run with ``count_by: run``."""
+    runs: list[str]
+    """The runs of each cell, joined by ``;``."""
+    counts: "scipy.sparse.csc_matrix"
+    """Cells × genes, whole numbers."""
+    tallies: "numpy.ndarray"
+    """int64, cells × 5, in the order of TALLIES."""
+    logs: list[dict[str, str]] = field(default_factory=list)
+    """For each cell, field → value of its Log.final.out."""
+    reference: str = ""
+    """Name and fingerprint of the reference, e.g. ``hg38 sha256:12ab…``."""
+
+
+def hash_genes(genes: Sequence[str]) -> str:
+    """Return the sha256 (hex) of a gene list: of its ids in UTF-8, a ``\\n`` after each."""
+    return hashlib.sha256("".join(f"{gene}\n" for gene in genes).encode()).hexdigest()
+
+
+def byte_order(text: str) -> bytes:
+    """Key that sorts text in byte order (of UTF-8)."""
+    return text.encode()
+
+
+def check_shard(shard: ShardCounts) -> None:
+    """Raise ValueError where the parts of a shard do not fit together."""
+    cells = len(shard.columns)
+    if shard.counts.shape != (cells, len(shard.genes)):
+        raise ValueError(f"counts are {shard.counts.shape}, but there are {cells} cells and {len(shard.genes)} genes")
+    if len(shard.runs) != cells or len(shard.logs) != cells or shard.tallies.shape != (cells, len(TALLIES)):
+        raise ValueError("columns, runs, tallies and logs of a shard must be of the same cells")
+    if len(set(shard.columns)) != cells:
+        raise ValueError("a column of a shard is there twice")
+    ordered = [byte_order(gene) for gene in shard.genes]
+    if any(left >= right for left, right in itertools.pairwise(ordered)):
+        raise ValueError("the genes of a shard must be in byte order, each once")
+
+
+def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
+    """Write a shard's counts. Raises ValueError where its parts do not fit together."""
+    import h5py
+    import numpy as np
+    import scipy.sparse
+
+    check_shard(shard)
+    counts = scipy.sparse.csc_matrix(shard.counts, copy=True)
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    if counts.nnz and counts.data.min() < 0:
+        raise ValueError("a count of a shard is negative")
+    dtype = np.int64 if counts.nnz and counts.data.max() > np.iinfo(np.int32).max else np.int32
+    fields = merge_fields([list(log) for log in shard.logs])
+    partial = f"{path}.part"
+    with h5py.File(partial, "w") as root:
+        h5ad.set_encoding(root, "anndata", "0.1.0")
+        matrix = h5ad.create_group(root, "X", "csc_matrix")
+        matrix.attrs["shape"] = np.array(counts.shape, np.int64)
+        h5ad.write_array(matrix, "data", counts.data.astype(dtype))
+        h5ad.write_array(matrix, "indices", counts.indices.astype(np.int32))
+        h5ad.write_array(matrix, "indptr", counts.indptr.astype(np.int64))
+        tallies = np.asarray(shard.tallies, np.int64)
+        columns = {"runs": shard.runs} | {name: tallies[:, place].copy() for place, name in enumerate(TALLIES)}
+        h5ad.write_frame(root, "obs", shard.columns, columns)
+        h5ad.write_frame(root, "var", shard.genes, {})
+        uns = h5ad.create_group(root, "uns")
+        h5ad.write_text(uns, "genes_sha256", hash_genes(shard.genes))
+        h5ad.write_text(uns, "reference", shard.reference)
+        star_log = h5ad.create_group(uns, "star_log")
+        shape = (len(shard.logs), len(fields))
+        h5ad.write_texts(star_log, "fields", np.array(fields, dtype=str))
+        values = [[log.get(name, "") for name in fields] for log in shard.logs]
+        h5ad.write_texts(star_log, "values", np.array(values, dtype=str).reshape(shape))
+        present = np.array([[name in log for name in fields] for log in shard.logs], np.uint8).reshape(shape)
+        h5ad.set_encoding(star_log.create_dataset("present", data=present), "array", "0.2.0")
+        h5ad.write_empty_parts(root)
+    Path(partial).replace(path)
+
+
+def read_shard_counts(path: str | Path) -> ShardCounts:
+    """Return the counts of a shard, all of them. Raises InputError for a file that is no shard or is damaged."""
+    import scipy.sparse
+
+    with ShardReader(path) as reader:
+        genes = reader.genes()
+        matrix = reader.file["X"]
+        counts = scipy.sparse.csc_matrix(
+            (matrix["data"][()], matrix["indices"][()], matrix["indptr"][()]), shape=(len(reader.columns), len(genes))
+        )
+        return ShardCounts(
+            genes, reader.columns, reader.runs, counts, reader.tallies(), reader.logs(), reader.reference
+        )
+
+
+class ShardReader:
+    """A shard's counts on disk; what is small is read at once, the counts gene block by gene block."""
+
+    def __init__(self, path: str | Path) -> None:
+        import h5py
+
+        self.path = str(path)
+        try:
+            self.file = h5py.File(path, "r")
+        except OSError as error:
+            raise InputError(f"{path}: the counts of a shard cannot be read: {error}.") from error
+        try:
+            self.columns: list[str] = h5ad.read_texts(self.file["obs/_index"])
+            self.runs: list[str] = h5ad.read_texts(self.file["obs/runs"])
+            self.genes_sha256: str = self.file["uns/genes_sha256"].asstr()[()]
+            self.reference: str = self.file["uns/reference"].asstr()[()]
+            self.indptr: numpy.ndarray = self.file["X/indptr"][()]
+        except KeyError as error:
+            self.file.close()
+            raise InputError(f"{path}: not the counts of a shard: {error.args[0]}.") from error
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def genes(self) -> list[str]:
+        """Return the gene ids, in byte order. Raises InputError where they are not those of the file's hash."""
+        genes = h5ad.read_texts(self.file["var/_index"])
+        if hash_genes(genes) != self.genes_sha256:
+            raise InputError(f"{self.path}: damaged: its gene list does not have the hash that stands in the file.")
+        return genes
+
+    def tallies(self) -> "numpy.ndarray":
+        """Return the tallies, int64, cells × 5."""
+        import numpy as np
+
+        return np.stack([self.file[f"obs/{name}"][()].astype(np.int64) for name in TALLIES], axis=1)
+
+    def logs(self) -> list[dict[str, str]]:
+        """Return field → value of the STAR log of each cell."""
+        star_log = self.file["uns/star_log"]
+        fields = h5ad.read_texts(star_log["fields"])
+        return [
+            {name: value for name, value, there in zip(fields, row, present, strict=True) if there}
+            for row, present in zip(h5ad.read_texts(star_log["values"]), star_log["present"][()], strict=True)
+        ]
+
+    def block(self, start: int, stop: int) -> "scipy.sparse.csc_matrix":
+        """Return the counts of the genes ``start`` to ``stop``, cells × genes of the block."""
+        import scipy.sparse
+
+        indptr = self.indptr[start : stop + 1]
+        part = slice(int(indptr[0]), int(indptr[-1]))
+        matrix = self.file["X"]
+        return scipy.sparse.csc_matrix(
+            (matrix["data"][part], matrix["indices"][part], indptr - indptr[0]), shape=(len(self.columns), stop - start)
+        )

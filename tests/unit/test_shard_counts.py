@@ -1,0 +1,120 @@
+"""The counts of a shard come back from disk as they were, in the same bytes each time."""
+
+import time
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scripts.formats.errors import InputError
+from scripts.formats.shard_counts import (
+    TALLIES,
+    ShardCounts,
+    ShardReader,
+    hash_genes,
+    read_shard_counts,
+    write_shard_counts,
+)
+
+GENES = ["A,1", "GeneÄ", "Z", "__b", 'a"quoted"', "b"]
+
+
+def make_shard(counts, genes=GENES, logs=None):
+    counts = np.asarray(counts)
+    cells = len(counts)
+    return ShardCounts(
+        genes=sorted(genes, key=str.encode),
+        columns=[f"SRX{cell}" for cell in range(cells)],
+        runs=[f"SRR{cell};SRR{cell}1" for cell in range(cells)],
+        counts=scipy.sparse.csc_matrix(counts.reshape(cells, len(genes))),
+        tallies=np.arange(cells * 5, dtype=np.int64).reshape(cells, 5) * 10**9,
+        logs=logs or [{"Number of input reads": str(cell), "UNIQUE READS:": ""} for cell in range(cells)],
+        reference="hg38 sha256:12ab",
+    )
+
+
+def assert_same(left, right):
+    assert (left.genes, left.columns, left.runs) == (right.genes, right.columns, right.runs)
+    assert (left.logs, left.reference) == (right.logs, right.reference)
+    assert (left.tallies == right.tallies).all()
+    assert left.counts.shape == right.counts.shape
+    assert (left.counts != right.counts).nnz == 0
+
+
+def test_a_shard_comes_back(tmp_path):
+    logs = [{"a": "1", "b": "2"}, {"a": "", "c/d": "3%"}]
+    shard = make_shard([[0, 1, 0, 0, 7, 0], [5, 0, 0, 2**31 + 5, 0, 0]], logs=logs)
+    write_shard_counts(tmp_path / "shard.h5ad", shard)
+    assert_same(read_shard_counts(tmp_path / "shard.h5ad"), shard)
+
+
+def test_the_same_counts_give_the_same_bytes(tmp_path):
+    shard = make_shard([[0, 1, 0, 0, 7, 0]])
+    write_shard_counts(tmp_path / "one.h5ad", shard)
+    time.sleep(1.1)
+    shard.counts = scipy.sparse.csr_matrix(shard.counts)
+    write_shard_counts(tmp_path / "two.h5ad", shard)
+    assert (tmp_path / "one.h5ad").read_bytes() == (tmp_path / "two.h5ad").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5ad", "two.h5ad"]
+
+
+def test_anndata_reads_a_shard(tmp_path):
+    shard = make_shard([[0, 1, 0, 0, 7, 0], [5, 0, 0, 3, 0, 0]])
+    write_shard_counts(tmp_path / "shard.h5ad", shard)
+    read = anndata.read_h5ad(tmp_path / "shard.h5ad")
+    assert list(read.var_names) == shard.genes
+    assert list(read.obs_names) == shard.columns
+    assert list(read.obs["runs"]) == shard.runs
+    assert (read.obs[list(TALLIES)].to_numpy() == shard.tallies).all()
+    assert isinstance(read.X, scipy.sparse.csc_matrix)
+    assert np.issubdtype(read.X.dtype, np.integer)
+    assert (shard.counts != read.X).nnz == 0
+    assert read.uns["reference"] == "hg38 sha256:12ab"
+    assert read.uns["genes_sha256"] == hash_genes(shard.genes)
+    assert list(read.uns["star_log"]["fields"]) == ["Number of input reads", "UNIQUE READS:"]
+
+
+@pytest.mark.parametrize("cells", [0, 1, 3])
+def test_few_cells_and_no_counts(tmp_path, cells):
+    shard = make_shard(np.zeros((cells, len(GENES)), int))
+    write_shard_counts(tmp_path / "shard.h5ad", shard)
+    assert_same(read_shard_counts(tmp_path / "shard.h5ad"), shard)
+    assert anndata.read_h5ad(tmp_path / "shard.h5ad").shape == (cells, len(GENES))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 4), st.integers(1, 70), st.integers(0, 2**32 - 1), st.data())
+def test_any_block_of_genes_can_be_read(tmp_path, cells, width, seed, data):
+    random = np.random.default_rng(seed)
+    dense = random.integers(0, 9, (cells, width)) * (random.random((cells, width)) < 0.4)
+    write_shard_counts(tmp_path / "shard.h5ad", make_shard(dense, genes=[f"g{gene}" for gene in range(width)]))
+    start = data.draw(st.integers(0, width))
+    stop = data.draw(st.integers(start, width))
+    with ShardReader(tmp_path / "shard.h5ad") as reader:
+        assert (reader.block(start, stop).toarray() == dense[:, start:stop]).all()
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path):
+    shard = make_shard([[0, 1, 0, 0, 7, 0]])
+    shard.genes = shard.genes[::-1]
+    with pytest.raises(ValueError, match="genes of a shard must be in byte order"):
+        write_shard_counts(tmp_path / "shard.h5ad", shard)
+    shard = make_shard([[0, 1, 0, 0, 7, 0]])
+    shard.runs = []
+    with pytest.raises(ValueError, match="must be of the same cells"):
+        write_shard_counts(tmp_path / "shard.h5ad", shard)
+    with pytest.raises(ValueError, match="a count of a shard is negative"):
+        write_shard_counts(tmp_path / "shard.h5ad", make_shard([[0, -1, 0, 0, 7, 0]]))
+    assert not (tmp_path / "shard.h5ad").exists()
+
+
+def test_what_is_no_shard_is_told(tmp_path):
+    (tmp_path / "text.h5ad").write_text("GENENAME")
+    with pytest.raises(InputError, match="the counts of a shard cannot be read"):
+        read_shard_counts(tmp_path / "text.h5ad")
+    anndata.AnnData(np.zeros((1, 1))).write_h5ad(tmp_path / "other.h5ad")
+    with pytest.raises(InputError, match="not the counts of a shard"):
+        read_shard_counts(tmp_path / "other.h5ad")

@@ -1,0 +1,74 @@
+"""STAR's Log.final.out is read as it is, whatever the version."""
+
+import itertools
+
+import pytest
+
+from scripts.formats.errors import InputError
+from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
+
+NEW = """\
+                                 Started job on |\tJun 02 01:50:44
+                             Started mapping on |\tJun 02 02:02:16
+                                    Finished on |\tJun 02 02:14:42
+       Mapping speed, Million of reads per hour |\t6.53
+
+                          Number of input reads |\t1000
+                                    UNIQUE READS:
+                   Uniquely mapped reads number |\t200
+                        Uniquely mapped reads % |\t20.00%
+                      Mismatch rate per base, % |\t-nan%
+                                  UNMAPPED READS:
+            Number of reads unmapped: too short |\t790
+                 % of reads unmapped: too short |\t79.00%
+                                  CHIMERIC READS:
+                            % of chimeric reads |\t0.00%
+"""
+OLD = ["Number of input reads", "UNIQUE READS:", "UNMAPPED READS:", "% of reads unmapped: too short"]
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_values_and_names_are_trimmed_and_in_order(tmp_path):
+    log = read_star_log(write(tmp_path / "Log.final.out", NEW))
+    assert list(log)[:4] == list(CLOCK_FIELDS)
+    assert list(log.items())[4:] == [
+        ("Number of input reads", "1000"),
+        ("UNIQUE READS:", ""),
+        ("Uniquely mapped reads number", "200"),
+        ("Uniquely mapped reads %", "20.00%"),
+        ("Mismatch rate per base, %", "-nan%"),
+        ("UNMAPPED READS:", ""),
+        ("Number of reads unmapped: too short", "790"),
+        ("% of reads unmapped: too short", "79.00%"),
+        ("CHIMERIC READS:", ""),
+        ("% of chimeric reads", "0.00%"),
+    ]
+
+
+def test_line_ends_and_comments_do_not_matter(tmp_path):
+    plain = read_star_log(write(tmp_path / "plain", NEW))
+    (tmp_path / "crlf").write_bytes(NEW.replace("\n", "\r\n").encode())
+    assert read_star_log(tmp_path / "crlf") == plain
+    assert read_star_log(write(tmp_path / "short", NEW.rstrip("\n"))) == plain
+    remarks = NEW + "\nComments:\n  **Unique reads**\nUniquely mapped reads %: should not be below 80%.\n"
+    assert read_star_log(write(tmp_path / "remarks", remarks)) == plain
+
+
+def test_what_is_no_log_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"not a Log\.final.out of STAR; it has no line 'Number of input reads'"):
+        read_star_log(write(tmp_path / "empty", ""))
+    with pytest.raises(InputError, match=r"line 16: the field 'Started job on' is there twice; two logs in one file"):
+        read_star_log(write(tmp_path / "twice", NEW + NEW))
+
+
+def test_fields_of_versions_are_merged_in_the_order_of_star():
+    new = ["a", "U", "b", "c", "d"]
+    logs = [new, ["a", "U", "d"], ["a", "x", "U", "c"], []]
+    for order in itertools.permutations(logs):
+        assert merge_fields(order) == ["a", "x", "U", "b", "c", "d"]
+    assert merge_fields([]) == []
+    assert merge_fields([OLD]) == OLD
