@@ -13,7 +13,7 @@ from scripts.formats.errors import InputError, RunFault
 
 
 class RunStatus(NamedTuple):
-    """What became of a run; ``state`` is ``ok`` or ``failed``, the fields after ``detail`` go into the ledger where set."""
+    """What became of a run; ``state`` is ``ok`` or ``failed``, fields after ``detail`` go into the ledger where set."""
 
     run: str
     state: str = "ok"
@@ -35,7 +35,7 @@ class RunStatus(NamedTuple):
 
 
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
-    """Return run → status, in the order of the file. Raises InputError where the header is not that of a status table."""
+    """Return run → status, in the order of the file. Raises InputError where the header is another one."""
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         if tuple(next(lines, ())) != RunStatus._fields:

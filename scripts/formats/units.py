@@ -38,7 +38,7 @@ def runs_of_unit(plan: str | Path, unit: str, shard_size: int) -> list[Run]:
     rows = (row for row in iterate_runs(plan) if row.series == series and row.species == species)
     units = cut_into_units(rows, shard_size)
     if unit not in units:
-        raise InputError(f"{plan}: it has no unit {unit!r}; its units of {series} and {species} are {', '.join(units)}.")
+        raise InputError(f"{plan}: it has no unit {unit!r}; those of {series} and {species} are {', '.join(units)}.")
     return units[unit]
 
 

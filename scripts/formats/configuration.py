@@ -1,0 +1,210 @@
+"""The configuration: the defaults of its schema, and all its faults at once, in the words of the schema."""
+
+import copy
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.formats.errors import raise_faults
+from scripts.formats.run_table import REASONS
+
+ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
+ADDRESS = re.compile(r"(https?|ftp)://")
+
+_UNKNOWN_KEY = "additionalProperties"  # the word of the schema that a key breaks which nobody knows
+
+
+def with_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the schema's defaults in place of the keys that are not there."""
+    filled = dict(values)
+    for key, known in schema.get("properties", {}).items():
+        if key not in filled and "default" in known:
+            filled[key] = copy.deepcopy(known["default"])
+        if isinstance(filled.get(key), Mapping) and "properties" in known:
+            filled[key] = with_defaults(filled[key], known)
+    return filled
+
+
+def source_address(source: str | Mapping[str, str] | None) -> str | None:
+    """Return the path or address of a source, which may be given alone or as {address, sha256}."""
+    return source["address"] if isinstance(source, Mapping) else source
+
+
+def source_sha256(source: str | Mapping[str, str] | None) -> str | None:
+    """Return the SHA-256 that is given for a source, if any."""
+    return source.get("sha256") if isinstance(source, Mapping) else None
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is fetched from the network rather than read from a path."""
+    return ADDRESS.match(source) is not None
+
+
+def asked_for(series: str | list[str]) -> Iterator[tuple[str, str]]:
+    """Yield (place, word) for all that ``series`` asks for; the lines of a file are read. Raises OSError."""
+    for number, word in enumerate([series] if isinstance(series, str) else series):
+        if ACCESSION.fullmatch(word) or not ("/" in word or "." in word):
+            yield f"series.{number}", word
+            continue
+        for line_number, line in enumerate(Path(word).read_text(encoding="utf-8").splitlines(), start=1):
+            accession = line.partition("#")[0].strip()
+            if accession:
+                yield f"{word}, line {line_number}", accession
+
+
+def _nearest(key: str, here: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(key, here, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    elsewhere = difflib.get_close_matches(key, everywhere, n=1, cutoff=0.75)
+    return f"; did you mean {everywhere[elsewhere[0]]!r}?" if elsewhere else f"; known are {', '.join(sorted(here))}"
+
+
+def _all_keys(schema: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for key, known in schema.get("properties", {}).items():
+        keys.setdefault(key, above + key)
+        keys.update({name: path for name, path in _all_keys(known, f"{above}{key}.").items() if name not in keys})
+    return keys
+
+
+def _schema_faults(error: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    place = ".".join(str(step) for step in error.absolute_path)
+    if error.validator == _UNKNOWN_KEY:
+        known = error.schema.get("properties", {})
+        everywhere = _all_keys(schema)
+        for key in sorted(set(error.instance) - set(known)):
+            where = f"{place}.{key}" if place else key
+            yield f"{where}: unknown key{_nearest(key, known, everywhere)}"
+    elif error.validator == "required":
+        for key in sorted(set(error.validator_value) - set(error.instance)):
+            told = error.schema["properties"][key].get("description", "a path or an address")
+            yield f"{place}.{key}: missing; {told}"
+    else:
+        choices = f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
+        yield f"{place or 'configuration'}: {error.instance!r} cannot be used; expected: {_description(error, schema)}{choices}"
+
+
+def _description(error: Any, schema: Mapping[str, Any]) -> str:
+    """Return the nearest description on the way down to the key that is at fault."""
+    told, here = "what the schema allows", schema
+    for step in error.absolute_path:
+        if isinstance(step, int):
+            continue
+        here = here.get("properties", {}).get(step, here.get("additionalProperties", {}))
+        if not isinstance(here, Mapping):
+            break
+        told = here.get("description", told)
+        if "$ref" in here:
+            here = schema["$defs"][here["$ref"].rpartition("/")[2]]
+            told = here.get("description", told)
+    return told
+
+
+def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    if config["run_table"] is not None:
+        yield from _source_faults("run_table", config["run_table"])
+        return
+    if not config["series"]:
+        yield "series: nothing is asked for; name at least one accession, e.g. GSE67835, or give a run_table"
+        return
+    try:
+        words = list(asked_for(config["series"]))
+    except (OSError, UnicodeDecodeError) as error:
+        yield f"series: the list of accessions cannot be read: {error}"
+        return
+    if not words:
+        yield "series: the list of accessions is empty"
+    for place, word in words:
+        if not ACCESSION.fullmatch(word):
+            yield f"{place}: {word!r} is not an accession of GEO or SRA, e.g. GSE75140, SRP066834 or SRR2967608"
+
+
+def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    references = config["references"]
+    used = set()
+    taxa: dict[int, str] = {}
+    for label, species in config["species"].items():
+        if not isinstance(species, Mapping) or not {"tax_id", "reference"} <= set(species):
+            continue  # told as a fault of its shape
+        name = species["reference"]
+        used.add(name)
+        if name not in references:
+            near = _nearest(str(name), references, {})
+            yield f"species.{label}.reference: {name!r} is neither in references nor in config/references.yaml{near}"
+        if taxa.setdefault(species["tax_id"], label) != label:
+            yield f"species.{label}.tax_id: {species['tax_id']} is that of {taxa[species['tax_id']]!r} already"
+    for name in sorted(used & set(references)):
+        reference = references[name]
+        sources = {key: reference.get(key) for key in ("fasta", "gtf", "index")}
+        sources.update({f"spike_ins.{key}": source for key, source in (reference.get("spike_ins") or {}).items()})
+        for key, source in sources.items():
+            yield from _source_faults(f"references.{name}.{key}", source)
+
+
+def _source_faults(place: str, source: Any) -> Iterator[str]:
+    address = source.get("address") if isinstance(source, Mapping) else source
+    if not isinstance(address, str) or is_address(address):
+        return
+    path = Path(address)
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        yield f"{place}: {address!r} cannot be read: {error.strerror}"
+
+
+def check_configuration(
+    config: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    *,
+    references: Mapping[str, Any],
+    chemistries: Mapping[str, Any],
+    named: str = "config/config.yaml",
+) -> dict[str, Any]:
+    """Return the configuration with defaults and known references filled in.
+
+    ``references`` and ``chemistries`` are the contents of the files of those names in config/; ``named`` is what an
+    error calls the configuration. Raises InputError, telling all faults at once.
+    """
+    import jsonschema
+
+    filled = with_defaults(config, schema)
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(filled), key=lambda error: error.json_path)
+    faults = [sentence for error in errors for sentence in _schema_faults(error, schema)]
+    # What follows looks only at keys whose values have the shape that the schema asks for.
+    misshapen = {error.absolute_path[0] for error in errors if error.absolute_path and error.validator != _UNKNOWN_KEY}
+    if all(isinstance(filled[key], Mapping) for key in ("species", "references")):
+        filled["references"] = {**references, **filled["references"]}
+        faults += _reference_faults(filled)
+    if not misshapen & {"series", "run_table"}:
+        faults += _series_faults(filled)
+    if "retry" not in misshapen:
+        faults += _retry_faults(filled["retry"])
+    if "droplets" not in misshapen:
+        faults += _droplet_faults(filled["droplets"], chemistries)
+    raise_faults(f"The configuration ({named})", dict.fromkeys(faults))
+    return filled
+
+
+def _retry_faults(retry: str | list[str]) -> Iterator[str]:
+    for reason in [] if retry == "all" else retry:
+        if reason not in REASONS:
+            yield f"retry: {reason!r} is not a reason code of the ledger{_nearest(reason, dict.fromkeys(REASONS), {})}"
+
+
+def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> Iterator[str]:
+    known = chemistries["chemistries"]
+    if droplets["chemistry"] not in ("auto", *known):
+        near = _nearest(droplets["chemistry"], known, {})
+        yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
+    lists = chemistries["lists"]
+    for name, source in droplets["inclusion_lists"].items():
+        place = f"droplets.inclusion_lists.{name}"
+        if name not in lists:
+            yield f"{place}: no chemistry of config/chemistries.yaml uses this list{_nearest(name, lists, {})}"
+        yield from _source_faults(place, source)
