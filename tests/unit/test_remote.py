@@ -1,0 +1,335 @@
+"""Fetching from an address, on a loopback server that plays every trick known of the archives."""
+
+import email.utils
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from scripts.formats import remote
+from scripts.formats.remote import Asking, ChecksumError, RateLimit, RemoteError, UnreachableError
+
+BODY = bytes(range(256)) * 16_384  # 4 MiB
+QUICK = Asking(retries=3, first_wait=0.01)
+
+
+class Stage:
+    """A server on a loopback port whose answers are given one after the other, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = []
+        self.requests: list[dict[str, str]] = []
+        stage = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                seen = {name.lower(): value for name, value in self.headers.items()}
+                seen["body"] = self.rfile.read(length).decode()
+                seen["path"] = self.path
+                stage.requests.append(seen)
+                answer = stage.answers.pop(0) if len(stage.answers) > 1 else stage.answers[0]
+                answer(self)
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/file"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def whole(body: bytes = BODY, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        handler.send_header("Content-Length", "0")
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+
+    return answer
+
+
+def cut(length: int, ranges: bool = True, body: bytes = BODY) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Promise all that was asked for, give ``length`` bytes of it and hang up."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        begin = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-")) if ranges else 0
+        handler.send_response(206 if begin else 200)
+        if begin:
+            handler.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        handler.send_header("Content-Length", str(len(body) - begin))
+        handler.send_header("ETag", '"first"')
+        handler.end_headers()
+        handler.wfile.write(body[begin : begin + length])
+        handler.wfile.flush()
+        handler.close_connection = True
+
+    return answer
+
+
+def test_a_file_arrives_whole(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole()]
+    path = remote.fetch(stage.url, tmp_path / "new" / "file", asking=QUICK)
+    assert path.read_bytes() == BODY
+    assert [item.name for item in path.parent.iterdir()] == ["file"]
+
+
+def test_429_three_times_then_good(stage: Stage) -> None:
+    stage.answers = [status(429), status(429), status(429), whole(b"good")]
+    assert remote.get(stage.url, {"id": "1"}, asking=QUICK) == b"good"
+    assert [request["path"] for request in stage.requests] == ["/file?id=1"] * 4
+
+
+def test_a_fault_that_stays_is_told_with_the_number_of_tries(stage: Stage) -> None:
+    stage.answers = [status(503)]
+    with pytest.raises(RemoteError) as caught:
+        remote.get(stage.url, asking=QUICK)
+    assert str(caught.value) == f"{stage.url}: the server answered 503 Service Unavailable (4 tries)."
+    assert caught.value.status == 503
+
+
+def test_not_found_is_not_tried_again(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [status(404)]
+    with pytest.raises(RemoteError, match=r"the server answered 404 Not Found\.$") as caught:
+        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+    assert caught.value.status == 404
+    assert len(stage.requests) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_retry_after_is_obeyed(stage: Stage) -> None:
+    stage.answers = [status(429, Retry_After="1"), whole(b"good")]
+    begin = time.monotonic()
+    assert remote.get(stage.url, asking=QUICK) == b"good"
+    assert time.monotonic() - begin >= 0.95
+
+
+def test_retry_after_may_be_a_date_or_nonsense(stage: Stage) -> None:
+    past = email.utils.formatdate(time.time() - 60, usegmt=True)
+    far = email.utils.formatdate(time.time() + 86_400, usegmt=True)
+    stage.answers = [status(503, Retry_After=past), status(503, Retry_After="soon"), whole(b"good")]
+    assert remote.get(stage.url, asking=QUICK) == b"good"
+    stage.answers = [status(503, Retry_After=far)]  # nobody waits a day for one request
+    with pytest.raises(RemoteError, match=r"503 Service Unavailable\.$"):
+        remote.get(stage.url, asking=QUICK)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html><title>Are you a robot?</title>",
+        b"\n <HTML lang='en'>",
+        b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "x" "y"><html/>',
+        b"<!-- hello --><html>",
+    ],
+)
+def test_a_web_page_is_no_file(stage: Stage, tmp_path: Path, page: bytes) -> None:
+    stage.answers = [whole(page)]
+    with pytest.raises(RemoteError, match="the answer is a web page, not a file"):
+        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RemoteError, match="the answer is a web page, not what was asked"):
+        remote.get(stage.url, asking=QUICK)
+
+
+def test_xml_is_not_taken_for_a_web_page() -> None:
+    assert not remote.is_html(b'<?xml version="1.0" ?>\n<!DOCTYPE EXPERIMENT_PACKAGE_SET>\n<EXPERIMENT_PACKAGE_SET>')
+    assert not remote.is_html(b"")
+
+
+def test_a_cut_answer_is_a_failure(stage: Stage) -> None:
+    stage.answers = [cut(1000)]
+    with pytest.raises(RemoteError, match=r"(cut short|broke).*\(4 tries\)"):
+        remote.get(stage.url, asking=QUICK)
+
+
+def test_a_cut_file_is_taken_up_where_it_broke(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [cut(1_000_000), cut(2_000_000), cut(len(BODY))]
+    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert stage.requests[1]["range"] == "bytes=1000000-"
+    assert stage.requests[1]["if-range"] == '"first"'
+    assert stage.requests[2]["range"] == "bytes=3000000-"
+
+
+def test_a_try_that_brought_much_does_not_count(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [cut(1_100_000)]  # four tries are needed
+    path = remote.fetch(stage.url, tmp_path / "file", asking=Asking(retries=1, first_wait=0.01))
+    assert path.read_bytes() == BODY
+
+
+def test_a_server_without_ranges_begins_again(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [cut(1_000_000, ranges=False), whole()]
+    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+
+
+def test_a_server_without_ranges_that_always_breaks_is_given_up(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [cut(2_000_000, ranges=False)]
+    with pytest.raises(RemoteError, match="tries"):
+        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+    assert len(stage.requests) == 4
+
+
+def test_a_range_at_another_place_is_refused(stage: Stage, tmp_path: Path) -> None:
+    def elsewhere(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-9/{len(BODY)}")
+        handler.send_header("Content-Length", "10")
+        handler.end_headers()
+        handler.wfile.write(BODY[:10])
+
+    stage.answers = [cut(1000), elsewhere, whole()]
+    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+
+
+def test_what_another_process_left_is_taken_up_only_under_a_checksum(stage: Stage, tmp_path: Path) -> None:
+    left = tmp_path / "file.part"
+    left.write_bytes(BODY[:1000])
+    stage.answers = [cut(len(BODY))]
+    good = hashlib.sha256(BODY).hexdigest()
+    assert remote.fetch(stage.url, tmp_path / "file", sha256=good, asking=QUICK).read_bytes() == BODY
+    assert stage.requests[-1]["range"] == "bytes=1000-"
+    left.write_bytes(BODY[:1000])
+    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert "range" not in stage.requests[-1]
+
+
+def test_what_another_process_left_of_another_file_is_dropped(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(b"x" * 1000)
+    stage.answers = [cut(len(BODY))]
+    good = hashlib.md5(BODY).hexdigest()
+    assert remote.fetch(stage.url, tmp_path / "file", md5=good.upper(), asking=QUICK).read_bytes() == BODY
+    assert [request.get("range") for request in stage.requests] == ["bytes=1000-", None]
+
+
+def test_a_part_that_is_whole_already_is_taken(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(BODY)
+    stage.answers = [status(416, Content_Range=f"bytes */{len(BODY)}")]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=hashlib.md5(BODY).hexdigest(), asking=QUICK)
+    assert path.read_bytes() == BODY
+
+
+def test_a_wrong_checksum_is_told_and_leaves_nothing(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole(b"other")]
+    with pytest.raises(ChecksumError) as caught:
+        remote.fetch(stage.url, tmp_path / "file", md5="0" * 32, asking=QUICK)
+    assert str(caught.value) == (
+        f"{stage.url}: its md5 is {hashlib.md5(b'other').hexdigest()}, but {'0' * 32} was promised (4 tries)."
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_size_is_told(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole(b"other")]
+    with pytest.raises(ChecksumError, match=r"5 bytes arrived, but the file has 1,000"):
+        remote.fetch(stage.url, tmp_path / "file", size=1000, asking=QUICK)
+
+
+def test_what_the_caller_refuses_is_tried_again(stage: Stage, tmp_path: Path) -> None:
+    def check(path: Path) -> None:
+        if path.read_bytes() != b"good":
+            raise ValueError("it is not good.")
+
+    (tmp_path / "file").write_bytes(b"old")
+    stage.answers = [whole(b"bad"), whole(b"bad")]
+    with pytest.raises(RemoteError, match=r"it is not good \(4 tries\)"):
+        remote.fetch(stage.url, tmp_path / "file", check=check, asking=QUICK)
+    assert (tmp_path / "file").read_bytes() == b"old"
+    stage.answers = [whole(b"bad"), whole(b"good")]
+    assert remote.fetch(stage.url, tmp_path / "file", check=check, asking=QUICK).read_bytes() == b"good"
+
+
+def test_an_empty_file_arrives(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole(b"")]
+    assert remote.fetch(stage.url, tmp_path / "file", size=0, asking=QUICK).read_bytes() == b""
+
+
+def test_a_form_is_posted(stage: Stage) -> None:
+    stage.answers = [whole(b"good")]
+    assert remote.post(stage.url, {"id": "1,2"}, asking=QUICK) == b"good"
+    assert stage.requests[0]["body"] == "id=1%2C2"
+
+
+def test_bytes_are_kept_as_the_server_has_them(stage: Stage, tmp_path: Path) -> None:
+    import gzip
+
+    packed = gzip.compress(b"text")
+    stage.answers = [whole(packed, Content_Encoding="gzip")]
+    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == packed
+    assert remote.get(stage.url, asking=QUICK) == b"text"
+
+
+def test_no_connection_is_told(tmp_path: Path) -> None:
+    asking = Asking(retries=50, unreachable_retries=1, first_wait=0.01)
+    with pytest.raises(UnreachableError, match=r"no connection: Connection refused \(2 tries\)\.$"):
+        remote.fetch("http://127.0.0.1:9/file", tmp_path / "file", asking=asking)
+
+
+def test_only_http_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(RemoteError, match="not an address that begins with https:// or http://"):
+        remote.fetch("ftp://example.org/file", tmp_path / "file", asking=QUICK)
+
+
+def test_requests_of_all_processes_share_one_limit(tmp_path: Path) -> None:
+    limits = [RateLimit(tmp_path, "eutils", per_second=20) for _ in range(4)]
+
+    def ask(limit: RateLimit) -> None:
+        for _ in range(3):
+            limit.wait()
+            times.append(time.monotonic())
+
+    times: list[float] = []
+    threads = [threading.Thread(target=ask, args=(limit,)) for limit in limits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(times) - min(times) >= 11 / 20 - 0.02
+    assert len(times) == 12
+
+
+def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
+    (tmp_path / "eutils.next").write_text("99999999999")
+    begin = time.monotonic()
+    RateLimit(tmp_path, "eutils", per_second=100).wait()
+    assert time.monotonic() - begin < 1
+
+
+def test_a_file_is_written_in_one_step(tmp_path: Path) -> None:
+    remote.write_whole(tmp_path / "below" / "file", b"content")
+    assert [item.name for item in (tmp_path / "below").iterdir()] == ["file"]
