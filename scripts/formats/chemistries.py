@@ -1,0 +1,193 @@
+"""The droplet kits of config/chemistries.yaml: where barcode and UMI stand, which inclusion list proves it, what STARsolo needs.
+
+The file explains its own keys; here they are checked, every fault told at once, and given types.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.formats.errors import InputError, raise_faults
+
+STRANDS = ("Forward", "Reverse", "Unstranded")
+PROOFS = ("list", "pinned")
+
+
+class Segment(NamedTuple):
+    """A part of the barcode: ``start`` counts from 1 on the barcode read; ``list`` is empty where none is known."""
+
+    start: int
+    length: int
+    list: str
+
+
+class Chemistry(NamedTuple):
+    """A droplet kit; a ``umi_length`` of 0 means that it has no UMI, ``umi_own_read`` that the UMI is a read of its own."""
+
+    name: str
+    title: str
+    barcode: tuple[Segment, ...]
+    umi_start: int = 0
+    umi_length: int = 0
+    umi_own_read: bool = False
+    strand: str = ""
+    mates: bool = False
+    proof: str = "list"
+    refused: str = ""
+    solo: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The names of the inclusion lists, each once, in the order of the segments."""
+        return tuple(dict.fromkeys(segment.list for segment in self.barcode if segment.list))
+
+    @property
+    def barcode_end(self) -> int:
+        """Last base of the barcode on its read, counted from 1."""
+        return max(segment.start + segment.length - 1 for segment in self.barcode)
+
+    @property
+    def read_end(self) -> int:
+        """Last base that the barcode read needs, counted from 1: that of the barcode or of the UMI behind it."""
+        return self.barcode_end if self.umi_own_read else max(self.barcode_end, self.umi_start + self.umi_length - 1)
+
+    @property
+    def simple(self) -> bool:
+        """Whether STARsolo takes it as CB_UMI_Simple: one barcode of fixed place and length."""
+        return len(self.barcode) == 1
+
+
+class InclusionList(NamedTuple):
+    """What is known of an inclusion list; ``address`` and ``sha256`` may be empty, a ``length`` of 0 means several."""
+
+    name: str
+    address: str
+    sha256: str
+    barcodes: int
+    length: int
+
+
+_LIST_KEYS = {"address", "sha256", "barcodes", "length"}
+_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "solo"}
+_SEGMENT_KEYS = {"start", "length", "list"}
+_UMI_KEYS = {"start", "length", "own_read"}
+
+
+def _unknown(place: str, block: Any, known: set[str]) -> Iterator[str]:
+    if not isinstance(block, dict):
+        yield f"{place}: it must be a block of keys, but is {block!r}."
+        return
+    for key in block:
+        if key not in known:
+            yield f"{place}.{key}: unknown key; known are {', '.join(sorted(known))}."
+
+
+def _positive(place: str, block: Mapping[str, Any], *keys: str) -> Iterator[str]:
+    for key in keys:
+        value = block.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            yield f"{place}.{key}: it must be a whole number above 0, but is {value!r}."
+
+
+def _list_faults(place: str, block: Any) -> Iterator[str]:
+    yield from _unknown(place, block, _LIST_KEYS)
+    if isinstance(block, dict):
+        yield from _positive(place, block, "barcodes")
+        if block.get("length") != "any":
+            yield from _positive(place, block, "length")
+
+
+def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown(place, block, _CHEMISTRY_KEYS)
+    if not isinstance(block, dict):
+        return
+    segments = block.get("barcode")
+    if not isinstance(segments, list) or not segments:
+        yield f"{place}.barcode: it must list the parts of the barcode, each with start, length and list."
+        segments = []
+    for number, segment in enumerate(segments):
+        yield from _unknown(f"{place}.barcode.{number}", segment, _SEGMENT_KEYS)
+        if isinstance(segment, dict):
+            yield from _positive(f"{place}.barcode.{number}", segment, "start", "length")
+            if segment.get("list") is not None and segment["list"] not in lists:
+                yield f"{place}.barcode.{number}.list: {segment['list']!r} is not one of lists."
+    umi = block.get("umi")
+    if umi is not None:
+        yield from _unknown(f"{place}.umi", umi, _UMI_KEYS)
+        if isinstance(umi, dict):
+            yield from _positive(f"{place}.umi", umi, "start", "length")
+    if not block.get("refused"):
+        if block.get("strand") not in STRANDS:
+            yield f"{place}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
+        if umi is None:
+            yield f"{place}.umi: missing; a kit that is counted needs start and length of its UMI."
+    if block.get("proof", "list") not in PROOFS:
+        yield f"{place}.proof: {block['proof']!r} is not one of {', '.join(PROOFS)}."
+    if not isinstance(block.get("solo", {}), dict):
+        yield f"{place}.solo: it must be a block of options of STARsolo, but is {block['solo']!r}."
+
+
+def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
+    umi = block.get("umi") or {}
+    return Chemistry(
+        name=name,
+        title=str(block.get("title", name)),
+        barcode=tuple(Segment(part["start"], part["length"], part.get("list") or "") for part in block["barcode"]),
+        umi_start=umi.get("start", 0),
+        umi_length=umi.get("length", 0),
+        umi_own_read=bool(umi.get("own_read", False)),
+        strand=block.get("strand", ""),
+        mates=bool(block.get("mates", False)),
+        proof=block.get("proof", "list"),
+        refused=block.get("refused") or "",
+        solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
+    )
+
+
+def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, InclusionList]]:
+    """Return the kits and the inclusion lists of a chemistries file, by name, in the order of the file.
+
+    Raises InputError for an unreadable file and, telling all of them, for every fault inside it.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The chemistries ({path}) cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"The chemistries ({path}) are not YAML: {' '.join(str(error).split())}.") from error
+    title = f"The chemistries ({path})"
+    raise_faults(title, _unknown("file", content, {"lists", "chemistries"}))
+    lists, kits = content.get("lists") or {}, content.get("chemistries") or {}
+    faults = [fault for name, block in lists.items() for fault in _list_faults(f"lists.{name}", block)]
+    faults += [
+        fault for name, block in kits.items() for fault in _chemistry_faults(f"chemistries.{name}", block, lists)
+    ]
+    if not kits:
+        faults.append("chemistries: missing; it must name at least one kit.")
+    raise_faults(title, faults)
+    return (
+        {name: _make_chemistry(name, block) for name, block in kits.items()},
+        {
+            name: InclusionList(
+                name=name,
+                address=block.get("address") or "",
+                sha256=block.get("sha256") or "",
+                barcodes=block["barcodes"],
+                length=0 if block["length"] == "any" else block["length"],
+            )
+            for name, block in lists.items()
+        },
+    )
+
+
+def chemistry_named(name: str, chemistries: Mapping[str, Chemistry]) -> Chemistry:
+    """Return the kit of this name; raises InputError that names the nearest known one."""
+    import difflib
+
+    if name in chemistries:
+        return chemistries[name]
+    near = difflib.get_close_matches(name, chemistries, 1, 0.4)
+    hint = f" did you mean {near[0]!r}?" if near else f" known are {', '.join(chemistries)}."
+    raise InputError(f"{name!r} is not a chemistry of config/chemistries.yaml;{hint}")

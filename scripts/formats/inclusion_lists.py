@@ -1,0 +1,138 @@
+"""Inclusion lists (STAR: whitelists) of cell barcodes: plain text, one barcode of A, C, G and T on each line.
+
+In memory a list of barcodes of one length is a sorted array of numbers: two bits a base (A 0, C 1, G 2, T 3), first
+base highest, as uint32 up to 16 bases and uint64 up to 32.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from scripts.formats.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+_NO_BASE = 4
+_BLOCK = 1 << 24
+
+BASE_CODES = np.full(256, _NO_BASE, dtype=np.uint8)
+"""Code of each letter: A 0, C 1, G 2, T 3, in either case; every other byte 4."""
+for _code, _letter in enumerate("ACGT"):
+    BASE_CODES[[ord(_letter), ord(_letter.lower())]] = _code
+
+
+def packed_type(length: int) -> type[np.unsignedinteger]:
+    """Return the number type that holds a packed barcode of this length. Raises InputError above 32 bases."""
+    if not 1 <= length <= 32:
+        raise InputError(f"A barcode of {length} bases cannot be packed; 1 to 32 can.")
+    return np.uint32 if length <= 16 else np.uint64
+
+
+def pack_codes(codes: np.ndarray) -> np.ndarray:
+    """Return the packed barcodes of base codes (barcodes × bases, each 0 to 3)."""
+    length = codes.shape[1]
+    packed = np.zeros(codes.shape[0], dtype=packed_type(length))
+    two = packed.dtype.type(2)
+    for column in range(length):
+        packed <<= two
+        packed |= codes[:, column]
+    return packed
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """Open a file for its plain bytes; gzip is known by its first two bytes, never by the name."""
+    handle = Path(path).open("rb")
+    magic = handle.read(2)
+    handle.seek(0)
+    if magic != GZIP_MAGIC:
+        return handle
+    from isal import igzip
+
+    return igzip.IGzipFile(fileobj=handle)  # closing it leaves the plain handle to the garbage collector
+
+
+def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
+    """Yield blocks of whole lines with ``\\n`` line ends; the last line gets one where it has none."""
+    rest = b""
+    while block := handle.read(_BLOCK):
+        block = rest + block
+        cut = block.rfind(b"\n") + 1
+        rest = block[cut:]
+        if cut:
+            yield block[:cut].replace(b"\r\n", b"\n")
+    if rest:
+        yield rest.rstrip(b"\r") + b"\n"
+
+
+def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = True) -> tuple[int, int]:
+    """Copy an inclusion list, gzip or plain, as plain text; return how many barcodes it has and their length (0: several).
+
+    A second column (10x ships some lists with one) is dropped. Raises InputError, with the line, for a letter other
+    than A, C, G, T, for another length than that of the first barcode, and for an empty list.
+    """
+    count, length = 0, 0
+    with open_plain(source) as reader, Path(target).open("wb") as writer:
+        try:
+            for block in _line_blocks(reader):
+                if b"\t" in block:
+                    block = b"".join(line.split(b"\t", 1)[0] + b"\n" for line in block.splitlines())
+                count, length = _check_block(source, block, count, length, one_length)
+                writer.write(block)
+        except (EOFError, OSError) as error:
+            raise InputError(f"{source}: the inclusion list cannot be read: {error}.") from error
+    if not count:
+        raise InputError(f"{source}: the inclusion list has no barcode; it must have one on each line.")
+    return count, length
+
+
+def _check_block(source: str | Path, block: bytes, count: int, length: int, one_length: bool) -> tuple[int, int]:
+    letters = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(letters == 10)
+    lengths = np.diff(ends, prepend=-1) - 1
+    bad = (BASE_CODES[letters] == _NO_BASE) & (letters != 10)
+    if (lengths == 0).any():
+        bad[ends[lengths == 0]] = True
+    if bad.any():
+        line = int(np.searchsorted(ends, np.flatnonzero(bad)[0]))
+        text = block.split(b"\n")[line].decode("ascii", "replace")
+        raise InputError(
+            f"{source}, line {count + line + 1}: expected a barcode of A, C, G and T, but found {text[:60]!r}."
+        )
+    if not count:
+        length = int(lengths[0])
+    other = np.flatnonzero(lengths != length)
+    if other.size:
+        if one_length:
+            line = int(other[0])
+            raise InputError(
+                f"{source}, line {count + line + 1}: a barcode of {lengths[line]} letters, but the first has {length}."
+            )
+        length = 0
+    return count + ends.size, length
+
+
+def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
+    """Return the sorted packed barcodes of an inclusion list and their length in bases.
+
+    Raises InputError for an empty list, another letter than A, C, G, T, and barcodes of several lengths.
+    """
+    parts: list[np.ndarray] = []
+    length = 0
+    with open_plain(path) as handle:
+        for block in _line_blocks(handle):
+            if not length:
+                length = block.index(b"\n")
+            letters = np.frombuffer(block, dtype=np.uint8)
+            whole = letters.size % (length + 1) == 0 and length > 0
+            table = letters.reshape(-1, length + 1) if whole else np.full((1, 2), 255, dtype=np.uint8)
+            codes = BASE_CODES[table[:, :-1]]
+            if not whole or (table[:, -1] != 10).any() or codes.max() == _NO_BASE:
+                raise InputError(f"{path}: not a list of barcodes of A, C, G and T of one length, one on each line.")
+            parts.append(pack_codes(codes))
+    if not parts:
+        raise InputError(f"{path}: the inclusion list has no barcode; it must have one on each line.")
+    packed = np.concatenate(parts)
+    if (packed[1:] < packed[:-1]).any():
+        packed.sort()
+    return packed, length
