@@ -1,8 +1,7 @@
-"""Bring an inclusion list of cell barcodes from a path or an address into place: plain text, one barcode a line, checked."""
+"""Bring an inclusion list of cell barcodes into place from a path or an address: plain text, a barcode a line, checked."""
 
 import argparse
 import hashlib
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def place_list(
         count, length = copy_checked(local, plain, one_length=one_length)
         if barcodes and count != barcodes:
             raise InputError(f"{source}: {count} barcodes, but this list must have {barcodes}.")
-        os.replace(plain, target)
+        plain.replace(target)
     return count, length
 
 

@@ -1,4 +1,4 @@
-"""The droplet kits of config/chemistries.yaml: where barcode and UMI stand, which inclusion list proves it, what STARsolo needs.
+"""The droplet kits of config/chemistries.yaml: where barcode and UMI stand, and which inclusion list proves it.
 
 The file explains its own keys; here they are checked, every fault told at once, and given types.
 """
@@ -22,7 +22,7 @@ class Segment(NamedTuple):
 
 
 class Chemistry(NamedTuple):
-    """A droplet kit; a ``umi_length`` of 0 means that it has no UMI, ``umi_own_read`` that the UMI is a read of its own."""
+    """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own."""
 
     name: str
     title: str

@@ -42,14 +42,13 @@ def pack_codes(codes: np.ndarray) -> np.ndarray:
 
 def open_plain(path: str | Path) -> BinaryIO:
     """Open a file for its plain bytes; gzip is known by its first two bytes, never by the name."""
-    handle = Path(path).open("rb")
-    magic = handle.read(2)
-    handle.seek(0)
+    with Path(path).open("rb") as handle:
+        magic = handle.read(2)
     if magic != GZIP_MAGIC:
-        return handle
+        return Path(path).open("rb")
     from isal import igzip
 
-    return igzip.IGzipFile(fileobj=handle)  # closing it leaves the plain handle to the garbage collector
+    return igzip.open(path, "rb")
 
 
 def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
@@ -66,7 +65,7 @@ def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
 
 
 def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = True) -> tuple[int, int]:
-    """Copy an inclusion list, gzip or plain, as plain text; return how many barcodes it has and their length (0: several).
+    """Copy an inclusion list, gzip or plain, as plain text; return its number of barcodes and their length (0: several).
 
     A second column (10x ships some lists with one) is dropped. Raises InputError, with the line, for a letter other
     than A, C, G, T, for another length than that of the first barcode, and for an empty list.
