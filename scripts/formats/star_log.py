@@ -24,7 +24,7 @@ TOO_MANY_LOCI = "Number of reads mapped to too many loci"
 
 
 def read_star_log(path: str | Path) -> dict[str, str]:
-    """Return field → value of a Log.final.out, both trimmed, in the order of the file; a section line's value is ``""``.
+    """Return field → value of a Log.final.out, both trimmed, in the file's order; a section line's value is ``""``.
 
     Lines without ``|`` that are no section (blank lines, comments that somebody added) are passed over.
     Raises InputError for a file that is no STAR log or that names a field twice.

@@ -1,0 +1,70 @@
+"""Accept the ledger, or stop where too many runs of a series failed."""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scripts.formats.errors import InputError, run_command
+from scripts.formats.run_table import Run, read_runs
+
+TOLD = 50
+"""Failed runs of a series that are told one by one."""
+
+
+def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
+    """Return, for each series in which the failed share of the runs worked on is above ``max_failed``, what failed."""
+    series: dict[str, list[Run]] = {}
+    for row in rows:
+        if row.status in ("counted", "failed"):
+            series.setdefault(row.series, []).append(row)
+    faults = []
+    for name, worked_on in sorted(series.items()):
+        failed = [row for row in worked_on if row.status == "failed"]
+        share = len(failed) / len(worked_on)
+        if share <= max_failed:
+            continue
+        lines = [
+            f"{name}: {len(failed)} of {len(worked_on)} runs failed ({share:.1%}; max_failed is {max_failed:.1%}):"
+        ]
+        lines += [f"  {row.run} ({row.species}) {row.reason}: {row.detail}" for row in failed[:TOLD]]
+        if len(failed) > TOLD:
+            reasons = Counter(row.reason for row in failed[TOLD:])
+            rest = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+            lines.append(f"  and {len(failed) - TOLD} more, which stand in the ledger: {rest}")
+        faults.append("\n".join(lines))
+    return faults
+
+
+def advice(rows: Iterable[Run]) -> str:
+    """Return what a person can do about failed runs, with their reason codes filled in."""
+    reasons = sorted({row.reason for row in rows if row.status == "failed" and row.reason})
+    return "\n".join(
+        [
+            "What can be done:",
+            f"  try them again:      snakemake --config retry='[{', '.join(reasons)}]'   (or retry=all)",
+            "  go on without them:  raise max_failed in the configuration; they stay in the ledger with their reason",
+            "  leave them out:      leave_out: {accession: reason} in the configuration; they then count no more",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
+    parser.add_argument("--max-failed", type=float, required=True, help="greatest failed share of a series, 0 to 1")
+    parser.add_argument("--output", required=True, help="file to write when the ledger is accepted")
+    options = parser.parse_args(argv)
+    if not 0 <= options.max_failed <= 1:
+        raise InputError(f"max_failed: {options.max_failed} is no share; give a number from 0 to 1, e.g. 0.05.")
+    rows = read_runs(options.ledger)
+    faults = faults_of_series(rows, options.max_failed)
+    if faults:
+        raise InputError("\n".join(["Too many runs failed, so no tables are made.", *faults, advice(rows)]))
+    counts = Counter(row.status for row in rows)
+    told = "".join(f"{status}\t{count}\n" for status, count in sorted(counts.items()))
+    Path(options.output).write_text(told, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,90 @@
+"""The columns of a species' plate tables: which cells, in which order, and in which shard their counts are.
+
+Columns are sorted by series, then by their first run. A column is an experiment (or a run, with ``count_by: run``)
+whose rows in the ledger are counted.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from scripts.formats.errors import InputError, raise_faults
+from scripts.formats.run_table import Run
+from scripts.formats.shard_counts import ShardReader
+from scripts.formats.units import columns_of, cut_into_units, is_shard
+
+
+class TableColumn(NamedTuple):
+    """A cell of the tables."""
+
+    unit: str
+    """The shard that has its counts."""
+    accession: str
+    """Its name in the shard: the experiment, or the run."""
+    rows: tuple[Run, ...]
+    """Its rows in the ledger, sorted by run."""
+
+    @property
+    def runs(self) -> str:
+        """The runs of the cell, joined by ``;``."""
+        return ";".join(row.run for row in self.rows)
+
+
+HEADERS = ("EXP_ID", "TAXON", "GSM")
+
+
+def header_values(column: TableColumn) -> tuple[str, str, str]:
+    """Return the cell's values in the header rows EXP_ID, TAXON and GSM."""
+    row = column.rows[0]
+    return row.exp_id or row.series, row.species, row.sample
+
+
+def sort_columns(columns: Iterable[TableColumn]) -> list[TableColumn]:
+    """Return columns in the order of the tables."""
+    return sorted(columns, key=lambda column: (column.rows[0].series, column.rows[0].run))
+
+
+def table_columns(
+    plan: Iterable[Run], ledger: Iterable[Run], species: str, shard_size: int, count_by: str
+) -> tuple[list[str], list[TableColumn]]:
+    """Return the shards of a species in the plan and its counted columns, both sorted.
+
+    Raises InputError where the plan has no plate run of the species, or where the ledger disagrees with the plan.
+    """
+    rows = [row for row in plan if row.species == species and row.assay == "plate"]
+    units = {unit: planned for unit, planned in cut_into_units(rows, shard_size).items() if is_shard(unit)}
+    if not units:
+        raise InputError(f"The plan has no plate runs of species {species!r}, so there is no table to make.")
+    settled = {row.run: row for row in ledger if row.species == species and row.assay == "plate"}
+    faults = []
+    columns = []
+    for unit, planned in units.items():
+        for accession, runs in columns_of(planned, count_by).items():
+            known = [settled[row.run] for row in runs if row.run in settled]
+            counted = [row for row in known if row.status == "counted"]
+            if len(known) < len(runs):
+                faults.append(
+                    f"{accession}: the ledger does not have all its runs; make the ledger of this plan first."
+                )
+            elif counted and len(counted) < len(runs):
+                faults.append(f"{accession}: only some of its runs are counted in the ledger.")
+            elif counted:
+                columns.append(TableColumn(unit, accession, tuple(counted)))
+    raise_faults(f"The ledger of species {species}", faults)
+    return list(units), sort_columns(columns)
+
+
+def check_shard_columns(reader: ShardReader, columns: Iterable[TableColumn]) -> list[int]:
+    """Return the place in the shard of each of its columns. Raises InputError where the shard has other cells."""
+    places = {accession: place for place, accession in enumerate(reader.columns)}
+    faults = []
+    found = []
+    for column in columns:
+        place = places.get(column.accession)
+        if place is None:
+            faults.append(f"{column.accession}: counted in the ledger, but the shard has no such column.")
+        elif set(reader.runs[place].split(";")) != {row.run for row in column.rows}:
+            faults.append(f"{column.accession}: its runs are {column.runs}, but in the shard {reader.runs[place]}.")
+        else:
+            found.append(place)
+    raise_faults(f"The shard {reader.path}", faults)
+    return found

@@ -1,0 +1,101 @@
+"""Write the ledger: what became of every run of the plan, from the status tables of all units of work."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from scripts.formats.errors import raise_faults, run_command
+from scripts.formats.run_table import Run, read_runs, write_runs
+from scripts.formats.status import RunStatus, read_statuses
+from scripts.formats.units import columns_of, cut_into_units, is_shard
+
+TOLD = ("source", "spots", "layout", "chemistry", "read_roles")
+"""Fields of a status that replace those of the plan where they are set."""
+
+
+def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by: str) -> list[Run]:
+    """Return the rows of a unit as they stand in the ledger; a column is counted only where all its runs are.
+
+    ``statuses`` has a status for every run; ``count_by`` says what a column of a plate is.
+    """
+    settled = []
+    for runs in columns_of(rows, count_by).values():
+        failed = [statuses[row.run] for row in runs if not statuses[row.run].ok]
+        for row in runs:
+            status = statuses[row.run]
+            told = {name: getattr(status, name) for name in TOLD if getattr(status, name)}
+            if not status.ok:
+                row = row._replace(status="failed", reason=status.reason, detail=status.detail, **told)
+            elif failed:
+                detail = f"{failed[0].run} of the same experiment failed: {failed[0].reason}."
+                row = row._replace(status="failed", reason="INCOMPLETE_EXPERIMENT", detail=detail, **told)
+            else:
+                row = row._replace(status="counted", reason="", detail="", **told)
+            settled.append(row)
+    return settled
+
+
+def write_ledger(plan: Sequence[Run], statuses: str, shard_size: int, count_by: str) -> list[Run]:
+    """Return the rows of the ledger; ``statuses`` is a path with ``{unit}`` in it.
+
+    Raises InputError, naming all of them, where a unit has no status table, a run no row in it, or a row of the plan
+    is neither planned nor settled.
+    """
+    rows = [row for row in plan if row.status in ("left_out", "failed")]
+    faults = [
+        f"{row.run or row.sample or row.series}: its status in the plan is {row.status!r}, not planned or left_out."
+        for row in plan
+        if row.status not in ("planned", "left_out", "failed")
+    ]
+    for unit, planned in cut_into_units(plan, shard_size).items():
+        path = Path(statuses.replace("{unit}", unit))
+        if not path.exists():
+            faults.append(f"{unit}: its status table {path} is not there; make it first.")
+            continue
+        known = read_statuses(path)
+        missing = sorted({row.run for row in planned} - known.keys())
+        if missing:
+            faults.append(f"{unit}: {path} tells nothing of {', '.join(missing)}.")
+            continue
+        rows += settle_unit(planned, known, count_by if is_shard(unit) else "experiment")
+    raise_faults("The ledger", faults)
+    return rows
+
+
+def summarize(rows: Iterable[Run]) -> str:
+    """Return a table for a person: how many runs of each series have each status and reason, and the sum of all."""
+    rows = list(rows)
+    lines = [("series", "status", "reason", "runs")]
+    counts = Counter((row.series, row.status, row.reason) for row in rows)
+    lines += [(*key, str(counts[key])) for key in sorted(counts)]
+    if len({row.series for row in rows}) > 1:
+        counts = Counter((row.status, row.reason) for row in rows)
+        lines += [("all", *key, str(counts[key])) for key in sorted(counts)]
+    widths = [max(len(line[place]) for line in lines) for place in range(4)]
+    return "\n".join(
+        "  ".join(
+            [*(text.ljust(width) for text, width in zip(line[:3], widths, strict=False)), line[3].rjust(widths[3])]
+        )
+        for line in lines
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
+    parser.add_argument("--statuses", required=True, help="path of a unit's status table, with {unit} in it")
+    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument("--output", required=True, help="the ledger to write (results/runs.tsv)")
+    options = parser.parse_args(argv)
+    rows = write_ledger(read_runs(options.plan), options.statuses, options.shard_size, options.count_by)
+    partial = Path(f"{options.output}.part")
+    write_runs(partial, rows)
+    partial.replace(options.output)
+    print(summarize(rows), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,52 @@
+"""Harvest goes on while few runs failed, and stops where many did."""
+
+import pytest
+
+from scripts import accept
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+
+
+def rows(series, counted, failed):
+    row = Run(series=series, species="mus", assay="plate")
+    told = [row._replace(run=f"{series}R{number}", status="counted") for number in range(counted)]
+    lost = row._replace(status="failed", reason="ARCHIVE_CORRUPT", detail="vdb-validate says no.")
+    return told + [lost._replace(run=f"{series}F{number:03d}") for number in range(failed)]
+
+
+def call(tmp_path, ledger, max_failed="0.05"):
+    write_runs(tmp_path / "runs.tsv", ledger)
+    accept.main(
+        ["--ledger", str(tmp_path / "runs.tsv"), "--max-failed", max_failed, "--output", str(tmp_path / "accepted")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("counted", "failed", "max_failed"), [(19, 1, "0.05"), (0, 0, "0"), (5, 0, "0"), (0, 3, "1"), (1, 1, "0.5")]
+)
+def test_a_share_up_to_the_greatest_is_accepted(tmp_path, counted, failed, max_failed):
+    left_out = Run(series="GSE1", status="left_out", reason="NOT_RNA")
+    call(tmp_path, [*rows("GSE1", counted, failed), left_out], max_failed)
+    assert "left_out\t1\n" in (tmp_path / "accepted").read_text()
+
+
+def test_a_greater_share_stops_and_tells_what_to_do(tmp_path):
+    with pytest.raises(InputError) as told:
+        call(tmp_path, rows("GSE1", 18, 1) + rows("GSE2", 100, 1) + rows("GSE3", 0, 51))
+    lines = str(told.value).splitlines()
+    assert lines[:3] == [
+        "Too many runs failed, so no tables are made.",
+        "GSE1: 1 of 19 runs failed (5.3%; max_failed is 5.0%):",
+        "  GSE1F000 (mus) ARCHIVE_CORRUPT: vdb-validate says no.",
+    ]
+    assert lines[3] == "GSE3: 51 of 51 runs failed (100.0%; max_failed is 5.0%):"
+    assert "  and 1 more, which stand in the ledger: 1 ARCHIVE_CORRUPT" in lines
+    assert "GSE2" not in str(told.value)
+    for words in ("retry='[ARCHIVE_CORRUPT]'", "raise max_failed", "leave_out: {accession: reason}"):
+        assert words in str(told.value)
+    assert not (tmp_path / "accepted").exists()
+
+
+def test_a_share_is_a_share(tmp_path):
+    with pytest.raises(InputError, match="give a number from 0 to 1"):
+        call(tmp_path, [], "5")

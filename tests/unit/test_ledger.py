@@ -1,0 +1,97 @@
+"""The ledger has a final status for every row of the plan."""
+
+import pytest
+
+from scripts import ledger
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, read_runs, write_runs
+from scripts.formats.status import RunStatus, write_statuses
+
+
+def plate(run, experiment, series="GSE1", species="mus", **more):
+    sample = experiment.replace("SRX", "GSM")
+    more = {"exp_id": series, "sample": sample, "assay": "plate", "status": "planned", "spots": "5"} | more
+    return Run(series=series, experiment=experiment, run=run, species=species, **more)
+
+
+PLAN = [
+    plate("SRR1", "SRX1"),
+    plate("SRR2", "SRX2"),
+    plate("SRR3", "SRX2"),
+    plate("SRR4", "SRX3"),
+    plate("SRR5", "SRX4", assay="droplet", species="homo", chemistry="10xv2"),
+    plate("", "", species="", sample="GSM9", status="left_out", reason="NO_RUN", detail="The sample has no run."),
+]
+STATUSES = {
+    "GSE1.mus.0000": [
+        RunStatus("SRR1", source="ncbi", spots="7"),
+        RunStatus("SRR2"),
+        RunStatus("SRR3", "failed", "EMPTY_READS", "no"),
+    ],
+    "GSE1.mus.0001": [RunStatus("SRR4", "failed", "DOWNLOAD_FAILED", "404 at all three archives.")],
+    "GSE1.homo.SRX4": [RunStatus("SRR5", chemistry="10xv3", read_roles="barcode,cdna")],
+}
+
+
+def write(tmp_path, plan=PLAN, statuses=STATUSES):
+    write_runs(tmp_path / "plan.tsv", plan)
+    for unit, rows in statuses.items():
+        write_statuses(tmp_path / f"{unit}.tsv", rows)
+    return [
+        *("--plan", str(tmp_path / "plan.tsv"), "--statuses", str(tmp_path / "{unit}.tsv"), "--shard-size", "2"),
+        *("--output", str(tmp_path / "runs.tsv")),
+    ]
+
+
+def test_every_row_gets_its_final_status(tmp_path, capsys):
+    ledger.main(write(tmp_path))
+    rows = {row.run: row for row in read_runs(tmp_path / "runs.tsv")}
+    assert rows["SRR1"] == PLAN[0]._replace(status="counted", source="ncbi", spots="7")
+    assert rows["SRR2"][-3:] == (
+        "failed",
+        "INCOMPLETE_EXPERIMENT",
+        "SRR3 of the same experiment failed: EMPTY_READS.",
+    )
+    assert rows["SRR3"][-3:] == ("failed", "EMPTY_READS", "no")
+    assert rows["SRR4"][-3:] == ("failed", "DOWNLOAD_FAILED", "404 at all three archives.")
+    assert rows["SRR5"] == PLAN[4]._replace(status="counted", chemistry="10xv3", read_roles="barcode,cdna")
+    assert rows[""] == PLAN[5]
+    assert len(rows) == len(PLAN)
+    assert capsys.readouterr().err.split("\n")[:4] == [
+        "series  status    reason                 runs",
+        "GSE1    counted                             2",
+        "GSE1    failed    DOWNLOAD_FAILED           1",
+        "GSE1    failed    EMPTY_READS               1",
+    ]
+
+
+def test_by_run_a_sibling_is_counted(tmp_path):
+    ledger.main([*write(tmp_path), "--count-by", "run"])
+    rows = {row.run: row.status for row in read_runs(tmp_path / "runs.tsv")}
+    assert (rows["SRR2"], rows["SRR3"]) == ("counted", "failed")
+
+
+def test_a_plan_without_work_gives_a_ledger(tmp_path):
+    ledger.main(write(tmp_path, plan=[PLAN[5]], statuses={}))
+    assert read_runs(tmp_path / "runs.tsv") == [PLAN[5]]
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path):
+    statuses = {"GSE1.mus.0000": [RunStatus("SRR1")], "GSE1.homo.SRX4": STATUSES["GSE1.homo.SRX4"]}
+    arguments = write(tmp_path, plan=[*PLAN, plate("SRR6", "SRX6", status="")], statuses=statuses)
+    with pytest.raises(InputError) as told:
+        ledger.main(arguments)
+    assert str(told.value) == "\n".join(
+        [
+            "The ledger needs 3 correction(s):",
+            "SRR6: its status in the plan is '', not planned or left_out.",
+            f"GSE1.mus.0000: {tmp_path}/GSE1.mus.0000.tsv tells nothing of SRR2, SRR3.",
+            f"GSE1.mus.0001: its status table {tmp_path}/GSE1.mus.0001.tsv is not there; make it first.",
+        ]
+    )
+    assert not (tmp_path / "runs.tsv").exists()
+
+
+def test_a_summary_of_several_series_ends_with_the_sum():
+    rows = [plate("SRR1", "SRX1", status="counted"), plate("SRR2", "SRX2", series="GSE2", status="counted")]
+    assert ledger.summarize(rows).splitlines()[-1] == "all     counted             2"
