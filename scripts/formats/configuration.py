@@ -84,7 +84,8 @@ def _schema_faults(error: Any, schema: Mapping[str, Any]) -> Iterator[str]:
             yield f"{place}.{key}: missing; {told}"
     else:
         choices = f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
-        yield f"{place or 'configuration'}: {error.instance!r} cannot be used; expected: {_description(error, schema)}{choices}"
+        expected = _description(error, schema) + choices
+        yield f"{place or 'configuration'}: {error.instance!r} cannot be used; expected: {expected}"
 
 
 def _description(error: Any, schema: Mapping[str, Any]) -> str:

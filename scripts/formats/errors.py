@@ -29,7 +29,7 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's ``main``; an :class:`InputError` is told plainly, exit status 2, and all else keeps its traceback."""
+    """Run a command's ``main``; an :class:`InputError` is told plainly, exit status 2; all else keeps its traceback."""
     try:
         main()
     except InputError as error:

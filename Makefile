@@ -1,0 +1,36 @@
+# make demo: everything from set-up to matrices, on toy archives. make test: set-up, lint and all tests.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench rulegraph clean
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
+DEMO ?= demo
+CORES ?= all
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install what is missing: system tools and Python packages
+	@envs/setup.sh
+
+demo: setup ## the whole workflow on toy archives, into the folder DEMO
+	@python -m tests.toy.demo --directory $(DEMO) --cores $(CORES)
+
+lint: setup ## formats and lints
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile rules
+	snakemake --lint --configfile tests/toy/config.yaml
+
+test: lint ## lint and all tests
+	python -m pytest -q
+
+bench: setup ## every benchmark, quickly
+	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done
+
+rulegraph: setup ## draw rules/rulegraph.svg anew (needs graphviz)
+	python -m tests.toy.rulegraph rules/rulegraph.svg
+
+clean: ## remove the demo, caches and the virtual environment
+	rm -rf $(DEMO) .cache .venv .tools .snakemake

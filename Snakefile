@@ -1,0 +1,45 @@
+"""From public single-cell RNA-seq archives to count matrices.
+
+Targets: all (default), resolve (the plan, before any download), references.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/resolve.smk"
+include: "rules/references.smk"
+include: "rules/reads.smk"
+include: "rules/plates.smk"
+include: "rules/droplets.smk"
+include: "rules/harvest.smk"
+
+
+localrules:
+    all,
+    resolve,
+    references,
+    accept,
+    ledger,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/plan.tsv",
+        "results/runs.tsv",
+        "results/report.html",
+        "results/SHA256SUMS",
+        tables,
+        archives,
+
+
+rule references:
+    """Genomes, annotations and indices of every species."""
+    input:
+        reference_files,

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Set up all that the workflow needs: the system tools (from Debian or Ubuntu, or from conda) and the pinned Python
+# packages in .venv. Says in one message what is missing and how to get it. A second call finds everything done.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly LOCK=envs/requirements.lock
+readonly VENV=.venv
+readonly TOOLS=.tools # a conda environment, where the tools come from one
+export PATH="$PWD/$TOOLS/bin:$PATH"
+
+# Program → Debian package. sra-toolkit's loaders make the archives of the toy world.
+declare -rA PACKAGE=(
+    [STAR]=rna-star [samtools]=samtools [prefetch]=sra-toolkit [fasterq-dump]=sra-toolkit [vdb-validate]=sra-toolkit
+    [sra-stat]=sra-toolkit [vdb-dump]=sra-toolkit [latf-load]=sra-toolkit [sharq]=sra-toolkit
+    [general-loader]=sra-toolkit [kar]=sra-toolkit
+)
+
+say() { printf 'set-up: %s\n' "$*" >&2; }
+
+missing_tools() {
+    local program
+    for program in "${!PACKAGE[@]}"; do
+        command -v "$program" >/dev/null || printf '%s\n' "$program"
+    done | sort
+}
+
+find_python() {
+    local candidate
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+have_apt() {
+    command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+}
+
+apt_install() {
+    say "apt-get install $*"
+    { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"; } >&2
+}
+
+find_conda() {
+    local candidate
+    for candidate in micromamba mamba conda; do
+        if command -v "$candidate" >/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+conda_install() {
+    local conda=$1 verb
+    for file in envs/star.yaml envs/sra_tools.yaml; do
+        say "$conda: $file into $TOOLS"
+        verb=create
+        [ ! -d "$TOOLS/conda-meta" ] || verb=update
+        if [ "$conda" = micromamba ]; then
+            [ "$verb" = create ] || verb=install
+            micromamba "$verb" -y -q -p "$PWD/$TOOLS" -f "$file" >&2
+        else
+            "$conda" env "$verb" -q -p "$PWD/$TOOLS" -f "$file" >&2
+        fi
+    done
+}
+
+install_tools() {
+    local missing packages conda
+    missing=$(missing_tools)
+    if [ -n "$missing" ] || ! find_python >/dev/null; then
+        if have_apt; then
+            packages=$(for program in $missing; do printf '%s\n' "${PACKAGE[$program]}"; done | sort -u)
+            find_python >/dev/null || packages="$packages python3 python3-venv"
+            # shellcheck disable=SC2086
+            apt_install $packages || true
+        fi
+        missing=$(missing_tools)
+        if { [ -n "$missing" ] || ! find_python >/dev/null; } && conda=$(find_conda); then
+            conda_install "$conda" || true
+            hash -r
+        fi
+    fi
+    missing=$(missing_tools)
+    find_python >/dev/null || missing="$missing python3(>=3.11,with-venv)"
+    if [ -n "$missing" ]; then
+        cat >&2 <<MESSAGE
+set-up: these programs are missing: $(echo $missing)
+  On Debian or Ubuntu, as root:   apt-get install rna-star sra-toolkit samtools python3 python3-venv
+  With conda, mamba, micromamba:  put one of them on PATH and call this again; it uses envs/star.yaml and envs/sra_tools.yaml
+MESSAGE
+        exit 1
+    fi
+}
+
+install_python_packages() {
+    local python stamp
+    python=$(find_python)
+    stamp="$(sha256sum "$LOCK" | cut -d' ' -f1) $("$python" -c 'import sys; print(sys.version_info[:2])')"
+    if [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    say "Python packages of $LOCK into $VENV"
+    "$python" -m venv --upgrade "$VENV" 2>/dev/null || "$python" -m venv --clear "$VENV"
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$LOCK" >&2
+    printf '%s\n' "$stamp" >"$VENV/.stamp"
+}
+
+install_tools
+install_python_packages

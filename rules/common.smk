@@ -1,0 +1,298 @@
+"""What every room shares: the checked configuration, the plan and the units of work into which it is cut.
+
+Functions here read the configuration and the plan; they write nothing and never reach for the network.
+"""
+
+import functools
+import hashlib
+import operator
+import shlex
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from scripts.formats.configuration import (
+    ACCESSION,
+    check_configuration,
+    is_address,
+    source_address,
+    source_sha256,
+)
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import read_runs
+from scripts.formats.units import cut_into_units, is_shard
+
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+
+
+def shipped(name):
+    """Return the content of a file in the workflow's own config/."""
+    return yaml.safe_load((HOME / "config" / name).read_text(encoding="utf-8"))
+
+
+try:
+    config = check_configuration(
+        config,
+        shipped("config.schema.yaml"),
+        references=shipped("references.yaml"),
+        chemistries=shipped("chemistries.yaml"),
+        named=", ".join(map(str, workflow.configfiles)) or "--config",
+    )
+except InputError as error:
+    raise WorkflowError(str(error))
+
+# Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
+job_shell = f"export PYTHONPATH={shlex.quote(str(HOME))} PYTHONHASHSEED=0; "
+if "conda" not in map(str, workflow.deployment_settings.deployment_method):
+    job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+if config["archives"]["api_key"]:
+    job_shell += f"export NCBI_API_KEY={shlex.quote(config['archives']['api_key'])}; "
+shell.prefix(job_shell)
+
+workflow.register_resource("scratch_mb", int(config["scratch"]["limit_gb"] * 1000))
+
+
+wildcard_constraints:
+    series=r"[A-Za-z][A-Za-z0-9_-]*",
+    species="|".join(config["species"]),
+    reference="|".join({species["reference"] for species in config["species"].values()}),
+    unit=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+",
+    shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d{4,}",
+    library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
+    archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
+
+
+def setting(*keys):
+    """Return a params function for a configured value that makes no other result: an address, a number of tries.
+
+    Snakemake compares params of an earlier run only where they depend on nothing but wildcards: taking `threads`
+    keeps a value out of the triggers.
+    """
+    return lambda wildcards, threads: functools.reduce(operator.getitem, keys, config)
+
+
+def accession_files():
+    """Return the files of accessions that `series` names, whose change makes a new plan."""
+    words = [config["series"]] if isinstance(config["series"], str) else config["series"]
+    return [word for word in words if not ACCESSION.fullmatch(word)]
+
+
+def plan_choices():
+    """Return the configured choices that decide what is planned, as options of `python -m scripts.resolve`."""
+    options = {
+        "--series": [config["series"]] if isinstance(config["series"], str) else config["series"],
+        "--species": [
+            f"{label}={species['tax_id']}" for label, species in config["species"].items()
+        ],
+        "--assay": (
+            [f"{accession}={assay}" for accession, assay in config["assay"].items()]
+            if isinstance(config["assay"], dict)
+            else [config["assay"]]
+        ),
+        "--leave-out": [
+            f"{accession}={reason}" for accession, reason in config["leave_out"].items()
+        ],
+        "--chemistry": [config["droplets"]["chemistry"]],
+        "--exp-id": [config["exp_id"]],
+    }
+    if config["run_table"]:
+        options["--run-table"] = [config["run_table"]]
+        del options["--series"]
+    return [word for option, values in options.items() if values for word in (option, *values)]
+
+
+@functools.cache
+def units():
+    """Return unit → its rows of the plan; the plan is made first, unless a run table is given."""
+    if config["run_table"]:
+        rows = plan_from_table(config["run_table"], parse_choices(plan_choices()))
+    else:
+        checkpoints.resolve.get()
+        rows = read_runs("results/plan.tsv")
+    return cut_into_units(rows, config["plates"]["shard_size"])
+
+
+def rows_of(unit):
+    """Return the rows of a unit."""
+    try:
+        return units()[unit]
+    except KeyError:
+        raise WorkflowError(f"The plan has no unit {unit!r}.")
+
+
+def unit_digest(wildcards):
+    """Return a digest of what is planned for a unit: another plan of the unit is another job."""
+    unit = wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
+    planned = [row._replace(reason="", detail="") for row in rows_of(unit)]
+    planned = [
+        row if row.source.startswith("file:") else row._replace(source="") for row in planned
+    ]
+    return hashlib.sha256("\n".join(map("\t".join, planned)).encode()).hexdigest()[:16]
+
+
+def units_of(species, series=None, shards=None):
+    """Return the units of a species, of one series or all, shards or libraries or both."""
+    return [
+        unit
+        for unit, rows in units().items()
+        if rows[0].species == species
+        and series in (None, rows[0].series)
+        and shards in (None, is_shard(unit))
+    ]
+
+
+def species_of(unit):
+    """Return the species of a unit."""
+    return unit.split(".")[1]
+
+
+def reference_of(wildcards):
+    """Return the folder of the reference to which a unit, or a species, is aligned."""
+    unit = wildcards.get("shard") or wildcards.get("library")
+    label = species_of(unit) if unit else wildcards.species
+    return f"resources/{config['species'][label]['reference']}"
+
+
+@functools.cache
+def archive_folders():
+    """Return library → the folder of its archives: its experiment, and its species where it is counted for two."""
+    libraries = [unit for unit in units() if not is_shard(unit)]
+    experiments = [units()[unit][0].experiment for unit in libraries]
+    return {
+        unit: (
+            experiment if experiments.count(experiment) == 1 else f"{experiment}.{species_of(unit)}"
+        )
+        for unit, experiment in zip(libraries, experiments)
+    }
+
+
+def library_of(wildcards):
+    """Return the library whose archives a folder holds."""
+    libraries = {folder: library for library, folder in archive_folders().items()}
+    try:
+        return libraries[wildcards.archive]
+    except KeyError:
+        raise WorkflowError(f"The plan has no droplet library {wildcards.archive!r}.")
+
+
+def statuses(wildcards):
+    """Return the final status table of every unit."""
+    return [f"work/status/{unit}.tsv" for unit in units()]
+
+
+def shard_counts(wildcards):
+    """Return the counts of every plate shard of a species."""
+    return [f"work/count/{unit}.h5ad" for unit in units_of(wildcards.species, shards=True)]
+
+
+def series_archives(wildcards):
+    """Return the folders of the archives of every droplet library of a series and species."""
+    libraries = units_of(wildcards.species, series=wildcards.series, shards=False)
+    return [f"results/mex/{archive_folders()[library]}" for library in libraries]
+
+
+def tables(wildcards):
+    """Return the tables of every species that has something planned."""
+    wanted = []
+    for species in config["species"]:
+        if units_of(species):
+            wanted += [
+                f"results/{species}_meta.tgz",
+                f"results/{species}.metadata.samples.csv",
+                f"results/{species}.metadata.series.csv",
+            ]
+        if units_of(species, shards=True):
+            wanted += [
+                f"results/{species}.htseq-count.csv.gz",
+                f"results/{species}.log.csv.gz",
+                f"results/{species}.h5ad",
+            ]
+    return wanted
+
+
+def archives(wildcards):
+    """Return the MEX archives of every droplet library and the matrix of every droplet series."""
+    libraries = [unit for unit in units() if not is_shard(unit)]
+    matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in libraries}
+    return [f"results/mex/{archive_folders()[library]}" for library in libraries] + sorted(matrices)
+
+
+def reference_files(wildcards):
+    """Return what is made of the reference of every species."""
+    folders = {f"resources/{species['reference']}" for species in config["species"].values()}
+    return [
+        f"{folder}/{name}" for folder in sorted(folders) for name in ("star", "count_index.npz")
+    ]
+
+
+def source_files(reference):
+    """Return the sources of a reference by role: fasta, gtf and, where configured, those of the spike-ins."""
+    configured = config["references"][reference]
+    sources = {role: configured[role] for role in ("fasta", "gtf")}
+    for role, source in (configured.get("spike_ins") or {}).items():
+        sources[f"spike_in_{role}"] = source
+    return sources
+
+
+def local_sources(wildcards):
+    """Return those sources of a reference that are files here, whose change makes the reference anew."""
+    addresses = map(source_address, source_files(wildcards.reference).values())
+    return [address for address in addresses if not is_address(address)]
+
+
+def source_options(wildcards, threads):
+    """Return the sources of a reference as options of `python -m scripts.reference`; no trigger, see `setting`."""
+    options = []
+    for role, source in source_files(wildcards.reference).items():
+        options += [f"--{role.replace('_', '-')}", source_address(source)]
+        if source_sha256(source):
+            options += [f"--{role.replace('_', '-')}-sha256", source_sha256(source)]
+    return options
+
+
+def source_identity(source):
+    """Return what tells one version of a source from another: its checksum, else the last part of its address."""
+    return source_sha256(source) or source_address(source).rpartition("/")[2]
+
+
+def inclusion_list_source(wildcards):
+    """Return where an inclusion list comes from: the configuration, else config/chemistries.yaml."""
+    name = wildcards.inclusion_list
+    configured = config["droplets"]["inclusion_lists"].get(name)
+    known = shipped("chemistries.yaml")["lists"][name]
+    return configured or {key: known[key] for key in ("address", "sha256") if known.get(key)}
+
+
+def inclusion_lists(wildcards):
+    """Return every inclusion list that is to be had: those configured and those with an address of their own."""
+    known = shipped("chemistries.yaml")["lists"]
+    names = {name for name in known if known[name].get("address")} | set(
+        config["droplets"]["inclusion_lists"]
+    )
+    return [f"resources/inclusion_lists/{name}.txt" for name in sorted(names)]
+
+
+def scratch_mb(stage):
+    """Return a function that says how many MB a stage's job holds in the scratch folder.
+
+    The model, from the plan's bytes, bases and spots: a download holds the archives; a conversion also the FASTQ
+    (bases and qualities, and some 100 bytes of names a read) and as much again while it sorts; an alignment the FASTQ
+    and BAM of half its size; STARsolo the FASTQ and as much again.
+    """
+
+    def estimate(wildcards):
+        unit = wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
+        rows = rows_of(unit)
+        archive = sum(int(row.bytes or 0) for row in rows)
+        fastq = sum(2 * int(row.bases or 0) + 200 * int(row.spots or 0) for row in rows)
+        held = {
+            "download": archive,
+            "fastq": archive + 2 * fastq,
+            "align": 1.5 * fastq,
+            "solo": 2 * fastq,
+        }[stage]
+        return max(1, int(held / 1e6))
+
+    return estimate

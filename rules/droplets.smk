@@ -1,0 +1,145 @@
+"""From reads to matrices for droplet libraries: the barcode read is proved, STARsolo counts, archives are packed.
+
+In: work/fastq/{library}/ and the reference. Out: results/mex/ and results/droplets/.
+"""
+
+
+rule inclusion_list:
+    """Fetch the list of barcodes of a kit."""
+    output:
+        barcodes="resources/inclusion_lists/{inclusion_list}.txt",
+    log:
+        "logs/inclusion_list/{inclusion_list}.log",
+    conda:
+        "../envs/sra_tools.yaml"
+    params:
+        source=lambda wildcards, threads: source_address(inclusion_list_source(wildcards)),
+        sha256=lambda wildcards: source_sha256(inclusion_list_source(wildcards)) or "",
+        identity=lambda wildcards: source_identity(inclusion_list_source(wildcards)),
+    shell:
+        """
+        python -m scripts.inclusion_list --source {params.source:q} --sha256 {params.sha256:q} \
+            --output {output.barcodes:q} 2>{log:q}
+        """
+
+
+rule read_roles:
+    """Prove from a sample of the reads which one is the barcode and which kit made it."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        fastq="work/fastq/{library}",
+        lists=inclusion_lists,
+    output:
+        roles="work/read_roles/{library}.json",
+    log:
+        "logs/read_roles/{library}.log",
+    benchmark:
+        "logs/benchmarks/read_roles/{library}.tsv"
+    conda:
+        "../envs/star.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        chemistries=HOME / "config/chemistries.yaml",
+        chemistry=config["droplets"]["chemistry"],
+    shell:
+        """
+        python -m scripts.read_roles --plan {input.plan:q} --unit {wildcards.library:q} \
+            --shard-size {params.shard_size} --fastq {input.fastq:q} \
+            --chemistries {params.chemistries:q} --inclusion-lists resources/inclusion_lists \
+            --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
+        """
+
+
+rule solo:
+    """Align and count a library with STARsolo, all its runs in one call."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        fastq="work/fastq/{library}",
+        roles="work/read_roles/{library}.json",
+        lists=inclusion_lists,
+        index=lambda wildcards: f"{reference_of(wildcards)}/star",
+    output:
+        solo=temp(directory("work/solo/{library}")),
+        status="work/status/{library}.tsv",
+    log:
+        "logs/solo/{library}.log",
+    benchmark:
+        "logs/benchmarks/solo/{library}.tsv"
+    conda:
+        "../envs/star.yaml"
+    resources:
+        scratch_mb=scratch_mb("solo"),
+    params:
+        shard_size=config["plates"]["shard_size"],
+        rows=unit_digest,
+        chemistries=HOME / "config/chemistries.yaml",
+        features=config["droplets"]["features"],
+        multireads=config["droplets"]["multireads"],
+        cell_filter=config["droplets"]["cell_filter"],
+        preset=config["droplets"]["preset"],
+        min_valid_barcodes=config["droplets"]["min_valid_barcodes"],
+    shell:
+        """
+        python -m scripts.solo --plan {input.plan:q} --unit {wildcards.library:q} \
+            --shard-size {params.shard_size} --fastq {input.fastq:q} \
+            --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
+            --inclusion-lists resources/inclusion_lists --features {params.features} \
+            --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
+            --preset {params.preset} --min-valid-barcodes {params.min_valid_barcodes} \
+            --threads {threads} --output {output.solo:q} --status {output.status:q} 2>{log:q}
+        """
+
+
+rule mex_archive:
+    """Pack every matrix of a library into an archive that never changes by itself."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        solo=lambda wildcards: f"work/solo/{library_of(wildcards)}",
+        status=lambda wildcards: f"work/status/{library_of(wildcards)}.tsv",
+    output:
+        archives=directory("results/mex/{archive}"),
+    log:
+        "logs/mex_archive/{archive}.log",
+    benchmark:
+        "logs/benchmarks/mex_archive/{archive}.tsv"
+    conda:
+        "../envs/star.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        library=library_of,
+        features=config["droplets"]["features"],
+        multireads=config["droplets"]["multireads"],
+        metadata_name=config["mex"]["metadata_name"],
+    shell:
+        """
+        python -m scripts.mex_archive pack --plan {input.plan:q} --unit {params.library:q} \
+            --shard-size {params.shard_size} --solo {input.solo:q} \
+            --status {input.status:q} --records resources/records --features {params.features} \
+            --multireads {params.multireads} --metadata-name {params.metadata_name} \
+            --output {output.archives:q} 2>{log:q}
+        """
+
+
+rule droplets_h5ad:
+    """Gather the filtered cells of a series' libraries."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        accepted="work/accepted",
+        archives=series_archives,
+    output:
+        matrix="results/droplets/{series}.{species}.h5ad",
+    log:
+        "logs/droplets_h5ad/{series}.{species}.log",
+    benchmark:
+        "logs/benchmarks/droplets_h5ad/{series}.{species}.tsv"
+    conda:
+        "../envs/star.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+    shell:
+        """
+        python -m scripts.droplets_h5ad --plan {input.plan:q} --series {wildcards.series:q} \
+            --species {wildcards.species:q} --shard-size {params.shard_size} \
+            --records resources/records --archives 'results/mex/{{experiment}}' \
+            --statuses 'work/status/{{unit}}.tsv' --output {output.matrix:q} 2>{log:q}
+        """

@@ -1,0 +1,185 @@
+"""From counts to what a scientist takes away: ledger, tables, metadata, report and checksums.
+
+In: work/count/, work/status/, resources/records/. Out: results/.
+"""
+
+
+rule ledger:
+    """Say of every run that entered what became of it."""
+    input:
+        plan="results/plan.tsv",
+        statuses=statuses,
+    output:
+        ledger="results/runs.tsv",
+    log:
+        "logs/ledger/ledger.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+    shell:
+        """
+        python -m scripts.ledger --plan {input.plan:q} --statuses 'work/status/{{unit}}.tsv' \
+            --shard-size {params.shard_size} --count-by {params.count_by} \
+            --output {output.ledger:q} 2>{log:q}
+        """
+
+
+rule accept:
+    """Stop before the harvest where too many runs of a series have failed."""
+    input:
+        ledger="results/runs.tsv",
+    output:
+        touch("work/accepted"),
+    log:
+        "logs/accept/accept.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        max_failed=config["max_failed"],
+    shell:
+        """
+        python -m scripts.accept --ledger {input.ledger:q} --max-failed {params.max_failed} \
+            --output {output:q} 2>{log:q}
+        """
+
+
+rule counts_table:
+    """Gather the counts of every plate cell of a species."""
+    input:
+        plan="results/plan.tsv",
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+        counts=shard_counts,
+    output:
+        table="results/{species}.htseq-count.csv.gz",
+    log:
+        "logs/counts_table/{species}.log",
+    benchmark:
+        "logs/benchmarks/counts_table/{species}.tsv"
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+    shell:
+        """
+        python -m scripts.counts_table --plan {input.plan:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --shard-size {params.shard_size} \
+            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+            --output {output.table:q} 2>{log:q}
+        """
+
+
+rule log_table:
+    """Gather STAR's log of every plate cell of a species."""
+    input:
+        plan="results/plan.tsv",
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+        counts=shard_counts,
+    output:
+        table="results/{species}.log.csv.gz",
+    log:
+        "logs/log_table/{species}.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+        clock=config["harvest"]["clock"],
+    shell:
+        """
+        python -m scripts.log_table --plan {input.plan:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --shard-size {params.shard_size} \
+            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+            --clock {params.clock} --output {output.table:q} 2>{log:q}
+        """
+
+
+rule counts_h5ad:
+    """Gather the counts of every plate cell of a species as AnnData."""
+    input:
+        plan="results/plan.tsv",
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+        counts=shard_counts,
+        genes=lambda wildcards: f"{reference_of(wildcards)}/genes.tsv",
+    output:
+        matrix="results/{species}.h5ad",
+    log:
+        "logs/counts_h5ad/{species}.log",
+    benchmark:
+        "logs/benchmarks/counts_h5ad/{species}.tsv"
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+    shell:
+        """
+        python -m scripts.counts_h5ad --plan {input.plan:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --shard-size {params.shard_size} \
+            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+            --genes {input.genes:q} --records resources/records --output {output.matrix:q} 2>{log:q}
+        """
+
+
+rule metadata:
+    """Gather what GEO says of the samples and series that were counted."""
+    input:
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+    output:
+        archive="results/{species}_meta.tgz",
+        samples="results/{species}.metadata.samples.csv",
+        series="results/{species}.metadata.series.csv",
+    log:
+        "logs/metadata/{species}.log",
+    conda:
+        "../envs/sra_tools.yaml"
+    shell:
+        """
+        python -m scripts.metadata --ledger {input.ledger:q} --records resources/records \
+            --species {wildcards.species:q} --archive {output.archive:q} \
+            --samples {output.samples:q} --series {output.series:q} 2>{log:q}
+        """
+
+
+rule report:
+    """Draw the page on which a person sees what came of the plan."""
+    input:
+        plan="results/plan.tsv",
+        ledger="results/runs.tsv",
+        tables=tables,
+        archives=archives,
+    output:
+        page="results/report.html",
+    log:
+        "logs/report/report.log",
+    conda:
+        "../envs/star.yaml"
+    shell:
+        """
+        python -m scripts.report --plan {input.plan:q} --ledger {input.ledger:q} \
+            --results results --output {output.page:q} 2>{log:q}
+        """
+
+
+rule checksums:
+    """Assert that nothing was lost, and sum up every result."""
+    input:
+        plan="results/plan.tsv",
+        ledger="results/runs.tsv",
+        tables=tables,
+        archives=archives,
+        report="results/report.html",
+    output:
+        sums="results/SHA256SUMS",
+    log:
+        "logs/checksums/checksums.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        "python -m scripts.checksums --results results --output {output.sums:q} 2>{log:q}"

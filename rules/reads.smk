@@ -1,0 +1,61 @@
+"""From runs to reads: archives that prove themselves, then FASTQ with every read that the archive has.
+
+In: the plan. Out: work/download/{unit}/ and work/fastq/{unit}/, each with a status for every run of the unit.
+"""
+
+
+rule download:
+    """Download the archives of a unit's runs and validate them."""
+    input:
+        plan=ancient("results/plan.tsv"),
+    output:
+        archives=temp(directory("work/download/{unit}")),
+    log:
+        "logs/download/{unit}.log",
+    benchmark:
+        "logs/benchmarks/download/{unit}.tsv"
+    conda:
+        "../envs/sra_tools.yaml"
+    resources:
+        scratch_mb=scratch_mb("download"),
+    params:
+        shard_size=config["plates"]["shard_size"],
+        order=setting("archives", "order"),
+        resolver=setting("archives", "sra"),
+        ena=setting("archives", "ena"),
+        retries=setting("archives", "retries"),
+        rows=unit_digest,
+        lite="--accept-lite" if config["archives"]["accept_lite"] else "",
+    shell:
+        """
+        python -m scripts.download --plan {input.plan:q} --unit {wildcards.unit:q} \
+            --shard-size {params.shard_size} --records resources/records \
+            --order {params.order:q} --resolver {params.resolver:q} \
+            --ena {params.ena:q} --retries {params.retries} {params.lite} \
+            --parallel {threads} --output {output.archives:q} 2>{log:q}
+        """
+
+
+rule fastq:
+    """Convert the archives of a unit's runs and count what came out."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        archives="work/download/{unit}",
+    output:
+        fastq=temp(directory("work/fastq/{unit}")),
+    log:
+        "logs/fastq/{unit}.log",
+    benchmark:
+        "logs/benchmarks/fastq/{unit}.tsv"
+    conda:
+        "../envs/sra_tools.yaml"
+    resources:
+        scratch_mb=scratch_mb("fastq"),
+    params:
+        shard_size=config["plates"]["shard_size"],
+    shell:
+        """
+        python -m scripts.fastq --plan {input.plan:q} --unit {wildcards.unit:q} \
+            --shard-size {params.shard_size} --archives {input.archives:q} \
+            --threads {threads} --output {output.fastq:q} 2>{log:q}
+        """

@@ -1,0 +1,79 @@
+"""From sequences and annotations to indices, shared by all series.
+
+In: the FASTA and GTF of config/references.yaml or `references` of the configuration. Out: resources/{reference}/.
+"""
+
+
+rule reference:
+    """Fetch a genome and its annotation, join the spike-ins, check that they belong together."""
+    input:
+        local_sources,
+    output:
+        genome="resources/{reference}/genome.fa",
+        annotation="resources/{reference}/annotation.gtf",
+        genes="resources/{reference}/genes.tsv",
+        fingerprint="resources/{reference}/reference.json",
+    log:
+        "logs/reference/{reference}.log",
+    benchmark:
+        "logs/benchmarks/reference/{reference}.tsv"
+    conda:
+        "../envs/sra_tools.yaml"
+    params:
+        sources=source_options,
+        identity=lambda wildcards: list(
+            map(source_identity, source_files(wildcards.reference).values())
+        ),
+    shell:
+        """
+        python -m scripts.reference --name {wildcards.reference:q} {params.sources:q} \
+            --genome {output.genome:q} --annotation {output.annotation:q} \
+            --genes {output.genes:q} --fingerprint {output.fingerprint:q} 2>{log:q}
+        """
+
+
+rule star_index:
+    """Build STAR's index of a reference, or take over a ready one."""
+    input:
+        genome="resources/{reference}/genome.fa",
+        annotation="resources/{reference}/annotation.gtf",
+    output:
+        index=directory("resources/{reference}/star"),
+    log:
+        "logs/star_index/{reference}.log",
+    benchmark:
+        "logs/benchmarks/star_index/{reference}.tsv"
+    conda:
+        "../envs/star.yaml"
+    params:
+        overhang=lambda wildcards: config["references"][wildcards.reference].get(
+            "sjdb_overhang", 100
+        ),
+        ready=lambda wildcards: config["references"][wildcards.reference].get("index") or "",
+    shell:
+        """
+        python -m scripts.star_index --genome {input.genome:q} --annotation {input.annotation:q} \
+            --sjdb-overhang {params.overhang:q} --ready {params.ready:q} \
+            --threads {threads} --output {output.index:q} 2>{log:q}
+        """
+
+
+rule count_index:
+    """Make the step function of gene sets from which plate reads are counted."""
+    input:
+        annotation="resources/{reference}/annotation.gtf",
+        genes="resources/{reference}/genes.tsv",
+    output:
+        index="resources/{reference}/count_index.npz",
+        exons="resources/{reference}/exons.gtf",
+    log:
+        "logs/count_index/{reference}.log",
+    benchmark:
+        "logs/benchmarks/count_index/{reference}.tsv"
+    conda:
+        "../envs/star.yaml"
+    shell:
+        """
+        python -m scripts.count_index --annotation {input.annotation:q} --genes {input.genes:q} \
+            --output {output.index:q} --exons {output.exons:q} 2>{log:q}
+        """

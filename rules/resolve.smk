@@ -1,0 +1,33 @@
+"""From accessions to the plan: one row a run, before any download.
+
+In: what `series` or `run_table` of the configuration ask for. Out: results/plan.tsv; the archives' records as they came.
+"""
+
+
+checkpoint resolve:
+    """Find the runs of every accession, or the reason why there is none."""
+    input:
+        lists=accession_files(),
+        run_table=config["run_table"] or [],
+    output:
+        plan="results/plan.tsv",
+        evidence="work/plan/evidence.jsonl",
+    log:
+        "logs/resolve/resolve.log",
+    conda:
+        "../envs/sra_tools.yaml"
+    params:
+        geo=setting("archives", "geo"),
+        eutils=setting("archives", "eutils"),
+        ena=setting("archives", "ena"),
+        order=setting("archives", "order"),
+        retries=setting("archives", "retries"),
+        choices=plan_choices(),
+    shell:
+        """
+        python -m scripts.resolve {params.choices:q} --records resources/records \
+            --geo {params.geo:q} --eutils {params.eutils:q} \
+            --ena {params.ena:q} --order {params.order:q} \
+            --retries {params.retries:q} \
+            --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
+        """
