@@ -1,4 +1,4 @@
-"""Bring an inclusion list of cell barcodes into place from a path or an address: plain text, a barcode a line, checked."""
+"""Bring an inclusion list of barcodes into place, from a path or address: plain text, a barcode a line, checked."""
 
 import argparse
 import hashlib

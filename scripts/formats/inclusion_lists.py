@@ -65,7 +65,7 @@ def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
 
 
 def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = True) -> tuple[int, int]:
-    """Copy an inclusion list, gzip or plain, as plain text; return its number of barcodes and their length (0: several).
+    """Copy an inclusion list, gzip or plain, as plain text; return its number of barcodes and their length (0: any).
 
     A second column (10x ships some lists with one) is dropped. Raises InputError, with the line, for a letter other
     than A, C, G, T, for another length than that of the first barcode, and for an empty list.

@@ -1,0 +1,71 @@
+"""A sample of the reads of a FASTQ file (four lines a record, as fasterq-dump writes it) as base codes."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.formats.errors import InputError
+from scripts.formats.inclusion_lists import BASE_CODES, open_plain
+
+NO_BASE = 4
+WIDTH = 100
+"""Bases of a read that are looked at; no kit keeps a barcode behind them."""
+_BLOCK = 1 << 22
+
+
+class ReadSample(NamedTuple):
+    """Some reads: ``codes`` is uint8, reads × WIDTH (A 0, C 1, G 2, T 3, all else and behind the end 4)."""
+
+    codes: np.ndarray
+    lengths: np.ndarray
+    """int64: length of each read in bases, also beyond WIDTH."""
+
+
+def make_sample(sequences: list[str]) -> ReadSample:
+    """Return the sample that these reads make."""
+    codes = np.full((len(sequences), WIDTH), NO_BASE, dtype=np.uint8)
+    for number, sequence in enumerate(sequences):
+        letters = np.frombuffer(sequence[:WIDTH].encode(), dtype=np.uint8)
+        codes[number, : letters.size] = BASE_CODES[letters]
+    return ReadSample(codes, np.array([len(sequence) for sequence in sequences], dtype=np.int64))
+
+
+def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
+    """Return the ``size`` reads after the first ``skip``; of a shorter file its last ``size``, or all.
+
+    Raises InputError where the file is not FASTQ with four lines a record.
+    """
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    seen = 0
+    rest = b""
+    columns = np.arange(WIDTH)
+    with open_plain(path) as handle:
+        while seen < skip + size:
+            block = handle.read(_BLOCK)
+            block = rest + (block or (b"" if not rest or rest.endswith(b"\n") else b"\n"))
+            if block == rest:
+                if block:
+                    raise InputError(f"{path}: the last record is cut short; FASTQ has four lines a record.")
+                break
+            letters = np.frombuffer(block, dtype=np.uint8)
+            ends = np.flatnonzero(letters == 10)
+            records = min(ends.size // 4, skip + size - seen)
+            if not records:
+                rest = block
+                continue
+            ends = ends[: 4 * records].reshape(-1, 4)
+            heads = np.concatenate([[0], ends[:-1, 3] + 1])
+            if (letters[heads] != ord("@")).any() or (letters[ends[:, 1] + 1] != ord("+")).any():
+                raise InputError(f"{path}: not FASTQ with four lines a record ('@name', bases, '+', qualities).")
+            starts = ends[:, 0] + 1
+            lengths = ends[:, 1] - starts
+            codes = BASE_CODES[letters[np.minimum(starts[:, None] + columns, letters.size - 1)]]
+            codes[columns >= lengths[:, None]] = NO_BASE
+            parts.append((codes, lengths))
+            seen += records
+            rest = block[int(ends[-1, 3]) + 1 :]
+    if not parts:
+        return make_sample([])
+    codes = np.concatenate([part[0] for part in parts])[-size:]
+    return ReadSample(codes, np.concatenate([part[1] for part in parts])[-size:])

@@ -1,0 +1,230 @@
+"""Which kit made these reads: the share of their barcodes on each inclusion list, beside the share that chance gives.
+
+Every read of the spot, every kit, offset and orientation is an *alternative*. First all of them are measured on some
+thousand spots, then those that stand out, and each kit's own place, on the whole sample.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scripts.formats.chemistries import Chemistry, Segment
+from scripts.formats.fastq_sample import NO_BASE, ReadSample
+from scripts.formats.inclusion_lists import packed_type
+
+OFFSETS = 25
+"""Places at which a barcode is looked for: this many bases from the kit's own place on."""
+FIRST_LOOK = 4000
+"""Spots of the first look."""
+MIN_SHARE = 0.10
+MARGIN = 3.0
+_STANDS_OUT = 0.02
+_SIMPLE = 0.75  # a barcode that is to this share one base says nothing: poly-A tails and dark cycles are such
+
+Place = tuple[Segment, ...]
+"""Where a kit keeps its barcode; kits with the same place and lists cannot be told apart by barcodes."""
+
+
+class Lists(NamedTuple):
+    """The inclusion lists at hand: name → sorted packed barcodes, and name → bases of a barcode."""
+
+    packed: Mapping[str, np.ndarray]
+    lengths: Mapping[str, int]
+
+
+class Alternative(NamedTuple):
+    """A way to read the barcode, and its figures; ``read`` and ``offset`` count from 0."""
+
+    read: int
+    place: Place
+    offset: int
+    reverse: bool
+    share: float
+    chance: float
+    hits: np.ndarray
+    """bool: the spots of the sample whose barcode is on the list."""
+
+    @property
+    def names(self) -> str:
+        """The inclusion lists, for people."""
+        return "+".join(dict.fromkeys(segment.list for segment in self.place))
+
+    @property
+    def words(self) -> str:
+        """The alternative as a phrase."""
+        turned = ", reversed" if self.reverse else ""
+        moved = f" from base {self.offset + self.place[0].start}" if self.offset else ""
+        return (
+            f"read {self.read + 1}{moved}{turned} on {self.names} ({self.share:.1%} of spots, chance {self.chance:.2%})"
+        )
+
+
+def is_on_list(queries: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    """Return, for each packed barcode (any shape), whether it is on a sorted list."""
+    flat = queries.ravel()
+    order = np.argsort(flat)  # neighbours in the list are neighbours in the cache
+    ordered = flat[order]
+    found = np.searchsorted(packed, ordered)
+    found[found == packed.size] = 0
+    answer = np.empty(flat.size, dtype=bool)
+    answer[order] = packed[found] == ordered
+    return answer.reshape(queries.shape)
+
+
+def pack_windows(
+    codes: np.ndarray, start: int, length: int, offsets: int, reverse: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the packed barcodes at ``start`` and the following offsets, and whether each is whole and not of one base.
+
+    ``codes`` is spots × bases; both answers are spots × offsets. With ``reverse`` it is the reverse complement.
+    """
+    span = codes[:, start : start + length + offsets - 1]
+    spots = codes.shape[0]
+    packed = np.zeros((spots, offsets), dtype=packed_type(length))
+    worst = np.zeros((spots, offsets), dtype=np.uint8)
+    two = packed.dtype.type(2)
+    tallies = np.zeros((4, spots, offsets), dtype=np.uint8)
+    for column in range(length - 1, -1, -1) if reverse else range(length):
+        bases = span[:, column : column + offsets]
+        np.maximum(worst, bases, out=worst)
+        packed <<= two
+        packed |= ((3 - bases) if reverse else bases) & 3
+        for base in range(4):
+            tallies[base] += bases == base
+    telling = (worst < NO_BASE) & (tallies.max(axis=0) < _SIMPLE * length)
+    return packed, telling
+
+
+def find_hits(sample: ReadSample, place: Place, lists: Lists, first: int, offsets: int, reverse: bool) -> np.ndarray:
+    """Return whether each spot's barcode is on its list(s) at the offsets from ``first`` on: bool, spots × offsets."""
+    hits = np.ones((sample.codes.shape[0], offsets), dtype=bool)
+    for segment in place:
+        packed, telling = pack_windows(sample.codes, first + segment.start - 1, segment.length, offsets, reverse)
+        hits &= telling
+        hits &= is_on_list(packed, lists.packed[segment.list])
+    return hits
+
+
+def _discount_one_barcode(sample: ReadSample, place: Place, hits: np.ndarray, offset: int, reverse: bool) -> np.ndarray:
+    """Take a barcode that makes up more than half of the hits out of them: a constant sequence is no evidence."""
+    segment = place[0]
+    packed, _ = pack_windows(sample.codes[hits], offset + segment.start - 1, segment.length, 1, reverse)
+    if not packed.size:
+        return hits
+    values, counts = np.unique(packed[:, 0], return_counts=True)
+    top = int(counts.argmax())
+    if 2 * counts[top] <= packed.shape[0]:
+        return hits
+    rest = hits.copy()
+    rest[np.flatnonzero(hits)[packed[:, 0] == values[top]]] = False
+    return rest
+
+
+def chance_share(place: Place, lists: Lists) -> float:
+    """Return the share of random barcodes that are on the list(s)."""
+    share = 1.0
+    for segment in place:
+        share *= lists.packed[segment.list].size / 4.0**segment.length
+    return share
+
+
+def testable_places(
+    chemistries: Iterable[Chemistry], lists: Lists
+) -> tuple[dict[Place, list[Chemistry]], dict[str, str]]:
+    """Return the places that the lists at hand can prove, each with its kits, and name → why a kit is not tried."""
+    places: dict[Place, list[Chemistry]] = {}
+    left: dict[str, str] = {}
+    for chemistry in chemistries:
+        missing = [name for name in chemistry.lists if name not in lists.packed]
+        unlike = [
+            part.list
+            for part in chemistry.barcode
+            if part.list and not missing and lists.lengths[part.list] != part.length
+        ]
+        if chemistry.proof != "list":
+            left[chemistry.name] = "barcodes do not prove it; name it to take it"
+        elif missing:
+            left[chemistry.name] = f"no inclusion list {', '.join(missing)}"
+        elif unlike:
+            left[chemistry.name] = f"the inclusion list {', '.join(unlike)} has barcodes of another length"
+        else:
+            places.setdefault(chemistry.barcode, []).append(chemistry)
+    return places, left
+
+
+def _offsets_within(sample: ReadSample, place: Place) -> int:
+    """How many offsets leave the whole barcode inside the window and inside at least a tenth of the reads."""
+    end = max(segment.start + segment.length - 1 for segment in place)
+    if not sample.lengths.size:
+        return 0
+    reach = min(int(np.quantile(sample.lengths, 0.9)), sample.codes.shape[1])
+    return max(0, min(OFFSETS, reach - end + 1))
+
+
+def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Place], lists: Lists) -> list[Alternative]:
+    """Return the measured alternatives, best first; ``samples`` is read number (from 0) → its sampled reads.
+
+    All samples are of the same spots. Alternatives that do not stand out are left away, unless they are a kit's own
+    place in forward orientation.
+    """
+    found: list[Alternative] = []
+    for read, sample in sorted(samples.items()):
+        spots = sample.lengths.size
+        step = max(1, spots // FIRST_LOOK)
+        some = ReadSample(sample.codes[::step], sample.lengths[::step])
+        for place in places:
+            offsets = _offsets_within(sample, place)
+            if not offsets:
+                continue
+            chance = chance_share(place, lists)
+            for reverse in (False, True):
+                shares = find_hits(some, place, lists, 0, offsets, reverse).mean(axis=0)
+                for offset in range(offsets):
+                    if shares[offset] < max(_STANDS_OUT, 2 * chance) and (offset or reverse):
+                        continue
+                    hits = find_hits(sample, place, lists, offset, 1, reverse)[:, 0]
+                    hits = _discount_one_barcode(sample, place, hits, offset, reverse)
+                    found.append(Alternative(read, place, offset, reverse, float(hits.mean()), chance, hits))
+    return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))
+
+
+def find_rival(best: Alternative, others: Iterable[Alternative]) -> Alternative | None:
+    """Return the alternative that leaves the best one without a clear margin, or None.
+
+    Where two lists share barcodes, one place has two readings: the spots that only one of them explains decide, and
+    where there are hardly any, the list on which fewer barcodes would stand by chance.
+    """
+    for other in others:
+        if other is best or other.share * MARGIN <= best.share:
+            continue
+        if (other.read, other.offset, other.reverse) == (best.read, best.offset, best.reverse):
+            only_best = float((best.hits & ~other.hits).mean())
+            only_other = float((other.hits & ~best.hits).mean())
+            if only_other * MARGIN <= only_best and only_best > MIN_SHARE * best.share:
+                continue
+            if max(only_best, only_other) <= MIN_SHARE * best.share and best.chance < other.chance:
+                continue
+        return other
+    return None
+
+
+def find_trimmed(
+    samples: Mapping[int, ReadSample], places: Sequence[Place], lists: Lists
+) -> tuple[int, str, int] | None:
+    """Return read number, list and length of barcodes that lost their last bases, or None where none stand out."""
+    for read, sample in sorted(samples.items()):
+        if not sample.lengths.size:
+            continue
+        length = int(np.median(sample.lengths))
+        for place in places:
+            segment = place[0]
+            if len(place) > 1 or not segment.length - 3 <= length < segment.length:
+                continue
+            packed = lists.packed[segment.list]
+            cut = np.unique(packed >> packed.dtype.type(2 * (segment.length - length)))
+            queries, telling = pack_windows(sample.codes, 0, length, 1, False)
+            share = float((telling & is_on_list(queries, cut)).mean())
+            if share > max(MIN_SHARE, MARGIN * cut.size / 4.0**length):
+                return read, segment.list, length
+    return None

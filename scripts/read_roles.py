@@ -1,0 +1,192 @@
+"""Tell for each run of a droplet library which read is the barcode and which kit it is, proved from the reads."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.formats.chemistries import Chemistry, chemistry_named, read_chemistries
+from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.fastq_sample import sample_reads
+from scripts.formats.inclusion_lists import read_packed
+from scripts.formats.run_table import Run
+from scripts.formats.status import read_statuses
+from scripts.formats.units import runs_of_unit
+from scripts.inference.chemistry import Alternative, Lists, testable_places
+from scripts.inference.read_roles import RANKS, Verdict, judge_run
+
+SKIP = 100_000
+"""Spots before the sample: the first ones of a run are its worst."""
+
+
+def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> Lists:
+    """Return the inclusion lists that are at hand: ``{name}.txt`` in the folder, for the lists that kits ask for.
+
+    Lists of barcodes of several lengths are not used as proof.
+    """
+    packed, lengths = {}, {}
+    names = {name for chemistry in chemistries.values() if chemistry.proof == "list" for name in chemistry.lists}
+    for name in sorted(names):
+        path = folder / f"{name}.txt"
+        if path.is_file():
+            packed[name], lengths[name] = read_packed(path)
+    return Lists(packed, lengths)
+
+
+def read_files(folder: Path, run: str) -> dict[int, Path]:
+    """Return read number of the archive (from 0) → FASTQ file of a run, by the names ``{run}_{number}.fastq``."""
+    files = {}
+    for path in sorted(folder.glob(f"{run}*.fastq")):
+        if match := re.fullmatch(rf"{re.escape(run)}(?:_(\d+))?\.fastq", path.name):
+            files[int(match[1] or 1) - 1] = path
+    return files
+
+
+def judge_files(
+    row: Run,
+    files: Mapping[int, Path],
+    chemistries: Mapping[str, Chemistry],
+    lists: Lists,
+    chemistry: str,
+    size: int,
+    figures: list[Alternative],
+) -> Verdict:
+    """Return what the reads of one run are; see :func:`scripts.inference.read_roles.judge_run` for its faults."""
+    if not files:
+        raise RunFault("READS_MISSING", "there is no FASTQ file of the run.")
+    name = row.chemistry or ("" if chemistry == "auto" else chemistry)
+    samples = {read: sample_reads(path, size, SKIP) for read, path in files.items()}
+    if len({sample.lengths.size for sample in samples.values()}) > 1:
+        told = ", ".join(f"{files[read].name} {sample.lengths.size}" for read, sample in samples.items())
+        raise RunFault("READS_MISSING", f"the files of the run do not have the same number of reads: {told}.")
+    if not next(iter(samples.values())).lengths.size:
+        raise RunFault("EMPTY_READS", "the run has no reads.")
+    roles = tuple(row.read_roles.split(",")) if row.read_roles else ()
+    return judge_run(
+        samples,
+        max(max(files) + 1, len(roles)),
+        list(chemistries.values()),
+        lists,
+        pinned_roles=roles,
+        pinned_chemistry=chemistry_named(name, chemistries) if name else None,
+        figures=figures,
+    )
+
+
+def _tell_figures(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
+    return [
+        {
+            "read": one.read + 1,
+            "inclusion_list": one.names,
+            "start": one.offset + one.place[0].start,
+            "orientation": "reverse" if one.reverse else "forward",
+            "share": round(one.share, 6),
+            "chance": round(one.chance, 6),
+        }
+        for one in figures
+    ]
+
+
+def _tell_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "roles": ",".join(verdict.roles),
+        "chemistry": verdict.candidates[0].name if verdict.strand else "",
+        "candidates": [candidate.name for candidate in verdict.candidates],
+        "strand": verdict.strand,
+        "offset": verdict.offset,
+        "rank": verdict.rank,
+        "evidence": RANKS[verdict.rank],
+        "mean_lengths": [round(length, 2) for length in verdict.mean_lengths],
+    }
+
+
+def _find_disagreement(verdicts: Mapping[str, Verdict]) -> RunFault | None:
+    """Return the fault of a library whose runs are of two kits or keep the barcode at two places, or None."""
+    first = next(iter(verdicts.items()), None)
+    for run, verdict in verdicts.items():
+        assert first is not None
+        kits = [" or ".join(kit.title for kit in one.candidates) for one in (first[1], verdict)]
+        if verdict.candidates != first[1].candidates:
+            return RunFault(
+                "LAYOUT_AMBIGUOUS",
+                f"the runs of the library disagree: {first[0]} is {kits[0]}, but {run} is {kits[1]}.",
+            )
+        if verdict.offset != first[1].offset:
+            return RunFault(
+                "LAYOUT_AMBIGUOUS",
+                f"the runs of the library disagree: the barcode of {first[0]} starts {first[1].offset} bases late, that"
+                f" of {run} {verdict.offset}.",
+            )
+    return None
+
+
+def judge_library(
+    rows: Sequence[Run],
+    folder: Path,
+    chemistries: Mapping[str, Chemistry],
+    lists: Lists,
+    chemistry: str = "auto",
+    size: int = 100_000,
+) -> dict[str, Any]:
+    """Return the verdict on each run of a library that is still in work, as the command writes it."""
+    statuses = read_statuses(folder / "status.tsv")
+    _, left = testable_places(chemistries.values(), lists)
+    runs: dict[str, dict[str, Any]] = {}
+    verdicts: dict[str, Verdict] = {}
+    for row in sorted(rows, key=lambda row: row.run):
+        if row.run in statuses and not statuses[row.run].ok:
+            continue
+        figures: list[Alternative] = []
+        told: dict[str, Any] = {}
+        try:
+            verdict = judge_files(row, read_files(folder, row.run), chemistries, lists, chemistry, size, figures)
+            verdicts[row.run] = verdict
+            told = _tell_verdict(verdict)
+        except RunFault as fault:
+            told = {"fault": {"reason": fault.reason, "detail": fault.detail}}
+        runs[row.run] = told | {"figures": _tell_figures(figures)}
+    if fault := _find_disagreement(verdicts):
+        for run in verdicts:
+            runs[run]["fault"] = {"reason": fault.reason, "detail": fault.detail}
+    return {
+        "inclusion_lists": {name: int(packed.size) for name, packed in lists.packed.items()},
+        "not_tried": left,
+        "runs": runs,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", required=True, help="the run table with the library's runs")
+    parser.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
+    parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
+    parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
+    parser.add_argument("--chemistry", default="auto", help="a kit's name, or auto: prove it from the reads")
+    parser.add_argument("--sample", type=int, default=100_000, help="spots of each run to look at")
+    parser.add_argument("--output", required=True, type=Path, help="the verdicts (JSON)")
+    args = parser.parse_args(argv)
+    chemistries, _ = read_chemistries(args.chemistries)
+    if args.sample < 1:
+        raise InputError(f"--sample must be above 0, but is {args.sample}.")
+    if args.chemistry != "auto":
+        chemistry_named(args.chemistry, chemistries)
+    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    lists = load_lists(args.inclusion_lists, chemistries)
+    told = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
+    for run, verdict in told["runs"].items():
+        fault = verdict.get("fault")
+        words = f"{fault['reason']}: {fault['detail']}" if fault else f"{verdict['roles']} {verdict['candidates']}"
+        print(f"{run}: {words}", file=sys.stderr)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    part = args.output.with_name(args.output.name + ".part")
+    part.write_text(json.dumps({"library": args.unit} | told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(args.output)
+
+
+if __name__ == "__main__":
+    run_command(main)
