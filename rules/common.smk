@@ -44,7 +44,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
-job_shell = f"export PYTHONPATH={shlex.quote(str(HOME))} PYTHONHASHSEED=0; "
+job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONHASHSEED=0; "
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 if config["archives"]["api_key"]:

@@ -1,0 +1,133 @@
+"""The configuration: shipped values, defaults and the words of every fault."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.formats.configuration import asked_for, check_configuration, with_defaults
+from scripts.formats.errors import InputError
+
+CONFIG = Path(__file__).parents[2] / "config"
+SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))
+SHIPPED = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
+REFERENCES = yaml.safe_load((CONFIG / "references.yaml").read_text(encoding="utf-8"))
+CHEMISTRIES = {"chemistries": {"10x_3p_v3": {}}, "lists": {"3M-february-2018": {}}}
+
+
+def check(**values):
+    return check_configuration(values, SCHEMA, references=REFERENCES, chemistries=CHEMISTRIES)
+
+
+def faults(**values) -> list[str]:
+    with pytest.raises(InputError) as told:
+        check(**values)
+    title, *lines = str(told.value).splitlines()
+    assert title == f"The configuration (config/config.yaml) needs {len(lines)} correction(s):"
+    return lines
+
+
+def test_the_shipped_file_holds_every_default_and_one_example():
+    assert {**with_defaults({}, SCHEMA), "series": ["GSE67835"]} == SHIPPED
+
+
+def test_the_shipped_file_is_sound():
+    assert check(**SHIPPED)["references"]["mm10"]["sjdb_overhang"] == 100
+
+
+def test_a_part_keeps_the_defaults_of_the_rest():
+    checked = check(series=["GSE1"], plates={"strand": "reverse"})
+    assert checked["plates"]["strand"] == "reverse"
+    assert checked["plates"]["shard_size"] == 96
+
+
+def test_defaults_are_not_shared_between_configurations():
+    first = check(series=["GSE1"])
+    first["species"]["homo"]["tax_id"] = 1
+    assert check(series=["GSE1"])["species"]["homo"]["tax_id"] == 9606
+
+
+def test_all_faults_are_told_at_once():
+    told = faults(
+        series=[],
+        countby="run",
+        species={"homo": {"tax_id": 9606, "reference": "hg39"}},
+        references={"hg38": {"fasta": "/no/such/genome.fa", "gtf": "https://example.org/x.gtf.gz"}},
+        run_table=None,
+        leave_out=[],
+        plates={"mod": "union"},
+    )
+    assert any(line == "countby: unknown key; did you mean 'count_by'?" for line in told)
+    assert any(line == "plates.mod: unknown key; did you mean 'mode'?" for line in told)
+    assert any(line.startswith("species.homo.reference: 'hg39' is neither") and "'hg38'" in line for line in told)
+    assert any(line.startswith("leave_out: [] cannot be used; expected: runs, samples or") for line in told)
+    assert any(line.startswith("series: nothing is asked for") for line in told)
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"series": ["gse75140"]}, "series.0: 'gse75140' is not an accession of GEO or SRA, e.g. GSE75140"),
+        ({"series": "no/such/list.txt"}, "series: the list of accessions cannot be read"),
+        ({"run_table": "no/such/table.tsv"}, "run_table: 'no/such/table.tsv' cannot be read: No such file"),
+        ({"series": ["GSE1"], "max_failed": 2}, "max_failed: 2 cannot be used; expected: share of a series' runs"),
+        (
+            {"series": ["GSE1"], "plates": {"mode": "unoin"}},
+            "plates.mode: 'unoin' cannot be used; expected: overlap mode of htseq-count; one of intersection-nonempty",
+        ),
+        (
+            {"series": ["GSE1"], "references": {"hg38": {"fasta": "no/such.fa", "gtf": "https://example.org/x"}}},
+            "references.hg38.fasta: 'no/such.fa' cannot be read: No such file or directory",
+        ),
+        (
+            {"series": ["GSE1"], "references": {"hg38": {"fasta": "https://example.org/x"}}},
+            "references.hg38.gtf: missing; a path or an address",
+        ),
+        ({"series": ["GSE1"], "retry": ["DOWNLOAD_FALED"]}, "retry: 'DOWNLOAD_FALED' is not a reason code"),
+        (
+            {"series": ["GSE1"], "droplets": {"chemistry": "10x_3p_v2"}},
+            "droplets.chemistry: '10x_3p_v2' is not in config/chemistries.yaml; did you mean '10x_3p_v3'?",
+        ),
+        (
+            {"series": ["GSE1"], "droplets": {"inclusion_lists": {"3M-febuary-2018": "https://example.org/x"}}},
+            "droplets.inclusion_lists.3M-febuary-2018: no chemistry of config/chemistries.yaml uses this list",
+        ),
+        (
+            {
+                "series": ["GSE1"],
+                "species": {
+                    "homo": {"tax_id": 9606, "reference": "hg38"},
+                    "mus": {"tax_id": 9606, "reference": "mm10"},
+                },
+            },
+            "species.mus.tax_id: 9606 is that of 'homo' already",
+        ),
+        (
+            {"series": ["GSE1"], "species": {"homo": {"tax_id": 9606}}},
+            "species.homo.reference: missing; the name of a reference under `references`",
+        ),
+        ({"series": ["GSE1"], "strand": "forward"}, "strand: unknown key; did you mean 'plates.strand'?"),
+    ],
+)
+def test_words_of_a_fault(values, words):
+    told = faults(**copy.deepcopy(values))
+    assert len(told) == 1
+    assert told[0].startswith(words)
+
+
+def test_accessions_come_from_files_too(tmp_path):
+    listed = tmp_path / "accessions.txt"
+    listed.write_text("GSE1 # the first\n\n# none here\nSRR2\n", encoding="utf-8")
+    assert list(asked_for(["GSM3", str(listed)])) == [
+        ("series.0", "GSM3"),
+        (f"{listed}, line 1", "GSE1"),
+        (f"{listed}, line 4", "SRR2"),
+    ]
+
+
+def test_a_run_table_needs_no_series(tmp_path):
+    table = tmp_path / "runs.tsv"
+    table.write_text("run\n", encoding="utf-8")
+    assert check(run_table=str(table))["series"] == []

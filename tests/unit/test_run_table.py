@@ -1,0 +1,154 @@
+"""The run table, the status table and the units of work: what is written is what is read, and faults are told."""
+
+import pytest
+
+from scripts.formats.errors import InputError, RunFault
+from scripts.formats.run_table import COLUMNS, Run, faults_of, read_runs, write_runs
+from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.units import columns_of, cut_into_units, is_shard, runs_of_unit
+
+CELL = Run(series="GSE1", experiment="SRX1", run="SRR1", species="mus", assay="plate", status="planned")
+
+
+def cells(count: int, **values: str) -> list[Run]:
+    return [CELL._replace(experiment=f"SRX{n:03d}", run=f"SRR{n:03d}", **values) for n in range(count)]
+
+
+def test_the_table_has_the_columns_that_others_rely_on(tmp_path):
+    write_runs(tmp_path / "plan.tsv", [])
+    assert (tmp_path / "plan.tsv").read_text(encoding="utf-8") == (
+        "series\texp_id\tsample\texperiment\trun\ttax_id\torganism\tspecies\tassay\tchemistry\tlayout\tread_roles\t"
+        "spots\tbases\tbytes\tmd5\tsource\tstatus\treason\tdetail\n"
+    )
+
+
+def test_rows_come_back_sorted_and_whole(tmp_path):
+    rows = [
+        CELL._replace(series="GSE2", detail='said "so",\there'),
+        CELL._replace(run="SRR2", organism="Mus musculus ß"),
+        CELL,
+    ]
+    write_runs(tmp_path / "plan.tsv", rows)
+    assert read_runs(tmp_path / "plan.tsv") == [
+        CELL,
+        CELL._replace(run="SRR2", organism="Mus musculus ß"),
+        CELL._replace(series="GSE2", detail='said "so", here'),
+    ]
+
+
+def test_columns_may_stand_in_any_order_and_be_few(tmp_path):
+    (tmp_path / "plan.tsv").write_bytes(b"\xef\xbb\xbfspecies\trun\r\nmus\tSRR1\r\n\r\n")
+    assert read_runs(tmp_path / "plan.tsv") == [Run(run="SRR1", species="mus")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run\tspecis\n", "line 1: 'specis' is not a column of a run table."),
+        ("run\trun\n", "line 1: column 'run' is there twice."),
+        ("series\n", "line 1: no column 'run'"),
+        ("", "line 1: no column 'run'"),
+        ("run\tspecies\nSRR1\n", "line 2: 1 values, but the header has 2 columns."),
+    ],
+)
+def test_words_of_an_unreadable_table(tmp_path, text, words):
+    (tmp_path / "plan.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="needs 1 correction") as told:
+        read_runs(tmp_path / "plan.tsv")
+    assert words in str(told.value)
+
+
+def test_an_absent_table_is_told(tmp_path):
+    with pytest.raises(InputError, match="it cannot be read: No such file"):
+        read_runs(tmp_path / "none.tsv")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"run": "../SRR1"}, "run '../SRR1' is no accession"),
+        ({"run": ""}, "a planned row needs a run"),
+        ({"species": "rat"}, "species 'rat' is not configured; known are homo, mus"),
+        ({"assay": "bulk"}, "assay 'bulk' is neither plate nor droplet"),
+        ({"layout": "PAIRED"}, "layout 'PAIRED' is neither single nor paired"),
+        ({"read_roles": "barcode,cDNA"}, "read_roles 'barcode,cDNA' has a word"),
+        ({"spots": "1e6"}, "spots '1e6' is not a whole number"),
+        ({"status": "done"}, "status 'done' is not one of"),
+        ({"reason": "LOST"}, "reason 'LOST' is not a code"),
+    ],
+)
+def test_values_that_cannot_be_worked_with(change, words):
+    assert list(faults_of([CELL], ["homo", "mus"])) == []
+    told = list(faults_of([CELL._replace(**change)], ["homo", "mus"]))
+    assert len(told) == 1
+    assert words in told[0]
+
+
+def test_a_run_stands_once_for_each_species():
+    assert list(faults_of([CELL, CELL._replace(species="homo")], ["homo", "mus"])) == []
+    assert "twice" in next(faults_of([CELL, CELL], ["homo", "mus"]))
+
+
+def test_an_experiment_is_of_one_assay():
+    other = CELL._replace(run="SRR2", assay="droplet")
+    assert "plate in one row and droplet in another" in next(faults_of([CELL, other], ["mus"]))
+
+
+def test_shards_hold_experiments_not_runs():
+    rows = [*cells(5), CELL._replace(experiment="SRX001", run="SRR900")]
+    units = cut_into_units(rows, 2)
+    assert {unit: [row.run for row in planned] for unit, planned in units.items()} == {
+        "GSE1.mus.0000": ["SRR000", "SRR001", "SRR900"],
+        "GSE1.mus.0001": ["SRR002", "SRR003"],
+        "GSE1.mus.0002": ["SRR004"],
+    }
+
+
+def test_another_series_never_changes_a_shard():
+    before = cut_into_units(cells(5), 2)
+    after = cut_into_units([*cells(7, series="GSE0"), *cells(5), *cells(3, species="homo")], 2)
+    assert {unit: after[unit] for unit in before} == before
+
+
+def test_libraries_are_units_of_their_own_and_what_is_left_out_is_in_none():
+    rows = [
+        CELL._replace(assay="droplet"),
+        CELL._replace(assay="droplet", run="SRR2"),
+        CELL._replace(experiment="SRX2", run="SRR3", status="left_out"),
+    ]
+    units = cut_into_units(rows, 96)
+    assert {unit: len(planned) for unit, planned in units.items()} == {"GSE1.mus.SRX1": 2}
+    assert not is_shard("GSE1.mus.SRX1")
+    assert is_shard("GSE1.mus.0000")
+
+
+def test_a_unit_is_found_in_the_plan(tmp_path):
+    write_runs(tmp_path / "plan.tsv", cells(5))
+    assert [row.run for row in runs_of_unit(tmp_path / "plan.tsv", "GSE1.mus.0001", 2)] == ["SRR002", "SRR003"]
+    with pytest.raises(InputError, match=r"no unit 'GSE1\.mus\.0009'"):
+        runs_of_unit(tmp_path / "plan.tsv", "GSE1.mus.0009", 2)
+
+
+def test_columns_are_experiments_or_runs():
+    rows = [CELL._replace(run="SRR2"), CELL]
+    assert {name: [row.run for row in runs] for name, runs in columns_of(rows, "experiment").items()} == {
+        "SRX1": ["SRR1", "SRR2"]
+    }
+    assert list(columns_of(rows, "run")) == ["SRR1", "SRR2"]
+
+
+def test_statuses_come_back(tmp_path):
+    fine = RunStatus("SRR1", spots="10", source="sra")
+    lost = RunStatus("SRR0").failed(RunFault("DOWNLOAD_FAILED", "gone:\n404"))
+    write_statuses(tmp_path / "status.tsv", [fine, lost])
+    read = read_statuses(tmp_path / "status.tsv")
+    assert list(read) == ["SRR0", "SRR1"]
+    assert read["SRR1"] == fine
+    assert read["SRR0"] == RunStatus("SRR0", "failed", "DOWNLOAD_FAILED", "gone: 404")
+    assert not read["SRR0"].ok
+
+
+def test_another_table_is_no_status_table(tmp_path):
+    (tmp_path / "status.tsv").write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="not a status table"):
+        read_statuses(tmp_path / "status.tsv")
