@@ -7,6 +7,7 @@ pair of duplicated genes, whose loci are alike to the base.
 
 import gzip
 import io
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ class Gene(NamedTuple):
     def introns(self) -> tuple[Span, ...]:
         """What no transcript has as an exon, between the gene's ends."""
         exons = self.exons
-        return tuple((left[1], right[0]) for left, right in zip(exons, exons[1:], strict=False))
+        return tuple((left[1], right[0]) for left, right in itertools.pairwise(exons))
 
 
 class Genome(NamedTuple):
@@ -210,7 +211,7 @@ def _sequence_of(plan: _Plan, dice: random.Random) -> str:
     bases = list(random_sequence(plan.place + 2000, dice))
     for _, strand, transcripts in plan.genes:
         for exons in transcripts:
-            for left, right in zip(exons, exons[1:], strict=False):
+            for left, right in itertools.pairwise(exons):
                 donor, acceptor = ("GT", "AG") if strand == "+" else ("CT", "AC")
                 bases[left[1] : left[1] + 2] = donor
                 bases[right[0] - 2 : right[0]] = acceptor
@@ -286,28 +287,24 @@ def gencode_lines(genome: Genome) -> Iterator[str]:
     yield f"##description: evidence-based annotation of the toy genome ({genome.name}), version 1\n"
     yield "##provider: TOY\n##contact: nobody@example.org\n##format: gtf\n##date: 2020-01-01\n"
     for gene in genome.genes:
+        source = "ENSEMBL" if gene.arrangement == "mitochondrial" else "HAVANA"
         about = f'gene_id "{gene.gene_id}"; '
         kind = f'gene_type "{gene.gene_type}"; gene_name "{gene.gene_name}"; '
-        source = "ENSEMBL" if gene.arrangement == "mitochondrial" else "HAVANA"
-
-        def line(feature: str, span: Span, attributes: str, gene: Gene = gene, source: str = source) -> str:
-            frame = "0" if feature == "CDS" else "."
-            return f"{gene.contig}\t{source}\t{feature}\t{span[0] + 1}\t{span[1]}\t.\t{gene.strand}\t{frame}\t{attributes}\n"
-
-        yield line("gene", (gene.start, gene.end), f"{about}{kind}level 2;")
-        for transcript in gene.transcripts:
-            named = (
-                f'{about}transcript_id "{transcript.transcript_id}"; {kind}'
-                f'transcript_type "{gene.gene_type}"; transcript_name "{gene.gene_name}-{transcript.transcript_id[-3]}"; '
-            )
-            tags = 'level 2; tag "basic"; tag "appris_principal_1"; transcript_support_level "1";'
-            yield line("transcript", (transcript.exons[0][0], transcript.exons[-1][1]), named + tags)
-            ordered = transcript.exons if gene.strand == "+" else transcript.exons[::-1]
-            for number, exon in enumerate(ordered, 1):
-                numbered = f'{named}exon_number {number}; exon_id "{transcript.transcript_id}-e{number}.1"; '
-                yield line("exon", exon, numbered + tags)
+        tags = 'level 2; tag "basic"; tag "appris_principal_1"; transcript_support_level "1";'
+        rows = [("gene", (gene.start, gene.end), f"{about}{kind}level 2;")]
+        for order, (transcript_id, exons) in enumerate(gene.transcripts, 1):
+            named = f'{about}transcript_id "{transcript_id}"; {kind}transcript_type "{gene.gene_type}"; '
+            named += f'transcript_name "{gene.gene_name}-{order:03d}"; '
+            rows.append(("transcript", (exons[0][0], exons[-1][1]), named + tags))
+            for number, exon in enumerate(exons if gene.strand == "+" else exons[::-1], 1):
+                numbered = f'{named}exon_number {number}; exon_id "{transcript_id}-e{number}.1"; {tags}'
+                rows.append(("exon", exon, numbered))
                 if gene.gene_type == "protein_coding":
-                    yield line("CDS", (exon[0] + 9, exon[1] - 9), numbered + tags)
+                    rows.append(("CDS", (exon[0] + 9, exon[1] - 9), numbered))
+        for feature, (start, end), attributes in rows:
+            frame = "0" if feature == "CDS" else "."
+            place = f"{start + 1}\t{end}\t.\t{gene.strand}\t{frame}"
+            yield f"{gene.contig}\t{source}\t{feature}\t{place}\t{attributes}\n"
 
 
 def spike_in_lines(spike_ins: Genome) -> Iterator[str]:
