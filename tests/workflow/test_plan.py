@@ -1,0 +1,143 @@
+"""The dry run: which rules, how often, from a run table alone; and every fault of the configuration at once."""
+
+import pytest
+
+from scripts.formats.run_table import Run
+
+SOURCES = {
+    name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}
+    for name in ("hg38", "mm10")
+}
+
+
+def plates(series: str, count: int, species: str = "mus", start: int = 0) -> list[Run]:
+    return [
+        Run(
+            series=series,
+            experiment=f"SRX{number:04d}",
+            run=f"SRR{number:04d}",
+            species=species,
+            assay="plate",
+            layout="paired",
+        )
+        for number in range(start, start + count)
+    ]
+
+
+def library(series: str, number: int, runs: int = 1, species: str = "homo") -> list[Run]:
+    return [
+        Run(
+            series=series,
+            experiment=f"SRX{number:04d}",
+            run=f"SRR{number:04d}{lane}",
+            species=species,
+            assay="droplet",
+        )
+        for lane in range(runs)
+    ]
+
+
+def test_the_whole_plan_from_a_run_table(analysis):
+    rows = [*plates("GSE1", 5), *plates("GSE2", 2, "homo", 10), *library("GSE2", 50, 2), *library("GSE2", 51)]
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES, plates={"shard_size": 2})
+    answer = analysis.snakemake("-n")
+    assert answer.status == 0, answer.text
+    known = {
+        "resolve": 1,
+        "reference": 2,
+        "star_index": 2,
+        "count_index": 2,
+        "download": 3 + 1 + 2,
+        "fastq": 3 + 1 + 2,
+        "align": 3 + 1,
+        "count": 3 + 1,
+        "read_roles": 2,
+        "solo": 2,
+        "mex_archive": 2,
+        "droplets_h5ad": 1,
+        "ledger": 1,
+        "accept": 1,
+        "counts_table": 2,
+        "log_table": 2,
+        "counts_h5ad": 2,
+        "metadata": 2,
+        "report": 1,
+        "checksums": 1,
+        "all": 1,
+    }
+    assert {rule: count for rule, count in answer.jobs.items() if rule != "total"} == known
+
+
+def test_one_species_asks_for_one_reference(analysis):
+    analysis.configure(run_table=analysis.run_table(plates("GSE1", 1)), references=SOURCES)
+    jobs = analysis.snakemake("-n").jobs
+    assert jobs["reference"] == 1
+    assert jobs["solo"] == jobs["mex_archive"] == jobs["droplets_h5ad"] == 0
+
+
+def test_a_library_of_two_species_has_two_folders_of_archives(analysis):
+    rows = [*library("GSE1", 1), *library("GSE1", 1, species="mus"), *library("GSE1", 2)]
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
+    answer = analysis.snakemake("-n")
+    assert answer.jobs["mex_archive"] == 3
+    for folder in ("results/mex/SRX0001.homo", "results/mex/SRX0001.mus", "results/mex/SRX0002"):
+        assert f"output: {folder}\n" in answer.text
+
+
+def test_without_a_plan_only_the_look_up_is_planned(analysis):
+    analysis.configure(series=["GSE1"])
+    answer = analysis.snakemake("-n")
+    assert answer.status == 0, answer.text
+    assert set(answer.jobs) == {"resolve", "all", "total"} or answer.jobs["resolve"] == 1
+    assert answer.jobs["download"] == 0
+
+
+def test_targets(analysis):
+    analysis.configure(series=["GSE1"], references=SOURCES)
+    assert set(analysis.snakemake("-n", "resolve").jobs) == {"resolve", "total"}
+    assert analysis.snakemake("-n", "references").jobs["star_index"] == 2
+
+
+def test_every_fault_is_told_at_once_and_no_job_starts(analysis):
+    analysis.configure(
+        series=[],
+        sries=["GSE1"],
+        species={"homo": {"tax_id": 9606, "reference": "hg83"}},
+        references={"hg38": {"fasta": "no/such/genome.fa", "gtf": "https://example.org/x.gtf"}},
+    )
+    answer = analysis.snakemake()
+    assert answer.status == 1
+    assert "needs 3 correction(s):" in answer.text
+    assert "sries: unknown key; did you mean 'series'?" in answer.text
+    assert "series: nothing is asked for" in answer.text
+    assert "species.homo.reference: 'hg83' is neither" in answer.text
+    assert "Traceback" not in answer.text
+    assert not (analysis.folder / "results").exists()
+
+
+def test_malformed_accession_and_unreadable_path(analysis):
+    analysis.configure(
+        series=["GSE1", "gse75140"],
+        references={"hg38": {"fasta": "no/such/genome.fa", "gtf": "https://example.org/x.gtf"}},
+    )
+    answer = analysis.snakemake("-n")
+    assert answer.status == 1
+    assert "series.1: 'gse75140' is not an accession" in answer.text
+    assert "references.hg38.fasta: 'no/such/genome.fa' cannot be read: No such file or directory" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"species": "rat"}, "species 'rat' is not configured"),
+        ({"assay": "bulk"}, "assay 'bulk' is neither plate nor droplet"),
+        ({"run": "SRR 1"}, "run 'SRR 1' is no accession"),
+    ],
+)
+def test_faults_of_a_run_table_are_told_before_any_job(analysis, change, words):
+    row = plates("GSE1", 1)[0]._replace(**change)
+    analysis.configure(run_table=analysis.run_table([row, *plates("GSE1", 1, start=5)]), references=SOURCES)
+    answer = analysis.snakemake("-n")
+    assert answer.status == 1
+    assert words in answer.text
+    assert "Traceback" not in answer.text
