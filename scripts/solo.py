@@ -1,0 +1,515 @@
+"""Count a droplet library with STARsolo: all its runs in one call, cells told apart in a step of its own."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from scripts.formats.chemistries import Chemistry, read_chemistries
+from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.run_table import Run
+from scripts.formats.solo_out import (
+    FEATURES,
+    GENE_FEATURES,
+    MATRIX_NAMES,
+    VALID_BARCODES,
+    read_summary,
+    share_of,
+)
+from scripts.formats.star_log import INPUT_READS, read_star_log
+from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.units import runs_of_unit
+
+_CELL_RANGER_4 = {
+    "clipAdapterType": "CellRanger4",
+    "outFilterScoreMin": "30",
+    "soloCBmatchWLtype": "1MM_multi_Nbase_pseudocounts",
+    "soloUMIfiltering": "MultiGeneUMI_CR",
+    "soloUMIdedup": "1MM_CR",
+}
+PRESETS: dict[str, dict[str, str]] = {
+    "encode": {
+        "outFilterType": "BySJout",
+        "outFilterMultimapNmax": "20",
+        "outFilterMismatchNmax": "999",
+        "outFilterMismatchNoverReadLmax": "0.04",
+        "alignSJoverhangMin": "8",
+        "alignSJDBoverhangMin": "1",
+        "alignIntronMin": "20",
+        "alignIntronMax": "1000000",
+        "alignMatesGapMax": "1000000",
+        "sjdbScore": "1",
+        **_CELL_RANGER_4,
+    },
+    "cellranger4": dict(_CELL_RANGER_4),
+}
+"""Options of STAR: ``encode`` as ENCODE's single-cell pipeline sets them, ``cellranger4`` as STARsolo documents it."""
+
+TEMPLATE_SWITCH = 13
+"""Bases of the template switch oligo between UMI and cDNA of a 5′ library's long barcode read."""
+PROBE_READS = 50_000
+"""Reads that are aligned to tell the strand where the barcodes leave it open."""
+MIN_PROBE_READS = 20
+LONG_BARCODE_READ = 50
+
+
+@contextlib.contextmanager
+def _own_group(command: Sequence[str], folder: Path, log: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a process group of its own, which is killed whole when we do not get to its end."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def run_star(arguments: Sequence[str], folder: Path) -> None:
+    """Run STAR in a folder; its messages go to ``star.log`` there.
+
+    Raises RunFault (ALIGN_FAILED) with STAR's own words, and RuntimeError where it was killed.
+    """
+    program = shutil.which("STAR")
+    if program is None:
+        raise InputError("STAR is not on the PATH; install it (envs/star.yaml names the version).")
+    with (folder / "star.log").open("wb") as log, _own_group([program, *arguments], folder, log) as process:
+        code = process.wait()
+    if code < 0 or code > 128:
+        raise RuntimeError(f"STAR was killed by signal {-code if code < 0 else code - 128}; was there memory enough?")
+    if code:
+        lines = (folder / "star.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        start = next((place for place, line in enumerate(lines) if "EXITING" in line), max(0, len(lines) - 3))
+        told = " ".join(" ".join(lines[start : start + 4]).split())
+        raise RunFault("ALIGN_FAILED", f"STAR ended with exit status {code}: {told}")
+
+
+def place_link(folder: Path, name: str, target: Path) -> str:
+    """Make a link of a name without blanks, since STAR splits paths at blanks and commas; return its relative path."""
+    link = folder / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.resolve())
+    return name
+
+
+def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: slice) -> None:
+    """Write one FASTQ of barcode followed by UMI, for kits that keep them in two reads; slices count from 0.
+
+    Raises RunFault (READS_MISSING) where one file ends before the other.
+    """
+    with barcodes.open("rb") as left, umis.open("rb") as right, target.open("wb") as writer:
+        for number, (line, other) in enumerate(zip_longest(left, right)):
+            if line is None or other is None:
+                raise RunFault(
+                    "READS_MISSING", f"{barcodes.name} and {umis.name} do not have the same number of reads."
+                )
+            if number % 2:
+                writer.write(line.rstrip()[barcode] + other.rstrip()[umi] + b"\n")
+            else:
+                writer.write(b"+\n" if number % 4 else line)
+
+
+class Library:
+    """A droplet library whose roles are known: its files, kit and places, ready to be given to STAR."""
+
+    def __init__(self, rows: Sequence[Run], verdicts: Mapping[str, Mapping[str, Any]], fastq: Path) -> None:
+        self.rows = sorted(rows, key=lambda row: row.run)
+        self.verdicts = verdicts
+        self.fastq = fastq
+        self.offset = int(next(iter(verdicts.values()))["offset"])
+
+    def file(self, run: str, role: str) -> Path:
+        """Return the file of a run's read of this role. Raises RunFault (READS_MISSING) where it is not there."""
+        number = self.verdicts[run]["roles"].split(",").index(role) + 1
+        for path in (self.fastq / f"{run}_{number}.fastq", self.fastq / f"{run}.fastq"):
+            if path.is_file():
+                return path
+        raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
+
+    def barcode_read_length(self) -> float:
+        """Mean length of the barcode reads, the least of the runs."""
+        return min(
+            verdict["mean_lengths"][verdict["roles"].split(",").index("barcode")] for verdict in self.verdicts.values()
+        )
+
+    def place_reads(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
+        """Put the reads into ``folder/reads``; return STAR's lists of cDNA files and of barcode files."""
+        cdna, barcode = [], []
+        for row in self.rows:
+            cdna.append(place_link(folder, f"reads/{row.run}_cdna.fastq", self.file(row.run, "cdna")))
+            name = f"reads/{row.run}_barcode.fastq"
+            if kit.umi_own_read:
+                first = self.offset + kit.barcode[0].start - 1
+                join_reads(
+                    self.file(row.run, "barcode"),
+                    self.file(row.run, "umi"),
+                    folder / name,
+                    slice(first, first + kit.barcode[0].length),
+                    slice(kit.umi_start - 1, kit.umi_start - 1 + kit.umi_length),
+                )
+                barcode.append(name)
+            else:
+                barcode.append(place_link(folder, name, self.file(row.run, "barcode")))
+        return ",".join(cdna), ",".join(barcode)
+
+
+def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str]) -> dict[str, str]:
+    """Return STARsolo's options for the place of barcode and UMI; ``lists`` is list name → path for STAR."""
+    if kit.umi_own_read:  # the reads are joined: the barcode from its first base on, then the UMI
+        offset, umi_start = 1 - kit.barcode[0].start, kit.barcode[0].length + 1
+    else:
+        umi_start = offset + kit.umi_start
+    names = " ".join(lists[segment.list] if segment.list else "None" for segment in kit.barcode)
+    if kit.simple:
+        options = {
+            "soloType": "CB_UMI_Simple",
+            "soloCBwhitelist": names,
+            "soloCBstart": str(offset + kit.barcode[0].start),
+            "soloCBlen": str(kit.barcode[0].length),
+            "soloUMIstart": str(umi_start),
+            "soloUMIlen": str(kit.umi_length),
+            "soloBarcodeReadLength": "0",
+        }
+        if names == "None":
+            options["soloCBmatchWLtype"] = "Exact"
+        return options
+    places = [f"0_{offset + part.start - 1}_0_{offset + part.start + part.length - 2}" for part in kit.barcode]
+    return {
+        "soloType": "CB_UMI_Complex",
+        "soloCBwhitelist": names,
+        "soloCBposition": " ".join(places),
+        "soloUMIposition": f"0_{umi_start - 1}_0_{umi_start + kit.umi_length - 2}",
+        "soloCBmatchWLtype": "1MM",
+    }
+
+
+def tell_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> Chemistry:
+    """Return the kit whose strand the probe shows; ``counts`` are (same strand, other strand) of each gene.
+
+    Raises RunFault (CHEMISTRY_UNKNOWN) where too few reads are in genes or neither strand has twice the other's.
+    """
+    forward, reverse = (sum(pair[place] for pair in counts) for place in (0, 1))
+    strand = "Forward" if forward > 2 * reverse else "Reverse" if reverse > 2 * forward else ""
+    fitting = [kit for kit in candidates if kit.strand == strand]
+    if forward + reverse < MIN_PROBE_READS or not fitting:
+        titles = " and ".join(kit.title for kit in candidates)
+        raise RunFault(
+            "CHEMISTRY_UNKNOWN",
+            f"{titles} share their barcodes, and the strand does not tell which: of the probed reads {forward} are on"
+            f" the genes' strand and {reverse} on the other.",
+        )
+    return fitting[0]
+
+
+def probe_strand(candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int) -> Chemistry:
+    """Align some of the cDNA reads to see on which strand of the genes they are, and return the kit that fits."""
+    if len({kit.strand for kit in candidates}) == 1:
+        return candidates[0]
+    run_star(
+        [
+            *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
+            *("--readFilesIn", cdna, "--readMapNumber", str(PROBE_READS), "--outFilterMultimapNmax", "1"),
+            *("--quantMode", "GeneCounts", "--outSAMtype", "None", "--outFileNamePrefix", "probe/"),
+        ],
+        folder,
+    )
+    counts = []
+    for line in (folder / "probe" / "ReadsPerGene.out.tab").read_text(encoding="utf-8").splitlines():
+        name, _, same, other = line.split("\t")
+        if not name.startswith("N_"):
+            counts.append((int(same), int(other)))
+    return tell_strand(candidates, counts)
+
+
+def star_arguments(
+    library: Library,
+    kit: Chemistry,
+    reads: tuple[str, str],
+    index: str,
+    lists: Mapping[str, str],
+    *,
+    features: Sequence[str],
+    multireads: Sequence[str],
+    preset: str,
+    overrides: Mapping[str, str],
+    threads: int,
+) -> list[str]:
+    """Return STAR's arguments for a library; every path in them is relative to the folder in which it runs."""
+    cdna, barcode = reads
+    options = {
+        "runThreadN": str(threads),
+        "genomeDir": index,
+        "genomeLoad": "NoSharedMemory",
+        "readFilesIn": f"{cdna} {barcode}",
+        "outSAMtype": "None",
+        "outFileNamePrefix": "./",
+        **PRESETS[preset],
+        "soloStrand": kit.strand,
+        **barcode_options(kit, library.offset, lists),
+        "soloFeatures": " ".join(features),
+        "soloMultiMappers": " ".join(multireads),
+        "soloCellFilter": "None",
+    }
+    if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
+        clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
+        options |= {
+            "readFilesIn": f"{barcode} {cdna}",
+            "soloBarcodeMate": "1",
+            "clip5pNbases": f"{clipped} 0",
+            "soloStrand": "Forward",
+        }
+    options |= dict(kit.solo)
+    options |= overrides
+    arguments = []
+    for name, value in options.items():
+        arguments += [f"--{name}", *value.split()]
+    return arguments
+
+
+def own_features(folder: Path) -> None:
+    """Put a copy in the place of the link by which STAR gives SJ its features: it points outside, by absolute path."""
+    for path in folder.glob("Solo.out/*/*/features.tsv"):
+        if path.is_symlink():
+            content = path.resolve(strict=True)
+            path.unlink()
+            shutil.copyfile(content, path)
+
+
+def filter_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
+    """Tell cells from empty droplets in each gene feature's raw matrix, without aligning again.
+
+    Raises RunFault (COUNT_FAILED) where STAR cannot tell or leaves no matrix.
+    """
+    if cell_filter.split()[0] == "None":
+        return
+    for feature in features:
+        if feature not in GENE_FEATURES:
+            continue
+        target = folder / "Solo.out" / feature / "filtered"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        try:
+            run_star(
+                [
+                    *("--runMode", "soloCellFiltering", f"Solo.out/{feature}/raw", f"Solo.out/{feature}/filtered/"),
+                    *("--soloCellFilter", *cell_filter.split(), "--outFileNamePrefix", "cells/"),
+                ],
+                folder,
+            )
+        except RunFault as fault:
+            raise RunFault("COUNT_FAILED", f"the cells of {feature} could not be told: {fault.detail}") from fault
+        missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
+        if missing:
+            raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
+
+
+def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[str], spots: int) -> None:
+    """Check that STAR read every spot and left every matrix. Raises RunFault (READS_MISSING, COUNT_FAILED)."""
+    reads = read_star_log(folder / "Log.final.out").get(INPUT_READS, "")
+    if reads != str(spots):
+        raise RunFault("READS_MISSING", f"STAR read {reads} spots, but the runs of the library have {spots}.")
+    for feature in features:
+        raw = folder / "Solo.out" / feature / "raw"
+        names = ["barcodes.tsv", "features.tsv"]
+        if feature in FEATURES:
+            names += [MATRIX_NAMES[way] for way in (multireads if feature in GENE_FEATURES else ["Unique"])]
+        missing = [name for name in names if not (raw / name).is_file()]
+        if missing:
+            raise RunFault("COUNT_FAILED", f"STAR left no {', '.join(missing)} of {feature}; was the disk full?")
+
+
+def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min_genes: float) -> None:
+    """Check the shares of reads with a valid barcode and of reads in genes against their floors.
+
+    Raises RunFault (LOW_VALID_BARCODES, LOW_MAPPING) with the figures.
+    """
+    summaries = {
+        feature: read_summary(folder / "Solo.out" / feature / "Summary.csv")
+        for feature in features
+        if feature in GENE_FEATURES
+    }
+    if not summaries:
+        return
+    barcodes = share_of(next(iter(summaries.values())), VALID_BARCODES)
+    if barcodes < min_barcodes:
+        raise RunFault(
+            "LOW_VALID_BARCODES",
+            f"{barcodes:.1%} of the reads have a barcode of the inclusion list; the floor is {min_barcodes:.1%}.",
+        )
+    in_genes = {
+        feature: share_of(summary, f"Reads Mapped to {feature}: Unique {feature}")
+        for feature, summary in summaries.items()
+    }
+    best = max(in_genes, key=lambda feature: in_genes[feature])
+    if in_genes[best] < min_genes:
+        raise RunFault(
+            "LOW_MAPPING",
+            f"{in_genes[best]:.1%} of the reads are in a gene ({best}); the floor is {min_genes:.1%}.",
+        )
+
+
+def _spots_of(row: Run, status: RunStatus, library: Library) -> int:
+    for told in (status.spots, row.spots):
+        if told:
+            return int(told)
+    with library.file(row.run, "cdna").open("rb") as lines:
+        return sum(1 for _ in lines) // 4
+
+
+def gather_faults(
+    rows: Sequence[Run], statuses: Mapping[str, RunStatus], verdicts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, RunStatus]:
+    """Return run → status after the verdicts; a library with a failed run is incomplete, and its other runs say so."""
+    after: dict[str, RunStatus] = {}
+    for row in rows:
+        status = statuses.get(row.run) or RunStatus(row.run).failed(
+            RunFault("READS_MISSING", "the stage before left no status of the run.")
+        )
+        verdict = verdicts.get(row.run, {})
+        if status.ok and (fault := verdict.get("fault")):
+            status = status.failed(RunFault(fault["reason"], fault["detail"]))
+        elif status.ok and not verdict:
+            status = status.failed(RunFault("LAYOUT_AMBIGUOUS", "there is no verdict on the reads of the run."))
+        if verdict.get("roles"):
+            status = status._replace(read_roles=verdict["roles"], chemistry=verdict["chemistry"])
+        after[row.run] = status
+    failed = sorted(run for run, status in after.items() if not status.ok)
+    if failed:
+        first = after[failed[0]]
+        fault = RunFault(
+            "INCOMPLETE_EXPERIMENT", f"run {first.run} of the same library failed ({first.reason}): {first.detail}"
+        )
+        after = {run: status.failed(fault) if status.ok else status for run, status in after.items()}
+    return after
+
+
+def count_library(
+    library: Library,
+    statuses: Mapping[str, RunStatus],
+    chemistries: Mapping[str, Chemistry],
+    folder: Path,
+    index: Path,
+    lists: Path,
+    args: argparse.Namespace,
+) -> Chemistry:
+    """Align and count a library into a folder and return its kit. Raises RunFault where it cannot be counted."""
+    verdict = next(iter(library.verdicts.values()))
+    candidates = [chemistries[name] for name in verdict["candidates"]]
+    names = {}
+    for name in candidates[0].lists:
+        path = lists / f"{name}.txt"
+        if not path.is_file():
+            raise RunFault(
+                "CHEMISTRY_UNKNOWN",
+                f"{candidates[0].title} needs the inclusion list {name}; give it under droplets.inclusion_lists.",
+            )
+        names[name] = place_link(folder, f"{name}.txt", path)
+    genome = place_link(folder, "index", index)
+    reads = library.place_reads(folder, candidates[0])
+    kit = probe_strand(candidates, reads[0], genome, folder, args.threads)
+    spots = sum(_spots_of(row, statuses[row.run], library) for row in library.rows)
+    arguments = star_arguments(
+        library,
+        kit,
+        reads,
+        genome,
+        names,
+        features=args.features,
+        multireads=args.multireads,
+        preset=args.preset,
+        overrides=dict(option.split("=", 1) for option in args.set),
+        threads=args.threads,
+    )
+    stamp = folder / "aligned.json"
+    wanted = json.dumps({"arguments": arguments, "spots": spots}, indent=1)
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
+        shutil.rmtree(folder / "Solo.out", ignore_errors=True)
+        run_star(arguments, folder)
+        own_features(folder)
+        check_outputs(folder, args.features, args.multireads, spots)
+        stamp.write_text(wanted, encoding="utf-8")
+    check_shares(folder, args.features, args.min_valid_barcodes, args.min_gene_share)
+    filter_cells(folder, args.features, args.cell_filter)
+    return kit
+
+
+def clear_work(folder: Path, keep: Sequence[str] = ()) -> None:
+    """Remove what STAR needed but nobody reads later."""
+    for name in ("reads", "probe", "cells", "_STARtmp", "index", "aligned.json", "SJ.out.tab", "Log.progress.out"):
+        path = folder / name
+        if name in keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for path in folder.glob("*.txt"):
+        if path.is_symlink():
+            path.unlink()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", required=True, help="the run table with the library's runs")
+    parser.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
+    parser.add_argument("--roles", required=True, type=Path, help="the verdicts of read_roles (JSON)")
+    parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
+    parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
+    parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
+    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=[*FEATURES, "Velocyto"])
+    parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
+    parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
+    parser.add_argument("--preset", default="encode", choices=sorted(PRESETS), help="options of STAR")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that wins"
+    )
+    parser.add_argument(
+        "--min-valid-barcodes", type=float, default=0.5, help="least share of reads with a valid barcode"
+    )
+    parser.add_argument("--min-gene-share", type=float, default=0.05, help="least share of reads in a gene")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
+    parser.add_argument(
+        "--status", required=True, type=Path, help="status table of the library, as the ledger takes it"
+    )
+    args = parser.parse_args(argv)
+    if bad := [option for option in args.set if not option.partition("=")[2]]:
+        raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
+    chemistries, _ = read_chemistries(args.chemistries)
+    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
+    statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
+    args.output.mkdir(parents=True, exist_ok=True)
+    if all(status.ok for status in statuses.values()):
+        library = Library(rows, verdicts, args.fastq)
+        try:
+            kit = count_library(library, statuses, chemistries, args.output, args.index, args.inclusion_lists, args)
+            statuses = {run: status._replace(chemistry=kit.name) for run, status in statuses.items()}
+        except RunFault as fault:
+            statuses = {run: status.failed(fault) for run, status in statuses.items()}
+    clear_work(args.output)
+    for status in statuses.values():
+        print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
+    args.status.parent.mkdir(parents=True, exist_ok=True)
+    part = args.status.with_name(args.status.name + ".part")
+    write_statuses(part, statuses.values())
+    shutil.copyfile(part, args.output / "status.tsv")
+    part.replace(args.status)
+
+
+if __name__ == "__main__":
+    run_command(main)
