@@ -1,0 +1,494 @@
+"""Download the archives of a unit's runs, and let none pass that does not prove itself.
+
+For every run the sources are tried in the order given (sra: prefetch, which asks the resolver; ncbi: the address that
+the record of the series names; ena: the archive that ENA's record names), in rounds with growing waits, until one
+gives an archive whose size and md5 are those promised and which vdb-validate calls consistent. Only then it gets its
+name, {run}.sra; a run of source `bam` gives {run}.bam, one of source `file:` a link where it is an archive. What
+became of every run stands in status.tsv.
+
+What has arrived so far lies in a folder beside the output (work/partial/{unit}) and is taken up by the next job when
+this one is killed.
+"""
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scripts.formats import archive_objects, fastq_files, remote, sra_archive
+from scripts.formats.archive_objects import ArchiveObject
+from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.processes import STALLED, ends_with_command, every, run_program, side_by_side, size_of_folder
+from scripts.formats.run_table import Run
+from scripts.formats.status import RunStatus, write_statuses
+from scripts.formats.units import runs_of_unit
+
+SOURCES = ("sra", "ncbi", "ena")
+# When every source failed, the gravest of their faults names the run's.
+_GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
+_FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
+_LONGEST_WAIT = 120.0  # seconds between two rounds
+_UNRELIABLE = 3  # a source that failed for so many runs one after the other is asked last from then on
+
+
+class SourceFault(Exception):
+    """A source that did not give a run: the reason it makes for, a sentence, and how often it may be asked again."""
+
+    def __init__(self, reason: str, sentence: str, again: int = 0, wait: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence.rstrip(".")
+        self.again = again
+        self.wait = wait
+
+
+_OFTEN = 1 << 20  # as often as there are rounds
+
+
+class Downloader:
+    """The downloads of one unit: its settings, its records, and what it has learnt about the sources."""
+
+    def __init__(self, runs: Sequence[Run], options: argparse.Namespace) -> None:
+        self.runs = list(runs)
+        self.options = options
+        self.output = Path(options.output)
+        self.partial = Path(options.partial or self.output.parent.parent / "partial") / options.unit
+        self.ready = self.partial / "ready"
+        self.guard = threading.Lock()
+        self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
+        self.failures = dict.fromkeys(SOURCES, 0)  # of a source, one after the other
+        self.reserved: dict[str, int] = {}  # run → bytes it may still write
+        self.done = 0
+        self.begun = time.monotonic()
+
+    def prepare(self) -> None:
+        """Make the folders and the settings of the tools."""
+        self.ready.mkdir(parents=True, exist_ok=True)
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.inode = self.output.stat().st_ino
+        self.online = sra_archive.write_settings(self.partial / "online.mkfg", self.options.resolver)
+        self.online["NCBI_VDB_QUALITY"] = "RZ" if self.options.accept_lite else "R"
+        self.offline = sra_archive.write_settings(self.partial / "offline.mkfg")
+        self.held_before = size_of_folder(self.partial)
+
+    # One run
+
+    def run(self, row: Run) -> RunStatus:
+        """Get one run and say what became of it."""
+        status = RunStatus(row.run)
+        try:
+            if row.source.startswith("file:"):
+                return self._local(row, status)
+            kept = self._kept(row)
+            if kept is None:
+                with self._room(row):
+                    kept = self._download(row)
+            return status._replace(**kept)
+        except RunFault as fault:
+            if fault.reason != "DOWNLOAD_FAILED":  # a broken transfer may be taken up by a later invocation
+                shutil.rmtree(self.partial / row.run, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.partial / row.run).rmdir()
+            return status.failed(fault)
+
+    def _kept(self, row: Run) -> dict[str, str] | None:
+        """Return what is known of a run that an earlier job has got, None where there is none."""
+        note = self.ready / f"{row.run}.json"
+        if not note.is_file() or not self._ready_file(row).is_file():
+            return None
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known.pop("md5") != row.md5 or (known["detail"] and not self.options.accept_lite):
+            return None
+        return known
+
+    def _ready_file(self, row: Run) -> Path:
+        return self.ready / f"{row.run}.{'bam' if row.source == 'bam' else 'sra'}"
+
+    def _local(self, row: Run, status: RunStatus) -> RunStatus:
+        """Look at the files that the plan names; an archive is linked into the output."""
+        paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+        missing = [path for path in paths if not Path(path).is_file()]
+        if missing or not paths:
+            raise RunFault("DOWNLOAD_FAILED", f"no such file: {', '.join(missing) or row.source}.")
+        kinds = [fastq_files.kind_of(path) for path in paths]
+        strange = [path for path, kind in zip(paths, kinds, strict=True) if not kind]
+        if strange:
+            raise RunFault("DOWNLOAD_FAILED", f"neither an archive nor FASTQ nor BAM: {', '.join(strange)}.")
+        if len(paths) > 1 and not all(kind.startswith("fastq") for kind in kinds):
+            raise RunFault("DOWNLOAD_FAILED", "a run is several FASTQ files, or one archive, or one BAM.")
+        if kinds == ["sra"]:
+            if row.md5 and _md5(Path(paths[0])) != row.md5.lower():
+                raise RunFault("CHECKSUM_MISMATCH", f"the md5 of {paths[0]} is not {row.md5}, as the plan says.")
+            detail = self._prove(Path(paths[0]))
+            fastq_files.link(paths[0], self.ready / f"{row.run}.sra")
+            return status._replace(source=row.source, detail=detail)
+        return status._replace(source=row.source)
+
+    @contextlib.contextmanager
+    def _room(self, row: Run) -> Iterator[None]:
+        """Hold room for one archive; raises RunFault(DISK_LIMIT) where there is none."""
+        need = int(row.bytes or 0)
+        with self.guard:
+            running = sum(self.reserved.values())
+            self.reserved[row.run] = need
+        try:
+            arrived = size_of_folder(self.partial / row.run)
+            free = shutil.disk_usage(self.partial).free
+            if need - arrived > free - running:
+                raise RunFault("DISK_LIMIT", f"the archive has {_told(need)}, and the disk has no room for it.")
+            limit = self.options.limit_gb
+            if limit is not None and size_of_folder(self.ready) + running + need > limit * 1e9:
+                raise RunFault(
+                    "DISK_LIMIT",
+                    f"the archive has {_told(need)}, and with the others passes the limit of {limit:g} GB.",
+                )
+            yield
+        finally:
+            with self.guard:
+                self.reserved.pop(row.run)
+
+    def _download(self, row: Run) -> dict[str, str]:
+        """Ask the sources in rounds; return what the status says of the run. Raises RunFault."""
+        order = ["bam"] if row.source == "bam" else self._order()
+        left = dict.fromkeys(order, _OFTEN)  # source → how often it may still be asked
+        faults: dict[str, SourceFault] = {}
+        for round_ in range(self.options.retries + 1):
+            if round_:
+                wait = min(_LONGEST_WAIT, self.options.first_wait * 2 ** (round_ - 1))
+                time.sleep(max([wait, *(faults[source].wait for source in left if left[source] > 0)]))
+            for source in order:
+                if left[source] <= 0:
+                    continue
+                left[source] -= 1
+                try:
+                    detail = self._ask(source, row)
+                except SourceFault as fault:
+                    left[source] = min(left[source], fault.again)
+                    faults[source] = fault
+                    self._tell(f"{row.run}: {source}: {fault.sentence}.")
+                    self._learn(source, failed=fault.reason == "DOWNLOAD_FAILED" and fault.again > 0)
+                    refused = sum(fault.reason == "ARCHIVE_CORRUPT" for fault in faults.values())
+                    if refused > 1:  # the archive itself is broken: further mirrors have the same bytes
+                        left = dict.fromkeys(order, 0)
+                        break
+                    continue
+                self._learn(source, failed=False)
+                return self._keep(row, source, detail)
+            if not any(tries > 0 for tries in left.values()):
+                break
+        reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
+        told = [f"{source}: {faults[source].sentence}" for source in (*SOURCES, "bam") if source in faults]
+        raise RunFault(reason, "; ".join(told) + ".")
+
+    def _order(self) -> list[str]:
+        with self.guard:
+            return sorted(self.options.order, key=lambda source: self.failures[source] >= _UNRELIABLE)
+
+    def _learn(self, source: str, failed: bool) -> None:
+        with self.guard:
+            self.failures[source] = self.failures.get(source, 0) + 1 if failed else 0
+
+    def _keep(self, row: Run, source: str, detail: str) -> dict[str, str]:
+        """Put a proven file among those that are ready; it survives this job."""
+        known = {"source": source, "detail": detail}
+        note = self.ready / f"{row.run}.json"
+        remote.write_whole(note, json.dumps({**known, "md5": row.md5}).encode())
+        target = self._ready_file(row)
+        (self.partial / row.run / source / target.name).replace(target)
+        shutil.rmtree(self.partial / row.run, ignore_errors=True)
+        return known
+
+    # One source
+
+    def _ask(self, source: str, row: Run) -> str:
+        """Get a run from one source into its partial folder; return the detail. Raises SourceFault, RunFault."""
+        folder = self.partial / row.run / source
+        folder.mkdir(parents=True, exist_ok=True)
+        taken_up = any(folder.iterdir())
+        path = folder / self._ready_file(row).name
+        try:
+            if source == "sra":
+                lite = self._prefetch(row, path)
+                promised = "" if lite else row.md5
+            else:
+                lite, promised = self._fetch(source, row, path)
+            if source == "bam":
+                if fastq_files.kind_of(path) != "bam":
+                    raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not a BAM file", again=1)
+                return ""
+            if not sra_archive.is_archive(path):
+                raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not an archive", again=1)
+            if promised and (found := _md5(path)) != promised.lower():
+                raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {found}, but the record says {promised}")
+            if lite and not self.options.accept_lite:
+                raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
+            return self._prove(path)
+        except SourceFault as fault:
+            if fault.reason == "CHECKSUM_MISMATCH" and taken_up:
+                fault.again = 1  # the two halves may not belong together
+            if fault.again != _OFTEN:  # nothing of it is worth keeping
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except RunFault as fault:
+            if fault.reason == "DISK_LIMIT":
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            raise SourceFault(fault.reason, fault.detail) from fault
+
+    def _prove(self, path: Path) -> str:
+        """Let an archive prove itself; return the detail of its status. Raises RunFault."""
+        sra_archive.validate(path, self.offline)
+        if not sra_archive.describe(path, self.offline).lite:
+            return ""
+        if not self.options.accept_lite:
+            raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+        return "SRA Lite: the qualities are simplified."
+
+    def _prefetch(self, row: Run, path: Path) -> bool:
+        """Have prefetch get a run; return whether it is Lite. Raises SourceFault."""
+        # It believes a whole file of the right size whatever it holds, and a lock that a killed one left.
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".lock").unlink(missing_ok=True)
+        _mend_transaction(path)
+        told = run_program(
+            ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
+            self.online,
+            progress=lambda: size_of_folder(path.parent),
+            patience=self.options.patience,
+        )
+        said = told.output + told.errors
+        if told.status == 0 and path.is_file():
+            return "SRA Lite file is being retrieved" in said
+        if told.status == STALLED:
+            raise SourceFault("DOWNLOAD_FAILED", f"no byte for {self.options.patience:g} s", again=_OFTEN)
+        if _FULL.search(said):
+            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.")
+        if "failed to verify" in said:
+            raise SourceFault("CHECKSUM_MISMATCH", "its md5 is not the one that the resolver promises")
+        if "size does not match" in said:
+            raise SourceFault("CHECKSUM_MISMATCH", "its size is not the one that the resolver promises")
+        if refused := re.search(r"failed to resolve accession .*?- (.*?) \( ?(40[0-9]) ?\)", said):
+            raise SourceFault("DOWNLOAD_FAILED", f"the resolver answers {refused[2]}, {refused[1]}")
+        if "file not found while opening" in said:
+            raise SourceFault("DOWNLOAD_FAILED", "the address that the resolver gives holds no file")
+        words = sra_archive.first_words(told.errors, path)
+        raise SourceFault("DOWNLOAD_FAILED", f"prefetch failed{': ' + words if words else ''}", again=_OFTEN)
+
+    def _fetch(self, source: str, row: Run, path: Path) -> tuple[bool, str]:
+        """Fetch a run over HTTP; return whether it is Lite and the md5 that is still to be checked."""
+        offers = self._objects(source, row)
+        chosen = [offer for offer in offers if not offer.lite] or (offers if self.options.accept_lite else [])
+        if not chosen and offers:
+            raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
+        if not chosen:
+            reason = "BARCODE_LOST" if source == "bam" else "DOWNLOAD_FAILED"
+            raise SourceFault(reason, f"the record names no {'BAM file' if source == 'bam' else 'archive'}")
+        fault = None
+        for offer in chosen:
+            md5 = offer.md5 if source in ("ena", "bam") or offer.lite else row.md5 or offer.md5
+            try:
+                # With a checksum the rounds take a broken transfer up again; without one only the same call can.
+                asking = remote.Asking(
+                    retries=0 if md5 else min(2, self.options.retries),
+                    first_wait=self.options.first_wait,
+                    timeout=self.options.patience,
+                )
+                remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+                return offer.lite, row.md5 if source == "ena" and not md5 else ""
+            except remote.ChecksumError as error:
+                fault = SourceFault("CHECKSUM_MISMATCH", error.fault)
+            except remote.RemoteError as error:
+                lasting = error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
+                wait = getattr(error, "wait", 0.0)
+                fault = SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN, wait=wait)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.") from error
+        raise fault
+
+    def _objects(self, source: str, row: Run) -> list[ArchiveObject]:
+        """Return what the records of the series say about a run; they are read once, when first needed."""
+        runs = [row.run for row in self.runs]
+        folder = Path(self.options.records) / row.series
+        with self.guard:
+            if source not in self.objects:
+                if source == "ena":
+                    self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs)
+                elif source == "bam":
+                    self.objects[source] = archive_objects.submitted_bams(folder / "sra.xml.gz", runs)
+                else:
+                    self.objects[source] = archive_objects.ncbi_objects(folder / "sra.xml.gz", runs)
+        found = self.objects[source].get(row.run, [])
+        if not found and source == "ena" and self.options.ena and not (folder / "ena.tsv.gz").is_file():
+            found = self._filereport(row.run)
+        return found
+
+    def _filereport(self, run: str) -> list[ArchiveObject]:
+        """Ask ENA itself about a run of a series whose record is not there."""
+        asked = {
+            "accession": run,
+            "result": "read_run",
+            "fields": "run_accession,sra_ftp,sra_md5,sra_bytes",
+            "format": "tsv",
+        }
+        asking = remote.Asking(retries=0, timeout=self.options.patience)
+        try:
+            text = remote.get(f"{self.options.ena.rstrip('/')}/portal/api/filereport", asked, asking=asking).decode()
+        except remote.RemoteError as error:
+            lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
+            raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
+        return archive_objects.parse_filereport(text, [run]).get(run, [])
+
+    # All runs
+
+    def all(self) -> None:
+        """Get every run of the unit, then put the archives and the status table in place."""
+        self.prepare()
+        statuses = []
+        with every(self.options.report, self._watch):
+            for row, status in side_by_side(self.run, self.runs, self.options.parallel):
+                statuses.append(status)
+                self.done += 1
+                words = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
+                self._tell(f"{row.run}: {words.rstrip('.')}. {self._progress()}")
+        for status in statuses:
+            if status.ok:
+                for path in self.ready.glob(f"{status.run}.[sb]*"):
+                    path.replace(self.output / path.name)
+        write_statuses(self.output / "status.tsv", statuses)
+        shutil.rmtree(self.ready, ignore_errors=True)
+        for name in ("online.mkfg", "offline.mkfg"):
+            (self.partial / name).unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        """Tell how far we are; end at once when somebody has taken our output away, for another job is at it then."""
+        try:
+            ours = self.output.stat().st_ino == self.inode
+        except FileNotFoundError:
+            ours = False
+        if not ours:
+            self._tell(f"{self.output} has been removed: this job ends.")
+            os.kill(os.getpid(), 15)
+            return
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{self._progress()}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - getattr(self, "told", self.begun) >= 10:
+            self._tell(self._progress())
+
+    def _progress(self) -> str:
+        arrived = size_of_folder(self.partial) - self.held_before
+        rate = arrived / max(0.001, time.monotonic() - self.begun)
+        return f"{self.done} of {len(self.runs)} runs, {_told(max(0, arrived))}, {_told(max(0, rate))}/s"
+
+    def _tell(self, words: str) -> None:
+        self.told = time.monotonic()
+        start = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{start}{words}", file=sys.stderr, flush=True)
+
+
+def _told(size: float) -> str:
+    """A number of bytes for people."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
+
+
+def _kind(path: Path) -> str:
+    """What a file that is no archive may be, in a few words."""
+    with path.open("rb") as handle:
+        start = handle.read(2048)
+    if not start:
+        return "an empty file"
+    return "a web page" if remote.is_html(start) else "something else"
+
+
+def _mend_transaction(path: Path) -> None:
+    """Let prefetch take up the part that a killed one left.
+
+    Beside ``X.tmp`` it keeps ``X.prf``: the 8 bytes ``NCBIprTr``, a zero, and the size of the part in 7 bytes, least
+    first (as prefetch 3.0.3 leaves them on SIGTERM). A killed prefetch leaves it empty, and the next one would start
+    from nothing. Should the part be broken, the checksum tells and it is fetched anew.
+    """
+    part = path.with_name(path.name + ".tmp")
+    note = path.with_name(path.name + ".prf")
+    if part.is_file() and note.is_file() and not note.stat().st_size:
+        note.write_bytes(b"NCBIprTr\x00" + part.stat().st_size.to_bytes(7, "little"))
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder for ourselves; wait for an earlier job of the same unit that has not ended yet."""
+    lock = folder / "lock"
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"An earlier job is still at work in {folder}: waiting for its end.", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            same = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except FileNotFoundError:
+            same = False
+        if same:
+            break
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something is left for a later job
+            folder.rmdir()
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+        handle.close()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
+    parser.add_argument("--unit", required=True, help="the unit of work, {series}.{species}.{part}")
+    parser.add_argument("--shard-size", required=True, type=int, help="plate experiments in a shard")
+    parser.add_argument("--records", required=True, help="folder of the records of the series")
+    parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
+    parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
+    parser.add_argument("--ena", default="", help="address of ENA, asked when the series has no ENA record")
+    parser.add_argument("--retries", type=int, default=5, help="further rounds through the sources (default 5)")
+    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second round, then doubled")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
+    parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
+    parser.add_argument("--parallel", type=int, default=1, help="downloads side by side")
+    parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk")
+    parser.add_argument("--report", type=float, default=1.0, help="seconds between two looks at the progress")
+    parser.add_argument(
+        "--partial", help="folder of unfinished downloads (default: partial/ beside the output's folder)"
+    )
+    parser.add_argument("--output", required=True, help="folder of the archives and of status.tsv")
+    options = parser.parse_args(argv)
+    downloader = Downloader(runs_of_unit(options.plan, options.unit, options.shard_size), options)
+    if not downloader.runs:
+        raise InputError(f"{options.plan}: unit {options.unit} has no runs.")
+    with ends_with_command(), only_one(downloader.partial):
+        downloader.all()
+
+
+if __name__ == "__main__":
+    run_command(main)

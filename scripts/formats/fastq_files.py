@@ -1,0 +1,93 @@
+"""FASTQ files: four lines a read, LF line ends, plain or gzipped; what is known of them without parsing each line.
+
+Kinds of files are told by their first bytes, never by their names.
+"""
+
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from scripts.formats.errors import RunFault
+from scripts.formats.sra_archive import MAGIC
+
+_PIECE = 1 << 20
+_TAIL = 1 << 16
+
+
+def kind_of(path: str | Path) -> str:
+    """Return ``sra``, ``bam``, ``fastq`` or ``fastq.gz``; an empty file is an empty FASTQ. Else empty."""
+    with Path(path).open("rb") as handle:
+        start = handle.read(1 << 16)
+    if start.startswith(MAGIC):
+        return "sra"
+    if start.startswith(b"\x1f\x8b"):
+        try:
+            inside = zlib.decompressobj(wbits=31).decompress(start, 8)
+        except zlib.error:
+            return ""
+        if inside.startswith(b"BAM\x01"):
+            return "bam"
+        return "fastq.gz" if inside[:1] in (b"@", b"") else ""
+    return "fastq" if start[:1] in (b"@", b"") else ""
+
+
+def count_reads(path: str | Path) -> int:
+    """Return the number of reads of a plain FASTQ file.
+
+    Raises RunFault(READS_MISSING) when the file does not begin with a read or its last read is not whole.
+    """
+    with Path(path).open("rb", buffering=0) as handle:
+        return _count(handle, None, Path(path).name)
+
+
+def unpack(path: str | Path, target: str | Path) -> int:
+    """Write the plain FASTQ of a gzipped file to ``target`` and return its number of reads.
+
+    Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`.
+    """
+    from isal import igzip
+
+    try:
+        with igzip.open(path, "rb") as handle, Path(target).open("wb") as copy:
+            return _count(handle, copy, Path(path).name)
+    except (EOFError, igzip.BadGzipFile, zlib.error, igzip.IsalError) as error:
+        raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
+
+
+def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
+    lines = 0
+    tail = b""
+    first = True
+    while piece := handle.read(_PIECE):
+        if first and not piece.startswith(b"@"):
+            raise RunFault("READS_MISSING", f"{name} is not FASTQ: it begins with {piece[:1]!r} instead of '@'.")
+        first = False
+        if copy is not None:
+            copy.write(piece)
+        lines += piece.count(b"\n")
+        tail = piece[-_TAIL:] if len(piece) >= _TAIL else (tail + piece)[-_TAIL:]
+    if first:
+        return 0
+    if not tail.endswith(b"\n"):
+        lines += 1
+        tail += b"\n"
+        if copy is not None:
+            copy.write(b"\n")
+    # A read longer than what we kept cannot be looked at here; then the number of lines alone decides.
+    last = tail.split(b"\n")[-5:-1] if tail.count(b"\n") > 4 or len(tail) < _TAIL else []
+    whole = not last or (
+        len(last) == 4
+        and last[0].startswith(b"@")
+        and last[2].startswith(b"+")
+        and len(last[1].rstrip(b"\r")) == len(last[3].rstrip(b"\r"))
+    )
+    if lines % 4 or not whole:
+        raise RunFault("READS_MISSING", f"{name} is cut off: its last read, number {-(-lines // 4):,}, is not whole.")
+    return lines // 4
+
+
+def link(path: str | Path, target: str | Path) -> None:
+    """Put a file at another place without writing its bytes again: a symbolic link with an absolute target."""
+    target = Path(target)
+    target.unlink(missing_ok=True)
+    target.symlink_to(Path(path).resolve())
