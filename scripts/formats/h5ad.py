@@ -5,6 +5,7 @@ chunks, members in a fixed order. Text has a fixed width (a variable width costs
 shuffled and deflated by ISA-L chunk by chunk; any HDF5 reads them as ``gzip`` with ``shuffle``.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,65 @@ def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
     return isal_zlib.compress(np.ascontiguousarray(planes), LEVEL)
 
 
-def inflate_chunk(data: bytes, dtype: "numpy.dtype") -> "numpy.ndarray":
-    """Return the elements of a chunk that :func:`deflate_chunk`, or HDF5 with shuffle and gzip, wrote."""
+def inflate_chunk(data: bytes, itemsize: int) -> "numpy.ndarray":
+    """Return the elements of a chunk of whole numbers from 0 that was shuffled and deflated.
+
+    The type is the narrowest unsigned one that all bytes which are not zero fit in: most chunks need only one byte.
+    """
     import numpy as np
     from isal import isal_zlib
 
-    planes = np.frombuffer(isal_zlib.decompress(data), np.uint8).reshape(dtype.itemsize, -1)
-    return np.ascontiguousarray(planes.T).reshape(-1).view(dtype)
+    planes = np.frombuffer(isal_zlib.decompress(data), np.uint8).reshape(itemsize, -1)
+    width = itemsize
+    while width > 1 and not planes[width // 2 : width].any():
+        width //= 2
+    if width == 1:
+        return planes[0]
+    return np.ascontiguousarray(planes[:width].T).reshape(-1).view(f"<u{width}")
+
+
+class ChunkedArray:
+    """Where the chunks of an array of whole numbers from 0 lie in its file, to read slices of it without HDF5.
+
+    Slices that follow each other inflate each chunk once.
+    """
+
+    def __init__(self, item: "h5py.Dataset") -> None:
+        self.itemsize: int = item.dtype.itemsize
+        self.chunk = 0
+        self.offsets: list[int] = []
+        self.sizes: list[int] = []
+        if item.shape[0]:
+            if item.chunks is None or not item.shuffle or item.compression != "gzip" or item.dtype.kind not in "iu":
+                raise ValueError(f"{item.name} is not stored as shuffled and deflated chunks of whole numbers")
+            self.chunk = item.chunks[0]
+            places: dict[int, tuple[int, int]] = {}
+            item.id.chunk_iter(lambda info: places.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
+            for start in range(0, item.shape[0], self.chunk):
+                offset, size = places[start]
+                self.offsets.append(offset)
+                self.sizes.append(size)
+        self._last: tuple[int, numpy.ndarray] | None = None
+
+    def _inflate(self, file: int, number: int) -> "numpy.ndarray":
+        if self._last is None or self._last[0] != number:
+            self._last = (
+                number,
+                inflate_chunk(os.pread(file, self.sizes[number], self.offsets[number]), self.itemsize),
+            )
+        return self._last[1]
+
+    def read(self, file: int, start: int, stop: int) -> "numpy.ndarray":
+        """Return the elements ``start`` to ``stop``; ``file`` is the descriptor of the open file."""
+        import numpy as np
+
+        if start == stop:
+            return np.zeros(0, np.uint8)
+        parts = []
+        for number in range(start // self.chunk, (stop - 1) // self.chunk + 1):
+            first = number * self.chunk
+            parts.append(self._inflate(file, number)[max(0, start - first) : stop - first])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk: int = CHUNK) -> "h5py.Dataset":

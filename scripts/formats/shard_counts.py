@@ -12,6 +12,7 @@ Same counts, same bytes: no time, path or thread count stands in the file.
 
 import hashlib
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,7 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         matrix.attrs["shape"] = np.array(counts.shape, np.int64)
         h5ad.write_array(matrix, "data", counts.data.astype(dtype))
         h5ad.write_array(matrix, "indices", counts.indices.astype(np.int32))
-        h5ad.write_array(matrix, "indptr", counts.indptr.astype(np.int64))
+        h5ad.write_array(matrix, "indptr", counts.indptr.astype(np.int32))
         tallies = np.asarray(shard.tallies, np.int64)
         columns = {"runs": shard.runs} | {name: tallies[:, place].copy() for place, name in enumerate(TALLIES)}
         h5ad.write_frame(root, "obs", shard.columns, columns)
@@ -181,13 +182,42 @@ class ShardReader:
             for row, present in zip(h5ad.read_texts(star_log["values"]), star_log["present"][()], strict=True)
         ]
 
+    def slice(self, start: int, stop: int) -> "ShardSlice":
+        """Return what is needed to read the counts of the genes ``start`` to ``stop`` without this reader."""
+        return ShardSlice(
+            self.path,
+            start,
+            self.indptr[start : stop + 1].copy(),
+            h5ad.ChunkedArray(self.file["X/indices"]),
+            h5ad.ChunkedArray(self.file["X/data"]),
+        )
+
     def block(self, start: int, stop: int) -> "scipy.sparse.csc_matrix":
         """Return the counts of the genes ``start`` to ``stop``, cells × genes of the block."""
+        import numpy as np
         import scipy.sparse
 
-        indptr = self.indptr[start : stop + 1]
-        part = slice(int(indptr[0]), int(indptr[-1]))
-        matrix = self.file["X"]
-        return scipy.sparse.csc_matrix(
-            (matrix["data"][part], matrix["indices"][part], indptr - indptr[0]), shape=(len(self.columns), stop - start)
-        )
+        indptr, cells, counts = self.slice(start, stop).read(start, stop)
+        parts = (counts.astype(np.int64), cells.astype(np.int32), indptr)
+        return scipy.sparse.csc_matrix(parts, shape=(len(self.columns), stop - start))
+
+
+@dataclass
+class ShardSlice:
+    """A range of genes of a shard on disk, to be read block by block; can be sent to another process."""
+
+    path: str
+    first: int
+    indptr: "numpy.ndarray"
+    indices: h5ad.ChunkedArray
+    data: h5ad.ChunkedArray
+
+    def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+        """Return indptr (from 0), cells and counts of the genes ``start`` to ``stop``, each of an integer type."""
+        indptr = self.indptr[start - self.first : stop - self.first + 1]
+        bounds = int(indptr[0]), int(indptr[-1])
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            return indptr - indptr[0], self.indices.read(file, *bounds), self.data.read(file, *bounds)
+        finally:
+            os.close(file)

@@ -1,0 +1,376 @@
+"""Gather the counts of all plate cells of a species into one gzipped CSV table.
+
+From the shards of a plan (--plan, --ledger, --counts), or from a folder of text files that htseq-count wrote
+elsewhere (--htseq-counts), one file a run, named after it: SRR1234567.homo.htseq-count.txt. The table has the rows
+GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in byte order, with the five
+tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.formats import csv_gz
+from scripts.formats.counts_csv import format_rows, rows_of_block
+from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.formats.htseq_text import HtseqReader
+from scripts.formats.run_table import Run, read_runs
+from scripts.formats.shard_counts import (
+    TALLIES,
+    ShardCounts,
+    ShardReader,
+    ShardSlice,
+    byte_order,
+    write_shard_counts,
+)
+from scripts.formats.table_columns import (
+    HEADERS,
+    TableColumn,
+    check_shard_columns,
+    header_values,
+    sort_columns,
+    table_columns,
+)
+from scripts.formats.units import column_of
+
+if TYPE_CHECKING:
+    import numpy
+
+PIECE = 2 * csv_gz.PIECE
+"""Bytes of text in a deflated piece, about: the table's bytes depend on it, and so does the memory taken."""
+TEXT_SHARD = 256
+"""Text files that are packed into a shard."""
+
+
+@dataclass
+class Cells:
+    """The cells of a shard that stand in the table."""
+
+    counts: ShardSlice
+    places: "numpy.ndarray"
+    """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
+    whole: bool
+    """Whether all cells of the shard are in the table."""
+
+
+@dataclass
+class Rows:
+    """A range of the table's rows, to be made by one process."""
+
+    names: list[bytes]
+    genes: "numpy.ndarray"
+    """int64: for each row the place of its gene in the gene list, -1 for a tally."""
+    tallies: "dict[int, numpy.ndarray]"
+    """Row → tally of each column (int64)."""
+    width: int
+    cells: list[Cells]
+    height: int
+    """Rows in a piece."""
+    level: int
+
+    def gene_bounds(self) -> tuple[int, int]:
+        """Return the first gene of the rows and the one after their last."""
+        genes = self.genes[self.genes >= 0]
+        return (int(genes[0]), int(genes[-1]) + 1) if len(genes) else (0, 0)
+
+
+def gather_keys(rows: Rows, start: int, stop: int) -> "tuple[numpy.ndarray, int]":
+    """Return the counts other than zero in the rows ``start`` to ``stop``, sorted by row and column.
+
+    Each is one number: its place in the rows (row × width + column), shifted left by the bits that are also returned,
+    plus the count.
+    """
+    import numpy as np
+
+    genes = rows.genes[start:stop]
+    of_genes = np.flatnonzero(genes >= 0)
+    bits = 63 - ((stop - start) * rows.width).bit_length()
+    parts = []
+    if len(of_genes):
+        bounds = int(genes[of_genes[0]]), int(genes[of_genes[-1]]) + 1
+        bases = of_genes * rows.width
+        for cells in rows.cells:
+            indptr, places, counts = cells.counts.read(*bounds)
+            keys = np.repeat(bases, np.diff(indptr))
+            columns = cells.places[places]
+            if not cells.whole:
+                there = columns >= 0
+                keys, columns, counts = keys[there], columns[there], counts[there]
+            parts.append(_pack(keys + columns, counts, bits))
+    for row in range(start, stop):
+        if genes[row - start] < 0:
+            columns = np.flatnonzero(rows.tallies[row])
+            parts.append(_pack((row - start) * rows.width + columns, rows.tallies[row][columns], bits))
+    keys = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    keys.sort()
+    return keys, bits
+
+
+def _pack(places: "numpy.ndarray", counts: "numpy.ndarray", bits: int) -> "numpy.ndarray":
+    if counts.dtype.itemsize > 4 and len(counts) and int(counts.max()) >> bits:
+        raise ValueError(f"a count of {counts.max()} is too great for this table")
+    return (places << bits) | counts.astype("int64")
+
+
+def make_pieces(rows: Rows) -> Iterator[csv_gz.Piece]:
+    """Yield the deflated pieces of a range of rows."""
+    for start in range(0, len(rows.names), rows.height):
+        stop = min(start + rows.height, len(rows.names))
+        yield csv_gz.deflate_texts(_format_piece(rows, start, stop), rows.level)
+
+
+def _format_piece(rows: Rows, start: int, stop: int) -> Iterator[memoryview]:
+    import numpy as np
+
+    if not rows.width:
+        yield memoryview(b"".join(name + b"\n" for name in rows.names[start:stop]))
+        return
+    keys, bits = gather_keys(rows, start, stop)
+    step = rows_of_block(rows.width)
+    firsts = np.arange(0, stop - start, step) * rows.width
+    bounds = [*np.searchsorted(keys, firsts << bits).tolist(), len(keys)]
+    for number, row in enumerate(range(start, stop, step)):
+        block = keys[bounds[number] : bounds[number + 1]]
+        places = (block >> bits) - number * step * rows.width
+        of_rows, columns = np.divmod(places, rows.width)
+        names = rows.names[row : min(row + step, stop)]
+        yield format_rows(names, rows.width, of_rows, columns, block & ((1 << bits) - 1))
+
+
+def write_spool(rows: Rows, path: str) -> list[tuple[int, int]]:
+    """Write the pieces of a range of rows, one after the other, to a file; return crc and length of each."""
+    noted = []
+    with Path(path).open("wb") as handle:
+        for piece in make_pieces(rows):
+            handle.write(piece.data)
+            noted.append((piece.crc, piece.length))
+    return noted
+
+
+def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows]) -> None:
+    """Append ranges of rows to a member; more than one are made side by side, a process each."""
+    if len(ranges) == 1:
+        for piece in make_pieces(ranges[0]):
+            member.add(piece)
+        return
+    spools = [f"{member.partial}{number}" for number in range(len(ranges))]
+    try:
+        with ProcessPoolExecutor(len(ranges), multiprocessing.get_context("spawn")) as pool:
+            for spool, noted in zip(spools, pool.map(write_spool, ranges, spools), strict=True):
+                with Path(spool).open("rb") as handle:
+                    while block := handle.read(1 << 20):
+                        member.handle.write(block)
+                for crc, length in noted:
+                    member.account(crc, length)
+    finally:
+        for spool in spools:
+            Path(spool).unlink(missing_ok=True)
+
+
+def check_reference(first: ShardReader, other: ShardReader) -> None:
+    """Raise InputError, naming both references, where two shards are not of the same genes."""
+    if (other.genes_sha256, other.reference) != (first.genes_sha256, first.reference):
+        raise InputError(
+            "Counts of two references cannot stand in one table:\n"
+            + "\n".join(
+                f"{some.path}: reference {some.reference or 'unknown'}, gene list {some.genes_sha256[:12]}"
+                for some in (first, other)
+            )
+            + "\nCount one of them anew, with the reference of the other."
+        )
+
+
+def lay_out(genes: Sequence[str], width: int, level: int, workers: int) -> list[Rows]:
+    """Return the rows of a table of ``width`` columns, cut into a range for each process, still without cells."""
+    import numpy as np
+
+    names = sorted([*genes, *TALLIES], key=byte_order)
+    numbers = {gene: number for number, gene in enumerate(genes)}
+    gene_of_row = np.array([numbers.get(name, -1) for name in names], np.int64)
+    encoded = [csv_gz.csv_value(name).encode() for name in names]
+    height = max(1, PIECE // (2 * width + 24))
+    pieces = -(-len(names) // height)
+    workers = max(1, min(workers, pieces))
+    cuts = [min(height * (pieces * number // workers), len(names)) for number in range(workers + 1)]
+    return [
+        Rows(encoded[start:stop], gene_of_row[start:stop], {}, width, [], height, level)
+        for start, stop in itertools.pairwise(cuts)
+    ]
+
+
+def write_table(
+    path: str | Path,
+    shards: Iterable[tuple[str, list[TableColumn]]],
+    columns: list[TableColumn],
+    level: int = csv_gz.DEFAULT_LEVEL,
+    workers: int = 1,
+) -> None:
+    """Write the table of ``columns``, in their order; ``shards`` are the paths of the shards with the columns of each.
+
+    Memory is bounded: a block of genes of all cells is held at a time by each of the ``workers`` processes. The bytes
+    do not depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
+    """
+    import numpy as np
+
+    shards = list(shards)
+    # With no cell at all, a shard still tells the genes.
+    needed = [(shard, cells) for shard, cells in shards if cells] or shards[:1]
+    if not needed:
+        raise InputError("There are no counts to make a table of.")
+    places = {(column.unit, column.accession): place for place, column in enumerate(columns)}
+    tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
+    with ShardReader(needed[0][0]) as first:
+        ranges = lay_out(first.genes(), len(columns), level, workers)
+    for shard, cells in needed:
+        with ShardReader(shard) as reader:
+            check_reference(first, reader)
+            mapped = np.full(len(reader.columns), -1, np.int64)
+            mapped[check_shard_columns(reader, cells)] = [places[cell.unit, cell.accession] for cell in cells]
+            there = mapped >= 0
+            tallies[mapped[there]] = reader.tallies()[there]
+            for rows in ranges:
+                rows.cells.append(Cells(reader.slice(*rows.gene_bounds()), mapped, bool(there.all())))
+    for rows in ranges:
+        for row in np.flatnonzero(rows.genes < 0).tolist():
+            rows.tallies[row] = np.ascontiguousarray(tallies[:, TALLIES.index(rows.names[row].decode())])
+    with csv_gz.OneMemberWriter(path) as member:
+        values = [header_values(column) for column in columns]
+        head = [["GENENAME", *(column.runs for column in columns)]]
+        head += [[name, *(value[place] for value in values)] for place, name in enumerate(HEADERS)]
+        member.add(csv_gz.deflate_texts(map(csv_gz.csv_line, head), level))
+        write_rows(member, ranges)
+    print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
+
+
+def columns_of_files(
+    folder: str | Path, species: str, ledger: Sequence[Run] | None, count_by: str
+) -> list[tuple[TableColumn, list[Path]]]:
+    """Return the columns of a folder of htseq-count outputs, sorted, with the files of each.
+
+    With a ledger, the counted runs of the species are the columns, and each needs its file (named after the run or,
+    for all runs of an experiment together, after the experiment). Without one, each file is a column, and EXP_ID and
+    GSM stay empty.
+    Raises InputError naming every file and run that does not fit.
+    """
+    files: dict[str, Path] = {}
+    faults = []
+    for path in sorted(Path(folder).iterdir()):
+        name, _, kind = path.name.partition(".")
+        labels = kind.split(".")
+        if not path.is_file() or kind not in (f"{species}.htseq-count.txt", "htseq-count.txt"):
+            if path.is_file() and "htseq-count" in labels and len(labels) == 2:
+                faults.append(f"{path.name}: not named RUN.{species}.htseq-count.txt.")
+            continue
+        if name in files:
+            faults.append(f"{path.name}: a second file of {name}, beside {files[name].name}.")
+        files[name] = path
+    if not files:
+        faults.append(f"no file is named RUN.{species}.htseq-count.txt, e.g. SRR1274127.{species}.htseq-count.txt.")
+    if ledger is None:
+        raise_faults(f"The folder {folder}", faults)
+        rows = [Run(run=name, species=species, experiment=name) for name in files]
+        return [(TableColumn("", row.run, (row,)), [files[row.run]]) for row in sorted(rows, key=lambda row: row.run)]
+    gathered: dict[tuple[str, str], list[Run]] = {}
+    for row in ledger:
+        if row.species == species and row.assay == "plate" and row.status == "counted":
+            gathered.setdefault((row.series, column_of(row, count_by)), []).append(row)
+    found = {}
+    for (_, accession), runs in gathered.items():
+        column = TableColumn("", accession, tuple(sorted(runs, key=lambda row: row.run)))
+        if accession in files:
+            found[column] = [files.pop(accession)]
+            continue
+        found[column] = [files.pop(row.run) for row in column.rows if row.run in files]
+        if len(found[column]) < len(column.rows):
+            faults.append(f"{column.runs}: counted in the ledger, but a run of it has no file.")
+    faults += [f"{path.name}: {name} is not counted in the ledger." for name, path in sorted(files.items())]
+    raise_faults(f"The folder {folder}", faults)
+    return [(column, found[column]) for column in sort_columns(found)]
+
+
+def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> None:
+    """Write a shard of columns from text files; the files of a column are added up. ``first`` tells the genes."""
+    import numpy as np
+    import scipy.sparse
+
+    reader = HtseqReader(first)
+    places, values, cells = [], [], []
+    tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
+    for cell, paths in enumerate(files):
+        for path in paths:
+            of_file, counts, tallied = reader.read(path)
+            places.append(of_file)
+            values.append(counts)
+            cells.append(np.full(len(of_file), cell, np.int64))
+            tallies[cell] += tallied
+    parts = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (values, cells, places)]
+    matrix = scipy.sparse.coo_matrix((parts[0], (parts[1], parts[2])), shape=(len(columns), len(reader.genes)))
+    logs: list[dict[str, str]] = [{} for _ in columns]
+    names = [column.accession for column in columns]
+    runs = [column.runs for column in columns]
+    write_shard_counts(output, ShardCounts(reader.genes, names, runs, matrix.tocsc(), tallies, logs))
+
+
+def pack_folder(
+    found: Sequence[tuple[TableColumn, list[Path]]], folder: Path, workers: int
+) -> list[tuple[str, list[TableColumn]]]:
+    """Pack the files of columns into shards in ``folder``; return the path and the columns of each."""
+    shards = []
+    tasks: list[tuple[list[TableColumn], list[list[Path]], Path, str]] = []
+    for number, start in enumerate(range(0, len(found), TEXT_SHARD)):
+        part = found[start : start + TEXT_SHARD]
+        columns = [column for column, _ in part]
+        shards.append((str(folder / f"{number:06d}.h5ad"), columns))
+        tasks.append((columns, [files for _, files in part], found[0][1][0], shards[-1][0]))
+    if workers > 1 and len(tasks) > 1:
+        with ProcessPoolExecutor(min(workers, len(tasks)), multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(pack_files, *zip(*tasks, strict=True)))
+    else:
+        for task in tasks:
+            pack_files(*task)
+    return shards
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", help="the run table before work (results/plan.tsv), from which units are cut")
+    parser.add_argument("--ledger", help="the ledger (results/runs.tsv)")
+    parser.add_argument("--counts", help="path of a shard's counts, with {unit} in it")
+    parser.add_argument("--htseq-counts", metavar="FOLDER", help="folder of htseq-count outputs, instead of shards")
+    parser.add_argument("--species", required=True, help="label of the species, the TAXON of the table")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument(
+        "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes; the bytes are the same for any number")
+    parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
+    options = parser.parse_args(argv)
+    ledger = read_runs(options.ledger) if options.ledger else None
+    if options.htseq_counts:
+        found = columns_of_files(options.htseq_counts, options.species, ledger, options.count_by)
+        with tempfile.TemporaryDirectory() as folder:
+            shards = pack_folder(found, Path(folder), options.workers)
+            columns = [column for column, _ in found]
+            write_table(options.output, shards, columns, options.level, options.workers)
+        return
+    if not (options.plan and options.counts and ledger is not None):
+        raise InputError("counts_table: give --plan, --ledger and --counts, or --htseq-counts with a folder.")
+    plan = read_runs(options.plan)
+    units, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
+    of_unit: dict[str, list[TableColumn]] = {unit: [] for unit in units}
+    for column in columns:
+        of_unit[column.unit].append(column)
+    shards = [(options.counts.replace("{unit}", unit), cells) for unit, cells in of_unit.items()]
+    write_table(options.output, shards, columns, options.level, options.workers)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,347 @@
+"""The table of counts: equal, cell by cell, to that of the most straightforward program."""
+
+import csv
+import gzip
+import io
+import zlib
+
+import numpy as np
+import pandas
+import pytest
+import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scripts import counts_table
+from scripts.formats import csv_gz
+from scripts.formats.counts_csv import format_rows
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
+
+GENES = ["A,1", 'B"2"', "ENSG01.3", "Z", "[x", "_a", "__z", "`", "a", "ERCC-00002", "ENSMUSG00000000001.4", "ä"]
+
+
+class Dataset:
+    """A plan, its ledger, and the counts of every cell; written as shards, as text files and, plainly, as a table."""
+
+    def __init__(self, folder, rows, genes, counts, tallies, shard_size=3):
+        self.folder, self.rows, self.genes, self.shard_size = folder, rows, sorted(genes, key=str.encode), shard_size
+        self.counts, self.tallies = counts, tallies  # experiment → list in the order of self.genes; experiment → list
+        write_runs(folder / "plan.tsv", [row._replace(status="planned") for row in rows])
+        write_runs(folder / "runs.tsv", rows)
+
+    def write_shards(self, reference="mm10 sha256:1"):
+        experiments: dict[tuple[str, str], set[str]] = {}
+        for row in self.rows:
+            experiments.setdefault((row.series, row.species), set()).add(row.experiment)
+        for (series, species), names in experiments.items():
+            names = sorted(names)
+            for number in range(0, len(names), self.shard_size):
+                part = [name for name in names[number : number + self.shard_size] if self.counted(name)]
+                shard = ShardCounts(
+                    self.genes,
+                    part,
+                    [";".join(self.runs(name)) for name in part],
+                    scipy.sparse.csc_matrix(
+                        np.array([self.counts[name] for name in part], np.int64).reshape(len(part), len(self.genes))
+                    ),
+                    np.array([self.tallies[name] for name in part], np.int64).reshape(len(part), 5),
+                    [{} for _ in part],
+                    reference,
+                )
+                unit = f"{series}.{species}.{number // self.shard_size:04d}"
+                write_shard_counts(self.folder / f"{unit}.h5ad", shard)
+
+    def runs(self, experiment):
+        return sorted(row.run for row in self.rows if row.experiment == experiment)
+
+    def counted(self, experiment):
+        return all(row.status == "counted" for row in self.rows if row.experiment == experiment)
+
+    def write_texts(self):
+        folder = self.folder / "texts"
+        folder.mkdir()
+        for row in self.rows:
+            if row.status == "counted":
+                only = row.run == self.runs(row.experiment)[0]  # all counts are in the first run's file
+                lines = zip(self.genes, self.counts[row.experiment], strict=True)
+                lines = [*lines, *zip(TALLIES, self.tallies[row.experiment], strict=True)]
+                text = "".join(f"{name}\t{count if only else 0}\n" for name, count in lines)
+                (folder / f"{row.run}.{row.species}.htseq-count.txt").write_text(text)
+        return folder
+
+    def plain_table(self, species):
+        """Return the text of the table, in the way of 2017 less its CRLF."""
+        cells = {}
+        for row in self.rows:
+            if row.species == species and row.status == "counted":
+                cells.setdefault((row.series, self.runs(row.experiment)[0]), row)
+        ordered = [cells[key] for key in sorted(cells)]
+        table = {}
+        for row in ordered:
+            named = [*zip(self.genes, self.counts[row.experiment], strict=True)]
+            for name, count in [*named, *zip(TALLIES, self.tallies[row.experiment], strict=True)]:
+                table.setdefault(name, []).append(count)
+        if not ordered:
+            table = {name: [] for name in [*self.genes, *TALLIES]}
+        output = io.StringIO()
+        writer = csv.writer(output, lineterminator="\n")
+        writer.writerow(["GENENAME", *(";".join(self.runs(row.experiment)) for row in ordered)])
+        writer.writerow(["EXP_ID", *(row.exp_id for row in ordered)])
+        writer.writerow(["TAXON", *(row.species for row in ordered)])
+        writer.writerow(["GSM", *(row.sample for row in ordered)])
+        for name in sorted(table, key=str.encode):
+            writer.writerow([name, *table[name]])
+        return output.getvalue()
+
+    def arguments(self, species="mus", output="table.csv.gz"):
+        return [
+            *("--plan", str(self.folder / "plan.tsv"), "--ledger", str(self.folder / "runs.tsv")),
+            *("--counts", str(self.folder / "{unit}.h5ad"), "--shard-size", str(self.shard_size)),
+            *("--species", species, "--output", str(self.folder / output)),
+        ]
+
+    def make(self, species="mus", more=()):
+        counts_table.main([*self.arguments(species), *more])
+        return gzip.decompress((self.folder / "table.csv.gz").read_bytes()).decode()
+
+
+def cell(experiment, runs, series="GSE1", species="mus", status="counted", **more):
+    row = Run(series, f"20{series[3:]}", f"GSM{experiment}", experiment, species=species, assay="plate", status=status)
+    return [row._replace(run=run, **more) for run in runs]
+
+
+def make_random(folder, seed, cells=12, genes=GENES, species=("mus",), series=3, greatest=2000, failed=0.0):
+    """Make a data set in which the order of experiments is not that of runs and some cells have two runs."""
+    random = np.random.default_rng(seed)
+    rows, counts, tallies = [], {}, {}
+    numbers = random.permutation(cells * 2)
+    for number in range(cells):
+        experiment = f"SRX{number:04d}"
+        runs = [f"SRR{numbers[number * 2 + more]:05d}" for more in range(random.integers(1, 3))]
+        status = "failed" if random.random() < failed else "counted"
+        of_series = f"GSE{random.integers(1, series + 1)}"
+        rows += cell(experiment, sorted(runs), of_series, species[number % len(species)], status)
+        values = np.exp(random.random(len(genes)) * np.log(greatest)).astype(np.int64)
+        counts[experiment] = np.where(random.random(len(genes)) < 0.4, values, 0).tolist()
+        tallies[experiment] = random.integers(0, 10**6, 5).tolist()
+    return Dataset(folder, rows, genes, counts, tallies)
+
+
+def test_a_table_known_beforehand(tmp_path):
+    rows = cell("SRX2", ["SRR1"]) + cell("SRX1", ["SRR3", "SRR4"]) + cell("SRX3", ["SRR2"], status="failed")
+    counts = {"SRX2": [0, 12, 0], "SRX1": [3, 0, 100], "SRX3": [9, 9, 9]}
+    tallies = {"SRX2": [1, 0, 0, 0, 2], "SRX1": [0, 0, 0, 7, 0]}
+    data = Dataset(tmp_path, rows, ["Actb,2", "Zfp", "actb"], counts, tallies)
+    data.write_shards()
+    assert data.make() == (
+        "GENENAME,SRR1,SRR3;SRR4\nEXP_ID,201,201\nTAXON,mus,mus\nGSM,GSMSRX2,GSMSRX1\n"
+        '"Actb,2",0,3\nZfp,12,0\n__alignment_not_unique,2,0\n__ambiguous,0,0\n__no_feature,1,0\n'
+        "__not_aligned,0,7\n__too_low_aQual,0,0\nactb,0,100\n"
+    )
+    assert data.plain_table("mus") == data.make()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equal_to_the_plain_program(tmp_path, seed, monkeypatch):
+    monkeypatch.setattr(counts_table, "PIECE", [100, 400, 1 << 20][seed % 3])
+    monkeypatch.setattr("scripts.formats.counts_csv.BLOCK", [50, 200, 1 << 20][seed % 3])
+    data = make_random(tmp_path, seed, species=("mus", "homo"), greatest=[9, 2000, 2**40][seed % 3], failed=0.2)
+    data.write_shards()
+    for species in ("mus", "homo"):
+        assert data.make(species) == data.plain_table(species)
+
+
+def test_300_cells_of_three_species(tmp_path):
+    genes = [*GENES, *(f"ENSG{number:011d}.{number % 9}" for number in range(500))]
+    data = make_random(tmp_path, 5, cells=300, genes=genes, species=("mus", "homo", "rat"))
+    data.shard_size = 48
+    data.write_shards()
+    for species in ("mus", "homo", "rat"):
+        assert data.make(species) == data.plain_table(species)
+
+
+def test_one_member_and_the_same_bytes_for_any_number_of_processes(tmp_path, monkeypatch):
+    data = make_random(tmp_path, 1, cells=60, genes=[f"g{number}" for number in range(400)])
+    data.write_shards()
+    monkeypatch.setattr(counts_table, "PIECE", 4000)
+    data.make()
+    written = (tmp_path / "table.csv.gz").read_bytes()
+    data.make(more=["--workers", "3"])
+    assert (tmp_path / "table.csv.gz").read_bytes() == written
+    assert written[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # no name, no time
+    member = zlib.decompressobj(31)
+    assert member.decompress(written).decode() == data.plain_table("mus")
+    assert member.eof
+    assert member.unused_data == b""
+    assert not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.parametrize("level", csv_gz.LEVELS)
+def test_every_level_gives_the_same_text(tmp_path, level):
+    data = make_random(tmp_path, 2)
+    data.write_shards()
+    assert data.make(more=["--level", str(level)]) == data.plain_table("mus")
+
+
+def test_pandas_reads_it(tmp_path):
+    data = make_random(tmp_path, 3)
+    data.write_shards()
+    data.make()
+    table = pandas.read_csv(tmp_path / "table.csv.gz", index_col=0, header=None, low_memory=False)
+    assert list(table.index[:4]) == ["GENENAME", "EXP_ID", "TAXON", "GSM"]
+    for _, column in table.items():
+        experiment = column["GSM"].removeprefix("GSM")
+        assert column[data.genes].astype(int).tolist() == data.counts[experiment]
+        assert column[list(TALLIES)].astype(int).tolist() == data.tallies[experiment]
+
+
+def test_a_species_of_which_every_cell_failed_has_a_table_without_cells(tmp_path):
+    data = make_random(tmp_path, 4, cells=5, failed=1)
+    data.write_shards()
+    assert data.make() == data.plain_table("mus")
+    assert data.make().startswith('GENENAME\nEXP_ID\nTAXON\nGSM\n"A,1"\n')
+
+
+def test_one_cell(tmp_path):
+    data = make_random(tmp_path, 4, cells=1)
+    data.write_shards()
+    assert data.make() == data.plain_table("mus")
+
+
+def test_a_species_that_is_not_planned_is_told(tmp_path):
+    data = make_random(tmp_path, 4)
+    with pytest.raises(InputError, match="The plan has no plate runs of species 'homo', so there is no table to make"):
+        data.make("homo")
+
+
+def test_text_files_made_elsewhere_give_the_same_table(tmp_path):
+    data = make_random(tmp_path, 6, species=("mus", "homo"), failed=0.2)
+    data.write_shards()
+    expected = data.make()
+    written = (tmp_path / "table.csv.gz").read_bytes()
+    folder = data.write_texts()
+    arguments = ["--htseq-counts", str(folder), "--species", "mus", "--output", str(tmp_path / "other.csv.gz")]
+    counts_table.main([*arguments, "--ledger", str(tmp_path / "runs.tsv")])
+    assert (tmp_path / "other.csv.gz").read_bytes() == written
+    counts_table.main([*arguments, "--ledger", str(tmp_path / "runs.tsv"), "--workers", "2"])
+    assert (tmp_path / "other.csv.gz").read_bytes() == written
+    counts_table.main(arguments)  # without a ledger each file is a cell
+    lines = gzip.decompress((tmp_path / "other.csv.gz").read_bytes()).decode().splitlines()
+    runs = sorted(row.run for row in data.rows if row.status == "counted" and row.species == "mus")
+    assert lines[0].split(",") == ["GENENAME", *runs]
+    assert lines[1:4] == ["EXP_ID" + "," * len(runs), "TAXON" + ",mus" * len(runs), "GSM" + "," * len(runs)]
+    assert len(lines) == len(expected.splitlines())
+
+
+def test_text_files_that_are_written_otherwise_are_read_too(tmp_path):
+    data = make_random(tmp_path, 7, cells=8, greatest=10**6)
+    folder = data.write_texts()
+    files = sorted(folder.iterdir())
+    files[1].write_bytes(files[1].read_bytes().replace(b"\n", b"\r\n"))
+    files[2].write_bytes(files[2].read_bytes().removesuffix(b"\n"))
+    lines = files[3].read_text().splitlines(keepends=True)
+    files[3].write_text("".join(reversed(lines)))
+    output = str(tmp_path / "other.csv.gz")
+    ledger = str(tmp_path / "runs.tsv")
+    counts_table.main(["--htseq-counts", str(folder), "--species", "mus", "--ledger", ledger, "--output", output])
+    assert gzip.decompress((tmp_path / "other.csv.gz").read_bytes()).decode() == data.plain_table("mus")
+
+
+def test_text_files_with_faults_are_told(tmp_path):
+    rows = cell("SRX1", ["SRR1"]) + cell("SRX2", ["SRR2"]) + cell("SRX3", ["SRR3"], species="homo")
+    data = Dataset(tmp_path, rows, ["g1", "g22"], {name: [5, 10] for name in ("SRX1", "SRX2", "SRX3")}, {})
+    data.tallies = {name: [0] * 5 for name in data.counts}
+    folder = data.write_texts()
+    second = folder / "SRR2.mus.htseq-count.txt"
+    text = second.read_text()
+
+    def told():
+        with pytest.raises(InputError) as error:
+            counts_table.main(
+                ["--htseq-counts", str(folder), "--species", "mus", "--output", str(tmp_path / "x"), *ledger]
+            )
+        return str(error.value)
+
+    ledger = ["--ledger", str(tmp_path / "runs.tsv")]
+    second.write_text(text.replace("g22", "g23"))
+    assert "are not of the same genes: g23 only in the first; g22 only in the second." in told()
+    second.write_text(text.replace("g1\t5", "g1\t5.5"))
+    assert f"{second}, line 1: not 'gene<TAB>count' as htseq-count writes it: 'g1\\t5.5'." in told()
+    second.write_text(text.replace("g22", "g1"))
+    assert "line 2: 'g1' is there twice." in told()
+    second.write_text("".join(text.splitlines(keepends=True)[:-1]))
+    assert "cut short, or not of htseq-count: it has no line __alignment_not_unique." in told()
+    second.rename(folder / "SRR9.mus.htseq-count.txt")
+    assert told() == "\n".join(
+        [
+            f"The folder {folder} needs 2 correction(s):",
+            "SRR2: counted in the ledger, but a run of it has no file.",
+            "SRR9.mus.htseq-count.txt: SRR9 is not counted in the ledger.",
+        ]
+    )
+    for path in folder.iterdir():
+        path.unlink()
+    ledger = []
+    assert "no file is named RUN.mus.htseq-count.txt" in told()
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_references_never_meet(tmp_path):
+    data = make_random(tmp_path, 8, series=1)
+    data.write_shards("mm10 sha256:1")
+    kept = (tmp_path / "GSE1.mus.0000.h5ad").read_bytes()
+    data.write_shards("mm39 sha256:2")
+    (tmp_path / "GSE1.mus.0000.h5ad").write_bytes(kept)
+    with pytest.raises(InputError) as told:
+        data.make()
+    assert "Counts of two references cannot stand in one table:" in str(told.value)
+    assert "GSE1.mus.0000.h5ad: reference mm10 sha256:1, gene list " in str(told.value)
+    assert "GSE1.mus.0001.h5ad: reference mm39 sha256:2, gene list " in str(told.value)
+    assert not (tmp_path / "table.csv.gz").exists()
+
+
+def test_shards_that_are_not_those_of_the_ledger_are_told(tmp_path):
+    data = make_random(tmp_path, 9, cells=3, series=1)
+    data.write_shards()
+    unit = "GSE1.mus.0000"
+    more = cell("SRX0000a", ["SRR99999"])
+    write_runs(tmp_path / "runs.tsv", data.rows + more)
+    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in data.rows + more])
+    data.shard_size = 4
+    with pytest.raises(InputError, match="SRX0000a: counted in the ledger, but the shard has no such column"):
+        data.make()
+    write_runs(tmp_path / "runs.tsv", data.rows)
+    with pytest.raises(InputError, match="SRX0000a: the ledger does not have all its runs"):
+        data.make()
+    (tmp_path / f"{unit}.h5ad").unlink()
+    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in data.rows])
+    with pytest.raises(InputError, match=r"GSE1\.mus\.0000\.h5ad: the counts of a shard cannot be read"):
+        data.make()
+
+
+def test_nothing_to_work_on_is_told(tmp_path):
+    with pytest.raises(InputError, match="give --plan, --ledger and --counts, or --htseq-counts with a folder"):
+        counts_table.main(["--species", "mus", "--output", str(tmp_path / "x")])
+
+
+COUNTS = st.one_of(st.just(0), st.integers(0, 12), st.integers(95, 105), st.integers(0, 2**63 - 1))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(0, 5).flatmap(
+        lambda width: st.lists(st.tuples(st.text(max_size=5), st.lists(COUNTS, min_size=width, max_size=width)))
+    )
+)
+def test_rows_are_formatted_as_text(rows):
+    names = [csv_gz.csv_value(name).encode() for name, _ in rows]
+    width = len(rows[0][1]) if rows else 0
+    dense = np.array([values for _, values in rows], np.int64).reshape(len(rows), width)
+    places = np.nonzero(dense)
+    text = bytes(format_rows(names, width, *places, dense[places]))
+    expected = [
+        name + "".join(f",{value}" for value in values).encode() for name, values in zip(names, dense, strict=True)
+    ]
+    assert text == b"".join(line + b"\n" for line in expected)
