@@ -1,0 +1,27 @@
+"""Write SHA256SUMS of the folder of results, once it is certain that the results are what the ledger says.
+
+Each row of the ledger must have its final status; the counted runs must be the columns of the tables and the libraries
+of the archives. `cd results && sha256sum -c SHA256SUMS` checks the sums.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.formats.deliverables import conservation_faults, hash_file, list_files, write_sums
+from scripts.formats.errors import raise_faults, run_command
+from scripts.formats.run_table import read_runs
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", required=True, help="the folder of results")
+    parser.add_argument("--output", required=True, help="the file to write (results/SHA256SUMS)")
+    options = parser.parse_args(argv)
+    results = Path(options.results)
+    raise_faults(f"The folder {results}", conservation_faults(results, read_runs(results / "runs.tsv")))
+    write_sums(options.output, {name: hash_file(results / name) for name in list_files(results)})
+
+
+if __name__ == "__main__":
+    run_command(main)

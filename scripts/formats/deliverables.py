@@ -1,0 +1,120 @@
+"""The folder of results: which files are in it, and whether they agree with the ledger.
+
+``runs.tsv`` is the ledger; ``{species}.htseq-count.csv.gz``, ``{species}.log.csv.gz`` and ``{species}.h5ad`` are the
+plate tables of a species; ``mex/{experiment}/`` (``mex/{experiment}.{species}/`` where an experiment is counted for
+more than one species) has the archives of a droplet library; ``SHA256SUMS`` has the sum of every other file.
+"""
+
+import csv
+import gzip
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from scripts.formats.run_table import Run
+
+SUMS = "SHA256SUMS"
+COUNTS = ".htseq-count.csv.gz"
+LOGS = ".log.csv.gz"
+FINAL = ("counted", "left_out", "failed")
+
+
+def list_files(results: str | Path) -> list[str]:
+    """Return the paths of all files in the folder but SHA256SUMS, relative to it, in byte order."""
+    results = Path(results)
+    paths = (path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
+    return sorted((path for path in paths if path not in (SUMS, f"{SUMS}.part")), key=str.encode)
+
+
+def hash_file(path: str | Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
+    """Write path → sha256 in the format of ``sha256sum``, sorted by path."""
+    text = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums, key=str.encode))
+    partial = Path(f"{path}.part")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
+
+
+def read_sums(path: str | Path) -> dict[str, str]:
+    """Return path → sha256 of a file that :func:`write_sums` wrote."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def read_header(path: str | Path, rows: int = 4) -> list[list[str]]:
+    """Return the first rows of a gzipped CSV table."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
+        lines = csv.reader(handle)
+        return [line for line, _ in zip(lines, range(rows), strict=False)]
+
+
+def archive_folders(ledger: Sequence[Run]) -> dict[str, bool]:
+    """Return folder in ``mex/`` → whether its library is counted, for every droplet library that was worked on."""
+    libraries: dict[str, dict[str, bool]] = {}
+    for row in ledger:
+        if row.assay == "droplet" and row.status in ("counted", "failed") and row.run:
+            counted = libraries.setdefault(row.experiment, {})
+            counted[row.species] = counted.get(row.species, True) and row.status == "counted"
+    folders = {}
+    for experiment, counted in libraries.items():
+        for species, whole in counted.items():
+            folders[f"{experiment}.{species}" if len(counted) > 1 else experiment] = whole
+    return folders
+
+
+def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence for each way in which the folder does not have what the ledger says, no more and no less."""
+    results = Path(results)
+    for row in ledger:
+        name = row.run or row.experiment or row.sample or row.series
+        if row.status not in FINAL:
+            yield f"runs.tsv: {name} ends as {row.status!r}; expected {', '.join(FINAL)}."
+        elif row.status != "counted" and not row.reason:
+            yield f"runs.tsv: {name} is {row.status} without a reason."
+    counted: dict[str, set[str]] = {}
+    worked_on = set()
+    for row in ledger:
+        if row.assay == "plate" and row.status in ("counted", "failed"):
+            worked_on.add(row.species)
+            if row.status == "counted":
+                counted.setdefault(row.species, set()).add(row.run)
+    for ending in (COUNTS, LOGS):
+        there = {path.name.removesuffix(ending) for path in results.glob(f"*{ending}")}
+        for species in sorted(worked_on | there):
+            path = results / f"{species}{ending}"
+            if species not in there:
+                yield f"{path.name}: not there, though plate runs of {species} are in the ledger."
+                continue
+            yield from _column_faults(path, counted.get(species, set()))
+    folders = archive_folders(ledger)
+    there = {path.parent.name for path in results.glob("mex/*/*.tar.gz")}
+    for folder in sorted(folders.keys() | there):
+        if folders.get(folder, False) and folder not in there:
+            yield f"mex/{folder}: no archive in it, though the library is counted in the ledger."
+        elif not folders.get(folder, False) and folder in there:
+            yield f"mex/{folder}: archives of a library that is not counted in the ledger."
+
+
+def _column_faults(path: Path, expected: set[str]) -> Iterator[str]:
+    header = read_header(path, 1)
+    runs = [run for column in (header[0][1:] if header else []) for run in column.split(";")]
+    found = set(runs)
+    twice = sorted(run for run, times in Counter(runs).items() if times > 1)
+    if twice:
+        yield f"{path.name}: {_name_some(twice)} there more than once."
+    if expected - found:
+        yield f"{path.name}: {_name_some(sorted(expected - found))} counted in the ledger, but not in it."
+    if found - expected:
+        yield f"{path.name}: {_name_some(sorted(found - expected))} in it, but not counted in the ledger."
+
+
+def _name_some(names: Sequence[str]) -> str:
+    if len(names) <= 5:
+        return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    return f"{', '.join(names[:5])} and {len(names) - 5} more are"

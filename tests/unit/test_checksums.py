@@ -1,0 +1,99 @@
+"""Sums are written only for results that are what the ledger says."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from scripts import checksums
+from scripts.formats.csv_gz import write_csv_gz
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+
+LEDGER = [
+    Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted"),
+    Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR2", species="mus", assay="plate", status="counted"),
+    Run("GSE1", "GSE1", "GSM2", "SRX2", "SRR3", species="mus", assay="plate", status="failed", reason="EMPTY_READS"),
+    Run("GSE2", "GSE2", "GSM3", "SRX3", "SRR4", species="homo", assay="droplet", status="counted"),
+    Run("GSE2", "GSE2", "GSM3", "SRX3", "SRR4", species="mus", assay="droplet", status="counted"),
+    Run("GSE2", "GSE2", "GSM4", "SRX4", "SRR5", species="homo", assay="droplet", status="failed", reason="LOW_MAPPING"),
+    Run("GSE2", "GSE2", "GSM5", status="left_out", reason="NO_RUN"),
+]
+
+
+def make(folder, ledger=LEDGER, columns=("SRR1;SRR2",)):
+    write_runs(folder / "runs.tsv", ledger)
+    for ending in ("htseq-count", "log"):
+        write_csv_gz(folder / f"mus.{ending}.csv.gz", [["NAME", *columns], ["EXP_ID", *("x" for _ in columns)]])
+    for library in ("SRX3.homo", "SRX3.mus"):
+        (folder / "mex" / library).mkdir(parents=True)
+        (folder / "mex" / library / "Gene_Unique_raw.tar.gz").write_text(library)
+    (folder / "mex" / "SRX4").mkdir()
+    (folder / "Äpfel.txt").write_text("last in byte order")
+
+
+def call(folder):
+    checksums.main(["--results", str(folder), "--output", str(folder / "SHA256SUMS")])
+    return (folder / "SHA256SUMS").read_text()
+
+
+def told(folder):
+    with pytest.raises(InputError) as error:
+        call(folder)
+    assert not (folder / "SHA256SUMS").exists()
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"The folder {folder} needs {len(lines) - 1} correction(s):"
+    return lines[1:]
+
+
+def test_sums_are_those_of_sha256sum_and_sorted(tmp_path):
+    make(tmp_path)
+    text = call(tmp_path)
+    assert [line.split("  ")[1] for line in text.splitlines()] == [
+        "mex/SRX3.homo/Gene_Unique_raw.tar.gz",
+        "mex/SRX3.mus/Gene_Unique_raw.tar.gz",
+        "mus.htseq-count.csv.gz",
+        "mus.log.csv.gz",
+        "runs.tsv",
+        "Äpfel.txt",
+    ]
+    assert call(tmp_path) == text  # a second call does not sum the sums
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_nothing_counted_is_no_fault(tmp_path):
+    write_runs(tmp_path / "runs.tsv", [LEDGER[-1]])
+    assert call(tmp_path).endswith("  runs.tsv\n")
+
+
+def test_rows_that_are_not_settled_are_told(tmp_path):
+    make(tmp_path, [*LEDGER, LEDGER[0]._replace(run="SRR9", status="planned"), LEDGER[-1]._replace(reason="")])
+    assert told(tmp_path) == [
+        "runs.tsv: SRR9 ends as 'planned'; expected counted, left_out, failed.",
+        "runs.tsv: GSM5 is left_out without a reason.",
+    ]
+
+
+def test_tables_must_have_the_counted_runs(tmp_path):
+    make(tmp_path, columns=("SRR1", "SRR3", "SRR3"))
+    faults = [
+        "SRR3 is there more than once.",
+        "SRR2 is counted in the ledger, but not in it.",
+        "SRR3 is in it, but not counted in the ledger.",
+    ]
+    assert told(tmp_path) == [
+        f"{table}: {fault}" for table in ("mus.htseq-count.csv.gz", "mus.log.csv.gz") for fault in faults
+    ]
+
+
+def test_missing_and_surplus_tables_and_archives_are_told(tmp_path):
+    make(tmp_path)
+    (tmp_path / "mus.log.csv.gz").rename(tmp_path / "homo.log.csv.gz")
+    (tmp_path / "mex" / "SRX3.homo" / "Gene_Unique_raw.tar.gz").rename(tmp_path / "mex" / "SRX4" / "x.tar.gz")
+    assert told(tmp_path) == [
+        "homo.log.csv.gz: SRR1, SRR2 are in it, but not counted in the ledger.",
+        "mus.log.csv.gz: not there, though plate runs of mus are in the ledger.",
+        "mex/SRX3.homo: no archive in it, though the library is counted in the ledger.",
+        "mex/SRX4: archives of a library that is not counted in the ledger.",
+    ]
