@@ -45,12 +45,12 @@ def unpack(path: str | Path, target: str | Path) -> int:
 
     Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`.
     """
-    from isal import igzip
+    from isal import igzip, isal_zlib
 
     try:
         with igzip.open(path, "rb") as handle, Path(target).open("wb") as copy:
             return _count(handle, copy, Path(path).name)
-    except (EOFError, igzip.BadGzipFile, zlib.error, igzip.IsalError) as error:
+    except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:
         raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
 
 

@@ -1,0 +1,110 @@
+"""FASTQ files: reads counted by bytes, and no cut of a file passes as whole."""
+
+import gzip
+
+import pytest
+
+from scripts.formats import fastq_files
+from scripts.formats.errors import RunFault
+
+READS = b"@r1 length=4\nACGT\n+r1\nIIII\n@r2\nGG\n+\n@@\n@r3\nACGTACGTAC\n+\nIIIIIIIII+\n"
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_reads_are_counted(tmp_path):
+    assert fastq_files.count_reads(write(tmp_path / "three.fastq", READS)) == 3
+    assert fastq_files.count_reads(write(tmp_path / "one.fastq", READS[:27])) == 1
+    assert fastq_files.count_reads(write(tmp_path / "none.fastq", b"")) == 0
+
+
+def test_a_last_line_without_its_end_counts(tmp_path):
+    assert fastq_files.count_reads(write(tmp_path / "short.fastq", READS[:-1])) == 3
+
+
+def test_reads_are_counted_over_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastq_files, "_TAIL", 64)
+    for piece in (64, 65, 100, 1000):
+        monkeypatch.setattr(fastq_files, "_PIECE", piece)
+        assert fastq_files.count_reads(write(tmp_path / "many.fastq", READS * 50)) == 150
+
+
+def test_no_cut_of_a_file_passes_as_more_or_less_than_its_whole_reads(tmp_path):
+    """Cut after each byte: the number of reads that end there, else READS_MISSING."""
+    ends = {0: 0, 27: 1, 39: 2, len(READS): 3}
+    assert READS[:27].endswith(b"IIII\n") and READS[:39].endswith(b"@@\n")
+    ends.update({end - 1: number for end, number in ends.items() if end})
+    for cut in range(len(READS) + 1):
+        path = write(tmp_path / "cut.fastq", READS[:cut])
+        if cut in ends:
+            assert fastq_files.count_reads(path) == ends[cut], cut
+        else:
+            with pytest.raises(RunFault, match=r"READS_MISSING: cut\.fastq is cut off: its last read") as told:
+                fastq_files.count_reads(path)
+            assert told.value.reason == "READS_MISSING"
+
+
+def test_a_cut_inside_the_qualities_is_told_by_number(tmp_path):
+    path = write(tmp_path / "cut.fastq", READS[:-4])
+    with pytest.raises(RunFault, match=r"cut.fastq is cut off: its last read, number 3, is not whole\."):
+        fastq_files.count_reads(path)
+
+
+def test_what_is_not_fastq_is_told(tmp_path):
+    path = write(tmp_path / "page.fastq", b"<html>sorry</html>\n")
+    with pytest.raises(RunFault, match=r"page.fastq is not FASTQ: it begins with b'<' instead of '@'\."):
+        fastq_files.count_reads(path)
+
+
+def test_a_read_longer_than_what_is_kept_is_counted_by_its_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastq_files, "_TAIL", 64)
+    long = b"@r\n" + b"A" * 100 + b"\n+\n" + b"I" * 100 + b"\n"
+    assert fastq_files.count_reads(write(tmp_path / "long.fastq", long * 3)) == 3
+    with pytest.raises(RunFault, match="cut off"):
+        fastq_files.count_reads(write(tmp_path / "long.fastq", long * 3 + b"@r\nA"))
+
+
+def test_gzipped_reads_are_unpacked_and_counted(tmp_path):
+    packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS[:-1]))
+    assert fastq_files.unpack(packed, tmp_path / "reads.fastq") == 3
+    assert (tmp_path / "reads.fastq").read_bytes() == READS
+
+
+def test_several_gzip_members_are_one_file(tmp_path):
+    packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS) + gzip.compress(READS))
+    assert fastq_files.unpack(packed, tmp_path / "reads.fastq") == 6
+
+
+@pytest.mark.parametrize("cut", [12, -9, -1])
+def test_a_broken_gzip_file_is_told(tmp_path, cut):
+    packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS)[:cut])
+    with pytest.raises(RunFault, match=r"ARCHIVE_CORRUPT: reads\.fastq\.gz is a broken gzip file"):
+        fastq_files.unpack(packed, tmp_path / "reads.fastq")
+
+
+def test_a_kind_is_told_by_the_first_bytes(tmp_path):
+    kinds = {
+        b"NCBI.sra\x88\x19": "sra",
+        READS: "fastq",
+        b"": "fastq",
+        gzip.compress(READS): "fastq.gz",
+        gzip.compress(b""): "fastq.gz",
+        gzip.compress(b"BAM\x01...."): "bam",
+        gzip.compress(b"hello"): "",
+        b"\x1f\x8bnot gzip at all": "",
+        b"<html>": "",
+    }
+    for content, kind in kinds.items():
+        assert fastq_files.kind_of(write(tmp_path / "misnamed.bam", content)) == kind, content
+
+
+def test_a_link_has_an_absolute_target_and_replaces_what_was_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "reads.fastq", READS)
+    (tmp_path / "there").mkdir()
+    for _ in range(2):
+        fastq_files.link("reads.fastq", "there/SRR1.fastq")
+    assert (tmp_path / "there/SRR1.fastq").readlink() == tmp_path / "reads.fastq"

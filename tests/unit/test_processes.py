@@ -1,0 +1,117 @@
+"""Programs: what they leave is returned, and none outlives its command."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.formats import processes
+from scripts.formats.errors import InputError
+
+PYTHON = sys.executable
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid, seconds=4.0):
+    until = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def await_file(path):
+    until = time.monotonic() + 5
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return path.read_text()
+
+
+def test_status_output_and_errors_are_returned():
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
+    assert processes.run_program([PYTHON, "-c", code]) == (3, "out\n", "err\n")
+
+
+def test_a_missing_program_is_told():
+    with pytest.raises(InputError, match=r"The program 'no-such-program' is not there; it is part of .* in envs/\."):
+        processes.run_program(["no-such-program"])
+
+
+def test_a_program_that_stands_still_is_ended():
+    begun = time.monotonic()
+    told = processes.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda: 7, patience=0.6)
+    assert told.status == processes.STALLED
+    assert time.monotonic() - begun < 10
+
+
+def test_a_program_that_moves_is_left_alone():
+    steps = iter(range(1000))
+    code = "import time; time.sleep(1.7)"
+    assert processes.run_program([PYTHON, "-c", code], progress=lambda: next(steps), patience=0.6).status == 0
+
+
+def test_items_are_worked_on_side_by_side():
+    together = threading.Barrier(2, timeout=5)
+    results = dict(processes.side_by_side(lambda item: (together.wait(), item * 2)[1], [1, 2, 3, 4], 2))
+    assert results == {1: 2, 2: 4, 3: 6, 4: 8}
+    assert list(processes.side_by_side(str, [3, 1], 1)) == [(3, "3"), (1, "1")]
+    assert list(processes.side_by_side(str, [], 2)) == []
+
+
+def test_an_error_in_one_of_them_is_raised():
+    def work(item):
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    with pytest.raises(ValueError, match="two"):
+        list(processes.side_by_side(work, list(range(8)), 2))
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from scripts.formats.processes import ends_with_command, run_program, side_by_side
+
+def work(item):
+    code = "import os, time; open({where!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    run_program([sys.executable, "-c", code])
+
+with ends_with_command():
+    list(side_by_side(work, [1, 2][:{number}], {number}))
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_no_program_outlives_its_command(tmp_path, kind, number):
+    if kind == signal.SIGKILL and not processes._leash():
+        pytest.skip("setpriv of util-linux is not there")
+    where = tmp_path / "pid"
+    code = textwrap.dedent(COMMAND).format(where=str(where), number=number)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = subprocess.Popen([PYTHON, "-c", code], env=environment, cwd=Path.cwd())
+    pid = int(await_file(where))
+    command.send_signal(kind)
+    assert command.wait(timeout=10) in (143, -9)
+    assert gone(pid)
+
+
+def test_a_folder_has_the_size_of_its_files(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/one").write_bytes(b"12345")
+    (tmp_path / "two").write_bytes(b"123")
+    assert processes.size_of_folder(tmp_path) == 8
+    assert processes.size_of_folder(tmp_path / "nowhere") == 0
