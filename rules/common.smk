@@ -21,7 +21,8 @@ from scripts.formats.configuration import (
     source_sha256,
 )
 from scripts.formats.errors import InputError
-from scripts.formats.run_table import read_runs
+from scripts.formats.run_table import REASONS, read_runs
+from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units, is_shard
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -60,6 +61,7 @@ wildcard_constraints:
     reference="|".join({species["reference"] for species in config["species"].values()}),
     unit=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+",
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d{4,}",
+    science="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
 
@@ -122,14 +124,53 @@ def rows_of(unit):
         raise WorkflowError(f"The plan has no unit {unit!r}.")
 
 
+def unit_of(wildcards):
+    """Return the unit of a job, which a rule calls unit, or shard or library where it can only be that."""
+    return wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
+
+
 def unit_digest(wildcards):
     """Return a digest of what is planned for a unit: another plan of the unit is another job."""
-    unit = wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
-    planned = [row._replace(reason="", detail="") for row in rows_of(unit)]
+    planned = [row._replace(reason="", detail="") for row in rows_of(unit_of(wildcards))]
     planned = [
         row if row.source.startswith("file:") else row._replace(source="") for row in planned
     ]
     return hashlib.sha256("\n".join(map("\t".join, planned)).encode()).hexdigest()[:16]
+
+
+def unit_science(wildcards):
+    """Return a digest of all that decides the counts of a unit: its rows, its options and its reference."""
+    reference = config["species"][species_of(unit_of(wildcards))]["reference"]
+    science = {key: config["plates"][key] for key in ("preset", "mode", "strand")}
+    identity = list(map(source_identity, source_files(reference).values()))
+    words = [unit_digest(wildcards), config["count_by"], str(science), reference, *identity]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
+def to_retry(unit):
+    """Whether a run of a unit has failed for a reason that is to be tried again."""
+    reasons = REASONS if config["retry"] == "all" else config["retry"]
+    status = Path(f"work/status/{unit}.tsv")
+    return (
+        bool(reasons)
+        and status.exists()
+        and any(row.reason in reasons for row in read_statuses(status).values())
+    )
+
+
+def kept(wildcards):
+    """Return the folder of what a unit had counted before its failed runs were tried again, if ever they were."""
+    unit = unit_of(wildcards)
+    folder = f"work/retry/{unit_science(wildcards)}/{unit}"
+    return [folder] if to_retry(unit) or Path(folder).exists() else []
+
+
+def retry_round(wildcards):
+    """Return what tells one round of trying again from another: the time of the status that calls for it."""
+    if to_retry(wildcards.unit):
+        return str(Path(f"work/status/{wildcards.unit}.tsv").stat().st_mtime_ns)
+    round_file = Path(f"work/retry/{wildcards.science}/{wildcards.unit}/round")
+    return round_file.read_text(encoding="utf-8").strip() if round_file.exists() else ""
 
 
 def units_of(species, series=None, shards=None):
@@ -150,7 +191,7 @@ def species_of(unit):
 
 def reference_of(wildcards):
     """Return the folder of the reference to which a unit, or a species, is aligned."""
-    unit = wildcards.get("shard") or wildcards.get("library")
+    unit = unit_of(wildcards)
     label = species_of(unit) if unit else wildcards.species
     return f"resources/{config['species'][label]['reference']}"
 
@@ -283,8 +324,7 @@ def scratch_mb(stage):
     """
 
     def estimate(wildcards):
-        unit = wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
-        rows = rows_of(unit)
+        rows = rows_of(unit_of(wildcards))
         archive = sum(int(row.bytes or 0) for row in rows)
         fastq = sum(2 * int(row.bases or 0) + 200 * int(row.spots or 0) for row in rows)
         held = {

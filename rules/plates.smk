@@ -42,6 +42,7 @@ rule count:
         exons=lambda wildcards: f"{reference_of(wildcards)}/exons.gtf",
         genes=lambda wildcards: f"{reference_of(wildcards)}/genes.tsv",
         reference=lambda wildcards: f"{reference_of(wildcards)}/reference.json",
+        kept=kept,
     output:
         counts="work/count/{shard}.h5ad",
         status="work/status/{shard}.tsv",
@@ -65,5 +66,5 @@ rule count:
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
             --mode {params.mode} --strand {params.strand} --counter {params.counter} \
-            --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
+            --kept {input.kept:q} --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """

@@ -4,10 +4,38 @@ In: the plan. Out: work/download/{unit}/ and work/fastq/{unit}/, each with a sta
 """
 
 
+rule retry:
+    """Set aside what a unit has counted, so that only its failed runs are tried again (`--config retry=…`)."""
+    input:
+        plan=ancient("results/plan.tsv"),
+    output:
+        kept=directory("work/retry/{science}/{unit}"),
+    log:
+        "logs/retry/{unit}.{science}.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+        round=retry_round,
+        reasons=setting("retry"),
+        counts=lambda wildcards: (
+            f"--counts work/count/{wildcards.unit}.h5ad" if is_shard(wildcards.unit) else ""
+        ),
+    shell:
+        """
+        python -m scripts.retry --plan {input.plan:q} --unit {wildcards.unit:q} \
+            --shard-size {params.shard_size} --count-by {params.count_by} --reasons {params.reasons} \
+            --status work/status/{wildcards.unit:q}.tsv {params.counts} --output {output.kept:q} 2>{log:q}
+        echo {params.round} >{output.kept:q}/round
+        """
+
+
 rule download:
     """Download the archives of a unit's runs and validate them."""
     input:
         plan=ancient("results/plan.tsv"),
+        kept=kept,
     output:
         archives=temp(directory("work/download/{unit}")),
     log:
@@ -32,7 +60,7 @@ rule download:
             --shard-size {params.shard_size} --records resources/records \
             --order {params.order:q} --resolver {params.resolver:q} \
             --ena {params.ena:q} --retries {params.retries} {params.lite} \
-            --parallel {threads} --output {output.archives:q} 2>{log:q}
+            --kept {input.kept:q} --parallel {threads} --output {output.archives:q} 2>{log:q}
         """
 
 

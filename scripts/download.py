@@ -30,7 +30,7 @@ from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.processes import STALLED, ends_with_command, every, run_program, side_by_side, size_of_folder
 from scripts.formats.run_table import Run
-from scripts.formats.status import RunStatus, write_statuses
+from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import runs_of_unit
 
 SOURCES = ("sra", "ncbi", "ena")
@@ -64,6 +64,7 @@ class Downloader:
         self.output = Path(options.output)
         self.partial = Path(options.partial or self.output.parent.parent / "partial") / options.unit
         self.ready = self.partial / "ready"
+        self.settled = read_statuses(Path(options.kept) / "status.tsv") if options.kept else {}
         self.guard = threading.Lock()
         self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
         self.failures = dict.fromkeys(SOURCES, 0)  # of a source, one after the other
@@ -84,7 +85,9 @@ class Downloader:
     # One run
 
     def run(self, row: Run) -> RunStatus:
-        """Get one run and say what became of it."""
+        """Get one run and say what became of it; one that an earlier round settled stays as it is."""
+        if row.run in self.settled:
+            return self.settled[row.run]
         status = RunStatus(row.run)
         try:
             if row.source.startswith("file:"):
@@ -309,8 +312,7 @@ class Downloader:
                 fault = SourceFault("CHECKSUM_MISMATCH", error.fault)
             except remote.RemoteError as error:
                 lasting = error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
-                wait = getattr(error, "wait", 0.0)
-                fault = SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN, wait=wait)
+                fault = SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN, wait=error.wait)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
@@ -475,6 +477,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second round, then doubled")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
     parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
+    parser.add_argument("--kept", nargs="?", help="what is kept of an earlier round, see scripts/retry.py")
     parser.add_argument("--parallel", type=int, default=1, help="downloads side by side")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk")
     parser.add_argument("--report", type=float, default=1.0, help="seconds between two looks at the progress")

@@ -1,0 +1,55 @@
+"""Set aside what a unit has counted already, so that only its failed runs are tried again.
+
+Runs whose reason is to be tried again go back to the start together with the other runs of their column; all other
+rows of the unit's status are kept as they are, and the counted columns among them with their counts.
+"""
+
+import argparse
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from scripts.formats.errors import run_command
+from scripts.formats.run_table import REASONS, Run
+from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.units import columns_of, runs_of_unit
+
+
+def kept_statuses(
+    rows: Iterable[Run], statuses: dict[str, RunStatus], reasons: Collection[str], count_by: str
+) -> list[RunStatus]:
+    """Return the rows that are not tried again; a run that is counted already has the state ``kept``."""
+    kept = []
+    for runs in columns_of(rows, count_by).values():
+        known = [statuses[row.run] for row in runs if row.run in statuses]
+        if len(known) < len(runs) or any(status.state == "failed" and status.reason in reasons for status in known):
+            continue
+        kept += [status._replace(state="kept") if status.ok else status for status in known]
+    return kept
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
+    parser.add_argument("--unit", required=True, help="name of the shard or library")
+    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a shard")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
+    parser.add_argument("--status", required=True, help="the unit's final status table")
+    parser.add_argument("--counts", help="the counts of a shard; a library is always tried again as a whole")
+    parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv and counts.h5ad")
+    arguments = parser.parse_args(argv)
+
+    reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
+    rows = runs_of_unit(arguments.plan, arguments.unit, arguments.shard_size)
+    statuses = read_statuses(arguments.status)
+    kept = kept_statuses(rows, statuses, reasons, arguments.count_by) if arguments.counts else []
+    folder = Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(status.state == "kept" for status in kept):
+        shutil.copyfile(arguments.counts, folder / "counts.h5ad")
+    write_statuses(folder / "status.tsv", kept)
+
+
+if __name__ == "__main__":
+    run_command(main)
