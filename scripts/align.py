@@ -1,0 +1,542 @@
+"""Align the cells of a plate shard with STAR under one load of the genome, several cells side by side.
+
+The genome is loaded once into shared memory, in an IPC namespace of the shard's own: whatever ends the job, the
+kernel frees it. Where namespaces are refused, the memory is shared under a lock by node and genome and removed at the
+end; where shared memory is refused as well, every STAR loads the genome by itself, one after the other. What was done
+is told.
+
+All runs of a column go through one call of STAR; when a column has pairs and reads without a mate, each kind has its
+call and BAM file, and the log is that of both (numbers added up, shares computed anew). An alignment counts as made
+when the BAM file is whole and STAR has read as many reads as the archive has spots; only then it is given its name, so
+that a second try makes only what is missing.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripts.formats.alignments import log_file, pairs_file, singles_file
+from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.run_table import Run
+from scripts.formats.star import PRESETS, StarProcess, index_parameters, preset_options, program
+from scripts.formats.star_log import INPUT_READS, read_star_log
+from scripts.formats.star_log_sum import sum_logs, write_log
+from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.units import columns_of, runs_of_unit
+
+_NAMESPACES = (
+    ["unshare", "--ipc", "--pid", "--fork", "--kill-child"],
+    ["unshare", "--user", "--map-root-user", "--ipc", "--pid", "--fork", "--kill-child"],
+    ["unshare", "--ipc"],
+    ["unshare", "--user", "--map-root-user", "--ipc"],
+)
+_TAIL_BYTES = 1 << 16
+_KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+@dataclass
+class Column:
+    """A cell: its runs, and the reads that are to be aligned."""
+
+    name: str
+    rows: Sequence[Run]
+    pairs: list[tuple[Path, Path]] = field(default_factory=list)
+    singles: list[Path] = field(default_factory=list)
+    reads: int = 0
+    """Spots of all its runs: what STAR must have read."""
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for pair in self.pairs for path in pair] + self.singles
+
+    @property
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+    def made_from(self) -> str:
+        """Return what tells the reads of this column from others: sizes and the first and last bytes of its files."""
+        told = [[self.reads]]
+        for path in self.files:
+            size = path.stat().st_size
+            with path.open("rb") as handle:
+                check = zlib.crc32(handle.read(_TAIL_BYTES))
+                handle.seek(max(0, size - _TAIL_BYTES))
+                check = zlib.crc32(handle.read(_TAIL_BYTES), check)
+            told.append([path.name, size, check])
+        return json.dumps(told)
+
+
+def count_reads(path: Path) -> int:
+    """Return the number of reads in a FASTQ file of four lines a read. Raises RunFault where the last is not whole."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    lines += last != b"\n"
+    if lines % 4:
+        raise RunFault("READS_MISSING", f"{path.name} has {lines} lines, which is no multiple of 4.")
+    return lines // 4
+
+
+def find_reads(folder: Path, row: Run, status: RunStatus) -> tuple[tuple[Path, Path] | None, Path | None, int]:
+    """Return the pairs, the single reads and the number of spots of a run.
+
+    Raises RunFault where the FASTQ files of the run are not there or not as many as they must be.
+    """
+    first, second, single = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
+    if first.exists() != second.exists():
+        there, lost = (first, second) if first.exists() else (second, first)
+        raise RunFault("READS_MISSING", f"{there.name} is there, but {lost.name} is not.")
+    pair = (first, second) if first.exists() else None
+    alone = single if single.exists() else None
+    if pair is None and alone is None:
+        raise RunFault("READS_MISSING", f"no FASTQ file of {row.run} is there.")
+    spots = status.spots or row.spots
+    if spots:
+        return pair, alone, int(spots)
+    reads = count_reads(alone) if alone is not None else 0
+    if pair is not None:
+        mates = [count_reads(path) for path in pair]
+        if mates[0] != mates[1]:
+            raise RunFault("READS_MISSING", f"{first.name} has {mates[0]} reads, {second.name} {mates[1]}.")
+        reads += mates[0]
+    return pair, alone, reads
+
+
+def plan_columns(
+    columns: Mapping[str, Sequence[Run]], statuses: Mapping[str, RunStatus], folder: Path
+) -> tuple[list[Column], dict[str, RunStatus]]:
+    """Return the columns that can be aligned, and the statuses with what was found wrong.
+
+    A failed run takes the other runs of its column with it.
+    """
+    became = dict(statuses)
+    planned = []
+    for name, rows in columns.items():
+        column = Column(name, rows)
+        for row in rows:
+            if not became[row.run].ok:
+                continue
+            try:
+                pair, single, spots = find_reads(folder, row, became[row.run])
+            except RunFault as fault:
+                became[row.run] = became[row.run].failed(fault)
+                continue
+            column.pairs += [pair] if pair else []
+            column.singles += [single] if single else []
+            column.reads += spots
+        if fail_siblings(rows, became):
+            planned.append(column)
+    return planned, became
+
+
+def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
+    """Fail the good runs of a column that has a failed one; return whether the column is whole."""
+    failed = [row.run for row in rows if not statuses[row.run].ok]
+    if not failed:
+        return True
+    fault = RunFault(
+        "INCOMPLETE_EXPERIMENT",
+        f"{', '.join(failed)} of the same experiment failed; counts of a part of it would mislead.",
+    )
+    for row in rows:
+        if statuses[row.run].ok:
+            statuses[row.run] = statuses[row.run].failed(fault)
+    return False
+
+
+class Slots:
+    """Threads to give out."""
+
+    def __init__(self, threads: int) -> None:
+        self.free = threads
+        self.changed = threading.Condition()
+
+    def take(self, threads: int) -> None:
+        """Wait until so many are free, and take them."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= threads)
+            self.free -= threads
+
+    def give(self, threads: int) -> None:
+        """Give them back."""
+        with self.changed:
+            self.free += threads
+            self.changed.notify_all()
+
+
+def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
+    """Return threads for cells of these sizes: one, and more for a cell that would hold up all the others."""
+    total = sum(sizes) or 1
+    return [max(1, min(threads, -(-size * threads // total))) for size in sizes]
+
+
+class Aligner:
+    """Aligns columns against one index, into a folder of partial results that outlives a failure."""
+
+    def __init__(self, index: Path, preset: str, partial: Path) -> None:
+        self.index = index.absolute()
+        self.preset = preset
+        self.partial = partial
+        self.running: set[StarProcess] = set()
+        self.lock = threading.Lock()
+        self.stopped = False
+        parameters = (self.index / "genomeParameters.txt").read_bytes()
+        key = json.dumps([hashlib.sha256(parameters).hexdigest(), preset, preset_options(preset)])
+        kept = partial / "made_with"
+        if not kept.exists() or kept.read_text(encoding="utf-8") != key:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            kept.write_text(key, encoding="utf-8")
+        self.cells = partial / "cells"
+        shutil.rmtree(self.cells, ignore_errors=True)
+        self.cells.mkdir()
+
+    def run(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+        """Run STAR in a folder in which ``genome`` is the index; return exit status and complaint."""
+        with self.lock:
+            if self.stopped:
+                raise RuntimeError("stopped")
+            folder.mkdir(parents=True, exist_ok=True)
+            link = folder / "genome"
+            if not link.is_symlink():
+                link.symlink_to(self.index)
+            star = StarProcess(["--genomeDir", "genome", "--outFileNamePrefix", "./", *arguments], folder)
+            self.running.add(star)
+        try:
+            status = star.wait()
+        finally:
+            with self.lock:
+                self.running.discard(star)
+        return status, star.complaint() if status else ""
+
+    def stop(self) -> None:
+        """End every STAR that runs, and start none any more."""
+        with self.lock:
+            self.stopped = True
+            running = list(self.running)
+        for star in running:
+            star.stop()
+
+    def made_before(self, column: Column) -> bool:
+        """Whether an earlier try has made this column from the same reads."""
+        key = self.partial / f"{column.name}.made_from"
+        return (
+            log_file(self.partial, column.name).exists()
+            and key.exists()
+            and key.read_text(encoding="utf-8") == column.made_from()
+        )
+
+    def align(self, column: Column, threads: int, genome_load: str) -> None:
+        """Align a column. Raises RunFault where the alignment is not proven."""
+        key = self.partial / f"{column.name}.made_from"
+        log_file(self.partial, column.name).unlink(missing_ok=True)
+        calls: list[tuple[Path, list[list[Path]]]] = []
+        pairs = [pair for pair in column.pairs if pair[0].stat().st_size or pair[1].stat().st_size]
+        singles = [path for path in column.singles if path.stat().st_size]
+        if pairs or (column.pairs and not singles):
+            calls.append(
+                (pairs_file(self.partial, column.name), list(map(list, zip(*pairs or column.pairs[:1], strict=True))))
+            )
+        if singles or not calls:
+            target = singles_file if calls else pairs_file
+            calls.append((target(self.partial, column.name), [singles or column.singles[:1]]))
+        logs = []
+        made = []
+        for number, (bam, mates) in enumerate(calls):
+            folder = self.cells / f"{column.name}.{number}"
+            logs.append(self._call(folder, mates, threads, genome_load))
+            made.append((folder / "Aligned.out.bam", bam))
+        reads = sum(int(log[INPUT_READS]) for log in logs)
+        if reads != column.reads:
+            raise RunFault("READS_MISSING", f"STAR has read {reads} reads, but the archive has {column.reads} spots.")
+        for name in (pairs_file(self.partial, column.name), singles_file(self.partial, column.name)):
+            name.unlink(missing_ok=True)
+        for source, target in made:
+            source.replace(target)
+        key.write_text(column.made_from(), encoding="utf-8")
+        log = self.cells / f"{column.name}.0" / "Log.final.out"
+        if len(logs) > 1:
+            log.write_text(write_log(sum_logs(logs)), encoding="utf-8")
+        log.replace(log_file(self.partial, column.name))
+        for number in range(len(calls)):
+            shutil.rmtree(self.cells / f"{column.name}.{number}")
+
+    def _call(self, folder: Path, mates: list[list[Path]], threads: int, genome_load: str) -> dict[str, str]:
+        """Run STAR on the files of one kind (a list for each mate); return its log when its BAM file is whole."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        arguments = ["--readFilesIn"]
+        for files in mates:
+            for path in files:  # names without blanks or commas, and no path in the BAM file's header
+                (folder / path.name).symlink_to(path.absolute())
+            arguments.append(",".join(path.name for path in files))
+        arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
+        status, complaint = self.run([*arguments, *preset_options(self.preset)], folder)
+        if status:
+            self._tell_log(folder)
+            raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")
+        bam, log = folder / "Aligned.out.bam", folder / "Log.final.out"
+        if not bam.exists() or not log.exists():
+            raise RunFault("ALIGN_FAILED", "STAR ended well, but wrote no BAM file or no log; is the disk full?")
+        check = subprocess.run(
+            ["samtools", "quickcheck", "-v", str(bam)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if check.returncode:
+            raise RunFault("ALIGN_FAILED", "STAR ended well, but its BAM file is cut short; is the disk full?")
+        try:
+            return read_star_log(log)
+        except InputError as error:
+            raise RunFault("ALIGN_FAILED", f"STAR ended well, but its log is not whole ({error}).") from error
+
+    @staticmethod
+    def _tell_log(folder: Path) -> None:
+        with contextlib.suppress(OSError):
+            lines = (folder / "Log.out").read_text(encoding="utf-8", errors="replace").splitlines()
+            print(f"{folder.name}: the end of STAR's Log.out", *lines[-15:], sep="\n  ", file=sys.stderr)
+
+
+def align_all(aligner: Aligner, columns: Sequence[Column], threads: int, genome_load: str) -> dict[str, RunFault]:
+    """Align columns, the largest first; return column → fault for those that could not be aligned."""
+    ordered = sorted(columns, key=lambda column: (-column.bytes, column.name))
+    if genome_load == "NoSharedMemory":
+        shares = [threads] * len(ordered)  # one after the other: each holds a genome of its own
+    else:
+        shares = share_threads([column.bytes for column in ordered], threads)
+    slots = Slots(threads)
+    faults: dict[str, RunFault] = {}
+
+    def one(column: Column, share: int) -> None:
+        try:
+            aligner.align(column, share, genome_load)
+        except RunFault as fault:
+            print(f"{column.name}: {fault}", file=sys.stderr)
+            faults[column.name] = fault
+        finally:
+            slots.give(share)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            started = []
+            for column, share in zip(ordered, shares, strict=True):
+                slots.take(share)
+                started.append(pool.submit(one, column, share))
+            for future in started:
+                future.result()
+        except BaseException:
+            aligner.stop()
+            raise
+    return faults
+
+
+def load_genome(aligner: Aligner, how: str) -> tuple[int, str]:
+    """Load or remove the genome in shared memory; return STAR's exit status and complaint."""
+    folder = aligner.cells / f".{how}"
+    try:
+        return aligner.run(["--genomeLoad", how], folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def align_in_namespace(aligner: Aligner, columns: Sequence[Column], threads: int) -> dict[str, RunFault]:
+    """Align with the genome in shared memory that nobody else sees and the kernel takes back."""
+    status, complaint = load_genome(aligner, "LoadAndExit")
+    if status:
+        return align_alone(aligner, columns, threads, complaint)
+    return align_all(aligner, columns, threads, "LoadAndKeep")
+
+
+def align_under_lock(aligner: Aligner, columns: Sequence[Column], threads: int) -> dict[str, RunFault]:
+    """Align with the genome in memory that the whole node shares: one shard at a time for a genome.
+
+    STAR's keys are the inode of the index folder and the next number, which may be the next index's own: both are
+    locked. What a job before left under them is removed first.
+    """
+    print(
+        "No IPC namespace of its own: the genome is loaded into the node's shared memory, under a lock.",
+        file=sys.stderr,
+    )
+    place = aligner.index.stat()
+    with contextlib.ExitStack() as locks:
+        for key in (place.st_ino, place.st_ino + 1):
+            path = Path(tempfile.gettempdir()) / f"sra2matrix.star.{place.st_dev}.{key}.lock"
+            lock = locks.enter_context(path.open("a"))
+            with contextlib.suppress(PermissionError):
+                path.chmod(0o666)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        load_genome(aligner, "Remove")
+        try:
+            status, complaint = load_genome(aligner, "LoadAndExit")
+            if not status:
+                return align_all(aligner, columns, threads, "LoadAndKeep")
+        finally:
+            aligner.stopped = False
+            load_genome(aligner, "Remove")
+    return align_alone(aligner, columns, threads, complaint)
+
+
+def align_alone(aligner: Aligner, columns: Sequence[Column], threads: int, reason: str = "") -> dict[str, RunFault]:
+    """Align with a genome for each STAR, one after the other."""
+    if reason:
+        print(f"The genome cannot be loaded into shared memory: {reason}\nEach cell loads it now.", file=sys.stderr)
+    return align_all(aligner, columns, threads, "NoSharedMemory")
+
+
+def find_namespace() -> list[str]:
+    """Return the command that starts another in an IPC namespace of its own, empty where all are refused."""
+    for command in _NAMESPACES:
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                [*command, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
+            )
+            if not done.returncode:
+                return command
+    return []
+
+
+def enter_namespace(namespace: Sequence[str], argv: Sequence[str]) -> int:
+    """Run this command again inside a namespace and return its exit status.
+
+    Whatever ends this process, also SIGKILL, ends everything in the namespace.
+    """
+    environment = dict(os.environ)
+    home = str(Path(__file__).resolve().parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        libc.prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
+
+    command = [*namespace, sys.executable, "-m", "scripts.align", *argv, "--genome-memory", "inside"]
+    inner = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
+
+    def stop(number: int, _: object) -> None:
+        inner.kill()
+        inner.wait()
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    status = inner.wait()
+    return status if status >= 0 else 128 - status
+
+
+_ALIGNERS: Mapping[str, Callable[[Aligner, Sequence[Column], int], dict[str, RunFault]]] = {
+    "inside": align_in_namespace,
+    "shared": align_under_lock,
+    "none": align_alone,
+}
+
+
+def _stop_on_signals() -> None:
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
+    parser.add_argument("--unit", required=True, help="name of the shard")
+    parser.add_argument("--shard-size", required=True, type=int, help="experiments a shard, as the plan is cut")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
+    parser.add_argument("--index", required=True, help="folder of STAR's index")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="census2017", help="options of STAR")
+    parser.add_argument("--threads", type=int, default=1, help="threads of all STARs together")
+    parser.add_argument("--output", required=True, help="folder of alignments to write")
+    parser.add_argument("--scratch", help="folder for partial results, default beside the output")
+    parser.add_argument(
+        "--genome-memory",
+        choices=("auto", "shared", "none", "inside"),
+        default="auto",
+        help="where the genome is loaded: a namespace of its own where that is allowed (auto), the node's shared memory"
+        " (shared), each STAR by itself (none); inside: this process is in a namespace already",
+    )
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
+    threads = max(1, args.threads)
+    program()
+    index_parameters(args.index)
+    columns = columns_of(runs_of_unit(args.plan, args.unit, args.shard_size), args.count_by)
+    statuses = read_statuses(Path(args.fastq) / "status.tsv")
+    missing = [row.run for rows in columns.values() for row in rows if row.run not in statuses]
+    if missing:
+        raise InputError(f"{args.fastq}/status.tsv: no row for {', '.join(missing)}; it is of another plan.")
+    planned, became = plan_columns(columns, statuses, Path(args.fastq))
+    how = args.genome_memory
+    if how == "auto":
+        if len(planned) < 2:
+            how = "none"  # nothing to share
+        elif namespace := find_namespace():
+            status = enter_namespace(namespace, argv)
+            if status:
+                sys.exit(status)
+            return
+        else:
+            how = "shared"
+    _stop_on_signals()
+    output = Path(args.output)
+    beside = Path(args.scratch) if args.scratch else output.parent
+    beside.mkdir(parents=True, exist_ok=True)
+    partial = beside / f".{args.unit}.align"
+    aligner = Aligner(Path(args.index), args.preset, partial)
+    ready = [column for column in planned if aligner.made_before(column)]
+    if ready:
+        print(f"{len(ready)} column(s) were aligned by an earlier try.", file=sys.stderr)
+    todo = [column for column in planned if column not in ready]
+    faults = {}
+    if todo:
+        faults = _ALIGNERS[how](aligner, todo, threads)
+    for name, fault in faults.items():
+        for row in columns[name]:
+            became[row.run] = became[row.run].failed(fault)
+    hand_over(partial, output, columns, became)
+
+
+def hand_over(
+    partial: Path, output: Path, columns: Mapping[str, Sequence[Run]], became: Mapping[str, RunStatus]
+) -> None:
+    """Make the folder of partial results the output: the alignments of the good columns, and the status table."""
+    kept = {"status.tsv"}
+    for name, rows in columns.items():
+        if all(became[row.run].ok for row in rows):
+            kept |= {path(partial, name).name for path in (pairs_file, singles_file, log_file)}
+    write_statuses(partial / "status.tsv", became.values())
+    for path in partial.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in kept:
+            path.unlink()
+    if output.exists():
+        shutil.rmtree(output)
+    if partial.parent == output.parent:
+        partial.replace(output)
+        return
+    arriving = output.with_name(f".{output.name}.arriving")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(arriving, ignore_errors=True)
+    shutil.move(partial, arriving)
+    arriving.replace(output)
+
+
+if __name__ == "__main__":
+    run_command(main)

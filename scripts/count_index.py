@@ -1,0 +1,46 @@
+"""Make what plate counting needs of an annotation, once for a reference: step functions of gene sets, and the exons.
+
+The exons are a GTF of the exon lines with nothing but their gene_id, which htseq-count reads at a fifth of the cost of
+the whole annotation and with the same counts.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scripts.formats.errors import run_command
+from scripts.formats.gene_steps import build_gene_steps, write_gene_steps
+from scripts.formats.genes_table import read_genes
+from scripts.formats.gtf import Exon, read_exons
+
+
+def make_count_index(annotation: str | Path, genes: str | Path, output: str | Path, exons: str | Path) -> None:
+    """Write the step functions (npz) and the exons (GTF). Raises InputError where annotation and genes do not fit."""
+    partial = Path(f"{exons}.part")
+
+    def written() -> Iterator[Exon]:
+        with partial.open("w", encoding="utf-8", newline="") as handle:
+            for exon in read_exons(annotation):
+                handle.write(
+                    f"{exon.contig}\t.\texon\t{exon.start + 1}\t{exon.end}\t.\t{exon.strand}\t.\t"
+                    f'gene_id "{exon.gene_id}";\n'
+                )
+                yield exon
+
+    steps = build_gene_steps(written(), [gene.gene_id for gene in read_genes(genes)])
+    write_gene_steps(output, steps)
+    partial.replace(exons)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
+    parser.add_argument("--genes", required=True, help="table of genes (genes.tsv)")
+    parser.add_argument("--output", required=True, help="step functions to write (npz)")
+    parser.add_argument("--exons", required=True, help="exons to write (GTF)")
+    args = parser.parse_args(argv)
+    make_count_index(args.annotation, args.genes, args.output, args.exons)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,378 @@
+"""Read groups of a BAM file, many at once, in bounded memory, paired as HTSeq pairs them.
+
+BAM is BGZF (gzip members) around a header and records; a record is its size (int32) and fixed fields, then name, CIGAR,
+sequence, qualities, tags (SAM specification, section 4.2). Records are decoded with numpy, chunk by chunk; a chunk ends
+between two read groups. A read group is a run of records of one name. Only groups that are not a plain pair are looked
+at one by one.
+
+A file counts as paired when its first record is. Then secondary and supplementary records are passed over before
+groups are formed, and each fragment is a pair of which one mate may be missing; otherwise each record is a fragment.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.formats.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CHUNK_BYTES = 1 << 24
+PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, FIRST, SECOND = 0x1, 0x4, 0x8, 0x10, 0x40, 0x80
+NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
+NO_TAG = -1  # a record without NH
+_FIXED_BYTES = 36
+_SIZE = struct.Struct("<i").unpack_from
+_TAG_SIZES = {b"A": 1, b"c": 1, b"C": 1, b"s": 2, b"S": 2, b"i": 4, b"I": 4, b"f": 4, b"d": 8}
+_NUMBERS = {b"c": "<b", b"C": "<B", b"s": "<h", b"S": "<H", b"i": "<i", b"I": "<I", b"f": "<f", b"d": "<d"}
+# By CIGAR operation (MIDNSHP=X): does it take up reference, is it aligned
+_TAKES_REFERENCE = (1, 0, 1, 1, 0, 0, 0, 1, 1)
+_IS_ALIGNED = (1, 0, 0, 0, 0, 0, 0, 1, 1)
+
+
+class BamError(InputError):
+    """A BAM file that cannot be counted; htseq-count stops at such a file too."""
+
+
+@dataclass
+class Fragments:
+    """Fragments of a chunk. Arrays over records; ``first`` and ``second`` over fragments, -1 where there is no mate."""
+
+    flag: "np.ndarray"
+    contig: "np.ndarray"
+    place: "np.ndarray"
+    quality: "np.ndarray"
+    hits: "np.ndarray"
+    """NH; NO_TAG where a record has none."""
+    first: "np.ndarray"
+    second: "np.ndarray"
+    _bytes: "np.ndarray"
+    _cigar: "np.ndarray"
+    _operations: "np.ndarray"
+
+    def spans(self, records: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+        """Return the aligned spans (M, = and X of the CIGAR, longer than 0) of some records.
+
+        Three arrays: the position in ``records``, the first base on the contig (from 0), the length.
+        """
+        import numpy as np
+
+        counts = self._operations[records]
+        owner = np.repeat(np.arange(len(records)), counts)
+        begins = np.cumsum(counts) - counts
+        within = np.arange(len(owner)) - begins[owner]
+        words = _view(self._bytes, "<u4")[self._cigar[records][owner] + 4 * within]
+        kind = words & 15
+        if len(kind) and kind.max() > 8:
+            raise BamError("a CIGAR has an operation beyond MIDNSHP=X.")
+        length = (words >> 4).astype(np.int64)
+        taken = length * np.array(_TAKES_REFERENCE)[kind]
+        reached = np.cumsum(taken) - taken
+        base = np.zeros(len(records), np.int64)
+        some = counts > 0
+        base[some] = reached[begins[some]]
+        start = self.place[records].astype(np.int64)[owner] + reached - base[owner]
+        kept = np.array(_IS_ALIGNED, bool)[kind] & (length > 0)
+        return owner[kept], start[kept], length[kept]
+
+
+class BamReader:
+    """Reads a BAM file from its start; use as a context manager.
+
+    ``contigs`` are the names in the header's order. Raises BamError for a file that is no BAM, is cut short or fails
+    its checksums.
+    """
+
+    def __init__(self, path: str | Path, chunk_bytes: int = CHUNK_BYTES) -> None:
+        from isal import igzip
+
+        self.path = str(path)
+        self.chunk_bytes = chunk_bytes
+        self._errors = (EOFError, OSError, ValueError, igzip.BadGzipFile)
+        try:
+            self._file = igzip.open(path, "rb")
+        except OSError as error:
+            raise BamError(f"{path}: it cannot be read: {error.strerror}.") from error
+        try:
+            self._read_header()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "BamReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _read(self, size: int) -> bytes:
+        try:
+            got = self._file.read(size)
+        except self._errors as error:
+            raise BamError(f"{self.path}: the file is damaged or cut short ({error}).") from error
+        if len(got) != size:
+            raise BamError(f"{self.path}: not a BAM file, or cut short within its header.")
+        return got
+
+    def _read_header(self) -> None:
+        if self._read(4) != b"BAM\1":
+            raise BamError(f"{self.path}: not a BAM file; it does not begin with BAM\\1.")
+        self.text = self._read(_SIZE(self._read(4))[0]).rstrip(b"\0").decode("utf-8", "replace")
+        self.contigs = []
+        for _ in range(_SIZE(self._read(4))[0]):
+            name = self._read(_SIZE(self._read(4))[0])
+            self._read(4)  # length
+            self.contigs.append(name.rstrip(b"\0").decode("utf-8", "replace"))
+
+    def fragments(self) -> Iterator[Fragments]:
+        """Yield all fragments, chunk by chunk. Raises BamError for records that htseq-count refuses as well."""
+        buffer = bytearray(self.chunk_bytes)
+        filled = 0
+        paired: bool | None = None
+        while True:
+            ended = False
+            while filled < len(buffer) and not ended:
+                try:
+                    got = self._file.readinto(memoryview(buffer)[filled:])
+                except self._errors as error:
+                    raise BamError(f"{self.path}: the file is damaged or cut short ({error}).") from error
+                ended = not got
+                filled += got
+            starts, end = _record_starts(buffer, filled)
+            if ended and end != filled:
+                raise BamError(f"{self.path}: the file is cut short within a record.")
+            if starts:
+                chunk = _Chunk(self.path, buffer, starts)
+                if paired is None:
+                    paired = bool(chunk.fixed["flag"][0] & PAIRED)
+                kept = len(starts) if ended else chunk.end_of_whole_groups(paired)
+                if kept:
+                    yield chunk.fragments(kept, paired)
+                    end = starts[kept] if kept < len(starts) else end
+                else:
+                    end = 0
+            if ended:
+                return
+            if not end:  # not one whole group fits: a larger buffer
+                buffer = bytearray(buffer) + bytearray(len(buffer))
+                continue
+            fresh = bytearray(max(self.chunk_bytes, filled - end + (1 << 16)))  # the old one may be in use by arrays
+            fresh[: filled - end] = buffer[end:filled]
+            buffer, filled = fresh, filled - end
+
+
+def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:
+    """Return where the whole records of a buffer begin, and where the last of them ends."""
+    starts = []
+    place = 0
+    size = 0
+    while place + 4 <= filled:
+        starts.append(place)
+        size = _SIZE(buffer, place)[0]
+        if size < _FIXED_BYTES - 4:
+            raise BamError(f"a record of {size} bytes: the file is damaged.")
+        place += size + 4
+    if place > filled:
+        place = starts.pop()
+    return starts, place
+
+
+def _view(raw: "np.ndarray", dtype: str) -> "np.ndarray":
+    """Return an array whose item i is the number that begins at byte i."""
+    import numpy as np
+
+    size = np.dtype(dtype).itemsize
+    return np.ndarray((max(len(raw) - size + 1, 0),), dtype, raw.data, 0, (1,))
+
+
+class _Chunk:
+    """Whole records in a buffer."""
+
+    def __init__(self, path: str, buffer: bytearray, starts: list[int]) -> None:
+        import numpy as np
+
+        self.path = path
+        self.raw = np.frombuffer(buffer, np.uint8)
+        self.starts = np.array(starts, np.int64)
+        layout = np.dtype(
+            [
+                ("size", "<i4"),
+                ("contig", "<i4"),
+                ("place", "<i4"),
+                ("name_length", "u1"),
+                ("quality", "u1"),
+                ("bin", "<u2"),
+                ("operations", "<u2"),
+                ("flag", "<u2"),
+                ("bases", "<i4"),
+                ("mate_contig", "<i4"),
+                ("mate_place", "<i4"),
+                ("template", "<i4"),
+            ]
+        )
+        rows = np.lib.stride_tricks.sliding_window_view(self.raw, _FIXED_BYTES)[self.starts]
+        self.fixed = rows.view(layout)[:, 0]
+
+    def _same_name_as_next(self, records: "np.ndarray") -> "np.ndarray":
+        """Return for all but the last of some records whether the next of them has the same name."""
+        import numpy as np
+
+        lengths = self.fixed["name_length"][records]
+        names = self.starts[records] + _FIXED_BYTES
+        same = lengths[1:] == lengths[:-1]
+        words = _view(self.raw, "<u8")
+        for length in np.unique(lengths[1:][same]).tolist():
+            chosen = np.flatnonzero(same & (lengths[1:] == length))
+            left, right = names[chosen], names[chosen + 1]
+            # Whole words from the end, where names differ, to the start; then the bytes that are left there.
+            alike = np.ones(len(chosen), bool)
+            for offset in range(length - 8, -1, -8):
+                alike &= words[left + offset] == words[right + offset]
+            for offset in range(length % 8):
+                alike &= self.raw[left + offset] == self.raw[right + offset]
+            same[chosen] = alike
+        return same
+
+    def end_of_whole_groups(self, paired: bool) -> int:
+        """Return how many records stand before the last group, which may go on beyond the chunk."""
+        import numpy as np
+
+        if not paired:
+            return len(self.starts)
+        primary = np.flatnonzero((self.fixed["flag"] & NOT_PRIMARY) == 0)
+        if not len(primary):
+            return len(self.starts)
+        ends = np.flatnonzero(~self._same_name_as_next(primary))
+        return int(primary[ends[-1] + 1]) if len(ends) else 0
+
+    def fragments(self, records: int, paired: bool) -> Fragments:
+        """Return the fragments among the first ``records`` records."""
+        import numpy as np
+
+        fixed = self.fixed[:records]
+        starts = self.starts[:records]
+        flag = fixed["flag"].astype(np.int64)
+        primary = (flag & NOT_PRIMARY) == 0
+        aligned = (flag & UNMAPPED) == 0
+        self._refuse(fixed, flag, aligned, paired)
+        if paired:
+            first, second = self._pair(np.flatnonzero(primary), fixed, flag, aligned)
+        else:
+            first = np.flatnonzero(primary | ~aligned)
+            second = np.full(len(first), -1)
+        cigar = starts + _FIXED_BYTES + fixed["name_length"]
+        operations = fixed["operations"].astype(np.int64)
+        used = np.zeros(records, bool)
+        used[first[first >= 0]] = True
+        used[second[second >= 0]] = True
+        tags = cigar + 4 * operations + (fixed["bases"].astype(np.int64) + 1) // 2 + fixed["bases"]
+        hits = self._hits(tags, starts + 4 + fixed["size"], used)
+        return Fragments(
+            flag,
+            fixed["contig"].astype(np.int64),
+            fixed["place"].astype(np.int64),
+            fixed["quality"].astype(np.int64),
+            hits,
+            first,
+            second,
+            self.raw,
+            cigar,
+            operations,
+        )
+
+    def _refuse(self, fixed: "np.ndarray", flag: "np.ndarray", aligned: "np.ndarray", paired: bool) -> None:
+        if paired and not (flag & PAIRED).all():
+            raise BamError(f"{self.path}: single-end reads among paired-end reads.")
+        if paired and not (flag & (FIRST | SECOND)).all():
+            raise BamError(f"{self.path}: a paired-end read that is neither the first nor the second of its pair.")
+        if (aligned & ((fixed["contig"] < 0) | (fixed["place"] < 0) | (fixed["operations"] == 0))).any():
+            raise BamError(f"{self.path}: a read flagged as aligned has no place or no CIGAR.")
+
+    def _pair(
+        self, primary: "np.ndarray", fixed: "np.ndarray", flag: "np.ndarray", aligned: "np.ndarray"
+    ) -> tuple["np.ndarray", "np.ndarray"]:
+        """Return the first and the second mate of each fragment, in the order of the file."""
+        import numpy as np
+
+        if not len(primary):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        breaks = np.flatnonzero(~self._same_name_as_next(primary)) + 1
+        begins = np.append(0, breaks)
+        sizes = np.diff(np.append(begins, len(primary)))
+        is_first = (flag & FIRST) != 0
+        mate_aligned = ((flag & MATE_UNMAPPED) == 0) & (fixed["mate_contig"] != -1)
+
+        def mates(left: "np.ndarray", right: "np.ndarray") -> "np.ndarray":
+            both = aligned[left] & aligned[right]
+            there = (
+                (fixed["contig"][left] == fixed["mate_contig"][right])
+                & (fixed["place"][left] == fixed["mate_place"][right])
+                & (fixed["contig"][right] == fixed["mate_contig"][left])
+                & (fixed["place"][right] == fixed["mate_place"][left])
+            )
+            return (
+                (is_first[left] != is_first[right])
+                & (aligned[left] == mate_aligned[right])
+                & (mate_aligned[left] == aligned[right])
+                & (~both | there)
+            )
+
+        leads, partners = [primary[begins[sizes == 1]]], []
+        partners.append(np.full(len(leads[0]), -1))
+        twos = begins[sizes == 2]
+        left, right = primary[twos], primary[twos + 1]
+        joined = mates(left, right)
+        apart = np.concatenate([left[~joined], right[~joined]])
+        leads += [left[joined], apart]
+        partners += [right[joined], np.full(len(apart), -1)]
+        odd: list[tuple[int, int]] = []
+        for begin, size in zip(begins[sizes > 2].tolist(), sizes[sizes > 2].tolist(), strict=True):
+            group = primary[begin : begin + size].tolist()
+            while group:
+                lead = group.pop(0)
+                fits = mates(np.full(len(group), lead), np.array(group, np.int64))
+                odd.append((lead, group.pop(int(fits.argmax())) if fits.any() else -1))
+        leads.append(np.array([lead for lead, _ in odd], np.int64))
+        partners.append(np.array([partner for _, partner in odd], np.int64))
+        lead, partner = np.concatenate(leads), np.concatenate(partners)
+        leads_first = is_first[lead]
+        return np.where(leads_first, lead, partner), np.where(leads_first, partner, lead)
+
+    def _hits(self, tags: "np.ndarray", ends: "np.ndarray", used: "np.ndarray") -> "np.ndarray":
+        """Return the NH tag of the records in ``used``; STAR writes it first and in one byte, others anywhere."""
+        import numpy as np
+
+        hits = np.full(len(tags), NO_TAG, np.int64)
+        near = np.flatnonzero(used & (ends - tags >= 4))
+        words = _view(self.raw, "<u4")[tags[near]]
+        # "NH" and type C or c, then the byte; with type c it is positive, or the slow way is taken
+        known = ((words & 0xDFFFFF) == int.from_bytes(b"NHC", "little")) & (words < 1 << 31)
+        hits[near[known]] = words[known] >> 24
+        for record in near[~known].tolist():
+            hits[record] = _find_hits(self.raw[tags[record] : ends[record]].tobytes())
+        return hits
+
+
+def _find_hits(tags: bytes) -> int:
+    """Return the value of NH among a record's tags (a fraction above 1 as 2), NO_TAG where there is none."""
+    place = 0
+    while place + 3 <= len(tags):
+        name, kind = tags[place : place + 2], tags[place + 2 : place + 3]
+        place += 3
+        if name == b"NH":
+            if kind not in _NUMBERS:
+                raise BamError(f"a tag NH of type {kind.decode('latin-1')!r}; it must be a number.")
+            value = struct.unpack_from(_NUMBERS[kind], tags, place)[0]
+            return max(NO_TAG + 1, 2 if 1 < value < 2 else int(value))
+        if kind in _TAG_SIZES:
+            place += _TAG_SIZES[kind]
+        elif kind in (b"Z", b"H"):
+            place = tags.find(b"\0", place) + 1 or len(tags)
+        elif kind == b"B":
+            place += 5 + _TAG_SIZES.get(tags[place : place + 1], 1) * struct.unpack_from("<I", tags, place + 1)[0]
+        else:
+            raise BamError(f"a tag of the unknown type {kind.decode('latin-1')!r}.")
+    return NO_TAG

@@ -1,0 +1,117 @@
+"""Genomes in FASTA: streamed in blocks, plain or gzip by the first bytes, checked and copied line by line.
+
+A sequence begins with a line ``>name description``; its name ends at the first blank. Letters are those of IUPAC's
+nucleotide code in either case.
+"""
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK_BYTES = 1 << 22
+_LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
+_MOST_TOLD = 5  # faults of one kind in one file that are told singly
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """Open a file for reading its bytes, inflated where its first two bytes are those of gzip."""
+    handle = Path(path).open("rb")
+    if handle.peek(2)[:2] != b"\x1f\x8b":
+        return handle
+    handle.close()
+    return gzip.open(path, "rb")
+
+
+def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faults: list[str]) -> None:
+    """Append a FASTA file to ``output`` with ``\\n`` line ends and without blank lines.
+
+    Enters contig → length (bases) into ``contigs`` and a sentence for every fault into ``faults``: a file that is no
+    FASTA or is cut short, a contig that is there twice (in this file or one before it), an empty contig, letters that
+    are no nucleotides.
+    """
+    told = len(faults)
+    contig = None
+    try:
+        for header, line in _pieces(path):
+            if header:
+                if contig and not contigs[contig]:
+                    faults.append(f"{path}: contig {contig} has no sequence.")
+                contig = line[1:].split(None, 1)[0].decode("utf-8", "replace") if line[1:].strip() else ""
+                if not contig:
+                    faults.append(f"{path}: a sequence has no name; the name follows '>' at once.")
+                elif contig in contigs:
+                    faults.append(f"{path}: contig {contig} is there twice; each needs a name of its own.")
+                contigs.setdefault(contig, 0)
+                output.write(line.rstrip() + b"\n")
+            elif contig is None:
+                start = line[:40].decode("utf-8", "replace")
+                faults.append(f"{path}: not a FASTA file; its first line must begin with '>', but is {start!r}.")
+                return
+            else:
+                strange = line.translate(None, _LETTERS + b"\n")
+                if strange:
+                    letters = "".join(sorted(set(strange.decode("utf-8", "replace"))))
+                    faults.append(f"{path}: contig {contig} has letters that are no nucleotides: {letters[:20]!r}.")
+                contigs[contig] += len(line) - line.count(b"\n")
+                output.write(line)
+            if len(faults) - told >= _MOST_TOLD:
+                faults.append(f"{path}: the rest of the file was not looked at.")
+                return
+    except (EOFError, gzip.BadGzipFile, OSError) as error:
+        faults.append(f"{path}: the file cannot be read to its end ({error}); is it cut short?")
+        return
+    if contig is None:
+        faults.append(f"{path}: the file holds no sequence.")
+    elif contig and not contigs[contig]:
+        faults.append(f"{path}: contig {contig} has no sequence.")
+
+
+def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
+    """Yield (True, header line) and (False, whole lines of sequence, in blocks); CR and blank lines are taken out."""
+    with open_plain(path) as handle:
+        rest = b""
+        while True:
+            block = handle.read(BLOCK_BYTES)
+            text = rest + block
+            if not text:
+                return
+            if block:
+                cut = text.rfind(b"\n") + 1
+                rest, text = text[cut:], text[:cut]
+            else:
+                rest = b""
+                text += b"\n"
+            if b"\r" in text:
+                text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            if b"\n\n" in text or text.startswith(b"\n"):
+                text = b"".join(line for line in io.BytesIO(text) if line.strip())
+            yield from _split_headers(text)
+            if not block:
+                return
+
+
+def _split_headers(text: bytes) -> Iterator[tuple[bool, bytes]]:
+    place = 0
+    while place < len(text):
+        if text.startswith(b">", place):
+            end = text.find(b"\n", place) + 1 or len(text)
+            yield True, text[place:end]
+        else:
+            end = text.find(b"\n>", place) + 1 or len(text)
+            yield False, text[place:end]
+        place = end
+
+
+def contig_lengths(path: str | Path) -> dict[str, int]:
+    """Return contig → length (bases) of a genome that :func:`copy_fasta` wrote."""
+    lengths: dict[str, int] = {}
+    contig = ""
+    for header, line in _pieces(path):
+        if header:
+            contig = line[1:].split(None, 1)[0].decode("utf-8", "replace")
+            lengths[contig] = 0
+        else:
+            lengths[contig] += len(line) - line.count(b"\n")
+    return lengths

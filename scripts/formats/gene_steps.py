@@ -1,0 +1,307 @@
+"""Which genes lie where on the genome: a step function of gene sets, made once for a reference and kept as npz.
+
+The genome is cut wherever the set of genes with an exon changes. A place is one number, ``lane << 32 | base``: a lane
+is a contig (unstranded counting) or a strand of a contig (stranded counting), in the order of ``contigs``; a step is
+the place where it begins and the number of its gene set, and lasts to the next step. Set 0 is the empty one. Bases that
+no lane has (beyond 2^32) do not exist in BAM.
+
+Arrays of the npz: ``genes``, ``contigs`` (UTF-8, one a line); ``steps``, ``sets`` and ``stranded_steps``,
+``stranded_sets`` (int64, int32: the two step functions); ``set_starts``, ``set_genes`` (the members of set i are
+``set_genes[set_starts[i]:set_starts[i + 1]]``, numbers of genes); ``unstranded_exons`` (number of exons without strand,
+for which stranded counting has no answer).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.formats.errors import InputError
+from scripts.formats.gtf import Exon
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MODES = ("intersection-nonempty", "intersection-strict", "union")
+NO_GENE = -1
+AMBIGUOUS = -2
+LANE_BITS = 32
+_LAST_BASE = (1 << LANE_BITS) - 1
+
+
+def merge_spans(
+    groups: "np.ndarray", starts: "np.ndarray", ends: "np.ndarray"
+) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+    """Return groups, starts, ends of the spans after those of one group that overlap or touch have become one.
+
+    ``groups`` are numbers from 0, spans half-open and shorter than 2^32; the result is sorted by group and start.
+    """
+    import numpy as np
+
+    order = np.lexsort((starts, groups))
+    groups, starts, ends = groups[order], starts[order], ends[order]
+    if not len(groups):
+        return groups, starts, ends
+    shifted = groups.astype(np.int64) << LANE_BITS
+    reached = np.maximum.accumulate(shifted + ends)
+    fresh = np.ones(len(groups), bool)
+    fresh[1:] = (shifted + starts)[1:] > reached[:-1]
+    fresh[1:] |= groups[1:] != groups[:-1]
+    first = np.flatnonzero(fresh)
+    last = np.append(first[1:], len(groups)) - 1
+    return groups[first], starts[first], reached[last] - shifted[last]
+
+
+@dataclass
+class GeneSteps:
+    """The two step functions of a reference, see the module's description."""
+
+    genes: list[str]
+    contigs: list[str]
+    steps: "np.ndarray"
+    sets: "np.ndarray"
+    stranded_steps: "np.ndarray"
+    stranded_sets: "np.ndarray"
+    set_starts: "np.ndarray"
+    set_genes: "np.ndarray"
+    unstranded_exons: int = 0
+
+    def members(self, number: int) -> frozenset[int]:
+        """Return the genes of a set."""
+        return frozenset(self.set_genes[self.set_starts[number] : self.set_starts[number + 1]].tolist())
+
+    def outcomes(self) -> "np.ndarray":
+        """Return for each set the gene for which it counts, NO_GENE or AMBIGUOUS."""
+        import numpy as np
+
+        sizes = np.diff(self.set_starts)
+        outcome = np.full(len(sizes), AMBIGUOUS, np.int64)
+        outcome[sizes == 0] = NO_GENE
+        outcome[sizes == 1] = self.set_genes[self.set_starts[:-1][sizes == 1]]
+        return outcome
+
+
+class StepCounter:
+    """Assigns fragments to genes as htseq-count does, and adds them up."""
+
+    def __init__(self, genes: GeneSteps, mode: str, stranded: bool) -> None:
+        import numpy as np
+
+        if mode not in MODES:
+            raise InputError(f"mode {mode!r} is not one of {', '.join(MODES)}.")
+        if stranded and genes.unstranded_exons:
+            raise InputError(
+                f"{genes.unstranded_exons} exon(s) of the annotation have no strand ('.'), so that it cannot be counted"
+                " by strand; use strand 'none' or give them one."
+            )
+        self.genes = genes
+        self.mode = mode
+        self.stranded = stranded
+        self.steps = genes.stranded_steps if stranded else genes.steps
+        self.sets = genes.stranded_sets if stranded else genes.sets
+        self.lanes = {name: number for number, name in enumerate(genes.contigs)}
+        self._members: dict[int, frozenset[int]] = {}
+        self._mixed: dict[tuple[int, ...], int] = {}
+        self._outcomes = genes.outcomes()
+        self.by_set = np.zeros(len(self._outcomes), np.int64)
+        self.by_gene = np.zeros(len(genes.genes), np.int64)
+        self.no_feature = 0
+        self.ambiguous = 0
+
+    def add(self, fragments: int, owners: "np.ndarray", places: "np.ndarray", lengths: "np.ndarray") -> None:
+        """Count fragments 0 … ``fragments`` - 1.
+
+        Their aligned spans are given by ``owners`` (the fragment, ascending), ``places`` (lane << 32 | first base) and
+        ``lengths`` (bases, > 0). A fragment without a span counts as without feature.
+        """
+        import numpy as np
+
+        found = np.searchsorted(self.steps, places, side="right") - 1
+        ends = np.minimum(places + lengths, places | _LAST_BASE)  # beyond it would be the next lane
+        ahead = np.append(self.steps, np.iinfo(np.int64).max)
+        longer = np.flatnonzero(ends > ahead[found + 1])
+        if len(longer):
+            last = np.searchsorted(self.steps, ends[longer] - 1, side="right") - 1
+            repeats = np.ones(len(found), np.int64)
+            repeats[longer] = last - found[longer] + 1
+            owners = np.repeat(owners, repeats)
+            begins = np.cumsum(repeats) - repeats
+            found = np.repeat(found - begins, repeats) + np.arange(len(owners))
+        sets = self.sets[found]
+        if self.mode == "intersection-strict":
+            bare = np.zeros(fragments, bool)
+            bare[owners[sets == 0]] = True
+            kept = ~bare[owners]
+        else:
+            kept = sets != 0
+        owners, sets = owners[kept], sets[kept]
+        if not len(owners):
+            self.no_feature += fragments
+            return
+        first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
+        self.no_feature += fragments - len(first)
+        lowest = np.minimum.reduceat(sets, first)
+        highest = np.maximum.reduceat(sets, first)
+        mixed = lowest != highest
+        self.by_set += np.bincount(lowest[~mixed], minlength=len(self.by_set))
+        if mixed.any():
+            self._add_mixed(sets, first, mixed)
+
+    def _add_mixed(self, sets: "np.ndarray", first: "np.ndarray", mixed: "np.ndarray") -> None:
+        """Count the fragments that lie in more than one set."""
+        import numpy as np
+
+        stops = np.append(first[1:], len(sets))[mixed].tolist()
+        values = sets.tolist()
+        for start, stop in zip(first[mixed].tolist(), stops, strict=True):
+            key = tuple(values[start:stop])
+            outcome = self._mixed.get(key)
+            if outcome is None:
+                outcome = self._mixed[key] = self._outcome_of_mixed(key)
+            if outcome >= 0:
+                self.by_gene[outcome] += 1
+            elif outcome == AMBIGUOUS:
+                self.ambiguous += 1
+            else:
+                self.no_feature += 1
+
+    def _outcome_of_mixed(self, numbers: tuple[int, ...]) -> int:
+        sets = []
+        for number in set(numbers):
+            if number not in self._members:
+                self._members[number] = self.genes.members(number)
+            sets.append(self._members[number])
+        joined = frozenset.union(*sets) if self.mode == "union" else frozenset.intersection(*sets)
+        if len(joined) == 1:
+            return next(iter(joined))
+        return AMBIGUOUS if joined else NO_GENE
+
+    def totals(self) -> tuple["np.ndarray", int, int]:
+        """Return counts by gene (int64), fragments without feature and ambiguous fragments."""
+        import numpy as np
+
+        counts = self.by_gene.copy()
+        single = self._outcomes >= 0
+        np.add.at(counts, self._outcomes[single], self.by_set[single])
+        return (
+            counts,
+            self.no_feature + int(self.by_set[self._outcomes == NO_GENE].sum()),
+            self.ambiguous + int(self.by_set[self._outcomes == AMBIGUOUS].sum()),
+        )
+
+
+def build_gene_steps(exons: Iterable[Exon], genes: Sequence[str]) -> GeneSteps:
+    """Make the step functions of an annotation; ``genes`` in the order in which they are counted.
+
+    Contigs are those that have an exon. Raises InputError for an exon whose gene is not among ``genes``.
+    """
+    from array import array
+
+    import numpy as np
+
+    gene_numbers = {gene: number for number, gene in enumerate(genes)}
+    contig_numbers: dict[str, int] = {}
+    columns = [array("q") for _ in range(5)]  # contig, gene, start, end, strand
+    unstranded = 0
+    strands = {"+": 0, "-": 1, ".": 0}
+    for exon in exons:
+        gene = gene_numbers.get(exon.gene_id)
+        if gene is None:
+            raise InputError(f"gene {exon.gene_id!r} of the annotation is not in the table of genes; make both anew.")
+        unstranded += exon.strand == "."
+        contig = contig_numbers.setdefault(exon.contig, len(contig_numbers))
+        for column, value in zip(columns, (contig, gene, exon.start, exon.end, strands[exon.strand]), strict=True):
+            column.append(value)
+    contig, gene, start, end, strand = (np.array(column, np.int64) for column in columns)
+    names = list(contig_numbers)
+    numbers: dict[frozenset[int], int] = {frozenset(): 0}
+    steps, sets = _sweep(contig, gene, start, end, len(names), len(genes), numbers)
+    stranded_steps, stranded_sets = _sweep(contig * 2 + strand, gene, start, end, 2 * len(names), len(genes), numbers)
+    members = [sorted(members) for members in numbers]
+    return GeneSteps(
+        list(genes),
+        names,
+        steps,
+        sets,
+        stranded_steps,
+        stranded_sets,
+        np.cumsum([0, *map(len, members)], dtype=np.int64),
+        np.array([gene for listed in members for gene in listed], np.int32),
+        unstranded,
+    )
+
+
+def _sweep(
+    lane: "np.ndarray",
+    gene: "np.ndarray",
+    start: "np.ndarray",
+    end: "np.ndarray",
+    lanes: int,
+    genes: int,
+    numbers: dict[frozenset[int], int],
+) -> tuple["np.ndarray", "np.ndarray"]:
+    """Return places and set numbers of the steps; sets not met before get the next number in ``numbers``."""
+    import numpy as np
+
+    group, start, end = merge_spans(lane * max(genes, 1) + gene, start, end)
+    lane, gene = np.divmod(group, max(genes, 1))
+    place = np.concatenate([(lane << LANE_BITS) + start, (lane << LANE_BITS) + end])
+    gene = np.concatenate([gene, ~gene])  # a negative one: the gene ends here
+    order = np.argsort(place, kind="stable")
+    steps = [number << LANE_BITS for number in range(lanes)]
+    sets = [0] * lanes
+    here: set[int] = set()
+    places = place[order].tolist()
+    for index, (at, event) in enumerate(zip(places, gene[order].tolist(), strict=True)):
+        if event >= 0:
+            here.add(event)
+        else:
+            here.discard(~event)
+        if index + 1 == len(places) or places[index + 1] != at:
+            steps.append(at)
+            sets.append(numbers.setdefault(frozenset(here), len(numbers)))
+    step_places = np.array(steps, np.int64)
+    step_sets = np.array(sets, np.int32)
+    order = np.argsort(step_places, kind="stable")  # where an exon begins at base 0, its step comes after the empty one
+    step_places, step_sets = step_places[order], step_sets[order]
+    if len(step_places):
+        kept = np.append(step_places[1:] != step_places[:-1], True)
+        step_places, step_sets = step_places[kept], step_sets[kept]
+        kept = np.append(True, step_sets[1:] != step_sets[:-1])
+        step_places, step_sets = step_places[kept], step_sets[kept]
+    return step_places, step_sets
+
+
+_ARRAYS = ("steps", "sets", "stranded_steps", "stranded_sets", "set_starts", "set_genes")
+
+
+def write_gene_steps(path: str | Path, genes: GeneSteps) -> None:
+    """Write the step functions as npz; same steps, same bytes."""
+    import numpy as np
+
+    arrays = {name: getattr(genes, name) for name in _ARRAYS}
+    for name, texts in (("genes", genes.genes), ("contigs", genes.contigs)):
+        arrays[name] = np.frombuffer("".join(f"{text}\n" for text in texts).encode(), np.uint8)
+    arrays["unstranded_exons"] = np.array(genes.unstranded_exons, np.int64)
+    partial = Path(f"{path}.part")
+    with partial.open("wb") as handle:
+        np.savez(handle, **arrays)
+    partial.replace(path)
+
+
+def read_gene_steps(path: str | Path) -> GeneSteps:
+    """Return the step functions in an npz. Raises InputError for a file that is none."""
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path) as arrays:
+            texts = {name: arrays[name].tobytes().decode().split("\n")[:-1] for name in ("genes", "contigs")}
+            return GeneSteps(
+                **texts,
+                **{name: arrays[name] for name in _ARRAYS},
+                unstranded_exons=int(arrays["unstranded_exons"]),
+            )
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a count index ({error}); make it anew with scripts.count_index.") from error

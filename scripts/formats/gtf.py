@@ -1,0 +1,103 @@
+"""Annotations in GTF: nine columns separated by tabs, the last one attributes (``gene_id "X"; gene_name "Y";``).
+
+Read as HTSeq reads it, so that both see the same exons: ``;`` inside quotes is text, of a repeated attribute the last
+value holds, values may stand without quotes, lines that begin with ``#`` are comments. Shapes known: GENCODE
+(``gene_type``), Ensembl (``gene_biotype``), RefSeq (``gene``, ``gene_biotype`` on the line of the gene only), UCSC
+(neither name nor biotype).
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.formats.errors import InputError
+
+_ATTRIBUTE = re.compile(rb'\s*([^\s=";]+)[\s=]+((?:"[^"]*"|[^";])*)(?:;|$)')
+_LEADING_GENE_ID = re.compile(rb'gene_id "([^"]*)"')
+NAME_KEYS = (b"gene_name", b"gene", b"gene_symbol")
+BIOTYPE_KEYS = (b"gene_type", b"gene_biotype", b"biotype")
+
+
+class Exon(NamedTuple):
+    """An exon; ``start`` counts from 0, ``end`` is the base after the last."""
+
+    contig: str
+    start: int
+    end: int
+    strand: str
+    gene_id: str
+
+
+class GtfLineError(ValueError):
+    """A line that is no line of a GTF; the text says why."""
+
+
+def parse_attributes(text: bytes) -> dict[bytes, bytes]:
+    """Return attribute → value of the ninth column. Raises GtfLineError where quotes do not close."""
+    if text.count(b'"') % 2:
+        raise GtfLineError("a quote in the attributes is not closed")
+    attributes = {}
+    for match in _ATTRIBUTE.finditer(text):
+        value = match[2].strip()
+        if len(value) > 1 and value[:1] == value[-1:] == b'"':
+            value = value[1:-1]
+        attributes[match[1]] = value
+    return attributes
+
+
+def gene_id_of(attributes: bytes) -> bytes:
+    """Return the gene_id in the ninth column, empty where there is none."""
+    match = _LEADING_GENE_ID.match(attributes)
+    if match is not None and attributes.count(b"gene_id") == 1:
+        return match[1]
+    if b"gene_id" not in attributes:
+        return b""
+    return parse_attributes(attributes).get(b"gene_id", b"")
+
+
+def parse_line(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] | None:
+    """Return contig, feature, start (from 0), end, strand, attributes of a line without its end; None for a comment.
+
+    Raises GtfLineError for what is no line of a GTF.
+    """
+    if line.startswith(b"#") or not line.strip():
+        return None
+    columns = line.split(b"\t", 8)
+    if len(columns) != 9:
+        raise GtfLineError(f"{len(columns)} column(s) instead of 9 separated by tabs")
+    contig, _, feature, first, last, _, strand, _, attributes = columns
+    try:
+        start, end = int(first) - 1, int(last)
+    except ValueError:
+        raise GtfLineError(f"start {_text(first)!r} and end {_text(last)!r} must be whole numbers") from None
+    if start < 0 or end <= start:
+        raise GtfLineError(f"it runs from {start + 1} to {end}; a feature begins at 1 or later and ends no earlier")
+    if strand not in (b"+", b"-", b"."):
+        raise GtfLineError(f"strand {_text(strand)!r} is none of + - .")
+    return contig, feature, start, end, strand, attributes
+
+
+def read_exons(path: str | Path) -> Iterator[Exon]:
+    """Yield the exons of an annotation in the order of the file.
+
+    Raises InputError, naming the line, for a line that is no line of a GTF and an exon without gene_id.
+    """
+    with Path(path).open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if b"\texon\t" not in line:
+                continue
+            try:
+                parsed = parse_line(line.rstrip(b"\r\n"))
+                if parsed is None or parsed[1] != b"exon":
+                    continue
+                gene_id = gene_id_of(parsed[5])
+                if not gene_id:
+                    raise GtfLineError("an exon without gene_id")
+            except GtfLineError as error:
+                raise InputError(f"{path}, line {number}: {error}.") from None
+            yield Exon(_text(parsed[0]), parsed[2], parsed[3], _text(parsed[4]), _text(gene_id))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

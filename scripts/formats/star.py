@@ -1,0 +1,136 @@
+"""STAR: its presets, its indices, and how it is run and stopped.
+
+Debian's ``STAR`` is a shell script that starts the real program and waits; a signal to the script does not reach it.
+Therefore every STAR is the leader of a process group of its own, and the group is ended.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.formats.errors import InputError
+
+_COMMON = {
+    "outFilterType": "BySJout",
+    "outFilterMultimapNmax": "20",
+    "alignSJoverhangMin": "8",
+    "alignSJDBoverhangMin": "1",
+    "outFilterMismatchNmax": "999",
+    "alignIntronMin": "20",
+    "alignIntronMax": "1000000",
+    "alignMatesGapMax": "1000000",
+    "outSAMstrandField": "intronMotif",
+}
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    # the options with which the plates of 2017 were aligned
+    "census2017": _COMMON | {"outFilterMismatchNoverLmax": "0.04", "outSAMattributes": "NH HI NM MD"},
+    # ENCODE's for long RNA
+    "encode": _COMMON
+    | {"outFilterMismatchNoverReadLmax": "0.04", "sjdbScore": "1", "outSAMattributes": "NH HI AS NM MD"},
+}
+INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
+
+
+def preset_options(preset: str) -> list[str]:
+    """Return a preset as arguments."""
+    return [word for name, value in PRESETS[preset].items() for word in (f"--{name}", *value.split())]
+
+
+def program() -> str:
+    """Return the path of STAR. Raises InputError where it is not installed."""
+    path = shutil.which("STAR")
+    if path is None:
+        raise InputError("STAR is not on the PATH; install it (apt: rna-star, conda: star) or use --sdm conda.")
+    return path
+
+
+class StarProcess:
+    """A STAR that runs, in a folder of its own; its messages go to ``messages`` there."""
+
+    def __init__(self, arguments: Sequence[str], folder: str | Path) -> None:
+        self.folder = Path(folder)
+        with (self.folder / "messages").open("wb") as messages:
+            self.process = subprocess.Popen(
+                [program(), *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=messages,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> int:
+        """Return the exit status."""
+        return self.process.wait()
+
+    def stop(self) -> None:
+        """End the whole process group at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def complaint(self) -> str:
+        """Return what STAR says of its failure, in one line."""
+        texts = [self.folder / "messages", self.folder / "Log.out"]
+        for path in texts:
+            with contextlib.suppress(OSError):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                found = re.search(
+                    r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", text, re.S | re.I
+                )
+                if found:
+                    return " ".join(found[1].split())[:600]
+        status = self.process.returncode
+        if status is not None and (status < 0 or status > 128):
+            number = -status if status < 0 else status - 128
+            with contextlib.suppress(ValueError):
+                return f"STAR was ended by {signal.Signals(number).name}; was there too little memory?"
+        last = ""
+        with contextlib.suppress(OSError):
+            last = " ".join((self.folder / "messages").read_text(errors="replace").split())[-300:]
+        return f"STAR ended with exit status {status}. {last}".strip()
+
+
+def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:
+    """Run STAR in a folder; return its exit status and, where it is not 0, its complaint."""
+    star = StarProcess(arguments, folder)
+    try:
+        status = star.wait()
+    except BaseException:
+        star.stop()
+        raise
+    return status, star.complaint() if status else ""
+
+
+def running_genome_version() -> str:
+    """Return the index version that the installed STAR reads (``versionGenome`` in its list of parameters)."""
+    told = subprocess.run(
+        [program(), "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    found = re.search(r"^versionGenome\s+(\S+)", told.stdout, re.M)
+    if found is None:
+        raise InputError("STAR --help does not tell which version of an index it reads; is it STAR 2.7 or later?")
+    return found[1]
+
+
+def index_parameters(index: str | Path) -> dict[str, str]:
+    """Return genomeParameters.txt of an index: name → value. Raises InputError where it cannot be read."""
+    path = Path(index) / "genomeParameters.txt"
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror}); {index} is not an index of STAR.") from error
+    lines = (line.split("\t", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {line[0].strip(): line[1].strip() for line in lines if len(line) == 2}
+
+
+def index_contigs(index: str | Path) -> dict[str, int]:
+    """Return contig → length of an index."""
+    names = (Path(index) / "chrName.txt").read_text(encoding="utf-8").split("\n")
+    lengths = (Path(index) / "chrLength.txt").read_text(encoding="utf-8").split()
+    return dict(zip((name for name in names if name), map(int, lengths), strict=True))

@@ -1,0 +1,125 @@
+"""Make STAR's index of a genome with its annotated junctions, or take over one that is ready.
+
+Options that depend on the genome follow STAR's manual: genomeSAindexNbases is log2(bases)/2 - 1, at most 14;
+genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a read's length.
+"""
+
+import argparse
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.formats.fasta import contig_lengths
+from scripts.formats.star import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
+
+_DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
+_BYTES_A_BASE = 12  # memory that STAR takes to make an index, with room
+
+
+def size_options(bases: int, contigs: int, overhang: int) -> dict[str, int]:
+    """Return the options that depend on the size of the genome and the number of its contigs."""
+    longest_read = overhang + 1
+    return {
+        "genomeSAindexNbases": max(1, min(14, int(math.log2(bases) / 2 - 1))),
+        "genomeChrBinNbits": min(18, int(math.log2(max(bases / contigs, longest_read)))),
+        "limitGenomeGenerateRAM": max(_DEFAULT_MEMORY, _BYTES_A_BASE * bases),
+    }
+
+
+def make_index(genome: str | Path, annotation: str | Path, overhang: int, threads: int, output: str | Path) -> None:
+    """Make an index into the folder ``output``. Raises InputError in STAR's words where it fails, leaving nothing."""
+    output = Path(output)
+    lengths = contig_lengths(genome)
+    if not lengths:
+        raise InputError(f"{genome}: the file holds no sequence.")
+    folder = output.with_name(output.name + ".part")
+    shutil.rmtree(folder, ignore_errors=True)
+    index, run = folder / "index", folder / "run"
+    index.mkdir(parents=True)
+    run.mkdir()
+    arguments = ["--runMode", "genomeGenerate", "--runDirPerm", "All_RWX", "--runThreadN", str(threads)]
+    arguments += ["--genomeDir", str(index.absolute()), "--outFileNamePrefix", f"{run.absolute()}/"]
+    arguments += ["--genomeFastaFiles", str(Path(genome).absolute())]
+    arguments += ["--sjdbGTFfile", str(Path(annotation).absolute()), "--sjdbOverhang", str(overhang)]
+    for name, value in size_options(sum(lengths.values()), len(lengths), overhang).items():
+        arguments += [f"--{name}", str(value)]
+    try:
+        status, complaint = run_star(arguments, run)
+        if status:
+            raise InputError(f"STAR could not make the index of {genome}: {complaint}")
+        missing = [name for name in INDEX_FILES if not (index / name).is_file() or not (index / name).stat().st_size]
+        if missing:
+            raise InputError(f"STAR made an index without {', '.join(missing)}; is the disk full?")
+        if index_contigs(index) != lengths:
+            raise InputError(f"STAR made an index whose contigs are not those of {genome}.")
+        _clear(output)
+        index.replace(output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str | Path) -> None:
+    """Make ``output`` a folder of links to a ready index.
+
+    Raises InputError, telling all faults, for an index that is not whole, is of a version that the installed STAR does
+    not read or is of another genome.
+    """
+    ready, output = Path(ready).absolute(), Path(output)
+    title = f"The STAR index {ready}"
+    missing = [name for name in INDEX_FILES if not (ready / name).is_file()]
+    raise_faults(title, [f"{name} is missing." for name in missing])
+    parameters = index_parameters(ready)
+    faults = []
+    made, read = parameters.get("versionGenome", "none"), running_genome_version()
+    if made != read:
+        faults.append(f"its version is {made}, but the installed STAR reads {read}; make the index anew (index: null).")
+    contigs, lengths = index_contigs(ready), contig_lengths(genome)
+    differing = sorted(name for name in contigs.keys() | lengths.keys() if contigs.get(name) != lengths.get(name))
+    if differing:
+        faults.append(
+            f"{len(differing)} contig(s) are not those of the reference's genome {genome} ({', '.join(differing[:5])});"
+            " give the FASTA and the spike-ins it was made from."
+        )
+    raise_faults(title, faults)
+    if parameters.get("sjdbGTFfile", "-") == "-" and parameters.get("sjdbFileChrStartEnd", "-") == "-":
+        print(f"{ready}: made without an annotation, so that STAR knows no junction beforehand.", file=sys.stderr)
+    elif parameters.get("sjdbOverhang") != str(overhang):
+        print(
+            f"{ready}: made with sjdbOverhang {parameters.get('sjdbOverhang')}; the configured {overhang} is not used.",
+            file=sys.stderr,
+        )
+    _clear(output)
+    output.mkdir(parents=True)
+    for path in sorted(ready.iterdir()):
+        if path.is_file():
+            (output / path.name).symlink_to(path)
+
+
+def _clear(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--genome", required=True, help="genome of the reference (FASTA)")
+    parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
+    parser.add_argument("--sjdb-overhang", type=int, default=100, help="longest read minus one")
+    parser.add_argument("--ready", help="an index that is ready, to be linked instead of making one")
+    parser.add_argument("--threads", type=int, default=1, help="threads of STAR")
+    parser.add_argument("--output", required=True, help="folder of the index to write")
+    args = parser.parse_args(argv)
+    if args.ready:
+        link_index(args.ready, args.genome, args.sjdb_overhang, args.output)
+    else:
+        make_index(args.genome, args.annotation, args.sjdb_overhang, args.threads, args.output)
+
+
+if __name__ == "__main__":
+    run_command(main)
