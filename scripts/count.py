@@ -24,7 +24,7 @@ from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
 from scripts.formats.run_table import Run
-from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
+from scripts.formats.shard_counts import TALLIES, ShardCounts, read_shard_counts, write_shard_counts
 from scripts.formats.star_log import (
     INPUT_READS,
     MULTIPLE_LOCI,
@@ -301,6 +301,31 @@ def count_shard(
     return shard, became
 
 
+def join_cells(counted: ShardCounts, earlier: ShardCounts, statuses: Mapping[str, RunStatus]) -> ShardCounts:
+    """Return what was counted now beside those cells of an earlier round that are kept.
+
+    Raises InputError where the two rounds counted with other genes or another reference.
+    """
+    import numpy as np
+    import scipy.sparse
+
+    if (counted.genes, counted.reference) != (earlier.genes, earlier.reference):
+        raise InputError(
+            f"The kept counts are of {earlier.reference} and the new ones of {counted.reference}: delete work/retry and"
+            " count the whole shard again."
+        )
+    places = [place for place, runs in enumerate(earlier.runs) if statuses[runs.split(";")[0]].state == "kept"]
+    return ShardCounts(
+        genes=counted.genes,
+        columns=counted.columns + [earlier.columns[place] for place in places],
+        runs=counted.runs + [earlier.runs[place] for place in places],
+        counts=scipy.sparse.csc_matrix(scipy.sparse.vstack([counted.counts, earlier.counts.tocsr()[places]])),
+        tallies=np.concatenate([counted.tallies, earlier.tallies[places]]),
+        logs=counted.logs + [earlier.logs[place] for place in places],
+        reference=counted.reference,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
@@ -315,6 +340,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="htseq-count's -m")
     parser.add_argument("--strand", choices=tuple(STRANDS), default="none", help="htseq-count's -s: no, yes, reverse")
     parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see above")
+    parser.add_argument("--kept", nargs="?", help="what is kept of an earlier round, see scripts/retry.py")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")
     parser.add_argument("--status", required=True, help="status table of the shard to write")
@@ -338,6 +364,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         counter=args.counter,
         threads=max(1, args.threads),
     )
+    if args.kept:
+        if (Path(args.kept) / "counts.h5ad").exists():
+            shard = join_cells(shard, read_shard_counts(Path(args.kept) / "counts.h5ad"), became)
+        became = {run: row._replace(state="ok") if row.state == "kept" else row for run, row in became.items()}
     for path in (args.counts, args.status):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_shard_counts(args.counts, shard)
