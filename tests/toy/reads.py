@@ -274,9 +274,8 @@ def plate_cell(
             if cut is None:
                 continue
             contig, blocks = cut
-            if ends == 1:
-                mates = [blocks]
-            else:
+            mates = [blocks]
+            if ends == 2:
                 mates = [blocks_of(blocks, 0, length), blocks_of(blocks, size - length, length)]
             if all(_well_spliced(mate) for mate in mates):
                 break

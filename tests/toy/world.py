@@ -26,7 +26,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.toy import archives, catalogue
+from tests.toy import archives as packing
+from tests.toy import catalogue
+from tests.toy.archives import Archive
 from tests.toy.catalogue import HUMAN, MOUSE, Experiment
 from tests.toy.genomes import (
     Genome,
@@ -85,18 +87,29 @@ class World:
         self.series = catalogue.toy_series()
 
     @cached_property
+    def _told(self) -> dict:
+        return json.loads((self.folder / "archives.json").read_text(encoding="utf-8"))
+
+    def _archives(self, kind: str) -> dict[str, Archive]:
+        return {
+            run: Archive(**{**facts, "reads": tuple(map(tuple, facts["reads"]))})
+            for run, facts in self._told[kind].items()
+        }
+
+    @property
     def seed(self) -> int:
         """The seed of which it was made."""
-        return json.loads((self.folder / "archives.json").read_text(encoding="utf-8"))["seed"]
+        return self._told["seed"]
 
     @cached_property
-    def archives(self) -> dict[str, archives.Archive]:
+    def archives(self) -> dict[str, Archive]:
         """Run → what the records tell of its archive, for every run that has one, corrupt and gone included."""
-        told = json.loads((self.folder / "archives.json").read_text(encoding="utf-8"))["archives"]
-        return {
-            run: archives.Archive(**{**facts, "reads": tuple(map(tuple, facts["reads"]))})
-            for run, facts in told.items()
-        }
+        return self._archives("archives")
+
+    @cached_property
+    def lite_archives(self) -> dict[str, Archive]:
+        """Run → the same of its Lite archive, for the few runs that have one."""
+        return self._archives("lite")
 
     @cached_property
     def records(self) -> "Records":
@@ -186,7 +199,7 @@ class World:
 def default_folder(seed: int = SEED) -> Path:
     """Return the cache's folder for a seed: its name tells the sources and the loader of which the world is made."""
     here = Path(__file__).parent
-    digest = hashlib.sha256(f"{seed} {archives.tool_version()}".encode())
+    digest = hashlib.sha256(f"{seed} {packing.tool_version()}".encode())
     for source in _SOURCES:
         digest.update((here / source).read_bytes())
     return here.parent.parent / ".cache" / f"toy-{digest.hexdigest()[:16]}"
@@ -197,7 +210,7 @@ def build(folder: str | Path | None = None, seed: int = SEED) -> World:
 
     It is built aside and renamed, so that no half world is ever seen. Raises RuntimeError where a loader is missing.
     """
-    missing = archives.missing_tools()
+    missing = packing.missing_tools()
     if missing:
         raise RuntimeError(f"The toy world needs sra-tools and their loaders; not found: {', '.join(missing)}.")
     target = (default_folder(seed) if folder is None else Path(folder)).absolute()
@@ -255,9 +268,13 @@ def _make(folder: Path, seed: int) -> None:
     _write_table(folder / "truth" / "reads_made.tsv", ("run", "spots"), rows)
     _write_table(folder / "truth" / "droplets.tsv", ("experiment", "feature", "barcode", "gene", "umis"), made.droplets)
     _write_table(folder / "truth" / "cells.tsv", ("experiment", "barcode"), made.cells)
-    told = _pack(folder, made)
-    text = json.dumps({"seed": seed, "archives": {run: told[run]._asdict() for run in sorted(told)}}, indent=1)
-    (folder / "archives.json").write_text(text + "\n", encoding="utf-8")
+    told, lite = _pack(folder, made)
+    facts = {
+        "seed": seed,
+        "archives": {run: told[run]._asdict() for run in sorted(told)},
+        "lite": {run: lite[run]._asdict() for run in sorted(lite)},
+    }
+    (folder / "archives.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _make_plate_cell(made: _Made, experiment: Experiment, models: dict[str, CountModel], dice: random.Random) -> None:
@@ -300,31 +317,32 @@ def _make_library(
         made.droplets.extend((experiment.accession, feature, *where, count) for where, count in umis.items())
 
 
-def _pack(folder: Path, made: _Made) -> dict[str, archives.Archive]:
-    """Pack every run, two loaders at a time; return run → what the records tell of it."""
+def _pack(folder: Path, made: _Made) -> tuple[dict[str, Archive], dict[str, Archive]]:
+    """Pack every run, some loaders side by side; return run → what the records tell of it, full and Lite."""
+    lites: dict[str, Archive] = {}
     for name in ("sra", "lite", "fastq"):
         (folder / name).mkdir()
 
-    def pack(run: str) -> archives.Archive:
+    def pack(run: str) -> Archive:
         read_types, spots = made.spots[run]
         path = folder / "sra" / f"{run}.sra"
-        archive = archives.load(path, spots, read_types)
+        archive = packing.load(path, spots, read_types)
         if run == catalogue.CORRUPT:
-            archive = archives.corrupt(path, archive)
+            archive = packing.corrupt(path, archive)
         elif run == catalogue.GONE:
             path.unlink()
         elif "T" not in read_types:  # ENA does not hold the technical reads, and we serve no half spots
-            for name, content in archives.ena_fastq(run, spots).items():
+            for name, content in packing.ena_fastq(run, spots).items():
                 (folder / "fastq" / name).write_bytes(content)
         if run in LITE_RUNS:
-            lite = [
+            dull = [
                 tuple(read and read._replace(quality="?" * len(read.sequence)) for read in reads) for reads in spots
             ]
-            archives.load(folder / "lite" / f"{run}.sra", lite, read_types)
+            lites[run] = packing.load(folder / "lite" / f"{run}.sra", dull, read_types)
         return archive
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return dict(zip(made.spots, pool.map(pack, made.spots), strict=True))
+        return dict(zip(made.spots, pool.map(pack, made.spots), strict=True)), lites
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
