@@ -33,7 +33,9 @@ from scripts.formats.shard_counts import (
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
+    check_reference,
     check_shard_columns,
+    group_by_unit,
     header_values,
     sort_columns,
     table_columns,
@@ -172,19 +174,6 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows]) -> None:
     finally:
         for spool in spools:
             Path(spool).unlink(missing_ok=True)
-
-
-def check_reference(first: ShardReader, other: ShardReader) -> None:
-    """Raise InputError, naming both references, where two shards are not of the same genes."""
-    if (other.genes_sha256, other.reference) != (first.genes_sha256, first.reference):
-        raise InputError(
-            "Counts of two references cannot stand in one table:\n"
-            + "\n".join(
-                f"{some.path}: reference {some.reference or 'unknown'}, gene list {some.genes_sha256[:12]}"
-                for some in (first, other)
-            )
-            + "\nCount one of them anew, with the reference of the other."
-        )
 
 
 def lay_out(genes: Sequence[str], width: int, level: int, workers: int) -> list[Rows]:
@@ -363,12 +352,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if not (options.plan and options.counts and ledger is not None):
         raise InputError("counts_table: give --plan, --ledger and --counts, or --htseq-counts with a folder.")
+    if "{unit}" not in options.counts:
+        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
     plan = read_runs(options.plan)
     units, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
-    of_unit: dict[str, list[TableColumn]] = {unit: [] for unit in units}
-    for column in columns:
-        of_unit[column.unit].append(column)
-    shards = [(options.counts.replace("{unit}", unit), cells) for unit, cells in of_unit.items()]
+    of_unit = group_by_unit(columns)
+    shards = [
+        (options.counts.replace("{unit}", unit), [columns[place] for place in of_unit.get(unit, [])]) for unit in units
+    ]
     write_table(options.output, shards, columns, options.level, options.workers)
 
 

@@ -32,7 +32,7 @@ def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by
                 detail = f"{failed[0].run} of the same experiment failed: {failed[0].reason}."
                 row = row._replace(status="failed", reason="INCOMPLETE_EXPERIMENT", detail=detail, **told)
             else:
-                row = row._replace(status="counted", reason="", detail="", **told)
+                row = row._replace(status="counted", reason="", detail=status.detail, **told)
             settled.append(row)
     return settled
 

@@ -14,16 +14,20 @@ from scripts.formats.errors import InputError, run_command
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import ShardReader
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
-from scripts.formats.table_columns import HEADERS, TableColumn, check_shard_columns, header_values, table_columns
+from scripts.formats.table_columns import (
+    HEADERS,
+    TableColumn,
+    check_shard_columns,
+    group_by_unit,
+    header_values,
+    table_columns,
+)
 
 
 def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:
     """Return the STAR log of each column; ``counts`` is the path of a shard's counts, with ``{unit}`` in it."""
-    of_unit: dict[str, list[int]] = {}
-    for place, column in enumerate(columns):
-        of_unit.setdefault(column.unit, []).append(place)
     logs: list[dict[str, str]] = [{} for _ in columns]
-    for unit, places in sorted(of_unit.items()):
+    for unit, places in sorted(group_by_unit(columns).items()):
         with ShardReader(counts.replace("{unit}", unit)) as reader:
             of_shard = reader.logs()
             in_shard = check_shard_columns(reader, [columns[place] for place in places])

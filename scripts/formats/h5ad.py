@@ -36,10 +36,14 @@ def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
     import numpy as np
     from isal import isal_zlib
 
-    if len(values) < size:
-        values = np.concatenate([values, np.zeros(size - len(values), values.dtype)])
-    planes = np.ascontiguousarray(values).view(np.uint8).reshape(size, -1).T
-    return isal_zlib.compress(np.ascontiguousarray(planes), LEVEL)
+    planes = np.zeros((values.dtype.itemsize, size), np.uint8)
+    whole = values.view(f"u{values.dtype.itemsize}")
+    greatest = int(whole.max()) if len(whole) else 0
+    for place in range(values.dtype.itemsize):
+        if greatest >> (8 * place) == 0:
+            break
+        planes[place, : len(values)] = (whole >> (8 * place)).astype(np.uint8)
+    return isal_zlib.compress(planes, LEVEL)
 
 
 def inflate_chunk(data: bytes, itemsize: int) -> "numpy.ndarray":
@@ -103,8 +107,56 @@ class ChunkedArray:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+class ArrayWriter:
+    """Writes a one-dimensional array of numbers, compressed, piece by piece; its length need not be known before."""
+
+    def __init__(self, parent: "h5py.Group", name: str, dtype: "numpy.typing.DTypeLike", chunk: int = CHUNK) -> None:
+        import numpy as np
+
+        self.chunk = chunk
+        self.item = parent.create_dataset(
+            name,
+            (0,),
+            dtype,
+            maxshape=(None,),
+            chunks=(chunk,),
+            shuffle=True,
+            compression="gzip",
+            compression_opts=LEVEL,
+        )
+        set_encoding(self.item, "array", "0.2.0")
+        self._written = 0
+        self._rest = np.zeros(0, dtype)
+
+    def append(self, values: "numpy.ndarray") -> None:
+        """Append values; they are converted to the type of the array."""
+        import numpy as np
+
+        start = 0
+        if len(self._rest):
+            start = min(self.chunk - len(self._rest), len(values))
+            self._rest = np.concatenate([self._rest, values[:start].astype(self._rest.dtype)])
+            if len(self._rest) < self.chunk:
+                return
+            self._write(self._rest)
+        while len(values) - start >= self.chunk:
+            self._write(values[start : start + self.chunk].astype(self._rest.dtype))
+            start += self.chunk
+        self._rest = values[start:].astype(self._rest.dtype)
+
+    def _write(self, values: "numpy.ndarray") -> None:
+        self.item.resize((self._written + len(values),))
+        self.item.id.write_direct_chunk((self._written,), deflate_chunk(values, self.chunk))
+        self._written += len(values)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if len(self._rest):
+            self._write(self._rest)
+
+
 def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk: int = CHUNK) -> "h5py.Dataset":
-    """Write a one-dimensional array of whole numbers, compressed."""
+    """Write a one-dimensional array of numbers, compressed where it is not empty."""
     if len(values) == 0:
         item = parent.create_dataset(name, data=values)
     else:
@@ -116,6 +168,20 @@ def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk:
             item.id.write_direct_chunk((start,), deflate_chunk(values[start : start + chunk], chunk))
     set_encoding(item, "array", "0.2.0")
     return item
+
+
+def write_categories(parent: "h5py.Group", name: str, values: Sequence[str | None]) -> "h5py.Group":
+    """Write text that repeats, as a categorical; None is a missing value. Categories are in byte order."""
+    import numpy as np
+
+    known = sorted({value for value in values if value is not None}, key=str.encode)
+    codes = {value: code for code, value in enumerate(known)}
+    group = create_group(parent, name, "categorical", "0.2.0")
+    group.attrs["ordered"] = False
+    write_texts(group, "categories", known)
+    dtype = np.int8 if len(known) < 128 else np.int16 if len(known) < 2**15 else np.int32
+    write_array(group, "codes", np.array([-1 if value is None else codes[value] for value in values], dtype))
+    return group
 
 
 def write_texts(parent: "h5py.Group", name: str, values: Any) -> "h5py.Dataset":
@@ -144,7 +210,10 @@ def read_texts(item: "h5py.Dataset") -> list[Any]:
 
 
 def write_frame(parent: "h5py.Group", name: str, index: Sequence[str], columns: Mapping[str, Any]) -> "h5py.Group":
-    """Write a data frame: its index, and columns of text (lists of str) or of whole numbers (numpy arrays)."""
+    """Write a data frame: its index, and columns of numbers (numpy arrays) or of text (lists of str).
+
+    Text that repeats becomes a categorical, and so does text with None, which stands for a missing value.
+    """
     import h5py
     import numpy as np
 
@@ -155,6 +224,8 @@ def write_frame(parent: "h5py.Group", name: str, index: Sequence[str], columns: 
     for column, values in columns.items():
         if isinstance(values, np.ndarray):
             write_array(frame, column, values)
+        elif None in values or len(set(values)) < len(values):
+            write_categories(frame, column, values)
         else:
             write_texts(frame, column, values)
     return frame

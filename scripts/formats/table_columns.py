@@ -88,3 +88,24 @@ def check_shard_columns(reader: ShardReader, columns: Iterable[TableColumn]) -> 
             found.append(place)
     raise_faults(f"The shard {reader.path}", faults)
     return found
+
+
+def check_reference(first: ShardReader, other: ShardReader) -> None:
+    """Raise InputError, naming both references, where two shards are not of the same genes."""
+    if (other.genes_sha256, other.reference) != (first.genes_sha256, first.reference):
+        raise InputError(
+            "Counts of two references cannot stand in one table:\n"
+            + "\n".join(
+                f"{some.path}: reference {some.reference or 'unknown'}, gene list {some.genes_sha256[:12]}"
+                for some in (first, other)
+            )
+            + "\nCount one of them anew, with the reference of the other."
+        )
+
+
+def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
+    """Return unit → the places of its columns among all of them."""
+    of_unit: dict[str, list[int]] = {}
+    for place, column in enumerate(columns):
+        of_unit.setdefault(column.unit, []).append(place)
+    return of_unit

@@ -29,7 +29,7 @@ STATUSES = {
         RunStatus("SRR3", "failed", "EMPTY_READS", "no"),
     ],
     "GSE1.mus.0001": [RunStatus("SRR4", "failed", "DOWNLOAD_FAILED", "404 at all three archives.")],
-    "GSE1.homo.SRX4": [RunStatus("SRR5", chemistry="10xv3", read_roles="barcode,cdna")],
+    "GSE1.homo.SRX4": [RunStatus("SRR5", detail="a note", chemistry="10xv3", read_roles="barcode,cdna")],
 }
 
 
@@ -54,7 +54,9 @@ def test_every_row_gets_its_final_status(tmp_path, capsys):
     )
     assert rows["SRR3"][-3:] == ("failed", "EMPTY_READS", "no")
     assert rows["SRR4"][-3:] == ("failed", "DOWNLOAD_FAILED", "404 at all three archives.")
-    assert rows["SRR5"] == PLAN[4]._replace(status="counted", chemistry="10xv3", read_roles="barcode,cdna")
+    assert rows["SRR5"] == PLAN[4]._replace(
+        status="counted", detail="a note", chemistry="10xv3", read_roles="barcode,cdna"
+    )
     assert rows[""] == PLAN[5]
     assert len(rows) == len(PLAN)
     assert capsys.readouterr().err.split("\n")[:4] == [

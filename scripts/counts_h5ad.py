@@ -1,0 +1,300 @@
+"""Gather the counts of all plate cells of a species into one AnnData file (h5ad), in bounded memory.
+
+- X: counts as STAR and htseq-count gave them, csr_matrix of whole numbers
+- obs: index = experiment (or run, with --count-by run); columns of the run table (several runs of a cell joined by
+  ';', their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
+  decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO
+- var: index = gene_id; gene_name, biotype, length (bases in exons)
+- uns: reference (name and fingerprint), parameters
+
+Cells are in the order of the table of counts, genes in byte order.
+"""
+
+import argparse
+import math
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.formats import h5ad
+from scripts.formats.errors import InputError, run_command
+from scripts.formats.genes_table import GeneRow, read_genes
+from scripts.formats.run_table import read_runs
+from scripts.formats.shard_counts import TALLIES, ShardReader
+from scripts.formats.soft import read_family
+from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
+from scripts.formats.table_columns import (
+    TableColumn,
+    check_reference,
+    check_shard_columns,
+    group_by_unit,
+    table_columns,
+)
+
+if TYPE_CHECKING:
+    import numpy
+    import scipy.sparse
+
+KEPT_SHARDS = 64
+"""Shards that are held in memory at a time, for series whose runs are not in the order of their experiments."""
+CHUNK = 1 << 16
+"""Elements in a chunk of the matrix."""
+
+_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout", "source")
+_SUMS = ("spots", "bases")
+_WHOLE = re.compile(r"-?[0-9]+")
+_CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
+_KEPT_FIELDS = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
+
+
+def run_table_columns(columns: Sequence[TableColumn]) -> dict[str, Any]:
+    """Return name → values for the columns that come from the run table; an unknown number is -1."""
+    import numpy as np
+
+    told: dict[str, Any] = {"runs": [column.runs for column in columns]}
+    for name in _TEXTS:
+        told[name] = [";".join(dict.fromkeys(getattr(row, name) for row in column.rows)) for column in columns]
+    for name in _SUMS:
+        numbers = [[getattr(row, name) for row in column.rows] for column in columns]
+        sums = [sum(map(int, values)) if all(values) else -1 for values in numbers]
+        told[name] = np.array(sums, np.int64)
+    return told
+
+
+def column_name(field: str) -> str:
+    """Return the name of an obs column after the words of STAR or GEO: lower case, joined by ``_``."""
+    words = field.replace("%", " percent ").lower()
+    return "_".join(re.findall(r"\w+", words))
+
+
+def star_log_columns(logs: Sequence[Mapping[str, str]]) -> dict[str, "numpy.ndarray"]:
+    """Return name → values for the fields of STAR's logs that are numbers, in STAR's order.
+
+    int64 where all values are whole numbers, -1 where a log has none; else float64, and NaN.
+    """
+    import numpy as np
+
+    told = {}
+    for field in merge_fields(log.keys() for log in logs):
+        texts = [log.get(field, "").removesuffix("%") for log in logs]
+        if field in CLOCK_FIELDS or not any(texts):
+            continue
+        if all(not text or _WHOLE.fullmatch(text) for text in texts):
+            values = np.array([int(text) if text else -1 for text in texts], np.int64)
+        else:
+            values = np.array([_number(text) for text in texts])
+        told[f"star_{column_name(field)}"] = values
+    return told
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return math.nan if math.isnan(value) else value
+
+
+def geo_columns(columns: Sequence[TableColumn], records: str | Path) -> dict[str, list[str | None]]:
+    """Return name → values for what GEO's family files say of the samples; None where it says nothing.
+
+    A series without a record is passed over. ``tissue: brain`` gives column geo_tissue; text without a name gives
+    geo_characteristics.
+    """
+    wanted: dict[str, dict[str, list[int]]] = {}
+    for place, column in enumerate(columns):
+        wanted.setdefault(column.rows[0].series, {}).setdefault(column.rows[0].sample, []).append(place)
+    told: dict[str, list[str | None]] = {}
+    for series, samples in sorted(wanted.items()):
+        path = Path(records) / series / f"{series}_family.soft.gz"
+        if not path.exists():
+            continue
+        for entity in read_family(path):
+            if entity.kind != "sample" or entity.accession not in samples:
+                continue
+            for name, values in _described(entity.fields).items():
+                cells = told.setdefault(name, [None] * len(columns))
+                for place in samples[entity.accession]:
+                    cells[place] = ";".join(values)
+    return dict(sorted(told.items()))
+
+
+def _described(fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    described: dict[str, list[str]] = {}
+    for field, values in fields.items():
+        if field in _KEPT_FIELDS:
+            described.setdefault(_KEPT_FIELDS[field], []).extend(value.strip() for value in values)
+        elif _CHARACTERISTICS.fullmatch(field):
+            for value in values:
+                tag, colon, text = value.partition(":")
+                name = column_name(tag) if colon else ""
+                described.setdefault(f"geo_{name or 'characteristics'}", []).append((text if name else value).strip())
+    return described
+
+
+class Rows:
+    """The counts of shards as rows, a few shards held at a time."""
+
+    def __init__(self, paths: Mapping[str, str], genes: int) -> None:
+        self.paths = paths
+        self.genes = genes
+        self._held: OrderedDict[str, scipy.sparse.csr_matrix] = OrderedDict()
+
+    def of_unit(self, unit: str) -> "scipy.sparse.csr_matrix":
+        """Return the counts of a shard, cells × genes."""
+        import numpy as np
+        import scipy.sparse
+
+        if unit in self._held:
+            self._held.move_to_end(unit)
+            return self._held[unit]
+        with ShardReader(self.paths[unit]) as reader:
+            indptr, cells, counts = reader.slice(0, self.genes).read(0, self.genes)
+            shape = (len(reader.columns), self.genes)
+        counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
+        rows = scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=shape).tocsr()
+        self._held[unit] = rows
+        while len(self._held) > KEPT_SHARDS:
+            self._held.popitem(last=False)
+        return rows
+
+
+def iterate_rows(rows: Rows, places: Iterable[tuple[str, int]]) -> Iterator["scipy.sparse.csr_matrix"]:
+    """Yield the counts of cells (unit, place in it) in their order, neighbours of one unit together."""
+    unit, gathered = "", []
+    for other, place in places:
+        if other != unit and gathered:
+            yield rows.of_unit(unit)[gathered]
+            gathered = []
+        unit = other
+        gathered.append(place)
+    if gathered:
+        yield rows.of_unit(unit)[gathered]
+
+
+def check_genes(genes: Sequence[GeneRow], counted: Sequence[str], path: str) -> None:
+    """Raise InputError where the table of genes is not that of the counts."""
+    if [gene.gene_id for gene in genes] != list(counted):
+        surplus = sorted({gene.gene_id for gene in genes} ^ set(counted))[:3]
+        told = f", e.g. {', '.join(surplus)}" if surplus else ""
+        raise InputError(
+            f"{path}: its {len(genes)} genes are not the {len(counted)} genes of the counts{told}."
+            " Give the table of genes of the reference that the counts were made with."
+        )
+
+
+def write_h5ad(
+    path: str | Path,
+    columns: Sequence[TableColumn],
+    units: Sequence[str],
+    counts: str,
+    genes_path: str,
+    records: str | Path,
+    parameters: Mapping[str, str],
+) -> None:
+    """Write the file. ``counts`` is the path of a shard's counts, with ``{unit}`` in it.
+
+    Raises InputError where shards do not fit each other, the columns or the table of genes.
+    """
+    import h5py
+    import numpy as np
+
+    of_unit = group_by_unit(columns)
+    paths = {unit: counts.replace("{unit}", unit) for unit in units}
+    needed = [unit for unit in units if unit in of_unit] or list(units[:1])
+    logs: list[dict[str, str]] = [{} for _ in columns]
+    places: list[tuple[str, int]] = [("", 0)] * len(columns)
+    tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
+    dtype: type = np.int32
+    with ShardReader(paths[needed[0]]) as first:
+        counted = first.genes()
+    genes = read_genes(genes_path)
+    check_genes(genes, counted, genes_path)
+    for unit in needed:
+        with ShardReader(paths[unit]) as reader:
+            check_reference(first, reader)
+            mine = of_unit.get(unit, [])
+            in_shard = check_shard_columns(reader, [columns[place] for place in mine])
+            of_shard, tallied = reader.logs(), reader.tallies()
+            if reader.file["X/data"].dtype.itemsize > 4:
+                dtype = np.int64
+        for place, cell in zip(mine, in_shard, strict=True):
+            logs[place] = {sys.intern(name): sys.intern(value) for name, value in of_shard[cell].items()}
+            tallies[place] = tallied[cell]
+            places[place] = (unit, cell)
+    obs = run_table_columns(columns)
+    obs |= {name: tallies[:, place].copy() for place, name in enumerate(TALLIES)}
+    obs |= star_log_columns(logs)
+    del logs
+    obs |= geo_columns(columns, records)
+    partial = Path(f"{path}.part")
+    with h5py.File(partial, "w") as root:
+        h5ad.set_encoding(root, "anndata", "0.1.0")
+        matrix = h5ad.create_group(root, "X", "csr_matrix")
+        matrix.attrs["shape"] = np.array([len(columns), len(genes)], np.int64)
+        data = h5ad.ArrayWriter(matrix, "data", dtype, CHUNK)
+        indices = h5ad.ArrayWriter(matrix, "indices", np.int32, CHUNK)
+        lengths = [np.zeros(1, np.int64)]
+        for rows in iterate_rows(Rows(paths, len(genes)), places):
+            data.append(rows.data)
+            indices.append(rows.indices)
+            lengths.append(np.diff(rows.indptr))
+        data.finish()
+        indices.finish()
+        h5ad.write_array(matrix, "indptr", np.cumsum(np.concatenate(lengths), dtype=np.int64))
+        h5ad.write_frame(root, "obs", [column.accession for column in columns], obs)
+        var = {
+            "gene_id": [gene.gene_id for gene in genes],
+            "gene_name": [gene.gene_name for gene in genes],
+            "biotype": [gene.biotype for gene in genes],
+            "length": np.array([gene.length for gene in genes], np.int64),
+        }
+        h5ad.write_frame(root, "var", counted, var)
+        uns = h5ad.create_group(root, "uns")
+        h5ad.write_text(uns, "genes_sha256", first.genes_sha256)
+        h5ad.write_text(uns, "reference", first.reference)
+        told = h5ad.create_group(uns, "parameters")
+        for name, value in sorted(parameters.items()):
+            h5ad.write_text(told, name, value)
+        h5ad.write_empty_parts(root)
+    partial.replace(path)
+
+
+def parse_parameters(texts: Iterable[str]) -> dict[str, str]:
+    """Return name → value of ``name=value`` texts. Raises InputError for others."""
+    parameters = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"\w+", name):
+            raise InputError(f"--parameters: {text!r} is not name=value, e.g. mode=intersection-nonempty.")
+        parameters[name] = value
+    return parameters
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
+    parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
+    parser.add_argument("--counts", required=True, help="path of a shard's counts, with {unit} in it")
+    parser.add_argument("--genes", required=True, help="the reference's table of genes (genes.tsv)")
+    parser.add_argument("--records", required=True, help="folder of what the archives answered (resources/records)")
+    parser.add_argument("--species", required=True, help="label of the species")
+    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a cell is")
+    parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="noted in uns")
+    parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
+    options = parser.parse_args(argv)
+    if "{unit}" not in options.counts:
+        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
+    parameters = parse_parameters(options.parameters) | {"count_by": options.count_by}
+    plan, ledger = read_runs(options.plan), read_runs(options.ledger)
+    units, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
+    write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)
+    print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)
