@@ -27,9 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.toy import archives as packing
+import yaml
+
 from tests.toy import catalogue
 from tests.toy.archives import Archive
-from tests.toy.catalogue import HUMAN, MOUSE, Experiment
+from tests.toy.catalogue import MOUSE, Experiment
 from tests.toy.genomes import (
     Genome,
     fasta_lines,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from tests.toy.server import Server
 
 SEED = 1
+PLAYED = "http://127.0.0.1:48620"  # the address of the server in config.yaml
 LIST_SIZES = {"3M-february-2018": 2000, "737K-august-2016": 1500}
 LIST_FILES = {"3M-february-2018": "3M-february-2018.txt.gz", "737K-august-2016": "737K-august-2016.txt"}
 READ_LENGTH = {1: 76, 2: 75}  # of single and paired plate cells
@@ -168,26 +171,9 @@ class World:
         return sorted(barcode for library, barcode in self._table("cells.tsv") if library == experiment)
 
     def configuration(self, server: "Server") -> dict:
-        """Return a complete configuration as a user would write it, its archives those of ``server``."""
-
-        def paths(files: dict[str, Path]) -> dict[str, str]:
-            return {kind: str(path) for kind, path in files.items()}
-
-        return {
-            "series": [catalogue.SUPER, catalogue.MIXED],
-            "species": {
-                "homo": {"tax_id": int(HUMAN), "reference": "hg38"},
-                "mus": {"tax_id": int(MOUSE), "reference": "mm10"},
-            },
-            "references": {
-                name: {**paths(files), "spike_ins": paths(self.spike_ins), "sjdb_overhang": 75}
-                for name, files in self.references.items()
-            },
-            "assay": "auto",
-            "plates": {"shard_size": 16},
-            "droplets": {"inclusion_lists": paths(self.inclusion_lists)},
-            "archives": dict(server.archives),
-        }
+        """Return the demo's configuration (config.yaml beside this file), its addresses those of ``server``."""
+        text = (Path(__file__).parent / "config.yaml").read_text(encoding="utf-8")
+        return yaml.safe_load(text.replace(PLAYED, server.url))
 
     def _table(self, name: str) -> Iterator[list[str]]:
         with (self.folder / "truth" / name).open(encoding="utf-8", newline="") as handle:
