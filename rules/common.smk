@@ -24,6 +24,7 @@ from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, read_runs
 from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units, is_shard
+from scripts.inference.plan import parse_choices, plan_from_table
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 
@@ -60,7 +61,7 @@ wildcard_constraints:
     species="|".join(config["species"]),
     reference="|".join({species["reference"] for species in config["species"].values()}),
     unit=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+",
-    shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d{4,}",
+    shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
     science="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
@@ -109,11 +110,18 @@ def plan_choices():
 def units():
     """Return unit → its rows of the plan; the plan is made first, unless a run table is given."""
     if config["run_table"]:
-        rows = plan_from_table(config["run_table"], parse_choices(plan_choices()))
+        try:
+            rows = plan_from_table(config["run_table"], parse_choices(plan_choices()))
+        except InputError as error:
+            raise WorkflowError(str(error))
     else:
         checkpoints.resolve.get()
         rows = read_runs("results/plan.tsv")
     return cut_into_units(rows, config["plates"]["shard_size"])
+
+
+if config["run_table"]:
+    units()  # its faults are told before any job is thought of
 
 
 def rows_of(unit):

@@ -6,7 +6,9 @@ What becomes of a read is worked out from where it was cut, base by base, by the
 - htseq-count 2 with ``-s no -m intersection-nonempty -t exon -i gene_id --nonunique none``: the gene sets at every
   base of a fragment are intersected, empty sets left aside;
 - STARsolo ``Gene``: the read's blocks lie in the exons of a transcript and its splices are the transcript's, strand
-  kept; ``GeneFull``: the read overlaps the gene's locus, strand kept; a read that fits two genes counts for neither.
+  kept; ``GeneFull``: the read overlaps the gene's locus, strand kept; ``GeneFull_Ex50pAS``: the first that holds of
+  wholly exonic, wholly exonic on the other strand (no gene), half exonic, half exonic on the other strand (no gene),
+  intronic. A read that fits two genes counts for neither.
 """
 
 import bisect
@@ -23,7 +25,7 @@ AMBIGUOUS = "__ambiguous"
 NOT_UNIQUE = "__alignment_not_unique"
 TALLIES = (NO_FEATURE, AMBIGUOUS, "__too_low_aQual", "__not_aligned", NOT_UNIQUE)
 DROPPED = "dropped"  # reads that STAR does not align: no BAM and no counter ever sees them
-FEATURES = ("Gene", "GeneFull")
+FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
 
 OVERHANG = 12  # fewest bases of a spliced read on either side of a junction
 QUIET = 15  # bases from a block's ends that carry no mismatch, so that nothing is clipped
@@ -85,18 +87,40 @@ class CountModel:
 
     def solo_genes(self, origin: Origin, feature: str) -> set[str]:
         """Return the genes that a uniquely aligned cDNA read fits for a STARsolo feature."""
-        genes = [gene for gene in self._of_contig[origin.contig] if gene.strand == origin.strand]
+        sense = [gene for gene in self._of_contig[origin.contig] if gene.strand == origin.strand]
         if feature == "Gene":
-            return {
-                gene.gene_id for gene in genes if any(_concordant(origin.blocks, t.exons) for t in gene.transcripts)
-            }
-        return {
-            gene.gene_id for gene in genes if any(start < gene.end and end > gene.start for start, end in origin.blocks)
+            return _exonic(origin.blocks, sense)
+        locus = {
+            gene.gene_id for gene in sense if any(start < gene.end and end > gene.start for start, end in origin.blocks)
         }
+        if feature == "GeneFull":
+            return locus
+        antisense = [gene for gene in self._of_contig[origin.contig] if gene.strand != origin.strand]
+        for judge in (_exonic, _half_exonic):
+            if found := judge(origin.blocks, sense):
+                return found
+            if judge(origin.blocks, antisense):
+                return set()
+        return locus
 
     def free_of_loci(self, contig: str, start: int, end: int) -> bool:
         """Whether a span keeps away from every locus."""
         return all(end <= gene.start - FLANK or start >= gene.end + FLANK for gene in self._of_contig[contig])
+
+
+def _exonic(blocks: Sequence[Span], genes: Iterable[Gene]) -> set[str]:
+    """Return the genes with a transcript in whose exons the blocks lie, spliced as it is."""
+    return {gene.gene_id for gene in genes if any(_concordant(blocks, t.exons) for t in gene.transcripts)}
+
+
+def _half_exonic(blocks: Sequence[Span], genes: Iterable[Gene]) -> set[str]:
+    """Return the genes whose exons hold at least half of the blocks' bases."""
+    length = sum(end - start for start, end in blocks)
+    return {
+        gene.gene_id
+        for gene in genes
+        if 2 * sum(max(0, min(end, e[1]) - max(start, e[0])) for start, end in blocks for e in gene.exons) >= length
+    }
 
 
 def _concordant(blocks: Sequence[Span], exons: Sequence[Span]) -> bool:

@@ -26,9 +26,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.toy import archives as packing
 import yaml
 
+from tests.toy import archives as packing
 from tests.toy import catalogue
 from tests.toy.archives import Archive
 from tests.toy.catalogue import MOUSE, Experiment
