@@ -109,3 +109,27 @@ def _running_xor(words: "numpy.ndarray") -> None:
     np.bitwise_xor.accumulate(shifted, out=shifted)
     np.multiply(shifted, 0x0101010101010101, out=shifted)
     words[1:] ^= shifted[:-1]
+
+
+def parse_row(body: bytes, width: int) -> "numpy.ndarray":
+    """Return the counts (int64) of a row of ``width`` columns; ``body`` is its text after the name: ``,0,12,0``.
+
+    Raises ValueError where the text is not that of as many whole numbers.
+    """
+    import numpy as np
+
+    raw = np.frombuffer(body, np.uint8)
+    commas = np.flatnonzero(raw == _COMMA)
+    lengths = np.diff(commas, append=len(raw)) - 1
+    if len(commas) != width or (width and (commas[0] or lengths.min() < 1)) or (raw[raw != _COMMA] - 48 > 9).any():
+        raise ValueError(f"not {width} whole numbers, each after a comma")
+    lasts = commas + lengths
+    values = raw[lasts].astype(np.int64) - 48
+    longer = np.flatnonzero(lengths > 1)
+    power = 1
+    while len(longer):
+        power *= 10
+        lasts[longer] -= 1
+        values[longer] += (raw[lasts[longer]].astype(np.int64) - 48) * power
+        longer = longer[lasts[longer] - commas[longer] > 1]
+    return values

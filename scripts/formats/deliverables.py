@@ -8,6 +8,7 @@ more than one species) has the archives of a droplet library; ``SHA256SUMS`` has
 import csv
 import gzip
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def read_header(path: str | Path, rows: int = 4) -> list[list[str]]:
     """Return the first rows of a gzipped CSV table."""
     with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle)
-        return [line for line, _ in zip(lines, range(rows), strict=False)]
+        return list(itertools.islice(lines, rows))
 
 
 def archive_folders(ledger: Sequence[Run]) -> dict[str, bool]:

@@ -235,3 +235,12 @@ def write_empty_parts(root: "h5py.Group", names: Sequence[str] = ("layers", "obs
     """Write the parts of an AnnData file that stay empty here."""
     for name in names:
         create_group(root, name)
+
+
+def read_column(frame: "h5py.Group", name: str) -> list[str]:
+    """Return a column of text of a data frame, which may be a categorical; a missing value is empty."""
+    item = frame[name]
+    if "categories" not in item:
+        return read_texts(item)
+    categories = [*read_texts(item["categories"]), ""]
+    return [categories[code] for code in item["codes"][()].tolist()]
