@@ -155,9 +155,13 @@ def test_archives_that_are_not_whole_are_told(tmp_path):
     write_archive(path, members=("barcodes.tsv",))
     sum_up(tmp_path)
     assert told(tmp_path) == [f"{name}: not a MEX archive of metadata, barcodes, features and matrix."]
-    path.write_bytes(path.read_bytes()[:-30])
+    path.write_bytes(path.read_bytes()[:-6])
+    table = tmp_path / "mus.htseq-count.csv.gz"
+    table.write_bytes(table.read_bytes()[:-6])
     sum_up(tmp_path)
-    assert told(tmp_path)[0].startswith(f"{name}: cannot be read to its end")
+    faults = told(tmp_path)
+    assert faults[0].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
+    assert faults[1].startswith(f"{name}: cannot be read to its end: ")
 
 
 def test_a_folder_without_a_ledger_is_told(tmp_path):
