@@ -1,18 +1,15 @@
 """Count a droplet library with STARsolo: all its runs in one call, cells told apart in a step of its own."""
 
 import argparse
-import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.run_table import Run
@@ -61,38 +58,13 @@ MIN_PROBE_READS = 20
 LONG_BARCODE_READ = 50
 
 
-@contextlib.contextmanager
-def _own_group(command: Sequence[str], folder: Path, log: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in a process group of its own, which is killed whole when we do not get to its end."""
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
 def run_star(arguments: Sequence[str], folder: Path) -> None:
-    """Run STAR in a folder; its messages go to ``star.log`` there.
-
-    Raises RunFault (ALIGN_FAILED) with STAR's own words, and RuntimeError where it was killed.
-    """
-    program = shutil.which("STAR")
-    if program is None:
-        raise InputError("STAR is not on the PATH; install it (envs/star.yaml names the version).")
-    with (folder / "star.log").open("wb") as log, _own_group([program, *arguments], folder, log) as process:
-        code = process.wait()
+    """Run STAR in a folder. Raises RunFault (ALIGN_FAILED) in STAR's words, and RuntimeError where it was killed."""
+    code, complaint = star.run_star(arguments, folder)
     if code < 0 or code > 128:
-        raise RuntimeError(f"STAR was killed by signal {-code if code < 0 else code - 128}; was there memory enough?")
+        raise RuntimeError(complaint)
     if code:
-        lines = (folder / "star.log").read_text(encoding="utf-8", errors="replace").splitlines()
-        start = next((place for place, line in enumerate(lines) if "EXITING" in line), max(0, len(lines) - 3))
-        told = " ".join(" ".join(lines[start : start + 4]).split())
-        raise RunFault("ALIGN_FAILED", f"STAR ended with exit status {code}: {told}")
+        raise RunFault("ALIGN_FAILED", complaint)
 
 
 def place_link(folder: Path, name: str, target: Path) -> str:
@@ -313,6 +285,7 @@ def filter_cells(folder: Path, features: Sequence[str], cell_filter: str) -> Non
         missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
         if missing:
             raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
+        (folder / "cells" / "Log.out").replace(target.parent / "CellFilter.out")
 
 
 def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[str], spots: int) -> None:
@@ -445,12 +418,20 @@ def count_library(
     return kit
 
 
-def clear_work(folder: Path, keep: Sequence[str] = ()) -> None:
+def clear_work(folder: Path) -> None:
     """Remove what STAR needed but nobody reads later."""
-    for name in ("reads", "probe", "cells", "_STARtmp", "index", "aligned.json", "SJ.out.tab", "Log.progress.out"):
+    for name in (
+        "reads",
+        "probe",
+        "cells",
+        "_STARtmp",
+        "index",
+        "aligned.json",
+        "SJ.out.tab",
+        "Log.progress.out",
+        "messages",
+    ):
         path = folder / name
-        if name in keep:
-            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

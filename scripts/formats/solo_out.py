@@ -7,10 +7,14 @@ matrices other than the unique one, and SJ has the raw unique one alone.
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from scripts.formats.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy
 
 GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
 FEATURES = (*GENE_FEATURES, "SJ")
@@ -77,18 +81,89 @@ def read_command(path: str | Path) -> tuple[str, list[str]]:
 def stable_arguments(words: Sequence[str]) -> str:
     """Return a command line as it stands in an archive: without threads, folders and temporary paths.
 
-    The program and every path lose their folder; options that name a folder or a machine's resources are left out.
+    Every path loses its folder; options that name a folder or a machine's resources are left out. The program is
+    called STAR, whichever build of it the machine has.
     """
-    kept: list[str] = []
+    kept = ["STAR"]
     dropping = False
-    for number, word in enumerate(words):
+    for word in words[1:]:
         if word.startswith("--"):
             dropping = word in _DROPPED_OPTIONS
         if not dropping:
-            named = (
-                word
-                if number and word.startswith("--")
-                else ",".join(part.rpartition("/")[2] for part in word.split(","))
-            )
+            named = word if word.startswith("--") else ",".join(part.rpartition("/")[2] for part in word.split(","))
             kept.append(named)
     return " ".join(kept)
+
+
+def find_barcodes(raw: str | Path, filtered: str | Path) -> "numpy.ndarray":
+    """Return, for each barcode of the filtered list, its place (from 0) in the raw one; both are a barcode a line.
+
+    The raw list may have millions of lines: it is read block by block. Raises InputError where a barcode is not there
+    or is there twice.
+    """
+    import numpy as np
+
+    wanted = {line: place for place, line in enumerate(Path(filtered).read_bytes().splitlines())}
+    places = np.full(len(wanted), -1, dtype=np.int64)
+    found = 0
+    before = 0
+    length = len(next(iter(wanted), b""))
+    keys = np.sort(np.array([_key_of(line) for line in wanted], dtype=np.uint64))
+    with Path(raw).open("rb") as handle:
+        for block in whole_lines(handle):
+            letters = np.frombuffer(block, dtype=np.uint8)
+            lines = block.split(b"\n") if letters.size % (length + 1) else None
+            if lines is None:
+                table = letters.reshape(-1, length + 1)
+                if (table[:, length] != 10).any() or np.count_nonzero(letters == 10) != table.shape[0]:
+                    lines = block.split(b"\n")
+            if lines is not None:
+                count = len(lines) - 1
+                candidates = [place for place, line in enumerate(lines[:-1]) if line in wanted]
+            else:
+                count = table.shape[0]
+                hashed = _keys_of(table[:, :length])
+                near = np.searchsorted(keys, hashed)
+                near[near == keys.size] = 0
+                candidates = np.flatnonzero(keys[near] == hashed).tolist() if keys.size else []
+                lines = {place: table[place, :length].tobytes() for place in candidates}
+            for place in candidates:
+                if lines[place] in wanted:
+                    places[wanted[lines[place]]] = before + place
+                    found += 1
+            before += count
+    if found != len(wanted) or (places < 0).any():
+        raise InputError(f"{filtered}: its {len(wanted)} barcodes are not each once among those of {raw}.")
+    return places
+
+
+def _keys_of(table: "numpy.ndarray") -> "numpy.ndarray":
+    """Return a number for each row of letters; equal rows have equal numbers."""
+    import numpy as np
+
+    keys = np.zeros(table.shape[0], dtype=np.uint64)
+    for column in range(table.shape[1]):
+        keys *= np.uint64(131)
+        keys += table[:, column]
+    return keys
+
+
+def _key_of(line: bytes) -> int:
+    key = 0
+    for letter in line:
+        key = (key * 131 + letter) & 0xFFFFFFFFFFFFFFFF
+    return key
+
+
+def whole_lines(handle: BinaryIO, size: int = 1 << 24) -> Iterator[bytes]:
+    """Yield the rest of a file in blocks of whole lines; the last line gets an end where it has none."""
+    rest = b""
+    while piece := handle.read(size):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield rest + piece[:cut]
+            rest = piece[cut:]
+        else:
+            rest += piece
+    if rest:
+        yield rest + b"\n"

@@ -1,0 +1,243 @@
+"""Gather the cells of a series' droplet libraries into one AnnData file (h5ad), read from their archives.
+
+- X: raw counts of the filtered cells (Gene_Unique_filtered), csr_matrix of whole numbers; zeros are not stored
+- layers: the same cells in other matrices, when asked for, e.g. GeneFull_Unique or Gene_EM; a cell that the other
+  feature's filter dropped has no counts there
+- obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
+  bases added up, -1 where unknown); geo_…: title, source and characteristics of the sample in GEO
+- var: index = gene_id; gene_name
+
+Cells are in the order of the experiments, then of their barcodes in the archive.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.formats import h5ad
+from scripts.formats.errors import InputError, run_command
+from scripts.formats.mex import MexArchive, archive_name, read_archive
+from scripts.formats.run_table import COLUMNS, Run, iterate_runs
+from scripts.formats.soft import read_family
+from scripts.formats.status import read_statuses
+from scripts.formats.units import cut_into_units
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy
+
+MAIN = "Gene_Unique"
+CHUNK = 1 << 16
+_DROPPED_COLUMNS = ("bytes", "md5", "source", "status", "reason", "detail")
+_SUMS = ("spots", "bases")
+_CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
+_TITLES = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
+
+
+def geo_fields(series: str, samples: Sequence[str], records: Path) -> dict[str, dict[str, str]]:
+    """Return sample → name → text for what GEO's family file says of the samples; nothing where there is no file.
+
+    ``tissue: brain`` gives geo_tissue; text without a name gives geo_characteristics.
+    """
+    path = records / series / f"{series}_family.soft.gz"
+    told: dict[str, dict[str, str]] = {}
+    if not path.is_file():
+        return told
+    for entity in read_family(path):
+        if entity.kind != "sample" or entity.accession not in samples:
+            continue
+        described: dict[str, list[str]] = {}
+        for field, values in entity.fields.items():
+            if field in _TITLES:
+                described.setdefault(_TITLES[field], []).extend(value.strip() for value in values)
+            elif _CHARACTERISTICS.fullmatch(field):
+                for value in values:
+                    tag, colon, text = value.partition(":")
+                    name = "_".join(re.findall(r"\w+", tag.lower())) if colon else ""
+                    described.setdefault(f"geo_{name or 'characteristics'}", []).append(
+                        (text if name else value).strip()
+                    )
+        told[entity.accession] = {name: ";".join(values) for name, values in described.items()}
+    return told
+
+
+def join_rows(rows: Sequence[Run], chemistry: str, roles: str) -> dict[str, str]:
+    """Return column → value for a library's cells: values that differ between its runs are joined by ``;``."""
+    told = {}
+    for column in COLUMNS:
+        if column in _DROPPED_COLUMNS:
+            continue
+        values = [getattr(row, column) for row in rows]
+        told[column] = ";".join(values if column == "run" else dict.fromkeys(values))
+    for column in _SUMS:
+        numbers = [getattr(row, column) for row in rows]
+        told[column] = str(sum(map(int, numbers))) if all(numbers) else ""
+    return told | {"chemistry": chemistry or told["chemistry"], "read_roles": roles or told["read_roles"]}
+
+
+class Library:
+    """A counted library: its cells' fields and where its archives are."""
+
+    def __init__(self, experiment: str, folder: Path, fields: dict[str, str]) -> None:
+        self.experiment, self.folder, self.fields = experiment, folder, fields
+
+    def read(self, matrix: str, kind: str = "filtered") -> MexArchive:
+        """Return an archive, ``Gene_Unique`` and so on. Raises InputError where it is not there."""
+        feature, _, way = matrix.rpartition("_")
+        return read_archive(self.folder / archive_name(feature, way, kind))
+
+
+def counted_libraries(
+    plan: str, series: str, species: str, shard_size: int, archives: str, statuses: str, records: Path
+) -> list[Library]:
+    """Return the libraries of a series and species whose runs were all counted, in the order of their accessions."""
+    rows = [row for row in iterate_runs(plan) if row.series == series]
+    planned: dict[str, set[str]] = {}
+    for row in rows:
+        if row.status == "planned" and row.assay == "droplet":
+            planned.setdefault(row.experiment, set()).add(row.species)
+    of_species = [row for row in rows if row.species == species and row.assay == "droplet"]
+    samples = sorted({row.sample for row in of_species})
+    geo = geo_fields(series, samples, records)
+    libraries = []
+    for unit, mine in cut_into_units(of_species, shard_size).items():
+        status = read_statuses(statuses.replace("{unit}", unit))
+        if not all(row.run in status and status[row.run].ok for row in mine):
+            continue
+        experiment = mine[0].experiment
+        name = f"{experiment}.{species}" if len(planned[experiment]) > 1 else experiment
+        first = status[mine[0].run]
+        fields = join_rows(mine, first.chemistry, first.read_roles) | geo.get(mine[0].sample, {})
+        libraries.append(Library(experiment, Path(archives.replace("{experiment}", name)), fields))
+    return libraries
+
+
+def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray":
+    """Return the place in the archive of each barcode, -1 where it is not there."""
+    import numpy as np
+
+    order = np.argsort(archive.barcodes, kind="stable")
+    if not order.size:
+        return np.full(barcodes.size, -1)
+    found = np.searchsorted(archive.barcodes, barcodes, sorter=order)
+    found[found == order.size] = 0
+    places = order[found]
+    return np.where(archive.barcodes[places] == barcodes, places, -1)
+
+
+class _Matrix:
+    """A csr_matrix in the making, libraries below each other."""
+
+    def __init__(self, parent: "h5py.Group", name: str, dtype: str) -> None:
+        import numpy as np
+
+        self.group = h5ad.create_group(parent, name, "csr_matrix")
+        self.data = h5ad.ArrayWriter(self.group, "data", dtype, CHUNK)
+        self.indices = h5ad.ArrayWriter(self.group, "indices", np.int32, CHUNK)
+        self.lengths: list[numpy.ndarray] = [np.zeros(1, np.int64)]
+
+    def append(self, archive: MexArchive, places: "numpy.ndarray | None" = None) -> None:
+        """Add the cells of an archive, or those at ``places`` (-1: a cell without counts)."""
+        import numpy as np
+
+        rows = archive.matrix.T.tocsr()
+        if places is not None:
+            kept = rows[np.maximum(places, 0)]
+            empty = np.repeat(places < 0, np.diff(kept.indptr))
+            kept.data[empty] = 0
+            rows = kept
+        rows.eliminate_zeros()
+        rows.sort_indices()
+        self.data.append(rows.data)
+        self.indices.append(rows.indices)
+        self.lengths.append(np.diff(rows.indptr))
+
+    def finish(self, genes: int) -> None:
+        """Write what is left, the pointers and the shape."""
+        import numpy as np
+
+        self.data.finish()
+        self.indices.finish()
+        pointers = np.cumsum(np.concatenate(self.lengths), dtype=np.int64)
+        h5ad.write_array(self.group, "indptr", pointers)
+        self.group.attrs["shape"] = np.array([pointers.size - 1, genes], np.int64)
+
+
+def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], series: str, species: str) -> int:
+    """Write the file and return how many cells it has. Raises InputError where libraries do not have the same genes."""
+    import h5py
+    import numpy as np
+
+    part = path.with_name(f"{path.name}.part")
+    index: list[str] = []
+    of_cell: list[Mapping[str, str]] = []
+    genes: list[tuple[str, ...]] | None = None
+    with h5py.File(part, "w") as root:
+        h5ad.set_encoding(root, "anndata", "0.1.0")
+        main = _Matrix(root, "X", "int32")
+        group = h5ad.create_group(root, "layers")
+        others = {name: _Matrix(group, name, "int32" if name.endswith("_Unique") else "float64") for name in layers}
+        for library in libraries:
+            archive = library.read(MAIN)
+            if genes is None:
+                genes = archive.features
+            for name in (MAIN, *layers):
+                other = archive if name == MAIN else library.read(name)
+                if other.features != genes:
+                    raise InputError(
+                        f"{library.folder}: the genes of {name} are not those of {libraries[0].folder}; count all"
+                        " libraries of a species with one reference."
+                    )
+                if name != MAIN:
+                    others[name].append(other, same_cells(other, archive.barcodes))
+            main.append(archive)
+            index += [f"{library.experiment}_{barcode}" for barcode in archive.barcodes.astype(str).tolist()]
+            of_cell += [library.fields] * archive.barcodes.size
+        genes = genes or []
+        main.finish(len(genes))
+        for matrix in others.values():
+            matrix.finish(len(genes))
+        known = [name for name in libraries[0].fields if name in COLUMNS] if libraries else []
+        more = sorted({name for library in libraries for name in library.fields} - set(known))
+        obs: dict[str, Any] = {name: [fields.get(name) for fields in of_cell] for name in (*known, *more)}
+        for name in set(_SUMS) & set(obs):
+            obs[name] = np.array([int(value or -1) for value in obs[name]], np.int64)
+        h5ad.write_frame(root, "obs", index, obs)
+        ids = [row[0] for row in genes]
+        h5ad.write_frame(root, "var", ids, {"gene_id": ids, "gene_name": [(row[1:2] or row[:1])[0] for row in genes]})
+        uns = h5ad.create_group(root, "uns")
+        for name, value in (("series", series), ("species", species), ("matrix", f"{MAIN}_filtered")):
+            h5ad.write_text(uns, name, value)
+        h5ad.write_empty_parts(root, ("obsm", "obsp", "varm", "varp"))
+    part.replace(path)
+    return len(index)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the run table (results/plan.tsv)")
+    parser.add_argument("--series", required=True)
+    parser.add_argument("--species", required=True, help="label of the species")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    parser.add_argument("--archives", required=True, help="folder of a library's archives, with {experiment} in it")
+    parser.add_argument("--statuses", required=True, help="status table of a library, with {unit} in it")
+    parser.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
+    parser.add_argument("--layers", nargs="*", default=[], metavar="MATRIX", help="e.g. GeneFull_Unique Gene_EM")
+    parser.add_argument("--output", required=True, type=Path, help="the file to write")
+    args = parser.parse_args(argv)
+    for option, text, field in (("--archives", args.archives, "{experiment}"), ("--statuses", args.statuses, "{unit}")):
+        if field not in text:
+            raise InputError(f"{option} {text}: there must be {field} in it.")
+    libraries = counted_libraries(
+        args.plan, args.series, args.species, args.shard_size, args.archives, args.statuses, args.records
+    )
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    cells = write_h5ad(args.output, libraries, args.layers, args.series, args.species)
+    print(f"{args.output}: {cells} cells of {len(libraries)} libraries.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,235 @@
+"""Pack the matrices of a droplet library into MEX archives, and show, verify, unpack or convert such archives."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.formats.errors import InputError, run_command
+from scripts.formats.matrix_market import filter_columns
+from scripts.formats.mex import (
+    METADATA_NAMES,
+    TYPE,
+    archive_name,
+    output_type,
+    read_archive,
+    unpack_archive,
+    verify_archive,
+    write_archive,
+)
+from scripts.formats.run_table import Run
+from scripts.formats.solo_out import (
+    FEATURES,
+    MATRIX_NAMES,
+    archives_of,
+    find_barcodes,
+    read_command,
+    stable_arguments,
+)
+from scripts.formats.status import read_statuses
+from scripts.formats.units import runs_of_unit
+
+
+def find_title(row: Run, records: Path) -> str:
+    """Return the title of a run's sample in GEO, else that of its experiment in the SRA's record, else nothing."""
+    from scripts.formats.soft import read_family
+    from scripts.formats.sra_xml import read_experiments
+
+    family = records / row.series / f"{row.series}_family.soft.gz"
+    if row.sample and family.is_file():
+        for entity in read_family(family):
+            if entity.kind == "sample" and entity.accession == row.sample:
+                return entity.first("title")
+    record = records / row.series / "sra.xml.gz"
+    if record.is_file():
+        for experiment in read_experiments(record):
+            if experiment.experiment == row.experiment:
+                return experiment.title
+    return ""
+
+
+def library_fields(row: Run, records: Path) -> dict[str, str]:
+    """Return the fields of the metadata that tell of the library."""
+    return {
+        "experiment_accession": row.experiment,
+        "description": find_title(row, records),
+        "library_accession": row.sample or row.experiment,
+    }
+
+
+def aligner_fields(solo: Path, feature: str, matrix: str) -> dict[str, str]:
+    """Return the fields of the metadata that tell of STAR; filtered matrices name the call that told the cells too."""
+    version, words = read_command(solo / "Log.out")
+    arguments = stable_arguments(words)
+    if matrix == "filtered" and (solo / "Solo.out" / feature / "CellFilter.out").is_file():
+        arguments += " ; " + stable_arguments(read_command(solo / "Solo.out" / feature / "CellFilter.out")[1])
+    return {"software": "STAR", "software_version": version, "arguments": arguments}
+
+
+def pack_library(
+    solo: Path,
+    target: Path,
+    features: Sequence[str],
+    multireads: Sequence[str],
+    library: dict[str, str],
+    metadata_name: str,
+    threads: int,
+) -> list[Path]:
+    """Write an archive for every matrix that STARsolo left in ``solo/Solo.out``; return their paths.
+
+    EM and Rescue matrices of the cells are taken out of the raw ones. Where cells were not told (no ``filtered``
+    folder), there are no filtered archives.
+    """
+    import numpy as np
+
+    written = []
+    places: dict[str, np.ndarray] = {}
+    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as held:
+        for feature, way, matrix in archives_of(features, multireads):
+            folder = solo / "Solo.out" / feature / matrix
+            if not folder.is_dir():
+                continue
+            source = folder / MATRIX_NAMES[way]
+            if matrix == "filtered" and way != "Unique":
+                raw = solo / "Solo.out" / feature / "raw"
+                if feature not in places:
+                    places[feature] = find_barcodes(raw / "barcodes.tsv", folder / "barcodes.tsv")
+                source = Path(held, "matrix.mtx")
+                filter_columns(raw / MATRIX_NAMES[way], source, places[feature])
+            fields = {
+                "type": TYPE,
+                **aligner_fields(solo, feature, matrix),
+                "output_type": output_type(feature, way, matrix),
+                **library,
+            }
+            path = target / archive_name(feature, way, matrix)
+            write_archive(
+                path,
+                f"{feature}/{matrix}",
+                MATRIX_NAMES[way],
+                fields=fields,
+                barcodes=folder / "barcodes.tsv",
+                features=folder / "features.tsv",
+                matrix=source,
+                metadata_name=metadata_name,
+                threads=threads,
+            )
+            written.append(path)
+    return written
+
+
+def pack(args: argparse.Namespace) -> None:
+    """Pack a library; a failed one leaves the folder empty."""
+    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    statuses = read_statuses(args.status)
+    args.output.mkdir(parents=True, exist_ok=True)
+    for old in args.output.glob("*.tar.gz*"):
+        old.unlink()
+    if not all(row.run in statuses and statuses[row.run].ok for row in rows):
+        print(f"{args.unit}: not counted, no archives", file=sys.stderr)
+        return
+    written = pack_library(
+        args.solo,
+        args.output,
+        args.features,
+        args.multireads,
+        library_fields(rows[0], args.records),
+        args.metadata_name,
+        args.threads,
+    )
+    for path in written:
+        print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print the metadata and the size of each archive."""
+    for place, name in enumerate(args.archives):
+        archive = read_archive(name)
+        print(f"{'' if not place else chr(10)}{name}")
+        for key, value in archive.metadata.items():
+            print(f"  {key}\t{' '.join(value.split())}")
+        rows, columns = archive.matrix.shape
+        total = f"{archive.matrix.nnz} entries, sum {archive.matrix.sum():g}"
+        print(f"  matrix\t{rows} features × {columns} barcodes, {total}")
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check each archive's members against their md5; raises InputError that names those that differ."""
+    faults = []
+    for name in args.archives:
+        try:
+            members = verify_archive(name)
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        for path, same in members.items():
+            print(f"{name}\t{path}\t{'ok' if same else 'differs'}")
+        faults += [
+            f"{name}: {path} differs from the md5 in the metadata." for path, same in members.items() if not same
+        ]
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def unpack(args: argparse.Namespace) -> None:
+    """Write the members below a folder; with --tenx as the gzip'd files that readers of 10x matrices expect."""
+    paths = unpack_archive(args.archive, args.output)
+    if args.tenx:
+        from isal import igzip
+
+        for path in paths:
+            if path.name in METADATA_NAMES:
+                continue
+            name = "matrix.mtx" if path.suffix == ".mtx" else path.name
+            with path.open("rb") as reader, igzip.open(path.with_name(f"{name}.gz"), "wb", compresslevel=2) as writer:
+                while piece := reader.read(1 << 20):
+                    writer.write(piece)
+            path.unlink()
+        paths = sorted(paths[0].parent.iterdir())
+    for path in paths:
+        print(path)
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Write an archive as AnnData."""
+    if args.output.suffix != ".h5ad":
+        raise InputError(f"{args.output}: give a name that ends with .h5ad.")
+    read_archive(args.archive).to_anndata().write_h5ad(args.output)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="pack|show|verify|unpack|convert")
+    one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
+    one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
+    one.add_argument("--status", required=True, type=Path, help="status table of the library")
+    one.add_argument("--plan", required=True, help="the run table with the library's runs")
+    one.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
+    one.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
+    one.add_argument("--features", nargs="+", default=list(FEATURES))
+    one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
+    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
+    one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--output", required=True, type=Path, help="folder of the archives")
+    one.set_defaults(do=pack)
+    for name, function in (("show", show), ("verify", verify)):
+        one = commands.add_parser(name, help=f"{name} archives", description=function.__doc__)
+        one.add_argument("archives", nargs="+", help="paths or http(s) addresses")
+        one.set_defaults(do=function)
+    one = commands.add_parser("unpack", help="unpack an archive", description=unpack.__doc__)
+    one.add_argument("archive", help="path or http(s) address")
+    one.add_argument("--output", required=True, type=Path, help="folder below which the members are written")
+    one.add_argument("--tenx", action="store_true", help="matrix.mtx.gz, barcodes.tsv.gz, features.tsv.gz")
+    one.set_defaults(do=unpack)
+    one = commands.add_parser("convert", help="convert an archive to AnnData", description=convert.__doc__)
+    one.add_argument("archive", help="path or http(s) address")
+    one.add_argument("--output", required=True, type=Path, help="an .h5ad file")
+    one.set_defaults(do=convert)
+    args = parser.parse_args(argv)
+    args.do(args)
+
+
+if __name__ == "__main__":
+    run_command(main)
