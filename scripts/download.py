@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scripts.formats import archive_objects, fastq_files, remote, sra_archive
 from scripts.formats.archive_objects import ArchiveObject
@@ -69,6 +70,7 @@ class Downloader:
         self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
         self.failures = dict.fromkeys(SOURCES, 0)  # of a source, one after the other
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
+        self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
         self.done = 0
         self.begun = time.monotonic()
 
@@ -251,7 +253,7 @@ class Downloader:
     def _prove(self, path: Path) -> str:
         """Let an archive prove itself; return the detail of its status. Raises RunFault."""
         sra_archive.validate(path, self.offline)
-        if not sra_archive.describe(path, self.offline).lite:
+        if not sra_archive.is_lite(path, self.offline):
             return ""
         if not self.options.accept_lite:
             raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
@@ -326,7 +328,7 @@ class Downloader:
         with self.guard:
             if source not in self.objects:
                 if source == "ena":
-                    self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs)
+                    self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs, self.scheme)
                 elif source == "bam":
                     self.objects[source] = archive_objects.submitted_bams(folder / "sra.xml.gz", runs)
                 else:
@@ -350,7 +352,7 @@ class Downloader:
         except remote.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
-        return archive_objects.parse_filereport(text, [run]).get(run, [])
+        return archive_objects.parse_filereport(text, [run], self.scheme).get(run, [])
 
     # All runs
 
@@ -424,14 +426,14 @@ def _kind(path: Path) -> str:
 def _mend_transaction(path: Path) -> None:
     """Let prefetch take up the part that a killed one left.
 
-    Beside ``X.tmp`` it keeps ``X.prf``: the 8 bytes ``NCBIprTr``, a zero, and the size of the part in 7 bytes, least
-    first (as prefetch 3.0.3 leaves them on SIGTERM). A killed prefetch leaves it empty, and the next one would start
+    Beside ``X.tmp`` it keeps ``X.prf``: the 8 bytes ``NCBIprTr`` and the size of the part in 8 bytes, least first (as
+    prefetch 3.0.3 leaves them on SIGTERM). A killed prefetch leaves it empty, and the next one would start
     from nothing. Should the part be broken, the checksum tells and it is fetched anew.
     """
     part = path.with_name(path.name + ".tmp")
     note = path.with_name(path.name + ".prf")
     if part.is_file() and note.is_file() and not note.stat().st_size:
-        note.write_bytes(b"NCBIprTr\x00" + part.stat().st_size.to_bytes(7, "little"))
+        note.write_bytes(b"NCBIprTr" + part.stat().st_size.to_bytes(8, "little"))
 
 
 @contextlib.contextmanager

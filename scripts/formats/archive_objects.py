@@ -96,15 +96,18 @@ def _offers(file, archives: bool) -> Iterator[tuple[int, ArchiveObject]]:
             )
 
 
-def ena_objects(path: str | Path, runs: Iterable[str]) -> dict[str, list[ArchiveObject]]:
-    """Return run → the archives that ENA's filereport names; runs without any are left out."""
+def ena_objects(path: str | Path, runs: Iterable[str], scheme: str = "https") -> dict[str, list[ArchiveObject]]:
+    """Return run → the archives that ENA's filereport names; runs without any are left out.
+
+    Addresses without a scheme get ``scheme``.
+    """
     if not Path(path).is_file():
         return {}
     with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-        return parse_filereport(handle.read(), runs)
+        return parse_filereport(handle.read(), runs, scheme)
 
 
-def parse_filereport(text: str, runs: Iterable[str]) -> dict[str, list[ArchiveObject]]:
+def parse_filereport(text: str, runs: Iterable[str], scheme: str = "https") -> dict[str, list[ArchiveObject]]:
     """Return run → archives, see :func:`ena_objects`, from the text of a filereport."""
     wanted = set(runs)
     found: dict[str, list[ArchiveObject]] = {}
@@ -118,10 +121,10 @@ def parse_filereport(text: str, runs: Iterable[str]) -> dict[str, list[ArchiveOb
         for place, address in enumerate(addresses):
             if not address:
                 continue
-            address = address.replace("ftp://", "https://", 1) if address.startswith("ftp://") else address
+            address = address.removeprefix("ftp://")
             found.setdefault(row["run_accession"], []).append(
                 ArchiveObject(
-                    url=address if address.startswith(_WEB) else f"https://{address}",
+                    url=address if address.startswith(_WEB) else f"{scheme}://{address}",
                     size=int(sizes[place]) if parallel and sizes[place].isdecimal() else None,
                     md5=sums[place].lower() if parallel else "",
                     name=address.rpartition("/")[2],

@@ -38,13 +38,17 @@ _PIECE = 1 << 20  # bytes read at a time; a try that brought at least this much 
 
 
 class RemoteError(InputError):
-    """An address that did not give what was asked; ``status`` is the HTTP status, None when none was received."""
+    """An address that did not give what was asked.
+
+    ``status`` is the HTTP status, None when none was received; ``wait`` the seconds that the server asked to wait.
+    """
 
     def __init__(self, url: str, fault: str, status: int | None = None) -> None:
         super().__init__(f"{url}: {fault}")
         self.url = url
         self.fault = fault
         self.status = status
+        self.wait = 0.0
 
 
 class ChecksumError(RemoteError):
@@ -412,7 +416,9 @@ def _try(url: str, once: Callable[[], Any], asking: Asking, progress: Callable[[
                 retries = min(retries, asking.unreachable_retries)
             if failed > retries or again.wait > max(asking.longest_wait, 600):
                 tries = f" ({failed} tries)" if failed > 1 else ""
-                raise again.kind(url, f"{again.fault.rstrip('.')}{tries}.", again.status) from again.__cause__
+                fault = again.kind(url, f"{again.fault.rstrip('.')}{tries}.", again.status)
+                fault.wait = again.wait
+                raise fault from again.__cause__
             wait = min(asking.longest_wait, asking.first_wait * 2 ** (failed - 1)) * random.uniform(0.75, 1.0)
             time.sleep(max(wait, again.wait))
 

@@ -14,6 +14,7 @@ from scripts.formats.errors import RunFault
 from scripts.formats.processes import run_program
 
 MAGIC = b"NCBI.sra"
+_LOOKED_AT = 200  # spots whose qualities are looked at
 
 # Provider none: otherwise every call asks the cloud's metadata service, 10 s where packets are dropped.
 _EVERYWHERE = '/LIBS/GUID = "00000000-0000-4000-8000-000000000001"\n/libs/cloud/provider = "none"\n'
@@ -23,10 +24,9 @@ _OTHER_SETTINGS = ("VDB_CONFIG", "NCBI_VDB_CONFIG", "NCBI_HOME", "VDB_ROOT")
 
 
 class Archive(NamedTuple):
-    """What an archive holds: its spots, and whether its qualities were simplified (SRA Lite)."""
+    """What an archive holds."""
 
     spots: int
-    lite: bool
 
 
 def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, str]:
@@ -62,22 +62,29 @@ def validate(path: str | Path, environment: dict[str, str]) -> None:
 
 
 def describe(path: str | Path, environment: dict[str, str]) -> Archive:
-    """Return what an archive holds, from its metadata alone. Raises RunFault(ARCHIVE_CORRUPT) where it cannot be read.
+    """Return what an archive holds, from its metadata. Raises RunFault(ARCHIVE_CORRUPT) where it cannot be read.
 
-    An archive of no spots at all has no table, then ``vdb-dump`` tells only its type. An archive is Lite when its
-    table of reads has no column of qualities: then the tools make them up.
+    An archive of no spots at all has no table, or one without columns.
     """
     told = run_program(["vdb-dump", "--info", str(path)], environment)
     fields = dict(re.findall(r"^(\w+)\s*: (.*)$", told.output, re.MULTILINE))
     if "type" not in fields:
         raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(told.errors, path)}.")
-    if "SEQ" not in fields:
-        return Archive(spots=0, lite=False)
-    columns = run_program(["vdb-dump", "--phys", str(path)], environment)
-    names = re.findall(r"^\[\d+\] = (\w+)$", columns.output, re.MULTILINE)
-    if not names:
-        raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(columns.errors, path)}.")
-    return Archive(spots=int(fields["SEQ"].replace(",", "")), lite=not any("QUALITY" in name for name in names))
+    return Archive(spots=int(fields.get("SEQ", "0").replace(",", "")))
+
+
+def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
+    """Whether the qualities of an archive were simplified.
+
+    SRA Lite keeps no column of qualities; the tools then make them up, 30 for every base and 3 for those of reads that
+    did not pass the filter. An archive whose first spots hold nothing else is Lite too, however it was stored.
+    """
+    told = run_program(["vdb-dump", "--phys", str(path)], environment)
+    columns = re.findall(r"^\[\d+\] = (\w+)$", told.output, re.MULTILINE)
+    if columns and not any("QUALITY" in column for column in columns):
+        return True
+    told = run_program(["vdb-dump", "-R", f"1-{_LOOKED_AT}", "-C", "QUALITY", "-N", str(path)], environment)
+    return set(re.findall(r"\d+", told.output)) in ({"30"}, {"3", "30"})
 
 
 def first_words(errors: str, path: str | Path = "") -> str:

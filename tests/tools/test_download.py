@@ -1,0 +1,311 @@
+"""Downloads with the real prefetch and over HTTP, against a server that misbehaves.
+
+Each fault ends in the very bytes of the archive or in one row with the right reason, never in a file that is not it.
+"""
+
+import gzip
+import hashlib
+import shutil
+
+import pytest
+
+from scripts import download
+from scripts.formats.errors import InputError
+from tests.tools.analysis_directory import Analysis
+
+ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"
+OBJECT = f"sra-pub-run-odp.*{ONE}"
+
+
+@pytest.fixture
+def analysis(tmp_path, server, world):
+    return Analysis(tmp_path, server, world, [ONE])
+
+
+@pytest.fixture
+def several(tmp_path, server, world):
+    return Analysis(tmp_path, server, world, [ONE, TWO, "SRR9000003", "SRR9000004", "SRR9000005"])
+
+
+def test_prefetch_gets_an_archive_and_leaves_nothing_else(analysis):
+    analysis.run()
+    analysis.check_served(ONE, "sra")
+    assert sorted(path.name for path in analysis.output.iterdir()) == [f"{ONE}.sra", "status.tsv"]
+    assert [path.name for path in (analysis.folder / "work").iterdir()] == ["download"]
+    assert analysis.sent(ONE) == len(analysis.original(ONE))
+
+
+@pytest.mark.parametrize("source", ["ncbi", "ena"])
+def test_the_records_lead_to_the_archive_too(analysis, source):
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+    assert not analysis.server.asked("sdl")
+
+
+def test_ena_is_asked_where_its_record_is_missing(analysis):
+    analysis.ena.unlink()
+    analysis.run("--order", "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_what_nobody_has_fails_at_once(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [GONE])
+    made.run()
+    status = made.statuses()[GONE]
+    assert status.reason == "DOWNLOAD_FAILED"
+    assert "sra: " in status.detail and "ncbi: the server answered 404" in status.detail
+    assert len(server.asked("sdl")) == 1
+    assert not (tmp_path / "work/partial").exists()
+
+
+def test_a_missing_object_is_looked_for_elsewhere(analysis):
+    analysis.server.fault("sra-pub-run-odp", 404)
+    analysis.run()
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_resolver_that_stumbles_twice_is_asked_again(analysis):
+    analysis.server.fault("/sdl/", 500, times=2)
+    analysis.run("--order", "sra")
+    analysis.check_served(ONE, "sra")
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_an_object_that_stumbles_twice_is_asked_again(analysis, source):
+    analysis.server.fault(OBJECT, 500, times=2)
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+
+
+def test_an_object_that_stumbles_always_fails_in_the_end(analysis):
+    analysis.server.fault(OBJECT, 503)
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", "ncbi: the server answered 503 Service Unavailable.")
+    assert len(analysis.server.asked(OBJECT)) == 4
+
+
+def test_retry_after_is_obeyed(analysis):
+    analysis.server.fault(OBJECT, 429, times=1, retry_after=1)
+    analysis.run("--order", "ncbi")
+    analysis.check_served(ONE, "ncbi")
+    first, second = (asked.time for asked in analysis.server.asked(OBJECT))
+    assert second - first >= 1
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi", "ena"])
+def test_a_cut_transfer_is_taken_up_where_it_broke(analysis, source):
+    analysis.server.fault(f"/{ONE} ?$", "cut", times=1, share=0.3)
+    analysis.server.fault("/sdl/", "cut", times=0)
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+    size = len(analysis.original(ONE))
+    assert size <= analysis.sent(ONE) <= 1.1 * size
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_transfer_that_stalls_gives_way_to_the_next_source(analysis, source):
+    analysis.server.fault(OBJECT, "stall", share=0.5)
+    analysis.run("--order", source, "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_transfer_that_stalls_everywhere_fails(analysis):
+    analysis.server.fault(f"/{ONE} ?$", "stall", share=0.5)
+    analysis.run("--retries", "0", "--patience", "0.6")
+    analysis.check_failed(
+        ONE,
+        "DOWNLOAD_FAILED",
+        "sra: no byte for 0.6 s; ncbi: the transfer broke: timed out; ena: the transfer broke: timed out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("wrong_md5", "sra: its md5 is not the one that the resolver promises."),
+        ("wrong_size", "sra: its size is not the one that the resolver promises."),
+    ],
+)
+def test_what_is_not_as_the_resolver_promises_is_not_taken(analysis, kind, sentence):
+    analysis.server.fault("/sdl/", kind)
+    analysis.run("--order", "sra")
+    analysis.check_failed(ONE, "CHECKSUM_MISMATCH", sentence)
+    assert analysis.sent(ONE) <= 2 * len(analysis.original(ONE))
+
+
+def test_after_a_mismatch_another_source_is_asked_and_the_first_no_more(analysis):
+    analysis.server.fault("/sdl/", "wrong_md5")
+    analysis.server.fault(OBJECT, 503, times=0)
+    analysis.run("--order", "sra", "ena")
+    analysis.check_served(ONE, "ena")
+    assert len(analysis.server.asked("sdl")) == 1
+
+
+def test_every_mirror_with_other_bytes_than_the_plan_says_is_refused(analysis):
+    wrong = "0" * 32
+    analysis.plan([ONE], md5=wrong)
+    found = hashlib.md5(analysis.original(ONE)).hexdigest()
+    analysis.run("--order", "sra", "ncbi")
+    analysis.check_failed(
+        ONE,
+        "CHECKSUM_MISMATCH",
+        f"sra: its md5 is {found}, but the record says {wrong}; ncbi: its md5 is {found}, but {wrong} was promised.",
+    )
+    assert len(analysis.server.asked("sdl")) == 1
+    assert analysis.sent(ONE) == 2 * len(analysis.original(ONE))
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("html", "ncbi: the answer is a web page, not a file."), ("empty", "ncbi: 0 bytes arrived, but the file has")],
+)
+def test_what_is_no_archive_is_not_taken(analysis, kind, found):
+    analysis.server.fault(OBJECT, kind)
+    analysis.run("--order", "sra", "ncbi")
+    status = analysis.statuses()[ONE]
+    assert status.state == "failed"
+    assert found in status.detail
+    analysis.run()
+    analysis.check_served(ONE, "ena")
+
+
+@pytest.mark.parametrize(("kind", "found"), [("html", "a web page"), ("empty", "an empty file")])
+def test_prefetch_believes_what_is_no_archive_but_we_do_not(analysis, kind, found):
+    analysis.server.fault(OBJECT, kind)
+    analysis.server.fault("/sdl/", "wrong_md5", times=0)
+    analysis.plan([ONE], md5="", bytes="")
+    analysis.run("--order", "sra")
+    status = analysis.statuses()[ONE]
+    assert status.reason in ("DOWNLOAD_FAILED", "CHECKSUM_MISMATCH")
+    assert not (analysis.output / f"{ONE}.sra").exists()
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_truncated_object_is_not_taken(analysis, source):
+    analysis.server.fault(OBJECT, "truncated", share=0.7)
+    analysis.run("--order", source)
+    status = analysis.statuses()[ONE]
+    assert (status.state, status.reason) == ("failed", "CHECKSUM_MISMATCH")
+    assert not (analysis.output / f"{ONE}.sra").exists()
+    analysis.run("--order", source, "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_truncated_object_of_unknown_size_is_refused_by_vdb_validate(analysis):
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    facts = analysis.world.archives[ONE]
+    text = text.replace(f'md5="{facts.md5}"', 'md5=""').replace(f'size="{facts.size}"', 'size=""')
+    analysis.xml.write_bytes(gzip.compress(text.encode()))
+    analysis.plan([ONE], md5="")
+    analysis.server.fault(OBJECT, "truncated", share=0.7)
+    analysis.run("--order", "ncbi")
+    status = analysis.statuses()[ONE]
+    assert status.reason == "ARCHIVE_CORRUPT"
+    assert status.detail.startswith("ncbi: vdb-validate refuses the archive: ")
+
+
+def test_lite_is_refused_where_it_is_all_there_is(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.plan([ONE], md5="")
+    analysis.run("--order", "sra")
+    analysis.check_failed(ONE, "QUALITY_LITE", "sra: only SRA Lite is on offer, with simplified qualities.")
+    assert "ZQA:R" in analysis.server.asked("sdl")[0].form and "ZQA:RZ" not in analysis.server.asked("sdl")[0].form
+
+
+def test_full_quality_elsewhere_is_preferred_to_lite(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.run()
+    analysis.check_served(ONE, "ncbi")
+
+
+def test_lite_is_taken_where_that_is_accepted_and_told(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.run("--order", "sra", "--accept-lite")
+    status = analysis.statuses()[ONE]
+    assert (status.state, status.source) == ("ok", "sra")
+    assert status.detail == "SRA Lite: the qualities are simplified."
+    assert analysis.archive(ONE) == (analysis.world.folder / f"lite/{ONE}.sra").read_bytes()
+
+
+def test_lite_in_the_place_of_the_archive_is_found_out(analysis):
+    lite = analysis.world.folder / f"lite/{ONE}.sra"
+    analysis.plan([ONE], source=f"file:{lite}", md5="")
+    analysis.run()
+    analysis.check_failed(ONE, "QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+
+
+def test_an_archive_that_is_corrupt_everywhere_is_asked_for_twice_only(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [CORRUPT])
+    made.run("--retries", "5")
+    status = made.statuses()[CORRUPT]
+    assert status.reason == "ARCHIVE_CORRUPT"
+    assert status.detail.startswith("sra: vdb-validate refuses the archive: ")
+    assert "ncbi: vdb-validate refuses the archive: " in status.detail
+    assert made.sent(CORRUPT) == 2 * len(made.original(CORRUPT))
+    assert sorted(path.name for path in made.output.iterdir()) == ["status.tsv"]
+
+
+def test_one_lost_run_does_not_stop_the_others(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [ONE, GONE, TWO, CORRUPT])
+    made.run("--parallel", "2")
+    states = {run: status.reason for run, status in made.statuses().items()}
+    assert states == {ONE: "", GONE: "DOWNLOAD_FAILED", TWO: "", CORRUPT: "ARCHIVE_CORRUPT"}
+    made.check_served(ONE, "sra")
+    made.check_served(TWO, "sra")
+
+
+def test_a_source_that_keeps_failing_is_asked_last(several):
+    several.server.fault("/sdl/", 503)
+    several.run("--order", "sra", "ncbi")
+    assert {status.source for status in several.statuses().values()} == {"ncbi"}
+    assert {asked.form.split("&")[0] for asked in several.server.asked("sdl")} == {
+        f"acc={run}" for run in several.runs[:3]
+    }
+
+
+def test_local_archives_are_proven_and_linked(analysis, world):
+    shutil.copy(world.sra / f"{ONE}.sra", analysis.folder / "mine")
+    analysis.plan([ONE], source="file:mine")
+    status = analysis.run()[ONE]
+    assert (status.state, status.source) == ("ok", "file:mine")
+    assert (analysis.output / f"{ONE}.sra").readlink() == analysis.folder / "mine"
+    assert not analysis.server.requests
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("file:nowhere.fastq;nor_here.fastq", "no such file: nowhere.fastq, nor_here.fastq."),
+        ("file:", "no such file: file:."),
+        ("file:plan.tsv", "neither an archive nor FASTQ nor BAM: plan.tsv."),
+        ("file:reads.fastq;archive", "a run is several FASTQ files, or one archive, or one BAM."),
+    ],
+)
+def test_local_files_that_will_not_do_are_told(analysis, source, detail):
+    (analysis.folder / "reads.fastq").write_text("@r\nA\n+\nI\n")
+    (analysis.folder / "archive").write_bytes(b"NCBI.sra")
+    analysis.plan([ONE], source=source)
+    analysis.run()
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", detail)
+
+
+def test_local_fastq_is_left_where_it_is(analysis):
+    (analysis.folder / "reads.fastq").write_text("@r\nA\n+\nI\n")
+    analysis.plan([ONE], source="file:reads.fastq")
+    assert analysis.run()[ONE].ok
+    assert [path.name for path in analysis.output.iterdir()] == ["status.tsv"]
+
+
+def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
+    sizes = {run: several.world.archives[run].size for run in several.runs}
+    limit = (sum(sorted(sizes.values())[:2]) + 10) / 1e9
+    statuses = several.run("--limit-gb", f"{limit:.9f}")
+    failed = [status for status in statuses.values() if not status.ok]
+    assert {status.reason for status in failed} == {"DISK_LIMIT"}
+    assert sum(sizes[run] for run, status in statuses.items() if status.ok) <= limit * 1e9
+    assert "and with the others passes the limit of " in failed[0].detail
+
+
+def test_an_unknown_unit_is_told(analysis):
+    with pytest.raises(InputError, match=r"it has no unit 'GSE900001\.mus\.0007'"):
+        download.main([*analysis.words(), "--unit", "GSE900001.mus.0007", "--plan", str(analysis.folder / "plan.tsv")])
