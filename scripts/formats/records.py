@@ -1,0 +1,70 @@
+"""Where the archives' answers lie: ``<records>/<accession>/``, kept as they came, gzipped or not.
+
+``<GSE>_family.soft.gz`` (or ``.xml.gz``, MINiML), ``sra.xml.gz`` (EXPERIMENT_PACKAGE_SET), ``ena.tsv.gz`` (filereport),
+and tables of runs that a person may have put there: RunInfo or SraRunTable.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.formats import ena, miniml, runinfo, soft, sra_xml
+from scripts.formats.sra_xml import Experiment
+
+FAMILY = "{series}_family.soft.gz"
+SRA_XML = "sra.xml.gz"
+ENA_REPORT = "ena.tsv.gz"
+_ENDINGS = ("", ".gz")
+_RUN_LISTS = re.compile(r"(SraRunTable|runinfo|.*\.runinfo)(\.(txt|csv|tsv))?(\.gz)?", re.IGNORECASE)
+
+
+def family_of(folder: str | Path, series: str) -> Path | None:
+    """Return the family file of a series in its folder, whichever of the two formats it has."""
+    names = [f"{series}_family.{kind}" for kind in ("soft", "xml")]
+    return _first(Path(folder), names) or _miniml(Path(folder))
+
+
+def sra_xml_of(folder: str | Path) -> Path | None:
+    """Return the SRA XML in a folder."""
+    found = _first(Path(folder), ["sra.xml"])
+    return None if found is None or miniml.is_miniml(found) else found
+
+
+def ena_report_of(folder: str | Path) -> Path | None:
+    """Return ENA's filereport in a folder."""
+    return _first(Path(folder), ["ena.tsv"])
+
+
+def run_list_of(folder: str | Path) -> Path | None:
+    """Return the table of runs (RunInfo, SraRunTable) in a folder, the first by name."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return None
+    return next((path for path in sorted(folder.iterdir()) if _RUN_LISTS.fullmatch(path.name)), None)
+
+
+def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
+    """Yield the entities of a family file in either format; the first bytes tell which."""
+    return miniml.read_miniml(path) if miniml.is_miniml(path) else soft.read_family(path)
+
+
+def read_any_runs(folder: str | Path) -> tuple[str, Iterator[Experiment]] | None:
+    """Return the name and the experiments of the best record of runs in a folder: SRA XML, ENA, a table of runs."""
+    if path := sra_xml_of(folder):
+        return "SRA", sra_xml.read_experiments(path)
+    if path := ena_report_of(folder):
+        return "ENA", ena.experiments_of_report(ena.read_report(path))
+    if path := run_list_of(folder):
+        return path.name, iter(runinfo.read_run_list(path))
+    return None
+
+
+def _first(folder: Path, names: list[str]) -> Path | None:
+    paths = (folder / f"{name}{ending}" for name in names for ending in reversed(_ENDINGS))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _miniml(folder: Path) -> Path | None:
+    """A MINiML family that was put down as the XML record of its series."""
+    found = _first(folder, ["sra.xml"])
+    return found if found is not None and miniml.is_miniml(found) else None

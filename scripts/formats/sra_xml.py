@@ -1,0 +1,370 @@
+"""The SRA's full record: EXPERIMENT_PACKAGE_SET, as E-utilities give it (efetch, db=sra), read as a stream.
+
+Each EXPERIMENT_PACKAGE holds one experiment with its study, its sample(s) and its runs; schemas: NCBI
+``SRA.experiment``, ``SRA.study``, ``SRA.sample``, ``SRA.run``, and elements that NCBI adds (Pool, Statistics,
+SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the same things
+(:mod:`scripts.formats.ena`, :mod:`scripts.formats.runinfo`).
+
+A document that declares entities is refused before it is parsed.
+"""
+
+import re
+import xml.parsers.expat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+
+from scripts.formats.errors import InputError
+from scripts.formats.soft import guarded, open_record
+
+_GSM = re.compile(r"GSM\d+")
+_GSE = re.compile(r"GSE\d+")
+_PIECE = 1 << 18
+
+
+class Read(NamedTuple):
+    """A read of a spot, in archive order: mean length and its standard deviation in nt, number of such reads.
+
+    ``kind`` is ``B`` (biological), ``T`` (technical) or empty where the record does not say.
+    """
+
+    length: float
+    stdev: float
+    count: int
+    kind: str = ""
+
+
+class Offer(NamedTuple):
+    """A file on offer for a run; ``kind`` is NCBI's semantic name: ``SRA Normalized``, ``10X Genomics bam file`` …"""
+
+    name: str
+    kind: str
+    size: int
+    md5: str
+    url: str
+
+
+class SraRun(NamedTuple):
+    """A run; numbers are text as the record has them, empty where it does not say."""
+
+    run: str
+    spots: str = ""
+    bases: str = ""
+    size: str = ""
+    closed: str = ""  # why it is not open to everybody
+    reads: tuple[Read, ...] = ()
+    variable: bool = False  # the number of reads differs from spot to spot
+    options: str = ""  # of the loader
+    read_files: tuple[str, ...] = ()  # the original file of each read, where the loader's options tell
+    offers: tuple[Offer, ...] = ()
+    taxa: tuple[tuple[str, str], ...] = ()  # (tax id, organism) of the pool's members
+    samples: tuple[str, ...] = ()  # GSM of the pool's members
+
+
+class Experiment(NamedTuple):
+    """An experiment (one library) with its runs, whatever record it was read from."""
+
+    experiment: str
+    title: str = ""
+    study: str = ""
+    project: str = ""
+    series: tuple[str, ...] = ()  # GSE
+    samples: tuple[str, ...] = ()  # GSM
+    sample: str = ""  # SRS
+    taxa: tuple[tuple[str, str], ...] = ()
+    strategy: str = ""
+    source: str = ""
+    selection: str = ""
+    layout: str = ""  # single, paired or empty
+    library: str = ""
+    protocol: str = ""
+    sample_title: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    study_title: str = ""
+    study_abstract: str = ""
+    instrument: str = ""
+    runs: tuple[SraRun, ...] = ()
+
+
+def read_experiments(path: str | Path) -> Iterator[Experiment]:
+    """Yield the experiments of a record, gzipped or not, holding one in memory at a time.
+
+    Raises InputError for a document that is cut short, malformed, declares entities or is something else.
+    """
+    with guarded(path), open_record(path) as handle:
+        yield from parse_experiments(handle, str(path))
+
+
+def parse_experiments(handle: BinaryIO, name: str) -> Iterator[Experiment]:
+    """Yield the experiments of an open document, or of several one after the other; see :func:`read_experiments`.
+
+    An answer without packages, such as efetch gives for accessions that are not public, yields nothing.
+    """
+    found = False
+    for document in _documents(handle):
+        guard: Callable[[bytes], bool] | None = _prolog_guard(name)
+        parser = XMLPullParser(events=("start", "end"))
+        root: Element | None = None
+        depth = 0
+        try:
+            for piece in document:
+                if guard is not None and not guard(piece):
+                    guard = None
+                parser.feed(piece)
+                for event, element in parser.read_events():
+                    if event == "start":
+                        depth += 1
+                        if root is None:
+                            root = element
+                            found = True
+                            _check_root(element.tag, name)
+                        continue
+                    depth -= 1
+                    if element.tag == "EXPERIMENT_PACKAGE":
+                        yield _experiment(element)
+                        root.clear()
+            parser.close()
+        except ParseError as error:
+            raise InputError(f"{name}: it is cut short or not well-formed XML ({error}).") from error
+    if not found:
+        raise InputError(f"{name}: it is empty.")
+
+
+def answer_errors(body: bytes) -> list[str]:
+    """Return what an answer of E-utilities tells in its ERROR elements, e.g. for accessions that are not public."""
+    found = re.findall(rb"<ERROR>(.*?)</ERROR>", body[:65536], re.S)
+    return [" ".join(text.decode("utf-8", "replace").split()) for text in found]
+
+
+def packages_of(body: bytes) -> bytes:
+    """Return the bytes between the outermost tags of an EXPERIMENT_PACKAGE_SET, empty when it holds no package."""
+    begin = re.search(rb"<EXPERIMENT_PACKAGE_SET\b[^>]*>", body)
+    end = body.rfind(b"</EXPERIMENT_PACKAGE_SET>")
+    return body[begin.end() : end].strip(b"\r\n") if begin and end > 0 else b""
+
+
+def package_set(parts: Iterable[bytes]) -> bytes:
+    """Return one EXPERIMENT_PACKAGE_SET that holds the packages of several answers, their bytes unchanged."""
+    head = b'<?xml version="1.0" encoding="UTF-8" ?>\n<!DOCTYPE EXPERIMENT_PACKAGE_SET>\n<EXPERIMENT_PACKAGE_SET>\n'
+    return head + b"".join(part + b"\n" for part in parts if part) + b"</EXPERIMENT_PACKAGE_SET>\n"
+
+
+def _documents(handle: BinaryIO) -> Iterator[Iterator[bytes]]:
+    """Cut a stream at each XML declaration: answers that were written one after the other."""
+    rest = handle.read(_PIECE)
+    more = bool(rest)
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal rest, more
+        first = True
+        while rest:
+            at = rest.find(b"<?xml ", 1 if first else 0)
+            if at >= 0:
+                if at:
+                    yield rest[:at]
+                rest = rest[at:]
+                return
+            keep = 0 if len(rest) < 8 and more else min(5, len(rest)) if more else 0  # a declaration may be cut in two
+            yield rest[: len(rest) - keep]
+            block = handle.read(_PIECE) if more else b""
+            more = bool(block)
+            rest = rest[len(rest) - keep :] + block
+            first = False
+
+    while rest:
+        document = pieces()
+        yield document
+        for _ in document:  # what the consumer left
+            pass
+
+
+def _prolog_guard(name: str) -> Callable[[bytes], bool]:
+    """Return a function that takes a document's pieces and refuses entities; False once the first element has begun.
+
+    Entities are declared only before the first element; a small parser of its own finds them in any encoding.
+    """
+    parser = xml.parsers.expat.ParserCreate()
+    state = {"open": True}
+
+    def entity(*_: object) -> None:
+        raise InputError(f"{name}: the document declares entities; no record of an archive does, so it is not read.")
+
+    def begun(*_: object) -> None:
+        state["open"] = False
+        parser.EntityDeclHandler = None
+
+    parser.EntityDeclHandler = entity
+    parser.StartElementHandler = begun
+
+    def guard(piece: bytes) -> bool:
+        try:
+            parser.Parse(piece, False)
+        except xml.parsers.expat.ExpatError:
+            return False  # the real parser tells it better
+        return state["open"]
+
+    return guard
+
+
+def _check_root(tag: str, name: str) -> None:
+    if tag not in ("EXPERIMENT_PACKAGE_SET", "EXPERIMENT_PACKAGE", "ERROR", "eFetchResult", "eEfetchResult"):
+        raise InputError(f"{name}: not a record of SRA experiments; its outermost element is {tag!r}.")
+
+
+def _text(element: Element | None, path: str) -> str:
+    return " ".join((element.findtext(path) or "").split()) if element is not None else ""
+
+
+def _external(element: Element | None, namespace: str) -> list[str]:
+    if element is None:
+        return []
+    return [
+        (item.text or "").strip()
+        for item in element.iterfind("IDENTIFIERS/EXTERNAL_ID")
+        if (item.get("namespace") or "").lower() == namespace
+    ]
+
+
+def _accessions(pattern: re.Pattern[str], values: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the accessions among values, each once: a value may carry a suffix (``GSM1_r1``)."""
+    return tuple(dict.fromkeys(found[0] for value in values if value and (found := pattern.match(value.strip()))))
+
+
+def _experiment(package: Element) -> Experiment:
+    experiment = package.find("EXPERIMENT")
+    study = package.find("STUDY")
+    samples = package.findall("SAMPLE")
+    design = experiment.find("DESIGN/LIBRARY_DESCRIPTOR") if experiment is not None else None
+    layout = design.find("LIBRARY_LAYOUT") if design is not None else None
+    accession = experiment.get("accession", "") if experiment is not None else ""
+    descriptor = experiment.find("DESIGN/SAMPLE_DESCRIPTOR") if experiment is not None else None
+    aliases = [] if experiment is None else [experiment.get("alias")]
+    if experiment is not None:
+        aliases += [
+            _text(item, "VALUE")
+            for item in experiment.iterfind("EXPERIMENT_ATTRIBUTES/EXPERIMENT_ATTRIBUTE")
+            if _text(item, "TAG").lower() == "geo accession"
+        ]
+        aliases += _external(experiment, "geo")
+    own = _accessions(_GSM, aliases)
+    if not own:
+        names = _external(descriptor, "geo")
+        for sample in samples:
+            names += [*_external(sample, "geo"), sample.get("alias", "")]
+        own = _accessions(_GSM, names)
+    of_study = (
+        [] if study is None else [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
+    )
+    taxa = [(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
+    kinds = _read_kinds(experiment)
+    platform = experiment.find("PLATFORM") if experiment is not None else None
+    return Experiment(
+        experiment=accession,
+        title=_text(experiment, "TITLE"),
+        study=(study.get("accession") or "") if study is not None else _study_ref(experiment),
+        project=next(iter(_external(study, "bioproject")), ""),
+        series=_accessions(_GSE, of_study),
+        samples=own,
+        sample=next((item.get("accession") or "" for item in samples), ""),
+        taxa=tuple(pair for pair in dict.fromkeys(taxa) if pair[0]),
+        strategy=_text(design, "LIBRARY_STRATEGY"),
+        source=_text(design, "LIBRARY_SOURCE"),
+        selection=_text(design, "LIBRARY_SELECTION"),
+        layout="" if layout is None or not len(layout) else layout[0].tag.lower(),
+        library=_text(design, "LIBRARY_NAME"),
+        protocol=_text(design, "LIBRARY_CONSTRUCTION_PROTOCOL"),
+        sample_title=next((title for item in samples if (title := _text(item, "TITLE"))), ""),
+        attributes=tuple(
+            (_text(item, "TAG"), _text(item, "VALUE"))
+            for sample in samples
+            for item in sample.iterfind("SAMPLE_ATTRIBUTES/SAMPLE_ATTRIBUTE")
+        ),
+        study_title=_text(study, "DESCRIPTOR/STUDY_TITLE"),
+        study_abstract=_text(study, "DESCRIPTOR/STUDY_ABSTRACT"),
+        instrument="" if platform is None else _text(platform, "*/INSTRUMENT_MODEL"),
+        runs=tuple(_run(item, kinds) for item in package.iterfind("RUN_SET/RUN")),
+    )
+
+
+def _study_ref(experiment: Element | None) -> str:
+    reference = experiment.find("STUDY_REF") if experiment is not None else None
+    return "" if reference is None else reference.get("accession") or ""
+
+
+def _read_kinds(experiment: Element | None) -> tuple[str, ...]:
+    """The kinds of the reads by SPOT_DESCRIPTOR, where an older record has one."""
+    if experiment is None:
+        return ()
+    specs = experiment.findall("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")
+    return tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
+
+
+def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
+    statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), None)
+    attributes = {
+        _text(item, "TAG").lower(): _text(item, "VALUE") for item in run.iterfind("RUN_ATTRIBUTES/RUN_ATTRIBUTE")
+    }
+    options = attributes.get("options", "")
+    told = re.search(r"--readTypes[= ]+([BTA]+)\b", options)
+    files = [re.search(rf"--read{number}PairFiles[= ]+([^\s,]+)", options) for number in range(1, 10)]
+    read_files = tuple(item[1] for item in files if item)
+    reads = []
+    if statistics is not None:
+        found = sorted(statistics.iterfind("Read"), key=lambda item: int(item.get("index") or 0))
+        if told and len(told[1]) == len(found):
+            kinds = tuple(told[1])
+        elif len(kinds) != len(found):
+            kinds = ("",) * len(found)
+        for item, kind in zip(found, kinds, strict=True):
+            reads.append(Read(_float(item.get("average")), _float(item.get("stdev")), _int(item.get("count")), kind))
+    members = run.findall("Pool/Member")
+    taxa = dict.fromkeys((item.get("tax_id") or "", item.get("organism") or "") for item in members)
+    names = [name for item in members for name in (*_external(item, "geo"), item.get("sample_name"))]
+    return SraRun(
+        run=run.get("accession") or "",
+        spots=run.get("total_spots") or "",
+        bases=run.get("total_bases") or "",
+        size=run.get("size") or "",
+        closed=_closed(run),
+        reads=tuple(reads),
+        variable=statistics is not None and statistics.get("nreads") == "variable",
+        options=options,
+        read_files=read_files if told is None or len(read_files) == len(told[1]) else (),
+        offers=tuple(
+            Offer(
+                name=item.get("filename") or "",
+                kind=item.get("semantic_name") or "",
+                size=_int(item.get("size")),
+                md5=item.get("md5") or "",
+                url=item.get("url") or next((link.get("url") or "" for link in item.iterfind("Alternatives")), ""),
+            )
+            for item in run.iterfind("SRAFiles/SRAFile")
+        ),
+        taxa=tuple(pair for pair in taxa if pair[0]),
+        samples=_accessions(_GSM, names),
+    )
+
+
+def _closed(run: Element) -> str:
+    """Why a run is not open to everybody; empty when it is."""
+    if (run.get("is_public") or "true").lower() == "false":
+        return "the record says that the run is not public"
+    cluster = run.get("cluster_name") or "public"
+    clusters = {item.get("cluster") or "public" for item in run.iterfind("SRAFiles/SRAFile")}
+    if cluster != "public" or (clusters and "public" not in clusters):
+        return (
+            f"its files lie in the cluster {cluster if cluster != 'public' else min(clusters)!r}, not in the public one"
+        )
+    return ""
+
+
+def _int(value: str | None) -> int:
+    return int(value) if value and value.isdecimal() else 0
+
+
+def _float(value: str | None) -> float:
+    try:
+        return float(value or 0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,97 @@
+"""Whether a library is of RNA, and of single cells, from what its record says of it.
+
+Libraries that a series holds beside its gene expression (antibody tags, hashtags, V(D)J, chromatin, guides, genomes)
+are mostly deposited with honest strategy and source; where they are not, their names tell. A name is believed only
+where it says nothing of gene expression as well, since ``GEX + ADT`` may be one archive of both.
+"""
+
+import re
+from typing import NamedTuple
+
+_NOT_RNA_STRATEGIES = frozenset(
+    """
+    WGS WGA WXS WCS AMPLICON ATAC-SEQ BISULFITE-SEQ CHIA-PET CHIP-SEQ CLONE CLONEEND CTS CUT&RUN CUT&TAG
+    DNASE-HYPERSENSITIVITY FAIRE-SEQ FINISHING GBS HI-C MBD-SEQ MEDIP-SEQ MNASE-SEQ MRE-SEQ NOME-SEQ POOLCLONE RAD-SEQ
+    RESTRICTION-SEQ SELEX SYNTHETIC-LONG-READ TARGETED-CAPTURE TN-SEQ VALIDATION
+    """.split()
+) | {"TETHERED CHROMATIN CONFORMATION CAPTURE", "DNA-SEQ"}
+_RNA_STRATEGIES = frozenset("RNA-SEQ SSRNA-SEQ FL-CDNA EST SNRNA-SEQ SCRNA-SEQ".split())
+_RNA_SELECTIONS = frozenset(
+    ["CDNA", "POLYA", "OLIGO-DT", "RT-PCR", "CDNA_OLIGO_DT", "CDNA_RANDOMPRIMING", "CAGE", "RACE", "INVERSE RRNA"]
+)
+
+
+def _word(pattern: str) -> re.Pattern[str]:
+    """A pattern that stands alone among letters; '_' and digits may be its neighbours, as in ``S1_ADT2``."""
+    return re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])", re.IGNORECASE)
+
+
+_KINDS = (
+    ("antibody tags", _word(r"ADTs?|antibody[-_ ]?(?:derived|capture|tags?)[a-z-]*|TotalSeq(?:[-_ ]?[ABC])?|AbSeq")),
+    ("hashtags", _word(r"HTOs?|hashtags?(?:[-_ ]?oligos?)?|cell[-_ ]?hashing|hashing|multiseq[-_ ]?barcodes?")),
+    ("feature barcodes", _word(r"feature[-_ ]?barcod(?:e|es|ing)")),
+    ("V(D)J", _word(r"(?:sc)?V\(?D\)?J(?:[-_ ]?(?:seq|library|enriched|[TB]))?|(?:sc)?[TB]CR[-_ ]?seq")),
+    (
+        "V(D)J",
+        re.compile(r"(?:^|[-_ \[(])(?:sc)?[TB]CR(?:[-_ ](?:library|enriched|enrichment|amplicon)|[\])]|$)", re.I),
+    ),
+    ("open chromatin", _word(r"(?:sc|sn)?ATAC(?:[-_ ]?seq)?")),
+    ("guides", _word(r"(?:sg|g|guide[-_ ]?)RNA[-_ ]?(?:library|seq|capture|enrich\w*|amplicons?)")),
+    ("guides", _word(r"CRISPR[-_ ]?(?:guides?|capture|screen(?:ing)?[-_ ]?library)|guide[-_ ]?(?:capture|library)")),
+    (
+        "genomic DNA",
+        _word(r"genomic[-_ ]?DNA|gDNA|whole[-_ ]?(?:genome|exome)|WGS|WES|(?:sc)?DNA[-_ ]?seq|exome[-_ ]?seq"),
+    ),
+    ("chromatin", _word(r"ChIP[-_ ]?seq|CUT&(?:RUN|TAG)|Hi-?C|bisulfite|WGBS|RRBS|(?:DNA[-_ ]?)?methylome")),
+)
+# Says that the reads are (also) those of gene expression; the first stands against any name, the second only against
+# names that may speak of the cells rather than of the library.
+_EXPRESSION = _word(
+    r"GEX|gene[-_ ]?expression|mRNA|cDNA|RNA[-_ ]?library|[35]['′]?[-_ ]?(?:RNA|expression)|RNA ?[+&/]|[+&/] ?RNA"
+)
+_RNA_SEQ = _word(r"(?:sc|sn|single[-_ ](?:cell|nucle(?:us|i|ar))[-_ ])?RNA[-_ ]?seq|transcriptom(?:e|ics?)")
+_ABOUT_THE_CELLS = frozenset({"V(D)J", "guides", "open chromatin", "chromatin", "genomic DNA"})
+_BULK = _word(r"bulk(?:[-_ ]?(?:m?RNA|tissue|samples?|cells?|population|controls?|libraries|library)?(?:[-_ ]?seq)?)?")
+_PSEUDOBULK = re.compile(r"pseudo[-_ ]?bulk", re.IGNORECASE)
+
+
+class Verdict(NamedTuple):
+    """Why a library is left out (a reason code and a sentence, empty when it is not), and what was seen."""
+
+    reason: str = ""
+    detail: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+def judge_library(strategy: str, source: str, selection: str, names: tuple[str, ...]) -> Verdict:
+    """Judge a library by its strategy, source and selection (the words of SRA or GEO) and by its names and titles."""
+    kind = strategy.upper().replace("_", "-").strip()
+    origin = source.upper().strip()
+    made = selection.upper().strip()
+    if kind in _NOT_RNA_STRATEGIES:
+        return Verdict("NOT_RNA", f"The library strategy is {strategy}.")
+    declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
+    if origin in ("GENOMIC", "GENOMIC SINGLE CELL", "METAGENOMIC", "VIRAL RNA") and not (
+        kind in _RNA_STRATEGIES and made in _RNA_SELECTIONS
+    ):
+        return Verdict("NOT_RNA", f"The library source is {source}.")
+    notes = []
+    if origin.startswith("GENOMIC"):
+        notes.append(f"the source is {source}, but strategy {strategy} and selection {selection} are those of RNA")
+    for name in dict.fromkeys(names):
+        for what, pattern in _KINDS:
+            found = pattern.search(name)
+            if not found:
+                continue
+            if _EXPRESSION.search(name) or (what in _ABOUT_THE_CELLS and declared_rna and _RNA_SEQ.search(name)):
+                notes.append(f"{name!r} speaks of {what} and of gene expression")
+                continue
+            return Verdict("NOT_RNA", f"Its name {name!r} says {what} ({found[0].strip(' -_[(')}).")
+    if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
+        return Verdict("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
+    if "SINGLE CELL" not in origin:
+        for name in dict.fromkeys(names):
+            if _BULK.search(name) and not _PSEUDOBULK.search(name):
+                return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says bulk, and its source is not single cell.")
+        notes.append("nothing says bulk, so it is taken for a library of single cells")
+    return Verdict(evidence=tuple(notes))

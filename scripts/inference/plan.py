@@ -1,0 +1,193 @@
+"""The user's choices applied to rows of a plan, and a plan from a hand-made run table.
+
+Standard library only, so that the workflow may plan from a run table before any tool is there.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.formats.errors import raise_faults
+from scripts.formats.run_table import ASSAYS, Run, faults_of, iterate_runs
+from scripts.formats.soft import gds_uid
+
+SOURCES = ("sra", "ncbi", "ena")
+LOCAL = "local"  # the series of a run table that names none
+
+
+class Choices(NamedTuple):
+    """What the configuration says of the plan; ``species`` maps label → tax id, ``assay``, ``leave_out`` accessions."""
+
+    species: dict[str, str]
+    assay: dict[str, str]
+    any_assay: str  # for all that `assay` does not name: auto, plate or droplet
+    leave_out: dict[str, str]
+    exp_id: str
+    chemistry: str
+    order: tuple[str, ...]
+
+    def label_of(self, tax_id: str) -> str:
+        """Return the label of a tax id, empty when it is not configured."""
+        return next((label for label, known in self.species.items() if known == tax_id), "")
+
+    def assay_of(self, *accessions: str, otherwise: str = "") -> str:
+        """Return what the user decided for the first accession that is named, else ``otherwise``, else for all."""
+        for accession in accessions:
+            if accession in self.assay:
+                return self.assay[accession]
+        return otherwise or ("" if self.any_assay == "auto" else self.any_assay)
+
+    def exp_id_of(self, series: str) -> str:
+        """Return what joins the rows of a series to its metadata."""
+        return gds_uid(series) if self.exp_id == "gds_uid" else series
+
+    def source_for(self, assay: str) -> str:
+        """Return the archive to ask first: not ENA for droplets, of which it keeps no technical reads."""
+        order = self.order if assay != "droplet" else [*(name for name in self.order if name != "ena"), "ena"]
+        return order[0]
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make up :class:`Choices`."""
+    parser.add_argument("--species", nargs="+", action="extend", default=[], metavar="LABEL=TAXID", help="species")
+    parser.add_argument(
+        "--assay",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ASSAY",
+        help="auto, plate or droplet, or ACCESSION=ASSAY for a run, experiment, sample or series (default: auto)",
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ACCESSION=REASON",
+        help="runs, samples, experiments or series that are not wanted, and why",
+    )
+    parser.add_argument("--exp-id", choices=("accession", "gds_uid"), default="accession", help="kind of the exp_id")
+    parser.add_argument("--chemistry", default="auto", help="pin the kit of all droplet libraries (default: auto)")
+    parser.add_argument(
+        "--order", nargs="+", default=list(SOURCES), metavar="ARCHIVE", help="archives in the order to ask them in"
+    )
+
+
+def choices_of(options: argparse.Namespace) -> Choices:
+    """Return the choices that parsed options make. Raises InputError, telling all that cannot be understood."""
+    faults: list[str] = []
+    species = dict(_species(options.species, faults))
+    assay: dict[str, str] = {}
+    any_assay = "auto"
+    for word in options.assay:
+        accession, given, value = word.rpartition("=")
+        if value not in (*ASSAYS, "auto"):
+            faults.append(f"--assay {word}: {value!r} is not one of auto, plate, droplet.")
+        elif given and value != "auto":
+            assay[accession] = value
+        elif not given:
+            any_assay = value
+    leave_out: dict[str, str] = {}
+    for word in options.leave_out:
+        accession, _, reason = word.partition("=")
+        leave_out[accession] = reason.strip()
+    faults += [
+        f"--order: {name!r} is not one of {', '.join(SOURCES)}." for name in options.order if name not in SOURCES
+    ]
+    raise_faults("The choices of the plan", faults)
+    return Choices(species, assay, any_assay, leave_out, options.exp_id, options.chemistry, tuple(options.order))
+
+
+def parse_choices(words: Sequence[str]) -> Choices:
+    """Return the choices among the words of a command line of ``python -m scripts.resolve``; others are passed over."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_choices(parser)
+    parser.add_argument("--series", nargs="*")
+    parser.add_argument("--run-table")
+    return choices_of(parser.parse_known_args([str(word) for word in words])[0])
+
+
+def _species(words: Iterable[str], faults: list[str]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        if word.lstrip().startswith("{"):
+            try:
+                told = json.loads(word)
+            except ValueError as error:
+                faults.append(f"--species {word}: not JSON: {error}.")
+                continue
+            for label, value in told.items():
+                yield label, str(value["tax_id"] if isinstance(value, Mapping) else value)
+            continue
+        label, _, tax_id = word.partition("=")
+        if not label or not tax_id.isdecimal():
+            faults.append(f"--species {word}: write LABEL=TAXID, e.g. homo=9606.")
+        yield label, tax_id
+
+
+def left_out_by_user(row: Run, choices: Choices) -> Run:
+    """Return the row, left out where the user's `leave_out` names its run, experiment, sample or series."""
+    for accession in (row.run, row.experiment, row.sample, row.series):
+        if accession and accession in choices.leave_out:
+            detail = choices.leave_out[accession] or f"The configuration leaves {accession} out."
+            return row._replace(status="left_out", reason="LEFT_OUT_BY_USER", detail=detail)
+    return row
+
+
+def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
+    """Return the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
+
+    Raises InputError, telling every fault of the table at once.
+    """
+    rows: list[Run] = []
+    faults: list[str] = []
+    labels = {tax_id: label for label, tax_id in choices.species.items()}
+    for row in iterate_runs(path):
+        name = row.run or row.experiment or row.sample or row.series or f"row {len(rows) + 1}"
+        rows.append(_filled(row, name, labels, choices, faults))
+    if not rows:
+        faults.append("it has no row below its header.")
+    faults += faults_of(rows, choices.species)
+    raise_faults(f"The run table ({path})", dict.fromkeys(faults))
+    return rows
+
+
+def _filled(row: Run, name: str, labels: Mapping[str, str], choices: Choices, faults: list[str]) -> Run:
+    series = row.series or LOCAL
+    experiment = row.experiment or row.run
+    species = row.species or labels.get(row.tax_id, "")
+    tax_id = row.tax_id or choices.species.get(row.species, "")
+    status, reason, detail = row.status or "planned", row.reason, row.detail
+    if status in ("counted", "failed"):  # a ledger given back: what it tells of the last time is over
+        status, reason, detail = "planned", "", ""
+    assay = row.assay
+    if not assay and (row.read_roles or row.chemistry):
+        assay = "droplet" if row.chemistry or "barcode" in row.read_roles else "plate"
+    if not assay or choices.assay:
+        assay = choices.assay_of(row.run, experiment, row.sample, series, otherwise=assay)
+    row = row._replace(
+        series=series,
+        exp_id=row.exp_id or choices.exp_id_of(series),
+        experiment=experiment,
+        tax_id=tax_id,
+        species=species,
+        assay=assay,
+        chemistry=row.chemistry or (choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else ""),
+        layout=row.layout.lower(),
+        source=row.source or choices.source_for(assay),
+        status=status,
+        reason=reason,
+        detail=detail,
+    )
+    row = left_out_by_user(row, choices)
+    if row.status != "planned":
+        return row
+    if not species and tax_id:
+        told = f"{row.organism or 'The species'} (tax id {tax_id}) is not configured."
+        return row._replace(status="left_out", reason="OTHER_SPECIES", detail=told)
+    if not species:
+        faults.append(f"{name}: give its species ({', '.join(choices.species)}) or its tax_id.")
+    if not assay:
+        faults.append(f"{name}: give its assay (plate or droplet), in the table or in the configuration.")
+    return row
