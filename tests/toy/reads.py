@@ -410,6 +410,106 @@ DROPLET_MIX = {  # of 1,000 molecules of a cell
 }
 
 
+class _LibraryMaker:
+    """Makes the spots of one droplet library, and counts them as they are made."""
+
+    def __init__(self, model: CountModel, kit: Kit, runs: int, dice: random.Random) -> None:
+        self.model = model
+        self.kit = kit
+        self.dice = dice
+        self.cuts = _Cuts(model, dice)
+        self.sequencer = Sequencer(model.genome, dice)
+        self.lanes: list[list[Spot]] = [[] for _ in range(runs)]
+        self.truth: dict[str, Counter[tuple[str, str]]] = {feature: Counter() for feature in FEATURES}
+        self.sample_index = random_sequence(8, dice)
+        self.genes = [gene for gene in model.genome.genes if gene.arrangement not in ("duplicate", "spike_in")]
+        room = kit.cdna + 40
+        self.spliced = [any(end - start >= room for start, end in gene.introns) for gene in self.genes]
+        self.duplicates = model.genome.of("duplicate")
+
+    def add(self, barcode: str, umi: str, cdna: Read) -> None:
+        """Put a spot on one of the lanes."""
+        index = Read("", "")
+        if self.kit.index:
+            index = Read(self.sample_index, self.sequencer.qualities(self.kit.index))
+        tag = barcode + umi
+        letters = zip(tag, self.sequencer.qualities(len(tag)), strict=True)
+        quality = "".join("#" if base == "N" else letter for base, letter in letters)
+        self.dice.choice(self.lanes).append(Spot(index, Read(tag, quality), cdna))
+
+    def cdna(self, origin: Origin) -> Read:
+        return self.sequencer.read(origin, reverse=origin.strand == "-")
+
+    def cut(self, kind: str, gene: Gene) -> Origin:
+        """Return where a cDNA read of this kind is cut; never over the end of a locus, where versions disagree."""
+        length = self.kit.cdna
+        while True:
+            if kind == "intronic":
+                found = self.cuts.intronic(gene, length)
+            elif kind == "edge":
+                found = self.cuts.edge(gene, length)
+            elif kind == "intergenic":
+                found = self.cuts.intergenic(length)
+            else:
+                found = self.cuts.transcribed(gene, length)
+            if found is None or not _well_spliced(found[1]):
+                continue
+            strand = gene.strand
+            if kind == "antisense":
+                strand = "-" if strand == "+" else "+"
+            origin = Origin(found[0], strand, found[1])
+            over = map(self.model.genome.gene, self.model.solo_genes(origin, "GeneFull"))
+            if all(gene.start <= start and end <= gene.end for gene in over for start, end in origin.blocks):
+                return origin
+
+    def molecule(self, barcode: str, umi: str, kind: str, gene: Gene, copies: int, errors: bool) -> None:
+        """Add the reads of one molecule, cut at ``copies`` places, and count it for every feature that one gene has.
+
+        Molecules whose reads would be one gene's here and another's there are drawn again.
+        """
+        while True:
+            places = [("exonic", "intronic")[copy % 2] if kind == "both" else kind for copy in range(copies)]
+            origins = [self.cut(place, gene) for place in places]
+            counted = {feature: self._unique(origins, feature) for feature in FEATURES}
+            if all(len(genes) <= 1 for genes in counted.values()):
+                break
+        if kind != "duplicate":
+            for feature, genes in counted.items():
+                self.truth[feature].update((barcode, gene_id) for gene_id in genes)
+        # a wrong base in the UMI of one read of four or more: 1MM collapsing takes it for the molecule's own
+        odd = self.dice.choice(neighbours(umi)) if errors and copies >= 4 and self.dice.random() < 0.3 else umi
+        for copy, origin in enumerate(origins):
+            written = barcode
+            if errors and self.dice.random() < 0.04:
+                written = self.dice.choice(neighbours(barcode))
+            self.add(written, odd if copy == 3 else umi, self.cdna(origin))
+
+    def _unique(self, origins: Iterable[Origin], feature: str) -> set[str]:
+        fitting = (self.model.solo_genes(origin, feature) for origin in origins)
+        return {gene_id for genes in fitting if len(genes) == 1 for gene_id in genes}
+
+    def droplet(self, barcode: str, molecules: int, real: bool, kind: int) -> None:
+        """Add all reads of a droplet: a real cell's molecules have several reads each and errors in them."""
+        weights = _weights(self.genes, self.dice, kind)
+        of_spliced = [(weight + 1e-6) * has for weight, has in zip(weights, self.spliced, strict=True)]
+        umis = _Umis(self.kit.umi, self.dice)
+        for made in self.dice.choices([*DROPLET_MIX], [*DROPLET_MIX.values()], k=molecules):
+            umi = umis.draw()
+            copies = min(12, 1 + int(self.dice.expovariate(0.42))) if real else 1
+            if made == "junk":
+                for _ in range(copies):
+                    self.add(barcode, umi, self.sequencer.junk(self.kit.cdna))
+                continue
+            if made == "duplicate":
+                gene = self.dice.choice(self.duplicates)
+            else:
+                share = of_spliced if made in ("intronic", "both", "edge") else weights
+                gene = self.dice.choices(self.genes, share)[0]
+            self.molecule(barcode, umi, made, gene, max(copies, 2) if made == "both" else copies, errors=real)
+        for umi in ("A" * self.kit.umi, "N" + umis.draw()[1:]) if real else ():
+            self.add(barcode, umi, self.cdna(self.cut("exonic", self.dice.choices(self.genes, weights)[0])))
+
+
 def droplet_library(
     model: CountModel, kit: Kit, barcodes: Sequence[str], runs: int, cells: int, dice: random.Random
 ) -> Library:
@@ -419,102 +519,18 @@ def droplet_library(
     barcode or, where the molecule has four reads or more, in the UMI; both are mended by ``1MM_multi`` and ``1MM_*``.
     A few reads have a barcode that is on no list, or a UMI with N or of a single base; those are counted nowhere.
     """
+    maker = _LibraryMaker(model, kit, runs, dice)
     chosen = dice.sample(list(barcodes), cells + 150)
-    sequencer = Sequencer(model.genome, dice)
-    cuts = _Cuts(model, dice)
-    genes = [gene for gene in model.genome.genes if gene.arrangement not in ("duplicate", "spike_in")]
-    spliced = [gene for gene in genes if any(end - start >= kit.cdna + 40 for start, end in gene.introns)]
-    duplicates = model.genome.of("duplicate")
-    truth: dict[str, Counter[tuple[str, str]]] = {feature: Counter() for feature in FEATURES}
-    lanes: list[list[Spot]] = [[] for _ in range(runs)]
-    sample_index = random_sequence(8, dice)
-
-    def add(barcode: str, umi: str, cdna: Read) -> None:
-        index = Read(sample_index, sequencer.qualities(8)) if kit.index else Read("", "")
-        tag = barcode + umi
-        quality = "".join(
-            "#" if base == "N" else letter for base, letter in zip(tag, sequencer.qualities(len(tag)), strict=True)
-        )
-        dice.choice(lanes).append(Spot(index, Read(tag, quality), cdna))
-
-    def cut(kind: str, gene: Gene) -> Origin:
-        while True:
-            if kind == "intronic":
-                found = cuts.intronic(gene, kit.cdna)
-            elif kind == "edge":
-                found = cuts.edge(gene, kit.cdna)
-            elif kind == "intergenic":
-                found = cuts.intergenic(kit.cdna)
-            else:
-                found = cuts.transcribed(gene, kit.cdna)
-            if found is None or not _well_spliced(found[1]):
-                continue
-            strand = gene.strand
-            if kind == "antisense":
-                strand = "-" if strand == "+" else "+"
-            origin = Origin(found[0], strand, found[1])
-            # a read that hangs over the end of a locus would be judged differently by versions of STARsolo
-            if all(
-                gene_id is None or _inside(origin.blocks, model.genome.gene(gene_id))
-                for gene_id in model.solo_genes(origin, "GeneFull")
-            ):
-                return origin
-
     for number, barcode in enumerate(chosen):
         real = number < cells
-        weights = _weights(genes, dice, number % 3)
-        umis = _Umis(kit.umi, dice)
-        molecules = dice.randint(100, 140) if real else dice.randint(1, 3)
-        for kind in dice.choices([*DROPLET_MIX], [*DROPLET_MIX.values()], k=molecules):
-            umi = umis.draw()
-            copies = min(12, 1 + int(dice.expovariate(0.42))) if real else 1
-            if kind == "junk":
-                for _ in range(copies):
-                    add(barcode, umi, sequencer.junk(kit.cdna))
-                continue
-            if kind == "duplicate":
-                gene = dice.choice(duplicates)
-            else:
-                pool = spliced if kind in ("intronic", "both", "edge") else genes
-                gene = dice.choices(pool, [weights[genes.index(gene)] + 1e-6 for gene in pool])[0]
-            if kind == "both":
-                copies = max(copies, 2)
-            hit: dict[str, set[str]] = {feature: set() for feature in FEATURES}
-            wrong_umi = dice.choice(neighbours(umi)) if copies >= 4 and dice.random() < 0.3 else ""
-            for copy in range(copies):
-                place = kind if kind != "both" else ("exonic", "intronic")[copy % 2]
-                origin = cut(place, gene)
-                for feature in FEATURES if kind != "duplicate" else ():
-                    fitting = model.solo_genes(origin, feature)
-                    if len(fitting) == 1:
-                        hit[feature] |= fitting
-                written = barcode
-                if real and dice.random() < 0.04:
-                    written = dice.choice(neighbours(barcode))
-                add(
-                    written,
-                    wrong_umi if wrong_umi and copy == 3 else umi,
-                    sequencer.read(origin, reverse=origin.strand == "-"),
-                )
-            for feature, counted in hit.items():
-                if len(counted) == 1:
-                    truth[feature][barcode, counted.pop()] += 1
-        if real:
-            for _ in range(2):
-                exonic = cut("exonic", dice.choices(genes, weights)[0])
-                cdna = sequencer.read(exonic, reverse=exonic.strand == "-")
-                add(barcode, "A" * kit.umi if dice.random() < 0.5 else "N" + umis.draw()[1:], cdna)
+        maker.droplet(barcode, dice.randint(100, 140) if real else dice.randint(1, 3), real, number % 3)
     near = {near for barcode in barcodes for near in (barcode, *neighbours(barcode))}
-    for _ in range(40 * cells // 10):
+    for _ in range(4 * cells):
         lost = random_sequence(kit.barcode, dice)
         if lost not in near:
-            exonic = cut("exonic", dice.choice(genes))
-            add(lost, random_sequence(kit.umi, dice), sequencer.read(exonic, reverse=exonic.strand == "-"))
-    for lane in lanes:
+            exonic = maker.cut("exonic", dice.choice(maker.genes))
+            maker.add(lost, random_sequence(kit.umi, dice), maker.cdna(exonic))
+    for lane in maker.lanes:
         dice.shuffle(lane)
-    counted = {feature: dict(sorted(umis.items())) for feature, umis in truth.items()}
-    return Library(tuple(map(tuple, lanes)), tuple(chosen[:cells]), counted)
-
-
-def _inside(blocks: Sequence[Span], gene: Gene) -> bool:
-    return all(gene.start <= start and end <= gene.end for start, end in blocks)
+    counted = {feature: dict(sorted(umis.items())) for feature, umis in maker.truth.items()}
+    return Library(tuple(map(tuple, maker.lanes)), tuple(chosen[:cells]), counted)
