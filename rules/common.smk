@@ -67,6 +67,11 @@ wildcard_constraints:
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
 
 
+def option(name, value):
+    """Return an option and its value as words of a command line, none where there is no value."""
+    return [name, value] if value else []
+
+
 def setting(*keys):
     """Return a params function for a configured value that makes no other result: an address, a number of tries.
 

@@ -14,11 +14,11 @@ rule inclusion_list:
         "../envs/sra_tools.yaml"
     params:
         source=lambda wildcards, threads: source_address(inclusion_list_source(wildcards)),
-        sha256=lambda wildcards: source_sha256(inclusion_list_source(wildcards)) or "",
+        sha256=lambda wildcards: option("--sha256", source_sha256(inclusion_list_source(wildcards))),
         identity=lambda wildcards: source_identity(inclusion_list_source(wildcards)),
     shell:
         """
-        python -m scripts.inclusion_list --source {params.source:q} --sha256 {params.sha256:q} \
+        python -m scripts.inclusion_list --source {params.source:q} {params.sha256:q} \
             --output {output.barcodes:q} 2>{log:q}
         """
 

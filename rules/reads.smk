@@ -26,7 +26,7 @@ rule retry:
         """
         python -m scripts.retry --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} --reasons {params.reasons} \
-            --status work/status/{wildcards.unit:q}.tsv {params.counts} --output {output.kept:q} 2>{log:q}
+            --status work/status/{wildcards.unit:q}.tsv {params.counts:q} --output {output.kept:q} 2>{log:q}
         echo {params.round} >{output.kept:q}/round
         """
 

@@ -49,11 +49,13 @@ rule star_index:
         overhang=lambda wildcards: config["references"][wildcards.reference].get(
             "sjdb_overhang", 100
         ),
-        ready=lambda wildcards: config["references"][wildcards.reference].get("index") or "",
+        ready=lambda wildcards: option(
+            "--ready", config["references"][wildcards.reference].get("index")
+        ),
     shell:
         """
         python -m scripts.star_index --genome {input.genome:q} --annotation {input.annotation:q} \
-            --sjdb-overhang {params.overhang:q} --ready {params.ready:q} \
+            --sjdb-overhang {params.overhang:q} {params.ready:q} \
             --threads {threads} --output {output.index:q} 2>{log:q}
         """
 

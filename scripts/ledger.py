@@ -1,7 +1,6 @@
 """Write the ledger: what became of every run of the plan, from the status tables of all units of work."""
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,11 @@ from scripts.formats.units import columns_of, cut_into_units, is_shard
 
 TOLD = ("source", "spots", "layout", "chemistry", "read_roles")
 """Fields of a status that replace those of the plan where they are set."""
+
+
+def _sentences(*told: str) -> str:
+    """Join what the plan and the work tell of a run."""
+    return " ".join(filter(None, told))
 
 
 def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by: str) -> list[Run]:
@@ -27,12 +31,13 @@ def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by
             status = statuses[row.run]
             told = {name: getattr(status, name) for name in TOLD if getattr(status, name)}
             if not status.ok:
-                row = row._replace(status="failed", reason=status.reason, detail=status.detail, **told)
+                detail = _sentences(row.detail, status.detail)
+                row = row._replace(status="failed", reason=status.reason, detail=detail, **told)
             elif failed:
-                detail = f"{failed[0].run} of the same experiment failed: {failed[0].reason}."
+                detail = _sentences(row.detail, f"{failed[0].run} of the same experiment failed: {failed[0].reason}.")
                 row = row._replace(status="failed", reason="INCOMPLETE_EXPERIMENT", detail=detail, **told)
             else:
-                row = row._replace(status="counted", reason="", detail=status.detail, **told)
+                row = row._replace(status="counted", reason="", detail=_sentences(row.detail, status.detail), **told)
             settled.append(row)
     return settled
 
@@ -94,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     partial = Path(f"{options.output}.part")
     write_runs(partial, rows)
     partial.replace(options.output)
-    print(summarize(rows), file=sys.stderr)
+    print(summarize(rows))
 
 
 if __name__ == "__main__":
