@@ -162,7 +162,8 @@ class _Matrix:
         self.data.finish()
         self.indices.finish()
         pointers = np.cumsum(np.concatenate(self.lengths), dtype=np.int64)
-        h5ad.write_array(self.group, "indptr", pointers)
+        small = pointers[-1] <= np.iinfo(np.int32).max  # scipy wants pointers and indices of one type
+        h5ad.write_array(self.group, "indptr", pointers.astype(np.int32) if small else pointers)
         self.group.attrs["shape"] = np.array([pointers.size - 1, genes], np.int64)
 
 
