@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.formats.alignments import alignment_files, log_file
-from scripts.formats.bam_groups import NO_TAG, UNMAPPED, BamReader
+from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
@@ -55,7 +55,9 @@ class CellCounts(NamedTuple):
         return int(self.genes.sum() + self.tallies.sum())
 
 
-def count_native(paths: Sequence[str | Path], genes: GeneSteps, mode: str, strand: str) -> CellCounts:
+def count_native(
+    paths: Sequence[str | Path], genes: GeneSteps, mode: str, strand: str, chunk_bytes: int = CHUNK_BYTES
+) -> CellCounts:
     """Count the fragments of a cell's BAM files (grouped by name) with our own counter.
 
     Equals the sum of htseq-count's columns for these files with ``-r name -t exon -i gene_id --nonunique none``.
@@ -66,7 +68,7 @@ def count_native(paths: Sequence[str | Path], genes: GeneSteps, mode: str, stran
     counter = StepCounter(genes, mode, strand != "none")
     low_quality = not_aligned = not_unique = 0
     for path in paths:
-        with BamReader(path) as reader:
+        with BamReader(path, chunk_bytes) as reader:
             lanes = np.array([counter.lanes.get(name, -1) for name in reader.contigs] or [-1], np.int64)
             for chunk in reader.fragments():
                 first, second = chunk.first, chunk.second

@@ -25,7 +25,7 @@ PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, FIRST, SECOND = 0x1, 0x4, 0x8, 0x10, 0
 NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
 NO_TAG = -1  # a record without NH
 _FIXED_BYTES = 36
-_SIZE = struct.Struct("<i").unpack_from
+_SIZE = struct.Struct("<I").unpack_from  # unsigned: a walk along sizes always goes forward
 _TAG_SIZES = {b"A": 1, b"c": 1, b"C": 1, b"s": 2, b"S": 2, b"i": 4, b"I": 4, b"f": 4, b"d": 8}
 _NUMBERS = {b"c": "<b", b"C": "<B", b"s": "<h", b"S": "<H", b"i": "<i", b"I": "<I", b"f": "<f", b"d": "<d"}
 # By CIGAR operation (MIDNSHP=X): does it take up reference, is it aligned
@@ -128,7 +128,10 @@ class BamReader:
             self.contigs.append(name.rstrip(b"\0").decode("utf-8", "replace"))
 
     def fragments(self) -> Iterator[Fragments]:
-        """Yield all fragments, chunk by chunk. Raises BamError for records that htseq-count refuses as well."""
+        """Yield all fragments, chunk by chunk; a chunk is good until the next is asked for.
+
+        Raises BamError for records that htseq-count refuses as well.
+        """
         buffer = bytearray(self.chunk_bytes)
         filled = 0
         paired: bool | None = None
@@ -157,24 +160,19 @@ class BamReader:
             if ended:
                 return
             if not end:  # not one whole group fits: a larger buffer
-                buffer = bytearray(buffer) + bytearray(len(buffer))
+                buffer = buffer + bytearray(len(buffer))
                 continue
-            fresh = bytearray(max(self.chunk_bytes, filled - end + (1 << 16)))  # the old one may be in use by arrays
-            fresh[: filled - end] = buffer[end:filled]
-            buffer, filled = fresh, filled - end
+            buffer[: filled - end] = buffer[end:filled]
+            filled -= end
 
 
 def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:
     """Return where the whole records of a buffer begin, and where the last of them ends."""
     starts = []
     place = 0
-    size = 0
-    while place + 4 <= filled:
+    while place + 4 <= filled:  # the one loop over records: a lean one
         starts.append(place)
-        size = _SIZE(buffer, place)[0]
-        if size < _FIXED_BYTES - 4:
-            raise BamError(f"a record of {size} bytes: the file is damaged.")
-        place += size + 4
+        place += _SIZE(buffer, place)[0] + 4
     if place > filled:
         place = starts.pop()
     return starts, place
@@ -199,7 +197,7 @@ class _Chunk:
         self.starts = np.array(starts, np.int64)
         layout = np.dtype(
             [
-                ("size", "<i4"),
+                ("size", "<u4"),
                 ("contig", "<i4"),
                 ("place", "<i4"),
                 ("name_length", "u1"),
@@ -215,6 +213,9 @@ class _Chunk:
         )
         rows = np.lib.stride_tricks.sliding_window_view(self.raw, _FIXED_BYTES)[self.starts]
         self.fixed = rows.view(layout)[:, 0]
+        least = _FIXED_BYTES - 4 + self.fixed["name_length"] + 4 * self.fixed["operations"].astype(np.int64)
+        if (self.fixed["size"] < least).any() or (self.fixed["bases"] < 0).any():
+            raise BamError(f"{path}: a record that is smaller than what it holds: the file is damaged.")
 
     def _same_name_as_next(self, records: "np.ndarray") -> "np.ndarray":
         """Return for all but the last of some records whether the next of them has the same name."""
@@ -245,8 +246,11 @@ class _Chunk:
         primary = np.flatnonzero((self.fixed["flag"] & NOT_PRIMARY) == 0)
         if not len(primary):
             return len(self.starts)
-        ends = np.flatnonzero(~self._same_name_as_next(primary))
-        return int(primary[ends[-1] + 1]) if len(ends) else 0
+        for looked_at in (primary[-200:], primary):
+            ends = np.flatnonzero(~self._same_name_as_next(looked_at))
+            if len(ends):
+                return int(looked_at[ends[-1] + 1])
+        return 0
 
     def fragments(self, records: int, paired: bool) -> Fragments:
         """Return the fragments among the first ``records`` records."""
