@@ -59,7 +59,7 @@ def test_every_row_gets_its_final_status(tmp_path, capsys):
     )
     assert rows[""] == PLAN[5]
     assert len(rows) == len(PLAN)
-    assert capsys.readouterr().err.split("\n")[:4] == [
+    assert capsys.readouterr().out.split("\n")[:4] == [
         "series  status    reason                 runs",
         "GSE1    counted                             2",
         "GSE1    failed    DOWNLOAD_FAILED           1",
