@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from scripts.formats import records
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.run_table import iterate_runs
-from scripts.formats.soft import Entity
+from scripts.formats.soft import Entity, parts_of
 from scripts.formats.sra_xml import Experiment
 
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
@@ -58,6 +58,7 @@ class SeriesRecord:
 
     def __init__(self, scratch: IO[bytes]) -> None:
         self.scratch = scratch
+        self.families: set[str] = set()  # whose files have been read
         self.series: dict[str, list[str]] = {}
         self.platforms: dict[str, dict[str, list[str]]] = {}
         self.places: dict[str, tuple[int, int]] = {}  # GSM → where its JSON lies
@@ -84,19 +85,38 @@ def as_json(value: object) -> bytes:
 
 def read_record(counted: Counted, folder: str | Path, scratch: IO[bytes]) -> SeriesRecord | None:
     """Return what GEO, or else SRA, says of a series and its counted samples; None when no record lies there."""
-    path = records.family_of(Path(folder) / counted.series, counted.series)
     record = SeriesRecord(scratch)
-    if path is not None:
-        for entity in records.read_any_family(path):
-            _add_entity(record, entity, counted)
-        return record if record.places else None
+    _add_family(record, counted.series, counted, folder)
     for accession in (counted.series, *counted.accessions):
+        if record.places and counted.samples <= record.places.keys():
+            break
         found = records.read_any_runs(Path(folder) / accession) if accession else None
         for experiment in found[1] if found else ():
+            for series in experiment.series:
+                _add_family(record, series, counted, folder)
             _add_experiment(record, experiment, counted)
         if found and accession == counted.series:
             break
     return record if record.places else None
+
+
+def _add_family(record: SeriesRecord, series: str, counted: Counted, folder: str | Path) -> None:
+    """Add what a family file says, if it lies there, and those of its parts for samples that it does not hold."""
+    waiting = [series]
+    while waiting:
+        name = waiting.pop(0)
+        if name in record.families:
+            continue
+        record.families.add(name)
+        path = records.family_of(Path(folder) / name, name)
+        if path is None:
+            continue
+        for entity in records.read_any_family(path):
+            _add_entity(record, entity, counted)
+            if entity.kind == "series":
+                waiting += parts_of(entity)
+        if counted.samples <= record.places.keys():
+            return
 
 
 def _add_entity(record: SeriesRecord, entity: Entity, counted: Counted) -> None:
@@ -166,7 +186,7 @@ class _Pieces(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: memoryview) -> int:
         while not self.rest:
             piece = next(self.pieces, None)
             if piece is None:

@@ -363,6 +363,8 @@ class Plan:
         self.rows[key] = rows
         for row in rows:
             self.told.update(self.told_by(row))
+            if re.search(rf"\b{asked}\b", row.detail):
+                self.told.add(asked)
         if asked not in self.told:
             self.also.setdefault(key, []).append(asked)
             self.told.add(asked)
@@ -692,6 +694,33 @@ def _ena_beside(folder: str, accession: str, archives: Archives) -> None:
         _not_there(f"ENA's report of {accession}", error)
 
 
+class Families:
+    """The families of the GEO series that experiments of SRA name, each read once."""
+
+    def __init__(self, archives: Archives) -> None:
+        self.archives = archives
+        self.found: dict[str, tuple[Family | None, list[str]]] = {"": (None, [])}
+
+    def of(self, series: str) -> tuple[Family | None, list[str]]:
+        """Return the family of a series, None where it cannot be had, and what is to be told of that."""
+        if series not in self.found:
+            told: list[str] = []
+            self.found[series] = family_of_series(series, self.archives, told), told
+        return self.found[series]
+
+
+def add_single(experiment: Experiment, origin: Origin, families: Families, plan: Plan) -> None:
+    """Add an experiment that was not found through its series, with what GEO says of its sample."""
+    family, told = families.of(next(iter(experiment.series), ""))
+    named = [
+        gsm
+        for gsm in (experiment.samples if family else ())
+        if gsm in family.samples and experiment.experiment in family.samples[gsm].experiments
+    ]
+    origin = origin._replace(family=family, notes=(*origin.notes, *told))
+    add_experiment(experiment, origin, {experiment.experiment: named}, plan)
+
+
 def resolve_study(accession: str, archives: Archives, plan: Plan) -> None:
     """Add the rows of an SRA study or a BioProject; InputError as for a series."""
     notes: list[str] = []
@@ -701,9 +730,9 @@ def resolve_study(accession: str, archives: Archives, plan: Plan) -> None:
     if found is None and archives.reached:
         raise InputError(_sentences(f"{accession}: its runs could not be looked up; try again later.", *notes))
     record, experiments = found or ("", iter(()))
-    origin = Origin(accession, accession, None, record, tuple(notes))
+    families = Families(archives)
     for experiment in experiments:
-        add_experiment(experiment, origin, {}, plan)
+        add_single(experiment, Origin(accession, accession, None, record, tuple(notes)), families, plan)
     if accession not in plan.told:
         told = "The archives know of no public run." if found else "No archive could be asked for its runs."
         plan.no_run(accession, _sentences(told, *notes), Run(series=accession))
@@ -742,23 +771,14 @@ def resolve_singles(asked: Sequence[str], archives: Archives, plan: Plan) -> Non
     failed += _fetch_singles([name for name in missing if name.startswith("GSM")], archives, notes)
     if failed and archives.reached:
         raise InputError(f"{', '.join(failed)}: no archive could be asked for them; try again later.")
-    families: dict[str, tuple[Family | None, list[str]]] = {"": (None, [])}
+    families = Families(archives)
     for name in asked:
         found = _lying(archives.folder / name, notes[name])
         for experiment in found[1] if found else ():
-            series = next(iter(experiment.series), "")
-            if series not in families:
-                families[series] = family_of_series(series, archives, told := []), told
-            family, told = families[series]
-            samples = [
-                gsm
-                for gsm in (experiment.samples if family else ())
-                if gsm in family.samples and experiment.experiment in family.samples[gsm].experiments
-            ]
+            label = next(iter(experiment.series), "") or experiment.study or experiment.project
             only = frozenset([name]) if name[1:3] == "RR" else frozenset()
-            label = series or experiment.study or experiment.project
-            origin = Origin(label, name, family, found[0], (*notes[name], *told), only)
-            add_experiment(experiment, origin, {experiment.experiment: samples}, plan)
+            origin = Origin(label, name, None, found[0], tuple(notes[name]), only)
+            add_single(experiment, origin, families, plan)
         if name not in plan.told:
             why = "No archive could be asked for its runs." if name in failed else "The archives know of no public run."
             row = Run(sample=name) if name.startswith("GSM") else Run(experiment=name if name[1:3] == "RX" else "")

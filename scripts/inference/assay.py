@@ -13,22 +13,26 @@ from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun
 INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone
 CDNA_LENGTH = 45  # nt; the cDNA read of a droplet library is at least this long
+FEW_SPOTS = 10_000_000  # as many as one cell of a plate is given
 MANY_SPOTS = 40_000_000  # more than any one cell of a plate is worth
 
-# What a protocol or title says; the words of a kit, not of a solution (10X PBS).
+# What a protocol or title says: names of methods, not of solutions (10X PBS); those of the second kind are also used
+# beside the other assay (droplet kits end in a 96-well plate, inDrops copies CEL-Seq), and count only alone.
 _WORDS = {
-    "droplet": re.compile(
-        r"10x[-\s_]*(?:genomics|chromium|single|v[1-4]\b|3['′’p]|5['′’p]|visium|next|gem)|chromium|cell\s?ranger"
-        r"|gemcode|drop[-\s]?seq|in[-\s]?drops?\b|microwell[-\s]?seq|seq[-\s]?well|rhapsody|split[-\s]?seq"
-        r"|parse biosci|gel bead|single cell [35]['′’]|ddseq|dnbelab|\b10x\s*(?:sc|sn)?rna|rna[-\s]?seq 10x\b",
-        re.IGNORECASE,
+    "droplet": (
+        r"10x[-\s_]*(?:genomics|chromium|single|v[1-4]\b|3['′’p]|5['′’p]|next|gem)|chromium|cell\s?ranger|gemcode"
+        r"|drop[-\s]?seq|in[-\s]?drops?\b|seq[-\s]?well|rhapsody|single cell [35]['′’]|ddseq|dnbelab"
+        r"|\b10x\s*(?:sc|sn)?rna|rna[-\s]?seq 10x\b",
+        r"gel bead|droplets?\b|microfluidic chip|split[-\s]?seq|parse biosci|microwell[-\s]?seq",
     ),
-    "plate": re.compile(
-        r"smart[-\s]?seq|smart[-\s]?er\b|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|nextera xt"
-        r"|(?:96|384)[-\s]?well|cel[-\s]?seq|mars[-\s]?seq|quartz[-\s]?seq|\bSTRT\b|scrb[-\s]?seq|fac[-\s]?sorted into"
-        r"|single cells? (?:was|were) (?:picked|sorted into)|\bwell[-\s]?plates?\b|suPeR-?seq|tang (?:et al|protocol)",
-        re.IGNORECASE,
+    "plate": (
+        r"smart[-\s]?seq|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|mars[-\s]?seq|quartz[-\s]?seq"
+        r"|\bSTRT\b|scrb[-\s]?seq|suPeR-?seq|hand[-\s]?picked|mouth pipett",
+        r"smart[-\s]?er\b|nextera xt|(?:96|384)[-\s]?well|cel[-\s]?seq|\bwell[-\s]?plates?\b|tang (?:et al|protocol)",
     ),
+}
+_PATTERNS = {
+    assay: tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns) for assay, patterns in _WORDS.items()
 }
 _FILE_READ = re.compile(r"(?:^|[_.-])([RI][1-4])(?:[_.-]|$)")
 
@@ -49,8 +53,12 @@ class Judgement(NamedTuple):
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return which assays a text speaks of."""
-    return frozenset(assay for assay, pattern in _WORDS.items() if pattern.search(text))
+    """Return which assays a text speaks of: by the names of their methods, else by words that are used with them."""
+    for rank in (0, 1):
+        found = frozenset(assay for assay, patterns in _PATTERNS.items() if patterns[rank].search(text))
+        if found:
+            return found
+    return frozenset()
 
 
 def judge_experiment(
@@ -80,7 +88,7 @@ def judge_experiment(
         elif assay != word:
             evidence.append(f"which the reads do not bear out: taken for {assay}")
     if not assay:
-        assay, reason = _by_spots(experiment)
+        assay, reason, certain = _by_spots(experiment)
         evidence.append(reason)
     roles = {run.run: found for run in runs if assay == "droplet" and (found := roles_of(run))}
     if assay == "droplet":
@@ -155,15 +163,15 @@ def _by_lengths(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
     return None
 
 
-def _by_spots(experiment: Experiment) -> tuple[str, str]:
+def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
+    told = all(run.reads for run in experiment.runs)
     paired = any(len(_informative(run.reads)) >= 2 for run in experiment.runs)
-    single_cell = "SINGLE CELL" in experiment.source.upper()
-    if spots > MANY_SPOTS and single_cell and (paired or not any(run.reads for run in experiment.runs)):
-        return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate"
-    if spots > MANY_SPOTS:
-        return "plate", f"nothing speaks of droplets, though {spots:,} spots are many for one cell"
-    return "plate", "nothing speaks of droplets"
+    if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not told):
+        return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate", False
+    if spots > FEW_SPOTS:
+        return "plate", f"nothing speaks of droplets, though {spots:,} spots are many for one cell", False
+    return "plate", "nothing speaks of droplets", told
 
 
 def _lost(run: SraRun) -> str:

@@ -5,6 +5,7 @@ The estimate is a simple one, stated with the table: FASTQ takes 2 bytes a base 
 and 25 million spots are dumped, aligned and counted in one core-hour, each run costing 30 s more.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -18,6 +19,8 @@ ALIGNMENT_SHARE = 1 / 3
 SPOTS_PER_CORE_HOUR = 25e6
 SECONDS_PER_RUN = 30.0
 _EXAMPLES = 3
+# Sentences of the detail that tell where a run was found, and need nobody's look.
+_PLAIN = re.compile(r"Of [^.]*, a part of the SuperSeries\.|Also in [^.]*\.|A sample of [^.]*, counted in each\.")
 
 
 def plan_table(rows: Sequence[Run], shard_size: int, open_runs: Collection[str] = ()) -> str:
@@ -105,8 +108,8 @@ def _look(planned: Sequence[Run], open_runs: Collection[str]) -> list[str]:
     lines = []
     noted: dict[str, list[str]] = {}
     for row in planned:
-        if row.detail:
-            noted.setdefault(row.detail, []).append(row.run)
+        if detail := _PLAIN.sub("", row.detail).strip():
+            noted.setdefault(detail, []).append(row.run)
     for detail, runs in list(noted.items())[:20]:
         lines.append(f"  {_some(runs)}: {detail}")
     if len(noted) > 20:
