@@ -196,7 +196,6 @@ def fetch(
     """
     asking = asking or Asking(retries=retries)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     transfer = _Transfer(url, path.with_name(path.name + ".part"), sha256, md5, size, data, asking, session)
     transfer.start()
 
@@ -312,6 +311,7 @@ class _Transfer:
             etag = response.headers.get("ETag", "")
             self.validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
             received = 0
+            self.part.parent.mkdir(parents=True, exist_ok=True)
             with self.part.open("ab") as handle:
                 for piece in response.raw.stream(_PIECE, decode_content=False):
                     if not self.have and is_html(piece[:2048]):

@@ -106,22 +106,17 @@ def parse_experiments(handle: BinaryIO, name: str) -> Iterator[Experiment]:
         guard: Callable[[bytes], bool] | None = _prolog_guard(name)
         parser = XMLPullParser(events=("start", "end"))
         root: Element | None = None
-        depth = 0
         try:
             for piece in document:
                 if guard is not None and not guard(piece):
                     guard = None
                 parser.feed(piece)
                 for event, element in parser.read_events():
-                    if event == "start":
-                        depth += 1
-                        if root is None:
-                            root = element
-                            found = True
-                            _check_root(element.tag, name)
-                        continue
-                    depth -= 1
-                    if element.tag == "EXPERIMENT_PACKAGE":
+                    if root is None:
+                        root = element
+                        found = True
+                        _check_root(element.tag, name)
+                    if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
                         yield _experiment(element)
                         root.clear()
             parser.close()
@@ -157,20 +152,25 @@ def _documents(handle: BinaryIO) -> Iterator[Iterator[bytes]]:
 
     def pieces() -> Iterator[bytes]:
         nonlocal rest, more
-        first = True
-        while rest:
-            at = rest.find(b"<?xml ", 1 if first else 0)
+        begin = 1  # the declaration at 0 is the document's own
+        while True:
+            at = rest.find(b"<?xml ", begin)
             if at >= 0:
-                if at:
-                    yield rest[:at]
+                yield rest[:at]
                 rest = rest[at:]
                 return
-            keep = 0 if len(rest) < 8 and more else min(5, len(rest)) if more else 0  # a declaration may be cut in two
-            yield rest[: len(rest) - keep]
-            block = handle.read(_PIECE) if more else b""
+            if not more:
+                yield rest
+                rest = b""
+                return
+            sure = len(rest) - 5  # a declaration may be cut in two
+            if sure > 0:
+                yield rest[:sure]
+                rest = rest[sure:]
+                begin = 0
+            block = handle.read(_PIECE)
             more = bool(block)
-            rest = rest[len(rest) - keep :] + block
-            first = False
+            rest += block
 
     while rest:
         document = pieces()
