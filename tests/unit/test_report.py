@@ -1,0 +1,182 @@
+"""The report tells what was asked for and what came of it, on one page that stands alone."""
+
+import re
+from html.parser import HTMLParser
+
+import h5py
+import numpy as np
+import pytest
+
+from scripts import report
+from scripts.formats import h5ad
+from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+from scripts.formats.shard_counts import TALLIES
+
+FAILED = Run("GSE1", "GSE1", "GSM3", "SRX3", "SRR3", species="mus", assay="plate", status="failed")
+ROWS = [
+    Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted"),
+    Run("GSE1", "GSE1", "GSM2", "SRX2", "SRR2", species="mus", assay="plate", status="counted"),
+    FAILED._replace(reason="DOWNLOAD_FAILED", detail="404 <at> all & every archive."),
+    Run("GSE2", "GSE2", "GSM4", "SRX4", "SRR4", species="homo", assay="droplet", chemistry="10xv3", status="counted"),
+    Run("GSE2", "GSE2", "GSM5", status="left_out", reason="NO_RUN", detail="The sample has no run."),
+]
+
+
+class Page(HTMLParser):
+    """Text and tags of a page; every tag must be closed in its turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text, self.open, self.tags = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.text.append(data.strip())
+
+
+def write_cells(path, index, counts, obs, notes=()):
+    path.parent.mkdir(exist_ok=True)
+    dense = np.array(counts, np.int32)
+    with h5py.File(path, "w") as root:
+        matrix = h5ad.create_group(root, "X", "csr_matrix")
+        matrix.attrs["shape"] = np.array(dense.shape, np.int64)
+        h5ad.write_array(matrix, "data", dense[dense > 0])
+        h5ad.write_array(matrix, "indptr", np.concatenate([[0], np.cumsum((dense > 0).sum(axis=1))]))
+        h5ad.write_frame(root, "obs", index, obs)
+        uns = h5ad.create_group(root, "uns")
+        for name, value in notes:
+            h5ad.write_text(uns, name, value)
+        h5ad.write_text(h5ad.create_group(uns, "parameters"), "mode", "union")
+
+
+def make(folder, rows=ROWS):
+    write_runs(folder / "runs.tsv", rows)
+    planned = [row if row.status == "left_out" else row._replace(status="planned", reason="") for row in rows]
+    write_runs(folder / "plan.tsv", planned)
+    report.main(
+        [
+            *("--plan", str(folder / "plan.tsv"), "--ledger", str(folder / "runs.tsv")),
+            *("--output", str(folder / "report.html")),
+        ]
+    )
+    return (folder / "report.html").read_text()
+
+
+def write_all_cells(folder):
+    obs = {"series": ["GSE1", "GSE1"], "experiment": ["SRX1", "SRX2"]}
+    obs |= {name: np.array([number, 0]) for number, name in enumerate(TALLIES)}
+    obs |= {"star_number_of_input_reads": np.array([1000, 3000])}
+    obs |= {"star_uniquely_mapped_reads_percent": np.array([70.0, 90.0])}
+    write_cells(folder / "mus.h5ad", ["SRX1", "SRX2"], [[5, 0, 5], [1, 1, 28]], obs, [("reference", "mm10 sha256:1")])
+    write_cells(folder / "droplets" / "GSE2.homo.h5ad", ["SRX4_A", "SRX4_C", "SRX9_G"], [[1, 2], [0, 5], [9, 9]], {})
+
+
+def test_the_page_tells_what_came_of_the_plan(tmp_path):
+    write_all_cells(tmp_path)
+    (tmp_path / "mex" / "SRX4").mkdir(parents=True)
+    for name in ("Gene_Unique_raw.tar.gz", "Gene_Unique_filtered.tar.gz"):
+        (tmp_path / "mex" / "SRX4" / name).write_bytes(b"x" * 10_000)
+    page = Page(make(tmp_path))
+    text = " ".join(page.text)
+    for words in (
+        "2 series, 5 rows in the ledger, 4 of them planned for work.",
+        "2 plate cells counted 1 droplet libraries counted 3 runs counted 1 left out 1 failed",
+        "GSE1 mus plate 3 2 1 – counted: 66.7% failed: 33.3% GSE2 homo droplet 1 1 – 1 counted: 50.0% left out: 50.0%",
+        "DOWNLOAD_FAILED could not be downloaded 1 GSE1 (1)",
+        "NO_RUN no run in the archive 1 GSE2 (1)",
+        "The 1 failed run",
+        "GSE1 GSM3 SRR3 mus DOWNLOAD_FAILED 404 <at> all & every archive.",
+        "Plate cells: mus 2 cells. reference: mm10 sha256:1; mode: union",
+        "GSE1 2 2k 80 2.5",
+        "in genes 80.0%",
+        "GSE2 homo SRX4 10xv3 1 – 2 8 4 1.5",
+        "mex/SRX4/*.tar.gz droplet counts: a matrix with its barcodes and features 2 20kB",
+    ):
+        assert words in text, text
+
+
+def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
+    write_all_cells(tmp_path)
+    text = make(tmp_path)
+    assert make(tmp_path) == text
+    page = Page(text)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe", "object")]
+    links = [attributes[name] for _, attributes in page.tags for name in ("href", "src") if name in attributes]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    targets = {attributes.get("id") for _, attributes in page.tags}
+    assert {link[1:] for link in links} <= targets
+    assert "http" not in text
+    assert str(tmp_path) not in text
+
+
+def test_nothing_failed_and_nothing_at_all(tmp_path):
+    assert "Nothing: every run was counted." in make(tmp_path, ROWS[:1])
+    assert "0 rows in the ledger" in make(tmp_path, [])
+
+
+def test_a_species_without_a_cell_is_shown(tmp_path):
+    write_cells(tmp_path / "mus.h5ad", [], np.zeros((0, 3)), {})
+    assert "0 cells" in make(tmp_path, [ROWS[2]])
+
+
+def test_very_many_runs_do_not_make_a_very_long_page(tmp_path):
+    failed = [FAILED._replace(run=f"SRR{number}", reason="EMPTY_READS", detail="None.") for number in range(3000)]
+    many = [ROWS[0]._replace(run=f"SRR{number}", series=f"GSE{number}") for number in range(3000, 6000)]
+    text = make(tmp_path, failed + many)
+    assert "The first 500 of 3,000 failed runs; all of them stand in runs.tsv." in text
+    assert "The first 400 of 3,001 series; all of them stand in runs.tsv." in text
+    assert len(text) < 400_000
+
+
+def test_an_h5ad_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "mus.h5ad").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"mus\.h5ad: cannot be read as counts of cells"):
+        make(tmp_path)
+
+
+def test_charts_of_any_values():
+    rng = np.random.default_rng(0)
+    for values in (
+        np.zeros(0),
+        np.zeros(3),
+        np.ones(1),
+        rng.random(50),
+        10 ** (rng.random(99) * 9),
+        np.array([0, 1e12]),
+    ):
+        for log in (False, True):
+            scale = scale_of(values, log)
+            assert 1 <= len(scale.ticks()) <= 8
+            for chart in (
+                histogram(values, scale, "<t>"),
+                density(values, values, (scale, scale), "t"),
+                spread(values, scale, "t"),
+                parts_bar([("a", "b", 1), ("b", "c", 0)], title="t"),
+            ):
+                Page(chart)
+                assert "nan" not in chart
+                assert "inf" not in chart
+                for name in ("x", "x1", "x2"):
+                    assert all(0 <= float(value) <= 360 for value in re.findall(rf' {name}="([^"]*)"', chart))
+
+
+def test_round_ticks_and_short_numbers():
+    assert [text for _, text in Scale(0, 100, False).ticks()] == ["0", "50", "100"]
+    assert [text for _, text in Scale(0, 3, True).ticks()] == ["1", "10", "100", "1k"]
+    assert [short_number(value) for value in (0, 0.25, 12, 1500, 2e7, 3e9)] == ["0", "0.25", "12", "1.5k", "20M", "3G"]
