@@ -111,7 +111,7 @@ def _store(content: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _deflate(piece: bytes) -> tuple[bytes, int, int]:
+def _deflate(piece: bytes | bytearray | memoryview) -> tuple[bytes, int, int]:
     from isal import isal_zlib
 
     packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -15)
@@ -120,21 +120,33 @@ def _deflate(piece: bytes) -> tuple[bytes, int, int]:
 
 
 class _Deflater:
-    """Deflates a stream in pieces, ``threads`` at a time, and writes them in order."""
+    """Deflates a stream in pieces of PIECE bytes, ``threads`` at a time, and writes them in order."""
 
     def __init__(self, handle: BinaryIO, threads: int, pool: ThreadPoolExecutor | None) -> None:
         self.handle, self.threads, self.pool = handle, threads, pool
         self.crc, self.length = 0, 0
         self._waiting: deque[Future[tuple[bytes, int, int]]] = deque()
-        self._piece = bytearray()
+        self._piece = bytearray(PIECE)
+        self._filled = 0
 
     def write(self, content: bytes) -> None:
-        self._piece += content
-        while len(self._piece) >= PIECE:
-            self._submit(bytes(self._piece[:PIECE]))
-            del self._piece[:PIECE]
+        """Take a few bytes."""
+        source = io.BytesIO(content)
+        while self.take(source, len(content)):
+            pass
 
-    def _submit(self, piece: bytes) -> None:
+    def take(self, source: BinaryIO, most: int) -> memoryview:
+        """Take at most so many bytes of a source and return them, good until the next call; empty at its end."""
+        first = self._filled
+        if first == PIECE:
+            self._submit(self._piece)
+            self._piece, first = bytearray(PIECE), 0
+        view = memoryview(self._piece)[first : first + most]
+        read = source.readinto(view)  # type: ignore[attr-defined]
+        self._filled = first + read
+        return view[:read]
+
+    def _submit(self, piece: bytes | bytearray | memoryview) -> None:
         if self.pool is None:
             self._put(_deflate(piece))
             return
@@ -151,8 +163,9 @@ class _Deflater:
         self.length += length
 
     def close(self) -> None:
-        if self._piece:
-            self._submit(bytes(self._piece))
+        """Deflate what is left and wait for all."""
+        if self._filled:
+            self._submit(memoryview(self._piece)[: self._filled])
         while self._waiting:
             self._put(self._waiting.popleft().result())
 
@@ -214,37 +227,40 @@ def write_archive(
     return digests
 
 
+def _lines_of_matrix(source: BinaryIO, name: str) -> int:
+    """Return how many lines a matrix must have by its head, and leave its file at the beginning."""
+    from scripts.formats.matrix_market import FormatError, parse_head
+
+    start = source.read(1 << 17)
+    source.seek(0)
+    try:
+        told = parse_head(start)
+    except FormatError as error:
+        raise InputError(f"{name}: {error}.") from error
+    if told is None:
+        raise InputError(f"{name}: not a Matrix Market file; it has no head.")
+    return told[0].entries + start[: told[1]].count(b"\n")
+
+
 def _pack_part(deflater: _Deflater, source: BinaryIO, size: int, name: str, *, matrix: bool) -> str:
     import numpy as np
 
-    from scripts.formats.matrix_market import FormatError, parse_head
-
+    expected = _lines_of_matrix(source, name) if matrix else 0
     digest = hashlib.md5(usedforsecurity=False)
-    read, lines = 0, 0
-    last = b"\n"
-    expected = None
-    while piece := source.read(PIECE):
+    read = lines = 0
+    last = 10
+    while len(piece := deflater.take(source, size - read)):
         if matrix:
-            if read == 0:
-                try:
-                    told = parse_head(piece)
-                except FormatError as error:
-                    raise InputError(f"{name}: {error}.") from error
-                if told is None:
-                    raise InputError(f"{name}: not a Matrix Market file; it has no head.")
-                expected = told[0].entries + piece[: told[1]].count(b"\n")
             lines += int(np.count_nonzero(np.frombuffer(piece, dtype=np.uint8) == 10))
         digest.update(piece)
-        deflater.write(piece)
         read += len(piece)
-        last = piece[-1:]
-    if read != size:
-        raise InputError(f"{name}: the file changed while it was packed ({size} bytes at first, then {read}).")
-    if last != b"\n":
+        last = piece[-1]
+    if read != size or source.read(1):
+        raise InputError(f"{name}: the file changed while it was packed.")
+    if last != 10:
         raise InputError(f"{name}: the last line is cut short; was the disk full?")
     if matrix and lines != expected:
-        told_entries = "no head" if expected is None else f"{lines} lines, but {expected} are promised by its head"
-        raise InputError(f"{name}: {told_entries}; was the disk full?")
+        raise InputError(f"{name}: {lines} lines, but its head promises {expected}; was the disk full?")
     deflater.write(_padding(size))
     return digest.hexdigest()
 

@@ -17,7 +17,7 @@ from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives, catalogue
 from tests.toy.world import World
 
-CHEMISTRIES = "config/chemistries.yaml"
+CHEMISTRIES = str(Path(__file__).parents[2] / "config/chemistries.yaml")
 LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
 FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS", "SJ")
 WAYS = ("Unique", "EM", "Rescue")
