@@ -5,12 +5,24 @@ of the archives. `cd results && sha256sum -c SHA256SUMS` checks the sums.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.formats.deliverables import conservation_faults, hash_file, list_files, write_sums
 from scripts.formats.errors import raise_faults, run_command
 from scripts.formats.run_table import read_runs
+
+TIME_STAMP = ".snakemake_timestamp"
+"""The file by which Snakemake remembers when it made a folder; where there is none it takes the folder's own time."""
+
+
+def clear_time_stamps(results: Path) -> None:
+    """Remove the files that are Snakemake's own from the results, and give their folders the times that they hold."""
+    for stamp in sorted(results.rglob(TIME_STAMP)):
+        times = stamp.stat()
+        stamp.unlink()
+        os.utime(stamp.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     results = Path(options.results)
     raise_faults(f"The folder {results}", conservation_faults(results, read_runs(results / "runs.tsv")))
+    clear_time_stamps(results)
     write_sums(options.output, {name: hash_file(results / name) for name in list_files(results)})
 
 

@@ -1,5 +1,6 @@
 """Sums are written only for results that are what the ledger says."""
 
+import os
 import shutil
 import subprocess
 
@@ -97,3 +98,14 @@ def test_missing_and_surplus_tables_and_archives_are_told(tmp_path):
         "mex/SRX3.homo: no archive in it, though the library is counted in the ledger.",
         "mex/SRX4: archives of a library that is not counted in the ledger.",
     ]
+
+
+def test_the_engine_s_time_stamps_are_no_results(tmp_path):
+    make(tmp_path)
+    folder = tmp_path / "mex" / "SRX3.homo"
+    stamp = folder / ".snakemake_timestamp"
+    stamp.touch()
+    os.utime(stamp, ns=(10**18, 10**18))
+    checksums.main(["--results", str(tmp_path), "--output", str(tmp_path / "SHA256SUMS")])
+    assert not stamp.exists()
+    assert folder.stat().st_mtime_ns == 10**18
