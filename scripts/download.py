@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.formats import archive_objects, fastq_files, remote, sra_archive
+from scripts.formats import archive_objects, ena, fastq_files, remote, sra_archive
 from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.processes import STALLED, ends_with_command, every, run_program, side_by_side, size_of_folder
@@ -78,6 +78,9 @@ class Downloader:
         """Make the folders and the settings of the tools."""
         self.ready.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
+        for left in ("*.sra", "*.bam", "status.tsv"):
+            for path in self.output.glob(left):
+                path.unlink()
         self.inode = self.output.stat().st_ino
         self.online = sra_archive.write_settings(self.partial / "online.mkfg", self.options.resolver)
         self.online["NCBI_VDB_QUALITY"] = "RZ" if self.options.accept_lite else "R"
@@ -327,12 +330,16 @@ class Downloader:
         folder = Path(self.options.records) / row.series
         with self.guard:
             if source not in self.objects:
-                if source == "ena":
-                    self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs, self.scheme)
-                elif source == "bam":
-                    self.objects[source] = archive_objects.submitted_bams(folder / "sra.xml.gz", runs)
-                else:
-                    self.objects[source] = archive_objects.ncbi_objects(folder / "sra.xml.gz", runs)
+                try:
+                    if source == "ena":
+                        self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs, self.scheme)
+                    elif source == "bam":
+                        self.objects[source] = archive_objects.submitted_bams(folder / "sra.xml.gz", runs)
+                    else:
+                        self.objects[source] = archive_objects.ncbi_objects(folder / "sra.xml.gz", runs)
+                except InputError as error:
+                    self._tell(str(error))
+                    raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
         found = self.objects[source].get(row.run, [])
         if not found and source == "ena" and self.options.ena and not (folder / "ena.tsv.gz").is_file():
             found = self._filereport(row.run)
@@ -340,19 +347,13 @@ class Downloader:
 
     def _filereport(self, run: str) -> list[ArchiveObject]:
         """Ask ENA itself about a run of a series whose record is not there."""
-        asked = {
-            "accession": run,
-            "result": "read_run",
-            "fields": "run_accession,sra_ftp,sra_md5,sra_bytes",
-            "format": "tsv",
-        }
         asking = remote.Asking(retries=0, timeout=self.options.patience)
         try:
-            text = remote.get(f"{self.options.ena.rstrip('/')}/portal/api/filereport", asked, asking=asking).decode()
+            body = remote.get(ena.report_address(self.options.ena, run), asking=asking)
         except remote.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
-        return archive_objects.parse_filereport(text, [run], self.scheme).get(run, [])
+        return archive_objects.report_objects(ena.parse_report(body, "ENA"), [run], self.scheme).get(run, [])
 
     # All runs
 

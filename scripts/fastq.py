@@ -22,7 +22,7 @@ from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import runs_of_unit
 
-_FULL = re.compile(r"storage exhausted|disk-limit ex|no space left|quota", re.IGNORECASE)
+_FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
 _INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
 _GROWTH = 17  # a conversion holds at most so many times the archive, FASTQ and temporary files together
 
@@ -43,8 +43,10 @@ class Converter:
     def all(self, workers: int) -> None:
         """Convert what can be converted and write the status table."""
         before = read_statuses(self.archives / "status.tsv")
-        shutil.rmtree(self.output, ignore_errors=True)
-        self.output.mkdir(parents=True)
+        self.output.mkdir(parents=True, exist_ok=True)
+        for left in ("*.fastq", "status.tsv"):
+            for path in self.output.glob(left):
+                path.unlink()
         self.offline = sra_archive.write_settings(self.output / "offline.mkfg")
         self.held = size_of_folder(self.archives)
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.runs}
@@ -62,6 +64,7 @@ class Converter:
         """Convert one run and say what became of it; nothing of a failed one is left."""
         row = self.runs[status.run]
         work = self.output / f".{row.run}"
+        shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         try:
             with self._room(row):
@@ -146,6 +149,8 @@ class Converter:
             self.offline,
         )
         shutil.rmtree(temporary, ignore_errors=True)
+        if "disk-limit ex" in told.errors:
+            raise RunFault("DISK_LIMIT", "fasterq-dump finds too little room on the disk to convert the archive.")
         if _FULL.search(told.errors):
             raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.")
         if told.status:

@@ -1,20 +1,18 @@
 """Where the archives of runs lie: the addresses, sizes and checksums that the records of a series give.
 
-NCBI: ``sra.xml.gz``, the EXPERIMENT_PACKAGE_SET of E-utilities, element ``RUN/SRAFiles/SRAFile`` with the attributes
-filename, size, md5, semantic_name, and its ``Alternatives`` with url and access_type. The run's own size attribute is
-not the size of the file. ENA: ``ena.tsv.gz``, a filereport with the columns run_accession, sra_ftp, sra_md5,
-sra_bytes; its values carry no scheme, several are joined by ``;``.
+NCBI's record (:mod:`scripts.formats.sra_xml`) names the archive in full quality, SRA Lite, and what was submitted;
+ENA's filereport (:mod:`scripts.formats.ena`) its own copy of the archive. A run's own size in NCBI's record is not the
+size of its file.
 """
 
-import csv
-import gzip
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_WEB = ("https://", "http://")
-_BAM_NAMES = ("10X Genomics bam file", "bam")
+from scripts.formats import ena, sra_xml
+
+_BAM_KINDS = ("10x genomics bam file", "bam")
+_NO_ARCHIVE = (*_BAM_KINDS, "fastq")
 
 
 class ArchiveObject(NamedTuple):
@@ -30,70 +28,50 @@ class ArchiveObject(NamedTuple):
 def ncbi_objects(path: str | Path, runs: Iterable[str]) -> dict[str, list[ArchiveObject]]:
     """Return run → the archives that NCBI's record offers over the web for all to fetch, full quality first.
 
-    Runs without any, and all runs when there is no such file, are left out.
+    An archive bears the name of its run. Runs without any are left out, and all when there is no such record.
     """
-    return _objects(path, runs, archives=True)
+
+    def rank(run: str, offer: sra_xml.Offer) -> int | None:
+        if offer.kind.lower() in _NO_ARCHIVE or offer.name.partition(".")[0] != run:
+            return None
+        return int(_is_lite(offer))
+
+    return {
+        run: [_object(offer, url, _is_lite(offer)) for offer, url in offers]
+        for run, offers in _offers(path, runs, rank)
+    }
 
 
 def submitted_bams(path: str | Path, runs: Iterable[str]) -> dict[str, list[ArchiveObject]]:
     """Return run → the BAM files that the submitter gave and NCBI's record offers over the web, those of 10x first."""
-    return _objects(path, runs, archives=False)
+
+    def rank(run: str, offer: sra_xml.Offer) -> int | None:
+        return _BAM_KINDS.index(offer.kind.lower()) if offer.kind.lower() in _BAM_KINDS else None
+
+    return {run: [_object(offer, url, False) for offer, url in offers] for run, offers in _offers(path, runs, rank)}
 
 
-def _objects(path: str | Path, runs: Iterable[str], archives: bool) -> dict[str, list[ArchiveObject]]:
-    from defusedxml.ElementTree import iterparse
+def _is_lite(offer: sra_xml.Offer) -> bool:
+    return "lite" in offer.kind.lower() or ".lite" in offer.name.lower()
 
+
+def _object(offer: sra_xml.Offer, url: str, lite: bool) -> ArchiveObject:
+    return ArchiveObject(url, offer.size or None, offer.md5.lower(), lite, offer.name)
+
+
+def _offers(path, runs, rank) -> Iterator[tuple[str, list[tuple[sra_xml.Offer, str]]]]:
+    """Yield (run, [(offer, address), …]) by rank, for runs that have an offer with a rank."""
     wanted = set(runs)
-    found: dict[str, list[ArchiveObject]] = {}
     if not Path(path).is_file():
-        return found
-    with gzip.open(path, "rb") as handle:
-        for _, element in iterparse(handle, events=("end",)):
-            if element.tag == "RUN":
-                if element.get("accession") in wanted:
-                    offers = [offer for file in element.iter("SRAFile") for offer in _offers(file, archives)]
-                    if offers:
-                        found[element.get("accession")] = [offer for _, offer in sorted(offers, key=lambda o: o[0])]
-                element.clear()
-            elif element.tag == "EXPERIMENT_PACKAGE":
-                element.clear()
-    return found
-
-
-def _offers(file, archives: bool) -> Iterator[tuple[int, ArchiveObject]]:
-    """Yield (rank, object) for the addresses of one SRAFile from which anybody may fetch."""
-    kind = file.get("semantic_name", "")
-    name = file.get("filename", "")
-    if archives:
-        if kind in _BAM_NAMES or kind == "fastq" or file.get("supertype", "Primary ETL") == "Original":
-            return
-        if file.get("sratoolkit", "1") != "1":
-            return
-        rank = int("lite" in kind.lower() or ".lite" in name)
-    else:
-        if kind not in _BAM_NAMES:
-            return
-        rank = _BAM_NAMES.index(kind)
-    addresses = [
-        alternative.get("url", "")
-        for alternative in file.iter("Alternatives")
-        if alternative.get("access_type", "anonymous") == "anonymous"
-    ]
-    if not addresses and file.find("Alternatives") is None:
-        addresses = [file.get("url", "")]
-    size = file.get("size", "")
-    for address in dict.fromkeys(addresses):
-        if address.startswith(_WEB):
-            yield (
-                rank,
-                ArchiveObject(
-                    url=address,
-                    size=int(size) if size.isdecimal() else None,
-                    md5=file.get("md5", "").lower(),
-                    lite=archives and bool(rank),
-                    name=name,
-                ),
-            )
+        return
+    for experiment in sra_xml.read_experiments(path):
+        for run in experiment.runs:
+            if run.run not in wanted:
+                continue
+            ranked = [(rank(run.run, offer), offer, url) for offer in run.offers for url in offer.anonymous]
+            chosen = sorted((entry for entry in ranked if entry[0] is not None), key=lambda entry: entry[0])
+            if chosen:
+                yield run.run, [(offer, url) for _, offer, url in chosen]
 
 
 def ena_objects(path: str | Path, runs: Iterable[str], scheme: str = "https") -> dict[str, list[ArchiveObject]]:
@@ -101,33 +79,21 @@ def ena_objects(path: str | Path, runs: Iterable[str], scheme: str = "https") ->
 
     Addresses without a scheme get ``scheme``.
     """
-    if not Path(path).is_file():
-        return {}
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-        return parse_filereport(handle.read(), runs, scheme)
+    return report_objects(ena.read_report(path), runs, scheme) if Path(path).is_file() else {}
 
 
-def parse_filereport(text: str, runs: Iterable[str], scheme: str = "https") -> dict[str, list[ArchiveObject]]:
-    """Return run → archives, see :func:`ena_objects`, from the text of a filereport."""
+def report_objects(
+    report: Iterable[dict[str, str]], runs: Iterable[str], scheme: str = "https"
+) -> dict[str, list[ArchiveObject]]:
+    """Return the same of the lines of a filereport."""
     wanted = set(runs)
     found: dict[str, list[ArchiveObject]] = {}
-    for row in csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE):
-        if row.get("run_accession") not in wanted:
+    for row in report:
+        if row["run_accession"] not in wanted:
             continue
-        addresses = (row.get("sra_ftp") or "").split(";")
-        sums = (row.get("sra_md5") or "").split(";")
-        sizes = (row.get("sra_bytes") or "").split(";")
-        parallel = len(addresses) == len(sums) == len(sizes)
-        for place, address in enumerate(addresses):
-            if not address:
-                continue
-            address = address.removeprefix("ftp://")
-            found.setdefault(row["run_accession"], []).append(
-                ArchiveObject(
-                    url=address if address.startswith(_WEB) else f"{scheme}://{address}",
-                    size=int(sizes[place]) if parallel and sizes[place].isdecimal() else None,
-                    md5=sums[place].lower() if parallel else "",
-                    name=address.rpartition("/")[2],
-                )
-            )
+        plain = {**row, "sra_ftp": row.get("sra_ftp", "").replace("ftp://", "")}
+        for file, address in zip(ena.files_of(plain, "sra"), filter(None, plain["sra_ftp"].split(";")), strict=True):
+            url = address if "://" in address else f"{scheme}://{address}"
+            made = ArchiveObject(url, file.size or None, file.md5.lower(), False, file.name)
+            found.setdefault(row["run_accession"], []).append(made)
     return found

@@ -36,13 +36,17 @@ class Read(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A file on offer for a run; ``kind`` is NCBI's semantic name: ``SRA Normalized``, ``10X Genomics bam file`` …"""
+    """A file on offer for a run; ``kind`` is NCBI's semantic name: ``SRA Normalized``, ``10X Genomics bam file`` …
+
+    ``anonymous`` are the addresses on the web from which anybody may fetch it.
+    """
 
     name: str
     kind: str
     size: int
     md5: str
     url: str
+    anonymous: tuple[str, ...] = ()
 
 
 class SraRun(NamedTuple):
@@ -338,12 +342,22 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
                 size=_int(item.get("size")),
                 md5=item.get("md5") or "",
                 url=item.get("url") or next((link.get("url") or "" for link in item.iterfind("Alternatives")), ""),
+                anonymous=_anonymous(item),
             )
             for item in run.iterfind("SRAFiles/SRAFile")
         ),
         taxa=tuple(pair for pair in taxa if pair[0]),
         samples=_accessions(_GSM, names),
     )
+
+
+def _anonymous(file: Element) -> tuple[str, ...]:
+    """The addresses on the web from which anybody may fetch a file."""
+    links = file.findall("Alternatives")
+    addresses = [link.get("url") or "" for link in links if link.get("access_type", "anonymous") == "anonymous"]
+    if not links:
+        addresses = [file.get("url") or ""]
+    return tuple(dict.fromkeys(address for address in addresses if address.startswith(("https://", "http://"))))
 
 
 def _closed(run: Element) -> str:

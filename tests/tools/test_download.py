@@ -48,6 +48,14 @@ def test_ena_is_asked_where_its_record_is_missing(analysis):
     analysis.check_served(ONE, "ena")
 
 
+def test_a_record_that_cannot_be_read_is_no_source(analysis):
+    analysis.xml.write_bytes(b"cut short")
+    analysis.run("--order", "ncbi", "ena")
+    analysis.check_served(ONE, "ena")
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", "ncbi: the record of the series cannot be read.")
+
+
 def test_what_nobody_has_fails_at_once(tmp_path, server, world):
     made = Analysis(tmp_path, server, world, [GONE])
     made.run()

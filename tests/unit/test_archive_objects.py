@@ -64,7 +64,7 @@ def test_ena_values_get_a_scheme_and_keep_the_one_they_have(tmp_path):
         "SRR4\t\t\t\t",
         "SRR9\t\th/SRR9\t\t",
     ]
-    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    path.write_bytes(gzip.compress(("\n".join(rows) + "\n").encode()))
     assert archive_objects.ena_objects(path, ["SRR1", "SRR2", "SRR3", "SRR4"]) == {
         "SRR1": [ArchiveObject("https://ftp.sra.ebi.ac.uk/vol1/srr/SRR1/SRR1", 12, "ab", False, "SRR1")],
         "SRR2": [ArchiveObject("http://127.0.0.1:1/SRR2", 13, "cd", False, "SRR2")],

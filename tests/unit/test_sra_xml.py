@@ -35,7 +35,8 @@ def test_an_experiment_with_its_runs() -> None:
     first, second = found.runs
     assert (first.run, first.spots, first.bases, first.size) == ("SRR1", "9", str(9 * 127), "990")
     assert first.reads == (Read(8, 0, 9), Read(28, 0, 9), Read(91, 0, 9))
-    assert first.offers[0] == sra_xml.Offer("a.bam", "10X Genomics bam file", 7, "1" * 32, "https://example.org/a.bam")
+    url = "https://example.org/a.bam"
+    assert first.offers[0] == sra_xml.Offer("a.bam", "10X Genomics bam file", 7, "1" * 32, url, (url,))
     assert (first.taxa, first.samples, first.closed) == ((("10090", "Mus musculus"),), ("GSM1",), "")
     assert second.reads == ()
 
