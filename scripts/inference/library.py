@@ -40,7 +40,7 @@ _KINDS = (
     ("guides", _word(r"CRISPR[-_ ]?(?:guides?|capture|screen(?:ing)?[-_ ]?library)|guide[-_ ]?(?:capture|library)")),
     (
         "genomic DNA",
-        _word(r"genomic[-_ ]?DNA|gDNA|whole[-_ ]?(?:genome|exome)|WGS|WES|(?:sc)?DNA[-_ ]?seq|exome[-_ ]?seq"),
+        _word(r"genomic[-_ ]?DNA|gDNA|whole[-_ ]?(?:genome|exome)|WGS|WES|(?:sc)?DNA[-_ ]?seq|exome"),
     ),
     ("chromatin", _word(r"ChIP[-_ ]?seq|CUT&(?:RUN|TAG)|Hi-?C|bisulfite|WGBS|RRBS|(?:DNA[-_ ]?)?methylome")),
 )

@@ -1,0 +1,108 @@
+"""Which libraries are of RNA, and of single cells."""
+
+import pytest
+
+from scripts.inference.library import judge_library
+
+RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")
+BULKY = ("RNA-Seq", "TRANSCRIPTOMIC", "cDNA")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        ("WGS", "GENOMIC", "RANDOM"),
+        ("ATAC-seq", "GENOMIC", "other"),
+        ("ATAC-Seq", "TRANSCRIPTOMIC", "cDNA"),
+        ("ChIP-Seq", "GENOMIC", "ChIP"),
+        ("AMPLICON", "TRANSCRIPTOMIC", "PCR"),
+        ("Bisulfite-Seq", "genomic", "RANDOM"),
+        ("OTHER", "GENOMIC SINGLE CELL", "other"),
+        ("RNA-Seq", "GENOMIC", "RANDOM"),
+        ("OTHER", "OTHER", "other"),
+        ("OTHER", "SYNTHETIC", "PCR"),
+    ],
+)
+def test_declared_as_something_else(declared: tuple[str, str, str]) -> None:
+    assert judge_library(*declared, ("sample 1",)).reason == "NOT_RNA"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PBMC_ADT",
+        "PBMC CITE-seq, ADT library",
+        "D1-ADT2",
+        "scRNA-seq day 3 HTO",
+        "Hashtag library of donor 2",
+        "cell hashing",
+        "antibody-derived tags",
+        "feature barcode library",
+        "TotalSeq-B",
+        "P1_VDJ",
+        "patient 1 V(D)J T",
+        "TCR-seq of T cells",
+        "scTCR",
+        "P1_BCR",
+        "tumour [TCR]",
+        "P3 BCR enriched",
+        "multiome ATAC",
+        "snATAC-seq rep 1",
+        "sgRNA library, day 7",
+        "CRISPR guide capture",
+        "genomic DNA",
+        "exome of tumour",
+        "H3K27ac ChIP-seq",
+    ],
+)
+def test_named_as_something_else(name: str) -> None:
+    verdict = judge_library(*RNA, (name,))
+    assert verdict.reason == "NOT_RNA"
+    assert repr(name) in verdict.detail
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cortex_plate1_H08",
+        "PBMC CITE-seq, GEX",
+        "GEX+ADT+HTO",
+        "5' gene expression and VDJ",
+        "RNA + ATAC",
+        "OT-I TCR transgenic T cells",
+        "TCR_KO cells",
+        "scRNA-seq of TCR-seq sorted clones",
+        "ADTRP knock-out",
+        "shadti",
+        "Phototransduction",
+        "10x 3' v3",
+        "Batch 3, hashtagged? no",
+        "sgRNA_1 KO",
+        "NAc Setd1+/- scRNA-Seq Sample2",
+    ],
+)
+def test_names_of_gene_expression(name: str) -> None:
+    assert judge_library(*RNA, (name,)).reason == ""
+
+
+def test_a_genomic_source_is_not_believed_against_strategy_and_selection() -> None:
+    verdict = judge_library("RNA-Seq", "GENOMIC", "cDNA", ("cell",))
+    assert verdict.reason == ""
+    assert verdict.evidence[0] == "the source is GENOMIC, but strategy RNA-Seq and selection cDNA are those of RNA"
+
+
+def test_other_strategies_of_rna_are_kept() -> None:
+    assert judge_library("OTHER", "TRANSCRIPTOMIC", "cDNA", ("cell",)).reason == ""
+    assert judge_library("", "", "", ("cell",)).reason == ""
+
+
+@pytest.mark.parametrize("name", ["WT_4_bulkRNA", "bulk RNA-seq, rep 1", "Bulk control", "cortex bulk"])
+def test_bulk_by_name(name: str) -> None:
+    assert judge_library(*BULKY, (name,)).reason == "NOT_SINGLE_CELL"
+    assert judge_library(*RNA, (name,)).reason == ""
+
+
+def test_bulk_is_not_guessed() -> None:
+    verdict = judge_library(*BULKY, ("liver, rep 1", "pseudobulk", "bulky tumour"))
+    assert verdict.reason == ""
+    assert verdict.evidence == ("nothing says bulk, so it is taken for a library of single cells",)
