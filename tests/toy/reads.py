@@ -7,8 +7,8 @@ What becomes of a read is worked out from where it was cut, base by base, by the
   base of a fragment are intersected, empty sets left aside;
 - STARsolo ``Gene``: the read's blocks lie in the exons of a transcript and its splices are the transcript's, strand
   kept; ``GeneFull``: the read overlaps the gene's locus, strand kept; ``GeneFull_Ex50pAS``: the first that holds of
-  wholly exonic, wholly exonic on the other strand (no gene), half exonic, half exonic on the other strand (no gene),
-  intronic. A read that fits two genes counts for neither.
+  wholly exonic, wholly exonic on the other strand (no gene), half exonic, in the locus. A read that fits two genes
+  counts for neither.
 """
 
 import bisect
@@ -95,13 +95,11 @@ class CountModel:
         }
         if feature == "GeneFull":
             return locus
-        antisense = [gene for gene in self._of_contig[origin.contig] if gene.strand != origin.strand]
-        for judge in (_exonic, _half_exonic):
-            if found := judge(origin.blocks, sense):
-                return found
-            if judge(origin.blocks, antisense):
-                return set()
-        return locus
+        if found := _exonic(origin.blocks, sense):
+            return found
+        if _exonic(origin.blocks, (gene for gene in self._of_contig[origin.contig] if gene.strand != origin.strand)):
+            return set()
+        return _half_exonic(origin.blocks, sense) or locus
 
     def free_of_loci(self, contig: str, start: int, end: int) -> bool:
         """Whether a span keeps away from every locus."""
@@ -162,12 +160,19 @@ class Sequencer:
     def __init__(self, genome: Genome, dice: random.Random) -> None:
         self.genome = genome
         self.dice = dice
+        self._qualities: dict[int, list[str]] = {}
 
     def qualities(self, length: int) -> str:
-        """Return Phred+33 qualities, worse towards the end."""
-        return "".join(
-            _QUALITIES[max(0, 7 - int(self.dice.expovariate(0.9) + 2.5 * place / length))] for place in range(length)
-        )
+        """Return Phred+33 qualities, worse towards the end: one of a hundred such lines for each length."""
+        if length not in self._qualities:
+            self._qualities[length] = [
+                "".join(
+                    _QUALITIES[max(0, 7 - int(self.dice.expovariate(0.9) + 2.5 * place / length))]
+                    for place in range(length)
+                )
+                for _ in range(100)
+            ]
+        return self.dice.choice(self._qualities[length])
 
     def read(self, origin: Origin, reverse: bool, mismatches: bool = True) -> Read:
         """Return the read of an origin, from the genome's forward strand or its reverse."""

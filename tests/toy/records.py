@@ -209,13 +209,14 @@ class Records:
         return sorted(found)
 
     def experiments_by_id(self, ids: Iterable[str]) -> list[str]:
-        """Return the experiments of uids of ``db=sra`` or of accessions, in the order asked, unknown ones left out."""
-        by_uid = {uid(accession): accession for accession in self.experiments}
-        found: dict[str, None] = {}
-        for name in ids:
-            for accession in [by_uid[name]] if name in by_uid else self.experiments_of(name):
-                found.setdefault(accession)
-        return list(found)
+        """Return the experiments of uids of ``db=sra``, or of experiment and run accessions, in the order asked.
+
+        Anything else is passed over in silence, as efetch does.
+        """
+        names = {uid(accession): accession for accession in self.experiments}
+        names |= {accession: accession for accession in self.experiments}
+        names |= {run: one.accession for run, one in self._run_of.items()}
+        return list(dict.fromkeys(names[name] for name in ids if name in names))
 
     def packages(self, experiments: Iterable[str]) -> str:
         """Return the EXPERIMENT_PACKAGE_SET of these experiments."""

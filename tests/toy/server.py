@@ -119,7 +119,8 @@ class Server:
         - ``truncated``: the first ``share`` of the bytes, with a length that fits them
         - ``wrong_md5``, ``wrong_size``, ``lite``: in SDL's answers; other requests are not met
 
-        The fault given last is asked first. Raises ValueError for an unknown kind.
+        A HEAD is answered as the GET after it will be, and uses up no ``times`` but of a status. The fault given last
+        is asked first. Raises ValueError for an unknown kind.
         """
         name = str(kind).removeprefix("status=")
         if not name.isdecimal() and name not in KINDS:
@@ -139,13 +140,14 @@ class Server:
         """Return the requests whose path, query and form fit ``pattern``."""
         return [request for request in self.requests if re.search(pattern, f"{request.path} {request.form}")]
 
-    def met_by(self, target: str, sdl: bool) -> Fault | None:
-        """Return the fault that meets a request, and count it down."""
+    def met_by(self, method: str, target: str) -> Fault | None:
+        """Return the fault that meets a request, and count it down; a HEAD uses up none but a status."""
+        of_sdl = target.startswith("/sdl/")
         with self._lock:
             for fault in self._faults:
-                of_sdl = fault.kind in ("wrong_md5", "wrong_size", "lite")
-                if fault.left != 0 and (sdl or not of_sdl) and fault.pattern.search(target):
-                    if fault.left is not None:
+                fits = of_sdl or fault.kind not in ("wrong_md5", "wrong_size", "lite")
+                if fault.left != 0 and fits and fault.pattern.search(target):
+                    if fault.left is not None and (method != "HEAD" or fault.status):
                         fault.left -= 1
                     return fault
         return None
@@ -194,6 +196,7 @@ _NOT_FOUND = Answer(b"<html><body><h1>404 Not Found</h1></body></html>\n", "text
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds after which an idle connection is closed
     server: _HTTPServer
 
     def log_message(self, *words: object) -> None:
@@ -214,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         toy = self.server.toy
         parts = urlsplit(self.path)
         values = {name: ",".join(given) for name, given in parse_qs(f"{parts.query}&{form}").items()}
-        fault = toy.met_by(f"{self.path} {form}", parts.path.startswith("/sdl/"))
+        fault = toy.met_by(self.command, f"{self.path} {form}")
         headers: dict[str, str] = {}
         if len(self.path) > LONGEST_ADDRESS:
             answer = Answer(b"Request-URI Too Long\n", status=414)

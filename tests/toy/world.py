@@ -317,8 +317,9 @@ def _pack(folder: Path, made: _Made) -> tuple[dict[str, Archive], dict[str, Arch
             archive = packing.corrupt(path, archive)
         elif run == catalogue.GONE:
             path.unlink()
-        elif "T" not in read_types:  # ENA does not hold the technical reads, and we serve no half spots
-            for name, content in packing.ena_fastq(run, spots).items():
+        else:  # ENA holds no technical reads
+            kept = [tuple(r for r, kind in zip(reads, read_types, strict=True) if kind == "B") for reads in spots]
+            for name, content in packing.ena_fastq(run, kept).items():
                 (folder / "fastq" / name).write_bytes(content)
         if run in LITE_RUNS:
             dull = [
