@@ -1,0 +1,219 @@
+"""Choices, and a plan from a hand-made run table."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, read_runs, write_runs
+from scripts.inference.plan import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
+from scripts.inference.plan_table import plan_table
+
+SPECIES = ["--species", "homo=9606", "mus=10090"]
+
+
+def plan(tmp_path: Path, header: str, *lines: str, choices: Choices | None = None) -> list[Run]:
+    path = tmp_path / "runs.tsv"
+    path.write_text("".join(f"{line}\n" for line in (header, *lines)).replace(" ", "\t"))
+    return plan_from_table(path, choices or parse_choices(SPECIES))
+
+
+def test_empty_cells_get_defaults(tmp_path: Path) -> None:
+    rows = plan(tmp_path, "run tax_id species assay", "A1 9606  plate", "A2  mus droplet")
+    assert rows[0] == Run(
+        series="local",
+        exp_id="local",
+        experiment="A1",
+        run="A1",
+        tax_id="9606",
+        species="homo",
+        assay="plate",
+        source="sra",
+        status="planned",
+    )
+    assert (rows[1].tax_id, rows[1].assay) == ("10090", "droplet")
+
+
+def test_the_assay_follows_from_roles_and_kit(tmp_path: Path) -> None:
+    header = "run species read_roles chemistry"
+    rows = plan(tmp_path, header, "A1 homo barcode,cdna ", "A2 homo cdna,cdna2 ", "A3 homo  10x_3p_v3")
+    assert [row.assay for row in rows] == ["droplet", "plate", "droplet"]
+    with pytest.raises(InputError, match=r"A4: give its assay \(plate or droplet\), in the table or in the config"):
+        plan(tmp_path, header, "A4 homo  ")
+
+
+def test_choices_are_applied(tmp_path: Path) -> None:
+    words = [
+        *SPECIES,
+        "--assay",
+        "droplet",
+        "X1=plate",
+        "--leave-out",
+        "A3=too few cells",
+        "A4=",
+        "--exp-id",
+        "gds_uid",
+    ]
+    words += ["--chemistry", "10x_3p_v2", "--order", "ena", "sra"]
+    table = ["GSE7 X1 A1 homo ", "GSE7 X2 A2 homo ", "GSE7 X3 A3 homo ", "GSE7 X4 A4 homo ", "GSE7 X1 A5 homo droplet"]
+    rows = plan(tmp_path, "series experiment run species assay", *table, choices=parse_choices(words))
+    assert [row.assay for row in rows] == ["plate", "droplet", "droplet", "droplet", "plate"]
+    assert [row.source for row in rows[:2]] == ["ena", "sra"]  # ENA keeps no barcode reads
+    assert [row.chemistry for row in rows[:2]] == ["", "10x_3p_v2"]
+    assert {row.exp_id for row in rows} == {"200000007"}
+    assert [(row.status, row.reason, row.detail) for row in rows[2:4]] == [
+        ("left_out", "LEFT_OUT_BY_USER", "too few cells"),
+        ("left_out", "LEFT_OUT_BY_USER", "The configuration leaves A4 out."),
+    ]
+
+
+def test_a_ledger_may_be_given_back(tmp_path: Path) -> None:
+    header = "run species assay status reason detail"
+    rows = plan(
+        tmp_path, header, "A1 homo plate counted  ", "A2 homo plate failed ALIGN_FAILED x", "A3   left_out NO_RUN y"
+    )
+    assert [(row.status, row.reason, row.detail) for row in rows] == [
+        ("planned", "", ""),
+        ("planned", "", ""),
+        ("left_out", "NO_RUN", "y"),
+    ]
+
+
+def test_other_species_are_left_out(tmp_path: Path) -> None:
+    (row,) = plan(tmp_path, "run tax_id organism assay", "A1 7955 Danio plate")
+    assert (row.status, row.reason, row.detail) == (
+        "left_out",
+        "OTHER_SPECIES",
+        "Danio (tax id 7955) is not configured.",
+    )
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    header = "run species assay spots layout"
+    lines = [
+        "A1  plate  ",
+        "A2 rat plate  ",
+        "A3 homo well x triple",
+        "A/4 homo plate  ",
+        "A5 homo plate  ",
+        "A5 homo plate  ",
+    ]
+    with pytest.raises(InputError) as caught:
+        plan(tmp_path, header, *lines)
+    told = str(caught.value)
+    assert told.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 correction(s):")
+    for words in (
+        "A1: give its species (homo, mus) or its tax_id.",
+        "A2: species 'rat' is not configured; known are homo, mus.",
+        "A3: spots 'x' is not a whole number.",
+        "A3: assay 'well' is neither plate nor droplet.",
+        "A/4: run 'A/4' is no accession",
+        "A5: the run stands in the table twice for homo.",
+    ):
+        assert words in told
+
+
+def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it has no row below its header"):
+        plan(tmp_path, "run species")
+
+
+def test_species_may_be_json() -> None:
+    told = json.dumps({"homo": {"tax_id": 9606, "reference": "hg38"}, "rat": 10116})
+    choices = parse_choices(["--species", told, "mus=10090"])
+    assert choices.species == {"homo": "9606", "rat": "10116", "mus": "10090"}
+    assert choices.label_of("10116") == "rat"
+    assert choices.label_of("1") == ""
+
+
+def test_faults_of_choices_are_told_at_once() -> None:
+    parser = argparse.ArgumentParser()
+    add_choices(parser)
+    words = ["--species", "homo", "{", "--assay", "drops", "SRX1=cell", "--order", "sra", "ddbj"]
+    with pytest.raises(InputError) as caught:
+        choices_of(parser.parse_args(words))
+    assert str(caught.value).splitlines() == [
+        "The choices of the plan needs 5 correction(s):",
+        "--species homo: write LABEL=TAXID, e.g. homo=9606.",
+        "--species {: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1).",
+        "--assay drops: 'drops' is not one of auto, plate, droplet.",
+        "--assay SRX1=cell: 'cell' is not one of auto, plate, droplet.",
+        "--order: 'ddbj' is not one of sra, ncbi, ena.",
+    ]
+
+
+def test_other_words_of_the_command_are_passed_over() -> None:
+    choices = parse_choices(["--series", "GSE1", *SPECIES, "--assay", "auto", "GSE1=droplet", "--run-table", "t.tsv"])
+    assert choices.species == {"homo": "9606", "mus": "10090"}
+    assert choices.assay_of("SRR1", "SRX1", "GSM1", "GSE1") == "droplet"
+    assert choices.assay_of("GSE2") == ""
+
+
+def test_leaving_out_names_the_reason() -> None:
+    choices = parse_choices([*SPECIES, "--leave-out", "GSM1=contaminated = yes"])
+    row = left_out_by_user(Run(sample="GSM1", run="SRR1", status="planned"), choices)
+    assert (row.status, row.reason, row.detail) == ("left_out", "LEFT_OUT_BY_USER", "contaminated = yes")
+    assert left_out_by_user(Run(run="SRR2", status="planned"), choices).status == "planned"
+
+
+def test_the_order_of_rows_is_that_of_the_table(tmp_path: Path) -> None:
+    rows = plan(tmp_path, "run species assay", "B homo plate", "A homo plate")
+    assert [row.run for row in rows] == ["B", "A"]
+    write_runs(tmp_path / "plan.tsv", rows)
+    assert [row.run for row in read_runs(tmp_path / "plan.tsv")] == ["A", "B"]
+
+
+PLANNED = Run(
+    series="GSE1",
+    experiment="SRX1",
+    run="SRR1",
+    species="homo",
+    assay="plate",
+    layout="paired",
+    spots="50000000",
+    bases="7500000000",
+    bytes="3000000000",
+    status="planned",
+)
+
+
+def test_the_table_for_a_person() -> None:
+    rows = [
+        PLANNED,
+        PLANNED._replace(species="mus"),
+        PLANNED._replace(run="SRR2", experiment="SRX2", detail="SRA says A, GEO B: SRA is followed. Also in GSE2."),
+        PLANNED._replace(run="SRR3", experiment="SRX3", detail="Of GSE9, a part of the SuperSeries."),
+        Run(series="GSE1", sample="GSM4", status="left_out", reason="NO_RUN", detail="No run."),
+        Run(series="GSE1", sample="GSM5", status="left_out", reason="NO_RUN", detail="No run."),
+    ]
+    lines = plan_table(rows, 2, {"SRR1"}).splitlines()
+    assert lines[0] == "What will be counted:"
+    assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
+    # a run: 3 GB of archive; FASTQ 15 + 8 GB, and a third of that for alignments; 2 core-hours
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "67.3", "6.0"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "33.7", "2.0"]
+    assert lines[4].split() == ["all", "3", "3", "9.0", "67.3", "8.0"]
+    assert lines[6:] == [
+        "Left out:",
+        "  NO_RUN (2): GSM4: No run.",
+        "Needs a look:",
+        "  SRR2: SRA says A, GEO B: SRA is followed.",
+        "  SRR1: the records leave the layout of the reads open; the reads will decide",
+    ]
+
+
+def test_the_table_of_nothing() -> None:
+    assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], 96).splitlines() == [
+        "Nothing will be counted.",
+        "Left out:",
+        "  NO_RUN (1): GSE1: ",
+    ]
+
+
+def test_many_notes_are_cut_short() -> None:
+    rows = [PLANNED._replace(run=f"SRR{n}", detail=f"Note {n % 25}.") for n in range(100)]
+    text = plan_table(rows, 96)
+    assert "  SRR0, SRR25, SRR50 and 1 more runs: Note 0." in text
+    assert "  … and 5 more notes in the column detail of the plan" in text
