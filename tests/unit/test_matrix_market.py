@@ -1,0 +1,182 @@
+"""Matrix Market text: read and filtered as scipy and plain Python would."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.formats import matrix_market
+from scripts.formats.errors import InputError
+from scripts.formats.matrix_market import FormatError, MatrixReader, Shape, filter_columns, parse_head
+
+HEAD = b"%%MatrixMarket matrix coordinate integer general\n%\n"
+REAL = HEAD.replace(b"integer", b"real")
+
+
+def read(text: bytes, piece: int = 7) -> scipy.sparse.csc_matrix:
+    reader = MatrixReader(len(text))
+    for start in range(0, len(text), piece):
+        reader.feed(text[start : start + piece])
+    return reader.finish()
+
+
+def entries(lines: bytes, rows: int = 9, columns: int = 9, head: bytes = HEAD) -> bytes:
+    return head + b"%d %d %d\n" % (rows, columns, lines.count(b"\n")) + lines
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 7, 11, 64, 1000])
+def test_a_matrix_cut_anywhere_is_the_same(piece):
+    text = entries(b"1 1 3\n9 1 12345678\n2 4 123456789\n5 9 1\n", 9, 9)
+    expected = np.zeros((9, 9), dtype=np.int64)
+    expected[0, 0], expected[8, 0], expected[1, 3], expected[4, 8] = 3, 12345678, 123456789, 1
+    assert (read(text, piece).toarray() == expected).all()
+
+
+def test_values_above_int32_are_kept():
+    assert read(entries(b"1 1 3\n2 1 99999999999\n")).toarray()[1, 0] == 99999999999
+
+
+def test_long_numbers_of_columns_and_rows_are_read():
+    text = entries(b"123456789 1234567890 1\n", 2**31 - 1, 2**31)
+    reader = MatrixReader(len(text))
+    head = parse_head(text)
+    assert head is not None
+    with pytest.raises(FormatError, match="outside the 1000 columns"):
+        reader.feed(text.replace(b"2147483648 1\n", b"1000 1\n"))
+
+
+def test_entries_in_any_order_are_sorted():
+    text = entries(b"3 2 5\n1 1 4\n1 2 7\n2 1 6\n")
+    matrix = read(text)
+    assert matrix.has_sorted_indices
+    assert matrix[2, 1] == 5 and matrix[0, 0] == 4 and matrix[0, 1] == 7 and matrix[1, 0] == 6
+
+
+def test_real_values_are_those_of_float():
+    values = [b"0.5", b"1", b"0.333333", b"12.25", b"1e-05", b"123456.7", b"0.0123457", b"7", b".5", b"1.5e+06"]
+    lines = b"".join(b"%d 1 %s\n" % (row, value) for row, value in enumerate(values, 1))
+    matrix = read(entries(lines, len(values), 1, REAL), 13)
+    assert matrix.toarray()[:, 0].tolist() == [float(value) for value in values]
+
+
+def test_empty_matrix():
+    assert read(entries(b"", 4, 0)).shape == (4, 0)
+    assert read(entries(b"", 4, 5)).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "it has no head"),
+        (b"hello\n", "not a Matrix Market coordinate file: it begins with b'hello'"),
+        (b"%%MatrixMarket matrix array integer general\n1 1 1\n", "not a Matrix Market coordinate file"),
+        (b"%%MatrixMarket matrix coordinate complex general\n1 1 1\n", "a matrix of kind 'complex'"),
+        (HEAD + b"1 1\n", "expected 'rows columns entries', but found b'1 1'"),
+        (HEAD + b"9 9 1000000000000\n1 1 1\n", "more than its 75 bytes can hold"),
+        (HEAD + b"9 9 2\n1 1 1\n", "1 entries, but 2 are promised"),
+        (HEAD + b"9 9 1\n1 1 1\n2 2 1\n", "more entries than the 1 promised"),
+        (HEAD + b"9 9 1\n1 1 1", "the last line is cut short"),
+        (entries(b"10 1 1\n"), "outside the 9 rows"),
+        (entries(b"0 1 1\n"), "outside the 9 rows"),
+        (entries(b"1 10 1\n"), "outside the 9 columns"),
+        (entries(b"1 0 1\n"), "outside the 9 columns"),
+        (entries(b"1 1\n"), "an entry is not 'row column value'"),
+        (entries(b"1\t1 1\n"), "an entry is not 'row column value'"),
+        (entries(b"1  1\n"), "empty or too long"),
+        (entries(b"1 1 \n"), "an entry has no value"),
+        (entries(b"a 1 1\n"), "other characters than digits"),
+        (entries(b"1 1 x\n"), "a value is no whole number"),
+        (entries(b"1 1 -5\n"), "other characters than digits"),
+        (entries(b"1 1 zz\n", head=REAL), "a value is no number: b'000000zz'"),
+        (entries(b"1 1 nan\n", head=REAL), "a value is no number"),
+        (entries(b"1 1 1_0\n", head=REAL), "a value is no number"),
+    ],
+)
+def test_faults_are_told(text, words):
+    with pytest.raises(FormatError) as told:
+        read(text)
+    assert words in str(told.value)
+
+
+def write(path: Path, matrix: np.ndarray, kind: bytes = b"integer") -> None:
+    lines = [
+        b"%d %d %s\n" % (row + 1, column + 1, str(matrix[row, column]).encode())
+        for column in range(matrix.shape[1])
+        for row in range(matrix.shape[0])
+        if matrix[row, column]
+    ]
+    head = HEAD.replace(b"integer", kind) + b"%d %d %d\n" % (*matrix.shape, len(lines))
+    path.write_bytes(head + b"".join(lines))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_filtered_columns_are_those_of_the_matrix(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("filter")
+    rows, columns = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 30))
+    seed = data.draw(st.integers(0, 1000))
+    dice = np.random.default_rng(seed)
+    matrix = dice.integers(0, 4, (rows, columns)) * dice.integers(0, 2, (rows, columns))
+    matrix *= dice.choice([1, 1, 33], (rows, columns))
+    kept = np.array(data.draw(st.lists(st.integers(0, columns - 1), unique=True)), dtype=np.int64)
+    write(folder / "raw.mtx", matrix)
+    before = matrix_market.BLOCK
+    matrix_market.BLOCK = data.draw(st.sampled_from([16, 40, 1 << 20]))
+    try:
+        count = filter_columns(folder / "raw.mtx", folder / "kept.mtx", kept)
+    finally:
+        matrix_market.BLOCK = before
+    write(folder / "expected.mtx", matrix[:, kept])
+    assert (folder / "kept.mtx").read_bytes() == (folder / "expected.mtx").read_bytes()
+    assert count == np.count_nonzero(matrix[:, kept])
+
+
+def test_filter_is_that_of_the_published_writer(tmp_path):
+    from mex_gene_archive.filter import write_filtered_mtx
+
+    dice = np.random.default_rng(3)
+    matrix = np.where(dice.random((50, 400)) < 0.2, dice.integers(1, 300, (50, 400)) / 4, 0)
+    write(tmp_path / "raw.mtx", matrix, b"real")
+    barcodes = [f"BC{number:04d}" for number in range(400)]
+    kept = [3, 17, 18, 250, 399]
+    (tmp_path / "raw.tsv").write_text("".join(f"{barcode}\n" for barcode in barcodes))
+    (tmp_path / "kept.tsv").write_text("".join(f"{barcodes[place]}\n" for place in kept))
+    write_filtered_mtx(tmp_path / "raw.tsv", tmp_path / "raw.mtx", tmp_path / "kept.tsv", tmp_path / "theirs.mtx")
+    filter_columns(tmp_path / "raw.mtx", tmp_path / "ours.mtx", np.array(kept))
+    assert (tmp_path / "ours.mtx").read_bytes() == (tmp_path / "theirs.mtx").read_bytes()
+
+
+def test_unsorted_source_comes_out_sorted(tmp_path):
+    (tmp_path / "raw.mtx").write_bytes(entries(b"3 2 5\n1 1 4\n1 2 7\n2 1 6\n2 3 9\n", 3, 3))
+    filter_columns(tmp_path / "raw.mtx", tmp_path / "kept.mtx", np.array([0, 1]))
+    assert (tmp_path / "kept.mtx").read_bytes() == HEAD + b"3 2 4\n1 1 4\n2 1 6\n1 2 7\n3 2 5\n"
+
+
+def test_filter_tells_the_file_that_is_cut(tmp_path):
+    path = tmp_path / "raw.mtx"
+    path.write_bytes(HEAD + b"9 9 2\n1 1 1\n")
+    with pytest.raises(InputError, match=r"raw\.mtx: 1 entries, but 2 are promised\.$"):
+        filter_columns(path, tmp_path / "kept.mtx", np.array([0]))
+    assert not (tmp_path / "kept.mtx").exists()
+
+
+@given(st.integers(0, 200), st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_reader_agrees_with_scipy(entries_made, seed):
+    dice = np.random.default_rng(seed)
+    made = scipy.sparse.random(30, 20, density=entries_made / 600, format="coo", random_state=dice)
+    made.data = np.round(made.data * 100, 3)
+    buffer = io.BytesIO()
+    scipy.io.mmwrite(buffer, made.tocsc().tocoo(), precision=17)
+    text = buffer.getvalue()
+    assert (read(text, 100) != scipy.io.mmread(io.BytesIO(text)).tocsc()).nnz == 0
+
+
+def test_head_is_told_with_its_length():
+    assert parse_head(HEAD + b"1 2 3\n4") == (Shape("integer", 1, 2, 3, (b"%",)), len(HEAD) + 6)
+    assert parse_head(HEAD) is None
