@@ -61,11 +61,12 @@ class CountModel:
         self.genome = genome
         self._bounds: dict[str, list[int]] = {}
         self._sets: dict[str, list[frozenset[str]]] = {}
-        self._of_contig: dict[str, list[Gene]] = {contig: [] for contig in genome.contigs}
+        self._loci: dict[str, list[tuple[int, int, Gene]]] = {contig: [] for contig in genome.contigs}
+        self.gene_of = {gene.gene_id: gene for gene in genome.genes}
         for gene in genome.genes:
-            self._of_contig[gene.contig].append(gene)
-        for contig, genes in self._of_contig.items():
-            exons = [(start, end, gene.gene_id) for gene in genes for start, end in gene.exons]
+            self._loci[gene.contig].append((gene.start, gene.end, gene))
+        for contig, loci in self._loci.items():
+            exons = [(start, end, gene.gene_id) for _, _, gene in loci for start, end in gene.exons]
             bounds = sorted({0, *(edge for start, end, _ in exons for edge in (start, end))})
             self._bounds[contig] = bounds
             self._sets[contig] = [
@@ -87,23 +88,24 @@ class CountModel:
 
     def solo_genes(self, origin: Origin, feature: str) -> set[str]:
         """Return the genes that a uniquely aligned cDNA read fits for a STARsolo feature."""
-        sense = [gene for gene in self._of_contig[origin.contig] if gene.strand == origin.strand]
+        blocks = origin.blocks
+        left, right = blocks[0][0], blocks[-1][1]
+        near = [gene for start, end, gene in self._loci[origin.contig] if start < right and end > left]
+        sense = [gene for gene in near if gene.strand == origin.strand]
         if feature == "Gene":
-            return _exonic(origin.blocks, sense)
-        locus = {
-            gene.gene_id for gene in sense if any(start < gene.end and end > gene.start for start, end in origin.blocks)
-        }
+            return _exonic(blocks, sense)
+        locus = {gene.gene_id for gene in sense if any(start < gene.end and end > gene.start for start, end in blocks)}
         if feature == "GeneFull":
             return locus
-        if found := _exonic(origin.blocks, sense):
+        if found := _exonic(blocks, sense):
             return found
-        if _exonic(origin.blocks, (gene for gene in self._of_contig[origin.contig] if gene.strand != origin.strand)):
+        if _exonic(blocks, (gene for gene in near if gene.strand != origin.strand)):
             return set()
-        return _half_exonic(origin.blocks, sense) or locus
+        return _half_exonic(blocks, sense) or locus
 
     def free_of_loci(self, contig: str, start: int, end: int) -> bool:
         """Whether a span keeps away from every locus."""
-        return all(end <= gene.start - FLANK or start >= gene.end + FLANK for gene in self._of_contig[contig])
+        return all(end <= left - FLANK or start >= right + FLANK for left, right, _ in self._loci[contig])
 
 
 def _exonic(blocks: Sequence[Span], genes: Iterable[Gene]) -> set[str]:
@@ -463,7 +465,7 @@ class _LibraryMaker:
             if kind == "antisense":
                 strand = "-" if strand == "+" else "+"
             origin = Origin(found[0], strand, found[1])
-            over = map(self.model.genome.gene, self.model.solo_genes(origin, "GeneFull"))
+            over = map(self.model.gene_of.__getitem__, self.model.solo_genes(origin, "GeneFull"))
             if all(gene.start <= start and end <= gene.end for gene in over for start, end in origin.blocks):
                 return origin
 
