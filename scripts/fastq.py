@@ -2,8 +2,9 @@
 
 Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for single reads and for reads that lost their mate.
 Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
-the whole archive has no file. A run of source `file:` is taken from the files that the plan names. A run whose reads
-are not all there is marked READS_MISSING in status.tsv: an exit status of 0 proves nothing here.
+the whole archive has no file. A run of source `file:` is taken from the files that the plan names, one of source `bam`
+(a library whose archive has lost the barcodes) from the BAM file of Cell Ranger. A run whose reads are not all there
+is marked READS_MISSING in status.tsv: an exit status of 0 proves nothing here.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.formats import fastq_files, sra_archive
+from scripts.formats import fastq_files, sra_archive, tenx_bam
 from scripts.formats.errors import RunFault, run_command
 from scripts.formats.processes import ends_with_command, run_program, side_by_side, size_of_folder
 from scripts.formats.run_table import Run
@@ -108,8 +109,8 @@ class Converter:
 
     def _need(self, row: Run) -> int:
         """Bytes that a conversion may hold: from the run's bases and spots, else from the size of the archive."""
-        archive = self.archives / f"{row.run}.sra"
-        most = _GROWTH * archive.stat().st_size if archive.is_file() else 0
+        sources = [self.archives / f"{row.run}.sra", self.archives / f"{row.run}.bam", *_local_paths(row)]
+        most = _GROWTH * sum(path.stat().st_size for path in sources if path.is_file())
         if row.bases.isdecimal() and row.spots.isdecimal():
             fastq = 2 * int(row.bases) + 200 * int(row.spots)
             return min(2 * fastq, most) if most else fastq
@@ -117,8 +118,11 @@ class Converter:
 
     def _reads(self, row: Run, work: Path) -> tuple[dict[str, Path], int]:
         """Bring the reads of a run into a folder, one file a read; return name → file and the number of spots."""
+        bam = self.archives / f"{row.run}.bam"
+        if bam.is_file():
+            return _bam_reads(row, bam, work)
         if row.source.startswith("file:") and not (self.archives / f"{row.run}.sra").is_file():
-            return self._local_reads(row, work)
+            return _local_reads(row, work)
         archive = self.archives / f"{row.run}.sra"
         if not archive.is_file():
             raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
@@ -165,28 +169,51 @@ class Converter:
             raise RunFault("READS_MISSING", f"{written:,} of {said['reads written']:,} reads are in the FASTQ files.")
         return counts
 
-    def _local_reads(self, row: Run, work: Path) -> tuple[dict[str, Path], int]:
-        """Take the reads from the files that the plan names, in read order."""
-        paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
-        counts = {}
-        for number, path in enumerate(paths, 1):
-            kind = fastq_files.kind_of(path)
-            target = work / (
-                f"{row.run}.fastq" if row.assay == "plate" and len(paths) == 1 else f"{row.run}_{number}.fastq"
-            )
-            if kind == "fastq.gz":
-                counts[target.name] = fastq_files.unpack(path, target)
-            elif kind == "fastq":
-                counts[target.name] = fastq_files.count_reads(path)
-                fastq_files.link(path, target)
-            else:
-                raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
-        spots = next(iter(counts.values()))
-        if len(set(counts.values())) > 1:
-            raise RunFault("READS_MISSING", f"the files do not agree: {_listed(counts)} reads.")
-        if row.spots and int(row.spots) != spots:
-            raise RunFault("READS_MISSING", f"the plan has {int(row.spots):,} spots, the files {spots:,}.")
-        return {name: work / name for name in counts}, spots
+
+def _local_paths(row: Run) -> list[Path]:
+    """The files that the plan names for a run; none where an archive has it."""
+    if not row.source.startswith("file:"):
+        return []
+    return [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
+
+
+def _bam_reads(row: Run, bam: Path, work: Path) -> tuple[dict[str, Path], int]:
+    """Take the reads of a library from a BAM file; the record, where it tells the spots, must not have more."""
+    if row.assay == "plate":
+        raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
+    made = tenx_bam.to_fastq(bam, row.run, work)
+    if row.spots and int(row.spots) > made.spots:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {made.spots:,}.")
+    for file in made.files:
+        if (count := fastq_files.count_reads(file)) != made.spots:
+            raise RunFault("READS_MISSING", f"{count:,} of {made.spots:,} reads are in {file.name}.")
+    return {file.name: file for file in made.files}, made.spots
+
+
+def _local_reads(row: Run, work: Path) -> tuple[dict[str, Path], int]:
+    """Take the reads from the files that the plan names, in read order."""
+    paths = _local_paths(row)
+    if [fastq_files.kind_of(path) for path in paths] == ["bam"]:
+        return _bam_reads(row, paths[0], work)
+    counts = {}
+    for number, path in enumerate(paths, 1):
+        kind = fastq_files.kind_of(path)
+        target = work / (
+            f"{row.run}.fastq" if row.assay == "plate" and len(paths) == 1 else f"{row.run}_{number}.fastq"
+        )
+        if kind == "fastq.gz":
+            counts[target.name] = fastq_files.unpack(path, target)
+        elif kind == "fastq":
+            counts[target.name] = fastq_files.count_reads(path)
+            fastq_files.link(path, target)
+        else:
+            raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
+    spots = next(iter(counts.values()))
+    if len(set(counts.values())) > 1:
+        raise RunFault("READS_MISSING", f"the files do not agree: {_listed(counts)} reads.")
+    if row.spots and int(row.spots) != spots:
+        raise RunFault("READS_MISSING", f"the plan has {int(row.spots):,} spots, the files {spots:,}.")
+    return {name: work / name for name in counts}, spots
 
 
 _NOT_DOWNLOADED = RunFault("DOWNLOAD_FAILED", "the download does not know this run.")

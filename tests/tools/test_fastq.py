@@ -6,6 +6,7 @@ import random
 import shutil
 import stat
 
+import pysam
 import pytest
 
 from scripts import fastq
@@ -352,3 +353,55 @@ def test_a_local_library(conversion):
 def test_local_files_that_do_not_fit_are_told(conversion, contents, changes, reason, detail):
     local(conversion, "file:" + ";".join(contents), contents, **changes)
     conversion.failed("SRR1", reason, detail)
+
+
+# BAM files of Cell Ranger
+
+
+def cell_ranger_bam(path, spots):
+    """Write (barcode and UMI, cDNA) as Cell Ranger keeps them; return what the two FASTQ files must hold."""
+    header = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 10000}]}
+    header["CO"] = ["10x_bam_to_fastq:R1(CR:CY,UR:UY)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
+    with pysam.AlignmentFile(str(path), "wb", header=header) as handle:
+        for number, ((bases, qualities), (cdna, told)) in enumerate(spots):
+            made = pysam.AlignedSegment()
+            made.query_name, made.query_sequence, made.flag = f"r{number}", cdna, 4
+            made.query_qualities = pysam.qualitystring_to_array(told)
+            tags = {"CR": bases[:16], "CY": qualities[:16], "UR": bases[16:], "UY": qualities[16:]}
+            made.set_tags([(tag, value, "Z") for tag, value in tags.items()])
+            handle.write(made)
+    return path
+
+
+def random_reads(number, length):
+    dice = random.Random(length)
+    return [("".join(dice.choices("ACGT", k=length)), "".join(dice.choices("#5?I", k=length))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("how", ["bam", "file"])
+def test_lost_barcodes_are_taken_from_the_bam(conversion, how):
+    spots = list(zip(random_reads(50, 28), random_reads(50, 90), strict=True))
+    bam = cell_ranger_bam(conversion.folder / "x.bam", spots)
+    if how == "bam":
+        conversion.add("SRR1", assay="droplet", source="bam", spots="50")
+        bam.rename(conversion.folder / "archives/SRR1.bam")
+    else:
+        conversion.add("SRR1", assay="droplet", source="file:x.bam")
+    status = conversion.run()["SRR1"]
+    assert status.ok and status.spots == "50"
+    assert conversion.files() == ["SRR1_1.fastq", "SRR1_2.fastq"]
+    assert reads(conversion.folder / "fastq/SRR1_1.fastq") == [first for first, _ in spots]
+    assert reads(conversion.folder / "fastq/SRR1_2.fastq") == [second for _, second in spots]
+
+
+def test_a_bam_with_fewer_spots_than_the_record_is_told(conversion):
+    cell_ranger_bam(conversion.folder / "x.bam", list(zip(random_reads(5, 28), random_reads(5, 90), strict=True)))
+    conversion.add("SRR1", assay="droplet", source="file:x.bam", spots="6")
+    conversion.failed("SRR1", "READS_MISSING", "the record has 6 spots, the BAM file 5.")
+
+
+def test_a_bam_is_no_source_of_a_plate_run(conversion):
+    cell_ranger_bam(conversion.folder / "x.bam", list(zip(random_reads(5, 28), random_reads(5, 90), strict=True)))
+    conversion.add("SRR1", source="file:x.bam")
+    detail = "a BAM file is no source of a plate run; convert it to FASTQ first."
+    conversion.failed("SRR1", "LAYOUT_AMBIGUOUS", detail)

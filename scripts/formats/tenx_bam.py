@@ -1,0 +1,201 @@
+"""BAM files of Cell Ranger, turned back into the reads of which they were made.
+
+The header tells how, a comment line a read (as 10x's bamtofastq reads them)::
+
+    @CO	10x_bam_to_fastq:R1(CR:CY,UR:UY)
+    @CO	10x_bam_to_fastq:R2(SEQ:QUAL)
+
+a read is its pieces one after the other, each a pair of tags (bases, qualities), or ``SEQ:QUAL`` for the record's own
+sequence as the sequencer read it. CR and CY are the barcode as it was read, UR and UY the UMI. Where a re-made header
+has lost these lines, the tags themselves tell: one record a spot, R1 of CR and UR, R2 the record. Sample index reads
+(BC:QT alone) are left out. Reads come in the order of the file.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from scripts.formats.errors import RunFault
+
+if TYPE_CHECKING:
+    import pysam
+
+Piece = tuple[str, str]  # tag of the bases, tag of the qualities
+
+_LINE = re.compile(r"10x_bam_to_fastq:([RI]\d)\(([^)]*)\)")
+_OWN: Piece = ("SEQ", "QUAL")
+_BARCODE, _UMI = "CR", "UR"
+_INDEX = (("BC", "QT"),)
+_USUAL: dict[str, tuple[Piece, ...]] = {"R1": (("CR", "CY"), ("UR", "UY")), "R2": (_OWN,)}
+_LOOKED_AT = 1000  # records on which the tags are checked before anything is written
+_BATCH = 5000  # spots written at a time
+_COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
+
+
+class Converted(NamedTuple):
+    """What was written: the files in read order, and the number of spots."""
+
+    files: tuple[Path, ...]
+    spots: int
+
+
+def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
+    """Return read name (R1, R2, …) → its pieces, as the comment lines tell; sample indices are left out."""
+    found: dict[str, tuple[Piece, ...]] = {}
+    for comment in comments:
+        if match := _LINE.search(comment):
+            pieces = tuple(tuple((piece + ":").split(":")[:2]) for piece in match[2].split(","))
+            if pieces != _INDEX:
+                found[match[1]] = pieces
+    return dict(sorted(found.items(), key=lambda item: (item[0][0] != "R", item[0])))
+
+
+def to_fastq(path: str | Path, run: str, folder: str | Path) -> Converted:
+    """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those that the header tells.
+
+    Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs (or their qualities) are not in the records,
+    ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for one without records, READS_MISSING where
+    mates are.
+    """
+    import pysam
+
+    before = pysam.set_verbosity(0)
+    try:
+        return _convert(Path(path), run, Path(folder))
+    except OSError as error:
+        raise RunFault("ARCHIVE_CORRUPT", f"the BAM file cannot be read: {_plain(error, path)}.") from error
+    finally:
+        pysam.set_verbosity(before)
+
+
+def _plain(error: OSError, path: str | Path) -> str:
+    return str(error).replace(f" '{path}'", "").replace(str(path), Path(path).name).rstrip(".")
+
+
+def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
+    """Yield the records that hold a read each: neither secondary nor supplementary ones."""
+    import pysam
+
+    # ignore_truncation stays off: htslib then raises OSError where the end-of-file block lacks.
+    with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
+        for record in handle.fetch(until_eof=True):
+            if not record.flag & 0x900:
+                yield record
+
+
+def _convert(path: Path, run: str, folder: Path) -> Converted:
+    import pysam
+
+    with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
+        header = handle.header.to_dict()
+    told = pieces_of_header(header.get("CO", []))
+    paired = _check_tags(path, told)
+    layout = told or _USUAL
+    builders = {name: _builder(pieces) for name, pieces in layout.items()}
+    files = tuple(folder / f"{run}_{number}.fastq" for number in range(1, len(layout) + 1))
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(file.open("w", encoding="ascii", newline="\n")) for file in files]
+        spots = 0
+        batch: list[list[str]] = [[] for _ in files]
+        for name, mates in _spots(path, paired, folder):
+            for texts, (read, build) in zip(batch, builders.items(), strict=True):
+                record = mates.get(read, mates.get(""))
+                if record is None:
+                    raise RunFault("READS_MISSING", f"spot {spots + 1:,} of the BAM file has lost its mate.")
+                bases, qualities = build(record)
+                texts.append(f"@{run}.{spots + 1} {name}\n{bases}\n+\n{qualities}\n")
+            spots += 1
+            if spots % _BATCH == 0:
+                _flush(outputs, batch)
+        _flush(outputs, batch)
+    if not spots:
+        raise RunFault("EMPTY_READS", "the BAM file has no reads.")
+    return Converted(files, spots)
+
+
+def _flush(outputs: Sequence, batch: list[list[str]]) -> None:
+    for output, texts in zip(outputs, batch, strict=True):
+        output.write("".join(texts))
+        texts.clear()
+
+
+def _check_tags(path: Path, told: Mapping[str, tuple[Piece, ...]]) -> bool:
+    """Look at the first records; return whether the file holds mates. Raises RunFault(BAM_TAGS_STRIPPED)."""
+    wanted = {tag for pieces in (told or _USUAL).values() for piece in pieces if piece != _OWN for tag in piece}
+    if _BARCODE not in wanted or not any(_OWN in pieces for pieces in (told or _USUAL).values()):
+        raise RunFault("BAM_TAGS_STRIPPED", "the header of the BAM file tells of reads without barcode or cDNA.")
+    looked_at, paired = 0, False
+    without: dict[str, int] = {}
+    for record in _records(path):
+        looked_at += 1
+        paired = paired or record.is_paired
+        for tag in wanted:
+            if not record.has_tag(tag):
+                without[tag] = without.get(tag, 0) + 1
+        if looked_at == _LOOKED_AT:
+            break
+    if without:
+        counts = ", ".join(f"{tag} in {count:,}" for tag, count in sorted(without.items()))
+        raise RunFault("BAM_TAGS_STRIPPED", f"of the first {looked_at:,} reads of the BAM file, tags lack: {counts}.")
+    if paired and not told:
+        raise RunFault(
+            "BAM_TAGS_STRIPPED", "the BAM file holds mates, but no header line tells which of them is which read."
+        )
+    return paired
+
+
+def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tuple[str, str]]:
+    """Return a function record → (bases, qualities) of one read."""
+
+    def build(record: "pysam.AlignedSegment") -> tuple[str, str]:
+        bases, qualities = [], []
+        for piece in pieces:
+            if piece == _OWN:
+                sequence = record.query_sequence or ""
+                quality = record.query_qualities_str or ""
+                if record.flag & 0x10:
+                    sequence = sequence.translate(_COMPLEMENT)[::-1]
+                    quality = quality[::-1]
+            else:
+                try:
+                    sequence, quality = record.get_tag(piece[0]), record.get_tag(piece[1])
+                except KeyError as error:
+                    raise RunFault(
+                        "BAM_TAGS_STRIPPED", f"read {record.query_name!r} of the BAM file has no tag {error.args[0]}."
+                    ) from error
+            bases.append(sequence)
+            qualities.append(quality)
+        joined, told = "".join(bases), "".join(qualities)
+        if len(joined) != len(told):
+            raise RunFault(
+                "READS_MISSING",
+                f"read {record.query_name!r} of the BAM file has {len(joined)} bases, but {len(told)} qualities.",
+            )
+        return joined, told
+
+    return build
+
+
+def _spots(path: Path, paired: bool, folder: Path) -> Iterator[tuple[str, dict[str, "pysam.AlignedSegment"]]]:
+    """Yield (name, read → record) of every spot; of single reads the record stands under the empty name."""
+    if not paired:
+        for record in _records(path):
+            yield record.query_name, {"": record}
+        return
+    import pysam
+
+    # Mates lie apart in a file sorted by place: collate brings them together without sorting by name.
+    together = folder / "collated.bam"
+    pysam.collate("-o", str(together), "-l", "1", "-T", str(folder / "collate"), str(path), catch_stdout=False)
+    name, mates = None, {}
+    for record in _records(together):
+        if record.query_name != name:
+            if mates:
+                yield name, mates
+            name, mates = record.query_name, {}
+        mates["R2" if record.is_read2 else "R1"] = record
+    if mates:
+        yield name, mates
+    together.unlink()

@@ -1,0 +1,164 @@
+"""BAM files of Cell Ranger give back the reads of which they were made, or say why they cannot."""
+
+import random
+
+import pysam
+import pytest
+
+from scripts.formats import tenx_bam
+from scripts.formats.errors import RunFault
+
+USUAL = ["10x_bam_to_fastq:R1(CR:CY,UR:UY)", "10x_bam_to_fastq:R2(SEQ:QUAL)", "10x_bam_to_fastq:I1(BC:QT)"]
+COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+def made_spots(number, seed=1):
+    dice = random.Random(seed)
+
+    def piece(length):
+        return "".join(dice.choices("ACGTN", k=length)), "".join(dice.choices("#+5?I", k=length))
+
+    return [(f"M1:{spot}", piece(16), piece(12), piece(40)) for spot in range(number)]
+
+
+def record(name, sequence, quality, tags, flag=0):
+    made = pysam.AlignedSegment()
+    made.query_name = name
+    if flag & 0x10:
+        sequence, quality = sequence.translate(COMPLEMENT)[::-1], quality[::-1]
+    made.query_sequence = sequence
+    made.query_qualities = pysam.qualitystring_to_array(quality)
+    made.flag = flag
+    if not flag & 4:
+        made.reference_id, made.reference_start, made.cigartuples = 0, 10, [(0, len(sequence))]
+    made.set_tags([(tag, value, "Z") for tag, value in tags.items()])
+    return made
+
+
+def write_bam(path, records, comments=USUAL):
+    header = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 10000}], "CO": list(comments)}
+    if not comments:
+        del header["CO"]
+    with pysam.AlignmentFile(str(path), "wb", header=header) as handle:
+        for made in records:
+            handle.write(made)
+    return path
+
+
+def tags_of(barcode, umi, without=()):
+    tags = {"CR": barcode[0], "CY": barcode[1], "UR": umi[0], "UY": umi[1], "BC": "ACGTACGT", "QT": "IIIIIIII"}
+    return {tag: value for tag, value in tags.items() if tag not in without}
+
+
+def usual_records(spots, without=()):
+    """One record a spot, forward, reverse and not aligned in turn; some have a second place as well."""
+    for number, (name, barcode, umi, cdna) in enumerate(spots):
+        flag = (0, 16, 4)[number % 3]
+        yield record(name, *cdna, tags_of(barcode, umi, without), flag)
+        if number % 5 == 0:
+            yield record(name, *cdna, tags_of(barcode, umi), 256)
+        if number % 7 == 0:
+            yield record(name, cdna[0][:10], cdna[1][:10], tags_of(barcode, umi), 2048)
+
+
+def expected(run, spots):
+    first = "".join(
+        f"@{run}.{number} {name}\n{barcode[0]}{umi[0]}\n+\n{barcode[1]}{umi[1]}\n"
+        for number, (name, barcode, umi, _) in enumerate(spots, 1)
+    )
+    second = "".join(
+        f"@{run}.{number} {name}\n{cdna[0]}\n+\n{cdna[1]}\n" for number, (name, _, _, cdna) in enumerate(spots, 1)
+    )
+    return first, second
+
+
+@pytest.mark.parametrize("comments", [USUAL, [], ["something else"]])
+def test_the_reads_come_back(tmp_path, monkeypatch, comments):
+    monkeypatch.setattr(tenx_bam, "_BATCH", 7)
+    spots = made_spots(30)
+    path = write_bam(tmp_path / "x.bam", usual_records(spots), comments)
+    made = tenx_bam.to_fastq(path, "SRR1", tmp_path)
+    assert made.spots == 30
+    assert [file.name for file in made.files] == ["SRR1_1.fastq", "SRR1_2.fastq"]
+    assert tuple(file.read_text() for file in made.files) == expected("SRR1", spots)
+
+
+def test_mates_are_brought_together(tmp_path):
+    comments = ["10x_bam_to_fastq:R1(CR:CY,UR:UY,SEQ:QUAL)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
+    spots = made_spots(12)
+    firsts = [record(n, *c, tags_of(b, u), 0x41) for n, b, u, c in spots]
+    seconds = [record(n, *c, tags_of(b, u), 0x91) for n, b, u, c in spots]
+    path = write_bam(tmp_path / "x.bam", [*firsts, *seconds], comments)
+    made = tenx_bam.to_fastq(path, "SRR1", tmp_path)
+    assert made.spots == 12
+    found = {}
+    for first, second in zip(*(file.read_text().split("@SRR1.")[1:] for file in made.files), strict=True):
+        assert first.split("\n")[0] == second.split("\n")[0]
+        found[first.split("\n")[0].split()[1]] = (first.split("\n")[1], second.split("\n")[1])
+    assert found == {name: (b[0] + u[0] + c[0], c[0]) for name, b, u, c in spots}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SRR1_1.fastq", "SRR1_2.fastq", "x.bam"]
+
+
+def test_a_lost_mate_is_told(tmp_path):
+    comments = ["10x_bam_to_fastq:R1(CR:CY,UR:UY,SEQ:QUAL)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
+    ((name, barcode, umi, cdna),) = made_spots(1)
+    path = write_bam(tmp_path / "x.bam", [record(name, *cdna, tags_of(barcode, umi), 0x41)], comments)
+    with pytest.raises(RunFault, match=r"READS_MISSING: spot 1 of the BAM file has lost its mate\."):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+def test_pieces_are_read_from_the_header():
+    assert tenx_bam.pieces_of_header(["x", *reversed(USUAL)]) == {
+        "R1": (("CR", "CY"), ("UR", "UY")),
+        "R2": (("SEQ", "QUAL"),),
+    }
+    first_kit = ["10x_bam_to_fastq:R1(SEQ:QUAL)", "10x_bam_to_fastq:R2(UR:UY)", "10x_bam_to_fastq:I1(CR:CY)"]
+    assert list(tenx_bam.pieces_of_header([*first_kit, "10x_bam_to_fastq:I2(BC:QT)"])) == ["R1", "R2", "I1"]
+
+
+@pytest.mark.parametrize("without", [("CR", "CY", "UR", "UY"), ("UR",), ("CY",)])
+def test_stripped_tags_are_told_before_anything_is_written(tmp_path, without):
+    path = write_bam(tmp_path / "x.bam", usual_records(made_spots(4), without))
+    counts = ", ".join(f"{tag} in 4" for tag in sorted(without))
+    with pytest.raises(RunFault) as told:
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+    assert told.value.reason == "BAM_TAGS_STRIPPED"
+    assert told.value.detail == f"of the first 4 reads of the BAM file, tags lack: {counts}."
+    assert not list(tmp_path.glob("*.fastq"))
+
+
+def test_a_tag_that_lacks_later_on_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(tenx_bam, "_LOOKED_AT", 3)
+    good, bad = made_spots(6)[:5], made_spots(6)[5]
+    records = [*usual_records(good), record(bad[0], *bad[3], tags_of(bad[1], bad[2], ("UR",)))]
+    path = write_bam(tmp_path / "x.bam", records)
+    with pytest.raises(RunFault, match="BAM_TAGS_STRIPPED: read 'M1:5' of the BAM file has no tag"):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+def test_mates_without_a_header_line_are_told(tmp_path):
+    ((name, barcode, umi, cdna),) = made_spots(1)
+    path = write_bam(tmp_path / "x.bam", [record(name, *cdna, tags_of(barcode, umi), 0x41)], [])
+    with pytest.raises(RunFault, match="BAM_TAGS_STRIPPED: the BAM file holds mates, but no header line"):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+def test_a_header_without_barcode_is_told(tmp_path):
+    path = write_bam(tmp_path / "x.bam", usual_records(made_spots(1)), ["10x_bam_to_fastq:R1(SEQ:QUAL)"])
+    with pytest.raises(RunFault, match="tells of reads without barcode or cDNA"):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+def test_an_empty_file_is_told(tmp_path):
+    path = write_bam(tmp_path / "x.bam", [])
+    with pytest.raises(RunFault, match=r"EMPTY_READS: the BAM file has no reads\."):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.9999])
+def test_a_file_cut_short_is_told(tmp_path, share):
+    path = write_bam(tmp_path / "x.bam", usual_records(made_spots(5000)))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(RunFault, match="ARCHIVE_CORRUPT: the BAM file cannot be read: "):
+        tenx_bam.to_fastq(path, "SRR1", tmp_path)
