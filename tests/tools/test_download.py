@@ -5,7 +5,9 @@ Each fault ends in the very bytes of the archive or in one row with the right re
 
 import gzip
 import hashlib
+import http.server
 import shutil
+import threading
 
 import pytest
 
@@ -317,3 +319,60 @@ def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
 def test_an_unknown_unit_is_told(analysis):
     with pytest.raises(InputError, match=r"it has no unit 'GSE900001\.mus\.0007'"):
         download.main([*analysis.words(), "--unit", "GSE900001.mus.0007", "--plan", str(analysis.folder / "plan.tsv")])
+
+
+BAM = gzip.compress(b"BAM\x01" + bytes(3000))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BAM)))
+        self.end_headers()
+        self.wfile.write(BAM)
+
+    def log_message(self, *words):
+        """The test tells what is to be told."""
+
+
+@pytest.fixture
+def elsewhere():
+    """The address of a server that has the submitter's BAM file."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/x.bam.1"
+        server.shutdown()
+
+
+def offer_bam(analysis, address, md5):
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    file = (
+        f'<SRAFile filename="x.bam" size="{len(BAM)}" md5="{md5}" semantic_name="10X Genomics bam file"'
+        f' supertype="Original" sratoolkit="0"><Alternatives url="{address}" access_type="anonymous"/></SRAFile>'
+    )
+    assert text.count("</SRAFiles>") == 1
+    analysis.xml.write_bytes(gzip.compress(text.replace("</SRAFiles>", f"{file}</SRAFiles>").encode()))
+
+
+def test_a_run_planned_from_its_bam_gets_the_bam(analysis, elsewhere):
+    offer_bam(analysis, elsewhere, hashlib.md5(BAM).hexdigest())
+    analysis.plan([ONE], source="bam")
+    status = analysis.run()[ONE]
+    assert (status.state, status.source) == ("ok", "bam")
+    assert sorted(path.name for path in analysis.output.iterdir()) == [f"{ONE}.bam", "status.tsv"]
+    assert (analysis.output / f"{ONE}.bam").read_bytes() == BAM
+    assert not analysis.server.asked("sdl")
+
+
+def test_a_bam_with_other_bytes_is_refused(analysis, elsewhere):
+    offer_bam(analysis, elsewhere, "1" * 32)
+    analysis.plan([ONE], source="bam")
+    detail = f"bam: its md5 is {hashlib.md5(BAM).hexdigest()}, but {'1' * 32} was promised."
+    analysis.run()
+    analysis.check_failed(ONE, "CHECKSUM_MISMATCH", detail)
+
+
+def test_barcodes_are_lost_where_no_bam_is_on_offer(analysis):
+    analysis.plan([ONE], source="bam")
+    analysis.run()
+    analysis.check_failed(ONE, "BARCODE_LOST", "bam: the record names no BAM file.")
