@@ -410,6 +410,14 @@ def find_namespace() -> list[str]:
     return []
 
 
+def _stop_on_signals() -> None:
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
 def enter_namespace(namespace: Sequence[str], argv: Sequence[str]) -> int:
     """Run this command again inside a namespace and return its exit status.
 
@@ -424,16 +432,13 @@ def enter_namespace(namespace: Sequence[str], argv: Sequence[str]) -> int:
         libc.prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
 
     command = [*namespace, sys.executable, "-m", "scripts.align", *argv, "--genome-memory", "inside"]
+    _stop_on_signals()
     inner = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
-
-    def stop(number: int, _: object) -> None:
+    try:
+        status = inner.wait()
+    finally:
         inner.kill()
         inner.wait()
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
-    status = inner.wait()
     return status if status >= 0 else 128 - status
 
 
@@ -442,14 +447,6 @@ _ALIGNERS: Mapping[str, Callable[[Aligner, Sequence[Column], int], dict[str, Run
     "shared": align_under_lock,
     "none": align_alone,
 }
-
-
-def _stop_on_signals() -> None:
-    def stop(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

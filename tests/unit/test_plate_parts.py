@@ -1,0 +1,125 @@
+"""Small parts of aligning and counting: shares of threads, sizes of indices, summed logs, checks of numbers."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.align import count_reads, fail_siblings, share_threads
+from scripts.count import check_fragments, choose_checked
+from scripts.formats.errors import RunFault
+from scripts.formats.run_table import Run
+from scripts.formats.star_log import read_star_log
+from scripts.formats.star_log_sum import sum_logs, write_log
+from scripts.formats.status import RunStatus
+from scripts.star_index import size_options
+
+LOG = {
+    "Started job on": "Nov 21 05:08:15",
+    "Number of input reads": "100",
+    "Average input read length": "150",
+    "UNIQUE READS:": "",
+    "Uniquely mapped reads number": "60",
+    "Uniquely mapped reads %": "60.00%",
+    "Average mapped length": "148.00",
+    "Mismatch rate per base, %": "0.30%",
+    "Number of reads mapped to multiple loci": "10",
+    "% of reads mapped to multiple loci": "10.00%",
+    "Number of reads mapped to too many loci": "5",
+    "Number of reads unmapped: too short": "25",
+}
+OTHER = LOG | {
+    "Number of input reads": "50",
+    "Average input read length": "75",
+    "Uniquely mapped reads number": "20",
+    "Average mapped length": "74.00",
+    "Mismatch rate per base, %": "0.60%",
+}
+EMPTY = {name: "-nan%" if name.startswith("Mismatch") else "0" for name in LOG}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "threads", "shares"),
+    [
+        ([], 4, []),
+        ([0, 0], 4, [1, 1]),
+        ([10] * 96, 8, [1] * 96),
+        ([10], 8, [8]),
+        ([10, 10], 8, [4, 4]),
+        ([100, 1, 1], 4, [4, 1, 1]),
+        ([5, 5, 5], 1, [1, 1, 1]),
+    ],
+)
+def test_threads_go_where_a_cell_would_hold_up_the_others(sizes: list[int], threads: int, shares: list[int]) -> None:
+    assert share_threads(sizes, threads) == shares
+
+
+def test_options_of_an_index_follow_the_genome() -> None:
+    human = size_options(3_100_000_000, 195, 100)
+    assert (human["genomeSAindexNbases"], human["genomeChrBinNbits"]) == (14, 18)
+    toy = size_options(120_000, 2, 100)
+    assert (toy["genomeSAindexNbases"], toy["genomeChrBinNbits"]) == (7, 15)
+    scaffolds = size_options(1_000_000_000, 500_000, 100)
+    assert scaffolds["genomeChrBinNbits"] == 10
+    assert size_options(1000, 1000, 100)["genomeChrBinNbits"] == 6  # no less than a read
+    assert size_options(20_000_000_000, 10, 100)["limitGenomeGenerateRAM"] == 240_000_000_000
+
+
+def test_a_log_of_two_calls() -> None:
+    summed = sum_logs([LOG, OTHER])
+    assert list(summed) == list(LOG)
+    assert summed["Number of input reads"] == "150"
+    assert summed["Average input read length"] == "125"
+    assert summed["Uniquely mapped reads number"] == "80"
+    assert summed["Uniquely mapped reads %"] == "53.33%"
+    assert summed["Average mapped length"] == "129.50"
+    assert summed["Mismatch rate per base, %"] == "0.38%"
+    assert summed["% of reads mapped to multiple loci"] == "13.33%"
+    assert summed["UNIQUE READS:"] == ""
+
+
+def test_an_empty_call_changes_no_mean(tmp_path: Path) -> None:
+    summed = sum_logs([LOG, EMPTY])
+    assert summed == LOG
+    (tmp_path / "Log.final.out").write_text(write_log(summed))
+    assert read_star_log(tmp_path / "Log.final.out") == LOG
+
+
+def test_fragments_must_be_those_that_star_mapped() -> None:
+    check_fragments(LOG, 70)
+    with pytest.raises(RunFault) as told:
+        check_fragments(LOG, 69)
+    assert told.value.reason == "READS_MISSING"
+    assert told.value.detail == ("69 fragments were counted, but STAR mapped 70 (60 to one place, 10 to several).")
+    with pytest.raises(RunFault, match="STAR was given 101 reads, but mapped 70 and dropped 30"):
+        check_fragments(LOG | {"Number of input reads": "101"}, 70)
+
+
+def test_the_checked_cell_does_not_depend_on_the_order() -> None:
+    columns = [f"SRX{number}" for number in range(50)]
+    assert choose_checked(columns) == choose_checked(columns[::-1])
+    assert {choose_checked(columns[:size]) for size in range(1, 50)} > {columns[0]}
+
+
+@pytest.mark.parametrize(("text", "reads"), [("", 0), ("@a\nA\n+\nI\n", 1), ("@a\nA\n+\nI\n@b\nA\n+\nI", 2)])
+def test_reads_of_a_fastq_file(tmp_path: Path, text: str, reads: int) -> None:
+    (tmp_path / "a.fastq").write_text(text)
+    assert count_reads(tmp_path / "a.fastq") == reads
+
+
+def test_a_fastq_file_that_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.fastq").write_text("@a\nA\n+\nI\n@b\n")
+    with pytest.raises(RunFault, match=r"a\.fastq has 5 lines, which is no multiple of 4"):
+        count_reads(tmp_path / "a.fastq")
+
+
+def test_siblings_of_a_failed_run() -> None:
+    rows = [Run(run=run) for run in ("SRR1", "SRR2", "SRR3")]
+    statuses = {row.run: RunStatus(row.run) for row in rows}
+    assert fail_siblings(rows, statuses)
+    statuses["SRR2"] = statuses["SRR2"].failed(RunFault("DOWNLOAD_FAILED", "gone"))
+    assert not fail_siblings(rows, statuses)
+    assert [statuses[row.run].reason for row in rows] == [
+        "INCOMPLETE_EXPERIMENT",
+        "DOWNLOAD_FAILED",
+        "INCOMPLETE_EXPERIMENT",
+    ]
