@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_droplet_truth_is_what_starsolo_counts(world: World, indices: dict[str, 
     command = ["STAR", "--genomeDir", indices["hg38"] / "star", "--readFilesIn", cdna, barcodes]
     command += ["--soloType", "CB_UMI_Simple", "--soloCBwhitelist", inclusion_list, "--soloCBlen", kit.barcode]
     command += ["--soloUMIstart", kit.barcode + 1, "--soloUMIlen", kit.umi, "--soloFeatures", *FEATURES]
+    command += ["--soloMultiMappers", "EM", "Rescue"]
     command += ["--soloCellFilter", "EmptyDrops_CR", "--outSAMtype", "None", "--outFileNamePrefix", f"{tmp_path}/"]
     _run(command, tmp_path)
     for feature in FEATURES:
@@ -197,6 +199,15 @@ def test_droplet_truth_is_what_starsolo_counts(world: World, indices: dict[str, 
             counted[rows[barcode - 1], genes[gene - 1]] = count
         assert counted == world.droplet_truth(experiment)[feature], feature
         assert sorted((place / "filtered" / "barcodes.tsv").read_text().split()) == world.cells(experiment)
+        expected = Counter(world.droplet_shared(experiment)[feature])
+        assert sum(expected.values()) > 50
+        for (barcode, _), umis in world.droplet_truth(experiment)[feature].items():
+            expected[barcode] += umis
+        for method in ("EM", "Rescue"):
+            summed: Counter[str] = Counter()
+            for line in (place / "raw" / f"UniqueAndMult-{method}.mtx").read_text().splitlines()[3:]:
+                summed[rows[int(line.split()[1]) - 1]] += float(line.split()[2])
+            assert summed == pytest.approx(expected, abs=1e-3), (feature, method)
 
 
 def test_another_folder_holds_the_same_reads(tmp_path: Path, world: World):

@@ -355,11 +355,16 @@ class Spot(NamedTuple):
 
 
 class Library(NamedTuple):
-    """A droplet library: spots by run, the barcodes of its cells, and feature → (barcode, gene_id) → UMIs."""
+    """A droplet library: spots by run, the barcodes of its cells, and what is to be counted.
+
+    ``truth`` is feature → (barcode, gene_id) → UMIs with reads of one gene; ``shared`` is feature → barcode → UMIs
+    with a read that fits two genes, which EM and Rescue share out between them. A UMI may count in both.
+    """
 
     spots: tuple[tuple[Spot, ...], ...]
     cells: tuple[str, ...]
     truth: Mapping[str, Mapping[tuple[str, str], int]]
+    shared: Mapping[str, Mapping[str, int]]
 
 
 def neighbours(sequence: str) -> list[str]:
@@ -428,6 +433,7 @@ class _LibraryMaker:
         self.sequencer = Sequencer(model.genome, dice)
         self.lanes: list[list[Spot]] = [[] for _ in range(runs)]
         self.truth: dict[str, Counter[tuple[str, str]]] = {feature: Counter() for feature in FEATURES}
+        self.shared: dict[str, Counter[str]] = {feature: Counter() for feature in FEATURES}
         self.sample_index = random_sequence(8, dice)
         self.genes = [gene for gene in model.genome.genes if gene.arrangement not in ("duplicate", "spike_in")]
         room = kit.cdna + 40
@@ -477,23 +483,28 @@ class _LibraryMaker:
         while True:
             places = [("exonic", "intronic")[copy % 2] if kind == "both" else kind for copy in range(copies)]
             origins = [self.cut(place, gene) for place in places]
-            counted = {feature: self._unique(origins, feature) for feature in FEATURES}
-            if all(len(genes) <= 1 for genes in counted.values()):
+            fitting = {f: [self.model.solo_genes(origin, f) for origin in origins] for f in FEATURES}
+            if kind == "duplicate":
+                both = {gene.gene_id for gene in self.duplicates}
+                fitting = {feature: [both for _ in origins] for feature in FEATURES}
+            single = {f: set().union(*(genes for genes in sets if len(genes) == 1)) for f, sets in fitting.items()}
+            if all(len(genes) <= 1 for genes in single.values()):
                 break
-        if kind != "duplicate":
-            for feature, genes in counted.items():
-                self.truth[feature].update((barcode, gene_id) for gene_id in genes)
+        for feature, sets in fitting.items():
+            self.truth[feature].update((barcode, gene_id) for gene_id in single[feature])
+            if any(len(genes) > 1 for genes in sets):
+                self.shared[feature][barcode] += 1
         # a wrong base in the UMI of one read of four or more: 1MM collapsing takes it for the molecule's own
-        odd = self.dice.choice(neighbours(umi)) if errors and copies >= 4 and self.dice.random() < 0.3 else umi
+        # (but not of reads that fit two genes, whose UMIs are told apart to the base)
+        clear = all(len(genes) <= 1 for sets in fitting.values() for genes in sets)
+        odd = umi
+        if errors and clear and copies >= 4 and self.dice.random() < 0.3:
+            odd = self.dice.choice(neighbours(umi))
         for copy, origin in enumerate(origins):
             written = barcode
             if errors and self.dice.random() < 0.04:
                 written = self.dice.choice(neighbours(barcode))
             self.add(written, odd if copy == 3 else umi, self.cdna(origin))
-
-    def _unique(self, origins: Iterable[Origin], feature: str) -> set[str]:
-        fitting = (self.model.solo_genes(origin, feature) for origin in origins)
-        return {gene_id for genes in fitting if len(genes) == 1 for gene_id in genes}
 
     def droplet(self, barcode: str, molecules: int, real: bool, kind: int) -> None:
         """Add all reads of a droplet: a real cell's molecules have several reads each and errors in them."""
@@ -540,4 +551,5 @@ def droplet_library(
     for lane in maker.lanes:
         dice.shuffle(lane)
     counted = {feature: dict(sorted(umis.items())) for feature, umis in maker.truth.items()}
-    return Library(tuple(map(tuple, maker.lanes)), tuple(chosen[:cells]), counted)
+    shared = {feature: dict(sorted(umis.items())) for feature, umis in maker.shared.items()}
+    return Library(tuple(map(tuple, maker.lanes)), tuple(chosen[:cells]), counted, shared)

@@ -166,6 +166,18 @@ class World:
                 truth[feature][barcode, gene] = int(umis)
         return truth
 
+    def droplet_shared(self, experiment: str) -> dict[str, dict[str, int]]:
+        """Return feature → barcode → UMIs with a read that fits two genes.
+
+        EM and Rescue share each of them out, so that a barcode's sum grows by one; STARsolo (2.7.10b) does so even
+        where another read of the same UMI fits one gene alone, and has counted it.
+        """
+        shared: dict[str, dict[str, int]] = {feature: {} for feature in FEATURES}
+        for library, feature, barcode, umis in self._table("droplets_shared.tsv"):
+            if library == experiment:
+                shared[feature][barcode] = int(umis)
+        return shared
+
     def cells(self, experiment: str) -> list[str]:
         """Return the barcodes of a droplet library's real cells, sorted."""
         return sorted(barcode for library, barcode in self._table("cells.tsv") if library == experiment)
@@ -223,6 +235,7 @@ class _Made(NamedTuple):
     spots: dict[str, tuple[str, Spots]]  # run → read types, spots
     plate: list[tuple[str, str, int]]
     droplets: list[tuple[str, str, str, str, int]]
+    shared: list[tuple[str, str, str, int]]
     cells: list[tuple[str, str]]
 
 
@@ -240,7 +253,7 @@ def _make(folder: Path, seed: int) -> None:
     for name, barcodes in lists.items():
         write_text(folder / "inclusion_lists" / LIST_FILES[name], (f"{barcode}\n" for barcode in barcodes))
 
-    made = _Made({}, [], [], [])
+    made = _Made({}, [], [], [], [])
     for series in catalogue.toy_series().values():
         for experiment in series.experiments if not series.parts else ():
             dice = random.Random(f"{seed} {experiment.sample}")
@@ -253,6 +266,7 @@ def _make(folder: Path, seed: int) -> None:
     rows = sorted((run, len(spots)) for run, (_, spots) in made.spots.items())
     _write_table(folder / "truth" / "reads_made.tsv", ("run", "spots"), rows)
     _write_table(folder / "truth" / "droplets.tsv", ("experiment", "feature", "barcode", "gene", "umis"), made.droplets)
+    _write_table(folder / "truth" / "droplets_shared.tsv", ("experiment", "feature", "barcode", "umis"), made.shared)
     _write_table(folder / "truth" / "cells.tsv", ("experiment", "barcode"), made.cells)
     told, lite = _pack(folder, made)
     facts = {
@@ -301,6 +315,8 @@ def _make_library(
     made.cells.extend((experiment.accession, barcode) for barcode in sorted(library.cells))
     for feature, umis in library.truth.items():
         made.droplets.extend((experiment.accession, feature, *where, count) for where, count in umis.items())
+    for feature, barcodes_shared in library.shared.items():
+        made.shared.extend((experiment.accession, feature, *pair) for pair in barcodes_shared.items())
 
 
 def _pack(folder: Path, made: _Made) -> tuple[dict[str, Archive], dict[str, Archive]]:

@@ -149,4 +149,5 @@ def test_a_library_holds_what_its_truth_says(name):
         assert all(promised[barcode] >= 60 for barcode in library.cells), feature
         assert all(promised[barcode] <= len(umis[barcode]) for barcode in promised)
         assert sum(barcode not in library.cells for barcode in promised) > 100
+        assert sum(library.shared[feature].values()) >= 5
     assert sum(library.truth["Gene"].values()) < sum(library.truth["GeneFull"].values())
