@@ -312,7 +312,7 @@ def family_of_series(series: str, archives: Archives, notes: list[str]) -> Famil
         try:
             below = read_family(archives.family(part), family.samples)
         except RemoteError as error:
-            notes.append(_not_there(f"GEO's family file of {part}, a part of {series}", error))
+            notes.append(_not_there(f"GEO's family file of {part} (a part of {series})", error))
             continue
         waiting += below.parts
         studies += below.studies
@@ -640,7 +640,9 @@ def _runs_of_series(
     """
     lying = _lying(archives.folder / series, notes)
     if lying is not None:
-        return lying
+        record, experiments = lying
+        # ENA's report is that of a project, which may hold more than the series.
+        return record, (item for item in experiments if record != "ENA" or not wanted or item.experiment in wanted)
     accessions = [*family.projects, *family.studies] if family else []
     if family is not None and not wanted and not accessions:
         return "GEO", iter(())
