@@ -70,8 +70,8 @@ def judge_files(
         max(max(files) + 1, len(roles)),
         list(chemistries.values()),
         lists,
-        pinned_roles=roles,
-        pinned_chemistry=chemistry_named(name, chemistries) if name else None,
+        given_roles=roles,
+        given_chemistry=chemistry_named(name, chemistries) if name else None,
         figures=figures,
     )
 

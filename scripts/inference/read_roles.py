@@ -1,11 +1,10 @@
-"""What each read of a spot is: cDNA, barcode, UMI or index, judged from ranked evidence.
+"""What each read of a spot is: cDNA, barcode, UMI or index, proved by the reads themselves.
 
-Ranks: 0 the user says so; 1 the options of the archive's loader name the files; 2 the lengths of the reads; 3 the
-barcodes themselves (:mod:`scripts.inference.chemistry`). Without evidence a run is a RunFault, never a guess.
+The barcodes decide (:mod:`scripts.inference.chemistry`), also against the roles that the run table has from the records
+or from the user. Where barcodes leave two readings, or no list is at hand for a kit that the user named, the run table
+decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
 """
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,13 +27,9 @@ from scripts.inference.chemistry import (
 
 INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""
-LONG_BARCODE_READ = 50
-"""A barcode read longer than this in the mean holds cDNA as well."""
-RANKS = {0: "named by the user", 1: "loader options", 2: "read lengths", 3: "barcodes"}
+RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
+"""What a verdict rests on; the barcodes are the strongest."""
 _FEW_SEQUENCES = 0.01
-
-_FILE_OPTION = re.compile(r"--read([1-9])PairFiles?$")
-_ILLUMINA = re.compile(r"(?:^|[._-])([RI])([1-4])(?:[._-]|$)", re.I)
 
 
 @dataclass
@@ -53,56 +48,6 @@ class Verdict:
         """The strand, empty where the candidates differ in it."""
         strands = {candidate.strand for candidate in self.candidates}
         return strands.pop() if len(strands) == 1 else ""
-
-
-def labels_of_loader_options(options: str) -> tuple[str, ...]:
-    """Return the Illumina label (R1, R2, I1, I2, …) of each read in archive order that the loader's options name.
-
-    ``options`` is what an SRA record holds as the run's attribute ``options``. Empty where a file has no such label or
-    the label of another one.
-    """
-    try:
-        words = shlex.split(options)
-    except ValueError:
-        words = options.split()
-    labels: dict[int, set[str]] = {}
-    for place, word in enumerate(words):
-        name, _, value = word.partition("=")
-        if not (match := _FILE_OPTION.match(name)):
-            continue
-        value = value or (words[place + 1] if place + 1 < len(words) else "")
-        for file in value.split(","):
-            found = _ILLUMINA.findall(file.rpartition("/")[2])
-            labels.setdefault(int(match[1]), set()).add("".join(found[-1]).upper() if found else "")
-    ordered = [labels[number] for number in sorted(labels)]
-    if any(len(found) != 1 or "" in found for found in ordered):
-        return ()
-    named = tuple(next(iter(found)) for found in ordered)
-    return named if len(set(named)) == len(named) else ()
-
-
-def roles_of_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the roles of a 3′ or 5′ 10x library's reads by their labels: R1 barcode, R2 cDNA, I1 and I2 index.
-
-    Empty where that is not what the labels say (an R3, or no R1 and R2).
-    """
-    roles = {"R1": "barcode", "R2": "cdna", "I1": "index", "I2": "index"}
-    if not {"R1", "R2"} <= set(labels) or not set(labels) <= set(roles):
-        return ()
-    return tuple(roles[label] for label in labels)
-
-
-def roles_of_lengths(lengths: Sequence[float]) -> tuple[str, ...]:
-    """Return the roles that the mean lengths of a droplet run's reads prove; empty where they prove nothing.
-
-    Reads of at most 12 bases are indices; of the two others one must have 24 to 32 bases, the other 40 or more.
-    """
-    roles = ["none" if not length else "index" if length <= INDEX_LENGTH else "" for length in lengths]
-    rest = sorted((length, number) for number, length in enumerate(lengths) if not roles[number])
-    if len(rest) != 2 or not 24 <= rest[0][0] <= 32 or rest[1][0] < 40:
-        return ()
-    roles[rest[0][1]], roles[rest[1][1]] = "barcode", "cdna"
-    return tuple(roles)
 
 
 def _distinct_share(sample: ReadSample) -> float:
@@ -201,64 +146,80 @@ def judge_run(
     chemistries: Sequence[Chemistry],
     lists: Lists,
     *,
-    pinned_roles: Sequence[str] = (),
-    pinned_chemistry: Chemistry | None = None,
+    given_roles: Sequence[str] = (),
+    given_chemistry: Chemistry | None = None,
     figures: list[Alternative] | None = None,
 ) -> Verdict:
     """Return what the reads of a run are.
 
     ``samples`` is read number (from 0) → sampled reads of the same spots; ``reads`` the number of reads a spot has in
-    the archive. ``figures`` is filled with what was measured also when a RunFault is raised: LAYOUT_AMBIGUOUS,
-    CHEMISTRY_UNKNOWN, BARCODE_TRIMMED, BARCODE_LOST or READS_MISSING.
+    the archive; what is given is the run table's. ``figures`` is filled with what was measured also when a RunFault
+    is raised: LAYOUT_AMBIGUOUS, CHEMISTRY_UNKNOWN, BARCODE_TRIMMED, BARCODE_LOST or READS_MISSING.
     """
-    if pinned_roles and len(pinned_roles) != reads:
-        raise RunFault(
-            "LAYOUT_AMBIGUOUS", f"read_roles names {len(pinned_roles)} reads, but a spot of the run has {reads}."
-        )
     filled = {read: sample for read, sample in samples.items() if sample.lengths.any()}
     if len(filled) < 2:
         raise RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
-    looked_at = filled
-    if pinned_roles:
-        if list(pinned_roles).count("barcode") != 1 or list(pinned_roles).count("cdna") != 1:
-            raise RunFault("LAYOUT_AMBIGUOUS", "read_roles must name one barcode read and one cdna read.")
-        looked_at = {read: filled[read] for read in filled if pinned_roles[read] == "barcode"}
-        if not looked_at:
-            raise RunFault("BARCODE_LOST", "the read that read_roles calls barcode is not in the archive.")
-    kits = [pinned_chemistry] if pinned_chemistry else list(chemistries)
-    places, _ = testable_places(kits, lists)
-    found = measure_alternatives(looked_at, list(places), lists)
+    given_read = _given_barcode_read(given_roles, reads, filled)
+    places, _ = testable_places([given_chemistry] if given_chemistry else chemistries, lists)
+    found = measure_alternatives(filled, list(places), lists)
     if figures is not None:
         figures.extend(found)
-    if pinned_chemistry:
-        verdict = _judge_pinned(looked_at, found, pinned_chemistry)
+    if given_chemistry:
+        verdict = _judge_given(filled, found, given_chemistry, given_read)
     else:
-        verdict = _judge_by_barcodes(looked_at, found, places, lists)
+        try:
+            verdict = _judge_by_barcodes(filled, found, places, lists)
+        except RunFault as fault:
+            if fault.reason != "LAYOUT_AMBIGUOUS" or given_read is None:
+                raise
+            of_read = [one for one in found if one.read == given_read]
+            verdict = _judge_by_barcodes({given_read: filled[given_read]}, of_read, places, lists)
+            verdict.rank = 1
     read = next(number for number, role in enumerate(verdict.roles) if role == "barcode")
     kit = verdict.candidates[0]
     _check_length(filled[read], read, kit, verdict.offset)
-    verdict.roles = tuple(pinned_roles) if pinned_roles else _assign_roles(filled, reads, read, kit)
-    if pinned_roles:
-        verdict.rank = 0
+    roles = tuple(given_roles) if read == given_read else _assign_roles(filled, reads, read, kit)
+    if kit.umi_own_read and "umi" not in roles:
+        roles = _assign_roles(filled, reads, read, kit)
+    verdict.roles = roles
     verdict.mean_lengths = tuple(
         float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads)
     )
     return verdict
 
 
+def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:
+    """Return the read that the run table calls barcode, None without roles. Raises RunFault for unusable ones."""
+    if not roles:
+        return None
+    if len(roles) != reads:
+        raise RunFault("LAYOUT_AMBIGUOUS", f"read_roles names {len(roles)} reads, but a spot of the run has {reads}.")
+    if list(roles).count("barcode") != 1 or list(roles).count("cdna") != 1:
+        raise RunFault("LAYOUT_AMBIGUOUS", "read_roles must name one barcode read and one cdna read.")
+    missing = [role for number, role in enumerate(roles) if role in ("barcode", "cdna") and number not in filled]
+    if missing:
+        raise RunFault("READS_MISSING", f"the archive does not hold what read_roles calls {' and '.join(missing)}.")
+    return list(roles).index("barcode")
+
+
 def _only_barcode(read: int) -> tuple[str, ...]:
     return (*["none"] * read, "barcode")
 
 
-def _judge_pinned(samples: Mapping[int, ReadSample], found: list[Alternative], chemistry: Chemistry) -> Verdict:
+def _judge_given(
+    samples: Mapping[int, ReadSample], found: list[Alternative], chemistry: Chemistry, given_read: int | None
+) -> Verdict:
+    """Return where a kit that the user named has its barcode: by barcodes, else the run table, else lengths."""
     if chemistry.refused:
         raise RunFault("CHEMISTRY_UNKNOWN", f"libraries of {chemistry.title} are not counted: {chemistry.refused}.")
     forward = [one for one in found if not one.reverse]
-    if forward and forward[0].share > MARGIN * forward[0].chance and find_rival(forward[0], forward) is None:
+    if forward and forward[0].share > max(MIN_SHARE, MARGIN * forward[0].chance):
         best = forward[0]
-        return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found)
-    read = next(iter(samples)) if len(samples) == 1 else _barcode_read_by_length(samples, chemistry)
-    return Verdict(_only_barcode(read), (chemistry,), 0, 2, found)
+        if find_rival(best, forward) is None:
+            return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found)
+    if given_read is not None:
+        return Verdict(_only_barcode(given_read), (chemistry,), 0, 1, found)
+    return Verdict(_only_barcode(_barcode_read_by_length(samples, chemistry)), (chemistry,), 0, 2, found)
 
 
 def _judge_by_barcodes(
