@@ -234,6 +234,8 @@ def _check_search(body: bytes) -> None:
 
 
 def _check_report(body: bytes) -> None:
+    if not body:
+        raise ValueError("the answer is empty.")
     try:
         ena.parse_report(body, "the answer")
     except InputError as error:

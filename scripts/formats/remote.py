@@ -130,7 +130,7 @@ def get(
     session: "requests.Session | None" = None,
     check: Callable[[bytes], None] | None = None,
 ) -> bytes:
-    """Return the body that GET gives; ``check`` raises ValueError for a body that is not what was asked."""
+    """Return the body that GET gives, empty for 204; ``check`` raises ValueError for one that is not what was asked."""
     return _answer(url, params, None, asking, session, check)
 
 
@@ -158,6 +158,8 @@ def _answer(
 
     def once() -> bytes:
         with _response(url, params, data, {}, asking, session) as response:
+            if response.status_code == 204:  # ENA: there is nothing to tell
+                return b""
             # `Accept-Encoding` is identity, but a server may compress all the same: then decode.
             body = b"".join(response.raw.stream(_PIECE, decode_content=True))
             if not response.headers.get("Content-Encoding"):
@@ -340,7 +342,7 @@ def _response(
     asking: Asking,
     session: "requests.Session | None",
 ) -> Iterator["requests.Response"]:
-    """Ask once; the answer is good (200, 206, 416) inside the block. Faults of the transfer become _TryError."""
+    """Ask once; the answer is good (200, 204, 206, 416) inside the block. Faults of the transfer become _TryError."""
     import requests
     import urllib3
 
@@ -363,7 +365,7 @@ def _response(
             status = response.status_code
             if status in _AGAIN or status >= 500:
                 raise _TryError(f"the server answered {status} {response.reason}.", status, _retry_after(response))
-            if status not in (200, 206) and not (status == 416 and "Range" in headers):
+            if status not in (200, 204, 206) and not (status == 416 and "Range" in headers):
                 raise RemoteError(url, f"the server answered {status} {response.reason}.", status)
             yield response
     except (requests.ConnectionError, urllib3.exceptions.NewConnectionError) as error:

@@ -274,6 +274,14 @@ def test_what_the_caller_refuses_is_tried_again(stage: Stage, tmp_path: Path) ->
     assert remote.fetch(stage.url, tmp_path / "file", check=check, asking=QUICK).read_bytes() == b"good"
 
 
+def test_no_content_is_an_answer(stage: Stage) -> None:
+    def check(body: bytes) -> None:
+        raise ValueError("not asked of no content")
+
+    stage.answers = [status(204)]
+    assert remote.get(stage.url, asking=QUICK, check=check) == b""
+
+
 def test_an_empty_file_arrives(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"")]
     assert remote.fetch(stage.url, tmp_path / "file", size=0, asking=QUICK).read_bytes() == b""
