@@ -151,3 +151,12 @@ def test_a_library_holds_what_its_truth_says(name):
         assert sum(barcode not in library.cells for barcode in promised) > 100
         assert sum(library.shared[feature].values()) >= 5
     assert sum(library.truth["Gene"].values()) < sum(library.truth["GeneFull"].values())
+
+
+def test_umis_of_a_cell_are_three_bases_apart():
+    umis = reads._Umis(6, random.Random(1))
+    drawn = [umis.draw() for _ in range(40)]
+    for number, first in enumerate(drawn):
+        assert len(set(first)) > 2
+        for second in drawn[:number]:
+            assert sum(a != b for a, b in zip(first, second, strict=True)) >= 3
