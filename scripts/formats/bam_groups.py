@@ -25,6 +25,7 @@ PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, FIRST, SECOND = 0x1, 0x4, 0x8, 0x10, 0
 NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
 NO_TAG = -1  # a record without NH
 _FIXED_BYTES = 36
+_LEAST_RATIO = 8  # a BAM file of less compression is read in one go
 _SIZE = struct.Struct("<I").unpack_from  # unsigned: a walk along sizes always goes forward
 _TAG_SIZES = {b"A": 1, b"c": 1, b"C": 1, b"s": 2, b"S": 2, b"i": 4, b"I": 4, b"f": 4, b"d": 8}
 _NUMBERS = {b"c": "<b", b"C": "<B", b"s": "<h", b"S": "<H", b"i": "<i", b"I": "<I", b"f": "<f", b"d": "<d"}
@@ -132,7 +133,8 @@ class BamReader:
 
         Raises BamError for records that htseq-count refuses as well.
         """
-        buffer = bytearray(self.chunk_bytes)
+        whole = Path(self.path).stat().st_size * _LEAST_RATIO + 4  # a small file needs no large buffer at first
+        buffer = bytearray(min(self.chunk_bytes, whole))
         filled = 0
         paired: bool | None = None
         while True:
@@ -159,11 +161,14 @@ class BamReader:
                     end = 0
             if ended:
                 return
-            if not end:  # not one whole group fits: a larger buffer
-                buffer = buffer + bytearray(len(buffer))
-                continue
-            buffer[: filled - end] = buffer[end:filled]
-            filled -= end
+            rest = filled - end
+            if not end or len(buffer) < self.chunk_bytes:  # a group that does not fit, or a file that is larger
+                larger = bytearray(max(self.chunk_bytes, 2 * rest))
+                larger[:rest] = buffer[end:filled]
+                buffer = larger
+            else:
+                buffer[:rest] = buffer[end:filled]
+            filled = rest
 
 
 def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:

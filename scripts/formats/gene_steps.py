@@ -13,6 +13,7 @@ for which stranded counting has no answer).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,23 @@ class GeneSteps:
         """Return the genes of a set."""
         return frozenset(self.set_genes[self.set_starts[number] : self.set_starts[number + 1]].tolist())
 
+    @cached_property
+    def step_ends(self) -> "np.ndarray":
+        """Where each step ends: where the next one begins."""
+        import numpy as np
+
+        return np.append(self.steps[1:], np.iinfo(np.int64).max)
+
+    @cached_property
+    def stranded_step_ends(self) -> "np.ndarray":
+        """The same of the stranded steps."""
+        import numpy as np
+
+        return np.append(self.stranded_steps[1:], np.iinfo(np.int64).max)
+
+    @cached_property
     def outcomes(self) -> "np.ndarray":
-        """Return for each set the gene for which it counts, NO_GENE or AMBIGUOUS."""
+        """For each set the gene for which it counts, NO_GENE or AMBIGUOUS."""
         import numpy as np
 
         sizes = np.diff(self.set_starts)
@@ -99,10 +115,11 @@ class StepCounter:
         self.stranded = stranded
         self.steps = genes.stranded_steps if stranded else genes.steps
         self.sets = genes.stranded_sets if stranded else genes.sets
+        self.step_ends = genes.stranded_step_ends if stranded else genes.step_ends
         self.lanes = {name: number for number, name in enumerate(genes.contigs)}
         self._members: dict[int, frozenset[int]] = {}
         self._mixed: dict[tuple[int, ...], int] = {}
-        self._outcomes = genes.outcomes()
+        self._outcomes = genes.outcomes
         self.by_set = np.zeros(len(self._outcomes), np.int64)
         self.by_gene = np.zeros(len(genes.genes), np.int64)
         self.no_feature = 0
@@ -118,8 +135,7 @@ class StepCounter:
 
         found = np.searchsorted(self.steps, places, side="right") - 1
         ends = np.minimum(places + lengths, places | _LAST_BASE)  # beyond it would be the next lane
-        ahead = np.append(self.steps, np.iinfo(np.int64).max)
-        longer = np.flatnonzero(ends > ahead[found + 1])
+        longer = np.flatnonzero(ends > self.step_ends[found])
         if len(longer):
             last = np.searchsorted(self.steps, ends[longer] - 1, side="right") - 1
             repeats = np.ones(len(found), np.int64)
