@@ -19,14 +19,12 @@ rule retry:
         count_by=config["count_by"],
         round=retry_round,
         reasons=setting("retry"),
-        counts=lambda wildcards: (
-            f"--counts work/count/{wildcards.unit}.h5ad" if is_shard(wildcards.unit) else ""
-        ),
     shell:
         """
         python -m scripts.retry --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} --reasons {params.reasons} \
-            --status work/status/{wildcards.unit:q}.tsv {params.counts:q} --output {output.kept:q} 2>{log:q}
+            --status work/status/{wildcards.unit:q}.tsv --counts work/count/{wildcards.unit:q}.h5ad \
+            --output {output.kept:q} 2>{log:q}
         echo {params.round} >{output.kept:q}/round
         """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.formats.errors import run_command
 from scripts.formats.run_table import REASONS, Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import columns_of, runs_of_unit
+from scripts.formats.units import columns_of, is_shard, runs_of_unit
 
 
 def kept_statuses(
@@ -36,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")
-    parser.add_argument("--counts", help="the counts of a shard; a library is always tried again as a whole")
+    parser.add_argument("--counts", required=True, help="counts of the shard; a library is tried again as a whole")
     parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv and counts.h5ad")
     arguments = parser.parse_args(argv)
 
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
     rows = runs_of_unit(arguments.plan, arguments.unit, arguments.shard_size)
     statuses = read_statuses(arguments.status)
-    kept = kept_statuses(rows, statuses, reasons, arguments.count_by) if arguments.counts else []
+    kept = kept_statuses(rows, statuses, reasons, arguments.count_by) if is_shard(arguments.unit) else []
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     if any(status.state == "kept" for status in kept):
