@@ -29,8 +29,8 @@ test: lint ## lint and all tests
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done
 
-rulegraph: setup ## draw rules/rulegraph.svg anew (needs graphviz)
-	python -m tests.toy.rulegraph rules/rulegraph.svg
+rulegraph: demo ## draw rules/rulegraph.svg anew (needs graphviz)
+	snakemake --directory $(DEMO) --rulegraph | tred | dot -Tsvg >rules/rulegraph.svg
 
 clean: ## remove the demo, caches and the virtual environment
 	rm -rf $(DEMO) .cache .venv .tools .snakemake
