@@ -22,7 +22,14 @@ def family(
     lines += [f"!Series_title = Title of {series}", "!Series_pubmed_id = 1", "!Series_summary = First = second, über"]
     lines += [f"!Series_relation = {relation}" for relation in relations]
     for platform in platforms:
-        lines += [f"^PLATFORM = {platform}", "!Platform_title = NextSeq", "#ID = ", "!platform_table_begin", "ID\tX"]
+        lines += [
+            f"^PLATFORM = {platform}",
+            "!Platform_title = NextSeq",
+            "#ID = ",
+            "#X = ",
+            "!platform_table_begin",
+            "ID\tX",
+        ]
         lines += [f"{row}\t^SAMPLE = GSM0" for row in range(table_rows)]
         lines.append("!platform_table_end")
     return "\n".join(lines) + "\n" + "".join(samples)
