@@ -130,7 +130,7 @@ def _add_entity(record: SeriesRecord, entity: Entity, counted: Counted) -> None:
 
 def _add_experiment(record: SeriesRecord, experiment: Experiment, counted: Counted) -> None:
     """Tell a sample in GEO's fields from what SRA says; samples without a GSM go by their experiment."""
-    name = next((gsm for gsm in experiment.samples if gsm in counted.samples), "")
+    name = next((name for name in (*experiment.samples, experiment.sample) if name in counted.samples), "")
     if not name and experiment.experiment in counted.accessions:
         name = experiment.experiment
     if not name:

@@ -39,6 +39,7 @@ _NAMING_ATTRIBUTES = frozenset(
 )
 
 
+_LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)
 _FROM_ENA = "Runs from ENA, not from NCBI."
 
 
@@ -63,6 +64,7 @@ class Family(NamedTuple):
     studies: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     ill_named: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()  # samples that the series names, described or not
 
     def part_of(self, gsm: str) -> str:
         """Return a sentence that names the part of the SuperSeries to which a sample belongs, if it is one."""
@@ -106,6 +108,10 @@ class Archives:
         errors: list[str] = []
         for begin in range(0, len(accessions), BATCH):
             self._batch(accessions[begin : begin + BATCH], bodies, errors)
+        found = set().union(*map(_accessions_in, bodies))
+        missing = [accession for accession in accessions if accession not in found]
+        if missing and len(missing) < min(len(accessions), BATCH):  # a long answer may lack what a second one has
+            self._batch(missing, bodies, errors)
         return bodies, errors
 
     def _batch(self, accessions: Sequence[str], bodies: list[bytes], errors: list[str]) -> None:
@@ -148,9 +154,9 @@ class Archives:
         remote.write_whole(path, packed(body))
         return path
 
-    def keep_xml(self, folder: str, bodies: Iterable[bytes]) -> Path | None:
-        """Keep the packages of answers as one record; None when there is no package."""
-        parts = [part for body in bodies if (part := sra_xml.packages_of(body))]
+    def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
+        """Keep packages as one record; None when there is none."""
+        parts = [part for part in packages if part]
         if not parts:
             return None
         path = self.folder / folder / records.SRA_XML
@@ -242,6 +248,12 @@ def _check_report(body: bytes) -> None:
         raise ValueError(str(error)) from error
 
 
+def _accessions_in(body: bytes) -> set[str]:
+    """Return the experiments and runs that an answer holds."""
+    found = re.findall(rb'<(?:EXPERIMENT|RUN)\b[^>]*?\saccession="(\w+)"', body)
+    return {accession.decode("ascii", "replace") for accession in found}
+
+
 def _tag(body: bytes, name: str) -> str:
     found = re.search(rf"<{name}>([^<]*)</{name}>".encode(), body)
     return found[1].decode("ascii", "replace").strip() if found else ""
@@ -257,18 +269,20 @@ def read_family(path: Path, samples: dict[str, Sample]) -> Family:
     studies: list[str] = []
     projects: list[str] = []
     ill_named: list[str] = []
+    listed: list[str] = []
     words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
     for entity in records.read_any_family(path):
         if entity.kind == "series":
             parts += soft.parts_of(entity)
             studies += soft.studies_of(entity)
             projects += soft.projects_of(entity)
+            listed += soft.members_of(entity)
         elif entity.kind == "sample":
             if entity.well_named:
                 samples.setdefault(entity.accession, _sample(entity, words))
             else:
                 ill_named.append(entity.accession)
-    return Family(samples, tuple(parts), tuple(studies), tuple(projects), tuple(ill_named))
+    return Family(samples, tuple(parts), tuple(studies), tuple(projects), tuple(ill_named), tuple(listed))
 
 
 def _sample(entity: soft.Entity, words: dict[int, frozenset[str]]) -> Sample:
@@ -303,7 +317,8 @@ def family_of_series(series: str, archives: Archives, notes: list[str]) -> Famil
     held = {name for sample in family.samples.values() for name in sample.series}
     seen = {series}
     waiting = list(family.parts)
-    studies, projects, ill_named = list(family.studies), list(family.projects), list(family.ill_named)
+    studies, projects = list(family.studies), list(family.projects)
+    ill_named, listed = list(family.ill_named), list(family.listed)
     while waiting:
         part = waiting.pop(0)
         if part in seen:
@@ -320,12 +335,14 @@ def family_of_series(series: str, archives: Archives, notes: list[str]) -> Famil
         studies += below.studies
         projects += below.projects
         ill_named += below.ill_named
+        listed += below.listed
     return Family(
         family.samples,
         tuple(sorted(seen - {series})),
         tuple(dict.fromkeys(studies)),
         tuple(dict.fromkeys(projects)),
         tuple(ill_named),
+        tuple(dict.fromkeys(listed)),
     )
 
 
@@ -411,7 +428,7 @@ def add_experiment(experiment: Experiment, origin: Origin, samples: Mapping[str,
     """Add the rows of an experiment's runs; ``samples`` maps experiment → GSM by the family's relation lines."""
     choices = plan.choices
     named = samples.get(experiment.experiment, [])
-    gsm = named[0] if named else next(iter(experiment.samples), "")
+    gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
     sample = origin.family.samples.get(gsm) if origin.family else None
     notes = list(origin.notes)
     if len(named) > 1:
@@ -491,11 +508,12 @@ def _rows_of_run(
     choices: Choices,
 ) -> tuple[list[Run], list[str]]:
     said = list(notes)
-    others = [name for name in run.samples if name != gsm]
     if len(run.samples) > 1:
         said.append(f"The run pools the samples {', '.join(run.samples)}.")
-    elif others and gsm and gsm not in run.samples and others[0] not in experiment.samples:
-        said.append(f"SRA's pool names the sample {others[0]}.")
+    elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
+        said.append(f"SRA's pool names the sample {run.samples[0]}.")
+    if _LONG_READS.search(experiment.instrument):
+        said.append(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made.")
     taxa = _taxa(run, experiment, sample, said)
     whole = full_quality(run)
     if whole is None and any(offer.kind == "SRA Lite" for offer in run.offers):
@@ -626,6 +644,10 @@ def resolve_geo_series(series: str, archives: Archives, plan: Plan) -> None:
         for experiment in sample.experiments:
             if experiment not in met:
                 plan.no_run(series, _sentences(why, part, *notes), row._replace(experiment=experiment))
+    for gsm in family.listed if family else ():
+        if gsm not in family.samples and gsm not in with_rows:
+            told = "GEO lists the sample, but does not describe it."
+            plan.no_run(series, _sentences(told, *notes), Run(series=series, sample=gsm))
     for name in family.ill_named if family else ():
         tell(f"{series}: its family file has a sample named {name!r}, which is no GSM accession; it is passed over.")
     if series not in plan.told:
@@ -656,16 +678,14 @@ def _runs_of_series(
     except RemoteError as error:
         _not_there(f"NCBI's record of the runs of {series}", error)
     else:
-        path = archives.keep_xml(series, bodies)
+        packages = map(sra_xml.packages_of, bodies) if wanted else _belonging({series, *accessions}, bodies)
+        path = archives.keep_xml(series, packages)
         notes += _told_by_ncbi(errors)
         if path is None:
             return "SRA", iter(())
         if archives.use_ena and accessions:
             _ena_beside(series, accessions[0], archives)
-        known = {series, *accessions}
-        found = sra_xml.read_experiments(path)
-        # A search finds words; only an accession that is the same makes an experiment one of the series.
-        return "SRA", (item for item in found if wanted or known & {item.study, item.project, *item.series})
+        return "SRA", sra_xml.read_experiments(path)
     for accession in accessions:
         try:
             report = archives.ena_report(accession, series)
@@ -676,6 +696,16 @@ def _runs_of_series(
         experiments = ena.experiments_of_report(ena.read_report(report))
         return "ENA", (item for item in experiments if not wanted or item.experiment in wanted)
     return None
+
+
+def _belonging(accessions: set[str], bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the packages of a study, project or series among those that a search for its accession found.
+
+    A search finds words; only an accession that is the same makes an experiment one of a study.
+    """
+    for item, package in sra_xml.split_packages(bodies):
+        if accessions & {item.study, item.project, *item.parents, *item.series}:
+            yield package
 
 
 def _lying(folder: Path, notes: list[str]) -> tuple[str, Iterator[Experiment]] | None:
@@ -750,7 +780,7 @@ def _runs_of_study(accession: str, archives: Archives, notes: list[str]) -> tupl
         if not any(map(sra_xml.packages_of, bodies)):
             bodies, errors = archives.experiments_xml([accession])
         answered = True
-        if path := archives.keep_xml(accession, bodies):
+        if path := archives.keep_xml(accession, _belonging({accession}, bodies)):
             if archives.use_ena:
                 _ena_beside(accession, accession, archives)
             return "SRA", sra_xml.read_experiments(path)
@@ -812,12 +842,12 @@ def _fetch_singles(names: Sequence[str], archives: Archives, notes: dict[str, li
         _not_there(f"NCBI's record of {', '.join(names[:3])}{'…' if len(names) > 3 else ''}", error)
         return [name for name in names if name.startswith("GSM") or not _ena_single(name, archives)]
     wanted = set(names)
-    for body in bodies:
-        for package in re.findall(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", body, re.DOTALL):
-            whole = sra_xml.package_set([package])
-            for item in sra_xml.parse_experiments(io.BytesIO(whole), "the answer"):
-                for name in {item.experiment, *item.samples, *(run.run for run in item.runs)} & wanted:
-                    archives.keep_xml(name, [whole])
+    found: dict[str, list[bytes]] = {}
+    for item, package in sra_xml.split_packages(bodies):
+        for name in {item.experiment, *item.samples, *(run.run for run in item.runs)} & wanted:
+            found.setdefault(name, []).append(package)
+    for name, packages in found.items():
+        archives.keep_xml(name, packages)
     for name in names:
         if records.sra_xml_of(archives.folder / name) is None:
             notes[name] += _told_by_ncbi(errors)

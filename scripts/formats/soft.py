@@ -153,6 +153,11 @@ def projects_of(series: Entity) -> list[str]:
     return _named(_PROJECT, series.fields.get("relation", ()))
 
 
+def members_of(series: Entity) -> list[str]:
+    """Return the samples (GSM) that a series lists, each once."""
+    return _named(_NAMES["sample"], series.fields.get("sample_id", ()))
+
+
 def parts_of(series: Entity) -> list[str]:
     """Return the series of which this one is the SuperSeries, each once."""
     return _named(_PART, series.fields.get("relation", ()))
@@ -172,4 +177,6 @@ def taxa_of(sample: Entity) -> dict[str, str]:
 
 
 def _named(pattern: re.Pattern[str], lines: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(found[1] for line in lines if (found := pattern.match(line))))
+    """Return the last group (or the whole) of what the pattern finds at the beginning of lines, each once."""
+    found = (pattern.match(line) for line in lines)
+    return list(dict.fromkeys(item[item.re.groups] for item in found if item))

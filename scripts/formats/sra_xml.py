@@ -8,6 +8,7 @@ SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the
 A document that declares entities is refused before it is parsed.
 """
 
+import io
 import re
 import xml.parsers.expat
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from scripts.formats.soft import guarded, open_record
 
 _GSM = re.compile(r"GSM\d+")
 _GSE = re.compile(r"GSE\d+")
+_PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
 _PIECE = 1 << 18
 
 
@@ -73,6 +75,7 @@ class Experiment(NamedTuple):
     title: str = ""
     study: str = ""
     project: str = ""
+    parents: tuple[str, ...] = ()  # projects above that one
     series: tuple[str, ...] = ()  # GSE
     samples: tuple[str, ...] = ()  # GSM
     sample: str = ""  # SRS
@@ -141,6 +144,14 @@ def packages_of(body: bytes) -> bytes:
     begin = re.search(rb"<EXPERIMENT_PACKAGE_SET\b[^>]*>", body)
     end = body.rfind(b"</EXPERIMENT_PACKAGE_SET>")
     return body[begin.end() : end].strip(b"\r\n") if begin and end > 0 else b""
+
+
+def split_packages(bodies: Iterable[bytes]) -> Iterator[tuple[Experiment, bytes]]:
+    """Yield the experiments of answers, each with the bytes of its package."""
+    for body in bodies:
+        for package in _PACKAGE.findall(body):
+            for experiment in parse_experiments(io.BytesIO(package_set([package])), "the answer"):
+                yield experiment, package
 
 
 def package_set(parts: Iterable[bytes]) -> bytes:
@@ -268,6 +279,7 @@ def _experiment(package: Element) -> Experiment:
         title=_text(experiment, "TITLE"),
         study=(study.get("accession") or "") if study is not None else _study_ref(experiment),
         project=next(iter(_external(study, "bioproject")), ""),
+        parents=_parents(study),
         series=_accessions(_GSE, of_study),
         samples=own,
         sample=next((item.get("accession") or "" for item in samples), ""),
@@ -289,6 +301,11 @@ def _experiment(package: Element) -> Experiment:
         instrument="" if platform is None else _text(platform, "*/INSTRUMENT_MODEL"),
         runs=tuple(_run(item, kinds) for item in package.iterfind("RUN_SET/RUN")),
     )
+
+
+def _parents(study: Element | None) -> tuple[str, ...]:
+    attributes = () if study is None else study.iterfind("STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
+    return tuple(_text(item, "VALUE") for item in attributes if _text(item, "TAG").lower() == "parent_bioproject")
 
 
 def _study_ref(experiment: Element | None) -> str:

@@ -52,6 +52,7 @@ _EXPRESSION = _word(
 _RNA_SEQ = _word(r"(?:sc|sn|single[-_ ](?:cell|nucle(?:us|i|ar))[-_ ])?RNA[-_ ]?seq|transcriptom(?:e|ics?)")
 _ABOUT_THE_CELLS = frozenset({"V(D)J", "guides", "open chromatin", "chromatin", "genomic DNA"})
 _BULK = _word(r"bulk(?:[-_ ]?(?:m?RNA|tissue|samples?|cells?|population|controls?|libraries|library)?(?:[-_ ]?seq)?)?")
+_SPATIAL = _word(r"visium|spatial[-_ ]transcriptom(?:e|ics?)|slide[-_ ]?seq(?:v2)?|stereo[-_ ]?seq|geomx|cosmx|merfish")
 _PSEUDOBULK = re.compile(r"pseudo[-_ ]?bulk", re.IGNORECASE)
 
 
@@ -89,6 +90,9 @@ def judge_library(strategy: str, source: str, selection: str, names: tuple[str, 
             return Verdict("NOT_RNA", f"Its name {name!r} says {what} ({found[0].strip(' -_[(')}).")
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
         return Verdict("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
+    for name in dict.fromkeys(names):
+        if found := _SPATIAL.search(name):
+            return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says spots of a tissue ({found[0]}), not cells.")
     if "SINGLE CELL" not in origin:
         for name in dict.fromkeys(names):
             if _BULK.search(name) and not _PSEUDOBULK.search(name):

@@ -102,6 +102,11 @@ def test_bulk_by_name(name: str) -> None:
     assert judge_library(*RNA, (name,)).reason == ""
 
 
+@pytest.mark.parametrize("name", ["brain Visium A1", "spatial transcriptomics of heart", "Slide-seqV2 puck 3"])
+def test_spots_of_a_tissue_are_no_cells(name: str) -> None:
+    assert judge_library(*RNA, (name,)).reason == "NOT_SINGLE_CELL"
+
+
 def test_bulk_is_not_guessed() -> None:
     verdict = judge_library(*BULKY, ("liver, rep 1", "pseudobulk", "bulky tumour"))
     assert verdict.reason == ""

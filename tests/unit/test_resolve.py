@@ -236,6 +236,19 @@ def test_samples_without_experiments_and_experiments_without_runs(tmp_path: Path
     assert rows["GSM2"][0].species == "mus"
 
 
+def test_a_sample_that_is_listed_but_not_described(tmp_path: Path) -> None:
+    soft, packages = two_cells()
+    soft = soft.replace("^SAMPLE", "!Series_sample_id = GSM1\n!Series_sample_id = GSM7\n^SAMPLE", 1)
+    soft = soft.replace("!Series_title", "!Series_sample_id = GSM7\n!Series_sample_id = GSM1\n!Series_title")
+    keep(tmp_path / "records", "GSE1", soft, package_set(*packages.values()))
+    rows = plan(tmp_path, "GSE1")
+    assert sorted(rows) == ["GSM7", "SRR1", "SRR2", "SRR3"]
+    assert (rows["GSM7"][0].reason, rows["GSM7"][0].detail) == (
+        "NO_RUN",
+        "GEO lists the sample, but does not describe it.",
+    )
+
+
 def test_a_series_without_samples_and_one_that_nobody_knows(tmp_path: Path, small: SmallArchives) -> None:
     small.families["GSE1"] = family("GSE1")
     rows = plan(tmp_path, "GSE1", "GSE2", small=small)
@@ -457,6 +470,37 @@ def test_a_study_that_only_ena_has(tmp_path: Path, small: SmallArchives) -> None
     assert (row.series, row.experiment, row.sample, row.status, row.layout) == ("ERP1", "ERX1", "", "planned", "single")
     assert row.detail == "Runs from ENA, not from NCBI."
     assert plan(tmp_path, "ERP1", small=small) == rows
+
+
+def test_what_a_long_answer_lacks_is_asked_for_once_more(tmp_path: Path, small: SmallArchives) -> None:
+    small.families["GSE1"], small.packages = two_cells()
+    hidden = [small.packages.pop("SRX2")]
+
+    def before(path: str, form: dict[str, str]) -> None:
+        if form.get("id") == "SRX2":
+            small.packages["SRX2"] = hidden[0]
+
+    small.before = before
+    assert sorted(plan(tmp_path, "GSE1", small=small)) == ["SRR1", "SRR2", "SRR3"]
+
+
+def test_a_project_above_others(tmp_path: Path, small: SmallArchives) -> None:
+    above = "<STUDY_ATTRIBUTES><STUDY_ATTRIBUTE><TAG>parent_bioproject</TAG><VALUE>PRJNA7</VALUE></STUDY_ATTRIBUTE>"
+    text = package("SRX1", [run("SRR1")], gse="").replace("</STUDY>", f"{above}</STUDY_ATTRIBUTES></STUDY>")
+    other = package("SRX2", [run("SRR2")], gse="", title="not like PRJNA7", project="PRJNA8")
+    small.packages = {"SRX1": text, "SRX2": other}
+    rows = plan(tmp_path, "PRJNA7", small=small)
+    assert list(rows) == ["SRR1"]
+    assert rows["SRR1"][0].sample == "SRS1"  # no GEO sample: SRA's own
+    assert plan(tmp_path, "PRJNA7", small=small) == rows
+
+
+def test_long_reads_need_a_look(tmp_path: Path) -> None:
+    platform = "<PLATFORM><PACBIO_SMRT><INSTRUMENT_MODEL>Sequel II</INSTRUMENT_MODEL></PACBIO_SMRT></PLATFORM>"
+    text = package("SRX1", [run("SRR1")], gse="").replace("</EXPERIMENT>", f"{platform}</EXPERIMENT>")
+    keep(tmp_path / "records", "SRP1", xml=package_set(text))
+    (row,) = plan(tmp_path, "SRP1")["SRR1"]
+    assert row.detail == "The reads are long ones (Sequel II), for which the alignment is not made."
 
 
 def test_batches(tmp_path: Path, small: SmallArchives, monkeypatch: pytest.MonkeyPatch) -> None:
