@@ -28,7 +28,7 @@ GENOME = 400_000
 
 
 class Made(NamedTuple):
-    """A library: ``samples`` is read number → reads; ``roles`` the truth; ``kit`` is empty for what is no droplet library."""
+    """A library: ``samples`` is read number → reads; ``roles`` and ``kit`` are true, ``fault`` is why to refuse it."""
 
     name: str
     samples: dict[int, ReadSample]
@@ -109,7 +109,7 @@ class Maker:
     def library(
         self, kit: Chemistry, order: str, length: int, rate: float, cdna: int = 90, name: str = "", fault: str = ""
     ) -> Made:
-        """Make a library; ``order`` has B (barcode), C (cDNA), U (UMI), I, J (indices of 8 and 10), 0 (a read not there)."""
+        """Make a library; ``order``: B barcode, C cDNA, U UMI, I and J indices of 8 and 10, 0 a read not there."""
         made = {
             "B": lambda: (self.barcode_read(kit, length), "barcode"),
             "C": lambda: (self.cdna(cdna), "cdna"),

@@ -15,7 +15,7 @@ from scripts.formats.inclusion_lists import packed_type
 
 OFFSETS = 25
 """Places at which a barcode is looked for: this many bases from the kit's own place on."""
-FIRST_LOOK = 4000
+FIRST_LOOK = 1000
 """Spots of the first look."""
 MIN_SHARE = 0.10
 MARGIN = 3.0
@@ -60,50 +60,73 @@ class Alternative(NamedTuple):
         )
 
 
-def is_on_list(queries: np.ndarray, packed: np.ndarray) -> np.ndarray:
-    """Return, for each packed barcode (any shape), whether it is on a sorted list."""
-    flat = queries.ravel()
-    order = np.argsort(flat)  # neighbours in the list are neighbours in the cache
-    ordered = flat[order]
-    found = np.searchsorted(packed, ordered)
-    found[found == packed.size] = 0
-    answer = np.empty(flat.size, dtype=bool)
-    answer[order] = packed[found] == ordered
-    return answer.reshape(queries.shape)
+class Windows(NamedTuple):
+    """The possible barcodes of some spots at some offsets, sorted, so that each list is searched in its own order."""
+
+    ordered: np.ndarray
+    """Packed barcodes, ascending."""
+    order: np.ndarray
+    """Where each of them stands among spots × offsets."""
+    telling: np.ndarray
+    """bool, spots × offsets: the barcode is whole and not mostly of one base."""
+
+    def on_list(self, packed: np.ndarray) -> np.ndarray:
+        """Return whether each barcode is telling and on a sorted list: bool, spots × offsets."""
+        found = np.searchsorted(packed, self.ordered)
+        found[found == packed.size] = 0
+        answer = np.empty(self.order.size, dtype=bool)
+        answer[self.order] = packed[found] == self.ordered
+        return answer.reshape(self.telling.shape) & self.telling
 
 
 def pack_windows(
     codes: np.ndarray, start: int, length: int, offsets: int, reverse: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the packed barcodes at ``start`` and the following offsets, and whether each is whole and not of one base.
+    """Return the packed barcodes at ``start`` and the following offsets, and whether each is telling.
 
     ``codes`` is spots × bases; both answers are spots × offsets. With ``reverse`` it is the reverse complement.
     """
-    span = codes[:, start : start + length + offsets - 1]
+    span = np.ascontiguousarray(codes[:, start : start + length + offsets - 1].T)  # a base of all spots is one row
     spots = codes.shape[0]
-    packed = np.zeros((spots, offsets), dtype=packed_type(length))
-    worst = np.zeros((spots, offsets), dtype=np.uint8)
+    packed = np.zeros((offsets, spots), dtype=packed_type(length))
     two = packed.dtype.type(2)
-    tallies = np.zeros((4, spots, offsets), dtype=np.uint8)
     for column in range(length - 1, -1, -1) if reverse else range(length):
-        bases = span[:, column : column + offsets]
-        np.maximum(worst, bases, out=worst)
+        bases = span[column : column + offsets]
         packed <<= two
         packed |= ((3 - bases) if reverse else bases) & 3
-        for base in range(4):
-            tallies[base] += bases == base
-    telling = (worst < NO_BASE) & (tallies.max(axis=0) < _SIMPLE * length)
-    return packed, telling
+    telling = np.ones((offsets, spots), dtype=bool)
+    for base in range(NO_BASE + 1):  # how many of each base a window has: differences of running sums
+        sums = np.zeros((span.shape[0] + 1, spots), dtype=np.uint8)
+        np.cumsum(span == base, axis=0, dtype=np.uint8, out=sums[1:])
+        count = sums[length:] - sums[:-length]
+        telling &= (count == 0) if base == NO_BASE else (count < _SIMPLE * length)
+    return packed.T, telling.T
 
 
-def find_hits(sample: ReadSample, place: Place, lists: Lists, first: int, offsets: int, reverse: bool) -> np.ndarray:
-    """Return whether each spot's barcode is on its list(s) at the offsets from ``first`` on: bool, spots × offsets."""
-    hits = np.ones((sample.codes.shape[0], offsets), dtype=bool)
-    for segment in place:
-        packed, telling = pack_windows(sample.codes, first + segment.start - 1, segment.length, offsets, reverse)
-        hits &= telling
-        hits &= is_on_list(packed, lists.packed[segment.list])
-    return hits
+class _Look:
+    """Some spots of a read; what is packed for one kit serves every other that looks at the same place."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.codes = codes
+        self._windows: dict[tuple[int, int, int, bool], Windows] = {}
+
+    def windows(self, start: int, length: int, offsets: int, reverse: bool) -> Windows:
+        """Return the windows at ``start`` (from 0) and the following offsets."""
+        key = (start, length, offsets, reverse)
+        if key not in self._windows:
+            packed, telling = pack_windows(self.codes, *key)
+            flat = packed.ravel()
+            order = np.argsort(flat)
+            self._windows[key] = Windows(flat[order], order, telling)
+        return self._windows[key]
+
+    def find_hits(self, place: Place, lists: Lists, first: int, offsets: int, reverse: bool) -> np.ndarray:
+        """Return whether the barcode is on its list(s) at the offsets from ``first`` on: bool, spots × offsets."""
+        hits = np.ones((self.codes.shape[0], offsets), dtype=bool)
+        for segment in place:
+            windows = self.windows(first + segment.start - 1, segment.length, offsets, reverse)
+            hits &= windows.on_list(lists.packed[segment.list])
+        return hits
 
 
 def _discount_one_barcode(sample: ReadSample, place: Place, hits: np.ndarray, offset: int, reverse: bool) -> np.ndarray:
@@ -172,38 +195,62 @@ def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Pla
     for read, sample in sorted(samples.items()):
         spots = sample.lengths.size
         step = max(1, spots // FIRST_LOOK)
-        some = ReadSample(sample.codes[::step], sample.lengths[::step])
+        some, whole = _Look(sample.codes[::step]), _Look(sample.codes)
         for place in places:
             offsets = _offsets_within(sample, place)
             if not offsets:
                 continue
             chance = chance_share(place, lists)
             for reverse in (False, True):
-                shares = find_hits(some, place, lists, 0, offsets, reverse).mean(axis=0)
+                shares = some.find_hits(place, lists, 0, offsets, reverse).mean(axis=0)
                 for offset in range(offsets):
                     if shares[offset] < max(_STANDS_OUT, 2 * chance) and (offset or reverse):
                         continue
-                    hits = find_hits(sample, place, lists, offset, 1, reverse)[:, 0]
+                    hits = whole.find_hits(place, lists, offset, 1, reverse)[:, 0]
                     hits = _discount_one_barcode(sample, place, hits, offset, reverse)
                     found.append(Alternative(read, place, offset, reverse, float(hits.mean()), chance, hits))
     return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))
 
 
+def _only(one: Alternative, other: Alternative) -> float:
+    """Share of the spots that one alternative explains and the other does not."""
+    return float((one.hits & ~other.hits).mean())
+
+
+def _same_spot(one: Alternative, other: Alternative) -> bool:
+    return (one.read, one.offset, one.reverse) == (other.read, other.offset, other.reverse)
+
+
+def choose_best(found: Sequence[Alternative]) -> Alternative | None:
+    """Return the alternative with the highest share, None where nothing was measured.
+
+    Where lists share barcodes and hardly a spot tells them apart, it is the one on which fewer would be by chance.
+    """
+    best = found[0] if found else None
+    for other in found[1:]:
+        assert best is not None
+        if (
+            _same_spot(best, other)
+            and other.chance < best.chance
+            and _only(best, other) <= MIN_SHARE / MARGIN * best.share
+        ):
+            best = other
+    return best
+
+
 def find_rival(best: Alternative, others: Iterable[Alternative]) -> Alternative | None:
     """Return the alternative that leaves the best one without a clear margin, or None.
 
-    Where two lists share barcodes, one place has two readings: the spots that only one of them explains decide, and
-    where there are hardly any, the list on which fewer barcodes would stand by chance.
+    Where two lists share barcodes, one place has two readings: then the spots that only one of them explains decide.
     """
     for other in others:
         if other is best or other.share * MARGIN <= best.share:
             continue
-        if (other.read, other.offset, other.reverse) == (best.read, best.offset, best.reverse):
-            only_best = float((best.hits & ~other.hits).mean())
-            only_other = float((other.hits & ~best.hits).mean())
+        if _same_spot(best, other):
+            only_best, only_other = _only(best, other), _only(other, best)
             if only_other * MARGIN <= only_best and only_best > MIN_SHARE * best.share:
                 continue
-            if max(only_best, only_other) <= MIN_SHARE * best.share and best.chance < other.chance:
+            if only_other <= MIN_SHARE / MARGIN * best.share and best.chance < other.chance:
                 continue
         return other
     return None
@@ -223,8 +270,7 @@ def find_trimmed(
                 continue
             packed = lists.packed[segment.list]
             cut = np.unique(packed >> packed.dtype.type(2 * (segment.length - length)))
-            queries, telling = pack_windows(sample.codes, 0, length, 1, False)
-            share = float((telling & is_on_list(queries, cut)).mean())
+            share = float(_Look(sample.codes).windows(0, length, 1, False).on_list(cut).mean())
             if share > max(MIN_SHARE, MARGIN * cut.size / 4.0**length):
                 return read, segment.list, length
     return None

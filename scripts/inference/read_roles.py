@@ -19,6 +19,7 @@ from scripts.inference.chemistry import (
     Alternative,
     Lists,
     Place,
+    choose_best,
     find_rival,
     find_trimmed,
     measure_alternatives,
@@ -233,7 +234,7 @@ def _judge_by_barcodes(
             "CHEMISTRY_UNKNOWN",
             "no inclusion list is at hand to prove a kit; configure droplets.inclusion_lists, or name the chemistry.",
         )
-    best = found[0] if found else None
+    best = choose_best(found)
     if best is None or best.share <= max(MIN_SHARE, MARGIN * best.chance):
         if trimmed := find_trimmed(samples, list(places), lists):
             read, name, length = trimmed

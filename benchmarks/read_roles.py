@@ -1,0 +1,151 @@
+"""Telling barcode read and kit from the reads: how many of a battery of libraries are told right, and what it costs.
+
+    python -m benchmarks.read_roles [--quick]
+
+The battery has every kit in ten orders of reads, four lengths and four error rates, trimmed barcodes, and bulk.
+The cost is that of the command's work on one library of 200,000 sampled spots of three reads, against eight inclusion
+lists in their true sizes (--quick: a tenth), reading FASTQ and lists included. There is no peer to measure beside it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.inputs.droplet_reads import TENX, Maker, battery, make_lists, unpack
+from scripts.formats.chemistries import read_chemistries
+from scripts.formats.errors import RunFault
+from scripts.formats.run_table import Run, write_runs
+from scripts.formats.status import RunStatus, write_statuses
+from scripts.inference.read_roles import judge_run
+
+HOME = Path(__file__).parent.parent
+CHEMISTRIES = HOME / "config/chemistries.yaml"
+SEED = 5
+SPOTS = 200_000
+KITS = ("10x_3p_v2", "10x_3p_v3", "10x_3p_v4")
+
+
+def judge_battery(fraction: float, spots: int) -> dict[str, float]:
+    """Judge the battery; return how many libraries came out right, were refused without need, and came out wrong."""
+    chemistries, known = read_chemistries(CHEMISTRIES)
+    lists = make_lists(known, [name for name, one in known.items() if one.length], fraction, SEED)
+    told: Counter[str] = Counter()
+    cpu = 0.0
+    for made in battery(chemistries, lists, spots, SEED):
+        begun = time.process_time()
+        try:
+            verdict = judge_run(made.samples, len(made.roles) or len(made.samples), list(chemistries.values()), lists)
+            same = verdict.roles == made.roles and made.kit in [kit.name for kit in verdict.candidates]
+            outcome = "right" if same and not made.fault else "wrong"
+        except RunFault as fault:
+            outcome = "right" if fault.reason == made.fault else "ambiguous"
+        cpu += time.process_time() - begun
+        told[outcome] += 1
+    libraries = sum(told.values())
+    return {
+        "libraries": libraries,
+        "right": told["right"],
+        "ambiguous": told["ambiguous"],
+        "wrong": told["wrong"],
+        "right_share": round(told["right"] / libraries, 4),
+        "cpu_ms_a_library": round(1000 * cpu / libraries, 1),
+    }
+
+
+def make_library(folder: Path, fraction: float, kit: str) -> list[str]:
+    """Write plan, FASTQ and lists of one library; return the command's arguments."""
+    chemistries, known = read_chemistries(CHEMISTRIES)
+    lists = make_lists(known, TENX, fraction, SEED)
+    letters = np.frombuffer(b"ACGTN", dtype=np.uint8)
+    (folder / "lists").mkdir(exist_ok=True)
+    for name, packed in lists.packed.items():
+        with (folder / f"lists/{name}.txt").open("wb") as handle:
+            for start in range(0, packed.size, 1 << 20):
+                lines = letters[unpack(packed[start : start + (1 << 20)], lists.lengths[name])]
+                handle.write(np.pad(lines, ((0, 0), (0, 1)), constant_values=10).tobytes())
+    reads = folder / "fastq"
+    reads.mkdir(exist_ok=True)
+    maker = Maker(lists, SPOTS, SEED)
+    made = maker.library(chemistries[kit], "IBC", chemistries[kit].read_end, 0.01)
+    for number, sample in made.samples.items():
+        length = int(sample.lengths[0])
+        bases = letters[sample.codes[:, :length]].tobytes()
+        quality = b"F" * length
+        with (reads / f"SRR1_{number + 1}.fastq").open("wb") as handle:
+            for spot in range(SPOTS):
+                handle.write(b"@%d\n%s\n+\n%s\n" % (spot, bases[spot * length : (spot + 1) * length], quality))
+    write_statuses(reads / "status.tsv", [RunStatus("SRR1")])
+    row = Run(series="S", experiment="X", run="SRR1", species="homo", assay="droplet", status="planned")
+    write_runs(folder / "plan.tsv", [row])
+    arguments = ["--plan", "plan.tsv", "--unit", "S.homo.X", "--fastq", "fastq", "--chemistries", str(CHEMISTRIES)]
+    return [*arguments, "--inclusion-lists", "lists", "--sample", str(SPOTS), "--output", f"{kit}.json"]
+
+
+def measure(folder: Path, arguments: Sequence[str]) -> tuple[float, float]:
+    """Run the command; return its CPU seconds and its peak memory in MB."""
+    process = os.fork()
+    if not process:
+        os.chdir(folder)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        words = [sys.executable, "-m", "scripts.read_roles", *arguments]
+        os.execve(sys.executable, words, os.environ | {"PYTHONPATH": str(HOME)})
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        raise SystemExit(f"read_roles ended with status {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def in_own_process(work: object, *arguments: object) -> object:
+    """Call a function in a process of its own, whose memory does not count as that of the ones measured."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if not process:
+        os.write(writer, json.dumps(work(*arguments)).encode())  # type: ignore[operator]
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        told = answer.read()
+    if os.waitpid(process, 0)[1]:
+        raise SystemExit("the input could not be made")
+    return json.loads(told)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="lists of a tenth of their size")
+    args = parser.parse_args(argv)
+    fraction = 0.1 if args.quick else 1.0
+    figures = in_own_process(judge_battery, 0.1, 600)
+    assert isinstance(figures, dict)
+    for name, value in figures.items():
+        print(f"{name:34}{value:>12}")
+    with tempfile.TemporaryDirectory() as folder:
+        costs = []
+        for kit in KITS:
+            arguments = in_own_process(make_library, Path(folder), fraction, kit)
+            assert isinstance(arguments, list)
+            cpu, peak = measure(Path(folder), arguments)
+            verdict = json.loads(Path(folder, f"{kit}.json").read_text(encoding="utf-8"))["runs"]["SRR1"]
+            told = "right" if kit in verdict.get("candidates", []) else "WRONG"
+            print(f"{kit + ', 200,000 spots':34}{cpu:10.2f} s{peak:8.0f} MB  {told}")
+            costs.append((cpu, peak))
+    figures |= {
+        "quick": args.quick,
+        "spots": SPOTS,
+        "cpu_s": round(sorted(cost[0] for cost in costs)[len(costs) // 2], 2),
+        "peak_mb": round(max(cost[1] for cost in costs)),
+    }
+    print(json.dumps({"benchmark": "read_roles", **figures}))
+
+
+if __name__ == "__main__":
+    main()
