@@ -32,5 +32,5 @@ bench: setup ## every benchmark, quickly
 rulegraph: demo ## draw rules/rulegraph.svg anew (needs graphviz)
 	snakemake --directory $(DEMO) --rulegraph | tred | dot -Tsvg >rules/rulegraph.svg
 
-clean: ## remove the demo, caches and the virtual environment
-	rm -rf $(DEMO) .cache .venv .tools .snakemake
+clean: ## remove the demo, the toy archives and the virtual environment
+	rm -rf $(DEMO) $${XDG_CACHE_HOME:-$$HOME/.cache}/sra2matrix .venv .tools .snakemake

@@ -195,12 +195,16 @@ class World:
 
 
 def default_folder(seed: int = SEED) -> Path:
-    """Return the cache's folder for a seed: its name tells the sources and the loader of which the world is made."""
+    """Return the folder of a seed's world in the user's cache; its name tells the sources and the loader it is made of.
+
+    Archives hold the time at which they were loaded: all checkouts of a user share a world, and so the same bytes.
+    """
     here = Path(__file__).parent
     digest = hashlib.sha256(f"{seed} {packing.tool_version()}".encode())
     for source in _SOURCES:
         digest.update((here / source).read_bytes())
-    return here.parent.parent / ".cache" / f"toy-{digest.hexdigest()[:16]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "sra2matrix" / f"toy-{digest.hexdigest()[:16]}"
 
 
 def build(folder: str | Path | None = None, seed: int = SEED) -> World:
