@@ -15,7 +15,8 @@ FAMILY = "{series}_family.soft.gz"
 SRA_XML = "sra.xml.gz"
 ENA_REPORT = "ena.tsv.gz"
 _ENDINGS = ("", ".gz")
-_RUN_LISTS = re.compile(r"(SraRunTable|runinfo|.*\.runinfo)(\.(txt|csv|tsv))?(\.gz)?", re.IGNORECASE)
+_RUN_LISTS = re.compile(r".*(SraRunTable|runinfo).*", re.IGNORECASE)
+_REPORTS = re.compile(r"filereport_read_run_\w+\.(tsv|txt)(\.gz)?")  # as ENA's browser names it
 
 
 def family_of(folder: str | Path, series: str) -> Path | None:
@@ -32,15 +33,12 @@ def sra_xml_of(folder: str | Path) -> Path | None:
 
 def ena_report_of(folder: str | Path) -> Path | None:
     """Return ENA's filereport in a folder."""
-    return _first(Path(folder), ["ena.tsv"])
+    return _first(Path(folder), ["ena.tsv"]) or _named(Path(folder), _REPORTS)
 
 
 def run_list_of(folder: str | Path) -> Path | None:
     """Return the table of runs (RunInfo, SraRunTable) in a folder, the first by name."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        return None
-    return next((path for path in sorted(folder.iterdir()) if _RUN_LISTS.fullmatch(path.name)), None)
+    return _named(Path(folder), _RUN_LISTS)
 
 
 def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
@@ -62,6 +60,12 @@ def read_any_runs(folder: str | Path) -> tuple[str, Iterator[Experiment]] | None
 def _first(folder: Path, names: list[str]) -> Path | None:
     paths = (folder / f"{name}{ending}" for name in names for ending in reversed(_ENDINGS))
     return next((path for path in paths if path.is_file()), None)
+
+
+def _named(folder: Path, names: re.Pattern[str]) -> Path | None:
+    if not folder.is_dir():
+        return None
+    return next((path for path in sorted(folder.iterdir()) if names.fullmatch(path.name)), None)
 
 
 def _miniml(folder: Path) -> Path | None:

@@ -167,21 +167,31 @@ def _filled(row: Run, name: str, labels: Mapping[str, str], choices: Choices, fa
         assay = "droplet" if row.chemistry or "barcode" in row.read_roles else "plate"
     if not assay or choices.assay:
         assay = choices.assay_of(row.run, experiment, row.sample, series, otherwise=assay)
-    row = row._replace(
-        series=series,
-        exp_id=row.exp_id or choices.exp_id_of(series),
-        experiment=experiment,
-        tax_id=tax_id,
-        species=species,
-        assay=assay,
-        chemistry=row.chemistry or (choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else ""),
-        layout=row.layout.lower(),
-        source=row.source or choices.source_for(assay),
-        status=status,
-        reason=reason,
-        detail=detail,
+    chemistry = row.chemistry or (choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else "")
+    row = Run(  # in the order of the columns: a table may have a million rows, and names cost as much as the rest
+        series,
+        row.exp_id or choices.exp_id_of(series),
+        row.sample,
+        experiment,
+        row.run,
+        tax_id,
+        row.organism,
+        species,
+        assay,
+        chemistry,
+        row.layout.lower(),
+        row.read_roles,
+        row.spots,
+        row.bases,
+        row.bytes,
+        row.md5,
+        row.source or choices.source_for(assay),
+        status,
+        reason,
+        detail,
     )
-    row = left_out_by_user(row, choices)
+    if choices.leave_out:
+        row = left_out_by_user(row, choices)
     if row.status != "planned":
         return row
     if not species and tax_id:

@@ -74,7 +74,7 @@ def test_the_first_bytes_tell_what_a_record_is(tmp_path: Path) -> None:
 def test_the_best_record_of_runs_is_taken(tmp_path: Path) -> None:
     (tmp_path / "SraRunTable.txt").write_text("Run\tExperiment\nSRR3\tSRX3\n")
     assert _found(tmp_path) == ("SraRunTable.txt", ["SRX3"])
-    (tmp_path / "ena.tsv").write_text("run_accession\texperiment_accession\nSRR2\tSRX2\n")
+    (tmp_path / "filereport_read_run_PRJNA1.tsv").write_text("run_accession\texperiment_accession\nSRR2\tSRX2\n")
     assert _found(tmp_path) == ("ENA", ["SRX2"])
     (tmp_path / "sra.xml").write_text(package_set(package("SRX1", [run("SRR1")])))
     assert _found(tmp_path) == ("SRA", ["SRX1"])
@@ -85,7 +85,7 @@ def _found(folder: Path) -> tuple[str, list[str]]:
     return name, [item.experiment for item in experiments]
 
 
-@pytest.mark.parametrize("name", ["runinfo.csv", "RunInfo.csv.gz", "SraRunTable.csv", "SRX1.runinfo"])
+@pytest.mark.parametrize("name", ["runinfo.csv", "GSE1_RunInfo_2026.csv.gz", "SraRunTable.csv", "SRX1.runinfo"])
 def test_tables_of_runs_are_known_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     (tmp_path / "other.csv").write_bytes(b"")
