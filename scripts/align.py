@@ -46,6 +46,7 @@ _NAMESPACES = (
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
 _TAIL_BYTES = 1 << 16
+_JUNCTION_ROOM = "limitOutSJcollapsed"
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -187,6 +188,15 @@ def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
     return [max(1, min(threads, -(-size * threads // total))) for size in sizes]
 
 
+def junction_room(reads: int) -> list[str]:
+    """Return the option that spares a small cell STAR's room for a million junctions, of which it fills every byte.
+
+    It changes no result: a STAR that needs more room stops and says so, and is run again without the option.
+    """
+    room = max(10_000, 20 * reads)
+    return [f"--{_JUNCTION_ROOM}", str(room)] if room < 1_000_000 else []
+
+
 class Aligner:
     """Aligns columns against one index, into a folder of partial results that outlives a failure."""
 
@@ -261,7 +271,7 @@ class Aligner:
         made = []
         for number, (bam, mates) in enumerate(calls):
             folder = self.cells / f"{column.name}.{number}"
-            logs.append(self._call(folder, mates, threads, genome_load))
+            logs.append(self._call(folder, mates, column.reads, threads, genome_load))
             made.append((folder / "Aligned.out.bam", bam))
         reads = sum(int(log[INPUT_READS]) for log in logs)
         if reads != column.reads:
@@ -278,7 +288,9 @@ class Aligner:
         for number in range(len(calls)):
             shutil.rmtree(self.cells / f"{column.name}.{number}")
 
-    def _call(self, folder: Path, mates: list[list[Path]], threads: int, genome_load: str) -> dict[str, str]:
+    def _call(
+        self, folder: Path, mates: list[list[Path]], reads: int, threads: int, genome_load: str
+    ) -> dict[str, str]:
         """Run STAR on the files of one kind (a list for each mate); return its log when its BAM file is whole."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -288,7 +300,10 @@ class Aligner:
                 (folder / path.name).symlink_to(path.absolute())
             arguments.append(",".join(path.name for path in files))
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
-        status, complaint = self.run([*arguments, *preset_options(self.preset)], folder)
+        arguments += preset_options(self.preset)
+        status, complaint = self.run([*arguments, *junction_room(reads)], folder)
+        if status and _JUNCTION_ROOM in complaint:
+            status, complaint = self.run(arguments, folder)
         if status:
             self._tell_log(folder)
             raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")

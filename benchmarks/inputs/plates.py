@@ -185,3 +185,46 @@ def _write_blocks(out, data: bytes) -> None:
         packed = deflate.compress(part) + deflate.flush()
         out.write(struct.pack("<BBBBIBBHBBHH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(packed) + 25))
         out.write(packed + struct.pack("<II", zlib.crc32(part), len(part)))
+
+
+_COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
+
+
+def write_genome(path: Path, annotation: BenchAnnotation, seed: int) -> list[bytes]:
+    """Write a random genome of the annotation's contigs as FASTA; return their sequences."""
+    random_bases = np.random.default_rng(seed)
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    sequences = [letters[random_bases.integers(0, 4, length)].tobytes() for length in annotation.contigs]
+    with path.open("wb") as out:
+        for number, sequence in enumerate(sequences, 1):
+            out.write(f">chr{number}\n".encode())
+            for begin in range(0, len(sequence), 60):
+                out.write(sequence[begin : begin + 60] + b"\n")
+    return sequences
+
+
+def write_fastq(
+    first: Path, second: Path, run: str, annotation: BenchAnnotation, sequences: Sequence[bytes], pairs: int, seed: int
+) -> None:
+    """Write the two FASTQ files of a cell: 85 % of its pairs from transcripts, the rest from anywhere."""
+    dice = random.Random(seed)
+    weights = np.random.default_rng(seed).lognormal(0, 2, len(annotation.genes))
+    chosen = dice.choices(annotation.genes, weights.tolist(), k=pairs)
+    quality = "I" * READ_LENGTH
+    with first.open("w") as out, second.open("w") as mates:
+        for number, gene in enumerate(chosen, 1):
+            source = sequences[gene.contig]
+            text = b"".join(source[start:end] for start, end in gene.transcripts[0])
+            if len(text) <= 400 or dice.random() < 0.15:
+                source = dice.choice(sequences)
+                place = dice.randrange(len(source) - 500)
+                text = source[place : place + 500]
+            length = dice.randint(150, 400)
+            place = dice.randrange(len(text) - length)
+            left, right = text[place : place + READ_LENGTH], text[place + length - READ_LENGTH : place + length]
+            right = right.translate(_COMPLEMENT)[::-1]
+            if dice.random() < 0.5:
+                left, right = right, left
+            name = f"@{run}.{number} {number} length={READ_LENGTH}\n"
+            out.write(f"{name}{left.decode()}\n+\n{quality}\n")
+            mates.write(f"{name}{right.decode()}\n+\n{quality}\n")
