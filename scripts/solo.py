@@ -241,6 +241,7 @@ def star_arguments(
             "soloBarcodeMate": "1",
             "clip5pNbases": f"{clipped} 0",
             "soloStrand": "Forward",
+            "clipAdapterType": "Hamming",  # that of Cell Ranger takes no second mate
         }
     options |= dict(kit.solo)
     options |= overrides
