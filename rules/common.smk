@@ -8,6 +8,7 @@ import hashlib
 import operator
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -21,9 +22,9 @@ from scripts.formats.configuration import (
     source_sha256,
 )
 from scripts.formats.errors import InputError
-from scripts.formats.run_table import REASONS, read_runs
+from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
-from scripts.formats.units import cut_into_units, is_shard
+from scripts.formats.units import cut_into_units, is_shard, summarize_unit
 from scripts.inference.plan import parse_choices, plan_from_table
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -113,7 +114,7 @@ def plan_choices():
 
 @functools.cache
 def units():
-    """Return unit → its rows of the plan; the plan is made first, unless a run table is given."""
+    """Return name → unit; the plan is made first, unless a run table is given."""
     if config["run_table"]:
         try:
             rows = plan_from_table(config["run_table"], parse_choices(plan_choices()))
@@ -121,39 +122,36 @@ def units():
             raise WorkflowError(str(error))
     else:
         checkpoints.resolve.get()
-        rows = read_runs("results/plan.tsv")
-    return cut_into_units(rows, config["plates"]["shard_size"])
+        rows = iterate_runs("results/plan.tsv")
+    planned = cut_into_units(rows, config["plates"]["shard_size"])
+    return {name: summarize_unit(planned.pop(name)) for name in list(planned)}
 
 
 if config["run_table"]:
     units()  # its faults are told before any job is thought of
 
 
-def rows_of(unit):
-    """Return the rows of a unit."""
-    try:
-        return units()[unit]
-    except KeyError:
-        raise WorkflowError(f"The plan has no unit {unit!r}.")
-
-
-def unit_of(wildcards):
+def unit_name(wildcards):
     """Return the unit of a job, which a rule calls unit, or shard or library where it can only be that."""
     return wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library")
 
 
+def unit_of(wildcards):
+    """Return what is known of the unit of a job."""
+    try:
+        return units()[unit_name(wildcards)]
+    except KeyError:
+        raise WorkflowError(f"The plan has no unit {unit_name(wildcards)!r}.")
+
+
 def unit_digest(wildcards):
-    """Return a digest of what is planned for a unit: another plan of the unit is another job."""
-    planned = [row._replace(reason="", detail="") for row in rows_of(unit_of(wildcards))]
-    planned = [
-        row if row.source.startswith("file:") else row._replace(source="") for row in planned
-    ]
-    return hashlib.sha256("\n".join(map("\t".join, planned)).encode()).hexdigest()[:16]
+    """Return the digest of what is planned for a unit."""
+    return unit_of(wildcards).digest
 
 
 def unit_science(wildcards):
     """Return a digest of all that decides the counts of a unit: its rows, its options and its reference."""
-    reference = config["species"][species_of(unit_of(wildcards))]["reference"]
+    reference = config["species"][unit_of(wildcards).species]["reference"]
     science = {key: config["plates"][key] for key in ("preset", "mode", "strand")}
     identity = list(map(source_identity, source_files(reference).values()))
     words = [unit_digest(wildcards), config["count_by"], str(science), reference, *identity]
@@ -173,7 +171,7 @@ def to_retry(unit):
 
 def kept(wildcards):
     """Return the folder of what a unit had counted before its failed runs were tried again, if ever they were."""
-    unit = unit_of(wildcards)
+    unit = unit_name(wildcards)
     folder = f"work/retry/{unit_science(wildcards)}/{unit}"
     return [folder] if to_retry(unit) or Path(folder).exists() else []
 
@@ -187,38 +185,32 @@ def retry_round(wildcards):
 
 
 def units_of(species, series=None, shards=None):
-    """Return the units of a species, of one series or all, shards or libraries or both."""
+    """Return the names of the units of a species, of one series or all, shards or libraries or both."""
     return [
-        unit
-        for unit, rows in units().items()
-        if rows[0].species == species
-        and series in (None, rows[0].series)
-        and shards in (None, is_shard(unit))
+        name
+        for name, unit in units().items()
+        if unit.species == species
+        and series in (None, unit.series)
+        and shards in (None, is_shard(name))
     ]
-
-
-def species_of(unit):
-    """Return the species of a unit."""
-    return unit.split(".")[1]
 
 
 def reference_of(wildcards):
     """Return the folder of the reference to which a unit, or a species, is aligned."""
-    unit = unit_of(wildcards)
-    label = species_of(unit) if unit else wildcards.species
-    return f"resources/{config['species'][label]['reference']}"
+    species = unit_of(wildcards).species if unit_name(wildcards) else wildcards.species
+    return f"resources/{config['species'][species]['reference']}"
 
 
 @functools.cache
 def archive_folders():
     """Return library → the folder of its archives: its experiment, and its species where it is counted for two."""
-    libraries = [unit for unit in units() if not is_shard(unit)]
-    experiments = [units()[unit][0].experiment for unit in libraries]
+    libraries = {name: unit for name, unit in units().items() if not is_shard(name)}
+    times = Counter(unit.experiment for unit in libraries.values())
     return {
-        unit: (
-            experiment if experiments.count(experiment) == 1 else f"{experiment}.{species_of(unit)}"
+        name: (
+            unit.experiment if times[unit.experiment] == 1 else f"{unit.experiment}.{unit.species}"
         )
-        for unit, experiment in zip(libraries, experiments)
+        for name, unit in libraries.items()
     }
 
 
@@ -337,12 +329,11 @@ def scratch_mb(stage):
     """
 
     def estimate(wildcards):
-        rows = rows_of(unit_of(wildcards))
-        archive = sum(int(row.bytes or 0) for row in rows)
-        fastq = sum(2 * int(row.bases or 0) + 200 * int(row.spots or 0) for row in rows)
+        unit = unit_of(wildcards)
+        fastq = 2 * unit.bases + 200 * unit.spots
         held = {
-            "download": archive,
-            "fastq": archive + 2 * fastq,
+            "download": unit.bytes,
+            "fastq": unit.bytes + 2 * fastq,
             "align": 1.5 * fastq,
             "solo": 2 * fastq,
         }[stage]

@@ -5,11 +5,40 @@ a droplet library is its experiment. A shard holds ``shard_size`` experiments of
 of their accessions, so that another series never changes it.
 """
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, iterate_runs
+
+
+class Unit(NamedTuple):
+    """What the workflow's graph needs to know of a unit, without its rows."""
+
+    series: str
+    species: str
+    experiment: str
+    """The first experiment; a droplet library has no other."""
+    bytes: int
+    """Of the archives of all its runs, as the plan tells; the same for bases and spots."""
+    bases: int
+    spots: int
+    digest: str
+    """16 hex digits of all that is planned for it, without sentences and archives' names: another plan, another job."""
+
+
+def summarize_unit(rows: list[Run]) -> Unit:
+    """Return what the graph needs to know of a unit of these rows."""
+    digest = hashlib.sha256()
+    for row in rows:
+        source = row.source if row.source.startswith("file:") else ""
+        digest.update("\t".join(row._replace(source=source, reason="", detail="")).encode())
+        digest.update(b"\n")
+    first = rows[0]
+    sizes = (sum(int(getattr(row, name) or 0) for row in rows) for name in ("bytes", "bases", "spots"))
+    return Unit(first.series, first.species, first.experiment, *sizes, digest.hexdigest()[:16])
 
 
 def is_shard(unit: str) -> bool:
