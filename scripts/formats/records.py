@@ -50,8 +50,8 @@ def read_any_runs(folder: str | Path) -> tuple[str, Iterator[Experiment]] | None
     """Return the name and the experiments of the best record of runs in a folder: SRA XML, ENA, a table of runs."""
     if path := sra_xml_of(folder):
         return "SRA", sra_xml.read_experiments(path)
-    if path := ena_report_of(folder):
-        return "ENA", ena.experiments_of_report(ena.read_report(path))
+    if (path := ena_report_of(folder)) and (rows := ena.read_report(path)):
+        return "ENA", ena.experiments_of_report(rows)
     if path := run_list_of(folder):
         return path.name, iter(runinfo.read_run_list(path))
     return None

@@ -45,6 +45,9 @@ def plan_table(rows: Sequence[Run], shard_size: int, open_runs: Collection[str] 
             "(scratch: of the largest unit of work, at 2 bytes a base and 80 a read; "
             "core-hours: at 25 million spots an hour and 30 s a run)"
         )
+    unknown = len({row.run for row in planned if not download_bytes(row)})
+    if unknown:
+        told.append(f"(the records do not tell the size of {unknown:,} runs: they are not in these figures)")
     told += _left_out([row for row in rows if row.status != "planned"])
     told += _look(planned, open_runs)
     return "\n".join(told)

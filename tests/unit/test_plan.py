@@ -204,6 +204,11 @@ def test_the_table_for_a_person() -> None:
     ]
 
 
+def test_sizes_that_no_record_tells() -> None:
+    text = plan_table([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], 96)
+    assert "(the records do not tell the size of 1 runs: they are not in these figures)" in text
+
+
 def test_the_table_of_nothing() -> None:
     assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], 96).splitlines() == [
         "Nothing will be counted.",

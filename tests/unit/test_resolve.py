@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import resolve
+from scripts.formats import archives
 from scripts.formats.errors import InputError
 from scripts.formats.remote import RateLimit
 from scripts.formats.run_table import Run, read_runs
@@ -174,6 +175,16 @@ def test_when_no_source_tells_the_runs_the_fault_is_told(tmp_path: Path, small: 
     ]
     assert not (tmp_path / "results" / "plan.tsv").exists()
     assert (tmp_path / "records" / "GSE1" / "GSE1_family.soft.gz").exists()
+
+
+def test_ena_that_has_not_heard_of_the_series_is_no_witness(tmp_path: Path, small: SmallArchives) -> None:
+    small.families["GSE1"], small.packages = two_cells()
+    small.before = lambda path, form: (500, b"") if path.startswith("/eutils") else None
+    for asked, told in (("GSE1", "GSE1: its runs"), ("SRP1", "SRP1: its runs")):
+        with pytest.raises(InputError, match=f"{told} could not be looked up; try again later"):
+            plan(tmp_path, asked, small=small)
+    small.before = lambda path, form: None
+    assert len(plan(tmp_path, "GSE1", small=small)) == 3
 
 
 def test_geo_gives_a_web_page(tmp_path: Path, small: SmallArchives) -> None:
@@ -504,7 +515,7 @@ def test_long_reads_need_a_look(tmp_path: Path) -> None:
 
 
 def test_batches(tmp_path: Path, small: SmallArchives, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolve, "BATCH", 3)
+    monkeypatch.setattr(archives, "BATCH", 3)
     numbers = range(1, 8)
     small.families["GSE1"] = family("GSE1", [sample(f"GSM{n}", [f"SRX{n}"]) for n in numbers])
     small.packages = {f"SRX{n}": package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}") for n in numbers}
