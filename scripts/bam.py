@@ -1,0 +1,123 @@
+"""Keep a shard's alignments, on request: a BAM file for each cell, sorted by place, with its index.
+
+The header names the reference and the runs (@CO lines) and STAR's options, but no path and no number of threads;
+reads of one place stand in the order of their names. So the same reads give the same bytes.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.formats.alignments import alignment_files
+from scripts.formats.errors import InputError, run_command
+from scripts.formats.status import read_statuses
+from scripts.formats.units import columns_of, runs_of_unit
+
+_OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")
+_MEMORY = "200M"  # of each sorting thread
+
+
+def make_header(text: str, reference: str, runs: Sequence[str]) -> str:
+    """Return the header of a kept file, from that which STAR wrote.
+
+    @SQ lines stay; of STAR's @PG line the options that say how was aligned; @CO lines become ours.
+    """
+    lines = ["@HD\tVN:1.6\tSO:coordinate"]
+    lines += [line for line in text.splitlines() if line.startswith("@SQ\t")]
+    for line in text.splitlines():
+        if line.startswith("@PG\tID:STAR\t"):
+            fields = dict(field.split(":", 1) for field in line.split("\t")[1:])
+            options = re.split(r"\s+(?=--)", fields.pop("CL", ""))[1:]
+            kept = sorted(" ".join(option.split()) for option in options if option[2:].split()[0] not in _OF_THE_JOB)
+            lines.append("\t".join(["@PG", *(f"{key}:{value}" for key, value in fields.items())]))
+            lines[-1] += f"\tCL:{' '.join(['STAR', *kept])}"
+    lines.append(f"@CO\treference: {reference}")
+    lines += [f"@CO\trun: {run}" for run in runs]
+    return "\n".join(lines) + "\n"
+
+
+def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) -> None:
+    """Write the records of a cell's files sorted by place, and within it by name, with an index beside.
+
+    Raises InputError with samtools' words where it fails.
+    """
+    scratch = output.with_name(f".{output.name}.sorting")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        (scratch / "header").write_text(header, encoding="utf-8")
+        common = ["--no-PG", "-@", str(threads - 1), "-m", _MEMORY]
+        steps = [
+            ["samtools", "cat", "--no-PG", "-h", str(scratch / "header"), *map(str, files)],
+            ["samtools", "sort", *common, "-n", "-l", "0", "-T", str(scratch / "named"), "-"],
+            ["samtools", "sort", *common, "-T", str(scratch / "placed"), "-o", str(scratch / "sorted.bam"), "-"],
+        ]
+        _pipe(steps, scratch)
+        _pipe([["samtools", "index", str(scratch / "sorted.bam")]], scratch)
+        _pipe([["samtools", "quickcheck", "-v", str(scratch / "sorted.bam")]], scratch)
+        (scratch / "sorted.bam.bai").replace(f"{output}.bai")
+        (scratch / "sorted.bam").replace(output)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
+    """Run programs, each reading what the one before writes. Raises InputError where any of them fails."""
+    with (folder / "messages").open("w+b") as messages:
+        source = None
+        running = []
+        for number, step in enumerate(steps):
+            last = number == len(steps) - 1
+            process = subprocess.Popen(
+                step,
+                stdin=source or subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if last else subprocess.PIPE,
+                stderr=messages,
+            )
+            if source is not None:
+                source.close()
+            source = process.stdout
+            running.append(process)
+        statuses = [process.wait() for process in running]
+        messages.seek(0)
+        told = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
+    if any(statuses):
+        raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {told or statuses}.")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
+    parser.add_argument("--unit", required=True, help="name of the shard")
+    parser.add_argument("--shard-size", required=True, type=int, help="experiments a shard, as the plan is cut")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files and status table")
+    parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each sort")
+    parser.add_argument("--output", required=True, help="folder of sorted BAM files to write")
+    args = parser.parse_args(argv)
+    columns = columns_of(runs_of_unit(args.plan, args.unit, args.shard_size), args.count_by)
+    statuses = read_statuses(Path(args.alignments) / "status.tsv")
+    described = json.loads(Path(args.reference).read_text(encoding="utf-8"))
+    reference = f"{described['name']} sha256:{described['fingerprint']}"
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    for column, rows in columns.items():
+        files = alignment_files(args.alignments, column)
+        if not files or not all(row.run in statuses and statuses[row.run].ok for row in rows):
+            print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
+            continue
+        text = subprocess.run(
+            ["samtools", "view", "--no-PG", "-H", str(files[0])], capture_output=True, text=True, check=True
+        ).stdout
+        header = make_header(text, reference, [row.run for row in rows])
+        sort_cell(files, header, max(1, args.threads), output / f"{column}.bam")
+
+
+if __name__ == "__main__":
+    run_command(main)
