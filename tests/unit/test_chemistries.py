@@ -1,0 +1,141 @@
+"""Kits and inclusion lists: every fault of their files is told."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from scripts import inclusion_list
+from scripts.formats.chemistries import Segment, chemistry_named, read_chemistries
+from scripts.formats.errors import InputError
+from scripts.formats.inclusion_lists import read_packed
+
+CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
+
+
+def test_kits_of_10x_are_where_10x_says():
+    kits, lists = read_chemistries(CHEMISTRIES)
+    places = {
+        name: (kit.barcode[0].length, kit.umi_length, kit.strand, kit.barcode[0].list)
+        for name, kit in kits.items()
+        if name.startswith("10x") and not kit.refused
+    }
+    assert places == {
+        "10x_3p_v1": (14, 10, "Forward", "737K-april-2014_rc"),
+        "10x_3p_v2": (16, 10, "Forward", "737K-august-2016"),
+        "10x_5p_v2": (16, 10, "Reverse", "737K-august-2016"),
+        "10x_3p_v3": (16, 12, "Forward", "3M-february-2018"),
+        "10x_3p_v4": (16, 12, "Forward", "3M-3pgex-may-2023"),
+        "10x_5p_v3": (16, 12, "Reverse", "3M-5pgex-jan-2023"),
+        "10x_multiome": (16, 12, "Forward", "737K-arc-v1"),
+    }
+    assert kits["10x_3p_v1"].umi_own_read
+    assert (kits["10x_3p_v1"].read_end, kits["10x_3p_v2"].read_end, kits["split_seq"].read_end) == (14, 26, 94)
+    assert lists["3M-february-2018"].barcodes == 6_794_880
+    assert kits["drop_seq"].lists == ()
+    assert kits["bd_rhapsody"].barcode[2] == Segment(44, 9, "bd-rhapsody-cls3")
+    assert all(isinstance(value, str) and "_" in value for name, value in kits["indrops_v2"].solo if "position" in name)
+
+
+def test_all_faults_of_the_file_are_told(tmp_path):
+    path = tmp_path / "kits.yaml"
+    path.write_text(
+        """
+lists:
+  a: {barcodes: 0, length: sixteen, adress: x}
+chemistries:
+  one: {barcode: [{start: 1, length: 16, list: b}], strand: Sideways}
+  two: {barcode: [], umi: {start: 1}, strand: Forward, proof: guess, refuse: true}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError) as told:
+        read_chemistries(path)
+    lines = str(told.value).splitlines()
+    assert lines[0] == f"The chemistries ({path}) needs 10 correction(s):"
+    assert lines[1:] == [
+        "lists.a.adress: unknown key; known are address, barcodes, length, sha256.",
+        "lists.a.barcodes: it must be a whole number above 0, but is 0.",
+        "lists.a.length: it must be a whole number above 0, but is 'sixteen'.",
+        "chemistries.one.barcode.0.list: 'b' is not one of lists.",
+        "chemistries.one.strand: 'Sideways' is not one of Forward, Reverse, Unstranded.",
+        "chemistries.one.umi: missing; a kit that is counted needs start and length of its UMI.",
+        "chemistries.two.refuse: unknown key; known are barcode, mates, proof, refused, solo, strand, title, umi.",
+        "chemistries.two.barcode: it must list the parts of the barcode, each with start, length and list.",
+        "chemistries.two.umi.length: it must be a whole number above 0, but is None.",
+        "chemistries.two.proof: 'guess' is not one of list, pinned.",
+    ]
+
+
+def test_unreadable_files_are_told(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml\) cannot be read: No such file"):
+        read_chemistries(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(InputError, match=r"bad\.yaml\) are not YAML"):
+        read_chemistries(tmp_path / "bad.yaml")
+    (tmp_path / "empty.yaml").write_text("lists: {}\n")
+    with pytest.raises(InputError, match="chemistries: missing; it must name at least one kit"):
+        read_chemistries(tmp_path / "empty.yaml")
+
+
+def test_nearest_kit_is_named():
+    kits, _ = read_chemistries(CHEMISTRIES)
+    with pytest.raises(InputError, match=r"'10x_3p_v9' is not a chemistry .*; did you mean '10x_3p_v\d'\?"):
+        chemistry_named("10x_3p_v9", kits)
+
+
+# Inclusion lists -----------------------------------------------------------------------------------------------------
+
+
+def place(source, output, *more):
+    inclusion_list.main(["--source", str(source), "--output", str(output), *more])
+    return output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"ACGT\nAAAA\n", b"ACGT\nAAAA", b"ACGT\r\nAAAA\r\n", b"ACGT\tTTTT\nAAAA\tCCCC\n", gzip.compress(b"ACGT\nAAAA\n")],
+)
+def test_lists_come_out_plain_whatever_their_form(tmp_path, content):
+    (tmp_path / "list.gz").write_bytes(content)  # the name says nothing
+    assert place(tmp_path / "list.gz", tmp_path / "out/list.txt") == b"ACGT\nAAAA\n"
+    packed, length = read_packed(tmp_path / "out/list.txt")
+    assert (packed.tolist(), length) == ([0, 0b00011011], 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the inclusion list has no barcode; it must have one on each line."),
+        (b"ACGT\nACNT\n", "line 2: expected a barcode of A, C, G and T, but found 'ACNT'."),
+        (b"ACGT\n\nACTT\n", "line 2: expected a barcode of A, C, G and T, but found ''."),
+        (b"ACGT\nACG\n", "line 2: a barcode of 3 letters, but the first has 4."),
+        (b"<html>\n", "line 1: expected a barcode of A, C, G and T, but found '<html>'."),
+        (gzip.compress(b"ACGT\n" * 100)[:-9], "the inclusion list cannot be read"),
+    ],
+)
+def test_faults_of_a_list_are_told(tmp_path, content, words):
+    (tmp_path / "list").write_bytes(content)
+    with pytest.raises(InputError) as told:
+        place(tmp_path / "list", tmp_path / "out.txt")
+    assert words in str(told.value)
+    assert list(tmp_path.iterdir()) == [tmp_path / "list"]
+
+
+def test_checksum_number_and_length_are_checked(tmp_path):
+    (tmp_path / "list").write_bytes(b"ACGT\nAAA\n")
+    with pytest.raises(InputError, match=r"its SHA-256 is [0-9a-f]{64}, but 00ff was expected\."):
+        place(tmp_path / "list", tmp_path / "out.txt", "--sha256", "00FF")
+    with pytest.raises(InputError, match=r"2 barcodes, but this list must have 3\."):
+        place(tmp_path / "list", tmp_path / "out.txt", "--barcodes", "3", "--any-length")
+    assert place(tmp_path / "list", tmp_path / "out.txt", "--any-length") == b"ACGT\nAAA\n"
+    with pytest.raises(InputError, match=r"none: there is no such file; give the path or the address"):
+        place(tmp_path / "none", tmp_path / "out.txt")
+
+
+def test_packed_lists_are_sorted_and_of_one_length(tmp_path):
+    (tmp_path / "list").write_bytes(b"TTTT\nACGT\n")
+    assert read_packed(tmp_path / "list")[0].tolist() == [0b00011011, 255]
+    (tmp_path / "list").write_bytes(b"TTTT\nACG\n")
+    with pytest.raises(InputError, match="not a list of barcodes of A, C, G and T of one length"):
+        read_packed(tmp_path / "list")
