@@ -1,13 +1,14 @@
-"""Pack the matrices of a droplet library into MEX archives, and show, verify, unpack or convert such archives."""
+"""Pack the matrices of a droplet library into MEX archives; merge, show, verify, unpack or convert such archives."""
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.formats.errors import InputError, run_command
-from scripts.formats.matrix_market import filter_columns
+from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.formats.mex import (
     METADATA_NAMES,
     TYPE,
@@ -29,6 +30,14 @@ from scripts.formats.solo_out import (
 )
 from scripts.formats.status import read_statuses
 from scripts.formats.units import runs_of_unit
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+
+SOFTWARE = "sra2matrix"
+VERSION = "0.1.0"
+"""Of this workflow, as pyproject.toml has it: what made a merged archive."""
 
 
 def find_title(row: Run, records: Path) -> str:
@@ -142,6 +151,100 @@ def pack(args: argparse.Namespace) -> None:
         print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
 
 
+def write_matrix(
+    target: Path,
+    folder: str,
+    name: str,
+    fields: dict[str, str],
+    barcodes: Sequence[str],
+    features: Sequence[Sequence[str]],
+    matrix: "scipy.sparse.csc_matrix",
+    metadata_name: str,
+) -> None:
+    """Write an archive of a matrix (features × barcodes) in memory."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target.parent) as held:
+        text = Path(held, "matrix.mtx")
+        with text.open("wb") as writer:
+            writer.writelines(matrix_text(matrix))
+        write_archive(
+            target,
+            folder,
+            name,
+            fields=fields,
+            barcodes="".join(f"{barcode}\n" for barcode in barcodes).encode(),
+            features="".join("\t".join(row) + "\n" for row in features).encode(),
+            matrix=text,
+            metadata_name=metadata_name,
+        )
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Put the same matrix of several libraries into one archive; barcodes get the experiment before them.
+
+    Raises InputError where the archives are not of one kind of matrix or do not have the same features.
+    """
+    import scipy.sparse
+
+    first = read_archive(args.archives[0])
+    parts, matrices, barcodes = [], [], []
+    for name in args.archives:
+        part = read_archive(name) if parts else first
+        kinds = [(one.folder, one.metadata.get("output_type")) for one in (part, first)]
+        if kinds[0] != kinds[1] or part.features != first.features:
+            what = "kind of matrix" if kinds[0] != kinds[1] else "features"
+            raise InputError(f"{name}: it does not have the {what} of {args.archives[0]}; such are not merged.")
+        experiment = part.metadata.get("experiment_accession", "")
+        if not experiment or experiment in [one.get("experiment_accession") for one in parts]:
+            raise InputError(f"{name}: its experiment ({experiment or 'none named'}) must be there, and once only.")
+        parts.append(part.metadata)
+        matrices.append(part.matrix)
+        barcodes += [f"{experiment}_{barcode}" for barcode in part.barcodes.astype(str).tolist()]
+
+    def all_of(field: str) -> str:
+        return ";".join(dict.fromkeys(part.get(field, "") for part in parts))
+
+    fields = {
+        "type": TYPE,
+        "software": SOFTWARE,
+        "software_version": VERSION,
+        "arguments": " ; ".join(f"{part['experiment_accession']}: {part.get('arguments', '')}" for part in parts),
+        "output_type": parts[0].get("output_type", ""),
+        "experiment_accession": all_of("experiment_accession"),
+        "description": args.description or all_of("description"),
+        "library_accession": all_of("library_accession"),
+    }
+    merged = scipy.sparse.hstack(matrices, format="csc")
+    name = MATRIX_NAMES["Unique"] if merged.dtype.kind != "f" else args.matrix_name
+    write_matrix(args.output, first.folder, name, fields, barcodes, first.features, merged, args.metadata_name)
+
+
+def plates(args: argparse.Namespace) -> None:
+    """Pack the counts of plate cells ({species}.h5ad): barcodes.tsv names their experiments or runs."""
+    import anndata
+
+    data = anndata.read_h5ad(args.counts)
+    experiments = list(dict.fromkeys(data.obs["experiment"].astype(str))) if "experiment" in data.obs else []
+    samples = list(dict.fromkeys(data.obs["sample"].astype(str))) if "sample" in data.obs else []
+    names = data.var["gene_name"].astype(str) if "gene_name" in data.var else data.var_names
+    told = data.uns.get("parameters", {})
+    fields = {
+        "type": TYPE,
+        "software": SOFTWARE,
+        "software_version": VERSION,
+        "arguments": " ".join(f"{name}={value}" for name, value in sorted(told.items())),
+        "output_type": output_type("Gene", "Unique", "raw"),
+        "experiment_accession": ";".join(experiments),
+        "description": args.description,
+        "library_accession": ";".join(samples),
+    }
+    features = [(gene, name, "Gene Expression") for gene, name in zip(data.var_names, names, strict=True)]
+    matrix = data.X.T.tocsc()
+    write_matrix(
+        args.output, "Gene/raw", "matrix.mtx", fields, list(data.obs_names), features, matrix, args.metadata_name
+    )
+
+
 def show(args: argparse.Namespace) -> None:
     """Print the metadata and the size of each archive."""
     for place, name in enumerate(args.archives):
@@ -200,7 +303,7 @@ def convert(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="pack|show|verify|unpack|convert")
+    commands = parser.add_subparsers(required=True, metavar="pack|merge|plates|show|verify|unpack|convert")
     one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
     one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
@@ -214,6 +317,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("--threads", type=int, default=1)
     one.add_argument("--output", required=True, type=Path, help="folder of the archives")
     one.set_defaults(do=pack)
+    one = commands.add_parser("merge", help="merge archives of several libraries", description=merge.__doc__)
+    one.add_argument("archives", nargs="+", help="paths or http(s) addresses, all of the same matrix")
+    one.add_argument("--description", default="", help="a line of text; default: those of the parts")
+    one.add_argument("--matrix-name", default=MATRIX_NAMES["EM"], choices=[MATRIX_NAMES["EM"], MATRIX_NAMES["Rescue"]])
+    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
+    one.add_argument("--output", required=True, type=Path, help="the merged archive")
+    one.set_defaults(do=merge)
+    one = commands.add_parser("plates", help="pack the counts of plate cells", description=plates.__doc__)
+    one.add_argument("--counts", required=True, help="results/{species}.h5ad")
+    one.add_argument("--description", default="", help="a line of text")
+    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
+    one.add_argument("--output", required=True, type=Path, help="the archive")
+    one.set_defaults(do=plates)
     for name, function in (("show", show), ("verify", verify)):
         one = commands.add_parser(name, help=f"{name} archives", description=function.__doc__)
         one.add_argument("archives", nargs="+", help="paths or http(s) addresses")

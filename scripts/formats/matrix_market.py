@@ -387,3 +387,18 @@ def _sort_entries(path: Path, head: int) -> None:
     lines = content[head:].splitlines(keepends=True)
     lines.sort(key=lambda line: tuple(int(word) for word in line.split(b" ", 2)[1::-1]))
     path.write_bytes(content[:head] + b"".join(lines))
+
+
+def matrix_text(matrix: "scipy.sparse.csc_matrix") -> Iterator[bytes]:
+    """Yield a matrix as text, as STAR writes it: ordered by column, then row; real values with six digits."""
+    columns = matrix.tocsc()
+    columns.sort_indices()
+    real = columns.dtype.kind == "f"
+    yield _head_bytes(Shape("real" if real else "integer", *columns.shape, columns.nnz, (b"%",)))
+    line = "{} {} {:g}\n" if real else "{} {} {}\n"
+    step = max(1, BLOCK // 64)
+    numbers = np.repeat(np.arange(1, columns.shape[1] + 1), np.diff(columns.indptr))
+    for start in range(0, columns.nnz, step):
+        part = slice(start, start + step)
+        rows, values = (columns.indices[part] + 1).tolist(), columns.data[part].tolist()
+        yield "".join(map(line.format, rows, numbers[part].tolist(), values)).encode()

@@ -451,3 +451,71 @@ def test_convert_gives_anndata(tmp_path):
     assert anndata.read_h5ad(tmp_path / "a.h5ad").X.toarray().T.tolist() == DENSE
     with pytest.raises(InputError, match=r"a\.loom: give a name that ends with \.h5ad\.$"):
         mex_archive.main(["convert", str(path), "--output", str(tmp_path / "a.loom")])
+
+
+def made_of(path, experiment, **more):
+    parts = {"barcodes": BARCODES, "features": FEATURES, "matrix": MATRIX} | more
+    fields = FIELDS | {"experiment_accession": experiment, "library_accession": f"GSM{experiment[3:]}"}
+    write_archive(path, "Gene/raw", "matrix.mtx", fields=fields, **parts)
+    return str(path)
+
+
+def test_merged_archives_list_every_part(tmp_path):
+    paths = [made_of(tmp_path / f"{name}.tar.gz", name) for name in ("SRX1", "SRX2")]
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "out/merged.tar.gz")])
+    merged = read_archive(tmp_path / "out/merged.tar.gz")
+    assert merged.barcodes.astype(str).tolist() == [
+        f"{experiment}_{barcode}" for experiment in ("SRX1", "SRX2") for barcode in ("AAAC", "AAAG", "CCCC")
+    ]
+    assert merged.matrix.toarray().tolist() == [row + row for row in DENSE]
+    assert merged.metadata["software"] == "sra2matrix"
+    assert merged.metadata["experiment_accession"] == "SRX1;SRX2"
+    assert merged.metadata["library_accession"] == "GSM1;GSM2"
+    assert merged.metadata["arguments"] == ("SRX1: STAR --soloType CB_UMI_Simple ; SRX2: STAR --soloType CB_UMI_Simple")
+    assert merged.metadata["description"] == 'a "quoted" title, π'
+    before = (tmp_path / "out/merged.tar.gz").read_bytes()
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "again.tar.gz")])
+    assert (tmp_path / "again.tar.gz").read_bytes() == before
+
+
+def test_unlike_archives_are_not_merged(tmp_path):
+    first = made_of(tmp_path / "1.tar.gz", "SRX1")
+    other = made_of(tmp_path / "2.tar.gz", "SRX2", features=FEATURES.replace(b"ENSG2", b"ENSG3"))
+    with pytest.raises(InputError, match=r"2\.tar\.gz: it does not have the features of .*1\.tar\.gz; such are not"):
+        mex_archive.main(["merge", first, other, "--output", str(tmp_path / "m.tar.gz")])
+    with pytest.raises(InputError, match=r"its experiment \(SRX1\) must be there, and once only\."):
+        mex_archive.main(["merge", first, first, "--output", str(tmp_path / "m.tar.gz")])
+
+
+def test_real_values_keep_their_text(tmp_path):
+    real = MATRIX.replace(b"integer", b"real").replace(b" 12\n", b" 0.333333\n").replace(b"1 1 5", b"1 1 1e-05")
+    first = made_of(tmp_path / "1.tar.gz", "SRX1", matrix=real)
+    mex_archive.main(["merge", first, "--output", str(tmp_path / "m.tar.gz")])
+    mex_archive.main(["unpack", str(tmp_path / "m.tar.gz"), "--output", str(tmp_path / "out")])
+    assert (tmp_path / "out/Gene/raw/UniqueAndMult-EM.mtx").read_bytes() == real
+
+
+def test_version_is_that_of_the_project():
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert (project["name"], project["version"]) == (mex_archive.SOFTWARE, mex_archive.VERSION)
+
+
+def test_plate_cells_are_packed_by_accession(tmp_path):
+    import anndata
+    import pandas
+    import scipy.sparse
+
+    obs = pandas.DataFrame({"experiment": ["SRX1", "SRX2"], "sample": ["GSM1", "GSM2"]}, index=["SRX1", "SRX2"])
+    var = pandas.DataFrame({"gene_name": ["A", "B"]}, index=["ENSG1", "ENSG2"])
+    counts = scipy.sparse.csr_matrix(np.array([[3, 0], [1, 2]], dtype=np.int32))
+    anndata.AnnData(counts, obs, var, uns={"parameters": {"mode": "union"}}).write_h5ad(tmp_path / "homo.h5ad")
+    target = tmp_path / "plates.tar.gz"
+    mex_archive.main(["plates", "--counts", str(tmp_path / "homo.h5ad"), "--output", str(target)])
+    archive = read_archive(target)
+    assert archive.barcodes.tolist() == [b"SRX1", b"SRX2"]
+    assert archive.matrix.T.toarray().tolist() == [[3, 0], [1, 2]]
+    assert archive.features[1] == ("ENSG2", "B", "Gene Expression")
+    assert archive.metadata["arguments"] == "mode=union"
+    assert archive.metadata["experiment_accession"] == "SRX1;SRX2"
