@@ -84,7 +84,7 @@ def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
                 rest = b""
                 text += b"\n"
             if b"\r" in text:
-                text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                text = text.replace(b"\r\n", b"\n")
             if b"\n\n" in text or text.startswith(b"\n"):
                 text = b"".join(line for line in io.BytesIO(text) if line.strip())
             yield from _split_headers(text)

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import align, count, count_index, reference, star_index
 from scripts.formats.alignments import alignment_files, log_file
-from scripts.formats.errors import InputError
+from scripts.formats.errors import InputError, RunFault
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES, ShardCounts, read_shard_counts
 from scripts.formats.star_log import read_star_log
@@ -306,6 +306,41 @@ def works_in(process: Path, folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return folder in (process / "cwd").resolve().parents
     return False
+
+
+def test_a_shard_of_which_every_run_failed_is_an_empty_table(world: World, made: Path, tmp_path: Path) -> None:
+    lay_out(world, tmp_path, ["SRX9000001", TWO_RUNS])
+    gone = RunFault("DOWNLOAD_FAILED", "gone")
+    statuses = [status.failed(gone) for status in read_statuses(tmp_path / "fastq" / "status.tsv").values()]
+    write_statuses(tmp_path / "fastq" / "status.tsv", statuses)
+    assert list(run_align(tmp_path, made).values()) == statuses
+    counted, became = run_count(tmp_path, made)
+    assert counted.columns == []
+    assert counted.counts.shape == (0, 73)
+    assert list(became.values()) == statuses
+
+
+SMALL_MEMORY = ["unshare", "--user", "--map-root-user", "--ipc", "sh", "-c"]
+SMALL_MEMORY += ['echo 4096 >/proc/sys/kernel/shmmax && exec "$@"', "sh"]
+
+
+@pytest.mark.skipif(
+    subprocess.run([*SMALL_MEMORY, "true"], capture_output=True, check=False).returncode != 0,
+    reason="the limit of shared memory cannot be set here",
+)
+def test_without_shared_memory_each_cell_loads_the_genome(world: World, made: Path, tmp_path: Path) -> None:
+    lay_out(world, tmp_path, CHOSEN[:2])
+    arguments = align_arguments(tmp_path, made, "--genome-memory=inside")
+    done = subprocess.run(
+        [*SMALL_MEMORY, sys.executable, "-m", "scripts.align", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=HOME,
+    )
+    assert "The genome cannot be loaded into shared memory: " in done.stderr
+    counted, _ = run_count(tmp_path, made)
+    assert table(counted) == {column: world.plate_truth()[column] for column in CHOSEN[:2]}
 
 
 def test_shared_memory_under_the_lock_is_removed(world: World, made: Path, tmp_path: Path) -> None:

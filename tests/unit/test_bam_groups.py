@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import pysam
@@ -12,7 +13,7 @@ from scripts.formats.bam_groups import NO_TAG, BamError, BamReader, _find_hits
 HEADER = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 1000}]}
 
 
-def write(path: Path, *flags: int, names: str = "abcdef", **fields: object) -> Path:
+def write(path: Path, *flags: int, names: Sequence[str] = "abcdef", **fields: object) -> Path:
     header = pysam.AlignmentHeader.from_dict(HEADER)
     with pysam.AlignmentFile(str(path), "wb", header=header) as out:
         for name, flag in zip(names, flags, strict=False):
@@ -44,6 +45,15 @@ def test_a_group_is_never_torn(tmp_path: Path, chunk_bytes: int) -> None:
     with BamReader(path, chunk_bytes) as reader:
         pairs = sum(int((part.second >= 0).sum()) for part in reader.fragments())
     assert pairs == 2
+
+
+@pytest.mark.parametrize("place", range(17))
+def test_names_are_alike_only_when_every_byte_is(tmp_path: Path, place: int) -> None:
+    name = "SRR12345678901.77"
+    other = f"{name[:place]}x{name[place + 1 :]}"
+    mates = {"next_reference_id": 0, "next_reference_start": 5}
+    path = write(tmp_path / "a.bam", 99, 147, 99, 147, names=[name, name, name, other], **mates)
+    assert sorted(read_all(path)) == [(-1, 3), (0, 1), (2, -1)]
 
 
 @pytest.mark.parametrize(
