@@ -86,7 +86,7 @@ def spans(*given: tuple[int, int, int, int]) -> tuple[int, np.ndarray, np.ndarra
         ([(0, 0, 0, 5), (0, 1, 5, 15)], "none none ambiguous"),
         ([(0, 1, 14, 15)], "c c c"),
         ([(0, 1, 15, 16)], "none none none"),
-        ([(0, 0, 29, 1 << 32)], "b none b"),  # beyond the end of a contig does not lie in the next one
+        ([(0, 0, 29, 2 << 32)], "b none b"),  # beyond the end of a contig does not lie in the next one
         ([], "none none none"),
     ],
 )
