@@ -21,6 +21,7 @@ from scripts.formats import csv_gz
 from scripts.formats.counts_csv import format_rows, rows_of_block
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.htseq_text import HtseqReader
+from scripts.formats.memory import keep_freed_memory
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import (
     TALLIES,
@@ -45,8 +46,10 @@ from scripts.formats.units import column_of
 if TYPE_CHECKING:
     import numpy
 
-PIECE = 2 * csv_gz.PIECE
-"""Bytes of text in a deflated piece, about: the table's bytes depend on it, and so does the memory taken."""
+PIECE = csv_gz.PIECE
+"""Bytes of text in a deflated piece, about: the table's bytes depend on it."""
+GATHERED = 6
+"""Pieces whose counts are gathered together: memory depends on it."""
 TEXT_SHARD = 256
 """Text files that are packed into a shard."""
 
@@ -60,6 +63,19 @@ class Cells:
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
     whole: bool
     """Whether all cells of the shard are in the table."""
+
+    def columns_of(self, cells: "numpy.ndarray", bits: int) -> "numpy.ndarray":
+        """Return the columns of cells, shifted left."""
+        import numpy as np
+
+        if self.whole and len(self.places) and int(self.places[-1]) - int(self.places[0]) == len(self.places) - 1:
+            first = int(self.places[0])
+            if (self.places == np.arange(first, first + len(self.places))).all():  # side by side, in this order
+                columns = cells.astype(np.int64)
+                columns += first
+                columns <<= bits
+                return columns
+        return (self.places << bits)[cells]
 
 
 @dataclass
@@ -83,67 +99,94 @@ class Rows:
         return (int(genes[0]), int(genes[-1]) + 1) if len(genes) else (0, 0)
 
 
-def gather_keys(rows: Rows, start: int, stop: int) -> "tuple[numpy.ndarray, int]":
-    """Return the counts other than zero in the rows ``start`` to ``stop``, sorted by row and column.
+class Keys:
+    """The counts other than zero of some rows, each as one number, sorted by row and column.
 
-    Each is one number: its place in the rows (row × width + column), shifted left by the bits that are also returned,
-    plus the count.
+    The number is the count's place in the rows (row × width + column), shifted left by ``bits``, plus the count.
     """
-    import numpy as np
 
-    genes = rows.genes[start:stop]
-    of_genes = np.flatnonzero(genes >= 0)
-    bits = 63 - ((stop - start) * rows.width).bit_length()
-    parts = []
-    if len(of_genes):
-        bounds = int(genes[of_genes[0]]), int(genes[of_genes[-1]]) + 1
-        bases = of_genes * rows.width
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._room = np.zeros(0, np.int64)  # kept from one gathering to the next
+
+    def gather(self, rows: Rows, start: int, stop: int) -> "tuple[numpy.ndarray, int]":
+        """Return the numbers for the rows ``start`` to ``stop``, and ``bits``. They are gone at the next call."""
+        import numpy as np
+
+        genes = rows.genes[start:stop]
+        of_genes = np.flatnonzero(genes >= 0)
+        of_tallies = np.flatnonzero(genes < 0)
+        bits = 63 - ((stop - start) * rows.width).bit_length()
+        bounds = (int(genes[of_genes[0]]), int(genes[of_genes[-1]]) + 1) if len(of_genes) else (0, 0)
+        size = len(of_tallies) * rows.width + sum(cells.counts.size(*bounds) for cells in rows.cells)
+        if len(self._room) < size:
+            self._room = np.empty(size + size // 8, np.int64)
+        bases = of_genes * rows.width << bits
+        end = 0
         for cells in rows.cells:
             indptr, places, counts = cells.counts.read(*bounds)
             keys = np.repeat(bases, np.diff(indptr))
-            columns = cells.places[places]
+            keys += cells.columns_of(places, bits)
             if not cells.whole:
-                there = columns >= 0
-                keys, columns, counts = keys[there], columns[there], counts[there]
-            parts.append(_pack(keys + columns, counts, bits))
-    for row in range(start, stop):
-        if genes[row - start] < 0:
-            columns = np.flatnonzero(rows.tallies[row])
-            parts.append(_pack((row - start) * rows.width + columns, rows.tallies[row][columns], bits))
-    keys = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    keys.sort()
-    return keys, bits
+                there = cells.places[places] >= 0
+                keys, counts = keys[there], counts[there]
+            end = self._put(keys, counts, end, bits)
+        for row in of_tallies.tolist():
+            tally = rows.tallies[start + row]
+            columns = np.flatnonzero(tally)
+            end = self._put((row * rows.width + columns) << bits, tally[columns], end, bits)
+        keys = self._room[:end]
+        keys.sort()
+        return keys, bits
 
+    def _put(self, keys: "numpy.ndarray", counts: "numpy.ndarray", start: int, bits: int) -> int:
+        import numpy as np
 
-def _pack(places: "numpy.ndarray", counts: "numpy.ndarray", bits: int) -> "numpy.ndarray":
-    if counts.dtype.itemsize > 4 and len(counts) and int(counts.max()) >> bits:
-        raise ValueError(f"a count of {counts.max()} is too great for this table")
-    return (places << bits) | counts.astype("int64")
+        if counts.dtype.itemsize > 4:
+            if len(counts) and int(counts.max()) >> bits:
+                raise ValueError(f"a count of {counts.max()} is too great for this table")
+            counts = counts.view(np.int64)
+        stop = start + len(keys)
+        np.add(keys, counts, out=self._room[start:stop])
+        return stop
 
 
 def make_pieces(rows: Rows) -> Iterator[csv_gz.Piece]:
     """Yield the deflated pieces of a range of rows."""
-    for start in range(0, len(rows.names), rows.height):
-        stop = min(start + rows.height, len(rows.names))
-        yield csv_gz.deflate_texts(_format_piece(rows, start, stop), rows.level)
-
-
-def _format_piece(rows: Rows, start: int, stop: int) -> Iterator[memoryview]:
     import numpy as np
 
     if not rows.width:
-        yield memoryview(b"".join(name + b"\n" for name in rows.names[start:stop]))
+        yield csv_gz.deflate_texts([name + b"\n" for name in rows.names], rows.level)
         return
-    keys, bits = gather_keys(rows, start, stop)
+    gatherer = Keys()
+    for start in range(0, len(rows.names), rows.height * GATHERED):
+        stop = min(start + rows.height * GATHERED, len(rows.names))
+        keys, bits = gatherer.gather(rows, start, stop)
+        bounds = np.searchsorted(keys, np.arange(stop - start, dtype=np.int64) * rows.width << bits)
+        bounds = np.append(bounds, len(keys))
+        for first in range(start, stop, rows.height):
+            last = min(first + rows.height, stop)
+            texts = _format_piece(rows, keys, bits, bounds[first - start : last - start + 1], first, first - start)
+            yield csv_gz.deflate_texts(texts, rows.level)
+
+
+def _format_piece(
+    rows: Rows, keys: "numpy.ndarray", bits: int, bounds: "numpy.ndarray", first: int, offset: int
+) -> Iterator[memoryview]:
+    """Yield the text of a piece, block by block; ``offset`` is the place of its first row among those gathered."""
     step = rows_of_block(rows.width)
-    firsts = np.arange(0, stop - start, step) * rows.width
-    bounds = [*np.searchsorted(keys, firsts << bits).tolist(), len(keys)]
-    for number, row in enumerate(range(start, stop, step)):
-        block = keys[bounds[number] : bounds[number + 1]]
-        places = (block >> bits) - number * step * rows.width
-        of_rows, columns = np.divmod(places, rows.width)
-        names = rows.names[row : min(row + step, stop)]
-        yield format_rows(names, rows.width, of_rows, columns, block & ((1 << bits) - 1))
+    mask = (1 << bits) - 1
+    for start in range(0, len(bounds) - 1, step):
+        part = bounds[start : start + step + 1]
+        block = keys[part[0] : part[-1]]
+        places = (block >> bits) - (offset + start) * rows.width
+        names = rows.names[first + start : first + start + len(part) - 1]
+        yield format_rows(names, rows.width, part - part[0], places, block & mask)
+
+
+def _start_processes(number: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), keep_freed_memory)
 
 
 def write_spool(rows: Rows, path: str) -> list[tuple[int, int]]:
@@ -164,7 +207,7 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows]) -> None:
         return
     spools = [f"{member.partial}{number}" for number in range(len(ranges))]
     try:
-        with ProcessPoolExecutor(len(ranges), multiprocessing.get_context("spawn")) as pool:
+        with _start_processes(len(ranges)) as pool:
             for spool, noted in zip(spools, pool.map(write_spool, ranges, spools), strict=True):
                 with Path(spool).open("rb") as handle:
                     while block := handle.read(1 << 20):
@@ -319,7 +362,7 @@ def pack_folder(
         shards.append((str(folder / f"{number:06d}.h5ad"), columns))
         tasks.append((columns, [files for _, files in part], found[0][1][0], shards[-1][0]))
     if workers > 1 and len(tasks) > 1:
-        with ProcessPoolExecutor(min(workers, len(tasks)), multiprocessing.get_context("spawn")) as pool:
+        with _start_processes(min(workers, len(tasks))) as pool:
             list(pool.map(pack_files, *zip(*tasks, strict=True)))
     else:
         for task in tasks:
@@ -342,6 +385,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes; the bytes are the same for any number")
     parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
     options = parser.parse_args(argv)
+    keep_freed_memory()
     ledger = read_runs(options.ledger) if options.ledger else None
     if options.htseq_counts:
         found = columns_of_files(options.htseq_counts, options.species, ledger, options.count_by)

@@ -1,8 +1,8 @@
 """Sparse counts as the text of a CSV table, made with whole-array steps: no number is ever a Python object.
 
 A row without counts is its name and ``,0`` for each column. A count of one digit replaces a ``0``; one of more digits
-also moves what follows. So the text is filled with alternating ``,`` and ``0``, out of step after each count of an even
-number of digits (a running xor, eight bytes at a time), and then the digits are put in place.
+also moves what follows. So the text is filled with alternating ``,`` and ``0``, which change places after each count
+of an even number of digits (a running sum, eight bytes at a time), and then the digits are put in place.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ BLOCK = 1 << 20
 
 _COMMA = 0x2C
 _STEP = 0x1C  # ',' xor '0'
+_ONES = 0x0101010101010101
+_PATTERN = int.from_bytes(b",0,0,0,0", "little")
 
 
 def rows_of_block(width: int) -> int:
@@ -24,91 +26,89 @@ def rows_of_block(width: int) -> int:
 
 
 def format_rows(
-    names: Sequence[bytes], width: int, rows: "numpy.ndarray", columns: "numpy.ndarray", counts: "numpy.ndarray"
+    names: Sequence[bytes], width: int, bounds: "numpy.ndarray", places: "numpy.ndarray", counts: "numpy.ndarray"
 ) -> memoryview:
     """Return the lines of a few rows of a table.
 
-    ``names`` are the rows' first values as they stand in the text, ``width`` is the number of columns. ``rows``,
-    ``columns`` and ``counts`` tell the counts other than zero, sorted by row and column; all are int64.
+    ``names`` are the rows' first values as they stand in the text, ``width`` is the number of columns. ``places``
+    (row × width + column, in order) and ``counts`` tell the counts other than zero; those of row number n are at
+    ``bounds[n]`` to ``bounds[n + 1]``. All are int64.
     """
     import numpy as np
 
     if not names:
         return memoryview(b"")
-    # The number of digits of each count, less one, and where its last digit stands in its row if all were one digit.
-    surplus = np.zeros(len(counts), np.int64)
+    # How many digits each count has more than one, and by how much that moves it in its row.
     longer = np.flatnonzero(counts > 9)
     values = counts[longer]
-    digits = np.ones(len(longer), np.int64)
+    if len(values) and int(values.max()) < 2**32:
+        values = values.astype(np.uint32)
+    digits = np.ones(len(longer), np.uint8)
     power = 100
-    while power <= 10**18 and (above := values >= power).any():
+    while power <= min(10**18, np.iinfo(values.dtype).max) and (above := values >= power).any():
         digits += above
         power *= 10
-    surplus[longer] = digits
-    moved = np.cumsum(surplus)
+    moved = np.zeros(len(counts) + 1, np.int64)
+    moved[longer + 1] = digits
+    np.cumsum(moved, out=moved)
 
     lengths = np.fromiter(map(len, names), np.int64, len(names))
-    bounds = np.searchsorted(rows, np.arange(len(names) + 1))
-    moved_before = np.concatenate([[0], moved])[bounds]
+    moved_before = moved[bounds]
     row_ends = np.cumsum(lengths + 2 * width + 1) + moved_before[1:]
     starts = np.concatenate([[0], row_ends[:-1]])
     bodies = starts + lengths
     total = int(row_ends[-1])
 
-    words = np.full(-(-total // 8), _STEP * 0x0101010101010101, np.uint64)
+    # Where the last digit of each count stands.
+    first_places = width * np.arange(len(names), dtype=np.int64)
+    lasts = np.repeat(bodies - moved_before[:-1] + 1 - 2 * first_places, np.diff(bounds))
+    lasts += moved[1:]
+    lasts += places
+    lasts += places
+    stops = lasts[longer]
+
+    words = np.zeros(-(-total // 8), np.uint64)
     text = words.view(np.uint8)
-    lasts = (bodies - moved_before[:-1] + 1)[rows] + 2 * columns + moved
-    firsts = lasts[longer] - digits
-    even = digits & 1 == 1
-    text[firsts[even] + 1] = 0
-
-    view = memoryview(text)
     if width:
-        flips = np.bincount(rows[longer[even]], minlength=len(names))
-        out_of_step = (row_ends - bodies - 2 - flips) & 1
-        blank = bytes(int(lengths.max()) + 1)
-        view[: bodies[0]] = blank[: bodies[0]]
-        text[bodies[0]] = _COMMA
-        for end, body in zip((row_ends[:-1] - 1).tolist(), bodies[1:].tolist(), strict=True):
-            view[end:body] = blank[: body - end]
-        text[bodies[1:]] = out_of_step[:-1] * _STEP
-        _running_xor(words)
+        # A 1 wherever commas change from even to odd bytes or back: in a count of an even number of digits, and where
+        # a row begins, unless the row before has left off in step.
+        evens = np.flatnonzero((digits & 1).view(bool))
+        text[stops[evens] - digits[evens] + 1] = 1
+        changes = np.diff(np.searchsorted(longer[evens], bounds))
+        wanted = bodies & 1
+        text[bodies] = wanted ^ np.concatenate([[0], (wanted + changes)[:-1] & 1])
+        _alternate(words)
 
-    text[lasts] = counts % 10 + 48 if len(longer) == len(counts) else _last_digits(counts, longer, values)
-    place = lasts[longer]
-    while len(values):
-        values = values // 10
-        place = place - 1
-        there = values > 0
-        if not there.all():
-            values, place = values[there], place[there]
-        text[place] = values % 10 + 48
+    last_digits = counts.astype(np.uint8)
+    last_digits += 48
+    rest = values // 10
+    last_digits[longer] = values - rest * 10 + 48
+    text[lasts] = last_digits
+    while len(rest):
+        stops = stops - 1
+        above = rest // 10
+        text[stops] = rest - above * 10 + 48
+        there = np.flatnonzero(rest > 9)
+        rest, stops = above[there], stops[there]
+    view = memoryview(text)
     for name, start, body, end in zip(names, starts.tolist(), bodies.tolist(), row_ends.tolist(), strict=True):
         view[start:body] = name
         view[end - 1] = 10
     return view[:total]
 
 
-def _last_digits(counts: "numpy.ndarray", longer: "numpy.ndarray", values: "numpy.ndarray") -> "numpy.ndarray":
+def _alternate(words: "numpy.ndarray") -> None:
+    """Replace the bytes of an array (uint64, little-endian) by ``,0,0``; after each 1 comma and zero change places."""
     import numpy as np
 
-    digits = (counts + 48).astype(np.uint8)
-    digits[longer] = values % 10 + 48
-    return digits
-
-
-def _running_xor(words: "numpy.ndarray") -> None:
-    """Replace each byte of an array (uint64, little-endian) by the xor of all bytes up to it."""
-    import numpy as np
-
-    shifted = np.empty_like(words)
-    for bits in (8, 16, 32):
-        np.left_shift(words, bits, out=shifted)
-        np.bitwise_xor(words, shifted, out=words)
-    np.right_shift(words, 56, out=shifted)
-    np.bitwise_xor.accumulate(shifted, out=shifted)
-    np.multiply(shifted, 0x0101010101010101, out=shifted)
-    words[1:] ^= shifted[:-1]
+    words *= np.uint64(_ONES)  # now each byte is the sum of its word's bytes up to it
+    words &= np.uint64(_ONES)
+    before = words >> np.uint64(56)
+    np.bitwise_xor.accumulate(before, out=before)
+    before *= np.uint64(_STEP * _ONES)
+    words *= np.uint64(_STEP)
+    words ^= np.uint64(_PATTERN)
+    words[1:] ^= before[:-1]
 
 
 def parse_row(body: bytes, width: int) -> "numpy.ndarray":

@@ -56,11 +56,20 @@ def inflate_chunk(data: bytes, itemsize: int) -> "numpy.ndarray":
 
     planes = np.frombuffer(isal_zlib.decompress(data), np.uint8).reshape(itemsize, -1)
     width = itemsize
-    while width > 1 and not planes[width // 2 : width].any():
+    while width > 1 and not _any(planes[width // 2 : width]):
         width //= 2
-    if width == 1:
-        return planes[0]
-    return np.ascontiguousarray(planes[:width].T).reshape(-1).view(f"<u{width}")
+    values = planes[0]
+    if width > 1:
+        values = values.astype(f"u{width}")
+        for place in range(1, width):
+            values |= planes[place].astype(values.dtype) << (8 * place)
+    return values
+
+
+def _any(planes: "numpy.ndarray") -> bool:
+    """Whether a byte is not 0; eight at a time where that is possible."""
+    flat = planes.reshape(-1)
+    return bool((flat.view("u8") if len(flat) % 8 == 0 else flat).any())
 
 
 class ChunkedArray:
@@ -105,6 +114,15 @@ class ChunkedArray:
             first = number * self.chunk
             parts.append(self._inflate(file, number)[max(0, start - first) : stop - first])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def read_array(item: "h5py.Dataset") -> "numpy.ndarray":
+    """Return a whole array of whole numbers from 0, of the narrowest unsigned type; faster than HDF5 does it."""
+    file = os.open(item.file.filename, os.O_RDONLY)
+    try:
+        return ChunkedArray(item).read(file, 0, item.shape[0])
+    finally:
+        os.close(file)
 
 
 class ArrayWriter:

@@ -145,7 +145,7 @@ class ShardReader:
             self.runs: list[str] = h5ad.read_texts(self.file["obs/runs"])
             self.genes_sha256: str = self.file["uns/genes_sha256"].asstr()[()]
             self.reference: str = self.file["uns/reference"].asstr()[()]
-            self.indptr: numpy.ndarray = self.file["X/indptr"][()]
+            self.indptr: numpy.ndarray = h5ad.read_array(self.file["X/indptr"]).astype("int32")
         except KeyError as error:
             self.file.close()
             raise InputError(f"{path}: not the counts of a shard: {error.args[0]}.") from error
@@ -211,6 +211,10 @@ class ShardSlice:
     indptr: "numpy.ndarray"
     indices: h5ad.ChunkedArray
     data: h5ad.ChunkedArray
+
+    def size(self, start: int, stop: int) -> int:
+        """Return how many counts other than zero the genes ``start`` to ``stop`` have."""
+        return int(self.indptr[stop - self.first]) - int(self.indptr[start - self.first])
 
     def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
         """Return indptr (from 0), cells and counts of the genes ``start`` to ``stop``, each of an integer type."""

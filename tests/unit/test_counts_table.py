@@ -339,8 +339,9 @@ def test_rows_are_formatted_as_text(rows):
     names = [csv_gz.csv_value(name).encode() for name, _ in rows]
     width = len(rows[0][1]) if rows else 0
     dense = np.array([values for _, values in rows], np.int64).reshape(len(rows), width)
-    places = np.nonzero(dense)
-    text = bytes(format_rows(names, width, *places, dense[places]))
+    places = np.flatnonzero(dense)
+    bounds = np.searchsorted(places, np.arange(len(rows) + 1) * width)
+    text = bytes(format_rows(names, width, bounds, places, dense.ravel()[places]))
     expected = [
         name + "".join(f",{value}" for value in values).encode() for name, values in zip(names, dense, strict=True)
     ]
