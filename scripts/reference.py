@@ -140,7 +140,7 @@ def copy_annotation(
                         f", line {number}: gene {gene_id.decode()} is also in the annotation of the genome.",
                     )
                 exons[contig] += 1
-                if end > lengths.get(contig, end):
+                if end > (lengths.get(contig) or end):
                     told.add(
                         "exon beyond the end of its contig",
                         f", line {number}: an exon ends at base {end}, but contig {contig.decode()} has"
