@@ -10,10 +10,30 @@ from pathlib import Path
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.inclusion_lists import copy_checked
 
+PACKAGED = "ngs-tools:"
+"""Begins a source that is a list of the package ngs-tools, which is installed only by those who want it."""
+
 
 def is_address(source: str) -> bool:
     """Whether a source is an address rather than a path."""
     return source.startswith(("http://", "https://", "ftp://"))
+
+
+def packaged_list(name: str) -> Path:
+    """Return where the installed package ngs-tools keeps a list, e.g. 10x_version3_whitelist.txt.gz.
+
+    Raises InputError where the package is not installed or has no such list.
+    """
+    import importlib.util
+
+    found = importlib.util.find_spec("ngs_tools")
+    if found is None or found.origin is None:
+        raise InputError(f"{PACKAGED}{name}: the package ngs-tools is not installed; install it, or give a path.")
+    folder = Path(found.origin).parent / "chemistry" / "whitelists"
+    known = sorted(path.name for path in folder.glob("*.gz"))
+    if name not in known:
+        raise InputError(f"{PACKAGED}{name}: the package has no such list; it has {', '.join(known)}.")
+    return folder / name
 
 
 def sha256_of(path: Path) -> str:
@@ -38,7 +58,8 @@ def place_list(
             local = Path(folder, "fetched")
             fetch(source, local, sha256=sha256 or None)
         else:
-            local = Path(source)
+            packaged = source.startswith(PACKAGED)
+            local = packaged_list(source.removeprefix(PACKAGED)) if packaged else Path(source)
             if not local.is_file():
                 raise InputError(f"{source}: there is no such file; give the path or the address of an inclusion list.")
             if sha256 and (found := sha256_of(local)) != sha256.lower():
@@ -53,7 +74,11 @@ def place_list(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True, help="path or address of the list, plain or gzip")
+    parser.add_argument(
+        "--source",
+        required=True,
+        help="path or address of the list, plain or gzip; or ngs-tools:FILE, a list of that package",
+    )
     parser.add_argument("--sha256", default="", help="SHA-256 of the file on offer; not checked when empty")
     parser.add_argument("--barcodes", type=int, default=0, help="how many barcodes it must have; not checked when 0")
     parser.add_argument("--any-length", action="store_true", help="take barcodes of several lengths")

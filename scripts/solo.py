@@ -12,6 +12,7 @@ from typing import Any
 from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.processes import ends_with_command
 from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
     FEATURES,
@@ -479,7 +480,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if all(status.ok for status in statuses.values()):
         library = Library(rows, verdicts, args.fastq)
         try:
-            kit = count_library(library, statuses, chemistries, args.output, args.index, args.inclusion_lists, args)
+            with ends_with_command():  # SIGTERM ends STAR as well
+                kit = count_library(library, statuses, chemistries, args.output, args.index, args.inclusion_lists, args)
             statuses = {run: status._replace(chemistry=kit.name) for run, status in statuses.items()}
         except RunFault as fault:
             statuses = {run: status.failed(fault) for run, status in statuses.items()}

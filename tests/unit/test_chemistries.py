@@ -133,6 +133,20 @@ def test_checksum_number_and_length_are_checked(tmp_path):
         place(tmp_path / "none", tmp_path / "out.txt")
 
 
+def test_lists_of_the_package_are_taken_where_it_is_installed(tmp_path, monkeypatch):
+    source = "ngs-tools:10x_version3_whitelist.txt.gz"
+    with pytest.raises(InputError, match="the package ngs-tools is not installed; install it, or give a path"):
+        place(source, tmp_path / "out.txt")
+    folder = tmp_path / "site/ngs_tools/chemistry/whitelists"
+    folder.mkdir(parents=True)
+    (tmp_path / "site/ngs_tools/__init__.py").write_text("raise RuntimeError('need not be imported')\n")
+    (folder / "10x_version3_whitelist.txt.gz").write_bytes(gzip.compress(b"ACGT\n"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert place(source, tmp_path / "out.txt") == b"ACGT\n"
+    with pytest.raises(InputError, match=r"the package has no such list; it has 10x_version3_whitelist\.txt\.gz\."):
+        place("ngs-tools:other", tmp_path / "out.txt")
+
+
 def test_packed_lists_are_sorted_and_of_one_length(tmp_path):
     (tmp_path / "list").write_bytes(b"TTTT\nACGT\n")
     assert read_packed(tmp_path / "list")[0].tolist() == [0b00011011, 255]
