@@ -30,6 +30,7 @@ from scripts.inference.plan import parse_choices, plan_from_table
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 
 
+@functools.cache
 def shipped(name):
     """Return the content of a file in the workflow's own config/."""
     return yaml.safe_load((HOME / "config" / name).read_text(encoding="utf-8"))
@@ -47,12 +48,19 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
+# They end with the Snakemake that runs them, see scripts/formats/job.py.
 job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONHASHSEED=0; "
+job_shell += "export SRA2MATRIX_WORKFLOW=$PPID; "
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 if config["archives"]["api_key"]:
     job_shell += f"export NCBI_API_KEY={shlex.quote(config['archives']['api_key'])}; "
 shell.prefix(job_shell)
+
+# A workflow that was killed leaves locks: the same command goes on all the same.
+if workflow.is_main_process and not workflow.dryrun:
+    for lock in hold_directory(".snakemake"):
+        print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
 
 workflow.register_resource("scratch_mb", int(config["scratch"]["limit_gb"] * 1000))
 
@@ -214,11 +222,16 @@ def archive_folders():
     }
 
 
+@functools.cache
+def libraries():
+    """Return folder of archives → library."""
+    return {folder: library for library, folder in archive_folders().items()}
+
+
 def library_of(wildcards):
     """Return the library whose archives a folder holds."""
-    libraries = {folder: library for library, folder in archive_folders().items()}
     try:
-        return libraries[wildcards.archive]
+        return libraries()[wildcards.archive]
     except KeyError:
         raise WorkflowError(f"The plan has no droplet library {wildcards.archive!r}.")
 
@@ -235,8 +248,8 @@ def shard_counts(wildcards):
 
 def series_archives(wildcards):
     """Return the folders of the archives of every droplet library of a series and species."""
-    libraries = units_of(wildcards.species, series=wildcards.series, shards=False)
-    return [f"results/mex/{archive_folders()[library]}" for library in libraries]
+    names = units_of(wildcards.species, series=wildcards.series, shards=False)
+    return [f"results/mex/{archive_folders()[name]}" for name in names]
 
 
 def tables(wildcards):
@@ -260,9 +273,10 @@ def tables(wildcards):
 
 def archives(wildcards):
     """Return the MEX archives of every droplet library and the matrix of every droplet series."""
-    libraries = [unit for unit in units() if not is_shard(unit)]
-    matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in libraries}
-    return [f"results/mex/{archive_folders()[library]}" for library in libraries] + sorted(matrices)
+    matrices = {
+        f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in archive_folders()
+    }
+    return [f"results/mex/{folder}" for folder in libraries()] + sorted(matrices)
 
 
 def reference_files(wildcards):
@@ -320,23 +334,130 @@ def inclusion_lists(wildcards):
     return [f"resources/inclusion_lists/{name}.txt" for name in sorted(names)]
 
 
+@functools.cache
+def size_of(unit):
+    """Return the MB of a unit's archives and of its FASTQ, and its millions of spots, as the plan knows them.
+
+    FASTQ: bases and qualities, and some 100 bytes of names a read.
+    """
+    archive = sum(int(row.bytes or 0) for row in rows_of(unit))
+    bases = sum(int(row.bases or 0) for row in rows_of(unit))
+    spots = sum(int(row.spots or 0) for row in rows_of(unit))
+    return archive / 1e6, (2 * bases + 200 * spots) / 1e6, spots / 1e6
+
+
+def size_in_mb(path, otherwise):
+    """Return the MB of a file, or of the files in a folder; ``otherwise`` where it is not there yet."""
+    path = Path(path)
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files) / 1e6 if path.exists() else otherwise
+
+
+def genome_mb(wildcards):
+    """Return the MB of a reference's sequence; of a human one while it is not there."""
+    name = wildcards.get("reference")
+    folder = f"resources/{name}" if name else reference_of(wildcards)
+    return size_in_mb(f"{folder}/genome.fa", HUMAN_GENOME_MB)
+
+
+def index_mb(wildcards):
+    """Return the MB of STAR's index of a reference; of a human one while it is not there."""
+    return size_in_mb(f"{reference_of(wildcards)}/star", HUMAN_INDEX_MB)
+
+
+HUMAN_GENOME_MB = 3200
+HUMAN_INDEX_MB = 29_000
+
+
 def scratch_mb(stage):
     """Return a function that says how many MB a stage's job holds in the scratch folder.
 
     The model, from the plan's bytes, bases and spots: a download holds the archives; a conversion also the FASTQ
-    (bases and qualities, and some 100 bytes of names a read) and as much again while it sorts; an alignment the FASTQ
-    and BAM of half its size; STARsolo the FASTQ and as much again.
+    and as much again while it sorts; an alignment the FASTQ and BAM of half its size; STARsolo the FASTQ and as much
+    again. A second attempt is given half as much more, and so on.
     """
 
-    def estimate(wildcards):
-        unit = unit_of(wildcards)
-        fastq = 2 * unit.bases + 200 * unit.spots
+    def estimate(wildcards, attempt):
+        archive, fastq, _ = size_of(unit_of(wildcards))
         held = {
-            "download": unit.bytes,
-            "fastq": unit.bytes + 2 * fastq,
+            "download": archive,
+            "fastq": archive + 2 * fastq,
             "align": 1.5 * fastq,
             "solo": 2 * fastq,
         }[stage]
-        return max(1, int(held / 1e6))
+        return max(1, int(held * grown(attempt)))
 
     return estimate
+
+
+def mem_mb(stage):
+    """Return a function that says how many MB of memory a stage's job needs.
+
+    The model: STAR holds the index (one for all cells of a shard) and a few hundred MB a thread, STARsolo also some
+    100 bytes a read while it counts; an index is made in eleven times the sequence's size; a conversion has buffers
+    for each thread, a counting the annotation and the cells at work. A table is gathered in blocks of cells.
+    """
+
+    def estimate(wildcards, threads, attempt):
+        held = {
+            "download": lambda: 1000 + 200 * threads,
+            "fastq": lambda: 1000 + 500 * threads,
+            "reference": lambda: 2000 + genome_mb(wildcards),
+            "star_index": lambda: 2000 + 11 * genome_mb(wildcards),
+            "count_index": lambda: 4000,
+            "align": lambda: 1000 + 1.1 * index_mb(wildcards) + 400 * threads,
+            "count": lambda: 1500 + 500 * threads,
+            "read_roles": lambda: 4000,
+            "solo": lambda: (
+                2000
+                + 1.1 * index_mb(wildcards)
+                + 400 * threads
+                + 100 * size_of(unit_of(wildcards))[2]
+            ),
+            "mex_archive": lambda: 3000 + 2000 * threads,
+            "table": lambda: 4000 + 0.1 * cells_of(wildcards.species),
+            "droplets_h5ad": lambda: 8000,
+            "report": lambda: 8000,
+        }[stage]()
+        return int(held * grown(attempt))
+
+    return estimate
+
+
+def runtime(stage):
+    """Return a function that says how many minutes a stage's job takes at most.
+
+    The model: some 5 MB a second from an archive; 10 MB of FASTQ a second and thread; 0.2 million spots aligned a
+    minute and thread, and a quarter of an hour to load a genome from a slow disk; 2 million spots counted a minute.
+    """
+
+    def estimate(wildcards, threads, attempt):
+        minutes = {
+            "download": lambda: size_of(unit_of(wildcards))[0] / 5 / 60,
+            "fastq": lambda: size_of(unit_of(wildcards))[1] / 10 / 60 / threads,
+            "reference": lambda: 90,
+            "star_index": lambda: 15 + genome_mb(wildcards) / 2 / threads,
+            "count_index": lambda: 30,
+            "align": lambda: 15 + size_of(unit_of(wildcards))[2] / 0.2 / threads,
+            "count": lambda: size_of(unit_of(wildcards))[2] / 2 / threads,
+            "read_roles": lambda: 30,
+            "solo": lambda: 15 + size_of(unit_of(wildcards))[2] / 0.2 / threads,
+            "mex_archive": lambda: 60,
+            "table": lambda: 10 + cells_of(wildcards.species) / 200,
+            "droplets_h5ad": lambda: 60,
+            "report": lambda: 60,
+        }[stage]()
+        return int((30 + minutes) * grown(attempt))
+
+    return estimate
+
+
+def grown(attempt):
+    """Return by how much an attempt is given more than the first: half as much again each time."""
+    return 1 + (attempt - 1) / 2
+
+
+@functools.cache
+def cells_of(species):
+    """Return how many plate runs of a species are planned."""
+    return sum(len(units()[unit]) for unit in units_of(species, shards=True))

@@ -37,6 +37,9 @@ rule read_roles:
         "logs/benchmarks/read_roles/{library}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("read_roles"),
+        runtime=runtime("read_roles"),
     params:
         shard_size=config["plates"]["shard_size"],
         chemistries=HOME / "config/chemistries.yaml",
@@ -68,6 +71,8 @@ rule solo:
     conda:
         "../envs/star.yaml"
     resources:
+        mem_mb=mem_mb("solo"),
+        runtime=runtime("solo"),
         scratch_mb=scratch_mb("solo"),
     params:
         shard_size=config["plates"]["shard_size"],
@@ -104,6 +109,9 @@ rule mex_archive:
         "logs/benchmarks/mex_archive/{archive}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("mex_archive"),
+        runtime=runtime("mex_archive"),
     params:
         shard_size=config["plates"]["shard_size"],
         library=library_of,
@@ -134,6 +142,9 @@ rule droplets_h5ad:
         "logs/benchmarks/droplets_h5ad/{series}.{species}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("droplets_h5ad"),
+        runtime=runtime("droplets_h5ad"),
     params:
         shard_size=config["plates"]["shard_size"],
     shell:

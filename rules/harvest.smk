@@ -60,6 +60,9 @@ rule counts_table:
         "logs/benchmarks/counts_table/{species}.tsv"
     conda:
         "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
     params:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
@@ -85,6 +88,9 @@ rule log_table:
         "logs/log_table/{species}.log",
     conda:
         "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
     params:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
@@ -114,6 +120,9 @@ rule counts_h5ad:
         "logs/benchmarks/counts_h5ad/{species}.tsv"
     conda:
         "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
     params:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
@@ -160,6 +169,9 @@ rule report:
         "logs/report/report.log",
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("report"),
+        runtime=runtime("report"),
     shell:
         """
         python -m scripts.report --plan {input.plan:q} --ledger {input.ledger:q} \

@@ -19,6 +19,8 @@ rule align:
     conda:
         "../envs/star.yaml"
     resources:
+        mem_mb=mem_mb("align"),
+        runtime=runtime("align"),
         scratch_mb=scratch_mb("align"),
     params:
         shard_size=config["plates"]["shard_size"],
@@ -52,6 +54,9 @@ rule count:
         "logs/benchmarks/count/{shard}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("count"),
+        runtime=runtime("count"),
     params:
         shard_size=config["plates"]["shard_size"],
         rows=unit_digest,

@@ -43,7 +43,10 @@ rule download:
     conda:
         "../envs/sra_tools.yaml"
     resources:
+        mem_mb=mem_mb("download"),
+        runtime=runtime("download"),
         scratch_mb=scratch_mb("download"),
+        downloads=1,
     params:
         shard_size=config["plates"]["shard_size"],
         order=setting("archives", "order"),
@@ -76,6 +79,8 @@ rule fastq:
     conda:
         "../envs/sra_tools.yaml"
     resources:
+        mem_mb=mem_mb("fastq"),
+        runtime=runtime("fastq"),
         scratch_mb=scratch_mb("fastq"),
     params:
         shard_size=config["plates"]["shard_size"],

@@ -19,6 +19,9 @@ rule reference:
         "logs/benchmarks/reference/{reference}.tsv"
     conda:
         "../envs/sra_tools.yaml"
+    resources:
+        mem_mb=mem_mb("reference"),
+        runtime=runtime("reference"),
     params:
         sources=source_options,
         identity=lambda wildcards: list(
@@ -45,6 +48,9 @@ rule star_index:
         "logs/benchmarks/star_index/{reference}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("star_index"),
+        runtime=runtime("star_index"),
     params:
         overhang=lambda wildcards: config["references"][wildcards.reference].get(
             "sjdb_overhang", 100
@@ -74,6 +80,9 @@ rule count_index:
         "logs/benchmarks/count_index/{reference}.tsv"
     conda:
         "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("count_index"),
+        runtime=runtime("count_index"),
     shell:
         """
         python -m scripts.count_index --annotation {input.annotation:q} --genes {input.genes:q} \

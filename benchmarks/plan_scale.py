@@ -1,0 +1,158 @@
+"""Planning large data sets: seconds and memory of `snakemake -n`, beside a workflow with a job for each cell and step.
+
+    python -m benchmarks.plan_scale [--quick]
+
+Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. The peer is
+a workflow of four rules a cell (download, fastq, align, count) and one harvest, as plain as can be, written here. Each
+dry run is a process of its own; --quick plans fewer cells and leaves the largest plan out.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
+from scripts.formats.run_table import Run, write_runs
+
+SEED = 9
+PEER = """
+CELLS = [f"SRR{number:08d}" for number in range(config["cells"])]
+
+rule all:
+    input: "harvest.csv"
+
+rule download:
+    output: temp("sra/{run}.sra")
+    shell: "touch {output}"
+
+rule fastq:
+    input: "sra/{run}.sra"
+    output: temp("fastq/{run}.fastq")
+    shell: "touch {output}"
+
+rule align:
+    input: "fastq/{run}.fastq"
+    output: temp("bam/{run}.bam")
+    shell: "touch {output}"
+
+rule count:
+    input: "bam/{run}.bam"
+    output: "counts/{run}.txt"
+    shell: "touch {output}"
+
+rule harvest:
+    input: expand("counts/{run}.txt", run=CELLS)
+    output: "harvest.csv"
+    shell: "touch {output}"
+"""
+
+
+class Plan(NamedTuple):
+    """A data set to plan: its plate cells, their series, and droplet libraries."""
+
+    cells: int
+    series: int
+    libraries: int = 0
+
+
+def plan_rows(plan: Plan) -> Iterator[Run]:
+    """Yield the rows of a run table, as the look-up would write them."""
+    dice = random.Random(SEED)
+    for number in range(plan.cells + plan.libraries):
+        droplet = number >= plan.cells
+        spots = dice.randrange(10**8, 4 * 10**8) if droplet else dice.randrange(10**5, 2 * 10**6)
+        series = number % plan.series
+        yield Run(
+            series=f"GSE{100000 + series}",
+            exp_id=f"GSE{100000 + series}",
+            sample=f"GSM{number:08d}",
+            experiment=f"SRX{number:08d}",
+            run=f"SRR{number:08d}",
+            species="mus" if series % 3 else "homo",
+            assay="droplet" if droplet else "plate",
+            layout="paired",
+            spots=str(spots),
+            bases=str(150 * spots),
+            bytes=str(60 * spots),
+            md5=f"{dice.getrandbits(128):032x}",
+            source="sra",
+            status="planned",
+        )
+
+
+def write_analysis(folder: Path, plan: Plan) -> None:
+    """Lay out an analysis directory whose run table is this plan."""
+    (folder / "config").mkdir(parents=True)
+    write_runs(folder / "runs.tsv", plan_rows(plan))
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"run_table": "runs.tsv"}), encoding="utf-8")
+
+
+def dry_run(folder: Path, snakefile: Path, *options: str) -> tuple[Cost, int]:
+    """Return what a dry run costs, and how many jobs it plans."""
+    told = folder / "told.txt"
+    command = ["-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "-n", "--quiet", "rules"]
+    cost = run_measured(python(*command, *options), told)
+    lines = told.read_text(encoding="utf-8").splitlines()
+    return cost, next(int(line.split()[1]) for line in lines if line.startswith("total"))
+
+
+def measure_ours(place: Path, plan: Plan, repeats: int) -> dict[str, float]:
+    """Return CPU seconds, peak memory and jobs of planning with this workflow."""
+    folder = place / f"ours.{plan.cells}.{plan.libraries}"
+    in_child(write_analysis, folder, plan)
+    runs = [dry_run(folder, HOME / "Snakefile") for _ in range(repeats)]
+    return {
+        "cpu_s": statistics.median(cost.cpu for cost, _ in runs),
+        "peak_mb": statistics.median(cost.peak_mb for cost, _ in runs),
+        "jobs": runs[0][1],
+    }
+
+
+def measure_peer(place: Path, cells: int) -> dict[str, float]:
+    """Return CPU seconds, peak memory and jobs of planning a job for each cell and step."""
+    folder = place / f"peer.{cells}"
+    folder.mkdir()
+    snakefile = folder / "Snakefile"
+    snakefile.write_text(PEER, encoding="utf-8")
+    cost, jobs = dry_run(folder, snakefile, "--config", f"cells={cells}")
+    return {"cpu_s": cost.cpu, "peak_mb": cost.peak_mb, "jobs": jobs}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer cells, under a minute")
+    arguments = parser.parse_args(argv)
+
+    peer_cells = 2_000 if arguments.quick else 10_000
+    plans = {
+        f"{peer_cells:,} cells": (Plan(peer_cells, 40), 1),
+        "50,000 cells": (Plan(50_000, 180), 1 if arguments.quick else 3),
+        "2,000 droplet libraries": (Plan(0, 100, 2_000), 1),
+    }
+    if not arguments.quick:
+        plans["1,000,000 cells"] = (Plan(1_000_000, 3_600), 1)
+    figures: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name, (plan, repeats) in plans.items():
+            figures[name] = measure_ours(Path(place), plan, repeats)
+        peer = measure_peer(Path(place), peer_cells)
+    print(f"{'snakemake -n':<44}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
+    told = {**figures, f"{peer_cells:,} cells, a job for each cell and step": peer}
+    for name, row in told.items():
+        print(f"{name:<44}{row['cpu_s']:>9.1f}{row['peak_mb']:>9.0f}{row['jobs']:>9,}")
+    ours = figures[f"{peer_cells:,} cells"]
+    ratios = {key: ours[key] / peer[key] for key in ("cpu_s", "peak_mb", "jobs")}
+    print(f"ours / a job for each cell and step, at {peer_cells:,} cells: CPU {ratios['cpu_s']:.3f}, ", end="")
+    print(f"memory {ratios['peak_mb']:.3f}, jobs {ratios['jobs']:.4f}")
+    print(json.dumps({"plans": figures, "peer": {"cells": peer_cells, **peer}, "ratios": ratios}))
+
+
+if __name__ == "__main__":
+    main()
