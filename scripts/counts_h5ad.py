@@ -11,6 +11,7 @@ Cells are in the order of the table of counts, genes in byte order.
 """
 
 import argparse
+import itertools
 import math
 import re
 import sys
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.formats import h5ad
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.genes_table import GeneRow, read_genes
+from scripts.formats.memory import keep_freed_memory
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import TALLIES, ShardReader
 from scripts.formats.soft import read_family
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     import numpy
     import scipy.sparse
 
-KEPT_SHARDS = 64
+KEPT_SHARDS = 24
 """Shards that are held in memory at a time, for series whose runs are not in the order of their experiments."""
 CHUNK = 1 << 16
 """Elements in a chunk of the matrix."""
@@ -164,15 +166,10 @@ class Rows:
 
 def iterate_rows(rows: Rows, places: Iterable[tuple[str, int]]) -> Iterator["scipy.sparse.csr_matrix"]:
     """Yield the counts of cells (unit, place in it) in their order, neighbours of one unit together."""
-    unit, gathered = "", []
-    for other, place in places:
-        if other != unit and gathered:
-            yield rows.of_unit(unit)[gathered]
-            gathered = []
-        unit = other
-        gathered.append(place)
-    if gathered:
-        yield rows.of_unit(unit)[gathered]
+    for unit, group in itertools.groupby(places, lambda place: place[0]):
+        gathered = [place for _, place in group]
+        counts = rows.of_unit(unit)
+        yield counts if gathered == list(range(counts.shape[0])) else counts[gathered]
 
 
 def check_genes(genes: Sequence[GeneRow], counted: Sequence[str], path: str) -> None:
@@ -287,6 +284,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="noted in uns")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
+    keep_freed_memory()
     if "{unit}" not in options.counts:
         raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
     parameters = parse_parameters(options.parameters) | {"count_by": options.count_by}
