@@ -46,7 +46,6 @@ _NAMESPACES = (
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
 _TAIL_BYTES = 1 << 16
-_JUNCTION_ROOM = "limitOutSJcollapsed"
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -189,12 +188,13 @@ def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
 
 
 def junction_room(reads: int) -> list[str]:
-    """Return the option that spares a small cell STAR's room for a million junctions, of which it fills every byte.
+    """Return the option that spares a small cell STAR's room for a million junctions, of which it clears every byte.
 
-    It changes no result: a STAR that needs more room stops and says so, and is run again without the option.
+    The room is enough for all that so many reads can have, each 20 alignments (outFilterMultimapNmax of the presets)
+    of 20 exons (STAR's MAX_N_EXONS), so that nothing can depend on it: STAR does not check the bounds.
     """
-    room = max(10_000, 20 * reads)
-    return [f"--{_JUNCTION_ROOM}", str(room)] if room < 1_000_000 else []
+    room = 10_000 + 400 * reads
+    return ["--limitOutSJcollapsed", str(room)] if room < 1_000_000 else []
 
 
 class Aligner:
@@ -300,10 +300,7 @@ class Aligner:
                 (folder / path.name).symlink_to(path.absolute())
             arguments.append(",".join(path.name for path in files))
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
-        arguments += preset_options(self.preset)
-        status, complaint = self.run([*arguments, *junction_room(reads)], folder)
-        if status and _JUNCTION_ROOM in complaint:
-            status, complaint = self.run(arguments, folder)
+        status, complaint = self.run([*arguments, *preset_options(self.preset), *junction_room(reads)], folder)
         if status:
             self._tell_log(folder)
             raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")
