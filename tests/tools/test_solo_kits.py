@@ -68,7 +68,9 @@ def write_fastq(path: Path, reads: list[str]) -> None:
     path.write_text("".join(f"@{number}\n{read}\n+\n{'F' * len(read)}\n" for number, read in enumerate(reads)))
 
 
-def count(folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0) -> tuple[dict, dict, RunStatus]:
+def count(
+    folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0
+) -> tuple[dict, dict, RunStatus]:
     """Make a library of a kit, count it, and return what was made, what was counted, and the run's status."""
     index, genes = genome
     kit = KITS[name]
@@ -107,6 +109,10 @@ def count(folder: Path, name: str, genome, *, long_read: bool = False, offset: i
                     barcode_reads.append("".join(read) + mate)
                     umi_reads.append(umi)
                     cdna_reads.append(piece[-90:] if kit.strand == "Forward" else turned(piece)[:90])
+    for _ in range(short):  # reads whose barcode read was trimmed: they cannot be counted, the others can
+        barcode_reads.append(dna(dice, dice.randrange(1, kit.read_end)))
+        umi_reads.append(dna(dice, kit.umi_length))
+        cdna_reads.append(genes[0][:90])
     order = list(range(len(cdna_reads)))
     dice.shuffle(order)
     roles = ["cdna", "barcode", *(["umi"] if kit.umi_own_read else [])]
@@ -164,5 +170,18 @@ def test_long_barcode_read_of_a_5_prime_library_is_aligned_with_its_mate(tmp_pat
 @pytest.mark.parametrize("name", ["10x_3p_v3", "10x_3p_v1", "split_seq"])
 def test_barcode_that_starts_late_is_counted(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome, offset=2)
+    assert status.ok, status
+    assert counted == made
+
+
+def test_long_barcode_read_of_a_3_prime_library_is_read_at_its_start(tmp_path, genome):
+    made, counted, status = count(tmp_path, "10x_3p_v3", genome, long_read=True)
+    assert status.ok, status
+    assert counted == made
+
+
+@pytest.mark.parametrize("name", ["10x_3p_v3", "split_seq"])
+def test_some_trimmed_barcode_reads_leave_the_others_counted(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, short=60)
     assert status.ok, status
     assert counted == made
