@@ -1,0 +1,303 @@
+"""Download and conversion of a shard of plate runs, beside the plain loop `prefetch; fasterq-dump; gzip`.
+
+    python -m benchmarks.download [--quick] [--latency SECONDS]
+
+Archives are made by sra-tools' own loader from a seed and served by a loopback resolver that answers each request after
+--latency seconds. A shard of 96 runs (--quick: 16) is fetched and converted by our two commands, two runs at a time,
+and by the loop, one run at a time and two (xargs -P). CPU is user and system time of all processes, scratch the most
+that the folder held, sampled every 20 ms. The loop proves nothing: it is fed one archive with a wrong checksum and one
+that is corrupt as well, after the measurement, and what it makes of them is told.
+"""
+
+import argparse
+import hashlib
+import http.server
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from scripts.formats.processes import size_of_folder
+from scripts.formats.run_table import Run, write_runs
+from scripts.formats.sra_archive import write_settings
+from scripts.formats.status import read_statuses
+
+SEED = 4
+HOME = Path(__file__).parent.parent
+UNIT = "GSE1.mus.0000"
+WRONG_SUM, CORRUPT = "SRR8000001", "SRR8000002"
+
+# The peer: a run a line of runs.txt. It keeps the compressed reads alone.
+LOOP = """
+one() {
+    prefetch --max-size u -O sra "$1" >/dev/null 2>>errors.txt
+    fasterq-dump --split-3 --threads 2 --temp tmp -O fastq "sra/$1" >/dev/null 2>>errors.txt
+    gzip -f fastq/"$1"*.fastq 2>>errors.txt
+    rm -rf "sra/$1"
+}
+export -f one
+mkdir -p sra fastq tmp
+xargs -P "$PARALLEL" -I {} bash -c 'one {}' < runs.txt
+exit 0
+"""
+
+
+class Size(NamedTuple):
+    """How much is made, and how often it is measured."""
+
+    runs: int
+    spots: int
+    repeats: int
+
+
+FULL = Size(96, 10_000, 3)
+QUICK = Size(16, 1_000, 1)
+DIFFERENT = 8  # archives that are made; the runs of the shard are copies of them under other names
+
+
+class Cost(NamedTuple):
+    """CPU and wall seconds, and the most that lay on disk (MB)."""
+
+    cpu: float
+    wall: float
+    scratch: float
+
+
+class Archives(NamedTuple):
+    """What the server has: run → content and the md5 that it promises."""
+
+    contents: dict[str, bytes]
+    sums: dict[str, str]
+
+
+def make_archives(folder: Path, size: Size) -> Archives:
+    """Make paired archives with sra-tools' loader, one of them in two broken versions."""
+    environment = write_settings(folder / "offline.mkfg")
+    made = []
+    dice = random.Random(SEED)
+    genome = "".join(dice.choices("ACGT", k=100_000))
+    for number in range(DIFFERENT):
+        for mate in (1, 2):
+            with (folder / f"{mate}.fastq").open("w") as handle:
+                for spot in range(size.spots):
+                    place = dice.randrange(len(genome) - 75)
+                    quality = "".join(dice.choices("#-7AF", cum_weights=(2, 6, 14, 30, 100), k=75))
+                    handle.write(f"@r{spot}\n{genome[place : place + 75]}\n+\n{quality}\n")
+        load = [
+            "latf-load",
+            "--quality",
+            "PHRED_33",
+            "-p",
+            "ILLUMINA",
+            "--no-readnames",
+            "-o",
+            str(folder / "database"),
+        ]
+        mates = ["-1", str(folder / "1.fastq"), "-2", str(folder / "2.fastq")]
+        subprocess.run([*load, *mates], env=environment, check=True, capture_output=True)
+        archive = folder / f"{number}.sra"
+        pack = ["kar", "-c", str(archive), "-d", str(folder / "database")]
+        subprocess.run(pack, env=environment, check=True, capture_output=True)
+        shutil.rmtree(folder / "database")
+        made.append(archive.read_bytes())
+    contents = {f"SRR90{number:05d}": made[number % DIFFERENT] for number in range(size.runs)}
+    middle = len(made[0]) // 2
+    contents[WRONG_SUM] = made[0]
+    contents[CORRUPT] = (
+        made[0][:middle] + bytes(b ^ 0x5A for b in made[0][middle : middle + 64]) + made[0][middle + 64 :]
+    )
+    sums = {run: hashlib.md5(content).hexdigest() for run, content in contents.items()}
+    sums[WRONG_SUM] = "0" * 32
+    return Archives(contents, sums)
+
+
+@contextmanager
+def served(archives: Archives, latency: float) -> Iterator[str]:
+    """Serve the archives and their resolver; give the resolver's address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *words: object) -> None:
+            """Nobody reads it."""
+
+        def do_POST(self) -> None:
+            asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            run = asked["acc"][0]
+            link = f"http://127.0.0.1:{self.server.server_address[1]}/object/{run}"  # prefetch's Host has no port
+            file = {
+                "object": f"srapub|{run}",
+                "type": "sra",
+                "name": run,
+                "size": len(archives.contents[run]),
+                "md5": archives.sums[run],
+                "modificationDate": "2024-01-01T00:00:00Z",
+                "noqual": False,
+                "locations": [{"link": link, "service": "s3", "region": "us-east-1"}],
+            }
+            told = {"version": "2", "result": [{"bundle": run, "status": 200, "msg": "ok", "files": [file]}]}
+            self._send(json.dumps(told).encode(), 200, {})
+
+        def do_GET(self) -> None:
+            body = archives.contents[urlsplit(self.path).path.rpartition("/")[2]]
+            span = self.headers.get("Range", "").removeprefix("bytes=")
+            if not span:
+                return self._send(body, 200, {"Accept-Ranges": "bytes"})
+            first, _, last = span.partition("-")
+            first, last = int(first), min(int(last or len(body) - 1), len(body) - 1)
+            return self._send(body[first : last + 1], 206, {"Content-Range": f"bytes {first}-{last}/{len(body)}"})
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def _send(self, body: bytes, status: int, headers: dict[str, str]) -> None:
+            time.sleep(latency)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/sdl/2/retrieve"
+        server.shutdown()
+
+
+def measure(work: Callable[[Path], None], folder: Path) -> Cost:
+    """Run something in a fresh folder; children's CPU, wall time and the most that the folder held."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    peak = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(0.02):
+            peak = max(peak, size_of_folder(folder))
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work(folder)
+    finally:
+        wall = time.monotonic() - begun
+        over.set()
+        watcher.join()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(cpu, wall, max(peak, size_of_folder(folder)) / 1e6)
+
+
+def ours(runs: Sequence[str], spots: int, resolver: str) -> Callable[[Path], None]:
+    """Our two commands, as the rules call them."""
+
+    def work(folder: Path) -> None:
+        rows = [
+            Run(
+                series="GSE1", experiment=run, run=run, species="mus", assay="plate", spots=str(spots), status="planned"
+            )
+            for run in runs
+        ]
+        write_runs(folder / "plan.tsv", rows)
+        unit = ["--plan", "plan.tsv", "--unit", UNIT, "--shard-size", str(len(runs))]
+        download = ["--records", "records", "--resolver", resolver, "--order", "sra", "--parallel", "2"]
+        environment = {**os.environ, "PYTHONPATH": str(HOME)}
+        for words in (
+            ["scripts.download", *unit, *download, "--retries", "0", "--output", f"work/download/{UNIT}"],
+            ["scripts.fastq", *unit, "--archives", f"work/download/{UNIT}", "--threads", "2", "--output", "work/fastq"],
+        ):
+            subprocess.run(
+                [sys.executable, "-m", *words], cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL
+            )
+
+    return work
+
+
+def loop(runs: Sequence[str], resolver: str, parallel: int) -> Callable[[Path], None]:
+    """The plain loop."""
+
+    def work(folder: Path) -> None:
+        (folder / "runs.txt").write_text("".join(f"{run}\n" for run in runs))
+        environment = {**write_settings(folder / "settings.mkfg", resolver), "PARALLEL": str(parallel)}
+        subprocess.run(["bash", "-c", LOOP], cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)
+
+    return work
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less of everything, within a minute")
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds before the server answers (default 0.05)")
+    options = parser.parse_args(argv)
+    size = QUICK if options.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="benchmark-download.") as scratch:
+        folder = Path(scratch)
+        archives = make_archives(folder, size)
+        runs = [run for run in archives.contents if run not in (WRONG_SUM, CORRUPT)]
+        packed = sum(len(archives.contents[run]) for run in runs) / 1e6
+        with served(archives, options.latency) as resolver:
+            contestants = {
+                "ours, two at a time": ours(runs, size.spots, resolver),
+                "loop, one at a time": loop(runs, resolver, 1),
+                "loop, two at a time": loop(runs, resolver, 2),
+            }
+            costs: dict[str, list[Cost]] = {name: [] for name in contestants}
+            for _ in range(size.repeats):
+                for name, work in contestants.items():
+                    costs[name].append(measure(work, folder / "work"))
+            broken = [WRONG_SUM, CORRUPT]
+            measure(ours(broken, size.spots, resolver), folder / "work")
+            told = {run: status.reason for run, status in read_statuses(folder / "work/work/fastq/status.tsv").items()}
+            measure(loop(broken, resolver, 1), folder / "work")
+            taken = {run: bool(list((folder / "work/fastq").glob(f"{run}*"))) for run in broken}
+    medians = {
+        name: Cost(*(statistics.median(values) for values in zip(*found, strict=True))) for name, found in costs.items()
+    }
+    print(f"{size.runs} runs of {size.spots:,} pairs, archives of {packed:.1f} MB, {options.latency:g} s a request")
+    print(f"{'':24}{'wall s':>10}{'CPU s':>10}{'scratch MB':>12}{'of archives':>13}")
+    for name, cost in medians.items():
+        print(f"{name:24}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.scratch:12.1f}{cost.scratch / packed:12.1f}x")
+    for run, kind in ((WRONG_SUM, "wrong checksum"), (CORRUPT, "corrupt archive")):
+        print(
+            f"{kind}: ours ends as {told[run]}; the loop {'made FASTQ of it' if taken[run] else 'made nothing of it'}"
+        )
+    mine, one, two = medians.values()
+    figures = {
+        "benchmark": "download",
+        "runs": size.runs,
+        "spots": size.spots,
+        "repeats": size.repeats,
+        "latency": options.latency,
+        "archives_mb": round(packed, 1),
+        "costs": {
+            name: {key: round(value, 3) for key, value in cost._asdict().items()} for name, cost in medians.items()
+        },
+        "wall_ratio": round(one.wall / mine.wall, 2),
+        "wall_ratio_two_at_a_time": round(two.wall / mine.wall, 2),
+        "cpu_ratio": round(two.cpu / mine.cpu, 2),
+        "scratch_of_archives": round(mine.scratch / packed, 2),
+        "broken_archives_found": sum(bool(reason) for reason in told.values()),
+        "broken_archives_taken_by_loop": sum(taken.values()),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
