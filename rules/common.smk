@@ -25,6 +25,7 @@ from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units, is_shard, summarize_unit
+from scripts.formats.workflow_lock import hold_directory
 from scripts.inference.plan import parse_choices, plan_from_table
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -334,16 +335,13 @@ def inclusion_lists(wildcards):
     return [f"resources/inclusion_lists/{name}.txt" for name in sorted(names)]
 
 
-@functools.cache
-def size_of(unit):
+def size_of(wildcards):
     """Return the MB of a unit's archives and of its FASTQ, and its millions of spots, as the plan knows them.
 
     FASTQ: bases and qualities, and some 100 bytes of names a read.
     """
-    archive = sum(int(row.bytes or 0) for row in rows_of(unit))
-    bases = sum(int(row.bases or 0) for row in rows_of(unit))
-    spots = sum(int(row.spots or 0) for row in rows_of(unit))
-    return archive / 1e6, (2 * bases + 200 * spots) / 1e6, spots / 1e6
+    unit = unit_of(wildcards)
+    return unit.bytes / 1e6, (2 * unit.bases + 200 * unit.spots) / 1e6, unit.spots / 1e6
 
 
 def size_in_mb(path, otherwise):
@@ -378,7 +376,7 @@ def scratch_mb(stage):
     """
 
     def estimate(wildcards, attempt):
-        archive, fastq, _ = size_of(unit_of(wildcards))
+        archive, fastq, _ = size_of(wildcards)
         held = {
             "download": archive,
             "fastq": archive + 2 * fastq,
@@ -409,10 +407,7 @@ def mem_mb(stage):
             "count": lambda: 1500 + 500 * threads,
             "read_roles": lambda: 4000,
             "solo": lambda: (
-                2000
-                + 1.1 * index_mb(wildcards)
-                + 400 * threads
-                + 100 * size_of(unit_of(wildcards))[2]
+                2000 + 1.1 * index_mb(wildcards) + 400 * threads + 100 * size_of(wildcards)[2]
             ),
             "mex_archive": lambda: 3000 + 2000 * threads,
             "table": lambda: 4000 + 0.1 * cells_of(wildcards.species),
@@ -433,15 +428,15 @@ def runtime(stage):
 
     def estimate(wildcards, threads, attempt):
         minutes = {
-            "download": lambda: size_of(unit_of(wildcards))[0] / 5 / 60,
-            "fastq": lambda: size_of(unit_of(wildcards))[1] / 10 / 60 / threads,
+            "download": lambda: size_of(wildcards)[0] / 5 / 60,
+            "fastq": lambda: size_of(wildcards)[1] / 10 / 60 / threads,
             "reference": lambda: 90,
             "star_index": lambda: 15 + genome_mb(wildcards) / 2 / threads,
             "count_index": lambda: 30,
-            "align": lambda: 15 + size_of(unit_of(wildcards))[2] / 0.2 / threads,
-            "count": lambda: size_of(unit_of(wildcards))[2] / 2 / threads,
+            "align": lambda: 15 + size_of(wildcards)[2] / 0.2 / threads,
+            "count": lambda: size_of(wildcards)[2] / 2 / threads,
             "read_roles": lambda: 30,
-            "solo": lambda: 15 + size_of(unit_of(wildcards))[2] / 0.2 / threads,
+            "solo": lambda: 15 + size_of(wildcards)[2] / 0.2 / threads,
             "mex_archive": lambda: 60,
             "table": lambda: 10 + cells_of(wildcards.species) / 200,
             "droplets_h5ad": lambda: 60,
@@ -459,5 +454,5 @@ def grown(attempt):
 
 @functools.cache
 def cells_of(species):
-    """Return how many plate runs of a species are planned."""
-    return sum(len(units()[unit]) for unit in units_of(species, shards=True))
+    """Return how many plate cells of a species are planned, at most: shards are taken as full."""
+    return config["plates"]["shard_size"] * len(units_of(species, shards=True))

@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from scripts.formats import job
+
 
 class InputError(Exception):
     """A fault that the user can put right: told as a sentence, exit status 2, no traceback."""
@@ -31,6 +33,7 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``; an :class:`InputError` is told plainly, exit status 2; all else keeps its traceback."""
     try:
+        job.begin()
         main()
     except InputError as error:
         print(error, file=sys.stderr)

@@ -1,17 +1,18 @@
 """Running programs, several side by side, so that nothing goes on after its command has ended.
 
 Every program gets a process group of its own. The groups are ended when the command stops for whatever reason: an
-error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and by the kernel when the command itself is killed (``setpriv
---pdeathsig`` of util-linux, where it is there).
+error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and when the command itself is killed by a small process beside it
+(:func:`guard`), which sees the command's end of a pipe close.
 """
 
+import atexit
 import contextlib
-import functools
 import os
 import queue
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,14 +37,55 @@ class Finished(NamedTuple):
     errors: str
 
 
-@functools.cache
-def _leash() -> tuple[str, ...]:
-    """The words before a command line that let the kernel end the program together with us; none where impossible."""
-    words = ("setpriv", "--pdeathsig", "KILL", "--")
-    if shutil.which(words[0]) is None:
-        return ()
-    probe = subprocess.run([*words, "true"], capture_output=True, check=False)
-    return words if probe.returncode == 0 else ()
+# Reads '+group' and '-group'; at the end of its input, however that came about, it kills the groups that are left.
+_GUARD = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+"""
+_guarding: list[subprocess.Popen[bytes]] = []
+
+
+def guard(process: subprocess.Popen[bytes]) -> None:
+    """See to it that a program's process group does not outlive this command, not even where that is killed."""
+    with _guard:
+        if not _guarding:
+            _guarding.append(
+                subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _GUARD],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    bufsize=0,
+                )
+            )
+            atexit.register(_dismiss)
+        _tell(f"+{process.pid}\n")
+
+
+def release(process: subprocess.Popen[bytes]) -> None:
+    """Take a program that has ended from the guard."""
+    with _guard:
+        _tell(f"-{process.pid}\n")
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # the guard has been killed: nobody is left to tell
+        for one in _guarding:
+            assert one.stdin is not None
+            one.stdin.write(line.encode())
+
+
+def _dismiss() -> None:
+    for one in _guarding:
+        one.communicate()
 
 
 def run_program(
@@ -61,7 +103,7 @@ def run_program(
         raise InputError(f"The program {arguments[0]!r} is not there; it is part of the environments in envs/.")
     with _guard:
         process = subprocess.Popen(
-            [*_leash(), *arguments],
+            arguments,
             env=None if environment is None else dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -69,6 +111,7 @@ def run_program(
             start_new_session=True,
         )
         _running.add(process)
+    guard(process)
     stalled = False
     moved, last = time.monotonic(), None
     try:
@@ -88,6 +131,7 @@ def run_program(
             _running.discard(process)
         if process.poll() is None:
             _end([process])
+        release(process)
     status = STALLED if stalled else process.returncode
     return Finished(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 
@@ -184,6 +228,55 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     finally:
         over.set()
         thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def only_one(lock: str | Path) -> Iterator[None]:
+    """Hold a lock file; wait for an earlier job that holds it and has not ended yet. The file is removed at the end.
+
+    A workflow that is killed leaves its jobs behind: the next one must not write where they still do.
+    """
+    lock = Path(lock)
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"An earlier job still holds {lock}: waiting for its end.", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            same = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except FileNotFoundError:
+            same = False
+        if same:
+            break
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def guard_of(folder: str | Path) -> Callable[[], None]:
+    """Return a function that ends this process when somebody has removed the folder, or made it anew, since now.
+
+    Snakemake removes the output of a job that was cut off before it starts it again: another one is at it then.
+    """
+    folder = Path(folder)
+    inode = folder.stat().st_ino
+
+    def still_ours() -> None:
+        try:
+            ours = folder.stat().st_ino == inode
+        except FileNotFoundError:
+            ours = False
+        if not ours:
+            print(f"{folder} has been removed: this job ends.", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return still_ours
 
 
 def size_of_folder(folder: str | Path) -> int:

@@ -1,7 +1,7 @@
 """STAR: its presets, its indices, and how it is run and stopped.
 
 Debian's ``STAR`` is a shell script that starts the real program and waits; a signal to the script does not reach it.
-Therefore every STAR is the leader of a process group of its own, and the group is ended.
+Therefore every STAR is the leader of a process group of its own, and the group is ended, also with a killed command.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.formats.errors import InputError
+from scripts.formats.processes import guard, release
 
 _COMMON = {
     "outFilterType": "BySJout",
@@ -63,16 +64,19 @@ class StarProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        guard(self.process)
 
     def wait(self) -> int:
         """Return the exit status."""
-        return self.process.wait()
+        status = self.process.wait()
+        release(self.process)
+        return status
 
     def stop(self) -> None:
         """End the whole process group at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.wait()
 
     def complaint(self) -> str:
         """Return what STAR says of its failure, in one line."""

@@ -1,0 +1,148 @@
+"""A Slurm of one node on loopback, for as long as a test needs it: munged, slurmctld and slurmd in a private folder.
+
+The three, and every job that they start, live in a PID namespace of their own. Its first process ends with the test
+(also when that is killed), or when the time given is over; the kernel ends all others with it. Nothing outside the
+folder is read or written: own key, own sockets, own ports.
+"""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct")
+_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+_CONFIGURATION = """\
+ClusterName=toy
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge/socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+MailProg=/bin/true
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MinJobAge=3600
+KillWait=2
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,bf_interval=1
+SlurmdParameters=config_overrides
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=7-0 State=UP
+"""
+
+# The first process of the namespace: a shell, because that also collects the steps that Slurm lets go.
+_START = """\
+cd {folder}
+munged --foreground --force --num-threads=2 --key-file=munge/key --seed-file=munge/seed --pid-file=munge/pid \\
+    --log-file=munge/log --socket={folder}/munge/socket >munged.out 2>&1 &
+until [ -S munge/socket ]; do sleep 0.05; done
+slurmctld -D -i >slurmctld.out 2>&1 &
+slurmd -D -N {host} >slurmd.out 2>&1 &
+sleep {seconds}
+"""
+
+
+def reason_to_skip() -> str:
+    """Return why there can be no Slurm here; empty where there can."""
+    missing = [program for program in PROGRAMS if shutil.which(program, path=_PATH) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)} (apt-get install slurm-wlm munge, or make test-slurm)"
+    if os.getuid():
+        return "a Slurm of its own needs root"
+    if subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        return "PID namespaces are refused here"
+    return ""
+
+
+class SlurmNode:
+    """A running Slurm; ``environment`` is what its clients need. A context manager.
+
+    CPUs and memory are what the node pretends to have, not what this machine has.
+    """
+
+    def __init__(self, cpus: int = 32, memory_mb: int = 256_000, seconds: int = 600) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-node."))
+        self.folder.chmod(0o755)
+        for name in ("munge", "state", "spool", "bin"):
+            (self.folder / name).mkdir(mode=0o711)
+        key = self.folder / "munge" / "key"
+        key.touch(mode=0o600)
+        key.write_bytes(os.urandom(128))
+        facts = {"folder": self.folder, "host": socket.gethostname().partition(".")[0], "seconds": seconds}
+        facts |= {"ports": _free_ports(2), "cpus": cpus, "memory_mb": memory_mb}
+        configuration = self.folder / "slurm.conf"
+        configuration.write_text(_CONFIGURATION.format(**facts), encoding="utf-8")
+        # The executor plugin's step drops every SLURM_ variable before it calls srun: the programs set it themselves.
+        for program in PROGRAMS[3:]:
+            path = self.folder / "bin" / program
+            real = shlex.quote(str(shutil.which(program, path=_PATH)))
+            path.write_text(f'#!/bin/sh\nexport SLURM_CONF={configuration}\nexec {real} "$@"\n', encoding="utf-8")
+            path.chmod(0o755)
+        self.environment = {**os.environ, "PATH": os.pathsep.join((str(self.folder / "bin"), _PATH))}
+        start = _START.format(**facts)
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *_NAMESPACE, "bash", "-c", start],
+            env={**self.environment, "SLURM_CONF": str(configuration)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "SlurmNode":
+        until = time.monotonic() + 60
+        while self.ask("sinfo", "-h", "-o", "%T") != "idle":
+            if time.monotonic() > until or self.process.poll() is not None:
+                told = [path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.*"))]
+                self.stop()
+                raise RuntimeError("\n".join(["Slurm does not come up.", *told]))
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def ask(self, *command: str) -> str:
+        """Return what a client of Slurm says, stripped; empty where it fails."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
+        return done.stdout.strip()
+
+    def stop(self) -> None:
+        """End everything and remove the folder."""
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_ports(number: int) -> list[int]:
+    """Return ports of loopback on which nobody listens."""
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
