@@ -113,10 +113,8 @@ class _Block:
             raise FormatError("a number of an entry is empty or too long")
         numbers = decimals_of(self.words(ends, widths))
         long = np.flatnonzero(widths > _WORD)
-        while long.size:
-            ends, widths = ends[long] - _WORD, widths[long] - _WORD
-            numbers[long] += self.numbers(ends, widths) * 10**_WORD
-            break
+        if long.size:
+            numbers[long] += self.numbers(ends[long] - _WORD, widths[long] - _WORD) * 10**_WORD
         return numbers
 
 
