@@ -7,6 +7,7 @@ error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and when the command itself 
 
 import atexit
 import contextlib
+import fcntl
 import os
 import queue
 import shutil
