@@ -10,6 +10,7 @@ from scripts import reference
 from scripts.formats.errors import InputError
 from scripts.formats.fasta import contig_lengths, copy_fasta
 from scripts.formats.genes_table import GeneRow, read_genes
+from scripts.formats.remote import RemoteError
 from scripts.reference import make_reference
 
 FASTA = b">chr1 the first\nACGTNacgtn\nACG\n>chr2\n" + b"A" * 60 + b"\n"
@@ -196,3 +197,23 @@ def test_fasta_at_every_cut_of_its_blocks(tmp_path: Path, monkeypatch: pytest.Mo
     assert told == []
     assert contigs == {"a": 4, "b": 1, "c": 3}
     assert (tmp_path / "b.fa").read_bytes() == b">a\nAC\nGT\n>b x\nA\n>c\nGGG\n"
+
+
+def test_sources_may_be_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetch(url: str, path: Path, *, sha256: str | None) -> Path:
+        asked.append((url, sha256))
+        if "gone" in url:
+            raise RemoteError(url, "HTTP status 404")
+        path.write_bytes(gzip.compress(FASTA if ".fa" in url else GTF.encode()))
+        return path
+
+    monkeypatch.setattr(reference, "fetch", fetch)
+    targets = [tmp_path / name for name in ("genome.fa", "annotation.gtf", "genes.tsv", "reference.json")]
+    make_reference("toy", [("https://a.org/x.fa.gz", "12")], [("ftp://a.org/x.gtf.gz?raw=1", None)], *targets)
+    assert asked == [("https://a.org/x.fa.gz", "12"), ("ftp://a.org/x.gtf.gz?raw=1", None)]
+    assert targets[0].read_bytes() == FASTA
+    assert sorted(tmp_path.iterdir()) == sorted(targets)  # what was fetched does not stay
+    with pytest.raises(InputError, match=r"https://a\.org/gone\.fa: HTTP status 404"):
+        make_reference("toy", [("https://a.org/gone.fa", None)], [("https://a.org/x.gtf", None)], *targets)
