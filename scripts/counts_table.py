@@ -1,7 +1,7 @@
 """Gather the counts of all plate cells of a species into one gzipped CSV table.
 
 From the shards of a plan (--plan, --ledger, --counts), or from a folder of text files that htseq-count wrote
-elsewhere (--htseq-counts), one file a run, named after it: SRR1234567.homo.htseq-count.txt. The table has the rows
+elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt. The table has the rows
 GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in byte order, with the five
 tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
 """
@@ -293,7 +293,7 @@ def columns_of_files(
     """
     files: dict[str, Path] = {}
     faults = []
-    for path in sorted(Path(folder).iterdir()):
+    for path in sorted(Path(folder).rglob("*")):
         name, _, kind = path.name.partition(".")
         labels = kind.split(".")
         if not path.is_file() or kind not in (f"{species}.htseq-count.txt", "htseq-count.txt"):
