@@ -1,9 +1,9 @@
 """Gather the counts of all plate cells of a species into one gzipped CSV table.
 
 From the shards of a plan (--plan, --ledger, --counts), or from a folder of text files that htseq-count wrote
-elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt. The table has the rows
-GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in byte order, with the five
-tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
+elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt.
+The table has the rows GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in
+byte order, with the five tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
 """
 
 import argparse
