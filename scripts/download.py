@@ -13,10 +13,8 @@ this one is killed.
 import argparse
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -29,7 +27,16 @@ from urllib.parse import urlsplit
 from scripts.formats import archive_objects, ena, fastq_files, remote, sra_archive
 from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
-from scripts.formats.processes import STALLED, ends_with_command, every, run_program, side_by_side, size_of_folder
+from scripts.formats.processes import (
+    STALLED,
+    ends_if_removed,
+    ends_with_command,
+    every,
+    only_one,
+    run_program,
+    side_by_side,
+    size_of_folder,
+)
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import runs_of_unit
@@ -81,7 +88,7 @@ class Downloader:
         for left in ("*.sra", "*.bam", "status.tsv"):
             for path in self.output.glob(left):
                 path.unlink()
-        self.inode = self.output.stat().st_ino
+        self.still_ours = ends_if_removed(self.output)
         self.online = sra_archive.write_settings(self.partial / "online.mkfg", self.options.resolver)
         self.online["NCBI_VDB_QUALITY"] = "RZ" if self.options.accept_lite else "R"
         self.offline = sra_archive.write_settings(self.partial / "offline.mkfg")
@@ -378,14 +385,7 @@ class Downloader:
 
     def _watch(self) -> None:
         """Tell how far we are; end at once when somebody has taken our output away, for another job is at it then."""
-        try:
-            ours = self.output.stat().st_ino == self.inode
-        except FileNotFoundError:
-            ours = False
-        if not ours:
-            self._tell(f"{self.output} has been removed: this job ends.")
-            os.kill(os.getpid(), 15)
-            return
+        self.still_ours()
         if sys.stderr.isatty():
             print(f"\r\x1b[K{self._progress()}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - getattr(self, "told", self.begun) >= 10:
@@ -437,36 +437,6 @@ def _mend_transaction(path: Path) -> None:
         note.write_bytes(b"NCBIprTr" + part.stat().st_size.to_bytes(8, "little"))
 
 
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder for ourselves; wait for an earlier job of the same unit that has not ended yet."""
-    lock = folder / "lock"
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = lock.open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"An earlier job is still at work in {folder}: waiting for its end.", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            same = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
-        except FileNotFoundError:
-            same = False
-        if same:
-            break
-        handle.close()
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something is left for a later job
-            folder.rmdir()
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()
-        handle.close()
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
@@ -492,8 +462,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     downloader = Downloader(runs_of_unit(options.plan, options.unit, options.shard_size), options)
     if not downloader.runs:
         raise InputError(f"{options.plan}: unit {options.unit} has no runs.")
-    with ends_with_command(), only_one(downloader.partial):
-        downloader.all()
+    with ends_with_command():
+        try:
+            with only_one(downloader.partial / "lock"):
+                downloader.all()
+        finally:
+            with contextlib.suppress(OSError):  # something is left for a later job
+                downloader.partial.rmdir()
+                downloader.partial.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,15 @@ from pathlib import Path
 
 from scripts.formats import fastq_files, sra_archive, tenx_bam
 from scripts.formats.errors import RunFault, run_command
-from scripts.formats.processes import ends_with_command, run_program, side_by_side, size_of_folder
+from scripts.formats.processes import (
+    ends_if_removed,
+    ends_with_command,
+    every,
+    only_one,
+    run_program,
+    side_by_side,
+    size_of_folder,
+)
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import runs_of_unit
@@ -53,11 +61,12 @@ class Converter:
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.runs}
         waiting = [statuses[run] for run in self.runs if statuses[run].ok]
         done = len(statuses) - len(waiting)
-        for status, new in side_by_side(self.run, waiting, workers):
-            statuses[status.run] = new
-            done += 1
-            words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
-            print(f"{new.run}: {words.rstrip('.')}. {done} of {len(statuses)} runs", file=sys.stderr, flush=True)
+        with every(0.5, ends_if_removed(self.output)):
+            for status, new in side_by_side(self.run, waiting, workers):
+                statuses[status.run] = new
+                done += 1
+                words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
+                print(f"{new.run}: {words.rstrip('.')}. {done} of {len(statuses)} runs", file=sys.stderr, flush=True)
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", statuses.values())
 
@@ -295,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     converter = Converter(runs_of_unit(options.plan, options.unit, options.shard_size), options)
-    with ends_with_command():
+    with ends_with_command(), only_one(converter.output.parent / f".{converter.output.name}.lock"):
         converter.all(options.threads)
 
 

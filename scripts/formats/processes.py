@@ -260,7 +260,7 @@ def only_one(lock: str | Path) -> Iterator[None]:
         handle.close()
 
 
-def guard_of(folder: str | Path) -> Callable[[], None]:
+def ends_if_removed(folder: str | Path) -> Callable[[], None]:
     """Return a function that ends this process when somebody has removed the folder, or made it anew, since now.
 
     Snakemake removes the output of a job that was cut off before it starts it again: another one is at it then.

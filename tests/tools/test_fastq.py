@@ -5,6 +5,10 @@ import os
 import random
 import shutil
 import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pysam
 import pytest
@@ -296,6 +300,33 @@ def test_nothing_temporary_is_left(conversion):
     conversion.add(PAIRED).add(SINGLE).run("--threads", "2")
     assert all(name.endswith(".fastq") for name in conversion.files())
     assert sorted(path.name for path in conversion.folder.iterdir()) == ["archives", "fastq", "plan.tsv"]
+
+
+def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversion, tmp_path, monkeypatch):
+    marker = tmp_path / "begun"
+    wrap(monkeypatch, tmp_path, f"[ -e {marker} ] || {{ touch {marker}; sleep 60; }}")
+    conversion.add(SINGLE)
+    write_runs("plan.tsv", conversion.rows)
+    write_statuses("archives/status.tsv", conversion.statuses)
+    words = ["--plan", "plan.tsv", "--unit", "GSE1.mus.0000", "--shard-size", "96", "--archives", "archives"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastq.__file__).parent.parent)}
+    job = subprocess.Popen(
+        [sys.executable, "-m", "scripts.fastq", *words, "--output", "fastq"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 15
+    while not marker.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    shutil.rmtree("fastq")  # as Snakemake does before it tries again
+    assert conversion.run()[SINGLE].ok
+    assert job.wait(timeout=10) == 143
+    assert "fastq has been removed: this job ends." in job.stderr.read()
+    job.stderr.close()
+    assert all(name.startswith(SINGLE) for name in conversion.files())
+    assert not (tmp_path / ".fastq.lock").exists()
 
 
 # Local files
