@@ -251,6 +251,7 @@ def in_turn(repeats: int, measured: dict[str, Callable[[], Cost]]) -> dict[str, 
     for _ in range(repeats):
         for name, call in measured.items():
             costs[name].append(call())
+            print(f"{name}: {costs[name][-1].cpu:.2f} s", file=sys.stderr, flush=True)
     return {name: median(told) for name, told in costs.items()}
 
 
