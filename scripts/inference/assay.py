@@ -5,7 +5,8 @@ protocol; the number of spots. What these leave undecided is said to be open: th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun
@@ -41,7 +42,8 @@ class Judgement(NamedTuple):
     """What the records say of an experiment.
 
     ``roles`` maps run → roles of its reads in archive order, only where they are certain; ``open``: the reads must
-    decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``evidence`` are sentences for a person.
+    decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams`` maps run → the 10x BAM that everybody may
+    fetch in its stead, where every run of the experiment has one; ``evidence`` are sentences for a person.
     """
 
     assay: str
@@ -50,6 +52,7 @@ class Judgement(NamedTuple):
     fault: str = ""
     detail: str = ""
     evidence: tuple[str, ...] = ()
+    bams: Mapping[str, Offer] = MappingProxyType({})
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -94,7 +97,10 @@ def judge_experiment(
     if assay == "droplet":
         lost = [run for run in runs if run.reads and not run.variable and len(_informative(run.reads)) == 1]
         if lost and len(lost) == len([run for run in runs if run.reads]):
-            return Judgement(assay, {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence))
+            bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
+            if len(bams) < len(runs):
+                bams = {}
+            return Judgement(assay, {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence), bams)
         if len(roles) < len(runs):
             evidence.append("which read holds the barcode is left for the reads to tell")
     still_open = not certain or (assay == "droplet" and len(roles) < len(runs))

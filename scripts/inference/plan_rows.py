@@ -201,18 +201,24 @@ def _rows_of_run(
         tax_id, organism = taxa[0] if taxa else ("", "")
         detail = f"{organism or 'The species'} (tax id {tax_id or 'unknown'}) is not configured."
         row = base._replace(tax_id=tax_id, organism=organism, status="left_out", reason="OTHER_SPECIES", detail=detail)
-        return [_finished(row, run, judged, library, said, choices)], said
+        return [_finished(row, run, origin, judged, library, said, choices)], said
     foreign = [f"{organism} (tax id {tax_id})" for tax_id, organism in taxa if not choices.label_of(tax_id)]
     if len(known) > 1:
         said.append(f"A sample of {' and '.join(label for _, _, label in known)}, counted in each.")
     if foreign:
         said.append(f"It also holds {', '.join(foreign)}, not configured.")
     rows = [base._replace(tax_id=tax_id, organism=organism, species=label) for tax_id, organism, label in known]
-    return [_finished(row, run, judged, library, said, choices) for row in rows], said
+    return [_finished(row, run, origin, judged, library, said, choices) for row in rows], said
 
 
 def _finished(
-    row: Run, run: SraRun, judged: assays.Judgement, library: Verdict, said: Sequence[str], choices: Choices
+    row: Run,
+    run: SraRun,
+    origin: Origin,
+    judged: assays.Judgement,
+    library: Verdict,
+    said: Sequence[str],
+    choices: Choices,
 ) -> Run:
     """Give a row its reason, the first that holds, and its detail."""
     reason, detail = row.reason, row.detail
@@ -221,10 +227,14 @@ def _finished(
     if not reason and run.closed:
         reason, detail = "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
     if not reason and judged.fault:
-        reason, detail = judged.fault, judged.detail
-    row = row._replace(
-        status="left_out" if reason else "planned", reason=reason, source=row.source, detail=sentences(detail, *said)
-    )
+        # The download reads the BAM's address in the record of the series, which a single accession does not bring.
+        bam = judged.bams.get(row.run) if origin.asked == origin.series else None
+        if bam is None:
+            reason, detail = judged.fault, judged.detail
+        else:
+            detail = f"The archive lost the barcodes; the reads are those of the submitter's BAM, {bam.name}."
+            row = row._replace(source="bam", bytes=str(bam.size), md5=bam.md5)
+    row = row._replace(status="left_out" if reason else "planned", reason=reason, detail=sentences(detail, *said))
     return left_out_by_user(row, choices)
 
 

@@ -114,6 +114,15 @@ def test_the_barcode_is_lost() -> None:
     assert judge(one(), protocol=DROPLET).fault == ""
 
 
+def test_a_bam_stands_in_only_where_every_run_has_one_for_everybody() -> None:
+    free = BAM._replace(anonymous=("https://x/b.bam",))
+    with_bam, without = one(98, offers=(free,)), one(98)._replace(run="SRR2")
+    assert judge(with_bam).bams == {"SRR1": free}
+    assert judge(one(98, offers=(BAM,))).bams == {}
+    assert judge(with_bam, without).bams == {}
+    assert judge(with_bam, without).fault == "BARCODE_LOST"
+
+
 def test_the_user_decides() -> None:
     assert judge(one(28, 91), given="plate").assay == "plate"
     judged = judge(one(75, 75), given="droplet")

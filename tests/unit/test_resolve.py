@@ -409,6 +409,8 @@ def test_reasons(tmp_path: Path) -> None:
         package("SRX6", [run("SRR6", lengths=(98,), offers=bam)], gsm="GSM6"),
         package("SRX7", [run("SRR7", lengths=(8, 28, 91))], gsm="GSM7"),
     ]
+    link = '<Alternatives url="s3://x/a.bam" access_type="Use Cloud Data Delivery"/>'  # not for everybody
+    packages[5] = packages[5].replace(' url="https://example.org/a.bam"/>', f">{link}</SRAFile>")
     keep(tmp_path / "records", "GSE1", family("GSE1", [sample("GSM2", ["SRX2"])]), package_set(*packages))
     rows = {name: group[0] for name, group in plan(tmp_path, "GSE1").items()}
     assert {name: row.reason for name, row in rows.items()} == {
@@ -423,13 +425,28 @@ def test_reasons(tmp_path: Path) -> None:
     assert rows["SRR5"].detail == "Only SRA Lite (simplified qualities) is on offer."
     assert (rows["SRR5"].bytes, rows["SRR5"].md5) == ("990", "")
     assert (rows["SRR6"].bytes, rows["SRR6"].md5) == ("5", "1" * 32)
-    assert "https://example.org/a.bam" in rows["SRR6"].detail
+    assert "s3://x/a.bam" in rows["SRR6"].detail
     assert (rows["SRR7"].assay, rows["SRR7"].read_roles) == ("droplet", "index,barcode,cdna")
     lines = (tmp_path / "work" / "evidence.jsonl").read_text().splitlines()
     evidence = {told["run"]: told for told in map(json.loads, lines)}
     assert sorted(evidence) == sorted(rows)
     assert evidence["SRR7"]["reads"][1] == {"length": 28.0, "stdev": 0.0, "count": 100, "kind": ""}
     assert evidence["SRR5"]["lite"] and not evidence["SRR5"]["full_quality"]
+
+
+def test_a_bam_on_offer_stands_in_for_lost_barcodes(tmp_path: Path) -> None:
+    bam = [("a.bam", "10X Genomics bam file", 7, "3" * 32), ("SRR1", "SRA Normalized", 5, "1" * 32)]
+    text = package("SRX1", [run("SRR1", lengths=(98,), offers=bam)], gse="")
+    link = '<Alternatives url="https://x/a.bam" access_type="anonymous"/>'
+    text = text.replace('url="https://example.org/a.bam"/>', f'url="https://example.org/a.bam">{link}</SRAFile>')
+    for name in ("SRP1", "SRX1"):
+        keep(tmp_path / "records", name, xml=package_set(text))
+    (row,) = plan(tmp_path, "SRP1")["SRR1"]
+    assert (row.status, row.reason, row.source, row.assay) == ("planned", "", "bam", "droplet")
+    assert (row.bytes, row.md5) == ("7", "3" * 32)
+    assert row.detail == "The archive lost the barcodes; the reads are those of the submitter's BAM, a.bam."
+    (row,) = plan(tmp_path, "SRX1")["SRR1"]  # the download finds addresses in the record of a series only
+    assert (row.status, row.reason, row.source) == ("left_out", "BARCODE_LOST", "sra")
 
 
 def test_singles(tmp_path: Path, small: SmallArchives) -> None:
