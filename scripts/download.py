@@ -180,7 +180,8 @@ class Downloader:
         for round_ in range(self.options.retries + 1):
             if round_:
                 wait = min(_LONGEST_WAIT, self.options.first_wait * 2 ** (round_ - 1))
-                time.sleep(max([wait, *(faults[source].wait for source in left if left[source] > 0)]))
+                asked_for = [faults[source].wait for source in left if left[source] > 0]
+                time.sleep(min(_LONGEST_WAIT * 5, max([wait, *asked_for])))
             for source in order:
                 if left[source] <= 0:
                     continue
@@ -379,6 +380,8 @@ class Downloader:
                 for path in self.ready.glob(f"{status.run}.[sb]*"):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
+        planned = sum(int(row.bytes or 0) for row in self.runs)
+        self._tell(f"The archives hold {_told(size_of_folder(self.output))}; the plan says {_told(planned)}.")
         shutil.rmtree(self.ready, ignore_errors=True)
         for name in ("online.mkfg", "offline.mkfg"):
             (self.partial / name).unlink(missing_ok=True)

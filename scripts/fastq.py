@@ -61,12 +61,25 @@ class Converter:
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.runs}
         waiting = [statuses[run] for run in self.runs if statuses[run].ok]
         done = len(statuses) - len(waiting)
-        with every(0.5, ends_if_removed(self.output)):
+        still_ours = ends_if_removed(self.output)
+        archives, peak = self.held, 0
+
+        def watch() -> None:
+            nonlocal peak
+            still_ours()
+            peak = max(peak, archives + size_of_folder(self.output))
+
+        with every(0.5, watch):
             for status, new in side_by_side(self.run, waiting, workers):
                 statuses[status.run] = new
                 done += 1
                 words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
                 print(f"{new.run}: {words.rstrip('.')}. {done} of {len(statuses)} runs", file=sys.stderr, flush=True)
+        peak = max(peak, archives + size_of_folder(self.output))
+        need = archives + sum(self._need(self.runs[status.run]) for status in waiting)
+        print(
+            f"Held at most {peak / 1e6:.1f} MB with the archives; reckoned with {need / 1e6:.1f} MB.", file=sys.stderr
+        )
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", statuses.values())
 
