@@ -43,14 +43,15 @@ FIELDS = (
 SJ_COLUMNS = ("contig", "start", "end", "strand", "intron_motif", "annotated", "unique", "multi", "overhang")
 GENE_COLUMNS = ("gene_id", "gene_name", "feature_type")
 
-PIECE = 1 << 22
-"""Bytes that are deflated by themselves; a fixed number, so that threads do not change the bytes."""
+PIECE = 1 << 19
+"""Bytes that are deflated by themselves; a fixed number, so that threads do not change the bytes. They are read, hashed
+and deflated while they are in the processor's cache."""
 LEVEL = 3
 BARCODE_LEVEL = 1
 """Level of ISA-L; sequences shrink to the two bits of a base at any of them, and level 1 is faster."""
 _BLOCK = tarfile.BLOCKSIZE
 _STORED = 0xFFFF
-_CACHED = 1 << 17  # bytes that are looked at while they are in the processor's cache
+_READ = 1 << 20
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time
 _LAST_BLOCK = b"\x03\x00"
 _LIMITS = {"metadata": 1 << 22, "barcodes.tsv": 1 << 31, "features.tsv": 1 << 31}
@@ -212,7 +213,7 @@ def write_archive(
     """Write an archive and return path in the archive → md5 of its three parts.
 
     ``folder`` is that of the members, ``Gene/raw``; ``fields`` are the metadata before those of the members, in their
-    order; the parts are paths or bytes. Each is read once; memory holds some pieces of 4 MiB. Raises InputError where
+    order; the parts are paths or bytes. Each is read once; memory holds some pieces of it. Raises InputError where
     a part is no regular text of its kind: a link that leads nowhere, no last line end, a matrix without head or with
     another number of entries than it says.
     """
@@ -265,9 +266,7 @@ def _pack_part(deflater: _Deflater, source: BinaryIO, size: int, name: str, *, m
     last = 10
     while len(piece := deflater.take(source, size - read)):
         if matrix:
-            letters = np.frombuffer(piece, dtype=np.uint8)
-            for start in range(0, letters.size, _CACHED):
-                lines += int(np.count_nonzero(letters[start : start + _CACHED] == 10))
+            lines += int(np.count_nonzero(np.frombuffer(piece, dtype=np.uint8) == 10))
         digest.update(piece)
         read += len(piece)
         last = piece[-1]
@@ -386,7 +385,7 @@ class ArchiveStream:
     def _read_whole(self, size: int) -> bytes:
         pieces = []
         while size:
-            piece = self._read(min(size, PIECE))
+            piece = self._read(min(size, _READ))
             if not piece:
                 raise InputError(f"{self.name}: the archive is cut short.")
             pieces.append(piece)
@@ -398,7 +397,7 @@ class ArchiveStream:
         digest = hashlib.md5(usedforsecurity=False)
         left = member.size
         while left:
-            piece = self._read(min(left, PIECE))
+            piece = self._read(min(left, _READ))
             if not piece:
                 raise InputError(f"{self.name}: the archive is cut short.")
             digest.update(piece)
@@ -424,7 +423,7 @@ class ArchiveStream:
         if missing:
             raise self.refuse(f"it has no {', '.join(missing)}")
         tail = 0
-        while piece := self._read(PIECE):
+        while piece := self._read(_READ):
             tail += len(piece)
             if piece.strip(b"\0") or tail > _MAX_TAIL:
                 raise self.refuse("there is more behind its four members")
