@@ -53,6 +53,7 @@ rule download:
         resolver=setting("archives", "sra"),
         ena=setting("archives", "ena"),
         retries=setting("archives", "retries"),
+        limit_gb=setting("scratch", "limit_gb"),
         rows=unit_digest,
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
     shell:
@@ -61,7 +62,7 @@ rule download:
             --shard-size {params.shard_size} --records resources/records \
             --order {params.order:q} --resolver {params.resolver:q} \
             --ena {params.ena:q} --retries {params.retries} {params.lite} \
-            --kept {input.kept:q} --parallel {threads} --output {output.archives:q} 2>{log:q}
+            --kept {input.kept:q} --limit-gb {params.limit_gb} --parallel {threads} --output {output.archives:q} 2>{log:q}
         """
 
 
@@ -84,9 +85,10 @@ rule fastq:
         scratch_mb=scratch_mb("fastq"),
     params:
         shard_size=config["plates"]["shard_size"],
+        limit_gb=setting("scratch", "limit_gb"),
     shell:
         """
         python -m scripts.fastq --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --archives {input.archives:q} \
-            --threads {threads} --output {output.fastq:q} 2>{log:q}
+            --limit-gb {params.limit_gb} --threads {threads} --output {output.fastq:q} 2>{log:q}
         """

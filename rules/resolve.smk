@@ -22,12 +22,13 @@ checkpoint resolve:
         ena=setting("archives", "ena"),
         order=setting("archives", "order"),
         retries=setting("archives", "retries"),
+        shard_size=setting("plates", "shard_size"),
         choices=plan_choices(),
     shell:
         """
         python -m scripts.resolve {params.choices:q} --records resources/records \
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
-            --retries {params.retries:q} \
+            --retries {params.retries:q} --shard-size {params.shard_size} \
             --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
         """

@@ -333,24 +333,42 @@ class Downloader:
         raise fault
 
     def _objects(self, source: str, row: Run) -> list[ArchiveObject]:
-        """Return what the records of the series say about a run; they are read once, when first needed."""
-        runs = [row.run for row in self.runs]
-        folder = Path(self.options.records) / row.series
+        """Return what the records say about a run; they are read once, when first needed."""
         with self.guard:
             if source not in self.objects:
-                try:
-                    if source == "ena":
-                        self.objects[source] = archive_objects.ena_objects(folder / "ena.tsv.gz", runs, self.scheme)
-                    elif source == "bam":
-                        self.objects[source] = archive_objects.submitted_bams(folder / "sra.xml.gz", runs)
-                    else:
-                        self.objects[source] = archive_objects.ncbi_objects(folder / "sra.xml.gz", runs)
-                except InputError as error:
-                    self._tell(str(error))
-                    raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
+                self.objects[source] = self._read_objects(source)
         found = self.objects[source].get(row.run, [])
-        if not found and source == "ena" and self.options.ena and not (folder / "ena.tsv.gz").is_file():
+        if not found and source == "ena" and self.options.ena and not self._records("ena.tsv.gz"):
             found = self._filereport(row.run)
+        return found
+
+    def _records(self, name: str) -> list[Path]:
+        """Return the records of this name: of the series, and of accessions that were asked for one by one."""
+        accessions = dict.fromkeys(
+            accession
+            for row in self.runs
+            for accession in (row.series, row.sample, row.experiment, row.run)
+            if accession
+        )
+        paths = (Path(self.options.records) / accession / name for accession in accessions)
+        return [path for path in paths if path.is_file()]
+
+    def _read_objects(self, source: str) -> dict[str, list[ArchiveObject]]:
+        runs = [row.run for row in self.runs]
+        found: dict[str, list[ArchiveObject]] = {}
+        try:
+            for path in self._records("ena.tsv.gz" if source == "ena" else "sra.xml.gz"):
+                if source == "ena":
+                    told = archive_objects.ena_objects(path, runs, self.scheme)
+                elif source == "bam":
+                    told = archive_objects.submitted_bams(path, runs)
+                else:
+                    told = archive_objects.ncbi_objects(path, runs)
+                for run, objects in told.items():
+                    found.setdefault(run, objects)
+        except InputError as error:
+            self._tell(str(error))
+            raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
         return found
 
     def _filereport(self, run: str) -> list[ArchiveObject]:
@@ -373,7 +391,10 @@ class Downloader:
             for row, status in side_by_side(self.run, self.runs, self.options.parallel):
                 statuses.append(status)
                 self.done += 1
-                words = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
+                if row.run in self.settled:
+                    words = "settled by an earlier round"
+                else:
+                    words = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
                 self._tell(f"{row.run}: {words.rstrip('.')}. {self._progress()}")
         for status in statuses:
             if status.ok:
