@@ -130,7 +130,8 @@ def units():
         except InputError as error:
             raise WorkflowError(str(error))
     else:
-        checkpoints.resolve.get()
+        if workflow.is_main_process or not Path("results/plan.tsv").exists():
+            checkpoints.resolve.get()  # a job on another node has its plan, but knows no checkpoint as finished
         rows = iterate_runs("results/plan.tsv")
     planned = cut_into_units(rows, config["plates"]["shard_size"])
     return {name: summarize_unit(planned.pop(name)) for name in list(planned)}

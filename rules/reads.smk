@@ -1,6 +1,7 @@
 """From runs to reads: archives that prove themselves, then FASTQ with every read that the archive has.
 
 In: the plan. Out: work/download/{unit}/ and work/fastq/{unit}/, each with a status for every run of the unit.
+The further a unit has come, the higher its priority: what it holds on disk is freed before another one is begun.
 """
 
 
@@ -67,7 +68,6 @@ rule download:
 
 
 rule fastq:
-    """Convert the archives of a unit's runs and count what came out."""
     input:
         plan=ancient("results/plan.tsv"),
         archives="work/download/{unit}",
@@ -77,6 +77,8 @@ rule fastq:
         "logs/fastq/{unit}.log",
     benchmark:
         "logs/benchmarks/fastq/{unit}.tsv"
+    """Convert the archives of a unit's runs and count what came out."""
+    priority: 10
     conda:
         "../envs/sra_tools.yaml"
     resources:
