@@ -24,6 +24,7 @@ rule inclusion_list:
 
 
 rule read_roles:
+    """Prove from a sample of the reads which one is the barcode and which kit made it."""
     input:
         plan=ancient("results/plan.tsv"),
         fastq="work/fastq/{library}",
@@ -34,7 +35,6 @@ rule read_roles:
         "logs/read_roles/{library}.log",
     benchmark:
         "logs/benchmarks/read_roles/{library}.tsv"
-    """Prove from a sample of the reads which one is the barcode and which kit made it."""
     priority: 20
     conda:
         "../envs/star.yaml"
@@ -55,6 +55,7 @@ rule read_roles:
 
 
 rule solo:
+    """Align and count a library with STARsolo, all its runs in one call."""
     input:
         plan=ancient("results/plan.tsv"),
         fastq="work/fastq/{library}",
@@ -68,7 +69,6 @@ rule solo:
         "logs/solo/{library}.log",
     benchmark:
         "logs/benchmarks/solo/{library}.tsv"
-    """Align and count a library with STARsolo, all its runs in one call."""
     priority: 30
     conda:
         "../envs/star.yaml"
@@ -98,6 +98,7 @@ rule solo:
 
 
 rule mex_archive:
+    """Pack every matrix of a library into an archive that never changes by itself."""
     input:
         plan=ancient("results/plan.tsv"),
         solo=lambda wildcards: f"work/solo/{library_of(wildcards)}",
@@ -108,7 +109,6 @@ rule mex_archive:
         "logs/mex_archive/{archive}.log",
     benchmark:
         "logs/benchmarks/mex_archive/{archive}.tsv"
-    """Pack every matrix of a library into an archive that never changes by itself."""
     priority: 40
     conda:
         "../envs/star.yaml"

@@ -5,6 +5,7 @@ In: work/fastq/{shard}/ and the reference. Out: work/count/{shard}.h5ad and work
 
 
 rule align:
+    """Align the cells of a shard under one genome load."""
     input:
         plan=ancient("results/plan.tsv"),
         fastq="work/fastq/{shard}",
@@ -15,7 +16,6 @@ rule align:
         "logs/align/{shard}.log",
     benchmark:
         "logs/benchmarks/align/{shard}.tsv"
-    """Align the cells of a shard under one genome load."""
     priority: 20
     conda:
         "../envs/star.yaml"
@@ -37,6 +37,7 @@ rule align:
 
 
 rule count:
+    """Count the cells of a shard."""
     input:
         plan=ancient("results/plan.tsv"),
         alignments="work/align/{shard}",
@@ -52,7 +53,6 @@ rule count:
         "logs/count/{shard}.log",
     benchmark:
         "logs/benchmarks/count/{shard}.tsv"
-    """Count the cells of a shard."""
     priority: 30
     conda:
         "../envs/star.yaml"

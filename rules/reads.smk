@@ -68,6 +68,7 @@ rule download:
 
 
 rule fastq:
+    """Convert the archives of a unit's runs and count what came out."""
     input:
         plan=ancient("results/plan.tsv"),
         archives="work/download/{unit}",
@@ -77,7 +78,6 @@ rule fastq:
         "logs/fastq/{unit}.log",
     benchmark:
         "logs/benchmarks/fastq/{unit}.tsv"
-    """Convert the archives of a unit's runs and count what came out."""
     priority: 10
     conda:
         "../envs/sra_tools.yaml"
