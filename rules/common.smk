@@ -25,7 +25,7 @@ from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units, is_shard, summarize_unit
-from scripts.formats.workflow_lock import hold_directory
+from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -59,7 +59,7 @@ if config["archives"]["api_key"]:
 shell.prefix(job_shell)
 
 # A workflow that was killed leaves locks: the same command goes on all the same.
-if workflow.is_main_process and not workflow.dryrun:
+if workflow.is_main_process:
     for lock in hold_directory(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
 
@@ -133,6 +133,10 @@ def units():
         if workflow.is_main_process or not Path("results/plan.tsv").exists():
             checkpoints.resolve.get()  # a job on another node has its plan, but knows no checkpoint as finished
         rows = iterate_runs("results/plan.tsv")
+        if (
+            workflow.is_main_process
+        ):  # Snakemake itself does not look behind a checkpoint for jobs that were cut off
+            workflow.dag.forcefiles |= incomplete_outputs(".snakemake")
     planned = cut_into_units(rows, config["plates"]["shard_size"])
     return {name: summarize_unit(planned.pop(name)) for name in list(planned)}
 
@@ -270,6 +274,8 @@ def tables(wildcards):
                 f"results/{species}.log.csv.gz",
                 f"results/{species}.h5ad",
             ]
+        if config["plates"]["keep_bam"]:
+            wanted += [f"results/bam/{shard}" for shard in units_of(species, shards=True)]
     return wanted
 
 

@@ -46,6 +46,7 @@ _NAMESPACES = (
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
 _TAIL_BYTES = 1 << 16
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # exit statuses of STAR, and of Debian's script around it
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -300,7 +301,11 @@ class Aligner:
                 (folder / path.name).symlink_to(path.absolute())
             arguments.append(",".join(path.name for path in files))
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
-        status, complaint = self.run([*arguments, *preset_options(self.preset), *junction_room(reads)], folder)
+        arguments += [*preset_options(self.preset), *junction_room(reads)]
+        status, complaint = self.run(arguments, folder)
+        if status in _KILLED:  # by the system or a person: the reads need not be at fault
+            print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)
+            status, complaint = self.run(arguments, folder)
         if status:
             self._tell_log(folder)
             raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")
