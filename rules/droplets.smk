@@ -85,6 +85,11 @@ rule solo:
         cell_filter=config["droplets"]["cell_filter"],
         preset=config["droplets"]["preset"],
         min_valid_barcodes=config["droplets"]["min_valid_barcodes"],
+        min_gene_share=config["droplets"]["min_gene_share"],
+        star_options=[
+            f"--set={name}={value}"
+            for name, value in sorted(config["droplets"]["star_options"].items())
+        ],
     shell:
         """
         python -m scripts.solo --plan {input.plan:q} --unit {wildcards.library:q} \
@@ -92,7 +97,8 @@ rule solo:
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists resources/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} --min-valid-barcodes {params.min_valid_barcodes} \
+            --preset {params.preset} {params.star_options:q} \
+            --min-valid-barcodes {params.min_valid_barcodes} --min-gene-share {params.min_gene_share} \
             --threads {threads} --output {output.solo:q} --status {output.status:q} 2>{log:q}
         """
 
@@ -150,10 +156,11 @@ rule droplets_h5ad:
         runtime=runtime("droplets_h5ad"),
     params:
         shard_size=config["plates"]["shard_size"],
+        layers=config["droplets"]["layers"],
     shell:
         """
         python -m scripts.droplets_h5ad --plan {input.plan:q} --series {wildcards.series:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --records resources/records --archives 'results/mex/{{experiment}}' \
-            --statuses 'work/status/{{unit}}.tsv' --output {output.matrix:q} 2>{log:q}
+            --statuses 'work/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}
         """

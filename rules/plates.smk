@@ -75,3 +75,30 @@ rule count:
             --mode {params.mode} --strand {params.strand} --counter {params.counter} \
             --kept {input.kept:q} --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """
+
+
+rule bam:
+    """Keep a shard's alignments, sorted by coordinate (`plates: {keep_bam: true}`)."""
+    input:
+        plan=ancient("results/plan.tsv"),
+        alignments="work/align/{shard}",
+        reference=lambda wildcards: f"{reference_of(wildcards)}/reference.json",
+    output:
+        alignments=directory("results/bam/{shard}"),
+    log:
+        "logs/bam/{shard}.log",
+    benchmark:
+        "logs/benchmarks/bam/{shard}.tsv"
+    priority: 30
+    conda:
+        "../envs/star.yaml"
+    params:
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+    shell:
+        """
+        python -m scripts.bam --plan {input.plan:q} --unit {wildcards.shard:q} \
+            --shard-size {params.shard_size} --count-by {params.count_by} \
+            --alignments {input.alignments:q} --reference {input.reference:q} \
+            --threads {threads} --output {output.alignments:q} 2>{log:q}
+        """

@@ -11,7 +11,7 @@ from scripts.formats.errors import raise_faults
 from scripts.formats.run_table import REASONS
 
 ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
-ADDRESS = re.compile(r"(https?|ftp)://")
+ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools:")
 
 _UNKNOWN_KEY = "additionalProperties"  # the word of the schema that a key breaks which nobody knows
 
@@ -38,7 +38,7 @@ def source_sha256(source: str | Mapping[str, str] | None) -> str | None:
 
 
 def is_address(source: str) -> bool:
-    """Whether a source is fetched from the network rather than read from a path."""
+    """Whether a source is fetched (from the network, or from an installed package) rather than read from a path."""
     return ADDRESS.match(source) is not None
 
 
@@ -203,6 +203,10 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
     if droplets["chemistry"] not in ("auto", *known):
         near = _nearest(droplets["chemistry"], known, {})
         yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
+    for layer in droplets["layers"]:
+        feature, _, multireads = layer.rpartition("_")
+        if feature not in droplets["features"] or multireads not in droplets["multireads"]:
+            yield f"droplets.layers: {layer!r} is not counted; features and multireads say what is"
     lists = chemistries["lists"]
     for name, source in droplets["inclusion_lists"].items():
         place = f"droplets.inclusion_lists.{name}"
