@@ -206,6 +206,7 @@ def write_h5ad(
     places: list[tuple[str, int]] = [("", 0)] * len(columns)
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     dtype: type = np.int32
+    stored = 0
     with ShardReader(paths[needed[0]]) as first:
         counted = first.genes()
     genes = read_genes(genes_path)
@@ -218,6 +219,7 @@ def write_h5ad(
             of_shard, tallied = reader.logs(), reader.tallies()
             if reader.file["X/data"].dtype.itemsize > 4:
                 dtype = np.int64
+            stored += int(reader.indptr[-1])
         for place, cell in zip(mine, in_shard, strict=True):
             logs[place] = {sys.intern(name): sys.intern(value) for name, value in of_shard[cell].items()}
             tallies[place] = tallied[cell]
@@ -227,21 +229,22 @@ def write_h5ad(
     obs |= star_log_columns(logs)
     del logs
     obs |= geo_columns(columns, records)
+    index_type = np.int32 if stored < 2**31 else np.int64  # one for both: scipy's conversions refuse a mixture
     partial = Path(f"{path}.part")
     with h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.create_group(root, "X", "csr_matrix")
         matrix.attrs["shape"] = np.array([len(columns), len(genes)], np.int64)
         data = h5ad.ArrayWriter(matrix, "data", dtype, CHUNK)
-        indices = h5ad.ArrayWriter(matrix, "indices", np.int32, CHUNK)
+        indices = h5ad.ArrayWriter(matrix, "indices", index_type, CHUNK)
         lengths = [np.zeros(1, np.int64)]
         for rows in iterate_rows(Rows(paths, len(genes)), places):
             data.append(rows.data)
-            indices.append(rows.indices)
+            indices.append(rows.indices.astype(index_type, copy=False))
             lengths.append(np.diff(rows.indptr))
         data.finish()
         indices.finish()
-        h5ad.write_array(matrix, "indptr", np.cumsum(np.concatenate(lengths), dtype=np.int64))
+        h5ad.write_array(matrix, "indptr", np.cumsum(np.concatenate(lengths), dtype=np.int64).astype(index_type))
         h5ad.write_frame(root, "obs", [column.accession for column in columns], obs)
         var = {
             "gene_id": [gene.gene_id for gene in genes],

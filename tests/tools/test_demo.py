@@ -186,6 +186,7 @@ def test_anndata_reads_the_plate_counts(demo):
     genes = [gene for gene in table.index if not gene.startswith("__")]
     assert cells.shape == (46, len(genes))
     assert list(cells.var_names) == genes
+    assert cells.X.tocoo().nnz == cells.X.nnz  # scipy's conversions take it
     assert (cells.X.toarray() == table.loc[genes].astype(int).to_numpy().T).all()
 
 
