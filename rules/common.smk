@@ -11,8 +11,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import scripts
 import yaml
 from snakemake.exceptions import WorkflowError
+
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+
+# A workflow that uses this one as a module may have a package `scripts` of its own.
+if str(HOME / "scripts") not in scripts.__path__:
+    scripts.__path__.append(str(HOME / "scripts"))
 
 from scripts.formats.configuration import (
     ACCESSION,
@@ -27,8 +34,6 @@ from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units, is_shard, summarize_unit
 from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
-
-HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 
 
 @functools.cache
@@ -49,8 +54,8 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
-# They end with the Snakemake that runs them, see scripts/formats/job.py.
-job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONHASHSEED=0; "
+# What lies in the analysis directory is not theirs. They end with the Snakemake that runs them, see scripts/formats/job.py.
+job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONSAFEPATH=1 PYTHONHASHSEED=0; "
 job_shell += "export SRA2MATRIX_WORKFLOW=$PPID; "
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
