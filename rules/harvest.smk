@@ -71,7 +71,7 @@ rule counts_table:
         python -m scripts.counts_table --plan {input.plan:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
-            --output {output.table:q} 2>{log:q}
+            --workers {threads} --output {output.table:q} 2>{log:q}
         """
 
 
@@ -126,12 +126,14 @@ rule counts_h5ad:
     params:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
+        science=[f"{key}={config['plates'][key]}" for key in ("preset", "mode", "strand")],
     shell:
         """
         python -m scripts.counts_h5ad --plan {input.plan:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
-            --genes {input.genes:q} --records resources/records --output {output.matrix:q} 2>{log:q}
+            --genes {input.genes:q} --records resources/records \
+            --parameters {params.science} --output {output.matrix:q} 2>{log:q}
         """
 
 

@@ -1,0 +1,72 @@
+"""The environments of --sdm conda: each has what the commands of its rules import, in the versions of the lock file."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+HOME = Path(__file__).parents[2]
+DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq"}
+TAKEN_ALONG = {"pandas", "urllib3"}  # by anndata and by requests
+RULE = re.compile(r"^(?:rule|checkpoint) (\w+):", re.MULTILINE)
+
+
+def locked() -> dict[str, str]:
+    lines = (HOME / "envs" / "requirements.lock").read_text(encoding="utf-8")
+    return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", lines, re.MULTILINE)}
+
+
+def packages(environment: str) -> dict[str, str]:
+    told = yaml.safe_load((HOME / "envs" / f"{environment}.yaml").read_text(encoding="utf-8"))
+    pinned = next(part["pip"] for part in told["dependencies"] if isinstance(part, dict))
+    return {name.lower(): version for name, version in (package.split("==") for package in pinned)}
+
+
+def imported(module: str, seen: set[str]) -> set[str]:
+    """Return the distributions that a module imports, itself or through other modules of ours."""
+    path = HOME / (module.replace(".", "/") + ".py")
+    if module in seen or not path.exists():
+        return set()
+    seen.add(module)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            top = name.split(".")[0]
+            distribution = DISTRIBUTION.get(top, top)
+            if top == "scripts":
+                found |= imported(name, seen)
+            elif distribution in locked():
+                found.add(distribution)
+    return found
+
+
+def rules() -> list[tuple[str, str, str]]:
+    """Return (rule, environment, command) of every rule that runs a command."""
+    found = []
+    for path in sorted((HOME / "rules").glob("*.smk")):
+        parts = RULE.split(path.read_text(encoding="utf-8"))[1:]
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            environment = re.search(r"envs/(\w+)\.yaml", text)
+            command = re.search(r"-m (scripts\.\w+)", text)
+            assert environment, name
+            assert command, name
+            found.append((name, environment[1], command[1]))
+    return found
+
+
+@pytest.mark.parametrize(("rule", "environment", "command"), rules())
+def test_an_environment_has_what_its_commands_import(rule, environment, command):
+    assert imported(command, set()) - TAKEN_ALONG <= set(packages(environment)), rule
+
+
+@pytest.mark.parametrize("environment", ["python", "star", "sra_tools"])
+def test_versions_are_those_of_the_lock_file(environment):
+    assert packages(environment).items() <= locked().items()
