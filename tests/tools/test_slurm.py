@@ -16,7 +16,7 @@ from tests.toy.server import Server
 
 PROFILE = HOME / "profiles" / "slurm"
 # What this Slurm has not: a database. And less patience than on a cluster.
-OPTIONS = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "5"]
+OPTIONS = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
 
 pytestmark = pytest.mark.skipif(bool(slurm_node.reason_to_skip()), reason=slurm_node.reason_to_skip())
 
