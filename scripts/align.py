@@ -37,7 +37,7 @@ from scripts.formats.star import PRESETS, StarProcess, index_parameters, preset_
 from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.star_log_sum import sum_logs, write_log
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import columns_of, runs_of_unit
+from scripts.formats.units import add_unit_options, columns_of, runs_of_options
 
 _NAMESPACES = (
     ["unshare", "--ipc", "--pid", "--fork", "--kill-child"],
@@ -468,10 +468,7 @@ _ALIGNERS: Mapping[str, Callable[[Aligner, Sequence[Column], int], dict[str, Run
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
-    parser.add_argument("--unit", required=True, help="name of the shard")
-    parser.add_argument("--shard-size", required=True, type=int, help="experiments a shard, as the plan is cut")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    add_unit_options(parser, columns=True)
     parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
     parser.add_argument("--index", required=True, help="folder of STAR's index")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="census2017", help="options of STAR")
@@ -490,7 +487,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     threads = max(1, args.threads)
     program()
     index_parameters(args.index)
-    columns = columns_of(runs_of_unit(args.plan, args.unit, args.shard_size), args.count_by)
+    columns = columns_of(runs_of_options(args), args.count_by)
     statuses = read_statuses(Path(args.fastq) / "status.tsv")
     missing = [row.run for rows in columns.values() for row in rows if row.run not in statuses]
     if missing:

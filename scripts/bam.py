@@ -16,7 +16,7 @@ from pathlib import Path
 from scripts.formats.alignments import alignment_files
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.status import read_statuses
-from scripts.formats.units import columns_of, runs_of_unit
+from scripts.formats.units import add_unit_options, columns_of, runs_of_options
 
 _OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")
 _MEMORY = "200M"  # of each sorting thread
@@ -92,16 +92,13 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
-    parser.add_argument("--unit", required=True, help="name of the shard")
-    parser.add_argument("--shard-size", required=True, type=int, help="experiments a shard, as the plan is cut")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    add_unit_options(parser, columns=True)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files and status table")
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each sort")
     parser.add_argument("--output", required=True, help="folder of sorted BAM files to write")
     args = parser.parse_args(argv)
-    columns = columns_of(runs_of_unit(args.plan, args.unit, args.shard_size), args.count_by)
+    columns = columns_of(runs_of_options(args), args.count_by)
     statuses = read_statuses(Path(args.alignments) / "status.tsv")
     described = json.loads(Path(args.reference).read_text(encoding="utf-8"))
     reference = f"{described['name']} sha256:{described['fingerprint']}"

@@ -33,7 +33,7 @@ from scripts.formats.star_log import (
     read_star_log,
 )
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import columns_of, runs_of_unit
+from scripts.formats.units import add_unit_options, columns_of, runs_of_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -330,10 +330,7 @@ def join_cells(counted: ShardCounts, earlier: ShardCounts, statuses: Mapping[str
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan (results/plan.tsv)")
-    parser.add_argument("--unit", required=True, help="name of the shard")
-    parser.add_argument("--shard-size", required=True, type=int, help="experiments a shard, as the plan is cut")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    add_unit_options(parser, columns=True)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files, logs and status table")
     parser.add_argument("--count-index", required=True, help="step functions of the reference (count_index.npz)")
     parser.add_argument("--exons", required=True, help="exon lines of the annotation (exons.gtf)")
@@ -347,7 +344,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")
     parser.add_argument("--status", required=True, help="status table of the shard to write")
     args = parser.parse_args(argv)
-    columns = columns_of(runs_of_unit(args.plan, args.unit, args.shard_size), args.count_by)
+    columns = columns_of(runs_of_options(args), args.count_by)
     statuses = read_statuses(Path(args.alignments) / "status.tsv")
     missing = [row.run for rows in columns.values() for row in rows if row.run not in statuses]
     if missing:

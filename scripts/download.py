@@ -39,7 +39,7 @@ from scripts.formats.processes import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import runs_of_unit
+from scripts.formats.units import add_unit_options, runs_of_options
 
 SOURCES = ("sra", "ncbi", "ena")
 # When every source failed, the gravest of their faults names the run's.
@@ -463,9 +463,7 @@ def _mend_transaction(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
-    parser.add_argument("--unit", required=True, help="the unit of work, {series}.{species}.{part}")
-    parser.add_argument("--shard-size", required=True, type=int, help="plate experiments in a shard")
+    add_unit_options(parser)
     parser.add_argument("--records", required=True, help="folder of the records of the series")
     parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
     parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
@@ -483,7 +481,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", required=True, help="folder of the archives and of status.tsv")
     options = parser.parse_args(argv)
-    downloader = Downloader(runs_of_unit(options.plan, options.unit, options.shard_size), options)
+    downloader = Downloader(runs_of_options(options), options)
     if not downloader.runs:
         raise InputError(f"{options.plan}: unit {options.unit} has no runs.")
     with ends_with_command():

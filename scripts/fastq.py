@@ -29,7 +29,7 @@ from scripts.formats.processes import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import runs_of_unit
+from scripts.formats.units import add_unit_options, runs_of_options
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
 _INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
@@ -308,15 +308,13 @@ def _first_length(path: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
-    parser.add_argument("--unit", required=True, help="the unit of work, {series}.{species}.{part}")
-    parser.add_argument("--shard-size", required=True, type=int, help="plate experiments in a shard")
+    add_unit_options(parser)
     parser.add_argument("--archives", required=True, help="folder that `python -m scripts.download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk, the archives included")
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
-    converter = Converter(runs_of_unit(options.plan, options.unit, options.shard_size), options)
+    converter = Converter(runs_of_options(options), options)
     with ends_with_command(), only_one(converter.output.parent / f".{converter.output.name}.lock"):
         converter.all(options.threads)
 

@@ -29,7 +29,7 @@ from scripts.formats.solo_out import (
     stable_arguments,
 )
 from scripts.formats.status import read_statuses
-from scripts.formats.units import runs_of_unit
+from scripts.formats.units import add_unit_options, runs_of_options
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -130,7 +130,7 @@ def pack_library(
 
 def pack(args: argparse.Namespace) -> None:
     """Pack a library; a failed one leaves the folder empty."""
-    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    rows = runs_of_options(args)
     statuses = read_statuses(args.status)
     args.output.mkdir(parents=True, exist_ok=True)
     for old in args.output.glob("*.tar.gz*"):
@@ -307,9 +307,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
     one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
-    one.add_argument("--plan", required=True, help="the run table with the library's runs")
-    one.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
-    one.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    add_unit_options(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
     one.add_argument("--features", nargs="+", default=list(FEATURES))
     one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))

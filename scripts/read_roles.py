@@ -14,7 +14,7 @@ from scripts.formats.fastq_sample import sample_reads
 from scripts.formats.inclusion_lists import read_packed
 from scripts.formats.run_table import Run
 from scripts.formats.status import read_statuses
-from scripts.formats.units import runs_of_unit
+from scripts.formats.units import add_unit_options, runs_of_options
 from scripts.inference.chemistry import Alternative, Lists, testable_places
 from scripts.inference.read_roles import RANKS, Verdict, judge_run
 
@@ -160,9 +160,7 @@ def judge_library(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", required=True, help="the run table with the library's runs")
-    parser.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    add_unit_options(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
@@ -175,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--sample must be above 0, but is {args.sample}.")
     if args.chemistry != "auto":
         chemistry_named(args.chemistry, chemistries)
-    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    rows = runs_of_options(args)
     lists = load_lists(args.inclusion_lists, chemistries)
     told = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
     for run, verdict in told["runs"].items():

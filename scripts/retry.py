@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.formats.errors import run_command
 from scripts.formats.run_table import REASONS, Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import columns_of, is_shard, runs_of_unit
+from scripts.formats.units import add_unit_options, columns_of, is_shard, runs_of_options
 
 
 def kept_statuses(
@@ -30,10 +30,7 @@ def kept_statuses(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
-    parser.add_argument("--unit", required=True, help="name of the shard or library")
-    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a shard")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    add_unit_options(parser, columns=True)
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")
     parser.add_argument("--counts", required=True, help="counts of the shard; a library is tried again as a whole")
@@ -41,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
-    rows = runs_of_unit(arguments.plan, arguments.unit, arguments.shard_size)
+    rows = runs_of_options(arguments)
     statuses = read_statuses(arguments.status)
     kept = kept_statuses(rows, statuses, reasons, arguments.count_by) if is_shard(arguments.unit) else []
     folder = Path(arguments.output)

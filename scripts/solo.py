@@ -24,7 +24,7 @@ from scripts.formats.solo_out import (
 )
 from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import runs_of_unit
+from scripts.formats.units import add_unit_options, runs_of_options
 
 _CELL_RANGER_4 = {
     "clipAdapterType": "CellRanger4",
@@ -445,9 +445,7 @@ def clear_work(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", required=True, help="the run table with the library's runs")
-    parser.add_argument("--unit", required=True, help="the library: {series}.{species}.{experiment}")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
+    add_unit_options(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--roles", required=True, type=Path, help="the verdicts of read_roles (JSON)")
     parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
@@ -473,7 +471,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if bad := [option for option in args.set if not option.partition("=")[2]]:
         raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
     chemistries, _ = read_chemistries(args.chemistries)
-    rows = runs_of_unit(args.plan, args.unit, args.shard_size)
+    rows = runs_of_options(args)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
     args.output.mkdir(parents=True, exist_ok=True)

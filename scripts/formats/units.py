@@ -5,6 +5,7 @@ a droplet library is its experiment. A shard holds ``shard_size`` experiments of
 of their accessions, so that another series never changes it.
 """
 
+import argparse
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -82,3 +83,17 @@ def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
     for row in sorted(rows, key=lambda row: row.run):
         columns.setdefault(column_of(row, count_by), []).append(row)
     return columns
+
+
+def add_unit_options(parser: argparse.ArgumentParser, *, columns: bool = False) -> None:
+    """Add the options by which a command is told its unit of work, and what its columns are where that matters."""
+    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
+    parser.add_argument("--unit", required=True, help="the unit of work: {series}.{species}.{part}")
+    parser.add_argument("--shard-size", type=int, default=96, help="plate experiments in a shard, as the plan is cut")
+    if columns:
+        parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+
+
+def runs_of_options(options: argparse.Namespace) -> list[Run]:
+    """Return the planned rows of the unit that parsed options name, see :func:`runs_of_unit`."""
+    return runs_of_unit(options.plan, options.unit, options.shard_size)
