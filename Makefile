@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench rulegraph clean
+.PHONY: help setup demo test test-slurm lint bench rulegraph clean
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 DEMO ?= demo
 CORES ?= all
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## install what is missing: system tools and Python packages
 	@envs/setup.sh
@@ -25,6 +25,10 @@ lint: setup ## formats and lints
 
 test: lint ## lint and all tests
 	python -m pytest -q
+
+test-slurm: ## the workflow on a Slurm of its own, which is installed where that is allowed (needs root)
+	@envs/setup.sh slurm
+	python -m pytest -q tests/tools/test_slurm.py
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

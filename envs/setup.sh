@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Set up all that the workflow needs: the system tools (from Debian or Ubuntu, or from conda) and the pinned Python
 # packages in .venv. Says in one message what is missing and how to get it. A second call finds everything done.
+# With the argument "slurm", also Slurm for its test (from Debian or Ubuntu only).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,11 +11,18 @@ readonly TOOLS=.tools # a conda environment, where the tools come from one
 export PATH="$PWD/$TOOLS/bin:$PATH"
 
 # Program → Debian package. sra-toolkit's loaders make the archives of the toy world.
-declare -rA PACKAGE=(
+declare -A PACKAGE=(
     [STAR]=rna-star [samtools]=samtools [prefetch]=sra-toolkit [fasterq-dump]=sra-toolkit [vdb-validate]=sra-toolkit
     [sra-stat]=sra-toolkit [vdb-dump]=sra-toolkit [latf-load]=sra-toolkit [sharq]=sra-toolkit
     [general-loader]=sra-toolkit [kar]=sra-toolkit
 )
+HINT=""
+if [ "${1:-}" = slurm ]; then
+    export PATH="$PATH:/usr/sbin"
+    PACKAGE+=([slurmctld]=slurm-wlm [slurmd]=slurm-wlm [sbatch]=slurm-wlm [munged]=munge)
+    HINT=" slurm-wlm munge"
+fi
+readonly PACKAGE HINT
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 
@@ -96,7 +104,7 @@ install_tools() {
     if [ -n "$missing" ]; then
         cat >&2 <<MESSAGE
 set-up: these programs are missing: $(echo $missing)
-  On Debian or Ubuntu, as root:   apt-get install rna-star sra-toolkit samtools python3 python3-venv
+  On Debian or Ubuntu, as root:   apt-get install rna-star sra-toolkit samtools python3 python3-venv$HINT
   With conda, mamba, micromamba:  put one of them on PATH and call this again; it uses envs/star.yaml and envs/sra_tools.yaml
 MESSAGE
         exit 1
