@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from scripts.formats.errors import raise_faults
 from scripts.formats.run_table import REASONS
 
@@ -25,6 +27,25 @@ def with_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
         if isinstance(filled.get(key), Mapping) and "properties" in known:
             filled[key] = with_defaults(filled[key], known)
     return filled
+
+
+def with_types(values: Any, schema: Mapping[str, Any]) -> Any:
+    """Return the configuration with numbers, truth values and null where the schema wants them and there is text.
+
+    Snakemake reads what is inside a map on the command line (`--config 'plates={shard_size: 7}'`) as text.
+    """
+    if isinstance(values, Mapping):
+        known, other = schema.get("properties", {}), schema.get("additionalProperties")
+        other = other if isinstance(other, Mapping) else {}
+        return {key: with_types(value, known.get(key, other)) for key, value in values.items()}
+    wanted = schema.get("type", ())
+    if (isinstance(values, str) and "string" not in wanted) or values == "null":
+        kinds = {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
+        read = yaml.safe_load(values)
+        for kind in [wanted] if isinstance(wanted, str) else wanted:
+            if kind in kinds and isinstance(read, kinds[kind]):
+                return read
+    return values
 
 
 def source_address(source: str | Mapping[str, str] | None) -> str | None:
@@ -174,7 +195,7 @@ def check_configuration(
     """
     import jsonschema
 
-    filled = with_defaults(config, schema)
+    filled = with_defaults(with_types(config, schema), schema)
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(filled), key=lambda error: error.json_path)
     faults = [sentence for error in errors for sentence in _schema_faults(error, schema)]
     # What follows looks only at keys whose values have the shape that the schema asks for.

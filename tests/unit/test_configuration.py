@@ -131,3 +131,23 @@ def test_a_run_table_needs_no_series(tmp_path):
     table = tmp_path / "runs.tsv"
     table.write_text("run\n", encoding="utf-8")
     assert check(run_table=str(table))["series"] == []
+
+
+def test_the_command_line_gives_text_inside_maps():
+    checked = check(
+        series=["GSE1"],
+        species={"homo": {"tax_id": "9606", "reference": "hg38"}},
+        plates={"shard_size": "7", "keep_bam": "true"},
+        scratch={"limit_gb": "0.5"},
+        archives={"api_key": "null", "retries": "2"},
+    )
+    assert checked["species"]["homo"]["tax_id"] == 9606
+    assert (checked["plates"]["shard_size"], checked["plates"]["keep_bam"]) == (7, True)
+    assert checked["scratch"]["limit_gb"] == 0.5
+    assert (checked["archives"]["api_key"], checked["archives"]["retries"]) == (None, 2)
+
+
+def test_text_that_is_no_number_stays_a_fault():
+    assert faults(series=["GSE1"], plates={"shard_size": "many"}) == [
+        "plates.shard_size: 'many' cannot be used; expected: experiments that are processed together in one job a stage"
+    ]
