@@ -33,12 +33,11 @@ def hold_directory(folder: str | Path) -> list[Path]:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             stale = sorted((folder / "locks").glob("*.lock"))
-            before = os.pread(handle, 1024, 0)
-            if before == here:
+            if os.pread(handle, 1024, 0) == here:
                 for lock in stale:
                     lock.unlink(missing_ok=True)
                     removed.append(lock)
-            elif not before or not stale:
+            elif not stale:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, here, 0)
         fcntl.flock(handle, fcntl.LOCK_SH)
