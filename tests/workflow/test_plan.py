@@ -141,3 +141,33 @@ def test_faults_of_a_run_table_are_told_before_any_job(analysis, change, words):
     assert answer.status == 1
     assert words in answer.text
     assert "Traceback" not in answer.text
+
+
+def resources_of(text: str, rule: str) -> dict[str, int]:
+    """Return the resources of the first job of a rule as a dry run prints them."""
+    job = text[text.index(f"rule {rule}:") :]
+    line = next(line for line in job.splitlines() if line.strip().startswith("resources:"))
+    pairs = (word.split("=") for word in line.split(":", 1)[1].split(", "))
+    return {name.strip(): int(value) for name, value in pairs if value.isdigit()}
+
+
+def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(analysis):
+    rows = [row._replace(bytes="9000000000", bases="1000000000", spots="10000000") for row in plates("GSE1", 2)]
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
+    first = analysis.snakemake("-n", "--cores", "8")
+    second = analysis.snakemake("-n", "--cores", "8", "--attempt", "2")
+    assert first.status == second.status == 0, first.text
+    align = resources_of(first.text, "align")
+    assert align["mem_mb"] == 1000 + 1.1 * 29_000 + 8 * 400  # a human index, for there is none yet
+    assert align["scratch_mb"] == 1.5 * (2 * 2000 + 200 * 20)
+    assert align["runtime"] == int(30 + 15 + 20 / 0.2 / 8)
+    download = resources_of(first.text, "download")
+    assert (download["runtime"], download["scratch_mb"], download["downloads"]) == (30 + 18000 // 5 // 60, 18000, 1)
+    again = resources_of(second.text, "align")
+    for name in ("mem_mb", "runtime", "scratch_mb"):
+        assert again[name] == pytest.approx(1.5 * align[name], abs=1)
+    (analysis.folder / "resources/mm10/star").mkdir(parents=True)
+    with (analysis.folder / "resources/mm10/star/SA").open("wb") as handle:
+        handle.truncate(10**9)
+    known = resources_of(analysis.snakemake("-n", "--cores", "8", "--rerun-triggers", "input").text, "align")
+    assert known["mem_mb"] == 1000 + 1100 + 8 * 400
