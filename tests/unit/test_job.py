@@ -1,0 +1,69 @@
+"""A command that is a job of the workflow ends with it, in order where it can; by hand it is left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+
+COMMAND = """
+import sys, time
+from pathlib import Path
+from scripts.formats.errors import run_command
+from scripts.formats.processes import ends_with_command
+
+def main():
+    with ends_with_command():
+        Path(sys.argv[1], "begun").touch()
+        try:
+            time.sleep(60)
+        finally:
+            Path(sys.argv[1], "ended").touch()
+
+run_command(main)
+"""
+# As Snakemake runs a job: through a shell, which outlives it.
+WORKFLOW = "import subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1] + '; true', 'bash', *sys.argv[2:]])"
+CALL = '{variable} "$1" -c "$2" "$3" 2>"$3/log"'
+
+
+def started(folder, variable):
+    shell = CALL.format(variable=variable)
+    words = [sys.executable, "-c", WORKFLOW, shell, sys.executable, COMMAND, folder]
+    environment = {**os.environ, "PYTHONPATH": str(HOME)}
+    workflow = subprocess.Popen(words, env=environment, start_new_session=True)
+    await_that((folder / "begun").exists)
+    return workflow
+
+
+def await_that(true, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_job_ends_in_order_with_its_workflow(tmp_path):
+    workflow = started(tmp_path, "SRA2MATRIX_WORKFLOW=$PPID")
+    workflow.kill()
+    workflow.wait()
+    await_that((tmp_path / "ended").exists)
+    assert (tmp_path / "log").read_text() == ""
+
+
+@pytest.mark.parametrize("variable", ["", "SRA2MATRIX_WORKFLOW="])
+def test_a_command_by_hand_goes_on(tmp_path, variable):
+    workflow = started(tmp_path, variable)
+    try:
+        workflow.kill()
+        workflow.wait()
+        time.sleep(0.5)
+        assert not (tmp_path / "ended").exists()
+    finally:
+        os.killpg(workflow.pid, signal.SIGTERM)
+    await_that((tmp_path / "ended").exists)
