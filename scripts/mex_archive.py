@@ -21,10 +21,13 @@ from scripts.formats.mex import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
+    ALL_FEATURES,
     FEATURES,
     MATRIX_NAMES,
+    VELOCYTO,
     archives_of,
     find_barcodes,
+    matrix_name,
     read_command,
     stable_arguments,
 )
@@ -67,12 +70,18 @@ def library_fields(row: Run, records: Path) -> dict[str, str]:
     }
 
 
+def cells_feature(feature: str) -> str:
+    """Return the feature whose cells a feature has: its own, for Velocyto those of Gene, as STAR does."""
+    return "Gene" if feature == VELOCYTO else feature
+
+
 def aligner_fields(solo: Path, feature: str, matrix: str) -> dict[str, str]:
     """Return the fields of the metadata that tell of STAR; filtered matrices name the call that told the cells too."""
     version, words = read_command(solo / "Log.out")
     arguments = stable_arguments(words)
-    if matrix == "filtered" and (solo / "Solo.out" / feature / "CellFilter.out").is_file():
-        arguments += " ; " + stable_arguments(read_command(solo / "Solo.out" / feature / "CellFilter.out")[1])
+    told = solo / "Solo.out" / cells_feature(feature) / "CellFilter.out"
+    if matrix == "filtered" and told.is_file():
+        arguments += " ; " + stable_arguments(read_command(told)[1])
     return {"software": "STAR", "software_version": version, "arguments": arguments}
 
 
@@ -87,8 +96,8 @@ def pack_library(
 ) -> list[Path]:
     """Write an archive for every matrix that STARsolo left in ``solo/Solo.out``; return their paths.
 
-    EM and Rescue matrices of the cells are taken out of the raw ones. Where cells were not told (no ``filtered``
-    folder), there are no filtered archives.
+    EM, Rescue and Velocyto matrices of the cells are taken out of the raw ones. Where cells were not told (no
+    ``filtered`` folder), there are no filtered archives.
     """
     import numpy as np
 
@@ -96,16 +105,16 @@ def pack_library(
     places: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as held:
         for feature, way, matrix in archives_of(features, multireads):
-            folder = solo / "Solo.out" / feature / matrix
+            raw = solo / "Solo.out" / feature / "raw"
+            folder = solo / "Solo.out" / (feature if matrix == "raw" else cells_feature(feature)) / matrix
             if not folder.is_dir():
                 continue
-            source = folder / MATRIX_NAMES[way]
+            source = folder / matrix_name(way)
             if matrix == "filtered" and way != "Unique":
-                raw = solo / "Solo.out" / feature / "raw"
                 if feature not in places:
                     places[feature] = find_barcodes(raw / "barcodes.tsv", folder / "barcodes.tsv")
                 source = Path(held, "matrix.mtx")
-                filter_columns(raw / MATRIX_NAMES[way], source, places[feature])
+                filter_columns(raw / matrix_name(way), source, places[feature])
             fields = {
                 "type": TYPE,
                 **aligner_fields(solo, feature, matrix),
@@ -116,10 +125,10 @@ def pack_library(
             write_archive(
                 path,
                 f"{feature}/{matrix}",
-                MATRIX_NAMES[way],
+                matrix_name(way),
                 fields=fields,
                 barcodes=folder / "barcodes.tsv",
-                features=folder / "features.tsv",
+                features=raw / "features.tsv",
                 matrix=source,
                 metadata_name=metadata_name,
                 threads=threads,
@@ -190,7 +199,7 @@ def merge(args: argparse.Namespace) -> None:
     parts, matrices, barcodes = [], [], []
     for name in args.archives:
         part = read_archive(name) if parts else first
-        kinds = [(one.folder, one.metadata.get("output_type")) for one in (part, first)]
+        kinds = [(one.folder, one.matrix_name, one.metadata.get("output_type")) for one in (part, first)]
         if kinds[0] != kinds[1] or part.features != first.features:
             what = "kind of matrix" if kinds[0] != kinds[1] else "features"
             raise InputError(f"{name}: it does not have the {what} of {args.archives[0]}; such are not merged.")
@@ -215,8 +224,9 @@ def merge(args: argparse.Namespace) -> None:
         "library_accession": all_of("library_accession"),
     }
     merged = scipy.sparse.hstack(matrices, format="csc")
-    name = MATRIX_NAMES["Unique"] if merged.dtype.kind != "f" else args.matrix_name
-    write_matrix(args.output, first.folder, name, fields, barcodes, first.features, merged, args.metadata_name)
+    write_matrix(
+        args.output, first.folder, first.matrix_name, fields, barcodes, first.features, merged, args.metadata_name
+    )
 
 
 def plates(args: argparse.Namespace) -> None:
@@ -309,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
     add_unit_options(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
-    one.add_argument("--features", nargs="+", default=list(FEATURES))
+    one.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
     one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
     one.add_argument("--threads", type=int, default=1)
@@ -318,7 +328,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     one = commands.add_parser("merge", help="merge archives of several libraries", description=merge.__doc__)
     one.add_argument("archives", nargs="+", help="paths or http(s) addresses, all of the same matrix")
     one.add_argument("--description", default="", help="a line of text; default: those of the parts")
-    one.add_argument("--matrix-name", default=MATRIX_NAMES["EM"], choices=[MATRIX_NAMES["EM"], MATRIX_NAMES["Rescue"]])
     one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
     one.add_argument("--output", required=True, type=Path, help="the merged archive")
     one.set_defaults(do=merge)

@@ -1,9 +1,15 @@
-"""Count a droplet library with STARsolo: all its runs in one call, cells told apart in a step of its own."""
+"""Count a droplet library with STARsolo: all its runs in one call, cells told apart in a step of its own.
+
+STAR works in a folder beside the output (.{unit}.solo). Where the cells could not be told, or a floor was not reached,
+the counts of the alignment stay there, and the next call for the same reads and options takes them up.
+"""
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -12,13 +18,16 @@ from typing import Any
 from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.matrix_market import MatrixReader
 from scripts.formats.processes import ends_with_command
 from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
+    ALL_FEATURES,
     FEATURES,
     GENE_FEATURES,
     MATRIX_NAMES,
     VALID_BARCODES,
+    matrix_names,
     read_summary,
     share_of,
 )
@@ -57,6 +66,9 @@ PROBE_READS = 50_000
 """Reads that are aligned to tell the strand where the barcodes leave it open."""
 MIN_PROBE_READS = 20
 LONG_BARCODE_READ = 50
+TAIL_BYTES = 1 << 16
+STAMP = "aligned.json"
+"""Tells, in a folder of partial results, from what the counts there were made."""
 
 
 def run_star(arguments: Sequence[str], folder: Path) -> None:
@@ -110,6 +122,15 @@ class Library:
             if path.is_file():
                 return path
         raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
+
+    def files(self) -> list[Path]:
+        """Return the files of all reads that are given to STAR, in the order of the runs."""
+        return [
+            self.file(row.run, role)
+            for row in self.rows
+            for role in self.verdicts[row.run]["roles"].split(",")
+            if role in ("barcode", "umi", "cdna")
+        ]
 
     def barcode_read_length(self) -> float:
         """Mean length of the barcode reads, the least of the runs."""
@@ -166,6 +187,15 @@ def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str]) -> di
         "soloUMIposition": f"0_{umi_start - 1}_0_{umi_start + kit.umi_length - 2}",
         "soloCBmatchWLtype": "1MM",
     }
+
+
+def tell_apart(path: Path) -> list[int]:
+    """Return what tells a file of reads from others: its size and a checksum of its first and last bytes."""
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        check = zlib.crc32(handle.read(TAIL_BYTES))
+        handle.seek(max(0, size - TAIL_BYTES))
+        return [size, zlib.crc32(handle.read(TAIL_BYTES), check)]
 
 
 def tell_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> Chemistry:
@@ -266,13 +296,14 @@ def filter_cells(folder: Path, features: Sequence[str], cell_filter: str) -> Non
 
     Raises RunFault (COUNT_FAILED) where STAR cannot tell or leaves no matrix.
     """
+    for old in folder.glob("Solo.out/*/filtered"):
+        shutil.rmtree(old)
     if cell_filter.split()[0] == "None":
         return
     for feature in features:
         if feature not in GENE_FEATURES:
             continue
         target = folder / "Solo.out" / feature / "filtered"
-        shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         try:
             run_star(
@@ -297,9 +328,7 @@ def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[st
         raise RunFault("READS_MISSING", f"STAR read {reads} spots, but the runs of the library have {spots}.")
     for feature in features:
         raw = folder / "Solo.out" / feature / "raw"
-        names = ["barcodes.tsv", "features.tsv"]
-        if feature in FEATURES:
-            names += [MATRIX_NAMES[way] for way in (multireads if feature in GENE_FEATURES else ["Unique"])]
+        names = ["barcodes.tsv", "features.tsv", *matrix_names(feature, multireads)]
         missing = [name for name in names if not (raw / name).is_file()]
         if missing:
             raise RunFault("COUNT_FAILED", f"STAR left no {', '.join(missing)} of {feature}; was the disk full?")
@@ -382,7 +411,7 @@ def count_library(
     """Align and count a library into a folder and return its kit. Raises RunFault where it cannot be counted."""
     verdict = next(iter(library.verdicts.values()))
     candidates = [chemistries[name] for name in verdict["candidates"]]
-    names = {}
+    names, digests = {}, {}
     for name in candidates[0].lists:
         path = lists / f"{name}.txt"
         if not path.is_file():
@@ -391,48 +420,77 @@ def count_library(
                 f"{candidates[0].title} needs the inclusion list {name}; give it under droplets.inclusion_lists.",
             )
         names[name] = place_link(folder, f"{name}.txt", path)
+        with path.open("rb") as content:
+            digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
     genome = place_link(folder, "index", index)
     reads = library.place_reads(folder, candidates[0])
-    kit = probe_strand(candidates, reads[0], genome, folder, args.threads)
     spots = sum(_spots_of(row, statuses[row.run], library) for row in library.rows)
-    arguments = star_arguments(
-        library,
-        kit,
-        reads,
-        genome,
-        names,
-        features=args.features,
-        multireads=args.multireads,
-        preset=args.preset,
-        overrides=dict(option.split("=", 1) for option in args.set),
-        threads=args.threads,
-    )
-    stamp = folder / "aligned.json"
-    wanted = json.dumps({"arguments": arguments, "spots": spots}, indent=1)
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
-        shutil.rmtree(folder / "Solo.out", ignore_errors=True)
-        run_star(arguments, folder)
+    made_from = {
+        "spots": spots,
+        "reads": {path.name: tell_apart(path) for path in library.files()},
+        "lists": digests,
+        "index": hashlib.sha256((index / "genomeParameters.txt").read_bytes()).hexdigest(),
+    }
+
+    def arguments_for(kit: Chemistry, threads: int) -> list[str]:
+        return star_arguments(
+            library,
+            kit,
+            reads,
+            genome,
+            names,
+            features=args.features,
+            multireads=args.multireads,
+            preset=args.preset,
+            overrides=dict(option.split("=", 1) for option in args.set),
+            threads=threads,
+        )
+
+    def stamp_of(kit: Chemistry) -> dict[str, Any]:
+        return made_from | {"kit": kit.name, "arguments": arguments_for(kit, threads=0)}
+
+    stamp = folder / STAMP
+    before = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+    kit = next((kit for kit in candidates if stamp_of(kit) == before), None)
+    if kit:
+        print("the library was aligned by an earlier try.", file=sys.stderr)
+    else:
+        stamp.unlink(missing_ok=True)
+        for name in ("Solo.out", "_STARtmp"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        kit = probe_strand(candidates, reads[0], genome, folder, args.threads)
+        run_star(arguments_for(kit, args.threads), folder)
         own_features(folder)
         check_outputs(folder, args.features, args.multireads, spots)
-        stamp.write_text(wanted, encoding="utf-8")
+        part = stamp.with_name(f"{STAMP}.part")
+        part.write_text(json.dumps(stamp_of(kit)), encoding="utf-8")
+        part.replace(stamp)
     check_shares(folder, args.features, args.min_valid_barcodes, args.min_gene_share)
     filter_cells(folder, args.features, args.cell_filter)
     return kit
 
 
+def describe_cells(folder: Path) -> str:
+    """Return how many cells were told by their exonic reads, and their medians; empty where cells were not told."""
+    import numpy as np
+
+    path = folder / "Solo.out" / "Gene" / "filtered" / "matrix.mtx"
+    if not path.is_file():
+        return ""
+    reader = MatrixReader(path.stat().st_size)
+    with path.open("rb") as handle:
+        while piece := handle.read(1 << 22):
+            reader.feed(piece)
+    matrix = reader.finish()
+    if not matrix.shape[1]:
+        return "0 cells"
+    umis, genes = np.median(np.asarray(matrix.sum(axis=0))), np.median(np.diff(matrix.indptr))
+    return f"{matrix.shape[1]} cells, in the median {umis:g} UMIs of {genes:g} genes"
+
+
 def clear_work(folder: Path) -> None:
     """Remove what STAR needed but nobody reads later."""
-    for name in (
-        "reads",
-        "probe",
-        "cells",
-        "_STARtmp",
-        "index",
-        "aligned.json",
-        "SJ.out.tab",
-        "Log.progress.out",
-        "messages",
-    ):
+    for name in ("reads", "probe", "cells", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages"):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -443,6 +501,20 @@ def clear_work(folder: Path) -> None:
             path.unlink()
 
 
+def hand_over(partial: Path, output: Path) -> None:
+    """Make a library that is counted the output; where the folders are on two disks, by way of a copy."""
+    clear_work(partial)
+    shutil.rmtree(output, ignore_errors=True)
+    if partial.parent == output.parent:
+        partial.replace(output)
+    else:
+        arriving = output.with_name(f".{output.name}.arriving")
+        shutil.rmtree(arriving, ignore_errors=True)
+        shutil.move(partial, arriving)
+        arriving.replace(output)
+    (output / STAMP).unlink()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_unit_options(parser)
@@ -451,7 +523,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
-    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=[*FEATURES, "Velocyto"])
+    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
     parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
     parser.add_argument("--preset", default="encode", choices=sorted(PRESETS), help="options of STAR")
@@ -463,6 +535,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--min-gene-share", type=float, default=0.05, help="least share of reads in a gene")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
     parser.add_argument(
         "--status", required=True, type=Path, help="status table of the library, as the ledger takes it"
@@ -474,16 +547,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = runs_of_options(args)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
-    args.output.mkdir(parents=True, exist_ok=True)
+    partial = (args.scratch or args.output.parent) / f".{args.unit}.solo"
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     if all(status.ok for status in statuses.values()):
         library = Library(rows, verdicts, args.fastq)
+        partial.mkdir(parents=True, exist_ok=True)
         try:
             with ends_with_command():  # SIGTERM ends STAR as well
-                kit = count_library(library, statuses, chemistries, args.output, args.index, args.inclusion_lists, args)
+                kit = count_library(library, statuses, chemistries, partial, args.index, args.inclusion_lists, args)
             statuses = {run: status._replace(chemistry=kit.name) for run, status in statuses.items()}
+            if cells := describe_cells(partial):
+                print(f"{args.unit}: {cells}", file=sys.stderr)
+            hand_over(partial, args.output)
         except RunFault as fault:
             statuses = {run: status.failed(fault) for run, status in statuses.items()}
-    clear_work(args.output)
+            clear_work(partial)
+            if not (partial / STAMP).is_file():
+                shutil.rmtree(partial)
+    if not all(status.ok for status in statuses.values()):
+        shutil.rmtree(args.output, ignore_errors=True)
+        args.output.mkdir()
     for status in statuses.values():
         print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
     args.status.parent.mkdir(parents=True, exist_ok=True)

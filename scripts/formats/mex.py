@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scripts.formats.errors import InputError
-from scripts.formats.solo_out import FEATURES, MATRICES, MATRIX_NAMES
+from scripts.formats.solo_out import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
 
 if TYPE_CHECKING:
     import anndata
@@ -61,15 +61,18 @@ _MAX_TAIL = 1 << 20
 
 
 def output_type(feature: str, multireads: str, matrix: str) -> str:
-    """Return ENCODE's term for a matrix. Raises InputError where there is no such matrix."""
-    if feature not in FEATURES or multireads not in MATRIX_NAMES or matrix not in MATRICES:
+    """Return ENCODE's term for a matrix, and one in its manner for Velocyto. Raises InputError for no such matrix."""
+    ways = VELOCYTO_NAMES if feature == VELOCYTO else MATRIX_NAMES
+    if feature not in ALL_FEATURES or multireads not in ways or matrix not in MATRICES:
         raise InputError(
-            f"There is no matrix {feature}_{multireads}_{matrix}: features are {', '.join(FEATURES)}, ways to count"
-            f" {', '.join(MATRIX_NAMES)}, matrices {', '.join(MATRICES)}."
+            f"There is no matrix {feature}_{multireads}_{matrix}: features are {', '.join(ALL_FEATURES)}, ways to count"
+            f" {', '.join(ways)}, matrices {', '.join(MATRICES)}."
         )
     if feature == "SJ" and (multireads, matrix) != ("Unique", "raw"):
         raise InputError("Splice junctions (SJ) have the raw matrix of unique reads only.")
     unfiltered = "unfiltered " if matrix == "raw" else ""
+    if feature == VELOCYTO:
+        return f"{unfiltered}sparse {multireads} transcript count matrix of unique reads"
     counted = "splice junction" if feature == "SJ" else "gene"
     return f"{unfiltered}sparse {counted} count matrix of {'unique' if multireads == 'Unique' else 'all'} reads"
 
@@ -306,6 +309,11 @@ class MexArchive:
     features: list[tuple[str, ...]]
     matrix: "scipy.sparse.csc_matrix"
     digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def matrix_name(self) -> str:
+        """Name of the matrix in the archive, ``matrix.mtx`` and so on."""
+        return next(path.rpartition("/")[2] for path in self.digests if path.endswith(".mtx"))
 
     @property
     def feature_columns(self) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 ``Solo.out/{feature}/{raw,filtered}/`` holds ``barcodes.tsv``, ``features.tsv`` and a matrix for each way to count
 reads of several genes; ``Solo.out/{feature}/Summary.csv`` has a name and a value a line. Only raw Gene features have
-matrices other than the unique one, and SJ has the raw unique one alone.
+matrices other than the unique one, and SJ has the raw unique one alone. ``Solo.out/Velocyto/`` has three matrices of
+unique reads in the place of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
+those of Gene.
 """
 
 import math
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     import numpy
 
 GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
+VELOCYTO = "Velocyto"
 FEATURES = (*GENE_FEATURES, "SJ")
-"""Features that have an archive; Velocyto has matrices of its own kind and stays in the work folder."""
+"""Features that are counted without being asked for."""
+ALL_FEATURES = (*FEATURES, VELOCYTO)
 MATRICES = ("raw", "filtered")
 MATRIX_NAMES = {
     "Unique": "matrix.mtx",
@@ -26,6 +30,8 @@ MATRIX_NAMES = {
     "Rescue": "UniqueAndMult-Rescue.mtx",
 }
 """File of a matrix by how reads of several genes are counted."""
+VELOCYTO_NAMES = {way: f"{way}.mtx" for way in ("spliced", "unspliced", "ambiguous")}
+"""File of a matrix of Velocyto by which molecules it counts."""
 VALID_BARCODES = "Reads With Valid Barcodes"
 
 _DROPPED_OPTIONS = frozenset(
@@ -34,7 +40,10 @@ _DROPPED_OPTIONS = frozenset(
 
 
 def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (feature, multireads, matrix) of every matrix there is for these features and ways to count."""
+    """Return (feature, multireads, matrix) of every matrix there is for these features and ways to count.
+
+    For Velocyto ``spliced``, ``unspliced`` and ``ambiguous`` stand in the place of multireads.
+    """
     wanted = [
         (feature, way, matrix)
         for feature in features
@@ -42,7 +51,21 @@ def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tupl
         for way in multireads
         for matrix in MATRICES
     ]
-    return wanted + ([("SJ", "Unique", "raw")] if "SJ" in features else [])
+    wanted += [("SJ", "Unique", "raw")] if "SJ" in features else []
+    velocyto = [(VELOCYTO, way, matrix) for way in VELOCYTO_NAMES for matrix in MATRICES]
+    return wanted + (velocyto if VELOCYTO in features else [])
+
+
+def matrix_names(feature: str, multireads: Sequence[str]) -> list[str]:
+    """Return the files of the raw matrices that STAR leaves of a feature."""
+    if feature == VELOCYTO:
+        return list(VELOCYTO_NAMES.values())
+    return [MATRIX_NAMES[way] for way in (multireads if feature in GENE_FEATURES else ["Unique"])]
+
+
+def matrix_name(way: str) -> str:
+    """Return the file of a matrix by how reads are counted or, of Velocyto, by which molecules."""
+    return (MATRIX_NAMES | VELOCYTO_NAMES)[way]
 
 
 def read_summary(path: str | Path) -> dict[str, str]:

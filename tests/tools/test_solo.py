@@ -1,8 +1,10 @@
 """The droplet path with the real programs, from .sra files to archives and h5ad, against counts that were made."""
 
 import gzip
+import hashlib
 import json
 import shutil
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -327,6 +329,119 @@ def test_failed_run_leaves_its_library_uncounted(analysis):
     assert list(analysis.pack(library, work="incomplete", to="incomplete/mex").iterdir()) == []
 
 
+def aligned(analysis, work):
+    """How often a library of a work folder was aligned: times at which STAR's own counts were written."""
+    folders = (analysis.folder / work / "solo").iterdir()  # also those of partial results, which glob leaves out
+    matrices = [folder / "Solo.out/Gene/raw/matrix.mtx" for folder in folders]
+    return [path.stat().st_mtime_ns for path in matrices if path.exists()]
+
+
+def test_failing_cell_filter_costs_no_alignment(analysis, world):
+    library = catalogue.LIBRARY_V3
+    statuses = analysis.solo(library, "--cell-filter", "EmptyDrops_CR 1 2", work="filter")
+    assert {status.reason for status in statuses.values()} == {"COUNT_FAILED"}
+    assert statuses["SRR9000101"].detail.startswith("the cells of Gene could not be told: ")
+    output = analysis.folder / "filter/solo" / library
+    assert [path.name for path in output.iterdir()] == ["status.tsv"]
+    first = aligned(analysis, "filter")
+    assert len(first) == 1
+    assert all(status.ok for status in analysis.solo(library, work="filter").values())
+    assert aligned(analysis, "filter") == first
+    assert [path.name for path in output.parent.iterdir()] == [library]
+    made = analysis.pack(library, work="filter", to="filter/mex")
+    for path in sorted((analysis.folder / "results/mex" / library).iterdir()):
+        assert path.read_bytes() == (made / path.name).read_bytes(), path.name
+
+
+def test_counts_made_with_other_options_are_not_taken_up(analysis):
+    library = catalogue.LIBRARY_V3
+    seen = []
+    for more in (["--threads", "1"], ["--threads", "2"], ["--set", "outFilterScoreMin=29"]):
+        analysis.solo(library, "--cell-filter", "EmptyDrops_CR 1 2", *more, work="options")
+        seen += aligned(analysis, "options")
+    assert seen[0] == seen[1]
+    assert seen[1] != seen[2]
+
+
+def test_log_tells_the_cells(analysis, world, capsys):
+    library = catalogue.LIBRARY_V2
+    analysis.solo(library, work="told")
+    counts = world.droplet_truth(library)["Gene"]
+    cells = [[count for (barcode, _), count in counts.items() if barcode == cell] for cell in world.cells(library)]
+    umis, genes = statistics.median(map(sum, cells)), statistics.median(map(len, cells))
+    told = f"{analysis.unit(library)}: {len(cells)} cells, in the median {umis:g} UMIs of {genes:g} genes"
+    assert told in capsys.readouterr().err.splitlines()
+    analysis.solo(library, "--cell-filter", "None", work="told")
+    assert " cells" not in capsys.readouterr().err
+
+
+def test_velocyto_is_packed_on_request(analysis, world):
+    """Exonic molecules are those of Gene or fewer; STAR leaves UMIs of several genes in, so that all are no fewer."""
+    library = catalogue.LIBRARY_V3
+    features = ("--features", "Gene", "Velocyto")
+    assert all(status.ok for status in analysis.solo(library, *features, work="velocyto").values())
+    folder = analysis.pack(library, *features, work="velocyto", to="velocyto/mex")
+    own = {path.name for path in folder.glob("Velocyto_*")}
+    ways = ("spliced", "unspliced", "ambiguous")
+    assert own == {f"Velocyto_{way}_{matrix}.tar.gz" for way in ways for matrix in ("raw", "filtered")}
+    left = analysis.folder / "velocyto/solo" / library / "Solo.out/Velocyto/raw"
+    every = 0
+    for way in ways:
+        raw = read_archive(folder / f"Velocyto_{way}_raw.tar.gz")
+        names = ("barcodes.tsv", "features.tsv", f"{way}.mtx")
+        assert list(raw.digests) == [f"Velocyto/raw/{name}" for name in names]
+        assert list(raw.digests.values()) == [hashlib.md5((left / name).read_bytes()).hexdigest() for name in names]
+        assert raw.metadata["output_type"] == f"unfiltered sparse {way} transcript count matrix of unique reads"
+        assert "--soloFeatures Gene Velocyto" in raw.metadata["arguments"]
+        cells = read_archive(folder / f"Velocyto_{way}_filtered.tar.gz")
+        assert cells.folder == "Velocyto/filtered"
+        assert cells.metadata["arguments"].endswith(
+            "; STAR --runMode soloCellFiltering raw --soloCellFilter EmptyDrops_CR"
+        )
+        assert cells.barcodes.astype(str).tolist() == world.cells(library)
+        places = {barcode: place for place, barcode in enumerate(raw.barcodes.tolist())}
+        assert (cells.matrix != raw.matrix[:, [places[one] for one in cells.barcodes.tolist()]]).nnz == 0
+        every = every + raw.matrix
+    results = analysis.folder / "results/mex" / library
+    spliced = read_archive(folder / "Velocyto_spliced_raw.tar.gz").matrix
+    assert spliced.sum() > 0
+    assert (spliced - read_archive(results / "Gene_Unique_raw.tar.gz").matrix).max() <= 0
+    assert (every - read_archive(results / "GeneFull_Unique_raw.tar.gz").matrix).min() >= 0
+
+
+def read_as_10x(analysis, name, folder):
+    path = analysis.folder / f"results/mex/{catalogue.LIBRARY_V3}/{name}.tar.gz"
+    mex_archive.main(["unpack", "--tenx", str(path), "--output", str(folder)])
+    return folder / name.partition("_")[0] / name.rpartition("_")[2]
+
+
+@pytest.mark.parametrize("name", ["Gene_Unique_filtered", "GeneFull_EM_raw"])
+def test_unpacked_files_are_those_of_10x(analysis, tmp_path, name):
+    import pandas
+    import scipy.io
+
+    folder = read_as_10x(analysis, name, tmp_path)
+    archive = read_archive(analysis.folder / f"results/mex/{catalogue.LIBRARY_V3}/{name}.tar.gz")
+    with gzip.open(folder / "matrix.mtx.gz") as handle:
+        assert (scipy.io.mmread(handle).tocsc() != archive.matrix).nnz == 0
+    barcodes, features = (
+        pandas.read_csv(folder / f"{part}.tsv.gz", header=None, sep="\t") for part in ("barcodes", "features")
+    )
+    assert barcodes[0].tolist() == archive.barcodes.astype(str).tolist()
+    assert list(features.itertuples(index=False, name=None)) == archive.features
+
+
+@pytest.mark.parametrize("name", ["Gene_Unique_filtered", "GeneFull_EM_raw"])
+@pytest.mark.filterwarnings("ignore")
+def test_scanpy_reads_unpacked_files(analysis, tmp_path, name):
+    scanpy = pytest.importorskip("scanpy")
+    data = scanpy.read_10x_mtx(read_as_10x(analysis, name, tmp_path), var_names="gene_ids")
+    archive = read_archive(analysis.folder / f"results/mex/{catalogue.LIBRARY_V3}/{name}.tar.gz")
+    assert data.obs_names.tolist() == archive.barcodes.astype(str).tolist()
+    assert data.var_names.tolist() == [row[0] for row in archive.features]
+    assert abs(data.X.T - archive.matrix).max() < 1e-4
+
+
 def test_floors_of_barcodes_and_genes(analysis):
     library = catalogue.LIBRARY_V3
     statuses = analysis.solo(library, "--min-valid-barcodes", "0.999", work="floor")
@@ -335,6 +450,12 @@ def test_floors_of_barcodes_and_genes(analysis):
     statuses = analysis.solo(library, "--min-gene-share", "0.999", work="floor")
     assert {status.reason for status in statuses.values()} == {"LOW_MAPPING"}
     assert "of the reads are in a gene (GeneFull" in statuses["SRR9000101"].detail
+    assert list(analysis.pack(library, work="floor", to="floor/mex").iterdir()) == []
+    first = aligned(analysis, "floor")
+    lower = ("--min-gene-share", "0", "--min-valid-barcodes", "0")  # asked for after all: counted, not aligned again
+    assert all(status.ok for status in analysis.solo(library, *lower, work="floor").values())
+    assert aligned(analysis, "floor") == first
+    assert list(analysis.pack(library, work="floor", to="floor/mex").iterdir())
 
 
 def test_missing_reads_are_noticed(analysis, tmp_path):

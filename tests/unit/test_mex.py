@@ -453,10 +453,10 @@ def test_convert_gives_anndata(tmp_path):
         mex_archive.main(["convert", str(path), "--output", str(tmp_path / "a.loom")])
 
 
-def made_of(path, experiment, **more):
+def made_of(path, experiment, name="matrix.mtx", **more):
     parts = {"barcodes": BARCODES, "features": FEATURES, "matrix": MATRIX} | more
     fields = FIELDS | {"experiment_accession": experiment, "library_accession": f"GSM{experiment[3:]}"}
-    write_archive(path, "Gene/raw", "matrix.mtx", fields=fields, **parts)
+    write_archive(path, "Gene/raw", name, fields=fields, **parts)
     return str(path)
 
 
@@ -485,14 +485,17 @@ def test_unlike_archives_are_not_merged(tmp_path):
         mex_archive.main(["merge", first, other, "--output", str(tmp_path / "m.tar.gz")])
     with pytest.raises(InputError, match=r"its experiment \(SRX1\) must be there, and once only\."):
         mex_archive.main(["merge", first, first, "--output", str(tmp_path / "m.tar.gz")])
+    shared = made_of(tmp_path / "3.tar.gz", "SRX3", name="UniqueAndMult-EM.mtx")
+    with pytest.raises(InputError, match=r"3\.tar\.gz: it does not have the kind of matrix of .*1\.tar\.gz; such are"):
+        mex_archive.main(["merge", first, shared, "--output", str(tmp_path / "m.tar.gz")])
 
 
 def test_real_values_keep_their_text(tmp_path):
     real = MATRIX.replace(b"integer", b"real").replace(b" 12\n", b" 0.333333\n").replace(b"1 1 5", b"1 1 1e-05")
-    first = made_of(tmp_path / "1.tar.gz", "SRX1", matrix=real)
+    first = made_of(tmp_path / "1.tar.gz", "SRX1", name="UniqueAndMult-Rescue.mtx", matrix=real)
     mex_archive.main(["merge", first, "--output", str(tmp_path / "m.tar.gz")])
     mex_archive.main(["unpack", str(tmp_path / "m.tar.gz"), "--output", str(tmp_path / "out")])
-    assert (tmp_path / "out/Gene/raw/UniqueAndMult-EM.mtx").read_bytes() == real
+    assert (tmp_path / "out/Gene/raw/UniqueAndMult-Rescue.mtx").read_bytes() == real
 
 
 def test_version_is_that_of_the_project():

@@ -114,6 +114,12 @@ def test_matrices_of_the_specification():
         ("Gene", "EM", "raw"),
         ("Gene", "EM", "filtered"),
         ("SJ", "Unique", "raw"),
+        ("Velocyto", "spliced", "raw"),
+        ("Velocyto", "spliced", "filtered"),
+        ("Velocyto", "unspliced", "raw"),
+        ("Velocyto", "unspliced", "filtered"),
+        ("Velocyto", "ambiguous", "raw"),
+        ("Velocyto", "ambiguous", "filtered"),
     ]
     assert archives_of([], ["Unique"]) == []
 
