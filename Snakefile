@@ -26,6 +26,7 @@ localrules:
     references,
     accept,
     ledger,
+    evidence,
 
 
 rule all:
@@ -34,6 +35,7 @@ rule all:
         "results/plan.tsv",
         "results/runs.tsv",
         "results/report.html",
+        "work/evidence.jsonl",
         "results/SHA256SUMS",
         tables,
         archives,

@@ -26,6 +26,27 @@ rule ledger:
         """
 
 
+rule evidence:
+    """Join what the records said of each run, what its reads proved and what became of it."""
+    input:
+        ledger="results/runs.tsv",
+        records="work/plan/evidence.jsonl",
+    output:
+        evidence="work/evidence.jsonl",
+    log:
+        "logs/evidence/evidence.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        chemistries=HOME / "config/chemistries.yaml",
+    shell:
+        """
+        python -m scripts.evidence --ledger {input.ledger:q} --records {input.records:q} \
+            --roles 'work/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
+            --output {output.evidence:q} 2>{log:q}
+        """
+
+
 rule accept:
     """Stop before the harvest where too many runs of a series have failed."""
     input:

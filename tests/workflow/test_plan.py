@@ -56,6 +56,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "mex_archive": 2,
         "droplets_h5ad": 1,
         "ledger": 1,
+        "evidence": 1,
         "accept": 1,
         "counts_table": 2,
         "log_table": 2,

@@ -1,0 +1,86 @@
+"""What is known of the reads of each run, joined from records, reads and ledger."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import evidence
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+
+CHEMISTRIES = str(Path(__file__).parents[2] / "config/chemistries.yaml")
+FIGURES = [{"read": 1, "inclusion_list": "737K-august-2016", "share": 0.93, "chance": 0.0002}]
+VERDICT = {"roles": "barcode,cdna", "rank": 3, "evidence": "barcodes", "figures": FIGURES}
+
+
+def row(run, assay="droplet", **more):
+    known = {"series": "S", "experiment": "X1", "species": "homo", "status": "counted"}
+    return Run(run=run, assay=assay, **(known | more))
+
+
+def join(folder, rows, records=(), **libraries):
+    write_runs(folder / "runs.tsv", rows)
+    (folder / "records.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    for library, runs in libraries.items():
+        told = {"library": library, "inclusion_lists": {"737K": 9}, "not_tried": {"split_seq": "no list"}, "runs": runs}
+        (folder / f"S.homo.{library}.json").write_text(json.dumps(told))
+    words = ["--ledger", folder / "runs.tsv", "--records", folder / "records.jsonl", "--chemistries", CHEMISTRIES]
+    words += ["--roles", folder / "{unit}.json", "--output", folder / "out" / "evidence.jsonl"]
+    evidence.main(list(map(str, words)))
+    return [json.loads(line) for line in (folder / "out" / "evidence.jsonl").read_text().splitlines()]
+
+
+def test_a_run_has_what_records_and_reads_said(tmp_path):
+    counted = row("R1", chemistry="10x_5p_v2", read_roles="barcode,cdna")
+    (told,) = join(
+        tmp_path, [counted], [{"run": "R1", "assay": "droplet", "evidence": ["two reads"]}], X1={"R1": VERDICT}
+    )
+    assert (told["run"], told["status"], told["read_roles"]) == ("R1", "counted", "barcode,cdna")
+    assert (told["chemistry"], told["strand"]) == ("10x_5p_v2", "Reverse")
+    assert told["records"]["evidence"] == ["two reads"]
+    assert told["reads"]["figures"] == FIGURES
+    assert (told["reads"]["rank"], told["reads"]["inclusion_lists"]) == (3, {"737K": 9})
+    assert told["reads"]["not_tried"] == {"split_seq": "no list"}
+
+
+def test_a_refused_library_keeps_its_figures(tmp_path):
+    fault = {"reason": "CHEMISTRY_UNKNOWN", "detail": "no read has its barcodes on an inclusion list."}
+    failed = row("R1", status="failed", reason=fault["reason"], detail=fault["detail"])
+    other = row("R2", experiment="X2", status="failed", reason="DOWNLOAD_FAILED")
+    told = join(tmp_path, [failed, other], X1={"R1": {"fault": fault, "figures": FIGURES}})
+    assert (told[0]["reason"], told[0]["strand"]) == ("CHEMISTRY_UNKNOWN", "")
+    assert told[0]["reads"]["fault"] == fault
+    assert told[0]["reads"]["figures"] == FIGURES
+    assert told[1]["reads"] is told[1]["records"] is None
+
+
+def test_every_row_with_a_run_is_there_once_and_no_other(tmp_path):
+    rows = [
+        row("R1", assay="plate"),
+        row("R2", experiment="X2", status="left_out", reason="NOT_RNA"),
+        row("", experiment="", assay="", status="left_out", reason="NO_RUN"),
+        row("R3", experiment="X3"),
+        row("R3", experiment="X3", species="mus"),
+    ]
+    told = join(tmp_path, rows, X3={"R3": VERDICT})
+    assert [(one["run"], one["species"]) for one in told] == [
+        ("R1", "homo"),
+        ("R2", "homo"),
+        ("R3", "homo"),
+        ("R3", "mus"),
+    ]
+    assert [bool(one["reads"]) for one in told] == [False, False, True, False]
+    assert join(tmp_path, []) == []
+
+
+def test_faults_are_told(tmp_path):
+    write_runs(tmp_path / "runs.tsv", [])
+    (tmp_path / "records.jsonl").write_text('{"run": "R1"}\n{"experiment": "X1"}\n')
+    words = ["--ledger", str(tmp_path / "runs.tsv"), "--records", str(tmp_path / "records.jsonl")]
+    words += ["--chemistries", CHEMISTRIES, "--output", str(tmp_path / "out.jsonl")]
+    with pytest.raises(InputError, match=r"records\.jsonl, line 2: not a JSON object with a run\."):
+        evidence.main([*words, "--roles", "{unit}.json"])
+    with pytest.raises(InputError, match=r"--roles x\.json: there must be \{unit\} in it\."):
+        evidence.main([*words, "--roles", "x.json"])
+    assert not (tmp_path / "out.jsonl").exists()
