@@ -18,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.formats.alignments import alignment_files, log_file
+from scripts.formats.alignments import alignment_files, log_file, star_versions
 from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
 from scripts.formats.run_table import Run
-from scripts.formats.shard_counts import TALLIES, ShardCounts, read_shard_counts, write_shard_counts
+from scripts.formats.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
 from scripts.formats.star_log import (
     INPUT_READS,
     MULTIPLE_LOCI,
@@ -151,6 +151,13 @@ def count_htseq(
     return [CellCounts(row[: len(genes)], row[len(genes) :]) for row in totals]
 
 
+def htseq_version() -> dict[str, str]:
+    """Return the installed version of HTSeq, for the tools of a shard that htseq-count counted or checked."""
+    from importlib.metadata import version
+
+    return {"HTSeq": version("HTSeq")}
+
+
 def choose_checked(columns: Sequence[str]) -> str:
     """Return the column that is counted by htseq-count as well: that of the smallest hash."""
     return min(columns, key=lambda column: hashlib.sha256(column.encode()).hexdigest())
@@ -188,10 +195,10 @@ def _count_cells(
     strand: str,
     counter: str,
     threads: int,
-) -> tuple[dict[str, CellCounts | RunFault], str]:
-    """Return column → counts or the fault that befell it, and a sentence where not our counter was used after all."""
+) -> tuple[dict[str, CellCounts | RunFault], dict[str, str], str]:
+    """Return column → counts or the fault that befell it; who counted; why htseq-count did where we should have."""
     if counter == "htseq-count":
-        return _count_with_htseq(cells, exons, genes, mode, strand), ""
+        return _count_with_htseq(cells, exons, genes, mode, strand), {"counter": counter} | htseq_version(), ""
     steps = read_gene_steps(index)
     if steps.genes != list(genes):
         raise InputError(f"{index}: made from another table of genes; make both anew.")
@@ -207,20 +214,20 @@ def _count_cells(
         counted = dict(zip(cells, pool.map(count, cells), strict=True))
     checkable = [column for column, counts in counted.items() if isinstance(counts, CellCounts) and counts.fragments]
     if counter == "native" or not checkable:
-        return counted, ""
+        return counted, {"counter": "native"}, ""
     checked = choose_checked(checkable)
     (truth,) = count_htseq([cells[checked]], exons, genes, mode, strand)
     ours = counted[checked]
     differing = int((ours.genes != truth.genes).sum() + (ours.tallies != truth.tallies).sum())
     if not differing:
         print(f"{checked}: htseq-count gives the same {len(genes) + len(TALLIES)} numbers.", file=sys.stderr)
-        return counted, ""
+        return counted, {"counter": "native"} | htseq_version(), ""
     note = (
         f"counted by htseq-count: in {checked}, which both counted, {differing} of {len(genes) + len(TALLIES)}"
         " numbers of the native counter differed"
     )
     print(f"{note}. Please report this.", file=sys.stderr)
-    return _count_with_htseq(cells, exons, genes, mode, strand), note
+    return _count_with_htseq(cells, exons, genes, mode, strand), {"counter": "htseq-count"} | htseq_version(), note
 
 
 def _count_with_htseq(
@@ -276,7 +283,7 @@ def count_shard(
             continue
         cells[column] = files
         logs[column] = read_star_log(log_file(alignments, column))
-    counted, note = _count_cells(cells, index, exons, genes, mode, strand, counter, threads)
+    counted, tools, note = _count_cells(cells, index, exons, genes, mode, strand, counter, threads)
     kept: dict[str, CellCounts] = {}
     for column, counts in counted.items():
         try:
@@ -289,6 +296,7 @@ def count_shard(
         kept[column] = counts
         for row in columns[column]:
             became[row.run] = became[row.run]._replace(detail=note or became[row.run].detail)
+    told = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
     matrix = np.stack([counts.genes for counts in kept.values()]) if kept else np.zeros((0, len(genes)), np.int64)
     tallies = [counts.tallies for counts in kept.values()] or np.zeros((0, len(TALLIES)))
     shard = ShardCounts(
@@ -299,6 +307,7 @@ def count_shard(
         tallies=np.array(tallies, np.int64),
         logs=[logs[column] for column in kept],
         reference=reference,
+        tools=merge_tools([tools, *told]) if kept else {},
     )
     return shard, became
 
@@ -325,6 +334,7 @@ def join_cells(counted: ShardCounts, earlier: ShardCounts, statuses: Mapping[str
         tallies=np.concatenate([counted.tallies, earlier.tallies[places]]),
         logs=counted.logs + [earlier.logs[place] for place in places],
         reference=counted.reference,
+        tools=merge_tools([counted.tools, *([earlier.tools] if places else [])]),
     )
 
 

@@ -5,7 +5,8 @@
   ';', their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
   decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name, biotype, length (bases in exons)
-- uns: reference (name and fingerprint), parameters
+- uns: reference (name and fingerprint), parameters, tools (versions of STAR and HTSeq, and who counted; where shards
+  differ, all of them, joined by ', ')
 
 Cells are in the order of the table of counts, genes in byte order.
 """
@@ -25,7 +26,7 @@ from scripts.formats.errors import InputError, run_command
 from scripts.formats.genes_table import GeneRow, read_genes
 from scripts.formats.memory import keep_freed_memory
 from scripts.formats.run_table import read_runs
-from scripts.formats.shard_counts import TALLIES, ShardReader
+from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.formats.soft import read_family
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
 from scripts.formats.table_columns import (
@@ -207,6 +208,7 @@ def write_h5ad(
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     dtype: type = np.int32
     stored = 0
+    tools = []
     with ShardReader(paths[needed[0]]) as first:
         counted = first.genes()
     genes = read_genes(genes_path)
@@ -217,6 +219,7 @@ def write_h5ad(
             mine = of_unit.get(unit, [])
             in_shard = check_shard_columns(reader, [columns[place] for place in mine])
             of_shard, tallied = reader.logs(), reader.tallies()
+            tools.append(reader.tools())
             if reader.file["X/data"].dtype.itemsize > 4:
                 dtype = np.int64
             stored += int(reader.indptr[-1])
@@ -256,9 +259,8 @@ def write_h5ad(
         uns = h5ad.create_group(root, "uns")
         h5ad.write_text(uns, "genes_sha256", first.genes_sha256)
         h5ad.write_text(uns, "reference", first.reference)
-        told = h5ad.create_group(uns, "parameters")
-        for name, value in sorted(parameters.items()):
-            h5ad.write_text(told, name, value)
+        h5ad.write_text_group(uns, "parameters", parameters)
+        h5ad.write_text_group(uns, "tools", merge_tools(tools))
         h5ad.write_empty_parts(root)
     partial.replace(path)
 

@@ -5,7 +5,12 @@ calls of their own: the pairs are in ``{column}.bam``, the others in ``{column}.
 BAM files are as STAR writes them: not sorted, the records of a read together.
 """
 
+import contextlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
+
+from scripts.formats.bam_groups import BamError, BamReader
 
 
 def pairs_file(folder: str | Path, column: str) -> Path:
@@ -26,3 +31,12 @@ def log_file(folder: str | Path, column: str) -> Path:
 def alignment_files(folder: str | Path, column: str) -> list[Path]:
     """Return the BAM files of a column that are there."""
     return [path for path in (pairs_file(folder, column), singles_file(folder, column)) if path.exists()]
+
+
+def star_versions(paths: Iterable[str | Path]) -> set[str]:
+    """Return the versions of STAR that wrote some BAM files, as their headers tell (``@PG``, ``VN``)."""
+    versions = set()
+    for path in paths:
+        with contextlib.suppress(BamError), BamReader(path) as reader:
+            versions.update(re.findall(r"^@PG\tID:STAR\t(?:.*\t)?VN:([^\t\n]+)", reader.text, re.M))
+    return versions

@@ -222,6 +222,13 @@ def write_text(parent: "h5py.Group", name: str, value: str) -> None:
     set_encoding(parent.create_dataset(name, data=value, dtype=h5py.string_dtype()), "string", "0.2.0")
 
 
+def write_text_group(parent: "h5py.Group", name: str, values: Mapping[str, str]) -> None:
+    """Write a mapping of text, sorted by its keys."""
+    group = create_group(parent, name)
+    for key, value in sorted(values.items()):
+        write_text(group, key, value)
+
+
 def read_texts(item: "h5py.Dataset") -> list[Any]:
     """Return an array of text as (nested) lists of str."""
     return item.asstr()[()].tolist()

@@ -3,9 +3,9 @@
 - ``X``: csc_matrix, cells × genes, whole numbers; genes in byte order of their ids
 - ``obs``: index = the columns' accessions; ``runs`` ("SRR1;SRR2"); the five tallies of htseq-count
 - ``var``: index = gene ids
-- ``uns``: ``genes_sha256`` (see :func:`hash_genes`), ``reference`` (name and fingerprint of the reference),
-  ``star_log`` with ``fields`` (names in STAR's order), ``values`` (cells × fields) and ``present`` (0 where a cell's
-  log has no such field)
+- ``uns``: ``genes_sha256`` (see :func:`hash_genes`), ``reference`` (name and fingerprint of the reference), ``tools``
+  (a text each: the version of the program; ``counter`` says who counted), ``star_log`` with ``fields`` (names in
+  STAR's order), ``values`` (cells × fields) and ``present`` (0 where a cell's log has no such field)
 
 Same counts, same bytes: no time, path or thread count stands in the file.
 """
@@ -13,7 +13,7 @@ Same counts, same bytes: no time, path or thread count stands in the file.
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,11 +48,22 @@ class ShardCounts:
     """For each cell, field → value of its Log.final.out."""
     reference: str = ""
     """Name and fingerprint of the reference, e.g. ``hg38 sha256:12ab…``."""
+    tools: dict[str, str] = field(default_factory=dict)
+    """Program → version, e.g. ``STAR``: ``2.7.10b``; several versions are joined by ``, ``."""
 
 
 def hash_genes(genes: Sequence[str]) -> str:
     """Return the sha256 (hex) of a gene list: of its ids in UTF-8, a ``\\n`` after each."""
     return hashlib.sha256("".join(f"{gene}\n" for gene in genes).encode()).hexdigest()
+
+
+def merge_tools(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return program → version of all cells together; different versions are sorted and joined by ``, ``."""
+    merged: dict[str, set[str]] = {}
+    for tools in told:
+        for name, versions in tools.items():
+            merged.setdefault(name, set()).update(versions.split(", "))
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(merged.items())}
 
 
 def byte_order(text: str) -> bytes:
@@ -103,6 +114,7 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         uns = h5ad.create_group(root, "uns")
         h5ad.write_text(uns, "genes_sha256", hash_genes(shard.genes))
         h5ad.write_text(uns, "reference", shard.reference)
+        h5ad.write_text_group(uns, "tools", shard.tools)
         star_log = h5ad.create_group(uns, "star_log")
         shape = (len(shard.logs), len(fields))
         h5ad.write_texts(star_log, "fields", np.array(fields, dtype=str))
@@ -125,7 +137,8 @@ def read_shard_counts(path: str | Path) -> ShardCounts:
             (matrix["data"][()], matrix["indices"][()], matrix["indptr"][()]), shape=(len(reader.columns), len(genes))
         )
         return ShardCounts(
-            genes, reader.columns, reader.runs, counts, reader.tallies(), reader.logs(), reader.reference
+            *(genes, reader.columns, reader.runs, counts, reader.tallies(), reader.logs()),
+            *(reader.reference, reader.tools()),
         )
 
 
@@ -172,6 +185,11 @@ class ShardReader:
         import numpy as np
 
         return np.stack([self.file[f"obs/{name}"][()].astype(np.int64) for name in TALLIES], axis=1)
+
+    def tools(self) -> dict[str, str]:
+        """Return program → version; nothing for a shard that does not tell."""
+        tools = self.file.get("uns/tools", {})
+        return {name: tools[name].asstr()[()] for name in sorted(tools)}
 
     def logs(self) -> list[dict[str, str]]:
         """Return field → value of the STAR log of each cell."""

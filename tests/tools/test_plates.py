@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import importlib.metadata
 import json
 import os
 import shutil
@@ -128,6 +129,10 @@ def test_counts_are_the_counts_made(world: World, made: Path, shard: Path, count
     assert counted.runs == [";".join(world.experiments[column].runs) for column in CHOSEN]
     assert all(status.ok and not status.detail for status in statuses.values())
     assert counted.reference.startswith("mm10 sha256:")
+    star = subprocess.run(["STAR", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    htseq = {"HTSeq": importlib.metadata.version("HTSeq")} if counter != "native" else {}
+    who = "htseq-count" if counter == "htseq-count" else "native"
+    assert counted.tools == {"STAR": star, "counter": who} | htseq
 
 
 def test_nothing_is_lost_between_archive_and_counts(world: World, made: Path, shard: Path) -> None:

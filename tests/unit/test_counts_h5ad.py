@@ -37,6 +37,7 @@ class Made:
         random = np.random.default_rng(seed)
         self.folder = folder
         self.rows, self.counts, self.tallies, self.logs = [], {}, {}, {}
+        self.star = {}  # series.shard → version of STAR, where it is not the usual one
         for cell in range(cells):
             series = f"GSE{1 + cell // 5}"
             run = f"SRR{90 - cell}" if series == "GSE1" else f"SRR{cell}"
@@ -70,6 +71,7 @@ class Made:
                     np.stack([self.tallies[name] for name in part]),
                     [self.logs[name] for name in part],
                     "mm10 sha256:1",
+                    {"STAR": self.star.get(f"{series}.{number // 2}", "2.7.10b"), "counter": "native"},
                 )
                 write_shard_counts(self.folder / f"{series}.mus.{number // 2:04d}.h5ad", shard)
 
@@ -144,6 +146,14 @@ def test_the_same_bytes_anywhere(tmp_path):
         Made(tmp_path / name).make()
     assert (tmp_path / "one" / "mus.h5ad").read_bytes() == (tmp_path / "two" / "mus.h5ad").read_bytes()
     assert not list(tmp_path.glob("*/*.part"))
+
+
+def test_uns_has_all_versions_of_the_tools(tmp_path):
+    made = Made(tmp_path)
+    assert made.make().uns["tools"] == {"STAR": "2.7.10b", "counter": "native"}
+    made.star = {"GSE1.1": "2.7.11b", "GSE2.0": "2.5.2b"}
+    made.write()
+    assert made.make().uns["tools"] == {"STAR": "2.5.2b, 2.7.10b, 2.7.11b", "counter": "native"}
 
 
 def test_one_cell_and_no_cell(tmp_path):

@@ -1,13 +1,19 @@
 """Small parts of aligning and counting: shares of threads, sizes of indices, summed logs, checks of numbers."""
 
+import gzip
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.sparse
 
 from scripts.align import count_reads, fail_siblings, share_threads
-from scripts.count import check_fragments, choose_checked
-from scripts.formats.errors import RunFault
+from scripts.count import check_fragments, choose_checked, join_cells
+from scripts.formats.alignments import star_versions
+from scripts.formats.errors import InputError, RunFault
 from scripts.formats.run_table import Run
+from scripts.formats.shard_counts import ShardCounts
 from scripts.formats.star_log import read_star_log
 from scripts.formats.star_log_sum import sum_logs, write_log
 from scripts.formats.status import RunStatus
@@ -123,3 +129,41 @@ def test_siblings_of_a_failed_run() -> None:
         "DOWNLOAD_FAILED",
         "INCOMPLETE_EXPERIMENT",
     ]
+
+
+def write_bam(path: Path, header: str) -> Path:
+    """Write a BAM file without contigs and records."""
+    text = header.encode()
+    path.write_bytes(gzip.compress(b"BAM\1" + struct.pack("<I", len(text)) + text + struct.pack("<I", 0)))
+    return path
+
+
+def test_versions_of_star_stand_in_the_headers(tmp_path: Path) -> None:
+    line = "@PG\tID:STAR\tPN:STAR\tVN:{}\tCL:STAR --x VN:9\n"
+    first = write_bam(tmp_path / "a.bam", "@HD\tVN:1.4\n" + line.format("2.7.10b") + "@CO\tuser command line: STAR\n")
+    second = write_bam(tmp_path / "b.bam", "@PG\tID:samtools\tVN:1.16\n@PG\tID:STAR\tVN:2.7.11b")
+    none = write_bam(tmp_path / "c.bam", "@HD\tVN:1.4\n@PG\tID:samtools\tPP:STAR\tVN:1.16\n")
+    torn = tmp_path / "d.bam"
+    torn.write_bytes(first.read_bytes()[:40])
+    assert star_versions([first, first]) == {"2.7.10b"}
+    assert star_versions([first, second, none, torn]) == {"2.7.10b", "2.7.11b"}
+    assert star_versions([none, torn]) == star_versions([]) == set()
+
+
+def make_shard(columns: list[str], tools: dict[str, str], reference: str = "mm10 sha256:1") -> ShardCounts:
+    counts = scipy.sparse.csc_matrix(np.full((len(columns), 1), 3))
+    tallies = np.zeros((len(columns), 5), np.int64)
+    return ShardCounts(["g"], columns, list(columns), counts, tallies, [{} for _ in columns], reference, tools)
+
+
+def test_kept_cells_bring_the_versions_of_their_tools_along() -> None:
+    now = make_shard(["SRR3"], {"STAR": "2.7.11b", "counter": "native"})
+    earlier = make_shard(["SRR1", "SRR2"], {"STAR": "2.7.10b", "counter": "native"})
+    statuses = {run: RunStatus(run, state) for run, state in (("SRR1", "ok"), ("SRR2", "kept"), ("SRR3", "ok"))}
+    joined = join_cells(now, earlier, statuses)
+    assert joined.columns == ["SRR3", "SRR2"]
+    assert joined.tools == {"STAR": "2.7.10b, 2.7.11b", "counter": "native"}
+    statuses["SRR2"] = RunStatus("SRR2")
+    assert join_cells(now, earlier, statuses).tools == now.tools
+    with pytest.raises(InputError, match="kept counts are of mm9 sha256:2 and the new ones of mm10 sha256:1"):
+        join_cells(now, make_shard(["SRR2"], {}, "mm9 sha256:2"), statuses)

@@ -3,6 +3,7 @@
 import time
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 import scipy.sparse
@@ -15,6 +16,7 @@ from scripts.formats.shard_counts import (
     ShardCounts,
     ShardReader,
     hash_genes,
+    merge_tools,
     read_shard_counts,
     write_shard_counts,
 )
@@ -33,12 +35,13 @@ def make_shard(counts, genes=GENES, logs=None):
         tallies=np.arange(cells * 5, dtype=np.int64).reshape(cells, 5) * 10**9,
         logs=logs or [{"Number of input reads": str(cell), "UNIQUE READS:": ""} for cell in range(cells)],
         reference="hg38 sha256:12ab",
+        tools={"counter": "native", "STAR": "2.7.10b"},
     )
 
 
 def assert_same(left, right):
     assert (left.genes, left.columns, left.runs) == (right.genes, right.columns, right.runs)
-    assert (left.logs, left.reference) == (right.logs, right.reference)
+    assert (left.logs, left.reference, left.tools) == (right.logs, right.reference, right.tools)
     assert (left.tallies == right.tallies).all()
     assert left.counts.shape == right.counts.shape
     assert (left.counts != right.counts).nnz == 0
@@ -109,6 +112,20 @@ def test_parts_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="a count of a shard is negative"):
         write_shard_counts(tmp_path / "shard.h5ad", make_shard([[0, -1, 0, 0, 7, 0]]))
     assert not (tmp_path / "shard.h5ad").exists()
+
+
+def test_versions_of_tools_are_gathered():
+    told = [{"STAR": "2.7.9a", "HTSeq": "2.1.2"}, {"STAR": "2.7.11b, 2.7.10b"}, {}, {"STAR": "2.7.9a"}]
+    assert merge_tools(told) == {"HTSeq": "2.1.2", "STAR": "2.7.10b, 2.7.11b, 2.7.9a"}
+    assert list(merge_tools(told)) == ["HTSeq", "STAR"]
+    assert merge_tools([]) == {}
+
+
+def test_a_shard_without_tools_is_read(tmp_path):
+    write_shard_counts(tmp_path / "shard.h5ad", make_shard([[0, 1, 0, 0, 7, 0]]))
+    with h5py.File(tmp_path / "shard.h5ad", "a") as file:
+        del file["uns/tools"]
+    assert read_shard_counts(tmp_path / "shard.h5ad").tools == {}
 
 
 def test_what_is_no_shard_is_told(tmp_path):

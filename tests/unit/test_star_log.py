@@ -72,3 +72,9 @@ def test_fields_of_versions_are_merged_in_the_order_of_star():
         assert merge_fields(order) == ["a", "x", "U", "b", "c", "d"]
     assert merge_fields([]) == []
     assert merge_fields([OLD]) == OLD
+
+
+def test_the_longest_log_decides_what_short_ones_leave_open():
+    longest = ["z", "a", "b", "c"]
+    for order in itertools.permutations([longest, ["a", "b"], ["a", "c"]]):
+        assert merge_fields(order) == longest
