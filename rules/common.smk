@@ -31,7 +31,7 @@ from scripts.formats.configuration import (
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
-from scripts.formats.units import cut_into_units, is_shard, summarize_unit
+from scripts.formats.units import cut_into_units, is_shard, summarize_unit, take_turns
 from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
 
@@ -383,8 +383,8 @@ def scratch_mb(stage):
     """Return a function that says how many MB a stage's job holds in the scratch folder.
 
     The model, from the plan's bytes, bases and spots: a download holds the archives; a conversion also the FASTQ
-    and as much again while it sorts; an alignment the FASTQ and BAM of half its size; STARsolo the FASTQ and as much
-    again. A second attempt is given half as much more, and so on.
+    and as much again while it sorts, which is the peak of a unit; an alignment the FASTQ and BAM of half its size;
+    STARsolo the FASTQ and as much again. A second attempt is given half as much more, and so on.
     """
 
     def estimate(wildcards, attempt):
@@ -398,6 +398,27 @@ def scratch_mb(stage):
         return max(1, int(held * grown(attempt)))
 
     return estimate
+
+
+@functools.cache
+def turns():
+    """Return unit → the unit that frees its scratch before it, for all that is not done yet; see `take_turns`."""
+    undone = [name for name in units() if not Path(f"work/status/{name}.tsv").exists()]
+    folders = [f"work/{stage}" for stage in ("partial", "download", "fastq", "align", "solo")]
+    begun = [name for name in undone if any(Path(folder, name).exists() for folder in folders)]
+    peak = scratch_mb("fastq")
+    sizes = {name: peak({"unit": name}, 1) for name in undone}
+    return take_turns(sizes, config["scratch"]["limit_gb"] * 1000, begun)
+
+
+def turn(wildcards):
+    """Return the status of the unit for whose scratch a unit waits, if it has to wait.
+
+    Only the workflow itself gives turns: a job of it on another machine has had its turn.
+    """
+    if not workflow.is_main_process or unit_name(wildcards) not in turns():
+        return []
+    return [ancient(f"work/status/{turns()[unit_name(wildcards)]}.tsv")]
 
 
 def mem_mb(stage):

@@ -35,6 +35,7 @@ rule download:
     input:
         plan=ancient("results/plan.tsv"),
         kept=kept,
+        turn=turn,
     output:
         archives=temp(directory("work/download/{unit}")),
     log:
