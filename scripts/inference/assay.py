@@ -35,7 +35,7 @@ _WORDS = {
 _PATTERNS = {
     assay: tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns) for assay, patterns in _WORDS.items()
 }
-_FILE_READ = re.compile(r"(?:^|[_.-])([RI][1-4])(?:[_.-]|$)")
+_FILE_READ = re.compile(r"(?<![a-z0-9])[RI][1-4](?![a-z0-9])", re.IGNORECASE)  # the last one in a file's name
 
 
 class Judgement(NamedTuple):
@@ -113,7 +113,7 @@ def roles_of(run: SraRun) -> tuple[str, ...]:
     if run.variable:
         return ()
     if run.read_files and len(run.read_files) == len(lengths):
-        names = [found[-1] if (found := _FILE_READ.findall(name)) else "" for name in run.read_files]
+        names = [found[-1].upper() if (found := _FILE_READ.findall(name)) else "" for name in run.read_files]
         if "R3" not in names and {"R1", "R2"} <= set(names) and len(set(names)) == len(names) and "" not in names:
             barcode, cdna = lengths[names.index("R1")], lengths[names.index("R2")]
             if barcode >= BARCODE_LENGTHS[0] and cdna >= CDNA_LENGTH:

@@ -1,9 +1,12 @@
 """The first judgement of assay and read layout from records alone."""
 
+import io
+
 import pytest
 
-from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun
+from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
 from scripts.inference.assay import Judgement, judge_experiment, roles_of, words_of
+from tests.unit.small_archives import package, package_set, run
 
 BAM = Offer("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
 NOTHING: frozenset[str] = frozenset()
@@ -59,6 +62,11 @@ def test_a_barcode_read_has_one_length() -> None:
             "a_R1_001 a_R2_001 a_I1_001 a_I2_001",
             "barcode,cdna,index,index",
         ),
+        ((10, 10, 151, 151), "a_I1_001 a_I2_001 a_R1_001 a_R2_001", "index,index,barcode,cdna"),
+        ((151, 10, 151, 10), "a_R2_001 a_I1_001 a_R1_001 a_I2_001", "cdna,index,barcode,index"),
+        ((101, 101, 8), "R2_R1_001 R2_R2_001 R2_I1_001", "barcode,cdna,index"),  # the sample is called R2
+        ((150, 150), "donor.r1.fq.gz donor.r2.fq.gz", "barcode,cdna"),
+        ((150, 150), "/in/run_R1/a_I1_R1.fq /in/run_R1/a_I1_R2.fq", "barcode,cdna"),
         ((98, 10, 14), "s_R1_001 s_R2_001 s_I1_001", ""),  # v1: the barcode is the index read
         ((50, 16, 50), "s_R1_001 s_R2_001 s_R3_001", ""),
         ((150, 150), "s_1.fastq.gz s_2.fastq.gz", ""),
@@ -68,6 +76,32 @@ def test_a_barcode_read_has_one_length() -> None:
 )
 def test_roles_by_the_files_that_were_loaded(lengths: tuple[float, ...], files: str, roles: str) -> None:
     assert ",".join(roles_of(one(*lengths, read_files=tuple(files.split())))) == roles
+
+
+@pytest.mark.parametrize(
+    ("lengths", "names", "without"),
+    [
+        ((8, 28, 91), "I1 R1 R2", True),
+        ((28, 91, 8), "R1 R2 I1", True),
+        ((10, 10, 28, 90), "I1 I2 R1 R2", True),
+        ((28, 90, 10, 10), "R1 R2 I1 I2", True),
+        ((10, 28, 10, 90), "I1 R1 I2 R2", True),
+        ((91, 28), "R2 R1", True),
+        ((91, 8, 26), "R2 I1 R1", True),
+        ((28, 150), "R1 R2", True),
+        ((150, 150), "R1 R2", False),
+        ((151, 10, 151, 10), "R2 I1 R1 I2", False),
+    ],
+)
+def test_a_record_with_and_without_the_loaders_options(lengths, names, without) -> None:
+    """Lengths say the same as the loader's options, or nothing."""
+    labels = names.split()
+    files = " ".join(f"--read{place}PairFiles=x_{name}_001.fastq.gz" for place, name in enumerate(labels, 1))
+    expected = tuple({"R1": "barcode", "R2": "cdna"}.get(name, "index") for name in labels)
+    for options, roles in ((files, expected), ("", expected if without else ())):
+        text = package_set(package("SRX1", [run("SRR1", lengths=lengths, options=options)]))
+        (experiment,) = parse_experiments(io.BytesIO(text.encode()), "answer")
+        assert judge_experiment(experiment, DROPLET, NOTHING).roles.get("SRR1", ()) == roles
 
 
 def test_lengths_prove_droplets_against_words() -> None:
