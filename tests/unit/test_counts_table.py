@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import shutil
+import subprocess
 import zlib
 
 import numpy as np
@@ -31,7 +33,8 @@ class Dataset:
         write_runs(folder / "plan.tsv", [row._replace(status="planned") for row in rows])
         write_runs(folder / "runs.tsv", rows)
 
-    def write_shards(self, reference="mm10 sha256:1"):
+    def write_shards(self, reference="mm10 sha256:1", random=None):
+        """Write the counts of each shard; ``random`` shuffles its cells."""
         experiments: dict[tuple[str, str], set[str]] = {}
         for row in self.rows:
             experiments.setdefault((row.series, row.species), set()).add(row.experiment)
@@ -39,6 +42,8 @@ class Dataset:
             names = sorted(names)
             for number in range(0, len(names), self.shard_size):
                 part = [name for name in names[number : number + self.shard_size] if self.counted(name)]
+                if random is not None:
+                    random.shuffle(part)
                 shard = ShardCounts(
                     self.genes,
                     part,
@@ -195,6 +200,62 @@ def test_pandas_reads_it(tmp_path):
         experiment = column["GSM"].removeprefix("GSM")
         assert column[data.genes].astype(int).tolist() == data.counts[experiment]
         assert column[list(TALLIES)].astype(int).tolist() == data.tallies[experiment]
+
+
+def test_zcat_reads_it(tmp_path):
+    data = make_random(tmp_path, 3)
+    data.write_shards()
+    data.make()
+    table = tmp_path / "table.csv.gz"
+    assert subprocess.run(["zcat", table], capture_output=True, check=True).stdout.decode() == data.plain_table("mus")
+
+
+def test_polars_reads_it(tmp_path):
+    polars = pytest.importorskip("polars")
+    data = make_random(tmp_path, 3)
+    data.write_shards()
+    data.make()
+    table = polars.read_csv(tmp_path / "table.csv.gz", has_header=False, infer_schema=False)
+    assert [list(row) for row in table.rows()] == list(csv.reader(io.StringIO(data.plain_table("mus"))))
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_r_reads_it(tmp_path):
+    data = make_random(tmp_path, 3)
+    data.write_shards()
+    data.make()
+    read = 'x <- read.csv("table.csv.gz", header = FALSE, colClasses = "character", na.strings = NULL)'
+    write = 'writeLines(do.call(paste, c(x, sep = "\\t")), "table.tsv", useBytes = TRUE)'
+    subprocess.run(["Rscript", "-e", read, "-e", write], cwd=tmp_path, capture_output=True, check=True)
+    lines = (tmp_path / "table.tsv").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t") for line in lines] == list(csv.reader(io.StringIO(data.plain_table("mus"))))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_order_of_cells_in_shards_and_of_rows_in_the_ledger_is_no_matter(tmp_path, seed):
+    data = make_random(tmp_path, seed, cells=20, species=("mus", "homo"), failed=0.1)
+    data.write_shards()
+    expected = [data.make(species) for species in ("mus", "homo")]
+    written = (tmp_path / "table.csv.gz").read_bytes()
+    assert expected == [data.plain_table("mus"), data.plain_table("homo")]
+    random = np.random.default_rng(seed)
+    data.write_shards(random=random)
+    for name in ("plan.tsv", "runs.tsv"):
+        header, *lines = (tmp_path / name).read_text().splitlines(keepends=True)
+        random.shuffle(lines)
+        (tmp_path / name).write_text(header + "".join(lines))
+    assert [data.make(species) for species in ("mus", "homo")] == expected
+    assert (tmp_path / "table.csv.gz").read_bytes() == written
+
+
+def test_counts_beyond_31_bits(tmp_path):
+    rows = cell("SRX1", ["SRR1"]) + cell("SRX2", ["SRR2"])
+    counts = {"SRX1": [2**31 - 1, 2**31], "SRX2": [2**32 + 7, 0]}
+    data = Dataset(tmp_path, rows, ["A,1", "B"], counts, {"SRX1": [2**33, 0, 0, 0, 0], "SRX2": [0] * 5})
+    data.write_shards()
+    lines = data.make().splitlines()
+    assert lines[4:6] == ['"A,1",2147483647,4294967303', "B,2147483648,0"]
+    assert "__no_feature,8589934592,0" in lines
 
 
 def test_a_species_of_which_every_cell_failed_has_a_table_without_cells(tmp_path):
