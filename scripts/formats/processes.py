@@ -2,7 +2,7 @@
 
 Every program gets a process group of its own. The groups are ended when the command stops for whatever reason: an
 error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and when the command itself is killed by a small process beside it
-(:func:`guard`), which sees the command's end of a pipe close.
+(:func:`start`), which sees the command's end of a pipe close.
 """
 
 import atexit
@@ -53,8 +53,11 @@ for group in groups:
 _guarding: list[subprocess.Popen[bytes]] = []
 
 
-def guard(process: subprocess.Popen[bytes]) -> None:
-    """See to it that a program's process group does not outlive this command, not even where that is killed."""
+def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program in a process group that does not outlive this command, not even where that is killed.
+
+    ``options`` are those of Popen. The guard stands before the program starts, and is told of it at once.
+    """
     with _guard:
         if not _guarding:
             _guarding.append(
@@ -68,12 +71,16 @@ def guard(process: subprocess.Popen[bytes]) -> None:
                 )
             )
             atexit.register(_dismiss)
+        process = subprocess.Popen(arguments, start_new_session=True, **options)
         _tell(f"+{process.pid}\n")
+        _running.add(process)
+    return process
 
 
 def release(process: subprocess.Popen[bytes]) -> None:
     """Take a program that has ended from the guard."""
     with _guard:
+        _running.discard(process)
         _tell(f"-{process.pid}\n")
 
 
@@ -102,17 +109,13 @@ def run_program(
     """
     if shutil.which(arguments[0]) is None:
         raise InputError(f"The program {arguments[0]!r} is not there; it is part of the environments in envs/.")
-    with _guard:
-        process = subprocess.Popen(
-            arguments,
-            env=None if environment is None else dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        _running.add(process)
-    guard(process)
+    process = start(
+        arguments,
+        env=None if environment is None else dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     stalled = False
     moved, last = time.monotonic(), None
     try:
@@ -128,8 +131,6 @@ def run_program(
                     stalled = True
                     _end([process])
     finally:
-        with _guard:
-            _running.discard(process)
         if process.poll() is None:
             _end([process])
         release(process)

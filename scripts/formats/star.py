@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.formats.errors import InputError
-from scripts.formats.processes import guard, release
+from scripts.formats.processes import release, start
 
 _COMMON = {
     "outFilterType": "BySJout",
@@ -56,15 +56,13 @@ class StarProcess:
     def __init__(self, arguments: Sequence[str], folder: str | Path) -> None:
         self.folder = Path(folder)
         with (self.folder / "messages").open("wb") as messages:
-            self.process = subprocess.Popen(
+            self.process = start(
                 [program(), *arguments],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
-        guard(self.process)
 
     def wait(self) -> int:
         """Return the exit status."""
