@@ -198,28 +198,32 @@ def tell_apart(path: Path) -> list[int]:
         return [size, zlib.crc32(handle.read(TAIL_BYTES), check)]
 
 
-def tell_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> Chemistry:
-    """Return the kit whose strand the probe shows; ``counts`` are (same strand, other strand) of each gene.
+def tell_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> tuple[Chemistry, str]:
+    """Return the kit whose strand the probe shows, and the figures; ``counts`` are (same, other strand) of each gene.
 
     Raises RunFault (CHEMISTRY_UNKNOWN) where too few reads are in genes or neither strand has twice the other's.
     """
     forward, reverse = (sum(pair[place] for pair in counts) for place in (0, 1))
     strand = "Forward" if forward > 2 * reverse else "Reverse" if reverse > 2 * forward else ""
     fitting = [kit for kit in candidates if kit.strand == strand]
+    titles = " and ".join(kit.title for kit in candidates)
+    figures = f"of the probed reads {forward} are on the genes' strand and {reverse} on the other"
     if forward + reverse < MIN_PROBE_READS or not fitting:
-        titles = " and ".join(kit.title for kit in candidates)
         raise RunFault(
-            "CHEMISTRY_UNKNOWN",
-            f"{titles} share their barcodes, and the strand does not tell which: of the probed reads {forward} are on"
-            f" the genes' strand and {reverse} on the other.",
+            "CHEMISTRY_UNKNOWN", f"{titles} share their barcodes, and the strand does not tell which: {figures}."
         )
-    return fitting[0]
+    return fitting[0], f"{titles} share their barcodes; the strand tells {fitting[0].title}: {figures}."
 
 
-def probe_strand(candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int) -> Chemistry:
-    """Align some of the cDNA reads to see on which strand of the genes they are, and return the kit that fits."""
+def probe_strand(
+    candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int
+) -> tuple[Chemistry, str]:
+    """Align some of the cDNA reads to see on which strand of the genes they are; return the kit and the figures.
+
+    Without figures where all kits are of one strand.
+    """
     if len({kit.strand for kit in candidates}) == 1:
-        return candidates[0]
+        return candidates[0], ""
     run_star(
         [
             *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
@@ -407,8 +411,11 @@ def count_library(
     index: Path,
     lists: Path,
     args: argparse.Namespace,
-) -> Chemistry:
-    """Align and count a library into a folder and return its kit. Raises RunFault where it cannot be counted."""
+) -> tuple[Chemistry, str]:
+    """Align and count a library into a folder; return its kit and what told it from others of the same barcodes.
+
+    Raises RunFault where it cannot be counted.
+    """
     verdict = next(iter(library.verdicts.values()))
     candidates = [chemistries[name] for name in verdict["candidates"]]
     names, digests = {}, {}
@@ -451,6 +458,7 @@ def count_library(
 
     stamp = folder / STAMP
     before = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+    told = before.pop("told", "")
     kit = next((kit for kit in candidates if stamp_of(kit) == before), None)
     if kit:
         print("the library was aligned by an earlier try.", file=sys.stderr)
@@ -458,16 +466,16 @@ def count_library(
         stamp.unlink(missing_ok=True)
         for name in ("Solo.out", "_STARtmp"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        kit = probe_strand(candidates, reads[0], genome, folder, args.threads)
+        kit, told = probe_strand(candidates, reads[0], genome, folder, args.threads)
         run_star(arguments_for(kit, args.threads), folder)
         own_features(folder)
         check_outputs(folder, args.features, args.multireads, spots)
         part = stamp.with_name(f"{STAMP}.part")
-        part.write_text(json.dumps(stamp_of(kit)), encoding="utf-8")
+        part.write_text(json.dumps(stamp_of(kit) | {"told": told}), encoding="utf-8")
         part.replace(stamp)
     check_shares(folder, args.features, args.min_valid_barcodes, args.min_gene_share)
     filter_cells(folder, args.features, args.cell_filter)
-    return kit
+    return kit, told
 
 
 def describe_cells(folder: Path) -> str:
@@ -554,8 +562,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         partial.mkdir(parents=True, exist_ok=True)
         try:
             with ends_with_command():  # SIGTERM ends STAR as well
-                kit = count_library(library, statuses, chemistries, partial, args.index, args.inclusion_lists, args)
-            statuses = {run: status._replace(chemistry=kit.name) for run, status in statuses.items()}
+                kit, told = count_library(
+                    library, statuses, chemistries, partial, args.index, args.inclusion_lists, args
+                )
+            for run, status in statuses.items():
+                detail = " ".join(filter(None, [status.detail, told]))
+                statuses[run] = status._replace(chemistry=kit.name, detail=detail)
             if cells := describe_cells(partial):
                 print(f"{args.unit}: {cells}", file=sys.stderr)
             hand_over(partial, args.output)

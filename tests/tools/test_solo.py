@@ -167,6 +167,7 @@ def test_reads_tell_roles_and_kit(analysis):
 def test_strand_tells_kits_of_one_list_apart(analysis):
     statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
     assert statuses["SRR9000103"].chemistry == "10x_3p_v2"
+    assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in statuses["SRR9000103"].detail
     assert statuses["SRR9000103"].read_roles == "barcode,cdna"
 
 

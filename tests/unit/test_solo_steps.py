@@ -45,8 +45,13 @@ def test_places_of_simple_and_of_joined_kits():
 
 def test_strand_tells_the_kit_or_nothing():
     candidates = [KITS["10x_3p_v2"], KITS["10x_5p_v2"]]
-    assert solo.tell_strand(candidates, [(90, 3), (40, 2)]).name == "10x_3p_v2"
-    assert solo.tell_strand(candidates, [(3, 90), (2, 40)]).name == "10x_5p_v2"
+    assert solo.tell_strand(candidates, [(90, 3), (40, 2)])[0].name == "10x_3p_v2"
+    kit, figures = solo.tell_strand(candidates, [(3, 90), (2, 40)])
+    assert kit.name == "10x_5p_v2"
+    assert figures == (
+        "10x Chromium 3′ v2 and 10x Chromium 5′ v1 or v2 share their barcodes; the strand tells 10x Chromium 5′ v1 or"
+        " v2: of the probed reads 5 are on the genes' strand and 130 on the other."
+    )
     for counts in ([(30, 20)], [(9, 1)], []):
         with pytest.raises(RunFault) as told:
             solo.tell_strand(candidates, counts)
