@@ -79,10 +79,11 @@ def reason_to_skip() -> str:
 class SlurmNode:
     """A running Slurm; ``environment`` is what its clients need. A context manager.
 
-    CPUs and memory are what the node pretends to have, not what this machine has.
+    CPUs and memory are what the node pretends to have, not what this machine has. ``disk`` is a folder in which the
+    node's jobs, and nobody else, see a disk of the node's own with the same empty folders.
     """
 
-    def __init__(self, cpus: int = 32, memory_mb: int = 256_000, seconds: int = 600) -> None:
+    def __init__(self, cpus: int = 32, memory_mb: int = 256_000, seconds: int = 600, disk: Path | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-node."))
         self.folder.chmod(0o755)
         for name in ("munge", "state", "spool", "bin"):
@@ -102,6 +103,9 @@ class SlurmNode:
             path.chmod(0o755)
         self.environment = {**os.environ, "PATH": os.pathsep.join((str(self.folder / "bin"), _PATH))}
         start = _START.format(**facts)
+        if disk is not None:
+            folders = [shlex.quote(str(path)) for path in disk.iterdir()]
+            start = f"mount -t tmpfs none {shlex.quote(str(disk))}\nmkdir {' '.join(folders)}\n{start}"
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *_NAMESPACE, "bash", "-c", start],
             env={**self.environment, "SLURM_CONF": str(configuration)},

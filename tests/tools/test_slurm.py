@@ -1,6 +1,7 @@
 """The workflow on a real Slurm of one node: the bytes are those of a local run, also when a job is cancelled."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -30,6 +31,12 @@ def sums(folder: Path) -> dict[str, str]:
     }
 
 
+def few_cells(world, server):
+    """A few plate cells of mouse."""
+    species = {"mus": {"tax_id": 10090, "reference": "mm10"}}
+    return {**world.configuration(server), "series": [catalogue.MIXED], "species": species}
+
+
 def configuration(world, server):
     """Human plate cells and a droplet library."""
     few = {"series": [catalogue.MIXED, catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
@@ -51,14 +58,14 @@ def node():
         yield running
 
 
-def start(node, folder: Path, values: dict) -> subprocess.Popen:
+def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
     """Start the workflow through the profile; its messages go to the file `told`."""
-    (folder / "config").mkdir(parents=True)
+    (folder / "config").mkdir(parents=True, exist_ok=True)
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", folder]
     with (folder / "told").open("wb") as told:
         return subprocess.Popen(
-            [*command, "--workflow-profile", PROFILE, *OPTIONS],
+            [*command, "--workflow-profile", PROFILE, *OPTIONS, *options],
             cwd=folder,
             env=node.environment,
             stdin=subprocess.DEVNULL,
@@ -92,3 +99,23 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
     assert sorted(path.name for path in (folder / "results" / "mex").iterdir()) == [catalogue.LIBRARY_V2]
     assert sums(folder) == local
     assert not list((folder / "work").glob("download/*"))
+
+
+@pytest.mark.skipif(not os.environ.get("SLURM_TESTS"), reason="two minutes more: make test-slurm")
+def test_a_shard_stays_on_the_disk_of_one_node(world, tmp_path):
+    folder, disk = tmp_path / "analysis", tmp_path / "disk"
+    (folder / "work").mkdir(parents=True)
+    for name in ("download", "fastq", "align", "partial"):
+        (disk / name).mkdir(parents=True)
+        (disk / name / ".keep").touch()
+        (folder / "work" / name).symlink_to(disk / name)
+    with Server(world) as server:
+        assert run_workflow(tmp_path / "local", few_cells(world, server), ["--quiet"]) == 0
+        with slurm_node.SlurmNode(disk=disk) as node:
+            groups = [f"{rule}=shard" for rule in ("download", "fastq", "align", "count")]
+            workflow = start(node, folder, few_cells(world, server), "--groups", *groups)
+            assert workflow.wait(timeout=240) == 0, (folder / "told").read_text()
+            assert len(jobs_of(node, "shard", "COMPLETED")) == 1
+            assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
+    assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
+    assert sums(folder) == sums(tmp_path / "local")
