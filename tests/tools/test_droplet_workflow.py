@@ -1,0 +1,59 @@
+"""Droplet libraries in the whole workflow: a failing cell filter costs no alignment, and evidence tells all runs."""
+
+import json
+import shutil
+
+import pytest
+
+from scripts.formats.run_table import read_runs
+from tests.toy import catalogue
+from tests.toy.demo import run_workflow
+from tests.toy.server import Server
+
+pytestmark = pytest.mark.skipif(shutil.which("STAR") is None, reason="STAR is not installed")
+
+LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
+
+
+@pytest.fixture(scope="module")
+def analysis(world, tmp_path_factory):
+    """Two libraries whose cells cannot be told the first time, and what was there then."""
+    folder = tmp_path_factory.mktemp("droplets")
+    seen = []
+    for cell_filter in ("EmptyDrops_CR 1 2", "EmptyDrops_CR"):
+        with Server(world) as server:
+            configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
+            changes = {"cell_filter": cell_filter, "features": ["Gene", "Velocyto"]}
+            configuration["droplets"] = configuration["droplets"] | changes
+            assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
+        partial = sorted(path.name for path in (folder / "work").glob("solo/.*.solo"))
+        archives = sorted(path.parent.name for path in (folder / "results").glob("mex/*/Velocyto_spliced_*.tar.gz"))
+        seen.append((read_runs(folder / "results/runs.tsv"), partial, archives))
+    return folder, seen
+
+
+def test_failing_cell_filter_is_repaired_without_an_alignment(analysis):
+    folder, ((failed, kept, none), (counted, left, archives)) = analysis
+    assert {(row.status, row.reason) for row in failed} == {("failed", "COUNT_FAILED")}
+    assert none == []
+    assert kept == sorted(f".{catalogue.DROPLET}.homo.{library}.solo" for library in LIBRARIES)
+    assert {row.status for row in counted} == {"counted"}
+    assert left == []
+    assert archives == sorted(LIBRARIES * 2)
+    for library in LIBRARIES:
+        log = (folder / f"logs/solo/{catalogue.DROPLET}.homo.{library}.log").read_text()
+        assert log.startswith("the library was aligned by an earlier try.\n")
+
+
+def test_evidence_tells_every_run_with_its_figures(analysis):
+    folder, (_, (ledger, _, _)) = analysis
+    told = [json.loads(line) for line in (folder / "work/evidence.jsonl").read_text().splitlines()]
+    assert [one["run"] for one in told] == [row.run for row in ledger]
+    for one in told:
+        assert (one["strand"], one["reads"]["rank"]) == ("Forward", 3)
+        best, *others = one["reads"]["figures"]
+        assert best["share"] > 0.9 > max(other["share"] for other in others)
+        assert all(figure["chance"] < 0.1 for figure in one["reads"]["figures"])
+        assert one["records"]["evidence"]
+    by_strand = next(one for one in told if one["experiment"] == catalogue.LIBRARY_V2)
+    assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in by_strand["detail"]
