@@ -26,6 +26,7 @@ class Analysis:
 
     def __init__(self, world, folder: Path) -> None:
         self.world, self.folder = world, folder
+        self.started: list[subprocess.Popen] = []
         (folder / "config").mkdir(parents=True)
 
     def start(self, server: Server) -> subprocess.Popen:
@@ -34,13 +35,15 @@ class Analysis:
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
         with (self.folder / "told").open("ab") as told:
-            return subprocess.Popen(
+            workflow = subprocess.Popen(
                 [*command, "--cores", "2"],
                 stdin=subprocess.DEVNULL,
                 stdout=told,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.started.append(workflow)
+        return workflow
 
     def run(self, server: Server) -> None:
         assert self.start(server).wait(timeout=180) == 0, self.told()
@@ -114,7 +117,11 @@ def undisturbed(world, tmp_path_factory):
 
 @pytest.fixture
 def analysis(world, tmp_path):
-    return Analysis(world, tmp_path / "analysis")
+    made = Analysis(world, tmp_path / "analysis")
+    yield made
+    for workflow in made.started:  # a test that fails leaves none behind
+        if workflow.poll() is None:
+            kill_group(workflow)
 
 
 @pytest.mark.parametrize("kill", [kill_group, kill_alone])

@@ -22,6 +22,19 @@ OPTIONS = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-stat
 pytestmark = pytest.mark.skipif(bool(slurm_node.reason_to_skip()), reason=slurm_node.reason_to_skip())
 
 
+STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """A test that fails leaves no workflow behind."""
+    yield
+    while STARTED:
+        workflow = STARTED.pop()
+        workflow.kill()
+        workflow.wait()
+
+
 def sums(folder: Path) -> dict[str, str]:
     results = folder / "results"
     return {
@@ -64,7 +77,7 @@ def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", folder]
     with (folder / "told").open("wb") as told:
-        return subprocess.Popen(
+        workflow = subprocess.Popen(
             [*command, "--workflow-profile", PROFILE, *OPTIONS, *options],
             cwd=folder,
             env=node.environment,
@@ -72,6 +85,8 @@ def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
             stdout=told,
             stderr=subprocess.STDOUT,
         )
+    STARTED.append(workflow)
+    return workflow
 
 
 def jobs_of(node, rule: str, state: str) -> list[str]:
