@@ -1,8 +1,8 @@
 """Gather the cells of a series' droplet libraries into one AnnData file (h5ad), read from their archives.
 
 - X: raw counts of the filtered cells (Gene_Unique_filtered), csr_matrix of whole numbers; zeros are not stored
-- layers: the same cells in other matrices, when asked for, e.g. GeneFull_Unique or Gene_EM; a cell that the other
-  feature's filter dropped has no counts there
+- layers: the same cells in other matrices, when asked for: GeneFull_Unique, Gene_EM, Velocyto_spliced; a cell that the
+  other feature's filter dropped has no counts there
 - obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
   bases added up, -1 where unknown); geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name
@@ -22,6 +22,7 @@ from scripts.formats.errors import InputError, run_command
 from scripts.formats.mex import MexArchive, archive_name, read_archive
 from scripts.formats.run_table import COLUMNS, Run, iterate_runs
 from scripts.formats.soft import read_family
+from scripts.formats.solo_out import MATRIX_NAMES
 from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units
 
@@ -180,7 +181,8 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
         h5ad.set_encoding(root, "anndata", "0.1.0")
         main = _Matrix(root, "X", "int32")
         group = h5ad.create_group(root, "layers")
-        others = {name: _Matrix(group, name, "int32" if name.endswith("_Unique") else "float64") for name in layers}
+        shared = tuple(f"_{way}" for way in MATRIX_NAMES if way != MAIN.rpartition("_")[2])
+        others = {name: _Matrix(group, name, "float64" if name.endswith(shared) else "int32") for name in layers}
         for library in libraries:
             archive = library.read(MAIN)
             if genes is None:

@@ -11,6 +11,7 @@ import yaml
 
 from scripts.formats.errors import raise_faults
 from scripts.formats.run_table import REASONS
+from scripts.formats.solo_out import archives_of
 
 ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools:")
@@ -225,8 +226,8 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
         near = _nearest(droplets["chemistry"], known, {})
         yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
     for layer in droplets["layers"]:
-        feature, _, multireads = layer.rpartition("_")
-        if feature not in droplets["features"] or multireads not in droplets["multireads"]:
+        feature, _, way = layer.rpartition("_")
+        if (feature, way, "filtered") not in archives_of(droplets["features"], droplets["multireads"]):
             yield f"droplets.layers: {layer!r} is not counted; features and multireads say what is"
     lists = chemistries["lists"]
     for name, source in droplets["inclusion_lists"].items():

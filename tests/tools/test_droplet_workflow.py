@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from scripts.formats.mex import read_archive
 from scripts.formats.run_table import read_runs
 from tests.toy import catalogue
 from tests.toy.demo import run_workflow
@@ -23,7 +24,7 @@ def analysis(world, tmp_path_factory):
     for cell_filter in ("EmptyDrops_CR 1 2", "EmptyDrops_CR"):
         with Server(world) as server:
             configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
-            changes = {"cell_filter": cell_filter, "features": ["Gene", "Velocyto"]}
+            changes = {"cell_filter": cell_filter, "features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
             configuration["droplets"] = configuration["droplets"] | changes
             assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
         partial = sorted(path.name for path in (folder / "work").glob("solo/.*.solo"))
@@ -43,6 +44,20 @@ def test_failing_cell_filter_is_repaired_without_an_alignment(analysis):
     for library in LIBRARIES:
         log = (folder / f"logs/solo/{catalogue.DROPLET}.homo.{library}.log").read_text()
         assert log.startswith("the library was aligned by an earlier try.\n")
+
+
+def test_layers_of_velocyto_are_those_of_the_archives(analysis):
+    import anndata
+
+    folder, _ = analysis
+    data = anndata.read_h5ad(folder / f"results/droplets/{catalogue.DROPLET}.homo.h5ad")
+    layer = data.layers["Velocyto_unspliced"]
+    assert layer.dtype.kind == "i"
+    for library in LIBRARIES:
+        archive = read_archive(folder / f"results/mex/{library}/Velocyto_unspliced_filtered.tar.gz")
+        own = layer[(data.obs["experiment"] == library).to_numpy()]
+        assert own.nnz > 0
+        assert (archive.matrix != own.T).nnz == 0
 
 
 def test_evidence_tells_every_run_with_its_figures(analysis):

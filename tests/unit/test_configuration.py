@@ -32,6 +32,18 @@ def test_the_shipped_file_holds_every_default_and_one_example():
     assert {**with_defaults({}, SCHEMA), "series": ["GSE67835"]} == SHIPPED
 
 
+def test_layers_are_matrices_that_are_counted():
+    layers = ["GeneFull_EM", "Velocyto_spliced"]
+    features = ["Gene", "GeneFull", "Velocyto"]
+    droplets = {"features": features, "layers": layers, "multireads": ["Unique", "EM"]}
+    assert check(series=["GSE1"], droplets=droplets)["droplets"]["layers"] == layers
+    told = faults(series=["GSE1"], droplets={"layers": ["Velocyto_spliced", "Gene_Rescue", "Gene_EM"]})
+    assert told == [
+        f"droplets.layers: '{layer}' is not counted; features and multireads say what is"
+        for layer in ("Velocyto_spliced", "Gene_Rescue")
+    ]
+
+
 def test_the_shipped_file_is_sound():
     assert check(**SHIPPED)["references"]["mm10"]["sjdb_overhang"] == 100
 
