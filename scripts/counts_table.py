@@ -200,18 +200,23 @@ def write_spool(rows: Rows, path: str) -> list[tuple[int, int]]:
 
 
 def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows]) -> None:
-    """Append ranges of rows to a member; more than one are made side by side, a process each."""
-    if len(ranges) == 1:
-        for piece in make_pieces(ranges[0]):
+    """Append ranges of rows to a member: the first here, the others meanwhile, each by a process of its own."""
+    first, *others = ranges
+    if not others:
+        for piece in make_pieces(first):
             member.add(piece)
         return
-    spools = [f"{member.partial}{number}" for number in range(len(ranges))]
+    spools = [f"{member.partial}{number}" for number in range(len(others))]
     try:
-        with _start_processes(len(ranges)) as pool:
-            for spool, noted in zip(spools, pool.map(write_spool, ranges, spools), strict=True):
+        with _start_processes(len(others)) as pool:
+            told = pool.map(write_spool, others, spools)
+            for piece in make_pieces(first):
+                member.add(piece)
+            for spool, noted in zip(spools, told, strict=True):
                 with Path(spool).open("rb") as handle:
                     while block := handle.read(1 << 20):
                         member.handle.write(block)
+                Path(spool).unlink()
                 for crc, length in noted:
                     member.account(crc, length)
     finally:
