@@ -299,6 +299,17 @@ def failures_section(ledger: Sequence[Run]) -> Iterator[str]:
     yield table(["series", "sample", "run", "species", "reason", "what happened"], told, note)
 
 
+def notes_section(ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield what was noted of runs that were counted, e.g. that another counter had to count them."""
+    notes = Counter((row.series, row.detail) for row in ledger if row.status == "counted" and row.detail)
+    if not notes:
+        return
+    rows = [[escape(series), f"{count:,}", escape(detail)] for (series, detail), count in sorted(notes.items())]
+    rows, note = cut(rows, MOST_ROWS, "note")
+    yield "<h2 id=notes>What was noted of counted runs</h2>"
+    yield table(["series", "#runs", "note"], rows, note)
+
+
 def _range(values: "numpy.ndarray") -> str:
     import numpy as np
 
@@ -445,7 +456,10 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
     worked_on = {row.species for row in ledger if row.assay == "plate" and row.status in ("counted", "failed")}
     sections = [*summary_section(plan, ledger)]
     links = [("series", "Series"), ("reasons", "Failed and left out")]
-    body = [*series_section(plan, ledger), *failures_section(ledger)]
+    notes = [*notes_section(ledger)]
+    if notes:
+        links.append(("notes", "Notes"))
+    body = [*series_section(plan, ledger), *failures_section(ledger), *notes]
     for species in sorted(worked_on):
         path = results / f"{species}.h5ad"
         if path.exists():

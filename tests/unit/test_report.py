@@ -125,6 +125,15 @@ def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
     assert str(tmp_path) not in text
 
 
+def test_what_was_noted_of_counted_runs_is_told_once_a_series(tmp_path):
+    noted = "counted by htseq-count: in SRX1, which both counted, 2 of 60 numbers of the native counter differed"
+    rows = [row._replace(detail=noted) if row.status == "counted" and row.series == "GSE1" else row for row in ROWS]
+    page = Page(make(tmp_path, rows))
+    assert page.text.count(noted) == 1
+    assert page.text[page.text.index(noted) - 1] == "2"
+    assert "What was noted of counted runs" not in Page(make(tmp_path)).text
+
+
 def test_nothing_failed_and_nothing_at_all(tmp_path):
     assert "Nothing: every run was counted." in make(tmp_path, ROWS[:1])
     assert "0 rows in the ledger" in make(tmp_path, [])
