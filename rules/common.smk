@@ -135,12 +135,12 @@ def units():
         except InputError as error:
             raise WorkflowError(str(error))
     else:
+        # A job on another node has its plan, but knows no checkpoint as finished.
         if workflow.is_main_process or not Path("results/plan.tsv").exists():
-            checkpoints.resolve.get()  # a job on another node has its plan, but knows no checkpoint as finished
+            checkpoints.resolve.get()
         rows = iterate_runs("results/plan.tsv")
-        if (
-            workflow.is_main_process
-        ):  # Snakemake itself does not look behind a checkpoint for jobs that were cut off
+        # Snakemake itself does not look behind a checkpoint for jobs that were cut off.
+        if workflow.is_main_process:
             workflow.dag.forcefiles |= incomplete_outputs(".snakemake")
     planned = cut_into_units(rows, config["plates"]["shard_size"])
     return {name: summarize_unit(planned.pop(name)) for name in list(planned)}
