@@ -55,6 +55,7 @@ rule download:
         resolver=setting("archives", "sra"),
         ena=setting("archives", "ena"),
         retries=setting("archives", "retries"),
+        parallel=setting("archives", "parallel"),
         limit_gb=setting("scratch", "limit_gb"),
         rows=unit_digest,
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
@@ -64,7 +65,8 @@ rule download:
             --shard-size {params.shard_size} --records resources/records \
             --order {params.order:q} --resolver {params.resolver:q} \
             --ena {params.ena:q} --retries {params.retries} {params.lite} \
-            --kept {input.kept:q} --limit-gb {params.limit_gb} --parallel {threads} --output {output.archives:q} 2>{log:q}
+            --kept {input.kept:q} --limit-gb {params.limit_gb} --parallel {params.parallel} \
+            --output {output.archives:q} 2>{log:q}
         """
 
 
