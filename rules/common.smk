@@ -31,7 +31,13 @@ from scripts.formats.configuration import (
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
-from scripts.formats.units import cut_into_units, is_shard, summarize_unit, take_turns
+from scripts.formats.units import (
+    cut_into_units,
+    fastq_bytes,
+    is_shard,
+    summarize_unit,
+    take_turns,
+)
 from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
 
@@ -348,12 +354,9 @@ def inclusion_lists(wildcards):
 
 
 def size_of(wildcards):
-    """Return the MB of a unit's archives and of its FASTQ, and its millions of spots, as the plan knows them.
-
-    FASTQ: bases and qualities, and some 100 bytes of names a read.
-    """
+    """Return the MB of a unit's archives and of its FASTQ, and its millions of spots, as the plan knows them."""
     unit = unit_of(wildcards)
-    return unit.bytes / 1e6, (2 * unit.bases + 200 * unit.spots) / 1e6, unit.spots / 1e6
+    return unit.bytes / 1e6, fastq_bytes(unit.bases, unit.spots) / 1e6, unit.spots / 1e6
 
 
 def size_in_mb(path, otherwise):

@@ -29,7 +29,7 @@ from scripts.formats.processes import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, runs_of_options
+from scripts.formats.units import add_unit_options, fastq_bytes, runs_of_options
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
 _INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
@@ -134,7 +134,7 @@ class Converter:
         sources = [self.archives / f"{row.run}.sra", self.archives / f"{row.run}.bam", *_local_paths(row)]
         most = _GROWTH * sum(path.stat().st_size for path in sources if path.is_file())
         if row.bases.isdecimal() and row.spots.isdecimal():
-            fastq = 2 * int(row.bases) + 200 * int(row.spots)
+            fastq = fastq_bytes(int(row.bases), int(row.spots))
             return min(2 * fastq, most) if most else fastq
         return most
 

@@ -86,6 +86,14 @@ def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
     return columns
 
 
+def fastq_bytes(bases: int, spots: int) -> int:
+    """Return what FASTQ of so many bases and spots may hold: bases and qualities, and some 200 bytes a spot of names.
+
+    The one reckoning of the workflow's size model and of the conversion itself, which holds twice that at its peak.
+    """
+    return 2 * bases + 200 * spots
+
+
 def take_turns(sizes: Mapping[str, float], limit: float, begun: Collection[str] = ()) -> dict[str, str]:
     """Return unit → the unit that must be done before it is begun, so that no more than ``limit`` is held at once.
 
