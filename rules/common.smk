@@ -202,10 +202,14 @@ def kept(wildcards):
 
 
 def retry_round(wildcards):
-    """Return what tells one round of trying again from another: the time of the status that calls for it."""
-    if to_retry(wildcards.unit):
-        return str(Path(f"work/status/{wildcards.unit}.tsv").stat().st_mtime_ns)
-    round_file = Path(f"work/retry/{wildcards.science}/{wildcards.unit}/round")
+    """Return what tells one round of trying again from another: the time of the status that calls for it.
+
+    As a param of the job that counts, it makes that job anew; empty where nothing was ever tried again.
+    """
+    unit = unit_name(wildcards)
+    if to_retry(unit):
+        return str(Path(f"work/status/{unit}.tsv").stat().st_mtime_ns)
+    round_file = Path(f"work/retry/{unit_science(wildcards)}/{unit}/round")
     return round_file.read_text(encoding="utf-8").strip() if round_file.exists() else ""
 
 

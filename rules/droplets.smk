@@ -79,6 +79,7 @@ rule solo:
     params:
         shard_size=config["plates"]["shard_size"],
         rows=unit_digest,
+        round=retry_round,
         chemistries=HOME / "config/chemistries.yaml",
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],

@@ -62,6 +62,7 @@ rule count:
     params:
         shard_size=config["plates"]["shard_size"],
         rows=unit_digest,
+        round=retry_round,
         count_by=config["count_by"],
         mode=config["plates"]["mode"],
         strand=config["plates"]["strand"],

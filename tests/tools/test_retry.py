@@ -23,6 +23,7 @@ def sums(results):
 def configuration(world):
     def configure(server, **changes):
         small = {**world.configuration(server), "series": ["GSE900003"], "droplets": {}, "max_failed": 0.5}
+        small["archives"]["retries"] = 0  # what is lost here is not found by waiting
         return {**small, **changes}
 
     return configure
