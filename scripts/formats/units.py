@@ -89,7 +89,7 @@ def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
 def fastq_bytes(bases: int, spots: int) -> int:
     """Return what FASTQ of so many bases and spots may hold: bases and qualities, and some 200 bytes a spot of names.
 
-    The one reckoning of the workflow's size model and of the conversion itself, which holds twice that at its peak.
+    The one reckoning of the workflow's size model and of the conversion itself.
     """
     return 2 * bases + 200 * spots
 
