@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import numpy
 
 CHUNK = 16384
-SMALL = 1 << 16  # bytes of a chunk that zlib deflates
 """Elements in a chunk of a big array."""
+SMALL = 1 << 16
+"""Bytes of a chunk up to which zlib deflates it."""
 LEVEL = 1
 
 
