@@ -86,6 +86,7 @@ wildcard_constraints:
     science="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
+    part=r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*",
 
 
 def option(name, value):
@@ -300,6 +301,58 @@ def archives(wildcards):
         f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in archive_folders()
     }
     return [f"results/mex/{folder}" for folder in libraries()] + sorted(matrices)
+
+
+def embedded_matrices(species):
+    """Return part → the matrix whose cells are embedded in it: the plates of a species and each droplet series."""
+    parts = {"plates": f"results/{species}.h5ad"} if units_of(species, shards=True) else {}
+    for series in sorted({units()[name].series for name in units_of(species, shards=False)}):
+        parts[f"droplets.{series}"] = f"results/droplets/{series}.{species}.h5ad"
+    return parts
+
+
+def species_matrices(wildcards):
+    """Return every matrix of a species."""
+    return list(embedded_matrices(wildcards.species).values())
+
+
+def matrix_of_part(wildcards):
+    """Return the matrix whose cells are embedded in a part of an atlas."""
+    try:
+        return embedded_matrices(wildcards.species)[wildcards.part]
+    except KeyError:
+        raise WorkflowError(f"The plan has no cells {wildcards.part!r} of {wildcards.species}.")
+
+
+def embedded_parts(wildcards):
+    """Return the embedded cells of every matrix of a species."""
+    species = wildcards.species
+    return [f"work/atlas/{species}/{part}" for part in embedded_matrices(species)]
+
+
+def labelled_cells(wildcards):
+    """Return the file of labelled cells of a species, if there is one."""
+    return config["atlas"]["references"].get(wildcards.species, [])
+
+
+def embedding_model(wildcards):
+    """Return the weights with which the cells of a species are embedded."""
+    atlas, species = config["atlas"], wildcards.species
+    if atlas["backend"] == "scprint2":
+        return atlas["checkpoint"]
+    return atlas["models"].get(species, f"work/atlas/{species}/model.npz")
+
+
+def atlases(wildcards):
+    """Return the atlas of every species that has something planned, and what is told of its labels."""
+    atlas, wanted = config["atlas"], []
+    for species in filter(units_of, config["species"]) if atlas["enabled"] else ():
+        folder = f"results/atlas/{species}"
+        wanted += [folder, f"work/atlas/{species}.checked"]
+        if atlas["backend"] == "scprint2" or species in atlas["references"]:
+            wanted += [f"{folder}.distribution", f"{folder}.agreement"]
+        wanted += [f"{folder}.train/{label}" for label in atlas["train"]]
+    return wanted
 
 
 def reference_files(wildcards):

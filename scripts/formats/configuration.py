@@ -210,6 +210,8 @@ def check_configuration(
         faults += _retry_faults(filled["retry"])
     if "droplets" not in misshapen:
         faults += _droplet_faults(filled["droplets"], chemistries)
+    if not misshapen & {"atlas", "species"}:
+        faults += _atlas_faults(filled["atlas"], filled["species"])
     raise_faults(f"The configuration ({named})", dict.fromkeys(faults))
     return filled
 
@@ -235,3 +237,25 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
         if name not in lists:
             yield f"{place}: no chemistry of config/chemistries.yaml uses this list{_nearest(name, lists, {})}"
         yield from _source_faults(place, source)
+
+
+def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Iterator[str]:
+    if not atlas["enabled"]:
+        return
+    if atlas["backend"] == "scprint2" and not atlas["checkpoint"]:
+        yield "atlas.checkpoint: scprint2 has no weights of its own; give the path of a checkpoint"
+    if atlas["references"] and not atlas["labels"]:
+        yield "atlas.labels: missing; name the columns of obs that label the cells of atlas.references, e.g. [cell_type]"
+    if atlas["labels"] and not atlas["references"]:
+        yield "atlas.references: missing; say which AnnData file has the labels, e.g. {homo: labelled.h5ad}"
+    for key in ("models", "references"):
+        if atlas[key] and atlas["backend"] != "svd-baseline":
+            yield f"atlas.{key}: only svd-baseline uses them; atlas.backend is {atlas['backend']}"
+        for label in sorted(set(atlas[key]) - set(species)):
+            yield f"atlas.{key}.{label}: not a species of the configuration{_nearest(label, species, {})}"
+    for label in sorted(set(atlas["models"]) & set(atlas["references"])):
+        yield f"atlas.references.{label}: atlas.models.{label} has the labels that it was fitted with; give one of them"
+    for key in ("checkpoint", "python", "models", "references", "train"):
+        paths = atlas[key] if isinstance(atlas[key], Mapping) else {"": atlas[key]}
+        for name, path in paths.items():
+            yield from _source_faults(f"atlas.{key}.{name}".rstrip("."), path)

@@ -163,3 +163,28 @@ def test_text_that_is_no_number_stays_a_fault():
     assert faults(series=["GSE1"], plates={"shard_size": "many"}) == [
         "plates.shard_size: 'many' cannot be used; expected: experiments that are processed together in one job a stage"
     ]
+
+
+def test_an_atlas_tells_what_its_back_end_lacks(tmp_path):
+    reference = tmp_path / "labelled.h5ad"
+    reference.touch()
+    atlas = {
+        "enabled": True,
+        "backend": "scprint2",
+        "references": {"hom": str(reference)},
+        "models": {"mus": "gone.npz"},
+    }
+    assert faults(series=["GSE1"], atlas=atlas) == [
+        "atlas.checkpoint: scprint2 has no weights of its own; give the path of a checkpoint",
+        "atlas.labels: missing; name the columns of obs that label the cells of atlas.references, e.g. [cell_type]",
+        "atlas.models: only svd-baseline uses them; atlas.backend is scprint2",
+        "atlas.references: only svd-baseline uses them; atlas.backend is scprint2",
+        "atlas.references.hom: not a species of the configuration; did you mean 'homo'?",
+        "atlas.models.mus: 'gone.npz' cannot be read: No such file or directory",
+    ]
+    atlas = {"enabled": True, "labels": ["cell_type"], "references": {"homo": str(reference)}}
+    assert check(series=["GSE1"], atlas=atlas)["atlas"]["components"] == 256
+
+
+def test_an_atlas_that_is_not_asked_for_has_no_faults():
+    assert not check(series=["GSE1"], atlas={"backend": "scprint2"})["atlas"]["enabled"]

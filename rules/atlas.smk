@@ -1,0 +1,152 @@
+"""From matrices to an embedding atlas of each species, where it is asked for (`atlas: {enabled: true}`).
+
+In: results/{species}.h5ad and results/droplets/. Out: results/atlas/.
+"""
+
+
+rule atlas_model:
+    """Fit the basis of svd-baseline to a sample of a species' cells."""
+    input:
+        matrices=species_matrices,
+        reference=labelled_cells,
+    output:
+        model="work/atlas/{species}/model.npz",
+    log:
+        "logs/atlas_model/{species}.log",
+    benchmark:
+        "logs/benchmarks/atlas_model/{species}.tsv"
+    conda:
+        "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        components=config["atlas"]["components"],
+        cells=config["atlas"]["fit_cells"],
+        seed=config["atlas"]["seed"],
+        labels=config["atlas"]["labels"],
+    shell:
+        """
+        python -m scripts.embedders.svd_baseline fit --matrices {input.matrices:q} \
+            --components {params.components} --cells {params.cells} --seed {params.seed} \
+            --reference {input.reference:q} --labels {params.labels:q} \
+            --output {output.model:q} 2>{log:q}
+        """
+
+
+rule atlas_embed:
+    """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked."""
+    input:
+        matrix=matrix_of_part,
+        model=embedding_model,
+    output:
+        part=temp(directory("work/atlas/{species}/{part}")),
+    log:
+        "logs/atlas_embed/{species}.{part}.log",
+    benchmark:
+        "logs/benchmarks/atlas_embed/{species}.{part}.tsv"
+    conda:
+        "../envs/scprint2.yaml"
+        if config["atlas"]["backend"] == "scprint2"
+        else "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    params:
+        backend=config["atlas"]["backend"],
+        python=lambda wildcards, threads: option("--python", config["atlas"]["python"]),
+        tax_id=lambda wildcards: config["species"][wildcards.species]["tax_id"],
+        seed=config["atlas"]["seed"],
+    shell:
+        """
+        python -m scripts.atlas embed --backend {params.backend} {params.python:q} \
+            --matrix {input.matrix:q} --species {wildcards.species:q} --tax-id {params.tax_id} \
+            --model {input.model:q} --seed {params.seed} --output {output.part:q} 2>{log:q}
+        """
+
+
+rule atlas_pack:
+    """Pack the embedded cells of a species into shards, with the map from each row to its cell."""
+    input:
+        parts=embedded_parts,
+        model=embedding_model,
+    output:
+        atlas=directory("results/atlas/{species}"),
+    log:
+        "logs/atlas_pack/{species}.log",
+    benchmark:
+        "logs/benchmarks/atlas_pack/{species}.tsv"
+    conda:
+        "../envs/python.yaml"
+    params:
+        shard_rows=config["atlas"]["shard_rows"],
+    shell:
+        """
+        python -m scripts.atlas pack --parts {input.parts:q} --shard-rows {params.shard_rows} \
+            --model {input.model:q} --output {output.atlas:q} 2>{log:q}
+        """
+
+
+rule atlas_check:
+    """Read an atlas once, as anyone who got it would: sums, widths, finite values, a cell for every row."""
+    input:
+        atlas="results/atlas/{species}",
+    output:
+        touch("work/atlas/{species}.checked"),
+    log:
+        "logs/atlas_check/{species}.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        "python -m scripts.atlas check {input.atlas:q} >{log:q} 2>&1"
+
+
+rule atlas_distribution:
+    """Show how the labels of an atlas lie across each other."""
+    input:
+        atlas="results/atlas/{species}",
+        checked="work/atlas/{species}.checked",
+    output:
+        tables=directory("results/atlas/{species}.distribution"),
+    log:
+        "logs/atlas_distribution/{species}.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        "python -m scripts.atlas distribution {input.atlas:q} --output {output.tables:q} 2>{log:q}"
+
+
+rule atlas_agreement:
+    """Show how far the first, second and third label of a cell agree."""
+    input:
+        atlas="results/atlas/{species}",
+        checked="work/atlas/{species}.checked",
+    output:
+        tables=directory("results/atlas/{species}.agreement"),
+    log:
+        "logs/atlas_agreement/{species}.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        "python -m scripts.atlas agreement {input.atlas:q} --output {output.tables:q} 2>{log:q}"
+
+
+rule atlas_train:
+    """Train a model on embeddings to tell a label that somebody gave to cells, tested on series that it has not seen."""
+    input:
+        atlas="results/atlas/{species}",
+        checked="work/atlas/{species}.checked",
+        labels=lambda wildcards: config["atlas"]["train"][wildcards.label],
+    output:
+        model=directory("results/atlas/{species}.train/{label}"),
+    log:
+        "logs/atlas_train/{species}.{label}.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        seed=config["atlas"]["seed"],
+    shell:
+        """
+        python -m scripts.atlas train {input.atlas:q} --label {wildcards.label:q} \
+            --labels {input.labels:q} --seed {params.seed} --output {output.model:q} 2>{log:q}
+        """
