@@ -1,0 +1,189 @@
+"""Which columns of an atlas are what: the named blocks of the embeddings, and the labels of each class.
+
+The public atlas has 424 columns of embeddings and 23 of labels and of their scores (:data:`PUBLIC`). Other models have
+others, so that a layout is data: in the manifest of an atlas, in the description of a back end, or an option.
+"""
+
+import argparse
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.formats.errors import InputError
+
+SCPRINT2 = "scprint2"
+_SPELLINGS = {"age": "age_group", "ethnicity": "self_reported_ethnicity", "remaining": "other"}
+_TAIL = "_ontology_term_id"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def standard_name(name: str) -> str:
+    """Return the name of a block or class as layouts have it: age → age_group, tissue_ontology_term_id → tissue."""
+    name = name.removesuffix(_TAIL)
+    return _SPELLINGS.get(name, name)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of an atlas, in their order."""
+
+    embeddings: tuple[tuple[str, int], ...]
+    """Blocks of the embeddings: name, columns."""
+    labels: tuple[tuple[str, int], ...] = ()
+    """Classes of the labels and scores: name, how many labels (best first)."""
+
+    def __post_init__(self) -> None:
+        for what, parts in (("embeddings", self.embeddings), ("labels", self.labels)):
+            names = [name for name, _ in parts]
+            for name, width in parts:
+                if not _NAME.fullmatch(name) or isinstance(width, bool) or not isinstance(width, int) or width < 1:
+                    raise InputError(f"The {what} of a layout: {name!r} with {width!r} columns is no block.")
+                if names.count(name) > 1:
+                    raise InputError(f"The {what} of a layout: {name!r} is there twice.")
+        if not self.embeddings:
+            raise InputError("A layout needs at least one block of embeddings.")
+
+    @property
+    def embedding_width(self) -> int:
+        return sum(width for _, width in self.embeddings)
+
+    @property
+    def label_width(self) -> int:
+        return sum(width for _, width in self.labels)
+
+    def block(self, name: str) -> slice:
+        """Return the columns of a block of the embeddings. Raises InputError, naming those there are."""
+        return _columns("block of embeddings", self.embeddings, name)
+
+    def label(self, name: str) -> slice:
+        """Return the columns of a class in labels and scores, best first. Raises InputError, naming those there are."""
+        return _columns("class of labels", self.labels, name)
+
+    def width(self, kind: str) -> int:
+        """Return how many columns the files of a kind have: embs, top3 or scores."""
+        return self.embedding_width if kind == "embs" else self.label_width
+
+    def columns(self, kind: str, name: str | None) -> slice:
+        """Return the columns of a block or class in the files of a kind; all for None."""
+        if name is None:
+            return slice(0, self.width(kind))
+        return self.block(name) if kind == "embs" else self.label(name)
+
+    def to_json(self) -> dict[str, list[list[Any]]]:
+        """Return the layout as it stands in a manifest."""
+        return {"embeddings": [list(part) for part in self.embeddings], "labels": [list(part) for part in self.labels]}
+
+    @classmethod
+    def from_json(cls, told: Any) -> "Layout":
+        """Return the layout that :meth:`to_json` made; names may be spelled as in the document of the public atlas."""
+        try:
+            embeddings, labels = (
+                tuple((standard_name(name), width) for name, width in told.get(key, ()))
+                for key in ("embeddings", "labels")
+            )
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                'A layout is {"embeddings": [["other", 256], …], "labels": [["cell_type", 3], …]},'
+                f" but found {json.dumps(told)}."
+            ) from error
+        return cls(embeddings, labels)
+
+
+def _columns(what: str, parts: Sequence[tuple[str, int]], name: str) -> slice:
+    wanted = standard_name(name)
+    start = 0
+    for known, width in parts:
+        if known == wanted:
+            return slice(start, start + width)
+        start += width
+    known = ", ".join(known for known, _ in parts) or "none"
+    raise InputError(f"{name!r} is no {what} of this atlas; it has {known}.")
+
+
+PUBLIC = Layout(
+    (
+        ("other", 256),
+        ("cell_type", 64),
+        ("tissue", 32),
+        ("disease", 32),
+        ("age_group", 8),
+        ("assay", 12),
+        ("self_reported_ethnicity", 8),
+        ("sex", 2),
+        ("organism", 8),
+        ("cell_culture", 2),
+    ),
+    (
+        ("cell_type", 3),
+        ("tissue", 3),
+        ("disease", 3),
+        ("age_group", 3),
+        ("assay", 3),
+        ("self_reported_ethnicity", 3),
+        ("sex", 1),
+        ("organism", 3),
+        ("cell_culture", 1),
+    ),
+)
+"""The layout of the public atlas: 424 columns of embeddings, 23 of labels."""
+
+
+def labels_text(labels: Sequence[tuple[str, int]]) -> str:
+    """Return labels as the option --layout takes them: ``labels=cell_type:3,tissue:3``."""
+    return "labels=" + ",".join(f"{name}:{width}" for name, width in labels)
+
+
+def near_labels(width: int, labels: Sequence[tuple[str, int]] = PUBLIC.labels) -> list[tuple[tuple[str, int], ...]]:
+    """Return the labels of this width that come from others by leaving out one class."""
+    return [
+        (*labels[:place], *labels[place + 1 :])
+        for place, (_, columns) in enumerate(labels)
+        if sum(part[1] for part in labels) - columns == width
+    ]
+
+
+def read_layout(text: str) -> Layout:
+    """Return the layout that an option names.
+
+    ``text`` is the path of a JSON file (a layout, or a manifest that has one), or the layout itself, as
+    ``embeddings=other:256,cell_type:64;labels=cell_type:3,tissue:3``. The part that it does not name is that of the
+    public atlas.
+    """
+    if "=" not in text:
+        try:
+            told = json.loads(Path(text).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"--layout {text}: cannot be read as a JSON file: {error}.") from error
+        if isinstance(told, Mapping) and "layout" in told:
+            told = told["layout"]
+        return Layout.from_json(told)
+    parts: dict[str, list[list[Any]]] = PUBLIC.to_json()
+    for part in text.split(";"):
+        kind, _, blocks = part.strip().partition("=")
+        pairs = [block.partition(":") for block in blocks.split(",") if block]
+        if kind not in parts or any(not width.isdecimal() for _, _, width in pairs):
+            raise InputError(
+                f"--layout: {part!r} is neither 'embeddings=name:columns,…' nor 'labels=name:labels,…'"
+                " (the two are separated by ';')."
+            )
+        parts[kind] = [[name.strip(), int(width)] for name, _, width in pairs]
+    return Layout.from_json(parts)
+
+
+def add_layout_option(parser: argparse.ArgumentParser) -> None:
+    """Add --layout to a command that reads atlases."""
+    parser.add_argument(
+        "--layout",
+        metavar="LAYOUT",
+        help="which columns are what, for an atlas without manifest that is not laid out as the public one: a JSON file"
+        " or 'embeddings=other:256,…;labels=cell_type:3,…'; a part that is not named is that of the public atlas",
+    )
+
+
+def class_of_columns(labels: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return class and rank (from 1) of each column of labels and scores."""
+    return list(itertools.chain.from_iterable([(name, rank + 1) for rank in range(width)] for name, width in labels))
