@@ -18,6 +18,7 @@ include: "rules/reads.smk"
 include: "rules/plates.smk"
 include: "rules/droplets.smk"
 include: "rules/harvest.smk"
+include: "rules/atlas.smk"
 
 
 localrules:
@@ -35,10 +36,11 @@ rule all:
         "results/plan.tsv",
         "results/runs.tsv",
         "results/report.html",
-        "work/evidence.jsonl",
+        "work/plan/evidence.jsonl",
         "results/SHA256SUMS",
         tables,
         archives,
+        atlases,
 
 
 rule references:

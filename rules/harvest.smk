@@ -30,9 +30,9 @@ rule evidence:
     """Join what the records said of each run, what its reads proved and what became of it."""
     input:
         ledger="results/runs.tsv",
-        records="work/plan/evidence.jsonl",
+        records="work/plan/records.jsonl",
     output:
-        evidence="work/evidence.jsonl",
+        evidence="work/plan/evidence.jsonl",
     log:
         "logs/evidence/evidence.log",
     conda:
@@ -209,6 +209,7 @@ rule checksums:
         ledger="results/runs.tsv",
         tables=tables,
         archives=archives,
+        atlases=atlases,
         report="results/report.html",
     output:
         sums="results/SHA256SUMS",

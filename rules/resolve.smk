@@ -11,7 +11,7 @@ checkpoint resolve:
         run_table=config["run_table"] or [],
     output:
         plan="results/plan.tsv",
-        evidence="work/plan/evidence.jsonl",
+        evidence="work/plan/records.jsonl",
     log:
         "logs/resolve/resolve.log",
     conda:

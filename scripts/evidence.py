@@ -77,10 +77,10 @@ def join_evidence(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ledger", required=True, help="what became of every run (results/runs.tsv)")
-    parser.add_argument("--records", required=True, help="what the records said (work/plan/evidence.jsonl)")
+    parser.add_argument("--records", required=True, help="what the records said (work/plan/records.jsonl)")
     parser.add_argument("--roles", required=True, help="path of the verdicts of read_roles, with {unit} in it")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
-    parser.add_argument("--output", required=True, help="the evidence to write (work/evidence.jsonl)")
+    parser.add_argument("--output", required=True, help="the evidence to write (work/plan/evidence.jsonl)")
     args = parser.parse_args(argv)
     if "{unit}" not in args.roles:
         raise InputError(f"--roles {args.roles}: there must be {{unit}} in it.")

@@ -99,6 +99,7 @@ def _tell_verdict(verdict: Verdict) -> dict[str, Any]:
         "offset": verdict.offset,
         "rank": verdict.rank,
         "evidence": RANKS[verdict.rank],
+        "words": verdict.words,
         "mean_lengths": [round(length, 2) for length in verdict.mean_lengths],
     }
 
@@ -178,7 +179,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     told = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
     for run, verdict in told["runs"].items():
         fault = verdict.get("fault")
-        words = f"{fault['reason']}: {fault['detail']}" if fault else f"{verdict['roles']} {verdict['candidates']}"
+        words = (
+            f"{fault['reason']}: {fault['detail']}"
+            if fault
+            else f"{verdict['roles']} {' or '.join(verdict['candidates'])}. {verdict['words']}"
+        )
         print(f"{run}: {words}", file=sys.stderr)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     part = args.output.with_name(args.output.name + ".part")

@@ -17,9 +17,9 @@ from typing import Any
 
 from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
-from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.errors import InputError, Interrupted, RunFault, run_command
 from scripts.formats.matrix_market import MatrixReader
-from scripts.formats.processes import ends_with_command
+from scripts.formats.processes import ends_with_command, raise_if_full
 from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
     ALL_FEATURES,
@@ -72,10 +72,9 @@ STAMP = "aligned.json"
 
 
 def run_star(arguments: Sequence[str], folder: Path) -> None:
-    """Run STAR in a folder. Raises RunFault (ALIGN_FAILED) in STAR's words, and RuntimeError where it was killed."""
+    """Run STAR in a folder. Raises RunFault (ALIGN_FAILED) in STAR's words, and Interrupted where it was killed."""
     code, complaint = star.run_star(arguments, folder)
-    if code < 0 or code > 128:
-        raise RuntimeError(complaint)
+    star.raise_if_interrupted(code, complaint, folder)
     if code:
         raise RunFault("ALIGN_FAILED", complaint)
 
@@ -321,6 +320,7 @@ def filter_cells(folder: Path, features: Sequence[str], cell_filter: str) -> Non
             raise RunFault("COUNT_FAILED", f"the cells of {feature} could not be told: {fault.detail}") from fault
         missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
         if missing:
+            raise_if_full(folder)
             raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
         (folder / "cells" / "Log.out").replace(target.parent / "CellFilter.out")
 
@@ -329,12 +329,14 @@ def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[st
     """Check that STAR read every spot and left every matrix. Raises RunFault (READS_MISSING, COUNT_FAILED)."""
     reads = read_star_log(folder / "Log.final.out").get(INPUT_READS, "")
     if reads != str(spots):
+        raise_if_full(folder)
         raise RunFault("READS_MISSING", f"STAR read {reads} spots, but the runs of the library have {spots}.")
     for feature in features:
         raw = folder / "Solo.out" / feature / "raw"
         names = ["barcodes.tsv", "features.tsv", *matrix_names(feature, multireads)]
         missing = [name for name in names if not (raw / name).is_file()]
         if missing:
+            raise_if_full(folder)
             raise RunFault("COUNT_FAILED", f"STAR left no {', '.join(missing)} of {feature}; was the disk full?")
 
 
@@ -566,16 +568,19 @@ def main(argv: Sequence[str] | None = None) -> None:
                     library, statuses, chemistries, partial, args.index, args.inclusion_lists, args
                 )
             for run, status in statuses.items():
-                detail = " ".join(filter(None, [status.detail, told]))
+                proof = f"{verdicts[run]['words']}; strand {kit.strand}."
+                detail = " ".join(filter(None, [status.detail, proof, told]))
                 statuses[run] = status._replace(chemistry=kit.name, detail=detail)
             if cells := describe_cells(partial):
                 print(f"{args.unit}: {cells}", file=sys.stderr)
             hand_over(partial, args.output)
-        except RunFault as fault:
-            statuses = {run: status.failed(fault) for run, status in statuses.items()}
+        except (RunFault, Interrupted) as fault:
             clear_work(partial)
             if not (partial / STAMP).is_file():
                 shutil.rmtree(partial)
+            if isinstance(fault, Interrupted):
+                raise
+            statuses = {run: status.failed(fault) for run, status in statuses.items()}
     if not all(status.ok for status in statuses.values()):
         shutil.rmtree(args.output, ignore_errors=True)
         args.output.mkdir()

@@ -43,6 +43,16 @@ class Verdict:
     rank: int
     alternatives: list[Alternative] = field(default_factory=list)
     mean_lengths: tuple[float, ...] = ()
+    best: Alternative | None = None
+    """What the barcodes showed, where they decided."""
+
+    @property
+    def words(self) -> str:
+        """What the verdict rests on, in few words."""
+        if self.best is None:
+            return f"Told by the {RANKS[self.rank]} (rank {self.rank})"
+        chosen = "" if self.rank == 3 else f", of the read that the {RANKS[1]} names"
+        return f"Proved by {RANKS[3]}{chosen} (rank {self.rank}): {self.best.words}"
 
     @property
     def strand(self) -> str:
@@ -217,7 +227,7 @@ def _judge_given(
     if forward and forward[0].share > max(MIN_SHARE, MARGIN * forward[0].chance):
         best = forward[0]
         if find_rival(best, forward) is None:
-            return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found)
+            return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found, best=best)
     if given_read is not None:
         return Verdict(_only_barcode(given_read), (chemistry,), 0, 1, found)
     return Verdict(_only_barcode(_barcode_read_by_length(samples, chemistry)), (chemistry,), 0, 2, found)
@@ -257,4 +267,4 @@ def _judge_by_barcodes(
             "LAYOUT_AMBIGUOUS", f"the barcodes stand in reverse complement, which cannot be counted: {best.words}."
         )
     kits = _narrow_by_umi(kits, samples[best.read], best.offset)
-    return Verdict(_only_barcode(best.read), tuple(kits), best.offset, 3, found)
+    return Verdict(_only_barcode(best.read), tuple(kits), best.offset, 3, found, best=best)

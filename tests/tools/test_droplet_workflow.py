@@ -62,7 +62,7 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
 
 def test_evidence_tells_every_run_with_its_figures(analysis):
     folder, (_, (ledger, _, _)) = analysis
-    told = [json.loads(line) for line in (folder / "work/evidence.jsonl").read_text().splitlines()]
+    told = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
     assert [one["run"] for one in told] == [row.run for row in ledger]
     for one in told:
         assert (one["strand"], one["reads"]["rank"]) == ("Forward", 3)

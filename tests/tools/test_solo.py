@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import statistics
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from scripts import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
 from scripts.formats.chemistries import read_chemistries
+from scripts.formats.errors import Interrupted
 from scripts.formats.mex import read_archive
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import archives_of
@@ -164,10 +166,24 @@ def test_reads_tell_roles_and_kit(analysis):
     assert {verdict["rank"] for verdict in (*v3.values(), *v2.values())} == {3}
 
 
+def test_detail_tells_the_verdict_shortly(analysis):
+    statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V3)}.tsv")
+    for status in statuses.values():
+        assert (status.chemistry, status.read_roles) == ("10x_3p_v3", "index,barcode,cdna")
+        assert re.fullmatch(
+            r"Proved by barcodes \(rank 3\): read 2 on 3M-february-2018 \(9\d\.\d% of spots, chance \d\.\d\d%\); strand"
+            r" Forward\.",
+            status.detail,
+        )
+
+
 def test_strand_tells_kits_of_one_list_apart(analysis):
     statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
     assert statuses["SRR9000103"].chemistry == "10x_3p_v2"
-    assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in statuses["SRR9000103"].detail
+    detail = statuses["SRR9000103"].detail
+    assert detail.startswith("Proved by barcodes (rank 3): read 1 on 737K-august-2016 (")
+    assert "; strand Forward. 10x Chromium 3′ v2 and 10x Chromium 5′ v1 or v2 share their barcodes;" in detail
+    assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in detail
     assert statuses["SRR9000103"].read_roles == "barcode,cdna"
 
 
@@ -352,6 +368,28 @@ def test_failing_cell_filter_costs_no_alignment(analysis, world):
     made = analysis.pack(library, work="filter", to="filter/mex")
     for path in sorted((analysis.folder / "results/mex" / library).iterdir()):
         assert path.read_bytes() == (made / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("words", ["soloType", "soloCellFiltering"])
+def test_a_killed_star_fails_the_job_and_no_run(analysis, monkeypatch, words):
+    library = catalogue.LIBRARY_V2
+    front = analysis.folder / f"front.{words}"
+    front.mkdir()
+    real = shutil.which("STAR")
+    (front / "STAR").write_text(
+        f'#!/bin/bash\nif [[ "$*" == *{words}* ]] && mkdir "{front}/met" 2>&-; then kill -KILL $$; fi\nexec {real} "$@"\n'
+    )
+    (front / "STAR").chmod(0o755)
+    monkeypatch.setenv("PATH", str(front), prepend=":")
+    with pytest.raises(Interrupted, match="STAR was ended by SIGKILL; was there too little memory"):
+        analysis.solo(library, work="killed")
+    assert not (analysis.folder / "killed/solo" / library).exists()
+    assert not (analysis.folder / "killed/status").exists()
+    assert all(status.ok for status in analysis.solo(library, work="killed").values())
+    made, again = (analysis.folder / work / "solo" / library / "Solo.out" for work in ("work", "killed"))
+    names = [path.relative_to(made) for path in made.rglob("*") if path.suffix in (".mtx", ".tsv")]
+    assert names
+    assert all((made / name).read_bytes() == (again / name).read_bytes() for name in names)
 
 
 def test_counts_made_with_other_options_are_not_taken_up(analysis):

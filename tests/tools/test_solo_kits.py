@@ -132,6 +132,7 @@ def count(
         "candidates": [name],
         "offset": offset,
         "mean_lengths": lengths,
+        "words": "Told by the test",
     }
     (folder / "roles.json").write_text(json.dumps({"runs": {"R1": verdict}}))
     arguments = ["--plan", folder / "plan.tsv", "--unit", "S.homo.X", "--fastq", reads, "--index", index]
@@ -156,6 +157,7 @@ def count(
 def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome)
     assert (status.ok, status.chemistry) == (True, name), status
+    assert status.detail == f"Told by the test; strand {KITS[name].strand}."
     assert counted == made
 
 

@@ -101,6 +101,9 @@ def test_run_table_decides_between_two_reads_with_barcodes(maker, lists):
     assert fault.detail.startswith("two readings explain the run: read 1 on 3M-february-2018 (")
     verdict = judge(twice, lists, given_roles=("none", "barcode", "cdna"))
     assert (verdict.roles, verdict.rank) == (("none", "barcode", "cdna"), 1)
+    assert verdict.words.startswith(
+        "Proved by barcodes, of the read that the run table names (rank 1): read 2 on 3M-february-2018 ("
+    )
 
 
 def test_barcodes_overrule_the_run_table(maker, lists):
@@ -126,6 +129,7 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     made = maker.library(KITS["10x_3p_v3"], "ICB", 28, 0.01)
     verdict = judge(made, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert (verdict.roles, verdict.rank) == (("index", "cdna", "barcode"), 2)
+    assert verdict.words == "Told by the read lengths (rank 2)"
     long = maker.library(KITS["10x_3p_v3"], "CB", 150, 0.01, cdna=150)
     fault = fault_of(long, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert fault.detail == (
@@ -134,6 +138,7 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     )
     verdict = judge(long, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"], given_roles=("cdna", "barcode"))
     assert (verdict.roles, verdict.rank) == (("cdna", "barcode"), 1)
+    assert verdict.words == "Told by the run table (rank 1)"
 
 
 def test_no_list_at_hand_is_told(maker, lists):
