@@ -31,9 +31,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.formats.alignments import log_file, pairs_file, singles_file
-from scripts.formats.errors import InputError, RunFault, run_command
+from scripts.formats.errors import InputError, Interrupted, RunFault, run_command
+from scripts.formats.processes import killer_of, raise_if_full, raise_if_killed
 from scripts.formats.run_table import Run
-from scripts.formats.star import PRESETS, StarProcess, index_parameters, preset_options, program
+from scripts.formats.star import (
+    PRESETS,
+    StarProcess,
+    index_parameters,
+    preset_options,
+    program,
+    raise_if_interrupted,
+)
 from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.star_log_sum import sum_logs, write_log
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
@@ -46,7 +54,6 @@ _NAMESPACES = (
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
 _TAIL_BYTES = 1 << 16
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # exit statuses of STAR, and of Debian's script around it
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -255,7 +262,7 @@ class Aligner:
         )
 
     def align(self, column: Column, threads: int, genome_load: str) -> None:
-        """Align a column. Raises RunFault where the alignment is not proven."""
+        """Align a column. Raises RunFault where the alignment is not proven, Interrupted where STAR was killed."""
         key = self.partial / f"{column.name}.made_from"
         log_file(self.partial, column.name).unlink(missing_ok=True)
         calls: list[tuple[Path, list[list[Path]]]] = []
@@ -272,7 +279,11 @@ class Aligner:
         made = []
         for number, (bam, mates) in enumerate(calls):
             folder = self.cells / f"{column.name}.{number}"
-            logs.append(self._call(folder, mates, column.reads, threads, genome_load))
+            try:
+                logs.append(self._call(folder, mates, column.reads, threads, genome_load))
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)  # a disk that is full has room for others again
+                raise
             made.append((folder / "Aligned.out.bam", bam))
         reads = sum(int(log[INPUT_READS]) for log in logs)
         if reads != column.reads:
@@ -303,19 +314,23 @@ class Aligner:
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
         arguments += [*preset_options(self.preset), *junction_room(reads)]
         status, complaint = self.run(arguments, folder)
-        if status in _KILLED:  # by the system or a person: the reads need not be at fault
+        if killer_of(status):  # by the system or a person: the reads need not be at fault
             print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)
             status, complaint = self.run(arguments, folder)
         if status:
             self._tell_log(folder)
+            raise_if_interrupted(status, complaint, folder)
             raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")
         bam, log = folder / "Aligned.out.bam", folder / "Log.final.out"
         if not bam.exists() or not log.exists():
+            raise_if_full(folder)
             raise RunFault("ALIGN_FAILED", "STAR ended well, but wrote no BAM file or no log; is the disk full?")
         check = subprocess.run(
             ["samtools", "quickcheck", "-v", str(bam)], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
         if check.returncode:
+            raise_if_killed("samtools", check.returncode)
+            raise_if_full(folder)
             raise RunFault("ALIGN_FAILED", "STAR ended well, but its BAM file is cut short; is the disk full?")
         try:
             return read_star_log(log)
@@ -330,7 +345,10 @@ class Aligner:
 
 
 def align_all(aligner: Aligner, columns: Sequence[Column], threads: int, genome_load: str) -> dict[str, RunFault]:
-    """Align columns, the largest first; return column → fault for those that could not be aligned."""
+    """Align columns, the largest first; return column → fault for those that could not be aligned.
+
+    Raises Interrupted where a STAR was killed twice, or the disk became full, after all others are aligned.
+    """
     ordered = sorted(columns, key=lambda column: (-column.bytes, column.name))
     if genome_load == "NoSharedMemory":
         shares = [threads] * len(ordered)  # one after the other: each holds a genome of its own
@@ -338,6 +356,7 @@ def align_all(aligner: Aligner, columns: Sequence[Column], threads: int, genome_
         shares = share_threads([column.bytes for column in ordered], threads)
     slots = Slots(threads)
     faults: dict[str, RunFault] = {}
+    interrupted: dict[str, Interrupted] = {}
 
     def one(column: Column, share: int) -> None:
         try:
@@ -345,6 +364,9 @@ def align_all(aligner: Aligner, columns: Sequence[Column], threads: int, genome_
         except RunFault as fault:
             print(f"{column.name}: {fault}", file=sys.stderr)
             faults[column.name] = fault
+        except Interrupted as fault:
+            print(f"{column.name}: {fault}", file=sys.stderr)
+            interrupted[column.name] = fault
         finally:
             slots.give(share)
 
@@ -359,14 +381,23 @@ def align_all(aligner: Aligner, columns: Sequence[Column], threads: int, genome_
         except BaseException:
             aligner.stop()
             raise
+    if interrupted:
+        names = sorted(interrupted)
+        raise Interrupted(f"{', '.join(names)}: not aligned. {interrupted[names[0]]}")
     return faults
 
 
 def load_genome(aligner: Aligner, how: str) -> tuple[int, str]:
-    """Load or remove the genome in shared memory; return STAR's exit status and complaint."""
+    """Load or remove the genome in shared memory; return STAR's exit status and complaint.
+
+    Raises Interrupted where the STAR that loads it was killed.
+    """
     folder = aligner.cells / f".{how}"
     try:
-        return aligner.run(["--genomeLoad", how], folder)
+        status, complaint = aligner.run(["--genomeLoad", how], folder)
+        if how == "LoadAndExit":
+            raise_if_killed("STAR", status)
+        return status, complaint
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts.formats.alignments import alignment_files
 from scripts.formats.errors import InputError, run_command
+from scripts.formats.processes import raise_if_killed
 from scripts.formats.status import read_statuses
 from scripts.formats.units import add_unit_options, columns_of, runs_of_options
 
@@ -86,6 +87,8 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
         statuses = [process.wait() for process in running]
         messages.seek(0)
         told = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
+    for step, status in zip(steps, statuses, strict=True):
+        raise_if_killed(step[0], status)
     if any(statuses):
         raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {told or statuses}.")
 

@@ -23,6 +23,7 @@ from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
+from scripts.formats.processes import raise_if_killed
 from scripts.formats.run_table import Run
 from scripts.formats.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
 from scripts.formats.star_log import (
@@ -136,6 +137,7 @@ def count_htseq(
             [*command, str(exons)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         if done.returncode:
+            raise_if_killed("htseq-count", done.returncode)
             told = " ".join(done.stderr.split())[-500:] or f"exit status {done.returncode}"
             raise InputError(f"htseq-count failed: {told}")
         owners = np.array([number for number, _ in batch])

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.formats import fastq_files, sra_archive, tenx_bam
-from scripts.formats.errors import RunFault, run_command
+from scripts.formats.errors import Interrupted, RunFault, run_command
 from scripts.formats.processes import (
     ends_if_removed,
     ends_with_command,
@@ -179,6 +179,8 @@ class Converter:
             raise RunFault("DISK_LIMIT", "fasterq-dump finds too little room on the disk to convert the archive.")
         if _FULL.search(told.errors):
             raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.")
+        if told.status and not told.errors.strip():  # nor does the tools' driver say that its tool was killed
+            raise Interrupted("fasterq-dump ended without a word; was it killed? The same call goes on.")
         if told.status:
             words = sra_archive.first_words(told.errors, archive)
             raise RunFault("ARCHIVE_CORRUPT", f"fasterq-dump failed: {words or f'status {told.status}'}.")

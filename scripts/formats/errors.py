@@ -23,6 +23,13 @@ class RunFault(Exception):
         self.detail = detail
 
 
+class Interrupted(Exception):
+    """A program was ended from outside, or its machine had no room for it: no fault of a run.
+
+    The job fails, exit status 1, so that it is tried again: by Snakemake, with more of all, or by the same command.
+    """
+
+
 def raise_faults(title: str, faults: Iterable[str]) -> None:
     """Raise one :class:`InputError` that tells every fault, a line each; return when there is none."""
     told = list(faults)
@@ -31,12 +38,18 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's ``main``; an :class:`InputError` is told plainly, exit status 2; all else keeps its traceback."""
+    """Run a command's ``main``; all but what is told plainly keeps its traceback.
+
+    The exit status is 2 for an :class:`InputError`, 1 for what was :class:`Interrupted`.
+    """
     try:
         job.begin()
         main()
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): not a fault of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from scripts.formats.errors import InputError
+from scripts.formats.errors import InputError, Interrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 STALLED = -1000  # status of a program that was ended because nothing moved
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+_FULL = 1 << 20  # a disk with less than this free is full
 _running: set[subprocess.Popen[bytes]] = set()
 _guard = threading.Lock()
 
@@ -96,6 +98,28 @@ def _dismiss() -> None:
         one.communicate()
 
 
+def killer_of(status: int) -> str:
+    """Return the name of the signal from outside that ended a program, empty where it came to its end by itself.
+
+    ``status`` is its exit status: minus the signal, or 128 and the signal where a shell stands around the program. A
+    program that crashes (SIGSEGV, SIGABRT, …) does so by itself.
+    """
+    number = -status if status < 0 else status - 128
+    return signal.Signals(number).name if number in _FROM_OUTSIDE else ""
+
+
+def raise_if_killed(program: str, status: int) -> None:
+    """Raise :class:`Interrupted` where a program was ended from outside, see :func:`killer_of`."""
+    if killer := killer_of(status):
+        raise Interrupted(f"{program} was ended by {killer}; was there too little memory? The same call goes on.")
+
+
+def raise_if_full(folder: str | Path) -> None:
+    """Raise :class:`Interrupted` where the disk of a folder is full: what lacks there is no fault of a run."""
+    if shutil.disk_usage(folder).free < _FULL:
+        raise Interrupted(f"The disk of {folder} is full; make room, then the same call goes on.")
+
+
 def run_program(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
@@ -105,7 +129,8 @@ def run_program(
     """Run a program to its end and return what it left.
 
     With ``progress`` and ``patience``, the program is ended with the status :data:`STALLED` when the value of
-    ``progress()`` has not changed for ``patience`` seconds. Raises InputError where there is no such program.
+    ``progress()`` has not changed for ``patience`` seconds. Raises InputError where there is no such program, and
+    Interrupted where somebody else ended it.
     """
     if shutil.which(arguments[0]) is None:
         raise InputError(f"The program {arguments[0]!r} is not there; it is part of the environments in envs/.")
@@ -134,6 +159,8 @@ def run_program(
         if process.poll() is None:
             _end([process])
         release(process)
+    if not stalled:
+        raise_if_killed(arguments[0], process.returncode)
     status = STALLED if stalled else process.returncode
     return Finished(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 

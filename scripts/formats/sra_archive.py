@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import RunFault
+from scripts.formats.errors import Interrupted, RunFault
 from scripts.formats.processes import run_program
 
 MAGIC = b"NCBI.sra"
@@ -68,6 +68,8 @@ def describe(path: str | Path, environment: dict[str, str]) -> Archive:
     """
     told = run_program(["vdb-dump", "--info", str(path)], environment)
     fields = dict(re.findall(r"^(\w+)\s*: (.*)$", told.output, re.MULTILINE))
+    if told.status and not told.errors.strip():  # nor does the tools' driver say that its tool was killed
+        raise Interrupted("vdb-dump ended without a word; was it killed? The same call goes on.")
     if "type" not in fields:
         raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(told.errors, path)}.")
     return Archive(spots=int(fields.get("SEQ", "0").replace(",", "")))

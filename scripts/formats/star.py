@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError
-from scripts.formats.processes import release, start
+from scripts.formats.errors import InputError, Interrupted
+from scripts.formats.processes import killer_of, raise_if_full, release, start
 
 _COMMON = {
     "outFilterType": "BySJout",
@@ -34,6 +34,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
     "encode": _COMMON
     | {"outFilterMismatchNoverReadLmax": "0.04", "sjdbScore": "1", "outSAMattributes": "NH HI AS NM MD"},
 }
+_NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
 
 
@@ -91,11 +92,20 @@ class StarProcess:
         if status is not None and (status < 0 or status > 128):
             number = -status if status < 0 else status - 128
             with contextlib.suppress(ValueError):
-                return f"STAR was ended by {signal.Signals(number).name}; was there too little memory?"
+                why = "; was there too little memory?" if killer_of(status) else "."
+                return f"STAR was ended by {signal.Signals(number).name}{why}"
         last = ""
         with contextlib.suppress(OSError):
             last = " ".join((self.folder / "messages").read_text(errors="replace").split())[-300:]
         return f"STAR ended with exit status {status}. {last}".strip()
+
+
+def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> None:
+    """Raise Interrupted where STAR was ended from outside, or fails for want of memory or of room on the disk."""
+    if killer_of(status) or (status and _NO_MEMORY.search(complaint)):
+        raise Interrupted(f"{complaint} The same call goes on.")
+    if status:
+        raise_if_full(folder)
 
 
 def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:

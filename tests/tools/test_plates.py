@@ -17,7 +17,7 @@ import pytest
 
 from scripts import align, count, count_index, reference, star_index
 from scripts.formats.alignments import alignment_files, log_file
-from scripts.formats.errors import InputError, RunFault
+from scripts.formats.errors import InputError, Interrupted, RunFault
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES, ShardCounts, read_shard_counts
 from scripts.formats.star_log import read_star_log
@@ -267,6 +267,83 @@ def test_a_second_try_makes_only_what_is_missing(
     assert "1 column(s) were aligned by an earlier try." in capsys.readouterr().err
     counted, _ = run_count(tmp_path, made)
     assert table(counted)["SRX9000001"] == world.plate_truth()["SRX9000001"]
+
+
+def put_star_in_front(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, words: str, fate: str) -> None:
+    """Let another STAR be found that meets its fate when its arguments hold these words, so many times."""
+    place = folder / "front"
+    place.mkdir()
+    real = shutil.which("STAR")
+    (place / "STAR").write_text(
+        f'#!/bin/bash\nif [[ "$*" == *"{words}"* ]] && [ $(wc -c <{place}/met) -lt {times} ]; then\n'
+        f'    printf x >>{place}/met\n    {fate}\nfi\nexec {real} "$@"\n'
+    )
+    (place / "STAR").chmod(0o755)
+    (place / "met").touch()
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("fate", ["kill -KILL $$", "kill -TERM $$", "bash -c 'kill -KILL $$'; exit"])
+def test_a_star_killed_twice_fails_the_job_and_no_run(
+    world: World, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, fate: str
+) -> None:
+    lay_out(world, tmp_path, CHOSEN[:3])
+    put_star_in_front(tmp_path, monkeypatch, 2, "SRR9000002.fastq", fate)
+    with pytest.raises(Interrupted) as told:
+        run_align(tmp_path, made, "--genome-memory=none")
+    name = "SIGTERM" if "TERM" in fate else "SIGKILL"
+    assert str(told.value) == (
+        f"SRX9000002: not aligned. STAR was ended by {name}; was there too little memory? The same call goes on."
+    )
+    assert not (tmp_path / "aligned").exists()
+    assert "It is aligned once more." in capsys.readouterr().err
+    became = run_align(tmp_path, made, "--genome-memory=none")
+    assert all(status.ok for status in became.values())
+    assert "2 column(s) were aligned by an earlier try." in capsys.readouterr().err
+    counted, _ = run_count(tmp_path, made, "--counter=native")
+    assert table(counted) == {column: world.plate_truth()[column] for column in CHOSEN[:3]}
+
+
+def test_a_star_that_crashes_by_itself_is_a_fault_of_the_run(
+    world: World, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(world, tmp_path, CHOSEN[:2])
+    put_star_in_front(tmp_path, monkeypatch, 9, "SRR9000002.fastq", "kill -SEGV $$")
+    became = run_align(tmp_path, made, "--genome-memory=none")
+    assert became["SRR9000002"][1:4] == ("failed", "ALIGN_FAILED", "STAR failed: STAR was ended by SIGSEGV.")
+    assert became["SRR9000001"].ok
+
+
+def test_a_star_without_memory_fails_the_job_and_no_run(
+    world: World, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(world, tmp_path, CHOSEN[:2])
+    words = "EXITING because of FATAL ERROR: not enough memory for BAM sorting"
+    put_star_in_front(tmp_path, monkeypatch, 1, "SRR9000002.fastq", f"echo '{words}'; exit 107")
+    with pytest.raises(Interrupted, match=r"SRX9000002: not aligned\. ERROR: not enough memory for BAM sorting"):
+        run_align(tmp_path, made, "--genome-memory=none")
+    assert all(status.ok for status in run_align(tmp_path, made, "--genome-memory=none").values())
+
+
+FULL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+FULL_DISK += ['mount -t tmpfs -o size=100k none "$0" && cd "$1" && shift && exec "$@"']
+
+
+@pytest.mark.skipif(
+    subprocess.run([*FULL_DISK, "/mnt", "/", "true"], capture_output=True, check=False).returncode != 0,
+    reason="a disk of its own cannot be mounted here",
+)
+def test_a_full_disk_fails_the_job_and_no_run(world: World, made: Path, tmp_path: Path) -> None:
+    lay_out(world, tmp_path, CHOSEN[:2])
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = [f"--scratch={disk / 'a'}", "--genome-memory=none"]
+    command = [sys.executable, "-m", "scripts.align", *align_arguments(tmp_path, made, *options)]
+    done = subprocess.run([*FULL_DISK, disk, HOME, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "is full; make room, then the same call goes on." in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "aligned").exists()
+    assert all(status.ok for status in run_align(tmp_path, made, "--genome-memory=none").values())
 
 
 def segments() -> list[str]:

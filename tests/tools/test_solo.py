@@ -375,18 +375,17 @@ def test_a_killed_star_fails_the_job_and_no_run(analysis, monkeypatch, words):
     library = catalogue.LIBRARY_V2
     front = analysis.folder / f"front.{words}"
     front.mkdir()
+    meets = f'[[ "$*" == *{words}* ]] && mkdir "{front}/met" 2>&-'
     real = shutil.which("STAR")
-    (front / "STAR").write_text(
-        f'#!/bin/bash\nif [[ "$*" == *{words}* ]] && mkdir "{front}/met" 2>&-; then kill -KILL $$; fi\nexec {real} "$@"\n'
-    )
+    (front / "STAR").write_text(f'#!/bin/bash\nif {meets}; then kill -KILL $$; fi\nexec {real} "$@"\n')
     (front / "STAR").chmod(0o755)
     monkeypatch.setenv("PATH", str(front), prepend=":")
     with pytest.raises(Interrupted, match="STAR was ended by SIGKILL; was there too little memory"):
-        analysis.solo(library, work="killed")
-    assert not (analysis.folder / "killed/solo" / library).exists()
-    assert not (analysis.folder / "killed/status").exists()
-    assert all(status.ok for status in analysis.solo(library, work="killed").values())
-    made, again = (analysis.folder / work / "solo" / library / "Solo.out" for work in ("work", "killed"))
+        analysis.solo(library, work=words)
+    assert not (analysis.folder / words / "solo" / library).exists()
+    assert not (analysis.folder / words / "status").exists()
+    assert all(status.ok for status in analysis.solo(library, work=words).values())
+    made, again = (analysis.folder / work / "solo" / library / "Solo.out" for work in ("work", words))
     names = [path.relative_to(made) for path in made.rglob("*") if path.suffix in (".mtx", ".tsv")]
     assert names
     assert all((made / name).read_bytes() == (again / name).read_bytes() for name in names)

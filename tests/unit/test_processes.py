@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.formats import processes
-from scripts.formats.errors import InputError
+from scripts.formats.errors import InputError, Interrupted, run_command
 
 PYTHON = sys.executable
 
@@ -47,6 +47,49 @@ def test_status_output_and_errors_are_returned():
 def test_a_missing_program_is_told():
     with pytest.raises(InputError, match=r"The program 'no-such-program' is not there; it is part of .* in envs/\."):
         processes.run_program(["no-such-program"])
+
+
+@pytest.mark.parametrize(
+    ("status", "killer"),
+    [
+        (-signal.SIGKILL, "SIGKILL"),
+        (128 + signal.SIGKILL, "SIGKILL"),
+        (-signal.SIGTERM, "SIGTERM"),
+        (128 + signal.SIGTERM, "SIGTERM"),
+        (-signal.SIGSEGV, ""),
+        (128 + signal.SIGABRT, ""),
+        (0, ""),
+        (1, ""),
+        (9, ""),
+        (200, ""),
+        (processes.STALLED, ""),
+    ],
+)
+def test_who_is_ended_from_outside_is_told_from_who_crashes(status, killer):
+    assert processes.killer_of(status) == killer
+
+
+def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(Interrupted) as told:
+        processes.run_program([PYTHON, "-c", code])
+    words = f"{PYTHON} was ended by SIGKILL; was there too little memory? The same call goes on."
+    assert str(told.value) == words
+
+    def killed():
+        raise told.value
+
+    with pytest.raises(SystemExit) as left:
+        run_command(killed)
+    assert left.value.code == 1
+    assert capsys.readouterr().err == f"{words}\n"
+
+
+def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
+    processes.raise_if_full(tmp_path)
+    monkeypatch.setattr(processes.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4096}))
+    with pytest.raises(Interrupted, match=r"The disk of .* is full; make room, then the same call goes on"):
+        processes.raise_if_full(tmp_path)
 
 
 def test_a_program_that_stands_still_is_ended():
