@@ -14,6 +14,7 @@ import pysam
 import pytest
 
 from scripts import fastq
+from scripts.formats.errors import Interrupted
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives
@@ -105,6 +106,21 @@ def test_reads_that_lost_their_mate_are_kept_apart(conversion, world):
     assert len(reads(conversion.folder / f"fastq/{ORPHAN_RUN}.fastq")) == 12
     mates = len(reads(conversion.folder / f"fastq/{ORPHAN_RUN}_1.fastq"))
     assert mates + 12 == world.archives[ORPHAN_RUN].spots
+
+
+@pytest.mark.parametrize("fate", ["kill -KILL $$", "exit 1"])  # 1, without a word: its driver outlives a killed tool
+def test_a_killed_conversion_fails_the_job_and_no_run(conversion, monkeypatch, fate):
+    front = conversion.folder / "front"
+    front.mkdir()
+    (front / "fasterq-dump").write_text(f"#!/bin/bash\n{fate}\n")
+    (front / "fasterq-dump").chmod(0o755)
+    conversion.add(PAIRED)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(front), prepend=os.pathsep)
+        with pytest.raises(Interrupted, match=r"was ended by SIGKILL|ended without a word; was it killed\?"):
+            conversion.run()
+    assert conversion.files() == ["offline.mkfg"]
+    assert conversion.run()[PAIRED].ok
 
 
 def test_an_empty_cell_is_an_empty_file(conversion, world):
