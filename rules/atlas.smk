@@ -136,7 +136,7 @@ rule atlas_train:
     input:
         atlas="results/atlas/{species}",
         checked="work/atlas/{species}.checked",
-        labels=lambda wildcards: config["atlas"]["train"][wildcards.label],
+        labels=lambda wildcards: config["atlas"]["train"][wildcards.species][wildcards.label],
     output:
         model=directory("results/atlas/{species}.train/{label}"),
     log:

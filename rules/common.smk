@@ -86,6 +86,7 @@ wildcard_constraints:
     science="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
+    label="[A-Za-z][A-Za-z0-9_]*",
     part=r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*",
 
 
@@ -351,7 +352,7 @@ def atlases(wildcards):
         wanted += [folder, f"work/atlas/{species}.checked"]
         if atlas["backend"] == "scprint2" or species in atlas["references"]:
             wanted += [f"{folder}.distribution", f"{folder}.agreement"]
-        wanted += [f"{folder}.train/{label}" for label in atlas["train"]]
+        wanted += [f"{folder}.train/{label}" for label in atlas["train"].get(species, {})]
     return wanted
 
 

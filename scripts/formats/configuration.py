@@ -245,17 +245,20 @@ def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Itera
     if atlas["backend"] == "scprint2" and not atlas["checkpoint"]:
         yield "atlas.checkpoint: scprint2 has no weights of its own; give the path of a checkpoint"
     if atlas["references"] and not atlas["labels"]:
-        yield "atlas.labels: missing; name the columns of obs that label the cells of atlas.references, e.g. [cell_type]"
+        yield "atlas.labels: missing; name the columns of the references' obs that are labels, e.g. [cell_type]"
     if atlas["labels"] and not atlas["references"]:
         yield "atlas.references: missing; say which AnnData file has the labels, e.g. {homo: labelled.h5ad}"
     for key in ("models", "references"):
         if atlas[key] and atlas["backend"] != "svd-baseline":
             yield f"atlas.{key}: only svd-baseline uses them; atlas.backend is {atlas['backend']}"
+    for key in ("models", "references", "train"):
         for label in sorted(set(atlas[key]) - set(species)):
             yield f"atlas.{key}.{label}: not a species of the configuration{_nearest(label, species, {})}"
     for label in sorted(set(atlas["models"]) & set(atlas["references"])):
         yield f"atlas.references.{label}: atlas.models.{label} has the labels that it was fitted with; give one of them"
-    for key in ("checkpoint", "python", "models", "references", "train"):
-        paths = atlas[key] if isinstance(atlas[key], Mapping) else {"": atlas[key]}
-        for name, path in paths.items():
-            yield from _source_faults(f"atlas.{key}.{name}".rstrip("."), path)
+    paths = {key: atlas[key] for key in ("checkpoint", "python")}
+    paths |= {f"{key}.{label}": path for key in ("models", "references") for label, path in atlas[key].items()}
+    for label, tables in atlas["train"].items():
+        paths |= {f"train.{label}.{name}": path for name, path in tables.items()}
+    for key, path in paths.items():
+        yield from _source_faults(f"atlas.{key}", path)

@@ -173,14 +173,16 @@ def test_an_atlas_tells_what_its_back_end_lacks(tmp_path):
         "backend": "scprint2",
         "references": {"hom": str(reference)},
         "models": {"mus": "gone.npz"},
+        "train": {"mus": {"cell_type": "types.tsv"}},
     }
     assert faults(series=["GSE1"], atlas=atlas) == [
         "atlas.checkpoint: scprint2 has no weights of its own; give the path of a checkpoint",
-        "atlas.labels: missing; name the columns of obs that label the cells of atlas.references, e.g. [cell_type]",
+        "atlas.labels: missing; name the columns of the references' obs that are labels, e.g. [cell_type]",
         "atlas.models: only svd-baseline uses them; atlas.backend is scprint2",
         "atlas.references: only svd-baseline uses them; atlas.backend is scprint2",
         "atlas.references.hom: not a species of the configuration; did you mean 'homo'?",
         "atlas.models.mus: 'gone.npz' cannot be read: No such file or directory",
+        "atlas.train.mus.cell_type: 'types.tsv' cannot be read: No such file or directory",
     ]
     atlas = {"enabled": True, "labels": ["cell_type"], "references": {"homo": str(reference)}}
     assert check(series=["GSE1"], atlas=atlas)["atlas"]["components"] == 256
