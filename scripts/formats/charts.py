@@ -1,11 +1,11 @@
-"""Small charts as SVG text for a page: histogram, density of two values, bar of parts.
+"""Small charts as SVG text for a page: histogram, density of two values, bar of parts, heat map.
 
 Colours and type come from the page's style sheet (classes ``bar``, ``mark``, ``axis``, ``part-0`` …), so that a chart
 is as readable on a dark page as on a light one. Nothing is drawn for a single value: a chart of many stays small.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,12 +24,12 @@ class Scale(NamedTuple):
     log: bool
 
     def place(self, values: "numpy.ndarray") -> "numpy.ndarray":
-        """Return where values lie, 0 to 1; on a logarithmic axis what is below 1 lies at 1."""
+        """Return where values lie, 0 to 1; on a logarithmic axis what is below 1 (or its low end) lies there."""
         import numpy as np
 
         values = np.asarray(values, float)
         if self.log:
-            values = np.log10(np.maximum(values, 1))
+            values = np.log10(np.maximum(values, 10.0 ** min(self.low, 0)))
         return np.clip((values - self.low) / (self.high - self.low), 0, 1)
 
     def ticks(self) -> list[tuple[float, str]]:
@@ -188,3 +188,130 @@ def spread(values: "numpy.ndarray", scale: Scale, title: str, width: int = 150) 
             f'<line class="mark" x1="{_number(middle)}" x2="{_number(middle)}" y1="0" y2="10"/>',
         ],
     )
+
+
+SHADES = 9
+"""Steps of colour of a heat map, from the least to the greatest: classes ``shade-1`` … ``shade-9``."""
+HEAT_STYLE = """
+:root{--s1:#edf3c3;--s2:#c1e1b1;--s3:#8dccb4;--s4:#56b3bc;--s5:#3393bd;--s6:#2b71b1;--s7:#29509e;--s8:#273683;--s9:#1a1e5a}
+@media(prefers-color-scheme:dark){:root{--s1:#243457;--s2:#284472;--s3:#2a5e93;--s4:#2c7ca8;--s5:#319bad;--s6:#4cb6a5;
+--s7:#80cf94;--s8:#bee28b;--s9:#f4f3a2}}
+.shade-0{fill:var(--tint);stroke:var(--line);stroke-width:.4}.shade-1{fill:var(--s1)}.shade-2{fill:var(--s2)}.shade-3{fill:var(--s3)}
+.shade-4{fill:var(--s4)}.shade-5{fill:var(--s5)}.shade-6{fill:var(--s6)}.shade-7{fill:var(--s7)}.shade-8{fill:var(--s8)}
+.shade-9{fill:var(--s9)}svg text.joined{font-style:italic}svg text.name{fill:var(--ink)}.heat{overflow-x:auto}
+"""
+"""Rules of style of heat maps, for pages that have some."""
+_CELL, _GAP, _LETTER, _LONGEST = 14, 4, 6.7, 30
+
+
+def shades(values: "numpy.ndarray", scale: Scale) -> "numpy.ndarray":
+    """Return the step of colour of each value, 1 to :data:`SHADES`; 0 where it is 0 or no number."""
+    import numpy as np
+
+    values = np.asarray(values, float)
+    blank = ~np.isfinite(values) | (values == 0 if scale.log else False)
+    steps = np.minimum((scale.place(np.where(blank, 1, values)) * SHADES).astype(int), SHADES - 1) + 1
+    return np.where(blank, 0, steps)
+
+
+def _length(name: str) -> float:
+    return min(len(name), _LONGEST) * _LETTER + 8
+
+
+def _short(name: str, most: int = _LONGEST) -> str:
+    """Return a name as markup, with the whole of it as its hint where it is cut."""
+    if len(name) <= most:
+        return escape(name)
+    return f"{escape(name[: most - 1])}…<title>{escape(name)}</title>"
+
+
+def heat_map(
+    names: tuple[Sequence[str], Sequence[str]],
+    values: "numpy.ndarray",
+    scale: Scale,
+    title: str,
+    words: str,
+    hint: Callable[[int, int], str],
+    *,
+    blank: str = "",
+    joined: tuple[bool, bool] = (False, False),
+    totals: Sequence[str] = (),
+) -> str:
+    """Return a heat map with its key: a square for each value of rows × columns, none drawn where it is blank.
+
+    ``names`` are those of rows and columns, ``words`` say what the colour is, ``hint`` says what a square of a row and
+    a column is, ``blank`` what one without colour means. ``joined`` tells whether the last row and the last column
+    hold all the others; they stand apart. ``totals`` are texts at the right of the rows.
+    """
+    rows, columns = names
+    left = max([60, *map(_length, rows)])
+    top = max([20, *map(_length, columns)])
+    apart = _GAP if joined[0] else 0, _GAP if joined[1] else 0
+    wide, tall = len(columns) * _CELL + apart[1], len(rows) * _CELL + apart[0]
+
+    def place(number: int, axis: int) -> float:
+        last = joined[axis] and number == len(names[axis]) - 1
+        return (left, top)[1 - axis] + number * _CELL + (apart[axis] if last else 0)
+
+    parts = []
+    for row, name in enumerate(rows):
+        kind = "joined" if joined[0] and row == len(rows) - 1 else "name"
+        at = _number(place(row, 0) + _CELL - 3.5)
+        parts.append(f'<text class="{kind}" x="{_number(left - 5)}" y="{at}" text-anchor="end">{_short(name)}</text>')
+        if totals:
+            parts.append(f'<text x="{_number(left + wide + 5)}" y="{at}">{escape(totals[row])}</text>')
+    for column, name in enumerate(columns):
+        kind = "joined" if joined[1] and column == len(columns) - 1 else "name"
+        at = f"{_number(place(column, 1) + _CELL - 3.5)} {_number(top - 5)}"
+        parts.append(f'<text class="{kind}" transform="translate({at}) rotate(-90)">{_short(name)}</text>')
+    for row, steps in enumerate(shades(values, scale).tolist()):
+        y = _number(place(row, 0))
+        for column, step in enumerate(steps):
+            square = f'<rect class="shade-{step}" x="{_number(place(column, 1))}" y="{y}" width="13" height="13"'
+            parts.append(f"{square}><title>{escape(hint(row, column))}</title></rect>" if step else f"{square}/>")
+    at = top + tall + 14
+    drawn, low = _shade_key(scale, words, blank, at)
+    width = max(left + wide + (46 if totals else 6), low)
+    return f"<div class=heat>{_frame(math.ceil(width), math.ceil(at + 34), title, [*parts, *drawn])}</div>"
+
+
+def _shade_key(scale: Scale, words: str, blank: str, at: float) -> tuple[list[str], float]:
+    """Return the key of the colours, drawn below ``at``, and how wide it is."""
+    step, start = 24, 4
+    wide = SHADES * step
+    parts = []
+    for shade in range(SHADES):
+        parts.append(
+            f'<rect class="shade-{shade + 1}" x="{start + shade * step}" y="{_number(at)}" width="{step}" height="11"/>'
+        )
+    for place, text in scale.ticks():
+        x = _number(start + place * wide)
+        anchor = "start" if place < 0.02 else "end" if place > 0.98 else "middle"
+        parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{_number(at + 11)}" y2="{_number(at + 14)}"/>')
+        parts.append(f'<text x="{x}" y="{_number(at + 24)}" text-anchor="{anchor}">{text}</text>')
+    end = start + wide + 10
+    parts.append(f'<text x="{end}" y="{_number(at + 9.5)}">{escape(words)}</text>')
+    end += len(words) * _LETTER + 18
+    if blank:
+        parts.append(f'<rect class="shade-0" x="{_number(end)}" y="{_number(at)}" width="13" height="11"/>')
+        parts.append(f'<text x="{_number(end + 18)}" y="{_number(at + 9.5)}">{escape(blank)}</text>')
+        end += 18 + len(blank) * _LETTER
+    return parts, end + 4
+
+
+def bar_list(names: Sequence[str], values: Sequence[float], texts: Sequence[str], title: str) -> str:
+    """Return a list of names with a bar each, the longest for the greatest value, and a text at its end."""
+    wide, pitch, inner = 330, 16, 110
+    left = min(max([40, *map(_length, names)]), 180)
+    most = int((left - 8) / _LETTER)
+    top = max([1e-9, *values])
+    parts = []
+    for place, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
+        at = place * pitch
+        long = max(value / top * inner, 1) if value else 0
+        parts.append(
+            f'<text class="name" x="{_number(left - 5)}" y="{at + 11}" text-anchor="end">{_short(name, most)}</text>'
+            f'<rect class="bar" x="{_number(left)}" y="{at + 2}" width="{_number(long)}" height="11"/>'
+            f'<text x="{_number(left + long + 5)}" y="{at + 11}">{escape(text)}</text>'
+        )
+    return _frame(wide, max(len(names), 1) * pitch, title, parts)
