@@ -80,14 +80,19 @@ def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def histogram(values: "numpy.ndarray", scale: Scale, title: str, bins: int = 40) -> str:
-    """Return a histogram with the median marked; the height of a bar is its share of the values."""
+def histogram(
+    values: "numpy.ndarray", scale: Scale, title: str, bins: int = 40, times: "numpy.ndarray | None" = None
+) -> str:
+    """Return a histogram with the median marked; the height of a bar is its share of the values.
+
+    ``times`` says how often each value occurs, where values are given once and in ascending order.
+    """
     import numpy as np
 
     inner, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
-    counts = np.bincount(np.minimum((scale.place(values) * bins).astype(int), bins - 1), minlength=bins)
-    top = max(int(counts.max()), 1)
+    counts = np.bincount(np.minimum((scale.place(values) * bins).astype(int), bins - 1), times, minlength=bins)
+    top = max(float(counts.max()), 1)
     step = inner / bins
     parts = []
     for number, count in enumerate(counts.tolist()):
@@ -99,7 +104,11 @@ def histogram(values: "numpy.ndarray", scale: Scale, title: str, bins: int = 40)
             )
     parts.append(_axis(scale, base))
     if len(values):
-        middle = float(np.median(values))
+        if times is None:
+            middle = float(np.median(values))
+        else:
+            sums = np.cumsum(times)
+            middle = float(values[np.searchsorted(sums, sums[-1] / 2)])
         place = _LEFT + float(scale.place(np.array([middle]))[0]) * inner
         anchor = "end" if place > WIDTH * 0.6 else "start"
         shift = -4 if anchor == "end" else 4
