@@ -6,6 +6,9 @@ gives an archive whose size and md5 are those promised and which vdb-validate ca
 name, {run}.sra; a run of source `bam` gives {run}.bam, one of source `file:` a link where it is an archive. What
 became of every run stands in status.tsv.
 
+Where no archive is to be had, ENA's FASTQ is taken (source `ena_fastq`, with `ena` among the sources), provided that
+it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes and md5 that ENA's record promises.
+
 What has arrived so far lies in a folder beside the output (work/partial/{unit}) and is taken up by the next job when
 this one is killed.
 """
@@ -24,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.formats import archive_objects, ena, fastq_files, remote, sra_archive
+from scripts.formats import archive_objects, ena, fastq_files, remote, sra_archive, sra_xml
 from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.processes import (
@@ -42,6 +45,7 @@ from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import add_unit_options, runs_of_options
 
 SOURCES = ("sra", "ncbi", "ena")
+FASTQ = "ena_fastq"  # the last resort of `ena`
 # When every source failed, the gravest of their faults names the run's.
 _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
 _FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
@@ -61,6 +65,7 @@ class SourceFault(Exception):
 
 
 _OFTEN = 1 << 20  # as often as there are rounds
+_ENA_KINDS = {"ena": "sra", FASTQ: "fastq"}  # source → what the columns of ENA's filereport call it
 
 
 class Downloader:
@@ -75,7 +80,8 @@ class Downloader:
         self.settled = read_statuses(Path(options.kept) / "status.tsv") if options.kept else {}
         self.guard = threading.Lock()
         self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
-        self.failures = dict.fromkeys(SOURCES, 0)  # of a source, one after the other
+        self.statistics: dict[str, tuple[sra_xml.Read, ...]] | None = None  # read when first needed
+        self.failures: dict[str, int] = {}  # of a source, one after the other
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
         self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
         self.done = 0
@@ -85,7 +91,7 @@ class Downloader:
         """Make the folders and the settings of the tools."""
         self.ready.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
-        for left in ("*.sra", "*.bam", "status.tsv"):
+        for left in ("*.sra", "*.bam", "*.fastq.gz", "status.tsv"):
             for path in self.output.glob(left):
                 path.unlink()
         self.still_ours = ends_if_removed(self.output)
@@ -119,15 +125,15 @@ class Downloader:
     def _kept(self, row: Run) -> dict[str, str] | None:
         """Return what is known of a run that an earlier job has got, None where there is none."""
         note = self.ready / f"{row.run}.json"
-        if not note.is_file() or not self._ready_file(row).is_file():
+        if not note.is_file():
             return None
         known = json.loads(note.read_text(encoding="utf-8"))
-        if known.pop("md5") != row.md5 or (known["detail"] and not self.options.accept_lite):
+        there = {path.name for path in archive_objects.arrived(self.ready, row.run)}
+        if known.pop("md5") != row.md5 or not there or there != set(known.pop("files", [])):
+            return None
+        if (known["detail"] and not self.options.accept_lite) or (known["source"] == "bam") != (row.source == "bam"):
             return None
         return known
-
-    def _ready_file(self, row: Run) -> Path:
-        return self.ready / f"{row.run}.{'bam' if row.source == 'bam' else 'sra'}"
 
     def _local(self, row: Run, status: RunStatus) -> RunStatus:
         """Look at the files that the plan names; an archive is linked into the output."""
@@ -152,87 +158,103 @@ class Downloader:
     @contextlib.contextmanager
     def _room(self, row: Run) -> Iterator[None]:
         """Hold room for one archive; raises RunFault(DISK_LIMIT) where there is none."""
-        need = int(row.bytes or 0)
-        with self.guard:
-            running = sum(self.reserved.values())
-            self.reserved[row.run] = need
         try:
-            arrived = size_of_folder(self.partial / row.run)
-            free = shutil.disk_usage(self.partial).free
-            if need - arrived > free - running:
-                raise RunFault("DISK_LIMIT", f"the archive has {_told(need)}, and the disk has no room for it.")
-            limit = self.options.limit_gb
-            if limit is not None and size_of_folder(self.ready) + running + need > limit * 1e9:
-                raise RunFault(
-                    "DISK_LIMIT",
-                    f"the archive has {_told(need)}, and with the others passes the limit of {limit:g} GB.",
-                )
+            self._reserve(row, int(row.bytes or 0), "archive")
             yield
         finally:
             with self.guard:
                 self.reserved.pop(row.run)
 
+    def _reserve(self, row: Run, need: int, what: str) -> None:
+        """Set aside so many bytes for one run, in place of what was before. Raises RunFault(DISK_LIMIT)."""
+        with self.guard:
+            self.reserved.pop(row.run, None)
+            running = sum(self.reserved.values())
+            self.reserved[row.run] = need
+        arrived = size_of_folder(self.partial / row.run)
+        free = shutil.disk_usage(self.partial).free
+        if need - arrived > free - running:
+            raise RunFault("DISK_LIMIT", f"the {what} has {_told(need)}, and the disk has no room for it.")
+        limit = self.options.limit_gb
+        if limit is not None and size_of_folder(self.ready) + running + need > limit * 1e9:
+            raise RunFault(
+                "DISK_LIMIT", f"the {what} has {_told(need)}, and with the others passes the limit of {limit:g} GB."
+            )
+
     def _download(self, row: Run) -> dict[str, str]:
         """Ask the sources in rounds; return what the status says of the run. Raises RunFault."""
         order = ["bam"] if row.source == "bam" else self._order()
+        if "ena" in order:
+            order.append(FASTQ)
         left = dict.fromkeys(order, _OFTEN)  # source → how often it may still be asked
         faults: dict[str, SourceFault] = {}
         for round_ in range(self.options.retries + 1):
             if round_:
                 wait = min(_LONGEST_WAIT, self.options.first_wait * 2 ** (round_ - 1))
-                asked_for = [faults[source].wait for source in left if left[source] > 0]
+                asked_for = [fault.wait for source, fault in faults.items() if left[source] > 0]
                 time.sleep(min(_LONGEST_WAIT * 5, max([wait, *asked_for])))
             for source in order:
                 if left[source] <= 0:
                     continue
+                if source == FASTQ and not round_ and any(left[other] > 0 for other in order if other != FASTQ):
+                    continue  # archives are asked twice before
                 left[source] -= 1
                 try:
-                    detail = self._ask(source, row)
+                    detail, files = self._ask(source, row)
                 except SourceFault as fault:
                     left[source] = min(left[source], fault.again)
+                    if not fault.sentence:  # there is no such source
+                        continue
                     faults[source] = fault
                     self._tell(f"{row.run}: {source}: {fault.sentence}.")
                     self._learn(source, failed=fault.reason == "DOWNLOAD_FAILED" and fault.again > 0)
                     refused = sum(fault.reason == "ARCHIVE_CORRUPT" for fault in faults.values())
                     if refused > 1:  # the archive itself is broken: further mirrors have the same bytes
-                        left = dict.fromkeys(order, 0)
-                        break
+                        left = {other: left[other] if other == FASTQ else 0 for other in order}
                     continue
                 self._learn(source, failed=False)
-                return self._keep(row, source, detail)
+                return self._keep(row, source, detail, files)
             if not any(tries > 0 for tries in left.values()):
                 break
         reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
-        told = [f"{source}: {faults[source].sentence}" for source in (*SOURCES, "bam") if source in faults]
+        told = [f"{source}: {faults[source].sentence}" for source in (*SOURCES, FASTQ, "bam") if source in faults]
         raise RunFault(reason, "; ".join(told) + ".")
 
     def _order(self) -> list[str]:
         with self.guard:
-            return sorted(self.options.order, key=lambda source: self.failures[source] >= _UNRELIABLE)
+            return sorted(self.options.order, key=lambda source: self.failures.get(source, 0) >= _UNRELIABLE)
 
     def _learn(self, source: str, failed: bool) -> None:
         with self.guard:
             self.failures[source] = self.failures.get(source, 0) + 1 if failed else 0
 
-    def _keep(self, row: Run, source: str, detail: str) -> dict[str, str]:
-        """Put a proven file among those that are ready; it survives this job."""
+    def _keep(self, row: Run, source: str, detail: str, files: Sequence[Path]) -> dict[str, str]:
+        """Put proven files among those that are ready; they survive this job."""
+        for path in archive_objects.arrived(self.ready, row.run):
+            path.unlink()
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
-        remote.write_whole(note, json.dumps({**known, "md5": row.md5}).encode())
-        target = self._ready_file(row)
-        (self.partial / row.run / source / target.name).replace(target)
+        told = {**known, "md5": row.md5, "files": [path.name for path in files]}
+        remote.write_whole(note, json.dumps(told).encode())
+        for path in files:
+            path.replace(self.ready / path.name)
         shutil.rmtree(self.partial / row.run, ignore_errors=True)
         return known
 
     # One source
 
-    def _ask(self, source: str, row: Run) -> str:
-        """Get a run from one source into its partial folder; return the detail. Raises SourceFault, RunFault."""
+    def _ask(self, source: str, row: Run) -> tuple[str, list[Path]]:
+        """Get a run from one source into its partial folder; return the detail of its status, and the files.
+
+        Raises SourceFault, RunFault.
+        """
         folder = self.partial / row.run / source
         folder.mkdir(parents=True, exist_ok=True)
         taken_up = any(folder.iterdir())
-        path = folder / self._ready_file(row).name
+        path = folder / f"{row.run}.{'bam' if source == 'bam' else 'sra'}"
         try:
+            if source == FASTQ:
+                return "", self._fetch_fastq(row, folder)
             if source == "sra":
                 lite = self._prefetch(row, path)
                 promised = "" if lite else row.md5
@@ -241,14 +263,14 @@ class Downloader:
             if source == "bam":
                 if fastq_files.kind_of(path) != "bam":
                     raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not a BAM file", again=1)
-                return ""
+                return "", [path]
             if not sra_archive.is_archive(path):
                 raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not an archive", again=1)
             if promised and (found := _md5(path)) != promised.lower():
                 raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {found}, but the record says {promised}")
             if lite and not self.options.accept_lite:
                 raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
-            return self._prove(path)
+            return self._prove(path), [path]
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and taken_up:
                 fault.again = 1  # the two halves may not belong together
@@ -298,7 +320,9 @@ class Downloader:
         if "file not found while opening" in said:
             raise SourceFault("DOWNLOAD_FAILED", "the address that the resolver gives holds no file")
         words = sra_archive.first_words(told.errors, path)
-        raise SourceFault("DOWNLOAD_FAILED", f"prefetch failed{': ' + words if words else ''}", again=_OFTEN)
+        raise SourceFault(
+            "DOWNLOAD_FAILED", f"prefetch failed{': ' + words if words else ' and does not say why'}", again=_OFTEN
+        )
 
     def _fetch(self, source: str, row: Run, path: Path) -> tuple[bool, str]:
         """Fetch a run over HTTP; return whether it is Lite and the md5 that is still to be checked."""
@@ -313,24 +337,55 @@ class Downloader:
         for offer in chosen:
             md5 = offer.md5 if source in ("ena", "bam") or offer.lite else row.md5 or offer.md5
             try:
-                # With a checksum the rounds take a broken transfer up again; without one only the same call can.
-                asking = remote.Asking(
-                    retries=0 if md5 else min(2, self.options.retries),
-                    first_wait=self.options.first_wait,
-                    timeout=self.options.patience,
-                )
-                remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+                self._transfer(offer, path, md5)
                 return offer.lite, row.md5 if source == "ena" and not md5 else ""
-            except remote.ChecksumError as error:
-                fault = SourceFault("CHECKSUM_MISMATCH", error.fault)
-            except remote.RemoteError as error:
-                lasting = error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
-                fault = SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN, wait=error.wait)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.") from error
+            except SourceFault as error:
+                fault = error
         raise fault
+
+    def _fetch_fastq(self, row: Run, folder: Path) -> list[Path]:
+        """Fetch ENA's FASTQ where it has every read of the record; return the files. Raises SourceFault, RunFault."""
+        offers = self._objects(FASTQ, row)
+        if not offers:
+            raise SourceFault("DOWNLOAD_FAILED", "")
+        reads = self._reads(row)
+        try:
+            files = archive_objects.whole_fastq(row.run, offers, reads, row.layout if row.assay == "plate" else "")
+        except ValueError as error:
+            raise SourceFault("DOWNLOAD_FAILED", str(error)) from error
+        self._reserve(row, sum(offer.size or 0 for offer in files.values()), "FASTQ of ENA")
+        for name, offer in files.items():
+            if not (folder / name).is_file():
+                self._transfer(offer, folder / name, offer.md5)
+        for number, read in enumerate(reads, 1):
+            name = next(iter(files)) if len(files) == 1 else f"{row.run}_{number}.fastq.gz"
+            if name not in files or read.stdev or not (read.count and read.length):
+                continue
+            if other := set(fastq_files.first_lengths(folder / name)) - {int(read.length)}:
+                told = f"{name} has reads of {min(other)} bases, the record of {int(read.length)}"
+                raise SourceFault("DOWNLOAD_FAILED", told)
+        return [folder / name for name in files]
+
+    def _transfer(self, offer: ArchiveObject, path: Path, md5: str) -> None:
+        """Fetch one file. Raises SourceFault, RunFault(DISK_LIMIT)."""
+        # With a checksum the rounds take a broken transfer up again; without one only the same call can.
+        asking = remote.Asking(
+            retries=0 if md5 else min(2, self.options.retries),
+            first_wait=self.options.first_wait,
+            timeout=self.options.patience,
+        )
+        try:
+            remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+        except remote.ChecksumError as error:
+            raise SourceFault("CHECKSUM_MISMATCH", error.fault) from error
+        except remote.RemoteError as error:
+            lasting = error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
+            again = 0 if lasting else _OFTEN
+            raise SourceFault("DOWNLOAD_FAILED", error.fault, again=again, wait=error.wait) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.") from error
 
     def _objects(self, source: str, row: Run) -> list[ArchiveObject]:
         """Return what the records say about a run; they are read once, when first needed."""
@@ -338,9 +393,20 @@ class Downloader:
             if source not in self.objects:
                 self.objects[source] = self._read_objects(source)
         found = self.objects[source].get(row.run, [])
-        if not found and source == "ena" and self.options.ena and not self._records("ena.tsv.gz"):
-            found = self._filereport(row.run)
+        if not found and source in ("ena", FASTQ) and self.options.ena and not self._records("ena.tsv.gz"):
+            found = self._filereport(row.run, source)
         return found
+
+    def _reads(self, row: Run) -> Sequence[sra_xml.Read]:
+        """Return the statistics of a run's reads by NCBI's record, none where there is no such record."""
+        with self.guard:
+            if self.statistics is None:
+                runs = [row.run for row in self.runs]
+                self.statistics = {}
+                for path in self._records("sra.xml.gz"):
+                    with contextlib.suppress(InputError):  # told when the archives of the same record were looked for
+                        self.statistics.update(archive_objects.reads_of_record(path, runs))
+            return self.statistics.get(row.run, ())
 
     def _records(self, name: str) -> list[Path]:
         """Return the records of this name: of the series, and of accessions that were asked for one by one."""
@@ -357,9 +423,9 @@ class Downloader:
         runs = [row.run for row in self.runs]
         found: dict[str, list[ArchiveObject]] = {}
         try:
-            for path in self._records("ena.tsv.gz" if source == "ena" else "sra.xml.gz"):
-                if source == "ena":
-                    told = archive_objects.ena_objects(path, runs, self.scheme)
+            for path in self._records("ena.tsv.gz" if source in ("ena", FASTQ) else "sra.xml.gz"):
+                if source in ("ena", FASTQ):
+                    told = archive_objects.ena_objects(path, runs, self.scheme, _ENA_KINDS[source])
                 elif source == "bam":
                     told = archive_objects.submitted_bams(path, runs)
                 else:
@@ -371,7 +437,7 @@ class Downloader:
             raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
         return found
 
-    def _filereport(self, run: str) -> list[ArchiveObject]:
+    def _filereport(self, run: str, source: str) -> list[ArchiveObject]:
         """Ask ENA itself about a run of a series whose record is not there."""
         asking = remote.Asking(retries=0, timeout=self.options.patience)
         try:
@@ -379,7 +445,8 @@ class Downloader:
         except remote.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
-        return archive_objects.report_objects(ena.parse_report(body, "ENA"), [run], self.scheme).get(run, [])
+        report = ena.parse_report(body, "ENA")
+        return archive_objects.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
 
     # All runs
 
@@ -398,7 +465,7 @@ class Downloader:
                 self._tell(f"{row.run}: {words.rstrip('.')}. {self._progress()}")
         for status in statuses:
             if status.ok:
-                for path in self.ready.glob(f"{status.run}.[sb]*"):
+                for path in archive_objects.arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
         planned = sum(int(row.bytes or 0) for row in self.runs)

@@ -3,8 +3,13 @@
 Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for single reads and for reads that lost their mate.
 Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
 the whole archive has no file. A run of source `file:` is taken from the files that the plan names, one of source `bam`
-(a library whose archive has lost the barcodes) from the BAM file of Cell Ranger. A run whose reads are not all there
-is marked READS_MISSING in status.tsv: an exit status of 0 proves nothing here.
+(a library whose archive has lost the barcodes) from the BAM file of Cell Ranger, one of source `ena_fastq` from ENA's
+FASTQ. A run whose reads are not all there is marked READS_MISSING in status.tsv: an exit status of 0 proves nothing
+here.
+
+Reads have the name that fasterq-dump gives them, {run}.{spot}, and the qualities of the archive. What ENA's FASTQ has
+behind the name differs (`1/1` or `original/1` in place of `1 length=75`), and its third line is a bare `+`: STAR reads
+neither.
 """
 
 import argparse
@@ -16,7 +21,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.formats import fastq_files, sra_archive, tenx_bam
+from scripts.formats import archive_objects, fastq_files, sra_archive, tenx_bam
 from scripts.formats.errors import Interrupted, RunFault, run_command
 from scripts.formats.processes import (
     ends_if_removed,
@@ -145,6 +150,8 @@ class Converter:
             return _bam_reads(row, bam, work)
         if row.source.startswith("file:") and not (self.archives / f"{row.run}.sra").is_file():
             return _local_reads(row, work)
+        if packed := [path for path in archive_objects.arrived(self.archives, row.run) if path.suffix == ".gz"]:
+            return _ena_reads(row, packed, work)
         archive = self.archives / f"{row.run}.sra"
         if not archive.is_file():
             raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
@@ -212,6 +219,32 @@ def _bam_reads(row: Run, bam: Path, work: Path) -> tuple[dict[str, Path], int]:
         if (count := fastq_files.count_reads(file)) != made.spots:
             raise RunFault("READS_MISSING", f"{count:,} of {made.spots:,} reads are in {file.name}.")
     return {file.name: file for file in made.files}, made.spots
+
+
+def _ena_reads(row: Run, packed: Sequence[Path], work: Path) -> tuple[dict[str, Path], int]:
+    """Unpack ENA's FASTQ; its spots and bases must be those of the record."""
+    counts = {}
+    for path in packed:
+        counts[path.stem] = fastq_files.unpack(path, work / path.stem)
+        with (work / path.stem).open("rb") as handle:
+            name = handle.readline()
+        if not name.startswith(f"@{row.run}.".encode()):
+            raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
+    singles = counts.get(f"{row.run}.fastq", 0)
+    spots = max((count for name, count in counts.items() if name != f"{row.run}.fastq"), default=0) + singles
+    if row.spots and int(row.spots) != spots:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, ENA's FASTQ {spots:,}.")
+    bases = sum(fastq_files.count_bases(work / name) for name in counts)
+    if row.bases and int(row.bases) != bases:
+        raise RunFault("READS_MISSING", f"the record has {int(row.bases):,} bases, ENA's FASTQ {bases:,}.")
+    if row.assay == "plate":
+        _check_plate(row.run, counts, spots)
+    elif len(counts) > 1 and singles:
+        raise RunFault("READS_MISSING", f"{singles:,} of {spots:,} spots lack a read.")
+    else:
+        counts = _numbered(row.run, counts, work)
+        _check_droplet(counts, spots)
+    return {name: work / name for name in counts}, spots
 
 
 def _local_reads(row: Run, work: Path) -> tuple[dict[str, Path], int]:

@@ -3,6 +3,7 @@
 Kinds of files are told by their first bytes, never by their names.
 """
 
+import contextlib
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -84,6 +85,32 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
     if lines % 4 or not whole:
         raise RunFault("READS_MISSING", f"{name} is cut off: its last read, number {-(-lines // 4):,}, is not whole.")
     return lines // 4
+
+
+def first_lengths(path: str | Path, most: int = 100) -> list[int]:
+    """Return the lengths of the first reads of a FASTQ file, gzipped or not; fewer where it is broken or short."""
+    import gzip
+
+    lengths = []
+    opened = gzip.open(path) if kind_of(path) == "fastq.gz" else Path(path).open("rb")
+    with opened as handle, contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        while len(lengths) < most and handle.readline():
+            lengths.append(len(handle.readline().rstrip()))
+            handle.readline(), handle.readline()
+    return lengths
+
+
+def count_bases(path: str | Path) -> int:
+    """Return the number of bases in a plain FASTQ file of whole reads with LF line ends."""
+    bases = 0
+    line, rest = 0, b""  # of the first whole line in what follows, and what was left of the last one
+    with Path(path).open("rb") as handle:
+        while piece := handle.read(_PIECE):
+            lines = (rest + piece).split(b"\n")
+            rest = lines.pop()
+            bases += sum(map(len, lines[(1 - line) % 4 :: 4]))
+            line = (line + len(lines)) % 4
+    return bases
 
 
 def link(path: str | Path, target: str | Path) -> None:

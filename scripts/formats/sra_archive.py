@@ -87,7 +87,7 @@ def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
 
 def first_words(errors: str, path: str | Path = "") -> str:
     """Return the first line of error that one of the sra-tools wrote, without its clock, its name and our paths."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    lines = [line.strip() for line in errors.splitlines() if line.strip() and "Current preference is" not in line]
     chosen = [line for line in lines if re.search(r"\b(?:err|int|fatal|sys): ", line)] or lines
     if not chosen:
         return ""

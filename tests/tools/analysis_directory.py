@@ -37,6 +37,14 @@ class Analysis:
         with urllib.request.urlopen(self.server.url + path) as response:
             return response.read()
 
+    def offer_fastq(self):
+        """Let ENA's record name its FASTQ as well."""
+        fields = "run_accession,sra_ftp,sra_md5,sra_bytes,fastq_ftp,fastq_md5,fastq_bytes"
+        asked = f"/ena/portal/api/filereport?result=read_run&fields={fields}&format=tsv&accession="
+        lines = [line for run in self.runs for line in self.answer(asked + run).splitlines()]
+        self.ena.write_bytes(gzip.compress(b"\n".join(dict.fromkeys(lines)) + b"\n"))
+        self.server.clear()
+
     def plan(self, runs, **changes):
         rows = []
         for number, run in enumerate(runs):

@@ -1,9 +1,13 @@
 """Where archives lie, as the records of NCBI and ENA say it."""
 
 import gzip
+import re
+
+import pytest
 
 from scripts.formats import archive_objects
 from scripts.formats.archive_objects import ArchiveObject
+from scripts.formats.sra_xml import Read
 
 RECORD = """<?xml version="1.0"?>
 <EXPERIMENT_PACKAGE_SET><EXPERIMENT_PACKAGE><RUN_SET>
@@ -70,3 +74,78 @@ def test_ena_values_get_a_scheme_and_keep_the_one_they_have(tmp_path):
         "SRR2": [ArchiveObject("http://127.0.0.1:1/SRR2", 13, "cd", False, "SRR2")],
         "SRR3": [ArchiveObject("https://h/SRR3", None, "", False, "SRR3")],
     }
+
+
+# ENA's FASTQ
+
+COLUMNS = "run_accession\tfastq_ftp\tfastq_md5\tfastq_bytes"
+
+
+def offers(tmp_path, *names, md5="aa", size="7"):
+    path = tmp_path / "ena.tsv.gz"
+    values = [";".join(items) for items in ([f"h/{name}" for name in names], [md5] * len(names), [size] * len(names))]
+    path.write_bytes(gzip.compress(f"{COLUMNS}\nSRR1\t{chr(9).join(values)}\n".encode()))
+    return archive_objects.ena_objects(path, ["SRR1"], "http", "fastq")["SRR1"]
+
+
+def reads(*lengths):
+    return [Read(length, 0, 100 if length else 0) for length in lengths]
+
+
+ONE, MATES = "SRR1.fastq.gz", ("SRR1_1.fastq.gz", "SRR1_2.fastq.gz")
+THREE = (*MATES, "SRR1_3.fastq.gz")
+
+
+@pytest.mark.parametrize(
+    ("names", "lengths", "layout", "taken"),
+    [
+        ((ONE,), (50,), "", {ONE: ONE}),
+        ((ONE,), (50, 0), "", {ONE: ONE}),
+        (MATES[:1], (50,), "", {ONE: MATES[0]}),
+        (MATES, (50, 50), "", dict(zip(MATES, MATES, strict=True))),
+        ((ONE, *MATES), (50, 50), "", {ONE: ONE, **dict(zip(MATES, MATES, strict=True))}),
+        (THREE, (8, 28, 90), "", dict(zip(THREE, THREE, strict=True))),
+        (MATES, (28, 0, 90), "", {THREE[0]: THREE[0], THREE[2]: THREE[1]}),
+        (MATES, (), "paired", dict(zip(MATES, MATES, strict=True))),
+        ((ONE,), (), "single", {ONE: ONE}),
+    ],
+)
+def test_fastq_with_every_read_is_taken(tmp_path, names, lengths, layout, taken):
+    found = archive_objects.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
+    assert {name: offer.name for name, offer in found.items()} == taken
+    assert {(offer.url, offer.size, offer.md5) for offer in found.values()} == {
+        (f"http://h/{offer.name}", 7, "aa") for offer in found.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "lengths", "layout", "told"),
+    [
+        ((ONE,), (8, 28, 90), "", "ENA's FASTQ has 1 of the 3 reads of a spot"),
+        ((ONE,), (28, 90), "", "ENA's FASTQ has 1 of the 2 reads of a spot"),
+        ((ONE,), (), "paired", "ENA's FASTQ has 1 of the 2 reads of a spot"),
+        (MATES, (8, 28, 90), "", "ENA's FASTQ has 2 of the 3 reads of a spot"),
+        (THREE[1:], (28, 90), "", "ENA's FASTQ has the reads 2, 3, the record 2"),
+        (MATES, (50,), "", "ENA's FASTQ has 2 reads of a spot, the record 1"),
+        (THREE, (50, 50), "", "ENA's FASTQ has the reads 1, 2, 3, the record 2"),
+        (MATES, (), "", "the record does not say how many reads a spot has, and ENA's FASTQ may lack one"),
+        (MATES, (0, 0), "paired", "the record does not say how many reads a spot has, and ENA's FASTQ may lack one"),
+        (("SRR1_R1.fastq.gz",), (50,), "", "ENA's FASTQ has a file of another name, SRR1_R1.fastq.gz"),
+    ],
+)
+def test_fastq_that_may_lack_a_read_is_refused(tmp_path, names, lengths, layout, told):
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        archive_objects.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
+
+
+@pytest.mark.parametrize("less", [{"md5": ""}, {"size": ""}])
+def test_fastq_without_checksum_or_size_is_refused(tmp_path, less):
+    with pytest.raises(ValueError, match=r"^the record gives no size and checksum of SRR1\.fastq\.gz$"):
+        archive_objects.whole_fastq("SRR1", offers(tmp_path, ONE, **less), reads(50))
+
+
+def test_what_a_download_left_of_a_run(tmp_path):
+    names = ["SRR1.sra", "SRR1.fastq.gz", "SRR1_2.fastq.gz", "SRR12.sra", "SRR1.sra.part", "SRR1.json", "SRR1_x.sra"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in archive_objects.arrived(tmp_path, "SRR1")] == sorted(names[:3])

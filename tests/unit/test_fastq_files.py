@@ -108,3 +108,21 @@ def test_a_link_has_an_absolute_target_and_replaces_what_was_there(tmp_path, mon
     for _ in range(2):
         fastq_files.link("reads.fastq", "there/SRR1.fastq")
     assert (tmp_path / "there/SRR1.fastq").readlink() == tmp_path / "reads.fastq"
+
+
+def test_bases_are_counted_over_pieces(tmp_path, monkeypatch):
+    path = write(tmp_path / "many.fastq", READS * 50)
+    for piece in (1, 2, 7, 64, 65, 10000):
+        monkeypatch.setattr(fastq_files, "_PIECE", piece)
+        assert fastq_files.count_bases(path) == 50 * (4 + 2 + 10)
+    assert fastq_files.count_bases(write(tmp_path / "none.fastq", b"")) == 0
+
+
+def test_the_lengths_of_the_first_reads(tmp_path):
+    plain = write(tmp_path / "some.fastq", READS)
+    packed = write(tmp_path / "some.fastq.gz", gzip.compress(READS))
+    for path in (plain, packed):
+        assert fastq_files.first_lengths(path) == [4, 2, 10]
+        assert fastq_files.first_lengths(path, 2) == [4, 2]
+    broken = write(tmp_path / "broken.fastq.gz", gzip.compress(READS * 9000)[:-200])
+    assert fastq_files.first_lengths(broken, 10**6)[:3] == [4, 2, 10]
