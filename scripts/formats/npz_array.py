@@ -1,0 +1,409 @@
+"""One array in a file as numpy saves it: an npz of ``arr_0`` (stored or deflated), or a plain npy.
+
+:class:`ArrayFile` tells what a file holds by its first bytes, never by its name, and reads it in chunks or as a memory
+map; :class:`NpzWriter` writes rows after rows the very bytes of ``numpy.savez(file, array)``.
+"""
+
+import mmap
+import os
+import struct
+import zipfile
+from collections.abc import Iterator
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from scripts.formats.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy
+
+MEMBER = "arr_0.npy"
+"""What numpy.savez calls the array that is given without a name."""
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
+_NPY = b"\x93NUMPY"
+_ZIP = b"PK\x03\x04"
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s4B4H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_END_64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR_64 = struct.Struct("<4sIQI")
+_DATE = 0x21  # the 1st of January 1980, as numpy's files have
+_MODE = 0o600 << 16
+_VERSION = 45  # needed to extract: sizes may have 64 bits
+_LIMIT = (1 << 31) - 1  # above it, sizes stand in 64 bits
+_METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+
+
+class ArrayFile:
+    """An array that lies in a file. Raises InputError, naming the file, for what is no array or is cut short.
+
+    Opening reads only what stands before and after the numbers.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.kind = "npy"
+        """npy, stored or deflated."""
+        self.crc: int | None = None
+        self._start = 0  # of the member in the file
+        try:
+            with self.path.open("rb") as handle:
+                magic = handle.read(6)
+                self.bytes = os.fstat(handle.fileno()).st_size
+                if magic[:4] == _ZIP:
+                    head = self._open_zip(handle)
+                elif magic == _NPY:
+                    handle.seek(0)
+                    head = handle.read(4096)
+                    self._held = self._size = self.bytes
+                else:
+                    found = "an empty file" if not self.bytes else f"its first bytes are {magic!r}"
+                    raise InputError(f"{self.path.name}: neither an npz nor an npy: {found}.")
+        except OSError as error:
+            raise InputError(f"{self.path.name}: cannot be read: {error.strerror}.") from error
+        self.dtype, self.shape, self.fortran, header = self._parse(head)
+        self.row_bytes = self.dtype.itemsize
+        for width in self.shape[1:]:
+            self.row_bytes *= width
+        promised = self.row_bytes * self.shape[0]
+        if self._size - header != promised:
+            raise InputError(
+                f"{self.path.name}: {self._size - header:,} bytes of numbers, but its shape {self.shape} of"
+                f" {self.dtype} is {promised:,} bytes; the file is cut short, or was changed."
+            )
+        self.offset = self._start + header
+        self._header = header
+
+    def _open_zip(self, handle: IO[bytes]) -> bytes:
+        """Find the array's member; return its first bytes."""
+        try:
+            with zipfile.ZipFile(handle) as archive:
+                members = archive.infolist()
+        except zipfile.BadZipFile as error:
+            raise InputError(
+                f"{self.path.name}: no whole npz ({str(error).rstrip('.')}); the file is cut short or damaged."
+            ) from error
+        names = [member.filename for member in members]
+        if names != [MEMBER]:
+            raise InputError(
+                f"{self.path.name}: its arrays are {', '.join(names) or 'none'}; expected the one array"
+                f" {MEMBER.removesuffix('.npy')} that numpy.savez(file, array) writes."
+            )
+        (member,) = members
+        if member.flag_bits & 1 or member.compress_type not in _METHODS:
+            raise InputError(f"{self.path.name}: neither stored nor deflated; numpy.savez writes such files.")
+        self.kind = _METHODS[member.compress_type]
+        self.crc = member.CRC
+        self._size, self._held = member.file_size, member.compress_size
+        handle.seek(member.header_offset)
+        local = handle.read(_LOCAL.size)
+        if len(local) < _LOCAL.size or local[:4] != _ZIP:
+            raise InputError(f"{self.path.name}: no whole npz (no header before its array); the file is damaged.")
+        *_, name, extra = _LOCAL.unpack(local)
+        self._start = member.header_offset + _LOCAL.size + name + extra
+        if self._start + self._held > self.bytes:
+            raise InputError(f"{self.path.name}: no whole npz (its array goes beyond its end); the file is cut short.")
+        handle.seek(self._start)
+        head = handle.read(min(4096, self._held))
+        return self._inflate(head, 4096) if self.kind == "deflated" else head
+
+    def _inflate(self, data: bytes, most: int) -> bytes:
+        from isal import isal_zlib
+
+        try:
+            return isal_zlib.decompressobj(-15).decompress(data, most)
+        except isal_zlib.error as error:
+            raise InputError(f"{self.path.name}: its array cannot be inflated ({error}); it is damaged.") from error
+
+    def _parse(self, head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int]":
+        """Return type, shape, whether columns lie together, and the length of the header of an npy."""
+        end = int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
+        try:
+            return _parse_header(head[:end])
+        except (ValueError, SyntaxError, TypeError) as error:
+            raise InputError(f"{self.path.name}: its array has no header as numpy writes it: {error}.") from error
+
+    @property
+    def rows(self) -> int:
+        return self.shape[0]
+
+    def map(self) -> "numpy.ndarray":
+        """Return the array as a memory map, read only; a deflated one cannot be mapped (ValueError).
+
+        A memory map does not check the CRC.
+        """
+        return self._mapped()[0]
+
+    def _mapped(self) -> "tuple[numpy.ndarray, mmap.mmap | None]":
+        import numpy as np
+
+        if self.kind == "deflated":
+            raise ValueError(f"{self.path}: deflated")
+        if not self.row_bytes * self.rows:
+            return np.zeros(self.shape, self.dtype), None
+        with self.path.open("rb") as handle:
+            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        order = "F" if self.fortran else "C"
+        return np.ndarray(self.shape, self.dtype, memory, self.offset, order=order), memory
+
+    def views(self, size: int, start: int = 0, stop: int | None = None) -> "Iterator[numpy.ndarray]":
+        """Yield rows in chunks of at most ``size``: views of a memory map, or arrays of their own where deflated.
+
+        Pages that have been passed leave the memory of the process again.
+        """
+        stop = self.rows if stop is None else min(stop, self.rows)
+        if self.kind == "deflated":
+            for chunk in self.scan(size, start, stop):
+                yield chunk.copy()
+            return
+        array, memory = self._mapped()
+        done = 0
+        for first in range(start, stop, size):
+            yield array[first : min(first + size, stop)]
+            passed = (self.offset + min(first + size, stop) * self.row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+            if memory is not None and passed > done:
+                memory.madvise(mmap.MADV_DONTNEED, done, passed - done)
+                done = passed
+
+    def scan(self, size: int, start: int = 0, stop: int | None = None) -> "Iterator[numpy.ndarray]":
+        """Yield rows in chunks of at most ``size``, in a buffer that the next chunk overwrites.
+
+        Faster than memory maps where every row is read once. When all rows are read, the CRC is checked: raises
+        InputError where a bit is not as it was written.
+        """
+        import numpy as np
+
+        stop = self.rows if stop is None else min(stop, self.rows)
+        if self.fortran and len(self.shape) > 1:
+            raise InputError(f"{self.path.name}: {FORTRAN}")
+        buffer = np.empty((max(1, min(size, stop - start)), *self.shape[1:]), self.dtype)
+        flat = buffer.reshape(-1).view(np.uint8)
+        with self.path.open("rb", buffering=0) as handle:
+            source = _Inflater(self, handle) if self.kind == "deflated" else _Reader(self, handle)
+            source.skip(start * self.row_bytes)
+            for first in range(start, stop, size):
+                rows = min(size, stop - first)
+                source.fill(memoryview(flat)[: rows * self.row_bytes])
+                yield buffer[:rows]
+            if start == 0 and stop == self.rows:
+                source.finish()
+
+    def check(self) -> None:
+        """Read the array once, without looking at its numbers. Raises InputError, see :meth:`scan`."""
+        rows = max(1, PIECE // max(1, self.row_bytes))
+        for _ in self.scan(rows):
+            pass
+
+
+FORTRAN = (
+    "its columns, not its rows, lie together (Fortran order), so that it cannot be read row by row; save"
+    " numpy.ascontiguousarray(array) in its place."
+)
+
+
+class _Reader:
+    """The numbers of a stored array, one after the other."""
+
+    def __init__(self, file: ArrayFile, handle: IO[bytes]) -> None:
+        self.file = file
+        self.handle = handle
+        self.at = file.offset
+        self.skipped = False
+        self.crc = 0
+        if file.crc is not None:
+            from isal import isal_zlib
+
+            self.crc32 = isal_zlib.crc32
+            self.crc = self.crc32(os.pread(handle.fileno(), file._header, file._start))
+
+    def skip(self, size: int) -> None:
+        self.at += size
+        self.skipped = size > 0
+
+    def fill(self, view: memoryview) -> None:
+        filled = 0
+        while filled < len(view):
+            read = os.preadv(self.handle.fileno(), [view[filled : filled + PIECE]], self.at)
+            if not read:
+                raise InputError(f"{self.file.path.name}: it has become shorter while it was read.")
+            if self.file.crc is not None and not self.skipped:
+                self.crc = self.crc32(view[filled : filled + read], self.crc)
+            filled += read
+            self.at += read
+
+    def finish(self) -> None:
+        if self.file.crc is not None and self.crc != self.file.crc:
+            raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc)}")
+
+
+class _Inflater:
+    """The numbers of a deflated array, one after the other, in bounded memory."""
+
+    def __init__(self, file: ArrayFile, handle: IO[bytes]) -> None:
+        from isal import isal_zlib
+
+        self.file = file
+        self.handle = handle
+        self.left = file._held
+        self.packer = isal_zlib.decompressobj(-15)
+        self.error = isal_zlib.error
+        self.crc32 = isal_zlib.crc32
+        self.crc = 0
+        handle.seek(file._start)
+        self.skip(file._header)
+
+    def _inflate(self, most: int) -> bytes:
+        """Return at least one byte, and at most as many as wanted."""
+        while not self.packer.eof:
+            data = self.packer.unconsumed_tail
+            if not data:
+                data = self.handle.read(min(PIECE >> 2, self.left))
+                self.left -= len(data)
+            try:
+                told = self.packer.decompress(data, most)
+            except self.error as error:
+                raise InputError(
+                    f"{self.file.path.name}: its array cannot be inflated ({error}); it is damaged."
+                ) from error
+            if told:
+                self.crc = self.crc32(told, self.crc)
+                return told
+            if not data:
+                break
+        raise InputError(
+            f"{self.file.path.name}: its array ends before its last row; the file is cut short or damaged."
+        )
+
+    def skip(self, size: int) -> None:
+        while size:
+            size -= len(self._inflate(min(size, PIECE)))
+
+    def fill(self, view: memoryview) -> None:
+        filled = 0
+        while filled < len(view):
+            told = self._inflate(min(len(view) - filled, PIECE))
+            view[filled : filled + len(told)] = told
+            filled += len(told)
+
+    def finish(self) -> None:
+        if self.crc != self.file.crc:
+            raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc or 0)}")
+
+
+def _crc_words(found: int, told: int) -> str:
+    return (
+        f"damaged: the CRC of its numbers is {found:08x}, but {told:08x} was written down with them; get the file anew."
+    )
+
+
+@lru_cache(maxsize=256)
+def _parse_header(head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int]":
+    from numpy.lib import format as npy
+
+    handle = BytesIO(head)
+    version = npy.read_magic(handle)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(handle)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    if not shape:
+        raise ValueError("it holds a single number, not rows")
+    return dtype, shape, fortran and len(shape) > 1, handle.tell()
+
+
+class NpzWriter:
+    """Writes an array of known shape, rows after rows, as the bytes that ``numpy.savez(path, array)`` writes.
+
+    Memory holds the rows that are given. The file appears under its name when it is whole; when an error leaves the
+    context, nothing is left. ::
+
+        with NpzWriter(path, "<f2", (rows, 424)) as writer:
+            writer.append(chunk)
+    """
+
+    def __init__(self, path: str | Path, dtype: "numpy.typing.DTypeLike", shape: tuple[int, ...]) -> None:
+        import numpy as np
+
+        self.path = Path(path)
+        self.dtype = np.dtype(dtype)
+        self.shape = shape
+        self.written = 0
+        self._part = Path(f"{self.path}.part")
+        self._handle: IO[bytes] | None = None
+        self._crc = self._size = 0
+
+    def __enter__(self) -> Self:
+        from isal import isal_zlib
+        from numpy.lib import format as npy
+
+        self._crc32 = isal_zlib.crc32
+        self._handle = self._part.open("wb", buffering=0)
+        header = BytesIO()
+        told = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+        npy.write_array_header_1_0(header, told)
+        self._write(bytes(len(_local_header(0, 0))), count=False)
+        self._write(header.getvalue())
+        return self
+
+    def _write(self, data: bytes | memoryview, count: bool = True) -> None:
+        assert self._handle is not None
+        if count:
+            self._crc = self._crc32(data, self._crc)
+            self._size += len(data)
+        view = memoryview(data)
+        while len(view):
+            view = view[self._handle.write(view) :]
+
+    def append(self, rows: "numpy.ndarray") -> None:
+        """Append rows of the very type and width of the array (ValueError for others)."""
+        import numpy as np
+
+        if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:]:
+            raise ValueError(f"{self.path}: {rows.dtype} {rows.shape} does not go into {self.dtype} {self.shape}")
+        if self.written + len(rows) > self.shape[0]:
+            raise ValueError(f"{self.path}: more rows than the {self.shape[0]} of its shape")
+        if rows.size:
+            flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+            for start in range(0, len(flat), PIECE):
+                self._write(flat[start : start + PIECE])
+        self.written += len(rows)
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        assert self._handle is not None
+        try:
+            if kind is None:
+                if self.written != self.shape[0]:
+                    raise ValueError(f"{self.path}: {self.written} rows, but its shape has {self.shape[0]}")
+                end = len(_local_header(0, 0)) + self._size
+                self._write(_directory(self._crc, self._size, end), count=False)
+                self._handle.seek(0)
+                self._write(_local_header(self._crc, self._size), count=False)
+                self._handle.close()
+                self._part.replace(self.path)
+        finally:
+            self._handle.close()
+            self._part.unlink(missing_ok=True)
+
+
+def _local_header(crc: int, size: int) -> bytes:
+    name = MEMBER.encode()
+    head = _LOCAL.pack(_ZIP, _VERSION, 0, 0, 0, _DATE, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(name), 20)
+    return head + name + struct.pack("<HHQQ", 1, 16, size, size)
+
+
+def _directory(crc: int, size: int, start: int) -> bytes:
+    """Return what stands behind the array: the directory of the one member, which begins at ``start``."""
+    name = MEMBER.encode()
+    extra = struct.pack("<HHQQ", 1, 16, size, size) if size > _LIMIT else b""
+    told = 0xFFFFFFFF if extra else size
+    numbers = (_VERSION, 3, _VERSION, 0, 0, 0, 0, _DATE, crc, told, told, len(name), len(extra), 0, 0, 0, _MODE, 0)
+    head = _CENTRAL.pack(b"PK\x01\x02", *numbers) + name + extra
+    end = b""
+    if start > _LIMIT:
+        end = _END_64.pack(b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, 1, 1, len(head), start)
+        end += _LOCATOR_64.pack(b"PK\x06\x07", 0, start + len(head), 1)
+    end += _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(head), min(start, 0xFFFFFFFF), 0)
+    return head + end
