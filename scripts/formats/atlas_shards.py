@@ -1,0 +1,465 @@
+"""An atlas of cells: a folder of shards, each of which has its embeddings, labels and scores in a file of their own.
+
+The files are those of the public atlas, ``step_{step}_{name}_predict_part_{part}_{gpu}_{kind}.npz``; what is beside
+them (the manifest, the map, the decoders) is read where it is there. :class:`Atlas` reads, :class:`ShardWriter` writes.
+The page of this format is in scripts/formats/README.md.
+"""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from scripts.formats.atlas_layout import (
+    PUBLIC,
+    Layout,
+    add_layout_option,
+    labels_text,
+    near_labels,
+    read_layout,
+    standard_name,
+)
+from scripts.formats.embedded_part import to_codes, to_half
+from scripts.formats.errors import InputError, raise_faults
+from scripts.formats.npz_array import FORTRAN, ArrayFile, NpzWriter
+
+if TYPE_CHECKING:
+    import numpy
+
+__all__ = ["PUBLIC", "Atlas", "Layout", "Shard", "ShardWriter", "add_layout_option", "open_atlases", "read_layout"]
+
+MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
+MODEL = "model.npz"
+TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
+"""Kind of file → type of its numbers."""
+LABEL_KINDS = ("top3", "scores")
+BARCODES = "barcodes"
+FORMAT = 1
+"""Of the manifest."""
+ROWS = 1 << 16
+"""Rows of a chunk, where nothing else is asked for."""
+_NAME = re.compile(
+    r"(?P<shard>step_(?P<step>[0-9]+)_(?P<name>.*)_predict_part_(?P<part>[0-9]+)_(?P<gpu>[0-9]+))"
+    r"_(?P<kind>embs|top3|scores|barcodes)\.npz(?:\.npy)?"
+)
+_LIKE = re.compile(r"step_.*\.(npz|npy)")
+_OWN_NAMES = {"scprint2": ""}  # the public files name no model
+
+
+class Place(NamedTuple):
+    """The numbers in a shard's name; shards are sorted by them, so that part 10 comes after part 9."""
+
+    step: int
+    part: int
+    gpu: int
+    name: str
+
+
+def shard_name(backend: str, part: int, gpu: int = 0, step: int = 0) -> str:
+    """Return the name of a shard: ``step_0_svdbaseline_predict_part_3_0``; scprint2 has no name between."""
+    name = _OWN_NAMES.get(backend, re.sub(r"[^A-Za-z0-9]", "", backend))
+    return f"step_{step}_{name}_predict_part_{part}_{gpu}"
+
+
+def shard_place(name: str) -> Place | None:
+    """Return the numbers in the name of a shard; None where it is none."""
+    found = _NAME.fullmatch(f"{name}_embs.npz")
+    if found is None:
+        return None
+    return Place(int(found["step"]), int(found["part"]), int(found["gpu"]), found["name"])
+
+
+class Shard(NamedTuple):
+    """A shard: its files, and where its rows lie in the atlas."""
+
+    name: str
+    rows: int
+    first: int
+    """The global row of its first row."""
+    files: Mapping[str, ArrayFile]
+    """embs, top3, scores, barcodes → its file, those that there are."""
+
+
+class Atlas:
+    """An atlas in a folder: ours, or one that has only the shards of the public one.
+
+    ``layout``: which columns are what; None takes it from the manifest, else it is that of the public atlas, checked
+    against the files. Raises InputError, telling every fault of the folder at once: names, missing files, types,
+    widths, numbers of rows. Only heads of files are read; ``atlas check`` reads all.
+    """
+
+    def __init__(self, path: str | Path, layout: Layout | None = None) -> None:
+        self.path = Path(path)
+        self.title = f"The atlas {self.path}"
+        if not self.path.is_dir():
+            raise_faults(self.title, ["not a folder; give the folder that has its shards (…_embs.npz)."])
+        self.manifest: dict[str, Any] | None = self._read_json(MANIFEST)
+        self.decoders: dict[str, dict[str, str]] = self._read_decoders()
+        told = self.manifest["layout"] if self.manifest is not None and "layout" in self.manifest else None
+        self.layout: Layout = layout or (Layout.from_json(told) if told is not None else PUBLIC)
+        self.has_labels: bool = bool(self.manifest.get("has_labels", True)) if self.manifest is not None else True
+        if not self.has_labels:
+            self.layout = Layout(self.layout.embeddings)
+        faults: list[str] = []
+        names = self._find_files(faults)
+        self.shards: list[Shard] = []
+        first = 0
+        widths: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+        for name, paths in sorted(names.items(), key=lambda item: shard_place(item[0]) or Place(0, 0, 0, "")):
+            shard = self._open_shard(name, paths, first, faults, widths)
+            self.shards.append(shard)
+            first += shard.rows
+        self.rows_total = first
+        """Rows of all shards."""
+        for (kind, width), files in widths.items():
+            faults.append(self._width_fault(kind, width, files))
+        if self.manifest is not None:
+            told_names = [shard.get("name") for shard in self.manifest.get("shards", [])]
+            missing = [name for name in told_names if name not in names]
+            faults += [f"{name}: in {MANIFEST}, but none of its files is there." for name in missing]
+            faults += [f"{name}: not in {MANIFEST}." for name in names if name not in told_names]
+        elif not names:
+            faults.append("no shard in it (step_…_predict_part_…_embs.npz).")
+        raise_faults(self.title, faults)
+
+    def _read_json(self, name: str) -> Any:
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.title}: {name} cannot be read as JSON: {error}.") from error
+        if not isinstance(told, dict):
+            raise InputError(f"{self.title}: {name} must be a JSON object.")
+        return told
+
+    def _read_decoders(self) -> dict[str, dict[str, str]]:
+        told = self._read_json(DECODERS) or {}
+        for name, codes in told.items():
+            if not isinstance(codes, dict) or any(not code.isdecimal() for code in codes):
+                raise InputError(f'{self.title}: {DECODERS}: {name!r} must be {{"0": label, …}}.')
+        return {standard_name(name): codes for name, codes in told.items()}
+
+    def _find_files(self, faults: list[str]) -> dict[str, dict[str, Path]]:
+        """Return shard → kind → path; tell doubled and strange names."""
+        names: dict[str, dict[str, Path]] = {}
+        for path in sorted(self.path.iterdir()):
+            found = _NAME.fullmatch(path.name)
+            if found is None:
+                if _LIKE.fullmatch(path.name):
+                    faults.append(
+                        f"{path.name}: no name of an atlas; expected step_<run>__predict_part_<subset>_<gpu>_, then"
+                        " embs.npz, top3.npz or scores.npz."
+                    )
+                continue
+            kinds = names.setdefault(found["shard"], {})
+            if found["kind"] in kinds:
+                faults.append(f"{path.name}: the same array is in {kinds[found['kind']].name} too; keep one of them.")
+            kinds[found["kind"]] = path
+        places = Counter(shard_place(name) for name in names)
+        faults += [
+            f"{name}: another shard has the same numbers in its name."
+            for name in names
+            if places[shard_place(name)] > 1
+        ]
+        return names
+
+    def _open_shard(
+        self,
+        name: str,
+        paths: Mapping[str, Path],
+        first: int,
+        faults: list[str],
+        widths: defaultdict[tuple[str, int], list[str]],
+    ) -> Shard:
+        """Open the files of a shard; tell what is wrong with them."""
+        files: dict[str, ArrayFile] = {}
+        kinds = TYPES if self.has_labels else ("embs",)
+        for kind in kinds:
+            if kind not in paths:
+                faults.append(f"{name}_{kind}.npz: not there; a shard has {', '.join(kinds)}.")
+        for kind, path in sorted(paths.items()):
+            if kind in LABEL_KINDS and not self.has_labels:
+                faults.append(f"{path.name}: there, but {MANIFEST} says that this atlas has no labels.")
+                continue
+            try:
+                file = ArrayFile(path)
+            except InputError as error:
+                faults.append(str(error))
+                continue
+            fault = self._shape_fault(kind, file)
+            if fault:
+                faults.append(f"{path.name}: {fault}")
+            elif kind in TYPES and file.shape[1] != self.layout.width(kind):
+                widths[kind, file.shape[1]].append(path.name)
+            files[kind] = file
+        rows = {kind: file.rows for kind, file in files.items()}
+        if len(set(rows.values())) > 1:
+            told = ", ".join(f"{kind} {count}" for kind, count in rows.items())
+            faults.append(f"{name}: its files have different numbers of rows: {told}.")
+        return Shard(name, rows.get("embs", max(rows.values(), default=0)), first, files)
+
+    def _shape_fault(self, kind: str, file: ArrayFile) -> str | None:
+        if kind == BARCODES:
+            if len(file.shape) != 1 or file.dtype.kind != "S":
+                return f"its array is {file.dtype} {file.shape}; barcodes are text of a fixed width, one per row."
+            return None
+        if file.dtype.str != TYPES[kind]:
+            names = {"<f2": "float16", "<u2": "uint16"}
+            order = " (big-endian)" if file.dtype.str.startswith(">") else ""
+            return f"its numbers are {file.dtype.name}{order}; those of {kind} are {names[TYPES[kind]]}."
+        if len(file.shape) != 2:
+            return f"its shape is {file.shape}; expected rows and columns."
+        return FORTRAN if file.fortran else None
+
+    def _width_fault(self, kind: str, width: int, files: Sequence[str]) -> str:
+        name = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+        expected = self.layout.width(kind)
+        told = f"{name}: {width} columns, but the layout has {expected}"
+        if self.layout is PUBLIC and kind in LABEL_KINDS:
+            told += " (that of the public atlas)"
+            near = [
+                f"without {next(part[0] for part in PUBLIC.labels if part not in labels)}: --layout"
+                f" '{labels_text(labels)}'"
+                for labels in near_labels(width)
+            ]
+            if near:
+                return f"{told}; say which class is not there. {'; or '.join(near)}."
+        part = "embeddings=name:columns,…" if kind == "embs" else "labels=name:labels,…"
+        return f"{told}; say which columns they are: --layout '{part}'."
+
+    # What is in it
+
+    def rows(
+        self, block: str | None = None, size: int = ROWS, kind: str = "embs", start: int = 0, stop: int | None = None
+    ) -> "Iterator[numpy.ndarray]":
+        """Yield rows in chunks of at most ``size``, a chunk within one shard: ``array[rows, columns of the block]``.
+
+        ``kind``: embs (float16), top3 (uint16) or scores (float16); ``block``: a block of embeddings or a class of
+        labels, None for all columns; ``start`` and ``stop`` are global rows. Chunks are views of memory maps where the
+        shards are stored and arrays where they are deflated; both may be kept.
+        """
+        yield from self._chunks(block, size, kind, start, stop, ArrayFile.views)
+
+    def scan(
+        self, block: str | None = None, size: int = ROWS, kind: str = "embs", start: int = 0, stop: int | None = None
+    ) -> "Iterator[numpy.ndarray]":
+        """Yield the chunks of :meth:`rows` in a buffer that the next chunk overwrites.
+
+        Faster where every row is looked at once, and the CRC of each file that is read whole is checked.
+        """
+        yield from self._chunks(block, size, kind, start, stop, ArrayFile.scan)
+
+    def _chunks(
+        self, block: str | None, size: int, kind: str, start: int, stop: int | None, read: Any
+    ) -> "Iterator[numpy.ndarray]":
+        columns = self.columns(kind, block)
+        stop = self.rows_total if stop is None else min(stop, self.rows_total)
+        for shard in self.shards:
+            first, last = max(start - shard.first, 0), min(stop - shard.first, shard.rows)
+            if first < last:
+                for chunk in read(shard.files[kind], size, first, last):
+                    yield chunk[:, columns]
+
+    def columns(self, kind: str, block: str | None) -> slice:
+        """Return the columns of a block or class in files of a kind. Raises InputError where there is no such."""
+        if kind not in TYPES:
+            raise ValueError(f"{kind!r} is none of {', '.join(TYPES)}")
+        if kind in LABEL_KINDS and not self.has_labels:
+            raise InputError(f"{self.title} has no labels: its back end gives none.")
+        return self.layout.columns(kind, block)
+
+    def select(self, block: str | None, rows: "Iterable[int]", kind: str = "embs") -> "numpy.ndarray":
+        """Return some rows (global numbers, in the order given) of a block, as an array of its own.
+
+        Raises InputError for rows that are not there.
+        """
+        import numpy as np
+
+        wanted = np.fromiter(rows, np.int64)
+        columns = self.columns(kind, block)
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < self.rows_total:
+            bad = wanted[(wanted < 0) | (wanted >= self.rows_total)][0]
+            raise InputError(f"{self.title}: no row {bad}; its rows are 0 to {self.rows_total - 1}.")
+        found = np.empty((wanted.size, columns.stop - columns.start), TYPES[kind])
+        order = np.argsort(wanted, kind="stable")
+        for shard in self.shards:
+            begin, end = np.searchsorted(wanted[order], [shard.first, shard.first + shard.rows])
+            if begin == end:
+                continue
+            places, local = order[begin:end], wanted[order[begin:end]] - shard.first
+            file = shard.files[kind]
+            if file.kind != "deflated":
+                found[places] = file.map()[local, columns]
+                continue
+            at = 0
+            for chunk in file.scan(ROWS, 0, int(local[-1]) + 1):
+                here = (local >= at) & (local < at + len(chunk))
+                found[places[here]] = chunk[local[here] - at, columns]
+                at += len(chunk)
+        return found
+
+    def shard_of(self, row: int) -> tuple[Shard, int]:
+        """Return the shard of a global row and the row in it. Raises InputError where there is none."""
+        import bisect
+
+        if not 0 <= row < self.rows_total:
+            raise InputError(f"{self.title}: no row {row}; its rows are 0 to {self.rows_total - 1}.")
+        shard = self.shards[bisect.bisect_right(self.shards, row, key=lambda shard: shard.first) - 1]
+        return shard, row - shard.first
+
+    def global_row(self, shard: str, row: int) -> int:
+        """Return the global row of a shard's row. Raises InputError where there is none."""
+        for found in self.shards:
+            if found.name == shard:
+                if not 0 <= row < found.rows:
+                    raise InputError(f"{shard}: no row {row}; its rows are 0 to {found.rows - 1}.")
+                return found.first + row
+        raise InputError(f"{self.title}: no shard {shard!r}.")
+
+    # Labels
+
+    def label_text(self, name: str, code: int) -> str:
+        """Return the label of a code, or the code itself where no decoder knows it."""
+        return self.decoders.get(standard_name(name), {}).get(str(code), str(code))
+
+    def decoder_notes(self) -> Iterator[str]:
+        """Yield a sentence for the classes whose labels can only be shown as codes."""
+        bare = [name for name, _ in self.layout.labels if not self.decoders.get(name)]
+        if bare:
+            yield (
+                f"{self.path}: labels of {', '.join(bare)} are shown as codes: {DECODERS}"
+                f" {'does not have them' if self.decoders else 'is not there'}, and without it the codes mean nothing."
+            )
+
+    def gap_notes(self) -> Iterator[str]:
+        """Yield a sentence for the parts that are not there though later ones are."""
+        told: defaultdict[tuple[int, str, int], set[int]] = defaultdict(set)
+        gpus: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
+        for shard in self.shards:
+            place = shard_place(shard.name)
+            assert place is not None
+            told[place.step, place.name, place.gpu].add(place.part)
+            gpus[place.step, place.name].add(place.gpu)
+        for (step, name), ranks in sorted(gpus.items()):
+            if missing := _gaps(ranks):
+                yield f"step_{step}_{name}: no shard of GPU {missing}, though there are some of GPU {max(ranks)}."
+        for (step, name, gpu), parts in sorted(told.items()):
+            if missing := _gaps(parts):
+                yield f"step_{step}_{name}, GPU {gpu}: no part {missing}, though there is a part {max(parts)}."
+
+
+def _gaps(numbers: set[int]) -> str:
+    """Return the numbers from 0 that are not there below the greatest, as text: ``3, 7-9``."""
+    told = []
+    before = -1
+    for number in sorted(numbers):
+        if number == before + 2:
+            told.append(str(before + 1))
+        elif number > before + 2:
+            told.append(f"{before + 1}-{number - 1}")
+        before = number
+    return ", ".join(told)
+
+
+def open_atlases(paths: Sequence[str | Path], layout: str | None = None) -> list[Atlas]:
+    """Open several atlases; ``layout`` is the option --layout. Raises InputError with the faults of all of them."""
+    told = read_layout(layout) if layout else None
+    atlases, faults = [], []
+    for path in paths:
+        try:
+            atlases.append(Atlas(path, told))
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+    return atlases
+
+
+class ShardWriter:
+    """Writes the files of a shard, rows after rows, in bounded memory; they appear when all are whole.
+
+    ``rows`` is how many there will be; ``barcodes`` the width of the longest one, None for no file of barcodes. Raises
+    InputError for numbers that an atlas cannot hold (NaN, infinity, beyond ±65504, codes beyond 65535). ::
+
+        with ShardWriter(folder, shard_name("svd-baseline", 0), layout, rows, barcodes=16) as shard:
+            shard.append(embs, barcodes=barcodes)
+    """
+
+    def __init__(self, folder: str | Path, name: str, layout: Layout, rows: int, barcodes: int | None = None) -> None:
+        if shard_place(name) is None:
+            raise ValueError(f"{name!r} is no name of a shard")
+        self.folder = Path(folder)
+        self.name = name
+        self.written = 0
+        kinds = TYPES if layout.labels else ("embs",)
+        self._writers = {
+            kind: NpzWriter(self.folder / f"{name}_{kind}.npz", TYPES[kind], (rows, layout.width(kind)))
+            for kind in kinds
+        }
+        if barcodes is not None:
+            path = self.folder / f"{name}_{BARCODES}.npz"
+            self._writers[BARCODES] = NpzWriter(path, f"S{max(1, barcodes)}", (rows,))
+        self._stack = ExitStack()
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Kind → file."""
+        return {kind: writer.path for kind, writer in self._writers.items()}
+
+    def __enter__(self) -> Self:
+        for writer in self._writers.values():
+            self._stack.enter_context(writer)
+        return self
+
+    def append(
+        self,
+        embs: "numpy.ndarray",
+        top3: "numpy.ndarray | None" = None,
+        scores: "numpy.ndarray | None" = None,
+        barcodes: "numpy.ndarray | None" = None,
+    ) -> None:
+        """Append rows; ``barcodes`` is an array of bytes, empty where a row has none."""
+        given = {"embs": embs, "top3": top3, "scores": scores, BARCODES: barcodes}
+        for kind, values in given.items():
+            if (values is None) != (kind not in self._writers):
+                raise ValueError(f"{kind}: given or not, against the layout of {self.name}")
+            if values is not None and len(values) != len(embs):
+                raise ValueError(f"{kind}: {len(values)} rows, but {len(embs)} embeddings")
+        for kind, values in given.items():
+            if values is None:
+                continue
+            writer = self._writers[kind]
+            if kind == BARCODES:
+                if values.dtype.itemsize > writer.dtype.itemsize:
+                    raise ValueError(f"{self.name}: barcodes are longer than {writer.dtype.itemsize}")
+                writer.append(values.astype(writer.dtype, copy=False))
+                continue
+            convert = to_codes if kind == "top3" else to_half
+            step = max(1, (1 << 19) // max(1, values.shape[1] * 2))  # looked at and written while in the cache
+            for start in range(0, len(values), step):
+                rows = convert(values[start : start + step], f"{self.name}_{kind}", self.written + start)
+                writer.append(rows)
+        self.written += len(embs)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._stack.__exit__(type(error) if error else None, error, trace)
+
+
+def write_shard(
+    folder: str | Path,
+    name: str,
+    layout: Layout,
+    embs: "numpy.ndarray",
+    top3: "numpy.ndarray | None" = None,
+    scores: "numpy.ndarray | None" = None,
+    barcodes: "numpy.ndarray | None" = None,
+) -> None:
+    """Write a shard that is in memory, see :class:`ShardWriter`."""
+    width = None if barcodes is None else barcodes.dtype.itemsize
+    with ShardWriter(folder, name, layout, len(embs), width) as shard:
+        shard.append(embs, top3, scores, barcodes)
