@@ -88,10 +88,11 @@ class Atlas:
 
     ``layout``: which columns are what; None takes it from the manifest, else it is that of the public atlas, checked
     against the files. Raises InputError, telling every fault of the folder at once: names, missing files, types,
-    widths, numbers of rows. Only heads of files are read; ``atlas check`` reads all.
+    widths, numbers of rows; given a list of ``faults``, adds them there and goes on with the files that are well. Only
+    heads of files are read; ``atlas check`` reads all.
     """
 
-    def __init__(self, path: str | Path, layout: Layout | None = None) -> None:
+    def __init__(self, path: str | Path, layout: Layout | None = None, faults: list[str] | None = None) -> None:
         self.path = Path(path)
         self.title = f"The atlas {self.path}"
         if not self.path.is_dir():
@@ -103,7 +104,7 @@ class Atlas:
         self.has_labels: bool = bool(self.manifest.get("has_labels", True)) if self.manifest is not None else True
         if not self.has_labels:
             self.layout = Layout(self.layout.embeddings)
-        faults: list[str] = []
+        told_later, faults = faults is not None, faults if faults is not None else []
         names = self._find_files(faults)
         self.shards: list[Shard] = []
         first = 0
@@ -123,7 +124,8 @@ class Atlas:
             faults += [f"{name}: not in {MANIFEST}." for name in names if name not in told_names]
         elif not names:
             faults.append("no shard in it (step_…_predict_part_…_embs.npz).")
-        raise_faults(self.title, faults)
+        if not told_later:
+            raise_faults(self.title, faults)
 
     def _read_json(self, name: str) -> Any:
         path = self.path / name
@@ -178,6 +180,7 @@ class Atlas:
     ) -> Shard:
         """Open the files of a shard; tell what is wrong with them."""
         files: dict[str, ArrayFile] = {}
+        rows: dict[str, int] = {}
         kinds = TYPES if self.has_labels else ("embs",)
         for kind in kinds:
             if kind not in paths:
@@ -191,13 +194,14 @@ class Atlas:
             except InputError as error:
                 faults.append(str(error))
                 continue
+            rows[kind] = file.rows
             fault = self._shape_fault(kind, file)
             if fault:
                 faults.append(f"{path.name}: {fault}")
-            elif kind in TYPES and file.shape[1] != self.layout.width(kind):
+                continue
+            if kind in TYPES and file.shape[1] != self.layout.width(kind):
                 widths[kind, file.shape[1]].append(path.name)
             files[kind] = file
-        rows = {kind: file.rows for kind, file in files.items()}
         if len(set(rows.values())) > 1:
             told = ", ".join(f"{kind} {count}" for kind, count in rows.items())
             faults.append(f"{name}: its files have different numbers of rows: {told}.")

@@ -248,14 +248,14 @@ class PartWriter:
         if self.written != self.rows:
             raise ValueError(f"{self.written} rows were written, but the matrix has {self.rows} cells")
         np.save(self.folder / KEPT, np.array(self._kept, bool))
-        _write_table(self.folder / DROPPED, ("row", "reason"), self._dropped)
+        write_table(self.folder / DROPPED, ("row", "reason"), self._dropped)
         text = json.dumps(self.description.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
         (self.folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def write_cells(folder: str | Path, cells: Iterable[Cell]) -> None:
     """Write cells.tsv: a row for each cell of the matrix, in its order."""
-    _write_table(Path(folder) / CELLS, Cell._fields, cells)
+    write_table(Path(folder) / CELLS, Cell._fields, cells)
 
 
 def write_matrix(folder: str | Path, matrix: Matrix) -> None:
@@ -337,7 +337,7 @@ class EmbeddedPart:
     def _read_dropped(self) -> dict[int, str]:
         """Return row → reason."""
         dropped: dict[int, str] = {}
-        for number, values in _read_table(self.folder / DROPPED, ("row", "reason")):
+        for number, values in read_table(self.folder / DROPPED, ("row", "reason")):
             row, reason = values
             if not row.isdecimal() or int(row) >= self.rows or int(row) in dropped or not _REASON.fullmatch(reason):
                 raise_faults(self.title, [f"{DROPPED}, line {number}: {row!r} {reason!r} is no dropped row."])
@@ -347,7 +347,7 @@ class EmbeddedPart:
     def cells(self) -> Iterator[Cell]:
         """Yield the cells of the matrix, in its order. Raises InputError where they are not as many as the rows."""
         count = 0
-        for _, values in _read_table(self.folder / CELLS, Cell._fields):
+        for _, values in read_table(self.folder / CELLS, Cell._fields):
             count += 1
             yield Cell._make(values)
         if count != self.rows:
@@ -418,15 +418,16 @@ def _read_json(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read as JSON: {error}.") from error
 
 
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a tab-separated table; white space in values is reduced to single blanks."""
     with path.open("w", encoding="utf-8", newline="") as handle:
         handle.write("\t".join(header) + "\n")
         for row in rows:
             handle.write("\t".join(" ".join(str(value).split()) for value in row) + "\n")
 
 
-def _read_table(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line and the values of each row of a table."""
+def read_table(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the values of each row of a table. Raises InputError for another header."""
     try:
         handle = path.open(encoding="utf-8", newline="")
     except OSError as error:

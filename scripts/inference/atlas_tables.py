@@ -128,8 +128,9 @@ class _Counter:
     def _grow(self, first_most: int, second_most: int) -> None:
         import numpy as np
 
+        # Odd numbers: counts that are a power of two apart would share few lines of the cache.
         shape = tuple(
-            max(most + most // 4 | 15, size)  # odd: counts a power of two apart would share few lines of the cache
+            size if most < size else most + most // 4 | 15
             for most, size in zip((first_most, second_most), self.shape, strict=True)
         )
         if self.dense is None:
