@@ -1,0 +1,179 @@
+"""Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked and completed.
+
+The output is an embedded part (see scripts/formats/README.md), which 'pack' reads. The folder appears when it is whole.
+Options after -- are handed to the back end: '-- --help' shows what it takes.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.formats import processes
+from scripts.formats.count_matrix import CountMatrix
+from scripts.formats.embedded_part import EmbeddedPart, Matrix, write_cells, write_matrix
+from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.inference.expression_space import thread_variables
+
+if TYPE_CHECKING:
+    import numpy
+
+BACK_ENDS = {
+    "svd-baseline": "scripts.embedders.svd_baseline",
+    "scprint2": "scripts.embedders.scprint2",
+    "fixture": "scripts.embedders.fixture",
+}
+"""Name → program."""
+HOME = Path(__file__).resolve().parents[2]
+LINES = 20
+"""Last lines of a back end that failed, which are shown."""
+RESULTS = "results"
+_ROWS = 1 << 16
+
+
+def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
+    """Run a back end to its end: what it prints is shown at once, what it says of errors at its end.
+
+    Raises InputError with its last lines where it fails, and Interrupted where somebody else ended it.
+    """
+    if shutil.which(python) is None:
+        raise InputError(
+            f"--python {python}: there is no such program; name the Python of the back end's environment, see"
+            " scripts/embedders/README.md."
+        )
+    environment = {**os.environ, **thread_variables(), "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
+    with processes.ends_with_command():
+        sys.stderr.flush()
+        process = processes.start(
+            [python, "-m", BACK_ENDS[name], *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            stderr=subprocess.PIPE,
+        )
+        last: deque[str] = deque(maxlen=LINES)
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                last.append(line.decode("utf-8", "replace").rstrip())
+            status = process.wait()
+        finally:
+            if process.poll() is None:
+                processes.end_all()
+            processes.release(process)
+    processes.raise_if_killed(f"The back end {name}", status)
+    if status == 0:
+        print(*last, sep="\n", end="\n" if last else "", file=sys.stderr)
+    elif status == 2:
+        raise InputError("\n".join([f"The back end {name} cannot embed this:", *last]))
+    else:
+        told = [f"The back end {name} ended with exit status {status}; its last lines:", *last]
+        if any("ModuleNotFoundError" in line for line in last):
+            told.append(f"Is {python} the Python of its environment? --python names another one.")
+        raise InputError("\n".join(told))
+
+
+def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with what a back end wrote of a matrix of so many cells."""
+    if part.description.name != name:
+        yield f"describe.json: it is of the back end {part.description.name}, expected {name}."
+    if part.rows != cells:
+        yield f"embs.npy: {part.rows} rows, but the matrix has {cells} cells; a back end drops cells in kept.npy only."
+    yield from part.faults()
+    if part.scores is None:
+        return
+    start = 0
+    for label, width in part.description.layout.labels:
+        rows = sum(
+            _unsorted(part.scores[row : row + _ROWS, start : start + width]) for row in range(0, part.rows, _ROWS)
+        )
+        if rows:
+            yield f"scores.npy: {rows} rows of {label} do not have their best label first."
+        start += width
+
+
+def _unsorted(scores: "numpy.ndarray") -> int:
+    return int((scores[:, 1:] > scores[:, :-1]).any(axis=1).sum())
+
+
+def result_path(matrix: Path, results: str = RESULTS) -> str:
+    """Return the path of a matrix below the folder of results, or its name where it does not lie there."""
+    parts = matrix.parts
+    if results in parts:
+        below = parts[len(parts) - parts[::-1].index(results) :]
+        if below:
+            return "/".join(below)
+    return matrix.name
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output: Path) -> EmbeddedPart:
+    """Run a back end on a matrix, check its part, complete it, and return it.
+
+    Raises InputError where the matrix cannot be read or the back end fails, and for all that is wrong with its part.
+    """
+    with CountMatrix(matrix) as counts:
+        cells = counts.cells
+        origins = list(counts.read_cells())
+    unfinished = output.with_name(f"{output.name}.part")
+    _remove(unfinished)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run_backend(name, python, ["--matrix", str(matrix), "--output", str(unfinished), *arguments])
+        title = f"What the back end {name} made of {matrix}"
+        try:
+            part = EmbeddedPart(unfinished, complete=False)
+        except InputError as error:
+            raise InputError(f"{title}: {error}") from error
+        raise_faults(title, part_faults(part, name, cells))
+        write_cells(unfinished, origins)
+        write_matrix(unfinished, Matrix(result_path(matrix), sha256_of(matrix), cells))
+        _remove(output)
+        unfinished.replace(output)
+    except BaseException:
+        _remove(unfinished)
+        raise
+    return EmbeddedPart(output)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.atlas embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backend", required=True, choices=BACK_ENDS, help="what embeds the cells")
+    parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad): plate cells or a droplet series")
+    parser.add_argument("--species", required=True, help="label of the species")
+    parser.add_argument("--tax-id", required=True, help="its number in NCBI's taxonomy, e.g. 9606")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all that is drawn at random")
+    parser.add_argument("--model", nargs="?", help="weights: model.npz of svd-baseline, or a checkpoint of scprint2")
+    parser.add_argument("--python", default=sys.executable, help="the Python of the back end's environment")
+    parser.add_argument("--output", required=True, type=Path, help="folder of the embedded part")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="handed to the back end")
+    options = parser.parse_args(argv)
+    arguments = ["--species", options.species, "--tax-id", options.tax_id, "--seed", str(options.seed)]
+    if options.model:
+        arguments += ["--model", options.model]
+    part = embed(options.backend, options.python, options.matrix, [*arguments, *options.options], options.output)
+    dropped = Counter(part.dropped.values())
+    told = "".join(f", {number} dropped ({reason})" for reason, number in sorted(dropped.items()))
+    print(f"{options.output}: {part.rows} cells of {options.matrix}{told}.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,444 @@
+"""Embed cells without weights: logarithm of counts per 10,000, projected on the axes along which cells differ most.
+
+'fit' makes the basis (model.npz) from a sample of cells, and with labelled cells (--reference) the mean of each label's
+embeddings. Without 'fit', the cells of a matrix are embedded: the block 'other', as many columns as the basis has; with
+labels, the nearest of their means by cosine, best first, at most three of each class. Cells without counts are dropped.
+See scripts/embedders/README.md.
+"""
+
+import argparse
+import hashlib
+import heapq
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from scripts.embedders.command_line import backend_parser, check_species
+from scripts.formats.atlas_layout import Layout, standard_name
+from scripts.formats.count_matrix import NO_LABEL, CountMatrix, match_genes
+from scripts.formats.embedded_part import Description, PartWriter
+from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.inference.expression_space import (
+    as_rows,
+    log_normalise,
+    one_thread,
+    seed_of,
+    totals,
+    truncated_svd,
+    unit_rows,
+)
+
+if TYPE_CHECKING:
+    import numpy
+    import scipy.sparse
+
+NAME, VERSION = "svd-baseline", "1"
+BEST = 3
+"""Labels that are told of a cell, at most."""
+CODES = 65_536
+"""Labels of a class that an atlas can tell apart."""
+ROWS = 1024
+"""Cells whose labels are looked for at a time."""
+FORMAT = 1
+_COMMON = "sra2matrix svd-baseline"
+
+
+class Found(NamedTuple):
+    """How far a matrix and a model speak of the same genes, as shares from 0 to 1."""
+
+    genes: float
+    """Genes of the model that the matrix has."""
+    counts: float
+    """Counts of the matrix that are of genes of the model."""
+
+    def __str__(self) -> str:
+        return f"{self.genes:.1%} of the model's genes are in it, {self.counts:.1%} of its counts are of these genes"
+
+
+class Model:
+    """A basis, and what it was made from; all that is needed to compute the row of a cell."""
+
+    def __init__(
+        self,
+        gene_ids: Sequence[str],
+        components: "numpy.ndarray",
+        singular_values: "numpy.ndarray",
+        sample: Mapping[str, object],
+        labels: Mapping[str, Sequence[str]] | None = None,
+        centroids: "Mapping[str, numpy.ndarray] | None" = None,
+        centroid_cells: "Mapping[str, numpy.ndarray] | None" = None,
+    ) -> None:
+        self.gene_ids = list(gene_ids)
+        self.components = components
+        """float32 [components, genes]"""
+        self.singular_values = singular_values
+        """float64 [components]"""
+        self.sample = dict(sample)
+        self.labels = {name: list(known) for name, known in (labels or {}).items()}
+        """Class → its labels in the order of their codes."""
+        self.centroids = dict(centroids or {})
+        """Class → float64 [labels, components]: the mean embedding of its labelled cells."""
+        self.centroid_cells = dict(centroid_cells or {})
+        """Class → int64 [labels]: how many cells these are."""
+
+    @property
+    def layout(self) -> Layout:
+        labels = tuple((name, min(BEST, len(known))) for name, known in self.labels.items())
+        return Layout((("other", len(self.components)),), labels)
+
+    def axes(self, gene_ids: Sequence[str]) -> "tuple[numpy.ndarray, numpy.ndarray]":
+        """Return the axes for the genes of a matrix, float64 [genes, components], and whether the model has each."""
+        import numpy as np
+
+        places = match_genes(gene_ids, self.gene_ids)
+        axes = np.zeros((len(gene_ids), len(self.components)))
+        axes[places >= 0] = self.components.T[places[places >= 0]]
+        return axes, places >= 0
+
+    def write(self, path: Path) -> None:
+        """Write model.npz; the same content gives the same bytes."""
+        import numpy as np
+
+        about = {"format": FORMAT, "made_by": f"{_COMMON} {VERSION}", "sample": self.sample, "labels": self.labels}
+        arrays = {
+            "about": np.array(json.dumps(about, sort_keys=True, ensure_ascii=False).encode()),
+            "gene_ids": np.array([gene.encode() for gene in self.gene_ids]),
+            "components": self.components,
+            "singular_values": self.singular_values,
+        }
+        for name in self.labels:
+            arrays[f"centroids_{name}"] = self.centroids[name]
+            arrays[f"centroid_cells_{name}"] = self.centroid_cells[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        with part.open("wb") as handle:
+            np.savez(handle, **arrays)
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Model":
+        """Read model.npz. Raises InputError where it is none."""
+        import zipfile
+
+        import numpy as np
+
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                about = json.loads(arrays["about"].item().decode())
+                if about.get("format") != FORMAT:
+                    raise InputError(f"{path}: its format is {about.get('format')}, but only {FORMAT} can be read.")
+                labels = about["labels"]
+                return cls(
+                    [gene.decode() for gene in arrays["gene_ids"].tolist()],
+                    arrays["components"],
+                    arrays["singular_values"],
+                    about["sample"],
+                    labels,
+                    {name: arrays[f"centroids_{name}"] for name in labels},
+                    {name: arrays[f"centroid_cells_{name}"] for name in labels},
+                )
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
+        except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path}: no model of {NAME} ({error}); 'python -m scripts.embedders.svd_baseline fit' makes one."
+            ) from error
+
+
+def embed_rows(counts: "scipy.sparse.csr_matrix", axes: "numpy.ndarray") -> "numpy.ndarray":
+    """Return the embeddings of cells, float64 [cells, components]."""
+    return log_normalise(counts) @ axes
+
+
+def nearest_labels(
+    embeddings: "numpy.ndarray", centroids: "numpy.ndarray", best: int
+) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    """Return codes (uint16) and cosines (float64) of the nearest centroids, best first; equals by code."""
+    import numpy as np
+
+    codes = np.zeros((len(embeddings), best), np.uint16)
+    scores = np.zeros((len(embeddings), best))
+    turned = np.ascontiguousarray(unit_rows(centroids).T)
+    for start in range(0, len(embeddings), ROWS):
+        cosines = as_rows(unit_rows(embeddings[start : start + ROWS])) @ turned
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :best]
+        codes[start : start + ROWS] = order
+        scores[start : start + ROWS] = np.take_along_axis(cosines, order, axis=1)
+    return codes, scores
+
+
+def drawn_cells(matrices: Sequence[CountMatrix], cells: int, seed: int) -> list[tuple[bytes, int, int]]:
+    """Return (hash, number of the matrix, row) of the cells of the sample, in the order of their hashes.
+
+    They are those with counts whose sha256 of seed, series and name is least, wherever they stand.
+    Raises InputError where one of them stands in two places.
+    """
+
+    def candidates() -> Iterator[tuple[bytes, int, int]]:
+        for number, matrix in enumerate(matrices):
+            stored = matrix.stored().tolist()
+            series = matrix.labels("series").texts() if "series" in matrix.columns else [""] * matrix.cells
+            for row, (of, name, counts) in enumerate(zip(series, matrix.names(), stored, strict=True)):
+                if counts:
+                    yield hashlib.sha256(f"{seed}:{of}:{name}".encode()).digest(), number, row
+
+    drawn = heapq.nsmallest(cells, candidates())
+    twice = [(first, second) for first, second in itertools.pairwise(drawn) if first[0] == second[0]]
+    told = []
+    for (_, number, row), (_, other, _) in twice[:5]:
+        places = " and ".join(dict.fromkeys(str(matrices[place].path) for place in (number, other)))
+        told.append(f"{matrices[number].names()[row]}: a cell of this name stands twice in {places}.")
+    raise_faults("The sample of cells", told)
+    return drawn
+
+
+def gather_sample(
+    matrices: Sequence[CountMatrix], gene_ids: Sequence[str], drawn: Sequence[tuple[bytes, int, int]]
+) -> "scipy.sparse.csr_matrix":
+    """Return the log-normalised counts of drawn cells, in the order drawn, by the genes given (all that there are)."""
+    import numpy as np
+    import scipy.sparse
+
+    parts, ranks = [], []
+    for number, matrix in enumerate(matrices):
+        mine = sorted((row, rank) for rank, (_, of, row) in enumerate(drawn) if of == number)
+        if not mine:
+            continue
+        rows = log_normalise(matrix.select(np.array([row for row, _ in mine], np.int64)))
+        columns = match_genes(matrix.gene_ids, gene_ids)
+        rows = scipy.sparse.csr_matrix(
+            (rows.data, columns[rows.indices], rows.indptr), shape=(len(mine), len(gene_ids))
+        )
+        rows.sort_indices()
+        parts.append(rows)
+        ranks += [rank for _, rank in mine]
+    return scipy.sparse.vstack(parts, format="csr")[np.argsort(ranks)]
+
+
+def check_gene_names(matrices: Iterable[CountMatrix]) -> None:
+    """Raise InputError where a gene is there twice in a matrix."""
+    told = []
+    for matrix in matrices:
+        twice = [gene for gene, number in Counter(matrix.gene_ids).items() if number > 1]
+        if twice:
+            told.append(f"{matrix.path}: gene {twice[0]!r} is there twice.")
+    raise_faults("The genes of the matrices", told)
+
+
+def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int) -> Model:
+    """Return the basis of a sample of cells: the order of the matrices and of their cells does not matter.
+
+    Raises InputError where no cell has counts.
+    """
+    import numpy as np
+
+    check_gene_names(matrices)
+    available = sum(int((matrix.stored() > 0).sum()) for matrix in matrices)
+    drawn = drawn_cells(matrices, cells, seed)
+    if not drawn:
+        paths = ", ".join(str(matrix.path) for matrix in matrices)
+        raise InputError(f"No cell has counts, so that there is nothing to fit a basis to: {paths}.")
+    gene_ids = sorted({gene for matrix in matrices if matrix.cells for gene in matrix.gene_ids}, key=str.encode)
+    sample = gather_sample(matrices, gene_ids, drawn)
+    values, vectors = truncated_svd(sample, components, seed_of(seed, "basis"))
+    if not len(values):
+        raise InputError("The cells of the sample have no counts, so that there is nothing to fit a basis to.")
+    names = hashlib.sha256(b"".join(digest for digest, _, _ in drawn)).hexdigest()
+    about = {
+        "cells": len(drawn),
+        "cells_asked_for": cells,
+        "cells_with_counts": available,
+        "components_asked_for": components,
+        "drawn_sha256": names,
+        "rule": "the cells with the least sha256 of '{seed}:{series}:{cell}'",
+        "seed": seed,
+    }
+    return Model(gene_ids, vectors.astype(np.float32), values, about)
+
+
+def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], least: float) -> Found:
+    """Add to a model the mean embedding of each label in columns of obs (``column`` or ``class=column``).
+
+    Cells without counts, and cells whose label says that it is unknown, are left out. Raises InputError where a column
+    is not there or tells nothing, or where too few counts are of genes of the model.
+    """
+    import numpy as np
+    import scipy.sparse
+
+    told = {}
+    for text in columns:
+        name, _, column = text.rpartition("=")
+        labels = reference.labels(column)
+        known = sorted({label for label in labels.categories if label.strip().lower() not in NO_LABEL}, key=str.encode)
+        code_of = {label: code for code, label in enumerate(known)}
+        codes = np.array([*(code_of.get(label, -1) for label in labels.categories), -1], np.int64)
+        told[standard_name(name or column)] = (known, codes[labels.codes])
+    if len(told) < len(columns):
+        raise InputError(f"--labels {' '.join(columns)}: a class is there twice.")
+    axes, there = model.axes(reference.gene_ids)
+    sums = {name: np.zeros((len(known), axes.shape[1])) for name, (known, _) in told.items()}
+    numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in told.items()}
+    inside = everything = 0
+    for start, counts in reference.blocks():
+        known_counts = totals(with_counts(counts, np.where(there[counts.indices], counts.data, 0)))
+        everything += int(counts.data.sum())
+        inside += int(known_counts.sum())
+        embeddings = embed_rows(counts, axes)
+        for name, (known, codes) in told.items():
+            mine = codes[start : start + counts.shape[0]]
+            rows = np.flatnonzero((mine >= 0) & (known_counts > 0))
+            ones = scipy.sparse.csr_matrix((np.ones(len(rows)), (mine[rows], rows)), shape=(len(known), len(mine)))
+            sums[name] += ones @ embeddings
+            numbers[name] += np.bincount(mine[rows], minlength=len(known))
+    found = Found(float(there.sum() / max(1, len(model.gene_ids))), inside / max(1, everything))
+    if found.counts < least:
+        raise InputError(
+            f"{reference.path}: {found}; less than {least:.0%} of the counts is too little. Are these cells of the same"
+            " species, and their genes named by the same accessions?"
+        )
+    faults = []
+    for name, (known, _) in told.items():
+        kept = numbers[name] > 0
+        if not 1 <= kept.sum() <= CODES:
+            faults.append(
+                f"obs: {int(kept.sum())} labels of {name} on cells with counts; from 1 to {CODES} can be used."
+            )
+        model.labels[name] = [label for label, is_kept in zip(known, kept, strict=True) if is_kept]
+        model.centroids[name] = sums[name][kept] / numbers[name][kept][:, None]
+        model.centroid_cells[name] = numbers[name][kept]
+    raise_faults(reference.title, faults)
+    return found
+
+
+def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: float) -> tuple[int, Found]:
+    """Write the part of a matrix; return how many cells were dropped, and how far the genes fit.
+
+    Raises InputError where too few genes, or counts, are those of the model.
+    """
+    import numpy as np
+
+    axes, there = model.axes(matrix.gene_ids)
+    share = float(there.sum() / max(1, len(model.gene_ids)))
+    if matrix.cells and share < least:
+        raise InputError(
+            f"{matrix.path}: {share:.1%} of the model's {len(model.gene_ids)} genes are in it; less than {least:.0%} is"
+            " too little. Are these cells of the species that the model was made for, counted with the same reference?"
+        )
+    description = Description(
+        name=NAME,
+        version=VERSION,
+        layout=model.layout,
+        weights_sha256=weights,
+        score_kind="cosine" if model.labels else None,
+        seed_policy="a row is computed from the cell's own counts and the model; nothing is drawn at random",
+        decoders={name: {str(code): label for code, label in enumerate(known)} for name, known in model.labels.items()},
+        notes=("log(1 + 10,000 * count / sum of the cell's counts), projected on the model's components",),
+    )
+    dropped = inside = everything = 0
+    with PartWriter(output, description, rows=matrix.cells) as part:
+        for _, counts in matrix.blocks():
+            sums = totals(counts)
+            mine = there[counts.indices]
+            known = totals(with_counts(counts, np.where(mine, counts.data, 0)))
+            everything += int(sums.sum())
+            inside += int(known.sum())
+            embeddings = embed_rows(counts, axes)
+            reasons = [
+                "" if inner else "NO_KNOWN_GENES" if whole else "NO_COUNTS"
+                for whole, inner in zip(sums, known, strict=True)
+            ]
+            dropped += sum(map(bool, reasons))
+            if model.labels:
+                best = [nearest_labels(embeddings, model.centroids[name], width) for name, width in model.layout.labels]
+                part.append(
+                    embeddings,
+                    np.concatenate([codes for codes, _ in best], axis=1),
+                    np.concatenate([scores for _, scores in best], axis=1),
+                    reasons=reasons,
+                )
+            else:
+                part.append(embeddings, reasons=reasons)
+    found = Found(share, inside / max(1, everything))
+    if everything and found.counts < least:
+        raise InputError(f"{matrix.path}: {found}; less than {least:.0%} of the counts is too little.")
+    return dropped, found
+
+
+def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
+    """Return other counts at the same places."""
+    import scipy.sparse
+
+    return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
+    return value
+
+
+def fit_main(argv: Sequence[str]) -> None:
+    """Fit the basis."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.embedders.svd_baseline fit", description="Fit a basis to a sample of cells."
+    )
+    parser.add_argument("--matrices", required=True, nargs="+", type=Path, help="counts (h5ad) of cells of a species")
+    parser.add_argument("--components", type=int, default=256, help="columns; fewer where the sample's rank is smaller")
+    parser.add_argument("--cells", type=int, default=10_000, help="cells of the sample, at most")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws other cells")
+    parser.add_argument("--reference", nargs="*", type=Path, default=[], help="labelled cells (an AnnData file)")
+    parser.add_argument(
+        "--labels", nargs="*", default=[], metavar="COLUMN", help="columns of its obs; class=column names a class"
+    )
+    parser.add_argument("--min-found", type=_share, default=0.5, help="share of the reference's counts in known genes")
+    parser.add_argument("--output", required=True, type=Path, help="the file to write (model.npz)")
+    options = parser.parse_args(argv)
+    if len(options.reference) > 1 or (options.reference and not options.labels):
+        raise InputError("--reference takes one file of labelled cells, and --labels the columns of its obs to use.")
+    if options.components < 1 or options.cells < 1:
+        raise InputError("--components and --cells are whole numbers from 1.")
+    model = fit([CountMatrix(path) for path in options.matrices], options.components, options.cells, options.seed)
+    print(
+        f"{options.output}: {len(model.components)} components of {len(model.gene_ids)} genes, fitted to"
+        f" {model.sample['cells']} of {model.sample['cells_with_counts']} cells.",
+        file=sys.stderr,
+    )
+    for path in options.reference:
+        with CountMatrix(path, raw=True) as reference:
+            found = add_labels(model, reference, options.labels, options.min_found)
+        told = ", ".join(f"{len(known)} of {name}" for name, known in model.labels.items())
+        print(f"{path}: {found}; labels: {told}.", file=sys.stderr)
+    model.write(options.output)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    one_thread()
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["fit"]:
+        fit_main(arguments[1:])
+        return
+    parser = backend_parser(__doc__, needs_model=True)
+    parser.add_argument(
+        "--min-found", type=_share, default=0.5, help="share of the model's genes, and of the counts, to be found"
+    )
+    options = parser.parse_args(arguments)
+    model = Model.read(options.model)
+    with CountMatrix(options.matrix) as matrix:
+        check_species(matrix, options.species, options.tax_id)
+        dropped, found = embed(matrix, model, sha256_of(options.model), options.output, options.min_found)
+        print(f"{options.matrix}: {found}; {matrix.cells} cells, {dropped} dropped.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

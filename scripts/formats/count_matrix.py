@@ -1,0 +1,310 @@
+"""A matrix of counts whose cells are to be embedded: an AnnData file (h5ad), read by blocks of rows.
+
+It is one of ours (results/{species}.h5ad, results/droplets/), or the labelled cells of somebody else, whose text may be
+categorical or not, whose counts may be decimals that are whole, dense, or in raw/X. Back ends run in environments of
+their own, so that nothing but numpy, scipy and h5py is needed here. Format: AnnData's on-disk specification 0.1.0.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from scripts.formats.embedded_part import Cell
+from scripts.formats.errors import InputError, raise_faults
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy
+    import scipy.sparse
+
+BLOCK_ROWS = 8192
+BLOCK_ENTRIES = 1 << 22
+"""Rows, and stored counts, of a block: some 80 MB."""
+SPAN = 8
+"""So many rows between two that are wanted are rather read too than passed over."""
+PIECE = 128
+"""Wanted rows that are read at a time."""
+NO_LABEL = frozenset(("", "unknown", "nan", "na", "n/a", "none", "unassigned", "unannotated"))
+"""What says, in small letters, that a cell has no label."""
+_VERSION = re.compile(r"(ENS[A-Z]*\d+)\.\d+")
+_CELL_COLUMNS = {
+    "series": "series",
+    "sample": "sample",
+    "experiment": "experiment",
+    "run": "runs",
+    "species": "species",
+}
+
+
+class Labels(NamedTuple):
+    """A column of text: the label of a cell is ``categories[codes[cell]]``; a code of -1 is a missing value."""
+
+    codes: "numpy.ndarray"
+    categories: list[str]
+
+    def texts(self) -> list[str]:
+        """Return the text of each cell, empty where it is missing."""
+        known = [*self.categories, ""]
+        return [known[code] for code in self.codes.tolist()]
+
+
+def without_version(gene: str) -> str:
+    """Return an Ensembl accession without its version; any other name as it is."""
+    found = _VERSION.fullmatch(gene)
+    return found[1] if found else gene
+
+
+def match_genes(wanted: Sequence[str], genes: Sequence[str]) -> "numpy.ndarray":
+    """Return the place in ``genes`` of each wanted gene, -1 where it is not there.
+
+    By its accession as it stands, else without version where that tells one gene only.
+    """
+    import numpy as np
+
+    exact = {gene: place for place, gene in enumerate(genes)}
+    bare: dict[str, int] = {}
+    for place, gene in enumerate(genes):
+        name = without_version(gene)
+        bare[name] = -1 if name in bare else place
+    return np.array([exact.get(gene, bare.get(without_version(gene), -1)) for gene in wanted], np.int64)
+
+
+class CountMatrix:
+    """The counts of cells, cells × genes. Raises InputError, telling all that does not fit, where it is none.
+
+    ``raw``: look into raw/X where X does not hold whole numbers.
+    """
+
+    def __init__(self, path: str | Path, raw: bool = False) -> None:
+        import h5py
+
+        self.path = Path(path)
+        self.title = f"The matrix {self.path}"
+        try:
+            self.file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read as an h5ad file: {error}.") from error
+        try:
+            self._open(raw)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def _open(self, raw: bool) -> None:
+        import h5py
+        import numpy as np
+
+        root: h5py.Group = self.file
+        missing = [f"{name}: not there." for name in ("X", "obs", "var") if name not in root]
+        raise_faults(self.title, missing)
+        old = [f"{name}: in the way of AnnData before 0.7; read the file with anndata and write it anew."
+               for name in ("obs", "var") if not isinstance(root[name], h5py.Group)]  # fmt: skip
+        raise_faults(self.title, old)
+        self.names_item = _index(root["obs"], self.title)
+        self._take(root["X"], root["var"])
+        if raw and "raw" in root and not self._whole(self._data(0, 1 << 16)):
+            self._take(root["raw/X"], root["raw/var"])
+        if self.names_item.shape[0] != self.cells:
+            raise_faults(self.title, [f"obs: {self.names_item.shape[0]} cells, but X has {self.cells} rows."])
+        if len(self.gene_ids) != self.genes:
+            raise_faults(self.title, [f"var: {len(self.gene_ids)} genes, but X has {self.genes} columns."])
+        if self.indptr is None:
+            return
+        stored = {name: self.item[name].shape[0] for name in ("data", "indices")}
+        if (
+            len(self.indptr) != self.cells + 1
+            or self.indptr[0] != 0
+            or (np.diff(self.indptr) < 0).any()
+            or set(stored.values()) != {int(self.indptr[-1])}
+        ):
+            raise_faults(self.title, ["X: its indptr, indices and data do not fit each other."])
+
+    def _take(self, item: Any, var: "h5py.Group") -> None:
+        """Note where the counts are: ``item`` is a csr_matrix, or an array."""
+        import h5py
+        import numpy as np
+
+        self.item = item
+        self.indptr: numpy.ndarray | None = None
+        if isinstance(item, h5py.Group):
+            kind = item.attrs.get("encoding-type", "")
+            lacking = {"data", "indices", "indptr"} - set(item)
+            if kind != "csr_matrix" or lacking:
+                raise_faults(
+                    self.title,
+                    [f"{item.name}: its kind is {kind or 'not told'!r}; expected csr_matrix (rows are cells), as"
+                     " adata.X = scipy.sparse.csr_matrix(adata.X) makes it."],
+                )  # fmt: skip
+            shape = item.attrs["shape"]
+            self.indptr = item["indptr"][()].astype(np.int64)
+        else:
+            shape = item.shape
+        self.cells, self.genes = (int(number) for number in shape)
+        self.gene_ids: list[str] = _texts(_index(var, self.title))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def names(self) -> list[str]:
+        """Return the names of the cells."""
+        return _texts(self.names_item)
+
+    def stored(self) -> "numpy.ndarray":
+        """Return how many counts are stored of each cell."""
+        import numpy as np
+
+        if self.indptr is not None:
+            return np.diff(self.indptr)
+        return np.full(self.cells, self.genes, np.int64)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of obs."""
+        return [name for name in self.file["obs"].attrs.get("column-order", ()) if name in self.file["obs"]]
+
+    def labels(self, column: str) -> Labels:
+        """Return a column of obs as text. Raises InputError, naming the columns, where it is not there."""
+        import h5py
+        import numpy as np
+
+        frame = self.file["obs"]
+        if column not in frame:
+            known = ", ".join(self.columns) or "none"
+            raise_faults(self.title, [f"obs: has no column {column!r}; its columns are {known}."])
+        item = frame[column]
+        if isinstance(item, h5py.Group) and "categories" in item:
+            return Labels(item["codes"][()].astype(np.int64), _texts(item["categories"]))
+        missing = None
+        if isinstance(item, h5py.Group):  # nullable values
+            missing, item = item["mask"][()], item["values"]
+        elif "categories" in item.attrs:  # before anndata 0.8
+            return Labels(item[()].astype(np.int64), _texts(self.file[item.attrs["categories"]]))
+        known, codes = np.unique(np.array(_texts(item), dtype=object).astype(str), return_inverse=True)
+        codes = codes.astype(np.int64).reshape(-1)
+        if missing is not None:
+            codes[missing] = -1
+        return Labels(codes, known.tolist())
+
+    def read_cells(self) -> Iterator[Cell]:
+        """Yield where each cell comes from; what follows its experiment and ``_`` in its name is its barcode."""
+        frame = self.file["obs"]
+        told: dict[str, Labels] = {}
+        faults = []
+        for field, other in _CELL_COLUMNS.items():
+            name = field if field in frame else other
+            if name in frame:
+                told[field] = self.labels(name)
+            else:
+                faults.append(f"obs: has no column {field!r}.")
+        raise_faults(self.title, faults)
+        columns = [[*labels.categories, ""] for labels in told.values()]
+        codes = zip(*(labels.codes.tolist() for labels in told.values()), strict=True)
+        for name, places in zip(self.names(), codes, strict=True):
+            fields = [known[place] for known, place in zip(columns, places, strict=True)]
+            before = f"{fields[2]}_"
+            yield Cell(*fields, name.removeprefix(before) if name.startswith(before) else "")
+
+    def blocks(self, rows: int = BLOCK_ROWS, entries: int = BLOCK_ENTRIES) -> Iterator[tuple[int, Any]]:
+        """Yield the first row of a block and its counts (csr_matrix), at most so many rows and stored counts.
+
+        A row with more counts is a block of its own. Raises InputError where a count is not a whole number from 0.
+        """
+        start = 0
+        while start < self.cells:
+            if self.indptr is not None:
+                limit = int(self.indptr.searchsorted(self.indptr[start] + entries, side="right")) - 1
+            else:
+                limit = start + entries // max(self.genes, 1)
+            stop = max(start + 1, min(start + rows, limit, self.cells))
+            yield start, self._read(start, stop)
+            start = stop
+
+    def select(self, rows: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
+        """Return the counts of some rows, given in ascending order; they are read in bounded pieces."""
+        import numpy as np
+        import scipy.sparse
+
+        parts = []
+        ends = np.flatnonzero(np.diff(rows) > SPAN) + 1
+        for piece in np.split(rows, ends):
+            for start in range(0, len(piece), PIECE):
+                some = piece[start : start + PIECE]
+                if len(some):
+                    parts.append(self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]])
+        if not parts:
+            return scipy.sparse.csr_matrix((0, self.genes), dtype=np.int64)
+        return scipy.sparse.vstack(parts, format="csr")
+
+    def _data(self, start: int, stop: int) -> "numpy.ndarray":
+        """Return stored values; of an array those of its first rows."""
+        if self.indptr is not None:
+            return self.item["data"][start:stop]
+        return self.item[: max(1, stop // max(self.genes, 1))] if self.cells else self.item[:0]
+
+    @staticmethod
+    def _whole(values: "numpy.ndarray") -> bool:
+        """Whether values are whole numbers from 0."""
+        import numpy as np
+
+        if values.dtype.kind == "u" or not values.size:
+            return True
+        if values.dtype.kind == "i":
+            return bool(values.min() >= 0)
+        with np.errstate(invalid="ignore"):
+            return bool(((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all())
+
+    def _read(self, start: int, stop: int) -> "scipy.sparse.csr_matrix":
+        """Return the counts of rows as int64."""
+        import numpy as np
+        import scipy.sparse
+
+        if self.indptr is None:
+            values = self.item[start:stop]
+            self._check(values, start, stop)
+            return scipy.sparse.csr_matrix(values.astype(np.int64))
+        first, last = int(self.indptr[start]), int(self.indptr[stop])
+        values, indices = self.item["data"][first:last], self.item["indices"][first:last]
+        self._check(values, start, stop)
+        if indices.size and (indices.min() < 0 or indices.max() >= self.genes):
+            raise_faults(self.title, [f"X: rows {start} to {stop - 1} name columns that X does not have."])
+        pointers = self.indptr[start : stop + 1] - first
+        small = last - first <= np.iinfo(np.int32).max
+        kind = np.int32 if small else np.int64
+        return scipy.sparse.csr_matrix(
+            (values.astype(np.int64), indices.astype(kind), pointers.astype(kind)), shape=(stop - start, self.genes)
+        )
+
+    def _check(self, values: "numpy.ndarray", start: int, stop: int) -> None:
+        import numpy as np
+
+        if not self._whole(values):
+            flat = values.reshape(-1)
+            bad = flat[~((flat >= 0) & (flat == np.floor(flat)) & np.isfinite(flat))][0]
+            raise InputError(
+                f"{self.title}: rows {start} to {stop - 1} have {bad!s} where counts, whole numbers from 0, are"
+                " needed; normalised values cannot be embedded."
+            )
+
+
+def _index(frame: "h5py.Group", title: str) -> "h5py.Dataset":
+    """Return the index of a data frame."""
+    import h5py
+
+    name = frame.attrs.get("_index", "_index")
+    if name not in frame:
+        raise_faults(title, [f"{frame.name}: has no index."])
+    item = frame[name]
+    return item["values"] if isinstance(item, h5py.Group) else item  # nullable text
+
+
+def _texts(item: "h5py.Dataset") -> list[str]:
+    """Return text, or numbers as text."""
+    import h5py
+
+    if h5py.check_string_dtype(item.dtype) is not None:
+        return item.asstr()[()].tolist()
+    return [str(value) for value in item[()].tolist()]

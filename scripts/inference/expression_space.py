@@ -1,0 +1,103 @@
+"""Cells as points: counts to logarithms of counts per 10,000, and the axes along which cells differ most.
+
+Every number that is told of a cell here comes from that cell's own row, in the order of its genes: which cells are
+computed together changes no bit of it. The axes (:func:`truncated_svd`) are computed by LAPACK: the same bits on one
+kind of machine with one thread, see :func:`one_thread`.
+"""
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy
+    import scipy.sparse
+
+PER = 10_000
+"""Counts to which a cell is scaled."""
+OVERSAMPLING = 32
+ROUNDS = 4
+"""Columns more than asked for, and rounds, with which a subspace is found (Halko, Martinsson and Tropp 2011)."""
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def thread_variables(threads: int = 1) -> dict[str, str]:
+    """Return the variables with which numerical libraries use so many threads."""
+    return {name: str(threads) for name in _THREADS}
+
+
+def one_thread() -> None:
+    """Have numpy compute with one thread, so that sums are always in the same order; call it before the import."""
+    os.environ.update(thread_variables())
+
+
+def seed_of(seed: int, name: str) -> int:
+    """Return the seed (32 bits) of what has a name, e.g. a run: by sha256, so that no order of work matters."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")
+
+
+def totals(counts: "scipy.sparse.csr_matrix") -> "numpy.ndarray":
+    """Return the sum of each row of whole numbers, exactly."""
+    import numpy as np
+
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts.data, dtype=np.int64)])
+    return sums[counts.indptr[1:]] - sums[counts.indptr[:-1]]
+
+
+def log_normalise(counts: "scipy.sparse.csr_matrix") -> "scipy.sparse.csr_matrix":
+    """Return log(1 + 10,000 · count / sum of the cell) in float64; a cell without counts stays without."""
+    import numpy as np
+    import scipy.sparse
+
+    sums = np.maximum(totals(counts), 1)
+    scaled = counts.data * float(PER) / np.repeat(sums, np.diff(counts.indptr))
+    return scipy.sparse.csr_matrix((np.log1p(scaled), counts.indices, counts.indptr), shape=counts.shape)
+
+
+def as_rows(values: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
+    """Return an array as csr_matrix with all its values: its product sums up each row by itself, in one order.
+
+    The products of BLAS do not: how they sum up a row depends on how many rows there are.
+    """
+    import numpy as np
+    import scipy.sparse
+
+    rows, columns = values.shape
+    indices = np.tile(np.arange(columns, dtype=np.int32), rows)
+    pointers = np.arange(0, rows * columns + 1, max(columns, 1), dtype=np.int32)[: rows + 1]
+    return scipy.sparse.csr_matrix((values.reshape(-1), indices, pointers), shape=values.shape)
+
+
+def unit_rows(values: "numpy.ndarray") -> "numpy.ndarray":
+    """Return each row divided by its length; a row of zeros stays one."""
+    import numpy as np
+
+    lengths = np.sqrt(np.cumsum(values * values, axis=1)[:, -1:])  # one after the other, however many rows there are
+    return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
+
+
+def truncated_svd(matrix: "scipy.sparse.csr_matrix", most: int, seed: int) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    """Return singular values [k] and right singular vectors [k, columns] of a sparse matrix, greatest first.
+
+    ``k`` is the rank where that is smaller than ``most``. The matrix is not centred. In each vector the value that is
+    farthest from 0 is positive. A subspace is found at random and turned :data:`ROUNDS` times; where the smaller side
+    of the matrix is not greater than ``most`` and :data:`OVERSAMPLING`, the result is exact.
+    """
+    import numpy as np
+
+    rows, columns = matrix.shape
+    width = min(most + OVERSAMPLING, rows, columns)
+    if width == 0:
+        return np.zeros(0), np.zeros((0, columns))
+    turned = matrix.T
+    start = np.random.RandomState(seed).standard_normal((columns, width))
+    basis = np.linalg.qr(matrix @ start)[0]
+    del start
+    for _ in range(ROUNDS):
+        basis = np.linalg.qr(matrix @ np.linalg.qr(turned @ basis)[0])[0]
+    _, values, vectors = np.linalg.svd((turned @ basis).T, full_matrices=False)
+    rank = int((values > values[0] * max(rows, columns) * np.finfo(np.float64).eps).sum()) if values[0] > 0 else 0
+    values, vectors = values[: min(rank, most)], vectors[: min(rank, most)]
+    greatest = np.abs(vectors).argmax(axis=1)
+    signs = np.where(vectors[np.arange(len(vectors)), greatest] < 0, -1.0, 1.0)
+    return values, vectors * signs[:, None]
