@@ -42,7 +42,15 @@ from scripts.formats.processes import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, runs_of_options
+from scripts.formats.units import (
+    add_unit_options,
+    beyond_limit,
+    experiments_that_fit,
+    held_by,
+    held_by_unit,
+    runs_of_options,
+    told_gb,
+)
 
 SOURCES = ("sra", "ncbi", "ena")
 FASTQ = "ena_fastq"  # the last resort of `ena`
@@ -78,6 +86,10 @@ class Downloader:
         self.partial = Path(options.partial or self.output.parent.parent / "partial") / options.unit
         self.ready = self.partial / "ready"
         self.settled = read_statuses(Path(options.kept) / "status.tsv") if options.kept else {}
+        self.fit = None  # experiments for which there is room
+        if options.limit_gb is not None:
+            waiting = [row for row in self.runs if row.run not in self.settled]
+            self.fit = experiments_that_fit(waiting, options.limit_gb * 1e9)
         self.guard = threading.Lock()
         self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
         self.statistics: dict[str, tuple[sra_xml.Read, ...]] | None = None  # read when first needed
@@ -85,6 +97,7 @@ class Downloader:
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
         self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
         self.done = 0
+        self.peak = 0  # the most bytes that lay on disk
         self.begun = time.monotonic()
 
     def prepare(self) -> None:
@@ -157,7 +170,11 @@ class Downloader:
 
     @contextlib.contextmanager
     def _room(self, row: Run) -> Iterator[None]:
-        """Hold room for one archive; raises RunFault(DISK_LIMIT) where there is none."""
+        """Hold room for one archive; raises RunFault(DISK_LIMIT) where there is none, for it or its conversion."""
+        if self.fit is not None and row.experiment not in self.fit:
+            words = f"with its FASTQ it may need {told_gb(held_by(row).peak)}"
+            clause = beyond_limit(self.options.limit_gb, held_by_unit(self.runs).peak, row)
+            raise RunFault("DISK_LIMIT", f"{words}, which {clause}")
         try:
             self._reserve(row, int(row.bytes or 0), "archive")
             yield
@@ -176,10 +193,10 @@ class Downloader:
         if need - arrived > free - running:
             raise RunFault("DISK_LIMIT", f"the {what} has {_told(need)}, and the disk has no room for it.")
         limit = self.options.limit_gb
-        if limit is not None and size_of_folder(self.ready) + running + need > limit * 1e9:
-            raise RunFault(
-                "DISK_LIMIT", f"the {what} has {_told(need)}, and with the others passes the limit of {limit:g} GB."
-            )
+        held = size_of_folder(self.ready) + running + need
+        if limit is not None and held > limit * 1e9:
+            most = max(held, held_by_unit(self.runs).peak)
+            raise RunFault("DISK_LIMIT", f"the {what} has {_told(need)}, which {beyond_limit(limit, most, row)}")
 
     def _download(self, row: Run) -> dict[str, str]:
         """Ask the sources in rounds; return what the status says of the run. Raises RunFault."""
@@ -336,6 +353,7 @@ class Downloader:
         fault = None
         for offer in chosen:
             md5 = offer.md5 if source in ("ena", "bam") or offer.lite else row.md5 or offer.md5
+            self._reserve(row, offer.size or int(row.bytes or 0), "archive")
             try:
                 self._transfer(offer, path, md5)
                 return offer.lite, row.md5 if source == "ena" and not md5 else ""
@@ -468,8 +486,9 @@ class Downloader:
                 for path in archive_objects.arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
-        planned = sum(int(row.bytes or 0) for row in self.runs)
-        self._tell(f"The archives hold {_told(size_of_folder(self.output))}; the plan says {_told(planned)}.")
+        self.peak = max(self.peak, self._held())
+        reckoned = held_by_unit(self.runs).archive
+        self._tell(f"Held at most {self.peak / 1e6:.1f} MB; reckoned with {reckoned / 1e6:.1f} MB.")
         shutil.rmtree(self.ready, ignore_errors=True)
         for name in ("online.mkfg", "offline.mkfg"):
             (self.partial / name).unlink(missing_ok=True)
@@ -477,10 +496,14 @@ class Downloader:
     def _watch(self) -> None:
         """Tell how far we are; end at once when somebody has taken our output away, for another job is at it then."""
         self.still_ours()
+        self.peak = max(self.peak, self._held())
         if sys.stderr.isatty():
             print(f"\r\x1b[K{self._progress()}", end="", file=sys.stderr, flush=True)
         elif time.monotonic() - getattr(self, "told", self.begun) >= 10:
             self._tell(self._progress())
+
+    def _held(self) -> int:
+        return size_of_folder(self.partial) + size_of_folder(self.output)
 
     def _progress(self) -> str:
         arrived = size_of_folder(self.partial) - self.held_before

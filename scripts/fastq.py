@@ -34,11 +34,18 @@ from scripts.formats.processes import (
 )
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, fastq_bytes, runs_of_options
+from scripts.formats.units import (
+    SORTED_AT_ONCE,
+    add_unit_options,
+    beyond_limit,
+    held_by,
+    held_by_unit,
+    runs_of_options,
+    told_gb,
+)
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
 _INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
-_GROWTH = 17  # a conversion holds at most so many times the archive, FASTQ and temporary files together
 
 
 class Converter:
@@ -49,12 +56,13 @@ class Converter:
         self.archives = Path(options.archives)
         self.output = Path(options.output)
         self.limit_gb = options.limit_gb
-        self.threads = max(1, options.threads // max(1, len(self.runs)))
+        self.workers = max(1, min(options.threads, len(self.runs), SORTED_AT_ONCE))
+        self.threads = max(1, options.threads // self.workers)
         self.guard = threading.Lock()
         self.reserved: dict[str, int] = {}
         self.held = 0  # bytes of archives and of finished FASTQ
 
-    def all(self, workers: int) -> None:
+    def all(self) -> None:
         """Convert what can be converted and write the status table."""
         before = read_statuses(self.archives / "status.tsv")
         self.output.mkdir(parents=True, exist_ok=True)
@@ -75,16 +83,14 @@ class Converter:
             peak = max(peak, archives + size_of_folder(self.output))
 
         with every(0.5, watch):
-            for status, new in side_by_side(self.run, waiting, workers):
+            for status, new in side_by_side(self.run, waiting, self.workers):
                 statuses[status.run] = new
                 done += 1
                 words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
                 print(f"{new.run}: {words.rstrip('.')}. {done} of {len(statuses)} runs", file=sys.stderr, flush=True)
         peak = max(peak, archives + size_of_folder(self.output))
-        need = archives + sum(self._need(self.runs[status.run]) for status in waiting)
-        print(
-            f"Held at most {peak / 1e6:.1f} MB with the archives; reckoned with {need / 1e6:.1f} MB.", file=sys.stderr
-        )
+        reckoned = held_by_unit(self.runs[status.run] for status in waiting).peak
+        print(f"Held at most {peak / 1e6:.1f} MB; reckoned with {reckoned / 1e6:.1f} MB.", file=sys.stderr)
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", statuses.values())
 
@@ -120,13 +126,12 @@ class Converter:
             self.reserved[row.run] = need
             held = self.held
         try:
-            words = f"the conversion may need {need / 1e9:.3g} GB"
+            words = f"the conversion may need {told_gb(need)}"
             if need > shutil.disk_usage(self.output).free - running:
                 raise RunFault("DISK_LIMIT", f"{words}, and the disk has no room for it.")
             if self.limit_gb is not None and held + running + need > self.limit_gb * 1e9:
-                raise RunFault(
-                    "DISK_LIMIT", f"{words}, which with the others passes the limit of {self.limit_gb:g} GB."
-                )
+                most = max(held + running + need, held_by_unit(self.runs.values()).peak)
+                raise RunFault("DISK_LIMIT", f"{words}, which {beyond_limit(self.limit_gb, most, row)}")
             yield
         finally:
             written = sum(path.lstat().st_size for path in self.output.glob(f"{row.run}[._]*"))
@@ -135,13 +140,11 @@ class Converter:
                 self.held += written
 
     def _need(self, row: Run) -> int:
-        """Bytes that a conversion may hold: from the run's bases and spots, else from the size of the archive."""
-        sources = [self.archives / f"{row.run}.sra", self.archives / f"{row.run}.bam", *_local_paths(row)]
-        most = _GROWTH * sum(path.stat().st_size for path in sources if path.is_file())
-        if row.bases.isdecimal() and row.spots.isdecimal():
-            fastq = fastq_bytes(int(row.bases), int(row.spots))
-            return min(2 * fastq, most) if most else fastq
-        return most
+        """Bytes that a conversion may hold beside the archive."""
+        files = archive_objects.arrived(self.archives, row.run)
+        held = held_by(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
+        packed = any(path.suffix == ".gz" for path in files)  # it is only unpacked
+        return held.fastq + (0 if packed else held.sorting)
 
     def _reads(self, row: Run, work: Path) -> tuple[dict[str, Path], int]:
         """Bring the reads of a run into a folder, one file a read; return name → file and the number of spots."""
@@ -351,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     converter = Converter(runs_of_options(options), options)
     with ends_with_command(), only_one(converter.output.parent / f".{converter.output.name}.lock"):
-        converter.all(options.threads)
+        converter.all()
 
 
 if __name__ == "__main__":

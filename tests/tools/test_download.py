@@ -6,6 +6,7 @@ Each fault ends in the very bytes of the archive or in one row with the right re
 import gzip
 import hashlib
 import http.server
+import re
 import shutil
 import threading
 
@@ -13,6 +14,8 @@ import pytest
 
 from scripts import download
 from scripts.formats.errors import InputError
+from scripts.formats.run_table import read_runs
+from scripts.formats.units import held_by, held_by_unit, told_gb
 from tests.tools.analysis_directory import Analysis
 
 ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"
@@ -307,13 +310,42 @@ def test_local_fastq_is_left_where_it_is(analysis):
 
 
 def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
-    sizes = {run: several.world.archives[run].size for run in several.runs}
-    limit = (sum(sorted(sizes.values())[:2]) + 10) / 1e9
+    rows = read_runs(several.folder / "plan.tsv")
+    limit = held_by_unit(rows[:2]).peak / 1e9
     statuses = several.run("--limit-gb", f"{limit:.9f}")
-    failed = [status for status in statuses.values() if not status.ok]
-    assert {status.reason for status in failed} == {"DISK_LIMIT"}
-    assert sum(sizes[run] for run, status in statuses.items() if status.ok) <= limit * 1e9
-    assert "and with the others passes the limit of " in failed[0].detail
+    assert [status.reason for status in statuses.values()] == ["", "", *["DISK_LIMIT"] * 3]
+    assert statuses[rows[2].run].detail == (
+        f"with its FASTQ it may need {told_gb(held_by(rows[2]).peak)}, which with the others of its shard passes "
+        f"scratch.limit_gb, {limit:g}; set that to {told_gb(held_by_unit(rows).peak).split()[0]} or more, "
+        "or plates.shard_size to less."
+    )
+    assert not [run for run in several.runs[2:] if several.server.asked(run)]
+    assert set(several.run("--limit-gb", told_gb(held_by_unit(rows).peak).split()[0])) == set(several.runs)
+    assert all(status.ok for status in several.statuses().values())
+
+
+def test_the_runs_of_an_experiment_find_room_together_or_not_at_all(several):
+    several.plan(several.runs[:3], experiment="SRX1")
+    rows = read_runs(several.folder / "plan.tsv")
+    statuses = several.run("--limit-gb", f"{held_by_unit(rows[:2]).peak / 1e9:.9f}")
+    assert {status.reason for status in statuses.values()} == {"DISK_LIMIT"}
+    assert not several.server.requests
+
+
+def test_archives_larger_than_planned_are_refused_where_they_have_no_room(several):
+    several.plan(several.runs[:3], bytes="10", bases="10", spots="1")
+    limit = sum(several.world.archives[run].size for run in several.runs[:2]) / 1e9
+    several.run("--limit-gb", f"{limit:.9f}", "--order", "ncbi")
+    status = several.statuses()[several.runs[2]]
+    assert status.reason == "DISK_LIMIT"
+    assert re.fullmatch(r"the archive has [\d.]+ kB, which .* passes scratch\.limit_gb, .*", status.detail)
+
+
+def test_what_was_held_and_what_was_reckoned_with_are_told(several, capsys):
+    several.run()
+    told = re.search(r"^Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.$", capsys.readouterr().err, re.MULTILINE)
+    sizes = sum(several.world.archives[run].size for run in several.runs)
+    assert [float(told[1]), float(told[2])] == [pytest.approx(sizes / 1e6, abs=0.06)] * 2
 
 
 def test_an_unknown_unit_is_told(analysis):

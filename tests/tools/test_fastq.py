@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import re
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from scripts import fastq
 from scripts.formats.errors import Interrupted
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.units import held_by_unit, told_gb
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
 from tests.toy.reads import Read
@@ -302,14 +304,31 @@ def test_a_failing_conversion_is_told(conversion, tmp_path, monkeypatch):
 
 def test_no_conversion_begins_without_room(conversion, world):
     conversion.add(PAIRED, bases="1000000000", spots=str(world.archives[PAIRED].spots))
-    need = 17 * world.archives[PAIRED].size
-    conversion.failed(
-        PAIRED,
-        "DISK_LIMIT",
-        f"the conversion may need {need / 1e9:.3g} GB, which with the others passes the limit of 0.001 GB.",
-        "--limit-gb",
-        "0.001",
-    )
+    # FASTQ of 2 bytes a base and 200 a spot, as much again to sort, and the archive at two fifths of a byte a base
+    detail = "the conversion may need 4.01 GB, which passes scratch.limit_gb, 0.001; set that to 4.41 or more."
+    conversion.failed(PAIRED, "DISK_LIMIT", detail, "--limit-gb", "0.001")
+
+
+def test_a_run_of_unknown_bases_needs_seventeen_times_its_archive(conversion, world):
+    size = world.archives[PAIRED].size
+    conversion.add(PAIRED, spots="", bytes=str(size))
+    enough = 17 * size / 1e9  # the archive is a link here and holds nothing
+    assert conversion.run("--limit-gb", f"{enough + 1e-6:.9f}")[PAIRED].ok
+    status = conversion.run("--limit-gb", f"{enough - 1e-6:.9f}")[PAIRED]
+    words = f"the conversion may need {told_gb(17 * size)}, which passes scratch.limit_gb, {enough - 1e-6:g}; "
+    assert status.detail == f"{words}set that to {told_gb(18 * size).split()[0]} or more."
+
+
+def test_what_was_held_and_what_was_reckoned_with_are_told(conversion, world, capsys):
+    for run in (PAIRED, SINGLE, ORPHAN_RUN):
+        facts = world.archives[run]
+        conversion.add(run, bases=str(facts.bases), bytes=str(facts.size))
+    conversion.run("--threads", "2")
+    told = re.search(r"^Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.$", capsys.readouterr().err, re.MULTILINE)
+    held, reckoned = map(float, told.groups())
+    fastq = sum((conversion.folder / "fastq" / name).stat().st_size for name in conversion.files())
+    assert fastq / 1e6 <= held + 0.05
+    assert held <= reckoned == round(held_by_unit(conversion.rows).peak / 1e6, 1)
 
 
 def test_nothing_temporary_is_left(conversion):

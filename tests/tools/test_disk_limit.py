@@ -1,0 +1,66 @@
+"""A unit that is larger than the bound on scratch is told so, and the others go on; what stages held is in logs/."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.formats.run_table import read_runs
+from scripts.formats.units import cut_into_units, held_by_unit, summarize_unit, told_gb
+from tests.toy.catalogue import LIBRARY_V3
+from tests.toy.demo import HOME
+from tests.toy.server import Server
+
+SHARDS = ["GSE900003.homo.0000", "GSE900003.mus.0000"]
+LIMIT = 4e6  # bytes: each of the shards has room, the library has not
+
+
+@pytest.fixture(scope="module")
+def analysis(world, tmp_path_factory) -> Path:
+    """The directory of an analysis of plate cells and of a library that has no room."""
+    folder = tmp_path_factory.mktemp("limit")
+    (folder / "config").mkdir()
+    with Server(world) as server:
+        values = {
+            **world.configuration(server),
+            "series": ["GSE900003", LIBRARY_V3],
+            "scratch": {"limit_gb": LIMIT / 1e9},
+            "max_failed": 1,
+        }
+        (folder / "config/config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        words = ["--snakefile", HOME / "Snakefile", "--directory", folder, "--cores", "2", "--quiet"]
+        done = subprocess.run([sys.executable, "-m", "snakemake", *words], timeout=120, check=False)
+        assert done.returncode == 0
+        assert not server.asked("sra-pub-run-odp.*SRR900010")
+    return folder
+
+
+def test_a_unit_without_room_is_told_and_the_others_are_counted(analysis, world):
+    rows = read_runs(analysis / "results/runs.tsv")
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    (library,) = plan.keys() - set(SHARDS)
+    assert all(held_by_unit(plan[shard]).peak < LIMIT < held_by_unit(plan[library]).peak for shard in SHARDS)
+    failed = {row.run: (row.reason, row.detail) for row in rows if row.status == "failed"}
+    assert failed.keys() == set(world.experiments[LIBRARY_V3].runs)
+    enough = told_gb(held_by_unit(plan[library]).peak).removesuffix(" GB")
+    for reason, detail in failed.values():
+        assert reason == "DISK_LIMIT"
+        words = rf"with its FASTQ it may need [\d.]+ GB, which passes scratch\.limit_gb, {LIMIT / 1e9:g}; "
+        assert re.fullmatch(words + rf"set that to {enough} or more\.", detail)
+    counted = {row.run for row in rows if row.status == "counted"}
+    assert counted == {row.run for shard in SHARDS for row in plan[shard]}
+
+
+def test_what_was_held_stays_below_what_was_reckoned_with(analysis):
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    for shard in SHARDS:
+        unit = summarize_unit(plan[shard])
+        asked = {"download": unit.bytes, "fastq": held_by_unit(plan[shard]).peak}
+        assert asked["fastq"] == unit.bytes + unit.fastq + unit.sorting
+        for stage, most in asked.items():
+            log = (analysis / f"logs/{stage}/{shard}.log").read_text(encoding="utf-8")
+            held, reckoned = re.search(r"Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.", log).groups()
+            assert 0 < float(held) <= float(reckoned) == round(most / 1e6, 1)
