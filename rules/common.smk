@@ -33,13 +33,14 @@ from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import read_statuses
 from scripts.formats.units import (
     cut_into_units,
-    fastq_bytes,
     is_shard,
     summarize_unit,
     take_turns,
 )
 from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
+from scripts.inference.plan_cost import THREADS
+from scripts.inference.size_model import FILE, read_model, reference_sizes, unit_sizes
 
 
 @functools.cache
@@ -56,6 +57,7 @@ try:
         chemistries=shipped("chemistries.yaml"),
         named=", ".join(map(str, workflow.configfiles)) or "--config",
     )
+    model = read_model(FILE)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -411,54 +413,54 @@ def inclusion_lists(wildcards):
     return [f"resources/inclusion_lists/{name}.txt" for name in sorted(names)]
 
 
-def size_of(wildcards):
-    """Return the MB of a unit's archives and of its FASTQ, and its millions of spots, as the plan knows them."""
-    unit = unit_of(wildcards)
-    return unit.bytes / 1e6, fastq_bytes(unit.bases, unit.spots) / 1e6, unit.spots / 1e6
-
-
-def size_in_mb(path, otherwise):
-    """Return the MB of a file, or of the files in a folder; ``otherwise`` where it is not there yet."""
-    path = Path(path)
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files) / 1e6 if path.exists() else otherwise
-
-
-def genome_mb(wildcards):
-    """Return the MB of a reference's sequence; of a human one while it is not there."""
-    name = wildcards.get("reference")
-    folder = f"resources/{name}" if name else reference_of(wildcards)
-    return size_in_mb(f"{folder}/genome.fa", HUMAN_GENOME_MB)
-
-
-def index_mb(wildcards):
-    """Return the MB of STAR's index of a reference; of a human one while it is not there."""
-    return size_in_mb(f"{reference_of(wildcards)}/star", HUMAN_INDEX_MB)
-
-
-HUMAN_GENOME_MB = 3200
-HUMAN_INDEX_MB = 29_000
+def sizes_of(stage, wildcards, threads):
+    """Return the sizes of a job on which a stage's terms of the size model depend."""
+    needed = model.needed(stage)
+    sizes = {"threads": threads}
+    if needed & {"runs", "archive_mb", "fastq_mb", "mspots"}:
+        name = library_of(wildcards) if wildcards.get("archive") else unit_name(wildcards)
+        sizes |= unit_sizes(units()[name])
+    if needed & {"genome_mb", "index_mb"}:
+        name = wildcards.get("reference")
+        sizes |= reference_sizes(f"resources/{name}" if name else reference_of(wildcards))
+    if "cells" in needed:
+        sizes["cells"] = cells_of(wildcards.species)
+    return sizes
 
 
 def scratch_mb(stage):
-    """Return a function that says how many MB a stage's job holds in the scratch folder.
+    """Return a function that says how many MB a stage's job holds in the scratch folder."""
+    return lambda wildcards, attempt: model.asked_scratch_mb(
+        stage, unit_sizes(unit_of(wildcards)), attempt
+    )
 
-    The model, from the plan's bytes, bases and spots: a download holds the archives; a conversion also the FASTQ
-    and as much again while it sorts, which is the peak of a unit; an alignment the FASTQ and BAM of half its size;
-    STARsolo the FASTQ and as much again. A second attempt is given half as much more, and so on.
-    """
 
-    def estimate(wildcards, attempt):
-        archive, fastq, _ = size_of(wildcards)
-        held = {
-            "download": archive,
-            "fastq": archive + 2 * fastq,
-            "align": 1.5 * fastq,
-            "solo": 2 * fastq,
-        }[stage]
-        return max(1, int(held * grown(attempt)))
+def mem_mb(stage):
+    """Return a function that says how many MB of memory a stage's job needs, see the size model."""
+    return lambda wildcards, threads, attempt: model.asked_mb(
+        stage, sizes_of(stage, wildcards, threads), attempt
+    )
 
-    return estimate
+
+def runtime(stage):
+    """Return a function that says how many minutes a stage's job takes at most, see the size model."""
+    return lambda wildcards, threads, attempt: model.asked_minutes(
+        stage, sizes_of(stage, wildcards, threads), attempt
+    )
+
+
+def cost_options(wildcards, threads):
+    """Return what the cost of the plan depends on beside the plan, as options; no trigger, see `setting`."""
+    chosen = workflow.resource_settings.overwrite_threads
+    most = workflow.resource_settings.cores if workflow.local_exec else None
+    words = []
+    for stage in THREADS:
+        number = chosen.get("counts_table" if stage == "table" else stage, 1)
+        number = int(getattr(number, "value", number))
+        words.append(f"{stage}={min(number, most or number)}")
+    references = [f"{label}={facts['reference']}" for label, facts in config["species"].items()]
+    told = ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"]]
+    return [*told, "--threads", *words]
 
 
 @functools.cache
@@ -480,70 +482,6 @@ def turn(wildcards):
     if not workflow.is_main_process or unit_name(wildcards) not in turns():
         return []
     return [ancient(f"work/status/{turns()[unit_name(wildcards)]}.tsv")]
-
-
-def mem_mb(stage):
-    """Return a function that says how many MB of memory a stage's job needs.
-
-    The model: STAR holds the index (one for all cells of a shard) and a few hundred MB a thread, STARsolo also some
-    100 bytes a read while it counts; an index is made in eleven times the sequence's size; a conversion has buffers
-    for each thread, a counting the annotation and the cells at work. A table is gathered in blocks of cells.
-    """
-
-    def estimate(wildcards, threads, attempt):
-        held = {
-            "download": lambda: 1000 + 200 * threads,
-            "fastq": lambda: 1000 + 500 * threads,
-            "reference": lambda: 2000 + genome_mb(wildcards),
-            "star_index": lambda: 2000 + 11 * genome_mb(wildcards),
-            "count_index": lambda: 4000,
-            "align": lambda: 1000 + 1.1 * index_mb(wildcards) + 400 * threads,
-            "count": lambda: 1500 + 500 * threads,
-            "read_roles": lambda: 4000,
-            "solo": lambda: (
-                2000 + 1.1 * index_mb(wildcards) + 400 * threads + 100 * size_of(wildcards)[2]
-            ),
-            "mex_archive": lambda: 3000 + 2000 * threads,
-            "table": lambda: 4000 + 0.1 * cells_of(wildcards.species),
-            "droplets_h5ad": lambda: 8000,
-            "report": lambda: 8000,
-        }[stage]()
-        return int(held * grown(attempt))
-
-    return estimate
-
-
-def runtime(stage):
-    """Return a function that says how many minutes a stage's job takes at most.
-
-    The model: some 5 MB a second from an archive; 10 MB of FASTQ a second and thread; 0.2 million spots aligned a
-    minute and thread, and a quarter of an hour to load a genome from a slow disk; 2 million spots counted a minute.
-    """
-
-    def estimate(wildcards, threads, attempt):
-        minutes = {
-            "download": lambda: size_of(wildcards)[0] / 5 / 60,
-            "fastq": lambda: size_of(wildcards)[1] / 10 / 60 / threads,
-            "reference": lambda: 90,
-            "star_index": lambda: 15 + genome_mb(wildcards) / 2 / threads,
-            "count_index": lambda: 30,
-            "align": lambda: 15 + size_of(wildcards)[2] / 0.2 / threads,
-            "count": lambda: size_of(wildcards)[2] / 2 / threads,
-            "read_roles": lambda: 30,
-            "solo": lambda: 15 + size_of(wildcards)[2] / 0.2 / threads,
-            "mex_archive": lambda: 60,
-            "table": lambda: 10 + cells_of(wildcards.species) / 200,
-            "droplets_h5ad": lambda: 60,
-            "report": lambda: 60,
-        }[stage]()
-        return int((30 + minutes) * grown(attempt))
-
-    return estimate
-
-
-def grown(attempt):
-    """Return by how much an attempt is given more than the first: half as much again each time."""
-    return 1 + (attempt - 1) / 2
 
 
 @functools.cache

@@ -12,6 +12,7 @@ checkpoint resolve:
     output:
         plan="results/plan.tsv",
         evidence="work/plan/records.jsonl",
+        cost="work/plan/cost.tsv",
     log:
         "logs/resolve/resolve.log",
     conda:
@@ -24,11 +25,13 @@ checkpoint resolve:
         retries=setting("archives", "retries"),
         shard_size=setting("plates", "shard_size"),
         choices=plan_choices(),
+        costs=cost_options,
     shell:
         """
         python -m scripts.resolve {params.choices:q} --records resources/records \
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
             --retries {params.retries:q} --shard-size {params.shard_size} \
+            {params.costs:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
         """

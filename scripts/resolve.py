@@ -19,10 +19,12 @@ from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.remote import RemoteError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.sra_xml import Experiment
+from scripts.formats.units import cut_into_units, summarize_unit
 from scripts.inference.families import Family, read_family
 from scripts.inference.plan import Choices, add_choices, choices_of, plan_from_table
+from scripts.inference.plan_cost import add_cost_options, reckoner_of, write_costs
 from scripts.inference.plan_rows import Origin, Plan, add_experiment, sentences, with_taxon
-from scripts.inference.plan_table import plan_table
+from scripts.inference.plan_table import plan_table, tell_costs
 
 _FROM_ENA = "Runs from ENA, not from NCBI."
 
@@ -409,12 +411,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--retries", type=int, default=5, help="further tries of a request that failed")
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first of them, then doubled")
     parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard, to estimate scratch")
+    add_cost_options(parser)
+    parser.add_argument("--cost", help="write what the plan costs by stage, as a table")
     parser.add_argument("--evidence", help="write what each judgement rests on, one JSON object a run")
     parser.add_argument("--output", required=True, help="the plan, a run table")
     options = parser.parse_args(argv)
     choices = choices_of(options)
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
+    reckoner, missing = reckoner_of(options, {label: label for label in choices.species}, options.shard_size)
     if options.run_table:
         plan = Plan(choices)
         rows = plan_from_table(options.run_table, choices)
@@ -440,7 +445,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     part.replace(output)
     if options.evidence:
         write_evidence(Path(options.evidence), plan)
-    print(plan_table(rows, options.shard_size, plan.open))
+    print(plan_table(rows, reckoner, plan.open))
+    units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, options.shard_size).items()}
+    used = {reckoner.species[unit.species] for unit in units.values()}
+    costs = reckoner.costs(units, [name for name in missing if name in used])
+    if units:
+        print(tell_costs(costs, reckoner, options.limit_gb))
+    if options.cost:
+        write_costs(options.cost, costs)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """The plan told to a person: what will be counted, what it will cost, what is left out and why.
 
-The estimate is a simple one, stated with the table: FASTQ takes 2 bytes a base and 80 bytes a read, a unit of work
-(a plate shard or a droplet library) holds its archives, its FASTQ and a third as much of alignments at the same time,
-and 25 million spots are dumped, aligned and counted in one core-hour, each run costing 30 s more.
+What it will cost is reckoned with the size model, see plan_cost.py: a unit of work (a plate shard or a droplet library)
+holds its archives and its FASTQ at the height of its work.
 """
 
 import re
@@ -10,42 +9,39 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from scripts.formats.run_table import Run
-from scripts.formats.units import cut_into_units
+from scripts.formats.units import archive_bytes, cut_into_units, summarize_unit
+from scripts.inference.plan_cost import NODE_CORES, NODE_GB, Cost, Reckoner, cost_table
+from scripts.inference.size_model import scratch_mb
 
-BYTES_PER_BASE = 2.0
-BYTES_PER_READ = 80.0
-ARCHIVE_PER_BASE = 0.4  # where the record does not give the size
-ALIGNMENT_SHARE = 1 / 3
-SPOTS_PER_CORE_HOUR = 25e6
-SECONDS_PER_RUN = 30.0
 _EXAMPLES = 3
 # Sentences of the detail that tell where a run was found, and need nobody's look.
 _PLAIN = re.compile(r"Of [^.]*, a part of the SuperSeries\.|Also in [^.]*\.|A sample of [^.]*, counted in each\.")
 
 
-def plan_table(rows: Sequence[Run], shard_size: int, open_runs: Collection[str] = ()) -> str:
+def plan_table(rows: Sequence[Run], reckoner: Reckoner, open_runs: Collection[str] = ()) -> str:
     """Return the table for a terminal; ``open_runs`` are those whose reads must decide what the records leave open."""
     planned = [row for row in rows if row.status == "planned"]
     groups: dict[tuple[str, str, str], list[Run]] = {}
+    figures: dict[tuple[str, str, str], list[float]] = {}  # bytes to download, peak scratch, core-hours
     for row in planned:
         groups.setdefault((row.series, row.species, row.assay), []).append(row)
-    peaks: dict[tuple[str, str, str], float] = {}
-    for unit in cut_into_units(planned, shard_size).values():
-        key = (unit[0].series, unit[0].species, unit[0].assay)
-        peaks[key] = max(peaks.get(key, 0.0), sum(map(scratch_bytes, unit)))
+    for name, runs in cut_into_units(planned, reckoner.shard_size).items():
+        unit = summarize_unit(runs)
+        told = figures.setdefault((runs[0].series, runs[0].species, runs[0].assay), [0.0, 0.0, 0.0])
+        jobs = list(reckoner.unit_jobs(name, unit))
+        told[0] += unit.bytes / 1e9
+        told[1] = max(told[1], *(scratch_mb(*job) / 1000 for job in jobs))
+        told[2] += sum(reckoner.core_hours(*job) for job in jobs)
     lines = [("series", "species", "assay", "experiments", "runs", "download GB", "scratch GB", "core-hours")]
     for key in sorted(groups):
-        group = groups[key]
-        lines.append((*key, *_figures(group, peaks[key])))
+        lines.append((*key, *_figures(groups[key], figures[key])))
     if len(groups) > 1:
-        lines.append(("all", "", "", *_figures(planned, max(peaks.values()))))
+        downloads, peaks, hours = zip(*figures.values(), strict=True)
+        lines.append(("all", "", "", *_figures(planned, [sum(downloads), max(peaks), sum(hours)])))
     told = ["What will be counted:", *_aligned(lines)] if planned else ["Nothing will be counted."]
     if planned:
-        told.append(
-            "(scratch: of the largest unit of work, at 2 bytes a base and 80 a read; "
-            "core-hours: at 25 million spots an hour and 30 s a run)"
-        )
-    unknown = len({row.run for row in planned if not download_bytes(row)})
+        told.append("(scratch: of the largest unit of work)")
+    unknown = len({row.run for row in planned if not archive_bytes(row)})
     if unknown:
         told.append(f"(the records do not tell the size of {unknown:,} runs: they are not in these figures)")
     told += _left_out([row for row in rows if row.status != "planned"])
@@ -53,34 +49,26 @@ def plan_table(rows: Sequence[Run], shard_size: int, open_runs: Collection[str] 
     return "\n".join(told)
 
 
-def scratch_bytes(row: Run) -> float:
-    """Estimate what a run takes at the height of its work."""
-    fastq = BYTES_PER_BASE * _number(row.bases) + BYTES_PER_READ * _number(row.spots) * (1 + (row.layout == "paired"))
-    return download_bytes(row) + fastq * (1 + ALIGNMENT_SHARE)
+def tell_costs(costs: Sequence[Cost], reckoner: Reckoner, limit_gb: float | None) -> str:
+    """Return what a plan costs by stage, for a terminal, and by what model."""
+    learnt = sum(stage.jobs for stage in reckoner.model.stages.values())
+    model = f"learnt of {learnt:,} jobs done here" if learnt else "as shipped"
+    told = ["What it will cost:", *cost_table(costs)]
+    told.append(
+        f"(the model of scripts/inference/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
+        " scratch and memory: of the largest job)"
+    )
+    most = costs[-1].scratch_gb
+    if limit_gb and most > limit_gb:
+        told.append(f"(the largest unit needs {most:,.0f} GB of scratch; scratch.limit_gb is {limit_gb:g})")
+    return "\n".join(told)
 
 
-def download_bytes(row: Run) -> float:
-    """Return the size of a run's archive, estimated where the record does not give it."""
-    return _number(row.bytes) or ARCHIVE_PER_BASE * _number(row.bases)
-
-
-def core_hours(row: Run) -> float:
-    """Estimate the core-hours of a run."""
-    return _number(row.spots) / SPOTS_PER_CORE_HOUR + SECONDS_PER_RUN / 3600
-
-
-def _number(value: str) -> int:
-    return int(value) if value.isdecimal() else 0
-
-
-def _figures(group: Sequence[Run], peak: float) -> tuple[str, ...]:
-    once = {row.run: row for row in group}.values()  # a run of two species is fetched once
+def _figures(group: Sequence[Run], figures: Sequence[float]) -> tuple[str, ...]:
     return (
         f"{len({row.experiment for row in group}):,}",
-        f"{len(once):,}",
-        f"{sum(map(download_bytes, once)) / 1e9:,.1f}",
-        f"{peak / 1e9:,.1f}",
-        f"{sum(map(core_hours, group)):,.1f}",
+        f"{len({row.run for row in group}):,}",
+        *(f"{value:,.1f}" for value in figures),
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, read_runs, write_runs
 from scripts.inference.plan import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
+from scripts.inference.plan_cost import Reckoner
 from scripts.inference.plan_table import plan_table
+from scripts.inference.size_model import SizeModel
 
 SPECIES = ["--species", "homo=9606", "mus=10090"]
 
@@ -179,6 +181,12 @@ PLANNED = Run(
 )
 
 
+def reckoner(shard_size: int = 96) -> Reckoner:
+    sizes = {"genome_mb": 3200.0, "index_mb": 29_250.0}
+    threads = {"download": 2, "fastq": 4, "align": 16, "count": 4}
+    return Reckoner(SizeModel(), {"human": sizes}, {"homo": "human", "mus": "human"}, shard_size, threads)
+
+
 def test_the_table_for_a_person() -> None:
     rows = [
         PLANNED,
@@ -188,13 +196,14 @@ def test_the_table_for_a_person() -> None:
         Run(series="GSE1", sample="GSM4", status="left_out", reason="NO_RUN", detail="No run."),
         Run(series="GSE1", sample="GSM5", status="left_out", reason="NO_RUN", detail="No run."),
     ]
-    lines = plan_table(rows, 2, {"SRR1"}).splitlines()
+    lines = plan_table(rows, reckoner(2), {"SRR1"}).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
-    # a run: 3 GB of archive; FASTQ 15 + 8 GB, and a third of that for alignments; 2 core-hours
-    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "67.3", "6.0"]
-    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "33.7", "2.0"]
-    assert lines[4].split() == ["all", "3", "3", "9.0", "67.3", "8.0"]
+    # a run: 3 GB of archive and twice 2 x 7.5 + 0.2 x 50 GB of FASTQ; core-minutes: 10.2 to download, 20.9 to convert,
+    # 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5 for the genome) + 0.8
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "106.0", "12.5"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "53.0", "4.9"]
+    assert lines[4].split() == ["all", "3", "3", "12.0", "106.0", "17.4"]
     assert lines[6:] == [
         "Left out:",
         "  NO_RUN (2): GSM4: No run.",
@@ -205,12 +214,12 @@ def test_the_table_for_a_person() -> None:
 
 
 def test_sizes_that_no_record_tells() -> None:
-    text = plan_table([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], 96)
+    text = plan_table([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], reckoner())
     assert "(the records do not tell the size of 1 runs: they are not in these figures)" in text
 
 
 def test_the_table_of_nothing() -> None:
-    assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], 96).splitlines() == [
+    assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], reckoner()).splitlines() == [
         "Nothing will be counted.",
         "Left out:",
         "  NO_RUN (1): GSE1: ",
@@ -219,6 +228,6 @@ def test_the_table_of_nothing() -> None:
 
 def test_many_notes_are_cut_short() -> None:
     rows = [PLANNED._replace(run=f"SRR{n}", detail=f"Note {n % 25}.") for n in range(100)]
-    text = plan_table(rows, 96)
+    text = plan_table(rows, reckoner())
     assert "  SRR0, SRR25, SRR50 and 1 more runs: Note 0." in text
     assert "  … and 5 more notes in the column detail of the plan" in text

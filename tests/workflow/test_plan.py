@@ -1,5 +1,7 @@
 """The dry run: which rules, how often, from a run table alone; and every fault of the configuration at once."""
 
+import json
+
 import pytest
 
 from scripts.formats.run_table import Run
@@ -159,11 +161,15 @@ def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(a
     second = analysis.snakemake("-n", "--cores", "8", "--attempt", "2")
     assert first.status == second.status == 0, first.text
     align = resources_of(first.text, "align")
-    assert align["mem_mb"] == 1000 + 1.1 * 29_000 + 8 * 400  # a human index, for there is none yet
+    assert align["mem_mb"] == int(1.1 * (900 + 29_000 + 8 * 360))  # a human index, for there is none yet
     assert align["scratch_mb"] == 1.5 * (2 * 2000 + 200 * 20)
-    assert align["runtime"] == int(30 + 15 + 20 / 0.2 / 8)
+    assert align["runtime"] == int(30 + 2 * (0.1 + 29_000 / 3900 + 2 * 0.05 / 8 + 20 / 0.4 / 8))
     download = resources_of(first.text, "download")
-    assert (download["runtime"], download["scratch_mb"], download["downloads"]) == (30 + 18000 // 5 // 60, 18000, 1)
+    assert (download["runtime"], download["scratch_mb"], download["downloads"]) == (
+        30 + int(2 * (0.3 + 18000 / 10 / 60)),
+        18000,
+        1,
+    )
     again = resources_of(second.text, "align")
     for name in ("mem_mb", "runtime", "scratch_mb"):
         assert again[name] == pytest.approx(1.5 * align[name], abs=1)
@@ -171,4 +177,27 @@ def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(a
     with (analysis.folder / "resources/mm10/star/SA").open("wb") as handle:
         handle.truncate(10**9)
     known = resources_of(analysis.snakemake("-n", "--cores", "8", "--rerun-triggers", "input").text, "align")
-    assert known["mem_mb"] == 1000 + 1100 + 8 * 400
+    assert known["mem_mb"] == int(1.1 * (900 + 1000 + 8 * 360))
+
+
+def test_what_was_learnt_here_counts_and_faults_of_it_are_told(analysis):
+    rows = [row._replace(bytes="9000000000", bases="1000000000", spots="10000000") for row in plates("GSE1", 2)]
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
+    learnt = {
+        "jobs": 3,
+        "minutes": {"one": 1, "index_mb": 0, "runs/threads": 0, "mspots/threads": 8},
+        "memory_mb": {"one": 500, "index_mb": 1, "threads": 0},
+        "minutes_margin": 3,
+        "memory_margin": 2,
+    }
+    path = analysis.folder / "resources/size_model.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"align": learnt}))
+    align = resources_of(analysis.snakemake("-n", "--cores", "8").text, "align")
+    assert (align["mem_mb"], align["runtime"]) == (2 * 29_500, 30 + 3 * (1 + 20))
+    path.write_text(json.dumps({"align": {**learnt, "memory_margin": 0.5}, "algin": learnt}))
+    answer = analysis.snakemake("-n")
+    assert answer.status == 1
+    assert "align.memory_margin: no number of 1 or more." in answer.text
+    assert "algin: no stage with minutes, memory_mb" in answer.text
+    assert "Traceback" not in answer.text

@@ -1,0 +1,351 @@
+"""The size model: memory, time and scratch of every stage's jobs, reckoned from the plan and refitted from jobs done.
+
+The one model of the whole workflow. Time and memory of a job are sums of terms: a coefficient times a size of the job
+(:data:`SIZES`), or of its share for each thread (``mspots/threads``). What is shipped here is what such work takes on
+common machines. ``python -m scripts.plan --learn`` fits the coefficients to the jobs of a site and keeps them in
+resources/size_model.json, from which the rules and the next plan take them: a JSON object stage → {``jobs``: number,
+``minutes`` and ``memory_mb``: {term: coefficient}, ``minutes_margin`` and ``memory_margin``: factor}; stages that are
+not in it are as shipped. Standard library only: Snakemake reads it before any tool is there.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.formats.errors import InputError, raise_faults
+from scripts.formats.units import Unit
+
+SIZES = {
+    "one": "1, for every job",
+    "threads": "threads of the job",
+    "runs": "runs of the unit",
+    "archive_mb": "MB of the unit's archives",
+    "fastq_mb": "MB of its FASTQ, as formats/units.py reckons",
+    "sorting_mb": "MB of what a conversion sorts beside it",
+    "mspots": "millions of its spots",
+    "genome_mb": "MB of the reference's sequence",
+    "index_mb": "MB of STAR's index of it",
+    "cells": "plate cells of the species, shards taken as full",
+}
+HUMAN_GENOME_MB = 3200.0
+HUMAN_INDEX_MB = 29_000.0
+FILE = "resources/size_model.json"
+
+
+class Stage(NamedTuple):
+    """What a stage's jobs take; each map is term → coefficient."""
+
+    minutes: Mapping[str, float]
+    memory_mb: Mapping[str, float]
+    minutes_margin: float = 2.0
+    """By how many times what is expected a job may exceed it before it is ended."""
+    memory_margin: float = 1.1
+    jobs: int = 0
+    """Of how many jobs it was learnt; 0 as shipped."""
+
+
+SHIPPED: Mapping[str, Stage] = {
+    # 10 MB a second, and what an archive asks for beside its bytes
+    "download": Stage({"one": 0.1, "runs": 0.1, "archive_mb": 1 / 600}, {"one": 900, "threads": 180}),
+    # 20 MB of FASTQ a second and thread
+    "fastq": Stage({"one": 0.1, "runs/threads": 0.1, "fastq_mb/threads": 1 / 1200}, {"one": 900, "threads": 450}),
+    "reference": Stage({"one": 1, "genome_mb": 1 / 80}, {"one": 1800, "genome_mb": 0.9}),
+    # sorted suffixes: ten bytes a base
+    "star_index": Stage({"one": 1, "genome_mb": 1 / 500, "genome_mb/threads": 1 / 4}, {"one": 1800, "genome_mb": 10}),
+    "count_index": Stage({"one": 1, "genome_mb": 1 / 640}, {"one": 900, "genome_mb": 0.8}),
+    # the index is loaded from a slow disk, 65 MB a second, and held once; 0.4 million spots a minute and thread
+    "align": Stage(
+        {"one": 0.1, "index_mb": 1 / 3900, "runs/threads": 0.05, "mspots/threads": 2.5},
+        {"one": 900, "index_mb": 1.0, "threads": 360},
+    ),
+    "count": Stage({"one": 0.2, "runs/threads": 0.02, "mspots/threads": 0.25}, {"one": 1350, "threads": 450}),
+    "read_roles": Stage({"one": 1, "runs": 1}, {"one": 3600}),
+    # what is counted is held beside the index: some 100 bytes a read
+    "solo": Stage(
+        {"one": 0.1, "index_mb": 1 / 3900, "mspots/threads": 2.5},
+        {"one": 1800, "index_mb": 1.0, "threads": 360, "mspots": 90},
+    ),
+    "mex_archive": Stage({"one": 2, "mspots": 0.05}, {"one": 2700, "threads": 1800}),
+    # gathered in blocks of cells
+    "table": Stage({"one": 5, "cells": 1 / 400}, {"one": 3600, "cells": 0.09}),
+    "droplets_h5ad": Stage({"one": 15}, {"one": 7200}),
+    "report": Stage({"one": 15}, {"one": 7200}),
+}
+LEAST_MINUTES = 30
+"""What every job is given beside what it is reckoned to take."""
+LEAST_MB = 1000
+"""Below this no job is asked for."""
+
+# How far the coefficients may be from the shipped ones: few jobs, or toys, must not lead far astray.
+_SHORTEST, _LONGEST = 0.1, 10.0
+_LEAST_MEMORY = {"index_mb": 1.0}  # STAR holds its index whole, whatever was measured
+_LESS_MEMORY = 0.25
+_TRUST = 1.0  # the shipped coefficients count as so many jobs
+_ROBUST = 1.5  # a job that is off by more than this (in natural logarithms) pulls no harder
+_MEMORY_SEEN = 2.0  # seconds; Snakemake looks every half second, and may not have seen what a shorter job held
+_BLUR = {"minutes": 0.02, "memory_mb": 100.0}  # differences below this are no matter
+
+
+class Job(NamedTuple):
+    """A job that was done: its stage, its sizes and what it took; memory is None where it was not seen."""
+
+    stage: str
+    sizes: Mapping[str, float]
+    minutes: float
+    memory_mb: float | None
+
+
+def amount(term: str, sizes: Mapping[str, float]) -> float:
+    """Return what a coefficient is multiplied with: a size of a job, or its share for each thread."""
+    size, _, share = term.partition("/")
+    value = 1.0 if size == "one" else sizes[size]
+    return value / sizes[share] if share else value
+
+
+def total(terms: Mapping[str, float], sizes: Mapping[str, float]) -> float:
+    """Return the sum of the terms for a job of these sizes."""
+    return sum(coefficient * amount(term, sizes) for term, coefficient in terms.items())
+
+
+def unit_sizes(unit: Unit) -> dict[str, float]:
+    """Return the sizes that a unit of the plan gives to its jobs."""
+    return {
+        "runs": unit.runs,
+        "archive_mb": unit.bytes / 1e6,
+        "fastq_mb": unit.fastq / 1e6,
+        "sorting_mb": unit.sorting / 1e6,
+        "mspots": unit.spots / 1e6,
+    }
+
+
+def reference_sizes(folder: str | Path) -> dict[str, float]:
+    """Return the sizes that a reference gives to jobs; those of a human one where it is not made yet."""
+    folder = Path(folder)
+    return {
+        "genome_mb": _size_in_mb(folder / "genome.fa", HUMAN_GENOME_MB),
+        "index_mb": _size_in_mb(folder / "star", HUMAN_INDEX_MB),
+    }
+
+
+def _size_in_mb(path: Path, otherwise: float) -> float:
+    try:
+        files = list(path.iterdir()) if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files) / 1e6
+    except OSError:  # not there yet, or just being made
+        return otherwise
+
+
+def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:
+    """Return the MB that a unit holds in the scratch folder while a stage is at work on it; 0 for other stages.
+
+    A download holds the archives; a conversion also the FASTQ and what it sorts of some runs, which is the peak of a
+    unit (formats/units.py reckons it, for the conversion itself too); an alignment the FASTQ and BAM of half its size;
+    STARsolo the FASTQ and as much again.
+    """
+    held: dict[str, Callable[[], float]] = {
+        "download": lambda: sizes["archive_mb"],
+        "fastq": lambda: sizes["archive_mb"] + sizes["fastq_mb"] + sizes["sorting_mb"],
+        "align": lambda: 1.5 * sizes["fastq_mb"],
+        "solo": lambda: 2 * sizes["fastq_mb"],
+    }
+    return held[stage]() if stage in held else 0.0
+
+
+def grown(attempt: int) -> float:
+    """Return by how much an attempt is given more than the first: half as much again each time."""
+    return 1 + (attempt - 1) / 2
+
+
+class SizeModel:
+    """The model as shipped, with the stages that were learnt in their place."""
+
+    def __init__(self, learnt: Mapping[str, Stage] | None = None) -> None:
+        self.stages = {**SHIPPED, **(learnt or {})}
+
+    def needed(self, stage: str) -> set[str]:
+        """Return the sizes on which time and memory of a stage's jobs depend."""
+        terms = [*self.stages[stage].minutes, *self.stages[stage].memory_mb]
+        return {size for term in terms for size in term.split("/")}
+
+    def minutes(self, stage: str, sizes: Mapping[str, float]) -> float:
+        """Return the minutes that a job is expected to take."""
+        return total(self.stages[stage].minutes, sizes)
+
+    def memory_mb(self, stage: str, sizes: Mapping[str, float]) -> float:
+        """Return the MB of memory that a job is expected to hold."""
+        return total(self.stages[stage].memory_mb, sizes)
+
+    def asked_minutes(self, stage: str, sizes: Mapping[str, float], attempt: int = 1) -> int:
+        """Return the minutes that a job is given."""
+        most = LEAST_MINUTES + self.stages[stage].minutes_margin * self.minutes(stage, sizes)
+        return int(most * grown(attempt))
+
+    def asked_mb(self, stage: str, sizes: Mapping[str, float], attempt: int = 1) -> int:
+        """Return the MB of memory that a job is given."""
+        most = self.stages[stage].memory_margin * self.memory_mb(stage, sizes)
+        return int(max(LEAST_MB, most) * grown(attempt))
+
+    def asked_scratch_mb(self, stage: str, sizes: Mapping[str, float], attempt: int = 1) -> int:
+        """Return the MB of scratch that a job is given."""
+        return max(1, int(scratch_mb(stage, sizes) * grown(attempt)))
+
+
+def read_model(path: str | Path) -> SizeModel:
+    """Return the model with what was learnt here, if anything was. Raises InputError, telling all faults."""
+    try:
+        learnt = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return SizeModel()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no size model ({error}); delete it, and what is shipped counts again.") from error
+    faults = list(_faults_of(learnt))
+    raise_faults(f"The size model ({path})", [*faults, "or delete it: what is shipped counts again."] if faults else [])
+    return SizeModel({name: Stage(**values) for name, values in learnt.items()})
+
+
+def _faults_of(learnt: Any) -> Iterable[str]:
+    if not isinstance(learnt, dict):
+        yield "it is no JSON object."
+        return
+    for name, values in learnt.items():
+        if name not in SHIPPED or not isinstance(values, dict) or set(values) != set(Stage._fields):
+            yield f"{name}: no stage with {', '.join(Stage._fields)}."
+            continue
+        for kind in ("minutes", "memory_mb"):
+            terms, known = values[kind], getattr(SHIPPED[name], kind)
+            if not isinstance(terms, dict) or set(terms) != set(known) or not all(map(_is_size, terms.values())):
+                yield f"{name}.{kind}: no number of 0 or more for each of {', '.join(known)}."
+        for kind in ("minutes_margin", "memory_margin"):
+            if not _is_size(values[kind]) or values[kind] < 1:
+                yield f"{name}.{kind}: no number of 1 or more."
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def write_model(path: str | Path, learnt: Mapping[str, Stage]) -> None:
+    """Write what was learnt; the same jobs give the same bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    stages = {name: stage._asdict() for name, stage in learnt.items()}
+    part.write_text(json.dumps(stages, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def learn(jobs: Iterable[Job]) -> dict[str, Stage]:
+    """Return the stages of which jobs were done, fitted to these jobs beginning from the shipped coefficients.
+
+    The fit is one of ratios, so that short and long jobs count alike; a coefficient moves as far as the jobs depend on
+    it, against a shipped one that counts as one job, and not beyond bounds. The margins cover every job seen: time by
+    half as much again, memory by a tenth, and no less than the shipped ones or, for memory, a quarter.
+    """
+    done: dict[str, list[Job]] = {}
+    for job in jobs:
+        done.setdefault(job.stage, []).append(job)
+    learnt = {}
+    for name in sorted(done.keys() & SHIPPED.keys()):
+        shipped = SHIPPED[name]
+        minutes = fit(shipped.minutes, [(job.sizes, job.minutes) for job in done[name]], "minutes")
+        seen = [(job.sizes, job.memory_mb) for job in done[name] if job.memory_mb is not None]
+        memory = fit(shipped.memory_mb, seen, "memory_mb")
+        late = _furthest(minutes, [(job.sizes, job.minutes) for job in done[name]], "minutes")
+        large = _furthest(memory, seen, "memory_mb")
+        learnt[name] = Stage(
+            minutes,
+            memory,
+            _digits(max(shipped.minutes_margin, 1.5 * late)),
+            _digits(max(1.25, 1.1 * large)) if seen else shipped.memory_margin,
+            len(done[name]),
+        )
+    return learnt
+
+
+def fit(
+    shipped: Mapping[str, float], points: Sequence[tuple[Mapping[str, float], float]], kind: str
+) -> dict[str, float]:
+    """Return the coefficients of ``shipped`` moved towards points of (sizes, what was measured).
+
+    Minimised is the sum of the squared logarithms of measured / reckoned (beyond a factor of 4.5 no longer squared),
+    and of the squared logarithms of the coefficients over the shipped ones.
+    """
+    terms = list(shipped)
+    blur = _BLUR[kind]
+    least = [math.log(_SHORTEST)] * len(terms)
+    if kind == "memory_mb":
+        least = [math.log(_LEAST_MEMORY.get(term, _LESS_MEMORY)) for term in terms]
+    most = math.log(_LONGEST)
+    rows = [([shipped[term] * amount(term, sizes) for term in terms], measured) for sizes, measured in points]
+    moved = [0.0] * len(terms)
+    for _ in range(200):
+        normal = [[_TRUST * (i == j) for j in range(len(terms))] for i in range(len(terms))]
+        slope = [-_TRUST * value for value in moved]
+        for parts, measured in rows:
+            now = [part * math.exp(value) for part, value in zip(parts, moved, strict=True)]
+            reckoned = sum(now) + blur
+            off = math.log((measured + blur) / reckoned)
+            weight = min(1.0, _ROBUST / abs(off)) if off else 1.0
+            shares = [part / reckoned for part in now]
+            for i, share in enumerate(shares):
+                slope[i] += weight * share * off
+                for j, other in enumerate(shares):
+                    normal[i][j] += weight * share * other
+        steps = _solve(normal, slope)
+        longest = max(map(abs, steps))
+        scale = min(1.0, 0.5 / longest) if longest else 0.0
+        before = moved
+        moved = [
+            min(most, max(low, value + scale * step)) for low, value, step in zip(least, moved, steps, strict=True)
+        ]
+        if max(abs(new - old) for new, old in zip(moved, before, strict=True)) < 1e-7:
+            break
+    return {term: _digits(shipped[term] * math.exp(value)) for term, value in zip(terms, moved, strict=True)}
+
+
+def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """Return x of matrix · x = right, for a symmetric, positive definite matrix of a few rows."""
+    size = len(right)
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for i in range(size):
+        for j in range(i + 1, size):
+            factor = rows[j][i] / rows[i][i]
+            rows[j] = [low - factor * high for low, high in zip(rows[j], rows[i], strict=True)]
+    solved = [0.0] * size
+    for i in reversed(range(size)):
+        rest = sum(rows[i][j] * solved[j] for j in range(i + 1, size))
+        solved[i] = (rows[i][size] - rest) / rows[i][i]
+    return solved
+
+
+def _furthest(terms: Mapping[str, float], points: Sequence[tuple[Mapping[str, float], float]], kind: str) -> float:
+    """Return the largest of measured / reckoned."""
+    blur = _BLUR[kind]
+    return max(((measured + blur) / (total(terms, sizes) + blur) for sizes, measured in points), default=1.0)
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def errors_of(model: SizeModel, jobs: Iterable[Job]) -> dict[str, dict[str, float]]:
+    """Return ``minutes`` and ``memory_mb`` → stage, and ``all`` → by which factor jobs are off (geometric mean)."""
+    offs: dict[str, dict[str, list[float]]] = {"minutes": {}, "memory_mb": {}}
+    for job in jobs:
+        for kind, measured in (("minutes", job.minutes), ("memory_mb", job.memory_mb)):
+            if measured is None:
+                continue
+            reckoned = getattr(model, kind)(job.stage, job.sizes)
+            off = abs(math.log((measured + _BLUR[kind]) / (reckoned + _BLUR[kind])))
+            for name in (job.stage, "all"):
+                offs[kind].setdefault(name, []).append(off)
+    return {
+        kind: {name: math.exp(sum(values) / len(values)) for name, values in of.items()} for kind, of in offs.items()
+    }
+
+
+def memory_seen(seconds: float) -> bool:
+    """Whether the memory that Snakemake's benchmark of a job tells can be that of the job."""
+    return seconds >= _MEMORY_SEEN

@@ -1,0 +1,297 @@
+"""The size model: what jobs are reckoned to take, how it learns, and the cost of a plan."""
+
+import json
+import math
+import random
+
+import pytest
+
+from scripts import plan
+from scripts.formats.benchmark_files import Benchmark, read_benchmarks
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, write_runs
+from scripts.formats.units import Unit, archive_bytes, cut_into_units, summarize_unit
+from scripts.inference.plan_cost import Reckoner, jobs_done
+from scripts.inference.size_model import (
+    FILE,
+    SHIPPED,
+    SIZES,
+    Job,
+    SizeModel,
+    amount,
+    errors_of,
+    fit,
+    learn,
+    read_model,
+    reference_sizes,
+    scratch_mb,
+    unit_sizes,
+    write_model,
+)
+
+HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}
+SIZED = {
+    **HUMAN,
+    "threads": 16.0,
+    "runs": 96.0,
+    "archive_mb": 6000.0,
+    "fastq_mb": 40_000.0,
+    "sorting_mb": 9000.0,
+    "mspots": 100.0,
+}
+
+
+def test_every_term_is_of_a_known_size():
+    sizes = dict.fromkeys(SIZES, 1.0)
+    for stage in SHIPPED.values():
+        for term in (*stage.minutes, *stage.memory_mb):
+            assert amount(term, sizes) == 1.0
+
+
+def test_a_job_is_the_sum_of_its_terms():
+    model = SizeModel()
+    minutes = 0.1 + 29_000 / 3900 + 96 / 16 * 0.05 + 100 / 16 * 2.5
+    assert model.minutes("align", SIZED) == pytest.approx(minutes)
+    assert model.memory_mb("align", SIZED) == 900 + 29_000 + 16 * 360
+    assert model.asked_minutes("align", SIZED) == int(30 + 2 * minutes)
+    assert model.asked_mb("align", SIZED) == int(1.1 * 35_660)
+    assert model.asked_mb("align", SIZED, attempt=3) == 2 * int(1.1 * 35_660)
+    assert model.asked_mb("count", {**SIZED, "threads": 0.0, "runs": 0.0}) == 1485
+    assert [scratch_mb(stage, SIZED) for stage in ("download", "fastq", "align", "solo", "count")] == [
+        6000, 55_000, 60_000, 80_000, 0,
+    ]  # fmt: skip
+    assert model.needed("align") == {"one", "index_mb", "runs", "threads", "mspots"}
+
+
+def test_sizes_of_a_unit_and_of_a_reference(tmp_path):
+    rows = [
+        Run(series="GSE1", species="mus", experiment="SRX1", run="SRR1", bytes="7", bases="100", spots="1"),
+        Run(series="GSE1", species="mus", experiment="SRX1", run="SRR2", bases="1000", spots="10"),
+    ]
+    assert list(map(archive_bytes, [*rows, Run()])) == [7, 400, 0]
+    unit = summarize_unit(rows)
+    assert unit[:7] == ("GSE1", "mus", "SRX1", 407, 1100, 11, 2)
+    sizes = {"runs": 2, "archive_mb": 407e-6, "fastq_mb": 4400e-6, "sorting_mb": 4400e-6, "mspots": 11e-6}
+    assert unit_sizes(unit) == pytest.approx(sizes)
+    assert reference_sizes(tmp_path) == HUMAN
+    (tmp_path / "genome.fa").write_bytes(bytes(5000))
+    (tmp_path / "star").mkdir()
+    (tmp_path / "star/SA").write_bytes(bytes(2000))
+    assert reference_sizes(tmp_path) == {"genome_mb": 0.005, "index_mb": 0.002}
+
+
+def jobs(number: int, seed: int, scale: dict[str, float], noise: float = 0.1) -> list[Job]:
+    """Jobs of a site at which each term of time is so many times the shipped one."""
+    dice = random.Random(seed)
+    made = []
+    for _ in range(number):
+        sizes = {**SIZED, "runs": float(dice.randrange(1, 97)), "mspots": dice.uniform(1, 400), "threads": 8.0}
+        terms = {term: factor * scale.get(term, 1.0) for term, factor in SHIPPED["align"].minutes.items()}
+        minutes = sum(factor * amount(term, sizes) for term, factor in terms.items())
+        made.append(Job("align", sizes, minutes * math.exp(dice.gauss(0, noise)), 40_000 * dice.uniform(0.9, 1.1)))
+    return made
+
+
+def test_what_is_learnt_of_some_jobs_is_nearer_to_others():
+    site = {"mspots/threads": 3.0, "index_mb": 0.2}
+    learnt = learn(jobs(20, 1, site))
+    assert learnt["align"].jobs == 20
+    assert learnt["align"].minutes["mspots/threads"] == pytest.approx(7.5, rel=0.15)
+    others = jobs(50, 2, site)
+    before, after = errors_of(SizeModel(), others), errors_of(SizeModel(learnt), others)
+    assert before["minutes"]["all"] > 2
+    assert after["minutes"]["all"] < 1.15
+    assert after["memory_mb"]["all"] < min(1.1, before["memory_mb"]["all"])
+    for job in others:  # and all of them are given enough
+        assert SizeModel(learnt).asked_minutes("align", job.sizes) > job.minutes
+        assert SizeModel(learnt).asked_mb("align", job.sizes) > job.memory_mb
+
+
+def test_few_jobs_move_little_and_a_wild_one_does_not_lead_astray():
+    shipped = SHIPPED["align"].minutes
+    (one,) = jobs(1, 3, {"mspots/threads": 2.0}, noise=0)
+    learnt = fit(shipped, [(one.sizes, one.minutes)], "minutes")
+    assert shipped["mspots/threads"] < learnt["mspots/threads"] < 2 * shipped["mspots/threads"]
+    many = jobs(20, 4, {})
+    wild = many[0]._replace(minutes=many[0].minutes * 1000)
+    learnt = learn([*many, wild])["align"]
+    assert learnt.minutes["mspots/threads"] == pytest.approx(shipped["mspots/threads"], rel=0.25)
+
+
+def test_toys_teach_what_a_start_takes_and_nothing_of_genomes():
+    toy = {"threads": 2.0, "runs": 5.0, "mspots": 0.003, "genome_mb": 0.2, "index_mb": 2.0}
+    learnt = learn([Job("align", toy, 0.03, 250.0)] * 50)["align"]
+    assert learnt.minutes["mspots/threads"] == pytest.approx(2.5, rel=0.5)
+    assert learnt.minutes["index_mb"] == pytest.approx(1 / 3900, rel=0.1)
+    assert learnt.minutes["one"] >= 0.1 * SHIPPED["align"].minutes["one"]  # nor below a floor
+    assert learnt.memory_mb["index_mb"] == 1.0
+    assert SizeModel({"align": learnt}).asked_mb("align", SIZED) > 1.2 * 29_000
+    assert SizeModel({"align": learnt}).asked_mb("align", toy) >= 1000
+
+
+def test_no_coefficient_is_negative_and_the_same_jobs_give_the_same_bytes(tmp_path):
+    made = [*jobs(5, 5, {"mspots/threads": 1e-6}), Job("count", {**SIZED, "threads": 2.0}, 1e-4, None)]
+    learnt = learn(made)
+    assert all(value > 0 for stage in learnt.values() for value in (*stage.minutes.values(), *stage.memory_mb.values()))
+    assert learnt["count"].memory_mb == dict(SHIPPED["count"].memory_mb)
+    for name in ("a", "b"):
+        write_model(tmp_path / name / "model.json", learn(made))
+    assert (tmp_path / "a/model.json").read_bytes() == (tmp_path / "b/model.json").read_bytes()
+    assert read_model(tmp_path / "a/model.json").stages == {**SHIPPED, **learnt}
+    assert read_model(tmp_path / "none.json").stages == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "no size model"),
+        ("[]", "it is no JSON object."),
+        ('{"algin": {}}', "algin: no stage with minutes, memory_mb, minutes_margin, memory_margin, jobs."),
+    ],
+)
+def test_faults_of_the_file_are_told(tmp_path, text, words):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(InputError) as told:
+        read_model(tmp_path / "model.json")
+    assert words in str(told.value)
+    assert "what is shipped counts again" in str(told.value)
+
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+
+
+def write_benchmark(folder, rule, job, line, more=""):
+    path = folder / rule / f"{job}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{HEADER}{more}\n{line}\n")
+
+
+def test_benchmarks_are_read_in_both_formats(tmp_path, capsys):
+    write_benchmark(tmp_path, "align", "GSE1.mus.0000", "12.5\t0:00:12\t300.5\t9\t9\t250.5\t0\t0\t370.00\t4")
+    write_benchmark(
+        tmp_path, "count", "GSE1.mus.0000", "3\t0:00:03\t80\t-\t-\t-\t0\t0\t0\t0\t(1,)\t4", "\tjobid\tthreads"
+    )
+    write_benchmark(tmp_path, "solo", "GSE1.mus.SRX1", "1\t0:00:01" + 8 * "\tNA")
+    write_benchmark(tmp_path, "bam", "broken", "what?")
+    assert list(read_benchmarks(tmp_path)) == [
+        Benchmark("align", "GSE1.mus.0000", 12.5, 250.5, 4),
+        Benchmark("count", "GSE1.mus.0000", 3.0, 80.0, 4),
+        Benchmark("solo", "GSE1.mus.SRX1", 1.0, None, 1),
+    ]
+    assert "broken.tsv: no benchmark of a job" in capsys.readouterr().err
+
+
+def test_benchmarks_are_those_of_jobs_of_the_plan():
+    units = {
+        "GSE1.mus.0000": Unit("GSE1", "mus", "SRX1", 10**9, 10**9, 10**6, 3, 0, 0, ""),
+        "GSE1.mus.SRX9": Unit("GSE1", "mus", "SRX9", 10**9, 10**9, 2 * 10**6, 1, 0, 0, ""),
+    }
+    reckoner = Reckoner(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 96)
+    done = [
+        Benchmark("align", "GSE1.mus.0000", 60.0, 9.0, 4),
+        Benchmark("mex_archive", "SRX9", 1.0, 9.0, 1),
+        Benchmark("star_index", "mm10", 60.0, None, 8),
+        Benchmark("counts_h5ad", "mus", 60.0, 9.0, 1),
+        Benchmark("bam", "GSE1.mus.0000", 60.0, 9.0, 1),
+        Benchmark("align", "GSE7.mus.0000", 60.0, 9.0, 1),
+    ]
+    found, others = jobs_done(done, units, reckoner)
+    assert [(job.stage, job.minutes, job.memory_mb) for job in found] == [
+        ("align", 1.0, 9.0),
+        ("mex_archive", 1 / 60, None),  # too short for its memory to be seen
+        ("star_index", 1.0, None),
+        ("table", 1.0, 9.0),
+    ]
+    assert found[0].sizes["mspots"] == 1.0 and found[0].sizes["threads"] == 4.0
+    assert found[1].sizes["mspots"] == 2.0 and found[3].sizes["cells"] == 96.0
+    assert others == ["align/GSE7.mus.0000"]
+
+
+@pytest.fixture
+def analysis(tmp_path, monkeypatch):
+    """An analysis directory with a plan of two shards and a library."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        Run(series="GSE1", experiment=f"SRX{n}", run=f"SRR{n}", species="mus", assay="plate", status="planned",
+            bytes="500000000", bases="1000000000", spots="5000000")
+        for n in range(3)
+    ]  # fmt: skip
+    rows.append(rows[0]._replace(experiment="SRX9", run="SRR9", assay="droplet", spots="100000000"))
+    (tmp_path / "results").mkdir()
+    write_runs(tmp_path / "results/plan.tsv", rows)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text("plates: {shard_size: 2}\nscratch: {limit_gb: 40}\n")
+    return tmp_path
+
+
+def test_the_cost_of_a_plan(analysis, capsys):
+    plan.main([])
+    told = capsys.readouterr().out
+    lines = [line.split("\t") for line in (analysis / "work/plan/cost.tsv").read_text().splitlines()]
+    assert lines[0] == "stage jobs download_gb scratch_gb memory_gb core_hours node_hours".split()
+    cost = {line[0]: dict(zip(lines[0][1:], map(float, line[1:]), strict=True)) for line in lines[1:]}
+    assert {stage: row["jobs"] for stage, row in cost.items()} == {
+        "reference": 1, "star_index": 1, "count_index": 1, "download": 3, "fastq": 3, "align": 2, "count": 2,
+        "read_roles": 1, "solo": 1, "mex_archive": 1, "table": 3, "droplets_h5ad": 1, "report": 1, "all": 21,
+    }  # fmt: skip
+    assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
+    assert cost["all"]["scratch_gb"] == cost["fastq"]["scratch_gb"] == 44.5  # of the library: 0.5 + 2 x (2 + 20)
+    align = 2 * 16 * (0.1 + 29_000 / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
+    assert cost["align"]["core_hours"] == pytest.approx(align, abs=0.001)
+    assert cost["align"]["node_hours"] == pytest.approx(align / 16, abs=0.001)
+    part = max(1 / 16, int(1.1 * (1800 + 0.9 * 3200)) / 1000 / 64)  # its memory is more of a node than its core
+    assert cost["reference"]["node_hours"] == pytest.approx((1 + 3200 / 80) / 60 * part, abs=0.001)
+    assert cost["all"]["node_hours"] == pytest.approx(
+        sum(row["node_hours"] for stage, row in cost.items() if stage != "all"), abs=0.01
+    )
+    assert told.startswith("What it will cost:\n")
+    assert "as shipped; a node of 16 cores and 64 GB" in told
+    assert "(the largest unit needs 44 GB of scratch; scratch.limit_gb is 40)" in told
+
+
+def test_the_second_estimate_is_nearer(analysis, capsys):
+    units = {name: summarize_unit(rows) for name, rows in cut_into_units(_planned(analysis), 2).items()}
+    reckoner = Reckoner(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 2)
+    for name, unit in units.items():  # a site whose jobs take a third of the time
+        for stage, sizes in reckoner.unit_jobs(name, unit):
+            seconds = SizeModel().minutes(stage, sizes) * 20
+            job = "SRX9" if stage == "mex_archive" else name
+            memory = int(SizeModel().memory_mb(stage, sizes) / 2)
+            line = f"{seconds}\t-\t9\t9\t9\t{memory}\t0\t0\t0\t0\t{int(sizes['threads'])}"
+            write_benchmark(analysis / "logs/benchmarks", stage, job, line, "\tthreads")
+    plan.main([])
+    first = (analysis / "work/plan/cost.tsv").read_text()
+    capsys.readouterr()
+    plan.main(["--learn", "logs/benchmarks"])
+    told = capsys.readouterr().out
+    all_jobs = next(line.split() for line in told.splitlines() if line.split()[:1] == ["all"])
+    assert all_jobs[1] == "13"
+    before, after, memory_before, memory_after = map(float, all_jobs[2:])
+    assert 2.5 < before <= 3 and after < 0.7 * before
+    assert memory_after < memory_before
+    assert "learnt of 13 jobs done here" in told
+    learnt = json.loads((analysis / FILE).read_text())
+    assert learnt["align"]["jobs"] == 2
+    second = (analysis / "work/plan/cost.tsv").read_text()
+    hours = [float(text.splitlines()[-1].split("\t")[5]) for text in (first, second)]
+    assert hours[1] < hours[0]
+    plan.main([])  # the next plan goes by it
+    assert (analysis / "work/plan/cost.tsv").read_text() == second
+
+
+def _planned(analysis):
+    from scripts.formats.run_table import read_runs
+
+    return read_runs(analysis / "results/plan.tsv")
+
+
+def test_faults_are_told(analysis):
+    with pytest.raises(InputError, match=r"logs/benchmarks: no benchmark of a job of the plan is there"):
+        plan.main(["--learn", "logs/benchmarks"])
+    with pytest.raises(InputError, match=r"--threads: 'many' is not a number of threads"):
+        plan.main(["--threads", "align=many"])
+    with pytest.raises(InputError, match=r"--references: 'mm10' is not of the form NAME=VALUE"):
+        plan.main(["--references", "mm10"])
+    (analysis / "config/config.yaml").write_text("species: {rat: {tax_id: 10116, reference: rn7}}\n")
+    with pytest.raises(InputError, match=r"mus is not configured; give --references SPECIES=NAME"):
+        plan.main([])
