@@ -76,7 +76,7 @@ def cross_tables(atlas: Atlas, pairs: Sequence[tuple[Column, Column | None]]) ->
     import numpy as np
 
     places = {column: column_of(atlas, column) for pair in pairs for column in pair if column is not None}
-    counters = [_Counter() for _ in pairs]
+    counters = [PairCounter() for _ in pairs]
     for labels in atlas.scan(None, TABLE_ROWS, "top3"):
         codes = {}
         for column, place in places.items():
@@ -97,8 +97,11 @@ def column_of(atlas: Atlas, column: Column) -> int:
     return columns.start + column.rank - 1
 
 
-class _Counter:
-    """Counts pairs of codes; the array grows with the codes, and gives way to a list of pairs where it is too large."""
+class PairCounter:
+    """Counts codes, or pairs of them, below 65,536.
+
+    The array grows with the codes, and gives way to a list of pairs where it is too large.
+    """
 
     def __init__(self) -> None:
         import numpy as np
@@ -109,7 +112,7 @@ class _Counter:
         self.counts = np.zeros(0, np.int64)
 
     def add(self, first: "numpy.ndarray", first_most: int, second: "numpy.ndarray | None", second_most: int) -> None:
-        """Count a chunk of codes; ``…_most`` are the greatest codes in it."""
+        """Count a chunk of codes (intp, a row each; no second for all); ``…_most`` are the greatest codes in it."""
         import numpy as np
 
         if first_most >= self.shape[0] or second_most >= self.shape[1]:
@@ -168,26 +171,53 @@ def centroids(atlas: Atlas, block: str | None, label: str, rank: int = 1) -> Cen
     Raises InputError for a block or class that the atlas does not have.
     """
     import numpy as np
-    import scipy.sparse
 
     place = column_of(atlas, Column(label, rank))
     columns = atlas.columns("embs", block)
-    size = max(256, SUM_BYTES // (2 * atlas.layout.embedding_width))
-    sums = np.zeros((1, columns.stop - columns.start))
-    counts = np.zeros(1, np.int64)
+    size = sum_rows(atlas)
+    sums = LabelSums(columns.stop - columns.start)
     for embs, labels in zip(atlas.scan(block, size), atlas.scan(None, size, "top3"), strict=True):
-        codes = labels[:, place].astype(np.int32)
+        sums.add(labels[:, place].astype(np.int32), embs)
+    return sums.result()
+
+
+def sum_rows(atlas: Atlas) -> int:
+    """Return how many rows of an atlas are best added up at a time."""
+    return max(256, SUM_BYTES // (2 * atlas.layout.embedding_width))
+
+
+class LabelSums:
+    """Adds up rows of so many columns for each label; grows with the codes."""
+
+    def __init__(self, columns: int) -> None:
+        import numpy as np
+
+        self.sums = np.zeros((1, columns))
+        self.counts = np.zeros(1, np.int64)
+
+    def add(self, codes: "numpy.ndarray", rows: "numpy.ndarray") -> None:
+        """Add rows [rows, columns] to the sums of their labels' codes (int32 [rows])."""
+        import numpy as np
+        import scipy.sparse
+
+        number = len(codes)
+        if not number:
+            return
         most = int(codes.max())
-        if most >= len(counts):
-            grow = (1 << most.bit_length()) - len(counts)
-            sums, counts = np.pad(sums, ((0, grow), (0, 0))), np.pad(counts, (0, grow))
+        if most >= len(self.counts):
+            grow = (1 << most.bit_length()) - len(self.counts)
+            self.sums, self.counts = np.pad(self.sums, ((0, grow), (0, 0))), np.pad(self.counts, (0, grow))
         known, local = np.unique(codes, return_inverse=True)
-        rows = len(codes)
         # Each row is a column with a single 1, at its label: the product adds up the rows of each label.
         chosen = scipy.sparse.csc_matrix(
-            (np.ones(rows), local, np.arange(rows + 1)), shape=(len(known), rows), copy=False
+            (np.ones(number), local, np.arange(number + 1)), shape=(len(known), number), copy=False
         )
-        sums[known] += chosen @ embs.astype(np.float64)
-        counts[known] += np.bincount(local, minlength=len(known))
-    occurring = np.flatnonzero(counts)
-    return Centroids(occurring, sums[occurring], counts[occurring])
+        self.sums[known] += chosen @ rows.astype(np.float64, copy=False)
+        self.counts[known] += np.bincount(local, minlength=len(known))
+
+    def result(self) -> Centroids:
+        """Return the sums of the labels that occur."""
+        import numpy as np
+
+        occurring = np.flatnonzero(self.counts)
+        return Centroids(occurring, self.sums[occurring], self.counts[occurring])
