@@ -113,6 +113,7 @@ class Atlas:
             shard = self._open_shard(name, paths, first, faults, widths)
             self.shards.append(shard)
             first += shard.rows
+        self._numbers = {shard.name: number for number, shard in enumerate(self.shards)}
         self.rows_total = first
         """Rows of all shards."""
         for (kind, width), files in widths.items():
@@ -318,12 +319,17 @@ class Atlas:
 
     def global_row(self, shard: str, row: int) -> int:
         """Return the global row of a shard's row. Raises InputError where there is none."""
-        for found in self.shards:
-            if found.name == shard:
-                if not 0 <= row < found.rows:
-                    raise InputError(f"{shard}: no row {row}; its rows are 0 to {found.rows - 1}.")
-                return found.first + row
-        raise InputError(f"{self.title}: no shard {shard!r}.")
+        found = self.shard(shard)
+        if not 0 <= row < found.rows:
+            raise InputError(f"{shard}: no row {row}; its rows are 0 to {found.rows - 1}.")
+        return found.first + row
+
+    def shard(self, name: str) -> Shard:
+        """Return the shard of this name. Raises InputError where there is none."""
+        number = self._numbers.get(name)
+        if number is None:
+            raise InputError(f"{self.title}: no shard {name!r}.")
+        return self.shards[number]
 
     # Labels
 
@@ -409,6 +415,11 @@ class ShardWriter:
             path = self.folder / f"{name}_{BARCODES}.npz"
             self._writers[BARCODES] = NpzWriter(path, f"S{max(1, barcodes)}", (rows,))
         self._stack = ExitStack()
+
+    @property
+    def barcode_type(self) -> str:
+        """The type of an array of barcodes, such as S16."""
+        return f"S{self._writers[BARCODES].dtype.itemsize}"
 
     @property
     def paths(self) -> dict[str, Path]:

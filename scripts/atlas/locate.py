@@ -1,0 +1,78 @@
+"""Tell which cell a row of an atlas is, or which rows a run, an experiment or a cell has.
+
+Prints a table: shard, row in it, row among those of the whole atlas, series, sample, experiment, run, species and
+barcode (empty for plate cells). Cells that were dropped have no row; they are told, with the reason, on stderr. Both
+ways are a binary search in segments.tsv.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from scripts.formats.atlas_map import AtlasMap, Row
+from scripts.formats.atlas_shards import add_layout_option, open_atlases
+from scripts.formats.errors import InputError, run_command
+
+
+def locate(
+    atlas: AtlasMap, rows: Sequence[str], global_rows: Sequence[int], cells: Sequence[str]
+) -> tuple[list[Row], list[str]]:
+    """Return the rows asked for, in the order asked for, and a sentence for each dropped cell.
+
+    ``rows`` are ``shard:row``. Raises InputError, telling all that there is not.
+    """
+    found: list[Row] = []
+    notes: list[str] = []
+    faults: list[str] = []
+    for text in rows:
+        shard, colon, row = text.rpartition(":")
+        try:
+            if not colon or not row.isdecimal():
+                raise InputError(f"{text}: not SHARD:ROW, e.g. step_0_svdbaseline_predict_part_0_0:17")
+            found.append(atlas.cell_of(shard, int(row)))
+        except InputError as error:
+            faults.append(str(error))
+    for number in global_rows:
+        try:
+            found.append(atlas.cell_at(number))
+        except InputError as error:
+            faults.append(str(error))
+    for text in cells:
+        try:
+            told, dropped = atlas.find(text)
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        found += told
+        notes += [
+            f"{'_'.join(filter(None, [cell.experiment or cell.run, cell.barcode]))} has no row: {cell.reason}"
+            for cell in dropped
+        ]
+    if faults:
+        raise InputError("\n".join(faults))
+    return found, notes
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("atlas", help="the folder of the atlas")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="SHARD:ROW", help="rows by their shard, from 0")
+    parser.add_argument("--global-rows", nargs="+", default=[], type=int, metavar="N", help="rows of the whole atlas")
+    parser.add_argument(
+        "--cells", nargs="+", default=[], metavar="CELL", help="RUN, EXPERIMENT, or either with _BARCODE behind it"
+    )
+    add_layout_option(parser)
+    options = parser.parse_args(argv)
+    if not (options.rows or options.global_rows or options.cells):
+        parser.error("say what to locate: --rows, --global-rows or --cells")
+    (atlas,) = open_atlases([options.atlas], options.layout)
+    found, notes = locate(AtlasMap(atlas), options.rows, options.global_rows, options.cells)
+    print("\t".join(Row._fields))
+    for row in found:
+        print("\t".join(map(str, row)))
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,238 @@
+"""Pack embedded parts into an atlas: shards of the public format, and the map from each row to its cell.
+
+Parts (folders that 'atlas embed' made) are taken in the order given; rows of a run stay together. A shard is closed
+after the run with which it exceeds --shard-rows. Cells that a back end dropped are in no shard: they are in dropped.tsv
+with the reason. All parts must come from one back end. The folder is made beside its place and moved there when it is
+complete.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.formats.atlas_map import (
+    BarcodeSum,
+    DroppedCell,
+    Segment,
+    source_of,
+    write_dropped,
+    write_manifest,
+    write_segments,
+)
+from scripts.formats.atlas_shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
+from scripts.formats.atlas_uses import new_folder
+from scripts.formats.deliverables import hash_file
+from scripts.formats.embedded_part import Description, EmbeddedPart
+from scripts.formats.errors import InputError, raise_faults, run_command
+
+SHARD_ROWS = 100_000
+CHUNK = 4096
+"""Rows that are in memory at a time."""
+
+
+class Group(NamedTuple):
+    """Neighbouring cells of a matrix that come from one run."""
+
+    part: int
+    start: int
+    stop: int
+    kept: int
+    source: tuple[str, ...]
+    barcode_width: int
+    """Of its longest barcode."""
+
+
+def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
+    """Open the parts and read their numbers through. Raises InputError, telling all faults of all parts."""
+    parts, faults = [], []
+    for folder in folders:
+        try:
+            part = EmbeddedPart(folder)
+            raise_faults(part.title, part.faults())
+            parts.append(part)
+        except InputError as error:
+            faults.append(str(error))
+    for part in parts[1:]:
+        told = (_identity(parts[0].description), _identity(part.description))
+        other = [key for key in told[0] if told[0][key] != told[1][key]]
+        if other:
+            faults.append(
+                f"{parts[0].folder} and {part.folder} do not come from one back end: {', '.join(other)} differ"
+                f" ({told[0][other[0]]}; {told[1][other[0]]}). Make an atlas of each."
+            )
+    if faults:
+        raise InputError("\n".join(faults))
+    return parts
+
+
+def _identity(description: Description) -> dict[str, object]:
+    told = description.to_json()
+    return {key: told[key] for key in sorted(told) if key != "notes"}
+
+
+def group_cells(parts: Sequence[EmbeddedPart]) -> list[Group]:
+    """Return the runs of all parts, in order. Raises InputError where a run's cells are in two parts."""
+    groups: list[Group] = []
+    faults = []
+    seen: dict[tuple[str, ...], int] = {}
+    for number, part in enumerate(parts):
+        start = 0
+        for source, cells in itertools.groupby(part.cells(), key=source_of):
+            widths = [len(cell.barcode.encode()) for cell in cells]
+            stop = start + len(widths)
+            groups.append(Group(number, start, stop, int(part.kept[start:stop].sum()), source, max(widths)))
+            start = stop
+            if seen.setdefault(source, number) != number:
+                faults.append(f"{' '.join(source)}: in {parts[seen[source]].folder}, and in {part.folder} too.")
+    raise_faults("The parts", faults)
+    return groups
+
+
+def cut_into_shards(groups: Sequence[Group], shard_rows: int) -> Iterator[list[Group]]:
+    """Yield the runs of each shard: whole runs, until there are more rows than ``shard_rows``."""
+    rows = 0
+    taken: list[Group] = []
+    for group in groups:
+        taken.append(group)
+        rows += group.kept
+        if rows > shard_rows:
+            yield taken
+            rows, taken = 0, []
+    if taken:
+        yield taken
+
+
+class Packer:
+    """Writes shards one after the other, and remembers what the map says of them."""
+
+    def __init__(self, folder: Path, parts: Sequence[EmbeddedPart]) -> None:
+        self.folder = folder
+        self.parts = parts
+        self.description = _merge_notes(parts)
+        self.segments: list[Segment] = []
+        self.dropped: list[DroppedCell] = []
+        self.shards: dict[str, tuple[int, list[Path]]] = {}
+        self._cells = [part.cells() for part in parts]
+
+    def write(self, groups: Sequence[Group]) -> None:
+        """Write the shard of these runs; none where all their cells were dropped."""
+        rows = sum(group.kept for group in groups)
+        if not rows:
+            for group in groups:
+                self._take(group, None, 0)
+            return
+        name = shard_name(self.description.name, len(self.shards))
+        width = max(group.barcode_width for group in groups)
+        writer = ShardWriter(self.folder, name, self.description.layout, rows, width)
+        with writer:
+            for _, several in itertools.groupby(groups, key=lambda group: group.part):
+                self._write_run_by_run(list(several), name, writer)
+        self.shards[name] = rows, list(writer.paths.values())
+
+    def _write_run_by_run(self, groups: Sequence[Group], name: str, writer: ShardWriter) -> None:
+        """Write the kept rows of runs that lie together in a part."""
+        import numpy as np
+
+        part = self.parts[groups[0].part]
+        written = writer.written
+        barcodes: list[bytes] = []
+        for group in groups:
+            barcodes += self._take(group, name, written + len(barcodes))
+        done = 0
+        for start in range(groups[0].start, groups[-1].stop, CHUNK):
+            kept = np.flatnonzero(part.kept[start : min(start + CHUNK, groups[-1].stop)]) + start
+            rows = slice(start, start + len(kept)) if len(kept) and kept[-1] - start + 1 == len(kept) else kept
+            arrays = {kind: array[rows] for kind, array in part.arrays.items()}
+            told = np.array(barcodes[done : done + len(kept)], writer.barcode_type)
+            writer.append(**arrays, barcodes=told)
+            done += len(kept)
+
+    def _take(self, group: Group, shard: str | None, row: int) -> list[bytes]:
+        """Write down the segment and the dropped cells of a run; return the barcodes of its rows."""
+        part = self.parts[group.part]
+        assert part.matrix is not None
+        barcodes = []
+        for place, cell in zip(range(group.start, group.stop), self._cells[group.part], strict=False):
+            if part.kept[place]:
+                barcodes.append(cell.barcode.encode())
+            else:
+                self.dropped.append(DroppedCell(*cell, part.dropped[place]))
+        total = BarcodeSum()
+        total.update(barcodes)
+        at = (shard or "", row, group.kept) if group.kept else ("", 0, 0)
+        dropped = group.stop - group.start - group.kept
+        matrix = (part.matrix.path, part.matrix.sha256)
+        self.segments.append(Segment(*at, *group.source, *matrix, total.hexdigest(), dropped))
+        return barcodes
+
+    def finish(self, model: Path | None) -> None:
+        """Write what stands beside the shards, the manifest last."""
+        write_segments(self.folder / SEGMENTS, self.segments)
+        write_dropped(self.folder / DROPPED, self.dropped)
+        files = [SEGMENTS, DROPPED]
+        if self.description.has_labels:
+            text = json.dumps(self.description.to_json()["decoders"], indent=1, sort_keys=True, ensure_ascii=False)
+            (self.folder / DECODERS).write_text(text + "\n", encoding="utf-8", newline="\n")
+            files.append(DECODERS)
+        if model is not None:
+            shutil.copyfile(model, self.folder / MODEL)
+            files.append(MODEL)
+        write_manifest(self.folder, self.description, self.description.layout, self.shards, files)
+
+
+def _merge_notes(parts: Sequence[EmbeddedPart]) -> Description:
+    """Return the description of all parts: what they share, and the notes of each once."""
+    import dataclasses
+
+    notes = dict.fromkeys(note for part in parts for note in part.description.notes)
+    return dataclasses.replace(parts[0].description, notes=tuple(notes))
+
+
+def model_faults(model: Path | None, description: Description) -> Iterator[str]:
+    """Yield a sentence where the model is not that of the parts."""
+    if model is None:
+        return
+    if not model.is_file():
+        yield f"--model {model}: not there."
+    elif description.weights_sha256 is not None and hash_file(model) != description.weights_sha256:
+        yield (
+            f"--model {model}: not the model that the parts were made with; the sha256 of that one is"
+            f" {description.weights_sha256}."
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", required=True, metavar="FOLDER", help="what 'atlas embed' made")
+    parser.add_argument("--output", required=True, help="the folder of the atlas")
+    parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, metavar="ROWS", help="default: %(default)s")
+    parser.add_argument("--model", nargs="*", default=[], help="the file of the model, to be kept with the atlas")
+    options = parser.parse_args(argv)
+    if options.shard_rows < 1:
+        parser.error("--shard-rows: a number from 1")
+    if len(options.model) > 1:
+        parser.error("--model: one file")
+    model = Path(options.model[0]) if options.model else None
+    parts = open_parts(options.parts)
+    raise_faults("The model", model_faults(model, parts[0].description))
+    groups = group_cells(parts)
+    with new_folder(options.output, MANIFEST) as folder:
+        packer = Packer(folder, parts)
+        for several in cut_into_shards(groups, options.shard_rows):
+            packer.write(several)
+        packer.finish(model)
+    rows = sum(rows for rows, _ in packer.shards.values())
+    print(
+        f"{options.output}: {rows:,} rows of {len(groups):,} runs in {len(packer.shards):,} shards;"
+        f" {len(packer.dropped):,} cells dropped.",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
