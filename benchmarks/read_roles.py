@@ -1,13 +1,16 @@
 """Telling barcode read and kit from the reads: how many of a battery of libraries are told right, and what it costs.
 
-    python -m benchmarks.read_roles [--quick]
+    python -m benchmarks.read_roles [--quick] [--inclusion-lists FOLDER]
 
 The battery has every kit in ten orders of reads, four lengths and four error rates, trimmed barcodes, and bulk.
 The cost is that of the command's work on one library of 200,000 sampled spots of three reads, against eight inclusion
 lists in their true sizes (--quick: a tenth), reading FASTQ and lists included. There is no peer to measure beside it.
+Lists that the package ngs-tools has, where it is installed, or that lie in a folder as NAME.txt, take the place of made
+ones.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -22,8 +25,10 @@ import numpy as np
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, make_lists, unpack
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.errors import RunFault
+from scripts.formats.inclusion_lists import read_packed
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, write_statuses
+from scripts.inclusion_list import PACKAGE, place_list
 from scripts.inference.read_roles import judge_run
 
 HOME = Path(__file__).parent.parent
@@ -60,13 +65,35 @@ def judge_battery(fraction: float, spots: int) -> dict[str, float]:
     }
 
 
-def make_library(folder: Path, fraction: float, kit: str) -> list[str]:
-    """Write plan, FASTQ and lists of one library; return the command's arguments."""
+def gather_lists(folder: Path, given: str) -> list[str]:
+    """Put the true inclusion lists that are to be had into ``folder/lists``; return their names."""
+    _, known = read_chemistries(CHEMISTRIES)
+    installed = importlib.util.find_spec("ngs_tools") is not None
+    (folder / "lists").mkdir()
+    names = []
+    for name in TENX:
+        own = Path(given, f"{name}.txt") if given else None
+        packaged = installed and known[name].packaged
+        if (own and own.is_file()) or packaged:
+            source = str(own) if own and own.is_file() else PACKAGE
+            place_list(source, folder / f"lists/{name}.txt", wanted=known[name], known=known)
+            names.append(name)
+    return names
+
+
+def make_library(folder: Path, fraction: float, kit: str, true: list[str]) -> list[str]:
+    """Write plan, FASTQ and lists of one library; return the command's arguments.
+
+    ``true`` are the inclusion lists that are in place already.
+    """
     chemistries, known = read_chemistries(CHEMISTRIES)
     lists = make_lists(known, TENX, fraction, SEED)
     letters = np.frombuffer(b"ACGTN", dtype=np.uint8)
-    (folder / "lists").mkdir(exist_ok=True)
+    for name in true:
+        lists.packed[name], _ = read_packed(folder / f"lists/{name}.txt")  # type: ignore[index]
     for name, packed in lists.packed.items():
+        if name in true:
+            continue
         with (folder / f"lists/{name}.txt").open("wb") as handle:
             for start in range(0, packed.size, 1 << 20):
                 lines = letters[unpack(packed[start : start + (1 << 20)], lists.lengths[name])]
@@ -122,6 +149,7 @@ def in_own_process(work: object, *arguments: object) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="lists of a tenth of their size")
+    parser.add_argument("--inclusion-lists", default="", help="folder with true lists, NAME.txt")
     args = parser.parse_args(argv)
     fraction = 0.1 if args.quick else 1.0
     figures = in_own_process(judge_battery, 0.1, 600)
@@ -129,9 +157,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, value in figures.items():
         print(f"{name:34}{value:>12}")
     with tempfile.TemporaryDirectory() as folder:
+        true = in_own_process(gather_lists, Path(folder), args.inclusion_lists)
+        assert isinstance(true, list)
+        print(f"true lists: {', '.join(true) or 'none'}; the others are made")
         costs = []
         for kit in KITS:
-            arguments = in_own_process(make_library, Path(folder), fraction, kit)
+            arguments = in_own_process(make_library, Path(folder), fraction, kit, true)
             assert isinstance(arguments, list)
             cpu, peak = measure(Path(folder), arguments)
             verdict = json.loads(Path(folder, f"{kit}.json").read_text(encoding="utf-8"))["runs"]["SRR1"]
@@ -141,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures |= {
         "quick": args.quick,
         "spots": SPOTS,
+        "true_lists": len(true),
         "cpu_s": round(sorted(cost[0] for cost in costs)[len(costs) // 2], 2),
         "peak_mb": round(max(cost[1] for cost in costs)),
     }

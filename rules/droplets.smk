@@ -16,9 +16,11 @@ rule inclusion_list:
         source=lambda wildcards, threads: source_address(inclusion_list_source(wildcards)),
         sha256=lambda wildcards: option("--sha256", source_sha256(inclusion_list_source(wildcards))),
         identity=lambda wildcards: source_identity(inclusion_list_source(wildcards)),
+        chemistries=lambda wildcards, threads: HOME / "config/chemistries.yaml",
     shell:
         """
         python -m scripts.inclusion_list --source {params.source:q} {params.sha256:q} \
+            --list {wildcards.inclusion_list:q} --chemistries {params.chemistries:q} \
             --output {output.barcodes:q} 2>{log:q}
         """
 

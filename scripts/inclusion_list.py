@@ -4,14 +4,18 @@ import argparse
 import hashlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from scripts.formats.chemistries import InclusionList, read_chemistries
 from scripts.formats.errors import InputError, run_command
-from scripts.formats.inclusion_lists import copy_checked
+from scripts.formats.inclusion_lists import content_digest, copy_checked, keep_bases
 
-PACKAGED = "ngs-tools:"
-"""Begins a source that is a list of the package ngs-tools, which is installed only by those who want it."""
+PACKAGE = "ngs-tools"
+"""A source: this list of the package ngs-tools, which is installed only by those who want it."""
+PACKAGED = f"{PACKAGE}:"
+"""Begins a source that is a file of that package."""
 
 
 def is_address(source: str) -> bool:
@@ -42,14 +46,57 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def place_list(
-    source: str, target: Path, sha256: str = "", *, barcodes: int = 0, one_length: bool = True
-) -> tuple[int, int]:
-    """Write the list of a path or address as plain text; return how many barcodes it has and their length (0: several).
+def describe_content(
+    source: str, plain: Path, count: int, length: int, wanted: InclusionList, known: Mapping[str, InclusionList]
+) -> str:
+    """Return what a list in place is, beside what is known of the one that was asked for.
 
-    ``sha256`` is that of the file as it is on offer, ``barcodes`` the number that the list must have; an empty or zero
-    one is not checked. Raises InputError for a source that is not there, another checksum, number, letter or length.
+    Raises InputError where its barcodes have another length, or are those of another list that is known.
     """
+    if wanted.length and length != wanted.length:
+        raise InputError(
+            f"{source}: its barcodes have {length or 'several numbers of'} bases, but those of {wanted.name} have"
+            f" {wanted.length}; is it another list?"
+        )
+    digest = content_digest(plain, length)
+    if digest in wanted.contents:
+        return f"known, {wanted.contents[digest]}"
+    other = next((one.name for one in known.values() if digest in one.contents), "")
+    if other:
+        raise InputError(
+            f"{source}: these are the barcodes of {other}, not those of {wanted.name}; give that list under its own"
+            " name."
+        )
+    if count != wanted.barcodes:
+        return f"not the list as its makers give it away, which has {wanted.barcodes}; taken as it is"
+    return "as many as it should have"
+
+
+def place_list(
+    source: str,
+    target: Path,
+    sha256: str = "",
+    *,
+    barcodes: int = 0,
+    one_length: bool = True,
+    wanted: InclusionList | None = None,
+    known: Mapping[str, InclusionList] = MappingProxyType({}),
+) -> tuple[int, int, str]:
+    """Write the list of a path or address as plain text.
+
+    Returns how many barcodes it has, their length (0: several), and what it is beside the list that was ``wanted``, one
+    of those that are ``known``. ``sha256`` is that of the file as it is on offer, ``barcodes`` the number that the list
+    must have; an empty or zero one is not checked. Raises InputError for a source that is not there, another checksum,
+    number, letter or length, and for a list that is known to be another.
+    """
+    bases: tuple[int, ...] = ()
+    if source == PACKAGE:
+        if wanted is None or not wanted.packaged:
+            name = wanted.name if wanted else target.stem
+            raise InputError(f"{source}: the package is not known to have the list {name}; give a path or an address.")
+        source, bases = f"{PACKAGED}{wanted.packaged}", wanted.bases
+    if wanted:
+        one_length = bool(wanted.length)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         if is_address(source):
@@ -66,10 +113,13 @@ def place_list(
                 raise InputError(f"{source}: its SHA-256 is {found}, but {sha256.lower()} was expected.")
         plain = Path(folder, "plain")
         count, length = copy_checked(local, plain, one_length=one_length)
+        if bases:
+            count, length = keep_bases(plain, *bases)
         if barcodes and count != barcodes:
             raise InputError(f"{source}: {count} barcodes, but this list must have {barcodes}.")
+        words = describe_content(source, plain, count, length, wanted, known) if wanted else ""
         plain.replace(target)
-    return count, length
+    return count, length, words
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -77,17 +127,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--source",
         required=True,
-        help="path or address of the list, plain or gzip; or ngs-tools:FILE, a list of that package",
+        help="path or address of the list, plain or gzip; ngs-tools, the list as that package has it; or"
+        " ngs-tools:FILE, a file of that package",
     )
+    parser.add_argument("--list", default="", help="which list of the chemistries it is to be: then that is checked")
+    parser.add_argument("--chemistries", help="what is known of the lists: config/chemistries.yaml")
     parser.add_argument("--sha256", default="", help="SHA-256 of the file on offer; not checked when empty")
     parser.add_argument("--barcodes", type=int, default=0, help="how many barcodes it must have; not checked when 0")
     parser.add_argument("--any-length", action="store_true", help="take barcodes of several lengths")
     parser.add_argument("--output", required=True, type=Path, help="the list as plain text")
     args = parser.parse_args(argv)
-    count, length = place_list(
-        args.source, args.output, args.sha256, barcodes=args.barcodes, one_length=not args.any_length
+    known: Mapping[str, InclusionList] = {}
+    if args.list:
+        if not args.chemistries:
+            raise InputError("--list needs --chemistries, which says what is known of the list.")
+        _, known = read_chemistries(args.chemistries)
+        if args.list not in known:
+            raise InputError(f"--list {args.list}: {args.chemistries} has no such list; it has {', '.join(known)}.")
+    count, length, words = place_list(
+        args.source,
+        args.output,
+        args.sha256,
+        barcodes=args.barcodes,
+        one_length=not args.any_length,
+        wanted=known.get(args.list),
+        known=known,
     )
-    print(f"{args.output.name}: {count} barcodes of {length or 'several'} bases", file=sys.stderr)
+    told = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
+    print(f"{told}: {words}" if words else told, file=sys.stderr)
 
 
 if __name__ == "__main__":

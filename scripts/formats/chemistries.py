@@ -3,8 +3,10 @@
 The file explains its own keys; here they are checked, every fault told at once, and given types.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts.formats.errors import InputError, raise_faults
@@ -21,6 +23,14 @@ class Segment(NamedTuple):
     list: str
 
 
+class Oligo(NamedTuple):
+    """Bases of a barcode, from ``start`` (counted from 1) on, that only the oligo for RNA or for features has."""
+
+    start: int
+    rna: str
+    feature: str
+
+
 class Chemistry(NamedTuple):
     """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own."""
 
@@ -34,6 +44,7 @@ class Chemistry(NamedTuple):
     mates: bool = False
     proof: str = "list"
     refused: str = ""
+    oligo: Oligo | None = None
     solo: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -58,19 +69,31 @@ class Chemistry(NamedTuple):
 
 
 class InclusionList(NamedTuple):
-    """What is known of an inclusion list; ``address`` and ``sha256`` may be empty, a ``length`` of 0 means several."""
+    """What is known of an inclusion list; ``address`` and ``sha256`` may be empty, a ``length`` of 0 means several.
+
+    ``packaged`` is a file of the package ngs-tools and ``bases`` the first and last base of its barcodes that make the
+    list, counted from 1 (empty: all); ``contents`` maps the digest of a list that is known
+    (:func:`scripts.formats.inclusion_lists.content_digest`) to what it holds.
+    """
 
     name: str
     address: str
     sha256: str
     barcodes: int
     length: int
+    packaged: str = ""
+    bases: tuple[int, ...] = ()
+    contents: Mapping[str, str] = MappingProxyType({})
 
 
-_LIST_KEYS = {"address", "sha256", "barcodes", "length"}
-_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "solo"}
+_LIST_KEYS = {"address", "sha256", "barcodes", "length", "packaged", "contents"}
+_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "solo"}
 _SEGMENT_KEYS = {"start", "length", "list"}
 _UMI_KEYS = {"start", "length", "own_read"}
+_OLIGO_KEYS = {"start", "rna", "feature"}
+_PACKAGED = re.compile(r"(\S+?)(?: (\d+)-(\d+))?")
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+_BASES = re.compile(r"[ACGT]+")
 
 
 def _unknown(place: str, block: Any, known: set[str]) -> Iterator[str]:
@@ -95,6 +118,15 @@ def _list_faults(place: str, block: Any) -> Iterator[str]:
         yield from _positive(place, block, "barcodes")
         if block.get("length") != "any":
             yield from _positive(place, block, "length")
+        if not _PACKAGED.fullmatch(str(block.get("packaged") or "-")):
+            yield f"{place}.packaged: it must be a file, or file and bases like 'FILE 1-9', not {block['packaged']!r}."
+        contents = block.get("contents") or {}
+        if not isinstance(contents, dict):
+            yield f"{place}.contents: it must be a block of digests, each with what it is of, but is {contents!r}."
+        else:
+            for digest in contents:
+                if not _DIGEST.fullmatch(str(digest)):
+                    yield f"{place}.contents: a digest has 16 hexadecimal digits, but {digest!r} is none."
 
 
 def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Iterator[str]:
@@ -121,6 +153,14 @@ def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Itera
             yield f"{place}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
         if umi is None:
             yield f"{place}.umi: missing; a kit that is counted needs start and length of its UMI."
+    oligo = block.get("oligo")
+    if oligo is not None:
+        yield from _unknown(f"{place}.oligo", oligo, _OLIGO_KEYS)
+        if isinstance(oligo, dict):
+            yield from _positive(f"{place}.oligo", oligo, "start")
+            for key in ("rna", "feature"):
+                if not _BASES.fullmatch(str(oligo.get(key))):
+                    yield f"{place}.oligo.{key}: it must be bases of A, C, G and T, but is {oligo.get(key)!r}."
     if block.get("proof", "list") not in PROOFS:
         yield f"{place}.proof: {block['proof']!r} is not one of {', '.join(PROOFS)}."
     if not isinstance(block.get("solo", {}), dict):
@@ -129,6 +169,7 @@ def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Itera
 
 def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
     umi = block.get("umi") or {}
+    oligo = block.get("oligo")
     return Chemistry(
         name=name,
         title=str(block.get("title", name)),
@@ -140,7 +181,23 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
         mates=bool(block.get("mates", False)),
         proof=block.get("proof", "list"),
         refused=block.get("refused") or "",
+        oligo=Oligo(oligo["start"], oligo["rna"], oligo["feature"]) if oligo else None,
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
+    )
+
+
+def _make_list(name: str, block: Mapping[str, Any]) -> InclusionList:
+    packaged = _PACKAGED.fullmatch(block.get("packaged") or "-")
+    assert packaged is not None
+    return InclusionList(
+        name=name,
+        address=block.get("address") or "",
+        sha256=block.get("sha256") or "",
+        barcodes=block["barcodes"],
+        length=0 if block["length"] == "any" else block["length"],
+        packaged=packaged[1] if block.get("packaged") else "",
+        bases=(int(packaged[2]), int(packaged[3])) if packaged[2] else (),
+        contents={str(digest): str(words) for digest, words in (block.get("contents") or {}).items()},
     )
 
 
@@ -169,16 +226,7 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
     raise_faults(title, faults)
     return (
         {name: _make_chemistry(name, block) for name, block in kits.items()},
-        {
-            name: InclusionList(
-                name=name,
-                address=block.get("address") or "",
-                sha256=block.get("sha256") or "",
-                barcodes=block["barcodes"],
-                length=0 if block["length"] == "any" else block["length"],
-            )
-            for name, block in lists.items()
-        },
+        {name: _make_list(name, block) for name, block in lists.items()},
     )
 
 

@@ -14,7 +14,7 @@ from scripts.formats.run_table import REASONS
 from scripts.formats.solo_out import archives_of
 
 ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
-ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools:")
+ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
 
 _UNKNOWN_KEY = "additionalProperties"  # the word of the schema that a key breaks which nobody knows
 

@@ -4,6 +4,7 @@ In memory a list of barcodes of one length is a sorted array of numbers: two bit
 base highest, as uint32 up to 16 bases and uint64 up to 32.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -135,3 +136,41 @@ def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
     if (packed[1:] < packed[:-1]).any():
         packed.sort()
     return packed, length
+
+
+def unpack_codes(packed: np.ndarray, length: int) -> np.ndarray:
+    """Return the base codes (barcodes × bases, each 0 to 3) of packed barcodes."""
+    codes = np.empty((packed.size, length), dtype=np.uint8)
+    for column in range(length):
+        codes[:, column] = (packed >> packed.dtype.type(2 * (length - 1 - column))) & packed.dtype.type(3)
+    return codes
+
+
+def content_digest(path: str | Path, length: int) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of a plain list's barcodes, sorted, each once, a line each.
+
+    ``length`` is that of its barcodes in bases, 0 where they have several. The same as that of ``LC_ALL=C sort -u``.
+    """
+    if not length:
+        barcodes = sorted(set(Path(path).read_bytes().split()))
+        return hashlib.sha256(b"".join(barcode + b"\n" for barcode in barcodes)).hexdigest()[:16]
+    packed, _ = read_packed(path)
+    packed = packed[np.concatenate([[True], packed[1:] != packed[:-1]])]
+    digest = hashlib.sha256()
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    for start in range(0, packed.size, 1 << 20):
+        lines = letters[unpack_codes(packed[start : start + (1 << 20)], length)]
+        digest.update(np.pad(lines, ((0, 0), (0, 1)), constant_values=10).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def keep_bases(path: str | Path, first: int, last: int) -> tuple[int, int]:
+    """Cut the barcodes of a plain list to these bases, counted from 1; return how many are left, each once, and length.
+
+    Raises InputError where they are shorter.
+    """
+    barcodes = sorted({barcode[first - 1 : last] for barcode in Path(path).read_bytes().split()})
+    if len(barcodes[0]) != last - first + 1 or len(barcodes[-1]) != len(barcodes[0]):
+        raise InputError(f"{path}: its barcodes are too short to take bases {first} to {last} of them.")
+    Path(path).write_bytes(b"".join(barcode + b"\n" for barcode in barcodes))
+    return len(barcodes), last - first + 1

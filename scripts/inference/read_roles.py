@@ -13,6 +13,7 @@ import numpy as np
 from scripts.formats.chemistries import Chemistry
 from scripts.formats.errors import RunFault
 from scripts.formats.fastq_sample import ReadSample
+from scripts.formats.inclusion_lists import BASE_CODES
 from scripts.inference.chemistry import (
     MARGIN,
     MIN_SHARE,
@@ -31,6 +32,8 @@ INDEX_LENGTH = 12
 RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
 """What a verdict rests on; the barcodes are the strongest."""
 _FEW_SEQUENCES = 0.01
+MIN_OF_OLIGO = 0.25
+"""Share of barcodes that only one of a bead's oligos has, above which they are of that one; half of its have it."""
 
 
 @dataclass
@@ -233,6 +236,24 @@ def _judge_given(
     return Verdict(_only_barcode(_barcode_read_by_length(samples, chemistry)), (chemistry,), 0, 2, found)
 
 
+def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
+    """Raise RunFault (CHEMISTRY_UNKNOWN) where the barcodes are those of the bead's oligo that captures features."""
+    if kit.oligo is None or best.reverse:
+        return
+    first = best.offset + best.place[0].start + kit.oligo.start - 2
+    bases = sample.codes[best.hits, first : first + len(kit.oligo.rna)]
+    rna, feature = (
+        float((bases == BASE_CODES[np.frombuffer(word.encode(), dtype=np.uint8)]).all(axis=1).mean())
+        for word in (kit.oligo.rna, kit.oligo.feature)
+    )
+    if feature > MIN_OF_OLIGO and feature > MIN_OF_OLIGO / MIN_SHARE * rna:
+        raise RunFault(
+            "CHEMISTRY_UNKNOWN",
+            f"feature barcodes (antibodies, guides or sample tags) beside {kit.title} are not counted: {feature:.0%} of"
+            f" the barcodes are surely of the oligo for features, {rna:.0%} of the one for RNA; {best.words}.",
+        )
+
+
 def _judge_by_barcodes(
     samples: Mapping[int, ReadSample],
     found: list[Alternative],
@@ -262,6 +283,7 @@ def _judge_by_barcodes(
             "CHEMISTRY_UNKNOWN",
             f"libraries of {refused[0].title} are not counted: {refused[0].refused}; {best.words}.",
         )
+    _check_oligo(samples[best.read], best, kits[0])
     if best.reverse:
         raise RunFault(
             "LAYOUT_AMBIGUOUS", f"the barcodes stand in reverse complement, which cannot be counted: {best.words}."

@@ -157,6 +157,27 @@ def test_other_kits_are_refused_by_name(maker, lists):
     )
 
 
+def test_feature_barcodes_are_told_by_the_oligo_of_the_bead(lists):
+    """Half of the barcodes of each oligo have two bases that no barcode of the other has."""
+    packed = lists.packed["3M-february-2018"]
+    middle = packed >> np.uint32(14) & 15
+    for (first, second), fault in (((0b0010, 0b0100), ""), ((0b1101, 0b1011), "CHEMISTRY_UNKNOWN")):  # AG CA, TC GT
+        oligo = packed[(middle == first) | (middle == second)]
+        made = Maker(Lists({"3M-february-2018": oligo}, {"3M-february-2018": 16}), 500, 4).library(
+            KITS["10x_3p_v3"], "BC", 28, 0.01
+        )
+        both = packed[np.isin(middle, [0b0010, 0b0100, 0b1101, 0b1011])]
+        known = Lists({"3M-february-2018": both}, {"3M-february-2018": 16})
+        if not fault:
+            assert judge(made, known).candidates[0].name == "10x_3p_v3"
+            continue
+        told = fault_of(made, known)
+        assert told.reason == fault
+        assert told.detail.startswith(
+            "feature barcodes (antibodies, guides or sample tags) beside 10x Chromium 3′ v3 or v3.1 are not counted: "
+        )
+
+
 def test_one_read_a_spot_has_lost_its_barcode(maker, lists):
     fault = fault_of(maker.bulk((90,), 0.01), lists)
     assert fault.reason == "BARCODE_LOST"
