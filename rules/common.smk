@@ -76,7 +76,13 @@ if workflow.is_main_process:
     for lock in hold_directory(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
 
-workflow.register_resource("scratch_mb", int(config["scratch"]["limit_gb"] * 1000))
+workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
+
+# Units that download at the same time open no more than archives.per_host transfers to a host, together.
+downloads = max(1, config["archives"]["per_host"] // config["archives"]["parallel"])
+if "downloads" in workflow.global_resources:
+    downloads = min(downloads, workflow.global_resources["downloads"].value)
+workflow.register_resource("downloads", downloads)
 
 
 wildcard_constraints:

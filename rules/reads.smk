@@ -56,6 +56,7 @@ rule download:
         ena=setting("archives", "ena"),
         retries=setting("archives", "retries"),
         parallel=setting("archives", "parallel"),
+        per_host=setting("archives", "per_host"),
         limit_gb=setting("scratch", "limit_gb"),
         rows=unit_digest,
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
@@ -66,7 +67,7 @@ rule download:
             --order {params.order:q} --resolver {params.resolver:q} \
             --ena {params.ena:q} --retries {params.retries} {params.lite} \
             --kept {input.kept:q} --limit-gb {params.limit_gb} --parallel {params.parallel} \
-            --output {output.archives:q} 2>{log:q}
+            --per-host {params.per_host} --output {output.archives:q} 2>{log:q}
         """
 
 

@@ -95,6 +95,7 @@ class Downloader:
         self.statistics: dict[str, tuple[sra_xml.Read, ...]] | None = None  # read when first needed
         self.failures: dict[str, int] = {}  # of a source, one after the other
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
+        self.places: dict[str, threading.Semaphore] = {}  # host → its free places
         self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
         self.done = 0
         self.peak = 0  # the most bytes that lay on disk
@@ -309,18 +310,38 @@ class Downloader:
             raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
         return "SRA Lite: the qualities are simplified."
 
+    @contextlib.contextmanager
+    def _place(self, row: Run, address: str = "") -> Iterator[None]:
+        """Take one of the places that a host has for transfers, when one is free.
+
+        Without an address it is the one to which the resolver leads, which it does not tell us itself.
+        """
+        most = self.options.per_host
+        if most is None or most >= self.options.parallel:  # there is a place for everybody
+            yield
+            return
+        if not address:
+            with contextlib.suppress(SourceFault):
+                address = next((offer.url for offer in self._objects("ncbi", row)), "")
+        host = urlsplit(address or self.options.resolver).netloc
+        with self.guard:
+            places = self.places.setdefault(host, threading.Semaphore(most))
+        with places:
+            yield
+
     def _prefetch(self, row: Run, path: Path) -> bool:
         """Have prefetch get a run; return whether it is Lite. Raises SourceFault."""
         # It believes a whole file of the right size whatever it holds, and a lock that a killed one left.
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         _mend_transaction(path)
-        told = run_program(
-            ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
-            self.online,
-            progress=lambda: size_of_folder(path.parent),
-            patience=self.options.patience,
-        )
+        with self._place(row):
+            told = run_program(
+                ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
+                self.online,
+                progress=lambda: size_of_folder(path.parent),
+                patience=self.options.patience,
+            )
         said = told.output + told.errors
         if told.status == 0 and path.is_file():
             return "SRA Lite file is being retrieved" in said
@@ -355,7 +376,7 @@ class Downloader:
             md5 = offer.md5 if source in ("ena", "bam") or offer.lite else row.md5 or offer.md5
             self._reserve(row, offer.size or int(row.bytes or 0), "archive")
             try:
-                self._transfer(offer, path, md5)
+                self._transfer(row, offer, path, md5)
                 return offer.lite, row.md5 if source == "ena" and not md5 else ""
             except SourceFault as error:
                 fault = error
@@ -374,7 +395,7 @@ class Downloader:
         self._reserve(row, sum(offer.size or 0 for offer in files.values()), "FASTQ of ENA")
         for name, offer in files.items():
             if not (folder / name).is_file():
-                self._transfer(offer, folder / name, offer.md5)
+                self._transfer(row, offer, folder / name, offer.md5)
         for number, read in enumerate(reads, 1):
             name = next(iter(files)) if len(files) == 1 else f"{row.run}_{number}.fastq.gz"
             if name not in files or read.stdev or not (read.count and read.length):
@@ -384,7 +405,7 @@ class Downloader:
                 raise SourceFault("DOWNLOAD_FAILED", told)
         return [folder / name for name in files]
 
-    def _transfer(self, offer: ArchiveObject, path: Path, md5: str) -> None:
+    def _transfer(self, row: Run, offer: ArchiveObject, path: Path, md5: str) -> None:
         """Fetch one file. Raises SourceFault, RunFault(DISK_LIMIT)."""
         # With a checksum the rounds take a broken transfer up again; without one only the same call can.
         asking = remote.Asking(
@@ -393,7 +414,8 @@ class Downloader:
             timeout=self.options.patience,
         )
         try:
-            remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+            with self._place(row, offer.url):
+                remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
         except remote.ChecksumError as error:
             raise SourceFault("CHECKSUM_MISMATCH", error.fault) from error
         except remote.RemoteError as error:
@@ -563,7 +585,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
     parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
     parser.add_argument("--kept", nargs="?", help="what is kept of an earlier round, see scripts/retry.py")
-    parser.add_argument("--parallel", type=int, default=1, help="downloads side by side")
+    parser.add_argument("--parallel", type=int, default=1, help="runs that are downloaded side by side")
+    parser.add_argument("--per-host", type=int, help="transfers from one host at a time (default: as many as runs)")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk")
     parser.add_argument("--report", type=float, default=1.0, help="seconds between two looks at the progress")
     parser.add_argument(

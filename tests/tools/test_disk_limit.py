@@ -31,9 +31,20 @@ def analysis(world, tmp_path_factory) -> Path:
             "max_failed": 1,
         }
         (folder / "config/config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-        words = ["--snakefile", HOME / "Snakefile", "--directory", folder, "--cores", "2", "--quiet"]
-        done = subprocess.run([sys.executable, "-m", "snakemake", *words], timeout=120, check=False)
-        assert done.returncode == 0
+        words = [
+            "--snakefile",
+            HOME / "Snakefile",
+            "--directory",
+            folder,
+            "--cores",
+            "2",
+            "--resources",
+            "downloads=30",
+        ]
+        command = [sys.executable, "-m", "snakemake", *words]
+        done = subprocess.run(command, timeout=120, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        (folder / "told").write_text(done.stderr, encoding="utf-8")
         assert not server.asked("sra-pub-run-odp.*SRR900010")
     return folder
 
@@ -64,3 +75,9 @@ def test_what_was_held_stays_below_what_was_reckoned_with(analysis):
             log = (analysis / f"logs/{stage}/{shard}.log").read_text(encoding="utf-8")
             held, reckoned = re.search(r"Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.", log).groups()
             assert 0 < float(held) <= float(reckoned) == round(most / 1e6, 1)
+
+
+def test_all_units_together_open_no_more_transfers_than_configured(analysis):
+    """20 to a host, as a unit opens 2: 10 units at most, whatever more the user gives."""
+    told = (analysis / "told").read_text(encoding="utf-8")
+    assert re.search(r"Provided resources: .*\bdownloads=\D*10\b", told), told[:3000]

@@ -9,6 +9,7 @@ import http.server
 import re
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -351,6 +352,64 @@ def test_what_was_held_and_what_was_reckoned_with_are_told(several, capsys):
 def test_an_unknown_unit_is_told(analysis):
     with pytest.raises(InputError, match=r"it has no unit 'GSE900001\.mus\.0007'"):
         download.main([*analysis.words(), "--unit", "GSE900001.mus.0007", "--plan", str(analysis.folder / "plan.tsv")])
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """Gives archives slowly and counts how many at a time; those of ``missing`` are not there."""
+
+    at_work, most, together = {}, {}, 0
+    missing = ()
+    folder = None
+    guard = threading.Lock()
+
+    def do_GET(self):
+        run, port = self.path.rpartition("/")[2], self.server.server_address[1]
+        if run in self.missing and port == min(self.at_work):
+            self.send_error(404)
+            return
+        with self.guard:
+            self.at_work[port] += 1
+            self.most[port] = max(self.most[port], self.at_work[port])
+            type(self).together = max(self.together, sum(self.at_work.values()))
+        body = (self.folder / f"{run}.sra").read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:-1])
+        time.sleep(0.4)
+        with self.guard:
+            self.at_work[port] -= 1
+        self.wfile.write(body[-1:])
+
+    def log_message(self, *words):
+        """The test tells what is to be told."""
+
+
+@pytest.mark.parametrize(("per_host", "most"), [(2, 2), (9, 4)])
+def test_a_host_has_no_more_transfers_at_a_time_than_configured(tmp_path, server, world, per_host, most):
+    runs = [f"SRR900000{number}" for number in range(1, 9)]
+    analysis = Analysis(tmp_path, server, world, runs)
+    hosts = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) for _ in range(2)]
+    hosts.sort(key=lambda host: host.server_address[1])
+    Slow.at_work = {host.server_address[1]: 0 for host in hosts}
+    Slow.most, Slow.together, Slow.folder = dict(Slow.at_work), 0, world.sra
+    Slow.missing = runs[:2]  # the first host has them not: they come from the second while it serves others
+    for host in hosts:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+    ports = list(Slow.at_work)
+    xml = gzip.decompress(analysis.xml.read_bytes()).decode()
+    xml = re.sub(r'"http://[^"]*/sra-pub-run-odp/sra/', f'"http://127.0.0.1:{ports[0]}/', xml)
+    analysis.xml.write_bytes(gzip.compress(xml.encode()))
+    report = gzip.decompress(analysis.ena.read_bytes()).decode()
+    report = re.sub(r"127\.0\.0\.1:\d+/vol1/", f"127.0.0.1:{ports[1]}/vol1/", report)
+    analysis.ena.write_bytes(gzip.compress(report.encode()))
+    statuses = analysis.run("--order", "ncbi", "ena", "--parallel", "4", "--per-host", str(per_host))
+    for host in hosts:
+        host.shutdown()
+        host.server_close()
+    assert [status.source for status in statuses.values()] == ["ena"] * 2 + ["ncbi"] * 6
+    assert Slow.most[ports[0]] == most
+    assert Slow.together >= 3
 
 
 BAM = gzip.compress(b"BAM\x01" + bytes(3000))

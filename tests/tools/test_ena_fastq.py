@@ -172,6 +172,7 @@ def test_what_an_earlier_job_has_got_is_not_fetched_again(tmp_path, server, worl
         output=f"work/download/{UNIT}", partial=None, unit=UNIT, kept=None, ena="http://x", records="resources/records"
     )
     options = argparse.Namespace(**vars(options), resolver=server.archives["sra"], accept_lite=False, limit_gb=None)
+    options = argparse.Namespace(**vars(options), parallel=1, per_host=None)
     options = argparse.Namespace(**vars(options), order=["ena"], retries=0, first_wait=0.05, patience=5.0)
     for _ in range(2):
         downloader = download.Downloader([row], options)
