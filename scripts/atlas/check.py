@@ -1,9 +1,9 @@
 """Read atlases through, as anyone who got them would, and tell everything that is wrong with them.
 
 Every file is read once: names, widths and types, numbers of rows, the CRC, finite numbers, codes that the decoders
-know; where there is a manifest and a map, sizes and sha256 of all files, that segments cover every row exactly once, and
-the sums of barcodes. Works on the public atlas too, which has no map. Prints what is there; exit status 0 when all is
-well, else 2 and every fault.
+know; where there is a manifest and a map, sizes and sha256 of all files, that segments cover every row exactly once,
+and the sums of barcodes. Works on the public atlas too, which has no map. Prints what is there; exit status 0 when all
+is well, else 2 and every fault.
 """
 
 import argparse
@@ -67,7 +67,12 @@ class FileCheck:
         """Column → which of the 65536 codes occur, where it is worth looking."""
 
     def read(self, watched: Mapping[int, int]) -> Iterator[str]:
-        """Read the file; yield a sentence for each fault. ``watched``: column → codes from which it is looked closer."""
+        """Read the file; yield a sentence for each fault.
+
+        ``watched``: column → the code from which on it is written down which codes occur.
+        """
+        import numpy as np
+
         file = self.file
         sum_while_reading = self.told is not None and file.kind != "deflated"
         total = hashlib.sha256()
@@ -78,7 +83,7 @@ class FileCheck:
             at = 0
             for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes))):
                 if sum_while_reading:
-                    total.update(rows)
+                    total.update(rows.reshape(-1).view(np.uint8))
                 self._look(rows, at, watched)
                 at += len(rows)
             if sum_while_reading:
