@@ -323,12 +323,12 @@ def _read_kinds(experiment: Element | None) -> tuple[str, ...]:
 
 def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
     statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), None)
-    attributes = {
-        _text(item, "TAG").lower(): _text(item, "VALUE") for item in run.iterfind("RUN_ATTRIBUTES/RUN_ATTRIBUTE")
-    }
-    options = attributes.get("options", "")
-    told = re.search(r"--readTypes[= ]+([BTA]+)\b", options)
-    files = [re.search(rf"--read{number}PairFiles[= ]+([^\s,]+)", options) for number in range(1, 10)]
+    attributes = [
+        (_text(item, "TAG").lower(), _text(item, "VALUE")) for item in run.iterfind("RUN_ATTRIBUTES/RUN_ATTRIBUTE")
+    ]
+    options = " ".join(dict.fromkeys(value for tag, value in attributes if tag == "options" and value))
+    told = re.search(r"--readTypes[= ]+['\"]?([BTA]+)\b", options)
+    files = [re.search(rf"--read{number}PairFiles[= ]+['\"]?([^\s,'\"]+)", options) for number in range(1, 10)]
     read_files = tuple(item[1] for item in files if item)
     reads = []
     if statistics is not None:

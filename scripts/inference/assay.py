@@ -1,7 +1,8 @@
 """A first judgement, from the records alone, of how a library was made: plate or droplet, and which read is which.
 
-Order of evidence: the submitter's 10x BAM on offer; the loader's options; the lengths of the reads; the words of the
-protocol; the number of spots. What these leave undecided is said to be open: the reads themselves decide it later.
+Order of evidence of the assay: the submitter's 10x BAM on offer; the loader's options; the lengths of the reads; the
+words of the protocol; the number of spots. Of the roles: the loader's options; the lengths; the names of the files.
+What these leave undecided is said to be open: the reads themselves decide it later.
 """
 
 import re
@@ -13,7 +14,8 @@ from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun
 
 INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone
-CDNA_LENGTH = 45  # nt; the cDNA read of a droplet library is at least this long
+CDNA_LENGTH = 45  # nt; the cDNA read of a droplet library is at least this long, unless it was trimmed
+TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
 FEW_SPOTS = 10_000_000  # as many as one cell of a plate is given
 MANY_SPOTS = 40_000_000  # more than any one cell of a plate is worth
 
@@ -41,9 +43,10 @@ _FILE_READ = re.compile(r"(?<![a-z0-9])[RI][1-4](?![a-z0-9])", re.IGNORECASE)  #
 class Judgement(NamedTuple):
     """What the records say of an experiment.
 
-    ``roles`` maps run → roles of its reads in archive order, only where they are certain; ``open``: the reads must
-    decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams`` maps run → the 10x BAM that everybody may
-    fetch in its stead, where every run of the experiment has one; ``evidence`` are sentences for a person.
+    ``roles`` maps run → roles of its reads in archive order, only where they are told, and ``told_by`` what told them;
+    ``open``: the reads must decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams`` maps run → the 10x
+    BAM that everybody may fetch in its stead, where every run of the experiment has one; ``evidence`` are sentences for
+    a person.
     """
 
     assay: str
@@ -53,6 +56,11 @@ class Judgement(NamedTuple):
     detail: str = ""
     evidence: tuple[str, ...] = ()
     bams: Mapping[str, Offer] = MappingProxyType({})
+    told_by: Mapping[str, str] = MappingProxyType({})
+
+
+OPTIONS, LENGTHS, NAMES = "loader options", "read lengths", "names of the files"
+"""What may tell the roles of reads, best first. Names tell which files there are, and not their order."""
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -93,7 +101,9 @@ def judge_experiment(
     if not assay:
         assay, reason, certain = _by_spots(experiment)
         evidence.append(reason)
-    roles = {run.run: found for run in runs if assay == "droplet" and (found := roles_of(run))}
+    told = {run.run: found for run in runs if assay == "droplet" and (found := tell_roles(run))}
+    roles = {run: found for run, (found, _) in told.items()}
+    told_by = {run: by for run, (_, by) in told.items()}
     if assay == "droplet":
         lost = [run for run in runs if run.reads and not run.variable and len(_informative(run.reads)) == 1]
         if lost and len(lost) == len([run for run in runs if run.reads]):
@@ -101,27 +111,65 @@ def judge_experiment(
             if len(bams) < len(runs):
                 bams = {}
             return Judgement(assay, {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence), bams)
+        if NAMES in told_by.values():
+            evidence.append("its files are called R1 and R2: they are taken in that order until the reads tell")
         if len(roles) < len(runs):
             evidence.append("which read holds the barcode is left for the reads to tell")
-    still_open = not certain or (assay == "droplet" and len(roles) < len(runs))
-    return Judgement(assay, roles, still_open, evidence=tuple(evidence))
+    still_open = not certain or (assay == "droplet" and (len(roles) < len(runs) or NAMES in told_by.values()))
+    return Judgement(assay, roles, still_open, evidence=tuple(evidence), told_by=told_by)
 
 
-def roles_of(run: SraRun) -> tuple[str, ...]:
-    """Return the role of each read of a droplet run in archive order, where options or lengths leave no doubt."""
-    lengths = [read.length for read in run.reads]
+def tell_roles(run: SraRun) -> tuple[tuple[str, ...], str] | None:
+    """Return the role of each read of a droplet run in archive order, and what told it; None where nothing does."""
     if run.variable:
+        return None
+    for by, tell in ((OPTIONS, _roles_by_options), (LENGTHS, _roles_by_lengths), (NAMES, _roles_by_names)):
+        if roles := tell(run):
+            return roles, by
+    return None
+
+
+def _name_of(file: str) -> str:
+    """R1, R2, I1 …, as the last such word of a file's name says, empty without one."""
+    found = _FILE_READ.findall(file)
+    return found[-1].upper() if found else ""
+
+
+def _roles_by_options(run: SraRun) -> tuple[str, ...]:
+    """By the original file of each read. Not of kits that call the cDNA R1 (10x v1) or R3 (ATAC)."""
+    lengths = [read.length for read in run.reads]
+    names = [_name_of(file) for file in run.read_files]
+    if len(names) != len(lengths) or not {"R1", "R2"} <= set(names) <= {"R1", "R2", "I1", "I2"}:
         return ()
-    if run.read_files and len(run.read_files) == len(lengths):
-        names = [found[-1].upper() if (found := _FILE_READ.findall(name)) else "" for name in run.read_files]
-        if "R3" not in names and {"R1", "R2"} <= set(names) and len(set(names)) == len(names) and "" not in names:
-            barcode, cdna = lengths[names.index("R1")], lengths[names.index("R2")]
-            if barcode >= BARCODE_LENGTHS[0] and cdna >= CDNA_LENGTH:
-                return tuple({"R1": "barcode", "R2": "cdna"}.get(name, "index") for name in names)
+    barcode, cdna = lengths[names.index("R1")], lengths[names.index("R2")]
+    if len(set(names)) < len(names) or barcode < BARCODE_LENGTHS[0] or cdna < TRIMMED_CDNA:
+        return ()
+    return tuple({"R1": "barcode", "R2": "cdna"}.get(name, "index") for name in names)
+
+
+def _roles_by_lengths(run: SraRun) -> tuple[str, ...]:
     kinds = [_kind_by_length(read) for read in run.reads]
     if kinds.count("barcode") == 1 and kinds.count("cdna") == 1 and "" not in kinds:
         return tuple(kinds)
     return ()
+
+
+def _roles_by_names(run: SraRun) -> tuple[str, ...]:
+    """By the submitted files: where indices are told by length, what is left is R1 before R2, as loaders take them."""
+    names = [_name_of(offer.name) for offer in run.offers if offer.kind == "fastq"]
+    kinds = sorted(set(names))
+    lanes = {names.count(kind) for kind in kinds}
+    if kinds not in (["R1", "R2"], ["I1", "R1", "R2"], ["I1", "I2", "R1", "R2"]) or len(lanes) > 1:
+        return ()
+    long = [place for place, read in enumerate(run.reads) if read.length > INDEX_LENGTH]
+    if len(run.reads) != len(kinds) or len(long) != 2 or any(not read.length for read in run.reads):
+        return ()
+    barcode, cdna = (run.reads[place].length for place in long)
+    if barcode < BARCODE_LENGTHS[0] or cdna < CDNA_LENGTH:
+        return ()
+    roles = ["index"] * len(kinds)
+    roles[long[0]], roles[long[1]] = "barcode", "cdna"
+    return tuple(roles)
 
 
 def ten_x_bam(run: SraRun) -> Offer | None:

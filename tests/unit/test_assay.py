@@ -5,7 +5,7 @@ import io
 import pytest
 
 from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
-from scripts.inference.assay import Judgement, judge_experiment, roles_of, words_of
+from scripts.inference.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
 from tests.unit.small_archives import package, package_set, run
 
 BAM = Offer("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
@@ -15,6 +15,11 @@ DROPLET, PLATE = frozenset({"droplet"}), frozenset({"plate"})
 
 def one(*lengths: float, **more: object) -> SraRun:
     return SraRun("SRR1", spots="1000", reads=tuple(Read(length, 0, 1000) for length in lengths))._replace(**more)
+
+
+def roles_of(run: SraRun) -> tuple[str, ...]:
+    told = tell_roles(run)
+    return told[0] if told else ()
 
 
 def judge(*runs: SraRun, own=NOTHING, protocol=NOTHING, given: str = "", source: str = "TRANSCRIPTOMIC") -> Judgement:
@@ -69,6 +74,9 @@ def test_a_barcode_read_has_one_length() -> None:
         ((150, 150), "/in/run_R1/a_I1_R1.fq /in/run_R1/a_I1_R2.fq", "barcode,cdna"),
         ((98, 10, 14), "s_R1_001 s_R2_001 s_I1_001", ""),  # v1: the barcode is the index read
         ((50, 16, 50), "s_R1_001 s_R2_001 s_R3_001", ""),
+        ((150, 30), "s_R1.fastq.gz s_R2.fastq.gz", "barcode,cdna"),  # cDNA that was trimmed
+        ((30, 150), "s_R2.fastq.gz s_R1.fastq.gz", "cdna,barcode"),
+        ((98, 8, 14, 10), "s_R1_001 s_I2_001 s_I1_001 s_R2_001", ""),  # v1 again
         ((150, 150), "s_1.fastq.gz s_2.fastq.gz", ""),
         ((150, 150), "s_R1_a s_R1_b", ""),
         ((150, 150), "s_R1_001", ""),
@@ -102,6 +110,40 @@ def test_a_record_with_and_without_the_loaders_options(lengths, names, without) 
         text = package_set(package("SRX1", [run("SRR1", lengths=lengths, options=options)]))
         (experiment,) = parse_experiments(io.BytesIO(text.encode()), "answer")
         assert judge_experiment(experiment, DROPLET, NOTHING).roles.get("SRR1", ()) == roles
+
+
+@pytest.mark.parametrize(
+    ("lengths", "files", "roles"),
+    [
+        ((8, 150, 150), "a_R2_001 a_R1_001 a_I1_001", "index,barcode,cdna"),  # listed in any order
+        ((150, 150, 8), "a_I1_001 a_R1_001 a_R2_001", "barcode,cdna,index"),
+        ((10, 10, 151, 151), "a_I1_001 a_I2_001 a_R1_001 a_R2_001", "index,index,barcode,cdna"),
+        ((151, 151), "a_R1.fastq.gz a_R2.fastq.gz", "barcode,cdna"),
+        ((151, 151), "a_L1_R1 a_L1_R2 a_L2_R1 a_L2_R2", "barcode,cdna"),
+        ((151, 151), "a_L1_R1 a_L1_R2 a_L2_R2", ""),
+        ((151, 151), "a_I1_001 a_R1_001 a_R2_001", ""),  # a file is not in the archive
+        ((8, 151, 151), "a_R1_001 a_R2_001", ""),
+        ((8, 151, 151), "a_R1_001 a_R2_001 a_R3_001", ""),
+        ((50, 0), "a_R1.fastq.gz a_R2.fastq.gz", ""),
+        ((98, 14, 8, 10), "a_R1_001 a_I1_001 a_I2_001 a_R2_001", ""),  # v1: the barcode is of 14 nt
+        ((150, 150), "a_1.fastq.gz a_2.fastq.gz", ""),
+    ],
+)
+def test_roles_by_the_names_of_the_files_on_offer(lengths: tuple[float, ...], files: str, roles: str) -> None:
+    offers = tuple(Offer(name, "fastq", 1, "", "") for name in files.split())
+    sra = (Offer("SRR1", "SRA Normalized", 1, "", ""),)
+    assert ",".join(roles_of(one(*lengths, offers=offers + sra))) == roles
+
+
+def test_what_told_the_roles_is_said() -> None:
+    names = tuple(Offer(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
+    labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), offers=names)
+    judged = judge(labelled, one(8, 28, 91)._replace(run="SRR2"), own=DROPLET)
+    assert judged.told_by == {"SRR1": OPTIONS, "SRR2": LENGTHS}
+    assert (judged.roles["SRR1"], judged.open) == (("index", "cdna", "barcode"), False)
+    judged = judge(one(8, 150, 150, offers=names), own=DROPLET)
+    assert (judged.told_by, judged.open) == ({"SRR1": NAMES}, True)
+    assert judged.evidence[-1] == "its files are called R1 and R2: they are taken in that order until the reads tell"
 
 
 def test_lengths_prove_droplets_against_words() -> None:

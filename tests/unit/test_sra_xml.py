@@ -48,6 +48,15 @@ def test_loader_options_tell_kinds_and_files() -> None:
     assert found.runs[0].read_files == ("x_R1_001.fastq.gz", "x_R2_001.fastq.gz")
 
 
+def test_quoted_options_and_several_attributes_of_them() -> None:
+    first, second = "--read1PairFiles='x_R1.fq' --read2PairFiles \"x_R2.fq\"", "--readTypes='TB' --useAndDiscardNames"
+    text = package_set(package("SRX1", [run("SRR1", lengths=(28, 91), options=first)]))
+    more = f"<RUN_ATTRIBUTE><TAG>options</TAG><VALUE>{second}</VALUE></RUN_ATTRIBUTE></RUN_ATTRIBUTES>"
+    (found,) = parse(text.replace("</RUN_ATTRIBUTES>", more))
+    assert [read.kind for read in found.runs[0].reads] == ["T", "B"]
+    assert found.runs[0].read_files == ("x_R1.fq", "x_R2.fq")
+
+
 def test_a_read_descriptor_tells_kinds_in_older_records() -> None:
     spec = "".join(
         f"<READ_SPEC><READ_INDEX>{place}</READ_INDEX><READ_CLASS>{kind} Read</READ_CLASS></READ_SPEC>"
