@@ -20,7 +20,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -40,6 +39,7 @@ from scripts.formats.processes import (
     side_by_side,
     size_of_folder,
 )
+from scripts.formats.progress import Progress, told_bytes
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import (
@@ -97,9 +97,9 @@ class Downloader:
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
         self.places: dict[str, threading.Semaphore] = {}  # host → its free places
         self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
-        self.done = 0
+        self.progress = Progress(len(self.runs))
         self.peak = 0  # the most bytes that lay on disk
-        self.begun = time.monotonic()
+        self.planned = held_by_unit(row for row in self.runs if row.run not in self.settled).archive
 
     def prepare(self) -> None:
         """Make the folders and the settings of the tools."""
@@ -192,12 +192,12 @@ class Downloader:
         arrived = size_of_folder(self.partial / row.run)
         free = shutil.disk_usage(self.partial).free
         if need - arrived > free - running:
-            raise RunFault("DISK_LIMIT", f"the {what} has {_told(need)}, and the disk has no room for it.")
+            raise RunFault("DISK_LIMIT", f"the {what} has {told_bytes(need)}, and the disk has no room for it.")
         limit = self.options.limit_gb
         held = size_of_folder(self.ready) + running + need
         if limit is not None and held > limit * 1e9:
             most = max(held, held_by_unit(self.runs).peak)
-            raise RunFault("DISK_LIMIT", f"the {what} has {_told(need)}, which {beyond_limit(limit, most, row)}")
+            raise RunFault("DISK_LIMIT", f"the {what} has {told_bytes(need)}, which {beyond_limit(limit, most, row)}")
 
     def _download(self, row: Run) -> dict[str, str]:
         """Ask the sources in rounds; return what the status says of the run. Raises RunFault."""
@@ -497,18 +497,20 @@ class Downloader:
         with every(self.options.report, self._watch):
             for row, status in side_by_side(self.run, self.runs, self.options.parallel):
                 statuses.append(status)
-                self.done += 1
+                self.progress.done += 1
+                self._look()
                 if row.run in self.settled:
                     words = "settled by an earlier round"
                 else:
                     words = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
-                self._tell(f"{row.run}: {words.rstrip('.')}. {self._progress()}")
+                self._tell(f"{row.run}: {words.rstrip('.')}. {self.progress.words()}")
+        self.progress.end()
         for status in statuses:
             if status.ok:
                 for path in archive_objects.arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
-        self.peak = max(self.peak, self._held())
+        self.peak = max(self.peak, size_of_folder(self.output))
         reckoned = held_by_unit(self.runs).archive
         self._tell(f"Held at most {self.peak / 1e6:.1f} MB; reckoned with {reckoned / 1e6:.1f} MB.")
         shutil.rmtree(self.ready, ignore_errors=True)
@@ -518,32 +520,15 @@ class Downloader:
     def _watch(self) -> None:
         """Tell how far we are; end at once when somebody has taken our output away, for another job is at it then."""
         self.still_ours()
-        self.peak = max(self.peak, self._held())
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{self._progress()}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - getattr(self, "told", self.begun) >= 10:
-            self._tell(self._progress())
+        self._look()
 
-    def _held(self) -> int:
-        return size_of_folder(self.partial) + size_of_folder(self.output)
-
-    def _progress(self) -> str:
-        arrived = size_of_folder(self.partial) - self.held_before
-        rate = arrived / max(0.001, time.monotonic() - self.begun)
-        return f"{self.done} of {len(self.runs)} runs, {_told(max(0, arrived))}, {_told(max(0, rate))}/s"
+    def _look(self) -> None:
+        held = size_of_folder(self.partial) + size_of_folder(self.output)
+        self.peak = max(self.peak, held)
+        self.progress.show(max(0, held - self.held_before), held / self.planned if self.planned else 0)
 
     def _tell(self, words: str) -> None:
-        self.told = time.monotonic()
-        start = "\r\x1b[K" if sys.stderr.isatty() else ""
-        print(f"{start}{words}", file=sys.stderr, flush=True)
-
-
-def _told(size: float) -> str:
-    """A number of bytes for people."""
-    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}"
-    return f"{size:.0f} bytes"
+        self.progress.tell(words)
 
 
 def _md5(path: Path) -> str:

@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import re
 import shutil
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from scripts.formats.processes import (
     side_by_side,
     size_of_folder,
 )
+from scripts.formats.progress import Progress
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import (
@@ -73,24 +73,28 @@ class Converter:
         self.held = size_of_folder(self.archives)
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.runs}
         waiting = [statuses[run] for run in self.runs if statuses[run].ok]
-        done = len(statuses) - len(waiting)
+        progress = Progress(len(statuses))
+        progress.done = len(statuses) - len(waiting)
+        reckoned = held_by_unit(self.runs[status.run] for status in waiting)
         still_ours = ends_if_removed(self.output)
         archives, peak = self.held, 0
 
         def watch() -> None:
             nonlocal peak
             still_ours()
-            peak = max(peak, archives + size_of_folder(self.output))
+            written = size_of_folder(self.output)
+            peak = max(peak, archives + written)
+            progress.show(written, max(written / (reckoned.fastq or 1), progress.done / len(statuses)))
 
         with every(0.5, watch):
             for status, new in side_by_side(self.run, waiting, self.workers):
                 statuses[status.run] = new
-                done += 1
+                progress.done += 1
                 words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
-                print(f"{new.run}: {words.rstrip('.')}. {done} of {len(statuses)} runs", file=sys.stderr, flush=True)
-        peak = max(peak, archives + size_of_folder(self.output))
-        reckoned = held_by_unit(self.runs[status.run] for status in waiting).peak
-        print(f"Held at most {peak / 1e6:.1f} MB; reckoned with {reckoned / 1e6:.1f} MB.", file=sys.stderr)
+                watch()
+                progress.tell(f"{new.run}: {words.rstrip('.')}. {progress.words()}")
+        progress.end()
+        progress.tell(f"Held at most {peak / 1e6:.1f} MB; reckoned with {reckoned.peak / 1e6:.1f} MB.")
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", statuses.values())
 
