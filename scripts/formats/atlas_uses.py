@@ -9,8 +9,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError
+from scripts.formats.errors import InputError, raise_faults
+
+if TYPE_CHECKING:
+    from scripts.formats.atlas_shards import Atlas
 
 
 def fraction(value: float) -> str:
@@ -48,6 +52,18 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
     partial.rename(target)
 
 
+NOTE_STYLE = ".note{border-left:3px solid var(--mark);padding-left:10px}.charts figure.wide{width:340px}\n"
+"""Rules of style of the pages of the uses."""
+
+
+def code_words(labels: Sequence[str]) -> str:
+    """Return the sentence that says which labels are shown as codes, and why."""
+    return (
+        f"Labels of {', '.join(labels)} are shown as codes: the atlas has no decoders for them (label_decoders.json),"
+        " without which nobody can say what a code means."
+    )
+
+
 def share_of_cells(text: str) -> float:
     """Return an option that is a share, 0 to 1."""
     try:
@@ -68,3 +84,47 @@ _SCORES: Mapping[str, str] = {
     "logit": "logits: 0 is even odds, each label for itself",
     "cosine": "cosines: 1 is the same direction",
 }
+
+
+def check_layouts(atlases: Sequence["Atlas"], *, embeddings: bool) -> None:
+    """Raise InputError, naming both, where atlases have other labels than the first, or other embeddings if asked."""
+    faults = []
+    for kind in ("embeddings", "labels") if embeddings else ("labels",):
+        first, *others = ((atlas.path, _blocks(getattr(atlas.layout, kind))) for atlas in atlases)
+        faults += [f"{first[0]}: {kind} {first[1]}; but {path}: {told}." for path, told in others if told != first[1]]
+    raise_faults("What is read together", faults)
+
+
+def _blocks(parts: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {width}" for name, width in parts) or "none"
+
+
+def check_models(atlases: Sequence["Atlas"]) -> None:
+    """Raise InputError, naming both, where vectors of atlases were made by different models."""
+    first, *others = ((atlas.path, _model(atlas)) for atlas in atlases)
+    faults = [f"{first[0]}: {first[1]}; but {path}: {told}." for path, told in others if told != first[1]]
+    if faults:
+        raise InputError("\n".join(["Vectors of different models cannot be put side by side.", *faults]))
+
+
+def _model(atlas: "Atlas") -> str:
+    if atlas.manifest is None:
+        return "no manifest that tells its model"
+    backend = atlas.manifest.get("backend", {})
+    weights = (backend.get("weights_sha256") or "none")[:16]
+    return f"{backend.get('name', 'unknown')} {backend.get('version', '')}, weights {weights}"
+
+
+def score_kind(atlases: Sequence["Atlas"]) -> str | None:
+    """Return what the scores are, by the manifests: logit or cosine; None where they do not tell.
+
+    Raises InputError, naming both, where atlases have different ones.
+    """
+    kinds = [(atlas.manifest or {}).get("backend", {}).get("score_kind") for atlas in atlases]
+    for atlas, kind in zip(atlases, kinds, strict=True):
+        if kind != kinds[0]:
+            raise InputError(
+                f"{atlases[0].path}: scores are {kinds[0] or 'not described'}, but {atlas.path}:"
+                f" {kind or 'not described'}. They cannot be put together; give one atlas at a time."
+            )
+    return kinds[0]

@@ -1,0 +1,83 @@
+"""Small atlases for tests: folders of shards, as the public atlas has them or as this workflow packs them."""
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from scripts.formats.atlas_map import Segment, write_manifest, write_segments
+from scripts.formats.atlas_shards import PUBLIC, Layout, shard_name, write_shard
+from scripts.formats.embedded_part import Description
+
+DECODERS = {
+    "cell_type": {str(code): f"CL:{code:07d}" for code in range(9)},
+    "tissue": {str(code): f"UBERON:{code:07d}" for code in range(9)},
+}
+
+
+def made_up(rows, layout=PUBLIC, seed=0, most=9):
+    """Return embeddings, labels (best first, all different within a class) and scores (descending)."""
+    dice = np.random.default_rng([seed, rows])
+    embs = dice.normal(size=(rows, layout.embedding_width)).astype("<f2")
+    top3 = np.zeros((rows, layout.label_width), "<u2")
+    scores = np.zeros((rows, layout.label_width), "<f2")
+    for name, width in layout.labels:
+        columns = layout.label(name)
+        top3[:, columns] = np.argsort(dice.random((rows, most)), axis=1)[:, :width]
+        scores[:, columns] = -np.sort(-dice.normal(size=(rows, width)), axis=1)
+    return embs, top3, scores
+
+
+def write_public(folder, shards, layout=PUBLIC):
+    """Write shards, each embeddings, labels and scores, and nothing beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, arrays in enumerate(shards):
+        for kind, array in zip(("embs", "top3", "scores"), arrays, strict=bool(layout.labels)):
+            np.savez(folder / f"step_0__predict_part_{part}_0_{kind}.npz", array)
+    return folder
+
+
+def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="0" * 64):
+    """Write an atlas with map and manifest.
+
+    A shard is its segments, each a dictionary: series, run, arrays (embeddings, labels, scores; or embeddings alone),
+    and sample, experiment, species, barcodes where they matter.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    segments, told = [], {}
+    for part, pieces in enumerate(shards):
+        name = shard_name("svd-baseline", part)
+        arrays = [np.concatenate(parts) for parts in zip(*(piece["arrays"] for piece in pieces), strict=True)]
+        barcodes = [piece.get("barcodes") or [b""] * len(piece["arrays"][0]) for piece in pieces]
+        row = 0
+        for piece, own in zip(pieces, barcodes, strict=True):
+            rows = len(piece["arrays"][0])
+            run = piece["run"]
+            origin = (piece.get("sample", f"GSM-{run}"), piece.get("experiment", f"SRX-{run}"), run)
+            digest = hashlib.sha256(b"".join(barcode + b"\n" for barcode in own)).hexdigest()
+            species = piece.get("species", "homo")
+            segments.append(
+                Segment(name, row, rows, piece["series"], *origin, species, "homo.h5ad", "0" * 64, digest, 0)
+            )
+            row += rows
+        if not layout.labels:
+            arrays = [arrays[0], None, None]
+        write_shard(folder, name, layout, *arrays, np.array([*itertools.chain.from_iterable(barcodes)], "S8"))
+        told[name] = (row, sorted(folder.glob(f"{name}_*.npz")))
+    write_segments(folder / "segments.tsv", segments)
+    (folder / "label_decoders.json").write_text(json.dumps(decoders or {}))
+    backend = Description("svd-baseline", "1", layout, weights, kind if layout.labels else None)
+    write_manifest(folder, backend, layout, told, ["segments.tsv", "label_decoders.json"])
+    return folder
+
+
+def table_of(path):
+    """Return the head and the rows of a table."""
+    head, *rows = [line.split("\t") for line in Path(path).read_text().splitlines()]
+    return head, rows
+
+
+ONLY_OTHER = Layout((("other", 4),))
+TWO_LABELS = Layout((("other", 4), ("cell_type", 3)), (("cell_type", 3), ("tissue", 3)))
