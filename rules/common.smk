@@ -235,9 +235,9 @@ def units_of(species, series=None, shards=None):
 
 
 def reference_of(wildcards):
-    """Return the folder of the reference to which a unit, or a species, is aligned."""
+    """Return the folder with the links to the reference to which a unit, or a species, is aligned."""
     species = unit_of(wildcards).species if unit_name(wildcards) else wildcards.species
-    return f"resources/{config['species'][species]['reference']}"
+    return f"work/references/{config['species'][species]['reference']}"
 
 
 @functools.cache
@@ -366,7 +366,7 @@ def atlases(wildcards):
 
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
-    folders = {f"resources/{species['reference']}" for species in config["species"].values()}
+    folders = {f"work/references/{species['reference']}" for species in config["species"].values()}
     return [
         f"{folder}/{name}" for folder in sorted(folders) for name in ("star", "count_index.npz")
     ]
@@ -416,7 +416,7 @@ def inclusion_lists(wildcards):
     names = {name for name in known if known[name].get("address")} | set(
         config["droplets"]["inclusion_lists"]
     )
-    return [f"resources/inclusion_lists/{name}.txt" for name in sorted(names)]
+    return [f"work/inclusion_lists/{name}.txt" for name in sorted(names)]
 
 
 def sizes_of(stage, wildcards, threads):
@@ -427,8 +427,8 @@ def sizes_of(stage, wildcards, threads):
         name = library_of(wildcards) if wildcards.get("archive") else unit_name(wildcards)
         sizes |= unit_sizes(units()[name])
     if needed & {"genome_mb", "index_mb"}:
-        name = wildcards.get("reference")
-        sizes |= reference_sizes(f"resources/{name}" if name else reference_of(wildcards))
+        name = wildcards.get("reference") or Path(reference_of(wildcards)).name
+        sizes |= reference_sizes(f"resources/{name}")
     if "cells" in needed:
         sizes["cells"] = cells_of(wildcards.species)
     return sizes

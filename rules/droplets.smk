@@ -7,7 +7,7 @@ In: work/fastq/{library}/ and the reference. Out: results/mex/ and results/dropl
 rule inclusion_list:
     """Fetch the list of barcodes of a kit."""
     output:
-        barcodes="resources/inclusion_lists/{inclusion_list}.txt",
+        barcodes="work/inclusion_lists/{inclusion_list}.txt",
     log:
         "logs/inclusion_list/{inclusion_list}.log",
     conda:
@@ -21,7 +21,8 @@ rule inclusion_list:
         """
         python -m scripts.inclusion_list --source {params.source:q} {params.sha256:q} \
             --list {wildcards.inclusion_list:q} --chemistries {params.chemistries:q} \
-            --output {output.barcodes:q} 2>{log:q}
+            --output resources/inclusion_lists/{wildcards.inclusion_list:q}.txt \
+            --links work/inclusion_lists 2>{log:q}
         """
 
 
@@ -51,7 +52,7 @@ rule read_roles:
         """
         python -m scripts.read_roles --plan {input.plan:q} --unit {wildcards.library:q} \
             --shard-size {params.shard_size} --fastq {input.fastq:q} \
-            --chemistries {params.chemistries:q} --inclusion-lists resources/inclusion_lists \
+            --chemistries {params.chemistries:q} --inclusion-lists work/inclusion_lists \
             --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
         """
 
@@ -98,7 +99,7 @@ rule solo:
         python -m scripts.solo --plan {input.plan:q} --unit {wildcards.library:q} \
             --shard-size {params.shard_size} --fastq {input.fastq:q} \
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
-            --inclusion-lists resources/inclusion_lists --features {params.features} \
+            --inclusion-lists work/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.star_options:q} \
             --min-valid-barcodes {params.min_valid_barcodes} --min-gene-share {params.min_gene_share} \

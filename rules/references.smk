@@ -1,6 +1,7 @@
 """From sequences and annotations to indices, shared by all series.
 
-In: the FASTA and GTF of config/references.yaml or `references` of the configuration. Out: resources/{reference}/.
+In: the FASTA and GTF of config/references.yaml or `references` of the configuration. Out: resources/{reference}/, made by
+whichever analysis comes first, and this one's links to it in work/references/{reference}/.
 """
 
 
@@ -9,10 +10,10 @@ rule reference:
     input:
         local_sources,
     output:
-        genome="resources/{reference}/genome.fa",
-        annotation="resources/{reference}/annotation.gtf",
-        genes="resources/{reference}/genes.tsv",
-        fingerprint="resources/{reference}/reference.json",
+        genome="work/references/{reference}/genome.fa",
+        annotation="work/references/{reference}/annotation.gtf",
+        genes="work/references/{reference}/genes.tsv",
+        fingerprint="work/references/{reference}/reference.json",
     log:
         "logs/reference/{reference}.log",
     benchmark:
@@ -30,18 +31,21 @@ rule reference:
     shell:
         """
         python -m scripts.reference --name {wildcards.reference:q} {params.sources:q} \
-            --genome {output.genome:q} --annotation {output.annotation:q} \
-            --genes {output.genes:q} --fingerprint {output.fingerprint:q} 2>{log:q}
+            --genome resources/{wildcards.reference:q}/genome.fa \
+            --annotation resources/{wildcards.reference:q}/annotation.gtf \
+            --genes resources/{wildcards.reference:q}/genes.tsv \
+            --fingerprint resources/{wildcards.reference:q}/reference.json \
+            --links work/references/{wildcards.reference:q} 2>{log:q}
         """
 
 
 rule star_index:
     """Build STAR's index of a reference, or take over a ready one."""
     input:
-        genome="resources/{reference}/genome.fa",
-        annotation="resources/{reference}/annotation.gtf",
+        genome="work/references/{reference}/genome.fa",
+        annotation="work/references/{reference}/annotation.gtf",
     output:
-        index=directory("resources/{reference}/star"),
+        index=directory("work/references/{reference}/star"),
     log:
         "logs/star_index/{reference}.log",
     benchmark:
@@ -62,18 +66,19 @@ rule star_index:
         """
         python -m scripts.star_index --genome {input.genome:q} --annotation {input.annotation:q} \
             --sjdb-overhang {params.overhang:q} {params.ready:q} \
-            --threads {threads} --output {output.index:q} 2>{log:q}
+            --threads {threads} --output resources/{wildcards.reference:q}/star \
+            --links work/references/{wildcards.reference:q} 2>{log:q}
         """
 
 
 rule count_index:
     """Make the step function of gene sets from which plate reads are counted."""
     input:
-        annotation="resources/{reference}/annotation.gtf",
-        genes="resources/{reference}/genes.tsv",
+        annotation="work/references/{reference}/annotation.gtf",
+        genes="work/references/{reference}/genes.tsv",
     output:
-        index="resources/{reference}/count_index.npz",
-        exons="resources/{reference}/exons.gtf",
+        index="work/references/{reference}/count_index.npz",
+        exons="work/references/{reference}/exons.gtf",
     log:
         "logs/count_index/{reference}.log",
     benchmark:
@@ -86,5 +91,7 @@ rule count_index:
     shell:
         """
         python -m scripts.count_index --annotation {input.annotation:q} --genes {input.genes:q} \
-            --output {output.index:q} --exons {output.exons:q} 2>{log:q}
+            --output resources/{wildcards.reference:q}/count_index.npz \
+            --exons resources/{wildcards.reference:q}/exons.gtf \
+            --links work/references/{wildcards.reference:q} 2>{log:q}
         """

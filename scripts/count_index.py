@@ -5,6 +5,7 @@ the whole annotation and with the same counts.
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from scripts.formats.errors import run_command
 from scripts.formats.gene_steps import build_gene_steps, write_gene_steps
 from scripts.formats.genes_table import read_genes
 from scripts.formats.gtf import Exon, read_exons
+from scripts.formats.made_once import add_links_option, link_into, make_once
+from scripts.formats.processes import ends_with_command
 
 
 def make_count_index(annotation: str | Path, genes: str | Path, output: str | Path, exons: str | Path) -> None:
@@ -38,8 +41,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--genes", required=True, help="table of genes (genes.tsv)")
     parser.add_argument("--output", required=True, help="step functions to write (npz)")
     parser.add_argument("--exons", required=True, help="exons to write (GTF)")
+    add_links_option(parser)
     args = parser.parse_args(argv)
-    make_count_index(args.annotation, args.genes, args.output, args.exons)
+    if not args.links:
+        make_count_index(args.annotation, args.genes, args.output, args.exons)
+        return
+    targets = [Path(args.output), Path(args.exons)]
+    place = targets[0].parent
+    described = json.loads((place / "reference.json").read_text(encoding="utf-8"))
+    made_from = {"fingerprint": described["fingerprint"]}
+
+    def make(folder: Path) -> None:
+        make_count_index(args.annotation, args.genes, *(folder / target.name for target in targets))
+
+    with ends_with_command():
+        make_once(place, "count_index", made_from, [target.name for target in targets], make)
+    link_into(args.links, place, [target.name for target in targets])
 
 
 if __name__ == "__main__":

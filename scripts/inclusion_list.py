@@ -11,6 +11,7 @@ from types import MappingProxyType
 from scripts.formats.chemistries import InclusionList, read_chemistries
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.inclusion_lists import content_digest, copy_checked, keep_bases
+from scripts.formats.made_once import add_links_option, link_into, make_once
 
 PACKAGE = "ngs-tools"
 """A source: this list of the package ngs-tools, which is installed only by those who want it."""
@@ -136,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--barcodes", type=int, default=0, help="how many barcodes it must have; not checked when 0")
     parser.add_argument("--any-length", action="store_true", help="take barcodes of several lengths")
     parser.add_argument("--output", required=True, type=Path, help="the list as plain text")
+    add_links_option(parser)
     args = parser.parse_args(argv)
     known: Mapping[str, InclusionList] = {}
     if args.list:
@@ -144,17 +146,28 @@ def main(argv: Sequence[str] | None = None) -> None:
         _, known = read_chemistries(args.chemistries)
         if args.list not in known:
             raise InputError(f"--list {args.list}: {args.chemistries} has no such list; it has {', '.join(known)}.")
-    count, length, words = place_list(
-        args.source,
-        args.output,
-        args.sha256,
-        barcodes=args.barcodes,
-        one_length=not args.any_length,
-        wanted=known.get(args.list),
-        known=known,
-    )
-    told = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
-    print(f"{told}: {words}" if words else told, file=sys.stderr)
+
+    def place(output: Path) -> None:
+        count, length, words = place_list(
+            args.source,
+            output,
+            args.sha256,
+            barcodes=args.barcodes,
+            one_length=not args.any_length,
+            wanted=known.get(args.list),
+            known=known,
+        )
+        told = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
+        print(f"{told}: {words}" if words else told, file=sys.stderr)
+
+    if not args.links:
+        place(args.output)
+        return
+    local = Path(args.source)
+    made_from = {"source": args.sha256 or (sha256_of(local) if local.is_file() else args.source.rpartition("/")[2])}
+    folder, name = args.output.parent, args.output.name
+    make_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
+    link_into(args.links, folder, [name])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from scripts.formats.fasta import copy_fasta, open_plain
 from scripts.formats.gene_steps import merge_spans
 from scripts.formats.genes_table import GeneRow, write_genes
 from scripts.formats.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
+from scripts.formats.made_once import add_links_option, link_into, make_once
+from scripts.formats.processes import ends_with_command
 from scripts.formats.remote import RemoteError, fetch
 
 _ADDRESS = re.compile(r"(https?|ftp)://")
@@ -293,6 +295,14 @@ def make_reference(
             part.unlink(missing_ok=True)
 
 
+def identity_of(sources: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return what tells these sources from others: a checksum, where none is known the last part of the address."""
+    return [
+        sha256 or (source.rpartition("/")[2] if _ADDRESS.match(source) else sha256_of(source.removeprefix("file://")))
+        for source, sha256 in sources
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="name of the reference, e.g. hg38")
@@ -308,6 +318,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--annotation", required=True, help="annotation to write (GTF)")
     parser.add_argument("--genes", required=True, help="table of genes to write")
     parser.add_argument("--fingerprint", required=True, help="fingerprint to write (JSON)")
+    add_links_option(parser)
     args = parser.parse_args(argv)
     if bool(args.spike_in_fasta) != bool(args.spike_in_gtf):
         raise InputError(
@@ -318,7 +329,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.spike_in_fasta:
         fastas.append((args.spike_in_fasta, args.spike_in_fasta_sha256))
         gtfs.append((args.spike_in_gtf, args.spike_in_gtf_sha256))
-    make_reference(args.name, fastas, gtfs, args.genome, args.annotation, args.genes, args.fingerprint)
+    targets = list(map(Path, (args.genome, args.annotation, args.genes, args.fingerprint)))
+    if not args.links:
+        make_reference(args.name, fastas, gtfs, *targets)
+        return
+    faults = [f"{path}: no such file." for path in _lacking([*fastas, *gtfs])]
+    raise_faults(f"The reference {args.name}", faults)
+    with ends_with_command():
+        make_once(
+            targets[0].parent,
+            "reference",
+            {"fasta": identity_of(fastas), "gtf": identity_of(gtfs)},
+            [path.name for path in targets],
+            lambda folder: make_reference(args.name, fastas, gtfs, *(folder / path.name for path in targets)),
+        )
+    link_into(args.links, targets[0].parent, [path.name for path in targets])
+
+
+def _lacking(sources: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return those sources that are files and not there."""
+    paths = [source.removeprefix("file://") for source, _ in sources if not _ADDRESS.match(source)]
+    return [path for path in paths if not Path(path).is_file()]
 
 
 if __name__ == "__main__":

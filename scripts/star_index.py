@@ -5,6 +5,7 @@ genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a re
 """
 
 import argparse
+import json
 import math
 import shutil
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.fasta import contig_lengths
+from scripts.formats.made_once import add_links_option, link_into, make_once
+from scripts.formats.processes import ends_with_command
 from scripts.formats.star import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
 
 _DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
@@ -114,11 +117,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ready", help="an index that is ready, to be linked instead of making one")
     parser.add_argument("--threads", type=int, default=1, help="threads of STAR")
     parser.add_argument("--output", required=True, help="folder of the index to write")
+    add_links_option(parser)
     args = parser.parse_args(argv)
-    if args.ready:
-        link_index(args.ready, args.genome, args.sjdb_overhang, args.output)
-    else:
-        make_index(args.genome, args.annotation, args.sjdb_overhang, args.threads, args.output)
+
+    def make(output: str | Path) -> None:
+        if args.ready:
+            link_index(args.ready, args.genome, args.sjdb_overhang, output)
+        else:
+            make_index(args.genome, args.annotation, args.sjdb_overhang, args.threads, output)
+
+    if not args.links:
+        make(args.output)
+        return
+    target = Path(args.output)
+    described = json.loads(target.with_name("reference.json").read_text(encoding="utf-8"))
+    made_from = {"fingerprint": described["fingerprint"], "version": running_genome_version()}
+    made_from |= {"ready": args.ready} if args.ready else {"sjdb_overhang": args.sjdb_overhang}
+    with ends_with_command():
+        make_once(target.parent, target.name, made_from, [target.name], lambda folder: make(folder / target.name))
+    link_into(args.links, target.parent, [target.name])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,192 @@
+"""What several analyses share is made once, whole, and by whoever comes first."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.formats import made_once
+from scripts.formats.errors import InputError
+from scripts.formats.made_once import link_into, make_once
+
+HOME = Path(__file__).parents[2]
+NAMES = ["index", "list.txt"]
+SLOW = """
+import sys, time
+from pathlib import Path
+from scripts.formats.made_once import make_once
+
+def make(folder):
+    (folder / "index").mkdir()
+    for number in range(20):
+        (folder / "index" / f"part{number}").write_text("x")
+        time.sleep(float(sys.argv[2]) / 20)
+    (folder / "list.txt").write_text(sys.argv[3])
+
+print(make_once(sys.argv[1], "index", {"of": 1}, ["index", "list.txt"], make))
+"""
+
+
+def maker(text="made"):
+    def make(folder):
+        (folder / "index").mkdir()
+        (folder / "index" / "SA").write_text(text)
+        (folder / "list.txt").write_text(text)
+
+    return make
+
+
+def fail(_):
+    raise AssertionError("it was there")
+
+
+def start(place, seconds, text):
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOW, place, str(seconds), text],
+        cwd=HOME,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def left(place):
+    """What is there beside what was made."""
+    return {path.name for path in place.iterdir()} - {*NAMES, ".made"}
+
+
+def test_what_is_there_is_not_made_again(tmp_path):
+    assert make_once(tmp_path / "a", "index", {"of": 1}, NAMES, maker())
+    assert not make_once(tmp_path / "a", "index", {"of": 1}, NAMES, fail)
+    assert (tmp_path / "a/index/SA").read_text() == "made"
+    assert json.loads((tmp_path / "a/.made/index.json").read_text()) == {"of": 1}
+    assert not left(tmp_path / "a")
+
+
+def test_what_lacks_a_part_or_its_record_is_made_again(tmp_path):
+    make_once(tmp_path, "index", {"of": 1}, NAMES, maker("old"))
+    (tmp_path / "list.txt").unlink()
+    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker("new"))
+    (tmp_path / ".made/index.json").unlink()
+    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker("newer"))
+    assert (tmp_path / "index/SA").read_text() == (tmp_path / "list.txt").read_text() == "newer"
+
+
+def test_another_version_is_made_anew_in_the_own_folder_alone(tmp_path, monkeypatch):
+    own, others = tmp_path / "own", tmp_path / "others"
+    own.mkdir()
+    (own / "shared").symlink_to(others, target_is_directory=True)
+    others.mkdir()
+    monkeypatch.chdir(own)
+    for place in ("mine", "shared"):
+        assert make_once(place, "index", {"of": 1, "by": 2}, NAMES, maker("one"))
+    assert make_once("mine", "index", {"of": 2, "by": 2}, NAMES, maker("two"))
+    assert Path("mine/index/SA").read_text() == "two"
+    with pytest.raises(InputError) as told:
+        make_once("shared", "index", {"of": 2, "by": 2}, NAMES, fail)
+    assert str(told.value).startswith(
+        "shared: index was made from something else (of), and other analyses may be using"
+    )
+    assert Path("shared/index/SA").read_text() == "one"
+
+
+def test_a_failure_leaves_nothing_and_frees_the_place(tmp_path):
+    def broken(folder):
+        (folder / "index").mkdir()
+        raise InputError("no")
+
+    with pytest.raises(InputError, match="no"):
+        make_once(tmp_path, "index", {"of": 1}, NAMES, broken)
+    assert list(tmp_path.iterdir()) == []
+    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+
+
+def test_of_several_at_once_one_makes_it_and_nobody_sees_a_half(tmp_path):
+    makers = [start(tmp_path, 0.6, f"{number}") for number in range(4)]
+    halves = 0
+    while any(process.poll() is None for process in makers):
+        seen = tmp_path / "index"
+        if seen.exists() and len(list(seen.iterdir())) != 20:
+            halves += 1
+    told = [process.communicate() for process in makers]
+    assert not halves
+    assert sorted(output.strip() for output, _ in told) == ["False"] * 3 + ["True"]
+    waited = [errors for output, errors in told if output.strip() == "False"]
+    assert any("is making it; waiting for that.\n" in errors for errors in waited)
+    assert not left(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
+    first = start(tmp_path, 60, "first")
+    until = time.monotonic() + 10
+    while not list(tmp_path.glob(".index.*.part/index/part1")):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    second = start(tmp_path, 0.1, "second")
+    time.sleep(0.5)
+    first.send_signal(number)
+    first.communicate()
+    output, errors = second.communicate(timeout=20)
+    assert output == "True\n"
+    assert f"process {first.pid} on {platform.node()} is making it; waiting for that." in errors
+    assert f"process {first.pid} on {platform.node()}, which was making it, has ended; it is made anew." in errors
+    assert (tmp_path / "list.txt").read_text() == "second"
+    assert not left(tmp_path)
+
+
+def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(made_once, "SILENCE", 0.8)
+    lock = tmp_path / ".index.making"
+    lock.mkdir()
+    owner = {"machine": "elsewhere", "namespace": "", "process": 1, "begun": "5", "user": 0, "token": "theirs"}
+    (lock / "owner.json").write_text(json.dumps(owner))
+    over = threading.Event()
+
+    def beat():
+        while not over.wait(0.2):
+            os.utime(lock / "owner.json")
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    waiting = threading.Thread(target=make_once, args=(tmp_path, "index", {"of": 1}, NAMES, maker()))
+    waiting.start()
+    time.sleep(2)
+    assert not (tmp_path / "index").exists()
+    over.set()
+    beating.join()
+    waiting.join(timeout=10)
+    assert (tmp_path / "index").exists()
+    assert not left(tmp_path)
+
+
+def test_what_comes_second_after_all_is_thrown_away(tmp_path):
+    def late(folder):
+        maker("second")(folder)
+        made_once._remove(
+            tmp_path / ".index.making", json.loads(next(tmp_path.glob(".index.making/*")).read_text())["token"]
+        )
+        make_once(tmp_path, "index", {"of": 1}, NAMES, maker("first"))
+
+    assert not make_once(tmp_path, "index", {"of": 1}, NAMES, late)
+    assert (tmp_path / "index/SA").read_text() == "first"
+    assert not left(tmp_path)
+
+
+def test_links_go_to_what_is_there_and_removing_them_leaves_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_once("resources/hg38", "index", {"of": 1}, NAMES, maker())
+    for _ in range(2):
+        link_into("work/references/hg38", "resources/hg38", NAMES)
+    link = Path("work/references/hg38/index")
+    assert str(link.readlink()) == "../../../resources/hg38/index"
+    assert (link / "SA").read_text() == "made"
+    link.unlink()
+    assert Path("resources/hg38/index/SA").exists()
