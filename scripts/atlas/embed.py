@@ -60,8 +60,8 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
         last: deque[str] = deque(maxlen=LINES)
         try:
             assert process.stderr is not None
-            for line in process.stderr:
-                last.append(line.decode("utf-8", "replace").rstrip())
+            with process.stderr as errors:
+                last.extend(line.decode("utf-8", "replace").rstrip() for line in errors)
             status = process.wait()
         finally:
             if process.poll() is None:

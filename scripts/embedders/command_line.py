@@ -29,3 +29,11 @@ def check_species(matrix: CountMatrix, species: str, tax_id: str) -> None:
             if others:
                 faults.append(f"obs: its {column} is {', '.join(others)}, but {wanted} was said to be embedded.")
     raise_faults(matrix.title, faults)
+
+
+def share(text: str) -> float:
+    """Return an option that is a share from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
+    return value

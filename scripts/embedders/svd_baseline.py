@@ -7,6 +7,7 @@ See scripts/embedders/README.md.
 """
 
 import argparse
+import contextlib
 import hashlib
 import heapq
 import itertools
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.embedders.command_line import backend_parser, check_species
+from scripts.embedders.command_line import backend_parser, check_species, share
 from scripts.formats.atlas_layout import Layout, standard_name
 from scripts.formats.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.formats.embedded_part import Description, PartWriter
@@ -381,13 +382,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
-    return value
-
-
 def fit_main(argv: Sequence[str]) -> None:
     """Fit the basis."""
     parser = argparse.ArgumentParser(
@@ -401,14 +395,16 @@ def fit_main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--labels", nargs="*", default=[], metavar="COLUMN", help="columns of its obs; class=column names a class"
     )
-    parser.add_argument("--min-found", type=_share, default=0.5, help="share of the reference's counts in known genes")
+    parser.add_argument("--min-found", type=share, default=0.5, help="share of the reference's counts in known genes")
     parser.add_argument("--output", required=True, type=Path, help="the file to write (model.npz)")
     options = parser.parse_args(argv)
     if len(options.reference) > 1 or (options.reference and not options.labels):
         raise InputError("--reference takes one file of labelled cells, and --labels the columns of its obs to use.")
     if options.components < 1 or options.cells < 1:
         raise InputError("--components and --cells are whole numbers from 1.")
-    model = fit([CountMatrix(path) for path in options.matrices], options.components, options.cells, options.seed)
+    with contextlib.ExitStack() as stack:
+        matrices = [stack.enter_context(CountMatrix(path)) for path in options.matrices]
+        model = fit(matrices, options.components, options.cells, options.seed)
     print(
         f"{options.output}: {len(model.components)} components of {len(model.gene_ids)} genes, fitted to"
         f" {model.sample['cells']} of {model.sample['cells_with_counts']} cells.",
@@ -430,7 +426,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     parser = backend_parser(__doc__, needs_model=True)
     parser.add_argument(
-        "--min-found", type=_share, default=0.5, help="share of the model's genes, and of the counts, to be found"
+        "--min-found", type=share, default=0.5, help="share of the model's genes, and of the counts, to be found"
     )
     options = parser.parse_args(arguments)
     model = Model.read(options.model)

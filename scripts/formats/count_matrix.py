@@ -208,20 +208,23 @@ class CountMatrix:
             before = f"{fields[2]}_"
             yield Cell(*fields, name.removeprefix(before) if name.startswith(before) else "")
 
-    def blocks(self, rows: int = BLOCK_ROWS, entries: int = BLOCK_ENTRIES) -> Iterator[tuple[int, Any]]:
+    def blocks(
+        self, rows: int = BLOCK_ROWS, entries: int = BLOCK_ENTRIES, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, Any]]:
         """Yield the first row of a block and its counts (csr_matrix), at most so many rows and stored counts.
 
-        A row with more counts is a block of its own. Raises InputError where a count is not a whole number from 0.
+        ``start`` and ``stop`` are the first row and that after the last one. A row with more counts is a block of its
+        own. Raises InputError where a count is not a whole number from 0.
         """
-        start = 0
-        while start < self.cells:
+        end = self.cells if stop is None else stop
+        while start < end:
             if self.indptr is not None:
                 limit = int(self.indptr.searchsorted(self.indptr[start] + entries, side="right")) - 1
             else:
                 limit = start + entries // max(self.genes, 1)
-            stop = max(start + 1, min(start + rows, limit, self.cells))
-            yield start, self._read(start, stop)
-            start = stop
+            after = max(start + 1, min(start + rows, limit, end))
+            yield start, self._read(start, after)
+            start = after
 
     def select(self, rows: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
         """Return the counts of some rows, given in ascending order; they are read in bounded pieces."""

@@ -76,12 +76,63 @@ def unit_rows(values: "numpy.ndarray") -> "numpy.ndarray":
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
 
+class Centred:
+    """A sparse matrix less the mean of each column, as far as products go; nothing is filled in."""
+
+    def __init__(self, matrix: "scipy.sparse.csr_matrix", turned: bool = False) -> None:
+        import numpy as np
+
+        self.matrix, self.turned = matrix, turned
+        self.means = np.asarray(matrix.mean(axis=0)).reshape(-1)
+        self.shape = matrix.shape[::-1] if turned else matrix.shape
+
+    @property
+    def T(self) -> "Centred":  # noqa: N802, as numpy and scipy call it
+        return Centred(self.matrix, not self.turned)
+
+    def __matmul__(self, other: "numpy.ndarray") -> "numpy.ndarray":
+        import numpy as np
+
+        if self.turned:
+            return self.matrix.T @ other - np.outer(self.means, other.sum(axis=0))
+        return self.matrix @ other - self.means @ other
+
+
+def neighbours(
+    counts: "scipy.sparse.csr_matrix", most: int, components: int, seed: int
+) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    """Return the nearest other cells of each cell, nearest first, and how far they are: [cells, at most ``most``].
+
+    Exactly, by Euclidean distance on the principal components of the logarithms of counts per 10,000.
+    """
+    import numpy as np
+
+    cells = counts.shape[0]
+    number = max(0, min(most, cells - 1))
+    found, far = np.zeros((cells, number), np.int64), np.zeros((cells, number))
+    if not number:
+        return found, far
+    space = Centred(log_normalise(counts))
+    _, axes = truncated_svd(space, components, seed)
+    points = space @ np.ascontiguousarray(axes.T)
+    squares = (points * points).sum(axis=1)
+    rows = max(1, (1 << 24) // cells)
+    for start in range(0, cells, rows):
+        mine = slice(start, min(start + rows, cells))
+        between = squares[mine, None] + squares - 2 * (points[mine] @ points.T)
+        between[np.arange(between.shape[0]), np.arange(mine.start, mine.stop)] = np.inf
+        nearest = np.argsort(between, axis=1, kind="stable")[:, :number]
+        found[mine] = nearest
+        far[mine] = np.sqrt(np.maximum(np.take_along_axis(between, nearest, axis=1), 0))
+    return found, far
+
+
 def truncated_svd(matrix: "scipy.sparse.csr_matrix", most: int, seed: int) -> "tuple[numpy.ndarray, numpy.ndarray]":
     """Return singular values [k] and right singular vectors [k, columns] of a sparse matrix, greatest first.
 
-    ``k`` is the rank where that is smaller than ``most``. The matrix is not centred. In each vector the value that is
-    farthest from 0 is positive. A subspace is found at random and turned :data:`ROUNDS` times; where the smaller side
-    of the matrix is not greater than ``most`` and :data:`OVERSAMPLING`, the result is exact.
+    ``k`` is the rank where that is smaller than ``most``. The matrix is taken as it is, not centred. In each vector
+    the value that is farthest from 0 is positive. A subspace is found at random and turned :data:`ROUNDS` times; where
+    the smaller side of the matrix is not greater than ``most`` and :data:`OVERSAMPLING`, the result is exact.
     """
     import numpy as np
 
