@@ -385,8 +385,9 @@ def labels_section(axes: Sequence["Axis"]) -> Iterator[str]:
         if never:
             told += f" ({never:,} more of the decoder on no cell)"
         texts = [f"{short_number(number)}, {number / whole:.1%}" for number in cells]
-        figures.append(figure(bar_list(names, cells, texts, f"cells of {axis.heading}"), axis.heading, told))
-    yield f"<div class=charts>{''.join(figures)}</div>"
+        chart = bar_list(names, cells, texts, f"cells of {axis.heading}", len(order) > len(shown))
+        figures.append(figure(chart, axis.heading, told))
+    yield f"<div class='charts bars'>{''.join(figures)}</div>"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -52,7 +52,7 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
     partial.rename(target)
 
 
-NOTE_STYLE = ".note{border-left:3px solid var(--mark);padding-left:10px}.charts figure.wide{width:340px}\n"
+NOTE_STYLE = ".note{border-left:3px solid var(--mark);padding-left:10px}.bars figure{width:340px}\n"
 """Rules of style of the pages of the uses."""
 
 

@@ -300,27 +300,34 @@ def _shade_key(scale: Scale, words: str, blank: str, at: float) -> tuple[list[st
         parts.append(f'<text x="{x}" y="{_number(at + 24)}" text-anchor="{anchor}">{text}</text>')
     end = start + wide + 10
     parts.append(f'<text x="{end}" y="{_number(at + 9.5)}">{escape(words)}</text>')
-    end += len(words) * _LETTER + 18
+    end += len(words) * 5.9 + 18
     if blank:
         parts.append(f'<rect class="shade-0" x="{_number(end)}" y="{_number(at)}" width="13" height="11"/>')
         parts.append(f'<text x="{_number(end + 18)}" y="{_number(at + 9.5)}">{escape(blank)}</text>')
-        end += 18 + len(blank) * _LETTER
+        end += 18 + len(blank) * 5.9
     return parts, end + 4
 
 
-def bar_list(names: Sequence[str], values: Sequence[float], texts: Sequence[str], title: str) -> str:
-    """Return a list of names with a bar each, the longest for the greatest value, and a text at its end."""
-    wide, pitch, inner = 330, 16, 110
-    left = min(max([40, *map(_length, names)]), 180)
+def bar_list(
+    names: Sequence[str], values: Sequence[float], texts: Sequence[str], title: str, joined: bool = False
+) -> str:
+    """Return a list of names with a bar each, the longest for the greatest value, and a text at its end.
+
+    ``joined`` tells that the last one holds all others.
+    """
+    wide, pitch, inner = 340, 16, 90
+    left = min(max([40, *map(_length, names)]), 165)
     most = int((left - 8) / _LETTER)
     top = max([1e-9, *values])
     parts = []
     for place, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
         at = place * pitch
         long = max(value / top * inner, 1) if value else 0
+        rest = joined and place == len(names) - 1
+        bar, kind = ("left_out", "joined") if rest else ("bar", "name")
         parts.append(
-            f'<text class="name" x="{_number(left - 5)}" y="{at + 11}" text-anchor="end">{_short(name, most)}</text>'
-            f'<rect class="bar" x="{_number(left)}" y="{at + 2}" width="{_number(long)}" height="11"/>'
+            f'<text class="{kind}" x="{_number(left - 5)}" y="{at + 11}" text-anchor="end">{_short(name, most)}</text>'
+            f'<rect class="{bar}" x="{_number(left)}" y="{at + 2}" width="{_number(long)}" height="11"/>'
             f'<text x="{_number(left + long + 5)}" y="{at + 11}">{escape(text)}</text>'
         )
     return _frame(wide, max(len(names), 1) * pitch, title, parts)
