@@ -81,11 +81,12 @@ def _tell_figures(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
         {
             "read": one.read + 1,
             "inclusion_list": one.names,
-            "start": one.offset + one.place[0].start,
+            "start": one.start,
             "orientation": "reverse" if one.reverse else "forward",
             "share": round(one.share, 6),
             "chance": round(one.chance, 6),
         }
+        | ({} if one.first is None else {"first_read": one.first + 1})
         for one in figures
     ]
 

@@ -89,7 +89,9 @@ def place_link(folder: Path, name: str, target: Path) -> str:
 
 
 def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: slice) -> None:
-    """Write one FASTQ of barcode followed by UMI, for kits that keep them in two reads; slices count from 0.
+    """Write one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
+
+    Slices count from 0.
 
     Raises RunFault (READS_MISSING) where one file ends before the other.
     """
@@ -114,9 +116,18 @@ class Library:
         self.fastq = fastq
         self.offset = int(next(iter(verdicts.values()))["offset"])
 
-    def file(self, run: str, role: str) -> Path:
-        """Return the file of a run's read of this role. Raises RunFault (READS_MISSING) where it is not there."""
-        number = self.verdicts[run]["roles"].split(",").index(role) + 1
+    def numbers(self, run: str, role: str) -> list[int]:
+        """Return the reads of this role of a run, counted from 1; a barcode in two reads begins in the shorter one."""
+        verdict = self.verdicts[run]
+        found = [number for number, one in enumerate(verdict["roles"].split(","), 1) if one == role]
+        return sorted(found, key=lambda number: (verdict["mean_lengths"][number - 1], number))
+
+    def file(self, run: str, role: str, place: int = 0) -> Path:
+        """Return the file of a run's (first) read of this role.
+
+        Raises RunFault (READS_MISSING) where it is not there.
+        """
+        number = self.numbers(run, role)[place]
         for path in (self.fastq / f"{run}_{number}.fastq", self.fastq / f"{run}.fastq"):
             if path.is_file():
                 return path
@@ -125,10 +136,10 @@ class Library:
     def files(self) -> list[Path]:
         """Return the files of all reads that are given to STAR, in the order of the runs."""
         return [
-            self.file(row.run, role)
+            self.file(row.run, role, place)
             for row in self.rows
-            for role in self.verdicts[row.run]["roles"].split(",")
-            if role in ("barcode", "umi", "cdna")
+            for role in ("barcode", "umi", "cdna")
+            for place in range(len(self.numbers(row.run, role)))
         ]
 
     def barcode_read_length(self) -> float:
@@ -152,6 +163,10 @@ class Library:
                     slice(first, first + kit.barcode[0].length),
                     slice(kit.umi_start - 1, kit.umi_start - 1 + kit.umi_length),
                 )
+                barcode.append(name)
+            elif kit.split:
+                first, second = (self.file(row.run, "barcode", place) for place in range(2))
+                join_reads(first, second, folder / name, slice(kit.split), slice(None))
                 barcode.append(name)
             else:
                 barcode.append(place_link(folder, name, self.file(row.run, "barcode")))

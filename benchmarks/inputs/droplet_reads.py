@@ -98,6 +98,10 @@ class Maker:
             first = segment.start - 1
             chosen = unpack(cells, segment.length)[self.dice.integers(0, CELLS, self.spots)]
             reads[:, first : first + segment.length] = chosen
+        if kit.shift:  # up to so many bases before it, from spot to spot
+            before = self.dice.integers(0, kit.shift + 1, self.spots)
+            late = np.arange(reads.shape[1]) - before[:, None]
+            reads = np.where(late < 0, self.random(reads.shape[1]), np.take_along_axis(reads, np.maximum(late, 0), 1))
         return reads[:, :length]
 
     def sequenced(self, reads: np.ndarray, rate: float) -> ReadSample:
@@ -109,9 +113,15 @@ class Maker:
     def library(
         self, kit: Chemistry, order: str, length: int, rate: float, cdna: int = 90, name: str = "", fault: str = ""
     ) -> Made:
-        """Make a library; ``order``: B barcode, C cDNA, U UMI, I and J indices of 8 and 10, 0 a read not there."""
+        """Make a library.
+
+        ``order``: B barcode, F the first bases of one that is in two reads, C cDNA, U UMI, I and J indices of 8 and 10,
+        0 a read not there.
+        """
+        barcodes = self.barcode_read(kit, length)
         made = {
-            "B": lambda: (self.barcode_read(kit, length), "barcode"),
+            "B": lambda: (barcodes[:, kit.split :], "barcode"),
+            "F": lambda: (barcodes[:, : kit.split], "barcode"),
             "C": lambda: (self.cdna(cdna), "cdna"),
             "U": lambda: (self.random(kit.umi_length), "umi"),
             "I": lambda: (self.constant(8), "index"),
@@ -147,10 +157,12 @@ def battery(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed
     kits = [kit for kit in chemistries.values() if kit.proof == "list" and set(kit.lists) <= set(lists.packed)]
     for kit in kits:
         orders = ["CBU", "CBUI", "BUC", "ICUB"] if kit.umi_own_read else ORDERS
+        if kit.split:
+            orders = ["CFIB", "CFB", "FBC", "ICBF"]
         more = (0,) if kit.umi_own_read else (0, 2, 30, 125)
         for number, order in enumerate(orders):
             for place, rate in enumerate(RATES):
-                length = kit.read_end + more[(number + place) % len(more)]
+                length = kit.read_end + kit.shift + more[(number + place) % len(more)]
                 cdna = (91, 50, 98, 150)[(number + 2 * place) % 4]
                 fault = "CHEMISTRY_UNKNOWN" if kit.refused else ""
                 yield maker.library(kit, order, length, rate, cdna, fault=fault)

@@ -23,6 +23,23 @@ class Segment(NamedTuple):
     list: str
 
 
+class Place(NamedTuple):
+    """Where a kit keeps its barcode; kits with the same place and lists cannot be told apart by barcodes.
+
+    ``shift``: the barcode starts up to so many bases late, from spot to spot. ``split``: so many of its first bases are
+    a read of their own, which is put before the other one; ``segments`` count from the first base of the joined reads.
+    """
+
+    segments: tuple[Segment, ...]
+    shift: int = 0
+    split: int = 0
+
+    @property
+    def end(self) -> int:
+        """Last base of the barcode, counted from 1, where it does not start late."""
+        return max(segment.start + segment.length - 1 for segment in self.segments)
+
+
 class Oligo(NamedTuple):
     """Bases of a barcode, from ``start`` (counted from 1) on, that only the oligo for RNA or for features has."""
 
@@ -32,7 +49,10 @@ class Oligo(NamedTuple):
 
 
 class Chemistry(NamedTuple):
-    """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own."""
+    """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own.
+
+    ``shift`` and ``split`` are those of its :class:`Place`.
+    """
 
     name: str
     title: str
@@ -45,6 +65,8 @@ class Chemistry(NamedTuple):
     proof: str = "list"
     refused: str = ""
     oligo: Oligo | None = None
+    shift: int = 0
+    split: int = 0
     solo: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -53,14 +75,14 @@ class Chemistry(NamedTuple):
         return tuple(dict.fromkeys(segment.list for segment in self.barcode if segment.list))
 
     @property
-    def barcode_end(self) -> int:
-        """Last base of the barcode on its read, counted from 1."""
-        return max(segment.start + segment.length - 1 for segment in self.barcode)
+    def place(self) -> Place:
+        """Where the barcode stands."""
+        return Place(self.barcode, self.shift, self.split)
 
     @property
     def read_end(self) -> int:
         """Last base that the barcode read needs, counted from 1: that of the barcode or of the UMI behind it."""
-        return self.barcode_end if self.umi_own_read else max(self.barcode_end, self.umi_start + self.umi_length - 1)
+        return self.place.end if self.umi_own_read else max(self.place.end, self.umi_start + self.umi_length - 1)
 
     @property
     def simple(self) -> bool:
@@ -87,7 +109,7 @@ class InclusionList(NamedTuple):
 
 
 _LIST_KEYS = {"address", "sha256", "barcodes", "length", "packaged", "contents"}
-_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "solo"}
+_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"}
 _SEGMENT_KEYS = {"start", "length", "list"}
 _UMI_KEYS = {"start", "length", "own_read"}
 _OLIGO_KEYS = {"start", "rna", "feature"}
@@ -143,6 +165,7 @@ def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Itera
             yield from _positive(f"{place}.barcode.{number}", segment, "start", "length")
             if segment.get("list") is not None and segment["list"] not in lists:
                 yield f"{place}.barcode.{number}.list: {segment['list']!r} is not one of lists."
+    yield from _positive(place, block, *(key for key in ("shift", "split") if key in block))
     umi = block.get("umi")
     if umi is not None:
         yield from _unknown(f"{place}.umi", umi, _UMI_KEYS)
@@ -181,6 +204,8 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
         mates=bool(block.get("mates", False)),
         proof=block.get("proof", "list"),
         refused=block.get("refused") or "",
+        shift=block.get("shift", 0),
+        split=block.get("split", 0),
         oligo=Oligo(oligo["start"], oligo["rna"], oligo["feature"]) if oligo else None,
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
     )

@@ -1,29 +1,29 @@
 """Which kit made these reads: the share of their barcodes on each inclusion list, beside the share that chance gives.
 
 Every read of the spot, every kit, offset and orientation is an *alternative*. First all of them are measured on some
-thousand spots, then those that stand out, and each kit's own place, on the whole sample.
+thousand spots, then those that stand out, and each kit's own place, on the whole sample. Kits that keep a barcode in
+two reads are measured on every pair that may be these two, joined.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from scripts.formats.chemistries import Chemistry, Segment
+from scripts.formats.chemistries import Chemistry, Place
 from scripts.formats.fastq_sample import NO_BASE, ReadSample
 from scripts.formats.inclusion_lists import packed_type
 
 OFFSETS = 25
 """Places at which a barcode is looked for: this many bases from the kit's own place on."""
+SPARE = 4
+"""A read with the first bases of a barcode that is kept in two reads has at most so many bases more."""
 FIRST_LOOK = 1000
 """Spots of the first look."""
 MIN_SHARE = 0.10
 MARGIN = 3.0
 _STANDS_OUT = 0.02
 _SIMPLE = 0.75  # a barcode that is to this share one base says nothing: poly-A tails and dark cycles are such
-
-Place = tuple[Segment, ...]
-"""Where a kit keeps its barcode; kits with the same place and lists cannot be told apart by barcodes."""
 
 
 class Lists(NamedTuple):
@@ -34,7 +34,10 @@ class Lists(NamedTuple):
 
 
 class Alternative(NamedTuple):
-    """A way to read the barcode, and its figures; ``read`` and ``offset`` count from 0."""
+    """A way to read the barcode, and its figures; ``read`` and ``offset`` count from 0.
+
+    ``first`` is the read with the first bases of a barcode that is kept in two.
+    """
 
     read: int
     place: Place
@@ -44,20 +47,25 @@ class Alternative(NamedTuple):
     chance: float
     hits: np.ndarray
     """bool: the spots of the sample whose barcode is on the list."""
+    first: int | None = None
 
     @property
     def names(self) -> str:
         """The inclusion lists, for people."""
-        return "+".join(dict.fromkeys(segment.list for segment in self.place))
+        return "+".join(dict.fromkeys(segment.list for segment in self.place.segments))
+
+    @property
+    def start(self) -> int:
+        """The first base of the barcode, counted from 1."""
+        return self.offset + self.place.segments[0].start
 
     @property
     def words(self) -> str:
         """The alternative as a phrase."""
         turned = ", reversed" if self.reverse else ""
-        moved = f" from base {self.offset + self.place[0].start}" if self.offset else ""
-        return (
-            f"read {self.read + 1}{moved}{turned} on {self.names} ({self.share:.1%} of spots, chance {self.chance:.2%})"
-        )
+        moved = f" from base {self.start}" if self.offset else ""
+        reads = f"read {self.read + 1}" if self.first is None else f"reads {self.first + 1} and {self.read + 1}"
+        return f"{reads}{moved}{turned} on {self.names} ({self.share:.1%} of spots, chance {self.chance:.2%})"
 
 
 class Windows(NamedTuple):
@@ -122,16 +130,21 @@ class _Look:
 
     def find_hits(self, place: Place, lists: Lists, first: int, offsets: int, reverse: bool) -> np.ndarray:
         """Return whether the barcode is on its list(s) at the offsets from ``first`` on: bool, spots × offsets."""
-        hits = np.ones((self.codes.shape[0], offsets), dtype=bool)
-        for segment in place:
-            windows = self.windows(first + segment.start - 1, segment.length, offsets, reverse)
-            hits &= windows.on_list(lists.packed[segment.list])
-        return hits
+        found = np.zeros((self.codes.shape[0], offsets), dtype=bool)
+        for shift in range(place.shift + 1):
+            hits = np.ones_like(found)
+            for segment in place.segments:
+                windows = self.windows(first + shift + segment.start - 1, segment.length, offsets, reverse)
+                hits &= windows.on_list(lists.packed[segment.list])
+                if not hits.any():
+                    break
+            found |= hits
+        return found
 
 
 def _discount_one_barcode(sample: ReadSample, place: Place, hits: np.ndarray, offset: int, reverse: bool) -> np.ndarray:
     """Take a barcode that makes up more than half of the hits out of them: a constant sequence is no evidence."""
-    segment = place[0]
+    segment = place.segments[0]
     packed, _ = pack_windows(sample.codes[hits], offset + segment.start - 1, segment.length, 1, reverse)
     if not packed.size:
         return hits
@@ -146,8 +159,8 @@ def _discount_one_barcode(sample: ReadSample, place: Place, hits: np.ndarray, of
 
 def chance_share(place: Place, lists: Lists) -> float:
     """Return the share of random barcodes that are on the list(s)."""
-    share = 1.0
-    for segment in place:
+    share = 1.0 + place.shift
+    for segment in place.segments:
         share *= lists.packed[segment.list].size / 4.0**segment.length
     return share
 
@@ -172,17 +185,40 @@ def testable_places(
         elif unlike:
             left[chemistry.name] = f"the inclusion list {', '.join(unlike)} has barcodes of another length"
         else:
-            places.setdefault(chemistry.barcode, []).append(chemistry)
+            places.setdefault(chemistry.place, []).append(chemistry)
     return places, left
 
 
 def _offsets_within(sample: ReadSample, place: Place) -> int:
     """How many offsets leave the whole barcode inside the window and inside at least a tenth of the reads."""
-    end = max(segment.start + segment.length - 1 for segment in place)
     if not sample.lengths.size:
         return 0
     reach = min(int(np.quantile(sample.lengths, 0.9)), sample.codes.shape[1])
-    return max(0, min(OFFSETS, reach - end + 1))
+    return max(0, min(1 if place.shift or place.split else OFFSETS, reach - place.end + 1))
+
+
+def join_samples(first: ReadSample, second: ReadSample, bases: int) -> ReadSample:
+    """Return the reads of the same spots joined: so many bases of the first, then the second."""
+    codes = np.concatenate([first.codes[:, :bases], second.codes[:, : second.codes.shape[1] - bases]], axis=1)
+    return ReadSample(codes, second.lengths + bases)
+
+
+def _readings(
+    samples: Mapping[int, ReadSample], places: Sequence[Place]
+) -> Iterator[tuple[int | None, int, ReadSample, list[Place]]]:
+    """Yield what barcodes may be read from: first read (or None), read, its sample, and the places to try there."""
+    whole = [place for place in places if not place.split]
+    for read, sample in sorted(samples.items()):
+        yield None, read, sample, whole
+    for bases in sorted({place.split for place in places if place.split}):
+        split = [place for place in places if place.split == bases]
+        short = [
+            read for read, one in samples.items() if one.lengths.size and 0 <= np.median(one.lengths) - bases <= SPARE
+        ]
+        for first in sorted(short):
+            for read, sample in sorted(samples.items()):
+                if read != first and sample.lengths.size and np.median(sample.lengths) > bases:
+                    yield first, read, join_samples(samples[first], sample, bases), split
 
 
 def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Place], lists: Lists) -> list[Alternative]:
@@ -192,11 +228,11 @@ def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Pla
     place in forward orientation.
     """
     found: list[Alternative] = []
-    for read, sample in sorted(samples.items()):
+    for first, read, sample, tried in _readings(samples, places):
         spots = sample.lengths.size
         step = max(1, spots // FIRST_LOOK)
         some, whole = _Look(sample.codes[::step]), _Look(sample.codes)
-        for place in places:
+        for place in tried:
             offsets = _offsets_within(sample, place)
             if not offsets:
                 continue
@@ -208,7 +244,7 @@ def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Pla
                         continue
                     hits = whole.find_hits(place, lists, offset, 1, reverse)[:, 0]
                     hits = _discount_one_barcode(sample, place, hits, offset, reverse)
-                    found.append(Alternative(read, place, offset, reverse, float(hits.mean()), chance, hits))
+                    found.append(Alternative(read, place, offset, reverse, float(hits.mean()), chance, hits, first))
     return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))
 
 
@@ -218,7 +254,7 @@ def _only(one: Alternative, other: Alternative) -> float:
 
 
 def _same_spot(one: Alternative, other: Alternative) -> bool:
-    return (one.read, one.offset, one.reverse) == (other.read, other.offset, other.reverse)
+    return (one.first, one.read, one.offset, one.reverse) == (other.first, other.read, other.offset, other.reverse)
 
 
 def choose_best(found: Sequence[Alternative]) -> Alternative | None:
@@ -265,8 +301,8 @@ def find_trimmed(
             continue
         length = int(np.median(sample.lengths))
         for place in places:
-            segment = place[0]
-            if len(place) > 1 or not segment.length - 3 <= length < segment.length:
+            segment = place.segments[0]
+            if len(place.segments) > 1 or place.split or not segment.length - 3 <= length < segment.length:
                 continue
             packed = lists.packed[segment.list]
             cut = np.unique(packed >> packed.dtype.type(2 * (segment.length - length)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scripts.formats.chemistries import Chemistry
+from scripts.formats.chemistries import Chemistry, Place
 from scripts.formats.errors import RunFault
 from scripts.formats.fastq_sample import ReadSample
 from scripts.formats.inclusion_lists import BASE_CODES
@@ -19,7 +19,6 @@ from scripts.inference.chemistry import (
     MIN_SHARE,
     Alternative,
     Lists,
-    Place,
     choose_best,
     find_rival,
     find_trimmed,
@@ -72,12 +71,17 @@ def _distinct_share(sample: ReadSample) -> float:
 
 
 def _assign_roles(
-    samples: Mapping[int, ReadSample], reads: int, barcode_read: int, chemistry: Chemistry
+    samples: Mapping[int, ReadSample], reads: int, barcode_read: int, chemistry: Chemistry, first: int | None = None
 ) -> tuple[str, ...]:
-    """Return the roles of all reads, given the one with the barcode. Raises RunFault where a role is in doubt."""
+    """Return the roles of all reads, given the one with the barcode, and the one with its ``first`` bases if it is two.
+
+    Raises RunFault where a role is in doubt.
+    """
     roles = ["none"] * reads
-    roles[barcode_read] = "barcode"
-    rest = {read: sample for read, sample in samples.items() if read != barcode_read and sample.lengths.any()}
+    barcodes = [barcode_read] if first is None else [first, barcode_read]
+    for read in barcodes:
+        roles[read] = "barcode"
+    rest = {read: sample for read, sample in samples.items() if read not in barcodes and sample.lengths.any()}
     if chemistry.umi_own_read:
         umis = [
             read
@@ -130,7 +134,7 @@ def _barcode_read_by_length(samples: Mapping[int, ReadSample], chemistry: Chemis
 
 
 def _check_length(sample: ReadSample, read: int, chemistry: Chemistry, offset: int) -> None:
-    needed = chemistry.read_end + offset
+    needed = chemistry.read_end - chemistry.split + offset
     short = float((sample.lengths < needed).mean())
     if short > 0.5:
         raise RunFault(
@@ -192,7 +196,8 @@ def judge_run(
     read = next(number for number, role in enumerate(verdict.roles) if role == "barcode")
     kit = verdict.candidates[0]
     _check_length(filled[read], read, kit, verdict.offset)
-    roles = tuple(given_roles) if read == given_read else _assign_roles(filled, reads, read, kit)
+    first = verdict.best.first if verdict.best else None
+    roles = tuple(given_roles) if read == given_read else _assign_roles(filled, reads, read, kit, first)
     if kit.umi_own_read and "umi" not in roles:
         roles = _assign_roles(filled, reads, read, kit)
     verdict.roles = roles
@@ -203,17 +208,20 @@ def judge_run(
 
 
 def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:
-    """Return the read that the run table calls barcode, None without roles. Raises RunFault for unusable ones."""
+    """Return the read that the run table calls barcode, None without roles and where it names two of them.
+
+    Raises RunFault for unusable roles.
+    """
     if not roles:
         return None
     if len(roles) != reads:
         raise RunFault("LAYOUT_AMBIGUOUS", f"read_roles names {len(roles)} reads, but a spot of the run has {reads}.")
-    if list(roles).count("barcode") != 1 or list(roles).count("cdna") != 1:
+    if list(roles).count("barcode") not in (1, 2) or list(roles).count("cdna") != 1:
         raise RunFault("LAYOUT_AMBIGUOUS", "read_roles must name one barcode read and one cdna read.")
     missing = [role for number, role in enumerate(roles) if role in ("barcode", "cdna") and number not in filled]
     if missing:
         raise RunFault("READS_MISSING", f"the archive does not hold what read_roles calls {' and '.join(missing)}.")
-    return list(roles).index("barcode")
+    return list(roles).index("barcode") if list(roles).count("barcode") == 1 else None
 
 
 def _only_barcode(read: int) -> tuple[str, ...]:
@@ -231,6 +239,12 @@ def _judge_given(
         best = forward[0]
         if find_rival(best, forward) is None:
             return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found, best=best)
+    if chemistry.split:
+        raise RunFault(
+            "LAYOUT_AMBIGUOUS",
+            f"{chemistry.title} keeps its barcode in two reads, and no two reads have theirs on"
+            f" {' and '.join(chemistry.lists)}.",
+        )
     if given_read is not None:
         return Verdict(_only_barcode(given_read), (chemistry,), 0, 1, found)
     return Verdict(_only_barcode(_barcode_read_by_length(samples, chemistry)), (chemistry,), 0, 2, found)
@@ -240,7 +254,7 @@ def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
     """Raise RunFault (CHEMISTRY_UNKNOWN) where the barcodes are those of the bead's oligo that captures features."""
     if kit.oligo is None or best.reverse:
         return
-    first = best.offset + best.place[0].start + kit.oligo.start - 2
+    first = best.start + kit.oligo.start - 2
     bases = sample.codes[best.hits, first : first + len(kit.oligo.rna)]
     rna, feature = (
         float((bases == BASE_CODES[np.frombuffer(word.encode(), dtype=np.uint8)]).all(axis=1).mean())

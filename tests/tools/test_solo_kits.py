@@ -81,7 +81,7 @@ def count(
         lengths_of = [KNOWN[list_name].length] if KNOWN[list_name].length else [8, 9, 10, 11]
         parts[list_name] = sorted({dna(dice, dice.choice(lengths_of)) for _ in range(30)})
         (folder / f"lists/{list_name}.txt").write_text("".join(f"{part}\n" for part in parts[list_name]))
-    barcode_reads, umi_reads, cdna_reads = [], [], []
+    first_reads, barcode_reads, umi_reads, cdna_reads = [], [], [], []
     made: dict[tuple[str, str], int] = {}
     for cell in range(6):
         segments = [(dice.choice(parts[part.list]) if part.list else dna(dice, part.length)) for part in kit.barcode]
@@ -99,14 +99,20 @@ def count(
                     if not kit.umi_own_read:
                         first = offset + kit.umi_start - 1
                         read[first : first + kit.umi_length] = umi
-                    if adapter := dict(kit.solo).get("soloAdapterSequence"):  # the parts stand around it
+                    adapter = dict(kit.solo).get("soloAdapterSequence", "")
+                    if kit.shift:  # the adapter has the linkers between the parts, and they start late
+                        for place, base in enumerate(adapter):
+                            read[place] = base if base != "N" else read[place]
+                        read = [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
+                    elif adapter:  # the parts stand around it
                         read = [segments[0], adapter, segments[1], umi]
                     start = dice.randrange(0, EXON - 400)
                     piece = genes[gene][start : start + 350]
                     mate = ""
                     if long_read:  # the template switch, then the RNA's own strand from its 5′ end
                         mate = "TTTCTTATATGGG" + piece[:80]
-                    barcode_reads.append("".join(read) + mate)
+                    first_reads.append("".join(read[: kit.split]))
+                    barcode_reads.append("".join(read[kit.split :]) + mate)
                     umi_reads.append(umi)
                     cdna_reads.append(piece[-90:] if kit.strand == "Forward" else turned(piece)[:90])
     for _ in range(short):  # reads whose barcode read was trimmed: they cannot be counted, the others can
@@ -115,17 +121,18 @@ def count(
         cdna_reads.append(genes[0][:90])
     order = list(range(len(cdna_reads)))
     dice.shuffle(order)
-    roles = ["cdna", "barcode", *(["umi"] if kit.umi_own_read else [])]
+    third = {"umi": umi_reads} if kit.umi_own_read else {"barcode": first_reads} if kit.split else {}
+    roles = ["cdna", "barcode", *third]
     reads = folder / "fastq"
     reads.mkdir()
-    for number, column in enumerate((cdna_reads, barcode_reads, umi_reads)[: len(roles)], 1):
+    for number, column in enumerate((cdna_reads, barcode_reads, *third.values()), 1):
         write_fastq(reads / f"R1_{number}.fastq", [column[place] for place in order])
     write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(order)))])
     write_runs(
         folder / "plan.tsv",
         [Run(series="S", experiment="X", run="R1", species="homo", assay="droplet", status="planned")],
     )
-    lengths = [90.0, float(len(barcode_reads[0])), float(kit.umi_length)][: len(roles)]
+    lengths = [90.0, *(float(len(column[0])) for column in (barcode_reads, *third.values()))]
     verdict = {
         "roles": ",".join(roles),
         "chemistry": "",

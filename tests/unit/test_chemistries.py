@@ -47,14 +47,15 @@ lists:
   a: {barcodes: 0, length: sixteen, adress: x, packaged: a b, contents: {12: all}}
 chemistries:
   one: {barcode: [{start: 1, length: 16, list: b}], strand: Sideways}
-  two: {barcode: [], umi: {start: 1}, strand: Forward, proof: guess, refuse: true, oligo: {start: 8, rna: AX}}
+  two: {barcode: [], umi: {start: 1}, strand: Forward, proof: guess, refuse: true, oligo: {start: 8, rna: AX},
+        split: 0}
 """,
         encoding="utf-8",
     )
     with pytest.raises(InputError) as told:
         read_chemistries(path)
     lines = str(told.value).splitlines()
-    assert lines[0] == f"The chemistries ({path}) needs 14 correction(s):"
+    assert lines[0] == f"The chemistries ({path}) needs 15 correction(s):"
     assert lines[1:] == [
         "lists.a.adress: unknown key; known are address, barcodes, contents, length, packaged, sha256.",
         "lists.a.barcodes: it must be a whole number above 0, but is 0.",
@@ -64,9 +65,10 @@ chemistries:
         "chemistries.one.barcode.0.list: 'b' is not one of lists.",
         "chemistries.one.strand: 'Sideways' is not one of Forward, Reverse, Unstranded.",
         "chemistries.one.umi: missing; a kit that is counted needs start and length of its UMI.",
-        "chemistries.two.refuse: unknown key; known are barcode, mates, oligo, proof, refused, solo, strand, title,"
-        " umi.",
+        "chemistries.two.refuse: unknown key; known are barcode, mates, oligo, proof, refused, shift, solo, split,"
+        " strand, title, umi.",
         "chemistries.two.barcode: it must list the parts of the barcode, each with start, length and list.",
+        "chemistries.two.split: it must be a whole number above 0, but is 0.",
         "chemistries.two.umi.length: it must be a whole number above 0, but is None.",
         "chemistries.two.oligo.rna: it must be bases of A, C, G and T, but is 'AX'.",
         "chemistries.two.oligo.feature: it must be bases of A, C, G and T, but is None.",

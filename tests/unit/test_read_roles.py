@@ -125,6 +125,36 @@ def test_unusable_roles_of_the_run_table_are_told(maker, lists, roles, words):
     assert (fault.reason, fault.detail) == ("LAYOUT_AMBIGUOUS", words)
 
 
+def test_a_barcode_in_two_reads_is_found(maker, lists):
+    made = maker.library(KITS["indrops_v3"], "CFIB", 38, 0.01, cdna=61)
+    verdict = judge(made, lists)
+    assert verdict.roles == ("cdna", "barcode", "index", "barcode")
+    assert verdict.words.startswith("Proved by barcodes (rank 3): reads 2 and 4 on indrops-v3 (")
+    assert judge(made, lists, given_roles=verdict.roles).roles == verdict.roles
+    assert judge(made, lists, given_chemistry=KITS["indrops_v3"]).roles == verdict.roles
+    fault = fault_of(maker.bulk((61, 8, 8, 30), 0.01), lists, given_chemistry=KITS["indrops_v3"])
+    assert (fault.reason, fault.detail) == (
+        "LAYOUT_AMBIGUOUS",
+        "inDrops v3 (the barcode in two reads) keeps its barcode in two reads, and no two reads have theirs on"
+        " indrops-v3.",
+    )
+    trimmed = fault_of(maker.library(KITS["indrops_v3"], "CFB", 20, 0.01), lists)
+    assert trimmed.reason == "BARCODE_TRIMMED"
+    assert trimmed.detail.endswith("100% of its reads are shorter than the 14 bases of barcode and UMI.")
+
+
+def test_barcodes_that_start_late_from_spot_to_spot_are_found(maker, lists):
+    made = maker.library(KITS["bd_rhapsody_enhanced"], "BC", 60, 0.01)
+    figures = []
+    verdict = judge(made, lists, figures=figures)
+    assert (verdict.candidates[0].name, verdict.offset, verdict.roles) == (
+        "bd_rhapsody_enhanced",
+        0,
+        ("barcode", "cdna"),
+    )
+    assert figures[0].share > 0.7
+
+
 def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     made = maker.library(KITS["10x_3p_v3"], "ICB", 28, 0.01)
     verdict = judge(made, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"])
@@ -267,9 +297,9 @@ def test_windows_are_the_sequences_at_their_offsets():
 
 def test_short_lists_and_reads_are_no_trouble(lists):
     empty = make_sample([])
-    assert measure_alternatives({0: empty}, [KITS["10x_3p_v3"].barcode], lists) == []
+    assert measure_alternatives({0: empty}, [KITS["10x_3p_v3"].place], lists) == []
     short = make_sample(["ACG"] * 10)
-    assert measure_alternatives({0: short}, [KITS["10x_3p_v3"].barcode], lists) == []
+    assert measure_alternatives({0: short}, [KITS["10x_3p_v3"].place], lists) == []
 
 
 # FASTQ ---------------------------------------------------------------------------------------------------------------
