@@ -115,3 +115,22 @@ def test_another_lock_file_is_installed(machine):
         lock.write("\n# another\n")
     assert machine.set_up()[2] == ["pip envs/requirements.lock"]
     assert machine.set_up()[2] == []
+
+
+@pytest.mark.parametrize(("root", "installed", "slurm"), [(0, True, "all"), (0, False, ""), (1000, True, "")])
+def test_ci_runs_every_test_once_and_those_on_slurm_where_it_can_be_had(tmp_path, root, installed, slurm):
+    for folder in (".ci", "envs", "bin"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(HOME / ".ci" / "run", tmp_path / ".ci" / "run")
+    scripts = {
+        "envs/setup.sh": f"exit {0 if installed else 1}",
+        "bin/make": 'echo "make $* SLURM_TESTS=${SLURM_TESTS:-}"',
+        "bin/id": f"echo {root}",
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    done = subprocess.run([tmp_path / ".ci/run"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"make test SLURM_TESTS={slurm}\n"
+    assert ("no Slurm can be installed here" in done.stderr) == (not slurm)
