@@ -150,19 +150,19 @@ class Atlas:
     def _find_files(self, faults: list[str]) -> dict[str, dict[str, Path]]:
         """Return shard → kind → path; tell doubled and strange names."""
         names: dict[str, dict[str, Path]] = {}
-        for path in sorted(self.path.iterdir()):
-            found = _NAME.fullmatch(path.name)
+        for file in sorted(path.name for path in self.path.iterdir()):
+            found = _NAME.fullmatch(file)
             if found is None:
-                if _LIKE.fullmatch(path.name):
+                if _LIKE.fullmatch(file):
                     faults.append(
-                        f"{path.name}: no name of an atlas; expected step_<run>__predict_part_<subset>_<gpu>_, then"
+                        f"{file}: no name of an atlas; expected step_<run>__predict_part_<subset>_<gpu>_, then"
                         " embs.npz, top3.npz or scores.npz."
                     )
                 continue
             kinds = names.setdefault(found["shard"], {})
             if found["kind"] in kinds:
-                faults.append(f"{path.name}: the same array is in {kinds[found['kind']].name} too; keep one of them.")
-            kinds[found["kind"]] = path
+                faults.append(f"{file}: the same array is in {kinds[found['kind']].name} too; keep one of them.")
+            kinds[found["kind"]] = self.path / file
         places = Counter(shard_place(name) for name in names)
         faults += [
             f"{name}: another shard has the same numbers in its name."

@@ -4,6 +4,7 @@
 map; :class:`NpzWriter` writes rows after rows the very bytes of ``numpy.savez(file, array)``.
 """
 
+import errno
 import mmap
 import os
 import struct
@@ -25,12 +26,16 @@ PIECE = 1 << 20
 """Bytes that are read at a time."""
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
+_ENTRY = b"PK\x01\x02"
+_HEAD = 4096
+"""Bytes in which the header of an array is looked for; numpy's has 128."""
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s4B4H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _DATE = 0x21  # the 1st of January 1980, as numpy's files have
+_PLAIN_END = b"\x00\x00"  # no comment
 _MODE = 0o600 << 16
 _VERSION = 45  # needed to extract: sizes may have 64 bits
 _LIMIT = (1 << 31) - 1  # above it, sizes stand in 64 bits
@@ -50,18 +55,19 @@ class ArrayFile:
         self.crc: int | None = None
         self._start = 0  # of the member in the file
         try:
-            with self.path.open("rb") as handle:
-                magic = handle.read(6)
-                self.bytes = os.fstat(handle.fileno()).st_size
-                if magic[:4] == _ZIP:
-                    head = self._open_zip(handle)
-                elif magic == _NPY:
-                    handle.seek(0)
-                    head = handle.read(4096)
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self.bytes = os.fstat(file).st_size
+                head = os.pread(file, _HEAD, 0)
+                if head[:4] == _ZIP:
+                    head = self._open_zip(file, head)
+                elif head[:6] == _NPY:
                     self._held = self._size = self.bytes
                 else:
-                    found = "an empty file" if not self.bytes else f"its first bytes are {magic!r}"
+                    found = f"its first bytes are {head[:6]!r}" if head else "an empty file"
                     raise InputError(f"{self.path.name}: neither an npz nor an npy: {found}.")
+            finally:
+                os.close(file)
         except OSError as error:
             raise InputError(f"{self.path.name}: cannot be read: {error.strerror}.") from error
         self.dtype, self.shape, self.fortran, header = self._parse(head)
@@ -77,10 +83,36 @@ class ArrayFile:
         self.offset = self._start + header
         self._header = header
 
-    def _open_zip(self, handle: IO[bytes]) -> bytes:
-        """Find the array's member; return its first bytes."""
-        try:
-            with zipfile.ZipFile(handle) as archive:
+    def _open_zip(self, file: int, head: bytes) -> bytes:
+        """Find the array's member; return its first bytes. ``head`` are the first bytes of the file."""
+        at, flags, method = self._find_member(file)
+        if flags & 1 or method not in _METHODS:
+            raise InputError(f"{self.path.name}: neither stored nor deflated; numpy.savez writes such files.")
+        self.kind = _METHODS[method]
+        local = head[: _LOCAL.size] if at == 0 else os.pread(file, _LOCAL.size, at)
+        if len(local) < _LOCAL.size or local[:4] != _ZIP:
+            raise InputError(f"{self.path.name}: no whole npz (no header before its array); the file is damaged.")
+        *_, name, extra = _LOCAL.unpack(local)
+        self._start = at + _LOCAL.size + name + extra
+        if self._start + self._held > self.bytes:
+            raise InputError(f"{self.path.name}: no whole npz (its array goes beyond its end); the file is cut short.")
+        first = head[self._start :] if at == 0 else os.pread(file, _HEAD, self._start)
+        first = first[: self._held]
+        return self._inflate(first, _HEAD) if self.kind == "deflated" else first
+
+    def _find_member(self, file: int) -> tuple[int, int, int]:
+        """Take the array's size and CRC from the directory; return where its member begins, flags and method."""
+        size = _CENTRAL.size + len(MEMBER) + _END.size
+        tail = os.pread(file, size, max(0, self.bytes - size))
+        if len(tail) == size and tail[:4] == _ENTRY and tail.endswith(_PLAIN_END):
+            entry = _CENTRAL.unpack(tail[: _CENTRAL.size])
+            (directory,) = struct.unpack_from("<I", tail, size - 6)
+            plain = entry[12:15] == (len(MEMBER), 0, 0) and tail[_CENTRAL.size :].startswith(MEMBER.encode())
+            if plain and directory + size == self.bytes and max(entry[10:12]) < 0xFFFFFFFF:
+                self.crc, self._held, self._size = entry[9:12]
+                return entry[-1], entry[5], entry[6]
+        try:  # not as numpy writes files of less than 2 GB
+            with os.fdopen(os.dup(file), "rb") as handle, zipfile.ZipFile(handle) as archive:
                 members = archive.infolist()
         except zipfile.BadZipFile as error:
             raise InputError(
@@ -93,22 +125,8 @@ class ArrayFile:
                 f" {MEMBER.removesuffix('.npy')} that numpy.savez(file, array) writes."
             )
         (member,) = members
-        if member.flag_bits & 1 or member.compress_type not in _METHODS:
-            raise InputError(f"{self.path.name}: neither stored nor deflated; numpy.savez writes such files.")
-        self.kind = _METHODS[member.compress_type]
-        self.crc = member.CRC
-        self._size, self._held = member.file_size, member.compress_size
-        handle.seek(member.header_offset)
-        local = handle.read(_LOCAL.size)
-        if len(local) < _LOCAL.size or local[:4] != _ZIP:
-            raise InputError(f"{self.path.name}: no whole npz (no header before its array); the file is damaged.")
-        *_, name, extra = _LOCAL.unpack(local)
-        self._start = member.header_offset + _LOCAL.size + name + extra
-        if self._start + self._held > self.bytes:
-            raise InputError(f"{self.path.name}: no whole npz (its array goes beyond its end); the file is cut short.")
-        handle.seek(self._start)
-        head = handle.read(min(4096, self._held))
-        return self._inflate(head, 4096) if self.kind == "deflated" else head
+        self.crc, self._held, self._size = member.CRC, member.compress_size, member.file_size
+        return member.header_offset, member.flag_bits, member.compress_type
 
     def _inflate(self, data: bytes, most: int) -> bytes:
         from isal import isal_zlib
@@ -344,6 +362,17 @@ class NpzWriter:
         header = BytesIO()
         told = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
         npy.write_array_header_1_0(header, told)
+        size = self.dtype.itemsize
+        for width in self.shape:
+            size *= width
+        if size > PIECE:  # written faster where its place is known; and a full disk is told at once
+            try:
+                os.posix_fallocate(self._handle.fileno(), 0, len(header.getvalue()) + size)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    self._handle.close()
+                    self._part.unlink()
+                    raise
         self._write(bytes(len(_local_header(0, 0))), count=False)
         self._write(header.getvalue())
         return self
@@ -400,7 +429,7 @@ def _directory(crc: int, size: int, start: int) -> bytes:
     extra = struct.pack("<HHQQ", 1, 16, size, size) if size > _LIMIT else b""
     told = 0xFFFFFFFF if extra else size
     numbers = (_VERSION, 3, _VERSION, 0, 0, 0, 0, _DATE, crc, told, told, len(name), len(extra), 0, 0, 0, _MODE, 0)
-    head = _CENTRAL.pack(b"PK\x01\x02", *numbers) + name + extra
+    head = _CENTRAL.pack(_ENTRY, *numbers) + name + extra
     end = b""
     if start > _LIMIT:
         end = _END_64.pack(b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, 1, 1, len(head), start)
