@@ -23,6 +23,7 @@ rule ledger:
         python -m scripts.ledger --plan {input.plan:q} --statuses 'work/status/{{unit}}.tsv' \
             --shard-size {params.shard_size} --count-by {params.count_by} \
             --output {output.ledger:q} 2>{log:q}
+        rm -rf work/partial/*/ # every unit is done: what units of another plan had begun is not taken up again
         """
 
 

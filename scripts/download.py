@@ -10,7 +10,8 @@ Where no archive is to be had, ENA's FASTQ is taken (source `ena_fastq`, with `e
 it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes and md5 that ENA's record promises.
 
 What has arrived so far lies in a folder beside the output (work/partial/{unit}) and is taken up by the next job when
-this one is killed.
+this one is killed. Nothing is left there of a run that failed for good, and of one that is still tried only the part of
+the source that gave most of it, beside that of the source at work.
 """
 
 import argparse
@@ -58,6 +59,7 @@ FASTQ = "ena_fastq"  # the last resort of `ena`
 _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
 _FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
 _LONGEST_WAIT = 120.0  # seconds between two rounds
+_STEP = 1 << 20  # bytes that a transfer must have brought for its round not to count
 _UNRELIABLE = 3  # a source that failed for so many runs one after the other is asked last from then on
 
 
@@ -130,10 +132,7 @@ class Downloader:
                     kept = self._download(row)
             return status._replace(**kept)
         except RunFault as fault:
-            if fault.reason != "DOWNLOAD_FAILED":  # a broken transfer may be taken up by a later invocation
-                shutil.rmtree(self.partial / row.run, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                (self.partial / row.run).rmdir()
+            shutil.rmtree(self.partial / row.run, ignore_errors=True)
             return status.failed(fault)
 
     def _kept(self, row: Run) -> dict[str, str] | None:
@@ -200,22 +199,28 @@ class Downloader:
             raise RunFault("DISK_LIMIT", f"the {what} has {told_bytes(need)}, which {beyond_limit(limit, most, row)}")
 
     def _download(self, row: Run) -> dict[str, str]:
-        """Ask the sources in rounds; return what the status says of the run. Raises RunFault."""
+        """Ask the sources in rounds; return what the status says of the run. Raises RunFault.
+
+        A round in which more of the run arrived than ever is not counted: a server may cut each transfer short.
+        """
         order = ["bam"] if row.source == "bam" else self._order()
         if "ena" in order:
             order.append(FASTQ)
         left = dict.fromkeys(order, _OFTEN)  # source → how often it may still be asked
         faults: dict[str, SourceFault] = {}
-        for round_ in range(self.options.retries + 1):
-            if round_:
-                wait = min(_LONGEST_WAIT, self.options.first_wait * 2 ** (round_ - 1))
+        parts: dict[str, int] = {}  # source → the most that ever arrived of it
+        rounds = 0
+        while rounds <= self.options.retries:
+            if faults:
+                wait = min(_LONGEST_WAIT, self.options.first_wait * 2 ** max(0, rounds - 1))
                 asked_for = [fault.wait for source, fault in faults.items() if left[source] > 0]
                 time.sleep(min(_LONGEST_WAIT * 5, max([wait, *asked_for])))
+            moved = False
             for source in order:
                 if left[source] <= 0:
                     continue
-                if source == FASTQ and not round_ and any(left[other] > 0 for other in order if other != FASTQ):
-                    continue  # archives are asked twice before
+                if source == FASTQ and not rounds and any(left[other] > 0 for other in order if other != FASTQ):
+                    continue  # archives are asked twice before, and again while they arrive in parts
                 left[source] -= 1
                 try:
                     detail, files = self._ask(source, row)
@@ -226,6 +231,10 @@ class Downloader:
                     faults[source] = fault
                     self._tell(f"{row.run}: {source}: {fault.sentence}.")
                     self._learn(source, failed=fault.reason == "DOWNLOAD_FAILED" and fault.again > 0)
+                    arrived = size_of_folder(self.partial / row.run / source)
+                    moved = moved or arrived >= parts.get(source, 0) + _STEP
+                    parts[source] = max(arrived, parts.get(source, 0))
+                    self._leave_one_part(row)
                     refused = sum(fault.reason == "ARCHIVE_CORRUPT" for fault in faults.values())
                     if refused > 1:  # the archive itself is broken: further mirrors have the same bytes
                         left = {other: left[other] if other == FASTQ else 0 for other in order}
@@ -234,9 +243,16 @@ class Downloader:
                 return self._keep(row, source, detail, files)
             if not any(tries > 0 for tries in left.values()):
                 break
+            rounds += not moved
         reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
         told = [f"{source}: {faults[source].sentence}" for source in (*SOURCES, FASTQ, "bam") if source in faults]
         raise RunFault(reason, "; ".join(told) + ".")
+
+    def _leave_one_part(self, row: Run) -> None:
+        """Delete what broken transfers left of a run, but for the largest part."""
+        parts = sorted((self.partial / row.run).iterdir(), key=size_of_folder)
+        for folder in parts[:-1]:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _order(self) -> list[str]:
         with self.guard:

@@ -101,6 +101,7 @@ class Analysis:
         status = self.statuses()[run]
         assert (status.state, status.reason, status.detail) == ("failed", reason, detail)
         assert [path.name for path in self.output.iterdir()] == ["status.tsv"]
+        assert [path.name for path in (self.folder / "work").iterdir()] == ["download"]  # no part is kept for ever
 
     def sent(self, run):
         """Bytes of the archive that left the server."""

@@ -23,6 +23,9 @@ def analysis(world, tmp_path_factory) -> Path:
     """The directory of an analysis of plate cells and of a library that has no room."""
     folder = tmp_path_factory.mktemp("limit")
     (folder / "config").mkdir()
+    stale = folder / "work/partial/GSE1.mus.0000/SRR1/ncbi/SRR1.sra.part"  # of a plan that is no more
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(bytes(1000))
     with Server(world) as server:
         values = {
             **world.configuration(server),
@@ -81,3 +84,8 @@ def test_all_units_together_open_no_more_transfers_than_configured(analysis):
     """20 to a host, as a unit opens 2: 10 units at most, whatever more the user gives."""
     told = (analysis / "told").read_text(encoding="utf-8")
     assert re.search(r"Provided resources: .*\bdownloads=\D*10\b", told), told[:3000]
+
+
+def test_nothing_is_left_of_runs_that_failed(analysis):
+    for stage in ("partial", "download", "fastq", "align", "solo"):
+        assert not [path for path in (analysis / "work" / stage).rglob("*") if path.is_file()]

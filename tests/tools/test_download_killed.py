@@ -99,6 +99,36 @@ def test_a_killed_job_is_taken_up_where_it_was(analysis, kind, source):
     assert [path.name for path in (analysis.folder / "work").iterdir()] == ["download"]
 
 
+@pytest.mark.parametrize("source", ["ncbi", "ena"])
+def test_a_server_that_cuts_every_transfer_short_is_asked_as_long_as_more_arrives(analysis, source):
+    fault = analysis.server.fault(f"(sra-pub-run-odp|vol1).*{HEAVY}", "cut", times=2, share=0.4)
+    analysis.run("--order", source, "--retries", "0")
+    assert fault.left == 0
+    analysis.check_served(HEAVY, source)
+    assert analysis.sent(HEAVY) == len(analysis.original(HEAVY))
+
+
+def test_of_broken_transfers_the_largest_part_is_kept(analysis, monkeypatch):
+    """The second source gives more than the first, the third nothing: then the second one is taken up."""
+    analysis.server.fault(f"sra-pub-run-odp.*{HEAVY}", "stall", share=0.6)
+    analysis.server.fault(f"vol1.*{HEAVY}", "stall", share=0.2)
+    seen = []
+    leave = download.Downloader._leave_one_part
+
+    def look(self, row):
+        leave(self, row)
+        seen.append({path.parent.name: path.stat().st_size for path in (self.partial / row.run).glob("*/*.part")})
+
+    monkeypatch.setattr(download.Downloader, "_leave_one_part", look)
+    analysis.run("--order", "ena", "ncbi", "--retries", "0", "--patience", "0.5")
+    size = len(analysis.original(HEAVY))
+    sources = [source for parts in seen for source in parts]
+    assert sources[:3] == ["ena", "ncbi", "ncbi"] and all(len(parts) == 1 for parts in seen)
+    assert seen[1]["ncbi"] > 0.4 * size
+    assert analysis.statuses()[HEAVY].reason == "DOWNLOAD_FAILED"
+    assert [path.name for path in (analysis.folder / "work").iterdir()] == ["download"]
+
+
 def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(analysis):
     analysis.server.fault(f"(sra-pub-run-odp|vol1).*{HEAVY}", "stall", times=1, share=0.6)
     job = started(analysis, "--order", "ncbi", "--patience", "60", "--report", "0.1")
