@@ -357,9 +357,9 @@ def atlases(wildcards):
     atlas, wanted = config["atlas"], []
     for species in filter(units_of, config["species"]) if atlas["enabled"] else ():
         folder = f"results/atlas/{species}"
-        wanted += [folder, f"work/atlas/{species}.checked"]
+        wanted += [folder, f"work/atlas/{species}.checked", f"{folder}.distribution"]
         if atlas["backend"] == "scprint2" or species in atlas["references"]:
-            wanted += [f"{folder}.distribution", f"{folder}.agreement"]
+            wanted.append(f"{folder}.agreement")
         wanted += [f"{folder}.train/{label}" for label in atlas["train"].get(species, {})]
     return wanted
 
