@@ -1,6 +1,7 @@
 """Droplet libraries in the whole workflow: a failing cell filter costs no alignment, and evidence tells all runs."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -18,13 +19,14 @@ LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
 
 @pytest.fixture(scope="module")
 def analysis(world, tmp_path_factory):
-    """Two libraries whose cells cannot be told the first time, and what was there then."""
+    """Two libraries below a floor, then with cells that cannot be told, then counted; and what was there each time."""
     folder = tmp_path_factory.mktemp("droplets")
     seen = []
-    for cell_filter in ("EmptyDrops_CR 1 2", "EmptyDrops_CR"):
+    for cell_filter, floor in (("EmptyDrops_CR", 0.999), ("EmptyDrops_CR 1 2", 0), ("EmptyDrops_CR", 0)):
         with Server(world) as server:
             configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
-            changes = {"cell_filter": cell_filter, "features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
+            changes = {"cell_filter": cell_filter, "min_valid_barcodes": floor, "min_gene_share": 0}
+            changes |= {"features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
             configuration["droplets"] = configuration["droplets"] | changes
             assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
         partial = sorted(path.name for path in (folder / "work").glob("solo/.*.solo"))
@@ -33,8 +35,22 @@ def analysis(world, tmp_path_factory):
     return folder, seen
 
 
+def test_a_library_below_a_floor_is_harvested_only_when_asked_for(analysis):
+    _, ((low, kept, none), _, (counted, _, archives)) = analysis
+    assert {(row.status, row.reason) for row in low} == {("failed", "LOW_VALID_BARCODES")}
+    for row in low:
+        assert re.fullmatch(
+            r"9\d\.\d% of the reads have a barcode of the inclusion list; the floor is 99\.9%\.", row.detail
+        )
+        assert row.read_roles
+    assert len(kept) == len(LIBRARIES)  # the counts of the alignment, for the day on which they are asked for
+    assert none == []
+    assert {row.status for row in counted} == {"counted"}
+    assert archives
+
+
 def test_failing_cell_filter_is_repaired_without_an_alignment(analysis):
-    folder, ((failed, kept, none), (counted, left, archives)) = analysis
+    folder, (_, (failed, kept, none), (counted, left, archives)) = analysis
     assert {(row.status, row.reason) for row in failed} == {("failed", "COUNT_FAILED")}
     assert none == []
     assert kept == sorted(f".{catalogue.DROPLET}.homo.{library}.solo" for library in LIBRARIES)
@@ -61,7 +77,7 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
 
 
 def test_evidence_tells_every_run_with_its_figures(analysis):
-    folder, (_, (ledger, _, _)) = analysis
+    folder, (*_, (ledger, _, _)) = analysis
     told = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
     assert [one["run"] for one in told] == [row.run for row in ledger]
     for one in told:
