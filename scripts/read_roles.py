@@ -98,6 +98,7 @@ def _tell_verdict(verdict: Verdict) -> dict[str, Any]:
         "candidates": [candidate.name for candidate in verdict.candidates],
         "strand": verdict.strand,
         "offset": verdict.offset,
+        "umi_length": verdict.umi_length,
         "rank": verdict.rank,
         "evidence": RANKS[verdict.rank],
         "words": verdict.words,

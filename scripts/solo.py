@@ -148,6 +148,10 @@ class Library:
             verdict["mean_lengths"][verdict["roles"].split(",").index("barcode")] for verdict in self.verdicts.values()
         )
 
+    def umi_length(self) -> int:
+        """Bases of the UMI that the reads hold, the least of the runs."""
+        return min(verdict["umi_length"] for verdict in self.verdicts.values())
+
     def place_reads(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
         """Put the reads into ``folder/reads``; return STAR's lists of cDNA files and of barcode files."""
         cdna, barcode = [], []
@@ -173,8 +177,11 @@ class Library:
         return ",".join(cdna), ",".join(barcode)
 
 
-def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str]) -> dict[str, str]:
-    """Return STARsolo's options for the place of barcode and UMI; ``lists`` is list name → path for STAR."""
+def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_length: int = 0) -> dict[str, str]:
+    """Return STARsolo's options for the place of barcode and UMI, of which the reads may hold fewer bases.
+
+    ``lists`` is list name → path for STAR.
+    """
     if kit.umi_own_read:  # the reads are joined: the barcode from its first base on, then the UMI
         offset, umi_start = 1 - kit.barcode[0].start, kit.barcode[0].length + 1
     else:
@@ -187,7 +194,7 @@ def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str]) -> di
             "soloCBstart": str(offset + kit.barcode[0].start),
             "soloCBlen": str(kit.barcode[0].length),
             "soloUMIstart": str(umi_start),
-            "soloUMIlen": str(kit.umi_length),
+            "soloUMIlen": str(umi_length or kit.umi_length),
             "soloBarcodeReadLength": "0",
         }
         if names == "None":
@@ -278,7 +285,7 @@ def star_arguments(
         "outFileNamePrefix": "./",
         **PRESETS[preset],
         "soloStrand": kit.strand,
-        **barcode_options(kit, library.offset, lists),
+        **barcode_options(kit, library.offset, lists, library.umi_length()),
         "soloFeatures": " ".join(features),
         "soloMultiMappers": " ".join(multireads),
         "soloCellFilter": "None",

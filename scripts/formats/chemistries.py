@@ -51,6 +51,7 @@ class Oligo(NamedTuple):
 class Chemistry(NamedTuple):
     """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own.
 
+    ``umi_least``: so many bases of the UMI are enough, where the barcode read was sequenced no further.
     ``shift`` and ``split`` are those of its :class:`Place`.
     """
 
@@ -60,6 +61,7 @@ class Chemistry(NamedTuple):
     umi_start: int = 0
     umi_length: int = 0
     umi_own_read: bool = False
+    umi_least: int = 0
     strand: str = ""
     mates: bool = False
     proof: str = "list"
@@ -83,6 +85,18 @@ class Chemistry(NamedTuple):
     def read_end(self) -> int:
         """Last base that the barcode read needs, counted from 1: that of the barcode or of the UMI behind it."""
         return self.place.end if self.umi_own_read else max(self.place.end, self.umi_start + self.umi_length - 1)
+
+    @property
+    def read_least(self) -> int:
+        """Last base that the barcode read needs at least, counted from 1; a shorter one has lost barcode or UMI."""
+        if self.umi_own_read or not self.umi_least:
+            return self.read_end
+        return max(self.place.end, self.umi_start + self.umi_least - 1)
+
+    def umi_bases(self, length: float, offset: int = 0) -> int:
+        """Return how many bases of the UMI a barcode read of this length holds whose barcode starts so much late."""
+        room = int(length) - (offset + self.umi_start - 1)
+        return self.umi_length if not self.umi_least else max(self.umi_least, min(self.umi_length, room))
 
     @property
     def simple(self) -> bool:
@@ -111,7 +125,7 @@ class InclusionList(NamedTuple):
 _LIST_KEYS = {"address", "sha256", "barcodes", "length", "packaged", "contents"}
 _CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"}
 _SEGMENT_KEYS = {"start", "length", "list"}
-_UMI_KEYS = {"start", "length", "own_read"}
+_UMI_KEYS = {"start", "length", "own_read", "least"}
 _OLIGO_KEYS = {"start", "rna", "feature"}
 _PACKAGED = re.compile(r"(\S+?)(?: (\d+)-(\d+))?")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -170,7 +184,7 @@ def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Itera
     if umi is not None:
         yield from _unknown(f"{place}.umi", umi, _UMI_KEYS)
         if isinstance(umi, dict):
-            yield from _positive(f"{place}.umi", umi, "start", "length")
+            yield from _positive(f"{place}.umi", umi, "start", "length", *(["least"] if "least" in umi else []))
     if not block.get("refused"):
         if block.get("strand") not in STRANDS:
             yield f"{place}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
@@ -200,6 +214,7 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
         umi_start=umi.get("start", 0),
         umi_length=umi.get("length", 0),
         umi_own_read=bool(umi.get("own_read", False)),
+        umi_least=umi.get("least", 0),
         strand=block.get("strand", ""),
         mates=bool(block.get("mates", False)),
         proof=block.get("proof", "list"),

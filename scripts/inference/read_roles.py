@@ -45,16 +45,19 @@ class Verdict:
     rank: int
     alternatives: list[Alternative] = field(default_factory=list)
     mean_lengths: tuple[float, ...] = ()
+    umi_length: int = 0
+    """Bases of the UMI that the reads hold."""
     best: Alternative | None = None
     """What the barcodes showed, where they decided."""
 
     @property
     def words(self) -> str:
         """What the verdict rests on, in few words."""
+        cut = f", UMIs cut to {self.umi_length} bases" if self.umi_length < self.candidates[0].umi_length else ""
         if self.best is None:
-            return f"Told by the {RANKS[self.rank]} (rank {self.rank})"
+            return f"Told by the {RANKS[self.rank]} (rank {self.rank}){cut}"
         chosen = "" if self.rank == 3 else f", of the read that the {RANKS[1]} names"
-        return f"Proved by {RANKS[3]}{chosen} (rank {self.rank}): {self.best.words}"
+        return f"Proved by {RANKS[3]}{chosen} (rank {self.rank}): {self.best.words}{cut}"
 
     @property
     def strand(self) -> str:
@@ -134,7 +137,7 @@ def _barcode_read_by_length(samples: Mapping[int, ReadSample], chemistry: Chemis
 
 
 def _check_length(sample: ReadSample, read: int, chemistry: Chemistry, offset: int) -> None:
-    needed = chemistry.read_end - chemistry.split + offset
+    needed = chemistry.read_least - chemistry.split + offset
     short = float((sample.lengths < needed).mean())
     if short > 0.5:
         raise RunFault(
@@ -201,6 +204,7 @@ def judge_run(
     if kit.umi_own_read and "umi" not in roles:
         roles = _assign_roles(filled, reads, read, kit)
     verdict.roles = roles
+    verdict.umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, verdict.offset)
     verdict.mean_lengths = tuple(
         float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads)
     )

@@ -69,7 +69,7 @@ def write_fastq(path: Path, reads: list[str]) -> None:
 
 
 def count(
-    folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0
+    folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0, cut: int = 0
 ) -> tuple[dict, dict, RunStatus]:
     """Make a library of a kit, count it, and return what was made, what was counted, and the run's status."""
     index, genes = genome
@@ -89,7 +89,7 @@ def count(
         umis: list[str] = []
         for gene in range(GENES):
             for _ in range(5 + cell):
-                umi = far_from(umis, dice, kit.umi_length)
+                umi = far_from(umis, dice, kit.umi_length - cut)
                 made[barcode, f"G{gene}"] = made.get((barcode, f"G{gene}"), 0) + 1
                 for _ in range(COPIES):
                     read = list("A" * offset + "C" * kit.read_end)
@@ -138,6 +138,7 @@ def count(
         "chemistry": "",
         "candidates": [name],
         "offset": offset,
+        "umi_length": kit.umi_length - cut,
         "mean_lengths": lengths,
         "words": "Told by the test",
     }
@@ -174,6 +175,13 @@ def test_long_barcode_read_of_a_5_prime_library_is_aligned_with_its_mate(tmp_pat
     assert counted == made
     log = (tmp_path / "solo/Log.out").read_text()
     assert "--soloBarcodeMate 1 --clip5pNbases 39 0" in log
+
+
+def test_umis_that_were_sequenced_in_part_are_counted(tmp_path, genome):
+    made, counted, status = count(tmp_path, "10x_3p_v3", genome, cut=2)
+    assert status.ok, status
+    assert counted == made
+    assert "--soloUMIlen 10" in (tmp_path / "solo/Log.out").read_text()
 
 
 @pytest.mark.parametrize("name", ["10x_3p_v3", "10x_3p_v1", "split_seq"])

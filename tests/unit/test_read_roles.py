@@ -230,10 +230,20 @@ def test_two_cdna_reads_are_not_chosen_from(maker, lists):
     assert (verdict.roles, verdict.rank) == (("none", "barcode", "cdna"), 3)
 
 
+def test_length_does_not_tell_the_kit(maker, lists):
+    """Reads of 26 bases from a kit whose UMI ends at base 28: ten bases of the UMI are enough to count."""
+    verdict = judge(maker.library(KITS["10x_3p_v3"], "BC", 26, 0.01), lists)
+    assert (verdict.candidates[0].name, verdict.umi_length) == ("10x_3p_v3", 10)
+    assert verdict.words.endswith("), UMIs cut to 10 bases")
+    verdict = judge(maker.library(KITS["10x_3p_v2"], "BC", 28, 0.01), lists)
+    assert (verdict.candidates[0].name, verdict.umi_length) == ("10x_3p_v2", 10)
+    assert verdict.words.endswith("%)")
+
+
 def test_trimmed_barcodes_are_told_with_lengths(maker, lists):
     fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 20, 0.01), lists)
     assert fault.detail == (
-        "read 1 holds the barcodes of 10x Chromium 3′ v3 or v3.1, but 100% of its reads are shorter than the 28 bases"
+        "read 1 holds the barcodes of 10x Chromium 3′ v3 or v3.1, but 100% of its reads are shorter than the 26 bases"
         " of barcode and UMI."
     )
     fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 14, 0.01), lists)
