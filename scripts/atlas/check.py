@@ -81,7 +81,7 @@ class FileCheck:
                 with file.path.open("rb") as handle:
                     total.update(handle.read(file.offset))
             at = 0
-            for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes))):
+            for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes)), verify=True):
                 if sum_while_reading:
                     total.update(rows.reshape(-1).view(np.uint8))
                 self._look(rows, at, watched)

@@ -255,7 +255,7 @@ class Atlas:
     ) -> "Iterator[numpy.ndarray]":
         """Yield the chunks of :meth:`rows` in a buffer that the next chunk overwrites.
 
-        Faster where every row is looked at once, and the CRC of each file that is read whole is checked.
+        Faster where every row is looked at once. As with memory maps, the CRC of stored files is left to the check.
         """
         yield from self._chunks(block, size, kind, start, stop, ArrayFile.scan)
 

@@ -186,11 +186,13 @@ class ArrayFile:
                 memory.madvise(mmap.MADV_DONTNEED, done, passed - done)
                 done = passed
 
-    def scan(self, size: int, start: int = 0, stop: int | None = None) -> "Iterator[numpy.ndarray]":
+    def scan(
+        self, size: int, start: int = 0, stop: int | None = None, verify: bool = False
+    ) -> "Iterator[numpy.ndarray]":
         """Yield rows in chunks of at most ``size``, in a buffer that the next chunk overwrites.
 
-        Faster than memory maps where every row is read once. When all rows are read, the CRC is checked: raises
-        InputError where a bit is not as it was written.
+        Faster than memory maps where every row is read once. The CRC is checked when all rows of a deflated array have
+        been read, and with ``verify`` of a stored one too: raises InputError where a bit is not as it was written.
         """
         import numpy as np
 
@@ -200,7 +202,7 @@ class ArrayFile:
         buffer = np.empty((max(1, min(size, stop - start)), *self.shape[1:]), self.dtype)
         flat = buffer.reshape(-1).view(np.uint8)
         with self.path.open("rb", buffering=0) as handle:
-            source = _Inflater(self, handle) if self.kind == "deflated" else _Reader(self, handle)
+            source = _Inflater(self, handle) if self.kind == "deflated" else _Reader(self, handle, verify)
             source.skip(start * self.row_bytes)
             for first in range(start, stop, size):
                 rows = min(size, stop - first)
@@ -212,7 +214,7 @@ class ArrayFile:
     def check(self) -> None:
         """Read the array once, without looking at its numbers. Raises InputError, see :meth:`scan`."""
         rows = max(1, PIECE // max(1, self.row_bytes))
-        for _ in self.scan(rows):
+        for _ in self.scan(rows, verify=True):
             pass
 
 
@@ -225,13 +227,13 @@ FORTRAN = (
 class _Reader:
     """The numbers of a stored array, one after the other."""
 
-    def __init__(self, file: ArrayFile, handle: IO[bytes]) -> None:
+    def __init__(self, file: ArrayFile, handle: IO[bytes], verify: bool) -> None:
         self.file = file
         self.handle = handle
         self.at = file.offset
-        self.skipped = False
+        self.verify = verify and file.crc is not None
         self.crc = 0
-        if file.crc is not None:
+        if self.verify:
             from isal import isal_zlib
 
             self.crc32 = isal_zlib.crc32
@@ -239,7 +241,6 @@ class _Reader:
 
     def skip(self, size: int) -> None:
         self.at += size
-        self.skipped = size > 0
 
     def fill(self, view: memoryview) -> None:
         filled = 0
@@ -247,13 +248,13 @@ class _Reader:
             read = os.preadv(self.handle.fileno(), [view[filled : filled + PIECE]], self.at)
             if not read:
                 raise InputError(f"{self.file.path.name}: it has become shorter while it was read.")
-            if self.file.crc is not None and not self.skipped:
+            if self.verify:
                 self.crc = self.crc32(view[filled : filled + read], self.crc)
             filled += read
             self.at += read
 
     def finish(self) -> None:
-        if self.file.crc is not None and self.crc != self.file.crc:
+        if self.verify and self.file.crc is not None and self.crc != self.file.crc:
             raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc)}")
 
 

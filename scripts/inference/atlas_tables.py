@@ -77,10 +77,13 @@ def cross_tables(atlas: Atlas, pairs: Sequence[tuple[Column, Column | None]]) ->
 
     places = {column: column_of(atlas, column) for pair in pairs for column in pair if column is not None}
     counters = [PairCounter() for _ in pairs]
+    room = np.empty(
+        (len(places), TABLE_ROWS), np.intp
+    )  # the same memory for every chunk, so that it stays in the cache
     for labels in atlas.scan(None, TABLE_ROWS, "top3"):
         codes = {}
-        for column, place in places.items():
-            several = labels[:, place].astype(np.intp)
+        for (column, place), several in zip(places.items(), room[:, : len(labels)], strict=True):
+            np.copyto(several, labels[:, place])
             codes[column] = several, int(several.max())
         for (first, second), counter in zip(pairs, counters, strict=True):
             counter.add(*codes[first], *(codes[second] if second is not None else (None, 0)))
@@ -110,7 +113,7 @@ class PairCounter:
         self.dense: numpy.ndarray | None = np.zeros(1, np.int64)
         self.keys = np.zeros(0, np.int64)
         self.counts = np.zeros(0, np.int64)
-        self._ones = np.zeros(0, np.int64)
+        self._ones, self._places = np.zeros(0, np.int64), np.zeros(0, np.intp)
 
     def add(self, first: "numpy.ndarray", first_most: int, second: "numpy.ndarray | None", second_most: int) -> None:
         """Count a chunk of codes (intp, a row each; no second for all); ``…_most`` are the greatest codes in it."""
@@ -124,12 +127,13 @@ class PairCounter:
                 keys |= second
             self._merge(*np.unique(keys, return_counts=True))
             return
-        if second is not None:
-            first = first * self.shape[1]
-            first += second
         if len(self._ones) < len(first):
-            self._ones = np.ones(len(first), np.int64)
-        np.add.at(self.dense, first, self._ones[: len(first)])  # twice as fast as with a single 1
+            self._ones, self._places = np.ones(len(first), np.int64), np.empty(len(first), np.intp)
+        places = first
+        if second is not None:
+            places = np.multiply(first, self.shape[1], out=self._places[: len(first)])
+            places += second
+        np.add.at(self.dense, places, self._ones[: len(first)])  # twice as fast as with a single 1
 
     def _grow(self, first_most: int, second_most: int) -> None:
         import numpy as np
