@@ -1,7 +1,8 @@
-"""Save a small checkpoint of scPRINT-2 with random weights, by the package itself.
+"""Save small checkpoints of scPRINT-2 with random weights, by the package itself.
 
-Run it with the Python of envs/scprint2.yaml: ``python -m tests.tools.make_scprint2_checkpoint OUTPUT [STYLE]``. Its
-blocks are as wide as those of the public atlas; its classes stand in another order than there.
+Run it with the Python of envs/scprint2.yaml: ``python -m tests.tools.make_scprint2_checkpoint FOLDER``. There will be
+one for each style, {style}.ckpt, and pickled.ckpt, which holds more than weights. Their blocks are as wide as those of
+the public atlas; their classes stand in another order than there.
 """
 
 import sys
@@ -22,7 +23,7 @@ WIDTHS = {
     "cell_culture": 2,
 }
 """Class → columns of its block."""
-LABELS = {"cell_type_ontology_term_id": 9, "sex_ontology_term_id": 2, "cell_culture": 2, "organism_ontology_term_id": 2}
+LABELS = {"cell_type_ontology_term_id": 9, "sex_ontology_term_id": 2, "cell_culture": 2, "organism_ontology_term_id": 3}
 """Class → how many labels it has; 5 where it is not named."""
 ORGANISMS = {"NCBITaxon:10090": "ENSMUSG", "NCBITaxon:9606": "ENSG"}
 GENES = 200
@@ -34,7 +35,7 @@ def gene_ids(prefix: str) -> list[str]:
     return [f"{prefix}{number:011d}" for number in range(GENES)]
 
 
-def make(style: str = "continuous"):
+def make(style: str):
     """Return a model with random weights."""
     import torch
 
@@ -66,17 +67,21 @@ def make(style: str = "continuous"):
 
 def main() -> None:
     import lightning
+    import torch
 
-    output = Path(sys.argv[1])
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.strategy.connect(make(*sys.argv[2:3]))
-    trainer.save_checkpoint(output)
+    folder = Path(sys.argv[1])
+    for style in STYLES:
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.strategy.connect(make(style))
+        trainer.save_checkpoint(folder / f"{style}.ckpt")
+    more = torch.load(folder / "continuous.ckpt", weights_only=True)
+    torch.save(more | {"callbacks": {"saved in": Path("somewhere")}}, folder / "pickled.ckpt")
 
 
 if __name__ == "__main__":
