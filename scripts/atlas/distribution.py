@@ -3,16 +3,16 @@
 One pass over labels (and scores, where a least score is asked for) counts every pair of classes. The output folder
 gets labels.tsv (cells of each label), for each pair ROWS_by_COLUMNS.tsv (cells) and ROWS_by_COLUMNS.shares.tsv (shares
 of a row), tables.tsv (how full each is), missing.tsv (pairs of labels that both occur, but on no cell together, those
-that would be expected most first) and distribution.html (heat maps). Labels are the model's first guess. Without label
-decoders they are codes, and headings say so (cell_type_code). Several atlases are counted as one; where their decoders
-differ, labels are put together by name. With a map (segments.tsv), rows and columns may also be series, sample,
-experiment, run or species; an atlas without labels is shown by those.
+that would be expected most first), notes.txt and distribution.html (heat maps). Labels are the model's first guess.
+Without label decoders they are codes, and headings say so (cell_type_code). Several atlases are counted as one; where
+their decoders differ, labels are put together by name. With a map (segments.tsv), rows and columns may also be series,
+sample, experiment, run or species; an atlas without labels is shown by those.
 """
 
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -27,8 +27,10 @@ from scripts.formats.atlas_uses import (
     code_words,
     fraction,
     new_folder,
+    notes_markup,
     score_kind,
     score_words,
+    write_notes,
     write_rows,
 )
 from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
@@ -163,15 +165,18 @@ def _chunks(
     for shard, mapped in map_codes.shards(atlas):
         bounds = shard.first, shard.first + shard.rows
         starts = range(0, shard.rows, TABLE_ROWS)
-        tops = atlas.scan(None, TABLE_ROWS, "top3", *bounds) if labels else itertools.repeat(None)
-        scores = atlas.scan(None, TABLE_ROWS, "scores", *bounds) if labels and least is not None else None
-        for start, top in zip(starts, tops, strict=False):
+        tops: Iterable[numpy.ndarray | None] = itertools.repeat(None, len(starts))
+        scores: Iterable[numpy.ndarray | None] = itertools.repeat(None, len(starts))
+        if labels:
+            tops = atlas.scan(None, TABLE_ROWS, "top3", *bounds)
+        if labels and least is not None:
+            scores = atlas.scan(None, TABLE_ROWS, "scores", *bounds)
+        for start, top, score in zip(starts, tops, scores, strict=True):
             codes = {name: values[start : start + TABLE_ROWS] for name, values in mapped.items()}
             if top is not None:
                 codes |= {name: top[:, place].astype(np.intp) for name, place in labels.items()}
             kept = {}
-            if scores is not None:
-                score = next(scores)
+            if score is not None:
                 kept = {name: score[:, place] >= np.float16(least) for name, place in labels.items()}
             yield codes, kept
 
@@ -304,8 +309,7 @@ def draw_page(found: Distribution, notes: Sequence[str]) -> str:
     links = [("labels", "Labels"), *((name, name.replace("_by_", " across ")) for name in tables)]
     shards = "".join(f'<a href="#{escape(name)}">{escape(words)}</a>' for name, words in links)
     body = ["<h1>What the atlas holds</h1>", f"<p class=soft>{several(found.cells, 'cell')}.</p>"]
-    body += [f"<p class=note>{escape(note)}</p>" for note in notes]
-    body += [f"<nav>{shards}</nav>", *labels_section(list(found.axes.values()))]
+    body += [*notes_markup(notes), f"<nav>{shards}</nav>", *labels_section(list(found.axes.values()))]
     for whole, left_out in zip(found.tables, found.left_out, strict=True):
         body += table_section(whole, left_out)
     return draw("What the atlas holds", body, HEAT_STYLE + NOTE_STYLE)
@@ -410,9 +414,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = distribute(atlases, pairs, [atlas.decoders or given for atlas in atlases], options.min_score)
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
+        write_notes(folder, notes)
         (folder / PAGE).write_text(draw_page(found, notes), encoding="utf-8", newline="\n")
-    for note in notes:
-        print(note, file=sys.stderr)
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)
 
 

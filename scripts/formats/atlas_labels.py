@@ -56,20 +56,34 @@ class LabelNames:
                 for table in tables
             ]
         moved = []
-        for table, places, source in zip(tables, self.places, self.sources, strict=True):
+        for number, (table, places) in enumerate(zip(tables, self.places, strict=True)):
             by_code = np.moveaxis(table, axis, 0)
             out = np.zeros((len(self.known), *by_code.shape[1:]), table.dtype)
             there = np.flatnonzero(by_code.reshape(len(by_code), -1).any(axis=1)).tolist() if by_code.size else []
-            nameless = [str(code) for code in there if code not in places]
-            if nameless:
-                raise InputError(
-                    f"{source}: {self.label} has cells with {_several_codes(nameless)}, for which the label decoders"
-                    f" have no name (they name {len(places):,}). Are they those of the model that made this atlas?"
-                )
+            self.refuse(number, [code for code in there if code not in places])
             for code in there:
                 out[places[code]] += by_code[code]
             moved.append(np.moveaxis(out, 0, axis))
         return moved
+
+    def by_code(self, atlas: int) -> "numpy.ndarray":
+        """Return the place of each code of an atlas, int32 [65536]; -1 where the code has no name."""
+        import numpy as np
+
+        if self.known is None:
+            return np.arange(1 << 16, dtype=np.int32)
+        places = np.full(1 << 16, -1, np.int32)
+        places[list(self.places[atlas])] = list(self.places[atlas].values())
+        return places
+
+    def refuse(self, atlas: int, nameless: Sequence[int]) -> None:
+        """Raise InputError where there are codes without a name."""
+        if nameless:
+            raise InputError(
+                f"{self.sources[atlas]}: {self.label} has cells with {_several_codes([*map(str, nameless)])}, for which"
+                f" the label decoders have no name (they name {len(self.places[atlas]):,}). Are they those of the model"
+                " that made this atlas?"
+            )
 
 
 def _several_codes(codes: Sequence[str]) -> str:

@@ -6,8 +6,10 @@ anything else that lies there is not touched. Tables are tab-separated UTF-8 wit
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,18 @@ def write_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]]) -
         handle.write("\t".join(head) + "\n")
         for row in rows:
             handle.write("\t".join(" ".join(value.split()) for value in row) + "\n")
+
+
+def write_notes(folder: Path, notes: Sequence[str]) -> None:
+    """Write notes.txt, a line for each thing that must be known in order to read the tables; and tell them."""
+    (folder / "notes.txt").write_text("".join(f"{note}\n" for note in notes), encoding="utf-8", newline="\n")
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+def notes_markup(notes: Sequence[str]) -> list[str]:
+    """Return the notes as they stand on a page."""
+    return [f"<p class=note>{escape(note)}</p>" for note in notes]
 
 
 @contextmanager

@@ -16,57 +16,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.formats.errors import InputError
+from scripts.inference.atlas_tables import LabelSums
 
 if TYPE_CHECKING:
     import numpy
 
 KINDS = ("linear", "centroid")
 METRICS = ("cosine", "euclidean")
-
-
-def class_sums(codes: "numpy.ndarray", vectors: "numpy.ndarray", classes: int) -> "numpy.ndarray":
-    """Return the sum of the vectors of each class, float64 [classes, columns]; ``codes`` are one per row."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    ones = np.ones(len(codes))
-    chosen = csr_matrix((ones, (codes, np.arange(len(codes)))), shape=(classes, len(codes)))
-    return chosen @ np.asarray(vectors, np.float64)
+_SCORES = 1 << 20  # that are held at a time
 
 
 class Sums:
-    """Number, sum and products of the rows of each class, from which models are fitted."""
+    """Number, sums and products of the rows of each label, from which models are fitted."""
 
-    def __init__(self, classes: int, columns: int) -> None:
+    def __init__(self, columns: int) -> None:
         import numpy as np
 
-        self.counts = np.zeros(classes, np.int64)
-        self.sums = np.zeros((classes, columns))
+        self.labels = LabelSums(columns)
         self.products = np.zeros((columns, columns))
-        """Of all rows, as they lie from ``origin``."""
-        self.origin: numpy.ndarray | None = None
-        """Mean of the first rows: products are taken from there, so that no digits are lost far from zero."""
-
-    def grow(self, classes: int) -> None:
-        """Make room for so many classes."""
-        import numpy as np
-
-        more = classes - len(self.counts)
-        if more > 0:
-            self.counts = np.pad(self.counts, (0, more))
-            self.sums = np.pad(self.sums, ((0, more), (0, 0)))
+        """Of all rows."""
 
     def add(self, codes: "numpy.ndarray", vectors: "numpy.ndarray") -> None:
-        """Add rows: whole numbers below the number of classes, and float64 [rows, columns]."""
+        """Add rows: a code each (int32), and vectors, float16 or wider [rows, columns]."""
         import numpy as np
 
-        if not len(codes):
-            return
-        if self.origin is None:
-            self.origin = vectors.mean(axis=0)
-        vectors = vectors - self.origin
-        self.counts += np.bincount(codes, minlength=len(self.counts))
-        self.sums += class_sums(codes, vectors, len(self.counts))
+        vectors = np.asarray(vectors, np.float64)
+        self.labels.add(codes, vectors)
         self.products += vectors.T @ vectors
 
 
@@ -101,43 +76,42 @@ class Model:
         """Return for each row the number of its class and its score; the first class where several are equal."""
         import numpy as np
 
-        scores = self.scores(vectors)
-        best = scores.argmax(axis=1)
-        return best, scores[np.arange(len(best)), best]
+        best, greatest = np.zeros(len(vectors), np.intp), np.zeros(len(vectors))
+        step = max(1, _SCORES // len(self.classes))
+        for start in range(0, len(vectors), step):
+            scores = self.scores(vectors[start : start + step])
+            best[start : start + step] = scores.argmax(axis=1)
+            greatest[start : start + step] = scores.max(axis=1)
+        return best, greatest
 
 
 def fit(sums: Sums, names: Sequence[str], kind: str, *, metric: str, shrinkage: float, equal: bool) -> Model:
-    """Fit a model on the classes that have rows.
+    """Fit a model on the labels that have rows; ``names`` are those of codes.
 
-    ``shrinkage`` (0 to 1) draws the common shape towards a sphere, ``equal`` holds all classes for equally frequent
-    rather than as frequent as here; both for ``linear``. Raises InputError where fewer than two classes have rows.
+    ``shrinkage`` (0 to 1) draws the common shape towards a sphere, ``equal`` holds all labels for equally frequent
+    rather than as frequent as here; both for ``linear``. Raises InputError where fewer than two labels have rows.
     """
     import numpy as np
 
-    there = np.flatnonzero(sums.counts)
-    if len(there) < 2:
-        known = f"only {names[there[0]]!r}" if len(there) else "none"
+    found = sums.labels.result()
+    classes = tuple(names[code] for code in found.codes.tolist())
+    if len(classes) < 2:
+        known = f"only {classes[0]!r}" if classes else "none"
         raise InputError(f"A model needs at least two labels to tell apart, but the training cells have {known}.")
-    counts = sums.counts[there].astype(float)
-    origin = sums.origin
-    means = sums.sums[there] / counts[:, None]
-    classes = tuple(names[place] for place in there.tolist())
+    means, counts = found.means, found.counts.astype(float)
     if kind == "centroid":
-        means = means + origin
         if metric == "euclidean":
             return Model(kind, metric, classes, means, -np.einsum("ij,ij->i", means, means) / 2)
         lengths = np.linalg.norm(means, axis=1, keepdims=True)
         return Model(kind, metric, classes, means / np.where(lengths > 0, lengths, 1), np.zeros(len(classes)))
-    within = sums.products - (means * counts[:, None]).T @ means
-    within /= max(counts.sum() - len(there), 1)
+    within = (sums.products - (means * counts[:, None]).T @ means) / max(counts.sum() - len(classes), 1)
     within = (within + within.T) / 2
-    columns = len(within)
-    size = max(float(np.trace(within)) / columns, 0.0)
-    shape = (1 - shrinkage) * within + max(shrinkage * size, 1e-9 * size, 1e-12) * np.eye(columns)
+    size = max(float(np.trace(within)) / len(within), 0.0)
+    # A column that never changes within a label, or rows that are all the same, must not make it unsolvable.
+    shape = (1 - shrinkage) * within + max(shrinkage * size, 1e-9 * size, 1e-12) * np.eye(len(within))
     weights = np.linalg.solve(shape, means.T).T
-    shares = np.full(len(there), 1 / len(there)) if equal else counts / counts.sum()
-    intercepts = np.log(shares) - np.einsum("ij,ij->i", weights, means) / 2
-    return Model(kind, "", classes, weights, intercepts - weights @ origin)
+    shares = np.full(len(classes), 1 / len(classes)) if equal else counts / counts.sum()
+    return Model(kind, "", classes, weights, np.log(shares) - np.einsum("ij,ij->i", weights, means) / 2)
 
 
 class Figures(NamedTuple):

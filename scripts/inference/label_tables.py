@@ -84,3 +84,18 @@ def join_rest(table: LabelTable, most: int) -> tuple[LabelTable, tuple[int, int]
             counts = np.concatenate([head, rest.sum(axis=axis, keepdims=True)], axis=axis)
             names[axis] = (*names[axis][:most], f"{others[axis]:,} others")
     return LabelTable(table.classes, names[0], names[1], counts), (others[0], others[1])
+
+
+def join_square(names: Sequence[str], counts: "numpy.ndarray", most: int) -> "tuple[list[str], numpy.ndarray, int]":
+    """Return a table whose rows and columns are the same labels with those after the first ``most`` joined.
+
+    Returns names, counts and how many labels are joined in the last row and column; a single one stays as it is.
+    """
+    import numpy as np
+
+    if len(names) <= most + 1:
+        return [*names], counts, 0
+    for axis in (0, 1):
+        head, rest = np.split(counts, [most], axis=axis)
+        counts = np.concatenate([head, rest.sum(axis=axis, keepdims=True)], axis=axis)
+    return [*names[:most], f"{len(names) - most:,} others"], counts, len(names) - most
