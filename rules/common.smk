@@ -7,6 +7,7 @@ import functools
 import hashlib
 import operator
 import shlex
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -30,7 +31,7 @@ from scripts.formats.configuration import (
 )
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
-from scripts.formats.status import read_statuses
+from scripts.formats.status import disk_was_full, read_statuses
 from scripts.formats.units import (
     cut_into_units,
     is_shard,
@@ -193,15 +194,27 @@ def unit_science(wildcards):
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
+@functools.cache
+def reasons_to_retry(unit):
+    """Return for which reasons failed runs of a unit are to be tried again, none where it has none of them.
+
+    Those that are configured; and without a word a full disk, as soon as it has room for the unit.
+    """
+    status = Path(f"work/status/{unit}.tsv")
+    if not status.exists() or (not config["retry"] and b"DISK_LIMIT" not in status.read_bytes()):
+        return []
+    failed = [row for row in read_statuses(status).values() if row.reason]
+    reasons = set(REASONS if config["retry"] == "all" else config["retry"])
+    if any(disk_was_full(row) for row in failed):
+        place = next(folder for folder in map(Path, ("work/fastq", "work")) if folder.exists())
+        if shutil.disk_usage(place).free > 1e6 * scratch_mb("fastq")({"unit": unit}, 1):
+            reasons.add("DISK_LIMIT")
+    return sorted(reasons & {row.reason for row in failed})
+
+
 def to_retry(unit):
     """Whether a run of a unit has failed for a reason that is to be tried again."""
-    reasons = REASONS if config["retry"] == "all" else config["retry"]
-    status = Path(f"work/status/{unit}.tsv")
-    return (
-        bool(reasons)
-        and status.exists()
-        and any(row.reason in reasons for row in read_statuses(status).values())
-    )
+    return bool(reasons_to_retry(unit))
 
 
 def kept(wildcards):

@@ -19,7 +19,7 @@ rule retry:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
         round=retry_round,
-        reasons=setting("retry"),
+        reasons=lambda wildcards, threads: reasons_to_retry(wildcards.unit),
     shell:
         """
         python -m scripts.retry --plan {input.plan:q} --unit {wildcards.unit:q} \

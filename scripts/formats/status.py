@@ -34,6 +34,11 @@ class RunStatus(NamedTuple):
         return self._replace(state="failed", reason=fault.reason, detail=fault.detail)
 
 
+def disk_was_full(status: RunStatus) -> bool:
+    """Whether a run failed because the disk was full, and not because of the limit that is configured for it."""
+    return status.reason == "DISK_LIMIT" and "the disk" in status.detail
+
+
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
     """Return run → status, in the order of the file. Raises InputError where the header is another one."""
     with Path(path).open(encoding="utf-8", newline="") as handle:

@@ -1,10 +1,12 @@
 """Trying again: only the runs that failed for the reasons named, and the results are those of a run without a fault."""
 
 import hashlib
+import os
 
 import pytest
 
 from scripts.formats.run_table import read_runs
+from scripts.formats.status import read_statuses, write_statuses
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 
@@ -75,6 +77,36 @@ def test_what_fails_again_may_be_tried_again(world, configuration, undisturbed, 
     with Server(world) as server:
         assert run_workflow(tmp_path, configuration(server, retry="all"), ["--quiet"]) == 0
     assert sums(tmp_path / "results") == undisturbed
+
+
+def rewrite(path, reason, detail):
+    """Let a status table tell another reason, as if it had been written so."""
+    times = path.stat()
+    rows = read_statuses(path)
+    told = [row._replace(reason=reason, detail=detail) if row.run == LOST else row for row in rows.values()]
+    write_statuses(path, told)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configuration, undisturbed, tmp_path):
+    with Server(world) as server:
+        server.fault(LOST, "404")
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+    (status,) = (path for path in (tmp_path / "work/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
+    rewrite(status, "DISK_LIMIT", "the archive has 1 GB, which passes scratch.limit_gb, 0.1; set that to 1 or more.")
+    with Server(world) as server:  # a limit is not passed by itself
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        assert not server.requests
+    rewrite(status, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
+    with Server(world) as server:
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        asked = [request.path for request in server.requests if "sra-pub" in request.path]
+        assert asked
+        assert all(LOST in path for path in asked)
+        assert sums(tmp_path / "results") == undisturbed
+        server.clear()
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        assert not server.requests
 
 
 def test_too_many_failed_runs_stop_the_harvest(world, configuration, tmp_path, capfd):
