@@ -32,6 +32,7 @@ from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.processes import (
     STALLED,
+    bytes_read,
     ends_if_removed,
     ends_with_command,
     every,
@@ -60,6 +61,8 @@ _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOS
 _FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
 _LONGEST_WAIT = 120.0  # seconds between two rounds
 _STEP = 1 << 20  # bytes that a transfer must have brought for its round not to count
+_LEAST_RATE = 50_000.0  # bytes a second of a transfer, below which another source is asked if there is one
+_VERIFIED = 1 << 26  # bytes
 _UNRELIABLE = 3  # a source that failed for so many runs one after the other is asked last from then on
 
 
@@ -222,8 +225,9 @@ class Downloader:
                 if source == FASTQ and not rounds and any(left[other] > 0 for other in order if other != FASTQ):
                     continue  # archives are asked twice before, and again while they arrive in parts
                 left[source] -= 1
+                hurried = rounds < self.options.retries and any(left[other] > 0 for other in order if other != source)
                 try:
-                    detail, files = self._ask(source, row)
+                    detail, files = self._ask(source, row, hurried)
                 except SourceFault as fault:
                     left[source] = min(left[source], fault.again)
                     if not fault.sentence:  # there is no such source
@@ -277,10 +281,10 @@ class Downloader:
 
     # One source
 
-    def _ask(self, source: str, row: Run) -> tuple[str, list[Path]]:
+    def _ask(self, source: str, row: Run, hurried: bool) -> tuple[str, list[Path]]:
         """Get a run from one source into its partial folder; return the detail of its status, and the files.
 
-        Raises SourceFault, RunFault.
+        ``hurried``: a slow source is left for another one. Raises SourceFault, RunFault.
         """
         folder = self.partial / row.run / source
         folder.mkdir(parents=True, exist_ok=True)
@@ -290,21 +294,21 @@ class Downloader:
             if source == FASTQ:
                 return "", self._fetch_fastq(row, folder)
             if source == "sra":
-                lite = self._prefetch(row, path)
-                promised = "" if lite else row.md5
+                lite, proven = self._prefetch(row, path, hurried), ""
             else:
-                lite, promised = self._fetch(source, row, path)
+                lite, proven = self._fetch(source, row, path, hurried)
             if source == "bam":
                 if fastq_files.kind_of(path) != "bam":
                     raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not a BAM file", again=1)
                 return "", [path]
             if not sra_archive.is_archive(path):
                 raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not an archive", again=1)
-            if promised and (found := _md5(path)) != promised.lower():
-                raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {found}, but the record says {promised}")
+            if row.md5 and not proven and not lite and (proven := _md5(path)) != row.md5.lower():
+                raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {proven}, but the record says {row.md5}")
             if lite and not self.options.accept_lite:
                 raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
-            return self._prove(path), [path]
+            # The record's md5 is that of the archive in full quality, even if all its qualities are one.
+            return self._prove(path, whole=bool(row.md5) and not lite and proven.lower() == row.md5.lower()), [path]
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and taken_up:
                 fault.again = 1  # the two halves may not belong together
@@ -317,10 +321,13 @@ class Downloader:
             shutil.rmtree(folder, ignore_errors=True)
             raise SourceFault(fault.reason, fault.detail) from fault
 
-    def _prove(self, path: Path) -> str:
-        """Let an archive prove itself; return the detail of its status. Raises RunFault."""
+    def _prove(self, path: Path, whole: bool = False) -> str:
+        """Let an archive prove itself; return the detail of its status. Raises RunFault.
+
+        One that is ``whole`` for certain is not looked at for being Lite.
+        """
         sra_archive.validate(path, self.offline)
-        if not sra_archive.is_lite(path, self.offline):
+        if whole or not sra_archive.is_lite(path, self.offline):
             return ""
         if not self.options.accept_lite:
             raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
@@ -345,24 +352,27 @@ class Downloader:
         with places:
             yield
 
-    def _prefetch(self, row: Run, path: Path) -> bool:
+    def _prefetch(self, row: Run, path: Path, hurried: bool) -> bool:
         """Have prefetch get a run; return whether it is Lite. Raises SourceFault."""
         # It believes a whole file of the right size whatever it holds, and a lock that a killed one left.
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         _mend_transaction(path)
+        step = max(1, int(_LEAST_RATE * self.options.patience)) if hurried else 1
         with self._place(row):
             told = run_program(
                 ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
                 self.online,
-                progress=lambda: size_of_folder(path.parent),
+                # A prefetch that verifies writes nothing, but reads all that it has got.
+                progress=lambda process: (size_of_folder(path.parent) // step, bytes_read(process) // _VERIFIED),
                 patience=self.options.patience,
             )
         said = told.output + told.errors
         if told.status == 0 and path.is_file():
             return "SRA Lite file is being retrieved" in said
         if told.status == STALLED:
-            raise SourceFault("DOWNLOAD_FAILED", f"no byte for {self.options.patience:g} s", again=_OFTEN)
+            few = f"fewer than {_LEAST_RATE / 1000:g} kB a second" if hurried else "no byte"
+            raise SourceFault("DOWNLOAD_FAILED", f"{few} for {self.options.patience:g} s", again=_OFTEN)
         if _FULL.search(said):
             raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.")
         if "failed to verify" in said:
@@ -378,8 +388,8 @@ class Downloader:
             "DOWNLOAD_FAILED", f"prefetch failed{': ' + words if words else ' and does not say why'}", again=_OFTEN
         )
 
-    def _fetch(self, source: str, row: Run, path: Path) -> tuple[bool, str]:
-        """Fetch a run over HTTP; return whether it is Lite and the md5 that is still to be checked."""
+    def _fetch(self, source: str, row: Run, path: Path, hurried: bool) -> tuple[bool, str]:
+        """Fetch a run over HTTP; return whether it is Lite, and its md5 where that was promised and is as promised."""
         offers = self._objects(source, row)
         chosen = [offer for offer in offers if not offer.lite] or (offers if self.options.accept_lite else [])
         if not chosen and offers:
@@ -392,8 +402,8 @@ class Downloader:
             md5 = offer.md5 if source in ("ena", "bam") or offer.lite else row.md5 or offer.md5
             self._reserve(row, offer.size or int(row.bytes or 0), "archive")
             try:
-                self._transfer(row, offer, path, md5)
-                return offer.lite, row.md5 if source == "ena" and not md5 else ""
+                self._transfer(row, offer, path, md5, hurried)
+                return offer.lite, md5
             except SourceFault as error:
                 fault = error
         raise fault
@@ -411,7 +421,7 @@ class Downloader:
         self._reserve(row, sum(offer.size or 0 for offer in files.values()), "FASTQ of ENA")
         for name, offer in files.items():
             if not (folder / name).is_file():
-                self._transfer(row, offer, folder / name, offer.md5)
+                self._transfer(row, offer, folder / name, offer.md5, hurried=False)
         for number, read in enumerate(reads, 1):
             name = next(iter(files)) if len(files) == 1 else f"{row.run}_{number}.fastq.gz"
             if name not in files or read.stdev or not (read.count and read.length):
@@ -421,13 +431,14 @@ class Downloader:
                 raise SourceFault("DOWNLOAD_FAILED", told)
         return [folder / name for name in files]
 
-    def _transfer(self, row: Run, offer: ArchiveObject, path: Path, md5: str) -> None:
+    def _transfer(self, row: Run, offer: ArchiveObject, path: Path, md5: str, hurried: bool) -> None:
         """Fetch one file. Raises SourceFault, RunFault(DISK_LIMIT)."""
         # With a checksum the rounds take a broken transfer up again; without one only the same call can.
         asking = remote.Asking(
             retries=0 if md5 else min(2, self.options.retries),
             first_wait=self.options.first_wait,
             timeout=self.options.patience,
+            least_rate=_LEAST_RATE if hurried else 0.0,
         )
         try:
             with self._place(row, offer.url):

@@ -123,14 +123,14 @@ def raise_if_full(folder: str | Path) -> None:
 def run_program(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
-    progress: Callable[[], int] | None = None,
+    progress: Callable[[int], object] | None = None,
     patience: float = 0,
 ) -> Finished:
     """Run a program to its end and return what it left.
 
     With ``progress`` and ``patience``, the program is ended with the status :data:`STALLED` when the value of
-    ``progress()`` has not changed for ``patience`` seconds. Raises InputError where there is no such program, and
-    Interrupted where somebody else ended it.
+    ``progress(process id)`` has not changed for ``patience`` seconds. Raises InputError where there is no such
+    program, and Interrupted where somebody else ended it.
     """
     if shutil.which(arguments[0]) is None:
         raise InputError(f"The program {arguments[0]!r} is not there; it is part of the environments in envs/.")
@@ -149,7 +149,7 @@ def run_program(
                 output, errors = process.communicate(timeout=0.5 if progress and patience else None)
                 break
             except subprocess.TimeoutExpired:
-                now = progress() if progress else None
+                now = progress(process.pid) if progress else None
                 if now != last:
                     moved, last = time.monotonic(), now
                 elif time.monotonic() - moved > patience and not stalled:
@@ -306,6 +306,13 @@ def ends_if_removed(folder: str | Path) -> Callable[[], None]:
             os.kill(os.getpid(), signal.SIGTERM)
 
     return still_ours
+
+
+def bytes_read(process: int) -> int:
+    """Return how many bytes a process has read so far, from files above all; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{process}/io").read_text(encoding="ascii").split()[1])
+    return 0
 
 
 def size_of_folder(folder: str | Path) -> int:

@@ -15,6 +15,7 @@ import contextlib
 import email.utils
 import fcntl
 import hashlib
+import itertools
 import os
 import random
 import re
@@ -34,6 +35,7 @@ _AGAIN = frozenset({408, 425, 429})
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
+_STREAMED = 1 << 16  # bytes of a file that are received before they are written
 _PIECE = 1 << 20  # bytes read at a time; a try that brought at least this much more does not count as a failed one
 
 
@@ -106,7 +108,7 @@ class Asking(NamedTuple):
 
     ``retries`` further tries are made after the first (``unreachable_retries``, where given, when no connection comes
     about), ``first_wait`` seconds before the first of them, doubled each time up to ``longest_wait``; ``timeout``
-    seconds without a byte end a try.
+    seconds without a byte end a try, and those of a file's transfer with fewer than ``least_rate`` bytes a second.
     """
 
     retries: int = 5
@@ -115,6 +117,7 @@ class Asking(NamedTuple):
     longest_wait: float = 120.0
     timeout: float = 60.0
     limit: RateLimit | None = None
+    least_rate: float = 0.0
 
 
 def is_html(start: bytes) -> bool:
@@ -191,9 +194,10 @@ def fetch(
 ) -> Path:
     """Fetch ``url`` whole into ``path`` and return it; what lies at ``path`` is replaced only by a good file.
 
-    The bytes are kept as the server has them. They go to ``<path>.part``; a broken transfer is taken up where it broke
-    when the server can (Range), also one that an earlier process left, provided that a checksum will tell whether the
-    two halves belong together. ``check`` gets the path of the whole part and raises ValueError for a file that is not
+    The bytes are kept as the server has them; where it compresses them for the transfer only, which a promised ``size``
+    tells, they are decoded. They go to ``<path>.part``; a broken transfer is taken up where it broke when the server
+    can (Range), also one that an earlier process left, provided that a checksum will tell whether the two halves belong
+    together. ``check`` gets the path of the whole part and raises ValueError for a file that is not
     what was asked. ``data`` makes it a POST of a form. Raises RemoteError, ChecksumError.
     """
     asking = asking or Asking(retries=retries)
@@ -303,29 +307,79 @@ class _Transfer:
                     self.start_afresh()
                     raise _TryError("what an earlier transfer left is longer than the file.", 416)
                 return
+            length = response.headers.get("Content-Length", "")
+            packed = self._is_packed(response)
+            total = None  # of the object, where the server gives a part of it
             if response.status_code == 206:
-                begin = re.match(rf"bytes {self.have}-", response.headers.get("Content-Range", ""))
-                if not begin:
+                begin = re.match(rf"bytes {self.have}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+                if not begin or packed:
                     self.start_afresh()
                     raise _TryError("the server went on at another place than was asked.")
-            elif self.have:
+                total = int(begin[1]) if begin[1].isdecimal() else self.size
+                if self.size is not None and total != self.size:
+                    self.start_afresh()
+                    raise _TryError(f"the server has {total:,} bytes, but the file {self.size:,}.", kind=ChecksumError)
+            pieces = response.raw.stream(_STREAMED, decode_content=packed)
+            first = next(pieces, b"")
+            if response.status_code == 200 and self.have:  # from the beginning, whatever was asked
+                if is_html(first[:2048]):
+                    raise _TryError("the answer is a web page, not a file.")
+                if self.size is not None and not packed and length.isdecimal() and int(length) != self.size:
+                    raise _TryError(f"the server has {int(length):,} bytes, but the file {self.size:,}.")
                 self.start_afresh()
             etag = response.headers.get("ETag", "")
             self.validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+            if packed:
+                self.validator = ""
             received = 0
+            slow = _Slowness(self.asking)
             self.part.parent.mkdir(parents=True, exist_ok=True)
             with self.part.open("ab") as handle:
-                for piece in response.raw.stream(_PIECE, decode_content=False):
+                for piece in itertools.chain([first], pieces):
                     if not self.have and is_html(piece[:2048]):
                         raise _TryError("the answer is a web page, not a file.")
                     handle.write(piece)
                     self._add(piece)
                     received += len(piece)
-            _check_length(received, response.headers.get("Content-Length"))
+                    if self.size is not None and self.have > self.size:
+                        break  # there may be no end of it
+                    slow.check(received)
+            if packed:
+                return
+            if self.size is None or self.have <= self.size:
+                _check_length(received, length)
+            if total is not None and self.have < total:
+                raise _TryError(f"the server gave no more than {self.have:,} of {total:,} bytes.")
         with self.part.open("rb") as handle:
             if is_html(handle.read(2048)):
                 self.start_afresh()
                 raise _TryError("the answer is a web page, not a file.")
+
+    def _is_packed(self, response: "requests.Response") -> bool:
+        """Whether the bytes are compressed for this transfer only; servers say so of files that are .gz, too."""
+        length = response.headers.get("Content-Length", "")
+        coded = response.headers.get("Content-Encoding", "").lower() not in ("", "identity")
+        if not length and urlsplit(self.url).path.endswith(".gz"):
+            return False
+        return coded and self.size is not None and length != str(self.size)
+
+
+class _Slowness:
+    """Finds out a transfer that goes on, but hardly."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.begun, self.before = time.monotonic(), 0
+
+    def check(self, received: int) -> None:
+        """Take note of the bytes received by now. Raises _TryError where they became too few."""
+        passed = time.monotonic() - self.begun
+        if passed < self.asking.timeout:
+            return
+        if received - self.before < self.asking.least_rate * passed:
+            rate = (received - self.before) / passed / 1000
+            raise _TryError(f"only {rate:,.1f} kB a second arrived.")
+        self.begun, self.before = time.monotonic(), received
 
 
 def _check_length(received: int, promised: str | None) -> None:

@@ -17,7 +17,7 @@ from scripts import download
 from scripts.formats.errors import InputError
 from scripts.formats.run_table import read_runs
 from scripts.formats.units import held_by, held_by_unit, told_gb
-from tests.tools.analysis_directory import Analysis
+from tests.tools.analysis_directory import UNIT, Analysis
 
 ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"
 OBJECT = f"sra-pub-run-odp.*{ONE}"
@@ -131,6 +131,52 @@ def test_a_transfer_that_stalls_everywhere_fails(analysis):
         "DOWNLOAD_FAILED",
         "sra: no byte for 0.6 s; ncbi: the transfer broke: timed out; ena: the transfer broke: timed out.",
     )
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_mirror_that_hardly_moves_gives_way_to_the_next_source(analysis, source, capsys):
+    analysis.server.fault(OBJECT, "slow", seconds=20)  # some 6 kB a second
+    analysis.run("--order", source, "ena")
+    analysis.check_served(ONE, "ena")
+    told = {"sra": "fewer than 50 kB a second for 1.5 s", "ncbi": r"only [\d.]+ kB a second arrived"}[source]
+    assert re.search(f"{ONE}: {source}: {told}", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_slow_mirror_is_waited_for_where_there_is_no_other(analysis, source):
+    analysis.server.fault(OBJECT, "slow", seconds=4)
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+
+
+def test_in_the_last_round_a_slow_mirror_is_waited_for(analysis):
+    analysis.server.fault("/vol1/", 503)
+    analysis.server.fault(OBJECT, "slow", seconds=5)
+    analysis.run("--order", "ncbi", "ena", "--retries", "1")
+    analysis.check_served(ONE, "ncbi")
+
+
+def test_what_arrived_of_an_object_that_has_changed_since_is_dropped(analysis):
+    part = analysis.folder / "work/partial" / UNIT / ONE / "ncbi" / f"{ONE}.sra.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"NCBI.sra" + bytes(50_000))
+    analysis.run("--order", "ncbi")
+    analysis.check_served(ONE, "ncbi")
+    assert analysis.sent(ONE) == 2 * len(analysis.original(ONE)) - 50_008
+
+
+def test_an_archive_whose_qualities_are_all_one_is_whole_where_the_record_says_so(analysis):
+    """A submitter's qualities may all be 30: the md5 of the record proves that NCBI has not simplified them."""
+    facts, lite = analysis.world.archives[ONE], analysis.world.lite_archives[ONE]
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    text = text.replace(f"sra-pub-run-odp/sra/{ONE}/{ONE}", f"sra-pub-zq/{ONE}/{ONE}.lite.1")
+    text = text.replace(f'md5="{facts.md5}"', f'md5="{lite.md5}"').replace(f'"{facts.size}"', f'"{lite.size}"')
+    analysis.xml.write_bytes(gzip.compress(text.encode()))
+    analysis.plan([ONE], md5=lite.md5)
+    assert analysis.run("--order", "ncbi")[ONE].ok
+    analysis.plan([ONE], md5="")
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "QUALITY_LITE", "ncbi: what arrived is SRA Lite, with simplified qualities.")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from tests.toy.world import SEED, World, build
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>Are you a robot?</title></head><body>Please solve this.</body></html>\n"
 LONGEST_ADDRESS = 8000
-KINDS = ("cut", "stall", "html", "empty", "truncated", "wrong_md5", "wrong_size", "lite")
+KINDS = ("cut", "stall", "slow", "html", "empty", "truncated", "wrong_md5", "wrong_size", "lite")
 
 
 class Request(NamedTuple):
@@ -115,6 +115,7 @@ class Server:
 
         - ``cut``: the connection is closed after ``share`` of the bytes promised
         - ``stall``: nothing more comes after ``share`` of the bytes, for ``seconds`` or until the server closes
+        - ``slow``: the bytes come in pieces, spread over ``seconds``
         - ``html``: status 200 with a page; ``empty``: status 200 with no bytes
         - ``truncated``: the first ``share`` of the bytes, with a length that fits them
         - ``wrong_md5``, ``wrong_size``, ``lite``: in SDL's answers; other requests are not met
@@ -343,6 +344,13 @@ class _Handler(BaseHTTPRequestHandler):
         sent = b"" if self.command == "HEAD" else body[: int(len(body) * fault.share)] if broken else body
         # logged before the last byte leaves, so that a client that has its answer finds itself in the log
         self.server.toy.log(Request(self.command, self.path, form, status, len(sent), came))
+        if fault is not None and fault.kind == "slow":
+            piece = max(1, len(sent) // 50)
+            for begin in range(0, len(sent), piece):
+                self.wfile.write(sent[begin : begin + piece])
+                if self.server.toy.closing.wait(fault.seconds / 50):
+                    return
+            return
         self.wfile.write(sent)
         if broken:
             self.wfile.flush()

@@ -94,7 +94,7 @@ def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
 
 def test_a_program_that_stands_still_is_ended():
     begun = time.monotonic()
-    told = processes.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda: 7, patience=0.6)
+    told = processes.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
     assert told.status == processes.STALLED
     assert time.monotonic() - begun < 10
 
@@ -102,7 +102,7 @@ def test_a_program_that_stands_still_is_ended():
 def test_a_program_that_moves_is_left_alone():
     steps = iter(range(1000))
     code = "import time; time.sleep(1.7)"
-    assert processes.run_program([PYTHON, "-c", code], progress=lambda: next(steps), patience=0.6).status == 0
+    assert processes.run_program([PYTHON, "-c", code], progress=lambda _: next(steps), patience=0.6).status == 0
 
 
 def test_items_are_worked_on_side_by_side():

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ class Stage:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # a client that goes away
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/file"
@@ -341,3 +343,170 @@ def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
 def test_a_file_is_written_in_one_step(tmp_path: Path) -> None:
     remote.write_whole(tmp_path / "below" / "file", b"content")
     assert [item.name for item in (tmp_path / "below").iterdir()] == ["file"]
+
+
+# Servers that lie
+
+MD5 = hashlib.md5(BODY).hexdigest()
+BROKEN = Asking(retries=0)
+
+
+def part(begin: int, end: int, total: int = len(BODY), **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Give a part of the file as an answer to a Range."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {begin}-{end - 1}/{total}")
+        handler.send_header("Content-Length", str(end - begin))
+        handler.end_headers()
+        handler.wfile.write(BODY[begin:end])
+
+    return answer
+
+
+def left_over(folder: Path, length: int = 1_000_000) -> Path:
+    (folder / "file.part").write_bytes(BODY[:length])
+    return folder / "file"
+
+
+def test_a_length_that_promises_too_much_does_no_harm(stage: Stage, tmp_path: Path) -> None:
+    def more(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(BODY) + 100))
+        handler.end_headers()
+        handler.wfile.write(BODY)
+        handler.close_connection = True
+
+    stage.answers = [more]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    assert path.read_bytes() == BODY
+
+
+def test_a_body_without_end_is_left_when_it_has_become_too_long(stage: Stage, tmp_path: Path) -> None:
+    sent = []
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for _ in range(200):
+            handler.wfile.write(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+            sent.append(1)
+
+    stage.answers = [endless]
+    with pytest.raises(ChecksumError, match=r"bytes arrived, but the file has 4,194,304"):
+        remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=BROKEN)
+    assert len(sent) < 20 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "other", [whole(b"<!DOCTYPE html><title>Are you a robot?</title>"), whole(b"", ETag='"x"'), whole(BODY[:-5])]
+)
+def test_what_is_given_in_place_of_a_part_does_not_cost_what_we_have(stage: Stage, tmp_path: Path, other) -> None:
+    path = left_over(tmp_path)
+    stage.answers = [other]
+    with pytest.raises(RemoteError, match=r"a web page|the server has (0|4,194,299) bytes, but the file 4,194,304"):
+        remote.fetch(stage.url, path, md5=MD5, size=len(BODY), asking=BROKEN)
+    assert (tmp_path / "file.part").stat().st_size == 1_000_000
+    stage.answers = [part(1_000_000, len(BODY))]
+    assert remote.fetch(stage.url, path, md5=MD5, size=len(BODY), asking=BROKEN).read_bytes() == BODY
+
+
+def test_the_whole_file_in_place_of_a_part_is_taken(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole()]
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+    assert path.read_bytes() == BODY and stage.requests[0]["range"] == "bytes=1000000-"
+
+
+def test_a_part_of_another_size_is_told(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [part(1_000_000, len(BODY), total=len(BODY) + 7)]
+    with pytest.raises(ChecksumError, match=r"the server has 4,194,311 bytes, but the file 4,194,304"):
+        remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+    assert not (tmp_path / "file.part").exists()
+
+
+def test_a_server_that_gives_small_parts_is_asked_for_the_next(stage: Stage, tmp_path: Path) -> None:
+    ends = [1_000_000, 2_100_000, 3_200_000, len(BODY)]
+    stage.answers = [part(begin, end) for begin, end in pairwise(ends)]
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=Asking(1, first_wait=0.01))
+    assert path.read_bytes() == BODY
+    assert [request["range"] for request in stage.requests] == [f"bytes={end}-" for end in ends[:-1]]
+
+
+def test_an_object_that_changes_between_tries_is_fetched_anew(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [cut(1_000_000, body=BODY[::-1]), whole(ETag='"second"')]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    assert path.read_bytes() == BODY
+    assert stage.requests[1]["if-range"] == '"first"'
+
+
+def test_a_part_of_an_object_that_has_changed_since_is_found_out(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(BODY[1:1_000_001])  # of the same size, at an earlier time
+    stage.answers = [part(1_000_000, len(BODY)), whole()]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    assert path.read_bytes() == BODY and "range" not in stage.requests[1]
+
+
+def test_bytes_that_are_compressed_for_the_transfer_are_decoded(stage: Stage, tmp_path: Path) -> None:
+    import gzip
+
+    packed = gzip.compress(BODY)
+    stage.answers = [whole(packed, Content_Encoding="gzip")]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=BROKEN)
+    assert path.read_bytes() == BODY
+    # A server may call a file that is .gz so.
+    md5 = hashlib.md5(packed).hexdigest()
+    path = remote.fetch(stage.url, tmp_path / "file", md5=md5, size=len(packed), asking=BROKEN)
+    assert path.read_bytes() == packed
+
+
+def test_a_broken_compressed_transfer_begins_again(stage: Stage, tmp_path: Path) -> None:
+    import gzip
+
+    packed = gzip.compress(bytes(BODY), 1)
+
+    def broken(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed[: len(packed) // 2])
+        handler.close_connection = True
+
+    stage.answers = [broken, whole()]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    assert path.read_bytes() == BODY
+
+
+def test_a_redirect_keeps_the_place(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [status(302, Location="/elsewhere"), part(1_000_000, len(BODY))]
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+    assert path.read_bytes() == BODY
+    assert [(request["path"], request["range"]) for request in stage.requests] == [
+        ("/file", "bytes=1000000-"),
+        ("/elsewhere", "bytes=1000000-"),
+    ]
+
+
+def test_redirects_without_end_are_told(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [status(302, Location="/file")]
+    with pytest.raises(RemoteError, match="redirects"):
+        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+
+
+def test_a_transfer_that_hardly_moves_is_given_up(stage: Stage, tmp_path: Path) -> None:
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(BODY)))
+        handler.end_headers()
+        for begin in range(0, len(BODY), 1 << 15):
+            handler.wfile.write(BODY[begin : begin + (1 << 15)])
+            time.sleep(0.1)
+
+    stage.answers = [slow]
+    asking = Asking(retries=0, timeout=0.5)
+    with pytest.raises(RemoteError, match=r"only [\d.]+ kB a second arrived\."):
+        remote.fetch(stage.url, tmp_path / "file", md5=MD5, asking=asking._replace(least_rate=10_000_000))
+    assert (tmp_path / "file.part").stat().st_size >= 1 << 16
+    stage.answers = [whole()]
+    assert remote.fetch(stage.url, tmp_path / "file", md5=MD5, asking=asking).read_bytes() == BODY
