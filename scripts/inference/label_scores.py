@@ -20,8 +20,7 @@ class HalfCounts:
         """Count values, float16 of one dimension."""
         import numpy as np
 
-        bits = np.ascontiguousarray(values, "<f2").view("<u2")
-        self.counts += np.bincount(bits, minlength=_VALUES)
+        np.add.at(self.counts, np.ascontiguousarray(values, "<f2").view("<u2").astype(np.intp), 1)
 
     def ordered(self) -> "tuple[numpy.ndarray, numpy.ndarray]":
         """Return the finite values that occur, ascending, as float64, and how often each does."""
@@ -94,8 +93,10 @@ def mean_cosine(cosine: "numpy.ndarray", pairs: "numpy.ndarray") -> tuple[float,
 
 
 def unrelated(pairs: "numpy.ndarray") -> "numpy.ndarray":
-    """Return how often pairs would occur if the two labels had nothing to do with each other, as float64."""
+    """Return weights of pairs of different labels if the two had nothing to do with each other, as float64."""
     import numpy as np
 
     whole = max(int(pairs.sum()), 1)
-    return np.outer(pairs.sum(axis=1).astype(float), pairs.sum(axis=0)) / whole
+    weights = np.outer(pairs.sum(axis=1).astype(float), pairs.sum(axis=0)) / whole
+    np.fill_diagonal(weights, 0)
+    return weights
