@@ -471,3 +471,10 @@ def test_a_bam_is_no_source_of_a_plate_run(conversion):
     conversion.add("SRR1", source="file:x.bam")
     detail = "a BAM file is no source of a plate run; convert it to FASTQ first."
     conversion.failed("SRR1", "LAYOUT_AMBIGUOUS", detail)
+
+
+def test_names_are_written_once(conversion):
+    conversion.add(PAIRED).run()
+    lines = (conversion.folder / f"fastq/{PAIRED}_2.fastq").read_text().splitlines()
+    assert set(lines[2::4]) == {"+"}
+    assert [line.split()[0] for line in lines[::4]] == [f"@{PAIRED}.{n}" for n in range(1, len(lines) // 4 + 1)]
