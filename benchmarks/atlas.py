@@ -11,6 +11,7 @@ each second of CPU.
 """
 
 import argparse
+import filecmp
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ import numpy as np
 
 SEED = 11
 SHARD_ROWS = 100_080
+PIECES = 12
+"""In which a shard is given to the writer."""
 LABELS = (900, 320, 220, 40, 30, 20, 2, 16, 2)
 """Labels of each class, as many as the public atlas might have."""
 HOME = Path(__file__).parent.parent
@@ -43,11 +46,14 @@ class Size(NamedTuple):
     """Shards whose embeddings are added up, searched and checked."""
     small_shards: int
     """Shards for the notebook's way, which holds all rows."""
+    written: int
+    """Shards that are written."""
+    table_repeats: int
     repeats: int
 
 
-FULL = Size(8, (2, 20, 200), 20, 20, 5)
-QUICK = Size(4, (2, 20, 200), 6, 4, 3)
+FULL = Size(8, (2, 20, 200), 20, 20, 30, 9, 5)
+QUICK = Size(4, (2, 20, 200), 6, 4, 12, 7, 3)
 
 
 class Cost(NamedTuple):
@@ -89,7 +95,6 @@ cross_tables(atlas, pairs)
 """,
 )
 CENTROIDS = (IMPORT_TABLES + "import scipy.sparse", "centroids(Atlas({folder!r}), {block!r}, 'cell_type')")
-STREAM = ("from scripts.formats.atlas_shards import Atlas", "for rows in Atlas({folder!r}).scan(kind='top3'): pass")
 CHECK = ("from scripts.atlas.check import check", "assert not check({folder!r})[2]")
 SEARCH = (
     "from scripts.formats.atlas_shards import Atlas\nfrom scripts.inference.nearest_rows import nearest_rows",
@@ -118,23 +123,19 @@ means = [embs[codes == code, 256:320].mean(axis=0, dtype=np.float64) for code in
 )
 WRITE = (
     """
+from scripts.formats.atlas_layout import PUBLIC, Layout
 from scripts.formats.atlas_shards import ShardWriter
-from scripts.formats.atlas_layout import Layout, PUBLIC
-embs = np.load({part!r}, mmap_mode="r")
-embs[:].sum(dtype=np.float32)
-layout = Layout(PUBLIC.embeddings)
+part, layout = np.load({part!r}), Layout(PUBLIC.embeddings)
 """,
     """
 for number in range({times}):
-    with ShardWriter({folder!r}, f"step_0__predict_part_{{number % 2}}_0", layout, len(embs)) as shard:
-        for start in range(0, len(embs), 4096):
-            shard.append(embs[start : start + 4096])
+    with ShardWriter({folder!r}, f"step_0__predict_part_{{number % 2}}_0", layout, {pieces} * len(part)) as shard:
+        for _ in range({pieces}):
+            shard.append(part)
 """,
 )
 SAVEZ = (
-    """
-embs = np.load({part!r})
-""",
+    "embs = np.tile(np.load({part!r}), ({pieces}, 1))",
     """
 for number in range({times}):
     np.savez(f"{folder}/theirs_{{number % 2}}_embs.npz", embs)
@@ -195,7 +196,7 @@ def make_shards(folder: Path, size: Size) -> None:
         np.savez(folder / f"made/{number}_top3.npz", top3)
         np.savez(folder / f"made/{number}_scores.npz", dice.standard_normal((SHARD_ROWS, 23)).astype(np.float16))
         if not number:
-            np.save(folder / "embs.npy", embs)
+            np.save(folder / "part.npy", embs[: SHARD_ROWS // PIECES])
             (folder / "deflated").mkdir()
             np.savez_compressed(folder / "deflated/0_top3.npz", top3)
 
@@ -253,7 +254,7 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
         atlas = atlas_of(folder, f"atlas_{millions}", shards, size.shards, copies=200)
         labels = sorted(atlas.glob("*_top3.npz"))
         work, rows = bytes_of(atlas, "top3"), shards * SHARD_ROWS
-        repeats = size.repeats if millions <= 20 else 1
+        repeats = size.table_repeats if millions <= 20 else 1
         read, ours = in_turn(
             repeats, lambda paths=labels: cat(paths), lambda atlas=atlas: measure(CROSS, folder=str(atlas))
         )
@@ -267,11 +268,8 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
 
     deflated = atlas_of(folder, "deflated_20", 200, size.shards)
     rows, plain = 200 * SHARD_ROWS, 200 * SHARD_ROWS * 46
-    slow, stream = in_turn(
-        1, lambda: measure(CROSS, folder=str(deflated)), lambda: measure(STREAM, folder=str(deflated))
-    )
+    (slow,) = in_turn(1, lambda: measure(CROSS, folder=str(deflated)))
     row("cross table, deflated labels", rows, slow, plain, "cross_deflated")
-    row("reading alone, deflated labels", rows, stream, plain, "stream_deflated")
 
     small = atlas_of(folder, "small", size.small_shards, size.shards)
     rows, work = size.small_shards * SHARD_ROWS, bytes_of(small, "top3")
@@ -282,8 +280,11 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     row("cross table, ours", rows, ours, work, "small_cross")
 
     work = bytes_of(small, "embs", "top3")
-    means = lambda: measure(NOTEBOOK_MEANS, folder=str(small))  # noqa: E731
-    theirs, ours = in_turn(1, means, lambda: measure(CENTROIDS, folder=str(small), block="cell_type"))
+    theirs, ours = in_turn(
+        1,
+        lambda: measure(NOTEBOOK_MEANS, folder=str(small)),
+        lambda: measure(CENTROIDS, folder=str(small), block="cell_type"),
+    )
     row("means of a block, list and vstack", rows, theirs, work, "vstack_means")
     row("means of a block, ours", rows, ours, work, "block_centroids")
 
@@ -304,17 +305,19 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     (ours,) = in_turn(1, lambda: measure(SEARCH, folder=str(atlas)))
     row("10 nearest rows of 100 vectors, 64 columns", rows, ours, work, "search")
 
-    times = size.sum_shards
+    times = size.written
     work = times * (folder / "made/0_embs.npz").stat().st_size
     (folder / "written").mkdir()
-    where = {"folder": str(folder / "written"), "part": str(folder / "embs.npy"), "times": times}
+    where = {"folder": str(folder / "written"), "part": str(folder / "part.npy"), "times": times, "pieces": PIECES}
     theirs, ours = in_turn(size.repeats, lambda: measure(SAVEZ, **where), lambda: measure(WRITE, **where))
     row("write shards, numpy.savez", times * SHARD_ROWS, theirs, work, "savez")
     row("write shards, ours, streamed and checked", times * SHARD_ROWS, ours, work, "write")
-    written = [(folder / f"written/{name}_embs.npz").read_bytes() for name in ("theirs_0", "step_0__predict_part_0_0")]
-    if written[0] != written[1]:
-        tell("what we write is not what numpy.savez writes")
-    figures["write_identical_to_savez"] = int(written[0] == written[1])
+    written = [folder / f"written/{name}_embs.npz" for name in ("theirs_0", "step_0__predict_part_0_0")]
+    same = filecmp.cmp(*written, shallow=False)
+    tell(f"what we write is {'' if same else 'not '}what numpy.savez writes, byte for byte")
+    figures["write_identical_to_savez"] = int(same)
+    (large,) = in_turn(1, lambda: measure(WRITE, **where | {"times": 1, "pieces": 10 * PIECES}))
+    row("write one shard of ten times the rows", 10 * SHARD_ROWS, large, work // times * 10, "write_large")
     return figures
 
 
