@@ -29,7 +29,19 @@ from scripts.formats.npz_array import FORTRAN, ArrayFile, NpzWriter
 if TYPE_CHECKING:
     import numpy
 
-__all__ = ["PUBLIC", "Atlas", "Layout", "Shard", "ShardWriter", "add_layout_option", "open_atlases", "read_layout"]
+__all__ = [
+    "PUBLIC",
+    "Atlas",
+    "Layout",
+    "Shard",
+    "ShardWriter",
+    "add_layout_option",
+    "open_atlases",
+    "read_layout",
+    "shard_name",
+    "shard_place",
+    "write_shard",
+]
 
 MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
 MODEL = "model.npz"
