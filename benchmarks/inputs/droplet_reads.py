@@ -167,9 +167,103 @@ def battery(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed
                 fault = "CHEMISTRY_UNKNOWN" if kit.refused else ""
                 yield maker.library(kit, order, length, rate, cdna, fault=fault)
     for kit in kits:
-        if kit.simple and not kit.umi_own_read and not kit.refused:
+        if kit.simple and not kit.umi_own_read and not kit.split and not kit.refused:
             for length, rate in ((16, 0.01), (14, 0.01), (20, 0.02)):
                 yield maker.library(kit, "BC", length, rate, fault="BARCODE_TRIMMED")
     for lengths in ((150, 150), (75,) * 2, (8, 101, 101), (51, 8), (26, 98), (28, 90), (10, 10, 150, 150), (100, 50)):
         for rate in RATES:
             yield maker.bulk(lengths, rate)
+
+
+TEMPLATE_SWITCH = "AAGCAGTGGTATCAACGCAGAGTACATGGG"
+SMART_SEQ3_TAG = "ATTGCGCAATG"
+PHIX = 5386
+
+
+def _letters(text: str) -> np.ndarray:
+    return np.array(["ACGT".index(letter) for letter in text], dtype=np.uint8)
+
+
+class Spoiler:
+    """Spoils libraries in the ways of real ones; every way takes a share of the spots and gives their reads anew."""
+
+    def __init__(self, maker: Maker) -> None:
+        self.maker = maker
+        self.phix = maker.dice.integers(0, 4, PHIX).astype(np.uint8)
+
+    def spoil(self, sample: ReadSample, spots: np.ndarray, codes: np.ndarray) -> ReadSample:
+        """Return the sample with other bases in some spots, from the first base on; the lengths stay."""
+        spoilt = sample.codes.copy()
+        width = min(codes.shape[1], spoilt.shape[1], int(sample.lengths[0]))
+        spoilt[spots, :width] = codes[spots, :width]
+        return ReadSample(spoilt, sample.lengths)
+
+    def some(self, share: float) -> np.ndarray:
+        return self.maker.dice.random(self.maker.spots) < share
+
+    def control(self, length: int) -> np.ndarray:
+        starts = self.maker.dice.integers(0, PHIX - 400, self.maker.spots)
+        return self.phix[starts[:, None] + np.arange(length)]
+
+    def repeats(self, length: int) -> np.ndarray:
+        """Two bases in turn, from either of them on."""
+        turn = self.maker.dice.integers(0, 2, self.maker.spots)[:, None] + np.arange(length)
+        return (turn % 2).astype(np.uint8)
+
+    def same(self, codes: np.ndarray) -> np.ndarray:
+        return np.tile(codes, (self.maker.spots, 1))
+
+
+def hostile(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed: int) -> Iterator[Made]:
+    """Yield libraries that are hard to tell: spoilt ones of droplets, and others that look like droplets in part.
+
+    A library with a fault must be refused for that reason, one without must be told.
+    """
+    maker = Maker(lists, spots, seed)
+    spoiler = Spoiler(maker)
+    for name in ("10x_3p_v2", "10x_5p_v2", "10x_3p_v3", "10x_3p_v4", "10x_5p_v3", "10x_multiome"):
+        kit = chemistries[name]
+        made = maker.library(kit, "BC", kit.read_end, 0.01)
+        barcode, cdna = made.samples[0], made.samples[1]
+        empty = spoiler.same(np.full(100, NO_BASE, dtype=np.uint8))
+        tail, primer = spoiler.same(np.full(60, 3, dtype=np.uint8)), spoiler.same(_letters(TEMPLATE_SWITCH))
+        third, half, fifth = spoiler.some(0.3), spoiler.some(0.5), spoiler.some(0.2)
+        for words, samples in {
+            "30 % without a base": {0: spoiler.spoil(barcode, third, empty), 1: cdna},
+            "50 % control": {
+                0: spoiler.spoil(barcode, half, spoiler.control(100)),
+                1: spoiler.spoil(cdna, half, spoiler.control(100)),
+            },
+            "30 % poly-T": {0: spoiler.spoil(barcode, third, tail), 1: cdna},
+            "30 % empty beads": {0: barcode, 1: spoiler.spoil(cdna, third, primer)},
+            "half of the cDNA of two bases": {0: barcode, 1: spoiler.spoil(cdna, half, spoiler.repeats(100))},
+            "20 % of the reads swapped": {
+                0: spoiler.spoil(barcode, fifth, cdna.codes),
+                1: spoiler.spoil(cdna, fifth, barcode.codes),
+            },
+        }.items():
+            yield made._replace(name=f"{name}, {words}", samples=samples)
+        yield maker.library(kit, "CB", 26, 0.02, name=f"{name}, reads of 26")
+        tenth = spoiler.some(0.1)
+        cells = {read: maker.sequenced(maker.cdna(75), 0.01) for read in range(2)}
+        cells[0] = spoiler.spoil(cells[0], tenth, barcode.codes[:, : kit.read_end])
+        paired = maker.bulk((75, 75), 0.01)
+        yield paired._replace(name=f"plate, 10 % like {name}", samples=cells)
+        yield paired._replace(name=f"plate of one read, 10 % like {name}", samples={0: cells[0]}, fault="BARCODE_LOST")
+    bulk = maker.bulk((100, 100), 0.01)
+    whole = np.ones(spots, dtype=bool)
+    tagged = np.concatenate([spoiler.same(_letters(SMART_SEQ3_TAG)), maker.random(8), spoiler.same(_letters("GGG"))], 1)
+    for words, codes in {
+        "template switch at the head": spoiler.same(_letters(TEMPLATE_SWITCH)),
+        "poly-T at the head": spoiler.same(np.full(30, 3, dtype=np.uint8)),
+        "two bases in turn": spoiler.repeats(100),
+        "no base": spoiler.same(np.full(100, NO_BASE, dtype=np.uint8)),
+        "Smart-seq3": tagged,
+    }.items():
+        for read in range(2):
+            samples = dict(bulk.samples)
+            samples[read] = spoiler.spoil(samples[read], whole, codes)
+            yield bulk._replace(name=f"plate, read {read + 1}: {words}", samples=samples)
+    for lengths in ((28, 91), (28, 28), (26, 98), (16, 90), (24, 150), (8, 28, 91), (28, 10, 10, 90)):
+        for rate in (0.0, 0.02):
+            yield maker.bulk(lengths, rate)._replace(name=f"bulk of {lengths}, {rate:.0%} errors")

@@ -20,9 +20,11 @@ SPARE = 4
 """A read with the first bases of a barcode that is kept in two reads has at most so many bases more."""
 FIRST_LOOK = 1000
 """Spots of the first look."""
-MIN_SHARE = 0.10
+MIN_SHARE = 0.15
+"""Share of spots that must have a barcode on the list; a tenth is what a neighbour on the flow cell may leave."""
 MARGIN = 3.0
 _STANDS_OUT = 0.02
+_NEARLY_ALL = 0.95
 _SIMPLE = 0.75  # a barcode that is to this share one base says nothing: poly-A tails and dark cycles are such
 
 
@@ -142,18 +144,25 @@ class _Look:
         return found
 
 
-def _discount_one_barcode(sample: ReadSample, place: Place, hits: np.ndarray, offset: int, reverse: bool) -> np.ndarray:
-    """Take a barcode that makes up more than half of the hits out of them: a constant sequence is no evidence."""
+def _discount_few_barcodes(
+    sample: ReadSample, place: Place, hits: np.ndarray, offset: int, reverse: bool
+) -> np.ndarray:
+    """Take a barcode that makes up more than half of the hits out of them, and two that make up nearly all.
+
+    A constant sequence, or two bases in turn, are no evidence.
+    """
     segment = place.segments[0]
     packed, _ = pack_windows(sample.codes[hits], offset + segment.start - 1, segment.length, 1, reverse)
     if not packed.size:
         return hits
     values, counts = np.unique(packed[:, 0], return_counts=True)
-    top = int(counts.argmax())
-    if 2 * counts[top] <= packed.shape[0]:
-        return hits
+    order = np.argsort(-counts)[:2]
+    if counts[order].sum() <= _NEARLY_ALL * packed.shape[0]:
+        order = order[:1]
+        if 2 * counts[order[0]] <= packed.shape[0]:
+            return hits
     rest = hits.copy()
-    rest[np.flatnonzero(hits)[packed[:, 0] == values[top]]] = False
+    rest[np.flatnonzero(hits)[np.isin(packed[:, 0], values[order])]] = False
     return rest
 
 
@@ -243,7 +252,7 @@ def measure_alternatives(samples: Mapping[int, ReadSample], places: Sequence[Pla
                     if shares[offset] < max(_STANDS_OUT, 2 * chance) and (offset or reverse):
                         continue
                     hits = whole.find_hits(place, lists, offset, 1, reverse)[:, 0]
-                    hits = _discount_one_barcode(sample, place, hits, offset, reverse)
+                    hits = _discount_few_barcodes(sample, place, hits, offset, reverse)
                     found.append(Alternative(read, place, offset, reverse, float(hits.mean()), chance, hits, first))
     return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))
 

@@ -260,6 +260,15 @@ def test_a_constant_sequence_on_the_list_is_no_evidence(maker, lists):
     assert fault_of(made, lists).reason == "CHEMISTRY_UNKNOWN"
 
 
+def test_two_bases_in_turn_on_the_list_are_no_evidence(maker):
+    turns = [sum((place % 2 ^ first) << 2 * place for place in range(16)) for first in (0, 1)]
+    packed = np.unique(np.array([*turns, *range(10**9, 10**9 + 500)], dtype=np.uint32))
+    known = Lists({"737K-august-2016": packed}, {"737K-august-2016": 16})
+    reads = (np.arange(60) + maker.dice.integers(0, 2, 500)[:, None]) % 2
+    samples = {0: maker.bulk((90, 60), 0).samples[0], 1: maker.sequenced(reads.astype(np.uint8), 0)}
+    assert fault_of(maker.bulk((90, 60), 0)._replace(samples=samples), known).reason == "CHEMISTRY_UNKNOWN"
+
+
 def test_poly_a_on_the_list_is_no_evidence(maker, lists):
     poly = Lists({"737K-august-2016": np.array([0, 1, 2, 3, 4**16 - 1], dtype=np.uint32)}, {"737K-august-2016": 16})
     tails = np.zeros((500, 60), dtype=np.uint8)
@@ -417,6 +426,22 @@ def test_command_tells_each_run_and_what_was_not_tried(folder, small):
     before = (folder / "roles.json").read_bytes()
     command(folder, {"SRR1": made, "SRR2": other})
     assert (folder / "roles.json").read_bytes() == before
+
+
+def test_junk_at_the_head_of_a_run_is_passed_over(folder, small):
+    made = small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
+    command(folder, {"SRR1": made})
+    for number, length in ((1, 28), (2, 90)):
+        path = folder / f"fastq/SRR1_{number}.fastq"
+        junk = b"@junk\n%s\n+\n%s\n" % (b"N" * length, b"#" * length)
+        path.write_bytes(junk * read_roles.SKIP + path.read_bytes())
+    rows = folder / "plan.tsv"
+    arguments = ["--plan", rows, "--unit", "S.homo.X", "--fastq", folder / "fastq", "--chemistries", CHEMISTRIES]
+    arguments += ["--inclusion-lists", folder / "lists", "--output", folder / "roles.json", "--sample", 300]
+    read_roles.main(list(map(str, arguments)))
+    told = json.loads((folder / "roles.json").read_text())["runs"]["SRR1"]
+    assert (told["roles"], told["chemistry"]) == ("barcode,cdna", "10x_3p_v3")
+    assert told["figures"][0]["share"] > 0.7
 
 
 def test_two_kits_in_one_library_are_refused_and_both_named(folder, small):
