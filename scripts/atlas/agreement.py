@@ -12,11 +12,11 @@ Without label decoders labels are codes, and headings say so. Several atlases ar
 import argparse
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.formats.atlas_labels import Decoders, LabelNames, label_names, read_decoders
 from scripts.formats.atlas_layout import add_layout_option, standard_name
@@ -270,17 +270,17 @@ def write_tables(folder: Path, classes: Sequence[Agreement], logits: bool) -> No
             [found.heading, "cells", *means, "mean_margin", "mean_sigmoid", *seconds],
             label_rows(found, logits),
         )
-        head = [found.heading, *found.names]
         if (0, 1) in found.pairs:
-            for name, numbers in (
-                ("top1_top2", ([*map(str, row)] for row in found.pairs[0, 1].tolist())),
-                ("top1_top2.shares", ([*map(fraction, row)] for row in found.shares.tolist())),
-            ):
-                rows = ([label, *row] for label, row in zip(found.names, numbers, strict=True))
-                write_rows(folder / f"{found.heading}.{name}.tsv", head, rows)
+            write_square(folder / f"{found.heading}.top1_top2.tsv", found, found.pairs[0, 1], str)
+            write_square(folder / f"{found.heading}.top1_top2.shares.tsv", found, found.shares, fraction)
         if found.block:
-            rows = ([label, *map(fraction, row)] for label, row in zip(found.names, found.cosine.tolist(), strict=True))
-            write_rows(folder / f"{found.heading}.cosine.tsv", head, rows)
+            write_square(folder / f"{found.heading}.cosine.tsv", found, found.cosine, fraction)
+
+
+def write_square(path: Path, found: Agreement, values: "numpy.ndarray", words: Callable[[Any], str]) -> None:
+    """Write a table of labels by labels, a row at a time."""
+    rows = ([name, *map(words, row.tolist())] for name, row in zip(found.names, values, strict=True))
+    write_rows(path, [found.heading, *found.names], rows)
 
 
 def notes_of(atlases: Sequence[Atlas], classes: Mapping[str, Agreement], codes: Sequence[str]) -> list[str]:
