@@ -204,20 +204,30 @@ def gather_sample(
     import numpy as np
     import scipy.sparse
 
-    parts, ranks = [], []
-    for number, matrix in enumerate(matrices):
-        mine = sorted((row, rank) for rank, (_, of, row) in enumerate(drawn) if of == number)
-        if not mine:
-            continue
-        rows = log_normalise(matrix.select(np.array([row for row, _ in mine], np.int64)))
-        columns = match_genes(matrix.gene_ids, gene_ids)
-        rows = scipy.sparse.csr_matrix(
-            (rows.data, columns[rows.indices], rows.indptr), shape=(len(mine), len(gene_ids))
-        )
-        rows.sort_indices()
-        parts.append(rows)
-        ranks += [rank for _, rank in mine]
-    return scipy.sparse.vstack(parts, format="csr")[np.argsort(ranks)]
+    ranks: list[dict[int, int]] = [{} for _ in matrices]
+    for rank, (_, number, row) in enumerate(drawn):
+        ranks[number][row] = rank
+    lengths = np.zeros(len(drawn) + 1, np.int64)
+    for matrix, of_row in zip(matrices, ranks, strict=True):
+        stored = matrix.stored()
+        for row, rank in of_row.items():
+            lengths[rank + 1] = stored[row]
+    pointers = np.cumsum(lengths)
+    data, indices = np.zeros(pointers[-1]), np.zeros(pointers[-1], np.int32)  # the sample lies in memory only once
+    for matrix, of_row in zip(matrices, ranks, strict=True):
+        columns = match_genes(matrix.gene_ids, gene_ids).astype(np.int32)
+        for rows, counts in matrix.select(np.array(sorted(of_row), np.int64)):
+            values = log_normalise(counts)
+            for place, row in enumerate(rows.tolist()):
+                mine = slice(values.indptr[place], values.indptr[place + 1])
+                first = pointers[of_row[row]]
+                order = np.argsort(columns[values.indices[mine]])
+                data[first : first + len(order)] = values.data[mine][order]
+                indices[first : first + len(order)] = columns[values.indices[mine]][order]
+    small = pointers[-1] <= np.iinfo(np.int32).max
+    return scipy.sparse.csr_matrix(
+        (data, indices, pointers.astype(np.int32 if small else np.int64)), shape=(len(drawn), len(gene_ids))
+    )
 
 
 def check_gene_names(matrices: Iterable[CountMatrix]) -> None:

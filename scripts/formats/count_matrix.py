@@ -226,21 +226,14 @@ class CountMatrix:
             yield start, self._read(start, after)
             start = after
 
-    def select(self, rows: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
-        """Return the counts of some rows, given in ascending order; they are read in bounded pieces."""
+    def select(self, rows: "numpy.ndarray") -> "Iterator[tuple[numpy.ndarray, scipy.sparse.csr_matrix]]":
+        """Yield some of the rows and their counts, in bounded pieces. ``rows`` are given in ascending order."""
         import numpy as np
-        import scipy.sparse
 
-        parts = []
-        ends = np.flatnonzero(np.diff(rows) > SPAN) + 1
-        for piece in np.split(rows, ends):
-            for start in range(0, len(piece), PIECE):
-                some = piece[start : start + PIECE]
-                if len(some):
-                    parts.append(self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]])
-        if not parts:
-            return scipy.sparse.csr_matrix((0, self.genes), dtype=np.int64)
-        return scipy.sparse.vstack(parts, format="csr")
+        for near in np.split(rows, np.flatnonzero(np.diff(rows) > SPAN) + 1):
+            for start in range(0, len(near), PIECE):
+                some = near[start : start + PIECE]
+                yield some, self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]]
 
     def _data(self, start: int, stop: int) -> "numpy.ndarray":
         """Return stored values; of an array those of its first rows."""
