@@ -35,7 +35,7 @@ _AGAIN = frozenset({408, 425, 429})
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
-_STREAMED = 1 << 16  # bytes of a file that are received before they are written
+_STREAMED = 1 << 14  # bytes of a file that are received before they are written
 _PIECE = 1 << 20  # bytes read at a time; a try that brought at least this much more does not count as a failed one
 
 
