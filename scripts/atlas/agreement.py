@@ -305,6 +305,11 @@ def notes_of(atlases: Sequence[Atlas], classes: Mapping[str, Agreement], codes: 
     return notes
 
 
+def hundredths(text: str) -> str:
+    """Return a number with two digits behind the point, never as -0.00."""
+    return f"{round(float(text), 2) + 0:.2f}"
+
+
 def summary_table(classes: Sequence[Agreement], logits: bool) -> str:
     """Return the table of all classes on the page."""
     lines = []
@@ -314,23 +319,24 @@ def summary_table(classes: Sequence[Agreement], logits: bool) -> str:
         cells = [escape(found.heading), f"{int((found.counts > 0).sum()):,}"]
         for rank in range(3):
             row = numbers.get(guess(rank))
-            told = "–" if row is None or not row[3] else f"{float(row[3]):.2f}"
+            told = "–" if row is None or not row[3] else hundredths(row[3])
             if row is not None and row[-1]:
                 told += f" ({float(row[-1]):.0%})"
             cells.append(told)
         margin = numbers.get("top1-top2")
-        cells.append("–" if margin is None or not margin[6] else f"{float(margin[6]):.2f}")
-        cells += [f"{float(text):.2f}" if close is not None and text else "–" for text in (close or [""] * 6)[4:6]]
+        cells.append("–" if margin is None or not margin[6] else hundredths(margin[6]))
+        cells += [hundredths(text) if close is not None and text else "–" for text in (close or [""] * 6)[4:6]]
         lines.append(cells)
     share = " (as share)" if logits else ""
     return table(
         [
             *("class", "#labels", f"#mean score{share}: first", "#second", "#third", "#median margin"),
-            *("#cosine of first and second", "#if unrelated"),
+            *("#cosine", "#if unrelated"),
         ],
         lines,
-        "Margin: score of the first less that of the second guess. Cosine: between the means of all cells of the two"
-        " labels, averaged over cells; if unrelated: were the second guess any other label, as often as it is one.",
+        "Margin: score of the first less that of the second guess. Cosine: between the means of all cells of the first"
+        " and of the second label, averaged over cells; if unrelated: were the second guess any other label, as often"
+        " as it is one.",
     )
 
 

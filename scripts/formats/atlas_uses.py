@@ -66,7 +66,9 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
     partial.rename(target)
 
 
-NOTE_STYLE = ".note{border-left:3px solid var(--mark);padding-left:10px}.bars figure{width:340px}\n"
+NOTE_STYLE = """
+.note{border-left:3px solid var(--mark);padding-left:10px}.bars figure{width:340px}nav{display:flex;flex-wrap:wrap}
+"""
 """Rules of style of the pages of the uses."""
 
 
