@@ -42,7 +42,7 @@ KITS = ("10x_3p_v2", "10x_3p_v3", "10x_3p_v4")
 
 
 def judge_battery(fraction: float, spots: int, step: int) -> dict[str, float]:
-    """Judge every ``step``-th library of the battery; return how many are told right, refused without need, and wrong."""
+    """Judge every so many-th library of the battery; return how many are right, refused without need, and wrong."""
     chemistries, known = read_chemistries(CHEMISTRIES)
     lists = make_lists(known, [name for name, one in known.items() if one.length], fraction, SEED)
     told: Counter[str] = Counter()
