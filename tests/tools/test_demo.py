@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.formats.run_table import Run, read_runs
-from tests.toy import catalogue
+from tests.toy import catalogue, labels
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 from tests.toy.world import World
@@ -26,7 +26,7 @@ class Demo:
         self.world = world
         self.results = folder / "results"
         with Server(world) as server:
-            configuration = world.configuration(server)
+            configuration = labels.ask_for_atlas(world, folder, world.configuration(server))
             configuration.update(changes)
             self.status = run_workflow(folder, configuration, options)
             self.requests = list(server.requests)
@@ -202,6 +202,67 @@ def test_metadata_join_by_experiment_and_sample(demo):
     assert "Müller glia" in samples
 
 
+def matrices(demo, species: str):
+    """Yield every matrix of a species, as anndata reads it."""
+    import anndata
+
+    for path in [demo.results / f"{species}.h5ad", *sorted((demo.results / "droplets").glob(f"*.{species}.h5ad"))]:
+        yield anndata.read_h5ad(path)
+
+
+@pytest.mark.parametrize("species", ["mus", "homo"])
+def test_every_row_of_the_atlas_is_a_counted_cell_and_back(demo, species):
+    from scripts.formats.atlas_map import AtlasMap
+
+    atlas = AtlasMap(demo.results / "atlas" / species)
+    found = []
+    for number in range(atlas.atlas.rows_total):
+        row = atlas.cell_at(number)
+        name = f"{row.experiment}_{row.barcode}" if row.barcode else row.experiment
+        assert atlas.cell_of(row.shard, row.row) == row
+        assert list(atlas.rows_of(row.experiment, row.barcode or None)) == [row]
+        for run in row.run.split(";"):
+            assert row in list(atlas.rows_of(run))
+        found.append(name)
+    cells = [name for matrix in matrices(demo, species) for name in matrix.obs_names]
+    dropped = [cell.experiment for cell in atlas.dropped_of(catalogue.EMPTY)] if species == "mus" else []
+    assert dropped == {"mus": [catalogue.EMPTY], "homo": []}[species]
+    assert sorted(found + dropped) == sorted(cells)
+    runs = {row.run for row in demo.ledger if row.status == "counted" and row.species == species}
+    assert runs == {run for segment in [*atlas.segments, *atlas.empty] for run in segment.run.split(";")}
+
+
+@pytest.mark.parametrize("species", ["mus", "homo"])
+def test_embeddings_and_labels_are_those_of_a_direct_computation(demo, species):
+    import numpy as np
+
+    folder = demo.results / "atlas" / species
+    model = np.load(folder / "model.npz")
+    genes = [gene.decode() for gene in model["gene_ids"]]
+    embedded, names = [], []
+    for matrix in matrices(demo, species):
+        counts = matrix[:, genes].X.toarray().astype(float)
+        kept = counts.sum(axis=1) > 0
+        normalised = np.log1p(counts[kept] / counts[kept].sum(axis=1, keepdims=True) * 10_000)
+        embedded.append(normalised @ model["components"].T.astype(float))
+        names += list(matrix.obs_names[kept])
+    direct = np.concatenate(embedded)
+    stored = np.load(folder / "step_0_svdbaseline_predict_part_0_0_embs.npz")["arr_0"]
+    assert stored.dtype == np.float16
+    assert stored.shape == direct.shape == (len(names), 16)
+    assert np.abs(stored - direct).max() <= np.spacing(np.float16(np.abs(direct).max()))
+    if species != labels.SPECIES:
+        assert not list(folder.glob("*_top3.npz"))
+        return
+    centroids = model["centroids_cell_type"]
+    cosines = direct @ centroids.T
+    cosines /= np.linalg.norm(direct, axis=1, keepdims=True) * np.linalg.norm(centroids, axis=1)
+    codes = np.load(folder / "step_0_svdbaseline_predict_part_0_0_top3.npz")["arr_0"]
+    assert (codes == np.argsort(-cosines, axis=1)[:, :3]).all()
+    decoders = json.loads((folder / "label_decoders.json").read_text(encoding="utf-8"))
+    assert set(decoders["cell_type"].values()) == set(labels.cell_types(demo.world).values())
+
+
 def test_sums_are_of_every_result(demo):
     told = dict(
         reversed(line.split("  ")) for line in (demo.results / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
@@ -212,7 +273,8 @@ def test_sums_are_of_every_result(demo):
 
 def test_a_second_call_does_nothing(demo):
     with Server(demo.world) as server:  # on another port: an address is no reason to do anything again
-        assert run_workflow(demo.results.parent, demo.world.configuration(server), ["--cores", "2"]) == 0
+        configuration = labels.ask_for_atlas(demo.world, demo.results.parent, demo.world.configuration(server))
+        assert run_workflow(demo.results.parent, configuration, ["--cores", "2"]) == 0
         assert not server.requests
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from scripts.formats.run_table import iterate_runs
-from tests.toy import world
+from tests.toy import labels, world
 from tests.toy.server import Server
 
 HOME = Path(__file__).parents[2]
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     toy = world.build()
     with Server(toy) as server:
-        status = run_workflow(arguments.directory, toy.configuration(server), ["--cores", arguments.cores])
+        configuration = labels.ask_for_atlas(toy, arguments.directory, toy.configuration(server))
+        status = run_workflow(arguments.directory, configuration, ["--cores", arguments.cores])
     if status:
         return status
     results = arguments.directory / "results"

@@ -1,5 +1,6 @@
 """What somebody knows of the toy mouse cells: labelled counts, for nearest centroids, and a table to train from."""
 
+import filecmp
 from pathlib import Path
 
 from tests.toy import catalogue
@@ -28,26 +29,15 @@ def ask_for_atlas(world: World, directory: Path, configuration: dict) -> dict:
     Mouse cells get the label of the nearest centroid of the plate cells as they were made; a model is trained on their
     types, which the mouse cells of the other series are given by turns.
     """
-    import anndata
-    import numpy as np
-    import pandas as pd
-
-    types, truth = cell_types(world), world.plate_truth()
-    cells = sorted(types)
-    genes = sorted({gene for cell in cells for gene in truth[cell] if not gene.startswith("__")})
-    counts = np.array([[truth[cell].get(gene, 0) for gene in genes] for cell in cells], np.float32)
-    (directory / LABELLED).parent.mkdir(parents=True, exist_ok=True)
-    obs = pd.DataFrame({LABEL: [types[cell] for cell in cells]}, index=cells)
-    anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(directory / LABELLED)
-    kinds = sorted(set(types.values()))
-    others = [
-        experiment.accession
-        for experiment in world.series[catalogue.MIXED].experiments
-        if experiment.kind == "plate" and catalogue.MOUSE in experiment.tax_ids
-    ]
-    rows = {**types, **{cell: kinds[number % len(kinds)] for number, cell in enumerate(others)}}
-    lines = [f"experiment\t{LABEL}\n", *(f"{cell}\t{rows[cell]}\n" for cell in sorted(rows))]
-    (directory / TABLE).write_text("".join(lines), encoding="utf-8")
+    for name, write in ((LABELLED, _write_labelled_cells), (TABLE, _write_table)):
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".new")
+        write(world, aside)
+        if path.exists() and filecmp.cmp(aside, path, shallow=False):
+            aside.unlink()  # a newer file would make the atlas anew
+        else:
+            aside.replace(path)
     atlas = {
         "enabled": True,
         "components": 16,
@@ -56,3 +46,29 @@ def ask_for_atlas(world: World, directory: Path, configuration: dict) -> dict:
         "train": {SPECIES: {LABEL: TABLE}},
     }
     return {**configuration, "atlas": atlas}
+
+
+def _write_labelled_cells(world: World, path: Path) -> None:
+    import anndata
+    import numpy as np
+    import pandas as pd
+
+    types, truth = cell_types(world), world.plate_truth()
+    cells = sorted(types)
+    genes = sorted({gene for cell in cells for gene in truth[cell] if not gene.startswith("__")})
+    counts = np.array([[truth[cell].get(gene, 0) for gene in genes] for cell in cells], np.float32)
+    obs = pd.DataFrame({LABEL: [types[cell] for cell in cells]}, index=cells)
+    anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(path)
+
+
+def _write_table(world: World, path: Path) -> None:
+    types = cell_types(world)
+    kinds = sorted(set(types.values()))
+    others = [
+        experiment.accession
+        for experiment in world.series[catalogue.MIXED].experiments
+        if experiment.kind == "plate" and catalogue.MOUSE in experiment.tax_ids
+    ]
+    types |= {cell: kinds[number % len(kinds)] for number, cell in enumerate(others)}
+    lines = (f"{cell}\t{types[cell]}\n" for cell in sorted(types))
+    path.write_text("".join([f"experiment\t{LABEL}\n", *lines]), encoding="utf-8")
