@@ -8,11 +8,13 @@ import errno
 import mmap
 import os
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Self
 
 from scripts.formats.errors import InputError
@@ -114,7 +116,7 @@ class ArrayFile:
         try:  # not as numpy writes files of less than 2 GB
             with os.fdopen(os.dup(file), "rb") as handle, zipfile.ZipFile(handle) as archive:
                 members = archive.infolist()
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
             raise InputError(
                 f"{self.path.name}: no whole npz ({str(error).rstrip('.')}); the file is cut short or damaged."
             ) from error
@@ -141,7 +143,7 @@ class ArrayFile:
         end = int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
         try:
             return _parse_header(head[:end])
-        except (ValueError, SyntaxError, TypeError) as error:
+        except (ValueError, SyntaxError, TypeError, TokenError) as error:
             raise InputError(f"{self.path.name}: its array has no header as numpy writes it: {error}.") from error
 
     @property
@@ -325,7 +327,9 @@ def _parse_header(head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int
     handle = BytesIO(head)
     version = npy.read_magic(handle)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(handle)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # headers that Python 2 wrote
+        shape, fortran, dtype = read(handle)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, not numbers")
     if not shape:

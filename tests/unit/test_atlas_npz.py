@@ -118,10 +118,10 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_cut_at_any_byte_is_told(tmp_path, form):
+def test_a_file_cut_anywhere_is_told(tmp_path, form):
     path = FORMS[form](tmp_path / "x.npz", VALUES)
     whole = path.read_bytes()
-    for length in range(len(whole)):
+    for length in [*range(80), *range(80, len(whole) - 80, 11), *range(len(whole) - 80, len(whole))]:
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=rf"^{path.name}: .*(cut short|empty file|first bytes|no header)"):
             ArrayFile(path)
@@ -198,3 +198,26 @@ def test_the_sizes_of_a_deflated_array_that_lie(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(InputError, match="cut short, or was changed"):
         ArrayFile(path)
+
+
+@pytest.mark.parametrize("form", ["stored", "deflated", "npy"])
+def test_any_damage_is_told_or_does_no_harm(tmp_path, form):
+    path = FORMS[form](tmp_path / "x.npz", VALUES)
+    whole = path.read_bytes()
+    dice = np.random.default_rng(7)
+    told = 0
+    places = range(0, 128 if form == "npy" else len(whole), 2)  # an npy has no CRC
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(dice.integers(0, 8))
+        path.write_bytes(damaged)
+        try:
+            file = ArrayFile(path)
+            file.check()
+        except InputError as error:
+            assert str(error).startswith(f"{path.name}: ")
+            told += 1
+        else:
+            if (file.dtype, file.shape) == (VALUES.dtype, VALUES.shape):
+                assert np.array_equal(np.concatenate(chunks(file, 3)), VALUES)
+    assert told > len(places) / 3
