@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.formats import h5ad
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.genes_table import GeneRow, read_genes
-from scripts.formats.memory import keep_freed_memory
+from scripts.formats.memory import settle_for_arrays
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.formats.soft import read_family
@@ -155,7 +155,7 @@ class Rows:
             self._held.move_to_end(unit)
             return self._held[unit]
         with ShardReader(self.paths[unit]) as reader:
-            indptr, cells, counts = reader.slice(0, self.genes).read(0, self.genes)
+            indptr, cells, counts = reader.blocks().read(0, self.genes)
             shape = (len(reader.columns), self.genes)
         counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
         rows = scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=shape).tocsr()
@@ -222,7 +222,7 @@ def write_h5ad(
             tools.append(reader.tools())
             if reader.file["X/data"].dtype.itemsize > 4:
                 dtype = np.int64
-            stored += int(reader.indptr[-1])
+            stored += reader.file["X/data"].shape[0]
         for place, cell in zip(mine, in_shard, strict=True):
             logs[place] = {sys.intern(name): sys.intern(value) for name, value in of_shard[cell].items()}
             tallies[place] = tallied[cell]
@@ -289,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="noted in uns")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
-    keep_freed_memory()
+    settle_for_arrays()
     if "{unit}" not in options.counts:
         raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
     parameters = parse_parameters(options.parameters) | {"count_by": options.count_by}

@@ -17,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats import csv_gz
+from scripts.formats import csv_gz, h5ad
 from scripts.formats.counts_csv import format_rows, rows_of_block
 from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.formats.hand_over import hand_over
 from scripts.formats.htseq_text import HtseqReader
-from scripts.formats.memory import keep_freed_memory
+from scripts.formats.memory import settle_for_arrays
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import (
     TALLIES,
+    GeneBlocks,
     ShardCounts,
     ShardReader,
-    ShardSlice,
     byte_order,
     write_shard_counts,
 )
@@ -48,34 +49,45 @@ if TYPE_CHECKING:
 
 PIECE = csv_gz.PIECE
 """Bytes of text in a deflated piece, about: the table's bytes depend on it."""
-GATHERED = 6
+GATHERED = 12
 """Pieces whose counts are gathered together: memory depends on it."""
+BLOCKS_AHEAD = 4
+"""Blocks of text that wait for the deflater."""
 TEXT_SHARD = 256
 """Text files that are packed into a shard."""
 
 
 @dataclass
 class Cells:
-    """The cells of a shard that stand in the table."""
+    """The cells of a shard, and where they stand in the table."""
 
-    counts: ShardSlice
+    counts: GeneBlocks
     places: "numpy.ndarray"
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
-    whole: bool
-    """Whether all cells of the shard are in the table."""
 
-    def columns_of(self, cells: "numpy.ndarray", bits: int) -> "numpy.ndarray":
-        """Return the columns of cells, shifted left."""
+    def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+        """Return for the genes ``start`` to ``stop`` how many counts each has, their cells, and the counts."""
         import numpy as np
 
-        if self.whole and len(self.places) and int(self.places[-1]) - int(self.places[0]) == len(self.places) - 1:
-            first = int(self.places[0])
-            if (self.places == np.arange(first, first + len(self.places))).all():  # side by side, in this order
-                columns = cells.astype(np.int64)
-                columns += first
-                columns <<= bits
-                return columns
-        return (self.places << bits)[cells]
+        indptr, cells, counts = self.counts.read(start, stop)
+        lengths = np.diff(indptr)
+        if self.places.min() >= 0:
+            return lengths, cells, counts
+        there = self.places[cells] >= 0
+        genes = np.repeat(np.arange(stop - start), lengths)[there]
+        return np.bincount(genes, minlength=stop - start), cells[there], counts[there]
+
+    def offsets(self, cells: "numpy.ndarray") -> "numpy.ndarray":
+        """Return twice the column of each of some cells (int32)."""
+        import numpy as np
+
+        first, last = int(self.places[0]), int(self.places[-1])
+        if last - first == len(self.places) - 1 and (np.diff(self.places) == 1).all():  # side by side, in this order
+            offsets = cells.astype(np.int32)
+            offsets += first
+            offsets += offsets
+            return offsets
+        return (2 * self.places).astype(np.int32)[cells]
 
 
 @dataclass
@@ -89,142 +101,151 @@ class Rows:
     """Row → tally of each column (int64)."""
     width: int
     cells: list[Cells]
+    """By their first columns."""
+    in_order: bool
+    """Whether the cells of each shard, and the shards, are in the order of the columns."""
+    wide: bool
+    """Whether a count may need more than 32 bits."""
     height: int
     """Rows in a piece."""
-    level: int
-
-    def gene_bounds(self) -> tuple[int, int]:
-        """Return the first gene of the rows and the one after their last."""
-        genes = self.genes[self.genes >= 0]
-        return (int(genes[0]), int(genes[-1]) + 1) if len(genes) else (0, 0)
 
 
-class Keys:
-    """The counts other than zero of some rows, each as one number, sorted by row and column.
+class Gatherer:
+    """Brings the counts other than zero of some rows together, by rows and columns.
 
-    The number is the count's place in the rows (row × width + column), shifted left by ``bits``, plus the count.
+    What a shard holds of a gene is put behind what the shards before it hold of that gene.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Rows) -> None:
         import numpy as np
 
-        self._room = np.zeros(0, np.int64)  # kept from one gathering to the next
+        self.rows = rows
+        self._offsets = np.zeros(0, np.int32)  # kept from one gathering to the next
+        self._counts = np.zeros(0, np.uint64 if rows.wide else np.uint32)
+        h5ad.share_room([array for cells in rows.cells for array in cells.counts.arrays])
 
-    def gather(self, rows: Rows, start: int, stop: int) -> "tuple[numpy.ndarray, int]":
-        """Return the numbers for the rows ``start`` to ``stop``, and ``bits``. They are gone at the next call."""
+    def gather(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+        """Return bounds, offsets and counts of the rows ``start`` to ``stop``, as :func:`format_rows` wants them.
+
+        They are gone at the next call.
+        """
         import numpy as np
 
+        rows = self.rows
         genes = rows.genes[start:stop]
         of_genes = np.flatnonzero(genes >= 0)
-        of_tallies = np.flatnonzero(genes < 0)
-        bits = 63 - ((stop - start) * rows.width).bit_length()
-        bounds = (int(genes[of_genes[0]]), int(genes[of_genes[-1]]) + 1) if len(of_genes) else (0, 0)
-        size = len(of_tallies) * rows.width + sum(cells.counts.size(*bounds) for cells in rows.cells)
-        if len(self._room) < size:
-            self._room = np.empty(size + size // 8, np.int64)
-        bases = of_genes * rows.width << bits
-        end = 0
-        for cells in rows.cells:
-            indptr, places, counts = cells.counts.read(*bounds)
-            keys = np.repeat(bases, np.diff(indptr))
-            keys += cells.columns_of(places, bits)
-            if not cells.whole:
-                there = cells.places[places] >= 0
-                keys, counts = keys[there], counts[there]
-            end = self._put(keys, counts, end, bits)
-        for row in of_tallies.tolist():
-            tally = rows.tallies[start + row]
+        parts = []
+        if len(of_genes):
+            first, last = genes[of_genes[[0, -1]]].tolist()
+            parts = [cells.read(first, last + 1) for cells in rows.cells]
+        tallies = {row - start: tally for row, tally in rows.tallies.items() if start <= row < stop}
+        sizes = np.zeros(stop - start, np.int64)
+        for lengths, _, _ in parts:
+            sizes[of_genes] += lengths
+        for row, tally in tallies.items():
+            sizes[row] = np.count_nonzero(tally)
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        self._make_room(int(bounds[-1]))
+        begins = bounds[of_genes]
+        for cells, (lengths, of_counts, counts) in zip(rows.cells, parts, strict=False):
+            ends = np.cumsum(lengths)
+            places = np.repeat(begins - ends + lengths, lengths)
+            places += np.arange(len(places))
+            self._offsets[places] = cells.offsets(of_counts)
+            self._counts[places] = counts
+            begins += lengths
+        for row, tally in tallies.items():
             columns = np.flatnonzero(tally)
-            end = self._put((row * rows.width + columns) << bits, tally[columns], end, bits)
-        keys = self._room[:end]
-        keys.sort()
-        return keys, bits
+            self._offsets[bounds[row] : bounds[row + 1]] = 2 * columns
+            self._counts[bounds[row] : bounds[row + 1]] = tally[columns]
+        if not rows.in_order:
+            for begin, end in itertools.pairwise(bounds.tolist()):
+                order = np.argsort(self._offsets[begin:end])
+                for values in (self._offsets, self._counts):
+                    values[begin:end] = values[begin:end][order]
+        return bounds, self._offsets[: bounds[-1]], self._counts[: bounds[-1]]
 
-    def _put(self, keys: "numpy.ndarray", counts: "numpy.ndarray", start: int, bits: int) -> int:
+    def _make_room(self, size: int) -> None:
         import numpy as np
 
-        if counts.dtype.itemsize > 4:
-            if len(counts) and int(counts.max()) >> bits:
-                raise ValueError(f"a count of {counts.max()} is too great for this table")
-            counts = counts.view(np.int64)
-        stop = start + len(keys)
-        np.add(keys, counts, out=self._room[start:stop])
-        return stop
+        if len(self._counts) < size:
+            size *= 2  # memory that is never written to is not taken
+            self._offsets, self._counts = np.empty(size, np.int32), np.empty(size, self._counts.dtype)
 
 
-def make_pieces(rows: Rows) -> Iterator[csv_gz.Piece]:
-    """Yield the deflated pieces of a range of rows."""
-    import numpy as np
-
+def format_range(rows: Rows) -> Iterator[bytes | memoryview | None]:
+    """Yield the text of a range of rows, block by block, and None between pieces."""
     if not rows.width:
-        yield csv_gz.deflate_texts([name + b"\n" for name in rows.names], rows.level)
+        yield from (name + b"\n" for name in rows.names)
         return
-    gatherer = Keys()
+    gatherer = Gatherer(rows)
     for start in range(0, len(rows.names), rows.height * GATHERED):
         stop = min(start + rows.height * GATHERED, len(rows.names))
-        keys, bits = gatherer.gather(rows, start, stop)
-        bounds = np.searchsorted(keys, np.arange(stop - start, dtype=np.int64) * rows.width << bits)
-        bounds = np.append(bounds, len(keys))
+        gathered = gatherer.gather(start, stop)
         for first in range(start, stop, rows.height):
-            last = min(first + rows.height, stop)
-            texts = _format_piece(rows, keys, bits, bounds[first - start : last - start + 1], first, first - start)
-            yield csv_gz.deflate_texts(texts, rows.level)
+            if first:
+                yield None
+            yield from _format_piece(rows, start, first, min(first + rows.height, stop), *gathered)
 
 
 def _format_piece(
-    rows: Rows, keys: "numpy.ndarray", bits: int, bounds: "numpy.ndarray", first: int, offset: int
+    rows: Rows,
+    start: int,
+    first: int,
+    last: int,
+    bounds: "numpy.ndarray",
+    offsets: "numpy.ndarray",
+    counts: "numpy.ndarray",
 ) -> Iterator[memoryview]:
-    """Yield the text of a piece, block by block; ``offset`` is the place of its first row among those gathered."""
+    """Yield the text of the rows ``first`` to ``last``, block by block; what is gathered begins at row ``start``."""
     step = rows_of_block(rows.width)
-    mask = (1 << bits) - 1
-    for start in range(0, len(bounds) - 1, step):
-        part = bounds[start : start + step + 1]
-        block = keys[part[0] : part[-1]]
-        places = (block >> bits) - (offset + start) * rows.width
-        names = rows.names[first + start : first + start + len(part) - 1]
-        yield format_rows(names, rows.width, part - part[0], places, block & mask)
+    for row in range(first, last, step):
+        end = min(row + step, last)
+        part = bounds[row - start : end - start + 1]
+        here = slice(part[0], part[-1])
+        yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
 
 
 def _start_processes(number: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), keep_freed_memory)
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), settle_for_arrays)
 
 
-def write_spool(rows: Rows, path: str) -> list[tuple[int, int]]:
-    """Write the pieces of a range of rows, one after the other, to a file; return crc and length of each."""
-    noted = []
+def add_rows(pieces: csv_gz.PieceWriter, rows: Rows, threads: int) -> None:
+    """Append a range of rows; with two threads, text is made by one and deflated by the other."""
+    if threads > 1:
+        hand_over(format_range(rows), pieces.add, BLOCKS_AHEAD)
+    else:
+        pieces.add(format_range(rows))
+
+
+def write_spool(rows: Rows, path: str, level: int, threads: int) -> tuple[int, int]:
+    """Write a range of rows as pieces to a file; return CRC and length of their text."""
     with Path(path).open("wb") as handle:
-        for piece in make_pieces(rows):
-            handle.write(piece.data)
-            noted.append((piece.crc, piece.length))
-    return noted
+        pieces = csv_gz.PieceWriter(handle, level)
+        add_rows(pieces, rows, threads)
+        return pieces.crc, pieces.length
 
 
-def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows]) -> None:
+def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows], threads: int) -> None:
     """Append ranges of rows to a member: the first here, the others meanwhile, each by a process of its own."""
     first, *others = ranges
     if not others:
-        for piece in make_pieces(first):
-            member.add(piece)
+        add_rows(member, first, threads)
         return
     spools = [f"{member.partial}{number}" for number in range(len(others))]
     try:
         with _start_processes(len(others)) as pool:
-            told = pool.map(write_spool, others, spools)
-            for piece in make_pieces(first):
-                member.add(piece)
-            for spool, noted in zip(spools, told, strict=True):
-                with Path(spool).open("rb") as handle:
-                    while block := handle.read(1 << 20):
-                        member.handle.write(block)
+            told = pool.map(write_spool, others, spools, itertools.repeat(member.level), itertools.repeat(threads))
+            add_rows(member, first, threads)
+            for spool, (crc, length) in zip(spools, told, strict=True):
+                member.add_file(spool, crc, length)
                 Path(spool).unlink()
-                for crc, length in noted:
-                    member.account(crc, length)
     finally:
         for spool in spools:
             Path(spool).unlink(missing_ok=True)
 
 
-def lay_out(genes: Sequence[str], width: int, level: int, workers: int) -> list[Rows]:
+def lay_out(genes: Sequence[str], width: int, workers: int) -> list[Rows]:
     """Return the rows of a table of ``width`` columns, cut into a range for each process, still without cells."""
     import numpy as np
 
@@ -237,7 +258,7 @@ def lay_out(genes: Sequence[str], width: int, level: int, workers: int) -> list[
     workers = max(1, min(workers, pieces))
     cuts = [min(height * (pieces * number // workers), len(names)) for number in range(workers + 1)]
     return [
-        Rows(encoded[start:stop], gene_of_row[start:stop], {}, width, [], height, level)
+        Rows(encoded[start:stop], gene_of_row[start:stop], {}, width, [], True, False, height)
         for start, stop in itertools.pairwise(cuts)
     ]
 
@@ -263,8 +284,9 @@ def write_table(
         raise InputError("There are no counts to make a table of.")
     places = {(column.unit, column.accession): place for place, column in enumerate(columns)}
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
+    gathered: list[Cells] = []
     with ShardReader(needed[0][0]) as first:
-        ranges = lay_out(first.genes(), len(columns), level, workers)
+        ranges = lay_out(first.genes(), len(columns), workers // 2)
     for shard, cells in needed:
         with ShardReader(shard) as reader:
             check_reference(first, reader)
@@ -272,17 +294,21 @@ def write_table(
             mapped[check_shard_columns(reader, cells)] = [places[cell.unit, cell.accession] for cell in cells]
             there = mapped >= 0
             tallies[mapped[there]] = reader.tallies()[there]
-            for rows in ranges:
-                rows.cells.append(Cells(reader.slice(*rows.gene_bounds()), mapped, bool(there.all())))
+            gathered.append(Cells(reader.blocks(), mapped))
+    gathered.sort(key=lambda cells: cells.places.max(initial=-1))
+    order = np.concatenate([cells.places for cells in gathered])
     for rows in ranges:
+        rows.cells = gathered
+        rows.in_order = bool((np.diff(order[order >= 0]) > 0).all())
+        rows.wide = tallies.max(initial=0) >= 2**32 or any(cells.counts.data.itemsize > 4 for cells in gathered)
         for row in np.flatnonzero(rows.genes < 0).tolist():
             rows.tallies[row] = np.ascontiguousarray(tallies[:, TALLIES.index(rows.names[row].decode())])
-    with csv_gz.OneMemberWriter(path) as member:
+    with csv_gz.OneMemberWriter(path, level) as member:
         values = [header_values(column) for column in columns]
         head = [["GENENAME", *(column.runs for column in columns)]]
         head += [[name, *(value[place] for value in values)] for place, name in enumerate(HEADERS)]
-        member.add(csv_gz.deflate_texts(map(csv_gz.csv_line, head), level))
-        write_rows(member, ranges)
+        member.add(map(csv_gz.csv_line, head))
+        write_rows(member, ranges, 1 if workers < 2 else 2)
     print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
 
 
@@ -387,10 +413,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes; the bytes are the same for any number")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processors to use; the bytes are the same for any number"
+    )
     parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
     options = parser.parse_args(argv)
-    keep_freed_memory()
+    settle_for_arrays()
     ledger = read_runs(options.ledger) if options.ledger else None
     if options.htseq_counts:
         found = columns_of_files(options.htseq_counts, options.species, ledger, options.count_by)

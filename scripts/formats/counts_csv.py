@@ -26,75 +26,74 @@ def rows_of_block(width: int) -> int:
 
 
 def format_rows(
-    names: Sequence[bytes], width: int, bounds: "numpy.ndarray", places: "numpy.ndarray", counts: "numpy.ndarray"
+    names: Sequence[bytes], width: int, bounds: "numpy.ndarray", offsets: "numpy.ndarray", counts: "numpy.ndarray"
 ) -> memoryview:
     """Return the lines of a few rows of a table.
 
-    ``names`` are the rows' first values as they stand in the text, ``width`` is the number of columns. ``places``
-    (row × width + column, in order) and ``counts`` tell the counts other than zero; those of row number n are at
-    ``bounds[n]`` to ``bounds[n + 1]``. All are int64.
+    ``names`` are the rows' first values as they stand in the text, ``width`` is the number of columns. The counts
+    other than zero of row number n are at ``bounds[n]`` to ``bounds[n + 1]``, in the order of their columns:
+    ``counts`` (uint32 or uint64), and in ``offsets`` (int32) twice the column of each.
     """
     import numpy as np
 
     if not names:
         return memoryview(b"")
-    # How many digits each count has more than one, and by how much that moves it in its row.
-    longer = np.flatnonzero(counts > 9)
-    values = counts[longer]
-    if len(values) and int(values.max()) < 2**32:
-        values = values.astype(np.uint32)
-    digits = np.ones(len(longer), np.uint8)
+    # How many digits each count has more than one, and by how much all digits so far move what follows.
+    greatest = int(counts.max()) if len(counts) else 0
+    more = (counts > 9).view(np.uint8)
     power = 100
-    while power <= min(10**18, np.iinfo(values.dtype).max) and (above := values >= power).any():
-        digits += above
+    while power <= greatest:
+        more += (counts >= power).view(np.uint8)
         power *= 10
-    moved = np.zeros(len(counts) + 1, np.int64)
-    moved[longer + 1] = digits
-    np.cumsum(moved, out=moved)
+    moved = np.cumsum(more, dtype=np.int64)
+    moved_before = np.where(bounds > 0, moved[bounds - 1], 0) if len(moved) else np.zeros(len(bounds), np.int64)
 
     lengths = np.fromiter(map(len, names), np.int64, len(names))
-    moved_before = moved[bounds]
     row_ends = np.cumsum(lengths + 2 * width + 1) + moved_before[1:]
     starts = np.concatenate([[0], row_ends[:-1]])
     bodies = starts + lengths
     total = int(row_ends[-1])
 
     # Where the last digit of each count stands.
-    first_places = width * np.arange(len(names), dtype=np.int64)
-    lasts = np.repeat(bodies - moved_before[:-1] + 1 - 2 * first_places, np.diff(bounds))
-    lasts += moved[1:]
-    lasts += places
-    lasts += places
-    stops = lasts[longer]
+    lasts = np.repeat(bodies - moved_before[:-1] + 1, np.diff(bounds))
+    lasts += moved
+    lasts += offsets
 
     words = np.zeros(-(-total // 8), np.uint64)
     text = words.view(np.uint8)
     if width:
-        # A 1 wherever commas change from even to odd bytes or back: in a count of an even number of digits, and where
-        # a row begins, unless the row before has left off in step.
-        evens = np.flatnonzero((digits & 1).view(bool))
-        text[stops[evens] - digits[evens] + 1] = 1
-        changes = np.diff(np.searchsorted(longer[evens], bounds))
+        # A 1 wherever commas change from even to odd bytes or back: in a count of an even number of digits, behind
+        # its first, and where a row begins, unless the row before has left off in step.
+        places = lasts - more
+        places += 1
+        text[places] = more & 1
         wanted = bodies & 1
-        text[bodies] = wanted ^ np.concatenate([[0], (wanted + changes)[:-1] & 1])
+        left_off = wanted + np.diff(moved_before)
+        text[bodies] = wanted ^ np.concatenate([[0], left_off[:-1] & 1])
         _alternate(words)
 
-    last_digits = counts.astype(np.uint8)
-    last_digits += 48
-    rest = values // 10
-    last_digits[longer] = values - rest * 10 + 48
-    text[lasts] = last_digits
+    rest = counts // 10
+    text[lasts] = _digits(counts - rest * 10)
+    longer = np.flatnonzero(rest > 0)
+    rest, places = rest[longer], lasts[longer]
     while len(rest):
-        stops = stops - 1
+        places -= 1
         above = rest // 10
-        text[stops] = rest - above * 10 + 48
-        there = np.flatnonzero(rest > 9)
-        rest, stops = above[there], stops[there]
+        text[places] = _digits(rest - above * 10)
+        longer = np.flatnonzero(above > 0)
+        rest, places = above[longer], places[longer]
     view = memoryview(text)
     for name, start, body, end in zip(names, starts.tolist(), bodies.tolist(), row_ends.tolist(), strict=True):
         view[start:body] = name
         view[end - 1] = 10
     return view[:total]
+
+
+def _digits(values: "numpy.ndarray") -> "numpy.ndarray":
+    """Return values from 0 to 9 as text."""
+    text = values.astype("u1")
+    text += 48
+    return text
 
 
 def _alternate(words: "numpy.ndarray") -> None:

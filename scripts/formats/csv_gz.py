@@ -5,12 +5,13 @@ and starts with an empty window, so the bytes depend on where the text is cut an
 those of ISA-L (fast), 4 to 9 those of zlib. One member, because some readers stop after the first. RFC 1952, RFC 1951.
 """
 
+import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import IO, Any
 
 from isal import isal_zlib
 
@@ -22,15 +23,6 @@ PIECE = 32 << 20
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
 _TO_BE_QUOTED = frozenset(',"\r\n')
-
-
-class Piece(NamedTuple):
-    """A deflated piece of a member."""
-
-    data: bytes
-    crc: int
-    length: int
-    """Bytes of its text."""
 
 
 def csv_line(values: Iterable[str]) -> bytes:
@@ -45,39 +37,48 @@ def csv_value(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def deflate_texts(texts: Iterable[bytes | memoryview], level: int) -> Piece:
-    """Return the piece whose text is that of ``texts``, one after the other."""
-    packer = isal_zlib.compressobj(level, wbits=-15) if level <= 3 else zlib.compressobj(level, zlib.DEFLATED, -15)
-    crc = length = 0
-    parts = []
-    for text in texts:
-        crc = isal_zlib.crc32(text, crc)
-        length += len(text)
-        parts.append(packer.compress(text))
-    parts.append(packer.flush(zlib.Z_SYNC_FLUSH))
-    return Piece(b"".join(parts), crc, length)
+class PieceWriter:
+    """Writes deflated pieces to a file, one after the other, and keeps the CRC and the length of their text."""
 
-
-class OneMemberWriter:
-    """Writes one gzip member from pieces, beside the target, which appears when all is written."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.partial = Path(f"{path}.part")
+    def __init__(self, handle: IO[bytes], level: int) -> None:
+        self.handle, self.level = handle, level
         self.crc = self.length = 0
 
-    def __enter__(self) -> "OneMemberWriter":
-        self.handle = self.partial.open("wb")
+    def add(self, texts: Iterable[bytes | memoryview | None]) -> None:
+        """Append a piece whose text is that of ``texts``, one after the other; None ends it and begins another."""
+        packer = self._begin_piece()
+        for text in texts:
+            if text is None:
+                self.handle.write(packer.flush(zlib.Z_SYNC_FLUSH))
+                packer = self._begin_piece()
+                continue
+            self.crc = isal_zlib.crc32(text, self.crc)
+            self.length += len(text)
+            self.handle.write(packer.compress(text))
+        self.handle.write(packer.flush(zlib.Z_SYNC_FLUSH))
+
+    def _begin_piece(self) -> Any:
+        if self.level <= 3:
+            return isal_zlib.compressobj(self.level, wbits=-15)
+        return zlib.compressobj(self.level, zlib.DEFLATED, -15)
+
+
+class OneMemberWriter(PieceWriter):
+    """Writes one gzip member from pieces, beside the target, which appears when all is written."""
+
+    def __init__(self, path: str | Path, level: int) -> None:
+        self.path = Path(path)
+        self.partial = Path(f"{path}.part")
+        super().__init__(self.partial.open("wb"), level)
         self.handle.write(_HEADER)
+
+    def __enter__(self) -> "OneMemberWriter":
         return self
 
-    def add(self, piece: Piece) -> None:
-        """Append a piece."""
-        self.handle.write(piece.data)
-        self.account(piece.crc, piece.length)
-
-    def account(self, crc: int, length: int) -> None:
-        """Take note of a piece that was written to ``handle`` by other means."""
+    def add_file(self, path: str | Path, crc: int, length: int) -> None:
+        """Append pieces that another :class:`PieceWriter` wrote to a file."""
+        with Path(path).open("rb") as pieces:
+            shutil.copyfileobj(pieces, self.handle, 1 << 20)
         self.crc = isal_zlib.crc32_combine(self.crc, crc, length)
         self.length += length
 
@@ -106,6 +107,6 @@ def _cut(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 def write_csv_gz(path: str | Path, rows: Iterable[Sequence[str]], level: int = DEFAULT_LEVEL) -> None:
     """Write a table of text row by row."""
-    with OneMemberWriter(path) as member:
+    with OneMemberWriter(path, level) as member:
         for lines in _cut(map(csv_line, rows), PIECE):
-            member.add(deflate_texts([b"".join(lines)], level))
+            member.add(lines)

@@ -55,23 +55,23 @@ def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
     return packer.compress(planes.tobytes()) + packer.flush()
 
 
-def inflate_chunk(data: bytes, itemsize: int) -> "numpy.ndarray":
+def inflate_chunk(data: bytes, itemsize: int, room: "numpy.ndarray") -> "numpy.ndarray":
     """Return the elements of a chunk of whole numbers from 0 that was shuffled and deflated.
 
     The type is the narrowest unsigned one that all bytes which are not zero fit in: most chunks need only one byte.
+    The elements are in ``room``, which has a byte for each byte of the chunk.
     """
     import numpy as np
     from isal import isal_zlib
 
-    planes = np.frombuffer(isal_zlib.decompress(data), np.uint8).reshape(itemsize, -1)
+    planes = np.frombuffer(isal_zlib.decompress(data, bufsize=len(room)), np.uint8).reshape(itemsize, -1)
     width = itemsize
     while width > 1 and not _any(planes[width // 2 : width]):
         width //= 2
-    values = planes[0]
-    if width > 1:
-        values = values.astype(f"u{width}")
-        for place in range(1, width):
-            values |= planes[place].astype(values.dtype) << (8 * place)
+    values = room[: width * planes.shape[1]].view(f"u{width}")
+    values[:] = planes[0]
+    for place in range(1, width):
+        values |= planes[place].astype(values.dtype) << (8 * place)
     return values
 
 
@@ -87,29 +87,50 @@ class ChunkedArray:
     Slices that follow each other inflate each chunk once.
     """
 
-    def __init__(self, item: "h5py.Dataset") -> None:
+    def __init__(self, root: "h5py.Group", path: str) -> None:
+        from h5py import h5d, h5z
+
+        item = h5d.open(root.id, path.encode())
         self.itemsize: int = item.dtype.itemsize
+        self.length: int = item.shape[0]
         self.chunk = 0
         self.offsets: list[int] = []
         self.sizes: list[int] = []
-        if item.shape[0]:
-            if item.chunks is None or not item.shuffle or item.compression != "gzip" or item.dtype.kind not in "iu":
-                raise ValueError(f"{item.name} is not stored as shuffled and deflated chunks of whole numbers")
-            self.chunk = item.chunks[0]
+        if self.length:
+            made = item.get_create_plist()
+            filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
+            if filters != [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE] or item.dtype.kind not in "iu":
+                raise ValueError(f"{path} is not stored as shuffled and deflated chunks of whole numbers")
+            self.chunk = made.get_chunk()[0]
             places: dict[int, tuple[int, int]] = {}
-            item.id.chunk_iter(lambda info: places.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
-            for start in range(0, item.shape[0], self.chunk):
+            item.chunk_iter(lambda info: places.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
+            for start in range(0, self.length, self.chunk):
                 offset, size = places[start]
                 self.offsets.append(offset)
                 self.sizes.append(size)
         self._last: tuple[int, numpy.ndarray] | None = None
+        self._room: numpy.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None, "_room": None}  # what is inflated here does not go to another process
+
+    @property
+    def room(self) -> int:
+        """Bytes of a chunk, which one array holds inflated between two slices."""
+        return self.chunk * self.itemsize
+
+    def use_room(self, room: "numpy.ndarray") -> None:
+        """Have a chunk inflated into some memory (uint8)."""
+        self._last, self._room = None, room
 
     def _inflate(self, file: int, number: int) -> "numpy.ndarray":
+        import numpy as np
+
+        if self._room is None:
+            self._room = np.empty(self.room, np.uint8)
         if self._last is None or self._last[0] != number:
-            self._last = (
-                number,
-                inflate_chunk(os.pread(file, self.sizes[number], self.offsets[number]), self.itemsize),
-            )
+            data = os.pread(file, self.sizes[number], self.offsets[number])
+            self._last = number, inflate_chunk(data, self.itemsize, self._room)
         return self._last[1]
 
     def read(self, file: int, start: int, stop: int) -> "numpy.ndarray":
@@ -121,17 +142,36 @@ class ChunkedArray:
         parts = []
         for number in range(start // self.chunk, (stop - 1) // self.chunk + 1):
             first = number * self.chunk
-            parts.append(self._inflate(file, number)[max(0, start - first) : stop - first])
+            parts.append(self._inflate(file, number)[max(0, start - first) : stop - first].copy())
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def read_array(item: "h5py.Dataset") -> "numpy.ndarray":
-    """Return a whole array of whole numbers from 0, of the narrowest unsigned type; faster than HDF5 does it."""
-    file = os.open(item.file.filename, os.O_RDONLY)
-    try:
-        return ChunkedArray(item).read(file, 0, item.shape[0])
-    finally:
-        os.close(file)
+def share_room(arrays: Sequence[ChunkedArray]) -> None:
+    """Give many arrays their room in one piece of memory.
+
+    Rooms that are made one by one, among arrays that come and go, leave thousands of holes, and each later search for
+    memory goes through them.
+    """
+    import numpy as np
+
+    ends = np.cumsum([array.room for array in arrays])
+    for array, room in zip(arrays, np.split(np.empty(ends[-1], np.uint8), ends[:-1]), strict=True):
+        array.use_room(room)
+
+
+def read_whole(root: "h5py.Group", path: str) -> "numpy.ndarray":
+    """Return a small data set; text as bytes. In a third of h5py's own time, which tells where many files are opened.
+
+    Raises KeyError where it is not there.
+    """
+    import numpy as np
+    from h5py import h5d, h5s
+
+    item = h5d.open(root.id, path.encode())
+    values = np.empty(item.shape, item.dtype)
+    if values.size:
+        item.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 class ArrayWriter:
@@ -241,6 +281,11 @@ def write_text_group(parent: "h5py.Group", name: str, values: Mapping[str, str])
 def read_texts(item: "h5py.Dataset") -> list[Any]:
     """Return an array of text as (nested) lists of str."""
     return item.asstr()[()].tolist()
+
+
+def read_text_column(root: "h5py.Group", path: str) -> list[str]:
+    """Return a one-dimensional array of text, see :func:`read_whole`."""
+    return [text.decode() for text in read_whole(root, path).tolist()]
 
 
 def write_frame(parent: "h5py.Group", name: str, index: Sequence[str], columns: Mapping[str, Any]) -> "h5py.Group":

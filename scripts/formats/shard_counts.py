@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from scripts.formats import h5ad
 from scripts.formats.errors import InputError
@@ -154,11 +154,10 @@ class ShardReader:
         except OSError as error:
             raise InputError(f"{path}: the counts of a shard cannot be read: {error}.") from error
         try:
-            self.columns: list[str] = h5ad.read_texts(self.file["obs/_index"])
-            self.runs: list[str] = h5ad.read_texts(self.file["obs/runs"])
-            self.genes_sha256: str = self.file["uns/genes_sha256"].asstr()[()]
-            self.reference: str = self.file["uns/reference"].asstr()[()]
-            self.indptr: numpy.ndarray = h5ad.read_array(self.file["X/indptr"]).astype("int32")
+            self.columns = h5ad.read_text_column(self.file, "obs/_index")
+            self.runs = h5ad.read_text_column(self.file, "obs/runs")
+            self.genes_sha256: str = h5ad.read_whole(self.file, "uns/genes_sha256")[()].decode()
+            self.reference: str = h5ad.read_whole(self.file, "uns/reference")[()].decode()
         except KeyError as error:
             self.file.close()
             raise InputError(f"{path}: not the counts of a shard: {error.args[0]}.") from error
@@ -175,7 +174,7 @@ class ShardReader:
 
     def genes(self) -> list[str]:
         """Return the gene ids, in byte order. Raises InputError where they are not those of the file's hash."""
-        genes = h5ad.read_texts(self.file["var/_index"])
+        genes = h5ad.read_text_column(self.file, "var/_index")
         if hash_genes(genes) != self.genes_sha256:
             raise InputError(f"{self.path}: damaged: its gene list does not have the hash that stands in the file.")
         return genes
@@ -184,7 +183,7 @@ class ShardReader:
         """Return the tallies, int64, cells × 5."""
         import numpy as np
 
-        return np.stack([self.file[f"obs/{name}"][()].astype(np.int64) for name in TALLIES], axis=1)
+        return np.stack([h5ad.read_whole(self.file, f"obs/{name}").astype(np.int64) for name in TALLIES], axis=1)
 
     def tools(self) -> dict[str, str]:
         """Return program → version; nothing for a shard that does not tell."""
@@ -200,46 +199,53 @@ class ShardReader:
             for row, present in zip(h5ad.read_texts(star_log["values"]), star_log["present"][()], strict=True)
         ]
 
-    def slice(self, start: int, stop: int) -> "ShardSlice":
-        """Return what is needed to read the counts of the genes ``start`` to ``stop`` without this reader."""
-        return ShardSlice(
-            self.path,
-            start,
-            self.indptr[start : stop + 1].copy(),
-            h5ad.ChunkedArray(self.file["X/indices"]),
-            h5ad.ChunkedArray(self.file["X/data"]),
-        )
+    def blocks(self) -> "GeneBlocks":
+        """Return what is needed to read the counts of some genes without this reader."""
+        return GeneBlocks(self.path, *(h5ad.ChunkedArray(self.file, f"X/{part}") for part in GeneBlocks.PARTS))
 
     def block(self, start: int, stop: int) -> "scipy.sparse.csc_matrix":
         """Return the counts of the genes ``start`` to ``stop``, cells × genes of the block."""
         import numpy as np
         import scipy.sparse
 
-        indptr, cells, counts = self.slice(start, stop).read(start, stop)
+        indptr, cells, counts = self.blocks().read(start, stop)
         parts = (counts.astype(np.int64), cells.astype(np.int32), indptr)
         return scipy.sparse.csc_matrix(parts, shape=(len(self.columns), stop - start))
 
 
 @dataclass
-class ShardSlice:
-    """A range of genes of a shard on disk, to be read block by block; can be sent to another process."""
+class GeneBlocks:
+    """A shard's counts on disk, to be read a block of genes at a time; can be sent to another process."""
 
     path: str
-    first: int
-    indptr: "numpy.ndarray"
+    indptr: h5ad.ChunkedArray
     indices: h5ad.ChunkedArray
     data: h5ad.ChunkedArray
+    PARTS: ClassVar = ("indptr", "indices", "data")
 
-    def size(self, start: int, stop: int) -> int:
-        """Return how many counts other than zero the genes ``start`` to ``stop`` have."""
-        return int(self.indptr[stop - self.first]) - int(self.indptr[start - self.first])
+    @property
+    def arrays(self) -> tuple[h5ad.ChunkedArray, ...]:
+        """The arrays on disk."""
+        return self.indptr, self.indices, self.data
 
     def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
-        """Return indptr (from 0), cells and counts of the genes ``start`` to ``stop``, each of an integer type."""
-        indptr = self.indptr[start - self.first : stop - self.first + 1]
-        bounds = int(indptr[0]), int(indptr[-1])
-        file = os.open(self.path, os.O_RDONLY)
+        """Return indptr (int32, from 0), cells and counts of the genes ``start`` to ``stop``, of unsigned types.
+
+        Raises InputError where the file is damaged or gone.
+        """
+        import numpy as np
+        from isal import isal_zlib
+
         try:
-            return indptr - indptr[0], self.indices.read(file, *bounds), self.data.read(file, *bounds)
+            file = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{self.path}: the counts of a shard cannot be read: {error}.") from error
+        try:
+            indptr = self.indptr.read(file, start, stop + 1).astype(np.int32)
+            bounds = int(indptr[0]), int(indptr[-1])
+            indptr -= bounds[0]
+            return indptr, self.indices.read(file, *bounds), self.data.read(file, *bounds)
+        except isal_zlib.error as error:
+            raise InputError(f"{self.path}: damaged, it cannot be inflated: {error}. Count its cells anew.") from error
         finally:
             os.close(file)

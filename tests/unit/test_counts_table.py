@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import zlib
 
+import h5py
 import numpy as np
 import pandas
 import pytest
@@ -173,8 +174,9 @@ def test_one_member_and_the_same_bytes_for_any_number_of_processes(tmp_path, mon
     monkeypatch.setattr(counts_table, "PIECE", 4000)
     data.make()
     written = (tmp_path / "table.csv.gz").read_bytes()
-    data.make(more=["--workers", "3"])
-    assert (tmp_path / "table.csv.gz").read_bytes() == written
+    for workers in ("2", "5"):  # a thread that deflates; two processes with one each
+        data.make(more=["--workers", workers])
+        assert (tmp_path / "table.csv.gz").read_bytes() == written
     assert written[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # no name, no time
     member = zlib.decompressobj(31)
     assert member.decompress(written).decode() == data.plain_table("mus")
@@ -385,12 +387,34 @@ def test_shards_that_are_not_those_of_the_ledger_are_told(tmp_path):
         data.make()
 
 
+@pytest.mark.parametrize("workers", ["1", "2", "4"])
+def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypatch):
+    data = make_random(tmp_path, 1, cells=60, genes=[f"g{number}" for number in range(400)])
+    data.write_shards()
+    monkeypatch.setattr(counts_table, "PIECE", 4000)
+    path = sorted(tmp_path.glob("*.mus.0001.h5ad"))[0]
+    with h5py.File(path) as file:
+        found = file["X/data"].id.get_chunk_info(0)
+    whole = path.read_bytes()
+    middle = found.byte_offset + found.size // 2
+    path.write_bytes(whole[:middle] + bytes(8) + whole[middle + 8 :])
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"0001\.h5ad: damaged, it cannot be inflated: .+ Count its cells anew\."):
+        data.make(more=["--workers", workers])
+    path.write_bytes(whole[:middle])
+    with pytest.raises(InputError, match=r"0001\.h5ad: "):
+        data.make(more=["--workers", workers])
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_nothing_to_work_on_is_told(tmp_path):
     with pytest.raises(InputError, match="give --plan, --ledger and --counts, or --htseq-counts with a folder"):
         counts_table.main(["--species", "mus", "--output", str(tmp_path / "x")])
 
 
-COUNTS = st.one_of(st.just(0), st.integers(0, 12), st.integers(95, 105), st.integers(0, 2**63 - 1))
+COUNTS = st.one_of(
+    st.just(0), st.integers(0, 12), st.integers(95, 105), st.integers(0, 2**32), st.integers(0, 2**63 - 1)
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -403,9 +427,10 @@ def test_rows_are_formatted_as_text(rows):
     names = [csv_gz.csv_value(name).encode() for name, _ in rows]
     width = len(rows[0][1]) if rows else 0
     dense = np.array([values for _, values in rows], np.int64).reshape(len(rows), width)
-    places = np.flatnonzero(dense)
-    bounds = np.searchsorted(places, np.arange(len(rows) + 1) * width)
-    text = bytes(format_rows(names, width, bounds, places, dense.ravel()[places]))
+    row, column = np.nonzero(dense)
+    bounds = np.searchsorted(row, np.arange(len(rows) + 1))
+    counts = dense[row, column].astype(np.uint32 if dense.max(initial=0) < 2**32 else np.uint64)
+    text = bytes(format_rows(names, width, bounds, 2 * column.astype(np.int32), counts))
     expected = [
         name + "".join(f",{value}" for value in values).encode() for name, values in zip(names, dense, strict=True)
     ]
