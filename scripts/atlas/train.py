@@ -207,7 +207,8 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
             f"WARNING: these labels ({rows.own.label}) are themselves predictions, the first guesses of the model that"
             " made the atlas. The figures tell how well they are imitated, not how well cells are told."
         )
-        if block == rows.own.label:
+        blocks = [name for name, _ in rows.atlases[0].layout.embeddings]
+        if block == (rows.own.label if rows.own.label in blocks else OTHER):
             told += f" The block {block} is what they were predicted from: it goes round in a circle."
         notes.append(told)
         if rows.own.known is None:
