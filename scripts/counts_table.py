@@ -65,13 +65,18 @@ class Cells:
     places: "numpy.ndarray"
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
 
+    def __post_init__(self) -> None:
+        first = self.places[:1].tolist()
+        self._all = bool((self.places >= 0).all())
+        self._first = first[0] if self._all and (self.places[1:] - self.places[:-1] == 1).all() and first else None
+
     def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
         """Return for the genes ``start`` to ``stop`` how many counts each has, their cells, and the counts."""
         import numpy as np
 
         indptr, cells, counts = self.counts.read(start, stop)
         lengths = np.diff(indptr)
-        if self.places.min() >= 0:
+        if self._all:
             return lengths, cells, counts
         there = self.places[cells] >= 0
         genes = np.repeat(np.arange(stop - start), lengths)[there]
@@ -81,13 +86,12 @@ class Cells:
         """Return twice the column of each of some cells (int32)."""
         import numpy as np
 
-        first, last = int(self.places[0]), int(self.places[-1])
-        if last - first == len(self.places) - 1 and (np.diff(self.places) == 1).all():  # side by side, in this order
-            offsets = cells.astype(np.int32)
-            offsets += first
-            offsets += offsets
-            return offsets
-        return (2 * self.places).astype(np.int32)[cells]
+        if self._first is None:
+            return (2 * self.places).astype(np.int32)[cells]
+        offsets = cells.astype(np.int32)  # the cells stand side by side, in this order
+        offsets += self._first
+        offsets += offsets
+        return offsets
 
 
 @dataclass

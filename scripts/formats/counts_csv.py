@@ -75,13 +75,13 @@ def format_rows(
     rest = counts // 10
     text[lasts] = _digits(counts - rest * 10)
     longer = np.flatnonzero(rest > 0)
-    rest, places = rest[longer], lasts[longer]
+    rest, places = rest.take(longer), lasts.take(longer)
     while len(rest):
         places -= 1
         above = rest // 10
         text[places] = _digits(rest - above * 10)
         longer = np.flatnonzero(above > 0)
-        rest, places = above[longer], places[longer]
+        rest, places = above.take(longer), places.take(longer)
     view = memoryview(text)
     for name, start, body, end in zip(names, starts.tolist(), bodies.tolist(), row_ends.tolist(), strict=True):
         view[start:body] = name
