@@ -190,10 +190,10 @@ def beyond_limit(limit_gb: float, most: float, row: Run) -> str:
     """Return the clause that tells what to set where a run has no room below the limit, and its unit takes ``most``."""
     enough = told_gb(most).removesuffix(" GB")
     if row.assay != "plate" or held_by(row).peak > limit_gb * 1e9:
-        return f"passes scratch.limit_gb, {limit_gb:g}; set that to {enough} or more."
+        return f"passes scratch.limit_gb, {limit_gb:g}; set that to {enough} or more, and retry to [DISK_LIMIT]."
     return (
         f"with the others of its shard passes scratch.limit_gb, {limit_gb:g}; "
-        f"set that to {enough} or more, or plates.shard_size to less."
+        f"set that to {enough} or more, or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
 
 

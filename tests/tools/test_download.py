@@ -341,7 +341,7 @@ def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
     assert statuses[rows[2].run].detail == (
         f"with its FASTQ it may need {told_gb(held_by(rows[2]).peak)}, which with the others of its shard passes "
         f"scratch.limit_gb, {limit:g}; set that to {told_gb(held_by_unit(rows).peak).split()[0]} or more, "
-        "or plates.shard_size to less."
+        "or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
     assert not [run for run in several.runs[2:] if several.server.asked(run)]
     assert set(several.run("--limit-gb", told_gb(held_by_unit(rows).peak).split()[0])) == set(several.runs)

@@ -305,7 +305,8 @@ def test_a_failing_conversion_is_told(conversion, tmp_path, monkeypatch):
 def test_no_conversion_begins_without_room(conversion, world):
     conversion.add(PAIRED, bases="1000000000", spots=str(world.archives[PAIRED].spots))
     # FASTQ of 2 bytes a base and 200 a spot, as much again to sort, and the archive at two fifths of a byte a base
-    detail = "the conversion may need 4.01 GB, which passes scratch.limit_gb, 0.001; set that to 4.41 or more."
+    detail = "the conversion may need 4.01 GB, which passes scratch.limit_gb, 0.001; set that to 4.41 or more, "
+    detail += "and retry to [DISK_LIMIT]."
     conversion.failed(PAIRED, "DISK_LIMIT", detail, "--limit-gb", "0.001")
 
 
@@ -316,7 +317,7 @@ def test_a_run_of_unknown_bases_needs_seventeen_times_its_archive(conversion, wo
     assert conversion.run("--limit-gb", f"{enough + 1e-6:.9f}")[PAIRED].ok
     status = conversion.run("--limit-gb", f"{enough - 1e-6:.9f}")[PAIRED]
     words = f"the conversion may need {told_gb(17 * size)}, which passes scratch.limit_gb, {enough - 1e-6:g}; "
-    assert status.detail == f"{words}set that to {told_gb(18 * size).split()[0]} or more."
+    assert status.detail == f"{words}set that to {told_gb(18 * size).split()[0]} or more, and retry to [DISK_LIMIT]."
 
 
 def test_what_was_held_and_what_was_reckoned_with_are_told(conversion, world, capsys):

@@ -92,9 +92,12 @@ def test_sizes_are_told_rounded_up(size, told):
 
 def test_what_to_set_is_told():
     (row,) = runs(1)
-    assert beyond_limit(1e-6, 5000, row) == "passes scratch.limit_gb, 1e-06; set that to 0.000005 or more."
+    assert (
+        beyond_limit(1e-6, 5000, row)
+        == "passes scratch.limit_gb, 1e-06; set that to 0.000005 or more, and retry to [DISK_LIMIT]."
+    )
     assert beyond_limit(3e-6, 5000, row) == (
         "with the others of its shard passes scratch.limit_gb, 3e-06; set that to 0.000005 or more, "
-        "or plates.shard_size to less."
+        "or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
     assert "shard" not in beyond_limit(3e-6, 5000, row._replace(assay="droplet"))
