@@ -10,16 +10,13 @@ from typing import Any
 
 from scripts.formats.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.formats.errors import InputError, RunFault, run_command
-from scripts.formats.fastq_sample import sample_reads
+from scripts.formats.fastq_sample import SKIP, sample_reads
 from scripts.formats.inclusion_lists import read_packed
 from scripts.formats.run_table import Run
 from scripts.formats.status import read_statuses
 from scripts.formats.units import add_unit_options, runs_of_options
 from scripts.inference.chemistry import Alternative, Lists, testable_places
 from scripts.inference.read_roles import RANKS, Verdict, judge_run
-
-SKIP = 100_000
-"""Spots before the sample: the first ones of a run are its worst."""
 
 
 def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> Lists:

@@ -9,15 +9,15 @@ import hashlib
 import json
 import shutil
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.errors import InputError, Interrupted, RunFault, run_command
+from scripts.formats.fastq_sample import SKIP, copy_sample
+from scripts.formats.library_reads import Library, place_link, tell_apart
 from scripts.formats.matrix_market import MatrixReader
 from scripts.formats.processes import ends_with_command, raise_if_full
 from scripts.formats.run_table import Run
@@ -32,41 +32,13 @@ from scripts.formats.solo_out import (
     share_of,
 )
 from scripts.formats.star_log import INPUT_READS, read_star_log
+from scripts.formats.star_solo_options import PRESETS, solo_options
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import add_unit_options, runs_of_options
+from scripts.inference.strand import tell_strand
 
-_CELL_RANGER_4 = {
-    "clipAdapterType": "CellRanger4",
-    "outFilterScoreMin": "30",
-    "soloCBmatchWLtype": "1MM_multi_Nbase_pseudocounts",
-    "soloUMIfiltering": "MultiGeneUMI_CR",
-    "soloUMIdedup": "1MM_CR",
-}
-PRESETS: dict[str, dict[str, str]] = {
-    "encode": {
-        "outFilterType": "BySJout",
-        "outFilterMultimapNmax": "20",
-        "outFilterMismatchNmax": "999",
-        "outFilterMismatchNoverReadLmax": "0.04",
-        "alignSJoverhangMin": "8",
-        "alignSJDBoverhangMin": "1",
-        "alignIntronMin": "20",
-        "alignIntronMax": "1000000",
-        "alignMatesGapMax": "1000000",
-        "sjdbScore": "1",
-        **_CELL_RANGER_4,
-    },
-    "cellranger4": dict(_CELL_RANGER_4),
-}
-"""Options of STAR: ``encode`` as ENCODE's single-cell pipeline sets them, ``cellranger4`` as STARsolo documents it."""
-
-TEMPLATE_SWITCH = 13
-"""Bases of the template switch oligo between UMI and cDNA of a 5′ library's long barcode read."""
 PROBE_READS = 50_000
 """Reads that are aligned to tell the strand where the barcodes leave it open."""
-MIN_PROBE_READS = 20
-LONG_BARCODE_READ = 50
-TAIL_BYTES = 1 << 16
 STAMP = "aligned.json"
 """Tells, in a folder of partial results, from what the counts there were made."""
 
@@ -79,176 +51,22 @@ def run_star(arguments: Sequence[str], folder: Path) -> None:
         raise RunFault("ALIGN_FAILED", complaint)
 
 
-def place_link(folder: Path, name: str, target: Path) -> str:
-    """Make a link of a name without blanks, since STAR splits paths at blanks and commas; return its relative path."""
-    link = folder / name
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target.resolve())
-    return name
-
-
-def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: slice) -> None:
-    """Write one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
-
-    Slices count from 0.
-
-    Raises RunFault (READS_MISSING) where one file ends before the other.
-    """
-    with barcodes.open("rb") as left, umis.open("rb") as right, target.open("wb") as writer:
-        for number, (line, other) in enumerate(zip_longest(left, right)):
-            if line is None or other is None:
-                raise RunFault(
-                    "READS_MISSING", f"{barcodes.name} and {umis.name} do not have the same number of reads."
-                )
-            if number % 2:
-                writer.write(line.rstrip()[barcode] + other.rstrip()[umi] + b"\n")
-            else:
-                writer.write(b"+\n" if number % 4 else line)
-
-
-class Library:
-    """A droplet library whose roles are known: its files, kit and places, ready to be given to STAR."""
-
-    def __init__(self, rows: Sequence[Run], verdicts: Mapping[str, Mapping[str, Any]], fastq: Path) -> None:
-        self.rows = sorted(rows, key=lambda row: row.run)
-        self.verdicts = verdicts
-        self.fastq = fastq
-        self.offset = int(next(iter(verdicts.values()))["offset"])
-
-    def numbers(self, run: str, role: str) -> list[int]:
-        """Return the reads of this role of a run, counted from 1; a barcode in two reads begins in the shorter one."""
-        verdict = self.verdicts[run]
-        found = [number for number, one in enumerate(verdict["roles"].split(","), 1) if one == role]
-        return sorted(found, key=lambda number: (verdict["mean_lengths"][number - 1], number))
-
-    def file(self, run: str, role: str, place: int = 0) -> Path:
-        """Return the file of a run's (first) read of this role.
-
-        Raises RunFault (READS_MISSING) where it is not there.
-        """
-        number = self.numbers(run, role)[place]
-        for path in (self.fastq / f"{run}_{number}.fastq", self.fastq / f"{run}.fastq"):
-            if path.is_file():
-                return path
-        raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
-
-    def files(self) -> list[Path]:
-        """Return the files of all reads that are given to STAR, in the order of the runs."""
-        return [
-            self.file(row.run, role, place)
-            for row in self.rows
-            for role in ("barcode", "umi", "cdna")
-            for place in range(len(self.numbers(row.run, role)))
-        ]
-
-    def barcode_read_length(self) -> float:
-        """Mean length of the barcode reads, the least of the runs."""
-        return min(
-            verdict["mean_lengths"][verdict["roles"].split(",").index("barcode")] for verdict in self.verdicts.values()
-        )
-
-    def umi_length(self) -> int:
-        """Bases of the UMI that the reads hold, the least of the runs."""
-        return min(verdict["umi_length"] for verdict in self.verdicts.values())
-
-    def place_reads(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
-        """Put the reads into ``folder/reads``; return STAR's lists of cDNA files and of barcode files."""
-        cdna, barcode = [], []
-        for row in self.rows:
-            cdna.append(place_link(folder, f"reads/{row.run}_cdna.fastq", self.file(row.run, "cdna")))
-            name = f"reads/{row.run}_barcode.fastq"
-            if kit.umi_own_read:
-                first = self.offset + kit.barcode[0].start - 1
-                join_reads(
-                    self.file(row.run, "barcode"),
-                    self.file(row.run, "umi"),
-                    folder / name,
-                    slice(first, first + kit.barcode[0].length),
-                    slice(kit.umi_start - 1, kit.umi_start - 1 + kit.umi_length),
-                )
-                barcode.append(name)
-            elif kit.split:
-                first, second = (self.file(row.run, "barcode", place) for place in range(2))
-                join_reads(first, second, folder / name, slice(kit.split), slice(None))
-                barcode.append(name)
-            else:
-                barcode.append(place_link(folder, name, self.file(row.run, "barcode")))
-        return ",".join(cdna), ",".join(barcode)
-
-
-def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_length: int = 0) -> dict[str, str]:
-    """Return STARsolo's options for the place of barcode and UMI, of which the reads may hold fewer bases.
-
-    ``lists`` is list name → path for STAR.
-    """
-    if kit.umi_own_read:  # the reads are joined: the barcode from its first base on, then the UMI
-        offset, umi_start = 1 - kit.barcode[0].start, kit.barcode[0].length + 1
-    else:
-        umi_start = offset + kit.umi_start
-    names = " ".join(lists[segment.list] if segment.list else "None" for segment in kit.barcode)
-    if kit.simple:
-        options = {
-            "soloType": "CB_UMI_Simple",
-            "soloCBwhitelist": names,
-            "soloCBstart": str(offset + kit.barcode[0].start),
-            "soloCBlen": str(kit.barcode[0].length),
-            "soloUMIstart": str(umi_start),
-            "soloUMIlen": str(umi_length or kit.umi_length),
-            "soloBarcodeReadLength": "0",
-        }
-        if names == "None":
-            options["soloCBmatchWLtype"] = "Exact"
-        return options
-    places = [f"0_{offset + part.start - 1}_0_{offset + part.start + part.length - 2}" for part in kit.barcode]
-    return {
-        "soloType": "CB_UMI_Complex",
-        "soloCBwhitelist": names,
-        "soloCBposition": " ".join(places),
-        "soloUMIposition": f"0_{umi_start - 1}_0_{umi_start + kit.umi_length - 2}",
-        "soloCBmatchWLtype": "1MM",
-    }
-
-
-def tell_apart(path: Path) -> list[int]:
-    """Return what tells a file of reads from others: its size and a checksum of its first and last bytes."""
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        check = zlib.crc32(handle.read(TAIL_BYTES))
-        handle.seek(max(0, size - TAIL_BYTES))
-        return [size, zlib.crc32(handle.read(TAIL_BYTES), check)]
-
-
-def tell_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> tuple[Chemistry, str]:
-    """Return the kit whose strand the probe shows, and the figures; ``counts`` are (same, other strand) of each gene.
-
-    Raises RunFault (CHEMISTRY_UNKNOWN) where too few reads are in genes or neither strand has twice the other's.
-    """
-    forward, reverse = (sum(pair[place] for pair in counts) for place in (0, 1))
-    strand = "Forward" if forward > 2 * reverse else "Reverse" if reverse > 2 * forward else ""
-    fitting = [kit for kit in candidates if kit.strand == strand]
-    titles = " and ".join(kit.title for kit in candidates)
-    figures = f"of the probed reads {forward} are on the genes' strand and {reverse} on the other"
-    if forward + reverse < MIN_PROBE_READS or not fitting:
-        raise RunFault(
-            "CHEMISTRY_UNKNOWN", f"{titles} share their barcodes, and the strand does not tell which: {figures}."
-        )
-    return fitting[0], f"{titles} share their barcodes; the strand tells {fitting[0].title}: {figures}."
-
-
 def probe_strand(
     candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int
 ) -> tuple[Chemistry, str]:
     """Align some of the cDNA reads to see on which strand of the genes they are; return the kit and the figures.
 
-    Without figures where all kits are of one strand.
+    ``cdna`` are files in the folder, joined by commas; the first is looked at. Without figures where all kits are of
+    one strand.
     """
     if len({kit.strand for kit in candidates}) == 1:
         return candidates[0], ""
+    sample = "reads/probe.fastq"
+    copy_sample(folder / cdna.split(",")[0], folder / sample, PROBE_READS, SKIP)
     run_star(
         [
             *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
-            *("--readFilesIn", cdna, "--readMapNumber", str(PROBE_READS), "--outFilterMultimapNmax", "1"),
+            *("--readFilesIn", sample, "--outFilterMultimapNmax", "1"),
             *("--quantMode", "GeneCounts", "--outSAMtype", "None", "--outFileNamePrefix", "probe/"),
         ],
         folder,
@@ -275,36 +93,20 @@ def star_arguments(
     threads: int,
 ) -> list[str]:
     """Return STAR's arguments for a library; every path in them is relative to the folder in which it runs."""
-    cdna, barcode = reads
-    options = {
-        "runThreadN": str(threads),
-        "genomeDir": index,
-        "genomeLoad": "NoSharedMemory",
-        "readFilesIn": f"{cdna} {barcode}",
-        "outSAMtype": "None",
-        "outFileNamePrefix": "./",
-        **PRESETS[preset],
-        "soloStrand": kit.strand,
-        **barcode_options(kit, library.offset, lists, library.umi_length()),
-        "soloFeatures": " ".join(features),
-        "soloMultiMappers": " ".join(multireads),
-        "soloCellFilter": "None",
-    }
-    if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
-        clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
-        options |= {
-            "readFilesIn": f"{barcode} {cdna}",
-            "soloBarcodeMate": "1",
-            "clip5pNbases": f"{clipped} 0",
-            "soloStrand": "Forward",
-            "clipAdapterType": "Hamming",  # that of Cell Ranger takes no second mate
-        }
-    options |= dict(kit.solo)
+    options = {"runThreadN": str(threads), "genomeDir": index, "genomeLoad": "NoSharedMemory"}
+    options |= solo_options(
+        kit,
+        reads,
+        lists,
+        offset=library.offset,
+        umi_length=library.umi_length(),
+        barcode_read_length=library.barcode_read_length(),
+        features=features,
+        multireads=multireads,
+        preset=preset,
+    )
     options |= overrides
-    arguments = []
-    for name, value in options.items():
-        arguments += [f"--{name}", *value.split()]
-    return arguments
+    return [word for name, value in options.items() for word in (f"--{name}", *value.split())]
 
 
 def own_features(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A sample of the reads of a FASTQ file (four lines a record, as fasterq-dump writes it) as base codes."""
 
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from scripts.formats.inclusion_lists import BASE_CODES, open_plain
 NO_BASE = 4
 WIDTH = 100
 """Bases of a read that are looked at; no kit keeps a barcode behind them."""
+SKIP = 100_000
+"""Reads before a sample: the first ones of a run are its worst."""
 _BLOCK = 1 << 22
 
 
@@ -69,3 +72,13 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
         return make_sample([])
     codes = np.concatenate([part[0] for part in parts])[-size:]
     return ReadSample(codes, np.concatenate([part[1] for part in parts])[-size:])
+
+
+def copy_sample(path: str | Path, target: str | Path, size: int, skip: int) -> int:
+    """Copy the ``size`` reads after the first ``skip``, of a shorter file the last ones; return how many there are."""
+    with open_plain(path) as handle:
+        reads = sum(1 for _ in islice(handle, 4 * (skip + size))) // 4
+    with open_plain(path) as handle, Path(target).open("wb") as writer:
+        first = max(0, min(skip, reads - size))
+        writer.writelines(islice(handle, 4 * first, 4 * (first + size)))
+    return min(size, reads)

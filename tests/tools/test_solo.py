@@ -17,6 +17,7 @@ from scripts.formats.errors import Interrupted
 from scripts.formats.mex import read_archive
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import archives_of
+from scripts.formats.star_solo_options import barcode_options
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives, catalogue
 from tests.toy.world import World
@@ -525,5 +526,5 @@ def test_kits_of_the_file_are_those_that_star_takes():
     chemistries, _ = read_chemistries(CHEMISTRIES)
     for kit in chemistries.values():
         if not kit.refused:
-            options = solo.barcode_options(kit, 0, {name: f"{name}.txt" for name in kit.lists})
+            options = barcode_options(kit, 0, {name: f"{name}.txt" for name in kit.lists})
             assert options["soloType"] == ("CB_UMI_Simple" if kit.simple else "CB_UMI_Complex")

@@ -10,7 +10,7 @@ from benchmarks.inputs.droplet_reads import TENX, Maker, battery, make_lists
 from scripts import read_roles
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.errors import InputError, RunFault
-from scripts.formats.fastq_sample import make_sample, sample_reads
+from scripts.formats.fastq_sample import SKIP, copy_sample, make_sample, sample_reads
 from scripts.formats.inclusion_lists import pack_codes
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, write_statuses
@@ -337,6 +337,8 @@ def test_sample_is_taken_after_the_first_reads_or_at_the_end(tmp_path, size, ski
     sample = sample_reads(tmp_path / "a.fastq", size, skip)
     assert sample.lengths.tolist() == [len(reads[place]) for place in expected]
     assert (sample.codes == make_sample([reads[place] for place in expected]).codes).all()
+    assert copy_sample(tmp_path / "a.fastq", tmp_path / "b.fastq", size, skip) == len(expected)
+    assert sample_reads(tmp_path / "b.fastq", 9, 0).lengths.tolist() == sample.lengths.tolist()
 
 
 def test_last_line_without_end_is_read(tmp_path):
@@ -434,7 +436,7 @@ def test_junk_at_the_head_of_a_run_is_passed_over(folder, small):
     for number, length in ((1, 28), (2, 90)):
         path = folder / f"fastq/SRR1_{number}.fastq"
         junk = b"@junk\n%s\n+\n%s\n" % (b"N" * length, b"#" * length)
-        path.write_bytes(junk * read_roles.SKIP + path.read_bytes())
+        path.write_bytes(junk * SKIP + path.read_bytes())
     rows = folder / "plan.tsv"
     arguments = ["--plan", rows, "--unit", "S.homo.X", "--fastq", folder / "fastq", "--chemistries", CHEMISTRIES]
     arguments += ["--inclusion-lists", folder / "lists", "--output", folder / "roles.json", "--sample", 300]

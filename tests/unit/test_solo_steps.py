@@ -8,6 +8,7 @@ import pytest
 from scripts import droplets_h5ad, mex_archive, solo
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.errors import InputError, RunFault
+from scripts.formats.library_reads import join_reads
 from scripts.formats.mex import write_archive
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import (
@@ -18,13 +19,15 @@ from scripts.formats.solo_out import (
     share_of,
     stable_arguments,
 )
+from scripts.formats.star_solo_options import barcode_options
 from scripts.formats.status import RunStatus, write_statuses
+from scripts.inference.strand import tell_strand
 
 KITS, _ = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
 
 
 def test_places_of_simple_and_of_joined_kits():
-    options = solo.barcode_options(KITS["10x_3p_v2"], 3, {"737K-august-2016": "list.txt"})
+    options = barcode_options(KITS["10x_3p_v2"], 3, {"737K-august-2016": "list.txt"})
     assert options == {
         "soloType": "CB_UMI_Simple",
         "soloCBwhitelist": "list.txt",
@@ -34,10 +37,10 @@ def test_places_of_simple_and_of_joined_kits():
         "soloUMIlen": "10",
         "soloBarcodeReadLength": "0",
     }
-    joined = solo.barcode_options(KITS["10x_3p_v1"], 3, {"737K-april-2014_rc": "list.txt"})
+    joined = barcode_options(KITS["10x_3p_v1"], 3, {"737K-april-2014_rc": "list.txt"})
     assert (joined["soloCBstart"], joined["soloUMIstart"], joined["soloUMIlen"]) == ("1", "15", "10")
-    assert solo.barcode_options(KITS["drop_seq"], 0, {})["soloCBwhitelist"] == "None"
-    complex_kit = solo.barcode_options(KITS["split_seq"], 0, {"split-seq-round1": "a", "split-seq-round23": "b"})
+    assert barcode_options(KITS["drop_seq"], 0, {})["soloCBwhitelist"] == "None"
+    complex_kit = barcode_options(KITS["split_seq"], 0, {"split-seq-round1": "a", "split-seq-round23": "b"})
     assert complex_kit["soloCBwhitelist"] == "b b a"
     assert complex_kit["soloCBposition"] == "0_10_0_17 0_48_0_55 0_86_0_93"
     assert complex_kit["soloUMIposition"] == "0_0_0_9"
@@ -45,8 +48,8 @@ def test_places_of_simple_and_of_joined_kits():
 
 def test_strand_tells_the_kit_or_nothing():
     candidates = [KITS["10x_3p_v2"], KITS["10x_5p_v2"]]
-    assert solo.tell_strand(candidates, [(90, 3), (40, 2)])[0].name == "10x_3p_v2"
-    kit, figures = solo.tell_strand(candidates, [(3, 90), (2, 40)])
+    assert tell_strand(candidates, [(90, 3), (40, 2)])[0].name == "10x_3p_v2"
+    kit, figures = tell_strand(candidates, [(3, 90), (2, 40)])
     assert kit.name == "10x_5p_v2"
     assert figures == (
         "10x Chromium 3′ v2 and 10x Chromium 5′ v1 or v2 share their barcodes; the strand tells 10x Chromium 5′ v1 or"
@@ -54,7 +57,7 @@ def test_strand_tells_the_kit_or_nothing():
     )
     for counts in ([(30, 20)], [(9, 1)], []):
         with pytest.raises(RunFault) as told:
-            solo.tell_strand(candidates, counts)
+            tell_strand(candidates, counts)
         assert told.value.reason == "CHEMISTRY_UNKNOWN"
     assert told.value.detail == (
         "10x Chromium 3′ v2 and 10x Chromium 5′ v1 or v2 share their barcodes, and the strand does not tell which: of"
@@ -65,14 +68,14 @@ def test_strand_tells_the_kit_or_nothing():
 def test_joined_reads_are_barcode_and_umi(tmp_path):
     (tmp_path / "b").write_text("@1\nxAACCGGTTAACCGG\n+\nxBBBBBBBBBBBBBB\n@2\nxTTCCGGTTAACCGG\n+\nxBBBBBBBBBBBBBB\n")
     (tmp_path / "u").write_text("@1\nTTTTTTTTTTyy\n+\nUUUUUUUUUUyy\n@2\nGGGGGGGGGGyy\n+\nUUUUUUUUUUyy")
-    solo.join_reads(tmp_path / "b", tmp_path / "u", tmp_path / "j", slice(1, 15), slice(0, 10))
+    join_reads(tmp_path / "b", tmp_path / "u", tmp_path / "j", slice(1, 15), slice(0, 10))
     assert (tmp_path / "j").read_text() == (
         "@1\nAACCGGTTAACCGGTTTTTTTTTT\n+\nBBBBBBBBBBBBBBUUUUUUUUUU\n"
         "@2\nTTCCGGTTAACCGGGGGGGGGGGG\n+\nBBBBBBBBBBBBBBUUUUUUUUUU\n"
     )
     (tmp_path / "u").write_text("@1\nTTTTTTTTTT\n+\nUUUUUUUUUU\n")
     with pytest.raises(RunFault, match="b and u do not have the same number of reads"):
-        solo.join_reads(tmp_path / "b", tmp_path / "u", tmp_path / "j", slice(0, 14), slice(0, 10))
+        join_reads(tmp_path / "b", tmp_path / "u", tmp_path / "j", slice(0, 14), slice(0, 10))
 
 
 def test_a_fault_of_one_run_is_told_for_all():
