@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse
+import yaml
 
 from scripts.embedders import scprint2
 from scripts.embedders.scprint2 import Checkpoint
@@ -154,3 +155,12 @@ def test_options_that_cannot_be(tmp_path):
         scprint2.main([*fixed, "--model", "x", "--batch-size", "0"])
     with pytest.raises(InputError, match=r"--model gone.ckpt: there is no such file; give the path of a checkpoint of"):
         scprint2.main([*fixed, "--model", "gone.ckpt"])
+
+
+def test_the_environment_names_versions_that_fit():
+    told = yaml.safe_load((Path(__file__).parents[2] / "envs" / "scprint2.yaml").read_text(encoding="utf-8"))
+    versions = dict(package.split("==") for package in told["dependencies"][-1]["pip"])
+    needed = {"scprint2": "1.0.3", "torch": "2.8.0", "pyarrow": "20.0.0", "setuptools": "75.8.0"}
+    assert needed.items() <= versions.items()
+    assert versions["numpy"].startswith("1.")  # what pyarrow 20 was chosen for
+    assert {"h5py", "scipy", "lightning", "pandas", "scdataloader", "simpler-flash", "torchvision"} <= set(versions)
