@@ -1,7 +1,7 @@
 """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked and completed.
 
 The output is an embedded part (see scripts/formats/README.md), which 'pack' reads. The folder appears when it is whole.
-Options after -- are handed to the back end: '-- --help' shows what it takes.
+Options after -- are handed to the back end; 'python -m scripts.embedders.scprint2 --help' tells which it takes.
 """
 
 import argparse

@@ -12,6 +12,7 @@ import hashlib
 import heapq
 import itertools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -287,7 +288,12 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
         known = sorted({label for label in labels.categories if label.strip().lower() not in NO_LABEL}, key=str.encode)
         code_of = {label: code for code, label in enumerate(known)}
         codes = np.array([*(code_of.get(label, -1) for label in labels.categories), -1], np.int64)
-        told[standard_name(name or column)] = (known, codes[labels.codes])
+        wanted = standard_name(name or column)
+        if not re.fullmatch(r"[A-Za-z]\w*", wanted, re.ASCII):
+            raise InputError(
+                f"--labels: {wanted!r} cannot be the name of a class; give another one, as in class={column}."
+            )
+        told[wanted] = (known, codes[labels.codes])
     if len(told) < len(columns):
         raise InputError(f"--labels {' '.join(columns)}: a class is there twice.")
     axes, there = model.axes(reference.gene_ids)

@@ -240,6 +240,10 @@ def test_a_matrix_without_cells_has_no_rows(tmp_path):
     [
         ({"reference": "R"}, "--reference takes one file of labelled cells, and --labels the columns of its obs"),
         ({"components": 0}, "--components and --cells are whole numbers from 1."),
+        (
+            {"reference": "R", "labels": ["a b=empty"]},
+            "--labels: 'a b' cannot be the name of a class; give another one",
+        ),
         ({"reference": "R", "labels": ["kind"]}, "obs: has no column 'kind'; its columns are cell_type, empty."),
         ({"reference": "R", "labels": ["empty"]}, "obs: 0 labels of empty on cells with counts; from 1 to 65536 can"),
         ({"reference": "R", "labels": ["a=empty", "a=cell_type"]}, "--labels a=empty a=cell_type: a class is there"),
