@@ -37,7 +37,7 @@ from scripts.formats.atlas_uses import (
 )
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
 from scripts.formats.errors import InputError, raise_faults, run_command
-from scripts.formats.label_table import LabelTable, read_labels
+from scripts.formats.given_labels import GivenLabels, read_labels
 from scripts.formats.pages import cut, draw, several, table
 from scripts.inference.atlas_models import KINDS, METRICS, Figures, Model, Sums, fit, judge, tell_one
 from scripts.inference.atlas_tables import PairCounter, sum_rows
@@ -132,7 +132,7 @@ def choose_split(rows: LabelledRows, test_series: Sequence[str], share: float, s
     return np.array([name in tested for name in names], bool)
 
 
-def _strangers(labels: LabelTable | None) -> str:
+def _strangers(labels: GivenLabels | None) -> str:
     if labels is None:
         return ""
     unknown = sorted(labels.keys - labels.met)
@@ -142,7 +142,7 @@ def _strangers(labels: LabelTable | None) -> str:
     )
 
 
-def told_clashes(labels: LabelTable | None) -> None:
+def told_clashes(labels: GivenLabels | None) -> None:
     """Raise InputError where the rows of a table of labels contradict each other on a cell."""
     if labels is not None and labels.clashes:
         more = [f"and {len(labels.clashes) - _TOLD:,} more."] if len(labels.clashes) > _TOLD else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scripts.formats.atlas_labels import LabelNames
 from scripts.formats.atlas_shards import BARCODES, Atlas, Shard
-from scripts.formats.label_table import NONE, LabelTable
+from scripts.formats.given_labels import NONE, GivenLabels
 from scripts.inference.atlas_tables import sum_rows
 from scripts.inference.held_out import SHARD, linked
 from scripts.inference.map_codes import has_map, shard_segments
@@ -30,7 +30,7 @@ class LabelledRows:
         atlases: Sequence[Atlas],
         split: str,
         *,
-        labels: LabelTable | None,
+        labels: GivenLabels | None,
         own: LabelNames | None,
     ) -> None:
         self.atlases = atlases

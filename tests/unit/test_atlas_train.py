@@ -7,7 +7,7 @@ from scripts.atlas import train
 from scripts.formats.atlas_model import SavedModel, read_model, write_model
 from scripts.formats.atlas_shards import PUBLIC
 from scripts.formats.errors import InputError
-from scripts.formats.label_table import read_labels
+from scripts.formats.given_labels import read_labels
 from scripts.inference.atlas_models import Sums, fit, judge, tell_one
 from scripts.inference.held_out import hold_out
 from tests.unit.small_atlases import (

@@ -28,7 +28,7 @@ _SUFFIX = re.compile(rb"(?<=[ACGTN])-[0-9]+$")
 
 
 @dataclass
-class LabelTable:
+class GivenLabels:
     """Labels by run, experiment or sample, and by barcode."""
 
     path: str
@@ -93,7 +93,7 @@ class LabelTable:
         codes[empty] = more[empty]
 
 
-def read_labels(path: str | Path, label: str) -> LabelTable:
+def read_labels(path: str | Path, label: str) -> GivenLabels:
     """Read a table of labels. Raises InputError, telling all faults."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as handle:
@@ -102,7 +102,7 @@ def read_labels(path: str | Path, label: str) -> LabelTable:
         raise InputError(f"{path}: cannot be read as a table: {error}.") from error
 
 
-def _read(lines: Iterable[list[str]], path: str, label: str) -> LabelTable:
+def _read(lines: Iterable[list[str]], path: str, label: str) -> GivenLabels:
     import numpy as np
 
     source = iter(lines)
@@ -117,7 +117,7 @@ def _read(lines: Iterable[list[str]], path: str, label: str) -> LabelTable:
     raise_faults(path, faults)
     assert column is not None
     place, barcode_place = head.index(column), head.index("barcode") if "barcode" in head else None
-    table = LabelTable(path, column)
+    table = GivenLabels(path, column)
     numbers: dict[str, int] = {}
     gathered: dict[str, dict[bytes, int]] = {}
     for line, row in enumerate(source, 2):
