@@ -94,6 +94,13 @@ pairs = [(Column("cell_type"), Column(name)) for name in others] + [(Column(name
 cross_tables(atlas, pairs)
 """,
 )
+DISTRIBUTION = (
+    "from scripts.atlas import distribution",
+    """
+sys.stderr = open(os.devnull, "w")
+distribution.main([{folder!r}, "--rows", "cell_type", "--columns", "tissue", "--output", {output!r}])
+""",
+)
 CENTROIDS = (IMPORT_TABLES + "import scipy.sparse", "centroids(Atlas({folder!r}), {block!r}, 'cell_type')")
 CHECK = ("from scripts.atlas.check import check", "assert not check({folder!r})[2]")
 SEARCH = (
@@ -265,6 +272,9 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     rows, work = len(list(atlas.glob("*_top3.npz"))) * SHARD_ROWS, bytes_of(atlas, "top3")
     (panel,) = in_turn(1, lambda: measure(PANEL, folder=str(atlas)))
     row("5 cross tables and 9 lists of labels, one pass", rows, panel, work, "panel")
+
+    (command,) = in_turn(1, lambda: measure(DISTRIBUTION, folder=str(atlas), output=str(folder / "distribution")))
+    row("atlas distribution, table and page", rows, command, work, "distribution")
 
     deflated = atlas_of(folder, "deflated_20", 200, size.shards)
     rows, plain = 200 * SHARD_ROWS, 200 * SHARD_ROWS * 46

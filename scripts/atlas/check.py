@@ -297,7 +297,7 @@ def describe(atlas: Atlas, found: Found) -> Iterator[str]:
     labels = ", ".join(f"{name} {width}" for name, width in atlas.layout.labels)
     yield f"  labels: {labels}" if atlas.has_labels else "  no labels: the back end gives none"
     if (atlas.path / SEGMENTS).is_file():
-        yield f"  map: {found.runs:,} runs and cells have rows of their own; {found.dropped:,} cells were dropped"
+        yield f"  map: the rows come from {found.runs:,} runs or plate cells; {found.dropped:,} cells were dropped"
     else:
         yield f"  no map ({SEGMENTS}): nobody can say which cell a row is"
     if found.deflated:

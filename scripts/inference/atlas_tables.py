@@ -15,7 +15,7 @@ from scripts.formats.errors import InputError
 if TYPE_CHECKING:
     import numpy
 
-TABLE_ROWS = 1 << 14
+TABLE_ROWS = 1 << 15
 """Rows of labels that are counted at a time."""
 SUM_BYTES = 1 << 21
 """Bytes of a chunk whose rows are added up."""

@@ -54,7 +54,7 @@ def test_an_atlas_that_is_well(atlas, capsys):
         "  by toy 1.0, weights " + "a" * 64,
         "  embeddings: other 3, cell_type 2",
         "  labels: cell_type 2, sex 1",
-        "  map: 7 runs and cells have rows of their own; 3 cells were dropped",
+        "  map: the rows come from 7 runs or plate cells; 3 cells were dropped",
     ]
     assert out.startswith(f"{atlas}: 7 rows in 2 shards, ")
 
