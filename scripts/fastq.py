@@ -7,9 +7,9 @@ the whole archive has no file. A run of source `file:` is taken from the files t
 FASTQ. A run whose reads are not all there is marked READS_MISSING in status.tsv: an exit status of 0 proves nothing
 here.
 
-Reads have the name that fasterq-dump gives them, {run}.{spot} and behind it the archive's own, and the qualities of the
-archive; the third line is a bare `+`, which saves a sixth of the disk. Only what follows the name differs in ENA's
-FASTQ (`1/1` or `original/1` in place of `1 length=75`), and that STAR does not read.
+Reads have the name that fasterq-dump gives them, {run}.{spot}, behind it the archive's own, and the qualities of the
+archive; lengths and names are not repeated, which saves a fifth of the disk. ENA's FASTQ has the same but for what
+follows the name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
 """
 
 import argparse
@@ -183,7 +183,8 @@ class Converter:
         temporary.mkdir()
         told = run_program(
             [
-                *("fasterq-dump", *split, "--qual-defline", "+", "--threads", str(self.threads)),
+                *("fasterq-dump", *split, "--threads", str(self.threads)),
+                *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
                 *("--temp", str(temporary), "--outdir", str(work), str(archive)),
             ],
             self.offline,
