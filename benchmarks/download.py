@@ -35,6 +35,7 @@ from scripts.formats.sra_archive import write_settings
 from scripts.formats.status import read_statuses
 
 SEED = 4
+READ_LENGTH = 75
 HOME = Path(__file__).parent.parent
 UNIT = "GSE1.mus.0000"
 WRONG_SUM, CORRUPT = "SRR8000001", "SRR8000002"
@@ -92,9 +93,9 @@ def make_archives(folder: Path, size: Size) -> Archives:
         for mate in (1, 2):
             with (folder / f"{mate}.fastq").open("w") as handle:
                 for spot in range(size.spots):
-                    place = dice.randrange(len(genome) - 75)
-                    quality = "".join(dice.choices("#-7AF", cum_weights=(2, 6, 14, 30, 100), k=75))
-                    handle.write(f"@r{spot}\n{genome[place : place + 75]}\n+\n{quality}\n")
+                    place = dice.randrange(len(genome) - READ_LENGTH)
+                    quality = "".join(dice.choices("#-7AF", cum_weights=(2, 6, 14, 30, 100), k=READ_LENGTH))
+                    handle.write(f"@r{spot}\n{genome[place : place + READ_LENGTH]}\n+\n{quality}\n")
         load = [
             "latf-load",
             "--quality",
@@ -205,14 +206,14 @@ def measure(work: Callable[[Path], None], folder: Path) -> Cost:
     return Cost(cpu, wall, max(peak, size_of_folder(folder)) / 1e6)
 
 
-def ours(runs: Sequence[str], spots: int, resolver: str) -> Callable[[Path], None]:
-    """Our two commands, as the rules call them."""
+def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> Callable[[Path], None]:
+    """Our two commands, as the rules call them, with the figures of the plan."""
+    common = Run(series="GSE1", species="mus", assay="plate", spots=str(spots), status="planned")
+    common = common._replace(bases=str(spots * 2 * READ_LENGTH))
 
     def work(folder: Path) -> None:
         rows = [
-            Run(
-                series="GSE1", experiment=run, run=run, species="mus", assay="plate", spots=str(spots), status="planned"
-            )
+            common._replace(experiment=run, run=run, bytes=str(len(archives.contents[run])), md5=archives.sums[run])
             for run in runs
         ]
         write_runs(folder / "plan.tsv", rows)
@@ -254,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         packed = sum(len(archives.contents[run]) for run in runs) / 1e6
         with served(archives, options.latency) as resolver:
             contestants = {
-                "ours, two at a time": ours(runs, size.spots, resolver),
+                "ours, two at a time": ours(runs, archives, size.spots, resolver),
                 "loop, one at a time": loop(runs, resolver, 1),
                 "loop, two at a time": loop(runs, resolver, 2),
             }
@@ -263,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for name, work in contestants.items():
                     costs[name].append(measure(work, folder / "work"))
             broken = [WRONG_SUM, CORRUPT]
-            measure(ours(broken, size.spots, resolver), folder / "work")
+            measure(ours(broken, archives, size.spots, resolver), folder / "work")
             told = {run: status.reason for run, status in read_statuses(folder / "work/work/fastq/status.tsv").items()}
             measure(loop(broken, resolver, 1), folder / "work")
             taken = {run: bool(list((folder / "work/fastq").glob(f"{run}*"))) for run in broken}
