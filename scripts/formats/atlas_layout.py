@@ -5,7 +5,6 @@ others, so that a layout is data: in the manifest of an atlas, in the descriptio
 """
 
 import argparse
-import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 
 from scripts.formats.errors import InputError
 
-SCPRINT2 = "scprint2"
 _SPELLINGS = {"age": "age_group", "ethnicity": "self_reported_ethnicity", "remaining": "other"}
 _TAIL = "_ontology_term_id"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -182,8 +180,3 @@ def add_layout_option(parser: argparse.ArgumentParser) -> None:
         help="which columns are what, for an atlas without manifest that is not laid out as the public one: a JSON file"
         " or 'embeddings=other:256,…;labels=cell_type:3,…'; a part that is not named is that of the public atlas",
     )
-
-
-def class_of_columns(labels: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Return class and rank (from 1) of each column of labels and scores."""
-    return list(itertools.chain.from_iterable([(name, rank + 1) for rank in range(width)] for name, width in labels))

@@ -439,8 +439,10 @@ class ShardWriter:
         return {kind: writer.path for kind, writer in self._writers.items()}
 
     def __enter__(self) -> Self:
-        for writer in self._writers.values():
-            self._stack.enter_context(writer)
+        with ExitStack() as stack:
+            for writer in self._writers.values():
+                stack.enter_context(writer)
+            self._stack = stack.pop_all()
         return self
 
     def append(

@@ -194,11 +194,13 @@ class PartWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (DESCRIPTION, CELLS, MATRIX, *(f"{kind}.npy" for kind in ARRAYS)):
             (self.folder / name).unlink(missing_ok=True)
-        for kind in self.description.kinds:
-            shape = (self.rows, self.description.layout.width(kind))
-            handle = self._stack.enter_context((self.folder / f"{kind}.npy").open("wb"))
-            npy.write_array_header_1_0(handle, {"descr": ARRAYS[kind], "fortran_order": False, "shape": shape})
-            self._files[kind] = handle
+        with ExitStack() as stack:
+            for kind in self.description.kinds:
+                shape = (self.rows, self.description.layout.width(kind))
+                handle = stack.enter_context((self.folder / f"{kind}.npy").open("wb"))
+                npy.write_array_header_1_0(handle, {"descr": ARRAYS[kind], "fortran_order": False, "shape": shape})
+                self._files[kind] = handle
+            self._stack = stack.pop_all()
         return self
 
     def append(

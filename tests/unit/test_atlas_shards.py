@@ -307,3 +307,10 @@ def test_centroids_are_exact_sums(tmp_path, save):
             assert count == len(rows)
             assert np.array_equal(total, np.cumsum(rows[::-1], axis=0)[-1])  # in any order
         assert np.allclose(found.means[0], embs[codes == found.codes[0]][:, columns].astype(float).mean(axis=0))
+
+
+def test_a_shard_whose_second_file_cannot_be_begun_leaves_nothing(tmp_path):
+    (tmp_path / "step_0__predict_part_0_0_scores.npz.part").mkdir()
+    with pytest.raises(OSError), ShardWriter(tmp_path, shard_name("scprint2", 0), PUBLIC, 5):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["step_0__predict_part_0_0_scores.npz.part"]
