@@ -4,6 +4,8 @@ One JSON object a line for each row of the ledger that names a run, in the ledge
 
 - series, experiment, run, species, assay, read_roles, chemistry, status, reason, detail: as in the ledger
 - strand: of the cDNA read of that kit (Forward or Reverse), empty for plates and where no kit is known
+- rank, evidence: what the roles rest on, as a rank (3 barcodes, 2 read lengths, 1 run table; 0 where the reads did not
+  tell) and in words; of a run whose reads were not looked at, what the records tell them by
 - records: what was judged from the records before any download, null where a run table was given
 - reads: what a sample of the reads showed: roles, candidates, offset, rank of the evidence and its name, mean_lengths,
   figures (share of barcodes on an inclusion list and the share by chance, for every alternative), the inclusion lists
@@ -69,8 +71,12 @@ def join_evidence(
             unit, of_library = name, read_verdicts(Path(verdicts.replace("{unit}", name)))
         told: dict[str, Any] = {field: getattr(row, field) for field in TOLD}
         told["strand"] = chemistries[row.chemistry].strand if row.chemistry in chemistries else ""
-        told["records"] = records.get(row.run)
-        told["reads"] = of_library.get(row.run) if row.assay == "droplet" and name == unit else None
+        said = records.get(row.run) or {}
+        seen = (of_library.get(row.run) if row.assay == "droplet" and name == unit else None) or {}
+        told["rank"] = seen.get("rank", 0)
+        told["evidence"] = seen.get("evidence") or ("" if seen else said.get("told_by", ""))
+        told["records"] = said or None
+        told["reads"] = seen or None
         yield told
 
 

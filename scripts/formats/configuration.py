@@ -236,6 +236,8 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
         place = f"droplets.inclusion_lists.{name}"
         if name not in lists:
             yield f"{place}: no chemistry of config/chemistries.yaml uses this list{_nearest(name, lists, {})}"
+        elif source_address(source) == "ngs-tools" and not lists[name].get("packaged"):
+            yield f"{place}: the package ngs-tools is not known to have this list; give a path or an address"
         yield from _source_faults(place, source)
 
 

@@ -44,6 +44,22 @@ def test_layers_are_matrices_that_are_counted():
     ]
 
 
+def test_a_list_of_the_package_is_no_path():
+    lists = {"one": {"packaged": "one.gz"}, "two": {}}
+    known = {"chemistries": {"10x_3p_v3": {}}, "lists": lists}
+
+    def configure(**sources):
+        values = {"series": ["GSE1"], "droplets": {"inclusion_lists": sources}}
+        return check_configuration(values, SCHEMA, references=REFERENCES, chemistries=known)
+
+    configure(one="ngs-tools", two="ngs-tools:two.gz")
+    with pytest.raises(InputError) as told:
+        configure(two="ngs-tools")
+    assert str(told.value).splitlines()[1:] == [
+        "droplets.inclusion_lists.two: the package ngs-tools is not known to have this list; give a path or an address"
+    ]
+
+
 def test_the_shipped_file_is_sound():
     assert check(**SHIPPED)["references"]["mm10"]["sjdb_overhang"] == 100
 

@@ -38,6 +38,7 @@ def test_a_run_has_what_records_and_reads_said(tmp_path):
     )
     assert (told["run"], told["status"], told["read_roles"]) == ("R1", "counted", "barcode,cdna")
     assert (told["chemistry"], told["strand"]) == ("10x_5p_v2", "Reverse")
+    assert (told["rank"], told["evidence"]) == (3, "barcodes")
     assert told["records"]["evidence"] == ["two reads"]
     assert told["reads"]["figures"] == FIGURES
     assert (told["reads"]["rank"], told["reads"]["inclusion_lists"]) == (3, {"737K": 9})
@@ -48,11 +49,14 @@ def test_a_refused_library_keeps_its_figures(tmp_path):
     fault = {"reason": "CHEMISTRY_UNKNOWN", "detail": "no read has its barcodes on an inclusion list."}
     failed = row("R1", status="failed", reason=fault["reason"], detail=fault["detail"])
     other = row("R2", experiment="X2", status="failed", reason="DOWNLOAD_FAILED")
-    told = join(tmp_path, [failed, other], X1={"R1": {"fault": fault, "figures": FIGURES}})
+    said = [{"run": "R1", "told_by": "read lengths"}, {"run": "R2", "told_by": "loader options"}]
+    told = join(tmp_path, [failed, other], said, X1={"R1": {"fault": fault, "figures": FIGURES}})
     assert (told[0]["reason"], told[0]["strand"]) == ("CHEMISTRY_UNKNOWN", "")
     assert told[0]["reads"]["fault"] == fault
     assert told[0]["reads"]["figures"] == FIGURES
-    assert told[1]["reads"] is told[1]["records"] is None
+    assert (told[0]["rank"], told[0]["evidence"]) == (0, "")  # the reads were looked at, and did not tell
+    assert told[1]["reads"] is None
+    assert (told[1]["rank"], told[1]["evidence"]) == (0, "loader options")
 
 
 def test_every_row_with_a_run_is_there_once_and_no_other(tmp_path):
@@ -71,6 +75,7 @@ def test_every_row_with_a_run_is_there_once_and_no_other(tmp_path):
         ("R3", "mus"),
     ]
     assert [bool(one["reads"]) for one in told] == [False, False, True, False]
+    assert {one["records"] for one in told} == {None}
     assert join(tmp_path, []) == []
 
 
