@@ -218,6 +218,10 @@ def _by_lengths(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
 
 
 def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
+    for run in experiment.runs:
+        files = [*run.read_files, *(offer.name for offer in run.offers if offer.kind == "fastq")]
+        if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {_name_of(file) for file in files}:
+            return "droplet", "an index read was deposited beside R1 and R2, as of droplets' single cells", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
     told = all(run.reads for run in experiment.runs)
     paired = any(len(_informative(run.reads)) >= 2 for run in experiment.runs)

@@ -167,6 +167,14 @@ def test_words_decide_where_lengths_do_not() -> None:
     assert judge(one(75, 75), own=PLATE | DROPLET, protocol=DROPLET).assay == "droplet"
 
 
+def test_an_index_read_speaks_of_droplets_where_nothing_else_does() -> None:
+    files = ("a_I1_001.fastq.gz", "a_R1_001.fastq.gz", "a_R2_001.fastq.gz")
+    judged = judge(one(8, 150, 150, read_files=files), source="TRANSCRIPTOMIC SINGLE CELL")
+    assert (judged.assay, judged.open, judged.roles) == ("droplet", True, {"SRR1": ("index", "barcode", "cdna")})
+    assert judge(one(8, 150, 150, read_files=files)).assay == "plate"
+    assert judge(one(8, 150, 150, read_files=files), own=PLATE, source="TRANSCRIPTOMIC SINGLE CELL").assay == "plate"
+
+
 def test_many_spots_of_single_cells_are_no_plate() -> None:
     judged = judge(one(151, 151, spots="90000000"), source="TRANSCRIPTOMIC SINGLE CELL")
     assert (judged.assay, judged.open) == ("droplet", True)
