@@ -187,6 +187,7 @@ rule report:
         ledger="results/runs.tsv",
         tables=tables,
         archives=archives,
+        atlases=atlases,
     output:
         page="results/report.html",
     log:

@@ -9,12 +9,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.formats.deliverables import conservation_faults, hash_file, list_files, write_sums
+from scripts.formats.deliverables import TIME_STAMP, conservation_faults, hash_file, list_files, write_sums
 from scripts.formats.errors import raise_faults, run_command
 from scripts.formats.run_table import read_runs
-
-TIME_STAMP = ".snakemake_timestamp"
-"""The file by which Snakemake remembers when it made a folder; where there is none it takes the folder's own time."""
 
 
 def clear_time_stamps(results: Path) -> None:

@@ -6,6 +6,7 @@ library and failed run (the first of them, where there are very many), and chart
 """
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,10 +65,17 @@ _DELIVERABLES = (
     ("_meta.tgz", "what GEO says of series, platforms and samples, as JSON"),
     (".metadata.samples.csv", "the samples that gave a cell"),
     (".metadata.series.csv", "the series that gave a cell"),
-    (".tar.gz", "droplet counts: a matrix with its barcodes and features"),
     (".h5ad", "counts as AnnData"),
     (".bam", "alignments"),
 )
+_FOLDERS = (
+    (r"(mex/[^/]+/).+\.tar\.gz", r"\1*.tar.gz", "droplet counts: a matrix with its barcodes and features"),
+    (r"(atlas/[^/]+\.distribution/).+", r"\1*", "how the labels of the atlas lie across each other"),
+    (r"(atlas/[^/]+\.agreement/).+", r"\1*", "how far the labels of a cell in the atlas agree"),
+    (r"(atlas/[^/]+\.train/[^/]+/).+", r"\1*", "a model that tells a label, tested on series that it has not seen"),
+    (r"(atlas/[^/]+/).+", r"\1*", "the cells as vectors, and the map from each row to its cell"),
+)
+"""Files that are shown in one row: their paths, what stands for them, what they are."""
 _STATUS_PARTS = {"counted": "counted", "left_out": "left out", "failed": "failed"}
 
 
@@ -345,20 +353,24 @@ def droplet_section(matrices: Mapping[str, Cells], ledger: Sequence[Run]) -> Ite
         yield f"<div class=charts>{''.join(charts)}</div>"
 
 
+def _shown(name: str) -> tuple[str, str]:
+    """Return under which name a file is shown, and what it is."""
+    for pattern, shown, meaning in _FOLDERS:
+        if found := re.fullmatch(pattern, name):
+            return found.expand(shown), meaning
+    return name, next((words for ending, words in _DELIVERABLES if name.endswith(ending)), "")
+
+
 def files_section(results: Path) -> Iterator[str]:
-    """Yield the files of the folder, the archives of a library in one row."""
-    gathered: dict[str, list[int]] = {}
+    """Yield the files of the folder; archives of a library, and files of an atlas, in one row."""
+    gathered: dict[tuple[str, str], list[int]] = {}
     for name in list_files(results):
-        if name == "report.html" or name.endswith(".part"):
-            continue
-        shown = name.rpartition("/")[0] + "/*.tar.gz" if name.startswith("mex/") else name
-        gathered.setdefault(shown, []).append((results / name).stat().st_size)
-    rows = []
-    for name, sizes in gathered.items():
-        meaning = next((words for ending, words in _DELIVERABLES if name.endswith(ending)), "")
-        rows.append(
-            [f"<code>{escape(name)}</code>", escape(meaning), f"{len(sizes):,}", f"{short_number(sum(sizes))}B"]
-        )
+        if name != "report.html" and not name.endswith(".part"):
+            gathered.setdefault(_shown(name), []).append((results / name).stat().st_size)
+    rows = [
+        [f"<code>{escape(name)}</code>", escape(meaning), f"{len(sizes):,}", f"{short_number(sum(sizes))}B"]
+        for (name, meaning), sizes in gathered.items()
+    ]
     rows, note = cut(rows, MOST_ROWS, "line")
     yield "<h2 id=files>Files</h2>"
     yield (

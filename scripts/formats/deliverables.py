@@ -19,12 +19,15 @@ SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
 FINAL = ("counted", "left_out", "failed")
+TIME_STAMP = ".snakemake_timestamp"
+"""The file by which Snakemake remembers when it made a folder; where there is none it takes the folder's own time."""
 
 
 def list_files(results: str | Path) -> list[str]:
-    """Return the paths of all files in the folder but SHA256SUMS, relative to it, in byte order."""
+    """Return the paths of all files in the folder but SHA256SUMS and Snakemake's own, relative to it, in byte order."""
     results = Path(results)
-    paths = (path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
+    files = (path for path in results.rglob("*") if path.is_file() and path.name != TIME_STAMP)
+    paths = (path.relative_to(results).as_posix() for path in files)
     return sorted((path for path in paths if path not in (SUMS, f"{SUMS}.part")), key=str.encode)
 
 

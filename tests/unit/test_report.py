@@ -189,3 +189,20 @@ def test_round_ticks_and_short_numbers():
     assert [text for _, text in Scale(0, 100, False).ticks()] == ["0", "50", "100"]
     assert [text for _, text in Scale(0, 3, True).ticks()] == ["1", "10", "100", "1k"]
     assert [short_number(value) for value in (0, 0.25, 12, 1500, 2e7, 3e9)] == ["0", "0.25", "12", "1.5k", "20M", "3G"]
+
+
+def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemake_none(tmp_path):
+    for name in (
+        "atlas/mus/manifest.json",
+        "atlas/mus/segments.tsv",
+        "atlas/mus.train/cell_type/model.npz",
+        "mex/SRX1/Gene_EM_raw.tar.gz",
+        "mex/SRX1/.snakemake_timestamp",
+        "runs.tsv",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("seven..", encoding="utf-8")
+    page = "".join(report.files_section(tmp_path))
+    found = re.findall(r"<code>([^<]+)</code></td><td>[^<]*</td><td[^>]*>(\d+)<", page)
+    rows = [("atlas/mus.train/cell_type/*", "1"), ("atlas/mus/*", "2"), ("mex/SRX1/*.tar.gz", "1"), ("runs.tsv", "1")]
+    assert found == rows
