@@ -25,16 +25,16 @@ from scripts.formats import h5ad
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.genes_table import GeneRow, read_genes
 from scripts.formats.memory import settle_for_arrays
-from scripts.formats.run_table import read_runs
+from scripts.formats.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
-from scripts.formats.soft import read_family
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
 from scripts.formats.table_columns import (
     TableColumn,
+    add_table_options,
     check_reference,
     check_shard_columns,
+    columns_of_options,
     group_by_unit,
-    table_columns,
 )
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ CHUNK = 1 << 16
 """Elements in a chunk of the matrix."""
 
 _TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout", "source")
-_SUMS = ("spots", "bases")
 _WHOLE = re.compile(r"-?[0-9]+")
-_CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
-_KEPT_FIELDS = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
 
 
 def run_table_columns(columns: Sequence[TableColumn]) -> dict[str, Any]:
@@ -59,18 +56,10 @@ def run_table_columns(columns: Sequence[TableColumn]) -> dict[str, Any]:
 
     told: dict[str, Any] = {"runs": [column.runs for column in columns]}
     for name in _TEXTS:
-        told[name] = [";".join(dict.fromkeys(getattr(row, name) for row in column.rows)) for column in columns]
-    for name in _SUMS:
-        numbers = [[getattr(row, name) for row in column.rows] for column in columns]
-        sums = [sum(map(int, values)) if all(values) else -1 for values in numbers]
-        told[name] = np.array(sums, np.int64)
+        told[name] = [join_values(column.rows, name) for column in columns]
+    for name in SUMS:
+        told[name] = np.array([add_numbers(column.rows, name) for column in columns], np.int64)
     return told
-
-
-def column_name(field: str) -> str:
-    """Return the name of an obs column after the words of STAR or GEO: lower case, joined by ``_``."""
-    words = field.replace("%", " percent ").lower()
-    return "_".join(re.findall(r"\w+", words))
 
 
 def star_log_columns(logs: Sequence[Mapping[str, str]]) -> dict[str, "numpy.ndarray"]:
@@ -102,40 +91,19 @@ def _number(text: str) -> float:
 
 
 def geo_columns(columns: Sequence[TableColumn], records: str | Path) -> dict[str, list[str | None]]:
-    """Return name → values for what GEO's family files say of the samples; None where it says nothing.
-
-    A series without a record is passed over. ``tissue: brain`` gives column geo_tissue; text without a name gives
-    geo_characteristics.
-    """
-    wanted: dict[str, dict[str, list[int]]] = {}
+    """Return name → values for what GEO's family files say of the samples; None where nothing is said."""
+    of_series: dict[str, dict[str, list[int]]] = {}
     for place, column in enumerate(columns):
-        wanted.setdefault(column.rows[0].series, {}).setdefault(column.rows[0].sample, []).append(place)
+        row = column.rows[0]
+        of_series.setdefault(row.series, {}).setdefault(row.sample, []).append(place)
     told: dict[str, list[str | None]] = {}
-    for series, samples in sorted(wanted.items()):
-        path = Path(records) / series / f"{series}_family.soft.gz"
-        if not path.exists():
-            continue
-        for entity in read_family(path):
-            if entity.kind != "sample" or entity.accession not in samples:
-                continue
-            for name, values in _described(entity.fields).items():
+    for series, places in sorted(of_series.items()):
+        for sample, fields in describe_samples(records, series, places).items():
+            for name, text in fields.items():
                 cells = told.setdefault(name, [None] * len(columns))
-                for place in samples[entity.accession]:
-                    cells[place] = ";".join(values)
+                for place in places[sample]:
+                    cells[place] = text
     return dict(sorted(told.items()))
-
-
-def _described(fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    described: dict[str, list[str]] = {}
-    for field, values in fields.items():
-        if field in _KEPT_FIELDS:
-            described.setdefault(_KEPT_FIELDS[field], []).extend(value.strip() for value in values)
-        elif _CHARACTERISTICS.fullmatch(field):
-            for value in values:
-                tag, colon, text = value.partition(":")
-                name = column_name(tag) if colon else ""
-                described.setdefault(f"geo_{name or 'characteristics'}", []).append((text if name else value).strip())
-    return described
 
 
 class Rows:
@@ -278,23 +246,15 @@ def parse_parameters(texts: Iterable[str]) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
-    parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
-    parser.add_argument("--counts", required=True, help="path of a shard's counts, with {unit} in it")
+    add_table_options(parser)
     parser.add_argument("--genes", required=True, help="the reference's table of genes (genes.tsv)")
     parser.add_argument("--records", required=True, help="folder of what the archives answered (resources/records)")
-    parser.add_argument("--species", required=True, help="label of the species")
-    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a cell is")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="noted in uns")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
     settle_for_arrays()
-    if "{unit}" not in options.counts:
-        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
     parameters = parse_parameters(options.parameters) | {"count_by": options.count_by}
-    plan, ledger = read_runs(options.plan), read_runs(options.ledger)
-    units, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
+    units, columns = columns_of_options(options)
     write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)
 

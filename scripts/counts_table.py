@@ -35,12 +35,13 @@ from scripts.formats.shard_counts import (
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
+    add_table_options,
     check_reference,
     check_shard_columns,
+    columns_of_options,
     group_by_unit,
     header_values,
     sort_columns,
-    table_columns,
 )
 from scripts.formats.units import column_of
 
@@ -407,13 +408,8 @@ def pack_folder(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", help="the run table before work (results/plan.tsv), from which units are cut")
-    parser.add_argument("--ledger", help="the ledger (results/runs.tsv)")
-    parser.add_argument("--counts", help="path of a shard's counts, with {unit} in it")
+    add_table_options(parser, required=False)
     parser.add_argument("--htseq-counts", metavar="FOLDER", help="folder of htseq-count outputs, instead of shards")
-    parser.add_argument("--species", required=True, help="label of the species, the TAXON of the table")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
     parser.add_argument(
         "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
     )
@@ -423,20 +419,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
     options = parser.parse_args(argv)
     settle_for_arrays()
-    ledger = read_runs(options.ledger) if options.ledger else None
     if options.htseq_counts:
+        ledger = read_runs(options.ledger) if options.ledger else None
         found = columns_of_files(options.htseq_counts, options.species, ledger, options.count_by)
         with tempfile.TemporaryDirectory() as folder:
             shards = pack_folder(found, Path(folder), options.workers)
             columns = [column for column, _ in found]
             write_table(options.output, shards, columns, options.level, options.workers)
         return
-    if not (options.plan and options.counts and ledger is not None):
+    if not (options.plan and options.counts and options.ledger):
         raise InputError("counts_table: give --plan, --ledger and --counts, or --htseq-counts with a folder.")
-    if "{unit}" not in options.counts:
-        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
-    plan = read_runs(options.plan)
-    units, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
+    units, columns = columns_of_options(options)
     of_unit = group_by_unit(columns)
     shards = [
         (options.counts.replace("{unit}", unit), [columns[place] for place in of_unit.get(unit, [])]) for unit in units

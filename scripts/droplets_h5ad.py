@@ -11,7 +11,6 @@ Cells are in the order of the experiments, then of their barcodes in the archive
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from scripts.formats import h5ad
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.mex import MexArchive, archive_name, read_archive
 from scripts.formats.run_table import COLUMNS, Run, iterate_runs
-from scripts.formats.soft import read_family
+from scripts.formats.sample_fields import SUMS, add_numbers, describe_samples, join_values
 from scripts.formats.solo_out import MATRIX_NAMES
 from scripts.formats.status import read_statuses
 from scripts.formats.units import cut_into_units
@@ -33,56 +32,19 @@ if TYPE_CHECKING:
 MAIN = "Gene_Unique"
 CHUNK = 1 << 16
 _DROPPED_COLUMNS = ("bytes", "md5", "source", "status", "reason", "detail")
-_SUMS = ("spots", "bases")
-_CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
-_TITLES = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
 
 
-def geo_fields(series: str, samples: Sequence[str], records: Path) -> dict[str, dict[str, str]]:
-    """Return sample → name → text for what GEO's family file says of the samples; nothing where there is no file.
-
-    ``tissue: brain`` gives geo_tissue; text without a name gives geo_characteristics.
-    """
-    path = records / series / f"{series}_family.soft.gz"
-    told: dict[str, dict[str, str]] = {}
-    if not path.is_file():
-        return told
-    for entity in read_family(path):
-        if entity.kind != "sample" or entity.accession not in samples:
-            continue
-        described: dict[str, list[str]] = {}
-        for field, values in entity.fields.items():
-            if field in _TITLES:
-                described.setdefault(_TITLES[field], []).extend(value.strip() for value in values)
-            elif _CHARACTERISTICS.fullmatch(field):
-                for value in values:
-                    tag, colon, text = value.partition(":")
-                    name = "_".join(re.findall(r"\w+", tag.lower())) if colon else ""
-                    described.setdefault(f"geo_{name or 'characteristics'}", []).append(
-                        (text if name else value).strip()
-                    )
-        told[entity.accession] = {name: ";".join(values) for name, values in described.items()}
-    return told
-
-
-def join_rows(rows: Sequence[Run], chemistry: str, roles: str) -> dict[str, str]:
+def join_rows(rows: Sequence[Run], chemistry: str, roles: str) -> dict[str, Any]:
     """Return column → value for a library's cells: values that differ between its runs are joined by ``;``."""
-    told = {}
-    for column in COLUMNS:
-        if column in _DROPPED_COLUMNS:
-            continue
-        values = [getattr(row, column) for row in rows]
-        told[column] = ";".join(values if column == "run" else dict.fromkeys(values))
-    for column in _SUMS:
-        numbers = [getattr(row, column) for row in rows]
-        told[column] = str(sum(map(int, numbers))) if all(numbers) else ""
+    told: dict[str, Any] = {name: join_values(rows, name) for name in COLUMNS if name not in _DROPPED_COLUMNS}
+    told |= {name: add_numbers(rows, name) for name in SUMS}
     return told | {"chemistry": chemistry or told["chemistry"], "read_roles": roles or told["read_roles"]}
 
 
 class Library:
     """A counted library: its cells' fields and where its archives are."""
 
-    def __init__(self, experiment: str, folder: Path, fields: dict[str, str]) -> None:
+    def __init__(self, experiment: str, folder: Path, fields: dict[str, Any]) -> None:
         self.experiment, self.folder, self.fields = experiment, folder, fields
 
     def read(self, matrix: str, kind: str = "filtered") -> MexArchive:
@@ -102,7 +64,7 @@ def counted_libraries(
             planned.setdefault(row.experiment, set()).add(row.species)
     of_species = [row for row in rows if row.species == species and row.assay == "droplet"]
     samples = sorted({row.sample for row in of_species})
-    geo = geo_fields(series, samples, records)
+    geo = describe_samples(records, series, samples)
     libraries = []
     for unit, mine in cut_into_units(of_species, shard_size).items():
         status = read_statuses(statuses.replace("{unit}", unit))
@@ -175,7 +137,7 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
 
     part = path.with_name(f"{path.name}.part")
     index: list[str] = []
-    of_cell: list[Mapping[str, str]] = []
+    of_cell: list[Mapping[str, Any]] = []
     genes: list[tuple[str, ...]] | None = None
     with h5py.File(part, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
@@ -206,8 +168,8 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
         known = [name for name in libraries[0].fields if name in COLUMNS] if libraries else []
         more = sorted({name for library in libraries for name in library.fields} - set(known))
         obs: dict[str, Any] = {name: [fields.get(name) for fields in of_cell] for name in (*known, *more)}
-        for name in set(_SUMS) & set(obs):
-            obs[name] = np.array([int(value or -1) for value in obs[name]], np.int64)
+        for name in set(SUMS) & set(obs):
+            obs[name] = np.array(obs[name], np.int64)
         h5ad.write_frame(root, "obs", index, obs)
         ids = [row[0] for row in genes]
         h5ad.write_frame(root, "var", ids, {"gene_id": ids, "gene_name": [(row[1:2] or row[:1])[0] for row in genes]})

@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from scripts.formats import records
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.run_table import iterate_runs
-from scripts.formats.soft import Entity, parts_of
+from scripts.formats.soft import Entity
 from scripts.formats.sra_xml import Experiment
 
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
@@ -102,19 +102,9 @@ def read_record(counted: Counted, folder: str | Path, scratch: IO[bytes]) -> Ser
 
 def _add_family(record: SeriesRecord, series: str, counted: Counted, folder: str | Path) -> None:
     """Add what a family file says, if it lies there, and those of its parts for samples that it does not hold."""
-    waiting = [series]
-    while waiting:
-        name = waiting.pop(0)
-        if name in record.families:
-            continue
-        record.families.add(name)
-        path = records.family_of(Path(folder) / name, name)
-        if path is None:
-            continue
-        for entity in records.read_any_family(path):
+    for family in records.walk_families(folder, series, record.families):
+        for entity in family:
             _add_entity(record, entity, counted)
-            if entity.kind == "series":
-                waiting += parts_of(entity)
         if counted.samples <= record.places.keys():
             return
 

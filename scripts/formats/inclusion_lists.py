@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from scripts.formats.errors import InputError
+from scripts.formats.line_blocks import line_blocks
 
 GZIP_MAGIC = b"\x1f\x8b"
 _NO_BASE = 4
@@ -54,15 +55,10 @@ def open_plain(path: str | Path) -> BinaryIO:
 
 def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
     """Yield blocks of whole lines with ``\\n`` line ends; the last line gets one where it has none."""
-    rest = b""
-    while block := handle.read(_BLOCK):
-        block = rest + block
-        cut = block.rfind(b"\n") + 1
-        rest = block[cut:]
-        if cut:
-            yield block[:cut].replace(b"\r\n", b"\n")
-    if rest:
-        yield rest.rstrip(b"\r") + b"\n"
+    for block in line_blocks(handle, _BLOCK):
+        if not block.endswith(b"\n"):
+            block = block.rstrip(b"\r") + b"\n"
+        yield block.replace(b"\r\n", b"\n")
 
 
 def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = True) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from scripts.formats.errors import InputError
+from scripts.formats.line_blocks import line_blocks
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -97,6 +98,24 @@ class _Block:
         starts[0] = _WORD
         starts[1:] = self.ends[:-1] + 1
         return starts
+
+    def columns(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the entries with which a column begins (or may begin again), and the columns, int64.
+
+        Raises FormatError where a column is not one of 1 to ``limit``.
+        """
+        widths = self.blank2 - self.blank1 - 1
+        if widths.min() < 1 or widths.max() > 2 * _WORD:
+            raise FormatError("a number of an entry is empty or too long")
+        if widths.max() > _WORD:
+            changes = np.arange(self.size)
+        else:
+            words = self.words(self.blank2, widths)
+            changes = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
+        columns = self.numbers(self.blank2[changes], widths[changes])
+        if columns.min() < 1 or columns.max() > limit:
+            raise FormatError(f"an entry is outside the {limit} columns")
+        return changes, columns
 
     def words(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
         """Return, as uint64, the last eight characters before ``ends`` less ``'0'``, those before the number 0."""
@@ -240,17 +259,7 @@ class MatrixReader:
 
     def _take_columns(self, block: _Block, first: int) -> None:
         assert self.shape is not None
-        widths = block.blank2 - block.blank1 - 1
-        if widths.min() < 1 or widths.max() > 2 * _WORD:
-            raise FormatError("a number of an entry is empty or too long")
-        if widths.max() > _WORD:
-            changes = np.arange(block.size)
-        else:
-            words = block.words(block.blank2, widths)
-            changes = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-        columns = block.numbers(block.blank2[changes], widths[changes])
-        if columns.min() < 1 or columns.max() > self.shape.columns:
-            raise FormatError(f"an entry is outside the {self.shape.columns} columns")
+        changes, columns = block.columns(self.shape.columns)
         self._firsts.append((changes + first, columns))
 
     def finish(self) -> "scipy.sparse.csc_matrix":
@@ -280,18 +289,12 @@ class MatrixReader:
         return scipy.sparse.csc_matrix((self._values, self._rows, pointers), shape=shape)
 
 
-def line_blocks(handle: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
+def entry_blocks(handle: BinaryIO) -> Iterator[bytes]:
     """Yield the rest of a file in blocks of whole lines. Raises FormatError where the last line has no end."""
-    rest = b""
-    while piece := handle.read(size):
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield rest + piece[:cut]
-            rest = piece[cut:]
-        else:
-            rest += piece
-    if rest:
-        raise FormatError("the last line is cut short")
+    for block in line_blocks(handle, BLOCK):
+        if not block.endswith(b"\n"):
+            raise FormatError("the last line is cut short")
+        yield block
 
 
 def read_head(handle: BinaryIO) -> Shape:
@@ -346,20 +349,10 @@ def _copy_columns(
     seen = kept = 0
     ordered = True
     last_old = last_new = 0
-    for lines in line_blocks(handle):
+    for lines in entry_blocks(handle):
         block = _Block(lines)
         seen += block.size
-        widths = block.blank2 - block.blank1 - 1
-        if widths.min() < 1 or widths.max() > 2 * _WORD:
-            raise FormatError("a number of an entry is empty or too long")
-        if widths.max() > _WORD:
-            firsts = np.arange(block.size)
-        else:
-            words = block.words(block.blank2, widths)
-            firsts = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-        columns = block.numbers(block.blank2[firsts], widths[firsts])
-        if columns.min() < 1 or columns.max() > shape.columns:
-            raise FormatError(f"an entry is outside its {shape.columns} columns")
+        firsts, columns = block.columns(shape.columns)
         new = renumbered[columns]
         wanted = np.flatnonzero(new)
         starts = np.concatenate([block.starts()[firsts], [block.letters.size]])

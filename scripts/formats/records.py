@@ -46,6 +46,29 @@ def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
     return miniml.read_miniml(path) if miniml.is_miniml(path) else soft.read_family(path)
 
 
+def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[Iterator[soft.Entity]]:
+    """Yield the entities of the family of a series, then of those of its parts, each as an iterator to be read through.
+
+    ``folder`` holds the records of all series. Those in ``read`` are passed over; those that are read are added to it.
+    """
+    waiting = [series]
+
+    def entities(path: Path) -> Iterator[soft.Entity]:
+        for entity in read_any_family(path):
+            yield entity
+            if entity.kind == "series":
+                waiting.extend(soft.parts_of(entity))
+
+    while waiting:
+        name = waiting.pop(0)
+        if name in read:
+            continue
+        read.add(name)
+        path = family_of(Path(folder) / name, name)
+        if path is not None:
+            yield entities(path)
+
+
 def read_any_runs(folder: str | Path) -> tuple[str, Iterator[Experiment]] | None:
     """Return the name and the experiments of the best record of runs in a folder: SRA XML, ENA, a table of runs."""
     if path := sra_xml_of(folder):

@@ -9,11 +9,12 @@ those of Gene.
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from scripts.formats.errors import InputError
+from scripts.formats.line_blocks import line_blocks
 
 if TYPE_CHECKING:
     import numpy
@@ -133,7 +134,8 @@ def find_barcodes(raw: str | Path, filtered: str | Path) -> "numpy.ndarray":
     length = len(next(iter(wanted), b""))
     keys = np.sort(np.array([_key_of(line) for line in wanted], dtype=np.uint64))
     with Path(raw).open("rb") as handle:
-        for block in whole_lines(handle):
+        for block in line_blocks(handle, 1 << 24):
+            block = block if block.endswith(b"\n") else block + b"\n"
             letters = np.frombuffer(block, dtype=np.uint8)
             lines = block.split(b"\n") if letters.size % (length + 1) else None
             if lines is None:
@@ -176,17 +178,3 @@ def _key_of(line: bytes) -> int:
     for letter in line:
         key = (key * 131 + letter) & 0xFFFFFFFFFFFFFFFF
     return key
-
-
-def whole_lines(handle: BinaryIO, size: int = 1 << 24) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks of whole lines; the last line gets an end where it has none."""
-    rest = b""
-    while piece := handle.read(size):
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield rest + piece[:cut]
-            rest = piece[cut:]
-        else:
-            rest += piece
-    if rest:
-        yield rest + b"\n"

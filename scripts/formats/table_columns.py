@@ -4,11 +4,12 @@ Columns are sorted by series, then by their first run. A column is an experiment
 whose rows in the ledger are counted.
 """
 
+import argparse
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from scripts.formats.errors import InputError, raise_faults
-from scripts.formats.run_table import Run
+from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import ShardReader
 from scripts.formats.units import columns_of, cut_into_units, is_shard
 
@@ -109,3 +110,21 @@ def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
     for place, column in enumerate(columns):
         of_unit.setdefault(column.unit, []).append(place)
     return of_unit
+
+
+def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add the options by which a command is told whose counts to gather; those of the shards are all ``required``."""
+    parser.add_argument("--plan", required=required, help="the run table before work (results/plan.tsv)")
+    parser.add_argument("--ledger", required=required, help="the ledger (results/runs.tsv)")
+    parser.add_argument("--counts", required=required, help="path of a shard's counts, with {unit} in it")
+    parser.add_argument("--species", required=True, help="label of the species, the TAXON of the tables")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard, as the plan is cut")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a cell is")
+
+
+def columns_of_options(options: argparse.Namespace) -> tuple[list[str], list[TableColumn]]:
+    """Return the shards and the counted columns that parsed options tell of, see :func:`table_columns`."""
+    if "{unit}" not in options.counts:
+        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
+    plan, ledger = read_runs(options.plan), read_runs(options.ledger)
+    return table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
