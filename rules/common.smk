@@ -281,8 +281,14 @@ def library_of(wildcards):
 
 
 def statuses(wildcards):
-    """Return the final status table of every unit."""
-    return [f"work/status/{unit}.tsv" for unit in units()]
+    """Return the final status table of every unit.
+
+    A unit stands behind the one for which it waits: Snakemake looks for what makes a file, and what makes that, step
+    into step, and would not come back from a lane of thousands that it enters at its end.
+    """
+    waiting = turns() if workflow.is_main_process else {}
+    ordered = [unit for unit in units() if unit not in waiting] + list(waiting)
+    return [f"work/status/{unit}.tsv" for unit in ordered]
 
 
 def shard_counts(wildcards):
