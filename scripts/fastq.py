@@ -60,7 +60,6 @@ class Converter:
         self.threads = max(1, options.threads // self.workers)
         self.guard = threading.Lock()
         self.reserved: dict[str, int] = {}
-        self.held = 0  # bytes of archives and of finished FASTQ
 
     def all(self) -> None:
         """Convert what can be converted and write the status table."""
@@ -70,20 +69,20 @@ class Converter:
             for path in self.output.glob(left):
                 path.unlink()
         self.offline = sra_archive.write_settings(self.output / "offline.mkfg")
-        self.held = size_of_folder(self.archives)
+        self.held_archives = size_of_folder(self.archives)
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.runs}
         waiting = [statuses[run] for run in self.runs if statuses[run].ok]
         progress = Progress(len(statuses))
         progress.done = len(statuses) - len(waiting)
         reckoned = held_by_unit(self.runs[status.run] for status in waiting)
         still_ours = ends_if_removed(self.output)
-        archives, peak = self.held, 0
+        peak = self.held_archives
 
         def watch() -> None:
             nonlocal peak
             still_ours()
             written = size_of_folder(self.output)
-            peak = max(peak, archives + written)
+            peak = max(peak, self.held_archives + written)
             progress.show(written, max(written / (reckoned.fastq or 1), progress.done / len(statuses)))
 
         with every(0.5, watch):
@@ -128,7 +127,8 @@ class Converter:
         with self.guard:
             running = sum(self.reserved.values())
             self.reserved[row.run] = need
-            held = self.held
+        finished = sum(path.lstat().st_size for path in self.output.glob("*.fastq"))
+        held = self.held_archives + finished
         try:
             words = f"the conversion may need {told_gb(need)}"
             if need > shutil.disk_usage(self.output).free - running:
@@ -138,10 +138,8 @@ class Converter:
                 raise RunFault("DISK_LIMIT", f"{words}, which {beyond_limit(self.limit_gb, most, row)}")
             yield
         finally:
-            written = sum(path.lstat().st_size for path in self.output.glob(f"{row.run}[._]*"))
             with self.guard:
                 self.reserved.pop(row.run)
-                self.held += written
 
     def _need(self, row: Run) -> int:
         """Bytes that a conversion may hold beside the archive."""

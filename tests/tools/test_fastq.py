@@ -18,7 +18,7 @@ from scripts import fastq
 from scripts.formats.errors import Interrupted
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import held_by_unit, told_gb
+from scripts.formats.units import held_by, held_by_unit, told_gb
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
 from tests.toy.reads import Read
@@ -479,3 +479,19 @@ def test_names_are_written_once(conversion):
     lines = (conversion.folder / f"fastq/{PAIRED}_2.fastq").read_text().splitlines()
     assert set(lines[2::4]) == {"+"}
     assert lines[::4] == [f"@{PAIRED}.{number} {number}" for number in range(1, len(lines) // 4 + 1)]
+
+
+def test_what_is_converted_counts_against_the_limit(conversion, world):
+    """Archives that were larger than planned: the first runs find room, the last one no more."""
+    runs = [f"SRR900000{number}" for number in (2, 4, 5)]
+    last = max(runs, key=lambda run: world.archives[run].bases)
+    for run in runs:
+        conversion.add(run, bases=str(world.archives[run].bases))
+    assert last == runs[-1] and all(status.ok for status in conversion.run().values())
+    before = sum(
+        (conversion.folder / f"fastq/{name}").stat().st_size for name in conversion.files() if last not in name
+    )
+    held = held_by(conversion.rows[-1])
+    statuses = conversion.run("--limit-gb", f"{(before + held.fastq + held.sorting - 1000) / 1e9:.9f}")
+    assert [status.reason for status in statuses.values()] == ["", "", "DISK_LIMIT"]
+    assert all(status.ok for status in conversion.run("--limit-gb", f"{(before + held.peak) / 1e9:.9f}").values())
