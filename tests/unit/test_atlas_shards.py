@@ -314,3 +314,23 @@ def test_a_shard_whose_second_file_cannot_be_begun_leaves_nothing(tmp_path):
     with pytest.raises(OSError), ShardWriter(tmp_path, shard_name("scprint2", 0), PUBLIC, 5):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["step_0__predict_part_0_0_scores.npz.part"]
+
+
+def test_a_cross_table_grows_with_the_codes(tmp_path):
+    parts = [made_up(20, seed) for seed in range(3)]
+    parts[1][1][:, 0] = 300
+    parts[2][1][:, 3] = np.arange(100, 120)
+    for part, arrays in enumerate(parts):
+        write_shard(tmp_path, shard_name("scprint2", part), PUBLIC, *arrays)
+    (table,) = cross_tables(Atlas(tmp_path), [(Column("cell_type"), Column("tissue"))])
+    expected = np.zeros((301, 120), int)
+    for _, labels, _ in parts:
+        np.add.at(expected, (labels[:, 0], labels[:, 3]), 1)
+    assert np.array_equal(table.dense(), expected)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_rows_are_selected_in_the_order_given(tmp_path, save):
+    embs = np.concatenate([by_the_document(tmp_path, part, rows=5, save=save)[0] for part in range(3)])
+    rows = [14, 0, 7, 7, 3, 12, 5]
+    assert np.array_equal(Atlas(tmp_path).select("tissue", rows), embs[rows, 320:352])
