@@ -4,7 +4,9 @@
 
 Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. The peer is
 a workflow of four rules a cell (download, fastq, align, count) and one harvest, as plain as can be, written here. Each
-dry run is a process of its own; --quick plans fewer cells and leaves the largest plan out.
+dry run is a process of its own; --quick plans fewer cells and leaves the largest plan out. What Snakemake itself takes
+to run a job is measured with jobs that do nothing but touch their output, a job for each cell and step beside a job for
+each shard and step.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import json
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,33 +25,35 @@ from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
 from scripts.formats.run_table import Run, write_runs
 
 SEED = 9
+SHARD_SIZE = 96
+# A job for each part and step; a part is a cell, or a shard.
 PEER = """
-CELLS = [f"SRR{number:08d}" for number in range(config["cells"])]
+PARTS = [f"part{number:08d}" for number in range(config["parts"])]
 
 rule all:
     input: "harvest.csv"
 
 rule download:
-    output: temp("sra/{run}.sra")
+    output: temp("sra/{part}.sra")
     shell: "touch {output}"
 
 rule fastq:
-    input: "sra/{run}.sra"
-    output: temp("fastq/{run}.fastq")
+    input: "sra/{part}.sra"
+    output: temp("fastq/{part}.fastq")
     shell: "touch {output}"
 
 rule align:
-    input: "fastq/{run}.fastq"
-    output: temp("bam/{run}.bam")
+    input: "fastq/{part}.fastq"
+    output: temp("bam/{part}.bam")
     shell: "touch {output}"
 
 rule count:
-    input: "bam/{run}.bam"
-    output: "counts/{run}.txt"
+    input: "bam/{part}.bam"
+    output: "counts/{part}.txt"
     shell: "touch {output}"
 
 rule harvest:
-    input: expand("counts/{run}.txt", run=CELLS)
+    input: expand("counts/{part}.txt", part=PARTS)
     output: "harvest.csv"
     shell: "touch {output}"
 """
@@ -121,8 +126,20 @@ def measure_peer(place: Path, cells: int) -> dict[str, float]:
     folder.mkdir()
     snakefile = folder / "Snakefile"
     snakefile.write_text(PEER, encoding="utf-8")
-    cost, jobs = dry_run(folder, snakefile, "--config", f"cells={cells}")
+    cost, jobs = dry_run(folder, snakefile, "--config", f"parts={cells}")
     return {"cpu_s": cost.cpu, "peak_mb": cost.peak_mb, "jobs": jobs}
+
+
+def measure_run(place: Path, parts: int) -> dict[str, float]:
+    """Return CPU and wall seconds, and jobs, of a run of jobs that do nothing, four for each part and one harvest."""
+    folder = place / f"run.{parts}"
+    folder.mkdir()
+    (folder / "Snakefile").write_text(PEER, encoding="utf-8")
+    command = ["-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--directory", str(folder)]
+    command += ["--cores", "2", "--scheduler", "greedy", "--quiet", "--config", f"parts={parts}"]
+    begun = time.monotonic()
+    cost = run_measured(python(*command))
+    return {"cpu_s": cost.cpu, "wall_s": time.monotonic() - begun, "jobs": 4 * parts + 2}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -143,6 +160,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, (plan, repeats) in plans.items():
             figures[name] = measure_ours(Path(place), plan, repeats)
         peer = measure_peer(Path(place), peer_cells)
+        run_cells = 96 if arguments.quick else 480
+        shards = max(1, run_cells // SHARD_SIZE)
+        nothing, sharded, single = (measure_run(Path(place), parts) for parts in (0, shards, run_cells))
     print(f"{'snakemake -n':<44}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
     told = {**figures, f"{peer_cells:,} cells, a job for each cell and step": peer}
     for name, row in told.items():
@@ -151,7 +171,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     ratios = {key: ours[key] / peer[key] for key in ("cpu_s", "peak_mb", "jobs")}
     print(f"ours / a job for each cell and step, at {peer_cells:,} cells: CPU {ratios['cpu_s']:.3f}, ", end="")
     print(f"memory {ratios['peak_mb']:.3f}, jobs {ratios['jobs']:.4f}")
-    print(json.dumps({"plans": figures, "peer": {"cells": peer_cells, **peer}, "ratios": ratios}))
+    overhead = {
+        "cells": run_cells,
+        "start_cpu_s": nothing["cpu_s"],
+        "a_job_cpu_ms": 1000 * (single["cpu_s"] - nothing["cpu_s"]) / (single["jobs"] - nothing["jobs"]),
+        "a_job_wall_ms": 1000 * (single["wall_s"] - nothing["wall_s"]) / (single["jobs"] - nothing["jobs"]),
+        "shards": {**sharded, "a_cell_cpu_ms": 1000 * sharded["cpu_s"] / run_cells},
+        "a_job_for_each_cell_and_step": {**single, "a_cell_cpu_ms": 1000 * single["cpu_s"] / run_cells},
+    }
+    title = f"snakemake, jobs that do nothing, {run_cells} cells"
+    print(f"\n{title:<44}{'CPU s':>9}{'wall s':>9}{'jobs':>9}{'CPU ms a cell':>15}")
+    for name, row in (("shards", sharded), ("a job for each cell and step", single)):
+        a_cell = 1000 * row["cpu_s"] / run_cells
+        print(f"{name:<44}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['jobs']:>9,}{a_cell:>15.0f}")
+    print(f"a start: {nothing['cpu_s']:.1f} s of CPU; ", end="")
+    print(f"a job: {overhead['a_job_cpu_ms']:.0f} ms of CPU, {overhead['a_job_wall_ms']:.0f} ms", end="; ")
+    ratios["run_cpu_s"] = sharded["cpu_s"] / single["cpu_s"]
+    print(f"shards / a job for each cell and step: CPU {ratios['run_cpu_s']:.3f}")
+    told = {"plans": figures, "peer": {"cells": peer_cells, **peer}, "overhead": overhead, "ratios": ratios}
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
