@@ -1,7 +1,8 @@
 """Gather the counts of all plate cells of a species into one gzipped CSV table.
 
 From the shards of a plan (--plan, --ledger, --counts), or from a folder of text files that htseq-count wrote
-elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt.
+elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt, or
+the same gzipped.
 The table has the rows GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in
 byte order, with the five tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
 """
@@ -21,9 +22,10 @@ from scripts.formats import csv_gz, h5ad
 from scripts.formats.counts_csv import format_rows, rows_of_block
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.hand_over import hand_over
-from scripts.formats.htseq_text import HtseqReader
+from scripts.formats.htseq_text import HtseqReader, choose_first, read_lines
 from scripts.formats.memory import settle_for_arrays
-from scripts.formats.run_table import Run, read_runs
+from scripts.formats.run_files import COUNTS, columns_of_folder
+from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import (
     TALLIES,
     GeneBlocks,
@@ -41,9 +43,7 @@ from scripts.formats.table_columns import (
     columns_of_options,
     group_by_unit,
     header_values,
-    sort_columns,
 )
-from scripts.formats.units import column_of
 
 if TYPE_CHECKING:
     import numpy
@@ -317,93 +317,72 @@ def write_table(
     print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
 
 
-def columns_of_files(
-    folder: str | Path, species: str, ledger: Sequence[Run] | None, count_by: str
-) -> list[tuple[TableColumn, list[Path]]]:
-    """Return the columns of a folder of htseq-count outputs, sorted, with the files of each.
+def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> list[str]:
+    """Write a shard of columns from text files; the files of a column are added up. ``first`` tells the genes.
 
-    With a ledger, the counted runs of the species are the columns, and each needs its file (named after the run or,
-    for all runs of an experiment together, after the experiment). Without one, each file is a column, and EXP_ID and
-    GSM stay empty.
-    Raises InputError naming every file and run that does not fit.
+    Returns a sentence for each file that cannot be read, and then there is no shard.
     """
-    files: dict[str, Path] = {}
-    faults = []
-    for path in sorted(Path(folder).rglob("*")):
-        name, _, kind = path.name.partition(".")
-        labels = kind.split(".")
-        if not path.is_file() or kind not in (f"{species}.htseq-count.txt", "htseq-count.txt"):
-            if path.is_file() and "htseq-count" in labels and len(labels) == 2:
-                faults.append(f"{path.name}: not named RUN.{species}.htseq-count.txt.")
-            continue
-        if name in files:
-            faults.append(f"{path.name}: a second file of {name}, beside {files[name].name}.")
-        files[name] = path
-    if not files:
-        faults.append(f"no file is named RUN.{species}.htseq-count.txt, e.g. SRR1274127.{species}.htseq-count.txt.")
-    if ledger is None:
-        raise_faults(f"The folder {folder}", faults)
-        rows = [Run(run=name, species=species, experiment=name) for name in files]
-        return [(TableColumn("", row.run, (row,)), [files[row.run]]) for row in sorted(rows, key=lambda row: row.run)]
-    gathered: dict[tuple[str, str], list[Run]] = {}
-    for row in ledger:
-        if row.species == species and row.assay == "plate" and row.status == "counted":
-            gathered.setdefault((row.series, column_of(row, count_by)), []).append(row)
-    found = {}
-    for (_, accession), runs in gathered.items():
-        column = TableColumn("", accession, tuple(sorted(runs, key=lambda row: row.run)))
-        if accession in files:
-            found[column] = [files.pop(accession)]
-            continue
-        found[column] = [files.pop(row.run) for row in column.rows if row.run in files]
-        if len(found[column]) < len(column.rows):
-            faults.append(f"{column.runs}: counted in the ledger, but a run of it has no file.")
-    faults += [f"{path.name}: {name} is not counted in the ledger." for name, path in sorted(files.items())]
-    raise_faults(f"The folder {folder}", faults)
-    return [(column, found[column]) for column in sort_columns(found)]
-
-
-def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> None:
-    """Write a shard of columns from text files; the files of a column are added up. ``first`` tells the genes."""
     import numpy as np
     import scipy.sparse
 
     reader = HtseqReader(first)
-    places, values, cells = [], [], []
+    places, values, cells, faults = [], [], [], []
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     for cell, paths in enumerate(files):
         for path in paths:
-            of_file, counts, tallied = reader.read(path)
+            try:
+                of_file, counts, tallied = reader.read(path)
+            except InputError as error:
+                faults.append(str(error))
+                continue
             places.append(of_file)
             values.append(counts)
             cells.append(np.full(len(of_file), cell, np.int64))
             tallies[cell] += tallied
+    if faults:
+        return faults
     parts = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (values, cells, places)]
     matrix = scipy.sparse.coo_matrix((parts[0], (parts[1], parts[2])), shape=(len(columns), len(reader.genes)))
     logs: list[dict[str, str]] = [{} for _ in columns]
     names = [column.accession for column in columns]
     runs = [column.runs for column in columns]
     write_shard_counts(output, ShardCounts(reader.genes, names, runs, matrix.tocsc(), tallies, logs))
+    return []
 
 
 def pack_folder(
     found: Sequence[tuple[TableColumn, list[Path]]], folder: Path, workers: int
 ) -> list[tuple[str, list[TableColumn]]]:
-    """Pack the files of columns into shards in ``folder``; return the path and the columns of each."""
+    """Pack the files of columns into shards in ``folder``; return the path and the columns of each.
+
+    Raises InputError naming every file that cannot be read or is not of the genes of the others.
+    """
+    paths = [path for _, files in found for path in files]
+    first = choose_first(paths)
+    if first is None:
+        raise_faults("The folder of counts", map(_fault_of_file, paths))
     shards = []
-    tasks: list[tuple[list[TableColumn], list[list[Path]], Path, str]] = []
+    tasks: list[tuple[list[TableColumn], list[list[Path]], Path | None, str]] = []
     for number, start in enumerate(range(0, len(found), TEXT_SHARD)):
         part = found[start : start + TEXT_SHARD]
         columns = [column for column, _ in part]
         shards.append((str(folder / f"{number:06d}.h5ad"), columns))
-        tasks.append((columns, [files for _, files in part], found[0][1][0], shards[-1][0]))
+        tasks.append((columns, [files for _, files in part], first, shards[-1][0]))
     if workers > 1 and len(tasks) > 1:
         with _start_processes(min(workers, len(tasks))) as pool:
-            list(pool.map(pack_files, *zip(*tasks, strict=True)))
+            faults = list(pool.map(pack_files, *zip(*tasks, strict=True)))
     else:
-        for task in tasks:
-            pack_files(*task)
+        faults = list(itertools.starmap(pack_files, tasks))
+    raise_faults("The folder of counts", itertools.chain.from_iterable(faults))
     return shards
+
+
+def _fault_of_file(path: Path) -> str:
+    try:
+        read_lines(path)
+    except InputError as error:
+        return str(error)
+    return f"{path}: changed while it was read."
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -421,7 +400,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settle_for_arrays()
     if options.htseq_counts:
         ledger = read_runs(options.ledger) if options.ledger else None
-        found = columns_of_files(options.htseq_counts, options.species, ledger, options.count_by)
+        found = columns_of_folder(options.htseq_counts, COUNTS, options.species, ledger, options.count_by)
         with tempfile.TemporaryDirectory() as folder:
             shards = pack_folder(found, Path(folder), options.workers)
             columns = [column for column, _ in found]

@@ -1,5 +1,7 @@
 """Gather the STAR logs of all plate cells of a species into one gzipped CSV table.
 
+From the shards of a plan (--plan, --ledger, --counts), or from a folder of logs that STAR wrote elsewhere (--logs; its
+subfolders too), one a run: SRR1234567.homo.Log.final.out, SRR1234567Log.final.out or SRR1234567/Log.final.out.
 The table has the rows FIELD_NAMES (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row for each
 field of Log.final.out, in STAR's order; a field that the log of a cell does not have is empty there. The fields that
 tell of the clock keep their rows but no values, unless --clock keep. Columns are those of the table of counts.
@@ -8,19 +10,23 @@ tell of the clock keep their rows but no values, unless --clock keep. Columns ar
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from scripts.formats import csv_gz
-from scripts.formats.errors import InputError, run_command
+from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.formats.run_files import LOG, columns_of_folder
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import ShardReader
-from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
+from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
+from scripts.formats.star_log_sum import sum_logs
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
+    add_table_options,
     check_shard_columns,
+    columns_of_options,
     group_by_unit,
     header_values,
-    table_columns,
 )
 
 
@@ -34,6 +40,21 @@ def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str
         for place, cell in zip(places, in_shard, strict=True):
             logs[place] = {sys.intern(name): sys.intern(value) for name, value in of_shard[cell].items()}
     return logs
+
+
+def read_files(files: Sequence[Sequence[Path]]) -> list[dict[str, str]]:
+    """Return the STAR log of each column from its files; those of several runs are told as one.
+
+    Raises InputError naming every file that is no log or is cut short.
+    """
+    faults, logs = [], []
+    for paths in files:
+        try:
+            logs.append([read_star_log(path) for path in paths])
+        except InputError as error:
+            faults.append(str(error))
+    raise_faults("The folder of logs", faults)
+    return [of_runs[0] if len(of_runs) == 1 else sum_logs(of_runs) for of_runs in logs]
 
 
 def table_rows(
@@ -53,21 +74,21 @@ def table_rows(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
-    parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
-    parser.add_argument("--counts", required=True, help="path of a shard's counts, with {unit} in it")
-    parser.add_argument("--species", required=True, help="label of the species, the TAXON of the table")
-    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    add_table_options(parser, required=False)
+    parser.add_argument("--logs", metavar="FOLDER", help="folder of STAR's logs, instead of shards")
     parser.add_argument("--clock", choices=("drop", "keep"), default="drop", help="values of the clock's fields")
     parser.add_argument("--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="of deflate")
     parser.add_argument("--output", required=True, help="the table to write ({species}.log.csv.gz)")
     options = parser.parse_args(argv)
-    if "{unit}" not in options.counts:
-        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
-    plan, ledger = read_runs(options.plan), read_runs(options.ledger)
-    _, columns = table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
-    logs = read_logs(columns, options.counts)
+    if options.logs:
+        ledger = read_runs(options.ledger) if options.ledger else None
+        found = columns_of_folder(options.logs, LOG, options.species, ledger, options.count_by)
+        columns, logs = [column for column, _ in found], read_files([files for _, files in found])
+    elif options.plan and options.ledger and options.counts:
+        _, columns = columns_of_options(options)
+        logs = read_logs(columns, options.counts)
+    else:
+        raise InputError("log_table: give --plan, --ledger and --counts, or --logs with a folder.")
     csv_gz.write_csv_gz(options.output, table_rows(columns, logs, options.clock == "keep"), options.level)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)
 

@@ -4,11 +4,13 @@ Files of the same genes in the same order, the usual case, are read with whole-a
 set to 0 must be that of the first file, which checks every name at the price of one comparison.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.formats.errors import InputError
 from scripts.formats.shard_counts import TALLIES, byte_order
+from scripts.formats.whole_files import read_bytes, read_text
 
 if TYPE_CHECKING:
     import numpy
@@ -21,13 +23,13 @@ def read_lines(path: str | Path) -> dict[str, int]:
     a file without the five tallies.
     """
     counts: dict[str, int] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not the text that htseq-count writes: {error}.") from error
+    text = read_text(path)
+    lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         name, tab, count = line.partition("\t")
         if not tab or not (count.isascii() and count.strip().isdigit()):
+            if number == len(lines) and not text.endswith("\n"):
+                raise InputError(f"{path}: cut short in line {number}: {line!r}.")
             raise InputError(f"{path}, line {number}: not 'gene<TAB>count' as htseq-count writes it: {line!r}.")
         if name in counts:
             raise InputError(f"{path}, line {number}: {name!r} is there twice.")
@@ -36,6 +38,25 @@ def read_lines(path: str | Path) -> dict[str, int]:
     if missing:
         raise InputError(f"{path}: cut short, or not of htseq-count: it has no line {', '.join(missing)}.")
     return counts
+
+
+def choose_first(paths: Sequence[Path]) -> Path | None:
+    """Return a file whose genes are to be those of all: that of the first two of the readable that agree.
+
+    Where no two of the first three agree it is the first one; None where none can be read.
+    """
+    known: dict[frozenset[str], Path] = {}
+    for path in paths:
+        try:
+            genes = frozenset(read_lines(path))
+        except InputError:
+            continue
+        if genes in known:
+            return known[genes]
+        known[genes] = path
+        if len(known) == 3:
+            break
+    return next(iter(known.values()), None)
 
 
 class HtseqReader:
@@ -60,7 +81,7 @@ class HtseqReader:
         """
         import numpy as np
 
-        found = self._read_fast(Path(path).read_bytes())
+        found = self._read_fast(read_bytes(path))
         if found is None:
             found = self._read_lines(path)
         places, values = found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.formats.errors import InputError
+from scripts.formats.whole_files import read_bytes
 
 CLOCK_FIELDS = (
     "Started job on",
@@ -20,6 +21,8 @@ CLOCK_FIELDS = (
 INPUT_READS = "Number of input reads"
 UNIQUELY_MAPPED = "Uniquely mapped reads number"
 MULTIPLE_LOCI = "Number of reads mapped to multiple loci"
+UNMAPPED_OTHER = "% of reads unmapped: other"
+"""The last field that every version of STAR writes; those of chimeric reads came later."""
 TOO_MANY_LOCI = "Number of reads mapped to too many loci"
 
 
@@ -27,10 +30,10 @@ def read_star_log(path: str | Path) -> dict[str, str]:
     """Return field → value of a Log.final.out, both trimmed, in the file's order; a section line's value is ``""``.
 
     Lines without ``|`` that are no section (blank lines, comments that somebody added) are passed over.
-    Raises InputError for a file that is no STAR log or that names a field twice.
+    Raises InputError for a file that is no STAR log, is cut short or names a field twice.
     """
     fields: dict[str, str] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(read_bytes(path).decode(errors="replace").splitlines(), 1):
         name, bar, value = line.partition("|")
         name = name.strip()
         if not bar and not (name.endswith(":") and name.isupper()):
@@ -40,6 +43,9 @@ def read_star_log(path: str | Path) -> dict[str, str]:
         fields[name] = value.strip()
     if INPUT_READS not in fields:
         raise InputError(f"{path}: not a Log.final.out of STAR; it has no line {INPUT_READS!r}.")
+    if UNMAPPED_OTHER not in fields:
+        last = list(fields)[-1]
+        raise InputError(f"{path}: cut short; it ends with {last!r} and has no line {UNMAPPED_OTHER!r}.")
     return fields
 
 

@@ -1,7 +1,8 @@
-"""One Log.final.out for a column that STAR aligned in two calls: its pairs, and its reads without a mate.
+"""One Log.final.out for a column that STAR aligned in several calls: its pairs and its reads without a mate, its runs.
 
-Numbers of reads and splices are added up; percentages of reads are computed anew from them; averages and rates, of
-which a log has only the rounded values, are means weighted by the reads they tell of.
+Numbers of reads and splices are added up; percentages of reads are computed anew from them (old versions of STAR do not
+give all of these numbers); averages and rates, of which a log has only the rounded values, are means weighted by the
+reads they tell of.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +28,15 @@ def sum_logs(logs: Sequence[Mapping[str, str]]) -> dict[str, str]:
         values = [log.get(name, "") for log in logs]
         if name in CLOCK_FIELDS or not value:
             summed[name] = value
-        elif name in _SHARES:
+        elif name in _SHARES and all(_SHARES[name] in log for log in logs):
             reads = sum(int(log[INPUT_READS]) for log in logs)
             part = sum(int(log[_SHARES[name]]) for log in logs)
             summed[name] = f"{100 * part / reads if reads else 0:.2f}%"
         elif value.isdecimal() and name != _READ_LENGTH:
             summed[name] = str(sum(int(text) for text in values if text))
         else:
-            weighed = INPUT_READS if name == _READ_LENGTH else UNIQUELY_MAPPED
-            summed[name] = _mean(values, [int(log[weighed]) for log in logs], whole=name == _READ_LENGTH)
+            weighed = INPUT_READS if name == _READ_LENGTH or name in _SHARES else UNIQUELY_MAPPED
+            summed[name] = _mean(values, [int(log.get(weighed) or 0) for log in logs], whole=name == _READ_LENGTH)
     return summed
 
 

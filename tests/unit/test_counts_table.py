@@ -354,6 +354,91 @@ def test_text_files_with_faults_are_told(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def make_texts(folder, texts):
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+
+
+def of_texts(tmp_path, *more):
+    output = tmp_path / "table.csv.gz"
+    counts_table.main(["--htseq-counts", str(tmp_path / "texts"), "--species", "mus", "--output", str(output), *more])
+    return gzip.decompress(output.read_bytes()).decode()
+
+
+def text_of(counts):
+    lines = [f"g{gene}\t{count}\n" for gene, count in enumerate(counts, 1)]
+    return "".join([*lines, *(f"{name}\t{place}\n" for place, name in enumerate(TALLIES))])
+
+
+def test_texts_may_be_gzipped_and_strange_files_are_passed_over_and_told(tmp_path, capsys):
+    texts = {
+        "SRR2.mus.htseq-count.txt.gz": text_of([0, 20]),
+        "SRR1.htseq-count.txt": text_of([1, 0]),
+        "SRR1.homo.htseq-count.txt": "another species",
+        "README.txt": "x",
+        "SRR1.bam": "x",
+    }
+    make_texts(tmp_path / "texts", texts)
+    assert of_texts(tmp_path).splitlines()[:6] == [
+        *("GENENAME,SRR1,SRR2", "EXP_ID,,", "TAXON,mus,mus", "GSM,,"),
+        *("__alignment_not_unique,4,4", "__ambiguous,1,1"),
+    ]
+    assert of_texts(tmp_path).splitlines()[-2:] == ["g1,1,0", "g2,0,20"]
+    assert (
+        "texts: passed over README.txt, SRR1.bam, SRR1.homo.htseq-count.txt: not named RUN.mus.htseq-count.txt.\n"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_all_faults_of_texts_are_told_at_once(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(counts_table, "TEXT_SHARD", 3)
+    whole = text_of([1, 2, 3])
+    good = {f"SRR{number}.mus.htseq-count.txt": whole for number in range(5, 9)}
+    faulty = {
+        "SRR1.mus.htseq-count.txt": whole.replace("g2\t2\n", ""),  # the first one does not decide
+        "SRR2.mus.htseq-count.txt": whole[: whole.index("iguous")],
+        "SRR3.mus.htseq-count.txt": whole.replace("g2\t", "g1\t"),
+        "SRR4.mus.htseq-count.txt": "",
+        "SRR9.mus.htseq-count.txt": "".join(reversed(whole.splitlines(keepends=True))),  # no fault
+    }
+    make_texts(tmp_path / "texts", good | faulty)
+    (tmp_path / "texts" / "SRR91.mus.htseq-count.txt.gz").write_bytes(gzip.compress(whole.encode())[:-10])
+    with pytest.raises(InputError) as told:
+        of_texts(tmp_path, "--workers", workers)
+    texts = tmp_path / "texts"
+    title, *faults = str(told.value).splitlines()
+    assert title == "The folder of counts needs 5 correction(s):"
+    assert faults[:4] == [
+        f"{texts}/SRR1.mus.htseq-count.txt and {texts}/SRR5.mus.htseq-count.txt are not of the same genes:"
+        " g2 only in the second. Files of two references cannot stand in one table.",
+        f"{texts}/SRR2.mus.htseq-count.txt: cut short in line 5: '__amb'.",
+        f"{texts}/SRR3.mus.htseq-count.txt, line 2: 'g1' is there twice.",
+        f"{texts}/SRR4.mus.htseq-count.txt: cut short, or not of htseq-count: it has no line {', '.join(TALLIES)}.",
+    ]
+    assert faults[4].startswith(f"{texts}/SRR91.mus.htseq-count.txt.gz: cut short or damaged, it cannot be inflated: ")
+    assert not (tmp_path / "table.csv.gz").exists()
+
+
+def test_a_folder_in_which_no_text_can_be_read_is_told(tmp_path):
+    with pytest.raises(InputError, match="texts: not a folder"):
+        of_texts(tmp_path)
+    make_texts(tmp_path / "texts", {"SRR1.mus.htseq-count.txt": "a\n", "SRR2.mus.htseq-count.txt": "b\t-1\n"})
+    with pytest.raises(InputError) as told:
+        of_texts(tmp_path)
+    assert len(str(told.value).splitlines()) == 3
+    (tmp_path / "texts" / "SRR1.mus.htseq-count.tsv").write_text("")
+    (tmp_path / "texts" / "SRR1.htseq-count.txt").write_text("")
+    with pytest.raises(InputError) as told:
+        of_texts(tmp_path)
+    assert str(told.value).splitlines()[1:] == [
+        "SRR1.mus.htseq-count.tsv: not named RUN.mus.htseq-count.txt.",
+        "SRR1.mus.htseq-count.txt: a second file of SRR1, beside SRR1.htseq-count.txt.",
+    ]
+
+
 def test_two_references_never_meet(tmp_path):
     data = make_random(tmp_path, 8, series=1)
     data.write_shards("mm10 sha256:1")

@@ -23,15 +23,38 @@ OLD = """\
                       Mismatch rate per base, % |\t0.43%
                                   UNMAPPED READS:
                  % of reads unmapped: too short |\t79.00%
+                     % of reads unmapped: other |\t0.10%
 """
 NEW = (
     OLD.replace("1000", "0")
     .replace("0.43", "-nan")
     .replace(
-        "                 % of reads",
-        "            Number of reads unmapped: too short |\t790\n                 % of reads",
+        "                 % of reads unmapped: too",
+        "            Number of reads unmapped: too short |\t790\n                 % of reads unmapped: too",
     )
 )
+
+
+LOGS = {
+    "SRR1.mus.Log.final.out": OLD,
+    "SRR2Log.final.out": NEW.replace("\n", "\r\n"),
+    "more/SRR3.Log.final.out": OLD.replace("1000", "7"),
+    "SRR4/Log.final.out": OLD.replace("1000", "8"),
+    "SRR1.homo.Log.final.out": "not of this species",
+    "SRR1.mus.Log.out": "Finished successfully",
+}
+
+
+def write_logs(folder, logs):
+    for name, text in logs.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+
+
+def make_of_folder(tmp_path, more=()):
+    output = str(tmp_path / "log.csv.gz")
+    log_table.main(["--logs", str(tmp_path / "logs"), "--species", "mus", "--output", output, *more])
+    return gzip.decompress((tmp_path / "log.csv.gz").read_bytes()).decode()
 
 
 def make(tmp_path, logs, more=(), failed=()):
@@ -76,6 +99,7 @@ def test_logs_of_two_versions(tmp_path):
         "UNMAPPED READS:,,\n"
         "Number of reads unmapped: too short,790,\n"
         "% of reads unmapped: too short,79.00%,79.00%\n"
+        "% of reads unmapped: other,0.10%,0.10%\n"
     )
 
 
@@ -92,3 +116,77 @@ def test_failed_cells_are_not_in_it(tmp_path):
 def test_the_path_of_counts_needs_the_unit(tmp_path):
     with pytest.raises(InputError, match=r"there must be \{unit\} in it"):
         make(tmp_path, [OLD], ["--counts", str(tmp_path / "GSE1.mus.0000.h5ad")])
+
+
+def test_plain_logs_of_a_folder(tmp_path, capsys):
+    write_logs(tmp_path / "logs", LOGS | {"SRR5.mus.Log.final.out.gz": OLD})
+    assert make_of_folder(tmp_path) == (
+        "FIELD_NAMES,SRR1,SRR2,SRR3,SRR4,SRR5\nEXP_ID,,,,,\nTAXON,mus,mus,mus,mus,mus\nGSM,,,,,\n"
+        "Started job on,,,,,\n"
+        '"Mapping speed, Million of reads per hour",,,,,\n'
+        "Number of input reads,1000,0,7,8,1000\n"
+        "UNIQUE READS:,,,,,\n"
+        '"Mismatch rate per base, %",0.43%,-nan%,0.43%,0.43%,0.43%\n'
+        "UNMAPPED READS:,,,,,\n"
+        "Number of reads unmapped: too short,,790,,,\n"
+        "% of reads unmapped: too short,79.00%,79.00%,79.00%,79.00%,79.00%\n"
+        "% of reads unmapped: other,0.10%,0.10%,0.10%,0.10%,0.10%\n"
+    )
+    assert "passed over SRR1.homo.Log.final.out, SRR1.mus.Log.out: not named RUN.mus.Log.final.out." in (
+        capsys.readouterr().err
+    )
+
+
+def test_plain_logs_with_a_ledger_are_told_by_experiment(tmp_path):
+    row = Run("GSE1", "201", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted")
+    rows = [row, row._replace(run="SRR2"), row._replace(run="SRR3", experiment="SRX3", sample="GSM3")]
+    write_runs(tmp_path / "runs.tsv", rows)
+    logs = {name: text for name, text in LOGS.items() if "SRR4" not in name}
+    logs["SRR2Log.final.out"] = OLD.replace("1000", "3000").replace("79.00%", "75.00%")
+    write_logs(tmp_path / "logs", logs)
+    table = make_of_folder(tmp_path, ["--ledger", str(tmp_path / "runs.tsv")])
+    assert table.startswith("FIELD_NAMES,SRR1;SRR2,SRR3\nEXP_ID,201,201\nTAXON,mus,mus\nGSM,GSM1,GSM3\n")
+    assert "\nNumber of input reads,4000,7\n" in table
+    assert "\n% of reads unmapped: too short,76.00%,79.00%\n" in table  # weighed by reads: old logs have no number
+
+
+def test_logs_that_cannot_be_read_are_all_told(tmp_path):
+    folder = tmp_path / "logs"
+    whole = gzip.compress(OLD.encode())
+    write_logs(folder, LOGS | {"SRR2Log.final.out": OLD[:-200], "SRR3.mus.Log.final.out": "", "SRR6.Log.final.out": ""})
+    (folder / "more/SRR3.Log.final.out").unlink()
+    (folder / "SRR7.Log.final.out.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "SRR8.Log.final.out").write_text(OLD + OLD)
+    with pytest.raises(InputError) as told:
+        make_of_folder(tmp_path)
+    lines = str(told.value).splitlines()
+    assert lines[0] == "The folder of logs needs 5 correction(s):"
+    assert lines[1].startswith(f"{folder}/SRR2Log.final.out: cut short; it ends with 'UNIQUE READS:'")
+    assert "SRR3.mus.Log.final.out: not a Log.final.out of STAR; it has no line 'Number of input reads'." in lines[2]
+    assert "SRR7.Log.final.out.gz: cut short or damaged, it cannot be inflated" in lines[4]
+    assert "SRR8.Log.final.out, line 10: the field 'Started job on' is there twice" in lines[5]
+    assert not (tmp_path / "log.csv.gz").exists()
+
+
+def test_names_that_are_not_understood_are_told(tmp_path):
+    write_logs(
+        tmp_path / "logs", {"SRR1.Log.final.out": OLD, "SRR1.mus.Log.final.out": OLD, "a.b.c.Log.final.out": OLD}
+    )
+    with pytest.raises(InputError) as told:
+        make_of_folder(tmp_path)
+    assert str(told.value).splitlines()[1:] == [
+        "SRR1.mus.Log.final.out: a second file of SRR1, beside SRR1.Log.final.out.",
+        "a.b.c.Log.final.out: not named RUN.mus.Log.final.out.",
+    ]
+    for path in (tmp_path / "logs").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"no file is named RUN\.mus\.Log\.final\.out, e\.g\. SRR1274127\.mus\.Log"):
+        make_of_folder(tmp_path)
+    (tmp_path / "logs").rmdir()
+    with pytest.raises(InputError, match="logs: not a folder"):
+        make_of_folder(tmp_path)
+
+
+def test_nothing_to_work_on_is_told(tmp_path):
+    with pytest.raises(InputError, match="give --plan, --ledger and --counts, or --logs with a folder"):
+        log_table.main(["--species", "mus", "--output", str(tmp_path / "x")])

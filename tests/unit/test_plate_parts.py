@@ -32,6 +32,7 @@ LOG = {
     "% of reads mapped to multiple loci": "10.00%",
     "Number of reads mapped to too many loci": "5",
     "Number of reads unmapped: too short": "25",
+    "% of reads unmapped: other": "0.00%",
 }
 OTHER = LOG | {
     "Number of input reads": "50",

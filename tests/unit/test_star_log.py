@@ -21,6 +21,7 @@ NEW = """\
                                   UNMAPPED READS:
             Number of reads unmapped: too short |\t790
                  % of reads unmapped: too short |\t79.00%
+                     % of reads unmapped: other |\t0.01%
                                   CHIMERIC READS:
                             % of chimeric reads |\t0.00%
 """
@@ -44,6 +45,7 @@ def test_values_and_names_are_trimmed_and_in_order(tmp_path):
         ("UNMAPPED READS:", ""),
         ("Number of reads unmapped: too short", "790"),
         ("% of reads unmapped: too short", "79.00%"),
+        ("% of reads unmapped: other", "0.01%"),
         ("CHIMERIC READS:", ""),
         ("% of chimeric reads", "0.00%"),
     ]
@@ -61,7 +63,11 @@ def test_line_ends_and_comments_do_not_matter(tmp_path):
 def test_what_is_no_log_is_told(tmp_path):
     with pytest.raises(InputError, match=r"not a Log\.final.out of STAR; it has no line 'Number of input reads'"):
         read_star_log(write(tmp_path / "empty", ""))
-    with pytest.raises(InputError, match=r"line 16: the field 'Started job on' is there twice; two logs in one file"):
+    with pytest.raises(
+        InputError, match=r"short: cut short; it ends with 'UNMAPPED READS:' and has no line '% of reads"
+    ):
+        read_star_log(write(tmp_path / "short", NEW[: NEW.index("Number of reads unmapped")]))
+    with pytest.raises(InputError, match=r"line 17: the field 'Started job on' is there twice; two logs in one file"):
         read_star_log(write(tmp_path / "twice", NEW + NEW))
 
 
