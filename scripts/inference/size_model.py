@@ -163,11 +163,14 @@ class SizeModel:
 
     def __init__(self, learnt: Mapping[str, Stage] | None = None) -> None:
         self.stages = {**SHIPPED, **(learnt or {})}
+        self._needed = {
+            name: {size for term in (*stage.minutes, *stage.memory_mb) for size in term.split("/")}
+            for name, stage in self.stages.items()
+        }
 
     def needed(self, stage: str) -> set[str]:
         """Return the sizes on which time and memory of a stage's jobs depend."""
-        terms = [*self.stages[stage].minutes, *self.stages[stage].memory_mb]
-        return {size for term in terms for size in term.split("/")}
+        return self._needed[stage]
 
     def minutes(self, stage: str, sizes: Mapping[str, float]) -> float:
         """Return the minutes that a job is expected to take."""

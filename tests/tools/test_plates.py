@@ -384,6 +384,37 @@ def test_no_memory_is_left_when_something_is_killed(world: World, made: Path, tm
     assert segments() == before
 
 
+@pytest.mark.skipif(not align.find_namespace(), reason="namespaces are refused here")
+@pytest.mark.parametrize("memory", ["auto", "shared"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_shards_on_one_node_do_not_disturb_one_another(
+    world: World, made: Path, tmp_path: Path, memory: str, killed: bool
+) -> None:
+    before = segments()
+    commands = {}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folder = lay_out(world, tmp_path / name, CHOSEN[:3])
+        arguments = align_arguments(folder, made, "--threads=1", f"--genome-memory={memory}")
+        commands[name] = [sys.executable, "-m", "scripts.align", *arguments]
+    running = {name: subprocess.Popen(command, cwd=HOME) for name, command in commands.items()}
+    if killed:
+        until = time.monotonic() + 30
+        while not list((tmp_path / "one" / f".{UNIT}.align" / "cells").glob("SRX*")):
+            assert time.monotonic() < until and running["one"].poll() is None
+            time.sleep(0.002)
+        running["one"].kill()
+        running["one"].wait()
+        assert running["two"].wait(timeout=60) == 0
+        assert segments() == before
+        running["one"] = subprocess.Popen(commands["one"], cwd=HOME)
+    for name, command in running.items():
+        assert command.wait(timeout=60) == 0
+        counted, _ = run_count(tmp_path / name, made, "--counter=native")
+        assert table(counted) == {column: world.plate_truth()[column] for column in CHOSEN[:3]}
+    assert segments() == before
+
+
 def works_in(process: Path, folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return folder in (process / "cwd").resolve().parents
