@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_FAILED = 500
 """Failed runs that get a row of their own; the others are told as a number."""
+_OF_ONE_RUN = re.compile(r" \(\d[\d.]*% of spots, chance [\d.]+%\)")
+"""Figures in a note that differ from run to run; the ledger has them."""
 MOST_ROWS = 400
 """Series, libraries or files that get a row of their own."""
 
@@ -226,7 +228,8 @@ def failures_section(ledger: Sequence[Run]) -> Iterator[str]:
 
 def notes_section(ledger: Sequence[Run]) -> Iterator[str]:
     """Yield what was noted of runs that were counted, e.g. that another counter had to count them."""
-    notes = Counter((row.series, row.detail) for row in ledger if row.status == "counted" and row.detail)
+    told = [row for row in ledger if row.status == "counted" and row.detail]
+    notes = Counter((row.series, _OF_ONE_RUN.sub("", row.detail)) for row in told)
     if not notes:
         return
     rows = [[escape(series), f"{count:,}", escape(detail)] for (series, detail), count in sorted(notes.items())]

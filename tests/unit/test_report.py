@@ -131,6 +131,11 @@ def test_what_was_noted_of_counted_runs_is_told_once_a_series(tmp_path):
     page = Page(make(tmp_path, rows))
     assert page.text.count(noted) == 1
     assert page.text[page.text.index(noted) - 1] == "2"
+    proof = "read 1 on 3M (9%d.1%% of spots, chance 0.16%%); strand Forward."
+    rows = [row._replace(detail=proof % place) if row.status == "counted" else row for place, row in enumerate(ROWS)]
+    assert Page(make(tmp_path, rows)).text.count("read 1 on 3M; strand Forward.") == len(
+        {row.series for row in ROWS if row.status == "counted"}
+    )
     assert "What was noted of counted runs" not in Page(make(tmp_path)).text
 
 
