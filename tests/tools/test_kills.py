@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.toy import catalogue
 from tests.toy.demo import HOME
 from tests.toy.server import Server
 
@@ -22,16 +23,17 @@ PROGRAMS = re.compile(r"scripts\.\w+|STAR|prefetch|fasterq-dump|vdb-validate|sra
 
 
 class Analysis:
-    """An analysis of a small series."""
+    """An analysis of a small series of plate cells, or of what else is given."""
 
-    def __init__(self, world, folder: Path) -> None:
+    def __init__(self, world, folder: Path, **choices) -> None:
         self.world, self.folder = world, folder
+        self.choices = choices or {"series": [SERIES], "droplets": {}}
         self.started: list[subprocess.Popen] = []
         (folder / "config").mkdir(parents=True)
 
     def start(self, server: Server) -> subprocess.Popen:
         """Call the workflow, always by the same command, in a process group of its own."""
-        values = {**self.world.configuration(server), "series": [SERIES], "droplets": {}}
+        values = {**self.world.configuration(server), **self.choices}
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
         with (self.folder / "told").open("ab") as told:
@@ -169,6 +171,29 @@ def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
     logs = "".join(path.read_text(encoding="utf-8") for path in (analysis.folder / "logs/align").iterdir())
     assert "STAR was ended by SIGKILL; was there too little memory? It is aligned once more." in logs
     assert analysis.sums() == undisturbed
+    assert segments() <= before
+
+
+def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
+    """A process that is killed is no fault of the run: the job fails, and the same command completes."""
+    choices = {"series": [catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
+    analysis, other = (Analysis(world, tmp_path / name, **choices) for name in ("analysis", "other"))
+    before = segments()
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        stars = re.compile(r"STAR-\w+ .*soloType")
+        await_that(lambda: analysis.processes(stars), workflow, analysis)
+        for process in analysis.processes(stars):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert workflow.wait(timeout=180) == 1
+        assert "STAR was ended by SIGKILL; was there too little memory? The same call goes on." in analysis.told()
+        assert not (analysis.folder / "results/runs.tsv").exists()
+        nothing_goes_on(analysis, before)
+        analysis.run(server)
+        other.run(server)
+    assert analysis.sums() == other.sums()
+    assert any((analysis.folder / "results/mex" / catalogue.LIBRARY_V2).iterdir())
     assert segments() <= before
 
 
