@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scripts.atlas import embed
-from scripts.formats.atlas_layout import PUBLIC
+from scripts.formats.atlas_layout import PUBLIC, standard_name
 from scripts.formats.embedded_part import EmbeddedPart
 from scripts.formats.errors import InputError
 from tests.tools.make_scprint2_checkpoint import GENES, STYLES, WIDTHS, gene_ids
@@ -116,6 +116,54 @@ def test_rows_are_those_of_the_model_with_blocks_by_name(made, parts, tmp_path):
             assert np.allclose(part.scores[int(row), columns], np.array(logits)[best], rtol=2e-3, atol=2e-5)
     assert part.description.decoders["cell_type"]["8"] == "cell_type_ontology_term_id:8"
     assert "9" not in part.description.decoders["cell_type"]  # a parent, which is never told
+
+
+# The package's own Embedder, on the cells of the second library; only what it would ask a database is given to it.
+OWN = """
+import sys
+import numpy as np
+from pathlib import Path
+from scripts.embedders.scprint2 import import_package
+from scripts.inference.expression_space import seed_of
+folder, length = Path(sys.argv[1]), int(sys.argv[2])
+package = import_package()
+import anndata, pandas
+import scdataloader.collator
+import scprint2.model.utils
+from scprint2.tasks import Embedder
+model = package.scPRINT2.load_from_checkpoint(folder / "continuous.ckpt", precpt_gene_emb=None, gene_pos_file=None)
+table = pandas.DataFrame({"organism": [name for name in model.organisms for _ in model._genes[name]]}, model.genes)
+scdataloader.collator.load_genes = lambda organisms: table
+scprint2.model.utils.translate = lambda *told: None
+counts = np.load(folder / "counts.npy")[11:].astype(np.float32)
+obs = pandas.DataFrame({"organism_ontology_term_id": ["NCBITaxon:9606"] * 9}, [f"cell{number}" for number in range(9)])
+cells = anndata.AnnData(counts, obs, pandas.DataFrame(index=model._genes["NCBITaxon:9606"]))
+np.random.seed(seed_of(2, "SRR1SRX2;SRR2SRX2"))
+embed = Embedder(batch_size=4, num_workers=0, how="random expr", max_len=length, doplot=False, use_knn=False)
+cells, _ = embed(model, cells)
+told = {name: cells.obsm[name] for name in cells.obsm} | {name: cells.obs[name].astype(str) for name in cells.obs}
+np.savez(sys.argv[3], **{name: np.asarray(values, "U" if name in cells.obs else "f8") for name, values in told.items()})
+"""
+
+
+def test_rows_are_those_of_the_package_s_own_embedder(made, parts, tmp_path):
+    command = [PYTHON, "-c", OWN, made, "40", tmp_path / "own.npz"]
+    subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, check=True, capture_output=True)
+    part = parts["continuous"]
+    layout = part.description.layout
+    with np.load(tmp_path / "own.npz") as own:
+        for name in ("other", *WIDTHS):
+            block = own[f"scprint_emb_{name}"]  # computed in float16
+            assert np.allclose(part.embs[11:, layout.block(name)], block, rtol=1e-3, atol=6e-4), name
+        for name in WIDTHS:
+            columns = layout.label(name)
+            known = part.description.decoders[standard_name(name)]
+            codes, scores = part.top3[11:, columns], part.scores[11:, columns].astype(float)
+            for row, label in enumerate(own[f"pred_{name}"].tolist()):
+                near = scores[row] > scores[row, 0] - 1e-3  # which is first cannot be told in float16
+                assert label in [known[str(code)] for code in codes[row][near].tolist()], (name, row)
+        assert own["scprint_emb"].shape == (9, 424)
+        assert not np.allclose(own["scprint_emb"], part.embs[11:], atol=0.01)  # its blocks are in alphabetical order
 
 
 @pytest.mark.parametrize("style", STYLES)
