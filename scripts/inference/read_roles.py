@@ -294,7 +294,11 @@ def _judge_by_barcodes(
         names = ", ".join(sorted(lists.packed))
         raise RunFault("CHEMISTRY_UNKNOWN", f"no read has its barcodes on an inclusion list at hand ({names}); {told}.")
     if rival := find_rival(best, found):
-        raise RunFault("LAYOUT_AMBIGUOUS", f"two readings explain the run: {best.words}, and {rival.words}.")
+        named = [" or ".join(kit.title for kit in places[one.place]) for one in (best, rival)]
+        raise RunFault(
+            "LAYOUT_AMBIGUOUS",
+            f"two readings explain the run: {best.words}, as of {named[0]}, and {rival.words}, as of {named[1]}.",
+        )
     kits = places[best.place]
     if refused := [kit for kit in kits if kit.refused]:
         raise RunFault(

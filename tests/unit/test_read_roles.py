@@ -91,6 +91,8 @@ def test_two_kits_in_one_run_are_refused_and_both_named(maker, lists):
     fault = fault_of(one._replace(samples=mixed), lists)
     assert fault.reason == "LAYOUT_AMBIGUOUS"
     assert "737K-august-2016" in fault.detail and "3M-3pgex-may-2023" in fault.detail
+    assert "as of 10x Chromium 3′ v2 or 10x Chromium 5′ v1 or v2" in fault.detail
+    assert "as of 10x Chromium GEM-X 3′ v4" in fault.detail
 
 
 def test_run_table_decides_between_two_reads_with_barcodes(maker, lists):
