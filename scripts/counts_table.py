@@ -5,6 +5,7 @@ elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: 
 the same gzipped.
 The table has the rows GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in
 byte order, with the five tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
+Of a species of which every planned cell failed there is a table without columns; the ledger tells why.
 """
 
 import argparse

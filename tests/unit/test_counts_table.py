@@ -265,6 +265,20 @@ def test_a_species_of_which_every_cell_failed_has_a_table_without_cells(tmp_path
     data.write_shards()
     assert data.make() == data.plain_table("mus")
     assert data.make().startswith('GENENAME\nEXP_ID\nTAXON\nGSM\n"A,1"\n')
+    names = [line.split(",")[0] for line in data.make().splitlines()]
+    table = pandas.read_csv(tmp_path / "table.csv.gz", index_col=0)
+    assert table.shape == (len(names) - 1, 0)
+    assert list(table.index[3:]) == sorted([*data.genes, *TALLIES], key=str.encode)
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_r_reads_a_table_without_cells(tmp_path):
+    data = make_random(tmp_path, 4, cells=5, failed=1)
+    data.write_shards()
+    data.make()
+    read = 'x <- read.csv("table.csv.gz", row.names = 1, encoding = "UTF-8"); cat(dim(x), rownames(x)[4:5], sep = "|")'
+    told = subprocess.run(["Rscript", "-e", read], cwd=tmp_path, capture_output=True, check=True, text=True)
+    assert told.stdout == f"{len(GENES) + len(TALLIES) + 3}|0|A,1|B\"2\""
 
 
 def test_one_cell(tmp_path):
