@@ -156,7 +156,7 @@ def battery(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed
     maker = Maker(lists, spots, seed)
     kits = [kit for kit in chemistries.values() if kit.proof == "list" and set(kit.lists) <= set(lists.packed)]
     for kit in kits:
-        orders = ["CBU", "CBUI", "BUC", "ICUB"] if kit.umi_own_read else ORDERS
+        orders = ["CBU", "CBUI", "BUC", "ICUB", "JCUB", "CBUIJ"] if kit.umi_own_read else ORDERS
         if kit.split:
             orders = ["CFIB", "CFB", "FBC", "ICBF"]
         more = (0,) if kit.umi_own_read else (0, 2, 30, 125)

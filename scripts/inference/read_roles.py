@@ -30,7 +30,8 @@ INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""
 RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
 """What a verdict rests on; the barcodes are the strongest."""
-_FEW_SEQUENCES = 0.01
+_SEQUENCES_OF_INDEX = 16
+_SHARE_OF_INDEX = 0.3
 MIN_OF_OLIGO = 0.25
 """Share of barcodes that only one of a bead's oligos has, above which they are of that one; half of its have it."""
 
@@ -66,11 +67,10 @@ class Verdict:
         return strands.pop() if len(strands) == 1 else ""
 
 
-def _distinct_share(sample: ReadSample) -> float:
-    """Share of distinct sequences (first 32 bases) among the reads."""
-    if not sample.lengths.size:
-        return 0.0
-    return np.unique(sample.codes[:, :32], axis=0).shape[0] / sample.lengths.size
+def _is_index(sample: ReadSample) -> bool:
+    """Whether the reads are of few sequences (told by their first 32 bases), some of them with errors."""
+    _, counts = np.unique(sample.codes[:, :32], axis=0, return_counts=True)
+    return float(np.sort(counts)[-_SEQUENCES_OF_INDEX:].sum()) > _SHARE_OF_INDEX * sample.lengths.size
 
 
 def _assign_roles(
@@ -90,7 +90,7 @@ def _assign_roles(
             read
             for read, sample in rest.items()
             if chemistry.umi_start + chemistry.umi_length - 1 <= np.median(sample.lengths) <= INDEX_LENGTH + 2
-            and _distinct_share(sample) > _FEW_SEQUENCES
+            and not _is_index(sample)
         ]
         if len(umis) != 1:
             raise RunFault(
@@ -103,7 +103,7 @@ def _assign_roles(
     long = []
     for read, sample in sorted(rest.items()):
         mean = float(sample.lengths.mean())
-        if mean <= INDEX_LENGTH or (mean < 25 and _distinct_share(sample) < _FEW_SEQUENCES):
+        if mean <= INDEX_LENGTH or (mean < 25 and _is_index(sample)):
             roles[read] = "index"
         else:
             long.append(read)
