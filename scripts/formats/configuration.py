@@ -209,6 +209,7 @@ def check_configuration(
     if "retry" not in misshapen:
         faults += _retry_faults(filled["retry"])
     if "droplets" not in misshapen:
+        filled["droplets"] = {**filled["droplets"], "inclusion_lists": _every_list(filled["droplets"], chemistries)}
         faults += _droplet_faults(filled["droplets"], chemistries)
     if not misshapen & {"atlas", "species"}:
         faults += _atlas_faults(filled["atlas"], filled["species"])
@@ -220,6 +221,16 @@ def _retry_faults(retry: str | list[str]) -> Iterator[str]:
     for reason in [] if retry == "all" else retry:
         if reason not in REASONS:
             yield f"retry: {reason!r} is not a reason code of the ledger{_nearest(reason, dict.fromkeys(REASONS), {})}"
+
+
+def _every_list(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sources of inclusion lists, with ``all: ngs-tools`` as every list that the package has."""
+    sources = dict(droplets["inclusion_lists"])
+    if sources.get("all") == "ngs-tools":
+        del sources["all"]
+        packaged = {name: "ngs-tools" for name, known in chemistries["lists"].items() if known.get("packaged")}
+        sources = packaged | sources
+    return sources
 
 
 def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> Iterator[str]:

@@ -53,6 +53,13 @@ def test_a_list_of_the_package_is_no_path():
         return check_configuration(values, SCHEMA, references=REFERENCES, chemistries=known)
 
     configure(one="ngs-tools", two="ngs-tools:two.gz")
+    every = configure(all="ngs-tools", two="ngs-tools:two.gz")["droplets"]["inclusion_lists"]
+    assert every == {"one": "ngs-tools", "two": "ngs-tools:two.gz"}
+    assert configure(all="ngs-tools", one="ngs-tools:1.gz")["droplets"]["inclusion_lists"] == {"one": "ngs-tools:1.gz"}
+    with pytest.raises(
+        InputError, match=r"droplets\.inclusion_lists\.all: no chemistry of config/chemistries\.yaml uses"
+    ):
+        configure(all="https://example.org/lists")
     with pytest.raises(InputError) as told:
         configure(two="ngs-tools")
     assert str(told.value).splitlines()[1:] == [
