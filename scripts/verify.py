@@ -1,20 +1,23 @@
 """Check a folder of results, wherever it came from: nothing changed, nothing lost, and its files agree.
 
-Checked are: the sums of SHA256SUMS, and that no other file is there; that each row of the ledger is settled and the
-counted ones are the columns of the tables and the libraries of the archives; that the tables of a species have the
-same cells, that counts and tallies of each cell add up to the reads that STAR mapped, and that the h5ad has the counts
-of the table; that the members of each archive have the md5 sums of its metadata. Exit status 0 when all is well; else
-2, and every fault is told.
+Checked are: the sums of SHA256SUMS, and that no other file is there; that the ledger has the rows of the plan, each is
+settled, and the counted ones are the columns of the tables and the libraries of the archives; that the tables of a
+species have the same cells, that counts and tallies of each cell add up to the reads that STAR mapped, and that the
+h5ad has each count of the table; that the members of each archive have the md5 sums of its metadata, that the h5ad of
+droplets has the cells of the archives, and that the metadata can be read. Exit status 0 when all is well; else 2, and
+every fault is told.
 """
 
 import argparse
 import csv
 import hashlib
 import itertools
+import json
 import re
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,22 +29,31 @@ from scripts.formats.deliverables import (
     COUNTS,
     LOGS,
     SUMS,
+    archive_folders,
     conservation_faults,
     hash_file,
     list_files,
     read_sums,
 )
 from scripts.formats.errors import InputError, raise_faults, run_command
+from scripts.formats.mex import archive_name, read_archive
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import TALLIES
 from scripts.formats.star_log import MULTIPLE_LOCI, UNIQUELY_MAPPED
 from scripts.formats.table_columns import HEADERS
 
 if TYPE_CHECKING:
+    import h5py
     import numpy
 
 TOLD = 5
 """Cells of a table that are told one by one."""
+UNREADABLE = (OSError, EOFError, isal_zlib.error, zlib.error, tarfile.TarError, csv.Error, UnicodeDecodeError)
+"""What is raised for a file that is cut short or damaged."""
+BROKEN = (*UNREADABLE, KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError)
+"""The same for an HDF5 file, in which anything may stand in any place."""
+STEP = 2000
+"""Cells of an h5ad that are read together."""
 _NAME = re.compile(rb'"(?:[^"]|"")*"|[^,\n]*')
 
 
@@ -52,8 +64,21 @@ class Table(NamedTuple):
     genes: int
     sums: "numpy.ndarray"
     """int64: the counts of each cell over all genes."""
-    tallied: "numpy.ndarray"
-    """int64: the five tallies of each cell, added up."""
+    tallies: "dict[str, numpy.ndarray]"
+    """Name → int64: a tally of each cell."""
+    prints: "numpy.ndarray"
+    """uint64: a number that tells which count each cell has of which gene, see :func:`weigh_genes`."""
+
+
+def weigh_genes(genes: Iterable[bytes]) -> "numpy.ndarray":
+    """Return a number (uint64) for each gene, by its name alone.
+
+    The counts of a cell, each times the number of its gene, are added up modulo 2**64: cells that differ in one count
+    or more, or in the genes' names, get another sum.
+    """
+    import numpy as np
+
+    return np.array([int.from_bytes(hashlib.blake2b(gene, digest_size=8).digest()) | 1 for gene in genes], np.uint64)
 
 
 def sum_faults(results: Path) -> Iterator[str]:
@@ -61,15 +86,25 @@ def sum_faults(results: Path) -> Iterator[str]:
     if not (results / SUMS).exists():
         yield f"{SUMS}: not there, so nobody can say whether a file changed."
         return
-    sums = read_sums(results / SUMS)
-    there = list_files(results)
-    for name in sorted(sums.keys() | set(there), key=str.encode):
+    try:
+        sums = read_sums(results / SUMS)
+    except InputError as error:
+        yield str(error)
+        return
+    there = set(list_files(results))
+    for name in sorted(sums.keys() | there, key=str.encode):
         if name not in sums:
             yield f"{name}: not in {SUMS}."
         elif name not in there:
             yield f"{name}: in {SUMS}, but not there."
-        elif hash_file(results / name) != sums[name]:
-            yield f"{name}: changed; its sha256 is not that of {SUMS}."
+        else:
+            try:
+                same = hash_file(results / name) == sums[name]
+            except OSError as error:
+                yield f"{name}: cannot be read: {error.strerror}."
+                continue
+            if not same:
+                yield f"{name}: changed; its sha256 is not that of {SUMS}."
 
 
 def add_up(path: Path) -> Table:
@@ -82,8 +117,8 @@ def add_up(path: Path) -> Table:
         width = len(header[0]) - 1 if header else 0
         if names != ["GENENAME", *HEADERS] or any(len(line) != width + 1 for line in header):
             raise InputError(f"{path.name}: the first rows must be GENENAME, {', '.join(HEADERS)}, of one width.")
-        sums, tallied = np.zeros(width, np.int64), np.zeros(width, np.int64)
-        genes, before, tallies = 0, None, set(TALLIES)
+        sums, prints = np.zeros(width, np.int64), np.zeros(width, np.uint64)
+        genes, before, tallies = 0, None, {}
         for number, line in enumerate(handle, 5):
             found = _NAME.match(line)
             text = found[0] if found else b""
@@ -95,74 +130,160 @@ def add_up(path: Path) -> Table:
                 counts = parse_row(line.rstrip(b"\n")[len(text) :], width)
             except ValueError as error:
                 raise InputError(f"{path.name}, row {number} ({name.decode()}): {error}.") from error
-            if name.decode() in tallies:
-                tallies.remove(name.decode())
-                tallied += counts
+            if name.decode() in TALLIES:
+                tallies[name.decode()] = counts
             else:
                 genes += 1
                 sums += counts
-    if tallies:
-        raise InputError(f"{path.name}: cut short; it has no row {', '.join(sorted(tallies))}.")
-    return Table(header, genes, sums, tallied)
+                prints += counts.view(np.uint64) * weigh_genes([name])
+    if len(tallies) < len(TALLIES):
+        raise InputError(f"{path.name}: cut short; it has no row {', '.join(sorted(set(TALLIES) - tallies.keys()))}.")
+    return Table(header, genes, sums, tallies, prints)
 
 
 def header_faults(table: Table, ledger: Sequence[Run], species: str, name: str) -> Iterator[str]:
-    """Yield a sentence for each cell whose EXP_ID, TAXON and GSM are not those of the ledger."""
+    """Yield a sentence for each cell whose runs, EXP_ID, TAXON and GSM are not those of the ledger."""
     rows = {row.run: row for row in ledger if row.species == species and row.assay == "plate"}
+    order = []
     for runs, *told in zip(*(line[1:] for line in table.header), strict=True):
-        row = rows.get(runs.partition(";")[0])
-        if row is not None and told != [row.exp_id or row.series, row.species, row.sample]:
+        of_cell = [rows[run] for run in runs.split(";") if run in rows]
+        if not of_cell:
+            continue
+        row = of_cell[0]
+        order.append((row.series, row.run))
+        if told != [row.exp_id or row.series, row.species, row.sample]:
             yield f"{name}: {runs} has {', '.join(told)} in its header, which is not what the ledger says."
+        if len({(row.series, row.experiment) for row in of_cell}) > 1:
+            yield f"{name}: {runs} are one cell there, but not runs of one experiment."
+    if order != sorted(order):
+        yield f"{name}: its cells are not sorted by series and run."
 
 
 def log_faults(table: Table, path: Path) -> Iterator[str]:
     """Yield a sentence for each cell whose counts and tallies are not the reads that STAR mapped."""
-    with igzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-        rows = {row[0]: row[1:] for row in csv.reader(handle) if row}
+    try:
+        with igzip.open(path, "rt", encoding="utf-8", newline="") as handle:
+            rows = {row[0]: row[1:] for row in csv.reader(handle) if row}
+    except UNREADABLE as error:
+        yield f"{path.name}: cannot be read to its end: {error}."
+        return
     if [rows.get("FIELD_NAMES"), *(rows.get(name) for name in HEADERS)] != [line[1:] for line in table.header]:
         yield f"{path.name}: its cells are not those of the table of counts, in the same order."
         return
-    if UNIQUELY_MAPPED not in rows:
+    cells = table.header[0][1:]
+    narrow = [name for name, values in rows.items() if len(values) != len(cells)]
+    if narrow or (cells and UNIQUELY_MAPPED not in rows):
+        yield f"{path.name}: {f'row {narrow[0]!r} is cut short' if narrow else f'it has no row {UNIQUELY_MAPPED!r}'}."
         return
     faults = []
-    several = rows.get(MULTIPLE_LOCI, [])
-    fragments = (table.sums + table.tallied).tolist()
-    for place, (runs, counted, unique) in enumerate(
-        zip(table.header[0][1:], fragments, rows[UNIQUELY_MAPPED], strict=True)
+    fragments = (table.sums + sum(table.tallies.values())).tolist()
+    nothing = ["" for _ in cells]
+    for runs, counted, unique, several in zip(
+        cells, fragments, rows.get(UNIQUELY_MAPPED, nothing), rows.get(MULTIPLE_LOCI, nothing), strict=True
     ):
-        if unique.isdecimal() and counted != (mapped := int(unique) + int((several and several[place]) or 0)):
+        if not unique.isdecimal() or not (several or "0").isdecimal():
+            faults.append(f"{runs}: the reads that STAR mapped are not a number: {unique!r}, {several!r}.")
+        elif counted != (mapped := int(unique) + int(several or 0)):
             faults.append(f"{runs}: counts and tallies make {counted}, but STAR mapped {mapped} reads.")
     yield from (f"{path.name}: {fault}" for fault in faults[:TOLD])
     if len(faults) > TOLD:
         yield f"{path.name}: and {len(faults) - TOLD} more cells like these."
 
 
-def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
-    """Yield a sentence where an h5ad has not the cells and counts of the table."""
-    import h5py
+def weigh_cells(root: "h5py.File") -> "numpy.ndarray":
+    """Return the prints of the cells of an h5ad, see :func:`weigh_genes`."""
     import numpy as np
+
+    weights = weigh_genes(name.encode() for name in h5ad.read_texts(root["var/_index"]))
+    cells, genes = root["X"].attrs["shape"].tolist()
+    indptr = root["X/indptr"][()]
+    if len(indptr) != cells + 1 or len(weights) != genes:
+        raise ValueError("its parts are not of one size")
+    prints = np.zeros(cells, np.uint64)
+    for start in range(0, cells, STEP):
+        part = indptr[start : start + STEP + 1]
+        counts = root["X/data"][part[0] : part[-1]].astype(np.uint64)
+        counts *= weights[root["X/indices"][part[0] : part[-1]]]
+        added = np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts)])
+        prints[start : start + STEP] = np.diff(added[part - part[0]])
+    return prints
+
+
+def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
+    """Yield a sentence where an h5ad has not the cells, counts and tallies of the table."""
+    import h5py
 
     try:
         with h5py.File(path, "r") as root:
             runs = h5ad.read_column(root["obs"], "runs")
-            cells, genes = root["X"].attrs["shape"].tolist()
-            indptr = root["X/indptr"][()]
-            sums = np.zeros(cells, np.int64)
-            step = 2000
-            for start in range(0, cells, step):
-                part = indptr[start : start + step + 1]
-                data = np.concatenate([[0], np.cumsum(root["X/data"][part[0] : part[-1]], dtype=np.int64)])
-                sums[start : start + step] = np.diff(data[part - part[0]])
-    except (OSError, KeyError) as error:
+            genes = root["var/_index"].shape[0]
+            prints = weigh_cells(root)
+            other = [name for name in TALLIES if name in root["obs"] and name in table.tallies]
+            tallies = {name: root["obs"][name][()] for name in other}
+    except BROKEN as error:
         yield f"{path.name}: cannot be read as the counts of a species: {error}."
         return
     if runs != table.header[0][1:]:
         yield f"{path.name}: its cells are not those of the table of counts, in the same order."
-    elif genes != table.genes:
+        return
+    if genes != table.genes:
         yield f"{path.name}: it has {genes} genes, the table of counts {table.genes}."
-    elif (sums != table.sums).any():
-        other = [run for run, same in zip(runs, (sums == table.sums).tolist(), strict=True) if not same]
-        yield f"{path.name}: {len(other)} cells have other counts than in the table, the first is {other[0]}."
+        return
+    different = prints != table.prints
+    for name, values in tallies.items():
+        different |= values != table.tallies[name]
+    if different.any():
+        names = [run for run, differs in zip(runs, different.tolist(), strict=True) if differs]
+        yield f"{path.name}: {len(names)} cells have other counts than in the table, the first is {names[0]}."
+
+
+def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence where the h5ad of a series' droplets has not the cells and counts of its archives."""
+    import h5py
+    import numpy as np
+
+    name = path.relative_to(results).as_posix()
+    series, _, species = path.name.removesuffix(".h5ad").rpartition(".")
+    rows = [row for row in ledger if row.series == series and row.species == species and row.assay == "droplet"]
+    folders = archive_folders(ledger)
+    cells: list[str] = []
+    totals = []
+    for experiment in sorted({row.experiment for row in rows}):
+        folder = next((name for name in (f"{experiment}.{species}", experiment) if name in folders), experiment)
+        archive = results / "mex" / folder / archive_name("Gene", "Unique", "filtered")
+        if not folders.get(folder, False) or not archive.exists():
+            continue
+        try:
+            read = read_archive(archive)
+        except (InputError, *BROKEN):
+            return  # what is wrong with it is told where the archives are
+        cells += [f"{experiment}_{barcode}" for barcode in read.barcodes.astype(str).tolist()]
+        totals.append(np.asarray(read.matrix.sum(axis=0)).ravel())
+    try:
+        with h5py.File(path, "r") as root:
+            index = h5ad.read_texts(root["obs/_index"])
+            indptr = root["X/indptr"][()]
+            added = np.concatenate([[0], np.cumsum(root["X/data"][()], dtype=np.int64)])
+            found = np.diff(added[indptr])
+    except BROKEN as error:
+        yield f"{name}: cannot be read as the counts of droplets: {error}."
+        return
+    if index != cells:
+        yield f"{name}: its {len(index)} cells are not the {len(cells)} filtered cells of the archives in mex/."
+    elif not np.array_equal(found, np.concatenate([np.zeros(0), *totals])):
+        yield f"{name}: cells have other counts than in the archives in mex/."
+
+
+def metadata_faults(path: Path) -> Iterator[str]:
+    """Yield a sentence where the tarball of metadata cannot be read."""
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                handle = archive.extractfile(member)
+                if handle is not None:
+                    json.load(handle)
+    except (*UNREADABLE, ValueError) as error:
+        yield f"{path.name}: cannot be read to its end: {error}."
 
 
 def archive_faults(path: Path, name: str) -> Iterator[str]:
@@ -182,7 +303,7 @@ def archive_faults(path: Path, name: str) -> Iterator[str]:
                     sums[member.name] = f"md5sum:{hashlib.file_digest(handle, 'md5').hexdigest()}"
             while stream.read(1 << 20):  # the checksum stands at the end
                 pass
-    except (OSError, EOFError, isal_zlib.error, tarfile.TarError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         yield f"{name}: cannot be read to its end: {error}."
         return
     expected = {key: value for key, value in told.items() if value.startswith("md5sum:")}
@@ -196,16 +317,22 @@ def archive_faults(path: Path, name: str) -> Iterator[str]:
 def find_faults(results: Path) -> Iterator[str]:
     """Yield a sentence for everything that is wrong with a folder of results."""
     yield from sum_faults(results)
-    ledger = read_runs(results / "runs.tsv")
+    try:
+        ledger = read_runs(results / "runs.tsv")
+    except InputError as error:
+        yield " ".join(str(error).splitlines())
+        return
     yield from conservation_faults(results, ledger)
     for path in sorted(results.glob(f"*{COUNTS}")):
         species = path.name.removesuffix(COUNTS)
+        if not (results / f"{species}.h5ad").exists():
+            yield f"{species}.h5ad: not there, though {path.name} is."
         try:
             table = add_up(path)
         except InputError as error:
             yield str(error)
             continue
-        except (OSError, EOFError, isal_zlib.error) as error:
+        except UNREADABLE as error:
             yield f"{path.name}: cannot be read to its end: {error}."
             continue
         yield from header_faults(table, ledger, species, path.name)
@@ -215,6 +342,10 @@ def find_faults(results: Path) -> Iterator[str]:
             yield from h5ad_faults(table, results / f"{species}.h5ad")
     for path in sorted(results.glob("mex/*/*.tar.gz")):
         yield from archive_faults(path, path.relative_to(results).as_posix())
+    for path in sorted(results.glob("droplets/*.h5ad")):
+        yield from droplet_faults(path, results, ledger)
+    for path in sorted(results.glob("*_meta.tgz")):
+        yield from metadata_faults(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -9,15 +9,19 @@ import csv
 import gzip
 import hashlib
 import itertools
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.run_table import Run
+from scripts.formats.errors import InputError
+from scripts.formats.run_table import Run, read_runs
 
 SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
+_SUM = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
 FINAL = ("counted", "left_out", "failed")
 TIME_STAMP = ".snakemake_timestamp"
 """The file by which Snakemake remembers when it made a folder; where there is none it takes the folder's own time."""
@@ -46,9 +50,21 @@ def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
 
 
 def read_sums(path: str | Path) -> dict[str, str]:
-    """Return path → sha256 of a file that :func:`write_sums` wrote."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    """Return path → sha256 of a file that :func:`write_sums` or ``sha256sum`` wrote.
+
+    Raises InputError, naming the line, for another file.
+    """
+    sums = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{Path(path).name}: not text in UTF-8: {error}.") from error
+    for number, line in enumerate(lines, 1):
+        found = _SUM.fullmatch(line)
+        if found is None:
+            raise InputError(f"{Path(path).name}, line {number}: not 'sha256  path' as sha256sum writes it: {line!r}.")
+        sums[found[2]] = found[1].lower()
+    return sums
 
 
 def read_header(path: str | Path, rows: int = 4) -> list[list[str]]:
@@ -75,6 +91,7 @@ def archive_folders(ledger: Sequence[Run]) -> dict[str, bool]:
 def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each way in which the folder does not have what the ledger says, no more and no less."""
     results = Path(results)
+    yield from _plan_faults(results / "plan.tsv", ledger)
     for row in ledger:
         name = row.run or row.experiment or row.sample or row.series
         if row.status not in FINAL:
@@ -105,8 +122,31 @@ def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[
             yield f"mex/{folder}: archives of a library that is not counted in the ledger."
 
 
+def _plan_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence where the ledger has not the rows of the plan."""
+    if not path.exists():
+        return
+    try:
+        plan = read_runs(path)
+    except InputError as error:
+        yield " ".join(str(error).splitlines())
+        return
+    planned, settled = (
+        Counter((row.series, row.sample, row.experiment, row.run, row.species) for row in rows)
+        for rows in (plan, ledger)
+    )
+    for more, words in ((planned - settled, "in plan.tsv, but not in"), (settled - planned, "not in plan.tsv, but in")):
+        if more:
+            names = sorted({run or experiment or sample or series for series, sample, experiment, run, _ in more})
+            yield f"runs.tsv: {_name_some(names)} {words} the ledger."
+
+
 def _column_faults(path: Path, expected: set[str]) -> Iterator[str]:
-    header = read_header(path, 1)
+    try:
+        header = read_header(path, 1)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        yield f"{path.name}: its first row cannot be read: {error}."
+        return
     runs = [run for column in (header[0][1:] if header else []) for run in column.split(";")]
     found = set(runs)
     twice = sorted(run for run, times in Counter(runs).items() if times > 1)

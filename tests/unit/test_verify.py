@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 
 import anndata
@@ -42,6 +44,27 @@ def write_archive(path, members=("barcodes.tsv", "features.tsv", "matrix.mtx"), 
     with tarfile.open(path, "w:gz") as archive:
         for name, data in files.items():
             data += other if name.endswith(".mtx") else b""
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def write_small_archive(path, barcodes, dense):
+    """Write a whole archive of two genes; ``dense`` is genes × cells."""
+    entries = [(gene, cell, count) for gene, row in enumerate(dense) for cell, count in enumerate(row) if count]
+    entries.sort(key=lambda entry: (entry[1], entry[0]))
+    head = f"%%MatrixMarket matrix coordinate integer general\n%\n2 {len(barcodes)} {len(entries)}\n"
+    files = {
+        "barcodes.tsv": "".join(f"{barcode}\n" for barcode in barcodes),
+        "features.tsv": "g1\tn1\tGene Expression\ng2\tn2\tGene Expression\n",
+        "matrix.mtx": head + "".join(f"{gene + 1} {cell + 1} {count}\n" for gene, cell, count in entries),
+    }
+    files = {f"Gene/filtered/{name}": text.encode() for name, text in files.items()}
+    lines = ["name\tvalue", "type\tMexGeneArchive_v1"]
+    lines += [f"{name}\tmd5sum:{hashlib.md5(data).hexdigest()}" for name, data in files.items()]
+    files = {"Gene/filtered/metadata.tsv": "\n".join(lines).encode() + b"\n", **files}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -163,6 +186,161 @@ def test_archives_that_are_not_whole_are_told(tmp_path):
     faults = told(tmp_path)
     assert faults[0].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
     assert faults[1].startswith(f"{name}: cannot be read to its end: ")
+
+
+def test_a_count_moved_from_gene_to_gene_is_told_though_all_sums_are_right(tmp_path):
+    make(tmp_path, counts=COUNTS | {"A,1": [3, 0], "B": [2, 120]}, h5ad_counts=COUNTS)
+    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
+
+
+def test_genes_of_other_names_are_told(tmp_path):
+    make(tmp_path)
+    root = anndata.read_h5ad(tmp_path / "mus.h5ad")
+    root.var_names = ["A,1", "C"]
+    root.write_h5ad(tmp_path / "mus.h5ad")
+    sum_up(tmp_path)
+    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+
+
+def test_a_changed_tally_is_told(tmp_path):
+    make(tmp_path)
+    root = anndata.read_h5ad(tmp_path / "mus.h5ad")
+    root.obs["__ambiguous"] = [0, 1]
+    root.write_h5ad(tmp_path / "mus.h5ad")
+    sum_up(tmp_path)
+    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+
+
+def test_counts_beyond_31_bits_are_compared(tmp_path):
+    great = COUNTS | {"B": [2**33, 120]}
+    mapped = MAPPED | {"Uniquely mapped reads number": [str(6 + 2**33), "123"]}
+    make(tmp_path, counts=great, mapped=mapped)
+    verify.main([str(tmp_path)])
+    make(tmp_path, counts=great, mapped=mapped, h5ad_counts=COUNTS | {"B": [2**33 - 2**32, 120]})
+    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
+
+
+def test_a_row_that_was_taken_out_of_the_ledger_is_told(tmp_path):
+    make(tmp_path)
+    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in ROWS])
+    sum_up(tmp_path)
+    verify.main([str(tmp_path)])
+    sums = (tmp_path / "SHA256SUMS").read_text()
+    old = hashlib.sha256((tmp_path / "runs.tsv").read_bytes()).hexdigest()
+    write_runs(tmp_path / "runs.tsv", [*ROWS[:2], ROWS[3], ROWS[3]._replace(run="SRR5", status="failed")])
+    new = hashlib.sha256((tmp_path / "runs.tsv").read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(sums.replace(old, new))
+    assert told(tmp_path) == [
+        "runs.tsv: SRR3 is in plan.tsv, but not in the ledger.",
+        "runs.tsv: SRR5 is not in plan.tsv, but in the ledger.",
+        "runs.tsv: SRR5 is failed without a reason.",
+        "mus.htseq-count.csv.gz: SRR3 is in it, but not counted in the ledger.",
+        "mus.log.csv.gz: SRR3 is in it, but not counted in the ledger.",
+        "mex/SRX3: archives of a library that is not counted in the ledger.",
+    ]
+
+
+def test_a_ledger_that_is_no_table_is_told_with_the_rest(tmp_path):
+    make(tmp_path)
+    (tmp_path / "runs.tsv").write_text("run\nSRR1\tmore\n")
+    faults = told(tmp_path)
+    assert faults[0] == "runs.tsv: changed; its sha256 is not that of SHA256SUMS."
+    assert faults[1:] == [
+        f"The run table ({tmp_path}/runs.tsv) needs 1 correction(s): line 2: 2 values, but the header has 1 columns."
+    ]
+
+
+def test_runs_of_two_experiments_in_one_cell_and_cells_out_of_order_are_told(tmp_path):
+    make(tmp_path, head=[["SRR2;SRR3", "SRR1"], *HEAD[1:3], ["GSM1", "GSM1"]])
+    assert told(tmp_path) == [
+        "mus.htseq-count.csv.gz: SRR2;SRR3 are one cell there, but not runs of one experiment.",
+        "mus.htseq-count.csv.gz: its cells are not sorted by series and run.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mapped", "words"),
+    [
+        ({"Number of input reads": ["11", "200"]}, "it has no row 'Uniquely mapped reads number'."),
+        (MAPPED | {"Uniquely mapped reads number": ["6"]}, "row 'Uniquely mapped reads number' is cut short."),
+        (
+            MAPPED | {"Uniquely mapped reads number": ["6", "-nan"]},
+            "SRR3: the reads that STAR mapped are not a number: '-nan', '0'.",
+        ),
+    ],
+)
+def test_a_log_without_the_reads_mapped_is_told(tmp_path, mapped, words):
+    make(tmp_path, mapped=mapped)
+    assert told(tmp_path) == [f"mus.log.csv.gz: {words}"]
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path):
+    make(tmp_path)
+    (tmp_path / "mus.log.csv.gz").write_bytes((tmp_path / "mus.log.csv.gz").read_bytes()[:-6])
+    whole = (tmp_path / "mus.h5ad").read_bytes()
+    (tmp_path / "mus.h5ad").write_bytes(whole[: len(whole) // 2])
+    with tarfile.open(tmp_path / "mus_meta.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("mus_meta/GSE1.metadata.json")
+        member.size = 5
+        archive.addfile(member, io.BytesIO(b'{"a":'))
+    sum_up(tmp_path)
+    faults = told(tmp_path)
+    assert [fault.partition(": ")[0] for fault in faults] == ["mus.log.csv.gz", "mus.h5ad", "mus_meta.tgz"]
+    assert faults[0].startswith("mus.log.csv.gz: cannot be read to its end: ")
+    assert faults[2].startswith("mus_meta.tgz: cannot be read to its end: ")
+    (tmp_path / "mus.htseq-count.csv.gz").write_bytes(b"GENENAME")
+    (tmp_path / "mus.h5ad").unlink()
+    (tmp_path / "SHA256SUMS").write_text("no sum")
+    faults = told(tmp_path)
+    assert faults[0] == "SHA256SUMS, line 1: not 'sha256  path' as sha256sum writes it: 'no sum'."
+    assert faults[1].startswith("mus.htseq-count.csv.gz: its first row cannot be read: ")
+    assert faults[2] == "mus.h5ad: not there, though mus.htseq-count.csv.gz is."
+    assert faults[3].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
+
+
+def test_folders_of_other_results_are_summed_like_all_others(tmp_path, capsys):
+    make(tmp_path)
+    for name in ("embedding.npy", "cells.tsv"):
+        (tmp_path / "atlas" / "mus").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "atlas" / "mus" / name).write_text(name)
+    sum_up(tmp_path)
+    verify.main([str(tmp_path)])
+    assert capsys.readouterr().err.endswith(": 7 files, unchanged, complete and in agreement.\n")
+    (tmp_path / "atlas" / "mus" / "cells.tsv").write_text("other")
+    assert told(tmp_path) == ["atlas/mus/cells.tsv: changed; its sha256 is not that of SHA256SUMS."]
+
+
+def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_told(tmp_path):
+    make(tmp_path)
+    (tmp_path / "droplets").mkdir()
+    path = tmp_path / "droplets" / "GSE2.mus.h5ad"
+    write_small_archive(tmp_path / "mex" / "SRX3" / "Gene_Unique_filtered.tar.gz", ["AC", "GT"], [[1, 0], [2, 5]])
+    genes = pandas.DataFrame(index=["g1", "g2"])
+
+    def write(names, counts):
+        obs = pandas.DataFrame(index=names)
+        anndata.AnnData(scipy.sparse.csr_matrix(np.array(counts)), obs, genes).write_h5ad(path)
+        sum_up(tmp_path)
+
+    write(["SRX3_AC", "SRX3_GT"], [[1, 2], [0, 5]])
+    verify.main([str(tmp_path)])
+    write(["SRX3_AC", "SRX3_GT"], [[1, 2], [0, 6]])
+    assert told(tmp_path) == ["droplets/GSE2.mus.h5ad: cells have other counts than in the archives in mex/."]
+    write(["SRX3_AC"], [[1, 2]])
+    assert told(tmp_path) == [
+        "droplets/GSE2.mus.h5ad: its 1 cells are not the 2 filtered cells of the archives in mex/."
+    ]
+    path.write_bytes(b"no")
+    sum_up(tmp_path)
+    assert told(tmp_path)[0].startswith("droplets/GSE2.mus.h5ad: cannot be read as the counts of droplets: ")
+
+
+def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
+    make(tmp_path)
+    (tmp_path / "more.txt").write_text("x")
+    done = subprocess.run([sys.executable, "-m", "scripts.verify", str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"The folder {tmp_path} needs 1 correction(s):\nmore.txt: not in SHA256SUMS.\n"
 
 
 def test_a_folder_without_a_ledger_is_told(tmp_path):
