@@ -39,7 +39,9 @@ MailProg=/bin/true
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 MinJobAge=3600
 KillWait=2
@@ -80,10 +82,18 @@ class SlurmNode:
     """A running Slurm; ``environment`` is what its clients need. A context manager.
 
     CPUs and memory are what the node pretends to have, not what this machine has. ``disk`` is a folder in which the
-    node's jobs, and nobody else, see a disk of the node's own with the same empty folders.
+    node's jobs, and nobody else, see a disk of the node's own of ``disk_mb`` with the same empty folders. A job that
+    takes more memory than it asked for is killed, also where there are no cgroups: Slurm looks every second.
     """
 
-    def __init__(self, cpus: int = 32, memory_mb: int = 256_000, seconds: int = 600, disk: Path | None = None) -> None:
+    def __init__(
+        self,
+        cpus: int = 32,
+        memory_mb: int = 256_000,
+        seconds: int = 600,
+        disk: Path | None = None,
+        disk_mb: int = 1000,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-node."))
         self.folder.chmod(0o755)
         for name in ("munge", "state", "spool", "bin"):
@@ -105,7 +115,9 @@ class SlurmNode:
         start = _START.format(**facts)
         if disk is not None:
             folders = [shlex.quote(str(path)) for path in disk.iterdir()]
-            start = f"mount -t tmpfs none {shlex.quote(str(disk))}\nmkdir {' '.join(folders)}\n{start}"
+            start = (
+                f"mount -t tmpfs -o size={disk_mb}m none {shlex.quote(str(disk))}\nmkdir {' '.join(folders)}\n{start}"
+            )
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *_NAMESPACE, "bash", "-c", start],
             env={**self.environment, "SLURM_CONF": str(configuration)},

@@ -10,29 +10,46 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.formats.run_table import iterate_runs
 from tests.tools import slurm_node
 from tests.toy import catalogue
 from tests.toy.demo import HOME, run_workflow
 from tests.toy.server import Server
 
 PROFILE = HOME / "profiles" / "slurm"
-# What this Slurm has not: a database. And less patience than on a cluster.
-OPTIONS = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+OPTIONS = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+# Less patience than on a cluster: the plugin waits 10 s longer before each look at the jobs, this Snakemake 1 s.
+SNAKEMAKE = """
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
+main()
+"""
 
 pytestmark = pytest.mark.skipif(bool(slurm_node.reason_to_skip()), reason=slurm_node.reason_to_skip())
 
 
 STARTED: list[subprocess.Popen] = []
+SLOW = pytest.mark.skipif(not os.environ.get("SLURM_TESTS"), reason="minutes more: make test-slurm")
 
 
 @pytest.fixture(autouse=True)
 def nothing_goes_on():
-    """A test that fails leaves no workflow behind."""
+    """A test that fails leaves no workflow behind, and none leaves shared memory."""
+    before = segments()
     yield
     while STARTED:
         workflow = STARTED.pop()
         workflow.kill()
         workflow.wait()
+    assert segments() <= before
+
+
+def segments() -> set[str]:
+    """Return the ids of the shared memory segments of this machine, as `ipcs -m` lists them."""
+    lines = Path("/proc/sysvipc/shm").read_text(encoding="utf-8").splitlines()[1:]
+    return {line.split()[1] for line in lines}
 
 
 def sums(folder: Path) -> dict[str, str]:
@@ -75,7 +92,7 @@ def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
     """Start the workflow through the profile; its messages go to the file `told`."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", folder]
+    command = [sys.executable, "-c", SNAKEMAKE, "--snakefile", HOME / "Snakefile", "--directory", folder]
     with (folder / "told").open("wb") as told:
         workflow = subprocess.Popen(
             [*command, "--workflow-profile", PROFILE, *OPTIONS, *options],
@@ -116,21 +133,83 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
     assert not list((folder / "work").glob("download/*"))
 
 
-@pytest.mark.skipif(not os.environ.get("SLURM_TESTS"), reason="two minutes more: make test-slurm")
-def test_a_shard_stays_on_the_disk_of_one_node(world, tmp_path):
+@pytest.fixture(scope="module")
+def few_local(world, tmp_path_factory):
+    """The sums of an undisturbed local run of few cells."""
+    folder = tmp_path_factory.mktemp("few_local")
+    with Server(world) as server:
+        assert run_workflow(folder, few_cells(world, server), ["--quiet"]) == 0
+    return sums(folder)
+
+
+@SLOW
+def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(world, few_local, tmp_path):
     folder, disk = tmp_path / "analysis", tmp_path / "disk"
     (folder / "work").mkdir(parents=True)
     for name in ("download", "fastq", "align", "partial"):
         (disk / name).mkdir(parents=True)
         (disk / name / ".keep").touch()
         (folder / "work" / name).symlink_to(disk / name)
-    with Server(world) as server:
-        assert run_workflow(tmp_path / "local", few_cells(world, server), ["--quiet"]) == 0
-        with slurm_node.SlurmNode(disk=disk) as node:
-            groups = [f"{rule}=shard" for rule in ("download", "fastq", "align", "count")]
-            workflow = start(node, folder, few_cells(world, server), "--groups", *groups)
-            assert workflow.wait(timeout=240) == 0, (folder / "told").read_text()
-            assert len(jobs_of(node, "shard", "COMPLETED")) == 1
-            assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
+    groups = ["--groups", *(f"{rule}=shard" for rule in ("download", "fastq", "align", "count"))]
+    filling = disk / "filling"
+    with Server(world) as server, slurm_node.SlurmNode(disk=disk, disk_mb=20) as node:
+        node.ask(
+            "srun", "sh", "-c", f"head -c 50M /dev/zero >{filling}; truncate -s -200k {filling}"
+        )  # 0.2 MB are left
+        workflow = start(node, folder, few_cells(world, server), *groups)
+        assert workflow.wait(timeout=240) == 1, (folder / "told").read_text()
+        rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
+        full = [row for row in rows.values() if row.reason == "DISK_LIMIT"]
+        assert full
+        assert all("the disk" in row.detail for row in full)
+        assert {row.reason for row in rows.values() if row.status == "failed"} <= {
+            "DISK_LIMIT",
+            "INCOMPLETE_EXPERIMENT",
+        }
+        node.ask("srun", "rm", str(filling))
+        workflow = start(node, folder, few_cells(world, server), *groups)  # the same command
+        assert workflow.wait(timeout=240) == 0, (folder / "told").read_text()
+        assert len(jobs_of(node, "shard", "COMPLETED")) == 2
+        assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
     assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
-    assert sums(folder) == sums(tmp_path / "local")
+    assert sums(folder) == few_local
+
+
+@SLOW
+def test_jobs_out_of_time_and_out_of_memory_are_given_more(world, node, few_local, tmp_path):
+    folder = tmp_path / "analysis"
+    less = ["reference:runtime=attempt", "align:mem_mb=40 if attempt == 1 else 3000"]
+    before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
+    with Server(world) as server:
+        server.fault("references/mm10.fa", "stall", times=2)  # a minute each, until it is asked for again
+        workflow = start(node, folder, few_cells(world, server), "--set-resources", *less)
+        assert workflow.wait(timeout=280) == 0, (folder / "told").read_text()
+    assert (folder / "told").read_text().count("Trying to restart job") == 2
+    told = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
+    jobs = [line.split() for line in told if line.split()[0] not in before]
+    reference = sorted((job[1], job[2]) for job in jobs if job[4].startswith("rule_reference"))
+    assert reference == [("COMPLETED", "2:00"), ("TIMEOUT", "1:00")]
+    align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))
+    assert align in ([("COMPLETED", "3000M"), (state, "40M")] for state in ("FAILED", "OUT_OF_MEMORY"))
+    assert sums(folder) == few_local
+
+
+@SLOW
+def test_a_workflow_that_is_killed_goes_on_beside_its_own_jobs(world, node, few_local, tmp_path):
+    folder = tmp_path / "analysis"
+    with Server(world) as server:
+        fault = server.fault("sra-pub-run-odp.*SRR9000208", "stall", times=1)
+        workflow = start(node, folder, few_cells(world, server))
+        until = time.monotonic() + 90
+        while fault.left:
+            assert workflow.poll() is None, (folder / "told").read_text()
+            assert time.monotonic() < until, (folder / "told").read_text()
+            time.sleep(0.1)
+        workflow.kill()
+        workflow.wait()
+        left = jobs_of(node, "download", "RUNNING")
+        assert left  # Slurm's jobs outlive their workflow: it is told to end them
+        node.ask("scancel", *left)
+        workflow = start(node, folder, few_cells(world, server))
+        assert workflow.wait(timeout=180) == 0, (folder / "told").read_text()
+    assert sums(folder) == few_local
