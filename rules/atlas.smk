@@ -69,7 +69,7 @@ rule atlas_pack:
     """Pack the embedded cells of a species into shards, with the map from each row to its cell."""
     input:
         parts=embedded_parts,
-        model=embedding_model,
+        basis=basis,
     output:
         atlas=directory("results/atlas/{species}"),
     log:
@@ -80,10 +80,11 @@ rule atlas_pack:
         "../envs/python.yaml"
     params:
         shard_rows=config["atlas"]["shard_rows"],
+        basis=lambda wildcards, input: option("--model", input.basis),
     shell:
         """
         python -m scripts.atlas pack --parts {input.parts:q} --shard-rows {params.shard_rows} \
-            --model {input.model:q} --output {output.atlas:q} 2>{log:q}
+            {params.basis:q} --output {output.atlas:q} 2>{log:q}
         """
 
 

@@ -371,6 +371,11 @@ def embedding_model(wildcards):
     return atlas["models"].get(species, f"work/atlas/{species}/model.npz")
 
 
+def basis(wildcards):
+    """Return the weights that go with an atlas of svd-baseline; a checkpoint of scprint2 stays with its user."""
+    return embedding_model(wildcards) if config["atlas"]["backend"] == "svd-baseline" else []
+
+
 def atlases(wildcards):
     """Return the atlas of every species that has something planned, and what is told of its labels."""
     atlas, wanted = config["atlas"], []

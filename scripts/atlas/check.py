@@ -252,9 +252,8 @@ def dropped_faults(path: Path, dropped: int) -> Iterator[str]:
 def manifest_faults(atlas: Atlas) -> Iterator[str]:
     """Yield a sentence for what else the manifest tells and is not so."""
     manifest = atlas.manifest or {}
-    for name in (DECODERS,) if atlas.has_labels else ():
-        if name not in manifest.get("files", {}):
-            yield f"{name}: not in the manifest, though the atlas has labels."
+    if atlas.has_labels and DECODERS not in manifest.get("files", {}):
+        yield f"{DECODERS}: not in the manifest, though the atlas has labels."
     for name, told in sorted(manifest.get("files", {}).items()):
         path = atlas.path / name
         if path.is_file():

@@ -174,11 +174,9 @@ class Packer:
         """Write what stands beside the shards, the manifest last."""
         write_segments(self.folder / SEGMENTS, self.segments)
         write_dropped(self.folder / DROPPED, self.dropped)
-        files = [SEGMENTS, DROPPED]
-        if self.description.has_labels:
-            text = json.dumps(self.description.to_json()["decoders"], indent=1, sort_keys=True, ensure_ascii=False)
-            (self.folder / DECODERS).write_text(text + "\n", encoding="utf-8", newline="\n")
-            files.append(DECODERS)
+        text = json.dumps(self.description.to_json()["decoders"], indent=1, sort_keys=True, ensure_ascii=False)
+        (self.folder / DECODERS).write_text(text + "\n", encoding="utf-8", newline="\n")
+        files = [SEGMENTS, DROPPED, DECODERS]
         if model is not None:
             shutil.copyfile(model, self.folder / MODEL)
             files.append(MODEL)

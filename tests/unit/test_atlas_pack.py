@@ -133,7 +133,7 @@ def test_a_back_end_without_labels_and_cells(tmp_path):
     atlas = Atlas(tmp_path / "atlas")
     assert (atlas.rows_total, atlas.shards, atlas.has_labels) == (0, [], False)
     assert len(list(read_dropped(tmp_path / "atlas/dropped.tsv"))) == 7
-    assert not (tmp_path / "atlas/label_decoders.json").exists()
+    assert (tmp_path / "atlas/label_decoders.json").read_text(encoding="utf-8") == "{}\n"
     with pytest.raises(InputError, match="no row 0"):
         AtlasMap(atlas).cell_at(0)
 
