@@ -2,8 +2,9 @@
 
 The genome is loaded once into shared memory, in an IPC namespace of the shard's own: whatever ends the job, the
 kernel frees it. Where namespaces are refused, the memory is shared under a lock by node and genome and removed at the
-end; where shared memory is refused as well, every STAR loads the genome by itself, one after the other. What was done
-is told.
+end. Where shared memory is refused as well, the genome is loaded once into a file beside the partial results, which
+plays shared memory (formats/segments.c; that needs a C compiler and room for the file); else every STAR loads the
+genome by itself, one after the other. What was done is told.
 
 All runs of a column go through one call of STAR; when a column has pairs and reads without a mate, each kind has its
 call and BAM file, and the log is that of both (numbers added up, shares computed anew). An alignment counts as made
@@ -53,6 +54,7 @@ _NAMESPACES = (
     ["unshare", "--ipc"],
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
+_SEGMENTS = Path(__file__).resolve().parent / "formats" / "segments.c"
 _TAIL_BYTES = 1 << 16
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -215,6 +217,8 @@ class Aligner:
         self.running: set[StarProcess] = set()
         self.lock = threading.Lock()
         self.stopped = False
+        self.locks: list[int] = []  # open files that are locked until the last STAR has ended
+        self.segments: Path | None = None  # the library that keeps shared memory in files, where there is no other
         parameters = (self.index / "genomeParameters.txt").read_bytes()
         key = json.dumps([hashlib.sha256(parameters).hexdigest(), preset, preset_options(preset)])
         kept = partial / "made_with"
@@ -235,7 +239,14 @@ class Aligner:
             link = folder / "genome"
             if not link.is_symlink():
                 link.symlink_to(self.index)
-            star = StarProcess(["--genomeDir", "genome", "--outFileNamePrefix", "./", *arguments], folder)
+            environment = None
+            if self.segments:
+                (folder / self.segments.name).unlink(missing_ok=True)
+                (folder / self.segments.name).symlink_to(self.segments.absolute())
+                # by a name without blanks, at which LD_PRELOAD is split
+                environment = {"LD_PRELOAD": f"./{self.segments.name}", "SEGMENTS_FOLDER": str(self.segments.parent)}
+            arguments = ["--genomeDir", "genome", "--outFileNamePrefix", "./", *arguments]
+            star = StarProcess(arguments, folder, environment, self.locks)
             self.running.add(star)
         try:
             status = star.wait()
@@ -428,6 +439,8 @@ def align_under_lock(aligner: Aligner, columns: Sequence[Column], threads: int) 
             with contextlib.suppress(PermissionError):
                 path.chmod(0o666)
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # STARs that outlive a killed command for a moment hold it too
+            aligner.locks.append(lock.fileno())
         load_genome(aligner, "Remove")
         try:
             status, complaint = load_genome(aligner, "LoadAndExit")
@@ -436,14 +449,46 @@ def align_under_lock(aligner: Aligner, columns: Sequence[Column], threads: int) 
         finally:
             aligner.stopped = False
             load_genome(aligner, "Remove")
+            aligner.locks.clear()
     return align_alone(aligner, columns, threads, complaint)
 
 
 def align_alone(aligner: Aligner, columns: Sequence[Column], threads: int, reason: str = "") -> dict[str, RunFault]:
-    """Align with a genome for each STAR, one after the other."""
+    """Align with a genome for each STAR, one after the other.
+
+    Where shared memory was refused (``reason``), a file that plays it is tried first.
+    """
     if reason:
-        print(f"The genome cannot be loaded into shared memory: {reason}\nEach cell loads it now.", file=sys.stderr)
+        print(f"The genome cannot be loaded into shared memory: {reason}", file=sys.stderr)
+        lacking = keep_segments_in_files(aligner)
+        if not lacking:
+            status, lacking = load_genome(aligner, "LoadAndExit")
+            if not status:
+                print("It is loaded once, into a file that plays shared memory.", file=sys.stderr)
+                return align_all(aligner, columns, threads, "LoadAndKeep")
+            shutil.rmtree(aligner.segments.parent, ignore_errors=True)
+            aligner.segments = None
+        print(f"Nor into a file: {lacking}\nEach cell loads it now.", file=sys.stderr)
     return align_all(aligner, columns, threads, "NoSharedMemory")
+
+
+def keep_segments_in_files(aligner: Aligner) -> str:
+    """Let STARs keep shared memory in files from now on; return why that cannot be, empty where it can.
+
+    The files lie among those of the cells: the next try removes what a killed one left.
+    """
+    folder = (aligner.cells / ".segments").absolute()
+    folder.mkdir(exist_ok=True)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return "there is no C compiler (cc)."
+    library = folder / "segments.so"
+    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SEGMENTS)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"{Path(compiler).name} failed: {' '.join(done.stderr.split())[-300:]}"
+    aligner.segments = library
+    return ""
 
 
 def find_namespace() -> list[str]:

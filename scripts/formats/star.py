@@ -54,12 +54,21 @@ def program() -> str:
 class StarProcess:
     """A STAR that runs, in a folder of its own; its messages go to ``messages`` there."""
 
-    def __init__(self, arguments: Sequence[str], folder: str | Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: str | Path,
+        environment: Mapping[str, str] | None = None,
+        held: Sequence[int] = (),
+    ) -> None:
+        """``environment`` is added to ours; ``held`` are open files that stay open, and locked, as long as it runs."""
         self.folder = Path(folder)
         with (self.folder / "messages").open("wb") as messages:
             self.process = start(
                 [program(), *arguments],
                 cwd=self.folder,
+                env=None if environment is None else {**os.environ, **environment},
+                pass_fds=held,
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
