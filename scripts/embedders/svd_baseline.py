@@ -244,21 +244,18 @@ def check_gene_names(matrices: Iterable[CountMatrix]) -> None:
 def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int) -> Model:
     """Return the basis of a sample of cells: the order of the matrices and of their cells does not matter.
 
-    Raises InputError where no cell has counts.
+    Where no cell has counts the basis is of no sample: all cells of such matrices are dropped.
     """
     import numpy as np
 
     check_gene_names(matrices)
     available = sum(int((matrix.stored() > 0).sum()) for matrix in matrices)
     drawn = drawn_cells(matrices, cells, seed)
-    if not drawn:
-        paths = ", ".join(str(matrix.path) for matrix in matrices)
-        raise InputError(f"No cell has counts, so that there is nothing to fit a basis to: {paths}.")
     gene_ids = sorted({gene for matrix in matrices if matrix.cells for gene in matrix.gene_ids}, key=str.encode)
-    sample = gather_sample(matrices, gene_ids, drawn)
-    values, vectors = truncated_svd(sample, components, seed_of(seed, "basis"))
-    if not len(values):
-        raise InputError("The cells of the sample have no counts, so that there is nothing to fit a basis to.")
+    values, vectors = np.zeros(1), np.zeros((1, len(gene_ids)))
+    if drawn:
+        sample = gather_sample(matrices, gene_ids, drawn)
+        values, vectors = truncated_svd(sample, components, seed_of(seed, "basis"))
     names = hashlib.sha256(b"".join(digest for digest, _, _ in drawn)).hexdigest()
     about = {
         "cells": len(drawn),
@@ -296,6 +293,11 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
         told[wanted] = (known, codes[labels.codes])
     if len(told) < len(columns):
         raise InputError(f"--labels {' '.join(columns)}: a class is there twice.")
+    if not model.sample["cells"]:  # no cell will be labelled
+        model.labels = {name: known for name, (known, _) in told.items()}
+        model.centroids = {name: np.zeros((len(known), len(model.components))) for name, known in model.labels.items()}
+        model.centroid_cells = {name: np.zeros(len(known), np.int64) for name, known in model.labels.items()}
+        return Found(0, 0)
     axes, there = model.axes(reference.gene_ids)
     sums = {name: np.zeros((len(known), axes.shape[1])) for name, (known, _) in told.items()}
     numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in told.items()}
@@ -380,6 +382,8 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
             else:
                 part.append(embeddings, reasons=reasons)
     found = Found(share, inside / max(1, everything))
+    if everything and not model.sample["cells"]:
+        raise InputError(f"{matrix.path}: its cells have counts, but the model was fitted to no cell; fit another.")
     if everything and found.counts < least:
         raise InputError(f"{matrix.path}: {found}; less than {least:.0%} of the counts is too little.")
     return dropped, found

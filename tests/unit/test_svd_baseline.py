@@ -269,10 +269,20 @@ def test_a_reference_of_another_species_is_refused(tmp_path):
         fit(tmp_path / "m.npz", write_matrix(tmp_path / "m.h5ad", counts), reference=reference, labels=["cell_type"])
 
 
-def test_nothing_to_fit(tmp_path):
-    path = write_matrix(tmp_path / "m.h5ad", np.zeros((4, 120), int))
-    with pytest.raises(InputError, match=r"No cell has counts, so that there is nothing to fit a basis to: .*m.h5ad"):
-        fit(tmp_path / "model.npz", path)
+@pytest.mark.parametrize("cells", [0, 4])
+def test_cells_of_which_none_has_counts_are_all_dropped(tmp_path, cells):
+    path = write_matrix(tmp_path / "m.h5ad", np.zeros((cells, 120), int))
+    reference = write_reference(tmp_path / "r.h5ad", draw_counts(10), {"cell_type": ["a", "b"] * 5})
+    fit(tmp_path / "model.npz", path, reference=reference, labels=["cell_type"])
+    part = embed(path, tmp_path / "model.npz", tmp_path / "part")
+    assert part.dropped == dict.fromkeys(range(cells), "NO_COUNTS")
+    assert part.description.decoders == {"cell_type": {"0": "a", "1": "b"}}
+    counted = write_matrix(tmp_path / "counted.h5ad", draw_counts(3))
+    with pytest.raises(InputError, match=r"less than 50% is too little|the model was fitted to no cell; fit another"):
+        embed(counted, tmp_path / "model.npz", tmp_path / "other")
+
+
+def test_no_basis_from_genes_that_are_there_twice(tmp_path):
     path = write_matrix(tmp_path / "n.h5ad", draw_counts(4, 2), genes=["g", "g"])
     with pytest.raises(InputError, match=r"n.h5ad: gene 'g' is there twice."):
         fit(tmp_path / "model.npz", path)
