@@ -101,10 +101,15 @@ def _padding(size: int) -> bytes:
 def metadata_text(fields: Mapping[str, str], members: Mapping[str, str]) -> bytes:
     """Return the text of metadata.tsv; ``members`` is path in the archive → md5 in hexadecimal digits.
 
-    White space inside a value becomes a blank, so that a line is a name, a tab and a value, without quotes.
+    White space inside a value becomes a blank, so that a line is a name, a tab and a value. Only a value that begins
+    with a quote is quoted, as csv readers (the published one, and ours) expect it.
     """
     lines = ["name\tvalue"]
-    lines += [f"{name}\t{' '.join(value.split())}" for name, value in fields.items()]
+    for name, value in fields.items():
+        told = " ".join(value.split())
+        if told.startswith('"'):
+            told = '"' + told.replace('"', '""') + '"'
+        lines.append(f"{name}\t{told}")
     lines += [f"{path}\t{_MD5}{digest}" for path, digest in members.items()]
     return ("\n".join(lines) + "\n").encode()
 

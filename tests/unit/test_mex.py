@@ -91,6 +91,12 @@ def test_tar_is_that_of_python(tmp_path):
     assert gzip.decompress(path.read_bytes()) == pack(infos, compress=False).getvalue()
 
 
+@pytest.mark.parametrize("description", ['"', '"naive" cells', 'cells, "naive"', '""'])
+def test_quotes_in_the_metadata_are_read_back(tmp_path, description):
+    write_made(tmp_path / "a.tar.gz", (["A"], [("g", "G")], np.array([[1]]), description))
+    assert read_archive(tmp_path / "a.tar.gz").metadata["description"] == description
+
+
 def test_name_folder_and_threads_change_no_byte(tmp_path, monkeypatch):
     monkeypatch.setattr(mex, "PIECE", 1000)
     lines = b"".join(b"%d %d %d\n" % (1 + n % 2, 1 + n // 2, n % 9 + 1) for n in range(3000))
