@@ -361,5 +361,5 @@ def test_the_resolver_lies_on_demand(toy: Server):
 
 
 def test_an_unknown_fault_is_refused(toy: Server):
-    with pytest.raises(ValueError, match="'slow' is no kind of fault; a status or one of cut, stall, html"):
-        toy.fault("x", "slow")
+    with pytest.raises(ValueError, match="'sleepy' is no kind of fault; a status or one of cut, stall, "):
+        toy.fault("x", "sleepy")
