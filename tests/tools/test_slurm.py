@@ -176,13 +176,24 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
 
 
 @SLOW
-def test_jobs_out_of_time_and_out_of_memory_are_given_more(world, node, few_local, tmp_path):
+def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more(world, node, few_local, tmp_path):
     folder = tmp_path / "analysis"
-    less = ["reference:runtime=attempt", "align:mem_mb=40 if attempt == 1 else 3000"]
-    before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
+    less = ["--set-resources", "reference:runtime=attempt", "align:mem_mb=40 if attempt == 1 else 3000"]
     with Server(world) as server:
-        server.fault("references/mm10.fa", "stall", times=2)  # a minute each, until it is asked for again
-        workflow = start(node, folder, few_cells(world, server), "--set-resources", *less)
+        fault = server.fault("references/mm10.fa", "stall", times=3)  # a minute each, until it is asked for again
+        workflow = start(node, folder, few_cells(world, server), *less)
+        until = time.monotonic() + 90
+        while fault.left == 3:
+            assert workflow.poll() is None, (folder / "told").read_text()
+            assert time.monotonic() < until, (folder / "told").read_text()
+            time.sleep(0.1)
+        workflow.kill()
+        workflow.wait()
+        left = jobs_of(node, "reference", "RUNNING")
+        assert left  # Slurm's jobs outlive their workflow: it is told to end them
+        node.ask("scancel", *left)
+        before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
+        workflow = start(node, folder, few_cells(world, server), *less)
         assert workflow.wait(timeout=280) == 0, (folder / "told").read_text()
     assert (folder / "told").read_text().count("Trying to restart job") == 2
     told = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
@@ -191,25 +202,4 @@ def test_jobs_out_of_time_and_out_of_memory_are_given_more(world, node, few_loca
     assert reference == [("COMPLETED", "2:00"), ("TIMEOUT", "1:00")]
     align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))
     assert align in ([("COMPLETED", "3000M"), (state, "40M")] for state in ("FAILED", "OUT_OF_MEMORY"))
-    assert sums(folder) == few_local
-
-
-@SLOW
-def test_a_workflow_that_is_killed_goes_on_beside_its_own_jobs(world, node, few_local, tmp_path):
-    folder = tmp_path / "analysis"
-    with Server(world) as server:
-        fault = server.fault("sra-pub-run-odp.*SRR9000208", "stall", times=1)
-        workflow = start(node, folder, few_cells(world, server))
-        until = time.monotonic() + 90
-        while fault.left:
-            assert workflow.poll() is None, (folder / "told").read_text()
-            assert time.monotonic() < until, (folder / "told").read_text()
-            time.sleep(0.1)
-        workflow.kill()
-        workflow.wait()
-        left = jobs_of(node, "download", "RUNNING")
-        assert left  # Slurm's jobs outlive their workflow: it is told to end them
-        node.ask("scancel", *left)
-        workflow = start(node, folder, few_cells(world, server))
-        assert workflow.wait(timeout=180) == 0, (folder / "told").read_text()
     assert sums(folder) == few_local
