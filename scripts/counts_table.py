@@ -128,6 +128,7 @@ class Gatherer:
         self.rows = rows
         self._offsets = np.zeros(0, np.int32)  # kept from one gathering to the next
         self._counts = np.zeros(0, np.uint64 if rows.wide else np.uint32)
+        self._steps = np.zeros(0, np.int64)  # 0, 1, 2, …
         h5ad.share_room([array for cells in rows.cells for array in cells.counts.arrays])
 
     def gather(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
@@ -156,7 +157,9 @@ class Gatherer:
         for cells, (lengths, of_counts, counts) in zip(rows.cells, parts, strict=False):
             ends = np.cumsum(lengths)
             places = np.repeat(begins - ends + lengths, lengths)
-            places += np.arange(len(places))
+            if len(self._steps) < len(places):
+                self._steps = np.arange(2 * len(places))
+            places += self._steps[: len(places)]
             self._offsets[places] = cells.offsets(of_counts)
             self._counts[places] = counts
             begins += lengths
