@@ -278,7 +278,7 @@ def test_r_reads_a_table_without_cells(tmp_path):
     data.make()
     read = 'x <- read.csv("table.csv.gz", row.names = 1, encoding = "UTF-8"); cat(dim(x), rownames(x)[4:5], sep = "|")'
     told = subprocess.run(["Rscript", "-e", read], cwd=tmp_path, capture_output=True, check=True, text=True)
-    assert told.stdout == f"{len(GENES) + len(TALLIES) + 3}|0|A,1|B\"2\""
+    assert told.stdout == f'{len(GENES) + len(TALLIES) + 3}|0|A,1|B"2"'
 
 
 def test_one_cell(tmp_path):
