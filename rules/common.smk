@@ -286,7 +286,7 @@ def statuses(wildcards):
     A unit stands behind the one for which it waits: Snakemake looks for what makes a file, and what makes that, step
     into step, and would not come back from a lane of thousands that it enters at its end.
     """
-    waiting = turns() if workflow.is_main_process else {}
+    waiting = turns() if gives_turns() else {}
     ordered = [unit for unit in units() if unit not in waiting] + list(waiting)
     return [f"work/status/{unit}.tsv" for unit in ordered]
 
@@ -504,12 +504,17 @@ def turns():
     return take_turns(sizes, config["scratch"]["limit_gb"] * 1000, begun)
 
 
+def gives_turns():
+    """Whether units are to wait for one another; in a dry run, which holds nothing, that costs time alone."""
+    return workflow.is_main_process and not workflow.dryrun
+
+
 def turn(wildcards):
     """Return the status of the unit for whose scratch a unit waits, if it has to wait.
 
     Only the workflow itself gives turns: a job of it on another machine has had its turn.
     """
-    if not workflow.is_main_process or unit_name(wildcards) not in turns():
+    if not gives_turns() or unit_name(wildcards) not in turns():
         return []
     return [ancient(f"work/status/{turns()[unit_name(wildcards)]}.tsv")]
 
