@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.formats import archive_objects, ena, fastq_files, remote, sra_archive, sra_xml
+from scripts.formats import archive_objects, fastq_files, remote, sra_archive
 from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.processes import (
@@ -44,6 +44,7 @@ from scripts.formats.processes import (
 from scripts.formats.progress import Progress, told_bytes
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.formats.unit_records import FASTQ, UnitRecords
 from scripts.formats.units import (
     add_unit_options,
     beyond_limit,
@@ -55,7 +56,6 @@ from scripts.formats.units import (
 )
 
 SOURCES = ("sra", "ncbi", "ena")
-FASTQ = "ena_fastq"  # the last resort of `ena`
 # When every source failed, the gravest of their faults names the run's.
 _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
 _FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
@@ -63,6 +63,7 @@ _LONGEST_WAIT = 120.0  # seconds between two rounds
 _STEP = 1 << 20  # bytes that a transfer must have brought for its round not to count
 _LEAST_RATE = 50_000.0  # bytes a second of a transfer, below which another source is asked if there is one
 _VERIFIED = 1 << 26  # bytes
+_OFTEN = 1 << 20  # a source may be asked again as often as there are rounds
 _UNRELIABLE = 3  # a source that failed for so many runs one after the other is asked last from then on
 
 
@@ -75,10 +76,6 @@ class SourceFault(Exception):
         self.sentence = sentence.rstrip(".")
         self.again = again
         self.wait = wait
-
-
-_OFTEN = 1 << 20  # as often as there are rounds
-_ENA_KINDS = {"ena": "sra", FASTQ: "fastq"}  # source → what the columns of ENA's filereport call it
 
 
 class Downloader:
@@ -96,12 +93,10 @@ class Downloader:
             waiting = [row for row in self.runs if row.run not in self.settled]
             self.fit = experiments_that_fit(waiting, options.limit_gb * 1e9)
         self.guard = threading.Lock()
-        self.objects: dict[str, dict[str, list[ArchiveObject]]] = {}
-        self.statistics: dict[str, tuple[sra_xml.Read, ...]] | None = None  # read when first needed
+        self.records = UnitRecords(self.runs, options.records, options.ena, options.patience)
         self.failures: dict[str, int] = {}  # of a source, one after the other
         self.reserved: dict[str, int] = {}  # run → bytes it may still write
         self.places: dict[str, threading.Semaphore] = {}  # host → its free places
-        self.scheme = urlsplit(options.ena).scheme or "https"  # ENA's records name none: as it is asked itself
         self.progress = Progress(len(self.runs))
         self.peak = 0  # the most bytes that lay on disk
         self.planned = held_by_unit(row for row in self.runs if row.run not in self.settled).archive
@@ -413,7 +408,7 @@ class Downloader:
         offers = self._objects(FASTQ, row)
         if not offers:
             raise SourceFault("DOWNLOAD_FAILED", "")
-        reads = self._reads(row)
+        reads = self.records.reads(row.run)
         try:
             files = archive_objects.whole_fastq(row.run, offers, reads, row.layout if row.assay == "plate" else "")
         except ValueError as error:
@@ -455,65 +450,15 @@ class Downloader:
             raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.") from error
 
     def _objects(self, source: str, row: Run) -> list[ArchiveObject]:
-        """Return what the records say about a run; they are read once, when first needed."""
-        with self.guard:
-            if source not in self.objects:
-                self.objects[source] = self._read_objects(source)
-        found = self.objects[source].get(row.run, [])
-        if not found and source in ("ena", FASTQ) and self.options.ena and not self._records("ena.tsv.gz"):
-            found = self._filereport(row.run, source)
-        return found
-
-    def _reads(self, row: Run) -> Sequence[sra_xml.Read]:
-        """Return the statistics of a run's reads by NCBI's record, none where there is no such record."""
-        with self.guard:
-            if self.statistics is None:
-                runs = [row.run for row in self.runs]
-                self.statistics = {}
-                for path in self._records("sra.xml.gz"):
-                    with contextlib.suppress(InputError):  # told when the archives of the same record were looked for
-                        self.statistics.update(archive_objects.reads_of_record(path, runs))
-            return self.statistics.get(row.run, ())
-
-    def _records(self, name: str) -> list[Path]:
-        """Return the records of this name: of the series, and of accessions that were asked for one by one."""
-        accessions = dict.fromkeys(
-            accession
-            for row in self.runs
-            for accession in (row.series, row.sample, row.experiment, row.run)
-            if accession
-        )
-        paths = (Path(self.options.records) / accession / name for accession in accessions)
-        return [path for path in paths if path.is_file()]
-
-    def _read_objects(self, source: str) -> dict[str, list[ArchiveObject]]:
-        runs = [row.run for row in self.runs]
-        found: dict[str, list[ArchiveObject]] = {}
+        """Return what the records say a source has of a run. Raises SourceFault."""
         try:
-            for path in self._records("ena.tsv.gz" if source in ("ena", FASTQ) else "sra.xml.gz"):
-                if source in ("ena", FASTQ):
-                    told = archive_objects.ena_objects(path, runs, self.scheme, _ENA_KINDS[source])
-                elif source == "bam":
-                    told = archive_objects.submitted_bams(path, runs)
-                else:
-                    told = archive_objects.ncbi_objects(path, runs)
-                for run, objects in told.items():
-                    found.setdefault(run, objects)
+            return self.records.objects(source, row.run)
         except InputError as error:
             self._tell(str(error))
             raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
-        return found
-
-    def _filereport(self, run: str, source: str) -> list[ArchiveObject]:
-        """Ask ENA itself about a run of a series whose record is not there."""
-        asking = remote.Asking(retries=0, timeout=self.options.patience)
-        try:
-            body = remote.get(ena.report_address(self.options.ena, run), asking=asking)
         except remote.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
-        report = ena.parse_report(body, "ENA")
-        return archive_objects.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
 
     # All runs
 
