@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from scripts.formats import ena, records, remote, soft, sra_xml
 from scripts.formats.errors import InputError
+from scripts.formats.made_once import alone
 from scripts.formats.remote import Asking, RateLimit, RemoteError, UnreachableError
 
 if TYPE_CHECKING:
@@ -63,12 +64,16 @@ class Archives:
         found = records.family_of(folder, series)
         if found is not None:
             return found
-        path = folder / records.FAMILY.format(series=series)
-        tell(f"{series}: asking GEO for its family file")
-        url = soft.family_address(self.geo, series)
-        with self._asked(url) as asking:
-            remote.fetch(url, path, check=_check_family, asking=asking, session=self._open())
-        return path
+        with alone(self.folder, f"family.{series}"):  # one part is taken up by whoever comes next
+            found = records.family_of(folder, series)
+            if found is not None:
+                return found
+            path = folder / records.FAMILY.format(series=series)
+            tell(f"{series}: asking GEO for its family file")
+            url = soft.family_address(self.geo, series)
+            with self._asked(url) as asking:
+                remote.fetch(url, path, check=_check_family, asking=asking, session=self._open())
+            return path
 
     def experiments_xml(self, accessions: Sequence[str]) -> tuple[list[bytes], list[str]]:
         """Return the answers of E-utilities for experiments or runs, and the errors they tell. Raises RemoteError."""

@@ -44,24 +44,36 @@ def make_once(
     an InputError.
     """
     place = Path(place)
-    place.mkdir(parents=True, exist_ok=True)
-    while True:
+    if _is_there(place, kind, made_from, names):
+        return False
+    with alone(place, kind) as token:
         if _is_there(place, kind, made_from, names):
             return False
-        token = f"{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        for left in place.glob(f".{kind}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
+        part = place / f".{kind}.{token}.part"
+        part.mkdir()
+        try:
+            make(part)
+            return _put_in_place(place, kind, made_from, names, part, token)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(place: str | Path, kind: str) -> Iterator[str]:
+    """Have nobody else make the same in a shared folder while the block runs; wait as long as somebody does.
+
+    Yields a name that nobody else has. What another one has made by then is to be looked for in the block.
+    """
+    place = Path(place)
+    place.mkdir(parents=True, exist_ok=True)
+    token = f"{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    while True:
         with _owned(place, kind, token) as owned:
             if owned:
-                if _is_there(place, kind, made_from, names):
-                    return False
-                for left in place.glob(f".{kind}.*.part"):
-                    shutil.rmtree(left, ignore_errors=True)
-                part = place / f".{kind}.{token}.part"
-                part.mkdir()
-                try:
-                    make(part)
-                    return _put_in_place(place, kind, made_from, names, part, token)
-                finally:
-                    shutil.rmtree(part, ignore_errors=True)
+                yield token
+                return
 
 
 def add_links_option(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats import made_once
+from scripts.formats import archives, made_once
 from scripts.formats.errors import InputError
 from scripts.formats.made_once import link_into, make_once
 
@@ -190,3 +190,27 @@ def test_links_go_to_what_is_there_and_removing_them_leaves_it(tmp_path, monkeyp
     assert (link / "SA").read_text() == "made"
     link.unlink()
     assert Path("resources/hg38/index/SA").exists()
+
+
+def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, path, **_):
+        asked.append(url)
+        time.sleep(0.5)
+        path.write_bytes(b"family")
+
+    monkeypatch.setattr(archives.remote, "fetch", fetch)
+    found = []
+
+    def ask():
+        found.append(archives.Archives(tmp_path, "http://geo", "http://eutils", "http://ena").family("GSE1"))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asked) == 1
+    assert [path.read_bytes() for path in found] == [b"family"] * 3
+    assert [path.name for path in (tmp_path / "GSE1").iterdir()] == ["GSE1_family.soft.gz"]
