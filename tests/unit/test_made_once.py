@@ -198,6 +198,7 @@ def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, m
     def fetch(url, path, **_):
         asked.append(url)
         time.sleep(0.5)
+        path.parent.mkdir()
         path.write_bytes(b"family")
 
     monkeypatch.setattr(archives.remote, "fetch", fetch)
