@@ -443,6 +443,16 @@ def inclusion_lists(wildcards):
     return [f"work/inclusion_lists/{name}.txt" for name in sorted(names)]
 
 
+def download_options(wildcards, threads):
+    """Return how the archives are asked, as options of `python -m scripts.download`; no trigger, see `setting`."""
+    archives = config["archives"]
+    return [
+        *("--order", *archives["order"], "--resolver", archives["sra"], "--ena", archives["ena"]),
+        *("--retries", archives["retries"], "--parallel", archives["parallel"]),
+        *("--per-host", archives["per_host"], "--limit-gb", config["scratch"]["limit_gb"]),
+    ]
+
+
 def sizes_of(stage, wildcards, threads):
     """Return the sizes of a job on which a stage's terms of the size model depend."""
     needed = model.needed(stage)

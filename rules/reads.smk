@@ -51,23 +51,15 @@ rule download:
         downloads=1,
     params:
         shard_size=config["plates"]["shard_size"],
-        order=setting("archives", "order"),
-        resolver=setting("archives", "sra"),
-        ena=setting("archives", "ena"),
-        retries=setting("archives", "retries"),
-        parallel=setting("archives", "parallel"),
-        per_host=setting("archives", "per_host"),
-        limit_gb=setting("scratch", "limit_gb"),
+        asking=download_options,
         rows=unit_digest,
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
     shell:
         """
         python -m scripts.download --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --records resources/records \
-            --order {params.order:q} --resolver {params.resolver:q} \
-            --ena {params.ena:q} --retries {params.retries} {params.lite} \
-            --kept {input.kept:q} --limit-gb {params.limit_gb} --parallel {params.parallel} \
-            --per-host {params.per_host} --output {output.archives:q} 2>{log:q}
+            {params.asking:q} {params.lite} --kept {input.kept:q} \
+            --output {output.archives:q} 2>{log:q}
         """
 
 
