@@ -1,7 +1,6 @@
 """Bring an inclusion list of barcodes into place, from a path or address: plain text, a barcode a line, checked."""
 
 import argparse
-import hashlib
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.formats.chemistries import InclusionList, read_chemistries
+from scripts.formats.deliverables import hash_file
 from scripts.formats.errors import InputError, run_command
 from scripts.formats.inclusion_lists import content_digest, copy_checked, keep_bases
 from scripts.formats.made_once import add_links_option, link_into, make_once
@@ -39,12 +39,6 @@ def packaged_list(name: str) -> Path:
     if name not in known:
         raise InputError(f"{PACKAGED}{name}: the package has no such list; it has {', '.join(known)}.")
     return folder / name
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def describe_content(
@@ -110,7 +104,7 @@ def place_list(
             local = packaged_list(source.removeprefix(PACKAGED)) if packaged else Path(source)
             if not local.is_file():
                 raise InputError(f"{source}: there is no such file; give the path or the address of an inclusion list.")
-            if sha256 and (found := sha256_of(local)) != sha256.lower():
+            if sha256 and (found := hash_file(local)) != sha256.lower():
                 raise InputError(f"{source}: its SHA-256 is {found}, but {sha256.lower()} was expected.")
         plain = Path(folder, "plain")
         count, length = copy_checked(local, plain, one_length=one_length)
@@ -164,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         place(args.output)
         return
     local = Path(args.source)
-    made_from = {"source": args.sha256 or (sha256_of(local) if local.is_file() else args.source.rpartition("/")[2])}
+    made_from = {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
     folder, name = args.output.parent, args.output.name
     make_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
     link_into(args.links, folder, [name])

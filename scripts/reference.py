@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from scripts.formats.deliverables import hash_file
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.fasta import copy_fasta, open_plain
 from scripts.formats.gene_steps import merge_spans
@@ -207,12 +208,6 @@ def _other_name(contig: bytes) -> bytes:
     return contig[3:] if contig.startswith(b"chr") else b"chr" + contig
 
 
-def sha256_of(path: str | Path) -> str:
-    """Return the sha256 (hex) of a file's bytes."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def _local(source: str, sha256: str | None, folder: Path, name: str) -> str:
     """Return the path of a source, fetched when it is an address. Raises InputError where it is not as promised."""
     if _ADDRESS.match(source):
@@ -224,7 +219,7 @@ def _local(source: str, sha256: str | None, folder: Path, name: str) -> str:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file.")
     if sha256:
-        found = sha256_of(path)
+        found = hash_file(path)
         if found != sha256.lower():
             raise InputError(f"{path}: its sha256 is {found}, but {sha256} was promised.")
     return path
@@ -276,7 +271,7 @@ def make_reference(
                     file=sys.stderr,
                 )
         write_genes(parts[2], rows)
-        sums = {"genome_sha256": sha256_of(parts[0]), "annotation_sha256": sha256_of(parts[1])}
+        sums = {"genome_sha256": hash_file(parts[0]), "annotation_sha256": hash_file(parts[1])}
         described = {
             "name": name,
             "fingerprint": hashlib.sha256(
@@ -298,7 +293,7 @@ def make_reference(
 def identity_of(sources: Sequence[tuple[str, str | None]]) -> list[str]:
     """Return what tells these sources from others: a checksum, where none is known the last part of the address."""
     return [
-        sha256 or (source.rpartition("/")[2] if _ADDRESS.match(source) else sha256_of(source.removeprefix("file://")))
+        sha256 or (source.rpartition("/")[2] if _ADDRESS.match(source) else hash_file(source.removeprefix("file://")))
         for source, sha256 in sources
     ]
 

@@ -5,7 +5,6 @@ Options after -- are handed to the back end; 'python -m scripts.embedders.scprin
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from scripts.formats import processes
 from scripts.formats.count_matrix import CountMatrix
+from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.inference.expression_space import thread_variables
@@ -112,12 +112,6 @@ def result_path(matrix: Path, results: str = RESULTS) -> str:
     return matrix.name
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output: Path) -> EmbeddedPart:
     """Run a back end on a matrix, check its part, complete it, and return it.
 
@@ -138,7 +132,7 @@ def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output
             raise InputError(f"{title}: {error}") from error
         raise_faults(title, part_faults(part, name, cells))
         write_cells(unfinished, origins)
-        write_matrix(unfinished, Matrix(result_path(matrix), sha256_of(matrix), cells))
+        write_matrix(unfinished, Matrix(result_path(matrix), hash_file(matrix), cells))
         _remove(output)
         unfinished.replace(output)
     except BaseException:

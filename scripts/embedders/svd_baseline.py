@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scripts.embedders.command_line import backend_parser, check_species, share
 from scripts.formats.atlas_layout import Layout, standard_name
 from scripts.formats.count_matrix import NO_LABEL, CountMatrix, match_genes
+from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Description, PartWriter
 from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.inference.expression_space import (
@@ -396,12 +397,6 @@ def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "sc
     return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def fit_main(argv: Sequence[str]) -> None:
     """Fit the basis."""
     parser = argparse.ArgumentParser(
@@ -452,7 +447,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = Model.read(options.model)
     with CountMatrix(options.matrix) as matrix:
         check_species(matrix, options.species, options.tax_id)
-        dropped, found = embed(matrix, model, sha256_of(options.model), options.output, options.min_found)
+        dropped, found = embed(matrix, model, hash_file(options.model), options.output, options.min_found)
         print(f"{options.matrix}: {found}; {matrix.cells} cells, {dropped} dropped.", file=sys.stderr)
 
 
