@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from scripts.formats.processes import size_of_folder
+from scripts.core.subprocesses import size_of_folder
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.sra_archive import write_settings
 from scripts.formats.status import read_statuses

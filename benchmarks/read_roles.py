@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, hostile, make_lists, unpack
+from scripts.core.errors import RunFault
 from scripts.formats.chemistries import read_chemistries
-from scripts.formats.errors import RunFault
 from scripts.formats.inclusion_lists import read_packed
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, write_statuses

@@ -29,7 +29,7 @@ from scripts.formats.configuration import (
     source_address,
     source_sha256,
 )
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import REASONS, iterate_runs
 from scripts.formats.status import disk_was_full, read_statuses
 from scripts.formats.units import (
@@ -38,7 +38,7 @@ from scripts.formats.units import (
     summarize_unit,
     take_turns,
 )
-from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
+from scripts.core.locks import hold_directory, incomplete_outputs
 from scripts.inference.plan import parse_choices, plan_from_table
 from scripts.inference.plan_cost import THREADS
 from scripts.inference.size_model import FILE, read_model, reference_sizes, unit_sizes
@@ -63,7 +63,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
-# What lies in the analysis directory is not theirs. They end with the Snakemake that runs them, see scripts/formats/job.py.
+# What lies in the analysis directory is not theirs. They end with the Snakemake that runs them, see scripts/core/job.py.
 job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONSAFEPATH=1 PYTHONHASHSEED=0; "
 job_shell += "export SRA2MATRIX_WORKFLOW=$PPID; "
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):

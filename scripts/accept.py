@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError, run_command
+from scripts.core.errors import InputError, run_command
 from scripts.formats.run_table import Run, read_runs
 
 TOLD = 50

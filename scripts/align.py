@@ -29,10 +29,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from scripts.core.errors import InputError, Interrupted, RunFault, run_command
+from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
 from scripts.formats.alignments import log_file, pairs_file, singles_file
 from scripts.formats.column_reads import Column, plan_columns
-from scripts.formats.errors import InputError, Interrupted, RunFault, run_command
-from scripts.formats.processes import killer_of, raise_if_full, raise_if_killed
 from scripts.formats.run_table import Run
 from scripts.formats.star import (
     PRESETS,

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.errors import InputError, run_command
+from scripts.core.subprocesses import raise_if_killed
 from scripts.formats.alignments import alignment_files
-from scripts.formats.errors import InputError, run_command
-from scripts.formats.processes import raise_if_killed
 from scripts.formats.status import read_statuses
 from scripts.formats.units import add_unit_options, columns_of, runs_of_options
 

@@ -9,8 +9,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.errors import raise_faults, run_command
 from scripts.formats.deliverables import TIME_STAMP, conservation_faults, hash_file, list_files, write_sums
-from scripts.formats.errors import raise_faults, run_command
 from scripts.formats.run_table import read_runs
 
 

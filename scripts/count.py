@@ -18,12 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from scripts.core.errors import InputError, RunFault, run_command
+from scripts.core.subprocesses import raise_if_killed
 from scripts.formats.alignments import alignment_files, log_file, star_versions
 from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
-from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
-from scripts.formats.processes import raise_if_killed
 from scripts.formats.run_table import Run
 from scripts.formats.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
 from scripts.formats.star_log import (

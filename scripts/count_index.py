@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import run_command
+from scripts.core.errors import run_command
+from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.subprocesses import ends_with_command
 from scripts.formats.gene_steps import build_gene_steps, write_gene_steps
 from scripts.formats.genes_table import read_genes
 from scripts.formats.gtf import Exon, read_exons
-from scripts.formats.made_once import add_links_option, link_into, make_once
-from scripts.formats.processes import ends_with_command
 
 
 def make_count_index(annotation: str | Path, genes: str | Path, output: str | Path, exons: str | Path) -> None:

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.errors import InputError, run_command
+from scripts.core.numeric import settle_for_arrays
 from scripts.formats import h5ad
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.genes_table import GeneRow, read_genes
-from scripts.formats.memory import settle_for_arrays
 from scripts.formats.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.concurrency import hand_over
+from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.numeric import settle_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.formats.counts_csv import format_rows, rows_of_block
-from scripts.formats.errors import InputError, raise_faults, run_command
-from scripts.formats.hand_over import hand_over
 from scripts.formats.htseq_text import HtseqReader, choose_first, read_lines
-from scripts.formats.memory import settle_for_arrays
 from scripts.formats.run_files import COUNTS, columns_of_folder
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import (

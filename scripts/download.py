@@ -27,10 +27,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.formats import archive_objects, fastq_files, remote, sra_archive
-from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.errors import InputError, RunFault, run_command
-from scripts.formats.processes import (
+from scripts.core import http
+from scripts.core.errors import InputError, RunFault, run_command
+from scripts.core.progress import Progress, told_bytes
+from scripts.core.subprocesses import (
     STALLED,
     bytes_read,
     ends_if_removed,
@@ -41,7 +41,8 @@ from scripts.formats.processes import (
     side_by_side,
     size_of_folder,
 )
-from scripts.formats.progress import Progress, told_bytes
+from scripts.formats import archive_objects, fastq_files, sra_archive
+from scripts.formats.archive_objects import ArchiveObject
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.unit_records import FASTQ, UnitRecords
@@ -268,7 +269,7 @@ class Downloader:
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
         told = {**known, "md5": row.md5, "files": [path.name for path in files]}
-        remote.write_whole(note, json.dumps(told).encode())
+        http.write_whole(note, json.dumps(told).encode())
         for path in files:
             path.replace(self.ready / path.name)
         shutil.rmtree(self.partial / row.run, ignore_errors=True)
@@ -429,7 +430,7 @@ class Downloader:
     def _transfer(self, row: Run, offer: ArchiveObject, path: Path, md5: str, hurried: bool) -> None:
         """Fetch one file. Raises SourceFault, RunFault(DISK_LIMIT)."""
         # With a checksum the rounds take a broken transfer up again; without one only the same call can.
-        asking = remote.Asking(
+        asking = http.Asking(
             retries=0 if md5 else min(2, self.options.retries),
             first_wait=self.options.first_wait,
             timeout=self.options.patience,
@@ -437,10 +438,10 @@ class Downloader:
         )
         try:
             with self._place(row, offer.url):
-                remote.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
-        except remote.ChecksumError as error:
+                http.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+        except http.ChecksumError as error:
             raise SourceFault("CHECKSUM_MISMATCH", error.fault) from error
-        except remote.RemoteError as error:
+        except http.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status not in (408, 425, 429)
             again = 0 if lasting else _OFTEN
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=again, wait=error.wait) from error
@@ -456,7 +457,7 @@ class Downloader:
         except InputError as error:
             self._tell(str(error))
             raise SourceFault("DOWNLOAD_FAILED", "the record of the series cannot be read") from error
-        except remote.RemoteError as error:
+        except http.RemoteError as error:
             lasting = error.status is not None and 400 <= error.status < 500 and error.status != 429
             raise SourceFault("DOWNLOAD_FAILED", error.fault, again=0 if lasting else _OFTEN) from error
 
@@ -514,7 +515,7 @@ def _kind(path: Path) -> str:
         start = handle.read(2048)
     if not start:
         return "an empty file"
-    return "a web page" if remote.is_html(start) else "something else"
+    return "a web page" if http.is_html(start) else "something else"
 
 
 def _mend_transaction(path: Path) -> None:

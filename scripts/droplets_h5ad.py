@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.errors import InputError, run_command
 from scripts.formats import h5ad
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.mex import MexArchive, archive_name, read_archive
 from scripts.formats.run_table import COLUMNS, Run, iterate_runs
 from scripts.formats.sample_fields import SUMS, add_numbers, describe_samples, join_values

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.errors import InputError, run_command
 from scripts.formats.chemistries import Chemistry, read_chemistries
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.run_table import Run, iterate_runs
 
 TOLD = (

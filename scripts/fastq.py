@@ -20,9 +20,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.formats import archive_objects, fastq_files, sra_archive, tenx_bam
-from scripts.formats.errors import Interrupted, RunFault, run_command
-from scripts.formats.processes import (
+from scripts.core.errors import Interrupted, RunFault, run_command
+from scripts.core.progress import Progress
+from scripts.core.subprocesses import (
     ends_if_removed,
     ends_with_command,
     every,
@@ -31,7 +31,7 @@ from scripts.formats.processes import (
     side_by_side,
     size_of_folder,
 )
-from scripts.formats.progress import Progress
+from scripts.formats import archive_objects, fastq_files, sra_archive, tenx_bam
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import (

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from scripts.core.errors import InputError, run_command
+from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.formats.chemistries import InclusionList, read_chemistries
 from scripts.formats.deliverables import hash_file
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.inclusion_lists import content_digest, copy_checked, keep_bases
-from scripts.formats.made_once import add_links_option, link_into, make_once
 
 PACKAGE = "ngs-tools"
 """A source: this list of the package ngs-tools, which is installed only by those who want it."""
@@ -95,7 +95,7 @@ def place_list(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         if is_address(source):
-            from scripts.formats.remote import fetch
+            from scripts.core.http import fetch
 
             local = Path(folder, "fetched")
             fetch(source, local, sha256=sha256 or None)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import raise_faults, run_command
+from scripts.core.errors import raise_faults, run_command
 from scripts.formats.run_table import Run, read_runs, write_runs
 from scripts.formats.status import RunStatus, read_statuses
 from scripts.formats.units import columns_of, cut_into_units, is_shard

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import csv_gz
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.run_files import LOG, columns_of_folder
 from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import ShardReader

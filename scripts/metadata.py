@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from scripts.core.errors import InputError, run_command
 from scripts.formats import records
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.run_table import iterate_runs
 from scripts.formats.soft import Entity
 from scripts.formats.sra_xml import Experiment

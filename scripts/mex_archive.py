@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError, run_command
+from scripts.core.errors import InputError, run_command
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.formats.mex import (
     METADATA_NAMES,

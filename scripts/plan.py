@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.formats.benchmark_files import read_benchmarks
-from scripts.formats.errors import InputError, run_command
+from scripts.core.errors import InputError, run_command
+from scripts.core.snakemake import read_benchmarks
 from scripts.formats.run_table import iterate_runs
 from scripts.formats.units import cut_into_units, summarize_unit
 from scripts.inference.plan_cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs

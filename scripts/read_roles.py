@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.errors import InputError, RunFault, run_command
 from scripts.formats.chemistries import Chemistry, chemistry_named, read_chemistries
-from scripts.formats.errors import InputError, RunFault, run_command
 from scripts.formats.fastq_sample import SKIP, sample_reads
 from scripts.formats.inclusion_lists import read_packed
 from scripts.formats.run_table import Run

@@ -18,15 +18,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.http import RemoteError, fetch
+from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.subprocesses import ends_with_command
 from scripts.formats.deliverables import hash_file
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.fasta import copy_fasta, open_plain
 from scripts.formats.gene_steps import merge_spans
 from scripts.formats.genes_table import GeneRow, write_genes
 from scripts.formats.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
-from scripts.formats.made_once import add_links_option, link_into, make_once
-from scripts.formats.processes import ends_with_command
-from scripts.formats.remote import RemoteError, fetch
 
 _ADDRESS = re.compile(r"(https?|ftp)://")
 _MOST_TOLD = 5  # faults of one kind in one file that are told singly

@@ -15,10 +15,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.errors import InputError, run_command
 from scripts.formats import h5ad
 from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.deliverables import SUMS, list_files
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import TALLIES

@@ -12,11 +12,12 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from scripts.formats import ena, records, remote, sra_xml
+from scripts.core import http
+from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.http import RemoteError
+from scripts.formats import ena, records, sra_xml
 from scripts.formats.archives import Archives, tell, told_missing
 from scripts.formats.configuration import ACCESSION, asked_for
-from scripts.formats.errors import InputError, raise_faults, run_command
-from scripts.formats.remote import RemoteError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.sra_xml import Experiment
 from scripts.formats.units import cut_into_units, summarize_unit
@@ -394,7 +395,7 @@ def write_evidence(path: Path, plan: Plan) -> None:
     """Write one JSON object a run, in the order of the runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence))
-    remote.write_whole(path, text.encode())
+    http.write_whole(path, text.encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import run_command
+from scripts.core.errors import run_command
 from scripts.formats.run_table import REASONS, Run
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import add_unit_options, columns_of, is_shard, runs_of_options

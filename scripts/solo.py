@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.errors import InputError, Interrupted, RunFault, run_command
+from scripts.core.subprocesses import ends_with_command, raise_if_full
 from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
-from scripts.formats.errors import InputError, Interrupted, RunFault, run_command
 from scripts.formats.fastq_sample import SKIP, copy_sample
 from scripts.formats.library_reads import Library, place_link, tell_apart
 from scripts.formats.matrix_market import MatrixReader
-from scripts.formats.processes import ends_with_command, raise_if_full
 from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
     ALL_FEATURES,

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isal import igzip, isal_zlib
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import h5ad
 from scripts.formats.counts_csv import parse_row
 from scripts.formats.deliverables import (
@@ -35,7 +36,6 @@ from scripts.formats.deliverables import (
     list_files,
     read_sums,
 )
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.mex import archive_name, read_archive
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import TALLIES

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError, run_command
+from scripts.core.errors import InputError, run_command
 
 COMMANDS = ("embed", "pack", "check", "locate", "search", "distribution", "train", "agreement")
 

@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.errors import InputError, run_command
 from scripts.formats.atlas_labels import Decoders, LabelNames, label_names, read_decoders
 from scripts.formats.atlas_layout import add_layout_option, standard_name
 from scripts.formats.atlas_shards import Atlas, open_atlases
@@ -35,7 +36,6 @@ from scripts.formats.atlas_uses import (
     write_rows,
 )
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, histogram, short_number
-from scripts.formats.errors import InputError, run_command
 from scripts.formats.pages import draw, figure, several, table
 from scripts.inference.atlas_tables import TABLE_ROWS, LabelSums, PairCounter, sum_rows
 from scripts.inference.label_scores import (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.atlas_layout import Layout
 from scripts.formats.atlas_map import BarcodeSum, DroppedCell, Segment, file_sum, read_dropped, read_segments
 from scripts.formats.atlas_shards import (
@@ -29,7 +30,6 @@ from scripts.formats.atlas_shards import (
 )
 from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import TOLD, has_exponent_31
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.npz_array import ArrayFile
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.atlas_labels import LabelNames, label_names, read_decoders
 from scripts.formats.atlas_layout import add_layout_option, standard_name
 from scripts.formats.atlas_shards import Atlas, open_atlases
@@ -34,7 +35,6 @@ from scripts.formats.atlas_uses import (
     write_rows,
 )
 from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.pages import draw, figure, several, table
 from scripts.inference.atlas_tables import TABLE_ROWS, PairCounter
 from scripts.inference.label_tables import LabelTable, gaps, join_rest, order_table

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats import processes
+from scripts.core import subprocesses
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.count_matrix import CountMatrix
 from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import EmbeddedPart, Matrix, write_cells, write_matrix
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.inference.expression_space import thread_variables
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
             " scripts/embedders/README.md."
         )
     environment = {**os.environ, **thread_variables(), "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
-    with processes.ends_with_command():
+    with subprocesses.ends_with_command():
         sys.stderr.flush()
-        process = processes.start(
+        process = subprocesses.start(
             [python, "-m", BACK_ENDS[name], *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -65,9 +65,9 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
             status = process.wait()
         finally:
             if process.poll() is None:
-                processes.end_all()
-            processes.release(process)
-    processes.raise_if_killed(f"The back end {name}", status)
+                subprocesses.end_all()
+            subprocesses.release(process)
+    subprocesses.raise_if_killed(f"The back end {name}", status)
     if status == 0:
         print(*last, sep="\n", end="\n" if last else "", file=sys.stderr)
     elif status == 2:

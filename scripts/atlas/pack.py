@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.atlas_map import (
     BarcodeSum,
     DroppedCell,
@@ -28,7 +29,6 @@ from scripts.formats.atlas_shards import DECODERS, DROPPED, MANIFEST, MODEL, SEG
 from scripts.formats.atlas_uses import new_folder
 from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Description, EmbeddedPart
-from scripts.formats.errors import InputError, raise_faults, run_command
 
 SHARD_ROWS = 100_000
 CHUNK = 4096

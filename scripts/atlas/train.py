@@ -19,6 +19,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.atlas_labels import LabelNames, label_names, read_decoders
 from scripts.formats.atlas_layout import add_layout_option, standard_name
 from scripts.formats.atlas_model import SavedModel, read_model, write_model
@@ -36,7 +37,6 @@ from scripts.formats.atlas_uses import (
     write_rows,
 )
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
-from scripts.formats.errors import InputError, raise_faults, run_command
 from scripts.formats.given_labels import GivenLabels, read_labels
 from scripts.formats.pages import cut, draw, several, table
 from scripts.inference.atlas_models import KINDS, METRICS, Figures, Model, Sums, fit, judge, tell_one

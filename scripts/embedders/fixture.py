@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from scripts.core.errors import run_command
 from scripts.embedders.command_line import backend_parser, check_species
 from scripts.formats.atlas_layout import PUBLIC
 from scripts.formats.count_matrix import CountMatrix
 from scripts.formats.embedded_part import Description, PartWriter
-from scripts.formats.errors import run_command
 from scripts.inference.expression_space import one_thread, seed_of
 
 if TYPE_CHECKING:

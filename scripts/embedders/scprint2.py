@@ -18,11 +18,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.core.errors import InputError, run_command
 from scripts.embedders.command_line import backend_parser, check_species, share
 from scripts.formats.atlas_layout import PUBLIC, Layout, standard_name
 from scripts.formats.count_matrix import CountMatrix, match_genes
 from scripts.formats.embedded_part import Description, PartWriter
-from scripts.formats.errors import InputError, run_command
 from scripts.inference.expression_space import neighbours, one_thread, seed_of, totals
 
 if TYPE_CHECKING:

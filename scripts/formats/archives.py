@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from scripts.formats import ena, records, remote, soft, sra_xml
-from scripts.formats.errors import InputError
-from scripts.formats.made_once import alone
-from scripts.formats.remote import Asking, RateLimit, RemoteError, UnreachableError
+from scripts.core import http
+from scripts.core.errors import InputError
+from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
+from scripts.core.shared_cache import alone
+from scripts.formats import ena, records, soft, sra_xml
 
 if TYPE_CHECKING:
     import requests
@@ -72,7 +73,7 @@ class Archives:
             tell(f"{series}: asking GEO for its family file")
             url = soft.family_address(self.geo, series)
             with self._asked(url) as asking:
-                remote.fetch(url, path, check=_check_family, asking=asking, session=self._open())
+                http.fetch(url, path, check=_check_family, asking=asking, session=self._open())
             return path
 
     def experiments_xml(self, accessions: Sequence[str]) -> tuple[list[bytes], list[str]]:
@@ -133,8 +134,8 @@ class Archives:
         tell(f"{accession}: asking ENA for its runs")
         url = ena.report_address(self.ena, accession)
         with self._asked(url) as asking:
-            body = remote.get(url, asking=asking, session=self._open(), check=_check_report)
-        remote.write_whole(path, packed(body))
+            body = http.get(url, asking=asking, session=self._open(), check=_check_report)
+        http.write_whole(path, packed(body))
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -143,7 +144,7 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / records.SRA_XML
-        remote.write_whole(path, packed(sra_xml.package_set(parts)))
+        http.write_whole(path, packed(sra_xml.package_set(parts)))
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:
@@ -154,7 +155,7 @@ class Archives:
         if self.key:
             data["api_key"] = self.key
         with self._asked(url, self.limited) as asking:
-            return remote.post(url, data, asking=asking, session=self._open(), check=check)
+            return http.post(url, data, asking=asking, session=self._open(), check=check)
 
     def _asked(self, url: str, asking: Asking | None = None) -> "_Host":
         self.requests += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 _SPELLINGS = {"age": "age_group", "ethnicity": "self_reported_ethnicity", "remaining": "other"}
 _TAIL = "_ontology_term_id"

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.core.errors import InputError
 from scripts.formats.atlas_shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
 from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Cell, Description, read_table, write_table
-from scripts.formats.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.atlas_layout import (
     PUBLIC,
     Layout,
@@ -23,7 +24,6 @@ from scripts.formats.atlas_layout import (
     standard_name,
 )
 from scripts.formats.embedded_part import to_codes, to_half
-from scripts.formats.errors import InputError, raise_faults
 from scripts.formats.npz_array import FORTRAN, ArrayFile, NpzWriter
 
 if TYPE_CHECKING:

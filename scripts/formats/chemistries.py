@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scripts.formats.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults
 
 STRANDS = ("Forward", "Reverse", "Unstranded")
 PROOFS = ("list", "pinned")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.formats.errors import RunFault
+from scripts.core.errors import RunFault
 from scripts.formats.run_table import Run
 from scripts.formats.status import RunStatus
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.formats.errors import raise_faults
+from scripts.core.errors import raise_faults
 from scripts.formats.run_table import REASONS
 from scripts.formats.solo_out import archives_of
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, read_runs
 
 SUMS = "SHA256SUMS"

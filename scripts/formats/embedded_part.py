@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.atlas_layout import Layout
-from scripts.formats.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
     import numpy

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.soft import guarded, open_record
 from scripts.formats.sra_xml import Experiment, SraRun
 

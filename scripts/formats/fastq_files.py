@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from scripts.formats.errors import RunFault
+from scripts.core.errors import RunFault
 from scripts.formats.sra_archive import MAGIC
 
 _PIECE = 1 << 20

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.inclusion_lists import BASE_CODES, open_plain
 
 NO_BASE = 4

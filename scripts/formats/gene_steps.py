@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.gtf import Exon
 
 if TYPE_CHECKING:

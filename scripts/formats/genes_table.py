@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 
 class GeneRow(NamedTuple):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
     import numpy

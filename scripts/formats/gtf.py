@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 _ATTRIBUTE = re.compile(rb'\s*([^\s=";]+)[\s=]+((?:"[^"]*"|[^";])*)(?:;|$)')
 _LEADING_GENE_ID = re.compile(rb'gene_id "([^"]*)"')

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
+from scripts.core.files import read_bytes, read_text
 from scripts.formats.shard_counts import TALLIES, byte_order
-from scripts.formats.whole_files import read_bytes, read_text
 
 if TYPE_CHECKING:
     import numpy

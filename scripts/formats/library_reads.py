@@ -9,8 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from scripts.core.errors import RunFault
 from scripts.formats.chemistries import Chemistry
-from scripts.formats.errors import RunFault
 from scripts.formats.run_table import Run
 
 TAIL_BYTES = 1 << 16

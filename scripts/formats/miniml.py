@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.soft import Entity, guarded, open_record
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}

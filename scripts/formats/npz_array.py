@@ -17,7 +17,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Self
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

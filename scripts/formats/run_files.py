@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.run_table import Run
 from scripts.formats.table_columns import TableColumn, sort_columns
 from scripts.formats.units import column_of

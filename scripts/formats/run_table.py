@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import raise_faults
+from scripts.core.errors import raise_faults
 
 
 class Run(NamedTuple):

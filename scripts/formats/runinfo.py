@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.soft import guarded, open_record
 from scripts.formats.sra_xml import Experiment, SraRun
 

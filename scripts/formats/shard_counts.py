@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from scripts.core.errors import InputError
 from scripts.formats import h5ad
-from scripts.formats.errors import InputError
 from scripts.formats.star_log import merge_fields
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 _EXPERIMENT = re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")
 _STUDY = re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")

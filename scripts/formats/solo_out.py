@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.formats.errors import InputError
-from scripts.formats.line_blocks import line_blocks
+from scripts.core.errors import InputError
+from scripts.core.line_blocks import line_blocks
 
 if TYPE_CHECKING:
     import numpy

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import Interrupted, RunFault
-from scripts.formats.processes import run_program
+from scripts.core.errors import Interrupted, RunFault
+from scripts.core.subprocesses import run_program
 
 MAGIC = b"NCBI.sra"
 _LOOKED_AT = 200  # spots whose qualities are looked at

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.soft import guarded, open_record
 
 _GSM = re.compile(r"GSM\d+")

@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError, Interrupted
-from scripts.formats.processes import killer_of, raise_if_full, release, start
+from scripts.core.errors import InputError, Interrupted
+from scripts.core.subprocesses import killer_of, raise_if_full, release, start
 
 _COMMON = {
     "outFilterType": "BySJout",

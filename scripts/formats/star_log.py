@@ -7,8 +7,8 @@ an empty cell has ``-nan`` where STAR divided by zero. Format as written by STAR
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.formats.errors import InputError
-from scripts.formats.whole_files import read_bytes
+from scripts.core.errors import InputError
+from scripts.core.files import read_bytes
 
 CLOCK_FIELDS = (
     "Started job on",

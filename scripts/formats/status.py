@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError, RunFault
+from scripts.core.errors import InputError, RunFault
 
 
 class RunStatus(NamedTuple):

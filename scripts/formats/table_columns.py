@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.run_table import Run, read_runs
 from scripts.formats.shard_counts import ShardReader
 from scripts.formats.units import columns_of, cut_into_units, is_shard

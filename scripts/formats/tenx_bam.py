@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.formats.errors import RunFault
+from scripts.core.errors import RunFault
 
 if TYPE_CHECKING:
     import pysam

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.formats import archive_objects, ena, remote, sra_xml
+from scripts.core import http
+from scripts.core.errors import InputError
+from scripts.formats import archive_objects, ena, sra_xml
 from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.errors import InputError
 from scripts.formats.records import ENA_REPORT, SRA_XML
 from scripts.formats.run_table import Run
 
@@ -48,8 +49,8 @@ class UnitRecords:
                 self._objects[source] = self._read_objects(source)
         found = self._objects[source].get(run, [])
         if not found and source in _ENA_KINDS and self.ena_address and not self._paths(ENA_REPORT):
-            asking = remote.Asking(retries=0, timeout=self.patience)
-            report = ena.parse_report(remote.get(ena.report_address(self.ena_address, run), asking=asking), "ENA")
+            asking = http.Asking(retries=0, timeout=self.patience)
+            report = ena.parse_report(http.get(ena.report_address(self.ena_address, run), asking=asking), "ENA")
             found = archive_objects.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
         return found
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, iterate_runs
 
 

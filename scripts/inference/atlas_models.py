@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.inference.atlas_tables import LabelSums
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from scripts.core.errors import InputError
 from scripts.formats.atlas_shards import Atlas
-from scripts.formats.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from scripts.core.errors import InputError
 from scripts.formats.atlas_map import Segment, read_segments
 from scripts.formats.atlas_shards import SEGMENTS, Atlas, Shard
-from scripts.formats.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.errors import raise_faults
+from scripts.core.errors import raise_faults
 from scripts.formats.run_table import ASSAYS, Run, faults_of, iterate_runs
 from scripts.formats.soft import gds_uid
 

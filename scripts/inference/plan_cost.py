@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.benchmark_files import Benchmark
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
+from scripts.core.snakemake import Benchmark
 from scripts.formats.units import Unit, is_shard
 from scripts.inference.size_model import (
     FILE,

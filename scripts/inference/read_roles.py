@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scripts.core.errors import RunFault
 from scripts.formats.chemistries import Chemistry, Place
-from scripts.formats.errors import RunFault
 from scripts.formats.fastq_sample import ReadSample
 from scripts.formats.inclusion_lists import BASE_CODES
 from scripts.inference.chemistry import (

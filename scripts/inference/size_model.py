@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.formats.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.units import Unit
 
 SIZES = {

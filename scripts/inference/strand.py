@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from scripts.core.errors import RunFault
 from scripts.formats.chemistries import Chemistry
-from scripts.formats.errors import RunFault
 
 MIN_PROBE_READS = 20
 

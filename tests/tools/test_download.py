@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from scripts import download
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import read_runs
 from scripts.formats.units import held_by, held_by_unit, told_gb
 from tests.tools.analysis_directory import UNIT, Analysis

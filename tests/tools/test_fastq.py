@@ -15,7 +15,7 @@ import pysam
 import pytest
 
 from scripts import fastq
-from scripts.formats.errors import Interrupted
+from scripts.core.errors import Interrupted
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import held_by, held_by_unit, told_gb

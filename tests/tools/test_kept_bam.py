@@ -8,7 +8,7 @@ import pysam
 import pytest
 
 from scripts import bam
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.status import RunStatus, write_statuses
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.inputs.droplet_reads import Made, battery, hostile, make_lists
+from scripts.core.errors import RunFault
 from scripts.formats.chemistries import read_chemistries
-from scripts.formats.errors import RunFault
 from scripts.inference.chemistry import Lists
 from scripts.inference.read_roles import judge_run
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from scripts.atlas import embed
+from scripts.core.errors import InputError
 from scripts.formats.atlas_layout import PUBLIC, standard_name
 from scripts.formats.embedded_part import EmbeddedPart
-from scripts.formats.errors import InputError
 from tests.tools.make_scprint2_checkpoint import GENES, STYLES, WIDTHS, gene_ids
 from tests.unit.small_matrices import draw_counts, plate_columns, write_droplets, write_matrix
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts import plan
-from scripts.formats.benchmark_files import read_benchmarks
+from scripts.core.snakemake import read_benchmarks
 from scripts.formats.run_table import iterate_runs
 from scripts.formats.units import cut_into_units, summarize_unit
 from scripts.inference.plan_cost import Reckoner, jobs_done

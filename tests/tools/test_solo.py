@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
+from scripts.core.errors import Interrupted
 from scripts.formats.chemistries import read_chemistries
-from scripts.formats.errors import Interrupted
 from scripts.formats.mex import read_archive
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import archives_of

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts import accept
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scripts.atlas import agreement
+from scripts.core.errors import InputError
 from scripts.formats.atlas_shards import PUBLIC, Layout
 from scripts.formats.charts import Scale, histogram
-from scripts.formats.errors import InputError
 from scripts.inference.label_scores import HalfCounts, cosines, mean_cosine, mean_of, percentiles_of, sigmoid, unrelated
 from tests.unit.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
 from tests.unit.test_report import Page

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from scripts.atlas import check, pack
+from scripts.core.errors import InputError
 from scripts.formats.atlas_map import file_sum, read_segments, write_segments
 from scripts.formats.atlas_shards import PUBLIC, Atlas, ShardWriter, shard_name, write_shard
-from scripts.formats.errors import InputError
 from tests.unit.small_parts import DECODERS, LAYOUT, write_both, write_part
 
 FIRST, SECOND = "step_0_toy_predict_part_0_0", "step_0_toy_predict_part_1_0"

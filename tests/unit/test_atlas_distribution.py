@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from scripts.atlas import distribution
+from scripts.core.errors import InputError
 from scripts.formats.atlas_labels import label_names, read_decoders
 from scripts.formats.atlas_shards import PUBLIC, Layout
 from scripts.formats.charts import SHADES, Scale, bar_list, heat_map, shades
-from scripts.formats.errors import InputError
 from scripts.inference.label_tables import gaps, join_rest, order_table
 from tests.unit.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
 from tests.unit.test_report import Page

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from scripts.atlas import embed
+from scripts.core.errors import InputError, Interrupted
 from scripts.embedders import fixture
 from scripts.formats.atlas_layout import PUBLIC
 from scripts.formats.embedded_part import Cell, EmbeddedPart
-from scripts.formats.errors import InputError, Interrupted
 from scripts.inference.expression_space import seed_of
 from tests.unit.small_matrices import GENES, draw_counts, write_droplets, write_matrix
 

@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import npz_array
-from scripts.formats.errors import InputError
 from scripts.formats.npz_array import ArrayFile, NpzWriter
 
 VALUES = np.arange(7 * 5, dtype="<f2").reshape(7, 5)

@@ -8,9 +8,9 @@ import pytest
 from scripts.atlas import locate, pack
 from scripts.atlas.__main__ import COMMANDS, help_text
 from scripts.atlas.__main__ import main as atlas_main
+from scripts.core.errors import InputError
 from scripts.formats.atlas_map import AtlasMap, read_dropped, read_segments
 from scripts.formats.atlas_shards import Atlas, Layout
-from scripts.formats.errors import InputError
 from tests.unit.small_parts import DECODERS, DROPLETS, LAYOUT, PLATES, REASONS, TOY, numbers, write_both, write_part
 
 KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reason] + PLATES

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats.atlas_layout import PUBLIC, Layout, read_layout
 from scripts.formats.embedded_part import (
     Cell,
@@ -15,7 +16,6 @@ from scripts.formats.embedded_part import (
     write_cells,
     write_matrix,
 )
-from scripts.formats.errors import InputError
 
 LAYOUT = Layout((("other", 2), ("sex", 1)), (("cell_type", 2), ("sex", 1)))
 DECODERS = {"cell_type": {"0": "CL:1", "1": "CL:2"}, "sex": {"0": "PATO:1"}}

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.atlas import pack, search
+from scripts.core.errors import InputError
 from scripts.formats.atlas_shards import PUBLIC, Atlas, Layout, shard_name, write_shard
-from scripts.formats.errors import InputError
 from scripts.inference import nearest_rows as kernel
 from scripts.inference.nearest_rows import nearest_rows
 from tests.unit.small_parts import write_both

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scripts.atlas import train
+from scripts.core.errors import InputError
 from scripts.formats.atlas_model import SavedModel, read_model, write_model
 from scripts.formats.atlas_shards import PUBLIC
-from scripts.formats.errors import InputError
 from scripts.formats.given_labels import read_labels
 from scripts.inference.atlas_models import Sums, fit, judge, tell_one
 from scripts.inference.held_out import hold_out

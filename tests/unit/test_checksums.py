@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from scripts import checksums
+from scripts.core.errors import InputError
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 
 LEDGER = [

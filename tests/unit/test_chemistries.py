@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from scripts import inclusion_list
+from scripts.core.errors import InputError
 from scripts.formats.chemistries import Segment, chemistry_named, read_chemistries
-from scripts.formats.errors import InputError
 from scripts.formats.inclusion_lists import content_digest, read_packed
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.core.errors import InputError
 from scripts.formats.configuration import asked_for, check_configuration, with_defaults
-from scripts.formats.errors import InputError
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))

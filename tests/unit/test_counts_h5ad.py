@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from scripts import counts_h5ad
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.genes_table import GeneRow, write_genes
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts import counts_table
+from scripts.core.errors import InputError
 from scripts.formats import csv_gz
 from scripts.formats.counts_csv import format_rows
-from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import ena
 from scripts.formats.ena import RemoteFile
-from scripts.formats.errors import InputError
 
 HEADER = "\t".join(
     "run_accession experiment_accession tax_id scientific_name library_layout read_count sample_alias "

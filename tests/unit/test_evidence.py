@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import evidence
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 
 CHEMISTRIES = str(Path(__file__).parents[2] / "config/chemistries.yaml")

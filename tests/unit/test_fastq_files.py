@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
+from scripts.core.errors import RunFault
 from scripts.formats import fastq_files
-from scripts.formats.errors import RunFault
 
 READS = b"@r1 length=4\nACGT\n+r1\nIIII\n@r2\nGG\n+\n@@\n@r3\nACGTACGTAC\n+\nIIIIIIIII+\n"
 

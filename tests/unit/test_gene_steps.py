@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.gene_steps import (
     MODES,
     GeneSteps,

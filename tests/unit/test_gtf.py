@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.gtf import Exon, GtfLineError, gene_id_of, parse_attributes, parse_line, read_exons
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from scripts.formats.hand_over import hand_over
+from scripts.core.concurrency import hand_over
 
 
 def test_all_is_taken_in_order_by_another_thread():

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 
 from scripts import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.genes_table import GeneRow, write_genes
 from scripts.formats.run_table import Run, read_runs, write_runs
 from scripts.formats.shard_counts import ShardCounts, write_shard_counts

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts import ledger
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, read_runs, write_runs
 from scripts.formats.status import RunStatus, write_statuses
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from scripts import log_table
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import ShardCounts, write_shard_counts
 from scripts.formats.star_log import read_star_log

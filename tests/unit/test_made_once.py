@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats import archives, made_once
-from scripts.formats.errors import InputError
-from scripts.formats.made_once import link_into, make_once
+from scripts.core import shared_cache
+from scripts.core.errors import InputError
+from scripts.core.shared_cache import link_into, make_once
+from scripts.formats import archives
 
 HOME = Path(__file__).parents[2]
 NAMES = ["index", "list.txt"]
@@ -143,7 +144,7 @@ def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
 
 
 def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(made_once, "SILENCE", 0.8)
+    monkeypatch.setattr(shared_cache, "SILENCE", 0.8)
     lock = tmp_path / ".index.making"
     lock.mkdir()
     owner = {"machine": "elsewhere", "namespace": "", "process": 1, "begun": "5", "user": 0, "token": "theirs"}
@@ -170,7 +171,7 @@ def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path,
 def test_what_comes_second_after_all_is_thrown_away(tmp_path):
     def late(folder):
         maker("second")(folder)
-        made_once._remove(
+        shared_cache._remove(
             tmp_path / ".index.making", json.loads(next(tmp_path.glob(".index.making/*")).read_text())["token"]
         )
         make_once(tmp_path, "index", {"of": 1}, NAMES, maker("first"))

@@ -10,8 +10,8 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.core.errors import InputError
 from scripts.formats import matrix_market
-from scripts.formats.errors import InputError
 from scripts.formats.matrix_market import FormatError, MatrixReader, Shape, filter_columns, parse_head
 
 HEAD = b"%%MatrixMarket matrix coordinate integer general\n%\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import metadata
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from tests.unit.small_archives import family, keep, package, package_set, run, sample
 

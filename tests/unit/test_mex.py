@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts import mex_archive
+from scripts.core.errors import InputError
 from scripts.formats import mex
-from scripts.formats.errors import InputError
 from scripts.formats.mex import output_type, read_archive, unpack_archive, verify_archive, write_archive
 
 FIELDS = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import miniml, records, soft
-from scripts.formats.errors import InputError
 from tests.unit.small_archives import family, package, package_set, run
 
 FAMILY = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.run_table import Run, read_runs, write_runs
 from scripts.inference.plan import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
 from scripts.inference.plan_cost import Reckoner

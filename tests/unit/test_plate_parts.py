@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse
 
 from scripts.align import share_threads
+from scripts.core.errors import InputError, RunFault
 from scripts.count import check_fragments, choose_checked, join_cells
 from scripts.formats.alignments import star_versions
 from scripts.formats.column_reads import count_reads, fail_siblings
-from scripts.formats.errors import InputError, RunFault
 from scripts.formats.run_table import Run
 from scripts.formats.shard_counts import ShardCounts
 from scripts.formats.star_log import read_star_log

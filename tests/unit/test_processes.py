@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats import processes
-from scripts.formats.errors import InputError, Interrupted, run_command
+from scripts.core import subprocesses
+from scripts.core.errors import InputError, Interrupted, run_command
 
 PYTHON = sys.executable
 
@@ -41,12 +41,12 @@ def await_file(path):
 
 def test_status_output_and_errors_are_returned():
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
-    assert processes.run_program([PYTHON, "-c", code]) == (3, "out\n", "err\n")
+    assert subprocesses.run_program([PYTHON, "-c", code]) == (3, "out\n", "err\n")
 
 
 def test_a_missing_program_is_told():
     with pytest.raises(InputError, match=r"The program 'no-such-program' is not there; it is part of .* in envs/\."):
-        processes.run_program(["no-such-program"])
+        subprocesses.run_program(["no-such-program"])
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ def test_a_missing_program_is_told():
         (1, ""),
         (9, ""),
         (200, ""),
-        (processes.STALLED, ""),
+        (subprocesses.STALLED, ""),
     ],
 )
 def test_who_is_ended_from_outside_is_told_from_who_crashes(status, killer):
-    assert processes.killer_of(status) == killer
+    assert subprocesses.killer_of(status) == killer
 
 
 def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(Interrupted) as told:
-        processes.run_program([PYTHON, "-c", code])
+        subprocesses.run_program([PYTHON, "-c", code])
     words = f"{PYTHON} was ended by SIGKILL; was there too little memory? The same call goes on."
     assert str(told.value) == words
 
@@ -86,31 +86,31 @@ def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
 
 
 def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
-    processes.raise_if_full(tmp_path)
-    monkeypatch.setattr(processes.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4096}))
+    subprocesses.raise_if_full(tmp_path)
+    monkeypatch.setattr(subprocesses.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4096}))
     with pytest.raises(Interrupted, match=r"The disk of .* is full; make room, then the same call goes on"):
-        processes.raise_if_full(tmp_path)
+        subprocesses.raise_if_full(tmp_path)
 
 
 def test_a_program_that_stands_still_is_ended():
     begun = time.monotonic()
-    told = processes.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
-    assert told.status == processes.STALLED
+    told = subprocesses.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
+    assert told.status == subprocesses.STALLED
     assert time.monotonic() - begun < 10
 
 
 def test_a_program_that_moves_is_left_alone():
     steps = iter(range(1000))
     code = "import time; time.sleep(1.7)"
-    assert processes.run_program([PYTHON, "-c", code], progress=lambda _: next(steps), patience=0.6).status == 0
+    assert subprocesses.run_program([PYTHON, "-c", code], progress=lambda _: next(steps), patience=0.6).status == 0
 
 
 def test_items_are_worked_on_side_by_side():
     together = threading.Barrier(2, timeout=5)
-    results = dict(processes.side_by_side(lambda item: (together.wait(), item * 2)[1], [1, 2, 3, 4], 2))
+    results = dict(subprocesses.side_by_side(lambda item: (together.wait(), item * 2)[1], [1, 2, 3, 4], 2))
     assert results == {1: 2, 2: 4, 3: 6, 4: 8}
-    assert list(processes.side_by_side(str, [3, 1], 1)) == [(3, "3"), (1, "1")]
-    assert list(processes.side_by_side(str, [], 2)) == []
+    assert list(subprocesses.side_by_side(str, [3, 1], 1)) == [(3, "3"), (1, "1")]
+    assert list(subprocesses.side_by_side(str, [], 2)) == []
 
 
 def test_an_error_in_one_of_them_is_raised():
@@ -120,7 +120,7 @@ def test_an_error_in_one_of_them_is_raised():
         return item
 
     with pytest.raises(ValueError, match="two"):
-        list(processes.side_by_side(work, list(range(8)), 2))
+        list(subprocesses.side_by_side(work, list(range(8)), 2))
 
 
 COMMAND = """
@@ -154,5 +154,5 @@ def test_a_folder_has_the_size_of_its_files(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/one").write_bytes(b"12345")
     (tmp_path / "two").write_bytes(b"123")
-    assert processes.size_of_folder(tmp_path) == 8
-    assert processes.size_of_folder(tmp_path / "nowhere") == 0
+    assert subprocesses.size_of_folder(tmp_path) == 8
+    assert subprocesses.size_of_folder(tmp_path / "nowhere") == 0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.formats import progress
-from scripts.formats.progress import Progress, told_bytes
+from scripts.core import progress
+from scripts.core.progress import Progress, told_bytes
 
 
 @pytest.fixture

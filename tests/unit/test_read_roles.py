@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, make_lists
 from scripts import read_roles
+from scripts.core.errors import InputError, RunFault
 from scripts.formats.chemistries import read_chemistries
-from scripts.formats.errors import InputError, RunFault
 from scripts.formats.fastq_sample import SKIP, copy_sample, make_sample, sample_reads
 from scripts.formats.inclusion_lists import pack_codes
 from scripts.formats.run_table import Run, write_runs

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from scripts import reference
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
+from scripts.core.http import RemoteError
 from scripts.formats.fasta import contig_lengths, copy_fasta
 from scripts.formats.genes_table import GeneRow, read_genes
-from scripts.formats.remote import RemoteError
 from scripts.reference import make_reference
 
 FASTA = b">chr1 the first\nACGTNacgtn\nACG\n>chr2\n" + b"A" * 60 + b"\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats import remote
-from scripts.formats.remote import Asking, ChecksumError, RateLimit, RemoteError, UnreachableError
+from scripts.core import http as remote
+from scripts.core.http import Asking, ChecksumError, RateLimit, RemoteError, UnreachableError
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
 QUICK = Asking(retries=3, first_wait=0.01)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scripts import report
+from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
-from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES
 

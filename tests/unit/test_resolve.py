@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts import resolve
+from scripts.core.errors import InputError
+from scripts.core.http import RateLimit
 from scripts.formats import archives
-from scripts.formats.errors import InputError
-from scripts.formats.remote import RateLimit
 from scripts.formats.run_table import Run, read_runs
 from tests.unit.small_archives import SmallArchives, family, keep, package, package_set, run, sample
 

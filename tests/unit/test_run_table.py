@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.formats.errors import InputError, RunFault
+from scripts.core.errors import InputError, RunFault
 from scripts.formats.run_table import COLUMNS, Run, faults_of, read_runs, write_runs
 from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.units import columns_of, cut_into_units, is_shard, runs_of_unit

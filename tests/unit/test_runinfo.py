@@ -2,8 +2,8 @@
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import runinfo
-from scripts.formats.errors import InputError
 
 
 def line(run: str, experiment: str = "SRX1", **values: str) -> str:

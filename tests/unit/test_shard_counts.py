@@ -10,7 +10,7 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.shard_counts import (
     TALLIES,
     ShardCounts,

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from scripts import plan
-from scripts.formats.benchmark_files import Benchmark, read_benchmarks
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
+from scripts.core.snakemake import Benchmark, read_benchmarks
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.units import Unit, archive_bytes, cut_into_units, summarize_unit
 from scripts.inference.plan_cost import Reckoner, jobs_done

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import soft
-from scripts.formats.errors import InputError
 from tests.unit.small_archives import family, sample
 
 

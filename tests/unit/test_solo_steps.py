@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scripts import droplets_h5ad, mex_archive, solo
+from scripts.core.errors import InputError, RunFault
 from scripts.formats.chemistries import read_chemistries
-from scripts.formats.errors import InputError, RunFault
 from scripts.formats.library_reads import join_reads
 from scripts.formats.mex import write_archive
 from scripts.formats.run_table import Run, write_runs

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
 
 NEW = """\

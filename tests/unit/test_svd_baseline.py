@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
+from scripts.core.errors import InputError
 from scripts.embedders import svd_baseline
 from scripts.formats.count_matrix import CountMatrix
 from scripts.formats.embedded_part import EmbeddedPart
-from scripts.formats.errors import InputError
 from scripts.inference import expression_space
 from tests.unit.small_matrices import GENES, draw_counts, plate_columns, write_droplets, write_matrix
 

@@ -5,8 +5,8 @@ import random
 import pysam
 import pytest
 
+from scripts.core.errors import RunFault
 from scripts.formats import tenx_bam
-from scripts.formats.errors import RunFault
 
 USUAL = ["10x_bam_to_fastq:R1(CR:CY,UR:UY)", "10x_bam_to_fastq:R2(SEQ:QUAL)", "10x_bam_to_fastq:I1(BC:QT)"]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")

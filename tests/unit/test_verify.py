@@ -13,9 +13,9 @@ import pytest
 import scipy.sparse
 
 from scripts import checksums, verify
+from scripts.core.errors import InputError
 from scripts.formats.counts_csv import format_rows, parse_row
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.formats.errors import InputError
 from scripts.formats.run_table import Run, write_runs
 from scripts.formats.shard_counts import TALLIES
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.formats import workflow_lock
-from scripts.formats.workflow_lock import hold_directory, incomplete_outputs
+from scripts.core import locks as workflow_lock
+from scripts.core.locks import hold_directory, incomplete_outputs
 
 HOME = Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from scripts.formats.errors import InputError, Interrupted
+from scripts.core.errors import InputError, Interrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

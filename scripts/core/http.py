@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import requests

@@ -4,7 +4,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from scripts.formats.errors import InputError
+from scripts.core.errors import InputError
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-from scripts.formats import job
+from scripts.core import job
 
 
 class InputError(Exception):
