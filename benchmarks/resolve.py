@@ -141,7 +141,7 @@ class Cost(NamedTuple):
 
 def look_up(archives: SmallArchives, folder: Path) -> tuple[int, Cost]:
     """Return the requests and the cost of a look-up in a process of its own."""
-    words = ["scripts.resolve", "--series", SERIES, "--species", "mus=10090"]
+    words = ["scripts.records.resolve", "--series", SERIES, "--species", "mus=10090"]
     for name in ("geo", "eutils", "ena"):
         words += [f"--{name}", f"{archives.url}/{name}"]
     words += ["--records", str(folder / "records"), "--evidence", str(folder / "evidence.jsonl")]

@@ -120,7 +120,7 @@ def accession_files():
 
 
 def plan_choices():
-    """Return the configured choices that decide what is planned, as options of `python -m scripts.resolve`."""
+    """Return the configured choices that decide what is planned, as options of `python -m scripts.records.resolve`."""
     options = {
         "--series": [config["series"]] if isinstance(config["series"], str) else config["series"],
         "--species": [

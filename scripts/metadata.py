@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from scripts.core.errors import InputError, run_command
-from scripts.formats import records
 from scripts.formats.run_table import iterate_runs
-from scripts.formats.soft import Entity
-from scripts.formats.sra_xml import Experiment
+from scripts.records import record_files
+from scripts.records.soft import Entity
+from scripts.records.sra_xml import Experiment
 
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
 SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id sample_taxid relation".split()
@@ -90,7 +90,7 @@ def read_record(counted: Counted, folder: str | Path, scratch: IO[bytes]) -> Ser
     for accession in (counted.series, *counted.accessions):
         if record.places and counted.samples <= record.places.keys():
             break
-        found = records.read_any_runs(Path(folder) / accession) if accession else None
+        found = record_files.read_any_runs(Path(folder) / accession) if accession else None
         for experiment in found[1] if found else ():
             for series in experiment.series:
                 _add_family(record, series, counted, folder)
@@ -102,7 +102,7 @@ def read_record(counted: Counted, folder: str | Path, scratch: IO[bytes]) -> Ser
 
 def _add_family(record: SeriesRecord, series: str, counted: Counted, folder: str | Path) -> None:
     """Add what a family file says, if it lies there, and those of its parts for samples that it does not hold."""
-    for family in records.walk_families(folder, series, record.families):
+    for family in record_files.walk_families(folder, series, record.families):
         for entity in family:
             _add_entity(record, entity, counted)
         if counted.samples <= record.places.keys():

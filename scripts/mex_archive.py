@@ -45,8 +45,8 @@ VERSION = "0.1.0"
 
 def find_title(row: Run, records: Path) -> str:
     """Return the title of a run's sample in GEO, else that of its experiment in the SRA's record, else nothing."""
-    from scripts.formats.soft import read_family
-    from scripts.formats.sra_xml import read_experiments
+    from scripts.records.soft import read_family
+    from scripts.records.sra_xml import read_experiments
 
     family = records / row.series / f"{row.series}_family.soft.gz"
     if row.sample and family.is_file():

@@ -1,7 +1,7 @@
 """Where the archives of runs lie: the addresses, sizes and checksums that the records of a series give.
 
-NCBI's record (:mod:`scripts.formats.sra_xml`) names the archive in full quality, SRA Lite, and what was submitted;
-ENA's filereport (:mod:`scripts.formats.ena`) its own copy of the archive, and FASTQ. A run's own size in NCBI's record
+NCBI's record (:mod:`scripts.records.sra_xml`) names the archive in full quality, SRA Lite, and what was submitted;
+ENA's filereport (:mod:`scripts.records.ena`) its own copy of the archive, and FASTQ. A run's own size in NCBI's record
 is not the size of its file.
 
 What a download leaves of a run: ``{run}.sra``, ``{run}.bam``, or the FASTQ of ENA, ``{run}_{n}.fastq.gz`` with n the
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats import ena, sra_xml
+from scripts.records import ena, sra_xml
 
 _BAM_KINDS = ("10x genomics bam file", "bam")
 _NO_ARCHIVE = (*_BAM_KINDS, "fastq")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats import records
 from scripts.formats.run_table import Run
+from scripts.records import record_files
 
 SUMS = ("spots", "bases")
 """Columns of the run table that are added up."""
@@ -57,7 +57,7 @@ def describe_sample(fields: Mapping[str, Sequence[str]]) -> dict[str, str]:
 def describe_samples(folder: str | Path, series: str, samples: Collection[str]) -> dict[str, dict[str, str]]:
     """Return sample → column → text for the samples of a series that a record in ``folder`` tells of."""
     told: dict[str, dict[str, str]] = {}
-    for family in records.walk_families(folder, series, set()):
+    for family in record_files.walk_families(folder, series, set()):
         for entity in family:
             if entity.kind == "sample" and entity.accession in samples and entity.accession not in told:
                 told[entity.accession] = describe_sample(entity.fields)

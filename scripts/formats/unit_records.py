@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import InputError
-from scripts.formats import archive_objects, ena, sra_xml
+from scripts.formats import archive_objects
 from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.records import ENA_REPORT, SRA_XML
 from scripts.formats.run_table import Run
+from scripts.records import ena, sra_xml
+from scripts.records.record_files import ENA_REPORT, SRA_XML
 
 FASTQ = "ena_fastq"
 """The last resort of source `ena`."""

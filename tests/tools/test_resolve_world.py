@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import metadata, resolve
+from scripts import metadata
 from scripts.formats.run_table import Run, iterate_runs, read_runs, write_runs
+from scripts.records import resolve
 from tests.toy import catalogue
 from tests.toy.server import Server
 from tests.toy.world import World

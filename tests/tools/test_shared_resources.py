@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts import plan
 from scripts.core.snakemake import read_benchmarks
 from scripts.formats.run_table import iterate_runs
 from scripts.formats.units import cut_into_units, summarize_unit
 from scripts.inference.plan_cost import Reckoner, jobs_done
 from scripts.inference.size_model import SizeModel, errors_of, learn, reference_sizes
+from scripts.records import plan
 from tests.toy import catalogue
 from tests.toy.demo import HOME
 from tests.toy.server import Server

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.formats import archive_objects
 from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.sra_xml import Read
+from scripts.records.sra_xml import Read
 
 RECORD = """<?xml version="1.0"?>
 <EXPERIMENT_PACKAGE_SET><EXPERIMENT_PACKAGE><RUN_SET>

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
-from scripts.inference.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
+from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
+from scripts.records.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
 from tests.unit.small_archives import package, package_set, run
 
 BAM = Offer("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats import ena
-from scripts.formats.ena import RemoteFile
+from scripts.records import ena
+from scripts.records.ena import RemoteFile
 
 HEADER = "\t".join(
     "run_accession experiment_accession tax_id scientific_name library_layout read_count sample_alias "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.inference.library import judge_library
+from scripts.records.library_type import judge_library
 
 RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")
 BULKY = ("RNA-Seq", "TRANSCRIPTOMIC", "cDNA")

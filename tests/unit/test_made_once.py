@@ -15,7 +15,7 @@ import pytest
 from scripts.core import shared_cache
 from scripts.core.errors import InputError
 from scripts.core.shared_cache import link_into, make_once
-from scripts.formats import archives
+from scripts.records import client
 
 HOME = Path(__file__).parents[2]
 NAMES = ["index", "list.txt"]
@@ -202,11 +202,11 @@ def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, m
         path.parent.mkdir()
         path.write_bytes(b"family")
 
-    monkeypatch.setattr(archives.remote, "fetch", fetch)
+    monkeypatch.setattr(client.remote, "fetch", fetch)
     found = []
 
     def ask():
-        found.append(archives.Archives(tmp_path, "http://geo", "http://eutils", "http://ena").family("GSE1"))
+        found.append(client.Archives(tmp_path, "http://geo", "http://eutils", "http://ena").family("GSE1"))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats import miniml, records, soft
+from scripts.records import miniml, record_files, soft
 from tests.unit.small_archives import family, package, package_set, run
 
 FAMILY = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>
@@ -61,14 +61,14 @@ def test_what_is_no_whole_family_is_refused(tmp_path: Path, text: str, told: str
 def test_the_first_bytes_tell_what_a_record_is(tmp_path: Path) -> None:
     folder = tmp_path / "GSE1"
     folder.mkdir()
-    assert records.family_of(folder, "GSE1") is None
-    assert records.read_any_runs(folder) is None
+    assert record_files.family_of(folder, "GSE1") is None
+    assert record_files.read_any_runs(folder) is None
     (folder / "sra.xml.gz").write_bytes(gzip.compress(FAMILY.encode()))  # a family under another name
-    assert records.family_of(folder, "GSE1") == folder / "sra.xml.gz"
-    assert records.read_any_runs(folder) is None
-    assert [entity.kind for entity in records.read_any_family(folder / "sra.xml.gz")][-1] == "series"
+    assert record_files.family_of(folder, "GSE1") == folder / "sra.xml.gz"
+    assert record_files.read_any_runs(folder) is None
+    assert [entity.kind for entity in record_files.read_any_family(folder / "sra.xml.gz")][-1] == "series"
     (folder / "GSE1_family.soft").write_text(family("GSE1"))
-    assert records.family_of(folder, "GSE1") == folder / "GSE1_family.soft"
+    assert record_files.family_of(folder, "GSE1") == folder / "GSE1_family.soft"
 
 
 def test_the_best_record_of_runs_is_taken(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_best_record_of_runs_is_taken(tmp_path: Path) -> None:
 
 
 def _found(folder: Path) -> tuple[str, list[str]]:
-    name, experiments = records.read_any_runs(folder)
+    name, experiments = record_files.read_any_runs(folder)
     return name, [item.experiment for item in experiments]
 
 
@@ -89,4 +89,4 @@ def _found(folder: Path) -> tuple[str, list[str]]:
 def test_tables_of_runs_are_known_by_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     (tmp_path / "other.csv").write_bytes(b"")
-    assert records.run_list_of(tmp_path) == tmp_path / name
+    assert record_files.run_list_of(tmp_path) == tmp_path / name

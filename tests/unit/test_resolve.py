@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import resolve
 from scripts.core.errors import InputError
 from scripts.core.http import RateLimit
-from scripts.formats import archives
 from scripts.formats.run_table import Run, read_runs
+from scripts.records import client, resolve
 from tests.unit.small_archives import SmallArchives, family, keep, package, package_set, run, sample
 
 HUMAN, MOUSE, FISH = ("9606", "Homo sapiens"), ("10090", "Mus musculus"), ("7955", "Danio rerio")
@@ -32,7 +31,7 @@ def spaces(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def small() -> Iterator[SmallArchives]:
     archives = SmallArchives()
     yield archives
-    archives.close()
+    client.close()
 
 
 def plan(tmp_path: Path, *words: str, small: SmallArchives | None = None) -> dict[str, list[Run]]:
@@ -532,7 +531,7 @@ def test_long_reads_need_a_look(tmp_path: Path) -> None:
 
 
 def test_batches(tmp_path: Path, small: SmallArchives, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "BATCH", 3)
+    monkeypatch.setattr(client, "BATCH", 3)
     numbers = range(1, 8)
     small.families["GSE1"] = family("GSE1", [sample(f"GSM{n}", [f"SRX{n}"]) for n in numbers])
     small.packages = {f"SRX{n}": package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}") for n in numbers}

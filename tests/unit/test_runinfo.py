@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats import runinfo
+from scripts.records import runinfo
 
 
 def line(run: str, experiment: str = "SRX1", **values: str) -> str:

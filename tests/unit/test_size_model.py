@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from scripts import plan
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
 from scripts.formats.run_table import Run, write_runs
@@ -28,6 +27,7 @@ from scripts.inference.size_model import (
     unit_sizes,
     write_model,
 )
+from scripts.records import plan
 
 HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}
 SIZED = {

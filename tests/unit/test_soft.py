@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats import soft
+from scripts.records import soft
 from tests.unit.small_archives import family, sample
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats import sra_xml
-from scripts.formats.sra_xml import Experiment, Read
+from scripts.records import sra_xml
+from scripts.records.sra_xml import Experiment, Read
 from tests.unit.small_archives import package, package_set, run
 
 

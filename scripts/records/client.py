@@ -1,6 +1,6 @@
 """What the archives answer about accessions: GEO's file tree, NCBI's E-utilities, ENA's portal.
 
-Answers are checked to be whole before they are kept, and kept as they came (:mod:`scripts.formats.records`). Requests
+Answers are checked to be whole before they are kept, and kept as they came (:mod:`scripts.records.record_files`). Requests
 to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a second,
 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
@@ -18,7 +18,7 @@ from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
 from scripts.core.shared_cache import alone
-from scripts.formats import ena, records, soft, sra_xml
+from scripts.records import ena, record_files, soft, sra_xml
 
 if TYPE_CHECKING:
     import requests
@@ -62,14 +62,14 @@ class Archives:
     def family(self, series: str) -> Path:
         """Return the family file of a series, fetched unless it lies there. Raises RemoteError."""
         folder = self.folder / series
-        found = records.family_of(folder, series)
+        found = record_files.family_of(folder, series)
         if found is not None:
             return found
         with alone(self.folder, f"family.{series}"):  # one part is taken up by whoever comes next
-            found = records.family_of(folder, series)
+            found = record_files.family_of(folder, series)
             if found is not None:
                 return found
-            path = folder / records.FAMILY.format(series=series)
+            path = folder / record_files.FAMILY.format(series=series)
             tell(f"{series}: asking GEO for its family file")
             url = soft.family_address(self.geo, series)
             with self._asked(url) as asking:
@@ -127,8 +127,8 @@ class Archives:
 
     def ena_report(self, accession: str, folder: str) -> Path:
         """Return ENA's filereport of an accession, fetched unless it lies there. Raises RemoteError."""
-        path = self.folder / folder / records.ENA_REPORT
-        found = records.ena_report_of(self.folder / folder)
+        path = self.folder / folder / record_files.ENA_REPORT
+        found = record_files.ena_report_of(self.folder / folder)
         if found is not None:
             return found
         tell(f"{accession}: asking ENA for its runs")
@@ -143,7 +143,7 @@ class Archives:
         parts = [part for part in packages if part]
         if not parts:
             return None
-        path = self.folder / folder / records.SRA_XML
+        path = self.folder / folder / record_files.SRA_XML
         http.write_whole(path, packed(sra_xml.package_set(parts)))
         return path
 

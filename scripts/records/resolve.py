@@ -15,17 +15,17 @@ from pathlib import Path
 from scripts.core import http
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.core.http import RemoteError
-from scripts.formats import ena, records, sra_xml
-from scripts.formats.archives import Archives, tell, told_missing
 from scripts.formats.configuration import ACCESSION, asked_for
 from scripts.formats.run_table import Run, write_runs
-from scripts.formats.sra_xml import Experiment
 from scripts.formats.units import cut_into_units, summarize_unit
-from scripts.inference.families import Family, read_family
 from scripts.inference.plan import Choices, add_choices, choices_of, plan_from_table
 from scripts.inference.plan_cost import add_cost_options, reckoner_of, write_costs
-from scripts.inference.plan_rows import Origin, Plan, add_experiment, sentences, with_taxon
 from scripts.inference.plan_table import plan_table, tell_costs
+from scripts.records import ena, record_files, sra_xml
+from scripts.records.client import Archives, tell, told_missing
+from scripts.records.rows import Origin, Plan, add_experiment, sentences, with_taxon
+from scripts.records.series_record import Family, read_family
+from scripts.records.sra_xml import Experiment
 
 _FROM_ENA = "Runs from ENA, not from NCBI."
 
@@ -176,7 +176,7 @@ def _belonging(accessions: set[str], bodies: Iterable[bytes]) -> Iterator[bytes]
 
 def _lying(folder: Path, notes: list[str]) -> tuple[str, Iterator[Experiment]] | None:
     """Return the record of runs that lies in a folder, with a note where it is not the one of choice."""
-    found = records.read_any_runs(folder)
+    found = record_files.read_any_runs(folder)
     if found is not None and found[0] != "SRA":
         notes.append(_FROM_ENA if found[0] == "ENA" else f"Runs from {found[0]}.")
     return found
@@ -271,7 +271,7 @@ def _runs_of_study(accession: str, archives: Archives, notes: list[str]) -> tupl
 def resolve_singles(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     """Add the rows of samples, experiments and runs that were asked for one by one; InputError as for a series."""
     notes: dict[str, list[str]] = {name: [] for name in asked}
-    missing = [name for name in asked if records.read_any_runs(archives.folder / name) is None]
+    missing = [name for name in asked if record_files.read_any_runs(archives.folder / name) is None]
     failed = _fetch_singles([name for name in missing if not name.startswith("GSM")], archives, notes)
     failed += _fetch_singles([name for name in missing if name.startswith("GSM")], archives, notes)
     if failed and archives.reached:
@@ -311,7 +311,7 @@ def _fetch_singles(names: Sequence[str], archives: Archives, notes: dict[str, li
     for name, packages in found.items():
         archives.keep_xml(name, packages)
     for name in names:
-        if records.sra_xml_of(archives.folder / name) is None:
+        if record_files.sra_xml_of(archives.folder / name) is None:
             notes[name] += _told_by_ncbi(errors)
     return []
 

@@ -5,13 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from scripts.formats import sra_xml
 from scripts.formats.run_table import Run
-from scripts.formats.sra_xml import Experiment, SraRun
-from scripts.inference import assay as assays
-from scripts.inference.families import NAMING_ATTRIBUTES, Family, Sample
-from scripts.inference.library import Verdict, judge_library
 from scripts.inference.plan import Choices, left_out_by_user
+from scripts.records import assay as assays
+from scripts.records import sra_xml
+from scripts.records.library_type import Verdict, judge_library
+from scripts.records.series_record import NAMING_ATTRIBUTES, Family, Sample
+from scripts.records.sra_xml import Experiment, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 _LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.formats.soft import guarded, open_record
-from scripts.formats.sra_xml import Experiment, SraRun
+from scripts.records.soft import guarded, open_record
+from scripts.records.sra_xml import Experiment, SraRun
 
 RUNINFO = (
     "Run ReleaseDate LoadDate spots bases spots_with_mates avgLength size_MB AssemblyName download_path Experiment "

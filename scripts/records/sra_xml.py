@@ -3,7 +3,7 @@
 Each EXPERIMENT_PACKAGE holds one experiment with its study, its sample(s) and its runs; schemas: NCBI
 ``SRA.experiment``, ``SRA.study``, ``SRA.sample``, ``SRA.run``, and elements that NCBI adds (Pool, Statistics,
 SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the same things
-(:mod:`scripts.formats.ena`, :mod:`scripts.formats.runinfo`).
+(:mod:`scripts.records.ena`, :mod:`scripts.records.runinfo`).
 
 A document that declares entities is refused before it is parsed.
 """
@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from scripts.core.errors import InputError
-from scripts.formats.soft import guarded, open_record
+from scripts.records.soft import guarded, open_record
 
 _GSM = re.compile(r"GSM\d+")
 _GSE = re.compile(r"GSE\d+")

@@ -1,6 +1,6 @@
 """GEO family files in MINiML format (``<GSE>_family.xml``): the same content as SOFT, as XML.
 
-Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd. Entities come out as :class:`scripts.formats.soft.Entity`
+Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd. Entities come out as :class:`scripts.records.soft.Entity`
 with the field names of SOFT, so that the rest of the house reads one kind of family. Tables are external and not read.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.formats.soft import Entity, guarded, open_record
+from scripts.records.soft import Entity, guarded, open_record
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
 _DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}

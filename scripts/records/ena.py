@@ -12,8 +12,8 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
-from scripts.formats.soft import guarded, open_record
-from scripts.formats.sra_xml import Experiment, SraRun
+from scripts.records.soft import guarded, open_record
+from scripts.records.sra_xml import Experiment, SraRun
 
 FIELDS = (
     "run_accession experiment_accession sample_accession secondary_sample_accession study_accession "

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from scripts.formats.sra_xml import Experiment, Offer, Read, SraRun
+from scripts.records.sra_xml import Experiment, Offer, Read, SraRun
 
 INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats import records, soft
-from scripts.inference import assay as assays
+from scripts.records import assay as assays
+from scripts.records import record_files, soft
 
 # Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library.
 NAMING_ATTRIBUTES = frozenset(
@@ -50,7 +50,7 @@ def read_family(path: Path, samples: dict[str, Sample]) -> Family:
     ill_named: list[str] = []
     listed: list[str] = []
     words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
-    for entity in records.read_any_family(path):
+    for entity in record_files.read_any_family(path):
         if entity.kind == "series":
             parts += soft.parts_of(entity)
             studies += soft.studies_of(entity)

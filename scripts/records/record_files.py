@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.formats import ena, miniml, runinfo, soft, sra_xml
-from scripts.formats.sra_xml import Experiment
+from scripts.records import ena, miniml, runinfo, soft, sra_xml
+from scripts.records.sra_xml import Experiment
 
 FAMILY = "{series}_family.soft.gz"
 SRA_XML = "sra.xml.gz"
