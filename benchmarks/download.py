@@ -30,9 +30,9 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from scripts.core.subprocesses import size_of_folder
-from scripts.formats.run_table import Run, write_runs
 from scripts.formats.sra_archive import write_settings
-from scripts.formats.status import read_statuses
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import read_statuses
 
 SEED = 4
 READ_LENGTH = 75

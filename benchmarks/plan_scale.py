@@ -22,7 +22,7 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 
 SEED = 9
 SHARD_SIZE = 96

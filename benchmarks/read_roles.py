@@ -29,10 +29,10 @@ from benchmarks.inputs.droplet_reads import TENX, Maker, battery, hostile, make_
 from scripts.core.errors import RunFault
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.inclusion_lists import read_packed
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import RunStatus, write_statuses
 from scripts.inclusion_list import PACKAGE, place_list
 from scripts.inference.read_roles import judge_run
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
 
 HOME = Path(__file__).parent.parent
 CHEMISTRIES = HOME / "config/chemistries.yaml"

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 from tests.unit.small_archives import SmallArchives, family, package, run, sample
 
 SEED = 3

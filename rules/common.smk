@@ -22,7 +22,7 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 if str(HOME / "scripts") not in scripts.__path__:
     scripts.__path__.append(str(HOME / "scripts"))
 
-from scripts.formats.configuration import (
+from scripts.plan.configuration import (
     ACCESSION,
     check_configuration,
     is_address,
@@ -30,18 +30,18 @@ from scripts.formats.configuration import (
     source_sha256,
 )
 from scripts.core.errors import InputError
-from scripts.formats.run_table import REASONS, iterate_runs
-from scripts.formats.status import disk_was_full, read_statuses
-from scripts.formats.units import (
+from scripts.plan.run_table import REASONS, iterate_runs
+from scripts.plan.status import disk_was_full, read_statuses
+from scripts.plan.units import (
     cut_into_units,
     is_shard,
     summarize_unit,
     take_turns,
 )
 from scripts.core.locks import hold_directory, incomplete_outputs
-from scripts.inference.plan import parse_choices, plan_from_table
-from scripts.inference.plan_cost import THREADS
-from scripts.inference.size_model import FILE, read_model, reference_sizes, unit_sizes
+from scripts.plan.choices import parse_choices, plan_from_table
+from scripts.plan.cost import THREADS
+from scripts.plan.size_model import FILE, read_model, reference_sizes, unit_sizes
 
 
 @functools.cache

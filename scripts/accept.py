@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError, run_command
-from scripts.formats.run_table import Run, read_runs
+from scripts.plan.run_table import Run, read_runs
 
 TOLD = 50
 """Failed runs of a series that are told one by one."""

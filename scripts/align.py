@@ -33,7 +33,6 @@ from scripts.core.errors import InputError, Interrupted, RunFault, run_command
 from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
 from scripts.formats.alignments import log_file, pairs_file, singles_file
 from scripts.formats.column_reads import Column, plan_columns
-from scripts.formats.run_table import Run
 from scripts.formats.star import (
     PRESETS,
     StarProcess,
@@ -44,8 +43,9 @@ from scripts.formats.star import (
 )
 from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.star_log_sum import sum_logs, write_log
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, columns_of, runs_of_options
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, columns_of, runs_of_options
 
 _NAMESPACES = (
     ["unshare", "--ipc", "--pid", "--fork", "--kill-child"],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.core.errors import raise_faults, run_command
 from scripts.formats.deliverables import TIME_STAMP, conservation_faults, hash_file, list_files, write_sums
-from scripts.formats.run_table import read_runs
+from scripts.plan.run_table import read_runs
 
 
 def clear_time_stamps(results: Path) -> None:

@@ -24,7 +24,6 @@ from scripts.formats.alignments import alignment_files, log_file, star_versions
 from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
-from scripts.formats.run_table import Run
 from scripts.formats.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
 from scripts.formats.star_log import (
     INPUT_READS,
@@ -33,8 +32,9 @@ from scripts.formats.star_log import (
     UNIQUELY_MAPPED,
     read_star_log,
 )
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, columns_of, runs_of_options
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, columns_of, runs_of_options
 
 if TYPE_CHECKING:
     import numpy as np

@@ -26,7 +26,6 @@ from scripts.formats import csv_gz, h5ad
 from scripts.formats.counts_csv import format_rows, rows_of_block
 from scripts.formats.htseq_text import HtseqReader, choose_first, read_lines
 from scripts.formats.run_files import COUNTS, columns_of_folder
-from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import (
     TALLIES,
     GeneBlocks,
@@ -45,6 +44,7 @@ from scripts.formats.table_columns import (
     group_by_unit,
     header_values,
 )
+from scripts.plan.run_table import read_runs
 
 if TYPE_CHECKING:
     import numpy

@@ -43,10 +43,10 @@ from scripts.core.subprocesses import (
 )
 from scripts.formats import archive_objects, fastq_files, sra_archive
 from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.run_table import Run
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.formats.unit_records import FASTQ, UnitRecords
-from scripts.formats.units import (
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import (
     add_unit_options,
     beyond_limit,
     experiments_that_fit,

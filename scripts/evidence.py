@@ -20,7 +20,7 @@ from typing import Any
 
 from scripts.core.errors import InputError, run_command
 from scripts.formats.chemistries import Chemistry, read_chemistries
-from scripts.formats.run_table import Run, iterate_runs
+from scripts.plan.run_table import Run, iterate_runs
 
 TOLD = (
     "series",

@@ -32,9 +32,9 @@ from scripts.core.subprocesses import (
     size_of_folder,
 )
 from scripts.formats import archive_objects, fastq_files, sra_archive, tenx_bam
-from scripts.formats.run_table import Run
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import (
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import (
     SORTED_AT_ONCE,
     add_unit_options,
     beyond_limit,

@@ -15,7 +15,6 @@ from pathlib import Path
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import csv_gz
 from scripts.formats.run_files import LOG, columns_of_folder
-from scripts.formats.run_table import read_runs
 from scripts.formats.shard_counts import ShardReader
 from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
 from scripts.formats.star_log_sum import sum_logs
@@ -28,6 +27,7 @@ from scripts.formats.table_columns import (
     group_by_unit,
     header_values,
 )
+from scripts.plan.run_table import read_runs
 
 
 def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:

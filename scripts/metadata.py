@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from scripts.core.errors import InputError, run_command
-from scripts.formats.run_table import iterate_runs
+from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
 from scripts.records.soft import Entity
 from scripts.records.sra_xml import Experiment

@@ -19,7 +19,6 @@ from scripts.formats.mex import (
     verify_archive,
     write_archive,
 )
-from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
     ALL_FEATURES,
     FEATURES,
@@ -31,8 +30,9 @@ from scripts.formats.solo_out import (
     read_command,
     stable_arguments,
 )
-from scripts.formats.status import read_statuses
-from scripts.formats.units import add_unit_options, runs_of_options
+from scripts.plan.run_table import Run
+from scripts.plan.status import read_statuses
+from scripts.plan.units import add_unit_options, runs_of_options
 
 if TYPE_CHECKING:
     import scipy.sparse

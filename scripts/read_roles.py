@@ -12,11 +12,11 @@ from scripts.core.errors import InputError, RunFault, run_command
 from scripts.formats.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.formats.fastq_sample import SKIP, sample_reads
 from scripts.formats.inclusion_lists import read_packed
-from scripts.formats.run_table import Run
-from scripts.formats.status import read_statuses
-from scripts.formats.units import add_unit_options, runs_of_options
 from scripts.inference.chemistry import Alternative, Lists, testable_places
 from scripts.inference.read_roles import RANKS, Verdict, judge_run
+from scripts.plan.run_table import Run
+from scripts.plan.status import read_statuses
+from scripts.plan.units import add_unit_options, runs_of_options
 
 
 def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> Lists:

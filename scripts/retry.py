@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from scripts.core.errors import run_command
-from scripts.formats.run_table import REASONS, Run
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, columns_of, is_shard, runs_of_options
+from scripts.plan.run_table import REASONS, Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, columns_of, is_shard, runs_of_options
 
 
 def kept_statuses(

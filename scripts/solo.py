@@ -20,7 +20,6 @@ from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.fastq_sample import SKIP, copy_sample
 from scripts.formats.library_reads import Library, place_link, tell_apart
 from scripts.formats.matrix_market import MatrixReader
-from scripts.formats.run_table import Run
 from scripts.formats.solo_out import (
     ALL_FEATURES,
     FEATURES,
@@ -33,9 +32,10 @@ from scripts.formats.solo_out import (
 )
 from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.star_solo_options import PRESETS, solo_options
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import add_unit_options, runs_of_options
 from scripts.inference.strand import tell_strand
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, runs_of_options
 
 PROBE_READS = 50_000
 """Reads that are aligned to tell the strand where the barcodes leave it open."""

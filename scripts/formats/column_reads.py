@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.core.errors import RunFault
-from scripts.formats.run_table import Run
-from scripts.formats.status import RunStatus
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus
 
 _TAIL_BYTES = 1 << 16
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, read_runs
+from scripts.plan.run_table import Run, read_runs
 
 SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.core.errors import RunFault
 from scripts.formats.chemistries import Chemistry
-from scripts.formats.run_table import Run
+from scripts.plan.run_table import Run
 
 TAIL_BYTES = 1 << 16
 

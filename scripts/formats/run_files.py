@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.run_table import Run
 from scripts.formats.table_columns import TableColumn, sort_columns
-from scripts.formats.units import column_of
+from scripts.plan.run_table import Run
+from scripts.plan.units import column_of
 
 
 class Kind(NamedTuple):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from scripts.formats.run_table import Run
+from scripts.plan.run_table import Run
 from scripts.records import record_files
 
 SUMS = ("spots", "bases")

@@ -10,7 +10,7 @@ from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.formats import archive_objects
 from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.run_table import Run
+from scripts.plan.run_table import Run
 from scripts.records import ena, sra_xml
 from scripts.records.record_files import ENA_REPORT, SRA_XML
 

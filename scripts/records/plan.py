@@ -1,7 +1,7 @@
 """Tell what a plan costs, by stage and in all; with --learn, refit the size model to the jobs that are done first.
 
 The cost (node-hours, core-hours, scratch, downloads) is reckoned with the model that also gives the workflow's jobs
-their memory, time and scratch: scripts/inference/size_model.py, and what was learnt of it at this site. --learn reads
+their memory, time and scratch: scripts/plan/size_model.py, and what was learnt of it at this site. --learn reads
 Snakemake's benchmarks of finished jobs (logs/benchmarks) and the sizes that the plan tells of their units, fits the
 model's coefficients and writes them to --model; the next call of the workflow and of this command go by them. To be
 called in the analysis directory, whose config/config.yaml is read for what no option tells.
@@ -15,11 +15,11 @@ from typing import Any
 
 from scripts.core.errors import InputError, run_command
 from scripts.core.snakemake import read_benchmarks
-from scripts.formats.run_table import iterate_runs
-from scripts.formats.units import cut_into_units, summarize_unit
-from scripts.inference.plan_cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs
-from scripts.inference.plan_table import tell_costs
-from scripts.inference.size_model import Job, SizeModel, errors_of, learn, write_model
+from scripts.plan.cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs
+from scripts.plan.cost_table import tell_costs
+from scripts.plan.run_table import iterate_runs
+from scripts.plan.size_model import Job, SizeModel, errors_of, learn, write_model
+from scripts.plan.units import cut_into_units, summarize_unit
 
 _SCHEMA = Path(__file__).resolve().parents[1] / "config" / "config.schema.yaml"
 
@@ -28,7 +28,7 @@ def configured(path: str | Path) -> dict[str, Any]:
     """Return the configuration with its defaults; these alone where there is no such file."""
     import yaml
 
-    from scripts.formats.configuration import with_defaults
+    from scripts.plan.configuration import with_defaults
 
     given = Path(path)
     values = yaml.safe_load(given.read_text(encoding="utf-8")) if given.exists() else {}

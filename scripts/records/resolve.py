@@ -15,12 +15,12 @@ from pathlib import Path
 from scripts.core import http
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.core.http import RemoteError
-from scripts.formats.configuration import ACCESSION, asked_for
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.units import cut_into_units, summarize_unit
-from scripts.inference.plan import Choices, add_choices, choices_of, plan_from_table
-from scripts.inference.plan_cost import add_cost_options, reckoner_of, write_costs
-from scripts.inference.plan_table import plan_table, tell_costs
+from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
+from scripts.plan.configuration import ACCESSION, asked_for
+from scripts.plan.cost import add_cost_options, reckoner_of, write_costs
+from scripts.plan.cost_table import plan_table, tell_costs
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.units import cut_into_units, summarize_unit
 from scripts.records import ena, record_files, sra_xml
 from scripts.records.client import Archives, tell, told_missing
 from scripts.records.rows import Origin, Plan, add_experiment, sentences, with_taxon

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from scripts.formats.run_table import Run
-from scripts.inference.plan import Choices, left_out_by_user
+from scripts.plan.choices import Choices, left_out_by_user
+from scripts.plan.run_table import Run
 from scripts.records import assay as assays
 from scripts.records import sra_xml
 from scripts.records.library_type import Verdict, judge_library

@@ -6,8 +6,8 @@ import urllib.request
 from pathlib import Path
 
 from scripts import download
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import read_statuses
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import read_statuses
 
 UNIT = "GSE900001.mus.0000"
 

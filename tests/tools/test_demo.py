@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.formats.run_table import Run, read_runs
+from scripts.plan.run_table import Run, read_runs
 from tests.toy import catalogue, labels
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
@@ -301,7 +301,7 @@ def test_the_published_reader_takes_archives_with_its_own_metadata_name(demo, tm
     from mex_gene_archive.reader import read_mex_archive
 
     from scripts.formats.mex import read_archive
-    from scripts.formats.run_table import write_runs
+    from scripts.plan.run_table import write_runs
 
     rows = [row for row in read_runs(demo.results / "plan.tsv") if row.experiment == catalogue.LIBRARY_V2]
     write_runs(tmp_path / "runs.tsv", rows)

@@ -16,9 +16,9 @@ import pytest
 
 from scripts import fastq
 from scripts.core.errors import Interrupted
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
-from scripts.formats.units import held_by, held_by_unit, told_gb
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import held_by, held_by_unit, told_gb
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
 from tests.toy.reads import Read

@@ -9,8 +9,8 @@ import pytest
 
 from scripts import bam
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import RunStatus, write_statuses
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
 
 UNIT = "GSE1.mus.0000"
 HEADER = """@HD\tVN:1.4\tSO:unknown

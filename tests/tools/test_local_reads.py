@@ -2,7 +2,7 @@
 
 import gzip
 
-from scripts.formats.run_table import Run, read_runs, write_runs
+from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from scripts.formats.run_table import read_runs
-from scripts.formats.status import read_statuses, write_statuses
+from scripts.plan.run_table import read_runs
+from scripts.plan.status import read_statuses, write_statuses
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from scripts.core.snakemake import read_benchmarks
-from scripts.formats.run_table import iterate_runs
-from scripts.formats.units import cut_into_units, summarize_unit
-from scripts.inference.plan_cost import Reckoner, jobs_done
-from scripts.inference.size_model import SizeModel, errors_of, learn, reference_sizes
+from scripts.plan.cost import Reckoner, jobs_done
+from scripts.plan.run_table import iterate_runs
+from scripts.plan.size_model import SizeModel, errors_of, learn, reference_sizes
+from scripts.plan.units import cut_into_units, summarize_unit
 from scripts.records import plan
 from tests.toy import catalogue
 from tests.toy.demo import HOME

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.formats.run_table import iterate_runs
+from scripts.plan.run_table import iterate_runs
 from tests.tools import slurm_node
 from tests.toy import catalogue
 from tests.toy.demo import HOME, run_workflow

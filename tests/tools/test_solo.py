@@ -15,10 +15,10 @@ from scripts import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
 from scripts.core.errors import Interrupted
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.mex import read_archive
-from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import archives_of
 from scripts.formats.star_solo_options import barcode_options
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives, catalogue
 from tests.toy.world import World
 

@@ -11,9 +11,9 @@ import pytest
 from scripts import solo
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.mex import read_archive
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import RunStatus, read_statuses, write_statuses
 from scripts.mex_archive import pack_library
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 KITS, KNOWN = read_chemistries(CHEMISTRIES)

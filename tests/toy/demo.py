@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.formats.run_table import iterate_runs
+from scripts.plan.run_table import iterate_runs
 from tests.toy import labels, world
 from tests.toy.server import Server
 

@@ -4,7 +4,7 @@ import pytest
 
 from scripts import accept
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 
 
 def rows(series, counted, failed):

@@ -9,7 +9,7 @@ import pytest
 from scripts import checksums
 from scripts.core.errors import InputError
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 
 LEDGER = [
     Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted"),

@@ -7,7 +7,7 @@ import pytest
 
 from scripts import evidence
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 
 CHEMISTRIES = str(Path(__file__).parents[2] / "config/chemistries.yaml")
 FIGURES = [{"read": 1, "inclusion_list": "737K-august-2016", "share": 0.93, "chance": 0.0002}]

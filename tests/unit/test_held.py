@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from scripts.formats.run_table import Run
-from scripts.formats.units import (
+from scripts.plan.run_table import Run
+from scripts.plan.units import (
     SORTED_AT_ONCE,
     Held,
     beyond_limit,

@@ -4,8 +4,8 @@ import pytest
 
 from scripts import ledger
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, read_runs, write_runs
-from scripts.formats.status import RunStatus, write_statuses
+from scripts.plan.run_table import Run, read_runs, write_runs
+from scripts.plan.status import RunStatus, write_statuses
 
 
 def plate(run, experiment, series="GSE1", species="mus", **more):

@@ -10,7 +10,7 @@ import pytest
 
 from scripts import metadata
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 from tests.unit.small_archives import family, keep, package, package_set, run, sample
 
 COUNTED = Run(series="GSE1", exp_id="GSE1", species="mus", status="counted")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, read_runs, write_runs
-from scripts.inference.plan import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
-from scripts.inference.plan_cost import Reckoner
-from scripts.inference.plan_table import plan_table
-from scripts.inference.size_model import SizeModel
+from scripts.plan.choices import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
+from scripts.plan.cost import Reckoner
+from scripts.plan.cost_table import plan_table
+from scripts.plan.run_table import Run, read_runs, write_runs
+from scripts.plan.size_model import SizeModel
 
 SPECIES = ["--species", "homo=9606", "mus=10090"]
 

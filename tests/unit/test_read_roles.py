@@ -12,10 +12,10 @@ from scripts.core.errors import InputError, RunFault
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.fastq_sample import SKIP, copy_sample, make_sample, sample_reads
 from scripts.formats.inclusion_lists import pack_codes
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.status import RunStatus, write_statuses
 from scripts.inference.chemistry import Lists, measure_alternatives, pack_windows
 from scripts.inference.read_roles import judge_run
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 KITS, KNOWN = read_chemistries(CHEMISTRIES)

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.core.http import RateLimit
-from scripts.formats.run_table import Run, read_runs
+from scripts.plan.run_table import Run, read_runs
 from scripts.records import client, resolve
 from tests.unit.small_archives import SmallArchives, family, keep, package, package_set, run, sample
 

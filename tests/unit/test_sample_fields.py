@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from scripts.formats.run_table import Run
 from scripts.formats.sample_fields import add_numbers, column_name, describe_sample, describe_samples, join_values
+from scripts.plan.run_table import Run
 
 SOFT = """\
 ^SERIES = GSE1

@@ -8,10 +8,9 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
-from scripts.formats.run_table import Run, write_runs
-from scripts.formats.units import Unit, archive_bytes, cut_into_units, summarize_unit
-from scripts.inference.plan_cost import Reckoner, jobs_done
-from scripts.inference.size_model import (
+from scripts.plan.cost import Reckoner, jobs_done
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.size_model import (
     FILE,
     SHIPPED,
     SIZES,
@@ -27,6 +26,7 @@ from scripts.inference.size_model import (
     unit_sizes,
     write_model,
 )
+from scripts.plan.units import Unit, archive_bytes, cut_into_units, summarize_unit
 from scripts.records import plan
 
 HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}
@@ -280,7 +280,7 @@ def test_the_second_estimate_is_nearer(analysis, capsys):
 
 
 def _planned(analysis):
-    from scripts.formats.run_table import read_runs
+    from scripts.plan.run_table import read_runs
 
     return read_runs(analysis / "results/plan.tsv")
 

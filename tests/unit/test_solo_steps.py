@@ -10,7 +10,6 @@ from scripts.core.errors import InputError, RunFault
 from scripts.formats.chemistries import read_chemistries
 from scripts.formats.library_reads import join_reads
 from scripts.formats.mex import write_archive
-from scripts.formats.run_table import Run, write_runs
 from scripts.formats.solo_out import (
     archives_of,
     find_barcodes,
@@ -20,8 +19,9 @@ from scripts.formats.solo_out import (
     stable_arguments,
 )
 from scripts.formats.star_solo_options import barcode_options
-from scripts.formats.status import RunStatus, write_statuses
 from scripts.inference.strand import tell_strand
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
 
 KITS, _ = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.formats.run_table import Run, write_runs
+from scripts.plan.run_table import Run, write_runs
 
 HOME = Path(__file__).parents[2]
 

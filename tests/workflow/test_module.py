@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from scripts.formats.run_table import Run
+from scripts.plan.run_table import Run
 from tests.workflow.conftest import HOME, Answer
 
 IMPORTING = """

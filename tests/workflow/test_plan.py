@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.formats.run_table import Run
+from scripts.plan.run_table import Run
 
 SOURCES = {
     name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.units import Unit
+from scripts.plan.units import Unit
 
 SIZES = {
     "one": "1, for every job",
     "threads": "threads of the job",
     "runs": "runs of the unit",
     "archive_mb": "MB of the unit's archives",
-    "fastq_mb": "MB of its FASTQ, as formats/units.py reckons",
+    "fastq_mb": "MB of its FASTQ, as plan/units.py reckons",
     "sorting_mb": "MB of what a conversion sorts beside it",
     "mspots": "millions of its spots",
     "genome_mb": "MB of the reference's sequence",
@@ -141,7 +141,7 @@ def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:
     """Return the MB that a unit holds in the scratch folder while a stage is at work on it; 0 for other stages.
 
     A download holds the archives; a conversion also the FASTQ and what it sorts of some runs, which is the peak of a
-    unit (formats/units.py reckons it, for the conversion itself too); an alignment the FASTQ and BAM of half its size;
+    unit (plan/units.py reckons it, for the conversion itself too); an alignment the FASTQ and BAM of half its size;
     STARsolo the FASTQ and as much again.
     """
     held: dict[str, Callable[[], float]] = {

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark
-from scripts.formats.units import Unit, is_shard
-from scripts.inference.size_model import (
+from scripts.plan.size_model import (
     FILE,
     Job,
     SizeModel,
@@ -18,6 +17,7 @@ from scripts.inference.size_model import (
     scratch_mb,
     unit_sizes,
 )
+from scripts.plan.units import Unit, is_shard
 
 NODE_CORES, NODE_GB = 16, 64.0
 """The node by which hours are told: a job that takes all its cores, or all its memory, for an hour is a node-hour."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
-from scripts.formats.run_table import ASSAYS, Run, faults_of, iterate_runs
+from scripts.plan.run_table import ASSAYS, Run, faults_of, iterate_runs
 from scripts.records.soft import gds_uid
 
 SOURCES = ("sra", "ncbi", "ena")

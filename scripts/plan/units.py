@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.formats.run_table import Run, iterate_runs
+from scripts.plan.run_table import Run, iterate_runs
 
 
 class Unit(NamedTuple):

@@ -8,10 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from scripts.formats.run_table import Run
-from scripts.formats.units import archive_bytes, cut_into_units, summarize_unit
-from scripts.inference.plan_cost import NODE_CORES, NODE_GB, Cost, Reckoner, cost_table
-from scripts.inference.size_model import scratch_mb
+from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Reckoner, cost_table
+from scripts.plan.run_table import Run
+from scripts.plan.size_model import scratch_mb
+from scripts.plan.units import archive_bytes, cut_into_units, summarize_unit
 
 _EXAMPLES = 3
 # Sentences of the detail that tell where a run was found, and need nobody's look.
@@ -55,7 +55,7 @@ def tell_costs(costs: Sequence[Cost], reckoner: Reckoner, limit_gb: float | None
     model = f"learnt of {learnt:,} jobs done here" if learnt else "as shipped"
     told = ["What it will cost:", *cost_table(costs)]
     told.append(
-        f"(the model of scripts/inference/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
+        f"(the model of scripts/plan/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
         " scratch and memory: of the largest job)"
     )
     most = costs[-1].scratch_gb
