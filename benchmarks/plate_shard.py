@@ -20,9 +20,9 @@ from statistics import median
 
 from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_fastq, write_genome, write_gtf
-from scripts.formats.star import preset_options
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.star.program import preset_options
 
 _UNIT = "GSE1.homo.0000"
 _OLD_STEPS = r"""

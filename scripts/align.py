@@ -33,7 +33,12 @@ from scripts.core.errors import InputError, Interrupted, RunFault, run_command
 from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
 from scripts.formats.alignments import log_file, pairs_file, singles_file
 from scripts.formats.column_reads import Column, plan_columns
-from scripts.formats.star import (
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.star.log import INPUT_READS, read_star_log
+from scripts.star.log_sum import sum_logs, write_log
+from scripts.star.program import (
     PRESETS,
     StarProcess,
     index_parameters,
@@ -41,11 +46,6 @@ from scripts.formats.star import (
     program,
     raise_if_interrupted,
 )
-from scripts.formats.star_log import INPUT_READS, read_star_log
-from scripts.formats.star_log_sum import sum_logs, write_log
-from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, columns_of, runs_of_options
 
 _NAMESPACES = (
     ["unshare", "--ipc", "--pid", "--fork", "--kill-child"],

@@ -25,16 +25,16 @@ from scripts.formats.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.formats.gene_steps import MODES, GeneSteps, StepCounter, read_gene_steps
 from scripts.formats.genes_table import read_genes
 from scripts.formats.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
-from scripts.formats.star_log import (
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.star.log import (
     INPUT_READS,
     MULTIPLE_LOCI,
     TOO_MANY_LOCI,
     UNIQUELY_MAPPED,
     read_star_log,
 )
-from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, columns_of, runs_of_options
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,7 +27,6 @@ from scripts.formats import h5ad
 from scripts.formats.genes_table import GeneRow, read_genes
 from scripts.formats.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
-from scripts.formats.star_log import CLOCK_FIELDS, merge_fields
 from scripts.formats.table_columns import (
     TableColumn,
     add_table_options,
@@ -36,6 +35,7 @@ from scripts.formats.table_columns import (
     columns_of_options,
     group_by_unit,
 )
+from scripts.star.log import CLOCK_FIELDS, merge_fields
 
 if TYPE_CHECKING:
     import numpy

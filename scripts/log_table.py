@@ -16,8 +16,6 @@ from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import csv_gz
 from scripts.formats.run_files import LOG, columns_of_folder
 from scripts.formats.shard_counts import ShardReader
-from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
-from scripts.formats.star_log_sum import sum_logs
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
@@ -28,6 +26,8 @@ from scripts.formats.table_columns import (
     header_values,
 )
 from scripts.plan.run_table import read_runs
+from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log
+from scripts.star.log_sum import sum_logs
 
 
 def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:

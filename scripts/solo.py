@@ -15,7 +15,6 @@ from typing import Any
 
 from scripts.core.errors import InputError, Interrupted, RunFault, run_command
 from scripts.core.subprocesses import ends_with_command, raise_if_full
-from scripts.formats import star
 from scripts.formats.chemistries import Chemistry, read_chemistries
 from scripts.formats.fastq_sample import SKIP, copy_sample
 from scripts.formats.library_reads import Library, place_link, tell_apart
@@ -30,12 +29,13 @@ from scripts.formats.solo_out import (
     read_summary,
     share_of,
 )
-from scripts.formats.star_log import INPUT_READS, read_star_log
 from scripts.formats.star_solo_options import PRESETS, solo_options
 from scripts.inference.strand import tell_strand
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.star import program
+from scripts.star.log import INPUT_READS, read_star_log
 
 PROBE_READS = 50_000
 """Reads that are aligned to tell the strand where the barcodes leave it open."""
@@ -45,8 +45,8 @@ STAMP = "aligned.json"
 
 def run_star(arguments: Sequence[str], folder: Path) -> None:
     """Run STAR in a folder. Raises RunFault (ALIGN_FAILED) in STAR's words, and Interrupted where it was killed."""
-    code, complaint = star.run_star(arguments, folder)
-    star.raise_if_interrupted(code, complaint, folder)
+    code, complaint = program.run_star(arguments, folder)
+    program.raise_if_interrupted(code, complaint, folder)
     if code:
         raise RunFault("ALIGN_FAILED", complaint)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
-from scripts.formats.star_log import merge_fields
+from scripts.star.log import merge_fields
 
 if TYPE_CHECKING:
     import numpy

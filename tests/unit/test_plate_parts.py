@@ -14,10 +14,10 @@ from scripts.count import check_fragments, choose_checked, join_cells
 from scripts.formats.alignments import star_versions
 from scripts.formats.column_reads import count_reads, fail_siblings
 from scripts.formats.shard_counts import ShardCounts
-from scripts.formats.star_log import read_star_log
-from scripts.formats.star_log_sum import sum_logs, write_log
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
+from scripts.star.log import read_star_log
+from scripts.star.log_sum import sum_logs, write_log
 from scripts.star_index import size_options
 
 LOG = {

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats.star_log import CLOCK_FIELDS, merge_fields, read_star_log
+from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log
 
 NEW = """\
                                  Started job on |\tJun 02 01:50:44

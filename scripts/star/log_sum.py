@@ -7,7 +7,7 @@ reads they tell of.
 
 from collections.abc import Mapping, Sequence
 
-from scripts.formats.star_log import CLOCK_FIELDS, INPUT_READS, UNIQUELY_MAPPED
+from scripts.star.log import CLOCK_FIELDS, INPUT_READS, UNIQUELY_MAPPED
 
 _SHARES = {
     "Uniquely mapped reads %": UNIQUELY_MAPPED,
