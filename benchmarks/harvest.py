@@ -27,9 +27,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from scripts.formats.genes_table import GeneRow, write_genes
 from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.plan.run_table import Run, write_runs
+from scripts.references.genes_table import GeneRow, write_genes
 
 SEED = 2017
 GENES = 55_000

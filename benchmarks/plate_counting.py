@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_bam, write_gtf
-from scripts.formats.genes_table import GeneRow, write_genes
+from scripts.references.genes_table import GeneRow, write_genes
 
 SHARD = 96
 _NATIVE = """
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ids, exons = in_child(_make_inputs, folder, genes, bams)
         index = [f"--annotation={folder / 'full.gtf'}", f"--genes={folder / 'genes.tsv'}"]
         index += [f"--output={folder / 'index.npz'}", f"--exons={folder / 'exons.gtf'}"]
-        once = run_measured(python("-m", "scripts.count_index", *index))
+        once = run_measured(python("-m", "scripts.references.count_index", *index))
 
         def native(*paths: Path) -> Cost:
             command = python("-c", _NATIVE, str(folder / "index.npz"), *map(str, paths))

@@ -87,10 +87,10 @@ def make_inputs(folder: Path, genes: int, bases: int, cells: dict[int, int]) -> 
     made = [f"--{name}={folder / file}" for name, file in files.items()]
     sources = [f"--fasta={folder / 'genome.in.fa'}", f"--gtf={folder / 'annotation.in.gtf'}"]
     end = f"--fingerprint={folder / 'reference.json'}"
-    run_measured(python("-m", "scripts.reference", "--name=bench", *sources, *made, end))
-    run_measured(python("-m", "scripts.star_index", *made[:2], "--threads=2", f"--output={folder / 'star'}"))
+    run_measured(python("-m", "scripts.references.reference", "--name=bench", *sources, *made, end))
+    run_measured(python("-m", "scripts.references.star_index", *made[:2], "--threads=2", f"--output={folder / 'star'}"))
     exons = f"--exons={folder / 'exons.gtf'}"
-    run_measured(python("-m", "scripts.count_index", *made[1:], f"--output={folder / 'index.npz'}", exons))
+    run_measured(python("-m", "scripts.references.count_index", *made[1:], f"--output={folder / 'index.npz'}", exons))
     (folder / "ready").touch()
 
 

@@ -412,7 +412,7 @@ def local_sources(wildcards):
 
 
 def source_options(wildcards, threads):
-    """Return the sources of a reference as options of `python -m scripts.reference`; no trigger, see `setting`."""
+    """Return the sources of a reference as options of `python -m scripts.references.reference`; no trigger, see `setting`."""
     options = []
     for role, source in source_files(wildcards.reference).items():
         options += [f"--{role.replace('_', '-')}", source_address(source)]

@@ -15,8 +15,8 @@ from HTSeq.scripts.count_features.count_features_per_file import count_reads_sin
 
 from scripts.count import STRANDS, CellCounts, count_native
 from scripts.formats.bam_groups import BamError
-from scripts.formats.gene_steps import MODES, build_gene_steps
-from scripts.formats.gtf import Exon
+from scripts.references.gene_intervals import MODES, build_gene_steps
+from scripts.references.gtf import Exon
 
 CONTIGS = {"chr1": 4000, "chr2": 3000, "chrBare": 2000, "ERCC-00002": 1061}
 SETTINGS = list(itertools.product(MODES, STRANDS))

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts import align, count, count_index, reference, star_index
+from scripts import align, count
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.formats.alignments import alignment_files, log_file
 from scripts.formats.shard_counts import TALLIES, ShardCounts, read_shard_counts
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.references import count_index, reference, star_index
 from scripts.star.log import read_star_log
 from tests.toy.world import World
 

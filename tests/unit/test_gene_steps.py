@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats.gene_steps import (
+from scripts.references.gene_intervals import (
     MODES,
     GeneSteps,
     StepCounter,
@@ -15,7 +15,7 @@ from scripts.formats.gene_steps import (
     read_gene_steps,
     write_gene_steps,
 )
-from scripts.formats.gtf import Exon
+from scripts.references.gtf import Exon
 
 # base:        0    10   20   30   40   50
 # gene a (+):  [    a         )

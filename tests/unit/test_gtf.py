@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.formats.gtf import Exon, GtfLineError, gene_id_of, parse_attributes, parse_line, read_exons
+from scripts.references.gtf import Exon, GtfLineError, gene_id_of, parse_attributes, parse_line, read_exons
 
 
 @pytest.mark.parametrize(

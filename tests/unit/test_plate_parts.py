@@ -16,9 +16,9 @@ from scripts.formats.column_reads import count_reads, fail_siblings
 from scripts.formats.shard_counts import ShardCounts
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
+from scripts.references.star_index import size_options
 from scripts.star.log import read_star_log
 from scripts.star.log_sum import sum_logs, write_log
-from scripts.star_index import size_options
 
 LOG = {
     "Started job on": "Nov 21 05:08:15",

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts import reference
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
-from scripts.formats.fasta import contig_lengths, copy_fasta
-from scripts.formats.genes_table import GeneRow, read_genes
-from scripts.reference import make_reference
+from scripts.references import reference
+from scripts.references.fasta import contig_lengths, copy_fasta
+from scripts.references.genes_table import GeneRow, read_genes
+from scripts.references.reference import make_reference
 
 FASTA = b">chr1 the first\nACGTNacgtn\nACG\n>chr2\n" + b"A" * 60 + b"\n"
 
@@ -187,7 +187,7 @@ def test_spike_ins_need_both_files() -> None:
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 16, 1 << 20])
 def test_fasta_at_every_cut_of_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr("scripts.formats.fasta.BLOCK_BYTES", block)
+    monkeypatch.setattr("scripts.references.fasta.BLOCK_BYTES", block)
     path = tmp_path / "a.fa"
     path.write_bytes(b">a\r\nAC\r\nGT\r\n\r\n>b x\r\nA\r\n>c\r\nGGG")
     contigs: dict[str, int] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
-from scripts.formats.gtf import Exon
+from scripts.references.gtf import Exon
 
 if TYPE_CHECKING:
     import numpy as np
@@ -320,4 +320,6 @@ def read_gene_steps(path: str | Path) -> GeneSteps:
                 unstranded_exons=int(arrays["unstranded_exons"]),
             )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a count index ({error}); make it anew with scripts.count_index.") from error
+        raise InputError(
+            f"{path}: not a count index ({error}); make it anew with scripts.references.count_index."
+        ) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.formats.fasta import contig_lengths
+from scripts.references.fasta import contig_lengths
 from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
 
 _DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM

@@ -12,9 +12,9 @@ from pathlib import Path
 from scripts.core.errors import run_command
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.formats.gene_steps import build_gene_steps, write_gene_steps
-from scripts.formats.genes_table import read_genes
-from scripts.formats.gtf import Exon, read_exons
+from scripts.references.gene_intervals import build_gene_steps, write_gene_steps
+from scripts.references.genes_table import read_genes
+from scripts.references.gtf import Exon, read_exons
 
 
 def make_count_index(annotation: str | Path, genes: str | Path, output: str | Path, exons: str | Path) -> None:

@@ -23,10 +23,10 @@ from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats.deliverables import hash_file
-from scripts.formats.fasta import copy_fasta, open_plain
-from scripts.formats.gene_steps import merge_spans
-from scripts.formats.genes_table import GeneRow, write_genes
-from scripts.formats.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
+from scripts.references.fasta import copy_fasta, open_plain
+from scripts.references.gene_intervals import merge_spans
+from scripts.references.genes_table import GeneRow, write_genes
+from scripts.references.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
 
 _ADDRESS = re.compile(r"(https?|ftp)://")
 _MOST_TOLD = 5  # faults of one kind in one file that are told singly
