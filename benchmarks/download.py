@@ -30,9 +30,9 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from scripts.core.subprocesses import size_of_folder
-from scripts.formats.sra_archive import write_settings
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
+from scripts.reads.sra_archive import write_settings
 
 SEED = 4
 READ_LENGTH = 75
@@ -221,8 +221,17 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
         download = ["--records", "records", "--resolver", resolver, "--order", "sra", "--parallel", "2"]
         environment = {**os.environ, "PYTHONPATH": str(HOME)}
         for words in (
-            ["scripts.download", *unit, *download, "--retries", "0", "--output", f"work/download/{UNIT}"],
-            ["scripts.fastq", *unit, "--archives", f"work/download/{UNIT}", "--threads", "2", "--output", "work/fastq"],
+            ["scripts.reads.download", *unit, *download, "--retries", "0", "--output", f"work/download/{UNIT}"],
+            [
+                "scripts.reads.fastq",
+                *unit,
+                "--archives",
+                f"work/download/{UNIT}",
+                "--threads",
+                "2",
+                "--output",
+                "work/fastq",
+            ],
         ):
             subprocess.run(
                 [sys.executable, "-m", *words], cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL

@@ -444,7 +444,7 @@ def inclusion_lists(wildcards):
 
 
 def download_options(wildcards, threads):
-    """Return how the archives are asked, as options of `python -m scripts.download`; no trigger, see `setting`."""
+    """Return how the archives are asked, as options of `python -m scripts.reads.download`; no trigger, see `setting`."""
     archives = config["archives"]
     return [
         *("--order", *archives["order"], "--resolver", archives["sra"], "--ena", archives["ena"]),

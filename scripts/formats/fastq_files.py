@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scripts.core.errors import RunFault
-from scripts.formats.sra_archive import MAGIC
+from scripts.reads.sra_archive import MAGIC
 
 _PIECE = 1 << 20
 _TAIL = 1 << 16

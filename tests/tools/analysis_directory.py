@@ -5,9 +5,9 @@ import os
 import urllib.request
 from pathlib import Path
 
-from scripts import download
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
+from scripts.reads import download
 
 UNIT = "GSE900001.mus.0000"
 

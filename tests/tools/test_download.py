@@ -13,10 +13,10 @@ import threading
 
 import pytest
 
-from scripts import download
 from scripts.core.errors import InputError
 from scripts.plan.run_table import read_runs
 from scripts.plan.units import held_by, held_by_unit, told_gb
+from scripts.reads import download
 from tests.tools.analysis_directory import UNIT, Analysis
 
 ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"

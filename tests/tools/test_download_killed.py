@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import download
+from scripts.reads import download
 from tests.tools.analysis_directory import Analysis
 from tests.toy import archives
 from tests.toy.reads import Read
@@ -56,7 +56,7 @@ def analysis(heavy, tmp_path):
 
 def started(analysis, *options):
     environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parent.parent)}
-    words = [sys.executable, "-m", "scripts.download", *analysis.words(*options)]
+    words = [sys.executable, "-m", "scripts.reads.download", *analysis.words(*options)]
     return subprocess.Popen(words, cwd=analysis.folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import download, fastq
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses
+from scripts.reads import download, fastq
 from tests.tools.analysis_directory import UNIT, Analysis
 from tests.toy.catalogue import ORPHANS
 from tests.toy.demo import run_workflow

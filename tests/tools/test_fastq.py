@@ -14,11 +14,11 @@ from pathlib import Path
 import pysam
 import pytest
 
-from scripts import fastq
 from scripts.core.errors import Interrupted
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import held_by, held_by_unit, told_gb
+from scripts.reads import fastq
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
 from tests.toy.reads import Read
@@ -347,7 +347,7 @@ def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversi
     words = ["--plan", "plan.tsv", "--unit", "GSE1.mus.0000", "--shard-size", "96", "--archives", "archives"]
     environment = {**os.environ, "PYTHONPATH": str(Path(fastq.__file__).parent.parent)}
     job = subprocess.Popen(
-        [sys.executable, "-m", "scripts.fastq", *words, "--output", "fastq"],
+        [sys.executable, "-m", "scripts.reads.fastq", *words, "--output", "fastq"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import download
+from scripts.reads import download
 from tests.tools.analysis_directory import UNIT, Analysis
 
 RUNS = [f"SRR900000{number}" for number in range(1, 5)]
@@ -56,7 +56,9 @@ def screen(told):
 
 @pytest.mark.parametrize(("columns", "bar"), [(100, True), (40, False)])
 def test_a_bar_moves_on_a_terminal(analysis, columns, bar):
-    told = on_terminal(analysis, columns, "scripts.download", *analysis.words("--order", "ncbi", "--report", "0.02"))
+    told = on_terminal(
+        analysis, columns, "scripts.reads.download", *analysis.words("--order", "ncbi", "--report", "0.02")
+    )
     shown = re.findall(r"\r\x1b\[K([^\r\n]*(?<=/s))(?=\r(?!\n))", told)
     assert max(map(len, shown)) < columns or not bar
     pattern = r"\[(=*) *\] +(\d+)%  (\d) of 4 runs, [\d.]+ (?:bytes|kB), [\d.]+ (?:bytes|kB|MB)/s"
@@ -74,15 +76,15 @@ def test_a_bar_moves_on_a_terminal(analysis, columns, bar):
 
 def test_a_bar_of_the_conversion(analysis):
     analysis.run("--order", "ncbi")
-    told = on_terminal(analysis, 100, "scripts.fastq", *FASTQ)
+    told = on_terminal(analysis, 100, "scripts.reads.fastq", *FASTQ)
     assert re.search(r"\r\x1b\[K\[=+ *\] +\d+%  2 of 4 runs, ", told)
     assert [line.split(":")[0] for line in screen(told) if "spots" in line] == RUNS
 
 
 def test_a_log_has_plain_lines(analysis):
     for module, words in (
-        ("scripts.download", analysis.words("--order", "ncbi", "--report", "0.02")),
-        ("scripts.fastq", FASTQ),
+        ("scripts.reads.download", analysis.words("--order", "ncbi", "--report", "0.02")),
+        ("scripts.reads.fastq", FASTQ),
     ):
         with (analysis.folder / "log").open("wb") as log, command(analysis, module, *words, stderr=log) as job:
             assert job.wait(timeout=60) == 0

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from scripts.formats import archive_objects
-from scripts.formats.archive_objects import ArchiveObject
+from scripts.reads import sources
+from scripts.reads.sources import ArchiveObject
 from scripts.records.sra_xml import Read
 
 RECORD = """<?xml version="1.0"?>
@@ -40,22 +40,22 @@ def record(tmp_path):
 
 
 def test_full_quality_comes_before_lite_and_only_what_anybody_may_fetch(tmp_path):
-    found = archive_objects.ncbi_objects(record(tmp_path), ["SRR1", "SRR2", "SRR3"])
+    found = sources.ncbi_objects(record(tmp_path), ["SRR1", "SRR2", "SRR3"])
     assert found == {"SRR1": [FULL, LITE], "SRR2": [ArchiveObject("https://o/SRR2", None, "", False, "SRR2")]}
 
 
 def test_other_runs_are_left_out(tmp_path):
-    assert list(archive_objects.ncbi_objects(record(tmp_path), ["SRR2"])) == ["SRR2"]
+    assert list(sources.ncbi_objects(record(tmp_path), ["SRR2"])) == ["SRR2"]
 
 
 def test_the_bam_that_was_submitted_is_found(tmp_path):
-    found = archive_objects.submitted_bams(record(tmp_path), ["SRR1", "SRR2"])
+    found = sources.submitted_bams(record(tmp_path), ["SRR1", "SRR2"])
     assert found == {"SRR1": [ArchiveObject("https://src/x.bam.1", 70, "dd", False, "x.bam")]}
 
 
 def test_no_record_no_objects(tmp_path):
-    assert archive_objects.ncbi_objects(tmp_path / "sra.xml.gz", ["SRR1"]) == {}
-    assert archive_objects.ena_objects(tmp_path / "ena.tsv.gz", ["SRR1"]) == {}
+    assert sources.ncbi_objects(tmp_path / "sra.xml.gz", ["SRR1"]) == {}
+    assert sources.ena_objects(tmp_path / "ena.tsv.gz", ["SRR1"]) == {}
 
 
 def test_ena_values_get_a_scheme_and_keep_the_one_they_have(tmp_path):
@@ -69,7 +69,7 @@ def test_ena_values_get_a_scheme_and_keep_the_one_they_have(tmp_path):
         "SRR9\t\th/SRR9\t\t",
     ]
     path.write_bytes(gzip.compress(("\n".join(rows) + "\n").encode()))
-    assert archive_objects.ena_objects(path, ["SRR1", "SRR2", "SRR3", "SRR4"]) == {
+    assert sources.ena_objects(path, ["SRR1", "SRR2", "SRR3", "SRR4"]) == {
         "SRR1": [ArchiveObject("https://ftp.sra.ebi.ac.uk/vol1/srr/SRR1/SRR1", 12, "ab", False, "SRR1")],
         "SRR2": [ArchiveObject("http://127.0.0.1:1/SRR2", 13, "cd", False, "SRR2")],
         "SRR3": [ArchiveObject("https://h/SRR3", None, "", False, "SRR3")],
@@ -85,7 +85,7 @@ def offers(tmp_path, *names, md5="aa", size="7"):
     path = tmp_path / "ena.tsv.gz"
     values = [";".join(items) for items in ([f"h/{name}" for name in names], [md5] * len(names), [size] * len(names))]
     path.write_bytes(gzip.compress(f"{COLUMNS}\nSRR1\t{chr(9).join(values)}\n".encode()))
-    return archive_objects.ena_objects(path, ["SRR1"], "http", "fastq")["SRR1"]
+    return sources.ena_objects(path, ["SRR1"], "http", "fastq")["SRR1"]
 
 
 def reads(*lengths):
@@ -111,7 +111,7 @@ THREE = (*MATES, "SRR1_3.fastq.gz")
     ],
 )
 def test_fastq_with_every_read_is_taken(tmp_path, names, lengths, layout, taken):
-    found = archive_objects.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
+    found = sources.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
     assert {name: offer.name for name, offer in found.items()} == taken
     assert {(offer.url, offer.size, offer.md5) for offer in found.values()} == {
         (f"http://h/{offer.name}", 7, "aa") for offer in found.values()
@@ -135,17 +135,17 @@ def test_fastq_with_every_read_is_taken(tmp_path, names, lengths, layout, taken)
 )
 def test_fastq_that_may_lack_a_read_is_refused(tmp_path, names, lengths, layout, told):
     with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
-        archive_objects.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
+        sources.whole_fastq("SRR1", offers(tmp_path, *names), reads(*lengths), layout)
 
 
 @pytest.mark.parametrize("less", [{"md5": ""}, {"size": ""}])
 def test_fastq_without_checksum_or_size_is_refused(tmp_path, less):
     with pytest.raises(ValueError, match=r"^the record gives no size and checksum of SRR1\.fastq\.gz$"):
-        archive_objects.whole_fastq("SRR1", offers(tmp_path, ONE, **less), reads(50))
+        sources.whole_fastq("SRR1", offers(tmp_path, ONE, **less), reads(50))
 
 
 def test_what_a_download_left_of_a_run(tmp_path):
     names = ["SRR1.sra", "SRR1.fastq.gz", "SRR1_2.fastq.gz", "SRR12.sra", "SRR1.sra.part", "SRR1.json", "SRR1_x.sra"]
     for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in archive_objects.arrived(tmp_path, "SRR1")] == sorted(names[:3])
+    assert [path.name for path in sources.arrived(tmp_path, "SRR1")] == sorted(names[:3])

@@ -1,6 +1,6 @@
 """How sra-tools are told where to ask, and how their words are told on."""
 
-from scripts.formats import sra_archive
+from scripts.reads import sra_archive
 
 
 def test_settings_without_a_resolver_keep_the_tools_offline(tmp_path, monkeypatch):

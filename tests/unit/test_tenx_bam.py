@@ -6,7 +6,7 @@ import pysam
 import pytest
 
 from scripts.core.errors import RunFault
-from scripts.formats import tenx_bam
+from scripts.reads import tenx_bam
 
 USUAL = ["10x_bam_to_fastq:R1(CR:CY,UR:UY)", "10x_bam_to_fastq:R2(SEQ:QUAL)", "10x_bam_to_fastq:I1(BC:QT)"]
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")

@@ -31,7 +31,7 @@ from scripts.core.subprocesses import (
     side_by_side,
     size_of_folder,
 )
-from scripts.formats import archive_objects, fastq_files, sra_archive, tenx_bam
+from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import (
@@ -43,6 +43,7 @@ from scripts.plan.units import (
     runs_of_options,
     told_gb,
 )
+from scripts.reads import sources, sra_archive, tenx_bam
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
 _INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
@@ -143,7 +144,7 @@ class Converter:
 
     def _need(self, row: Run) -> int:
         """Bytes that a conversion may hold beside the archive."""
-        files = archive_objects.arrived(self.archives, row.run)
+        files = sources.arrived(self.archives, row.run)
         held = held_by(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
         packed = any(path.suffix == ".gz" for path in files)  # it is only unpacked
         return held.fastq + (0 if packed else held.sorting)
@@ -155,7 +156,7 @@ class Converter:
             return _bam_reads(row, bam, work)
         if row.source.startswith("file:") and not (self.archives / f"{row.run}.sra").is_file():
             return _local_reads(row, work)
-        if packed := [path for path in archive_objects.arrived(self.archives, row.run) if path.suffix == ".gz"]:
+        if packed := [path for path in sources.arrived(self.archives, row.run) if path.suffix == ".gz"]:
             return _ena_reads(row, packed, work)
         archive = self.archives / f"{row.run}.sra"
         if not archive.is_file():
@@ -350,7 +351,7 @@ def _first_length(path: Path) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_unit_options(parser)
-    parser.add_argument("--archives", required=True, help="folder that `python -m scripts.download` left")
+    parser.add_argument("--archives", required=True, help="folder that `python -m scripts.reads.download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk, the archives included")
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import InputError
-from scripts.formats import archive_objects
-from scripts.formats.archive_objects import ArchiveObject
 from scripts.plan.run_table import Run
+from scripts.reads import sources
+from scripts.reads.sources import ArchiveObject
 from scripts.records import ena, sra_xml
 from scripts.records.record_files import ENA_REPORT, SRA_XML
 
@@ -52,7 +52,7 @@ class UnitRecords:
         if not found and source in _ENA_KINDS and self.ena_address and not self._paths(ENA_REPORT):
             asking = http.Asking(retries=0, timeout=self.patience)
             report = ena.parse_report(http.get(ena.report_address(self.ena_address, run), asking=asking), "ENA")
-            found = archive_objects.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
+            found = sources.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
         return found
 
     def reads(self, run: str) -> Sequence[sra_xml.Read]:
@@ -62,7 +62,7 @@ class UnitRecords:
                 self._reads = {}
                 for path in self._paths(SRA_XML):
                     with contextlib.suppress(InputError):  # told when the archives of the same record were looked for
-                        self._reads.update(archive_objects.reads_of_record(path, self.runs))
+                        self._reads.update(sources.reads_of_record(path, self.runs))
             return self._reads.get(run, ())
 
     def _paths(self, name: str) -> list[Path]:
@@ -72,11 +72,11 @@ class UnitRecords:
         found: dict[str, list[ArchiveObject]] = {}
         for path in self._paths(ENA_REPORT if source in _ENA_KINDS else SRA_XML):
             if source in _ENA_KINDS:
-                told = archive_objects.ena_objects(path, self.runs, self.scheme, _ENA_KINDS[source])
+                told = sources.ena_objects(path, self.runs, self.scheme, _ENA_KINDS[source])
             elif source == "bam":
-                told = archive_objects.submitted_bams(path, self.runs)
+                told = sources.submitted_bams(path, self.runs)
             else:
-                told = archive_objects.ncbi_objects(path, self.runs)
+                told = sources.ncbi_objects(path, self.runs)
             for run, objects in told.items():
                 found.setdefault(run, objects)
         return found

@@ -41,9 +41,7 @@ from scripts.core.subprocesses import (
     side_by_side,
     size_of_folder,
 )
-from scripts.formats import archive_objects, fastq_files, sra_archive
-from scripts.formats.archive_objects import ArchiveObject
-from scripts.formats.unit_records import FASTQ, UnitRecords
+from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import (
@@ -55,6 +53,9 @@ from scripts.plan.units import (
     runs_of_options,
     told_gb,
 )
+from scripts.reads import sources, sra_archive
+from scripts.reads.sources import ArchiveObject
+from scripts.reads.unit_records import FASTQ, UnitRecords
 
 SOURCES = ("sra", "ncbi", "ena")
 # When every source failed, the gravest of their faults names the run's.
@@ -140,7 +141,7 @@ class Downloader:
         if not note.is_file():
             return None
         known = json.loads(note.read_text(encoding="utf-8"))
-        there = {path.name for path in archive_objects.arrived(self.ready, row.run)}
+        there = {path.name for path in sources.arrived(self.ready, row.run)}
         if known.pop("md5") != row.md5 or not there or there != set(known.pop("files", [])):
             return None
         if (known["detail"] and not self.options.accept_lite) or (known["source"] == "bam") != (row.source == "bam"):
@@ -264,7 +265,7 @@ class Downloader:
 
     def _keep(self, row: Run, source: str, detail: str, files: Sequence[Path]) -> dict[str, str]:
         """Put proven files among those that are ready; they survive this job."""
-        for path in archive_objects.arrived(self.ready, row.run):
+        for path in sources.arrived(self.ready, row.run):
             path.unlink()
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
@@ -411,7 +412,7 @@ class Downloader:
             raise SourceFault("DOWNLOAD_FAILED", "")
         reads = self.records.reads(row.run)
         try:
-            files = archive_objects.whole_fastq(row.run, offers, reads, row.layout if row.assay == "plate" else "")
+            files = sources.whole_fastq(row.run, offers, reads, row.layout if row.assay == "plate" else "")
         except ValueError as error:
             raise SourceFault("DOWNLOAD_FAILED", str(error)) from error
         self._reserve(row, sum(offer.size or 0 for offer in files.values()), "FASTQ of ENA")
@@ -480,7 +481,7 @@ class Downloader:
         self.progress.end()
         for status in statuses:
             if status.ok:
-                for path in archive_objects.arrived(self.ready, status.run):
+                for path in sources.arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
         self.peak = max(self.peak, size_of_folder(self.output))
@@ -542,7 +543,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second round, then doubled")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
     parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
-    parser.add_argument("--kept", nargs="?", help="what is kept of an earlier round, see scripts/retry.py")
+    parser.add_argument("--kept", nargs="?", help="what is kept of an earlier round, see scripts/reads/retry.py")
     parser.add_argument("--parallel", type=int, default=1, help="runs that are downloaded side by side")
     parser.add_argument("--per-host", type=int, help="transfers from one host at a time (default: as many as runs)")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk")
