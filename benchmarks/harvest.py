@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
 SEED = 2017

@@ -98,11 +98,11 @@ def run_ours(folder: Path, size: int, work: Path) -> tuple[Cost, Cost]:
     """Return the costs of align and count for all cells of a size."""
     common = [f"--plan={folder / f'plan.{size}.tsv'}", f"--unit={_UNIT}", "--shard-size=96", "--threads=2"]
     align = [f"--fastq={folder / f'fastq.{size}'}", f"--index={folder / 'star'}", f"--output={work / 'aligned'}"]
-    aligned = run_measured(python("-m", "scripts.align", *common, *align))
+    aligned = run_measured(python("-m", "scripts.plates.align", *common, *align))
     count = [f"--alignments={work / 'aligned'}", f"--count-index={folder / 'index.npz'}"]
     count += [f"--exons={folder / 'exons.gtf'}", f"--genes={folder / 'genes.tsv'}"]
     count += [f"--reference={folder / 'reference.json'}", f"--counts={work / 'counts.h5ad'}"]
-    counted = run_measured(python("-m", "scripts.count", *common, *count, f"--status={work / 'status.tsv'}"))
+    counted = run_measured(python("-m", "scripts.plates.count", *common, *count, f"--status={work / 'status.tsv'}"))
     return aligned, counted
 
 

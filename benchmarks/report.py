@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 
 from scripts.formats import h5ad
-from scripts.formats.shard_counts import TALLIES
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES
 
 SEED = 69_070
 HOME = Path(__file__).parent.parent

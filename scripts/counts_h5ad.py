@@ -25,7 +25,6 @@ from scripts.core.errors import InputError, run_command
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import h5ad
 from scripts.formats.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
-from scripts.formats.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.formats.table_columns import (
     TableColumn,
     add_table_options,
@@ -34,6 +33,7 @@ from scripts.formats.table_columns import (
     columns_of_options,
     group_by_unit,
 )
+from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.references.genes_table import GeneRow, read_genes
 from scripts.star.log import CLOCK_FIELDS, merge_fields
 

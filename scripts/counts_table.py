@@ -26,14 +26,6 @@ from scripts.formats import csv_gz, h5ad
 from scripts.formats.counts_csv import format_rows, rows_of_block
 from scripts.formats.htseq_text import HtseqReader, choose_first, read_lines
 from scripts.formats.run_files import COUNTS, columns_of_folder
-from scripts.formats.shard_counts import (
-    TALLIES,
-    GeneBlocks,
-    ShardCounts,
-    ShardReader,
-    byte_order,
-    write_shard_counts,
-)
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
@@ -45,6 +37,14 @@ from scripts.formats.table_columns import (
     header_values,
 )
 from scripts.plan.run_table import read_runs
+from scripts.plates.shard_counts import (
+    TALLIES,
+    GeneBlocks,
+    ShardCounts,
+    ShardReader,
+    byte_order,
+    write_shard_counts,
+)
 
 if TYPE_CHECKING:
     import numpy

@@ -15,7 +15,6 @@ from pathlib import Path
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import csv_gz
 from scripts.formats.run_files import LOG, columns_of_folder
-from scripts.formats.shard_counts import ShardReader
 from scripts.formats.table_columns import (
     HEADERS,
     TableColumn,
@@ -26,6 +25,7 @@ from scripts.formats.table_columns import (
     header_values,
 )
 from scripts.plan.run_table import read_runs
+from scripts.plates.shard_counts import ShardReader
 from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log
 from scripts.star.log_sum import sum_logs
 

@@ -20,8 +20,8 @@ from scripts.formats import h5ad
 from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.deliverables import SUMS, list_files
 from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
-from scripts.formats.shard_counts import TALLIES
 from scripts.plan.run_table import Run, read_runs
+from scripts.plates.shard_counts import TALLIES
 
 if TYPE_CHECKING:
     import h5py

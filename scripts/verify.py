@@ -37,9 +37,9 @@ from scripts.formats.deliverables import (
     read_sums,
 )
 from scripts.formats.mex import archive_name, read_archive
-from scripts.formats.shard_counts import TALLIES
 from scripts.formats.table_columns import HEADERS
 from scripts.plan.run_table import Run, read_runs
+from scripts.plates.shard_counts import TALLIES
 from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
 from scripts.core.files import read_bytes, read_text
-from scripts.formats.shard_counts import TALLIES, byte_order
+from scripts.plates.shard_counts import TALLIES, byte_order
 
 if TYPE_CHECKING:
     import numpy

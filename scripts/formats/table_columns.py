@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.shard_counts import ShardReader
 from scripts.plan.run_table import Run, read_runs
 from scripts.plan.units import columns_of, cut_into_units, is_shard
+from scripts.plates.shard_counts import ShardReader
 
 
 class TableColumn(NamedTuple):

@@ -13,8 +13,8 @@ import pysam
 import pytest
 from HTSeq.scripts.count_features.count_features_per_file import count_reads_single_file
 
-from scripts.count import STRANDS, CellCounts, count_native
-from scripts.formats.bam_groups import BamError
+from scripts.plates.bam_groups import BamError
+from scripts.plates.count import STRANDS, CellCounts, count_native
 from scripts.references.gene_intervals import MODES, build_gene_steps
 from scripts.references.gtf import Exon
 

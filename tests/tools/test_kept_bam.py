@@ -7,10 +7,10 @@ from pathlib import Path
 import pysam
 import pytest
 
-from scripts import bam
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.plates import bam
 
 UNIT = "GSE1.mus.0000"
 HEADER = """@HD\tVN:1.4\tSO:unknown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from scripts.formats.bam_groups import NO_TAG, BamError, BamReader, _find_hits
+from scripts.plates.bam_groups import NO_TAG, BamError, BamReader, _find_hits
 
 HEADER = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 1000}]}
 

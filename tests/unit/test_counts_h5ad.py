@@ -10,8 +10,8 @@ import scipy.sparse
 
 from scripts import counts_h5ad
 from scripts.core.errors import InputError
-from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
 GENES = [f"ENSG{number:05d}" for number in range(40)]

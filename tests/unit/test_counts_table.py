@@ -19,8 +19,8 @@ from scripts import counts_table
 from scripts.core.errors import InputError
 from scripts.formats import csv_gz
 from scripts.formats.counts_csv import format_rows
-from scripts.formats.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
 GENES = ["A,1", 'B"2"', "ENSG01.3", "Z", "[x", "_a", "__z", "`", "a", "ERCC-00002", "ENSMUSG00000000001.4", "ä"]
 

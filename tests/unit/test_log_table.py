@@ -10,8 +10,8 @@ import scipy.sparse
 
 from scripts import log_table
 from scripts.core.errors import InputError
-from scripts.formats.shard_counts import ShardCounts, write_shard_counts
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.star.log import read_star_log
 
 OLD = """\

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from scripts.align import share_threads
 from scripts.core.errors import InputError, RunFault
-from scripts.count import check_fragments, choose_checked, join_cells
-from scripts.formats.alignments import star_versions
-from scripts.formats.column_reads import count_reads, fail_siblings
-from scripts.formats.shard_counts import ShardCounts
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
+from scripts.plates.align import share_threads
+from scripts.plates.alignments import star_versions
+from scripts.plates.cells import count_reads, fail_siblings
+from scripts.plates.count import check_fragments, choose_checked, join_cells
+from scripts.plates.shard_counts import ShardCounts
 from scripts.references.star_index import size_options
 from scripts.star.log import read_star_log
 from scripts.star.log_sum import sum_logs, write_log

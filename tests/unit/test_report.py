@@ -11,8 +11,8 @@ from scripts import report
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
-from scripts.formats.shard_counts import TALLIES
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES
 
 FAILED = Run("GSE1", "GSE1", "GSM3", "SRX3", "SRR3", species="mus", assay="plate", status="failed")
 ROWS = [

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
-from scripts.formats.shard_counts import (
+from scripts.plates.shard_counts import (
     TALLIES,
     ShardCounts,
     ShardReader,

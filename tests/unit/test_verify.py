@@ -16,8 +16,8 @@ from scripts import checksums, verify
 from scripts.core.errors import InputError
 from scripts.formats.counts_csv import format_rows, parse_row
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.formats.shard_counts import TALLIES
 from scripts.plan.run_table import Run, write_runs
+from scripts.plates.shard_counts import TALLIES
 
 ROWS = [
     Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted"),

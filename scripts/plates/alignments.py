@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.formats.bam_groups import BamError, BamReader
+from scripts.plates.bam_groups import BamError, BamReader
 
 
 def pairs_file(folder: str | Path, column: str) -> Path:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, run_command
 from scripts.core.subprocesses import raise_if_killed
-from scripts.formats.alignments import alignment_files
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.plates.alignments import alignment_files
 
 _OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")
 _MEMORY = "200M"  # of each sorting thread

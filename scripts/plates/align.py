@@ -31,11 +31,11 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault, run_command
 from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
-from scripts.formats.alignments import log_file, pairs_file, singles_file
-from scripts.formats.column_reads import Column, plan_columns
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.plates.alignments import log_file, pairs_file, singles_file
+from scripts.plates.cells import Column, plan_columns
 from scripts.star.log import INPUT_READS, read_star_log
 from scripts.star.log_sum import sum_logs, write_log
 from scripts.star.program import (
@@ -410,7 +410,7 @@ def enter_namespace(namespace: Sequence[str], argv: Sequence[str]) -> int:
     def die_with_parent() -> None:
         libc.prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
 
-    command = [*namespace, sys.executable, "-m", "scripts.align", *argv, "--genome-memory", "inside"]
+    command = [*namespace, sys.executable, "-m", "scripts.plates.align", *argv, "--genome-memory", "inside"]
     _stop_on_signals()
     inner = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
     try:
