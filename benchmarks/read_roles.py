@@ -27,10 +27,10 @@ import numpy as np
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, hostile, make_lists, unpack
 from scripts.core.errors import RunFault
-from scripts.formats.chemistries import read_chemistries
-from scripts.formats.inclusion_lists import read_packed
-from scripts.inclusion_list import PACKAGE, place_list
-from scripts.inference.read_roles import judge_run
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.inclusion_list import PACKAGE, place_list
+from scripts.droplets.inclusion_lists import read_packed
+from scripts.droplets.role_evidence import judge_run
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 
@@ -127,7 +127,7 @@ def measure(folder: Path, arguments: Sequence[str]) -> tuple[float, float]:
         os.chdir(folder)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
-        words = [sys.executable, "-m", "scripts.read_roles", *arguments]
+        words = [sys.executable, "-m", "scripts.droplets.read_roles", *arguments]
         os.execve(sys.executable, words, os.environ | {"PYTHONPATH": str(HOME)})
     _, status, usage = os.wait4(process, 0)
     if status:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError, run_command
-from scripts.formats.chemistries import Chemistry, read_chemistries
+from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.plan.run_table import Run, iterate_runs
 
 TOLD = (

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from isal import igzip, isal_zlib
 
 from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.droplets.mex import archive_name, read_archive
 from scripts.formats import h5ad
 from scripts.formats.counts_csv import parse_row
 from scripts.formats.deliverables import (
@@ -36,7 +37,6 @@ from scripts.formats.deliverables import (
     list_files,
     read_sums,
 )
-from scripts.formats.mex import archive_name, read_archive
 from scripts.formats.table_columns import HEADERS
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES

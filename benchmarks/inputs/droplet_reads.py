@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.formats.chemistries import Chemistry, InclusionList
-from scripts.formats.fastq_sample import NO_BASE, WIDTH, ReadSample
-from scripts.formats.inclusion_lists import packed_type
-from scripts.inference.chemistry import Lists
+from scripts.droplets.barcode_search import Lists
+from scripts.droplets.chemistries import Chemistry, InclusionList
+from scripts.droplets.fastq_sample import NO_BASE, WIDTH, ReadSample
+from scripts.droplets.inclusion_lists import packed_type
 
 TENX = (
     "737K-april-2014_rc",

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import raise_faults
-from scripts.formats.solo_out import archives_of
+from scripts.droplets.solo_out import archives_of
 from scripts.plan.run_table import REASONS
 
 ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")

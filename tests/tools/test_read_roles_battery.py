@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Made, battery, hostile, make_lists
 from scripts.core.errors import RunFault
-from scripts.formats.chemistries import read_chemistries
-from scripts.inference.chemistry import Lists
-from scripts.inference.read_roles import judge_run
+from scripts.droplets.barcode_search import Lists
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.role_evidence import judge_run
 
 KITS, KNOWN = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
 from scripts.core.errors import Interrupted
-from scripts.formats.chemistries import read_chemistries
-from scripts.formats.mex import read_archive
-from scripts.formats.solo_out import archives_of
-from scripts.formats.star_solo_options import barcode_options
+from scripts.droplets import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.mex import read_archive
+from scripts.droplets.solo_options import barcode_options
+from scripts.droplets.solo_out import archives_of
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives, catalogue

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import solo
-from scripts.formats.chemistries import read_chemistries
-from scripts.formats.mex import read_archive
-from scripts.mex_archive import pack_library
+from scripts.droplets import solo
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.mex import read_archive
+from scripts.droplets.mex_archive import pack_library
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import inclusion_list
 from scripts.core.errors import InputError
-from scripts.formats.chemistries import Segment, chemistry_named, read_chemistries
-from scripts.formats.inclusion_lists import content_digest, read_packed
+from scripts.droplets import inclusion_list
+from scripts.droplets.chemistries import Segment, chemistry_named, read_chemistries
+from scripts.droplets.inclusion_lists import content_digest, read_packed
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 

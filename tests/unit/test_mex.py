@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts import mex_archive
 from scripts.core.errors import InputError
-from scripts.formats import mex
-from scripts.formats.mex import output_type, read_archive, unpack_archive, verify_archive, write_archive
+from scripts.droplets import mex, mex_archive
+from scripts.droplets.mex import output_type, read_archive, unpack_archive, verify_archive, write_archive
 
 FIELDS = {
     "type": mex.TYPE,

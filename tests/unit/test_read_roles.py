@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, make_lists
-from scripts import read_roles
 from scripts.core.errors import InputError, RunFault
-from scripts.formats.chemistries import read_chemistries
-from scripts.formats.fastq_sample import SKIP, copy_sample, make_sample, sample_reads
-from scripts.formats.inclusion_lists import pack_codes
-from scripts.inference.chemistry import Lists, measure_alternatives, pack_windows
-from scripts.inference.read_roles import judge_run
+from scripts.droplets import read_roles
+from scripts.droplets.barcode_search import Lists, measure_alternatives, pack_windows
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.fastq_sample import SKIP, copy_sample, make_sample, sample_reads
+from scripts.droplets.inclusion_lists import pack_codes
+from scripts.droplets.role_evidence import judge_run
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

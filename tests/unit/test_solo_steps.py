@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import droplets_h5ad, mex_archive, solo
 from scripts.core.errors import InputError, RunFault
-from scripts.formats.chemistries import read_chemistries
-from scripts.formats.library_reads import join_reads
-from scripts.formats.mex import write_archive
-from scripts.formats.solo_out import (
+from scripts.droplets import droplets_h5ad, mex_archive, solo
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.library_reads import join_reads
+from scripts.droplets.mex import write_archive
+from scripts.droplets.solo_options import barcode_options
+from scripts.droplets.solo_out import (
     archives_of,
     find_barcodes,
     read_command,
@@ -18,8 +19,7 @@ from scripts.formats.solo_out import (
     share_of,
     stable_arguments,
 )
-from scripts.formats.star_solo_options import barcode_options
-from scripts.inference.strand import tell_strand
+from scripts.droplets.strand import tell_strand
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

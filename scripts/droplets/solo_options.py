@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from scripts.formats.chemistries import Chemistry
+from scripts.droplets.chemistries import Chemistry
 
 _CELL_RANGER_4 = {
     "clipAdapterType": "CellRanger4",

@@ -109,7 +109,7 @@ class InclusionList(NamedTuple):
 
     ``packaged`` is a file of the package ngs-tools and ``bases`` the first and last base of its barcodes that make the
     list, counted from 1 (empty: all); ``contents`` maps the digest of a list that is known
-    (:func:`scripts.formats.inclusion_lists.content_digest`) to what it holds.
+    (:func:`scripts.droplets.inclusion_lists.content_digest`) to what it holds.
     """
 
     name: str

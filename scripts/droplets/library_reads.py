@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import RunFault
-from scripts.formats.chemistries import Chemistry
+from scripts.droplets.chemistries import Chemistry
 from scripts.plan.run_table import Run
 
 TAIL_BYTES = 1 << 16

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.formats.solo_out import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
+from scripts.droplets.solo_out import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
 
 if TYPE_CHECKING:
     import anndata

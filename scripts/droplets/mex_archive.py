@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError, run_command
-from scripts.formats.matrix_market import filter_columns, matrix_text
-from scripts.formats.mex import (
+from scripts.droplets.mex import (
     METADATA_NAMES,
     TYPE,
     archive_name,
@@ -19,7 +18,7 @@ from scripts.formats.mex import (
     verify_archive,
     write_archive,
 )
-from scripts.formats.solo_out import (
+from scripts.droplets.solo_out import (
     ALL_FEATURES,
     FEATURES,
     MATRIX_NAMES,
@@ -30,6 +29,7 @@ from scripts.formats.solo_out import (
     read_command,
     stable_arguments,
 )
+from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, runs_of_options

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.formats.chemistries import Chemistry, Place
-from scripts.formats.fastq_sample import NO_BASE, ReadSample
-from scripts.formats.inclusion_lists import packed_type
+from scripts.droplets.chemistries import Chemistry, Place
+from scripts.droplets.fastq_sample import NO_BASE, ReadSample
+from scripts.droplets.inclusion_lists import packed_type
 
 OFFSETS = 25
 """Places at which a barcode is looked for: this many bases from the kit's own place on."""

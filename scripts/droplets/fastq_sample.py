@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.formats.inclusion_lists import BASE_CODES, open_plain
+from scripts.droplets.inclusion_lists import BASE_CODES, open_plain
 
 NO_BASE = 4
 WIDTH = 100

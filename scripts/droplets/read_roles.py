@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError, RunFault, run_command
-from scripts.formats.chemistries import Chemistry, chemistry_named, read_chemistries
-from scripts.formats.fastq_sample import SKIP, sample_reads
-from scripts.formats.inclusion_lists import read_packed
-from scripts.inference.chemistry import Alternative, Lists, testable_places
-from scripts.inference.read_roles import RANKS, Verdict, judge_run
+from scripts.droplets.barcode_search import Alternative, Lists, testable_places
+from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
+from scripts.droplets.fastq_sample import SKIP, sample_reads
+from scripts.droplets.inclusion_lists import read_packed
+from scripts.droplets.role_evidence import RANKS, Verdict, judge_run
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
@@ -51,7 +51,7 @@ def judge_files(
     size: int,
     figures: list[Alternative],
 ) -> Verdict:
-    """Return what the reads of one run are; see :func:`scripts.inference.read_roles.judge_run` for its faults."""
+    """Return what the reads of one run are; see :func:`scripts.droplets.role_evidence.judge_run` for its faults."""
     if not files:
         raise RunFault("READS_MISSING", "there is no FASTQ file of the run.")
     name = row.chemistry or ("" if chemistry == "auto" else chemistry)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from scripts.core.errors import InputError, run_command
 from scripts.core.shared_cache import add_links_option, link_into, make_once
-from scripts.formats.chemistries import InclusionList, read_chemistries
+from scripts.droplets.chemistries import InclusionList, read_chemistries
+from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
 from scripts.formats.deliverables import hash_file
-from scripts.formats.inclusion_lists import content_digest, copy_checked, keep_bases
 
 PACKAGE = "ngs-tools"
 """A source: this list of the package ngs-tools, which is installed only by those who want it."""

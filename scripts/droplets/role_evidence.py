@@ -1,6 +1,6 @@
 """What each read of a spot is: cDNA, barcode, UMI or index, proved by the reads themselves.
 
-The barcodes decide (:mod:`scripts.inference.chemistry`), also against the roles that the run table has from the records
+The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles that the run table has from the records
 or from the user. Where barcodes leave two readings, or no list is at hand for a kit that the user named, the run table
 decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
 """
@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts.core.errors import RunFault
-from scripts.formats.chemistries import Chemistry, Place
-from scripts.formats.fastq_sample import ReadSample
-from scripts.formats.inclusion_lists import BASE_CODES
-from scripts.inference.chemistry import (
+from scripts.droplets.barcode_search import (
     MARGIN,
     MIN_SHARE,
     Alternative,
@@ -25,6 +22,9 @@ from scripts.inference.chemistry import (
     measure_alternatives,
     testable_places,
 )
+from scripts.droplets.chemistries import Chemistry, Place
+from scripts.droplets.fastq_sample import ReadSample
+from scripts.droplets.inclusion_lists import BASE_CODES
 
 INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scripts.core.errors import RunFault
-from scripts.formats.chemistries import Chemistry
+from scripts.droplets.chemistries import Chemistry
 
 MIN_PROBE_READS = 20
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from scripts.core.errors import InputError, Interrupted, RunFault, run_command
 from scripts.core.subprocesses import ends_with_command, raise_if_full
-from scripts.formats.chemistries import Chemistry, read_chemistries
-from scripts.formats.fastq_sample import SKIP, copy_sample
-from scripts.formats.library_reads import Library, place_link, tell_apart
-from scripts.formats.matrix_market import MatrixReader
-from scripts.formats.solo_out import (
+from scripts.droplets.chemistries import Chemistry, read_chemistries
+from scripts.droplets.fastq_sample import SKIP, copy_sample
+from scripts.droplets.library_reads import Library, place_link, tell_apart
+from scripts.droplets.solo_options import PRESETS, solo_options
+from scripts.droplets.solo_out import (
     ALL_FEATURES,
     FEATURES,
     GENE_FEATURES,
@@ -29,8 +29,8 @@ from scripts.formats.solo_out import (
     read_summary,
     share_of,
 )
-from scripts.formats.star_solo_options import PRESETS, solo_options
-from scripts.inference.strand import tell_strand
+from scripts.droplets.strand import tell_strand
+from scripts.formats.matrix_market import MatrixReader
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
