@@ -121,7 +121,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a small run, a few seconds")
     options = parser.parse_args(argv)
     share = 5_000 / 69_070 if options.quick else 1.0
-    ours = [sys.executable, "-m", "scripts.report", "--plan", "results/plan.tsv", "--ledger", "results/runs.tsv"]
+    ours = [
+        sys.executable,
+        "-m",
+        "scripts.harvest.report",
+        "--plan",
+        "results/plan.tsv",
+        "--ledger",
+        "results/runs.tsv",
+    ]
     with tempfile.TemporaryDirectory(prefix="report.") as temporary:
         folder = Path(temporary)
         rows = make_results(folder / "results", share)

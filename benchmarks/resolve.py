@@ -6,7 +6,7 @@ A series of plate cells is made from a seed and served on a loopback port withou
 requests and the seconds of a look-up with empty records, and of a second one, which finds them. A family file of 5,000
 samples and a platform table of 50,000 rows is read to its end by ours and by GEOparse (in the interpreter --geoparse
 names, by default this one: it needs `pip install GEOparse six`), each in a process of its own, in turn; the metadata of
-all its samples are gathered by `python -m scripts.metadata`. Figures are medians; memory is the peak of the process.
+all its samples are gathered by `python -m scripts.harvest.metadata`. Figures are medians; memory is the peak of the process.
 """
 
 import argparse
@@ -204,7 +204,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         counted = Run(series=SERIES, exp_id=SERIES, species="mus", status="counted")
         numbers = range(1, size.samples + 1)
         write_runs(ledger, (counted._replace(sample=f"GSM{n}", experiment=f"SRX{n}", run=f"SRR{n}") for n in numbers))
-        command = [sys.executable, "-c", MODULE, "scripts.metadata", "--ledger", str(ledger), "--species", "mus"]
+        command = [
+            sys.executable,
+            "-c",
+            MODULE,
+            "scripts.harvest.metadata",
+            "--ledger",
+            str(ledger),
+            "--species",
+            "mus",
+        ]
         command += ["--records", str(folder / "records"), "--archive", str(folder / "mus_meta.tgz")]
         command += ["--samples", str(folder / "samples.csv"), "--series", str(folder / "series.csv")]
         for _ in range(size.repeats):

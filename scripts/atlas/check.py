@@ -28,9 +28,9 @@ from scripts.formats.atlas_shards import (
     add_layout_option,
     read_layout,
 )
-from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import TOLD, has_exponent_31
 from scripts.formats.npz_array import ArrayFile
+from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
     import numpy

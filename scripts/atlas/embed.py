@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from scripts.core import subprocesses
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.count_matrix import CountMatrix
-from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import EmbeddedPart, Matrix, write_cells, write_matrix
+from scripts.harvest.results import hash_file
 from scripts.inference.expression_space import thread_variables
 
 if TYPE_CHECKING:

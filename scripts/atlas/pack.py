@@ -27,8 +27,8 @@ from scripts.formats.atlas_map import (
 )
 from scripts.formats.atlas_shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
 from scripts.formats.atlas_uses import new_folder
-from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Description, EmbeddedPart
+from scripts.harvest.results import hash_file
 
 SHARD_ROWS = 100_000
 CHUNK = 4096

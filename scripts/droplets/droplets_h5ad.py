@@ -20,7 +20,7 @@ from scripts.core.errors import InputError, run_command
 from scripts.droplets.mex import MexArchive, archive_name, read_archive
 from scripts.droplets.solo_out import MATRIX_NAMES
 from scripts.formats import h5ad
-from scripts.formats.sample_fields import SUMS, add_numbers, describe_samples, join_values
+from scripts.harvest.obs import SUMS, add_numbers, describe_samples, join_values
 from scripts.plan.run_table import COLUMNS, Run, iterate_runs
 from scripts.plan.status import read_statuses
 from scripts.plan.units import cut_into_units

@@ -23,8 +23,8 @@ from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.embedders.command_line import backend_parser, check_species, share
 from scripts.formats.atlas_layout import Layout, standard_name
 from scripts.formats.count_matrix import NO_LABEL, CountMatrix, match_genes
-from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Description, PartWriter
+from scripts.harvest.results import hash_file
 from scripts.inference.expression_space import (
     as_rows,
     log_normalise,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.formats.atlas_shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
-from scripts.formats.deliverables import hash_file
 from scripts.formats.embedded_part import Cell, Description, read_table, write_table
+from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
     import numpy

@@ -22,7 +22,7 @@ from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.formats.deliverables import hash_file
+from scripts.harvest.results import hash_file
 from scripts.references.fasta import copy_fasta, open_plain
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow, write_genes

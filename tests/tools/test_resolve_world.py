@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import metadata
+from scripts.harvest import metadata
 from scripts.plan.run_table import Run, iterate_runs, read_runs, write_runs
 from scripts.records import resolve
 from tests.toy import catalogue

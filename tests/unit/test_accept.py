@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts import accept
 from scripts.core.errors import InputError
+from scripts.harvest import accept
 from scripts.plan.run_table import Run, write_runs
 
 

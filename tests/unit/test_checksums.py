@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from scripts import checksums
 from scripts.core.errors import InputError
 from scripts.formats.csv_gz import write_csv_gz
+from scripts.harvest import checksums
 from scripts.plan.run_table import Run, write_runs
 
 LEDGER = [

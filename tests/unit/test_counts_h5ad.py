@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from scripts import counts_h5ad
 from scripts.core.errors import InputError
+from scripts.harvest import counts_h5ad
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes

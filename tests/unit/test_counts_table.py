@@ -15,10 +15,10 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts import counts_table
 from scripts.core.errors import InputError
 from scripts.formats import csv_gz
-from scripts.formats.counts_csv import format_rows
+from scripts.harvest import counts_table
+from scripts.harvest.counts_text import format_rows
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
@@ -152,7 +152,7 @@ def test_a_table_known_beforehand(tmp_path):
 @pytest.mark.parametrize("seed", range(8))
 def test_equal_to_the_plain_program(tmp_path, seed, monkeypatch):
     monkeypatch.setattr(counts_table, "PIECE", [100, 400, 1 << 20][seed % 3])
-    monkeypatch.setattr("scripts.formats.counts_csv.BLOCK", [50, 200, 1 << 20][seed % 3])
+    monkeypatch.setattr("scripts.harvest.counts_text.BLOCK", [50, 200, 1 << 20][seed % 3])
     data = make_random(tmp_path, seed, species=("mus", "homo"), greatest=[9, 2000, 2**40][seed % 3], failed=0.2)
     data.write_shards()
     for species in ("mus", "homo"):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import evidence
 from scripts.core.errors import InputError
+from scripts.harvest import evidence
 from scripts.plan.run_table import Run, write_runs
 
 CHEMISTRIES = str(Path(__file__).parents[2] / "config/chemistries.yaml")

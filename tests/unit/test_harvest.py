@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from scripts import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
 from scripts.core.errors import InputError
+from scripts.harvest import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.plan.units import columns_of, cut_into_units

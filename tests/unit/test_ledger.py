@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts import ledger
 from scripts.core.errors import InputError
+from scripts.harvest import ledger
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from scripts import log_table
 from scripts.core.errors import InputError
+from scripts.harvest import log_table
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.star.log import read_star_log

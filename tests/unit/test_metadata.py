@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import metadata
 from scripts.core.errors import InputError
+from scripts.harvest import metadata
 from scripts.plan.run_table import Run, write_runs
 from tests.unit.small_archives import family, keep, package, package_set, run, sample
 

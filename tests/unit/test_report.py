@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from scripts import report
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
+from scripts.harvest import report
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
 

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from scripts.formats.sample_fields import add_numbers, column_name, describe_sample, describe_samples, join_values
+from scripts.harvest.obs import add_numbers, column_name, describe_sample, describe_samples, join_values
 from scripts.plan.run_table import Run
 
 SOFT = """\

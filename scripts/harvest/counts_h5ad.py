@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.core.errors import InputError, run_command
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import h5ad
-from scripts.formats.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
-from scripts.formats.table_columns import (
+from scripts.harvest.columns import (
     TableColumn,
     add_table_options,
     check_reference,
@@ -33,6 +32,7 @@ from scripts.formats.table_columns import (
     columns_of_options,
     group_by_unit,
 )
+from scripts.harvest.obs import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.references.genes_table import GeneRow, read_genes
 from scripts.star.log import CLOCK_FIELDS, merge_fields

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from scripts.core.errors import InputError, run_command
 from scripts.formats import h5ad
 from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
-from scripts.formats.deliverables import SUMS, list_files
 from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
+from scripts.harvest.results import SUMS, list_files
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 
@@ -377,7 +377,7 @@ def files_section(results: Path) -> Iterator[str]:
     rows, note = cut(rows, MOST_ROWS, "line")
     yield "<h2 id=files>Files</h2>"
     yield (
-        f"<p>Beside them, <code>{SUMS}</code> has the sum of every file; <code>python -m scripts.verify results/</code>"
+        f"<p>Beside them, <code>{SUMS}</code> has the sum of every file; <code>python -m scripts.harvest.verify results/</code>"
         " checks all of it.</p>"
     )
     yield table(["file", "what it is", "#files", "#size"], rows, note.replace("; all of them stand in runs.tsv", ""))

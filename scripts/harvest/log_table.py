@@ -14,8 +14,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats import csv_gz
-from scripts.formats.run_files import LOG, columns_of_folder
-from scripts.formats.table_columns import (
+from scripts.harvest.columns import (
     HEADERS,
     TableColumn,
     add_table_options,
@@ -24,6 +23,7 @@ from scripts.formats.table_columns import (
     group_by_unit,
     header_values,
 )
+from scripts.harvest.run_files import LOG, columns_of_folder
 from scripts.plan.run_table import read_runs
 from scripts.plates.shard_counts import ShardReader
 from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log

@@ -23,10 +23,7 @@ from scripts.core.concurrency import hand_over
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import csv_gz, h5ad
-from scripts.formats.counts_csv import format_rows, rows_of_block
-from scripts.formats.htseq_text import HtseqReader, choose_first, read_lines
-from scripts.formats.run_files import COUNTS, columns_of_folder
-from scripts.formats.table_columns import (
+from scripts.harvest.columns import (
     HEADERS,
     TableColumn,
     add_table_options,
@@ -36,6 +33,9 @@ from scripts.formats.table_columns import (
     group_by_unit,
     header_values,
 )
+from scripts.harvest.counts_text import format_rows, rows_of_block
+from scripts.harvest.htseq_text import HtseqReader, choose_first, read_lines
+from scripts.harvest.run_files import COUNTS, columns_of_folder
 from scripts.plan.run_table import read_runs
 from scripts.plates.shard_counts import (
     TALLIES,

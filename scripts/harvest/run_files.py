@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.table_columns import TableColumn, sort_columns
+from scripts.harvest.columns import TableColumn, sort_columns
 from scripts.plan.run_table import Run
 from scripts.plan.units import column_of
 

@@ -26,8 +26,9 @@ from isal import igzip, isal_zlib
 from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.droplets.mex import archive_name, read_archive
 from scripts.formats import h5ad
-from scripts.formats.counts_csv import parse_row
-from scripts.formats.deliverables import (
+from scripts.harvest.columns import HEADERS
+from scripts.harvest.counts_text import parse_row
+from scripts.harvest.results import (
     COUNTS,
     LOGS,
     SUMS,
@@ -37,7 +38,6 @@ from scripts.formats.deliverables import (
     list_files,
     read_sums,
 )
-from scripts.formats.table_columns import HEADERS
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED
