@@ -27,7 +27,7 @@ rule atlas_model:
         labels=config["atlas"]["labels"],
     shell:
         """
-        python -m scripts.embedders.svd_baseline fit --matrices {input.matrices:q} \
+        python -m scripts.atlas.embedders.svd_baseline fit --matrices {input.matrices:q} \
             --components {params.components} --cells {params.cells} --seed {params.seed} \
             --reference {input.reference:q} --labels {params.labels:q} \
             --output {output.model:q} 2>{log:q}

@@ -8,7 +8,7 @@ the public atlas; their classes stand in another order than there.
 import sys
 from pathlib import Path
 
-from scripts.embedders.scprint2 import import_package
+from scripts.atlas.embedders.scprint2 import import_package
 
 STYLES = ("continuous", "metacell")
 WIDTHS = {

@@ -212,7 +212,7 @@ def matrices(demo, species: str):
 
 @pytest.mark.parametrize("species", ["mus", "homo"])
 def test_every_row_of_the_atlas_is_a_counted_cell_and_back(demo, species):
-    from scripts.formats.atlas_map import AtlasMap
+    from scripts.atlas.store.row_map import AtlasMap
 
     atlas = AtlasMap(demo.results / "atlas" / species)
     found = []

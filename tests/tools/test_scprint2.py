@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.atlas import embed
+from scripts.atlas import atlas_embed
+from scripts.atlas.store.layout import PUBLIC, standard_name
+from scripts.atlas.store.part import EmbeddedPart
 from scripts.core.errors import InputError
-from scripts.formats.atlas_layout import PUBLIC, standard_name
-from scripts.formats.embedded_part import EmbeddedPart
 from tests.tools.make_scprint2_checkpoint import GENES, STYLES, WIDTHS, gene_ids
 from tests.unit.small_matrices import draw_counts, plate_columns, write_droplets, write_matrix
 
@@ -48,7 +48,7 @@ def made(tmp_path_factory):
 def run(made, output, style="continuous", matrix="droplets.h5ad", tax_id="9606", species="homo", options=()):
     arguments = ["--backend", "scprint2", "--python", PYTHON, "--matrix", made / matrix, "--species", species]
     arguments += ["--tax-id", tax_id, "--model", made / f"{style}.ckpt", "--seed", "2", "--output", output]
-    embed.main([*map(str, arguments), "--", "--device", "cpu", *options])
+    atlas_embed.main([*map(str, arguments), "--", "--device", "cpu", *options])
     return EmbeddedPart(output)
 
 

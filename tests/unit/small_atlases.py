@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.formats.atlas_map import Segment, write_manifest, write_segments
-from scripts.formats.atlas_shards import PUBLIC, Layout, shard_name, write_shard
-from scripts.formats.embedded_part import Description
+from scripts.atlas.store.part import Description
+from scripts.atlas.store.row_map import Segment, write_manifest, write_segments
+from scripts.atlas.store.shards import PUBLIC, Layout, shard_name, write_shard
 
 DECODERS = {
     "cell_type": {str(code): f"CL:{code:07d}" for code in range(9)},

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scripts.formats.atlas_layout import Layout
-from scripts.formats.embedded_part import Cell, Description, Matrix, PartWriter, write_cells, write_matrix
+from scripts.atlas.store.layout import Layout
+from scripts.atlas.store.part import Cell, Description, Matrix, PartWriter, write_cells, write_matrix
 
 LAYOUT = Layout((("other", 3), ("cell_type", 2)), (("cell_type", 2), ("sex", 1)))
 DECODERS = {"cell_type": {"0": "CL:1", "1": "CL:2", "2": "CL:3"}, "sex": {"0": "PATO:1", "1": "PATO:2"}}

@@ -5,11 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
-from scripts.atlas import agreement
+from scripts.atlas import atlas_agreement
+from scripts.atlas.labels.label_scores import (
+    HalfCounts,
+    cosines,
+    mean_cosine,
+    mean_of,
+    percentiles_of,
+    sigmoid,
+    unrelated,
+)
+from scripts.atlas.store.shards import PUBLIC, Layout
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import PUBLIC, Layout
 from scripts.formats.charts import Scale, histogram
-from scripts.inference.label_scores import HalfCounts, cosines, mean_cosine, mean_of, percentiles_of, sigmoid, unrelated
 from tests.unit.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
 from tests.unit.test_report import Page
 
@@ -17,7 +25,7 @@ from tests.unit.test_report import Page
 def run(folder, *options):
     folders = folder if isinstance(folder, list) else [folder]
     output = folders[0].parent / "agreed"
-    agreement.main([*map(str, folders), "--output", str(output), *options])
+    atlas_agreement.main([*map(str, folders), "--output", str(output), *options])
     return output
 
 

@@ -4,10 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from scripts.atlas import check, pack
+from scripts.atlas import atlas_check, atlas_pack
+from scripts.atlas.store.row_map import file_sum, read_segments, write_segments
+from scripts.atlas.store.shards import PUBLIC, Atlas, ShardWriter, shard_name, write_shard
 from scripts.core.errors import InputError
-from scripts.formats.atlas_map import file_sum, read_segments, write_segments
-from scripts.formats.atlas_shards import PUBLIC, Atlas, ShardWriter, shard_name, write_shard
 from tests.unit.small_parts import DECODERS, LAYOUT, write_both, write_part
 
 FIRST, SECOND = "step_0_toy_predict_part_0_0", "step_0_toy_predict_part_1_0"
@@ -15,13 +15,13 @@ FIRST, SECOND = "step_0_toy_predict_part_0_0", "step_0_toy_predict_part_1_0"
 
 @pytest.fixture
 def atlas(tmp_path):
-    pack.main(["--parts", *write_both(tmp_path), "--output", str(tmp_path / "atlas"), "--shard-rows", "3"])
+    atlas_pack.main(["--parts", *write_both(tmp_path), "--output", str(tmp_path / "atlas"), "--shard-rows", "3"])
     return tmp_path / "atlas"
 
 
 def faults_of(*folders, options=()):
     with pytest.raises(InputError) as caught:
-        check.main([*map(str, folders), *options])
+        atlas_check.main([*map(str, folders), *options])
     return str(caught.value)
 
 
@@ -47,7 +47,7 @@ def public(folder, parts=(0,), rows=4, save=np.savez):
 
 
 def test_an_atlas_that_is_well(atlas, capsys):
-    check.main([str(atlas)])
+    atlas_check.main([str(atlas)])
     out, err = capsys.readouterr()
     assert err == ""
     assert out.splitlines()[1:] == [
@@ -60,7 +60,7 @@ def test_an_atlas_that_is_well(atlas, capsys):
 
 
 def test_the_public_atlas_has_no_map(tmp_path, capsys):
-    check.main([str(public(tmp_path / "a", (0, 2))), str(public(tmp_path / "b", save=np.savez_compressed))])
+    atlas_check.main([str(public(tmp_path / "a", (0, 2))), str(public(tmp_path / "b", save=np.savez_compressed))])
     out = capsys.readouterr().out
     assert "no map (segments.tsv): nobody can say which cell a row is" in out
     assert "are shown as codes: label_decoders.json is not there" in out
@@ -109,7 +109,7 @@ def test_a_layout_may_be_given(tmp_path, capsys):
         np.savez(path, np.load(path)["arr_0"][:, :22])
     assert "22 columns, but the layout has 23" in faults_of(folder)
     labels = "labels=cell_type:3,tissue:3,disease:3,age_group:3,assay:3,self_reported_ethnicity:3,sex:1,organism:3"
-    check.main([str(folder), "--layout", labels])
+    atlas_check.main([str(folder), "--layout", labels])
     assert "organism 3\n" in capsys.readouterr().out
 
 
@@ -195,9 +195,9 @@ def test_numbers_of_rows_that_the_manifest_tells_otherwise(atlas):
 
 def test_an_atlas_without_rows_is_well(tmp_path, capsys):
     part = write_part(tmp_path / "a", [])
-    pack.main(["--parts", part, "--output", str(tmp_path / "atlas")])
+    atlas_pack.main(["--parts", part, "--output", str(tmp_path / "atlas")])
     capsys.readouterr()
-    check.main([str(tmp_path / "atlas")])
+    atlas_check.main([str(tmp_path / "atlas")])
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'atlas'}: 0 rows in 0 shards, 0 bytes.")
     assert json.loads((tmp_path / "atlas/label_decoders.json").read_text()) == DECODERS
 
@@ -207,7 +207,7 @@ def test_what_is_deflated_is_checked_against_the_manifest_too(atlas, capsys):
     np.savez_compressed(path, np.load(path)["arr_0"])
     assert f"{path.name}: " in faults_of(atlas)
     sign(atlas, path.name)
-    check.main([str(atlas)])
+    atlas_check.main([str(atlas)])
 
 
 def test_shards_that_the_manifest_does_not_know(atlas):
@@ -223,5 +223,5 @@ def test_the_whole_layout_of_the_public_atlas_is_written_and_read(tmp_path, caps
     with ShardWriter(tmp_path, shard_name("scprint2", 0), PUBLIC, 9) as shard:
         for rows in (4, 0, 5):
             shard.append(dice.normal(size=(rows, 424)), dice.integers(0, 9, (rows, 23)), dice.normal(size=(rows, 23)))
-    check.main([str(tmp_path)])
+    atlas_check.main([str(tmp_path)])
     assert Atlas(tmp_path).rows_total == 9

@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from scripts.atlas import distribution
+from scripts.atlas import atlas_distribution
+from scripts.atlas.labels.label_tables import gaps, join_rest, order_table
+from scripts.atlas.store.decoders import label_names, read_decoders
+from scripts.atlas.store.shards import PUBLIC, Layout
 from scripts.core.errors import InputError
-from scripts.formats.atlas_labels import label_names, read_decoders
-from scripts.formats.atlas_shards import PUBLIC, Layout
 from scripts.formats.charts import SHADES, Scale, bar_list, heat_map, shades
-from scripts.inference.label_tables import gaps, join_rest, order_table
 from tests.unit.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
 from tests.unit.test_report import Page
 
@@ -19,7 +19,7 @@ from tests.unit.test_report import Page
 def run(folder, *options):
     atlases = [str(path) for path in (folder if isinstance(folder, list) else [folder])]
     output = (folder if not isinstance(folder, list) else folder[0]).parent / "found"
-    distribution.main([*atlases, "--output", str(output), *options])
+    atlas_distribution.main([*atlases, "--output", str(output), *options])
     return output
 
 

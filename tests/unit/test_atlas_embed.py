@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.atlas import embed
+from scripts.atlas import atlas_embed
+from scripts.atlas.embedders import fixture
+from scripts.atlas.embedders.expression import seed_of
+from scripts.atlas.store.layout import PUBLIC
+from scripts.atlas.store.part import Cell, EmbeddedPart
 from scripts.core.errors import InputError, Interrupted
-from scripts.embedders import fixture
-from scripts.formats.atlas_layout import PUBLIC
-from scripts.formats.embedded_part import Cell, EmbeddedPart
-from scripts.inference.expression_space import seed_of
 from tests.unit.small_matrices import GENES, draw_counts, write_droplets, write_matrix
 
 
 def run(matrix, output, *more, backend="fixture"):
     fixed = ["--backend", backend, "--matrix", matrix, "--species", "homo", "--tax-id", "9606", "--output", output]
-    embed.main([*map(str, fixed), *map(str, more)])
+    atlas_embed.main([*map(str, fixed), *map(str, more)])
     return EmbeddedPart(output)
 
 
@@ -83,7 +83,7 @@ def test_an_older_part_is_replaced(tmp_path, droplets):
     ],
 )
 def test_paths_are_told_below_the_results(path, told):
-    assert embed.result_path(Path(path)) == told
+    assert atlas_embed.result_path(Path(path)) == told
 
 
 def test_options_after_the_dashes_reach_the_back_end(tmp_path):
@@ -93,7 +93,7 @@ def test_options_after_the_dashes_reach_the_back_end(tmp_path):
         run(matrix, tmp_path / "part", "--python", python, "--model", "w", "--", "--device", "cpu", backend="scprint2")
     told = str(caught.value).splitlines()
     assert told[0] == "The back end scprint2 ended with exit status 7; its last lines:"
-    assert told[1].startswith("['-m', 'scripts.embedders.scprint2', '--matrix', ")
+    assert told[1].startswith("['-m', 'scripts.atlas.embedders.scprint2', '--matrix', ")
     assert told[1].endswith("'--seed', '0', '--model', 'w', '--device', 'cpu']")
 
 

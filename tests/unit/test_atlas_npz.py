@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from scripts.atlas.store import npz
+from scripts.atlas.store.npz import ArrayFile, NpzWriter
 from scripts.core.errors import InputError
-from scripts.formats import npz_array
-from scripts.formats.npz_array import ArrayFile, NpzWriter
 
 VALUES = np.arange(7 * 5, dtype="<f2").reshape(7, 5)
 
@@ -75,7 +75,7 @@ def test_the_bytes_written_are_those_of_savez(tmp_path, array, step):
 
 @pytest.mark.parametrize("size", [500, (1 << 31) - 1, 1 << 31, 5 << 32])
 def test_the_directory_of_large_arrays_is_that_of_zipfile(size):
-    member = zipfile.ZipInfo(npz_array.MEMBER)
+    member = zipfile.ZipInfo(npz.MEMBER)
     member.CRC, member.file_size, member.compress_size, member.external_attr = 77, size, size, 0o600 << 16
     member.header_offset = 0
     member.extract_version = member.create_version = 45
@@ -85,7 +85,7 @@ def test_the_directory_of_large_arrays_is_that_of_zipfile(size):
         archive.start_dir = archive._didModify = 59 + size
         archive.fp.seek(0)
         archive.fp = Shifted(handle, 59 + size)
-    assert npz_array._directory(77, size, 59 + size) == handle.getvalue()
+    assert npz._directory(77, size, 59 + size) == handle.getvalue()
 
 
 class Shifted:

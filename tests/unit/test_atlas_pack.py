@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from scripts.atlas import locate, pack
+from scripts.atlas import atlas_locate, atlas_pack
 from scripts.atlas.__main__ import COMMANDS, help_text
 from scripts.atlas.__main__ import main as atlas_main
+from scripts.atlas.store.row_map import AtlasMap, read_dropped, read_segments
+from scripts.atlas.store.shards import Atlas, Layout
 from scripts.core.errors import InputError
-from scripts.formats.atlas_map import AtlasMap, read_dropped, read_segments
-from scripts.formats.atlas_shards import Atlas, Layout
 from tests.unit.small_parts import DECODERS, DROPLETS, LAYOUT, PLATES, REASONS, TOY, numbers, write_both, write_part
 
 KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reason] + PLATES
@@ -18,14 +18,14 @@ KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reas
 
 def packed(folder, *options):
     """Pack both parts; return the atlas."""
-    pack.main(["--parts", *write_both(folder), "--output", str(folder / "atlas"), *options])
+    atlas_pack.main(["--parts", *write_both(folder), "--output", str(folder / "atlas"), *options])
     return folder / "atlas"
 
 
 def told(capsys, atlas, *options):
     """Return the rows that locate prints, and what it says on stderr."""
     capsys.readouterr()
-    locate.main([str(atlas), *options])
+    atlas_locate.main([str(atlas), *options])
     out, err = capsys.readouterr()
     head, *rows = (line.split("\t") for line in out.splitlines())
     assert head == "shard row global_row series sample experiment run species barcode".split()
@@ -118,7 +118,7 @@ def test_the_same_parts_give_the_same_bytes(tmp_path):
 
 def test_chunks_do_not_matter(tmp_path, monkeypatch):
     whole = packed(tmp_path / "whole")
-    monkeypatch.setattr(pack, "CHUNK", 2)
+    monkeypatch.setattr(atlas_pack, "CHUNK", 2)
     parts = packed(tmp_path / "parts")
     assert all(path.read_bytes() == (parts / path.name).read_bytes() for path in whole.iterdir())
 
@@ -129,7 +129,7 @@ def test_a_back_end_without_labels_and_cells(tmp_path):
         write_part(tmp_path / "a", DROPLETS, ["NO_COUNTS"] * 7, description=bare),
         write_part(tmp_path / "b", [], description=bare),
     ]
-    pack.main(["--parts", *folders, "--output", str(tmp_path / "atlas"), "--model"])
+    atlas_pack.main(["--parts", *folders, "--output", str(tmp_path / "atlas"), "--model"])
     atlas = Atlas(tmp_path / "atlas")
     assert (atlas.rows_total, atlas.shards, atlas.has_labels) == (0, [], False)
     assert len(list(read_dropped(tmp_path / "atlas/dropped.tsv"))) == 7
@@ -142,20 +142,20 @@ def test_the_model_lies_with_the_atlas(tmp_path):
     (tmp_path / "model.npz").write_bytes(b"numbers")
     digest = hashlib.sha256(b"numbers").hexdigest()
     part = write_part(tmp_path / "a", PLATES, description=dataclasses.replace(TOY, weights_sha256=digest))
-    pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "model.npz")])
+    atlas_pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "model.npz")])
     assert (tmp_path / "atlas/model.npz").read_bytes() == b"numbers"
     (tmp_path / "model.npz").write_bytes(b"others")
     with pytest.raises(InputError, match="not the model that the parts were made with"):
-        pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "model.npz")])
+        atlas_pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "model.npz")])
     with pytest.raises(InputError, match=r"none.npz: not there"):
-        pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "none.npz")])
+        atlas_pack.main(["--parts", part, "--output", str(tmp_path / "atlas"), "--model", str(tmp_path / "none.npz")])
 
 
 def test_parts_of_two_back_ends_are_no_atlas(tmp_path):
     part = write_part(tmp_path / "a", DROPLETS)
     other = write_part(tmp_path / "b", PLATES, description=dataclasses.replace(TOY, version="2.0"))
     with pytest.raises(InputError) as caught:
-        pack.main(["--parts", part, other, str(tmp_path / "c"), "--output", str(tmp_path / "atlas")])
+        atlas_pack.main(["--parts", part, other, str(tmp_path / "c"), "--output", str(tmp_path / "atlas")])
     told = str(caught.value)
     assert (
         f"{part} and {other} do not come from one back end: version differ (1.0; 2.0). Make an atlas of each." in told
@@ -168,13 +168,13 @@ def test_numbers_that_are_wrong_stay_out(tmp_path):
     part = write_part(tmp_path / "a", PLATES)
     np.save(tmp_path / "a/embs.npy", np.full((3, 5), np.nan, np.float16))
     with pytest.raises(InputError, match=r"embs.npy: 3 rows have a number that is not finite"):
-        pack.main(["--parts", part, "--output", str(tmp_path / "atlas")])
+        atlas_pack.main(["--parts", part, "--output", str(tmp_path / "atlas")])
 
 
 def test_a_run_that_is_in_two_parts(tmp_path):
     parts = [write_part(tmp_path / name, PLATES) for name in ("a", "b")]
     with pytest.raises(InputError, match=r"needs 3 correction\(s\)(?s:.*)SRR11 homo: in .*/a, and in .*/b too"):
-        pack.main(["--parts", *parts, "--output", str(tmp_path / "atlas")])
+        atlas_pack.main(["--parts", *parts, "--output", str(tmp_path / "atlas")])
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -188,7 +188,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 def test_what_cannot_be_located(tmp_path):
     atlas = packed(tmp_path)
     with pytest.raises(InputError) as caught:
-        locate.main(
+        atlas_locate.main(
             f"{atlas} --rows x:0 5 step_0_toy_predict_part_0_0:7 --global-rows 7 --cells SRX9 SRX1_TTTT".split()
         )
     for words in (
@@ -205,7 +205,7 @@ def test_what_cannot_be_located(tmp_path):
         AtlasMap(atlas).place_of("SRX1")
     (atlas / "segments.tsv").unlink()
     with pytest.raises(InputError, match=r"has no segments.tsv, so that nobody can say which cell a row is"):
-        locate.main([str(atlas), "--global-rows", "0"])
+        atlas_locate.main([str(atlas), "--global-rows", "0"])
 
 
 def test_the_room_of_commands(capsys):

@@ -3,9 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from scripts.core.errors import InputError
-from scripts.formats.atlas_layout import PUBLIC, Layout, read_layout
-from scripts.formats.embedded_part import (
+from scripts.atlas.store.layout import PUBLIC, Layout, read_layout
+from scripts.atlas.store.part import (
     Cell,
     Description,
     EmbeddedPart,
@@ -16,6 +15,7 @@ from scripts.formats.embedded_part import (
     write_cells,
     write_matrix,
 )
+from scripts.core.errors import InputError
 
 LAYOUT = Layout((("other", 2), ("sex", 1)), (("cell_type", 2), ("sex", 1)))
 DECODERS = {"cell_type": {"0": "CL:1", "1": "CL:2"}, "sex": {"0": "PATO:1"}}

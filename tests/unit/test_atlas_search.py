@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.atlas import pack, search
+from scripts.atlas import atlas_pack, atlas_search
+from scripts.atlas import nearest as kernel
+from scripts.atlas.nearest import nearest_rows
+from scripts.atlas.store.shards import PUBLIC, Atlas, Layout, shard_name, write_shard
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import PUBLIC, Atlas, Layout, shard_name, write_shard
-from scripts.inference import nearest_rows as kernel
-from scripts.inference.nearest_rows import nearest_rows
 from tests.unit.small_parts import write_both
 
 WIDE = Layout((("other", 6), ("cell_type", 2)), (("sex", 1),))
@@ -96,13 +96,13 @@ def test_rows_that_are_not_finite_are_not_passed_over(tmp_path):
 
 def printed(capsys, *arguments):
     capsys.readouterr()
-    search.main(list(map(str, arguments)))
+    atlas_search.main(list(map(str, arguments)))
     out, err = capsys.readouterr()
     return [line.split("\t") for line in out.splitlines()], err
 
 
 def test_cells_are_found_by_name(tmp_path, capsys):
-    pack.main(["--parts", *write_both(tmp_path), "--output", str(tmp_path / "atlas"), "--shard-rows", "3"])
+    atlas_pack.main(["--parts", *write_both(tmp_path), "--output", str(tmp_path / "atlas"), "--shard-rows", "3"])
     rows, err = printed(
         capsys, tmp_path / "atlas", "--like", "SRX3_AAAC", "--k", "2", "--metric", "euclidean", "--labels", "cell_type"
     )
@@ -115,9 +115,9 @@ def test_cells_are_found_by_name(tmp_path, capsys):
     by_place, _ = printed(capsys, tmp_path / "atlas", "--like", "step_0_toy_predict_part_1_0:2", "--k", "1")
     assert by_place[1][:6] == ["step_0_toy_predict_part_1_0:2", "1", "1", "step_0_toy_predict_part_1_0", "2", "6"]
     with pytest.raises(InputError, match=r"(?s)SRX9: no run.*SRX1_CCCA: has no row; it was dropped \(FEW_GENES\)"):
-        search.main([str(tmp_path / "atlas"), "--like", "SRX9", "SRX1_CCCA"])
+        atlas_search.main([str(tmp_path / "atlas"), "--like", "SRX9", "SRX1_CCCA"])
     with pytest.raises(InputError, match="'colour' is no class of labels"):
-        search.main([str(tmp_path / "atlas"), "--like", "SRX9", "--labels", "colour"])
+        atlas_search.main([str(tmp_path / "atlas"), "--like", "SRX9", "--labels", "colour"])
 
 
 def test_vectors_in_an_atlas_without_map(tmp_path, capsys):
@@ -136,7 +136,7 @@ def test_vectors_in_an_atlas_without_map(tmp_path, capsys):
     assert "2 rows are all zeros in cell_type: their cosine is taken to be 0.\n" in err
     assert "are shown as codes" in err
     with pytest.raises(InputError, match=r"SRX1: .* has no segments.tsv, so that a row can only be named SHARD:ROW"):
-        search.main([str(tmp_path), "--like", "SRX1"])
+        atlas_search.main([str(tmp_path), "--like", "SRX1"])
     (tmp_path / "vector.npy").write_text("x")
     with pytest.raises(InputError, match="cannot be read as an npy file"):
-        search.main(list(map(str, asked)))
+        atlas_search.main(list(map(str, asked)))

@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
+from scripts.atlas.labels.tables import Column, centroids, cross_tables
+from scripts.atlas.store.shards import PUBLIC, Atlas, Layout, ShardWriter, open_atlases, shard_name, write_shard
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import PUBLIC, Atlas, Layout, ShardWriter, open_atlases, shard_name, write_shard
-from scripts.inference.atlas_tables import Column, centroids, cross_tables
 
 KINDS = ("embs", "top3", "scores")
 

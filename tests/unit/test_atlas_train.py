@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from scripts.atlas import train
+from scripts.atlas import atlas_train
+from scripts.atlas.labels.classifier import Sums, fit, judge, tell_one
+from scripts.atlas.labels.given_labels import read_labels
+from scripts.atlas.labels.saved_model import SavedModel, read_model, write_model
+from scripts.atlas.labels.split import hold_out
+from scripts.atlas.store.shards import PUBLIC
 from scripts.core.errors import InputError
-from scripts.formats.atlas_model import SavedModel, read_model, write_model
-from scripts.formats.atlas_shards import PUBLIC
-from scripts.formats.given_labels import read_labels
-from scripts.inference.atlas_models import Sums, fit, judge, tell_one
-from scripts.inference.held_out import hold_out
 from tests.unit.small_atlases import (
     DECODERS,
     ONLY_OTHER,
@@ -64,7 +64,7 @@ def run(folder, *options, labels=None):
     folders = folder if isinstance(folder, list) else [folder]
     output = folders[0].parent / "trained"
     told = ["--labels", str(labels)] if labels else []
-    train.main([*map(str, folders), "--output", str(output), "--label", "cell_type", *told, *options])
+    atlas_train.main([*map(str, folders), "--output", str(output), "--label", "cell_type", *told, *options])
     return output
 
 
@@ -169,7 +169,7 @@ def test_the_nearest_mean_is_the_one_that_plain_numpy_gives(tmp_path, metric):
 
 def apply(folder, model, *options):
     output = folder.parent / "applied"
-    train.main([str(folder), "--output", str(output), "--apply", str(model), *options])
+    atlas_train.main([str(folder), "--output", str(output), "--apply", str(model), *options])
     return table_of(output / "predictions.tsv")[1]
 
 
@@ -418,13 +418,13 @@ def test_labels_that_cannot_be_learnt(tmp_path):
             f"SRR{n}{p}\t{b.decode()}\t{n}{p}{b.decode()}\n" for n in range(3) for p in range(2) for b in barcodes(40)
         )
     )
-    train.MOST_LABELS, before = 100, train.MOST_LABELS
+    atlas_train.MOST_LABELS, before = 100, atlas_train.MOST_LABELS
     try:
         assert "160 labels, but at most 100 can be told apart: is this column a label?" in fault_of(
             folder, labels=table
         )
     finally:
-        train.MOST_LABELS = before
+        atlas_train.MOST_LABELS = before
     empty = write_mapped(tmp_path / "empty", [], ONLY_OTHER)
     assert "No cell has a label: there is nothing to train on." in fault_of(empty, labels=table)
     assert not (tmp_path / "trained").exists()

@@ -4,10 +4,10 @@ import anndata
 import numpy as np
 import pytest
 
-from scripts.atlas import embed, pack
-from scripts.embedders import svd_baseline
-from scripts.formats.atlas_map import AtlasMap
-from scripts.formats.atlas_shards import Atlas
+from scripts.atlas import atlas_embed, atlas_pack
+from scripts.atlas.embedders import svd_baseline
+from scripts.atlas.store.row_map import AtlasMap
+from scripts.atlas.store.shards import Atlas
 from tests.unit.small_matrices import draw_counts, write_droplets, write_matrix
 
 SPECIES = ["--species", "homo", "--tax-id", "9606"]
@@ -29,8 +29,8 @@ def make_atlas(folder, matrices, backend, *options):
     for number, matrix in enumerate(matrices):
         parts.append(str(folder / f"part{number}"))
         fixed = ["--backend", backend, "--matrix", str(matrix), *SPECIES, "--output", parts[-1]]
-        embed.main([*fixed, *options])
-    pack.main(["--parts", *parts, "--output", str(folder / "atlas"), "--shard-rows", "10", *options[:2]])
+        atlas_embed.main([*fixed, *options])
+    atlas_pack.main(["--parts", *parts, "--output", str(folder / "atlas"), "--shard-rows", "10", *options[:2]])
     return folder / "atlas"
 
 

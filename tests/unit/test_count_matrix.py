@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
+from scripts.atlas.store.count_matrix import CountMatrix, match_genes, without_version
+from scripts.atlas.store.part import Cell
 from scripts.core.errors import InputError
-from scripts.formats.count_matrix import CountMatrix, match_genes, without_version
-from scripts.formats.embedded_part import Cell
 from tests.unit.small_matrices import GENES, draw_counts, plate_columns, write_droplets, write_matrix
 
 

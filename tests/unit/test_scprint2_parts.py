@@ -7,12 +7,12 @@ import pytest
 import scipy.sparse
 import yaml
 
+from scripts.atlas.embedders import scprint2
+from scripts.atlas.embedders.expression import log_normalise, neighbours, seed_of
+from scripts.atlas.embedders.scprint2 import Checkpoint
+from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.atlas.store.layout import PUBLIC
 from scripts.core.errors import InputError
-from scripts.embedders import scprint2
-from scripts.embedders.scprint2 import Checkpoint
-from scripts.formats.atlas_layout import PUBLIC
-from scripts.formats.count_matrix import CountMatrix
-from scripts.inference.expression_space import log_normalise, neighbours, seed_of
 from tests.unit.small_matrices import GENES, draw_counts, write_matrix
 
 WIDTHS = {

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
+from scripts.atlas.embedders import expression, svd_baseline
+from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.atlas.store.part import EmbeddedPart
 from scripts.core.errors import InputError
-from scripts.embedders import svd_baseline
-from scripts.formats.count_matrix import CountMatrix
-from scripts.formats.embedded_part import EmbeddedPart
-from scripts.inference import expression_space
 from tests.unit.small_matrices import GENES, draw_counts, plate_columns, write_droplets, write_matrix
 
 HOME = Path(__file__).parents[2]
@@ -85,7 +84,7 @@ def test_a_bigger_matrix_is_decomposed_well():
     random = np.random.RandomState(1)
     strong = random.standard_normal((400, 12)) * np.geomspace(50, 5, 12)
     dense = strong @ np.linalg.qr(random.standard_normal((700, 12)))[0].T + 0.02 * random.standard_normal((400, 700))
-    values, vectors = expression_space.truncated_svd(scipy.sparse.csr_matrix(dense), 12, 0)
+    values, vectors = expression.truncated_svd(scipy.sparse.csr_matrix(dense), 12, 0)
     _, exact, axes = np.linalg.svd(dense, full_matrices=False)
     assert np.allclose(values, exact[:12], rtol=1e-9)
     assert np.allclose(np.abs((vectors * axes[:12]).sum(axis=1)), 1)
@@ -112,7 +111,7 @@ def test_blocks_change_no_bit(tmp_path, limits):
 def run_fit(folder, output, *matrices):
     """In a process of its own, as the workflow does it."""
     environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": "2"}
-    command = [sys.executable, "-m", "scripts.embedders.svd_baseline", "fit", "--seed", "5", "--cells", "40"]
+    command = [sys.executable, "-m", "scripts.atlas.embedders.svd_baseline", "fit", "--seed", "5", "--cells", "40"]
     subprocess.run([*command, "--matrices", *matrices, "--output", output], cwd=folder, env=environment, check=True)
     return (folder / output).read_bytes()
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.atlas.store.layout import standard_name
 from scripts.core.errors import InputError
-from scripts.formats.atlas_layout import standard_name
 
 if TYPE_CHECKING:
     import numpy

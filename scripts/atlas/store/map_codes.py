@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from scripts.atlas.store.row_map import Segment, read_segments
+from scripts.atlas.store.shards import SEGMENTS, Atlas, Shard
 from scripts.core.errors import InputError
-from scripts.formats.atlas_map import Segment, read_segments
-from scripts.formats.atlas_shards import SEGMENTS, Atlas, Shard
 
 if TYPE_CHECKING:
     import numpy

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from scripts.atlas.store.part import Cell
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.embedded_part import Cell
 
 if TYPE_CHECKING:
     import h5py

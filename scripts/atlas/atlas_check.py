@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.formats.atlas_layout import Layout
-from scripts.formats.atlas_map import BarcodeSum, DroppedCell, Segment, file_sum, read_dropped, read_segments
-from scripts.formats.atlas_shards import (
+from scripts.atlas.store.layout import Layout
+from scripts.atlas.store.npz import ArrayFile
+from scripts.atlas.store.part import TOLD, has_exponent_31
+from scripts.atlas.store.row_map import BarcodeSum, DroppedCell, Segment, file_sum, read_dropped, read_segments
+from scripts.atlas.store.shards import (
     BARCODES,
     DECODERS,
     DROPPED,
@@ -28,8 +29,7 @@ from scripts.formats.atlas_shards import (
     add_layout_option,
     read_layout,
 )
-from scripts.formats.embedded_part import TOLD, has_exponent_31
-from scripts.formats.npz_array import ArrayFile
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:

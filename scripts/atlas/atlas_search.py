@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.atlas.nearest import METRICS, nearest_rows
+from scripts.atlas.store.row_map import AtlasMap, Row
+from scripts.atlas.store.shards import SEGMENTS, Atlas, add_layout_option, open_atlases
 from scripts.core.errors import InputError, run_command
-from scripts.formats.atlas_map import AtlasMap, Row
-from scripts.formats.atlas_shards import SEGMENTS, Atlas, add_layout_option, open_atlases
-from scripts.inference.nearest_rows import METRICS, nearest_rows
 
 if TYPE_CHECKING:
     import numpy

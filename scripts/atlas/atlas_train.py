@@ -19,12 +19,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.formats.atlas_labels import LabelNames, label_names, read_decoders
-from scripts.formats.atlas_layout import add_layout_option, standard_name
-from scripts.formats.atlas_model import SavedModel, read_model, write_model
-from scripts.formats.atlas_shards import BARCODES, Atlas, open_atlases
-from scripts.formats.atlas_uses import (
+from scripts.atlas.embedders.expression import one_thread
+from scripts.atlas.labels.classifier import KINDS, METRICS, Figures, Model, Sums, fit, judge, tell_one
+from scripts.atlas.labels.given_labels import GivenLabels, read_labels
+from scripts.atlas.labels.label_tables import join_square
+from scripts.atlas.labels.labelled_rows import LabelledRows
+from scripts.atlas.labels.output import (
     NOTE_STYLE,
     check_layouts,
     check_models,
@@ -36,16 +36,16 @@ from scripts.formats.atlas_uses import (
     write_notes,
     write_rows,
 )
+from scripts.atlas.labels.saved_model import SavedModel, read_model, write_model
+from scripts.atlas.labels.split import SHARD, SPLITS, hold_out
+from scripts.atlas.labels.tables import PairCounter, sum_rows
+from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
+from scripts.atlas.store.layout import add_layout_option, standard_name
+from scripts.atlas.store.map_codes import has_map, shard_segments
+from scripts.atlas.store.shards import BARCODES, Atlas, open_atlases
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
-from scripts.formats.given_labels import GivenLabels, read_labels
 from scripts.formats.pages import cut, draw, several, table
-from scripts.inference.atlas_models import KINDS, METRICS, Figures, Model, Sums, fit, judge, tell_one
-from scripts.inference.atlas_tables import PairCounter, sum_rows
-from scripts.inference.expression_space import one_thread
-from scripts.inference.held_out import SHARD, SPLITS, hold_out
-from scripts.inference.label_tables import join_square
-from scripts.inference.labelled_rows import LabelledRows
-from scripts.inference.map_codes import has_map, shard_segments
 
 if TYPE_CHECKING:
     import numpy

@@ -13,8 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from scripts.core.errors import InputError, raise_faults
-from scripts.formats.atlas_layout import (
+from scripts.atlas.store.layout import (
     PUBLIC,
     Layout,
     add_layout_option,
@@ -23,8 +22,9 @@ from scripts.formats.atlas_layout import (
     read_layout,
     standard_name,
 )
-from scripts.formats.embedded_part import to_codes, to_half
-from scripts.formats.npz_array import FORTRAN, ArrayFile, NpzWriter
+from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
+from scripts.atlas.store.part import to_codes, to_half
+from scripts.core.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
     import numpy

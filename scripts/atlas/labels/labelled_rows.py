@@ -5,17 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from scripts.formats.atlas_labels import LabelNames
-from scripts.formats.atlas_shards import BARCODES, Atlas, Shard
-from scripts.formats.given_labels import NONE, GivenLabels
-from scripts.inference.atlas_tables import sum_rows
-from scripts.inference.held_out import SHARD, linked
-from scripts.inference.map_codes import has_map, shard_segments
+from scripts.atlas.labels.given_labels import NONE, GivenLabels
+from scripts.atlas.labels.split import SHARD, linked
+from scripts.atlas.labels.tables import sum_rows
+from scripts.atlas.store.decoders import LabelNames
+from scripts.atlas.store.map_codes import has_map, shard_segments
+from scripts.atlas.store.shards import BARCODES, Atlas, Shard
 
 if TYPE_CHECKING:
     import numpy
 
-    from scripts.formats.atlas_map import Segment
+    from scripts.atlas.store.row_map import Segment
 
 
 class LabelledRows:

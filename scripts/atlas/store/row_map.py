@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.atlas.store.part import Cell, Description, read_table, write_table
+from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
-from scripts.formats.embedded_part import Cell, Description, read_table, write_table
 from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:

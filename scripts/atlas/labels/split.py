@@ -5,8 +5,8 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 
-from scripts.formats.atlas_shards import Atlas
-from scripts.inference.map_codes import shard_segments
+from scripts.atlas.store.map_codes import shard_segments
+from scripts.atlas.store.shards import Atlas
 
 SHARD = "shard"
 SPLITS = ("series", "sample", SHARD)

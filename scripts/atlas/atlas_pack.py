@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.formats.atlas_map import (
+from scripts.atlas.labels.output import new_folder
+from scripts.atlas.store.part import Description, EmbeddedPart
+from scripts.atlas.store.row_map import (
     BarcodeSum,
     DroppedCell,
     Segment,
@@ -25,9 +26,8 @@ from scripts.formats.atlas_map import (
     write_manifest,
     write_segments,
 )
-from scripts.formats.atlas_shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
-from scripts.formats.atlas_uses import new_folder
-from scripts.formats.embedded_part import Description, EmbeddedPart
+from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.harvest.results import hash_file
 
 SHARD_ROWS = 100_000

@@ -18,12 +18,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.atlas.embedders.command_line import backend_parser, check_species, share
+from scripts.atlas.embedders.expression import neighbours, one_thread, seed_of, totals
+from scripts.atlas.store.count_matrix import CountMatrix, match_genes
+from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
+from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.errors import InputError, run_command
-from scripts.embedders.command_line import backend_parser, check_species, share
-from scripts.formats.atlas_layout import PUBLIC, Layout, standard_name
-from scripts.formats.count_matrix import CountMatrix, match_genes
-from scripts.formats.embedded_part import Description, PartWriter
-from scripts.inference.expression_space import neighbours, one_thread, seed_of, totals
 
 if TYPE_CHECKING:
     import numpy

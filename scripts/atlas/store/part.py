@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
+from scripts.atlas.store.layout import Layout
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.atlas_layout import Layout
 
 if TYPE_CHECKING:
     import numpy

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import Atlas
 
 if TYPE_CHECKING:
     import numpy

@@ -19,13 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.embedders.command_line import backend_parser, check_species, share
-from scripts.formats.atlas_layout import Layout, standard_name
-from scripts.formats.count_matrix import NO_LABEL, CountMatrix, match_genes
-from scripts.formats.embedded_part import Description, PartWriter
-from scripts.harvest.results import hash_file
-from scripts.inference.expression_space import (
+from scripts.atlas.embedders.command_line import backend_parser, check_species, share
+from scripts.atlas.embedders.expression import (
     as_rows,
     log_normalise,
     one_thread,
@@ -34,6 +29,11 @@ from scripts.inference.expression_space import (
     truncated_svd,
     unit_rows,
 )
+from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
+from scripts.atlas.store.layout import Layout, standard_name
+from scripts.atlas.store.part import Description, PartWriter
+from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
     import numpy
@@ -148,7 +148,7 @@ class Model:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
         except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{path}: no model of {NAME} ({error}); 'python -m scripts.embedders.svd_baseline fit' makes one."
+                f"{path}: no model of {NAME} ({error}); 'python -m scripts.atlas.embedders.svd_baseline fit' makes one."
             ) from error
 
 
@@ -400,7 +400,7 @@ def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "sc
 def fit_main(argv: Sequence[str]) -> None:
     """Fit the basis."""
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.embedders.svd_baseline fit", description="Fit a basis to a sample of cells."
+        prog="python -m scripts.atlas.embedders.svd_baseline fit", description="Fit a basis to a sample of cells."
     )
     parser.add_argument("--matrices", required=True, nargs="+", type=Path, help="counts (h5ad) of cells of a species")
     parser.add_argument("--components", type=int, default=256, help="columns; fewer where the sample's rank is smaller")

@@ -6,9 +6,9 @@ double precision. So the answer is that of double precision throughout, on any m
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from scripts.atlas.store.part import has_exponent_31
+from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
-from scripts.formats.atlas_shards import Atlas
-from scripts.formats.embedded_part import has_exponent_31
 
 if TYPE_CHECKING:
     import numpy

@@ -18,11 +18,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.formats.atlas_labels import LabelNames, label_names, read_decoders
-from scripts.formats.atlas_layout import add_layout_option, standard_name
-from scripts.formats.atlas_shards import Atlas, open_atlases
-from scripts.formats.atlas_uses import (
+from scripts.atlas.labels.label_tables import LabelTable, gaps, join_rest, order_table
+from scripts.atlas.labels.output import (
     NOTE_STYLE,
     check_layouts,
     code_words,
@@ -34,11 +31,14 @@ from scripts.formats.atlas_uses import (
     write_notes,
     write_rows,
 )
+from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter
+from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
+from scripts.atlas.store.layout import add_layout_option, standard_name
+from scripts.atlas.store.map_codes import MAP_COLUMNS, MapCodes, has_map
+from scripts.atlas.store.shards import Atlas, open_atlases
+from scripts.core.errors import InputError, raise_faults, run_command
 from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import draw, figure, several, table
-from scripts.inference.atlas_tables import TABLE_ROWS, PairCounter
-from scripts.inference.label_tables import LabelTable, gaps, join_rest, order_table
-from scripts.inference.map_codes import MAP_COLUMNS, MapCodes, has_map
 
 if TYPE_CHECKING:
     import numpy

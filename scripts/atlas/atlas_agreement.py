@@ -18,11 +18,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError, run_command
-from scripts.formats.atlas_labels import Decoders, LabelNames, label_names, read_decoders
-from scripts.formats.atlas_layout import add_layout_option, standard_name
-from scripts.formats.atlas_shards import Atlas, open_atlases
-from scripts.formats.atlas_uses import (
+from scripts.atlas.labels.label_scores import (
+    HalfCounts,
+    centroids,
+    cosines,
+    difference,
+    mean_cosine,
+    mean_of,
+    percentiles_of,
+    sigmoid,
+    unrelated,
+)
+from scripts.atlas.labels.label_tables import join_square
+from scripts.atlas.labels.output import (
     NOTE_STYLE,
     check_layouts,
     check_models,
@@ -35,21 +43,13 @@ from scripts.formats.atlas_uses import (
     write_notes,
     write_rows,
 )
+from scripts.atlas.labels.tables import TABLE_ROWS, LabelSums, PairCounter, sum_rows
+from scripts.atlas.store.decoders import Decoders, LabelNames, label_names, read_decoders
+from scripts.atlas.store.layout import add_layout_option, standard_name
+from scripts.atlas.store.shards import Atlas, open_atlases
+from scripts.core.errors import InputError, run_command
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, histogram, short_number
 from scripts.formats.pages import draw, figure, several, table
-from scripts.inference.atlas_tables import TABLE_ROWS, LabelSums, PairCounter, sum_rows
-from scripts.inference.label_scores import (
-    HalfCounts,
-    centroids,
-    cosines,
-    difference,
-    mean_cosine,
-    mean_of,
-    percentiles_of,
-    sigmoid,
-    unrelated,
-)
-from scripts.inference.label_tables import join_square
 
 if TYPE_CHECKING:
     import numpy

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from scripts.atlas.labels.tables import LabelSums
 from scripts.core.errors import InputError
-from scripts.inference.atlas_tables import LabelSums
 
 if TYPE_CHECKING:
     import numpy

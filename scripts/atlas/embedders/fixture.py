@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from scripts.atlas.embedders.command_line import backend_parser, check_species
+from scripts.atlas.embedders.expression import one_thread, seed_of
+from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.atlas.store.layout import PUBLIC
+from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.errors import run_command
-from scripts.embedders.command_line import backend_parser, check_species
-from scripts.formats.atlas_layout import PUBLIC
-from scripts.formats.count_matrix import CountMatrix
-from scripts.formats.embedded_part import Description, PartWriter
-from scripts.inference.expression_space import one_thread, seed_of
 
 if TYPE_CHECKING:
     import numpy

@@ -1,7 +1,7 @@
 """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked and completed.
 
 The output is an embedded part (see scripts/formats/README.md), which 'pack' reads. The folder appears when it is whole.
-Options after -- are handed to the back end; 'python -m scripts.embedders.scprint2 --help' tells which it takes.
+Options after -- are handed to the back end; 'python -m scripts.atlas.embedders.scprint2 --help' tells which it takes.
 """
 
 import argparse
@@ -14,20 +14,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.atlas.embedders.expression import thread_variables
+from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.core import subprocesses
 from scripts.core.errors import InputError, raise_faults, run_command
-from scripts.formats.count_matrix import CountMatrix
-from scripts.formats.embedded_part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.harvest.results import hash_file
-from scripts.inference.expression_space import thread_variables
 
 if TYPE_CHECKING:
     import numpy
 
 BACK_ENDS = {
-    "svd-baseline": "scripts.embedders.svd_baseline",
-    "scprint2": "scripts.embedders.scprint2",
-    "fixture": "scripts.embedders.fixture",
+    "svd-baseline": "scripts.atlas.embedders.svd_baseline",
+    "scprint2": "scripts.atlas.embedders.scprint2",
+    "fixture": "scripts.atlas.embedders.fixture",
 }
 """Name → program."""
 HOME = Path(__file__).resolve().parents[2]

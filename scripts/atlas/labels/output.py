@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from scripts.core.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
-    from scripts.formats.atlas_shards import Atlas
+    from scripts.atlas.store.shards import Atlas
 
 
 def fraction(value: float) -> str:

@@ -18,7 +18,7 @@ from scripts.core.errors import InputError, raise_faults
 if TYPE_CHECKING:
     import numpy
 
-    from scripts.formats.atlas_map import Segment
+    from scripts.atlas.store.row_map import Segment
 
 KEYS = ("run", "experiment", "sample")
 NONE = -1

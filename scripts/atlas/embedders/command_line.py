@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.core.errors import raise_faults
-from scripts.formats.count_matrix import CountMatrix
 
 
 def backend_parser(description: str | None, needs_model: bool) -> argparse.ArgumentParser:

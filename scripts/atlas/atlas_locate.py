@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from scripts.atlas.store.row_map import AtlasMap, Row
+from scripts.atlas.store.shards import add_layout_option, open_atlases
 from scripts.core.errors import InputError, run_command
-from scripts.formats.atlas_map import AtlasMap, Row
-from scripts.formats.atlas_shards import add_layout_option, open_atlases
 
 
 def locate(
