@@ -10,6 +10,7 @@ import zlib
 import h5py
 import numpy as np
 import pandas
+import polars
 import pytest
 import scipy.sparse
 from hypothesis import HealthCheck, given, settings
@@ -213,7 +214,6 @@ def test_zcat_reads_it(tmp_path):
 
 
 def test_polars_reads_it(tmp_path):
-    polars = pytest.importorskip("polars")
     data = make_random(tmp_path, 3)
     data.write_shards()
     data.make()
