@@ -12,7 +12,7 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/resolve.smk"
+include: "rules/records.smk"
 include: "rules/references.smk"
 include: "rules/reads.smk"
 include: "rules/plates.smk"

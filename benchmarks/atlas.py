@@ -80,8 +80,8 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([cpu, wall, peak]))
 """
 IMPORT_TABLES = """
-from scripts.formats.atlas_shards import Atlas
-from scripts.inference.atlas_tables import Column, centroids, cross_tables
+from scripts.atlas.store.shards import Atlas
+from scripts.atlas.labels.tables import Column, centroids, cross_tables
 """
 CROSS = (IMPORT_TABLES, "cross_tables(Atlas({folder!r}), [(Column('cell_type'), Column('tissue'))])")
 PANEL = (
@@ -95,16 +95,16 @@ cross_tables(atlas, pairs)
 """,
 )
 DISTRIBUTION = (
-    "from scripts.atlas import distribution",
+    "from scripts.atlas import atlas_distribution",
     """
 sys.stderr = open(os.devnull, "w")
-distribution.main([{folder!r}, "--rows", "cell_type", "--columns", "tissue", "--output", {output!r}])
+atlas_distribution.main([{folder!r}, "--rows", "cell_type", "--columns", "tissue", "--output", {output!r}])
 """,
 )
 CENTROIDS = (IMPORT_TABLES + "import scipy.sparse", "centroids(Atlas({folder!r}), {block!r}, 'cell_type')")
-CHECK = ("from scripts.atlas.check import check", "assert not check({folder!r})[2]")
+CHECK = ("from scripts.atlas.atlas_check import check", "assert not check({folder!r})[2]")
 SEARCH = (
-    "from scripts.formats.atlas_shards import Atlas\nfrom scripts.inference.nearest_rows import nearest_rows",
+    "from scripts.atlas.store.shards import Atlas\nfrom scripts.atlas.nearest import nearest_rows",
     """
 atlas = Atlas({folder!r})
 nearest_rows(atlas, "cell_type", atlas.select("cell_type", range(100)), 10)
@@ -130,8 +130,8 @@ means = [embs[codes == code, 256:320].mean(axis=0, dtype=np.float64) for code in
 )
 WRITE = (
     """
-from scripts.formats.atlas_layout import PUBLIC, Layout
-from scripts.formats.atlas_shards import ShardWriter
+from scripts.atlas.store.layout import PUBLIC, Layout
+from scripts.atlas.store.shards import ShardWriter
 part, layout = np.load({part!r}), Layout(PUBLIC.embeddings)
 """,
     """

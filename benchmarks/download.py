@@ -221,9 +221,9 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
         download = ["--records", "records", "--resolver", resolver, "--order", "sra", "--parallel", "2"]
         environment = {**os.environ, "PYTHONPATH": str(HOME)}
         for words in (
-            ["scripts.reads.download", *unit, *download, "--retries", "0", "--output", f"work/download/{UNIT}"],
+            ["download", *unit, *download, "--retries", "0", "--output", f"work/download/{UNIT}"],
             [
-                "scripts.reads.fastq",
+                "fastq",
                 *unit,
                 "--archives",
                 f"work/download/{UNIT}",
@@ -234,7 +234,11 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
             ],
         ):
             subprocess.run(
-                [sys.executable, "-m", *words], cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL
+                [sys.executable, "-m", "scripts", *words],
+                cwd=folder,
+                env=environment,
+                check=True,
+                stderr=subprocess.DEVNULL,
             )
 
     return work

@@ -274,7 +274,7 @@ def installed(module: str) -> bool:
 
 def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> dict[str, Cost]:
     """Measure the table from shards, with one and two processors, and the deflaters on its text."""
-    arguments = [sys.executable, "-m", "scripts.harvest.counts_table", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
+    arguments = [sys.executable, "-m", "scripts", "counts_table", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
     arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus", "--shard-size", str(SHARD)]
     table, other = folder / "table.csv.gz", folder / "two.csv.gz"
     measured = {
@@ -299,7 +299,7 @@ def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> di
 
 def h5ad_from_shards(folder: Path, told: dict[str, object]) -> dict[str, Cost]:
     """Measure the h5ad from shards, and anndata's own writer."""
-    arguments = [sys.executable, "-m", "scripts.harvest.counts_h5ad", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
+    arguments = [sys.executable, "-m", "scripts", "counts_h5ad", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
     arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus", "--shard-size", str(SHARD)]
     arguments += ["--genes", "genes.tsv", "--records", "records", "--output", "mus.h5ad"]
     costs = in_turn(
@@ -322,7 +322,7 @@ def table_from_texts(folder: Path, sizes: Sizes, told: dict[str, object]) -> dic
         peers["pandas, gzip 9"] = PANDAS
     if installed("polars"):
         peers["polars, gzip 9"] = POLARS
-    ours = [sys.executable, "-m", "scripts.harvest.counts_table", "--htseq-counts", "texts", "--species", "mus"]
+    ours = [sys.executable, "-m", "scripts", "counts_table", "--htseq-counts", "texts", "--species", "mus"]
     measured = {"from text": lambda: measure([*ours, "--output", "ours.csv.gz"], folder)}
     for name, program in peers.items():
         measured[name] = lambda program=program: measure([sys.executable, "-c", program], folder)

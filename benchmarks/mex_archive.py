@@ -50,7 +50,7 @@ class Cost(NamedTuple):
 # What is measured: each line is run by a Python of its own -----------------------------------------------------------
 
 PACK_OURS = """
-from scripts.formats.mex import write_archive
+from scripts.droplets.mex import write_archive
 fields = dict(type="MexGeneArchive_v1", software="STAR", software_version="2.7.10b", arguments="STAR", output_type="x",
               experiment_accession="SRX1", description="d", library_accession="GSM1")
 raw = "solo/Solo.out/Gene/raw"
@@ -69,7 +69,7 @@ target = Path("theirsLEVEL.tar.gz")
 starsolo.archive_star_solo(Path("solo/Solo.out"), config, "Gene", "Unique", "raw", destination=target)
 """
 READ_OURS = """
-from scripts.formats.mex import read_archive
+from scripts.droplets.mex import read_archive
 archive = read_archive("ours.tar.gz")
 matrix = archive.matrix.T.tocsr()
 """
@@ -79,7 +79,7 @@ data = read_mex_archive_as_anndata("ours.tar.gz")
 """
 FILTER_OURS = """
 from scripts.formats.matrix_market import filter_columns
-from scripts.formats.solo_out import find_barcodes
+from scripts.droplets.solo_out import find_barcodes
 filter_columns("small.mtx", "ours.mtx", find_barcodes("solo/Solo.out/Gene/raw/barcodes.tsv", "cells.tsv"))
 """
 FILTER_THEIRS = """

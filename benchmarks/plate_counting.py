@@ -22,8 +22,8 @@ from scripts.references.genes_table import GeneRow, write_genes
 SHARD = 96
 _NATIVE = """
 import sys
-from scripts.count import count_native
-from scripts.formats.gene_steps import read_gene_steps
+from scripts.plates.count import count_native
+from scripts.references.gene_intervals import read_gene_steps
 steps = read_gene_steps(sys.argv[1])
 for path in sys.argv[2:]:
     cell = count_native([path], steps, "intersection-nonempty", "none")
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ids, exons = in_child(_make_inputs, folder, genes, bams)
         index = [f"--annotation={folder / 'full.gtf'}", f"--genes={folder / 'genes.tsv'}"]
         index += [f"--output={folder / 'index.npz'}", f"--exons={folder / 'exons.gtf'}"]
-        once = run_measured(python("-m", "scripts.references.count_index", *index))
+        once = run_measured(python("-m", "scripts", "count_index", *index))
 
         def native(*paths: Path) -> Cost:
             command = python("-c", _NATIVE, str(folder / "index.npz"), *map(str, paths))

@@ -87,10 +87,10 @@ def make_inputs(folder: Path, genes: int, bases: int, cells: dict[int, int]) -> 
     made = [f"--{name}={folder / file}" for name, file in files.items()]
     sources = [f"--fasta={folder / 'genome.in.fa'}", f"--gtf={folder / 'annotation.in.gtf'}"]
     end = f"--fingerprint={folder / 'reference.json'}"
-    run_measured(python("-m", "scripts.references.reference", "--name=bench", *sources, *made, end))
-    run_measured(python("-m", "scripts.references.star_index", *made[:2], "--threads=2", f"--output={folder / 'star'}"))
+    run_measured(python("-m", "scripts", "reference", "--name=bench", *sources, *made, end))
+    run_measured(python("-m", "scripts", "star_index", *made[:2], "--threads=2", f"--output={folder / 'star'}"))
     exons = f"--exons={folder / 'exons.gtf'}"
-    run_measured(python("-m", "scripts.references.count_index", *made[1:], f"--output={folder / 'index.npz'}", exons))
+    run_measured(python("-m", "scripts", "count_index", *made[1:], f"--output={folder / 'index.npz'}", exons))
     (folder / "ready").touch()
 
 
@@ -98,11 +98,11 @@ def run_ours(folder: Path, size: int, work: Path) -> tuple[Cost, Cost]:
     """Return the costs of align and count for all cells of a size."""
     common = [f"--plan={folder / f'plan.{size}.tsv'}", f"--unit={_UNIT}", "--shard-size=96", "--threads=2"]
     align = [f"--fastq={folder / f'fastq.{size}'}", f"--index={folder / 'star'}", f"--output={work / 'aligned'}"]
-    aligned = run_measured(python("-m", "scripts.plates.align", *common, *align))
+    aligned = run_measured(python("-m", "scripts", "align", *common, *align))
     count = [f"--alignments={work / 'aligned'}", f"--count-index={folder / 'index.npz'}"]
     count += [f"--exons={folder / 'exons.gtf'}", f"--genes={folder / 'genes.tsv'}"]
     count += [f"--reference={folder / 'reference.json'}", f"--counts={work / 'counts.h5ad'}"]
-    counted = run_measured(python("-m", "scripts.plates.count", *common, *count, f"--status={work / 'status.tsv'}"))
+    counted = run_measured(python("-m", "scripts", "count", *common, *count, f"--status={work / 'status.tsv'}"))
     return aligned, counted
 
 

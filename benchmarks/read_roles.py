@@ -127,7 +127,7 @@ def measure(folder: Path, arguments: Sequence[str]) -> tuple[float, float]:
         os.chdir(folder)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
-        words = [sys.executable, "-m", "scripts.droplets.read_roles", *arguments]
+        words = [sys.executable, "-m", "scripts", "read_roles", *arguments]
         os.execve(sys.executable, words, os.environ | {"PYTHONPATH": str(HOME)})
     _, status, usage = os.wait4(process, 0)
     if status:

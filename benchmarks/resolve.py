@@ -6,7 +6,7 @@ A series of plate cells is made from a seed and served on a loopback port withou
 requests and the seconds of a look-up with empty records, and of a second one, which finds them. A family file of 5,000
 samples and a platform table of 50,000 rows is read to its end by ours and by GEOparse (in the interpreter --geoparse
 names, by default this one: it needs `pip install GEOparse six`), each in a process of its own, in turn; the metadata of
-all its samples are gathered by `python -m scripts.harvest.metadata`. Figures are medians; memory is the peak of the process.
+all its samples are gathered by `python -m scripts metadata`. Figures are medians; memory is the peak of the process.
 """
 
 import argparse
@@ -47,7 +47,7 @@ print(peak())
 """
 OURS = f"""
 import sys, time
-from scripts.formats import soft
+from scripts.records import soft
 {PEAK}
 begin = time.process_time()
 kinds = {{}}
@@ -141,7 +141,7 @@ class Cost(NamedTuple):
 
 def look_up(archives: SmallArchives, folder: Path) -> tuple[int, Cost]:
     """Return the requests and the cost of a look-up in a process of its own."""
-    words = ["scripts.records.resolve", "--series", SERIES, "--species", "mus=10090"]
+    words = ["scripts", "resolve", "--series", SERIES, "--species", "mus=10090"]
     for name in ("geo", "eutils", "ena"):
         words += [f"--{name}", f"{archives.url}/{name}"]
     words += ["--records", str(folder / "records"), "--evidence", str(folder / "evidence.jsonl")]
@@ -208,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.executable,
             "-c",
             MODULE,
-            "scripts.harvest.metadata",
+            "scripts",
+            "metadata",
             "--ledger",
             str(ledger),
             "--species",

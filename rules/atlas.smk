@@ -27,7 +27,7 @@ rule atlas_model:
         labels=config["atlas"]["labels"],
     shell:
         """
-        python -m scripts.atlas.embedders.svd_baseline fit --matrices {input.matrices:q} \
+        python -m scripts atlas_model --matrices {input.matrices:q} \
             --components {params.components} --cells {params.cells} --seed {params.seed} \
             --reference {input.reference:q} --labels {params.labels:q} \
             --output {output.model:q} 2>{log:q}
@@ -59,7 +59,7 @@ rule atlas_embed:
         seed=config["atlas"]["seed"],
     shell:
         """
-        python -m scripts.atlas embed --backend {params.backend} {params.python:q} \
+        python -m scripts atlas_embed --backend {params.backend} {params.python:q} \
             --matrix {input.matrix:q} --species {wildcards.species:q} --tax-id {params.tax_id} \
             --model {input.model:q} --seed {params.seed} --output {output.part:q} 2>{log:q}
         """
@@ -83,7 +83,7 @@ rule atlas_pack:
         basis=lambda wildcards, input: option("--model", input.basis),
     shell:
         """
-        python -m scripts.atlas pack --parts {input.parts:q} --shard-rows {params.shard_rows} \
+        python -m scripts atlas_pack --parts {input.parts:q} --shard-rows {params.shard_rows} \
             {params.basis:q} --output {output.atlas:q} 2>{log:q}
         """
 
@@ -99,7 +99,7 @@ rule atlas_check:
     conda:
         "../envs/python.yaml"
     shell:
-        "python -m scripts.atlas check {input.atlas:q} >{log:q} 2>&1"
+        "python -m scripts atlas_check {input.atlas:q} >{log:q} 2>&1"
 
 
 rule atlas_distribution:
@@ -114,7 +114,7 @@ rule atlas_distribution:
     conda:
         "../envs/python.yaml"
     shell:
-        "python -m scripts.atlas distribution {input.atlas:q} --output {output.tables:q} 2>{log:q}"
+        "python -m scripts atlas_distribution {input.atlas:q} --output {output.tables:q} 2>{log:q}"
 
 
 rule atlas_agreement:
@@ -129,7 +129,7 @@ rule atlas_agreement:
     conda:
         "../envs/python.yaml"
     shell:
-        "python -m scripts.atlas agreement {input.atlas:q} --output {output.tables:q} 2>{log:q}"
+        "python -m scripts atlas_agreement {input.atlas:q} --output {output.tables:q} 2>{log:q}"
 
 
 rule atlas_train:
@@ -148,6 +148,6 @@ rule atlas_train:
         seed=config["atlas"]["seed"],
     shell:
         """
-        python -m scripts.atlas train {input.atlas:q} --label {wildcards.label:q} \
+        python -m scripts atlas_train {input.atlas:q} --label {wildcards.label:q} \
             --labels {input.labels:q} --seed {params.seed} --output {output.model:q} 2>{log:q}
         """

@@ -63,7 +63,7 @@ except InputError as error:
     raise WorkflowError(str(error))
 
 # Jobs find the commands (`python -m scripts.…`), and outside conda the Python that runs Snakemake.
-# What lies in the analysis directory is not theirs. They end with the Snakemake that runs them, see scripts/core/job.py.
+# What lies in the analysis directory is not theirs. They end with the Snakemake that runs them, see scripts/core/command.py.
 job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONSAFEPATH=1 PYTHONHASHSEED=0; "
 job_shell += "export SRA2MATRIX_WORKFLOW=$PPID; "
 if "conda" not in map(str, workflow.deployment_settings.deployment_method):
@@ -120,7 +120,7 @@ def accession_files():
 
 
 def plan_choices():
-    """Return the configured choices that decide what is planned, as options of `python -m scripts.records.resolve`."""
+    """Return the configured choices that decide what is planned, as options of `python -m scripts resolve`."""
     options = {
         "--series": [config["series"]] if isinstance(config["series"], str) else config["series"],
         "--species": [
@@ -412,7 +412,7 @@ def local_sources(wildcards):
 
 
 def source_options(wildcards, threads):
-    """Return the sources of a reference as options of `python -m scripts.references.reference`; no trigger, see `setting`."""
+    """Return the sources of a reference as options of `python -m scripts reference`; no trigger, see `setting`."""
     options = []
     for role, source in source_files(wildcards.reference).items():
         options += [f"--{role.replace('_', '-')}", source_address(source)]
@@ -444,7 +444,7 @@ def inclusion_lists(wildcards):
 
 
 def download_options(wildcards, threads):
-    """Return how the archives are asked, as options of `python -m scripts.reads.download`; no trigger, see `setting`."""
+    """Return how the archives are asked, as options of `python -m scripts download`; no trigger, see `setting`."""
     archives = config["archives"]
     return [
         *("--order", *archives["order"], "--resolver", archives["sra"], "--ena", archives["ena"]),

@@ -19,7 +19,7 @@ rule inclusion_list:
         chemistries=lambda wildcards, threads: HOME / "config/chemistries.yaml",
     shell:
         """
-        python -m scripts.droplets.inclusion_list --source {params.source:q} {params.sha256:q} \
+        python -m scripts inclusion_list --source {params.source:q} {params.sha256:q} \
             --list {wildcards.inclusion_list:q} --chemistries {params.chemistries:q} \
             --output resources/inclusion_lists/{wildcards.inclusion_list:q}.txt \
             --links work/inclusion_lists 2>{log:q}
@@ -50,7 +50,7 @@ rule read_roles:
         chemistry=config["droplets"]["chemistry"],
     shell:
         """
-        python -m scripts.droplets.read_roles --plan {input.plan:q} --unit {wildcards.library:q} \
+        python -m scripts read_roles --plan {input.plan:q} --unit {wildcards.library:q} \
             --shard-size {params.shard_size} --fastq {input.fastq:q} \
             --chemistries {params.chemistries:q} --inclusion-lists work/inclusion_lists \
             --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
@@ -96,7 +96,7 @@ rule solo:
         ],
     shell:
         """
-        python -m scripts.droplets.solo --plan {input.plan:q} --unit {wildcards.library:q} \
+        python -m scripts solo --plan {input.plan:q} --unit {wildcards.library:q} \
             --shard-size {params.shard_size} --fastq {input.fastq:q} \
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists work/inclusion_lists --features {params.features} \
@@ -133,7 +133,7 @@ rule mex_archive:
         metadata_name=config["mex"]["metadata_name"],
     shell:
         """
-        python -m scripts.droplets.mex_archive pack --plan {input.plan:q} --unit {params.library:q} \
+        python -m scripts mex_archive pack --plan {input.plan:q} --unit {params.library:q} \
             --shard-size {params.shard_size} --solo {input.solo:q} \
             --status {input.status:q} --records resources/records --features {params.features} \
             --multireads {params.multireads} --metadata-name {params.metadata_name} \
@@ -163,7 +163,7 @@ rule droplets_h5ad:
         layers=config["droplets"]["layers"],
     shell:
         """
-        python -m scripts.droplets.droplets_h5ad --plan {input.plan:q} --series {wildcards.series:q} \
+        python -m scripts droplets_h5ad --plan {input.plan:q} --series {wildcards.series:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --records resources/records --archives 'results/mex/{{experiment}}' \
             --statuses 'work/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}

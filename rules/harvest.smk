@@ -20,7 +20,7 @@ rule ledger:
         count_by=config["count_by"],
     shell:
         """
-        python -m scripts.harvest.ledger --plan {input.plan:q} --statuses 'work/status/{{unit}}.tsv' \
+        python -m scripts ledger --plan {input.plan:q} --statuses 'work/status/{{unit}}.tsv' \
             --shard-size {params.shard_size} --count-by {params.count_by} \
             --output {output.ledger:q} 2>{log:q}
         rm -rf work/partial/*/ # every unit is done: what units of another plan had begun is not taken up again
@@ -42,7 +42,7 @@ rule evidence:
         chemistries=HOME / "config/chemistries.yaml",
     shell:
         """
-        python -m scripts.harvest.evidence --ledger {input.ledger:q} --records {input.records:q} \
+        python -m scripts evidence --ledger {input.ledger:q} --records {input.records:q} \
             --roles 'work/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
             --output {output.evidence:q} 2>{log:q}
         """
@@ -62,7 +62,7 @@ rule accept:
         max_failed=config["max_failed"],
     shell:
         """
-        python -m scripts.harvest.accept --ledger {input.ledger:q} --max-failed {params.max_failed} \
+        python -m scripts accept --ledger {input.ledger:q} --max-failed {params.max_failed} \
             --output {output:q} 2>{log:q}
         """
 
@@ -90,7 +90,7 @@ rule counts_table:
         count_by=config["count_by"],
     shell:
         """
-        python -m scripts.harvest.counts_table --plan {input.plan:q} --ledger {input.ledger:q} \
+        python -m scripts counts_table --plan {input.plan:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
             --workers {threads} --output {output.table:q} 2>{log:q}
@@ -119,7 +119,7 @@ rule log_table:
         clock=config["harvest"]["clock"],
     shell:
         """
-        python -m scripts.harvest.log_table --plan {input.plan:q} --ledger {input.ledger:q} \
+        python -m scripts log_table --plan {input.plan:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
             --clock {params.clock} --output {output.table:q} 2>{log:q}
@@ -151,7 +151,7 @@ rule counts_h5ad:
         science=[f"{key}={config['plates'][key]}" for key in ("preset", "mode", "strand")],
     shell:
         """
-        python -m scripts.harvest.counts_h5ad --plan {input.plan:q} --ledger {input.ledger:q} \
+        python -m scripts counts_h5ad --plan {input.plan:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --shard-size {params.shard_size} \
             --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records \
@@ -174,7 +174,7 @@ rule metadata:
         "../envs/sra_tools.yaml"
     shell:
         """
-        python -m scripts.harvest.metadata --ledger {input.ledger:q} --records resources/records \
+        python -m scripts metadata --ledger {input.ledger:q} --records resources/records \
             --species {wildcards.species:q} --archive {output.archive:q} \
             --samples {output.samples:q} --series {output.series:q} 2>{log:q}
         """
@@ -199,7 +199,7 @@ rule report:
         runtime=runtime("report"),
     shell:
         """
-        python -m scripts.harvest.report --plan {input.plan:q} --ledger {input.ledger:q} \
+        python -m scripts report --plan {input.plan:q} --ledger {input.ledger:q} \
             --results results --output {output.page:q} 2>{log:q}
         """
 
@@ -220,4 +220,4 @@ rule checksums:
     conda:
         "../envs/python.yaml"
     shell:
-        "python -m scripts.harvest.checksums --results results --output {output.sums:q} 2>{log:q}"
+        "python -m scripts checksums --results results --output {output.sums:q} 2>{log:q}"

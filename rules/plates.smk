@@ -29,7 +29,7 @@ rule align:
         preset=config["plates"]["preset"],
     shell:
         """
-        python -m scripts.plates.align --plan {input.plan:q} --unit {wildcards.shard:q} \
+        python -m scripts align --plan {input.plan:q} --unit {wildcards.shard:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} \
             --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
@@ -69,7 +69,7 @@ rule count:
         counter=config["plates"]["counter"],
     shell:
         """
-        python -m scripts.plates.count --plan {input.plan:q} --unit {wildcards.shard:q} \
+        python -m scripts count --plan {input.plan:q} --unit {wildcards.shard:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} \
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
@@ -98,7 +98,7 @@ rule bam:
         count_by=config["count_by"],
     shell:
         """
-        python -m scripts.plates.bam --plan {input.plan:q} --unit {wildcards.shard:q} \
+        python -m scripts bam --plan {input.plan:q} --unit {wildcards.shard:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} \
             --alignments {input.alignments:q} --reference {input.reference:q} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}

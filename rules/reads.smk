@@ -22,7 +22,7 @@ rule retry:
         reasons=lambda wildcards, threads: reasons_to_retry(wildcards.unit),
     shell:
         """
-        python -m scripts.reads.retry --plan {input.plan:q} --unit {wildcards.unit:q} \
+        python -m scripts retry --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --count-by {params.count_by} --reasons {params.reasons} \
             --status work/status/{wildcards.unit:q}.tsv --counts work/count/{wildcards.unit:q}.h5ad \
             --output {output.kept:q} 2>{log:q}
@@ -56,7 +56,7 @@ rule download:
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
     shell:
         """
-        python -m scripts.reads.download --plan {input.plan:q} --unit {wildcards.unit:q} \
+        python -m scripts download --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --records resources/records \
             {params.asking:q} {params.lite} --kept {input.kept:q} \
             --output {output.archives:q} 2>{log:q}
@@ -86,7 +86,7 @@ rule fastq:
         limit_gb=setting("scratch", "limit_gb"),
     shell:
         """
-        python -m scripts.reads.fastq --plan {input.plan:q} --unit {wildcards.unit:q} \
+        python -m scripts fastq --plan {input.plan:q} --unit {wildcards.unit:q} \
             --shard-size {params.shard_size} --archives {input.archives:q} \
             --limit-gb {params.limit_gb} --threads {threads} --output {output.fastq:q} 2>{log:q}
         """

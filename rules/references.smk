@@ -30,7 +30,7 @@ rule reference:
         ),
     shell:
         """
-        python -m scripts.references.reference --name {wildcards.reference:q} {params.sources:q} \
+        python -m scripts reference --name {wildcards.reference:q} {params.sources:q} \
             --genome resources/{wildcards.reference:q}/genome.fa \
             --annotation resources/{wildcards.reference:q}/annotation.gtf \
             --genes resources/{wildcards.reference:q}/genes.tsv \
@@ -64,7 +64,7 @@ rule star_index:
         ),
     shell:
         """
-        python -m scripts.references.star_index --genome {input.genome:q} --annotation {input.annotation:q} \
+        python -m scripts star_index --genome {input.genome:q} --annotation {input.annotation:q} \
             --sjdb-overhang {params.overhang:q} {params.ready:q} \
             --threads {threads} --output resources/{wildcards.reference:q}/star \
             --links work/references/{wildcards.reference:q} 2>{log:q}
@@ -90,7 +90,7 @@ rule count_index:
         runtime=runtime("count_index"),
     shell:
         """
-        python -m scripts.references.count_index --annotation {input.annotation:q} --genes {input.genes:q} \
+        python -m scripts count_index --annotation {input.annotation:q} --genes {input.genes:q} \
             --output resources/{wildcards.reference:q}/count_index.npz \
             --exons resources/{wildcards.reference:q}/exons.gtf \
             --links work/references/{wildcards.reference:q} 2>{log:q}

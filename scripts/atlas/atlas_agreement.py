@@ -47,7 +47,7 @@ from scripts.atlas.labels.tables import TABLE_ROWS, LabelSums, PairCounter, sum_
 from scripts.atlas.store.decoders import Decoders, LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.shards import Atlas, open_atlases
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, histogram, short_number
 from scripts.formats.pages import draw, figure, several, table
 
@@ -491,7 +491,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_notes(folder, notes)
     cells = sum(atlas.rows_total for atlas in atlases)
     print(f"{options.output}: {several(cells, 'cell')}, {', '.join(labels)}.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -29,7 +29,7 @@ from scripts.atlas.store.shards import (
     add_layout_option,
     read_layout,
 )
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
@@ -324,7 +324,3 @@ def main(argv: Sequence[str] | None = None) -> None:
             told.append(str(error))
     if told:
         raise InputError("\n".join(told))
-
-
-if __name__ == "__main__":
-    run_command(main)

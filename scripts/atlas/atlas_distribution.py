@@ -36,7 +36,7 @@ from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.map_codes import MAP_COLUMNS, MapCodes, has_map
 from scripts.atlas.store.shards import Atlas, open_atlases
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import draw, figure, several, table
 
@@ -417,7 +417,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_notes(folder, notes)
         (folder / PAGE).write_text(draw_page(found, notes), encoding="utf-8", newline="\n")
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

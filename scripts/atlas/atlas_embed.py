@@ -18,7 +18,7 @@ from scripts.atlas.embedders.expression import thread_variables
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.core import subprocesses
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
@@ -147,9 +147,7 @@ def _remove(folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.atlas embed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", required=True, choices=BACK_ENDS, help="what embeds the cells")
     parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad): plate cells or a droplet series")
     parser.add_argument("--species", required=True, help="label of the species")
@@ -167,7 +165,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     dropped = Counter(part.dropped.values())
     told = "".join(f", {number} dropped ({reason})" for reason, number in sorted(dropped.items()))
     print(f"{options.output}: {part.rows} cells of {options.matrix}{told}.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from scripts.atlas.store.row_map import AtlasMap, Row
 from scripts.atlas.store.shards import add_layout_option, open_atlases
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 
 
 def locate(
@@ -72,7 +72,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("\t".join(map(str, row)))
     for note in notes:
         print(note, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

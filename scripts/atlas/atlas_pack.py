@@ -27,7 +27,7 @@ from scripts.atlas.store.row_map import (
     write_segments,
 )
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.harvest.results import hash_file
 
 SHARD_ROWS = 100_000
@@ -230,7 +230,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         f" {len(packer.dropped):,} cells dropped.",
         file=sys.stderr,
     )
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from scripts.atlas.nearest import METRICS, nearest_rows
 from scripts.atlas.store.row_map import AtlasMap, Row
 from scripts.atlas.store.shards import SEGMENTS, Atlas, add_layout_option, open_atlases
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy
@@ -101,7 +101,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.labels:
         for note in atlas.decoder_notes():
             print(note, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

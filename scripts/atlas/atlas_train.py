@@ -43,7 +43,7 @@ from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.map_codes import has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, open_atlases
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
 from scripts.formats.pages import cut, draw, several, table
 
@@ -563,7 +563,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         f" {percent(figures.balanced_accuracy)}, macro-F1 {percent(figures.macro_f1)}.",
         file=sys.stderr,
     )
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -1,10 +1,6 @@
 """How a fault is told to a person: the errors that every command shares."""
 
-import os
-import sys
-from collections.abc import Callable, Iterable
-
-from scripts.core import job
+from collections.abc import Iterable
 
 
 class InputError(Exception):
@@ -35,21 +31,3 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
     told = list(faults)
     if told:
         raise InputError("\n".join([f"{title} needs {len(told)} correction(s):", *told]))
-
-
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command's ``main``; all but what is told plainly keeps its traceback.
-
-    The exit status is 2 for an :class:`InputError`, 1 for what was :class:`Interrupted`.
-    """
-    try:
-        job.begin()
-        main()
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has gone (`| head`): not a fault of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.droplets.mex import MexArchive, archive_name, read_archive
 from scripts.droplets.solo_out import MATRIX_NAMES
 from scripts.formats import h5ad
@@ -202,7 +202,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, args.layers, args.series, args.species)
     print(f"{args.output}: {cells} cells of {len(libraries)} libraries.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

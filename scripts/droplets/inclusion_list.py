@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
@@ -162,7 +162,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder, name = args.output.parent, args.output.name
     make_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
     link_into(args.links, folder, [name])
-
-
-if __name__ == "__main__":
-    run_command(main)

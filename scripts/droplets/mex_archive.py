@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.droplets.mex import (
     METADATA_NAMES,
     TYPE,
@@ -352,7 +352,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.set_defaults(do=convert)
     args = parser.parse_args(argv)
     args.do(args)
-
-
-if __name__ == "__main__":
-    run_command(main)

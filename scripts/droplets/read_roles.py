@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError, RunFault, run_command
+from scripts.core.errors import InputError, RunFault
 from scripts.droplets.barcode_search import Alternative, Lists, testable_places
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
@@ -188,7 +188,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     part = args.output.with_name(args.output.name + ".part")
     part.write_text(json.dumps({"library": args.unit} | told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(args.output)
-
-
-if __name__ == "__main__":
-    run_command(main)

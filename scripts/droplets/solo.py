@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError, Interrupted, RunFault, run_command
+from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.subprocesses import ends_with_command, raise_if_full
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, copy_sample
@@ -415,7 +415,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_statuses(part, statuses.values())
     shutil.copyfile(part, args.output / "status.tsv")
     part.replace(args.status)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs
 
 TOLD = 50
@@ -64,7 +64,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = Counter(row.status for row in rows)
     told = "".join(f"{status}\t{count}\n" for status, count in sorted(counts.items()))
     Path(options.output).write_text(told, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.core.errors import raise_faults, run_command
+from scripts.core.errors import raise_faults
 from scripts.harvest.results import TIME_STAMP, conservation_faults, hash_file, list_files, write_sums
 from scripts.plan.run_table import read_runs
 
@@ -31,7 +31,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     raise_faults(f"The folder {results}", conservation_faults(results, read_runs(results / "runs.tsv")))
     clear_time_stamps(results)
     write_sums(options.output, {name: hash_file(results / name) for name in list_files(results)})
-
-
-if __name__ == "__main__":
-    run_command(main)

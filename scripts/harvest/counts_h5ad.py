@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import (
@@ -257,7 +257,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     units, columns = columns_of_options(options)
     write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

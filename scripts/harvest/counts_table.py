@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.concurrency import hand_over
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.columns import (
@@ -418,7 +418,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         (options.counts.replace("{unit}", unit), [columns[place] for place in of_unit.get(unit, [])]) for unit in units
     ]
     write_table(options.output, shards, columns, options.level, options.workers)
-
-
-if __name__ == "__main__":
-    run_command(main)

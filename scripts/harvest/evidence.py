@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.plan.run_table import Run, iterate_runs
 
@@ -98,7 +98,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         for told in join_evidence(iterate_runs(args.ledger), records, args.roles, chemistries):
             handle.write(json.dumps(told, ensure_ascii=False) + "\n")
     part.replace(args.output)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.errors import raise_faults, run_command
+from scripts.core.errors import raise_faults
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import columns_of, cut_into_units, is_shard
@@ -100,7 +100,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_runs(partial, rows)
     partial.replace(options.output)
     print(summarize(rows))
-
-
-if __name__ == "__main__":
-    run_command(main)

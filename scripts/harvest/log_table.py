@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.formats import csv_gz
 from scripts.harvest.columns import (
     HEADERS,
@@ -91,7 +91,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("log_table: give --plan, --ledger and --counts, or --logs with a folder.")
     csv_gz.write_csv_gz(options.output, table_rows(columns, logs, options.clock == "keep"), options.level)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
 from scripts.records.soft import Entity
@@ -266,7 +266,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--series", required=True, help="the table of series to write")
     options = parser.parse_args(argv)
     gather(options.ledger, options.records, options.species, options.archive, options.samples, options.series)
-
-
-if __name__ == "__main__":
-    run_command(main)

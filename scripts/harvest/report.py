@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
@@ -377,7 +377,7 @@ def files_section(results: Path) -> Iterator[str]:
     rows, note = cut(rows, MOST_ROWS, "line")
     yield "<h2 id=files>Files</h2>"
     yield (
-        f"<p>Beside them, <code>{SUMS}</code> has the sum of every file; <code>python -m scripts.harvest.verify results/</code>"
+        f"<p>Beside them, <code>{SUMS}</code> has the sum of every file; <code>python -m scripts verify results/</code>"
         " checks all of it.</p>"
     )
     yield table(["file", "what it is", "#files", "#size"], rows, note.replace("; all of them stand in runs.tsv", ""))
@@ -420,7 +420,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     partial.write_text(page, encoding="utf-8", newline="\n")
     partial.replace(options.output)
     print(f"{options.output}: {len(page) / 1e6:.1f} MB.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isal import igzip, isal_zlib
 
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.droplets.mex import archive_name, read_archive
 from scripts.formats import h5ad
 from scripts.harvest.columns import HEADERS
@@ -357,7 +357,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{results}: not a folder of results; it has no ledger (runs.tsv).")
     raise_faults(f"The folder {results}", find_faults(results))
     print(f"{results}: {len(list_files(results))} files, unchanged, complete and in agreement.", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -101,7 +101,7 @@ def choices_of(options: argparse.Namespace) -> Choices:
 
 
 def parse_choices(words: Sequence[str]) -> Choices:
-    """Return the choices among the words of a command line of ``python -m scripts.records.resolve``; others are passed over."""
+    """Return the choices among the words of a command line of ``python -m scripts resolve``; others are passed over."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_choices(parser)
     parser.add_argument("--series", nargs="*")

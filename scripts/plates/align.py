@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scripts.core.errors import InputError, Interrupted, RunFault, run_command
+from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -53,7 +53,7 @@ _NAMESPACES = (
     ["unshare", "--ipc"],
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
-_SEGMENTS = Path(__file__).resolve().parent / "formats" / "segments.c"
+_SEGMENTS = Path(__file__).resolve().parents[1] / "star" / "segments.c"
 _KILLED_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -403,14 +403,14 @@ def enter_namespace(namespace: Sequence[str], argv: Sequence[str]) -> int:
     Whatever ends this process, also SIGKILL, ends everything in the namespace.
     """
     environment = dict(os.environ)
-    home = str(Path(__file__).resolve().parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
     libc = ctypes.CDLL(None, use_errno=True)
 
     def die_with_parent() -> None:
         libc.prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
 
-    command = [*namespace, sys.executable, "-m", "scripts.plates.align", *argv, "--genome-memory", "inside"]
+    command = [*namespace, sys.executable, "-m", "scripts", "align", *argv, "--genome-memory", "inside"]
     _stop_on_signals()
     inner = subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
     try:
@@ -509,7 +509,3 @@ def hand_over(
     shutil.rmtree(arriving, ignore_errors=True)
     shutil.move(partial, arriving)
     arriving.replace(output)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, columns_of, runs_of_options
@@ -117,7 +117,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         ).stdout
         header = make_header(text, reference, [row.run for row in rows])
         sort_cell(files, header, max(1, args.threads), output / f"{column}.bam")
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from scripts.core.errors import InputError, RunFault, run_command
+from scripts.core.errors import InputError, RunFault
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -385,7 +385,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     partial = f"{args.status}.part"
     write_statuses(partial, became.values())
     Path(partial).replace(args.status)
-
-
-if __name__ == "__main__":
-    run_command(main)

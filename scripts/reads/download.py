@@ -28,7 +28,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.core import http
-from scripts.core.errors import InputError, RunFault, run_command
+from scripts.core.errors import InputError, RunFault
 from scripts.core.progress import Progress, told_bytes
 from scripts.core.subprocesses import (
     STALLED,
@@ -564,7 +564,3 @@ def main(argv: Sequence[str] | None = None) -> None:
             with contextlib.suppress(OSError):  # something is left for a later job
                 downloader.partial.rmdir()
                 downloader.partial.parent.rmdir()
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.core.errors import Interrupted, RunFault, run_command
+from scripts.core.errors import Interrupted, RunFault
 from scripts.core.progress import Progress
 from scripts.core.subprocesses import (
     ends_if_removed,
@@ -351,7 +351,7 @@ def _first_length(path: Path) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_unit_options(parser)
-    parser.add_argument("--archives", required=True, help="folder that `python -m scripts.reads.download` left")
+    parser.add_argument("--archives", required=True, help="folder that `python -m scripts download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk, the archives included")
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
@@ -359,7 +359,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     converter = Converter(runs_of_options(options), options)
     with ends_with_command(), only_one(converter.output.parent / f".{converter.output.name}.lock"):
         converter.all()
-
-
-if __name__ == "__main__":
-    run_command(main)

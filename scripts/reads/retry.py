@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from scripts.core.errors import run_command
 from scripts.plan.run_table import REASONS, Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, columns_of, is_shard, runs_of_options
@@ -46,7 +45,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     if any(status.state == "kept" for status in kept):
         shutil.copyfile(arguments.counts, folder / "counts.h5ad")
     write_statuses(folder / "status.tsv", kept)
-
-
-if __name__ == "__main__":
-    run_command(main)

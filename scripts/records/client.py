@@ -1,7 +1,7 @@
 """What the archives answer about accessions: GEO's file tree, NCBI's E-utilities, ENA's portal.
 
-Answers are checked to be whole before they are kept, and kept as they came (:mod:`scripts.records.record_files`). Requests
-to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a second,
+Answers are checked to be whole before they are kept, and kept as they came
+(:mod:`scripts.records.record_files`). Requests to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a second,
 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError, run_command
+from scripts.core.errors import InputError
 from scripts.core.snakemake import read_benchmarks
 from scripts.plan.cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs
 from scripts.plan.cost_table import tell_costs
@@ -21,7 +21,7 @@ from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import Job, SizeModel, errors_of, learn, write_model
 from scripts.plan.units import cut_into_units, summarize_unit
 
-_SCHEMA = Path(__file__).resolve().parents[1] / "config" / "config.schema.yaml"
+_SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 
 
 def configured(path: str | Path) -> dict[str, Any]:
@@ -96,7 +96,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     costs = reckoner.costs(units, [name for name in missing if name in used])
     print(tell_costs(costs, reckoner, limit_gb))
     write_costs(options.output, costs)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from scripts.core import http
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.core.http import RemoteError
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
 from scripts.plan.configuration import ACCESSION, asked_for
@@ -454,7 +454,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(tell_costs(costs, reckoner, options.limit_gb))
     if options.cost:
         write_costs(options.cost, costs)
-
-
-if __name__ == "__main__":
-    run_command(main)

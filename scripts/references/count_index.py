@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.core.errors import run_command
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.gene_intervals import build_gene_steps, write_gene_steps
@@ -57,7 +56,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ends_with_command():
         make_once(place, "count_index", made_from, [target.name for target in targets], make)
     link_into(args.links, place, [target.name for target in targets])
-
-
-if __name__ == "__main__":
-    run_command(main)

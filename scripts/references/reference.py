@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
@@ -345,7 +345,3 @@ def _lacking(sources: Sequence[tuple[str, str | None]]) -> list[str]:
     """Return those sources that are files and not there."""
     paths = [source.removeprefix("file://") for source, _ in sources if not _ADDRESS.match(source)]
     return [path for path in paths if not Path(path).is_file()]
-
-
-if __name__ == "__main__":
-    run_command(main)

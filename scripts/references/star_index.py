@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.fasta import contig_lengths
@@ -136,7 +136,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ends_with_command():
         make_once(target.parent, target.name, made_from, [target.name], lambda folder: make(folder / target.name))
     link_into(args.links, target.parent, [target.name])
-
-
-if __name__ == "__main__":
-    run_command(main)

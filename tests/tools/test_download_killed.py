@@ -55,8 +55,8 @@ def analysis(heavy, tmp_path):
 
 
 def started(analysis, *options):
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parent.parent)}
-    words = [sys.executable, "-m", "scripts.reads.download", *analysis.words(*options)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[2])}
+    words = [sys.executable, "-m", "scripts", "download", *analysis.words(*options)]
     return subprocess.Popen(words, cwd=analysis.folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 

@@ -345,9 +345,9 @@ def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversi
     write_runs("plan.tsv", conversion.rows)
     write_statuses("archives/status.tsv", conversion.statuses)
     words = ["--plan", "plan.tsv", "--unit", "GSE1.mus.0000", "--shard-size", "96", "--archives", "archives"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(fastq.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastq.__file__).parents[2])}
     job = subprocess.Popen(
-        [sys.executable, "-m", "scripts.reads.fastq", *words, "--output", "fastq"],
+        [sys.executable, "-m", "scripts", "fastq", *words, "--output", "fastq"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

@@ -202,7 +202,7 @@ def test_an_orphan_is_waited_for(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from scripts.formats.errors import run_command
+from scripts.core.command import run_command
 
 def main():
     Path(sys.argv[1]).write_text("begun")

@@ -117,7 +117,7 @@ def shard(world: World, made: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Chosen cells, aligned in a process of its own as the workflow does."""
     folder = lay_out(world, tmp_path_factory.mktemp("shard"), CHOSEN)
     subprocess.run(
-        [sys.executable, "-m", "scripts.plates.align", *align_arguments(folder, made, "--threads=2")],
+        [sys.executable, "-m", "scripts", "align", *align_arguments(folder, made, "--threads=2")],
         check=True,
         cwd=HOME,
     )
@@ -341,7 +341,7 @@ def test_a_full_disk_fails_the_job_and_no_run(world: World, made: Path, tmp_path
     disk = tmp_path / "disk"
     disk.mkdir()
     options = [f"--scratch={disk / 'a'}", "--genome-memory=none"]
-    command = [sys.executable, "-m", "scripts.plates.align", *align_arguments(tmp_path, made, *options)]
+    command = [sys.executable, "-m", "scripts", "align", *align_arguments(tmp_path, made, *options)]
     done = subprocess.run([*FULL_DISK, disk, HOME, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "is full; make room, then the same call goes on." in done.stderr.splitlines()[-1]
@@ -362,7 +362,7 @@ def test_no_memory_is_left_when_something_is_killed(world: World, made: Path, tm
     for path in (tmp_path / "fastq").glob("*.fastq"):  # longer work, to be killed in
         path.write_text(path.read_text() * 60)
     command = subprocess.Popen(
-        [sys.executable, "-m", "scripts.plates.align", *align_arguments(tmp_path, made, "--threads=1")],
+        [sys.executable, "-m", "scripts", "align", *align_arguments(tmp_path, made, "--threads=1")],
         cwd=HOME,
         stderr=subprocess.DEVNULL,
     )
@@ -399,7 +399,7 @@ def test_two_shards_on_one_node_do_not_disturb_one_another(
         (tmp_path / name).mkdir()
         folder = lay_out(world, tmp_path / name, CHOSEN[:3])
         arguments = align_arguments(folder, made, "--threads=1", f"--genome-memory={memory}")
-        commands[name] = [sys.executable, "-m", "scripts.plates.align", *arguments]
+        commands[name] = [sys.executable, "-m", "scripts", "align", *arguments]
     running = {name: subprocess.Popen(command, cwd=HOME) for name, command in commands.items()}
     if killed:
         until = time.monotonic() + 30
@@ -466,7 +466,7 @@ def test_without_shared_memory_the_genome_is_loaded_once_all_the_same(
             (path / name).symlink_to(shutil.which(name))
     arguments = align_arguments(folder, made, "--genome-memory=inside", "--threads=2")
     done = subprocess.run(
-        [*SMALL_MEMORY, "env", f"PATH={path}", sys.executable, "-m", "scripts.plates.align", *arguments],
+        [*SMALL_MEMORY, "env", f"PATH={path}", sys.executable, "-m", "scripts", "align", *arguments],
         capture_output=True,
         text=True,
         check=True,

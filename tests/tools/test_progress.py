@@ -27,17 +27,17 @@ def analysis(tmp_path, server, world):
     return made
 
 
-def command(analysis, module, *words, **options):
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parent.parent)}
-    command = [sys.executable, "-m", module, *words]
+def start(analysis, command, *words, **options):
+    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[2])}
+    command = [sys.executable, "-m", "scripts", command, *words]
     return subprocess.Popen(command, cwd=analysis.folder, env=environment, stdin=subprocess.DEVNULL, **options)
 
 
-def on_terminal(analysis, columns, module, *words):
+def on_terminal(analysis, columns, command, *words):
     """Run a command whose stderr is a terminal of so many columns; return what it printed there."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with command(analysis, module, *words, stderr=theirs) as job:
+    with start(analysis, command, *words, stderr=theirs) as job:
         os.close(theirs)
         told = b""
         with contextlib.suppress(OSError):  # the terminal's other end is closed
@@ -56,9 +56,7 @@ def screen(told):
 
 @pytest.mark.parametrize(("columns", "bar"), [(100, True), (40, False)])
 def test_a_bar_moves_on_a_terminal(analysis, columns, bar):
-    told = on_terminal(
-        analysis, columns, "scripts.reads.download", *analysis.words("--order", "ncbi", "--report", "0.02")
-    )
+    told = on_terminal(analysis, columns, "download", *analysis.words("--order", "ncbi", "--report", "0.02"))
     shown = re.findall(r"\r\x1b\[K([^\r\n]*(?<=/s))(?=\r(?!\n))", told)
     assert max(map(len, shown)) < columns or not bar
     pattern = r"\[(=*) *\] +(\d+)%  (\d) of 4 runs, [\d.]+ (?:bytes|kB), [\d.]+ (?:bytes|kB|MB)/s"
@@ -76,17 +74,17 @@ def test_a_bar_moves_on_a_terminal(analysis, columns, bar):
 
 def test_a_bar_of_the_conversion(analysis):
     analysis.run("--order", "ncbi")
-    told = on_terminal(analysis, 100, "scripts.reads.fastq", *FASTQ)
+    told = on_terminal(analysis, 100, "fastq", *FASTQ)
     assert re.search(r"\r\x1b\[K\[=+ *\] +\d+%  2 of 4 runs, ", told)
     assert [line.split(":")[0] for line in screen(told) if "spots" in line] == RUNS
 
 
 def test_a_log_has_plain_lines(analysis):
-    for module, words in (
-        ("scripts.reads.download", analysis.words("--order", "ncbi", "--report", "0.02")),
-        ("scripts.reads.fastq", FASTQ),
+    for command, words in (
+        ("download", analysis.words("--order", "ncbi", "--report", "0.02")),
+        ("fastq", FASTQ),
     ):
-        with (analysis.folder / "log").open("wb") as log, command(analysis, module, *words, stderr=log) as job:
+        with (analysis.folder / "log").open("wb") as log, start(analysis, command, *words, stderr=log) as job:
             assert job.wait(timeout=60) == 0
         told = (analysis.folder / "log").read_text()
         assert "\r" not in told and "\x1b" not in told

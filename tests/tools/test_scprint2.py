@@ -64,8 +64,8 @@ DIRECT = """
 import json, sys
 import numpy as np
 from pathlib import Path
-from scripts.embedders.scprint2 import import_package
-from scripts.inference.expression_space import seed_of
+from scripts.atlas.embedders.scprint2 import import_package
+from scripts.atlas.embedders.expression import seed_of
 folder, length = Path(sys.argv[1]), int(sys.argv[2])
 model = import_package().scPRINT2.load_from_checkpoint(
     folder / "continuous.ckpt", precpt_gene_emb=None, gene_pos_file=None
@@ -123,8 +123,8 @@ OWN = """
 import sys
 import numpy as np
 from pathlib import Path
-from scripts.embedders.scprint2 import import_package
-from scripts.inference.expression_space import seed_of
+from scripts.atlas.embedders.scprint2 import import_package
+from scripts.atlas.embedders.expression import seed_of
 folder, length = Path(sys.argv[1]), int(sys.argv[2])
 package = import_package()
 import anndata, pandas

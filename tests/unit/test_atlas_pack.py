@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_locate, atlas_pack
-from scripts.atlas.__main__ import COMMANDS, help_text
-from scripts.atlas.__main__ import main as atlas_main
 from scripts.atlas.store.row_map import AtlasMap, read_dropped, read_segments
 from scripts.atlas.store.shards import Atlas, Layout
 from scripts.core.errors import InputError
@@ -206,12 +204,3 @@ def test_what_cannot_be_located(tmp_path):
     (atlas / "segments.tsv").unlink()
     with pytest.raises(InputError, match=r"has no segments.tsv, so that nobody can say which cell a row is"):
         atlas_locate.main([str(atlas), "--global-rows", "0"])
-
-
-def test_the_room_of_commands(capsys):
-    atlas_main([])
-    out = capsys.readouterr().out
-    assert out == help_text() + "\n"
-    assert [line.split()[0] for line in out.partition("commands:\n")[2].splitlines()] == list(COMMANDS)
-    with pytest.raises(InputError, match="atlas: 'bake' is no command; there are embed, pack"):
-        atlas_main(["bake"])

@@ -4,8 +4,7 @@ import anndata
 import numpy as np
 import pytest
 
-from scripts.atlas import atlas_embed, atlas_pack
-from scripts.atlas.embedders import svd_baseline
+from scripts.atlas import atlas_embed, atlas_model, atlas_pack
 from scripts.atlas.store.row_map import AtlasMap
 from scripts.atlas.store.shards import Atlas
 from tests.unit.small_matrices import draw_counts, write_droplets, write_matrix
@@ -36,7 +35,7 @@ def make_atlas(folder, matrices, backend, *options):
 
 def test_every_row_is_that_of_its_cell(tmp_path, matrices):
     model = str(tmp_path / "model.npz")
-    svd_baseline.main(["fit", "--matrices", *map(str, matrices), "--output", model, "--components", "20"])
+    atlas_model.main(["--matrices", *map(str, matrices), "--output", model, "--components", "20"])
     atlas = make_atlas(tmp_path, matrices, "svd-baseline", "--model", model)
     sources = [anndata.read_h5ad(path) for path in matrices]
     with np.load(atlas / "model.npz") as arrays:

@@ -14,8 +14,8 @@ HOME = Path(__file__).parents[2]
 COMMAND = """
 import sys, time
 from pathlib import Path
-from scripts.formats.errors import run_command
-from scripts.formats.processes import ends_with_command
+from scripts.core.command import run_command
+from scripts.core.subprocesses import ends_with_command
 
 def main():
     with ends_with_command():

@@ -22,7 +22,7 @@ NAMES = ["index", "list.txt"]
 SLOW = """
 import sys, time
 from pathlib import Path
-from scripts.formats.made_once import make_once
+from scripts.core.shared_cache import make_once
 
 def make(folder):
     (folder / "index").mkdir()

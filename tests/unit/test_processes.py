@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts.core import subprocesses
-from scripts.core.errors import InputError, Interrupted, run_command
+from scripts.core.command import run_command
+from scripts.core.errors import InputError, Interrupted
 
 PYTHON = sys.executable
 
@@ -126,7 +127,7 @@ def test_an_error_in_one_of_them_is_raised():
 COMMAND = """
 import sys
 from pathlib import Path
-from scripts.formats.processes import ends_with_command, run_program, side_by_side
+from scripts.core.subprocesses import ends_with_command, run_program, side_by_side
 
 def work(item):
     code = "import os, time; open({where!r}, 'w').write(str(os.getpid())); time.sleep(60)"

@@ -28,10 +28,10 @@ def logarithms(counts):
 
 
 def fit(output, *matrices, **options):
-    arguments = ["fit", "--matrices", *map(str, matrices), "--output", str(output)]
+    arguments = ["--matrices", *map(str, matrices), "--output", str(output)]
     for name, values in options.items():
         arguments += [f"--{name.replace('_', '-')}", *(map(str, values) if isinstance(values, list) else [str(values)])]
-    svd_baseline.main(arguments)
+    atlas_model.main(arguments)
     return svd_baseline.Model.read(output)
 
 
@@ -111,7 +111,7 @@ def test_blocks_change_no_bit(tmp_path, limits):
 def run_fit(folder, output, *matrices):
     """In a process of its own, as the workflow does it."""
     environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": "2"}
-    command = [sys.executable, "-m", "scripts.atlas.embedders.svd_baseline", "fit", "--seed", "5", "--cells", "40"]
+    command = [sys.executable, "-m", "scripts", "atlas_model", "--seed", "5", "--cells", "40"]
     subprocess.run([*command, "--matrices", *matrices, "--output", output], cwd=folder, env=environment, check=True)
     return (folder / output).read_bytes()
 

@@ -338,9 +338,7 @@ def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_told(tmp_path):
 def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
     make(tmp_path)
     (tmp_path / "more.txt").write_text("x")
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.harvest.verify", str(tmp_path)], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "scripts", "verify", str(tmp_path)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"The folder {tmp_path} needs 1 correction(s):\nmore.txt: not in SHA256SUMS.\n"
 

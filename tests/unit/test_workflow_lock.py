@@ -15,7 +15,7 @@ HOME = Path(__file__).parents[2]
 
 def at_work(folder):
     """Another process that holds the directory until its input ends."""
-    code = "from scripts.formats.workflow_lock import *; print(hold_directory(input()), flush=True); input()"
+    code = "from scripts.core.locks import *; print(hold_directory(input()), flush=True); input()"
     words = [sys.executable, "-c", code]
     process = subprocess.Popen(words, cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     process.stdin.write(f"{folder}\n")

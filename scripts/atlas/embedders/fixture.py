@@ -13,7 +13,7 @@ from scripts.atlas.embedders.expression import one_thread, seed_of
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.part import Description, PartWriter
-from scripts.core.errors import run_command
+from scripts.core.command import run_command
 
 if TYPE_CHECKING:
     import numpy

@@ -23,7 +23,8 @@ from scripts.atlas.embedders.expression import neighbours, one_thread, seed_of, 
 from scripts.atlas.store.count_matrix import CountMatrix, match_genes
 from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
-from scripts.core.errors import InputError, run_command
+from scripts.core.command import run_command
+from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy

@@ -6,8 +6,6 @@ labels, the nearest of their means by cosine, best first, at most three of each 
 See scripts/embedders/README.md.
 """
 
-import argparse
-import contextlib
 import hashlib
 import heapq
 import itertools
@@ -32,7 +30,8 @@ from scripts.atlas.embedders.expression import (
 from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
-from scripts.core.errors import InputError, raise_faults, run_command
+from scripts.core.command import run_command
+from scripts.core.errors import InputError, raise_faults
 from scripts.harvest.results import hash_file
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class Model:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
         except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{path}: no model of {NAME} ({error}); 'python -m scripts.atlas.embedders.svd_baseline fit' makes one."
+                f"{path}: no model of {NAME} ({error}); 'python -m scripts atlas_model' makes one."
             ) from error
 
 
@@ -397,53 +396,13 @@ def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "sc
     return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def fit_main(argv: Sequence[str]) -> None:
-    """Fit the basis."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.atlas.embedders.svd_baseline fit", description="Fit a basis to a sample of cells."
-    )
-    parser.add_argument("--matrices", required=True, nargs="+", type=Path, help="counts (h5ad) of cells of a species")
-    parser.add_argument("--components", type=int, default=256, help="columns; fewer where the sample's rank is smaller")
-    parser.add_argument("--cells", type=int, default=10_000, help="cells of the sample, at most")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other cells")
-    parser.add_argument("--reference", nargs="*", type=Path, default=[], help="labelled cells (an AnnData file)")
-    parser.add_argument(
-        "--labels", nargs="*", default=[], metavar="COLUMN", help="columns of its obs; class=column names a class"
-    )
-    parser.add_argument("--min-found", type=share, default=0.5, help="share of the reference's counts in known genes")
-    parser.add_argument("--output", required=True, type=Path, help="the file to write (model.npz)")
-    options = parser.parse_args(argv)
-    if len(options.reference) > 1 or (options.reference and not options.labels):
-        raise InputError("--reference takes one file of labelled cells, and --labels the columns of its obs to use.")
-    if options.components < 1 or options.cells < 1:
-        raise InputError("--components and --cells are whole numbers from 1.")
-    with contextlib.ExitStack() as stack:
-        matrices = [stack.enter_context(CountMatrix(path)) for path in options.matrices]
-        model = fit(matrices, options.components, options.cells, options.seed)
-    print(
-        f"{options.output}: {len(model.components)} components of {len(model.gene_ids)} genes, fitted to"
-        f" {model.sample['cells']} of {model.sample['cells_with_counts']} cells.",
-        file=sys.stderr,
-    )
-    for path in options.reference:
-        with CountMatrix(path, raw=True) as reference:
-            found = add_labels(model, reference, options.labels, options.min_found)
-        told = ", ".join(f"{len(known)} of {name}" for name, known in model.labels.items())
-        print(f"{path}: {found}; labels: {told}.", file=sys.stderr)
-    model.write(options.output)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     one_thread()
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments[:1] == ["fit"]:
-        fit_main(arguments[1:])
-        return
     parser = backend_parser(__doc__, needs_model=True)
     parser.add_argument(
         "--min-found", type=share, default=0.5, help="share of the model's genes, and of the counts, to be found"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     model = Model.read(options.model)
     with CountMatrix(options.matrix) as matrix:
         check_species(matrix, options.species, options.tax_id)

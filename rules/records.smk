@@ -28,7 +28,7 @@ checkpoint resolve:
         costs=cost_options,
     shell:
         """
-        python -m scripts.records.resolve {params.choices:q} --records resources/records \
+        python -m scripts resolve {params.choices:q} --records resources/records \
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
             --retries {params.retries:q} --shard-size {params.shard_size} \

@@ -12,7 +12,9 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from scripts.core.errors import InputError, Interrupted
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _GRACE = 5.0  # seconds to end in order
@@ -82,3 +84,21 @@ def wait_for_others() -> None:
             fcntl.flock(_log, fcntl.LOCK_EX)
     except OSError:
         return
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command's ``main``; all but what is told plainly keeps its traceback.
+
+    The exit status is 2 for an :class:`InputError`, 1 for what was :class:`Interrupted`.
+    """
+    try:
+        begin()
+        main()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): not a fault of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,70 @@
+"""From public single-cell RNA-seq archives to count matrices: the commands of the workflow.
+
+usage: python -m scripts COMMAND [OPTION ...]
+       python -m scripts COMMAND --help
+       python -m scripts --version
+"""
+
+import ast
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts import __version__
+from scripts.core.command import run_command
+from scripts.core.errors import InputError
+
+# Each command is the module of its name in the package of its stage.
+STAGES = {
+    "records": ("resolve", "plan"),
+    "references": ("reference", "star_index", "count_index"),
+    "reads": ("download", "fastq", "retry"),
+    "plates": ("align", "count", "bam"),
+    "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),
+    "harvest": (
+        *("ledger", "evidence", "accept", "counts_table", "log_table", "counts_h5ad", "metadata"),
+        *("report", "checksums", "verify"),
+    ),
+    "atlas": (
+        *("atlas_model", "atlas_embed", "atlas_pack", "atlas_check", "atlas_locate", "atlas_search"),
+        *("atlas_distribution", "atlas_agreement", "atlas_train"),
+    ),
+}
+COMMANDS = {command: f"scripts.{stage}.{command}" for stage, commands in STAGES.items() for command in commands}
+
+
+def summary(command: str) -> str:
+    """Return the first line of a command's docstring, without importing the command."""
+    source = Path(__file__).parent.parent / (COMMANDS[command].replace(".", "/") + ".py")
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def help_text() -> str:
+    """Return the description and the commands by stage, a line each."""
+    lines = [(__doc__ or "").strip()]
+    for stage, commands in STAGES.items():
+        lines += ["", f"{stage}:", *(f"  {command:20}{summary(command)}" for command in commands)]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(help_text())
+    elif arguments[0] == "--version":
+        print(f"sra2matrix {__version__}")
+    elif arguments[0] not in COMMANDS:
+        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ". 'python -m scripts' lists the commands."
+        raise InputError(f"{arguments[0]!r} is not a command{hint}")
+    else:
+        command, *rest = arguments
+        sys.argv = [f"python -m scripts {command}", *rest]  # the name of the program in --help and in errors
+        importlib.import_module(COMMANDS[command]).main(rest)
+
+
+if __name__ == "__main__":
+    run_command(main)
