@@ -95,10 +95,13 @@ def _load_biological(database: Path, files: Sequence[Path]) -> None:
 
 
 def _load_typed(database: Path, files: Sequence[Path], read_types: str) -> None:
-    """Load with sharq; without spots, from a record whose name sharq rejects: a table without rows."""
-    for file in files:
+    """Load with sharq; without spots, from a record that sharq rejects: a table without rows.
+
+    sharq 3.0 stores no record whose name it does not know, 3.2 does; neither stores one whose quality is below ``!``.
+    """
+    for number, file in enumerate(files, 1):
         if file.stat().st_size == 0:
-            file.write_text("@no/1\nACGT\n+\nFFFF\n", encoding="ascii")
+            file.write_text(fastq_text([(0, Read("ACGT", "\x1f" * 4))], number), encoding="ascii")
     command = ["sharq", "--platform", "2", "--readTypes", read_types, "--output", database.name, "--log-level", "error"]
     command.append("--useAndDiscardNames")
     for number, file in enumerate(files, 1):
