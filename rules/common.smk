@@ -22,23 +22,16 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 if str(HOME / "scripts") not in scripts.__path__:
     scripts.__path__.append(str(HOME / "scripts"))
 
-from scripts.plan.configuration import (
-    ACCESSION,
-    check_configuration,
-    is_address,
-    source_address,
-    source_sha256,
-)
+from scripts.plan.accessions import ACCESSION
+from scripts.plan.configuration import check_configuration, is_address, source_address, source_sha256
 from scripts.core.errors import InputError
-from scripts.plan.run_table import REASONS, iterate_runs
+from scripts.plan.reasons import REASONS
+from scripts.plan.run_table import iterate_runs
 from scripts.plan.status import disk_was_full, read_statuses
-from scripts.plan.units import (
-    cut_into_units,
-    is_shard,
-    summarize_unit,
-    take_turns,
-)
-from scripts.core.locks import hold_directory, incomplete_outputs
+from scripts.plan.schedule import take_turns
+from scripts.plan.units import cut_into_units, is_shard, summarize_unit
+from scripts.core.snakemake import incomplete_outputs
+from scripts.core.locks import hold_directory
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.cost import THREADS
 from scripts.plan.size_model import FILE, read_model, reference_sizes, unit_sizes

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import __version__
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
+from scripts.core.version import VERSION
 
 # Each command is the module of its name in the package of its stage.
 STAGES = {
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(help_text())
     elif arguments[0] == "--version":
-        print(f"sra2matrix {__version__}")
+        print(f"sra2matrix {VERSION}")
     elif arguments[0] not in COMMANDS:
         near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ". 'python -m scripts' lists the commands."

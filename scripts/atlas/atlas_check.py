@@ -30,7 +30,7 @@ from scripts.atlas.store.shards import (
     read_layout,
 )
 from scripts.core.errors import InputError, raise_faults
-from scripts.harvest.results import hash_file
+from scripts.core.files import hash_file
 
 if TYPE_CHECKING:
     import numpy

@@ -1,6 +1,6 @@
 """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked and completed.
 
-The output is an embedded part (see scripts/formats/README.md), which 'pack' reads. The folder appears when it is whole.
+The output is an embedded part (see docs/formats.md), which 'pack' reads. The folder appears when it is whole.
 Options after -- are handed to the back end; 'python -m scripts.atlas.embedders.scprint2 --help' tells which it takes.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.atlas.embedders.expression import thread_variables
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.core import subprocesses
 from scripts.core.errors import InputError, raise_faults
-from scripts.harvest.results import hash_file
+from scripts.core.files import hash_file
+from scripts.core.numeric import thread_variables
 
 if TYPE_CHECKING:
     import numpy
@@ -45,7 +45,7 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
     if shutil.which(python) is None:
         raise InputError(
             f"--python {python}: there is no such program; name the Python of the back end's environment, see"
-            " scripts/embedders/README.md."
+            " scripts/atlas/embedders/README.md."
         )
     environment = {**os.environ, **thread_variables(), "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
     with subprocesses.ends_with_command():

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.atlas.embedders.command_line import share
-from scripts.atlas.embedders.expression import one_thread
 from scripts.atlas.embedders.svd_baseline import add_labels, fit
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.core.errors import InputError
+from scripts.core.numeric import one_thread
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -28,7 +28,7 @@ from scripts.atlas.store.row_map import (
 )
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
 from scripts.core.errors import InputError, raise_faults
-from scripts.harvest.results import hash_file
+from scripts.core.files import hash_file
 
 SHARD_ROWS = 100_000
 CHUNK = 4096

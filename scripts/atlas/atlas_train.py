@@ -19,7 +19,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.atlas.embedders.expression import one_thread
 from scripts.atlas.labels.classifier import KINDS, METRICS, Figures, Model, Sums, fit, judge, tell_one
 from scripts.atlas.labels.given_labels import GivenLabels, read_labels
 from scripts.atlas.labels.label_tables import join_square
@@ -44,6 +43,7 @@ from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.map_codes import has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, open_atlases
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.numeric import one_thread
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
 from scripts.formats.pages import cut, draw, several, table
 

@@ -10,7 +10,7 @@ class InputError(Exception):
 class RunFault(Exception):
     """A run that cannot be used: it gets a reason code and a sentence in the ledger, and the others go on.
 
-    ``reason`` is one of :data:`scripts.plan.run_table.REASONS`.
+    ``reason`` is one of :data:`scripts.plan.reasons.REASONS`.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

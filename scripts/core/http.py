@@ -16,7 +16,6 @@ import email.utils
 import fcntl
 import hashlib
 import itertools
-import os
 import random
 import re
 import time
@@ -26,11 +25,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
+from scripts.core.version import VERSION
 
 if TYPE_CHECKING:
     import requests
 
-AGENT = "sra2matrix/0.1"
+AGENT = f"sra2matrix/{VERSION}"
 _AGAIN = frozenset({408, 425, 429})
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
@@ -477,15 +477,3 @@ def _try(url: str, once: Callable[[], Any], asking: Asking, progress: Callable[[
                 raise fault from again.__cause__
             wait = min(asking.longest_wait, asking.first_wait * 2 ** (failed - 1)) * random.uniform(0.75, 1.0)
             time.sleep(max(wait, again.wait))
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file beside its place and put it there in one step."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

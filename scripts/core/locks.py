@@ -5,12 +5,12 @@ alive: after ``kill -9`` they stay. Every workflow holds ``.snakemake/at_work`` 
 shared lock of the kernel's, which ends with it. Whoever gets that file for itself alone knows that nobody is left.
 """
 
-import base64
-import binascii
 import contextlib
 import fcntl
 import os
 import platform
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _FILE = "at_work"
@@ -46,17 +46,30 @@ def hold_directory(folder: str | Path) -> list[Path]:
     return removed
 
 
-def incomplete_outputs(folder: str | Path) -> set[str]:
-    """Return the outputs of jobs that were cut off, as Snakemake has them written down in ``.snakemake/incomplete``.
+@contextlib.contextmanager
+def only_one(lock: str | Path) -> Iterator[None]:
+    """Hold a lock file; wait for an earlier job that holds it and has not ended yet. The file is removed at the end.
 
-    The names of the records are the paths, base64-encoded, and where that is long cut into folders of ``@`` and a part.
+    A workflow that is killed leaves its jobs behind: the next one must not write where they still do.
     """
-    outputs = set()
-    top = Path(folder) / "incomplete"
-    for record in top.rglob("*"):
-        parts = record.relative_to(top).parts
-        if not parts[-1].startswith("@"):
-            name = "".join([part.removeprefix("@") for part in parts])
-            with contextlib.suppress(binascii.Error, UnicodeDecodeError):
-                outputs.add(base64.urlsafe_b64decode(name).decode())
-    return outputs
+    lock = Path(lock)
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"An earlier job still holds {lock}: waiting for its end.", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            same = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except FileNotFoundError:
+            same = False
+        if same:
+            break
+        handle.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()

@@ -23,3 +23,16 @@ def settle_for_arrays() -> None:
         return
     mallopt(_MMAP_THRESHOLD, 32 << 20)
     mallopt(_TRIM_THRESHOLD, 256 << 20)
+
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def thread_variables(threads: int = 1) -> dict[str, str]:
+    """Return the variables with which numerical libraries use so many threads."""
+    return {name: str(threads) for name in _THREADS}
+
+
+def one_thread() -> None:
+    """Have numpy compute with one thread, so that sums are always in the same order; call it before the import."""
+    os.environ.update(thread_variables())

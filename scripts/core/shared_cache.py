@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.concurrency import every
 from scripts.core.errors import InputError
-from scripts.core.subprocesses import every
 
 _NAMESPACE = Path("/proc/self/ns/pid")
 _HERE = {"machine": platform.node(), "namespace": str(_NAMESPACE.readlink()) if _NAMESPACE.is_symlink() else ""}

@@ -5,6 +5,9 @@ cpu_time (s); with ``benchmark-extended`` also jobid, rule_name, wildcards, para
 input_size_mb. A value that was not to be had is ``-`` or ``NA``.
 """
 
+import base64
+import binascii
+import contextlib
 import csv
 import sys
 from collections.abc import Iterator
@@ -44,3 +47,19 @@ def _read(path: Path) -> Benchmark:
 
 def _number(value: str | None) -> float | None:
     return None if value in (None, "", "-", "NA") else float(value)
+
+
+def incomplete_outputs(folder: str | Path) -> set[str]:
+    """Return the outputs of jobs that were cut off, as Snakemake has them written down in ``.snakemake/incomplete``.
+
+    The names of the records are the paths, base64-encoded, and where that is long cut into folders of ``@`` and a part.
+    """
+    outputs = set()
+    top = Path(folder) / "incomplete"
+    for record in top.rglob("*"):
+        parts = record.relative_to(top).parts
+        if not parts[-1].startswith("@"):
+            name = "".join([part.removeprefix("@") for part in parts])
+            with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+                outputs.add(base64.urlsafe_b64decode(name).decode())
+    return outputs

@@ -7,9 +7,7 @@ error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and when the command itself 
 
 import atexit
 import contextlib
-import fcntl
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -18,12 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, Interrupted
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 STALLED = -1000  # status of a program that was ended because nothing moved
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
@@ -201,93 +196,6 @@ def ends_with_command() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, ``work(item)``) as they come about, ``workers`` at a time, begun in the order given.
-
-    An exception in one of them is raised here; nothing new is begun then, and the programs that run are ended when
-    the caller leaves :func:`ends_with_command`.
-    """
-    if workers <= 1 or len(items) <= 1:
-        for item in items:
-            yield item, work(item)
-        return
-    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    for item in items:
-        waiting.put(item)
-    done: queue.SimpleQueue[tuple[Item, Any, BaseException | None]] = queue.SimpleQueue()
-    stop = threading.Event()
-
-    def worker() -> None:
-        while not stop.is_set():
-            try:
-                item = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                done.put((item, work(item), None))
-            except BaseException as error:  # handed to the caller below
-                done.put((item, None, error))
-
-    # Daemons: a stopped command does not wait for a transfer that hangs.
-    for _ in range(min(workers, len(items))):
-        threading.Thread(target=worker, daemon=True).start()
-    try:
-        for _ in items:
-            item, result, error = done.get()
-            if error is not None:
-                raise error
-            yield item, result
-    finally:
-        stop.set()
-
-
-@contextlib.contextmanager
-def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    """Call ``call`` every so many seconds, in a thread of its own, while the block runs."""
-    over = threading.Event()
-
-    def tick() -> None:
-        while not over.wait(seconds):
-            call()
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(timeout=5)
-
-
-@contextlib.contextmanager
-def only_one(lock: str | Path) -> Iterator[None]:
-    """Hold a lock file; wait for an earlier job that holds it and has not ended yet. The file is removed at the end.
-
-    A workflow that is killed leaves its jobs behind: the next one must not write where they still do.
-    """
-    lock = Path(lock)
-    while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = lock.open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"An earlier job still holds {lock}: waiting for its end.", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            same = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
-        except FileNotFoundError:
-            same = False
-        if same:
-            break
-        handle.close()
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        handle.close()
-
-
 def ends_if_removed(folder: str | Path) -> Callable[[], None]:
     """Return a function that ends this process when somebody has removed the folder, or made it anew, since now.
 
@@ -313,18 +221,3 @@ def bytes_read(process: int) -> int:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int(Path(f"/proc/{process}/io").read_text(encoding="ascii").split()[1])
     return 0
-
-
-def size_of_folder(folder: str | Path) -> int:
-    """Return how many bytes the files below a folder hold; a file that goes while we look counts as nothing."""
-    total = 0
-    stack = [str(folder)]
-    while stack:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(stack.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                else:
-                    with contextlib.suppress(FileNotFoundError):
-                        total += entry.stat(follow_symlinks=False).st_size
-    return total

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.core.errors import InputError
+from scripts.core.files import hash_file
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
-from scripts.harvest.results import hash_file
 
 PACKAGE = "ngs-tools"
 """A source: this list of the package ngs-tools, which is installed only by those who want it."""

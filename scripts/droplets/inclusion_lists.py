@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.line_blocks import line_blocks
+from scripts.core.files import line_blocks
 
 GZIP_MAGIC = b"\x1f\x8b"
 _NO_BASE = 4

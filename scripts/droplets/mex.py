@@ -1,4 +1,4 @@
-"""MEX archives: one matrix with its barcodes, features and metadata in a gzip'd tar (scripts/formats/README.md).
+"""MEX archives: one matrix with its barcodes, features and metadata in a gzip'd tar (docs/formats.md).
 
 The writer gives the same bytes for the same content on every machine, at any number of threads. The reader takes
 archives from anywhere and refuses what is no archive of four regular files of one folder.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.droplets.solo_out import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
+from scripts.plan.matrices import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
 
 if TYPE_CHECKING:
     import anndata

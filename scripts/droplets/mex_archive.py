@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
+from scripts.core.version import VERSION
 from scripts.droplets.mex import (
     METADATA_NAMES,
     TYPE,
@@ -18,18 +19,9 @@ from scripts.droplets.mex import (
     verify_archive,
     write_archive,
 )
-from scripts.droplets.solo_out import (
-    ALL_FEATURES,
-    FEATURES,
-    MATRIX_NAMES,
-    VELOCYTO,
-    archives_of,
-    find_barcodes,
-    matrix_name,
-    read_command,
-    stable_arguments,
-)
+from scripts.droplets.solo_out import find_barcodes, read_command, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
+from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archives_of, matrix_name
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
@@ -39,8 +31,6 @@ if TYPE_CHECKING:
 
 
 SOFTWARE = "sra2matrix"
-VERSION = "0.1.0"
-"""Of this workflow, as pyproject.toml has it: what made a merged archive."""
 
 
 def find_title(row: Run, records: Path) -> str:

@@ -1,8 +1,8 @@
-"""What each read of a spot is: cDNA, barcode, UMI or index, proved by the reads themselves.
+"""What each read of a spot is (cDNA, barcode, UMI or index), proved by the reads themselves.
 
-The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles that the run table has from the records
-or from the user. Where barcodes leave two readings, or no list is at hand for a kit that the user named, the run table
-decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
+The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles that the run table has from the
+records or from the user. Where barcodes allow two readings, or no inclusion list is configured for a kit that the user
+named, the run table decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
 """
 
 from collections.abc import Mapping, Sequence

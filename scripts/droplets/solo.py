@@ -19,18 +19,10 @@ from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import Library, place_link, tell_apart
 from scripts.droplets.solo_options import PRESETS, solo_options
-from scripts.droplets.solo_out import (
-    ALL_FEATURES,
-    FEATURES,
-    GENE_FEATURES,
-    MATRIX_NAMES,
-    VALID_BARCODES,
-    matrix_names,
-    read_summary,
-    share_of,
-)
+from scripts.droplets.solo_out import VALID_BARCODES, read_summary, share_of
 from scripts.droplets.strand import tell_strand
 from scripts.formats.matrix_market import MatrixReader
+from scripts.plan.matrices import ALL_FEATURES, FEATURES, GENE_FEATURES, MATRIX_NAMES, matrix_names
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, runs_of_options

@@ -14,59 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
-from scripts.core.line_blocks import line_blocks
+from scripts.core.files import line_blocks
 
 if TYPE_CHECKING:
     import numpy
 
-GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
-VELOCYTO = "Velocyto"
-FEATURES = (*GENE_FEATURES, "SJ")
-"""Features that are counted without being asked for."""
-ALL_FEATURES = (*FEATURES, VELOCYTO)
-MATRICES = ("raw", "filtered")
-MATRIX_NAMES = {
-    "Unique": "matrix.mtx",
-    "EM": "UniqueAndMult-EM.mtx",
-    "Rescue": "UniqueAndMult-Rescue.mtx",
-}
-"""File of a matrix by how reads of several genes are counted."""
-VELOCYTO_NAMES = {way: f"{way}.mtx" for way in ("spliced", "unspliced", "ambiguous")}
-"""File of a matrix of Velocyto by which molecules it counts."""
 VALID_BARCODES = "Reads With Valid Barcodes"
 
 _DROPPED_OPTIONS = frozenset(
     ("--runThreadN", "--genomeDir", "--outFileNamePrefix", "--outTmpDir", "--limitBAMsortRAM", "--genomeLoad")
 )
-
-
-def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (feature, multireads, matrix) of every matrix there is for these features and ways to count.
-
-    For Velocyto ``spliced``, ``unspliced`` and ``ambiguous`` stand in the place of multireads.
-    """
-    wanted = [
-        (feature, way, matrix)
-        for feature in features
-        if feature in GENE_FEATURES
-        for way in multireads
-        for matrix in MATRICES
-    ]
-    wanted += [("SJ", "Unique", "raw")] if "SJ" in features else []
-    velocyto = [(VELOCYTO, way, matrix) for way in VELOCYTO_NAMES for matrix in MATRICES]
-    return wanted + (velocyto if VELOCYTO in features else [])
-
-
-def matrix_names(feature: str, multireads: Sequence[str]) -> list[str]:
-    """Return the files of the raw matrices that STAR leaves of a feature."""
-    if feature == VELOCYTO:
-        return list(VELOCYTO_NAMES.values())
-    return [MATRIX_NAMES[way] for way in (multireads if feature in GENE_FEATURES else ["Unique"])]
-
-
-def matrix_name(way: str) -> str:
-    """Return the file of a matrix by how reads are counted or, of Velocyto, by which molecules."""
-    return (MATRIX_NAMES | VELOCYTO_NAMES)[way]
 
 
 def read_summary(path: str | Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.line_blocks import line_blocks
+from scripts.core.files import line_blocks
 
 if TYPE_CHECKING:
     import scipy.sparse

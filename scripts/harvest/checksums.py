@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.errors import raise_faults
-from scripts.harvest.results import TIME_STAMP, conservation_faults, hash_file, list_files, write_sums
+from scripts.core.files import hash_file
+from scripts.harvest.results import TIME_STAMP, conservation_faults, list_files, write_sums
 from scripts.plan.run_table import read_runs
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.plan.run_table import Run, read_runs
-from scripts.plan.units import columns_of, cut_into_units, is_shard
+from scripts.plan.run_table import Run, columns_of, read_runs
+from scripts.plan.units import cut_into_units, is_shard
 from scripts.plates.shard_counts import ShardReader
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import raise_faults
-from scripts.plan.run_table import Run, read_runs, write_runs
+from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
-from scripts.plan.units import columns_of, cut_into_units, is_shard
+from scripts.plan.units import cut_into_units, is_shard
 
 TOLD = ("source", "spots", "layout", "chemistry", "read_roles")
 """Fields of a status that replace those of the plan where they are set."""

@@ -7,7 +7,6 @@ more than one species) has the archives of a droplet library; ``SHA256SUMS`` has
 
 import csv
 import gzip
-import hashlib
 import itertools
 import re
 import zlib
@@ -33,12 +32,6 @@ def list_files(results: str | Path) -> list[str]:
     files = (path for path in results.rglob("*") if path.is_file() and path.name != TIME_STAMP)
     paths = (path.relative_to(results).as_posix() for path in files)
     return sorted((path for path in paths if path not in (SUMS, f"{SUMS}.part")), key=str.encode)
-
-
-def hash_file(path: str | Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.harvest.columns import TableColumn, sort_columns
-from scripts.plan.run_table import Run
-from scripts.plan.units import column_of
+from scripts.plan.run_table import Run, column_of
 
 
 class Kind(NamedTuple):

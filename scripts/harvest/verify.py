@@ -24,20 +24,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from isal import igzip, isal_zlib
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import hash_file
 from scripts.droplets.mex import archive_name, read_archive
 from scripts.formats import h5ad
 from scripts.harvest.columns import HEADERS
 from scripts.harvest.counts_text import parse_row
-from scripts.harvest.results import (
-    COUNTS,
-    LOGS,
-    SUMS,
-    archive_folders,
-    conservation_faults,
-    hash_file,
-    list_files,
-    read_sums,
-)
+from scripts.harvest.results import COUNTS, LOGS, SUMS, archive_folders, conservation_faults, list_files, read_sums
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED

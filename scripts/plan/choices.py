@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
+from scripts.plan.accessions import gds_uid
 from scripts.plan.run_table import ASSAYS, Run, faults_of, iterate_runs
-from scripts.records.soft import gds_uid
 
 SOURCES = ("sra", "ncbi", "ena")
 LOCAL = "local"  # the series of a run table that names none

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import raise_faults
-from scripts.droplets.solo_out import archives_of
-from scripts.plan.run_table import REASONS
+from scripts.plan.accessions import ACCESSION, asked_for
+from scripts.plan.matrices import archives_of
+from scripts.plan.reasons import REASONS
 
-ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
 
 _UNKNOWN_KEY = "additionalProperties"  # the word of the schema that a key breaks which nobody knows
@@ -62,18 +62,6 @@ def source_sha256(source: str | Mapping[str, str] | None) -> str | None:
 def is_address(source: str) -> bool:
     """Whether a source is fetched (from the network, or from an installed package) rather than read from a path."""
     return ADDRESS.match(source) is not None
-
-
-def asked_for(series: str | list[str]) -> Iterator[tuple[str, str]]:
-    """Yield (place, word) for all that ``series`` asks for; the lines of a file are read. Raises OSError."""
-    for number, word in enumerate([series] if isinstance(series, str) else series):
-        if ACCESSION.fullmatch(word) or not ("/" in word or "." in word):
-            yield f"series.{number}", word
-            continue
-        for line_number, line in enumerate(Path(word).read_text(encoding="utf-8").splitlines(), start=1):
-            accession = line.partition("#")[0].strip()
-            if accession:
-                yield f"{word}, line {line_number}", accession
 
 
 def _nearest(key: str, here: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:

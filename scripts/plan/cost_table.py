@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Reckoner, cost_table
+from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import scratch_mb
-from scripts.plan.units import archive_bytes, cut_into_units, summarize_unit
+from scripts.plan.units import cut_into_units, summarize_unit
 
 _EXAMPLES = 3
 # Sentences of the detail that tell where a run was found, and need nobody's look.

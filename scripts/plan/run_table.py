@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
+from scripts.plan.reasons import REASONS
 
 
 class Run(NamedTuple):
@@ -40,13 +41,6 @@ class Run(NamedTuple):
 
 COLUMNS = Run._fields
 
-REASONS = frozenset(
-    """
-    OTHER_SPECIES NOT_RNA NOT_SINGLE_CELL NO_RUN LEFT_OUT_BY_USER CONTROLLED_ACCESS BARCODE_LOST LAYOUT_AMBIGUOUS
-    CHEMISTRY_UNKNOWN BARCODE_TRIMMED BAM_TAGS_STRIPPED DOWNLOAD_FAILED CHECKSUM_MISMATCH ARCHIVE_CORRUPT QUALITY_LITE
-    READS_MISSING EMPTY_READS ALIGN_FAILED COUNT_FAILED LOW_MAPPING LOW_VALID_BARCODES INCOMPLETE_EXPERIMENT DISK_LIMIT
-    """.split()
-)
 STATUSES = ("planned", "counted", "left_out", "failed")
 ASSAYS = ("plate", "droplet")
 LAYOUTS = ("single", "paired")
@@ -149,3 +143,16 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[str]:
         if (row.run, row.species) in seen:
             yield f"{name}: the run stands in the table twice for {row.species}."
         seen.add((row.run, row.species))
+
+
+def column_of(row: Run, count_by: str) -> str:
+    """Return the accession under which a run is counted: its experiment, or itself with ``count_by: run``."""
+    return row.run if count_by == "run" else row.experiment
+
+
+def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
+    """Return column → its runs (sorted by run), for the rows of a unit."""
+    columns: dict[str, list[Run]] = {}
+    for row in sorted(rows, key=lambda row: row.run):
+        columns.setdefault(column_of(row, count_by), []).append(row)
+    return columns

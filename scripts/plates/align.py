@@ -31,9 +31,9 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import Run, columns_of
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import log_file, pairs_file, singles_file
 from scripts.plates.cells import Column, plan_columns
 from scripts.star.log import INPUT_READS, read_star_log

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from scripts.core.errors import InputError
 from scripts.core.subprocesses import raise_if_killed
+from scripts.plan.run_table import columns_of
 from scripts.plan.status import read_statuses
-from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import alignment_files
 
 _OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")

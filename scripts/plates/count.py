@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.core.errors import InputError, RunFault
 from scripts.core.subprocesses import raise_if_killed
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import Run, columns_of
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, columns_of, runs_of_options
+from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import alignment_files, log_file, star_versions
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts

@@ -28,31 +28,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.core import http
+from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import InputError, RunFault
+from scripts.core.files import size_of_folder
+from scripts.core.locks import only_one
 from scripts.core.progress import Progress, told_bytes
-from scripts.core.subprocesses import (
-    STALLED,
-    bytes_read,
-    ends_if_removed,
-    ends_with_command,
-    every,
-    only_one,
-    run_program,
-    side_by_side,
-    size_of_folder,
-)
+from scripts.core.subprocesses import STALLED, bytes_read, ends_if_removed, ends_with_command, run_program
 from scripts.formats import fastq_files
+from scripts.plan.footprint import beyond_limit, experiments_that_fit, held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import (
-    add_unit_options,
-    beyond_limit,
-    experiments_that_fit,
-    held_by,
-    held_by_unit,
-    runs_of_options,
-    told_gb,
-)
+from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.reads import sources, sra_archive
 from scripts.reads.sources import ArchiveObject
 from scripts.reads.unit_records import FASTQ, UnitRecords
@@ -270,7 +256,7 @@ class Downloader:
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
         told = {**known, "md5": row.md5, "files": [path.name for path in files]}
-        http.write_whole(note, json.dumps(told).encode())
+        files.write_whole(note, json.dumps(told).encode())
         for path in files:
             path.replace(self.ready / path.name)
         shutil.rmtree(self.partial / row.run, ignore_errors=True)

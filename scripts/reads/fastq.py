@@ -20,29 +20,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import Interrupted, RunFault
+from scripts.core.files import size_of_folder
+from scripts.core.locks import only_one
 from scripts.core.progress import Progress
-from scripts.core.subprocesses import (
-    ends_if_removed,
-    ends_with_command,
-    every,
-    only_one,
-    run_program,
-    side_by_side,
-    size_of_folder,
-)
+from scripts.core.subprocesses import ends_if_removed, ends_with_command, run_program
 from scripts.formats import fastq_files
+from scripts.plan.footprint import SORTED_AT_ONCE, beyond_limit, held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import (
-    SORTED_AT_ONCE,
-    add_unit_options,
-    beyond_limit,
-    held_by,
-    held_by_unit,
-    runs_of_options,
-    told_gb,
-)
+from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.reads import sources, sra_archive, tenx_bam
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)

@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from scripts.plan.run_table import REASONS, Run
+from scripts.plan.reasons import REASONS
+from scripts.plan.run_table import Run, columns_of
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, columns_of, is_shard, runs_of_options
+from scripts.plan.units import add_unit_options, is_shard, runs_of_options
 
 
 def kept_statuses(

@@ -1,8 +1,8 @@
-"""What the archives answer about accessions: GEO's file tree, NCBI's E-utilities, ENA's portal.
+"""Ask the archives about accessions: GEO's file tree, NCBI's E-utilities, ENA's portal.
 
-Answers are checked to be whole before they are kept, and kept as they came
-(:mod:`scripts.records.record_files`). Requests to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a second,
-10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
+Answers are checked to be complete before they are kept, and kept as they came (:mod:`scripts.records.record_files`).
+Requests to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a
+second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from scripts.core import http
+from scripts.core import files, http
 from scripts.core.errors import InputError
 from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
 from scripts.core.shared_cache import alone
@@ -135,7 +135,7 @@ class Archives:
         url = ena.report_address(self.ena, accession)
         with self._asked(url) as asking:
             body = http.get(url, asking=asking, session=self._open(), check=_check_report)
-        http.write_whole(path, packed(body))
+        files.write_whole(path, packed(body))
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -144,7 +144,7 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / record_files.SRA_XML
-        http.write_whole(path, packed(sra_xml.package_set(parts)))
+        files.write_whole(path, packed(sra_xml.package_set(parts)))
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:

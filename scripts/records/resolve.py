@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from scripts.core import http
+from scripts.core import files
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.http import RemoteError
+from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
-from scripts.plan.configuration import ACCESSION, asked_for
 from scripts.plan.cost import add_cost_options, reckoner_of, write_costs
 from scripts.plan.cost_table import plan_table, tell_costs
 from scripts.plan.run_table import Run, write_runs
@@ -395,7 +395,7 @@ def write_evidence(path: Path, plan: Plan) -> None:
     """Write one JSON object a run, in the order of the runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence))
-    http.write_whole(path, text.encode())
+    files.write_whole(path, text.encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -53,11 +53,6 @@ def family_address(base: str, series: str) -> str:
     return f"{base.rstrip('/')}/series/GSE{series[3:-3]}nnn/{series}/soft/{series}_family.soft.gz"
 
 
-def gds_uid(series: str) -> str:
-    """Return the identifier of a GEO series in Entrez: 200000000 plus its number; any other accession unchanged."""
-    return str(200_000_000 + int(series[3:])) if _SERIES.fullmatch(series) else series
-
-
 def open_record(path: str | Path) -> BinaryIO:
     """Open a record for reading, gzipped or not: the first bytes tell."""
     handle = Path(path).open("rb")

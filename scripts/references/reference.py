@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import hash_file
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.harvest.results import hash_file
 from scripts.references.fasta import copy_fasta, open_plain
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow, write_genes

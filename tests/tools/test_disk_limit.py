@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.plan.footprint import held_by_unit, told_gb
 from scripts.plan.run_table import read_runs
-from scripts.plan.units import cut_into_units, held_by_unit, summarize_unit, told_gb
+from scripts.plan.units import cut_into_units, summarize_unit
 from tests.toy.catalogue import LIBRARY_V3
 from tests.toy.demo import HOME
 from tests.toy.server import Server

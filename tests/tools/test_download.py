@@ -14,8 +14,8 @@ import threading
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.plan.footprint import held_by, held_by_unit, told_gb
 from scripts.plan.run_table import read_runs
-from scripts.plan.units import held_by, held_by_unit, told_gb
 from scripts.reads import download
 from tests.tools.analysis_directory import UNIT, Analysis
 

@@ -15,9 +15,9 @@ import pysam
 import pytest
 
 from scripts.core.errors import Interrupted
+from scripts.plan.footprint import held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import held_by, held_by_unit, told_gb
 from scripts.reads import fastq
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS

@@ -1,6 +1,6 @@
 """The adapter of scPRINT-2 with the real package, on small checkpoints with random weights that the package saves.
 
-The variable SRA2MATRIX_SCPRINT2_PYTHON names the Python of its environment (scripts/embedders/README.md). Two to three
+The variable SRA2MATRIX_SCPRINT2_PYTHON names the Python of its environment (scripts/atlas/embedders/README.md). Two to three
 minutes of CPU time, most of it the package's import.
 """
 

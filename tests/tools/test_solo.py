@@ -16,7 +16,7 @@ from scripts.droplets import droplets_h5ad, inclusion_list, mex_archive, read_ro
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.mex import read_archive
 from scripts.droplets.solo_options import barcode_options
-from scripts.droplets.solo_out import archives_of
+from scripts.plan.matrices import archives_of
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from tests.toy import archives, catalogue

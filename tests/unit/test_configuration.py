@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.configuration import asked_for, check_configuration, with_defaults
+from scripts.plan.accessions import asked_for
+from scripts.plan.configuration import check_configuration, with_defaults
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))

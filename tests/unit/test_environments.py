@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.__main__ import COMMANDS
+
 HOME = Path(__file__).parents[2]
 DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq"}
 TAKEN_ALONG = {"pandas", "urllib3"}  # by anndata and by requests
@@ -25,13 +27,14 @@ def packages(environment: str) -> dict[str, str]:
 
 
 def imported(module: str, seen: set[str]) -> set[str]:
-    """Return the distributions that a module imports, itself or through other modules of ours."""
-    path = HOME / (module.replace(".", "/") + ".py")
-    if module in seen or not path.exists():
+    """Return the distributions that a module imports, itself or through other modules of the project."""
+    path = HOME / module.replace(".", "/")
+    source = next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+    if module in seen or source is None:  # a function or class, not a module
         return set()
     seen.add(module)
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -54,11 +57,11 @@ def rules() -> list[tuple[str, str, str]]:
     for path in sorted((HOME / "rules").glob("*.smk")):
         parts = RULE.split(path.read_text(encoding="utf-8"))[1:]
         for name, text in zip(parts[::2], parts[1::2], strict=True):
-            environment = re.search(r"envs/(\w+)\.yaml", text)
-            command = re.search(r"-m (scripts\.\w+)", text)
-            assert environment, name
+            environments = re.findall(r"envs/(\w+)\.yaml", text)
+            command = re.search(r"-m scripts (\w+)", text)
+            assert environments, name
             assert command, name
-            found.append((name, environment[1], command[1]))
+            found += [(name, environment, COMMANDS[command[1]]) for environment in environments]
     return found
 
 

@@ -9,9 +9,9 @@ import scipy.sparse
 
 from scripts.core.errors import InputError
 from scripts.harvest import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
-from scripts.plan.run_table import Run, read_runs, write_runs
+from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plan.units import columns_of, cut_into_units
+from scripts.plan.units import cut_into_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 

@@ -4,17 +4,17 @@ import gzip
 
 import pytest
 
-from scripts.plan.run_table import Run
-from scripts.plan.units import (
+from scripts.plan.footprint import (
     SORTED_AT_ONCE,
     Held,
     beyond_limit,
     experiments_that_fit,
     held_by,
     held_by_unit,
-    summarize_unit,
     told_gb,
 )
+from scripts.plan.run_table import Run
+from scripts.plan.units import summarize_unit
 
 
 def runs(number, **changes):

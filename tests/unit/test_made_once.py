@@ -202,7 +202,7 @@ def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, m
         path.parent.mkdir()
         path.write_bytes(b"family")
 
-    monkeypatch.setattr(client.remote, "fetch", fetch)
+    monkeypatch.setattr(client.http, "fetch", fetch)
     found = []
 
     def ask():

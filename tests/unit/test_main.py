@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import __version__
 from scripts.__main__ import COMMANDS, STAGES, main
 from scripts.core.errors import InputError
+from scripts.core.version import VERSION
 
 HOME = Path(__file__).parents[2]
 FOR_PEOPLE = {"plan", "verify", "atlas_locate", "atlas_search"}  # commands that no rule calls
@@ -32,7 +32,7 @@ def test_every_rule_runs_the_command_of_its_name():
 
 def test_version_is_printed(capsys):
     main(["--version"])
-    assert capsys.readouterr().out == f"sra2matrix {__version__}\n"
+    assert capsys.readouterr().out == f"sra2matrix {VERSION}\n"
 
 
 def test_a_misspelt_command_is_refused_with_the_nearest():

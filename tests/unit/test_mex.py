@@ -503,13 +503,6 @@ def test_real_values_keep_their_text(tmp_path):
     assert (tmp_path / "out/Gene/raw/UniqueAndMult-Rescue.mtx").read_bytes() == real
 
 
-def test_version_is_that_of_the_project():
-    import tomllib
-
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert (project["name"], project["version"]) == (mex_archive.SOFTWARE, mex_archive.VERSION)
-
-
 def test_plate_cells_are_packed_by_accession(tmp_path):
     import anndata
     import pandas

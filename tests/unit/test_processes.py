@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core import subprocesses
+from scripts.core import concurrency, files, subprocesses
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, Interrupted
 
@@ -108,10 +108,10 @@ def test_a_program_that_moves_is_left_alone():
 
 def test_items_are_worked_on_side_by_side():
     together = threading.Barrier(2, timeout=5)
-    results = dict(subprocesses.side_by_side(lambda item: (together.wait(), item * 2)[1], [1, 2, 3, 4], 2))
+    results = dict(concurrency.side_by_side(lambda item: (together.wait(), item * 2)[1], [1, 2, 3, 4], 2))
     assert results == {1: 2, 2: 4, 3: 6, 4: 8}
-    assert list(subprocesses.side_by_side(str, [3, 1], 1)) == [(3, "3"), (1, "1")]
-    assert list(subprocesses.side_by_side(str, [], 2)) == []
+    assert list(concurrency.side_by_side(str, [3, 1], 1)) == [(3, "3"), (1, "1")]
+    assert list(concurrency.side_by_side(str, [], 2)) == []
 
 
 def test_an_error_in_one_of_them_is_raised():
@@ -121,13 +121,14 @@ def test_an_error_in_one_of_them_is_raised():
         return item
 
     with pytest.raises(ValueError, match="two"):
-        list(subprocesses.side_by_side(work, list(range(8)), 2))
+        list(concurrency.side_by_side(work, list(range(8)), 2))
 
 
 COMMAND = """
 import sys
 from pathlib import Path
-from scripts.core.subprocesses import ends_with_command, run_program, side_by_side
+from scripts.core.concurrency import side_by_side
+from scripts.core.subprocesses import ends_with_command, run_program
 
 def work(item):
     code = "import os, time; open({where!r}, 'w').write(str(os.getpid())); time.sleep(60)"
@@ -155,5 +156,5 @@ def test_a_folder_has_the_size_of_its_files(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/one").write_bytes(b"12345")
     (tmp_path / "two").write_bytes(b"123")
-    assert subprocesses.size_of_folder(tmp_path) == 8
-    assert subprocesses.size_of_folder(tmp_path / "nowhere") == 0
+    assert files.size_of_folder(tmp_path) == 8
+    assert files.size_of_folder(tmp_path / "nowhere") == 0

@@ -31,7 +31,7 @@ def spaces(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def small() -> Iterator[SmallArchives]:
     archives = SmallArchives()
     yield archives
-    client.close()
+    archives.close()
 
 
 def plan(tmp_path: Path, *words: str, small: SmallArchives | None = None) -> dict[str, list[Run]]:

@@ -3,9 +3,9 @@
 import pytest
 
 from scripts.core.errors import InputError, RunFault
-from scripts.plan.run_table import COLUMNS, Run, faults_of, read_runs, write_runs
+from scripts.plan.run_table import COLUMNS, Run, columns_of, faults_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import columns_of, cut_into_units, is_shard, runs_of_unit
+from scripts.plan.units import cut_into_units, is_shard, runs_of_unit
 
 CELL = Run(series="GSE1", experiment="SRX1", run="SRR1", species="mus", assay="plate", status="planned")
 

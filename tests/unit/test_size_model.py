@@ -9,6 +9,7 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
 from scripts.plan.cost import Reckoner, jobs_done
+from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.size_model import (
     FILE,
@@ -26,7 +27,7 @@ from scripts.plan.size_model import (
     unit_sizes,
     write_model,
 )
-from scripts.plan.units import Unit, archive_bytes, cut_into_units, summarize_unit
+from scripts.plan.units import Unit, cut_into_units, summarize_unit
 from scripts.records import plan
 
 HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}

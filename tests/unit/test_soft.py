@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.plan import accessions
 from scripts.records import soft
 from tests.unit.small_archives import family, sample
 
@@ -97,8 +98,8 @@ def test_addresses() -> None:
     assert "/series/GSE3nnn/GSE3105/" in soft.family_address(base, "GSE3105")
     assert "/series/GSEnnn/GSE105/" in soft.family_address(base, "GSE105")
     assert "/series/GSEnnn/GSE1/" in soft.family_address(base, "GSE1")
-    assert soft.gds_uid("GSE67835") == "200067835"
-    assert soft.gds_uid("SRP1") == "SRP1"
+    assert accessions.gds_uid("GSE67835") == "200067835"
+    assert accessions.gds_uid("SRP1") == "SRP1"
 
 
 @pytest.mark.parametrize(

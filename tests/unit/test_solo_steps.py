@@ -11,15 +11,9 @@ from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.library_reads import join_reads
 from scripts.droplets.mex import write_archive
 from scripts.droplets.solo_options import barcode_options
-from scripts.droplets.solo_out import (
-    archives_of,
-    find_barcodes,
-    read_command,
-    read_summary,
-    share_of,
-    stable_arguments,
-)
+from scripts.droplets.solo_out import find_barcodes, read_command, read_summary, share_of, stable_arguments
 from scripts.droplets.strand import tell_strand
+from scripts.plan.matrices import archives_of
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

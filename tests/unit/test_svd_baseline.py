@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
+from scripts.atlas import atlas_model
 from scripts.atlas.embedders import expression, svd_baseline
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.part import EmbeddedPart
@@ -294,7 +295,7 @@ def test_a_model_that_is_none(tmp_path):
     (tmp_path / "text.npz").write_text("no")
     np.savez(tmp_path / "other.npz", np.zeros(3))
     for name in ("text.npz", "other.npz"):
-        with pytest.raises(InputError, match=rf"{name}: no model of svd-baseline \(.*fit' makes one"):
+        with pytest.raises(InputError, match=rf"{name}: no model of svd-baseline \(.*atlas_model' makes one"):
             embed(matrix, tmp_path / name, tmp_path / "part")
     fit(tmp_path / "model.npz", matrix)
     with np.load(tmp_path / "model.npz") as arrays:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.plan.units import take_turns
+from scripts.plan.schedule import take_turns
 
 
 def test_with_room_for_all_nobody_waits():

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from scripts.core import locks as workflow_lock
-from scripts.core.locks import hold_directory, incomplete_outputs
+from scripts.core.locks import hold_directory
+from scripts.core.snakemake import incomplete_outputs
 
 HOME = Path(__file__).parents[2]
 

@@ -6,7 +6,6 @@ kind of machine with one thread, see :func:`one_thread`.
 """
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,17 +17,6 @@ PER = 10_000
 OVERSAMPLING = 32
 ROUNDS = 4
 """Columns more than asked for, and rounds, with which a subspace is found (Halko, Martinsson and Tropp 2011)."""
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def thread_variables(threads: int = 1) -> dict[str, str]:
-    """Return the variables with which numerical libraries use so many threads."""
-    return {name: str(threads) for name in _THREADS}
-
-
-def one_thread() -> None:
-    """Have numpy compute with one thread, so that sums are always in the same order; call it before the import."""
-    os.environ.update(thread_variables())
 
 
 def seed_of(seed: int, name: str) -> int:

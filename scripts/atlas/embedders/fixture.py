@@ -9,11 +9,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
-from scripts.atlas.embedders.expression import one_thread, seed_of
+from scripts.atlas.embedders.expression import seed_of
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
+from scripts.core.numeric import one_thread
 
 if TYPE_CHECKING:
     import numpy

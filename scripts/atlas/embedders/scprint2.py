@@ -4,7 +4,7 @@ Blocks are those of the public atlas where the checkpoint has their classes, put
 are the best of the checkpoint's leaves, as codes, with their logits. Whatever is drawn at random is seeded for a run.
 Cells are never lost: those that cannot be embedded are dropped, with a reason. A checkpoint is read as weights only
 where that is possible; otherwise it is unpickled, which runs what stands in it: trust your checkpoint, or refuse this
-by --weights-only. See scripts/embedders/README.md.
+by --weights-only. See scripts/atlas/embedders/README.md.
 """
 
 import contextlib
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species, share
-from scripts.atlas.embedders.expression import neighbours, one_thread, seed_of, totals
+from scripts.atlas.embedders.expression import neighbours, seed_of, totals
 from scripts.atlas.store.count_matrix import CountMatrix, match_genes
 from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
+from scripts.core.numeric import one_thread
 
 if TYPE_CHECKING:
     import numpy

@@ -3,7 +3,7 @@
 'fit' makes the basis (model.npz) from a sample of cells, and with labelled cells (--reference) the mean of each label's
 embeddings. Without 'fit', the cells of a matrix are embedded: the block 'other', as many columns as the basis has; with
 labels, the nearest of their means by cosine, best first, at most three of each class. Cells without counts are dropped.
-See scripts/embedders/README.md.
+See scripts/atlas/embedders/README.md.
 """
 
 import hashlib
@@ -18,21 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species, share
-from scripts.atlas.embedders.expression import (
-    as_rows,
-    log_normalise,
-    one_thread,
-    seed_of,
-    totals,
-    truncated_svd,
-    unit_rows,
-)
+from scripts.atlas.embedders.expression import as_rows, log_normalise, seed_of, totals, truncated_svd, unit_rows
 from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, raise_faults
-from scripts.harvest.results import hash_file
+from scripts.core.files import hash_file
+from scripts.core.numeric import one_thread
 
 if TYPE_CHECKING:
     import numpy

@@ -2,7 +2,7 @@
 
 A back end writes ``describe.json``, ``embs.npy``, ``top3.npy`` and ``scores.npy`` where it gives labels, ``kept.npy``
 and ``dropped.tsv``: every array has a row for every cell of the matrix, in its order. ``embed`` adds ``cells.tsv`` and
-``matrix.json``. The page of this format is in scripts/formats/README.md. Back ends run in environments of their own, so
+``matrix.json``. The page of this format is in docs/formats.md. Back ends run in environments of their own, so
 that nothing but numpy is needed here.
 """
 

@@ -2,7 +2,7 @@
 
 ``segments.tsv`` has a line for the rows of a run that lie together, ``{shard}_barcodes.npz`` a barcode for each row,
 ``dropped.tsv`` each cell that has no row, with the reason. ``manifest.json`` says what made the atlas, and the size and
-sha256 of each of its files. The page of this format is in scripts/formats/README.md.
+sha256 of each of its files. The page of this format is in docs/formats.md.
 """
 
 import bisect
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scripts.atlas.store.part import Cell, Description, read_table, write_table
 from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
 from scripts.core.errors import InputError
-from scripts.harvest.results import hash_file
+from scripts.core.files import hash_file
 
 if TYPE_CHECKING:
     import numpy

@@ -2,7 +2,7 @@
 
 The files are those of the public atlas, ``step_{step}_{name}_predict_part_{part}_{gpu}_{kind}.npz``; what is beside
 them (the manifest, the map, the decoders) is read where it is there. :class:`Atlas` reads, :class:`ShardWriter` writes.
-The page of this format is in scripts/formats/README.md.
+The page of this format is in docs/formats.md.
 """
 
 import json
