@@ -28,7 +28,7 @@ test: lint ## lint and all tests
 
 test-slurm: ## the workflow on a Slurm of its own, which is installed where that is allowed (needs root)
 	@envs/setup.sh slurm
-	SLURM_TESTS=all python -m pytest -q tests/tools/test_slurm.py
+	SLURM_TESTS=all python -m pytest -q tests/workflow/test_slurm.py
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

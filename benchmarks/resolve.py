@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.plan.run_table import Run, write_runs
-from tests.unit.small_archives import SmallArchives, family, package, run, sample
+from tests.records.small_archives import SmallArchives, family, package, run, sample
 
 SEED = 3
 HOME = Path(__file__).parent.parent

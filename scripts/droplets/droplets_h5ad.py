@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from scripts.core.errors import InputError
 from scripts.droplets.mex import MexArchive, archive_name, read_archive
 from scripts.formats import h5ad
-from scripts.harvest.obs import SUMS, add_numbers, describe_samples, join_values
 from scripts.plan.matrices import MATRIX_NAMES
 from scripts.plan.run_table import COLUMNS, Run, iterate_runs
 from scripts.plan.status import read_statuses
 from scripts.plan.units import cut_into_units
+from scripts.records.sample_fields import SUMS, add_numbers, describe_samples, join_values
 
 if TYPE_CHECKING:
     import h5py

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scripts.core.errors import RunFault
-from scripts.reads.sra_archive import MAGIC
 
+MAGIC = b"NCBI.sra"  # the first bytes of an archive
 _PIECE = 1 << 20
 _TAIL = 1 << 16
 

@@ -32,8 +32,8 @@ from scripts.harvest.columns import (
     columns_of_options,
     group_by_unit,
 )
-from scripts.harvest.obs import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
+from scripts.records.sample_fields import SUMS, add_numbers, column_name, describe_samples, join_values
 from scripts.references.genes_table import GeneRow, read_genes
 from scripts.star.log import CLOCK_FIELDS, merge_fields
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from scripts.core.errors import Interrupted, RunFault
 from scripts.core.subprocesses import run_program
+from scripts.formats.fastq_files import MAGIC
 
-MAGIC = b"NCBI.sra"
 _LOOKED_AT = 200  # spots whose qualities are looked at
 
 # Provider none: otherwise every call asks the cloud's metadata service, 10 s where packets are dropped.

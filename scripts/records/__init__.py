@@ -1,0 +1,5 @@
+"""Stage 1: from accessions to the plan.
+
+In: GEO and SRA accessions. Out: ``results/plan.tsv``, and what the archives answered in ``resources/records/``. Begin
+with the command :mod:`~scripts.records.resolve`.
+"""

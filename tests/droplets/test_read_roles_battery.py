@@ -1,0 +1,52 @@
+"""Batteries of libraries: every kit, order of reads, length and error rate; hard ones; and what must be refused."""
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from benchmarks.inputs.droplet_reads import Made, battery, hostile, make_lists
+from scripts.core.errors import RunFault
+from scripts.droplets.barcode_search import Lists
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.role_evidence import judge_run
+
+pytestmark = pytest.mark.tools
+
+KITS, KNOWN = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
+
+
+@pytest.fixture(scope="module")
+def lists() -> Lists:
+    return make_lists(KNOWN, [name for name, one in KNOWN.items() if one.length], 0.05, 1)
+
+
+def judge(libraries: Iterable[Made], lists: Lists) -> Counter[str]:
+    """Return how many libraries are told right, and which were refused without need; a wrong one fails at once."""
+    told: Counter[str] = Counter()
+    for made in libraries:
+        try:
+            verdict = judge_run(made.samples, len(made.roles) or len(made.samples), list(KITS.values()), lists)
+        except RunFault as fault:
+            told["right" if fault.reason == made.fault else f"ambiguous: {made.name}: {fault.reason}"] += 1
+            continue
+        assert not made.fault, made.name
+        assert verdict.roles == made.roles, made.name
+        assert made.kit in [kit.name for kit in verdict.candidates], made.name
+        told["right"] += 1
+    return told
+
+
+def test_nearly_all_are_right_and_none_is_wrong(lists):
+    told = judge(islice(battery(KITS, lists, 400, 2), 0, None, 2), lists)  # all of them are in the benchmark
+    assert told.total() >= 300
+    assert told["right"] >= 0.995 * told.total(), told
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hard_ones_are_right_or_refused(lists, seed):
+    told = judge(hostile(KITS, lists, 1000, seed), lists)
+    assert told.total() >= 70
+    assert told["right"] >= 0.97 * told.total(), told

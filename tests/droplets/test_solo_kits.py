@@ -1,0 +1,204 @@
+"""STARsolo takes every kit's options: molecules of known genes, read with each kit, are counted as they were made."""
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.droplets import solo
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.mex import read_archive
+from scripts.droplets.mex_archive import pack_library
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+
+CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
+KITS, KNOWN = read_chemistries(CHEMISTRIES)
+GENES = 4
+COPIES = 3
+EXON = 900
+
+pytestmark = [pytest.mark.tools, pytest.mark.skipif(shutil.which("STAR") is None, reason="STAR is not installed")]
+
+
+def dna(dice: random.Random, length: int) -> str:
+    return "".join(dice.choices("ACGT", k=length))
+
+
+def far_from(others: list[str], dice: random.Random, length: int) -> str:
+    """Return a UMI that no collapsing takes for one of the others, and add it to them."""
+    while True:
+        umi = dna(dice, length)
+        if all(sum(one != two for one, two in zip(umi, other, strict=True)) > 2 for other in others):
+            others.append(umi)
+            return umi
+
+
+def turned(sequence: str) -> str:
+    return sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> tuple[Path, list[str]]:
+    """An index of single-exon genes, and the sequence of each."""
+    folder = tmp_path_factory.mktemp("kits")
+    dice = random.Random(11)
+    contig = dna(dice, GENES * 2000 + 4000)
+    genes, lines = [], []
+    for start in (500, 700):  # without any junction STAR makes no index
+        name = 'gene_id "G9"; transcript_id "T9"; gene_name "N9";'
+        lines.append(f"chr1\ttoy\texon\t{start}\t{start + 90}\t.\t+\t.\t{name}\n")
+    for number in range(GENES):
+        start = 1000 + 2000 * number
+        genes.append(contig[start : start + EXON])
+        name = f'gene_id "G{number}"; transcript_id "T{number}"; gene_name "N{number}";'
+        lines.append(f"chr1\ttoy\texon\t{start + 1}\t{start + EXON}\t.\t+\t.\t{name}\n")
+    (folder / "genome.fa").write_text(f">chr1\n{contig}\n")
+    (folder / "genes.gtf").write_text("".join(lines))
+    command = ["STAR", "--runMode", "genomeGenerate", "--genomeDir", "index", "--genomeFastaFiles", "genome.fa"]
+    command += ["--sjdbGTFfile", "genes.gtf", "--sjdbOverhang", "75", "--genomeSAindexNbases", "5"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "index", genes
+
+
+def write_fastq(path: Path, reads: list[str]) -> None:
+    path.write_text("".join(f"@{number}\n{read}\n+\n{'F' * len(read)}\n" for number, read in enumerate(reads)))
+
+
+def count(
+    folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0, cut: int = 0
+) -> tuple[dict, dict, RunStatus]:
+    """Make a library of a kit, count it, and return what was made, what was counted, and the run's status."""
+    index, genes = genome
+    kit = KITS[name]
+    dice = random.Random(name)
+    (folder / "lists").mkdir()
+    parts = {}
+    for list_name in kit.lists:
+        lengths_of = [KNOWN[list_name].length] if KNOWN[list_name].length else [8, 9, 10, 11]
+        parts[list_name] = sorted({dna(dice, dice.choice(lengths_of)) for _ in range(30)})
+        (folder / f"lists/{list_name}.txt").write_text("".join(f"{part}\n" for part in parts[list_name]))
+    first_reads, barcode_reads, umi_reads, cdna_reads = [], [], [], []
+    made: dict[tuple[str, str], int] = {}
+    for cell in range(6):
+        segments = [(dice.choice(parts[part.list]) if part.list else dna(dice, part.length)) for part in kit.barcode]
+        barcode = ("_" if len(segments) > 1 else "").join(segments)
+        umis: list[str] = []
+        for gene in range(GENES):
+            for _ in range(5 + cell):
+                umi = far_from(umis, dice, kit.umi_length - cut)
+                made[barcode, f"G{gene}"] = made.get((barcode, f"G{gene}"), 0) + 1
+                for _ in range(COPIES):
+                    read = list("A" * offset + "C" * kit.read_end)
+                    for part, text in zip(kit.barcode, segments, strict=True):
+                        first = offset + part.start - 1
+                        read[first : first + part.length] = text
+                    if not kit.umi_own_read:
+                        first = offset + kit.umi_start - 1
+                        read[first : first + kit.umi_length] = umi
+                    adapter = dict(kit.solo).get("soloAdapterSequence", "")
+                    if kit.shift:  # the adapter has the linkers between the parts, and they start late
+                        for place, base in enumerate(adapter):
+                            read[place] = base if base != "N" else read[place]
+                        read = [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
+                    elif adapter:  # the parts stand around it
+                        read = [segments[0], adapter, segments[1], umi]
+                    start = dice.randrange(0, EXON - 400)
+                    piece = genes[gene][start : start + 350]
+                    mate = ""
+                    if long_read:  # the template switch, then the RNA's own strand from its 5′ end
+                        mate = "TTTCTTATATGGG" + piece[:80]
+                    first_reads.append("".join(read[: kit.split]))
+                    barcode_reads.append("".join(read[kit.split :]) + mate)
+                    umi_reads.append(umi)
+                    cdna_reads.append(piece[-90:] if kit.strand == "Forward" else turned(piece)[:90])
+    for _ in range(short):  # reads whose barcode read was trimmed: they cannot be counted, the others can
+        barcode_reads.append(dna(dice, dice.randrange(1, kit.read_end)))
+        umi_reads.append(dna(dice, kit.umi_length))
+        cdna_reads.append(genes[0][:90])
+    order = list(range(len(cdna_reads)))
+    dice.shuffle(order)
+    third = {"umi": umi_reads} if kit.umi_own_read else {"barcode": first_reads} if kit.split else {}
+    roles = ["cdna", "barcode", *third]
+    reads = folder / "fastq"
+    reads.mkdir()
+    for number, column in enumerate((cdna_reads, barcode_reads, *third.values()), 1):
+        write_fastq(reads / f"R1_{number}.fastq", [column[place] for place in order])
+    write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(order)))])
+    write_runs(
+        folder / "plan.tsv",
+        [Run(series="S", experiment="X", run="R1", species="homo", assay="droplet", status="planned")],
+    )
+    lengths = [90.0, *(float(len(column[0])) for column in (barcode_reads, *third.values()))]
+    verdict = {
+        "roles": ",".join(roles),
+        "chemistry": "",
+        "candidates": [name],
+        "offset": offset,
+        "umi_length": kit.umi_length - cut,
+        "mean_lengths": lengths,
+        "words": "Told by the test",
+    }
+    (folder / "roles.json").write_text(json.dumps({"runs": {"R1": verdict}}))
+    arguments = ["--plan", folder / "plan.tsv", "--unit", "S.homo.X", "--fastq", reads, "--index", index]
+    arguments += ["--roles", folder / "roles.json", "--chemistries", CHEMISTRIES, "--inclusion-lists", folder / "lists"]
+    arguments += ["--output", folder / "solo", "--status", folder / "status.tsv", "--cell-filter", "None"]
+    solo.main([*map(str, arguments), "--features", "Gene", "--multireads", "Unique"])
+    status = read_statuses(folder / "status.tsv")["R1"]
+    counted: dict[tuple[str, str], int] = {}
+    if status.ok:
+        (folder / "mex").mkdir()
+        pack_library(folder / "solo", folder / "mex", ["Gene"], ["Unique"], {}, "metadata.tsv", 1)
+        archive = read_archive(folder / "mex/Gene_Unique_raw.tar.gz")
+        matrix = archive.matrix.tocoo()
+        counted = {
+            (archive.barcodes[column].decode(), archive.features[row][0]): int(value)
+            for row, column, value in zip(matrix.row, matrix.col, matrix.data, strict=True)
+        }
+    return made, counted, status
+
+
+@pytest.mark.parametrize("name", [kit.name for kit in KITS.values() if not kit.refused])
+def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome)
+    assert (status.ok, status.chemistry) == (True, name), status
+    assert status.detail == f"Told by the test; strand {KITS[name].strand}."
+    assert counted == made
+
+
+def test_long_barcode_read_of_a_5_prime_library_is_aligned_with_its_mate(tmp_path, genome):
+    made, counted, status = count(tmp_path, "10x_5p_v2", genome, long_read=True)
+    assert status.ok, status
+    assert counted == made
+    log = (tmp_path / "solo/Log.out").read_text()
+    assert "--soloBarcodeMate 1 --clip5pNbases 39 0" in log
+
+
+def test_umis_that_were_sequenced_in_part_are_counted(tmp_path, genome):
+    made, counted, status = count(tmp_path, "10x_3p_v3", genome, cut=2)
+    assert status.ok, status
+    assert counted == made
+    assert "--soloUMIlen 10" in (tmp_path / "solo/Log.out").read_text()
+
+
+@pytest.mark.parametrize("name", ["10x_3p_v3", "10x_3p_v1", "split_seq"])
+def test_barcode_that_starts_late_is_counted(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, offset=2)
+    assert status.ok, status
+    assert counted == made
+
+
+def test_long_barcode_read_of_a_3_prime_library_is_read_at_its_start(tmp_path, genome):
+    made, counted, status = count(tmp_path, "10x_3p_v3", genome, long_read=True)
+    assert status.ok, status
+    assert counted == made
+
+
+@pytest.mark.parametrize("name", ["10x_3p_v3", "split_seq"])
+def test_some_trimmed_barcode_reads_leave_the_others_counted(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, short=60)
+    assert status.ok, status
+    assert counted == made

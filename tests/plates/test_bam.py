@@ -1,0 +1,87 @@
+"""Alignments that are kept: sorted, indexed, with a header that tells what they are, the same bytes however made."""
+
+import json
+import random
+from pathlib import Path
+
+import pysam
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
+from scripts.plates import bam
+
+pytestmark = pytest.mark.tools
+
+UNIT = "GSE1.mus.0000"
+HEADER = """@HD\tVN:1.4\tSO:unknown
+@SQ\tSN:chr1\tLN:1000
+@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:/bin/STAR   --runThreadN {threads}   --genomeDir x   --outSAMtype BAM   Unsorted
+@CO\tuser command line: STAR --runThreadN {threads}
+"""
+
+
+def write_alignments(folder: Path, threads: int, seed: int) -> Path:
+    """Write an unsorted file of pairs and one of single reads, in an order that depends on the seed."""
+    dice = random.Random(seed)
+    folder.mkdir()
+    header = pysam.AlignmentHeader.from_text(HEADER.format(threads=threads))
+    for name, flags in (("SRX1.bam", (99, 147)), ("SRX1.single.bam", (0,))):
+        with pysam.AlignmentFile(str(folder / name), "wb", header=header) as out:
+            numbers = list(range(60))
+            dice.shuffle(numbers)
+            for number in numbers:
+                for flag in flags:
+                    read = pysam.AlignedSegment(header)
+                    read.query_name, read.flag, read.mapping_quality = f"{name}.{number}", flag, 255
+                    read.reference_id, read.reference_start, read.cigartuples = 0, number % 7 * 40, [(0, 10)]
+                    out.write(read)
+    write_statuses(folder / "status.tsv", [RunStatus("SRR1"), RunStatus("SRR2"), RunStatus("SRR3", state="failed")])
+    return folder
+
+
+def keep(tmp_path: Path, alignments: Path, output: str, *more: str) -> Path:
+    rows = [
+        Run("GSE1", experiment=experiment, run=run, species="mus", assay="plate", status="planned")
+        for experiment, run in (("SRX1", "SRR1"), ("SRX1", "SRR2"), ("SRX2", "SRR3"))
+    ]
+    write_runs(tmp_path / "plan.tsv", rows)
+    (tmp_path / "reference.json").write_text(json.dumps({"name": "mm10", "fingerprint": "12ab"}))
+    bam.main(
+        [
+            f"--plan={tmp_path / 'plan.tsv'}", f"--unit={UNIT}", "--shard-size=96", f"--alignments={alignments}",
+            f"--reference={tmp_path / 'reference.json'}", f"--output={tmp_path / output}", *more,
+        ]
+    )  # fmt: skip
+    return tmp_path / output
+
+
+def test_kept_alignments_are_sorted_and_tell_what_they_are(tmp_path: Path) -> None:
+    kept = keep(tmp_path, write_alignments(tmp_path / "aligned", 4, 1), "bam")
+    assert sorted(path.name for path in kept.iterdir()) == ["SRX1.bam", "SRX1.bam.bai"]
+    with pysam.AlignmentFile(str(kept / "SRX1.bam")) as file:
+        assert str(file.header) == (
+            "@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:1000\n"
+            "@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:STAR --outSAMtype BAM Unsorted\n"
+            "@CO\treference: mm10 sha256:12ab\n@CO\trun: SRR1\n@CO\trun: SRR2\n"
+        )
+        places = [read.reference_start for read in file.fetch()]
+    assert places == sorted(places)
+    assert len(places) == 180
+
+
+def test_the_same_reads_give_the_same_bytes(tmp_path: Path) -> None:
+    one = keep(tmp_path, write_alignments(tmp_path / "a", 1, 1), "one")
+    two = keep(tmp_path, write_alignments(tmp_path / "b", 8, 2), "two", "--threads=3")
+    for name in ("SRX1.bam", "SRX1.bam.bai"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_a_file_that_is_cut_is_told(tmp_path: Path) -> None:
+    alignments = write_alignments(tmp_path / "a", 1, 1)
+    path = alignments / "SRX1.single.bam"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"samtools cat \| samtools sort \| samtools sort failed: "):
+        keep(tmp_path, alignments, "kept")
+    assert list((tmp_path / "kept").iterdir()) == []

@@ -1,0 +1,220 @@
+"""The native counter against htseq-count's own code: seeded read groups of every kind, all modes and strands."""
+
+import contextlib
+import io
+import itertools
+import random
+import warnings
+from pathlib import Path
+
+import HTSeq
+import numpy as np
+import pysam
+import pytest
+from HTSeq.scripts.count_features.count_features_per_file import count_reads_single_file
+
+from scripts.plates.bam_groups import BamError
+from scripts.plates.count import STRANDS, CellCounts, count_native
+from scripts.references.gene_intervals import MODES, build_gene_steps
+from scripts.references.gtf import Exon
+
+pytestmark = pytest.mark.tools
+
+CONTIGS = {"chr1": 4000, "chr2": 3000, "chrBare": 2000, "ERCC-00002": 1061}
+SETTINGS = list(itertools.product(MODES, STRANDS))
+
+
+def random_exons(dice: random.Random, genes: int = 14) -> list[Exon]:
+    """Exons on every contig but chrBare: overlapping, nested, doubled, alike, of genes on two contigs."""
+    exons = [Exon("ERCC-00002", 0, 1061, "+", "ERCC-00002")]
+    for number in range(genes):
+        contig, strand = dice.choice(["chr1", "chr2"]), dice.choice("+-")
+        start = dice.randrange(0, 2400)
+        for _ in range(dice.randint(1, 4)):
+            end = start + dice.randint(1, 250)
+            exons.append(Exon(contig, start, end, strand, f"g{number:02d}"))
+            if dice.random() < 0.2:
+                exons.append(exons[-1])
+            start = end + dice.choice([0, 1, dice.randint(2, 200)])
+        if dice.random() < 0.1:
+            exons.append(Exon("chr1", start, start + 50, strand, f"g{number:02d}"))
+    return exons
+
+
+def random_cigar(dice: random.Random, wild: bool) -> list[tuple[int, int]]:
+    kinds = "M" * 10 + "NNNIDS=X" + ("HP0" if wild else "")
+    cigar = [(0, dice.randint(10, 80))]
+    for _ in range(dice.choice([0, 0, 0, 1, 2, 4])):
+        kind = dice.choice(kinds)
+        length = dice.randint(20, 400) if kind == "N" else dice.randint(1, 40)
+        cigar.append((0, 0) if kind == "0" else ("MIDNSHP=X".index(kind), length))
+    if dice.random() < 0.7:
+        cigar.append((0, dice.randint(5, 60)))
+    return cigar
+
+
+def random_tags(dice: random.Random, hits: int) -> list[tuple]:
+    tags = [("NH", hits, dice.choice("CCCCciIsSf")), ("HI", 1), ("nM", 0, "i"), ("MD", "75", "Z")]
+    if dice.random() < 0.1:
+        tags.insert(0, ("XB", [1, 2, 3]))
+    if dice.random() < 0.1:
+        tags.insert(0, ("XZ", "text NHC", "Z"))
+    if dice.random() < 0.08:
+        tags = [tag for tag in tags if tag[0] != "NH"]
+    return tags
+
+
+def write_groups(path: Path, dice: random.Random, groups: int, *, paired: bool, wild: bool) -> None:
+    """Write a BAM of read groups; ``wild`` ones break the rules of SAM as files in the field do."""
+    header = pysam.AlignmentHeader.from_dict(
+        {"HD": {"VN": "1.4"}, "SQ": [{"SN": name, "LN": length} for name, length in CONTIGS.items()]}
+    )
+
+    def record(name: str, flag: int, mate: pysam.AlignedSegment | None = None) -> pysam.AlignedSegment:
+        read = pysam.AlignedSegment(header)
+        read.query_name = name
+        read.flag = flag
+        read.mapping_quality = dice.choice([255, 255, 255, 255, 60, 10, 9, 3, 0])
+        if not flag & 4:
+            read.reference_id = dice.choices(range(len(CONTIGS)), [6, 3, 1, 1])[0]
+            read.reference_start = dice.randrange(0, 2900)
+            read.cigartuples = random_cigar(dice, wild)
+        elif wild and dice.random() < 0.5:
+            read.reference_id, read.reference_start = 0, dice.randrange(2900)
+        if dice.random() < 0.8:
+            length = read.infer_query_length() or 30
+            read.query_sequence = "A" * length
+            read.query_qualities = pysam.qualitystring_to_array("I" * length)
+        read.set_tags(random_tags(dice, dice.choice([1, 1, 1, 1, 2, 5])))
+        return read
+
+    def join(left: pysam.AlignedSegment, right: pysam.AlignedSegment) -> None:
+        for read, mate in ((left, right), (right, left)):
+            if not mate.is_unmapped:
+                read.next_reference_id, read.next_reference_start = mate.reference_id, mate.reference_start
+            read.mate_is_unmapped = mate.is_unmapped
+            read.mate_is_reverse = mate.is_reverse
+
+    def near(left: pysam.AlignedSegment, right: pysam.AlignedSegment) -> None:
+        if not left.is_unmapped and not right.is_unmapped and dice.random() < 0.9:
+            right.reference_id = left.reference_id
+            right.reference_start = max(0, left.reference_start + dice.randint(-100, 300))
+
+    with pysam.AlignmentFile(str(path), "wb", header=header) as out:
+        for number in range(groups):
+            name = f"SRR1.{number}" if dice.random() < 0.95 else f"SRR1.{number}_{'x' * dice.randint(1, 12)}"
+            if not paired:
+                flag = dice.choice([0, 16]) | (4 if dice.random() < 0.05 else 0)
+                out.write(record(name, flag))
+                for _ in range(dice.choice([0, 0, 0, 2])):
+                    out.write(record(name, dice.choice([256, 272, 2048, 256 | 4 if wild else 256])))
+                continue
+            reverse = dice.random() < 0.5
+            flags = [1 | 64 | (16 if reverse else 32), 1 | 128 | (32 if reverse else 16)]
+            left, right = (record(name, flag | (4 if dice.random() < 0.04 else 0)) for flag in flags)
+            near(left, right)
+            join(left, right)
+            if left.is_unmapped and right.is_unmapped and dice.random() < 0.5:
+                left.is_unmapped = right.is_unmapped = True
+            reads = [left, right]
+            if dice.random() < 0.08:  # a mate that is not there
+                reads.remove(dice.choice(reads))
+            if dice.random() < 0.15:  # alignments at other places, between or after the primary ones
+                for _ in range(dice.randint(1, 3)):
+                    other = record(name, dice.choice(flags) | dice.choice([256, 2048]))
+                    reads.insert(dice.randint(0, len(reads)), other)
+            if wild and dice.random() < 0.2:  # more primary alignments than two, not all of them mates
+                for _ in range(dice.randint(1, 3)):
+                    pair = [record(name, flag) for flag in flags]
+                    near(*pair)
+                    join(*pair)
+                    reads += dice.sample(pair, dice.randint(1, 2))
+                dice.shuffle(reads)
+            if wild and dice.random() < 0.1:
+                dice.choice(reads).next_reference_start = dice.randrange(2900)
+            if wild and dice.random() < 0.05:
+                dice.choice(reads).next_reference_id = -1
+            for read in reads:
+                out.write(read)
+
+
+def features_of(exons: list[Exon], stranded: bool) -> dict:
+    features = (
+        HTSeq.GenomicFeature(
+            exon.gene_id, "exon", HTSeq.GenomicInterval(exon.contig, exon.start, exon.end, exon.strand)
+        )
+        for exon in exons
+    )
+
+    def described():
+        for feature in features:
+            feature.attr = {"gene_id": feature.name}
+            yield feature
+
+    return HTSeq.make_feature_genomicarrayofsets(described(), "gene_id", feature_type=["exon"], stranded=stranded)
+
+
+def count_with_htseq(path: Path, features: dict, genes: list[str], mode: str, strand: str) -> CellCounts | None:
+    """Counts by htseq-count's own code; None where it stops with an error."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            result = count_reads_single_file(
+                0, str(path), features["features"], genes, "name", 1000, STRANDS[strand], mode,
+                "none", "ignore", "ignore", ["exon"], ["gene_id"], [], True, 10, "SAM", None,
+            )  # fmt: skip
+    except Exception:  # any error of HTSeq's is one answer: it does not count this file
+        return None
+    tallies = [result[name] for name in ("empty", "ambiguous", "lowqual", "notaligned", "nonunique")]
+    return CellCounts(np.array([result["counts"][gene] for gene in genes]), np.array(tallies))
+
+
+def compare(seed: int, path: Path, *, paired: bool, wild: bool, groups: int) -> tuple[int, int]:
+    """Return how many settings were compared and in how many HTSeq stopped; both must agree on each."""
+    dice = random.Random(seed)
+    exons = random_exons(dice)
+    genes = sorted({exon.gene_id for exon in exons})
+    steps = build_gene_steps(exons, genes)
+    write_groups(path, dice, groups, paired=paired, wild=wild)
+    features = {stranded: features_of(exons, stranded) for stranded in (False, True)}
+    compared = stopped = 0
+    for mode, strand in SETTINGS:
+        truth = count_with_htseq(path, features[strand != "none"], genes, mode, strand)
+        if truth is None:
+            stopped += 1
+            with pytest.raises(BamError):
+                count_native([path], steps, mode, strand)
+            continue
+        chunk_bytes = dice.choice([500, 3000, 1 << 20])  # chunks that end within a group, a record, a field
+        ours = count_native([path], steps, mode, strand, chunk_bytes)
+        where = f"seed {seed}, {mode}, {strand}"
+        assert dict(zip(genes, ours.genes.tolist(), strict=True)) == dict(
+            zip(genes, truth.genes.tolist(), strict=True)
+        ), where
+        assert ours.tallies.tolist() == truth.tallies.tolist(), where
+        compared += 1
+    return compared, stopped
+
+
+@pytest.mark.parametrize("paired", [False, True], ids=["single", "paired"])
+@pytest.mark.parametrize("wild", [False, True], ids=["orderly", "wild"])
+def test_counts_are_those_of_htseq(tmp_path: Path, paired: bool, wild: bool) -> None:
+    compared = stopped = 0
+    for seed in range(28):
+        done = compare(seed, tmp_path / f"{seed}.bam", paired=paired, wild=wild, groups=60)
+        compared, stopped = compared + done[0], stopped + done[1]
+    assert compared + stopped == 28 * len(SETTINGS)
+    assert compared > 0.9 * (compared + stopped), f"HTSeq stopped in {stopped} cases"
+
+
+if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_count_differential FIRST LAST
+    import sys
+    import tempfile
+
+    first, last = map(int, sys.argv[1:3])
+    total = np.zeros(2, int)
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(first, last):
+            for paired, wild in itertools.product((False, True), repeat=2):
+                total += compare(seed, Path(folder) / "x.bam", paired=paired, wild=wild, groups=60)
+    print(f"{total[0]} cases equal, in {total[1]} HTSeq stops and so does the native counter")

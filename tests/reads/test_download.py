@@ -1,0 +1,446 @@
+"""Downloads with the real prefetch and over HTTP, against a server that misbehaves.
+
+Each fault ends in the very bytes of the archive or in one row with the right reason, never in a file that is not it.
+"""
+
+import errno
+import gzip
+import hashlib
+import http.server
+import re
+import shutil
+import threading
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.plan.footprint import held_by, held_by_unit, told_gb
+from scripts.plan.run_table import read_runs
+from scripts.reads import download
+from tests.reads.analysis_directory import UNIT, Analysis
+
+pytestmark = pytest.mark.tools
+
+ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"
+OBJECT = f"sra-pub-run-odp.*{ONE}"
+
+
+@pytest.fixture
+def analysis(tmp_path, server, world):
+    return Analysis(tmp_path, server, world, [ONE])
+
+
+@pytest.fixture
+def several(tmp_path, server, world):
+    return Analysis(tmp_path, server, world, [ONE, TWO, "SRR9000003", "SRR9000004", "SRR9000005"])
+
+
+def test_prefetch_gets_an_archive_and_leaves_nothing_else(analysis):
+    analysis.run()
+    analysis.check_served(ONE, "sra")
+    assert sorted(path.name for path in analysis.output.iterdir()) == [f"{ONE}.sra", "status.tsv"]
+    assert [path.name for path in (analysis.folder / "work").iterdir()] == ["download"]
+    assert analysis.sent(ONE) == len(analysis.original(ONE))
+
+
+@pytest.mark.parametrize("source", ["ncbi", "ena"])
+def test_the_records_lead_to_the_archive_too(analysis, source):
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+    assert not analysis.server.asked("sdl")
+
+
+def test_ena_is_asked_where_its_record_is_missing(analysis):
+    analysis.ena.unlink()
+    analysis.run("--order", "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_record_that_cannot_be_read_is_no_source(analysis):
+    analysis.xml.write_bytes(b"cut short")
+    analysis.run("--order", "ncbi", "ena")
+    analysis.check_served(ONE, "ena")
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", "ncbi: the record of the series cannot be read.")
+
+
+def test_what_nobody_has_fails_at_once(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [GONE])
+    made.run()
+    status = made.statuses()[GONE]
+    assert status.reason == "DOWNLOAD_FAILED"
+    assert "sra: " in status.detail and "ncbi: the server answered 404" in status.detail
+    assert len(server.asked("sdl")) == 1
+    assert not (tmp_path / "work/partial").exists()
+
+
+def test_a_missing_object_is_looked_for_elsewhere(analysis):
+    analysis.server.fault("sra-pub-run-odp", 404)
+    analysis.run()
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_resolver_that_stumbles_twice_is_asked_again(analysis):
+    analysis.server.fault("/sdl/", 500, times=2)
+    analysis.run("--order", "sra")
+    analysis.check_served(ONE, "sra")
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_an_object_that_stumbles_twice_is_asked_again(analysis, source):
+    analysis.server.fault(OBJECT, 500, times=2)
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+
+
+def test_an_object_that_stumbles_always_fails_in_the_end(analysis):
+    analysis.server.fault(OBJECT, 503)
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", "ncbi: the server answered 503 Service Unavailable.")
+    assert len(analysis.server.asked(OBJECT)) == 4
+
+
+def test_retry_after_is_obeyed(analysis):
+    analysis.server.fault(OBJECT, 429, times=1, retry_after=1)
+    analysis.run("--order", "ncbi")
+    analysis.check_served(ONE, "ncbi")
+    first, second = (asked.time for asked in analysis.server.asked(OBJECT))
+    assert second - first >= 1
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi", "ena"])
+def test_a_cut_transfer_is_taken_up_where_it_broke(analysis, source):
+    analysis.server.fault(f"/{ONE} ?$", "cut", times=1, share=0.3)
+    analysis.server.fault("/sdl/", "cut", times=0)
+    analysis.run("--order", source)
+    analysis.check_served(ONE, source)
+    size = len(analysis.original(ONE))
+    assert size <= analysis.sent(ONE) <= 1.1 * size
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_transfer_that_stalls_gives_way_to_the_next_source(analysis, source):
+    analysis.server.fault(OBJECT, "stall", share=0.5)
+    analysis.run("--order", source, "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_transfer_that_stalls_everywhere_fails(analysis):
+    analysis.server.fault(f"/{ONE} ?$", "stall", share=0.5)
+    analysis.run("--retries", "0", "--patience", "0.6")
+    analysis.check_failed(
+        ONE,
+        "DOWNLOAD_FAILED",
+        "sra: no byte for 0.6 s; ncbi: the transfer broke: timed out; ena: the transfer broke: timed out.",
+    )
+
+
+def test_what_arrived_of_an_object_that_has_changed_since_is_dropped(analysis):
+    part = analysis.folder / "work/partial" / UNIT / ONE / "ncbi" / f"{ONE}.sra.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"NCBI.sra" + bytes(50_000))
+    analysis.run("--order", "ncbi")
+    analysis.check_served(ONE, "ncbi")
+    assert analysis.sent(ONE) == 2 * len(analysis.original(ONE)) - 50_008
+
+
+def test_an_archive_whose_qualities_are_all_one_is_whole_where_the_record_says_so(analysis):
+    """A submitter's qualities may all be 30: the md5 of the record proves that NCBI has not simplified them."""
+    facts, lite = analysis.world.archives[ONE], analysis.world.lite_archives[ONE]
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    text = text.replace(f"sra-pub-run-odp/sra/{ONE}/{ONE}", f"sra-pub-zq/{ONE}/{ONE}.lite.1")
+    text = text.replace(f'md5="{facts.md5}"', f'md5="{lite.md5}"').replace(f'"{facts.size}"', f'"{lite.size}"')
+    analysis.xml.write_bytes(gzip.compress(text.encode()))
+    analysis.plan([ONE], md5=lite.md5)
+    assert analysis.run("--order", "ncbi")[ONE].ok
+    analysis.plan([ONE], md5="")
+    analysis.run("--order", "ncbi")
+    analysis.check_failed(ONE, "QUALITY_LITE", "ncbi: what arrived is SRA Lite, with simplified qualities.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("wrong_md5", "sra: its md5 is not the one that the resolver promises."),
+        ("wrong_size", "sra: its size is not the one that the resolver promises."),
+    ],
+)
+def test_what_is_not_as_the_resolver_promises_is_not_taken(analysis, kind, sentence):
+    analysis.server.fault("/sdl/", kind)
+    analysis.run("--order", "sra")
+    analysis.check_failed(ONE, "CHECKSUM_MISMATCH", sentence)
+    assert analysis.sent(ONE) <= 2 * len(analysis.original(ONE))
+
+
+def test_after_a_mismatch_another_source_is_asked_and_the_first_no_more(analysis):
+    analysis.server.fault("/sdl/", "wrong_md5")
+    analysis.server.fault(OBJECT, 503, times=0)
+    analysis.run("--order", "sra", "ena")
+    analysis.check_served(ONE, "ena")
+    assert len(analysis.server.asked("sdl")) == 1
+
+
+def test_every_mirror_with_other_bytes_than_the_plan_says_is_refused(analysis):
+    wrong = "0" * 32
+    analysis.plan([ONE], md5=wrong)
+    found = hashlib.md5(analysis.original(ONE)).hexdigest()
+    analysis.run("--order", "sra", "ncbi")
+    analysis.check_failed(
+        ONE,
+        "CHECKSUM_MISMATCH",
+        f"sra: its md5 is {found}, but the record says {wrong}; ncbi: its md5 is {found}, but {wrong} was promised.",
+    )
+    assert len(analysis.server.asked("sdl")) == 1
+    assert analysis.sent(ONE) == 2 * len(analysis.original(ONE))
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [("html", "ncbi: the answer is a web page, not a file."), ("empty", "ncbi: 0 bytes arrived, but the file has")],
+)
+def test_what_is_no_archive_is_not_taken(analysis, kind, found):
+    analysis.server.fault(OBJECT, kind)
+    analysis.run("--order", "sra", "ncbi")
+    status = analysis.statuses()[ONE]
+    assert status.state == "failed"
+    assert found in status.detail
+    analysis.run()
+    analysis.check_served(ONE, "ena")
+
+
+@pytest.mark.parametrize(("kind", "found"), [("html", "a web page"), ("empty", "an empty file")])
+def test_prefetch_believes_what_is_no_archive_but_we_do_not(analysis, kind, found):
+    analysis.server.fault(OBJECT, kind)
+    analysis.server.fault("/sdl/", "wrong_md5", times=0)
+    analysis.plan([ONE], md5="", bytes="")
+    analysis.run("--order", "sra")
+    status = analysis.statuses()[ONE]
+    assert status.reason in ("DOWNLOAD_FAILED", "CHECKSUM_MISMATCH")
+    assert not (analysis.output / f"{ONE}.sra").exists()
+
+
+@pytest.mark.parametrize("source", ["sra", "ncbi"])
+def test_a_truncated_object_is_not_taken(analysis, source):
+    analysis.server.fault(OBJECT, "truncated", share=0.7)
+    analysis.run("--order", source)
+    status = analysis.statuses()[ONE]
+    assert (status.state, status.reason) == ("failed", "CHECKSUM_MISMATCH")
+    assert not (analysis.output / f"{ONE}.sra").exists()
+    analysis.run("--order", source, "ena")
+    analysis.check_served(ONE, "ena")
+
+
+def test_a_truncated_object_of_unknown_size_is_refused_by_vdb_validate(analysis):
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    facts = analysis.world.archives[ONE]
+    text = text.replace(f'md5="{facts.md5}"', 'md5=""').replace(f'size="{facts.size}"', 'size=""')
+    analysis.xml.write_bytes(gzip.compress(text.encode()))
+    analysis.plan([ONE], md5="")
+    analysis.server.fault(OBJECT, "truncated", share=0.7)
+    analysis.run("--order", "ncbi")
+    status = analysis.statuses()[ONE]
+    assert status.reason == "ARCHIVE_CORRUPT"
+    assert status.detail.startswith("ncbi: vdb-validate refuses the archive: ")
+
+
+def test_lite_is_refused_where_it_is_all_there_is(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.plan([ONE], md5="")
+    analysis.run("--order", "sra")
+    analysis.check_failed(ONE, "QUALITY_LITE", "sra: only SRA Lite is on offer, with simplified qualities.")
+    assert "ZQA:R" in analysis.server.asked("sdl")[0].form and "ZQA:RZ" not in analysis.server.asked("sdl")[0].form
+
+
+def test_full_quality_elsewhere_is_preferred_to_lite(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.run()
+    analysis.check_served(ONE, "ncbi")
+
+
+def test_lite_is_taken_where_that_is_accepted_and_told(analysis):
+    analysis.server.fault("/sdl/", "lite")
+    analysis.run("--order", "sra", "--accept-lite")
+    status = analysis.statuses()[ONE]
+    assert (status.state, status.source) == ("ok", "sra")
+    assert status.detail == "SRA Lite: the qualities are simplified."
+    assert analysis.archive(ONE) == (analysis.world.folder / f"lite/{ONE}.sra").read_bytes()
+
+
+def test_lite_in_the_place_of_the_archive_is_found_out(analysis):
+    lite = analysis.world.folder / f"lite/{ONE}.sra"
+    analysis.plan([ONE], source=f"file:{lite}", md5="")
+    analysis.run()
+    analysis.check_failed(ONE, "QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+
+
+def test_an_archive_that_is_corrupt_everywhere_is_asked_for_twice_only(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [CORRUPT])
+    made.run("--retries", "5")
+    status = made.statuses()[CORRUPT]
+    assert status.reason == "ARCHIVE_CORRUPT"
+    assert status.detail.startswith("sra: vdb-validate refuses the archive: ")
+    assert "ncbi: vdb-validate refuses the archive: " in status.detail
+    assert made.sent(CORRUPT) == 2 * len(made.original(CORRUPT))
+    assert sorted(path.name for path in made.output.iterdir()) == ["status.tsv"]
+
+
+def test_one_lost_run_does_not_stop_the_others(tmp_path, server, world):
+    made = Analysis(tmp_path, server, world, [ONE, GONE, TWO, CORRUPT])
+    made.run("--parallel", "2")
+    states = {run: status.reason for run, status in made.statuses().items()}
+    assert states == {ONE: "", GONE: "DOWNLOAD_FAILED", TWO: "", CORRUPT: "ARCHIVE_CORRUPT"}
+    made.check_served(ONE, "sra")
+    made.check_served(TWO, "sra")
+
+
+def test_a_source_that_keeps_failing_is_asked_last(several):
+    several.server.fault("/sdl/", 503)
+    several.run("--order", "sra", "ncbi")
+    assert {status.source for status in several.statuses().values()} == {"ncbi"}
+    assert {asked.form.split("&")[0] for asked in several.server.asked("sdl")} == {
+        f"acc={run}" for run in several.runs[:3]
+    }
+
+
+def test_local_archives_are_proven_and_linked(analysis, world):
+    shutil.copy(world.sra / f"{ONE}.sra", analysis.folder / "mine")
+    analysis.plan([ONE], source="file:mine")
+    status = analysis.run()[ONE]
+    assert (status.state, status.source) == ("ok", "file:mine")
+    assert (analysis.output / f"{ONE}.sra").readlink() == analysis.folder / "mine"
+    assert not analysis.server.requests
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        ("file:nowhere.fastq;nor_here.fastq", "no such file: nowhere.fastq, nor_here.fastq."),
+        ("file:", "no such file: file:."),
+        ("file:plan.tsv", "neither an archive nor FASTQ nor BAM: plan.tsv."),
+        ("file:reads.fastq;archive", "a run is several FASTQ files, or one archive, or one BAM."),
+    ],
+)
+def test_local_files_that_will_not_do_are_told(analysis, source, detail):
+    (analysis.folder / "reads.fastq").write_text("@r\nA\n+\nI\n")
+    (analysis.folder / "archive").write_bytes(b"NCBI.sra")
+    analysis.plan([ONE], source=source)
+    analysis.run()
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", detail)
+
+
+def test_local_fastq_is_left_where_it_is(analysis):
+    (analysis.folder / "reads.fastq").write_text("@r\nA\n+\nI\n")
+    analysis.plan([ONE], source="file:reads.fastq")
+    assert analysis.run()[ONE].ok
+    assert [path.name for path in analysis.output.iterdir()] == ["status.tsv"]
+
+
+def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
+    rows = read_runs(several.folder / "plan.tsv")
+    limit = held_by_unit(rows[:2]).peak / 1e9
+    statuses = several.run("--limit-gb", f"{limit:.9f}")
+    assert [status.reason for status in statuses.values()] == ["", "", *["DISK_LIMIT"] * 3]
+    assert statuses[rows[2].run].detail == (
+        f"with its FASTQ it may need {told_gb(held_by(rows[2]).peak)}, which with the others of its shard passes "
+        f"scratch.limit_gb, {limit:g}; set that to {told_gb(held_by_unit(rows).peak).split()[0]} or more, "
+        "or plates.shard_size to less, and retry to [DISK_LIMIT]."
+    )
+    assert not [run for run in several.runs[2:] if several.server.asked(run)]
+    assert set(several.run("--limit-gb", told_gb(held_by_unit(rows).peak).split()[0])) == set(several.runs)
+    assert all(status.ok for status in several.statuses().values())
+
+
+def test_the_runs_of_an_experiment_find_room_together_or_not_at_all(several):
+    several.plan(several.runs[:3], experiment="SRX1")
+    rows = read_runs(several.folder / "plan.tsv")
+    statuses = several.run("--limit-gb", f"{held_by_unit(rows[:2]).peak / 1e9:.9f}")
+    assert {status.reason for status in statuses.values()} == {"DISK_LIMIT"}
+    assert not several.server.requests
+
+
+def test_archives_larger_than_planned_are_refused_where_they_have_no_room(several):
+    several.plan(several.runs[:3], bytes="10", bases="10", spots="1")
+    limit = sum(several.world.archives[run].size for run in several.runs[:2]) / 1e9
+    several.run("--limit-gb", f"{limit:.9f}", "--order", "ncbi")
+    status = several.statuses()[several.runs[2]]
+    assert status.reason == "DISK_LIMIT"
+    assert re.fullmatch(r"the archive has [\d.]+ kB, which .* passes scratch\.limit_gb, .*", status.detail)
+
+
+def test_what_was_held_and_what_was_reckoned_with_are_told(several, capsys):
+    several.run()
+    told = re.search(r"^Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.$", capsys.readouterr().err, re.MULTILINE)
+    sizes = sum(several.world.archives[run].size for run in several.runs)
+    assert [float(told[1]), float(told[2])] == [pytest.approx(sizes / 1e6, abs=0.06)] * 2
+
+
+@pytest.mark.parametrize("source", ["ncbi", "ena"])
+def test_a_disk_that_becomes_full_is_told_as_one(analysis, monkeypatch, source):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download.remote, "fetch", full)
+    analysis.run("--order", source, "sra")
+    analysis.check_failed(ONE, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
+
+
+def test_an_unknown_unit_is_told(analysis):
+    with pytest.raises(InputError, match=r"it has no unit 'GSE900001\.mus\.0007'"):
+        download.main([*analysis.words(), "--unit", "GSE900001.mus.0007", "--plan", str(analysis.folder / "plan.tsv")])
+
+
+BAM = gzip.compress(b"BAM\x01" + bytes(3000))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BAM)))
+        self.end_headers()
+        self.wfile.write(BAM)
+
+    def log_message(self, *words):
+        """The test tells what is to be told."""
+
+
+@pytest.fixture
+def elsewhere():
+    """The address of a server that has the submitter's BAM file."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/x.bam.1"
+        server.shutdown()
+
+
+def offer_bam(analysis, address, md5):
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    file = (
+        f'<SRAFile filename="x.bam" size="{len(BAM)}" md5="{md5}" semantic_name="10X Genomics bam file"'
+        f' supertype="Original" sratoolkit="0"><Alternatives url="{address}" access_type="anonymous"/></SRAFile>'
+    )
+    assert text.count("</SRAFiles>") == 1
+    analysis.xml.write_bytes(gzip.compress(text.replace("</SRAFiles>", f"{file}</SRAFiles>").encode()))
+
+
+def test_a_run_planned_from_its_bam_gets_the_bam(analysis, elsewhere):
+    offer_bam(analysis, elsewhere, hashlib.md5(BAM).hexdigest())
+    analysis.plan([ONE], source="bam")
+    status = analysis.run()[ONE]
+    assert (status.state, status.source) == ("ok", "bam")
+    assert sorted(path.name for path in analysis.output.iterdir()) == [f"{ONE}.bam", "status.tsv"]
+    assert (analysis.output / f"{ONE}.bam").read_bytes() == BAM
+    assert not analysis.server.asked("sdl")
+
+
+def test_a_bam_with_other_bytes_is_refused(analysis, elsewhere):
+    offer_bam(analysis, elsewhere, "1" * 32)
+    analysis.plan([ONE], source="bam")
+    detail = f"bam: its md5 is {hashlib.md5(BAM).hexdigest()}, but {'1' * 32} was promised."
+    analysis.run()
+    analysis.check_failed(ONE, "CHECKSUM_MISMATCH", detail)
+
+
+def test_barcodes_are_lost_where_no_bam_is_on_offer(analysis):
+    analysis.plan([ONE], source="bam")
+    analysis.run()
+    analysis.check_failed(ONE, "BARCODE_LOST", "bam: the record names no BAM file.")

@@ -1,0 +1,236 @@
+"""The first judgement of assay and read layout from records alone."""
+
+import io
+
+import pytest
+
+from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
+from scripts.records.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
+from tests.records.small_archives import package, package_set, run
+
+BAM = Offer("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
+NOTHING: frozenset[str] = frozenset()
+DROPLET, PLATE = frozenset({"droplet"}), frozenset({"plate"})
+
+
+def one(*lengths: float, **more: object) -> SraRun:
+    return SraRun("SRR1", spots="1000", reads=tuple(Read(length, 0, 1000) for length in lengths))._replace(**more)
+
+
+def roles_of(run: SraRun) -> tuple[str, ...]:
+    told = tell_roles(run)
+    return told[0] if told else ()
+
+
+def judge(*runs: SraRun, own=NOTHING, protocol=NOTHING, given: str = "", source: str = "TRANSCRIPTOMIC") -> Judgement:
+    return judge_experiment(Experiment("SRX1", source=source, runs=runs), own, protocol, given)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "roles"),
+    [
+        ((28, 91), "barcode,cdna"),
+        ((26, 98), "barcode,cdna"),
+        ((10, 10, 28, 75), "index,index,barcode,cdna"),
+        ((8, 28, 91), "index,barcode,cdna"),
+        ((28, 90, 10, 10), "barcode,cdna,index,index"),
+        ((10, 28, 10, 91), "index,barcode,index,cdna"),
+        ((28, 150), "barcode,cdna"),
+        ((91, 28), "cdna,barcode"),
+        ((28, 91, 0), "barcode,cdna,none"),
+        ((151, 151), ""),
+        ((8, 150, 150), ""),
+        ((98, 14, 10), ""),
+        ((75, 75), ""),
+        ((98,), ""),
+        ((28, 28), ""),
+        ((), ""),
+    ],
+)
+def test_roles_by_length(lengths: tuple[float, ...], roles: str) -> None:
+    assert ",".join(roles_of(one(*lengths))) == roles
+
+
+def test_a_barcode_read_has_one_length() -> None:
+    assert roles_of(one(reads=(Read(28, 0.5, 9), Read(89.5, 1.2, 9)))) == ("barcode", "cdna")
+    assert roles_of(one(reads=(Read(28, 9.0, 9), Read(89.5, 1.2, 9)))) == ()
+    assert roles_of(one(28, 91, variable=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "files", "roles"),
+    [
+        ((8, 150, 150), "s_I1_001 s_R1_001 s_R2_001", "index,barcode,cdna"),
+        ((150, 150), "s_R2.fastq.gz s_R1.fastq.gz", "cdna,barcode"),
+        (
+            (150, 150, 8, 8),
+            "a_R1_001 a_R2_001 a_I1_001 a_I2_001",
+            "barcode,cdna,index,index",
+        ),
+        ((10, 10, 151, 151), "a_I1_001 a_I2_001 a_R1_001 a_R2_001", "index,index,barcode,cdna"),
+        ((151, 10, 151, 10), "a_R2_001 a_I1_001 a_R1_001 a_I2_001", "cdna,index,barcode,index"),
+        ((101, 101, 8), "R2_R1_001 R2_R2_001 R2_I1_001", "barcode,cdna,index"),  # the sample is called R2
+        ((150, 150), "donor.r1.fq.gz donor.r2.fq.gz", "barcode,cdna"),
+        ((150, 150), "/in/run_R1/a_I1_R1.fq /in/run_R1/a_I1_R2.fq", "barcode,cdna"),
+        ((98, 10, 14), "s_R1_001 s_R2_001 s_I1_001", ""),  # v1: the barcode is the index read
+        ((50, 16, 50), "s_R1_001 s_R2_001 s_R3_001", ""),
+        ((150, 30), "s_R1.fastq.gz s_R2.fastq.gz", "barcode,cdna"),  # cDNA that was trimmed
+        ((30, 150), "s_R2.fastq.gz s_R1.fastq.gz", "cdna,barcode"),
+        ((98, 8, 14, 10), "s_R1_001 s_I2_001 s_I1_001 s_R2_001", ""),  # v1 again
+        ((150, 150), "s_1.fastq.gz s_2.fastq.gz", ""),
+        ((150, 150), "s_R1_a s_R1_b", ""),
+        ((150, 150), "s_R1_001", ""),
+    ],
+)
+def test_roles_by_the_files_that_were_loaded(lengths: tuple[float, ...], files: str, roles: str) -> None:
+    assert ",".join(roles_of(one(*lengths, read_files=tuple(files.split())))) == roles
+
+
+@pytest.mark.parametrize(
+    ("lengths", "names", "without"),
+    [
+        ((8, 28, 91), "I1 R1 R2", True),
+        ((28, 91, 8), "R1 R2 I1", True),
+        ((10, 10, 28, 90), "I1 I2 R1 R2", True),
+        ((28, 90, 10, 10), "R1 R2 I1 I2", True),
+        ((10, 28, 10, 90), "I1 R1 I2 R2", True),
+        ((91, 28), "R2 R1", True),
+        ((91, 8, 26), "R2 I1 R1", True),
+        ((28, 150), "R1 R2", True),
+        ((150, 150), "R1 R2", False),
+        ((151, 10, 151, 10), "R2 I1 R1 I2", False),
+    ],
+)
+def test_a_record_with_and_without_the_loaders_options(lengths, names, without) -> None:
+    """Lengths say the same as the loader's options, or nothing."""
+    labels = names.split()
+    files = " ".join(f"--read{place}PairFiles=x_{name}_001.fastq.gz" for place, name in enumerate(labels, 1))
+    expected = tuple({"R1": "barcode", "R2": "cdna"}.get(name, "index") for name in labels)
+    for options, roles in ((files, expected), ("", expected if without else ())):
+        text = package_set(package("SRX1", [run("SRR1", lengths=lengths, options=options)]))
+        (experiment,) = parse_experiments(io.BytesIO(text.encode()), "answer")
+        assert judge_experiment(experiment, DROPLET, NOTHING).roles.get("SRR1", ()) == roles
+
+
+@pytest.mark.parametrize(
+    ("lengths", "files", "roles"),
+    [
+        ((8, 150, 150), "a_R2_001 a_R1_001 a_I1_001", "index,barcode,cdna"),  # listed in any order
+        ((150, 150, 8), "a_I1_001 a_R1_001 a_R2_001", "barcode,cdna,index"),
+        ((10, 10, 151, 151), "a_I1_001 a_I2_001 a_R1_001 a_R2_001", "index,index,barcode,cdna"),
+        ((151, 151), "a_R1.fastq.gz a_R2.fastq.gz", "barcode,cdna"),
+        ((151, 151), "a_L1_R1 a_L1_R2 a_L2_R1 a_L2_R2", "barcode,cdna"),
+        ((151, 151), "a_L1_R1 a_L1_R2 a_L2_R2", ""),
+        ((151, 151), "a_I1_001 a_R1_001 a_R2_001", ""),  # a file is not in the archive
+        ((8, 151, 151), "a_R1_001 a_R2_001", ""),
+        ((8, 151, 151), "a_R1_001 a_R2_001 a_R3_001", ""),
+        ((50, 0), "a_R1.fastq.gz a_R2.fastq.gz", ""),
+        ((98, 14, 8, 10), "a_R1_001 a_I1_001 a_I2_001 a_R2_001", ""),  # v1: the barcode is of 14 nt
+        ((150, 150), "a_1.fastq.gz a_2.fastq.gz", ""),
+    ],
+)
+def test_roles_by_the_names_of_the_files_on_offer(lengths: tuple[float, ...], files: str, roles: str) -> None:
+    offers = tuple(Offer(name, "fastq", 1, "", "") for name in files.split())
+    sra = (Offer("SRR1", "SRA Normalized", 1, "", ""),)
+    assert ",".join(roles_of(one(*lengths, offers=offers + sra))) == roles
+
+
+def test_what_told_the_roles_is_said() -> None:
+    names = tuple(Offer(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
+    labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), offers=names)
+    judged = judge(labelled, one(8, 28, 91)._replace(run="SRR2"), own=DROPLET)
+    assert judged.told_by == {"SRR1": OPTIONS, "SRR2": LENGTHS}
+    assert (judged.roles["SRR1"], judged.open) == (("index", "cdna", "barcode"), False)
+    judged = judge(one(8, 150, 150, offers=names), own=DROPLET)
+    assert (judged.told_by, judged.open) == ({"SRR1": NAMES}, True)
+    assert judged.evidence[-1] == "its files are called R1 and R2: they are taken in that order until the reads tell"
+
+
+def test_lengths_prove_droplets_against_words() -> None:
+    judged = judge(one(28, 91), own=PLATE)
+    assert (judged.assay, judged.open, judged.roles) == ("droplet", False, {"SRR1": ("barcode", "cdna")})
+    assert judged.evidence[0] == "its reads are of 28, 91 nt: one holds a barcode, one cDNA"
+    assert judged.evidence[-1] == "which the reads do not bear out: taken for droplet"
+
+
+def test_a_technical_read_beside_the_cdna_proves_droplets() -> None:
+    judged = judge(one(reads=(Read(150, 0, 9, "T"), Read(150, 0, 9, "B"))))
+    assert (judged.assay, judged.open, judged.roles) == ("droplet", True, {})
+
+
+def test_words_decide_where_lengths_do_not() -> None:
+    judged = judge(one(151, 151), protocol=DROPLET)
+    assert (judged.assay, judged.open, judged.fault) == ("droplet", True, "")
+    assert "which read holds the barcode is left for the reads to tell" in judged.evidence
+    assert judge(one(75, 75), protocol=PLATE).assay == "plate"
+    assert judge(one(75, 75), own=PLATE, protocol=DROPLET).assay == "plate"
+    assert judge(one(75, 75), own=PLATE | DROPLET, protocol=DROPLET).assay == "droplet"
+
+
+def test_an_index_read_speaks_of_droplets_where_nothing_else_does() -> None:
+    files = ("a_I1_001.fastq.gz", "a_R1_001.fastq.gz", "a_R2_001.fastq.gz")
+    judged = judge(one(8, 150, 150, read_files=files), source="TRANSCRIPTOMIC SINGLE CELL")
+    assert (judged.assay, judged.open, judged.roles) == ("droplet", True, {"SRR1": ("index", "barcode", "cdna")})
+    assert judge(one(8, 150, 150, read_files=files)).assay == "plate"
+    assert judge(one(8, 150, 150, read_files=files), own=PLATE, source="TRANSCRIPTOMIC SINGLE CELL").assay == "plate"
+
+
+def test_many_spots_of_single_cells_are_no_plate() -> None:
+    judged = judge(one(151, 151, spots="90000000"), source="TRANSCRIPTOMIC SINGLE CELL")
+    assert (judged.assay, judged.open) == ("droplet", True)
+    judged = judge(one(151, 151, spots="90000000"))
+    assert (judged.assay, judged.open) == ("plate", True)
+    assert judge(one(75, 75)).open is False
+    assert judge(one()).open is True  # no statistics
+
+
+def test_the_barcode_is_lost() -> None:
+    judged = judge(one(98, offers=(BAM,)))
+    assert (judged.assay, judged.fault) == ("droplet", "BARCODE_LOST")
+    assert judged.detail == (
+        "The archive holds only the cDNA read of this droplet library (98 nt); the barcodes are lost, "
+        "but the submitter's BAM is on offer: possorted_genome_bam.bam, 15.5 GB, https://x/b.bam"
+    )
+    assert judge(one(98, 8), protocol=DROPLET).fault == "BARCODE_LOST"
+    assert judge(one(98, 0), protocol=DROPLET).detail.endswith("(98, 0 nt); the barcodes are lost.")
+    assert judge(one(98)).assay == "plate"
+    assert judge(one(28, 91, offers=(BAM,))).fault == ""
+    assert judge(one(), protocol=DROPLET).fault == ""
+
+
+def test_a_bam_stands_in_only_where_every_run_has_one_for_everybody() -> None:
+    free = BAM._replace(anonymous=("https://x/b.bam",))
+    with_bam, without = one(98, offers=(free,)), one(98)._replace(run="SRR2")
+    assert judge(with_bam).bams == {"SRR1": free}
+    assert judge(one(98, offers=(BAM,))).bams == {}
+    assert judge(with_bam, without).bams == {}
+    assert judge(with_bam, without).fault == "BARCODE_LOST"
+
+
+def test_the_user_decides() -> None:
+    assert judge(one(28, 91), given="plate").assay == "plate"
+    judged = judge(one(75, 75), given="droplet")
+    assert (judged.assay, judged.open) == ("droplet", True)
+    assert judged.evidence[0] == "the configuration says droplet"
+
+
+@pytest.mark.parametrize(
+    ("text", "assays"),
+    [
+        ("10x Genomics 3' V3.1", "droplet"),
+        ("loaded on the 10X Chromium controller", "droplet"),
+        ("Chromium Next GEM Single Cell 3p RNA library v3.1", "droplet"),
+        ("encapsulated using the inDrop platform, CEL-Seq protocol, 96-well plates", "droplet"),
+        ("Drop-seq", "droplet"),
+        ("10X PBS was diluted to 1x; 10x objective", ""),
+        ("Smart-seq2 in 384-well plates", "plate"),
+        ("SMARTer kit, C1 Single-Cell Auto Prep IFC chip (Fluidigm)", "plate"),
+        ("sorted into 96 well plates, Nextera XT", "plate"),
+        ("cells in droplets or in 96-well plates", "droplet plate"),
+        ("10x Genomics for one cohort, Smart-seq2 for the other", "droplet plate"),
+        ("RNA was extracted with Trizol", ""),
+        ("MARS-seq", "plate"),
+    ],
+)
+def test_words(text: str, assays: str) -> None:
+    assert " ".join(sorted(words_of(text))) == assays

@@ -1,0 +1,124 @@
+"""GEO family files: what a plain reading gives, and what is refused."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.plan import accessions
+from scripts.records import soft
+from tests.records.small_archives import family, sample
+
+
+def entities(tmp_path: Path, text: str | bytes, pack: bool = True) -> list[soft.Entity]:
+    body = text.encode() if isinstance(text, str) else text
+    path = tmp_path / "GSE1_family.soft.gz"
+    path.write_bytes(gzip.compress(body) if pack else body)
+    return list(soft.read_family(path))
+
+
+def test_entities_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = family("GSE1", [sample("GSM1", ["SRX1"]), sample("GSM2")], platforms=["GPL1", "GPL2"], table_rows=3)
+    found = entities(tmp_path, text)
+    assert [(entity.kind, entity.accession) for entity in found] == [
+        ("database", "GeoMiame"),
+        ("series", "GSE1"),
+        ("platform", "GPL1"),
+        ("platform", "GPL2"),
+        ("sample", "GSM1"),
+        ("sample", "GSM2"),
+    ]
+    assert found[1].fields["summary"] == ["First = second, über"]
+    assert found[1].first("title") == "Title of GSE1"
+    assert found[1].first("no such field") == ""
+
+
+def test_a_family_need_not_be_packed(tmp_path: Path) -> None:
+    assert len(entities(tmp_path, family("GSE1"), pack=False)) == 3
+
+
+def test_tables_are_skipped_whatever_they_hold(tmp_path: Path) -> None:
+    text = "^SAMPLE = GSM1\n!Sample_title = a\n#ID_REF = \n!sample_table_begin\n^SAMPLE = GSM2\n!Sample_title = b\n"
+    text += "!sample_table_end\n!Sample_description = after\n"
+    (only,) = entities(tmp_path, text)
+    assert only.fields == {"title": ["a"], "description": ["after"]}
+
+
+def test_a_field_may_repeat_be_empty_and_hold_an_equals_sign(tmp_path: Path) -> None:
+    text = "^SAMPLE = GSM1\n!Sample_a = 1 = 2\n!Sample_a = \n!Sample_b =\n!Sample_a = 3 \n"
+    (only,) = entities(tmp_path, text)
+    assert only.fields == {"a": ["1 = 2", "", "3 "], "b": [""]}
+
+
+def test_line_ends_and_a_short_last_line(tmp_path: Path) -> None:
+    (only,) = entities(tmp_path, "^SAMPLE = GSM1\r\n!Sample_title = a\r\n!Sample_last = b")
+    assert only == soft.Entity("sample", "GSM1", {"title": ["a"], "last": ["b"]})
+
+
+def test_text_that_is_not_utf_8_is_read_as_windows_1252(tmp_path: Path) -> None:
+    (only,) = entities(tmp_path, "^SAMPLE = GSM1\n!Sample_title = 4 °C – 5′\n".encode() + b"!Sample_old = 4 \xb0C\n")
+    assert only.fields == {"title": ["4 °C – 5′"], "old": ["4 °C"]}
+
+
+def test_relations(tmp_path: Path) -> None:
+    relations = [
+        "SuperSeries of: GSE2",
+        "SuperSeries of: GSE2",
+        "SuperSeries of: ../../etc/passwd",
+        "SubSeries of: GSE9",
+        "BioProject: https://www.ncbi.nlm.nih.gov/bioproject/PRJNA7",
+        "SRA: https://www.ncbi.nlm.nih.gov/sra?term=SRP8",
+    ]
+    text = family("GSE1", [sample("GSM1", ["SRX2", "ERX3", "SRX2"], more=["relation = BioSample: SAMN1"])])
+    series = entities(tmp_path, family("GSE1", relations=relations))[1]
+    assert soft.parts_of(series) == ["GSE2"]
+    assert soft.projects_of(series) == ["PRJNA7"]
+    assert soft.studies_of(series) == ["SRP8"]
+    assert soft.experiments_of(entities(tmp_path, text)[-1]) == ["SRX2", "ERX3"]
+
+
+def test_taxa_of_all_channels(tmp_path: Path) -> None:
+    both = (("9606", "Homo sapiens"), ("10090", "Mus musculus"))
+    text = sample("GSM1", taxa=both, more=["taxid_ch2 = 9606", "organism_ch2 = Homo sapiens"])
+    assert soft.taxa_of(entities(tmp_path, text)[0]) == dict(both)
+    text = sample("GSM1", taxa=(), more=["taxid_ch1 = 9606", "taxid_ch1 = 10090", "organism_ch1 = Homo sapiens"])
+    assert soft.taxa_of(entities(tmp_path, text)[0]) == {"9606": "", "10090": ""}
+
+
+@pytest.mark.parametrize("name", ["../../GSM1", "GSM1/../x", "GSE1", "", "GSM1\t", "gsm1"])
+def test_a_path_in_a_name_is_no_accession(tmp_path: Path, name: str) -> None:
+    (only,) = entities(tmp_path, f"^SAMPLE = x{name}\n")
+    assert not only.well_named
+
+
+def test_addresses() -> None:
+    base = "https://ftp.ncbi.nlm.nih.gov/geo/"
+    assert soft.family_address(base, "GSE56785").endswith("/geo/series/GSE56nnn/GSE56785/soft/GSE56785_family.soft.gz")
+    assert "/series/GSE3nnn/GSE3105/" in soft.family_address(base, "GSE3105")
+    assert "/series/GSEnnn/GSE105/" in soft.family_address(base, "GSE105")
+    assert "/series/GSEnnn/GSE1/" in soft.family_address(base, "GSE1")
+    assert accessions.gds_uid("GSE67835") == "200067835"
+    assert accessions.gds_uid("SRP1") == "SRP1"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "it has no line that begins with"),
+        (b"<!DOCTYPE html><html>", "not a family file in SOFT format; it begins with"),
+        (gzip.compress(family("GSE1", table_rows=9).encode())[:-9], "it is cut short; delete it to have it fetched"),
+        (gzip.compress(b"^SERIES = GSE1\n!platform_table_begin\n1\n"), "it is cut short"),
+        (gzip.compress(b"^SERIES = GSE1\n") + b"\x1f\x8b\x08\x00garbage", "it is "),
+    ],
+)
+def test_what_is_no_whole_family_file_is_refused(tmp_path: Path, body: bytes, told: str) -> None:
+    path = tmp_path / "family"
+    path.write_bytes(body)
+    with pytest.raises(InputError, match=rf"family: .*{told}"):
+        list(soft.read_family(path))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it cannot be read: No such file"):
+        list(soft.read_family(tmp_path / "family"))

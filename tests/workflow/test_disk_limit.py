@@ -1,0 +1,96 @@
+"""A unit that is larger than the bound on scratch is told so, and the others go on; what stages held is in logs/."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.plan.footprint import held_by_unit, told_gb
+from scripts.plan.run_table import read_runs
+from scripts.plan.units import cut_into_units, summarize_unit
+from tests.toy.catalogue import LIBRARY_V3
+from tests.toy.demo import HOME
+from tests.toy.server import Server
+
+pytestmark = pytest.mark.tools
+
+SHARDS = ["GSE900003.homo.0000", "GSE900003.mus.0000"]
+LIMIT = 4e6  # bytes: each of the shards has room, the library has not
+
+
+def call(folder: Path, configuration: dict, **changes) -> subprocess.CompletedProcess:
+    """Call the workflow with a changed configuration."""
+    values = {**configuration, "series": ["GSE900003", LIBRARY_V3], "max_failed": 1, **changes}
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", folder]
+    command += ["--cores", "2", "--resources", "downloads=30"]
+    return subprocess.run(command, timeout=120, check=False, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def analysis(world, tmp_path_factory) -> Path:
+    """The directory of an analysis of plate cells and of a library that has no room."""
+    folder = tmp_path_factory.mktemp("limit")
+    stale = folder / "work/partial/GSE1.mus.0000/SRR1/ncbi/SRR1.sra.part"  # of a plan that is no more
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(bytes(1000))
+    with Server(world) as server:
+        done = call(folder, world.configuration(server), scratch={"limit_gb": LIMIT / 1e9})
+        assert done.returncode == 0, done.stderr
+        (folder / "told").write_text(done.stderr, encoding="utf-8")
+        assert not server.asked("sra-pub-run-odp.*SRR900010")
+    return folder
+
+
+def test_a_unit_without_room_is_told_and_the_others_are_counted(analysis, world):
+    rows = read_runs(analysis / "results/runs.tsv")
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    (library,) = plan.keys() - set(SHARDS)
+    assert all(held_by_unit(plan[shard]).peak < LIMIT < held_by_unit(plan[library]).peak for shard in SHARDS)
+    failed = {row.run: (row.reason, row.detail) for row in rows if row.status == "failed"}
+    assert failed.keys() == set(world.experiments[LIBRARY_V3].runs)
+    enough = told_gb(held_by_unit(plan[library]).peak).removesuffix(" GB")
+    for reason, detail in failed.values():
+        assert reason == "DISK_LIMIT"
+        words = rf"with its FASTQ it may need [\d.]+ GB, which passes scratch\.limit_gb, {LIMIT / 1e9:g}; "
+        assert re.fullmatch(words + rf"set that to {enough} or more, and retry to \[DISK_LIMIT\]\.", detail)
+    counted = {row.run for row in rows if row.status == "counted"}
+    assert counted == {row.run for shard in SHARDS for row in plan[shard]}
+
+
+def test_what_was_held_stays_below_what_was_reckoned_with(analysis):
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    for shard in SHARDS:
+        unit = summarize_unit(plan[shard])
+        asked = {"download": unit.bytes, "fastq": held_by_unit(plan[shard]).peak}
+        assert asked["fastq"] == unit.bytes + unit.fastq + unit.sorting
+        for stage, most in asked.items():
+            log = (analysis / f"logs/{stage}/{shard}.log").read_text(encoding="utf-8")
+            held, reckoned = re.search(r"Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.", log).groups()
+            assert 0 < float(held) <= float(reckoned) == round(most / 1e6, 1)
+
+
+def test_all_units_together_open_no_more_transfers_than_configured(analysis):
+    """20 to a host, as a unit opens 2: 10 units at most, whatever more the user gives."""
+    told = (analysis / "told").read_text(encoding="utf-8")
+    assert re.search(r"Provided resources: .*\bdownloads=\D*10\b", told), told[:3000]
+
+
+def test_nothing_is_left_of_runs_that_failed(analysis):
+    for stage in ("partial", "download", "fastq", "align", "solo"):
+        assert not [path for path in (analysis / "work" / stage).rglob("*") if path.is_file()]
+
+
+def test_with_what_it_says_set_the_unit_is_counted(analysis, world):
+    detail = next(row.detail for row in read_runs(analysis / "results/runs.tsv") if row.reason == "DISK_LIMIT")
+    enough = float(re.search(r"set that to ([\d.]+) or more, and retry to \[DISK_LIMIT\]", detail)[1])
+    with Server(world) as server:
+        done = call(analysis, world.configuration(server), scratch={"limit_gb": enough}, retry=["DISK_LIMIT"])
+        assert done.returncode == 0, done.stderr
+    rows = read_runs(analysis / "results/runs.tsv")
+    assert {row.status for row in rows if row.experiment == LIBRARY_V3} == {"counted"}
+    assert not [row for row in rows if row.status == "failed"]

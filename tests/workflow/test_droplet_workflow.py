@@ -1,0 +1,90 @@
+"""Droplet libraries in the whole workflow: a failing cell filter costs no alignment, and evidence tells all runs."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from scripts.droplets.mex import read_archive
+from scripts.plan.run_table import read_runs
+from tests.toy import catalogue
+from tests.toy.demo import run_workflow
+from tests.toy.server import Server
+
+pytestmark = [pytest.mark.tools, pytest.mark.skipif(shutil.which("STAR") is None, reason="STAR is not installed")]
+
+LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
+
+
+@pytest.fixture(scope="module")
+def analysis(world, tmp_path_factory):
+    """Two libraries below a floor, then with cells that cannot be told, then counted; and what was there each time."""
+    folder = tmp_path_factory.mktemp("droplets")
+    seen = []
+    for cell_filter, floor in (("EmptyDrops_CR", 0.999), ("EmptyDrops_CR 1 2", 0), ("EmptyDrops_CR", 0)):
+        with Server(world) as server:
+            configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
+            changes = {"cell_filter": cell_filter, "min_valid_barcodes": floor, "min_gene_share": 0}
+            changes |= {"features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
+            configuration["droplets"] = configuration["droplets"] | changes
+            assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
+        partial = sorted(path.name for path in (folder / "work").glob("solo/.*.solo"))
+        archives = sorted(path.parent.name for path in (folder / "results").glob("mex/*/Velocyto_spliced_*.tar.gz"))
+        seen.append((read_runs(folder / "results/runs.tsv"), partial, archives))
+    return folder, seen
+
+
+def test_a_library_below_a_floor_is_harvested_only_when_asked_for(analysis):
+    _, ((low, kept, none), _, (counted, _, archives)) = analysis
+    assert {(row.status, row.reason) for row in low} == {("failed", "LOW_VALID_BARCODES")}
+    for row in low:
+        assert re.fullmatch(
+            r"9\d\.\d% of the reads have a barcode of the inclusion list; the floor is 99\.9%\.", row.detail
+        )
+        assert row.read_roles
+    assert len(kept) == len(LIBRARIES)  # the counts of the alignment, for the day on which they are asked for
+    assert none == []
+    assert {row.status for row in counted} == {"counted"}
+    assert archives
+
+
+def test_failing_cell_filter_is_repaired_without_an_alignment(analysis):
+    folder, (_, (failed, kept, none), (counted, left, archives)) = analysis
+    assert {(row.status, row.reason) for row in failed} == {("failed", "COUNT_FAILED")}
+    assert none == []
+    assert kept == sorted(f".{catalogue.DROPLET}.homo.{library}.solo" for library in LIBRARIES)
+    assert {row.status for row in counted} == {"counted"}
+    assert left == []
+    assert archives == sorted(LIBRARIES * 2)
+    for library in LIBRARIES:
+        log = (folder / f"logs/solo/{catalogue.DROPLET}.homo.{library}.log").read_text()
+        assert log.startswith("the library was aligned by an earlier try.\n")
+
+
+def test_layers_of_velocyto_are_those_of_the_archives(analysis):
+    import anndata
+
+    folder, _ = analysis
+    data = anndata.read_h5ad(folder / f"results/droplets/{catalogue.DROPLET}.homo.h5ad")
+    layer = data.layers["Velocyto_unspliced"]
+    assert layer.dtype.kind == "i"
+    for library in LIBRARIES:
+        archive = read_archive(folder / f"results/mex/{library}/Velocyto_unspliced_filtered.tar.gz")
+        own = layer[(data.obs["experiment"] == library).to_numpy()]
+        assert own.nnz > 0
+        assert (archive.matrix != own.T).nnz == 0
+
+
+def test_evidence_tells_every_run_with_its_figures(analysis):
+    folder, (*_, (ledger, _, _)) = analysis
+    told = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
+    assert [one["run"] for one in told] == [row.run for row in ledger]
+    for one in told:
+        assert (one["strand"], one["reads"]["rank"]) == ("Forward", 3)
+        best, *others = one["reads"]["figures"]
+        assert best["share"] > 0.9 > max(other["share"] for other in others)
+        assert all(figure["chance"] < 0.1 for figure in one["reads"]["figures"])
+        assert one["records"]["evidence"]
+    by_strand = next(one for one in told if one["experiment"] == catalogue.LIBRARY_V2)
+    assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in by_strand["detail"]

@@ -1,0 +1,236 @@
+"""Workflows and jobs that are killed: nothing goes on behind their back, no shared memory stays, and the same command,
+called again, completes with the bytes of a run that nobody disturbed."""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.toy import catalogue
+from tests.toy.demo import HOME
+from tests.toy.server import Server
+
+pytestmark = pytest.mark.tools
+
+SERIES = "GSE900003"  # plate cells of two species, and what must be left out
+PROGRAMS = re.compile(r"scripts\.\w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
+
+
+class Analysis:
+    """An analysis of a small series of plate cells, or of what else is given."""
+
+    def __init__(self, world, folder: Path, **choices) -> None:
+        self.world, self.folder = world, folder
+        self.choices = choices or {"series": [SERIES], "droplets": {}}
+        self.started: list[subprocess.Popen] = []
+        (folder / "config").mkdir(parents=True)
+
+    def start(self, server: Server) -> subprocess.Popen:
+        """Call the workflow, always by the same command, in a process group of its own."""
+        values = {**self.world.configuration(server), **self.choices}
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
+        with (self.folder / "told").open("ab") as told:
+            workflow = subprocess.Popen(
+                [*command, "--cores", "2"],
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started.append(workflow)
+        return workflow
+
+    def run(self, server: Server) -> None:
+        assert self.start(server).wait(timeout=180) == 0, self.told()
+
+    def told(self) -> str:
+        return (self.folder / "told").read_text(encoding="utf-8")[-6000:]
+
+    def sums(self) -> dict[str, str]:
+        results = self.folder / "results"
+        return {
+            str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(results.rglob("*"))
+            if path.is_file()
+        }
+
+    def processes(self, words: re.Pattern = PROGRAMS) -> dict[int, str]:
+        """Return process id → command line of the programs that work in this folder or below it."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                state = (place / "stat").read_text().rpartition(")")[2].split()[0]
+                here = (place / "cwd").readlink()
+                if state != "Z" and here.is_relative_to(self.folder) and words.search(line):
+                    found[int(place.name)] = line
+        return found
+
+
+def await_that(true, workflow, analysis, seconds=90) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert workflow.poll() is None, analysis.told()
+        assert time.monotonic() < until, analysis.told()
+        time.sleep(0.005)
+
+
+def segments() -> set[str]:
+    """Return the ids of the shared memory segments of this machine."""
+    lines = Path("/proc/sysvipc/shm").read_text(encoding="utf-8").splitlines()[1:]
+    return {line.split()[1] for line in lines}
+
+
+def kill_group(workflow) -> None:
+    os.killpg(workflow.pid, signal.SIGKILL)
+    workflow.wait()
+
+
+def kill_alone(workflow) -> None:
+    workflow.kill()
+    workflow.wait()
+
+
+def nothing_goes_on(analysis, before, seconds=10.0) -> None:
+    """Assert that soon nobody works in the analysis directory any more, and that no shared memory is left."""
+    until = time.monotonic() + seconds
+    while (left := analysis.processes()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
+    assert segments() <= before
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, tmp_path_factory):
+    analysis = Analysis(world, tmp_path_factory.mktemp("undisturbed") / "analysis")
+    before = segments()
+    with Server(world) as server:
+        analysis.run(server)
+    assert segments() <= before
+    return analysis.sums()
+
+
+@pytest.fixture
+def analysis(world, tmp_path):
+    made = Analysis(world, tmp_path / "analysis")
+    yield made
+    for workflow in made.started:  # a test that fails leaves none behind
+        if workflow.poll() is None:
+            kill_group(workflow)
+
+
+@pytest.mark.parametrize("kill", [kill_group, kill_alone])
+def test_a_workflow_killed_in_a_download(world, analysis, undisturbed, kill):
+    before = segments()
+    with Server(world) as server:
+        fault = server.fault("sra-pub-run-odp.*SRR9000204", "stall", times=1)
+        workflow = analysis.start(server)
+        await_that(lambda: fault.left == 0 and analysis.processes(re.compile("prefetch")), workflow, analysis)
+        assert analysis.processes(re.compile(r"scripts\.download"))
+        kill(workflow)
+        assert list((analysis.folder / ".snakemake/locks").iterdir())
+        nothing_goes_on(analysis, before)
+        analysis.run(server)
+    assert analysis.sums() == undisturbed
+    assert segments() <= before
+
+
+@pytest.mark.parametrize(
+    ("kill", "words"), [(kill_group, r"scripts\.fastq"), (kill_alone, r"scripts\.align"), (kill_group, "STAR-.*Load")]
+)
+def test_a_workflow_killed_in_a_conversion_or_an_alignment(world, analysis, undisturbed, kill, words):
+    before = segments()
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        await_that(lambda: analysis.processes(re.compile(words)), workflow, analysis)
+        kill(workflow)
+        nothing_goes_on(analysis, before)
+        assert not (analysis.folder / "results/runs.tsv").exists()
+        analysis.run(server)
+    assert analysis.sums() == undisturbed
+    assert segments() <= before
+
+
+def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
+    before = segments()
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        stars = re.compile(r"STAR-\w+ .*LoadAndKeep")
+        await_that(lambda: analysis.processes(stars), workflow, analysis)
+        for process in analysis.processes(stars):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert workflow.wait(timeout=180) == 0, analysis.told()
+    logs = "".join(path.read_text(encoding="utf-8") for path in (analysis.folder / "logs/align").iterdir())
+    assert "STAR was ended by SIGKILL; was there too little memory? It is aligned once more." in logs
+    assert analysis.sums() == undisturbed
+    assert segments() <= before
+
+
+def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
+    """A process that is killed is no fault of the run: the job fails, and the same command completes."""
+    choices = {"series": [catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
+    analysis, other = (Analysis(world, tmp_path / name, **choices) for name in ("analysis", "other"))
+    before = segments()
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        stars = re.compile(r"STAR-\w+ .*soloType")
+        await_that(lambda: analysis.processes(stars), workflow, analysis)
+        for process in analysis.processes(stars):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert workflow.wait(timeout=180) == 1
+        assert "STAR was ended by SIGKILL; was there too little memory? The same call goes on." in analysis.told()
+        assert not (analysis.folder / "results/runs.tsv").exists()
+        nothing_goes_on(analysis, before)
+        analysis.run(server)
+        other.run(server)
+    assert analysis.sums() == other.sums()
+    assert any((analysis.folder / "results/mex" / catalogue.LIBRARY_V2).iterdir())
+    assert segments() <= before
+
+
+def test_an_orphan_is_waited_for(tmp_path):
+    """Where a job outlives its workflow after all, as on a cluster, the next one with the same log waits for it."""
+    code = """
+import sys, time
+from pathlib import Path
+from scripts.core.command import run_command
+
+def main():
+    Path(sys.argv[1]).write_text("begun")
+    time.sleep(float(sys.argv[2]))
+    Path(sys.argv[1]).write_text("ended")
+
+run_command(main)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "SRA2MATRIX_WORKFLOW": str(os.getpid())}
+
+    def job(name, seconds):
+        with (tmp_path / "log").open("w") as log:
+            words = [sys.executable, "-c", code, tmp_path / name, str(seconds)]
+            return subprocess.Popen(words, env=environment, stderr=log)
+
+    first = job("first", 1.5)
+    await_file(tmp_path / "first")
+    second = job("second", 0)
+    await_file(tmp_path / "second")
+    assert (tmp_path / "first").read_text() == "ended"
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert "An earlier job still writes the same files: waiting for its end." in (tmp_path / "log").read_text()
+
+
+def await_file(path: Path) -> None:
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)

@@ -1,0 +1,55 @@
+"""Reads of one's own: a run table whose rows name files, without any archive."""
+
+import gzip
+
+import pytest
+
+from scripts.plan.run_table import Run, read_runs, write_runs
+from tests.toy.demo import run_workflow
+from tests.toy.server import Server
+
+pytestmark = pytest.mark.tools
+
+
+def test_files_go_through_the_same_rules(world, tmp_path):
+    fastq = world.folder / "fastq"
+    rows = [
+        Run(run="cell1", species="mus", assay="plate", source=f"file:{world.sra / 'SRR9000003.sra'}"),
+        Run(
+            run="cell2",
+            tax_id="10090",
+            assay="plate",
+            source=f"file:{fastq / 'SRR9000001_1.fastq.gz'};{fastq / 'SRR9000001_2.fastq.gz'}",
+        ),
+        Run(run="cell3", species="mus", assay="plate", source="file:reads/none.fastq"),
+        Run(
+            run="lane1",
+            experiment="library",
+            species="homo",
+            assay="droplet",
+            source=f"file:{fastq / 'SRR9000103_1.fastq.gz'};{fastq / 'SRR9000103_2.fastq.gz'}",
+        ),
+    ]
+    write_runs(tmp_path / "runs.tsv", rows)
+    with Server(world) as server:
+        configuration = world.configuration(server) | {"run_table": "runs.tsv", "max_failed": 0.5}
+        assert run_workflow(tmp_path, configuration, ["--quiet"]) == 0
+        assert not [request for request in server.requests if not request.path.startswith("/files/")]
+    ledger = {row.run: row for row in read_runs(tmp_path / "results" / "runs.tsv")}
+    assert {run: (row.status, row.reason) for run, row in ledger.items()} == {
+        "cell1": ("counted", ""),
+        "cell2": ("counted", ""),
+        "cell3": ("failed", "DOWNLOAD_FAILED"),
+        "lane1": ("counted", ""),
+    }
+    assert ledger["cell3"].detail == "no such file: reads/none.fastq."
+    assert ledger["lane1"].chemistry == "10x_3p_v2"
+    with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
+        table = [line.rstrip("\n").split(",") for line in lines]
+    assert table[0] == ["GENENAME", "cell1", "cell2"]
+    truth = world.plate_truth()
+    for column, run in ((1, "SRR9000003"), (2, "SRR9000001")):
+        made = truth[next(name for name, made in world.experiments.items() if run in made.runs)]
+        counted = {row[0]: int(row[column]) for row in table[4:] if row[column] != "0"}
+        assert counted == {gene: count for gene, count in made.items() if count}
+    assert (tmp_path / "results" / "mex" / "library" / "Gene_Unique_raw.tar.gz").exists()

@@ -1,0 +1,125 @@
+"""Trying again: only the runs that failed for the reasons named, and the results are those of a run without a fault."""
+
+import hashlib
+import os
+
+import pytest
+
+from scripts.plan.run_table import read_runs
+from scripts.plan.status import read_statuses, write_statuses
+from tests.toy.demo import run_workflow
+from tests.toy.server import Server
+
+pytestmark = pytest.mark.tools
+
+LOST = "SRR9000204"
+
+
+def sums(results):
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def configuration(world):
+    def configure(server, **changes):
+        small = {**world.configuration(server), "series": ["GSE900003"], "droplets": {}, "max_failed": 0.5}
+        small["archives"]["retries"] = 0  # what is lost here is not found by waiting
+        return {**small, **changes}
+
+    return configure
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world, configuration, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with Server(world) as server:
+        assert run_workflow(folder, configuration(server), ["--quiet"]) == 0
+    return sums(folder / "results")
+
+
+def test_only_what_failed_is_tried_again(world, configuration, undisturbed, tmp_path):
+    with Server(world) as server:
+        server.fault(LOST, "404")
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+    rows = {row.run: row for row in read_runs(tmp_path / "results" / "runs.tsv")}
+    assert (rows[LOST].status, rows[LOST].reason) == ("failed", "DOWNLOAD_FAILED")
+    assert sums(tmp_path / "results") != undisturbed
+
+    with Server(world) as server:  # the archive has the run now, but nobody asked to try it again
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        assert not server.requests
+
+    with Server(world) as server:  # another reason: nothing to do
+        assert run_workflow(tmp_path, configuration(server, retry=["EMPTY_READS"]), ["--quiet"]) == 0
+        assert not server.requests
+
+    with Server(world) as server:
+        assert run_workflow(tmp_path, configuration(server, retry=["DOWNLOAD_FAILED"]), ["--quiet"]) == 0
+        asked = [request.path for request in server.requests if "sra-pub" in request.path]
+        assert asked
+        assert all(LOST in path for path in asked)
+    assert sums(tmp_path / "results") == undisturbed
+
+    with Server(world) as server:  # all is well: neither with nor without `retry` is there anything left to do
+        for retry in (["DOWNLOAD_FAILED"], []):
+            assert run_workflow(tmp_path, configuration(server, retry=retry), ["--quiet"]) == 0
+        assert not server.requests
+
+
+def test_what_fails_again_may_be_tried_again(world, configuration, undisturbed, tmp_path):
+    for _ in range(2):
+        with Server(world) as server:
+            server.fault(LOST, "404")
+            assert run_workflow(tmp_path, configuration(server, retry="all"), ["--quiet"]) == 0
+            assert any(LOST in request.path or LOST in request.form for request in server.requests)
+    with Server(world) as server:
+        assert run_workflow(tmp_path, configuration(server, retry="all"), ["--quiet"]) == 0
+    assert sums(tmp_path / "results") == undisturbed
+
+
+def rewrite(path, reason, detail):
+    """Let a status table tell another reason, as if it had been written so."""
+    times = path.stat()
+    rows = read_statuses(path)
+    told = [row._replace(reason=reason, detail=detail) if row.run == LOST else row for row in rows.values()]
+    write_statuses(path, told)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configuration, undisturbed, tmp_path):
+    with Server(world) as server:
+        server.fault(LOST, "404")
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+    (status,) = (path for path in (tmp_path / "work/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
+    rewrite(status, "DISK_LIMIT", "the archive has 1 GB, which passes scratch.limit_gb, 0.1; set that to 1 or more.")
+    with Server(world) as server:  # a limit is not passed by itself
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        assert not server.requests
+    rewrite(status, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
+    with Server(world) as server:
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        asked = [request.path for request in server.requests if "sra-pub" in request.path]
+        assert asked
+        assert all(LOST in path for path in asked)
+        assert sums(tmp_path / "results") == undisturbed
+        server.clear()
+        assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
+        assert not server.requests
+
+
+def test_too_many_failed_runs_stop_the_harvest(world, configuration, tmp_path, capfd):
+    with Server(world) as server:
+        server.fault(LOST, "404")
+        assert run_workflow(tmp_path, configuration(server, max_failed=0.05)) == 1
+        told = capfd.readouterr().err
+        assert LOST in told
+        assert "DOWNLOAD_FAILED" in told
+        results = tmp_path / "results"
+        assert (results / "runs.tsv").exists()
+        assert not (results / "homo.htseq-count.csv.gz").exists()
+        assert run_workflow(tmp_path, configuration(server, max_failed=0.5), ["--quiet"]) == 0
+    assert (results / "homo.htseq-count.csv.gz").exists()

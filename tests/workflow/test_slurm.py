@@ -1,0 +1,208 @@
+"""The workflow on a real Slurm of one node: the bytes are those of a local run, also when a job is cancelled."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.plan.run_table import iterate_runs
+from tests.toy import catalogue
+from tests.toy.demo import HOME, run_workflow
+from tests.toy.server import Server
+from tests.workflow import slurm_node
+
+PROFILE = HOME / "profiles" / "slurm"
+OPTIONS = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+# Less patience than on a cluster: the plugin waits 10 s longer before each look at the jobs, this Snakemake 1 s.
+SNAKEMAKE = """
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
+main()
+"""
+
+pytestmark = [
+    pytest.mark.tools,
+    pytest.mark.skipif(bool(slurm_node.reason_to_skip()), reason=slurm_node.reason_to_skip()),
+]
+
+
+STARTED: list[subprocess.Popen] = []
+SLOW = pytest.mark.skipif(not os.environ.get("SLURM_TESTS"), reason="minutes more: make test-slurm")
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """A test that fails leaves no workflow behind, and none leaves shared memory."""
+    before = segments()
+    yield
+    while STARTED:
+        workflow = STARTED.pop()
+        workflow.kill()
+        workflow.wait()
+    assert segments() <= before
+
+
+def segments() -> set[str]:
+    """Return the ids of the shared memory segments of this machine, as `ipcs -m` lists them."""
+    lines = Path("/proc/sysvipc/shm").read_text(encoding="utf-8").splitlines()[1:]
+    return {line.split()[1] for line in lines}
+
+
+def sums(folder: Path) -> dict[str, str]:
+    results = folder / "results"
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+    }
+
+
+def few_cells(world, server):
+    """A few plate cells of mouse."""
+    species = {"mus": {"tax_id": 10090, "reference": "mm10"}}
+    return {**world.configuration(server), "series": [catalogue.MIXED], "species": species}
+
+
+def configuration(world, server):
+    """Human plate cells and a droplet library."""
+    few = {"series": [catalogue.MIXED, catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
+    return {**world.configuration(server), **few, "species": {"homo": {"tax_id": 9606, "reference": "hg38"}}}
+
+
+@pytest.fixture(scope="module")
+def local(world, tmp_path_factory):
+    """The sums of an undisturbed local run."""
+    folder = tmp_path_factory.mktemp("local")
+    with Server(world) as server:
+        assert run_workflow(folder, configuration(world, server), ["--quiet"]) == 0
+    return sums(folder)
+
+
+@pytest.fixture(scope="module")
+def node():
+    with slurm_node.SlurmNode() as running:
+        yield running
+
+
+def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
+    """Start the workflow through the profile; its messages go to the file `told`."""
+    (folder / "config").mkdir(parents=True, exist_ok=True)
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    command = [sys.executable, "-c", SNAKEMAKE, "--snakefile", HOME / "Snakefile", "--directory", folder]
+    with (folder / "told").open("wb") as told:
+        workflow = subprocess.Popen(
+            [*command, "--workflow-profile", PROFILE, *OPTIONS, *options],
+            cwd=folder,
+            env=node.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+        )
+    STARTED.append(workflow)
+    return workflow
+
+
+def jobs_of(node, rule: str, state: str) -> list[str]:
+    """Return the ids of a rule's jobs in a state, as Slurm knows them by their comment."""
+    lines = node.ask("squeue", "-h", "--states", state, "-o", "%i %k").splitlines()
+    return [line.split()[0] for line in lines if f"rule_{rule}_" in line or line.endswith(f"rule_{rule}")]
+
+
+def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(world, node, local, tmp_path):
+    folder = tmp_path / "analysis"
+    with Server(world) as server:
+        fault = server.fault("sra-pub-run-odp.*SRR9000204", "stall", times=1)
+        workflow = start(node, folder, configuration(world, server))
+        until = time.monotonic() + 90
+        while fault.left or not (running := jobs_of(node, "download", "RUNNING")):
+            assert workflow.poll() is None, (folder / "told").read_text()
+            assert time.monotonic() < until, (folder / "told").read_text()
+            time.sleep(0.1)
+        node.ask("scancel", *running)
+        assert workflow.wait(timeout=180) == 0, (folder / "told").read_text()
+    told = (folder / "told").read_text()
+    assert "Trying to restart job" in told
+    cancelled = node.ask("squeue", "-h", "--states", "CANCELLED", "-o", "%i").split()
+    assert set(running) <= set(cancelled)
+    assert sorted(path.name for path in (folder / "results" / "mex").iterdir()) == [catalogue.LIBRARY_V2]
+    assert sums(folder) == local
+    assert not list((folder / "work").glob("download/*"))
+
+
+@pytest.fixture(scope="module")
+def few_local(world, tmp_path_factory):
+    """The sums of an undisturbed local run of few cells."""
+    folder = tmp_path_factory.mktemp("few_local")
+    with Server(world) as server:
+        assert run_workflow(folder, few_cells(world, server), ["--quiet"]) == 0
+    return sums(folder)
+
+
+@SLOW
+def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(world, few_local, tmp_path):
+    folder, disk = tmp_path / "analysis", tmp_path / "disk"
+    (folder / "work").mkdir(parents=True)
+    for name in ("download", "fastq", "align", "partial"):
+        (disk / name).mkdir(parents=True)
+        (disk / name / ".keep").touch()
+        (folder / "work" / name).symlink_to(disk / name)
+    groups = ["--groups", *(f"{rule}=shard" for rule in ("download", "fastq", "align", "count"))]
+    filling = disk / "filling"
+    with Server(world) as server, slurm_node.SlurmNode(disk=disk, disk_mb=20) as node:
+        node.ask(
+            "srun", "sh", "-c", f"head -c 50M /dev/zero >{filling}; truncate -s -200k {filling}"
+        )  # 0.2 MB are left
+        workflow = start(node, folder, few_cells(world, server), *groups)
+        assert workflow.wait(timeout=240) == 1, (folder / "told").read_text()
+        rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
+        full = [row for row in rows.values() if row.reason == "DISK_LIMIT"]
+        assert full
+        assert all("the disk" in row.detail for row in full)
+        assert {row.reason for row in rows.values() if row.status == "failed"} <= {
+            "DISK_LIMIT",
+            "INCOMPLETE_EXPERIMENT",
+        }
+        node.ask("srun", "rm", str(filling))
+        workflow = start(node, folder, few_cells(world, server), *groups)  # the same command
+        assert workflow.wait(timeout=240) == 0, (folder / "told").read_text()
+        assert len(jobs_of(node, "shard", "COMPLETED")) == 2
+        assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
+    assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
+    assert sums(folder) == few_local
+
+
+@SLOW
+def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more(world, node, few_local, tmp_path):
+    folder = tmp_path / "analysis"
+    less = ["--set-resources", "reference:runtime=attempt", "align:mem_mb=40 if attempt == 1 else 3000"]
+    with Server(world) as server:
+        fault = server.fault("references/mm10.fa", "stall", times=3)  # a minute each, until it is asked for again
+        workflow = start(node, folder, few_cells(world, server), *less)
+        until = time.monotonic() + 90
+        while fault.left == 3:
+            assert workflow.poll() is None, (folder / "told").read_text()
+            assert time.monotonic() < until, (folder / "told").read_text()
+            time.sleep(0.1)
+        workflow.kill()
+        workflow.wait()
+        left = jobs_of(node, "reference", "RUNNING")
+        assert left  # Slurm's jobs outlive their workflow: it is told to end them
+        node.ask("scancel", *left)
+        before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
+        workflow = start(node, folder, few_cells(world, server), *less)
+        assert workflow.wait(timeout=280) == 0, (folder / "told").read_text()
+    assert (folder / "told").read_text().count("Trying to restart job") == 2
+    told = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
+    jobs = [line.split() for line in told if line.split()[0] not in before]
+    reference = sorted((job[1], job[2]) for job in jobs if job[4].startswith("rule_reference"))
+    assert reference == [("COMPLETED", "2:00"), ("TIMEOUT", "1:00")]
+    align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))
+    assert align in ([("COMPLETED", "3000M"), (state, "40M")] for state in ("FAILED", "OUT_OF_MEMORY"))
+    assert sums(folder) == few_local
