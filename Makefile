@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slurm lint bench rulegraph clean
+.PHONY: help setup demo test test-slurm test-debian lint bench rulegraph clean
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 DEMO ?= demo
 CORES ?= all
+SUITE ?= trixie
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +30,9 @@ test: lint ## lint and all tests
 test-slurm: ## the workflow on a Slurm of its own, which is installed where that is allowed (needs root)
 	@envs/setup.sh slurm
 	SLURM_TESTS=all python -m pytest -q tests/workflow/test_slurm.py
+
+test-debian: ## the demo on a bare Debian SUITE, with FULL=1 all tests too (needs root and debootstrap)
+	@tests/debian.sh $(SUITE) demo $(if $(FULL),test)
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up all that the workflow needs: the system tools (from Debian or Ubuntu, or from conda) and the pinned Python
 # packages in .venv. Says in one message what is missing and how to get it. A second call finds everything done.
-# With the argument "slurm", also Slurm for its test (from Debian or Ubuntu only).
+# With the arguments "slurm", "r" and "debootstrap", also these, which only tests need (from Debian or Ubuntu only).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,11 +17,27 @@ declare -A PACKAGE=(
     [general-loader]=sra-toolkit [kar]=sra-toolkit
 )
 HINT=""
-if [ "${1:-}" = slurm ]; then
-    export PATH="$PATH:/usr/sbin"
-    PACKAGE+=([slurmctld]=slurm-wlm [slurmd]=slurm-wlm [sbatch]=slurm-wlm [munged]=munge)
-    HINT=" slurm-wlm munge"
-fi
+export PATH="$PATH:/usr/sbin"
+for argument in "$@"; do
+    case "$argument" in
+    slurm)
+        PACKAGE+=([slurmctld]=slurm-wlm [slurmd]=slurm-wlm [sbatch]=slurm-wlm [munged]=munge)
+        HINT="$HINT slurm-wlm munge"
+        ;;
+    r)
+        PACKAGE+=([Rscript]=r-base-core)
+        HINT="$HINT r-base-core"
+        ;;
+    debootstrap)
+        PACKAGE+=([debootstrap]=debootstrap)
+        HINT="$HINT debootstrap"
+        ;;
+    *)
+        echo "set-up: unknown argument $argument; slurm, r and debootstrap are known" >&2
+        exit 2
+        ;;
+    esac
+done
 readonly PACKAGE HINT
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
@@ -42,6 +58,10 @@ find_python() {
         fi
     done
     return 1
+}
+
+python_version() {
+    "$1" -c 'import sys; print(sys.version_info[:2])'
 }
 
 as_root() {
@@ -112,14 +132,16 @@ MESSAGE
 }
 
 install_python_packages() {
-    local python stamp
+    local python version stamp options=()
     python=$(find_python)
-    stamp="$(sha256sum "$LOCK" | cut -d' ' -f1) $("$python" -c 'import sys; print(sys.version_info[:2])')"
-    if [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ]; then
+    version=$(python_version "$python")
+    stamp="$(sha256sum "$LOCK" | cut -d' ' -f1) $version"
+    if [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ] && [ -e "$VENV/bin/activate" ]; then
         return
     fi
     say "Python packages of $LOCK into $VENV"
-    "$python" -m venv --upgrade "$VENV" 2>/dev/null || "$python" -m venv --clear "$VENV"
+    [ "$(python_version "$VENV/bin/python" 2>/dev/null)" = "$version" ] || options=(--clear)
+    "$python" -m venv "${options[@]}" "$VENV"
     "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$LOCK" >&2
     printf '%s\n' "$stamp" >"$VENV/.stamp"
 }

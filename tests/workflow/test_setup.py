@@ -3,17 +3,33 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 HOME = Path(__file__).parents[2]
-BASICS = ("bash", "cat", "cut", "dirname", "env", "id", "mkdir", "rm", "sed", "sha256sum", "sort", "touch", "chmod")
+BASICS = (
+    "bash",
+    "cat",
+    "cut",
+    "dirname",
+    "env",
+    "id",
+    "install",
+    "mkdir",
+    "rm",
+    "sed",
+    "sha256sum",
+    "sort",
+    "touch",
+    "chmod",
+)
 TOOLS = "STAR samtools prefetch fasterq-dump vdb-validate sra-stat vdb-dump latf-load sharq general-loader kar".split()
 PYTHON = """#!/bin/bash
 # Plays Python 3.11: makes an environment that holds itself, and writes down what pip is asked for.
 case "$*" in
-    *"-m venv"*) mkdir -p .venv/bin && cat "$0" >.venv/bin/python && chmod +x .venv/bin/python ;;
+    *"-m venv"*) mkdir -p .venv/bin && touch .venv/bin/activate && install -m 755 "$0" .venv/bin/python ;;
     *"-m pip"*) echo "pip ${*: -1}" >>calls ;;
     *ensurepip*) ;;
     *version_info*) echo "(3, 11)" ;;
@@ -47,12 +63,12 @@ class Machine:
         (self.bin / name).write_text(text, encoding="utf-8")
         (self.bin / name).chmod(0o755)
 
-    def set_up(self) -> tuple[int, str, list[str]]:
+    def set_up(self, *arguments: str) -> tuple[int, str, list[str]]:
         """Return exit status, what is said, and the calls of package managers."""
         calls = self.folder / "calls"
         calls.unlink(missing_ok=True)
         done = subprocess.run(
-            [self.bin / "bash", self.folder / "envs" / "setup.sh"],
+            [self.bin / "bash", self.folder / "envs" / "setup.sh", *arguments],
             cwd=self.folder,
             env={"PATH": str(self.bin), "HOME": str(self.folder)},
             capture_output=True,
@@ -117,20 +133,80 @@ def test_another_lock_file_is_installed(machine):
     assert machine.set_up()[2] == []
 
 
-@pytest.mark.parametrize(("root", "installed", "slurm"), [(0, True, "all"), (0, False, ""), (1000, True, "")])
-def test_ci_runs_every_test_once_and_those_on_slurm_where_it_can_be_had(tmp_path, root, installed, slurm):
-    for folder in (".ci", "envs", "bin"):
-        (tmp_path / folder).mkdir()
-    shutil.copy(HOME / ".ci" / "run", tmp_path / ".ci" / "run")
-    scripts = {
-        "envs/setup.sh": f"exit {0 if installed else 1}",
-        "bin/make": 'echo "make $* SLURM_TESTS=${SLURM_TESTS:-}"',
-        "bin/id": f"echo {root}",
-    }
-    for name, text in scripts.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
-    done = subprocess.run([tmp_path / ".ci/run"], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == f"make test SLURM_TESTS={slurm}\n"
-    assert ("no Slurm can be installed here" in done.stderr) == (not slurm)
+def test_an_environment_can_be_activated_one_of_an_earlier_set_up_too(machine):
+    machine.install("python3", f'#!/bin/bash\nexec "{sys._base_executable}" "$@"\n')
+    for tool in TOOLS:
+        machine.install(tool, "#!/bin/bash\n")
+    (machine.folder / "envs" / "requirements.lock").write_text("# no packages\n", encoding="utf-8")
+    activate = machine.folder / ".venv" / "bin" / "activate"
+    for _ in range(2):
+        status, said, _ = machine.set_up()
+        assert status == 0, said
+        entered = ["bash", "-c", '. "$0" && python -c "import sys; print(sys.prefix)"', activate]
+        prefix = subprocess.run(entered, capture_output=True, text=True, check=True).stdout.strip()
+        assert Path(prefix) == machine.folder / ".venv"
+        activate.unlink()  # as in an environment of venv --upgrade
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="apt-get is asked only by root or with sudo")
+def test_what_only_tests_need_comes_when_asked_for(machine):
+    machine.install("python3", PYTHON)
+    for tool in TOOLS:
+        machine.install(tool, "#!/bin/bash\n")
+    machine.install("apt-get", APT % ("Rscript sbatch slurmctld slurmd munged", machine.bin, machine.bin))
+    assert machine.set_up()[2] == ["pip envs/requirements.lock"]
+    assert machine.set_up("slurm", "r")[2] == [
+        "apt-get -q update",
+        "apt-get -q install -y --no-install-recommends munge r-base-core slurm-wlm",
+    ]
+    status, said, _ = machine.set_up("gimp")
+    assert (status, said) == (2, "set-up: unknown argument gimp; slurm, r and debootstrap are known\n")
+
+
+class Ci:
+    """CI's script, where make, the set-up and the demo on Debian only say that they are called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (".ci", "envs", "bin", "tests"):
+            (folder / name).mkdir()
+        shutil.copy(HOME / ".ci" / "run", folder / ".ci" / "run")
+
+    def run(self, root: int = 0, installed: bool = True, demo: int = 0) -> tuple[int, list[str], str]:
+        """Return exit status, the calls, and the errors. ``demo`` is the exit status of the demo on Debian."""
+        scripts = {
+            "envs/setup.sh": f"exit {0 if installed else 1}",
+            "bin/make": 'echo "make $* SLURM_TESTS=${SLURM_TESTS:-}"',
+            "bin/id": f"echo {root}",
+            "tests/debian.sh": f'echo "debian.sh $2"; exit {demo}',
+        }
+        for name, text in scripts.items():
+            (self.folder / name).write_text(f"#!/bin/bash\n{text}\n")
+            (self.folder / name).chmod(0o755)
+        environment = {"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin"}
+        done = subprocess.run([self.folder / ".ci/run"], env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize(("root", "installed"), [(0, False), (1000, True)])
+def test_ci_skips_what_it_cannot_install(tmp_path, root, installed):
+    status, called, said = Ci(tmp_path).run(root, installed)
+    assert (status, called) == (0, ["make test SLURM_TESTS="])
+    for what in ("R", "Slurm", "debootstrap"):
+        assert f"no {what} can be installed here" in said
+
+
+@pytest.mark.parametrize(("demo", "status"), [(0, 0), (2, 2), (69, 0)])
+def test_ci_fails_with_the_demo_on_the_other_debian_where_that_can_be_made(tmp_path, demo, status):
+    assert Ci(tmp_path).run(demo=demo) == (status, ["make test SLURM_TESTS=all", "debian.sh demo"], "")
+
+
+def test_a_root_of_debian_that_cannot_be_made_says_why(machine):
+    (machine.folder / "tests").mkdir()
+    script = shutil.copy(HOME / "tests" / "debian.sh", machine.folder / "tests")
+    for uid, reason in (("1000", "that needs root"), ("0", "debootstrap is not installed")):
+        machine.install("id", f"#!/bin/bash\necho {uid}\n")
+        command = [machine.bin / "bash", script, "trixie", "demo"]
+        environment = {"PATH": str(machine.bin), "HOME": str(machine.folder)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (69, f"debian.sh: no root of Debian trixie: {reason}\n")
