@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 from scripts.core import http
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import InputError, RunFault
-from scripts.core.files import size_of_folder
+from scripts.core.files import size_of_folder, write_whole
 from scripts.core.locks import only_one
 from scripts.core.progress import Progress, told_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, ends_if_removed, ends_with_command, run_program
@@ -256,7 +256,7 @@ class Downloader:
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
         told = {**known, "md5": row.md5, "files": [path.name for path in files]}
-        files.write_whole(note, json.dumps(told).encode())
+        write_whole(note, json.dumps(told).encode())
         for path in files:
             path.replace(self.ready / path.name)
         shutil.rmtree(self.partial / row.run, ignore_errors=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from scripts.core import files, http
+from scripts.core import http
 from scripts.core.errors import InputError
+from scripts.core.files import write_whole
 from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
 from scripts.core.shared_cache import alone
 from scripts.records import ena, record_files, soft, sra_xml
@@ -135,7 +136,7 @@ class Archives:
         url = ena.report_address(self.ena, accession)
         with self._asked(url) as asking:
             body = http.get(url, asking=asking, session=self._open(), check=_check_report)
-        files.write_whole(path, packed(body))
+        write_whole(path, packed(body))
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -144,7 +145,7 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / record_files.SRA_XML
-        files.write_whole(path, packed(sra_xml.package_set(parts)))
+        write_whole(path, packed(sra_xml.package_set(parts)))
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:

@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from scripts.core import files
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import write_whole
 from scripts.core.http import RemoteError
 from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
@@ -395,7 +395,7 @@ def write_evidence(path: Path, plan: Plan) -> None:
     """Write one JSON object a run, in the order of the runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence))
-    files.write_whole(path, text.encode())
+    write_whole(path, text.encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
