@@ -379,7 +379,7 @@ def test_a_disk_that_becomes_full_is_told_as_one(analysis, monkeypatch, source):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download.remote, "fetch", full)
+    monkeypatch.setattr(download.http, "fetch", full)
     analysis.run("--order", source, "sra")
     analysis.check_failed(ONE, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
 
