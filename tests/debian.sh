@@ -51,11 +51,12 @@ run_targets() {
     local root=$1 settings
     mapfile -t settings < <(env | grep -iE '^((http|https|ftp|no|all)_proxy|PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT))=')
     mkdir -p "$CACHE/apt" "$CACHE/home" "$root/root/.cache"
-    # With a PID namespace too, no process outlives the call.
-    unshare --mount --pid --fork --kill-child bash -euc '
+    # With namespaces of its own, no process and no shared memory outlives the call.
+    unshare --mount --ipc --pid --fork --kill-child bash -euc '
         root=$1 cache=$2
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/dev/shm"
         mount --rbind /sys "$root/sys"
         mount --bind "$cache/apt" "$root/var/cache/apt/archives"
         mount --bind "$cache/home" "$root/root/.cache"
