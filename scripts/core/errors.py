@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+DISK_FULL = "disk_full"
+"""Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
+
 
 class InputError(Exception):
     """A fault that the user can put right: told as a sentence, exit status 2, no traceback."""
@@ -10,13 +13,15 @@ class InputError(Exception):
 class RunFault(Exception):
     """A run that cannot be used: it gets a reason code and a sentence in the ledger, and the others go on.
 
-    ``reason`` is one of :data:`scripts.plan.reasons.REASONS`.
+    ``reason`` is one of :data:`scripts.plan.reasons.REASONS`; ``cause`` a code that tells faults of one reason apart,
+    where the workflow treats them differently (:data:`DISK_FULL`), otherwise empty.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, cause: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.cause = cause
 
 
 class Interrupted(Exception):

@@ -1,7 +1,7 @@
-"""The status table of a unit of work (a plate shard or a droplet library): what became of each of its runs.
+"""The status table of a unit of work (a plate shard or a droplet library): one row a run.
 
-Every stage writes ``status.tsv``, one row for every run of the unit, and takes over the rows of the stage before it,
-so that the last stage's table tells all. Tab-separated UTF-8 with ``\\n`` line ends and one header line.
+Every stage copies the rows of the stage before it into its own ``status.tsv`` and marks the runs that fail in it.
+Tab-separated UTF-8 with ``\\n`` line ends and one header line.
 """
 
 import csv
@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import InputError, RunFault
+from scripts.core.errors import DISK_FULL, InputError, RunFault
 
 
 class RunStatus(NamedTuple):
-    """What became of a run; ``state`` is ``ok`` or ``failed``, fields after ``detail`` go into the ledger where set."""
+    """The state of a run: ``ok``, ``failed``, or ``kept`` from an earlier try.
+
+    ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause`` tells faults
+    of one reason apart, see :class:`RunFault`; it does not go into the ledger.
+    """
 
     run: str
     state: str = "ok"
@@ -24,6 +28,7 @@ class RunStatus(NamedTuple):
     layout: str = ""
     chemistry: str = ""
     read_roles: str = ""
+    cause: str = ""
 
     @property
     def ok(self) -> bool:
@@ -31,21 +36,25 @@ class RunStatus(NamedTuple):
 
     def failed(self, fault: RunFault) -> "RunStatus":
         """Return the row of a run that met this fault."""
-        return self._replace(state="failed", reason=fault.reason, detail=fault.detail)
+        return self._replace(state="failed", reason=fault.reason, detail=fault.detail, cause=fault.cause)
 
 
 def disk_was_full(status: RunStatus) -> bool:
-    """Whether a run failed because the disk was full, and not because of the limit that is configured for it."""
-    return status.reason == "DISK_LIMIT" and "the disk" in status.detail
+    """Whether a run failed because the disk was full, and not because of ``scratch.limit_gb``."""
+    return status.cause == DISK_FULL
 
 
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
-    """Return run → status, in the order of the file. Raises InputError where the header is another one."""
+    """Return run → status, in the order of the file. Raises InputError where the header is another one.
+
+    Tables of version 0.2 have no column ``cause``.
+    """
+    known = RunStatus._fields
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if tuple(next(lines, ())) != RunStatus._fields:
-            raise InputError(f"{path}: not a status table; its first line must be {' '.join(RunStatus._fields)!r}.")
-        return {values[0]: RunStatus._make(values) for values in lines}
+        if tuple(next(lines, ())) not in (known, known[:-1]):
+            raise InputError(f"{path}: not a status table; its first line must be {' '.join(known)!r}.")
+        return {values[0]: RunStatus(*values) for values in lines}
 
 
 def write_statuses(path: str | Path, statuses: Iterable[RunStatus]) -> None:

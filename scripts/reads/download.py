@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.concurrency import every, side_by_side
-from scripts.core.errors import InputError, RunFault
+from scripts.core.errors import DISK_FULL, InputError, RunFault
 from scripts.core.files import size_of_folder, write_whole
 from scripts.core.locks import only_one
 from scripts.core.progress import Progress, told_bytes
@@ -177,7 +177,9 @@ class Downloader:
         arrived = size_of_folder(self.partial / row.run)
         free = shutil.disk_usage(self.partial).free
         if need - arrived > free - running:
-            raise RunFault("DISK_LIMIT", f"the {what} has {told_bytes(need)}, and the disk has no room for it.")
+            raise RunFault(
+                "DISK_LIMIT", f"the {what} has {told_bytes(need)}, and the disk has no room for it.", DISK_FULL
+            )
         limit = self.options.limit_gb
         held = size_of_folder(self.ready) + running + need
         if limit is not None and held > limit * 1e9:
@@ -357,7 +359,7 @@ class Downloader:
             few = f"fewer than {_LEAST_RATE / 1000:g} kB a second" if hurried else "no byte"
             raise SourceFault("DOWNLOAD_FAILED", f"{few} for {self.options.patience:g} s", again=_OFTEN)
         if _FULL.search(said):
-            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.")
+            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.", DISK_FULL)
         if "failed to verify" in said:
             raise SourceFault("CHECKSUM_MISMATCH", "its md5 is not the one that the resolver promises")
         if "size does not match" in said:
@@ -435,7 +437,7 @@ class Downloader:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.") from error
+            raise RunFault("DISK_LIMIT", "the disk became full while the archive was downloaded.", DISK_FULL) from error
 
     def _objects(self, source: str, row: Run) -> list[ArchiveObject]:
         """Return what the records say a source has of a run. Raises SourceFault."""

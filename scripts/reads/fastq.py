@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.concurrency import every, side_by_side
-from scripts.core.errors import Interrupted, RunFault
+from scripts.core.errors import DISK_FULL, Interrupted, RunFault
 from scripts.core.files import size_of_folder
 from scripts.core.locks import only_one
 from scripts.core.progress import Progress
@@ -121,7 +121,7 @@ class Converter:
         try:
             words = f"the conversion may need {told_gb(need)}"
             if need > shutil.disk_usage(self.output).free - running:
-                raise RunFault("DISK_LIMIT", f"{words}, and the disk has no room for it.")
+                raise RunFault("DISK_LIMIT", f"{words}, and the disk has no room for it.", DISK_FULL)
             if self.limit_gb is not None and held + running + need > self.limit_gb * 1e9:
                 most = max(held + running + need, held_by_unit(self.runs.values()).peak)
                 raise RunFault("DISK_LIMIT", f"{words}, which {beyond_limit(self.limit_gb, most, row)}")
@@ -178,9 +178,9 @@ class Converter:
         )
         shutil.rmtree(temporary, ignore_errors=True)
         if "disk-limit ex" in told.errors:
-            raise RunFault("DISK_LIMIT", "fasterq-dump finds too little room on the disk to convert the archive.")
+            raise RunFault("DISK_LIMIT", "the disk has too little room to convert the archive.", DISK_FULL)
         if _FULL.search(told.errors):
-            raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.")
+            raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.", DISK_FULL)
         if told.status and not told.errors.strip():  # nor does the tools' driver say that its tool was killed
             raise Interrupted("fasterq-dump ended without a word; was it killed? The same call goes on.")
         if told.status:

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from scripts.core.errors import InputError
+from scripts.core.errors import DISK_FULL, InputError
 from scripts.plan.footprint import held_by, held_by_unit, told_gb
 from scripts.plan.run_table import read_runs
 from scripts.reads import download
@@ -340,6 +340,7 @@ def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
     limit = held_by_unit(rows[:2]).peak / 1e9
     statuses = several.run("--limit-gb", f"{limit:.9f}")
     assert [status.reason for status in statuses.values()] == ["", "", *["DISK_LIMIT"] * 3]
+    assert {status.cause for status in statuses.values()} == {""}
     assert statuses[rows[2].run].detail == (
         f"with its FASTQ it may need {told_gb(held_by(rows[2]).peak)}, which with the others of its shard passes "
         f"scratch.limit_gb, {limit:g}; set that to {told_gb(held_by_unit(rows).peak).split()[0]} or more, "
@@ -382,6 +383,7 @@ def test_a_disk_that_becomes_full_is_told_as_one(analysis, monkeypatch, source):
     monkeypatch.setattr(download.http, "fetch", full)
     analysis.run("--order", source, "sra")
     analysis.check_failed(ONE, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
+    assert analysis.statuses()[ONE].cause == DISK_FULL
 
 
 def test_an_unknown_unit_is_told(analysis):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pysam
 import pytest
 
-from scripts.core.errors import Interrupted
+from scripts.core.errors import DISK_FULL, Interrupted
 from scripts.plan.footprint import held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -295,6 +295,7 @@ def test_a_full_disk_is_told_as_one(conversion, tmp_path, monkeypatch):
     wrap(monkeypatch, tmp_path, 'echo "fasterq-dump err: storage exhausted while writing file" >&2')
     conversion.add(SINGLE)
     conversion.failed(SINGLE, "DISK_LIMIT", "the disk became full while the archive was converted.")
+    assert read_statuses("fastq/status.tsv")[SINGLE].cause == DISK_FULL
 
 
 def test_a_failing_conversion_is_told(conversion, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from scripts.core.errors import DISK_FULL
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses, write_statuses
 from tests.toy.demo import run_workflow
@@ -81,12 +82,12 @@ def test_what_fails_again_may_be_tried_again(world, configuration, undisturbed, 
     assert sums(tmp_path / "results") == undisturbed
 
 
-def rewrite(path, reason, detail):
-    """Let a status table tell another reason, as if it had been written so."""
+def rewrite(path, detail, cause=""):
+    """Give the lost run of a status table the reason DISK_LIMIT; the table keeps its time."""
     times = path.stat()
     rows = read_statuses(path)
-    told = [row._replace(reason=reason, detail=detail) if row.run == LOST else row for row in rows.values()]
-    write_statuses(path, told)
+    lost = rows[LOST]._replace(reason="DISK_LIMIT", detail=detail, cause=cause)
+    write_statuses(path, {**rows, LOST: lost}.values())
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
@@ -95,11 +96,11 @@ def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configur
         server.fault(LOST, "404")
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
     (status,) = (path for path in (tmp_path / "work/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
-    rewrite(status, "DISK_LIMIT", "the archive has 1 GB, which passes scratch.limit_gb, 0.1; set that to 1 or more.")
+    rewrite(status, "the archive has 1 GB, which passes scratch.limit_gb, 0.1; the disk has more.")
     with Server(world) as server:  # a limit is not passed by itself
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
         assert not server.requests
-    rewrite(status, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
+    rewrite(status, "no room was left.", DISK_FULL)
     with Server(world) as server:
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
         asked = [request.path for request in server.requests if "sra-pub" in request.path]

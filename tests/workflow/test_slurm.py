@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scripts.plan.run_table import iterate_runs
+from scripts.plan.status import disk_was_full, read_statuses
 from tests.toy import catalogue
 from tests.toy.demo import HOME, run_workflow
 from tests.toy.server import Server
@@ -162,9 +163,12 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
         workflow = start(node, folder, few_cells(world, server), *groups)
         assert workflow.wait(timeout=240) == 1, (folder / "told").read_text()
         rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
-        full = [row for row in rows.values() if row.reason == "DISK_LIMIT"]
+        failed = [
+            row for path in folder.glob("work/status/*.tsv") for row in read_statuses(path).values() if row.reason
+        ]
+        full = [row for row in failed if row.reason == "DISK_LIMIT"]
         assert full
-        assert all("the disk" in row.detail for row in full)
+        assert all(disk_was_full(row) for row in full)
         assert {row.reason for row in rows.values() if row.status == "failed"} <= {
             "DISK_LIMIT",
             "INCOMPLETE_EXPERIMENT",
