@@ -23,8 +23,8 @@ SHARD = 96
 _NATIVE = """
 import sys
 from scripts.plates.count import count_native
-from scripts.references.gene_intervals import read_gene_steps
-steps = read_gene_steps(sys.argv[1])
+from scripts.references.gene_intervals import read_gene_intervals
+steps = read_gene_intervals(sys.argv[1])
 for path in sys.argv[2:]:
     cell = count_native([path], steps, "intersection-nonempty", "none")
     sys.stdout.buffer.write(cell.genes.tobytes() + cell.tallies.tobytes())

@@ -26,7 +26,7 @@ from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import alignment_files, log_file, star_versions
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools, read_shard_counts, write_shard_counts
-from scripts.references.gene_intervals import MODES, GeneSteps, StepCounter, read_gene_steps
+from scripts.references.gene_intervals import MODES, GeneIntervals, StepCounter, read_gene_intervals
 from scripts.references.genes_table import read_genes
 from scripts.star.log import (
     INPUT_READS,
@@ -57,7 +57,7 @@ class CellCounts(NamedTuple):
 
 
 def count_native(
-    paths: Sequence[str | Path], genes: GeneSteps, mode: str, strand: str, chunk_bytes: int = CHUNK_BYTES
+    paths: Sequence[str | Path], genes: GeneIntervals, mode: str, strand: str, chunk_bytes: int = CHUNK_BYTES
 ) -> CellCounts:
     """Count the fragments of a cell's BAM files (grouped by name) with our own counter.
 
@@ -70,7 +70,7 @@ def count_native(
     low_quality = not_aligned = not_unique = 0
     for path in paths:
         with BamReader(path, chunk_bytes) as reader:
-            lanes = np.array([counter.lanes.get(name, -1) for name in reader.contigs] or [-1], np.int64)
+            lanes = np.array([counter.contig_numbers.get(name, -1) for name in reader.contigs] or [-1], np.int64)
             for chunk in reader.fragments():
                 first, second = chunk.first, chunk.second
                 has_first, has_second = first >= 0, second >= 0
@@ -201,7 +201,7 @@ def _count_cells(
     """Return column → counts or the fault that befell it; who counted; why htseq-count did where we should have."""
     if counter == "htseq-count":
         return _count_with_htseq(cells, exons, genes, mode, strand), {"counter": counter} | htseq_version(), ""
-    steps = read_gene_steps(index)
+    steps = read_gene_intervals(index)
     if steps.genes != list(genes):
         raise InputError(f"{index}: made from another table of genes; make both anew.")
     StepCounter(steps, mode, strand != "none")  # tells at once what cannot be counted

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.references.gene_intervals import build_gene_steps, write_gene_steps
+from scripts.references.gene_intervals import build_gene_intervals, write_gene_intervals
 from scripts.references.genes_table import read_genes
 from scripts.references.gtf import Exon, read_exons
 
@@ -29,8 +29,8 @@ def make_count_index(annotation: str | Path, genes: str | Path, output: str | Pa
                 )
                 yield exon
 
-    steps = build_gene_steps(written(), [gene.gene_id for gene in read_genes(genes)])
-    write_gene_steps(output, steps)
+    steps = build_gene_intervals(written(), [gene.gene_id for gene in read_genes(genes)])
+    write_gene_intervals(output, steps)
     partial.replace(exons)
 
 

@@ -54,7 +54,7 @@ def merge_spans(
 
 
 @dataclass
-class GeneSteps:
+class GeneIntervals:
     """The two step functions of a reference, see the module's description."""
 
     genes: list[str]
@@ -100,7 +100,7 @@ class GeneSteps:
 class StepCounter:
     """Assigns fragments to genes as htseq-count does, and adds them up."""
 
-    def __init__(self, genes: GeneSteps, mode: str, stranded: bool) -> None:
+    def __init__(self, genes: GeneIntervals, mode: str, stranded: bool) -> None:
         import numpy as np
 
         if mode not in MODES:
@@ -116,7 +116,7 @@ class StepCounter:
         self.steps = genes.stranded_steps if stranded else genes.steps
         self.sets = genes.stranded_sets if stranded else genes.sets
         self.step_ends = genes.stranded_step_ends if stranded else genes.step_ends
-        self.lanes = {name: number for number, name in enumerate(genes.contigs)}
+        self.contig_numbers = {name: number for number, name in enumerate(genes.contigs)}
         self._members: dict[int, frozenset[int]] = {}
         self._mixed: dict[tuple[int, ...], int] = {}
         self._outcomes = genes.outcomes
@@ -206,7 +206,7 @@ class StepCounter:
         )
 
 
-def build_gene_steps(exons: Iterable[Exon], genes: Sequence[str]) -> GeneSteps:
+def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneIntervals:
     """Make the step functions of an annotation; ``genes`` in the order in which they are counted.
 
     Contigs are those that have an exon. Raises InputError for an exon whose gene is not among ``genes``.
@@ -234,7 +234,7 @@ def build_gene_steps(exons: Iterable[Exon], genes: Sequence[str]) -> GeneSteps:
     steps, sets = _sweep(contig, gene, start, end, len(names), len(genes), numbers)
     stranded_steps, stranded_sets = _sweep(contig * 2 + strand, gene, start, end, 2 * len(names), len(genes), numbers)
     members = [sorted(members) for members in numbers]
-    return GeneSteps(
+    return GeneIntervals(
         list(genes),
         names,
         steps,
@@ -291,7 +291,7 @@ def _sweep(
 _ARRAYS = ("steps", "sets", "stranded_steps", "stranded_sets", "set_starts", "set_genes")
 
 
-def write_gene_steps(path: str | Path, genes: GeneSteps) -> None:
+def write_gene_intervals(path: str | Path, genes: GeneIntervals) -> None:
     """Write the step functions as npz; same steps, same bytes."""
     import numpy as np
 
@@ -305,7 +305,7 @@ def write_gene_steps(path: str | Path, genes: GeneSteps) -> None:
     partial.replace(path)
 
 
-def read_gene_steps(path: str | Path) -> GeneSteps:
+def read_gene_intervals(path: str | Path) -> GeneIntervals:
     """Return the step functions in an npz. Raises InputError for a file that is none."""
     import zipfile
 
@@ -314,7 +314,7 @@ def read_gene_steps(path: str | Path) -> GeneSteps:
     try:
         with np.load(path) as arrays:
             texts = {name: arrays[name].tobytes().decode().split("\n")[:-1] for name in ("genes", "contigs")}
-            return GeneSteps(
+            return GeneIntervals(
                 **texts,
                 **{name: arrays[name] for name in _ARRAYS},
                 unstranded_exons=int(arrays["unstranded_exons"]),

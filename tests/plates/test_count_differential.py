@@ -15,7 +15,7 @@ from HTSeq.scripts.count_features.count_features_per_file import count_reads_sin
 
 from scripts.plates.bam_groups import BamError
 from scripts.plates.count import STRANDS, CellCounts, count_native
-from scripts.references.gene_intervals import MODES, build_gene_steps
+from scripts.references.gene_intervals import MODES, build_gene_intervals
 from scripts.references.gtf import Exon
 
 pytestmark = pytest.mark.tools
@@ -174,7 +174,7 @@ def compare(seed: int, path: Path, *, paired: bool, wild: bool, groups: int) -> 
     dice = random.Random(seed)
     exons = random_exons(dice)
     genes = sorted({exon.gene_id for exon in exons})
-    steps = build_gene_steps(exons, genes)
+    steps = build_gene_intervals(exons, genes)
     write_groups(path, dice, groups, paired=paired, wild=wild)
     features = {stranded: features_of(exons, stranded) for stranded in (False, True)}
     compared = stopped = 0

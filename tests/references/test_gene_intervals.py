@@ -8,12 +8,12 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.references.gene_intervals import (
     MODES,
-    GeneSteps,
+    GeneIntervals,
     StepCounter,
-    build_gene_steps,
+    build_gene_intervals,
     merge_spans,
-    read_gene_steps,
-    write_gene_steps,
+    read_gene_intervals,
+    write_gene_intervals,
 )
 from scripts.references.gtf import Exon
 
@@ -31,11 +31,11 @@ INTERSECTION, STRICT, UNION = MODES
 
 
 @pytest.fixture
-def steps() -> GeneSteps:
-    return build_gene_steps(EXONS, ["a", "b", "c", "z"])
+def steps() -> GeneIntervals:
+    return build_gene_intervals(EXONS, ["a", "b", "c", "z"])
 
 
-def lookup(steps: GeneSteps, stranded: bool = False) -> list[tuple[int, int, set[str]]]:
+def lookup(steps: GeneIntervals, stranded: bool = False) -> list[tuple[int, int, set[str]]]:
     places, sets = (steps.stranded_steps, steps.stranded_sets) if stranded else (steps.steps, steps.sets)
     return [
         (place >> 32, place & 0xFFFFFFFF, {steps.genes[gene] for gene in steps.members(number)})
@@ -43,7 +43,7 @@ def lookup(steps: GeneSteps, stranded: bool = False) -> list[tuple[int, int, set
     ]
 
 
-def test_steps_begin_where_the_set_of_genes_changes(steps: GeneSteps) -> None:
+def test_steps_begin_where_the_set_of_genes_changes(steps: GeneIntervals) -> None:
     assert lookup(steps) == [
         (0, 0, {"a"}),
         (0, 15, {"a", "b"}),
@@ -54,7 +54,7 @@ def test_steps_begin_where_the_set_of_genes_changes(steps: GeneSteps) -> None:
     ]
 
 
-def test_strands_have_lanes_of_their_own(steps: GeneSteps) -> None:
+def test_strands_have_lanes_of_their_own(steps: GeneIntervals) -> None:
     assert lookup(steps, stranded=True) == [
         (0, 0, {"a"}),
         (0, 20, set()),
@@ -90,7 +90,7 @@ def spans(*given: tuple[int, int, int, int]) -> tuple[int, np.ndarray, np.ndarra
         ([], "none none none"),
     ],
 )
-def test_a_fragment(steps: GeneSteps, given: list[tuple[int, int, int, int]], outcomes: str) -> None:
+def test_a_fragment(steps: GeneIntervals, given: list[tuple[int, int, int, int]], outcomes: str) -> None:
     for mode, expected in zip(MODES, outcomes.split(), strict=True):
         counter = StepCounter(steps, mode, stranded=False)
         counter.add(1, *spans(*given))
@@ -100,7 +100,7 @@ def test_a_fragment(steps: GeneSteps, given: list[tuple[int, int, int, int]], ou
         assert sum(found.values()) == 1
 
 
-def test_fragments_add_up_over_calls(steps: GeneSteps) -> None:
+def test_fragments_add_up_over_calls(steps: GeneIntervals) -> None:
     counter = StepCounter(steps, INTERSECTION, stranded=False)
     counter.add(3, *spans((0, 0, 0, 5), (2, 0, 16, 18)))  # a, nothing, ambiguous
     counter.add(2, *spans((0, 0, 0, 1), (0, 0, 2, 3), (1, 0, 10, 20)))  # a, a
@@ -115,24 +115,24 @@ def test_merged_spans() -> None:
     assert [len(values) for values in merge_spans(*[np.zeros(0, np.int64)] * 3)] == [0, 0, 0]
 
 
-def test_an_index_comes_back_as_it_was_and_as_the_same_bytes(steps: GeneSteps, tmp_path: Path) -> None:
-    write_gene_steps(tmp_path / "a.npz", steps)
-    write_gene_steps(tmp_path / "b.npz", steps)
+def test_an_index_comes_back_as_it_was_and_as_the_same_bytes(steps: GeneIntervals, tmp_path: Path) -> None:
+    write_gene_intervals(tmp_path / "a.npz", steps)
+    write_gene_intervals(tmp_path / "b.npz", steps)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    again = read_gene_steps(tmp_path / "a.npz")
+    again = read_gene_intervals(tmp_path / "a.npz")
     assert (again.genes, again.contigs, again.unstranded_exons) == (["a", "b", "c", "z"], ["chr1", "chr2"], 0)
     assert lookup(again) == lookup(steps)
     assert lookup(again, stranded=True) == lookup(steps, stranded=True)
 
 
-def test_faults_are_told(steps: GeneSteps, tmp_path: Path) -> None:
+def test_faults_are_told(steps: GeneIntervals, tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"no index")
     for path in ("x.npz", "y.npz"):
         with pytest.raises(InputError, match="not a count index"):
-            read_gene_steps(tmp_path / path)
+            read_gene_intervals(tmp_path / path)
     with pytest.raises(InputError, match="gene 'q' of the annotation is not in the table of genes"):
-        build_gene_steps([Exon("chr1", 0, 1, "+", "q")], ["a"])
-    unstranded = build_gene_steps([Exon("chr1", 0, 1, ".", "a")], ["a"])
+        build_gene_intervals([Exon("chr1", 0, 1, "+", "q")], ["a"])
+    unstranded = build_gene_intervals([Exon("chr1", 0, 1, ".", "a")], ["a"])
     StepCounter(unstranded, UNION, stranded=False)
     with pytest.raises(InputError, match="1 exon\\(s\\) of the annotation have no strand"):
         StepCounter(unstranded, UNION, stranded=True)
@@ -141,6 +141,6 @@ def test_faults_are_told(steps: GeneSteps, tmp_path: Path) -> None:
 
 
 def test_an_annotation_without_exons_counts_nothing() -> None:
-    counter = StepCounter(build_gene_steps([], []), STRICT, stranded=True)
+    counter = StepCounter(build_gene_intervals([], []), STRICT, stranded=True)
     counter.add(2, *spans())
     assert counter.totals()[1:] == (2, 0)
