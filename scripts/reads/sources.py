@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.records import ena, sra_xml
+from scripts.records.sra_xml import RemoteFile
 
 _BAM_KINDS = ("10x genomics bam file", "bam")
 _NO_ARCHIVE = (*_BAM_KINDS, "fastq")
@@ -35,7 +36,7 @@ def ncbi_objects(path: str | Path, runs: Iterable[str]) -> dict[str, list[Archiv
     An archive bears the name of its run. Runs without any are left out, and all when there is no such record.
     """
 
-    def rank(run: str, offer: sra_xml.Offer) -> int | None:
+    def rank(run: str, offer: RemoteFile) -> int | None:
         if offer.kind.lower() in _NO_ARCHIVE or offer.name.partition(".")[0] != run:
             return None
         return int(_is_lite(offer))
@@ -49,21 +50,21 @@ def ncbi_objects(path: str | Path, runs: Iterable[str]) -> dict[str, list[Archiv
 def submitted_bams(path: str | Path, runs: Iterable[str]) -> dict[str, list[ArchiveObject]]:
     """Return run → the BAM files that the submitter gave and NCBI's record offers over the web, those of 10x first."""
 
-    def rank(run: str, offer: sra_xml.Offer) -> int | None:
+    def rank(run: str, offer: RemoteFile) -> int | None:
         return _BAM_KINDS.index(offer.kind.lower()) if offer.kind.lower() in _BAM_KINDS else None
 
     return {run: [_object(offer, url, False) for offer, url in offers] for run, offers in _offers(path, runs, rank)}
 
 
-def _is_lite(offer: sra_xml.Offer) -> bool:
+def _is_lite(offer: RemoteFile) -> bool:
     return "lite" in offer.kind.lower() or ".lite" in offer.name.lower()
 
 
-def _object(offer: sra_xml.Offer, url: str, lite: bool) -> ArchiveObject:
+def _object(offer: RemoteFile, url: str, lite: bool) -> ArchiveObject:
     return ArchiveObject(url, offer.size or None, offer.md5.lower(), lite, offer.name)
 
 
-def _offers(path, runs, rank) -> Iterator[tuple[str, list[tuple[sra_xml.Offer, str]]]]:
+def _offers(path, runs, rank) -> Iterator[tuple[str, list[tuple[RemoteFile, str]]]]:
     """Yield (run, [(offer, address), …]) by rank, for runs that have an offer with a rank."""
     wanted = set(runs)
     if not Path(path).is_file():
@@ -72,7 +73,7 @@ def _offers(path, runs, rank) -> Iterator[tuple[str, list[tuple[sra_xml.Offer, s
         for run in experiment.runs:
             if run.run not in wanted:
                 continue
-            ranked = [(rank(run.run, offer), offer, url) for offer in run.offers for url in offer.anonymous]
+            ranked = [(rank(run.run, offer), offer, url) for offer in run.files for url in offer.anonymous]
             chosen = sorted((entry for entry in ranked if entry[0] is not None), key=lambda entry: entry[0])
             if chosen:
                 yield run.run, [(offer, url) for _, offer, url in chosen]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from scripts.records.sra_xml import Experiment, Offer, Read, SraRun
+from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun
 
 INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone
@@ -55,7 +55,7 @@ class Judgement(NamedTuple):
     fault: str = ""
     detail: str = ""
     evidence: tuple[str, ...] = ()
-    bams: Mapping[str, Offer] = MappingProxyType({})
+    bams: Mapping[str, RemoteFile] = MappingProxyType({})
     told_by: Mapping[str, str] = MappingProxyType({})
 
 
@@ -84,7 +84,7 @@ def judge_experiment(
     assay, certain = given, bool(given)
     if given:
         evidence.append(f"the configuration says {given}")
-    for decide in (_by_offers, _by_options, _by_lengths):
+    for decide in (_by_files, _by_options, _by_lengths):
         found = decide(runs)
         if found:
             evidence.append(found[1])
@@ -156,7 +156,7 @@ def _roles_by_lengths(run: SraRun) -> tuple[str, ...]:
 
 def _roles_by_names(run: SraRun) -> tuple[str, ...]:
     """By the submitted files: where indices are told by length, what is left is R1 before R2, as loaders take them."""
-    names = [_name_of(offer.name) for offer in run.offers if offer.kind == "fastq"]
+    names = [_name_of(file.name) for file in run.files if file.kind == "fastq"]
     kinds = sorted(set(names))
     lanes = {names.count(kind) for kind in kinds}
     if kinds not in (["R1", "R2"], ["I1", "R1", "R2"], ["I1", "I2", "R1", "R2"]) or len(lanes) > 1:
@@ -172,9 +172,9 @@ def _roles_by_names(run: SraRun) -> tuple[str, ...]:
     return tuple(roles)
 
 
-def ten_x_bam(run: SraRun) -> Offer | None:
+def ten_x_bam(run: SraRun) -> RemoteFile | None:
     """Return the submitter's BAM of Cell Ranger, where it is on offer."""
-    return next((offer for offer in run.offers if offer.kind.lower().startswith("10x genomics bam")), None)
+    return next((file for file in run.files if file.kind.lower().startswith("10x genomics bam")), None)
 
 
 def _kind_by_length(read: Read) -> str:
@@ -192,7 +192,7 @@ def _informative(reads: Iterable[Read]) -> list[Read]:
     return [read for read in reads if read.length > INDEX_LENGTH]
 
 
-def _by_offers(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
+def _by_files(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
     bam = next((bam for run in runs if (bam := ten_x_bam(run))), None)
     return None if bam is None else ("droplet", f"the submitter's 10x BAM {bam.name!r} is on offer")
 
@@ -219,7 +219,7 @@ def _by_lengths(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
 
 def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
     for run in experiment.runs:
-        files = [*run.read_files, *(offer.name for offer in run.offers if offer.kind == "fastq")]
+        files = [*run.read_files, *(file.name for file in run.files if file.kind == "fastq")]
         if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {_name_of(file) for file in files}:
             return "droplet", "an index read was deposited beside R1 and R2, as of droplets' single cells", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())

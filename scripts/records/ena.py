@@ -8,12 +8,11 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
 from scripts.records.soft import guarded, open_record
-from scripts.records.sra_xml import Experiment, SraRun
+from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 FIELDS = (
     "run_accession experiment_accession sample_accession secondary_sample_accession study_accession "
@@ -24,15 +23,6 @@ FIELDS = (
 ).split()
 _NAMING = ("experiment_alias", "sample_alias", "run_alias", "experiment_title", "library_name")  # may hold a GSM
 _RUN = re.compile(r"[SED]RR\d+")
-
-
-class RemoteFile(NamedTuple):
-    """A file that ENA offers; ``size`` is 0 and ``md5`` empty where ENA does not say."""
-
-    name: str
-    url: str
-    md5: str
-    size: int
 
 
 def report_address(base: str, accession: str) -> str:
@@ -115,19 +105,19 @@ def experiments_of_report(rows: list[dict[str, str]]) -> Iterator[Experiment]:
 
 
 def files_of(row: dict[str, str], kind: str) -> list[RemoteFile]:
-    """Return the files of a line that ENA offers as ``fastq``, ``submitted`` or ``sra``, in its order.
+    """Return the files of a line that ENA has as ``fastq``, ``submitted`` or ``sra``, in its order.
 
     Sizes and checksums are taken only where their lists are as long as that of the addresses.
     """
-    addresses = [item for item in row.get(f"{kind}_ftp", "").split(";") if item]
-    sums = [item for item in row.get(f"{kind}_md5", "").split(";") if item]
-    sizes = [item for item in row.get(f"{kind}_bytes", "").split(";") if item]
+    addresses, sums, sizes = (
+        [item for item in row.get(f"{kind}_{column}", "").split(";") if item] for column in ("ftp", "md5", "bytes")
+    )
+    sums = sums if len(sums) == len(addresses) else [""] * len(addresses)
+    sizes = sizes if len(sizes) == len(addresses) else [""] * len(addresses)
     files = []
-    for place, address in enumerate(addresses):
-        url = address if "://" in address else f"https://{address}"
-        md5 = sums[place] if len(sums) == len(addresses) else ""
-        size = int(sizes[place]) if len(sizes) == len(addresses) and sizes[place].isdecimal() else 0
-        files.append(RemoteFile(address.rpartition("/")[2], url.replace("ftp://", "https://", 1), md5, size))
+    for address, md5, size in zip(addresses, sums, sizes, strict=True):
+        url = (address if "://" in address else f"https://{address}").replace("ftp://", "https://", 1)
+        files.append(RemoteFile(address.rpartition("/")[2], kind, int(size) if size.isdecimal() else 0, md5, url))
     return files
 
 

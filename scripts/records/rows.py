@@ -138,9 +138,9 @@ def add_experiment(experiment: Experiment, origin: Origin, samples: Mapping[str,
             ],
             "variable": run.variable,
             "options": run.options,
-            "files": [offer._asdict() for offer in run.offers],
+            "files": [file._asdict() for file in run.files],
             "full_quality": full_quality(run) is not None,
-            "lite": any(offer.kind == "SRA Lite" for offer in run.offers),
+            "lite": any(file.kind == "SRA Lite" for file in run.files),
             "assay": judged.assay,
             "read_roles": ",".join(judged.roles.get(run.run, ())),
             "told_by": judged.told_by.get(run.run, ""),
@@ -179,7 +179,7 @@ def _rows_of_run(
         said.append(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made.")
     taxa = _taxa(run, experiment, sample, said)
     whole = full_quality(run)
-    if whole is None and any(offer.kind == "SRA Lite" for offer in run.offers):
+    if whole is None and any(file.kind == "SRA Lite" for file in run.files):
         said.append("Only SRA Lite (simplified qualities) is on offer.")
     base = Run(
         series=origin.series,
@@ -240,9 +240,9 @@ def _finished(
     return left_out_by_user(row, choices)
 
 
-def full_quality(run: SraRun) -> sra_xml.Offer | None:
+def full_quality(run: SraRun) -> sra_xml.RemoteFile | None:
     """Return the archive of a run with its true qualities, where it is on offer."""
-    return next((offer for offer in run.offers if offer.kind == "SRA Normalized"), None)
+    return next((file for file in run.files if file.kind == "SRA Normalized"), None)
 
 
 def _names(experiment: Experiment, sample: Sample | None) -> tuple[str, ...]:

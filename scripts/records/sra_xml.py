@@ -37,10 +37,11 @@ class Read(NamedTuple):
     kind: str = ""
 
 
-class Offer(NamedTuple):
-    """A file on offer for a run; ``kind`` is NCBI's semantic name: ``SRA Normalized``, ``10X Genomics bam file`` …
+class RemoteFile(NamedTuple):
+    """A file that an archive has of a run; ``size`` is 0 and ``md5`` empty where the record does not say.
 
-    ``anonymous`` are the addresses on the web from which anybody may fetch it.
+    ``kind`` is NCBI's semantic name (``SRA Normalized``, ``10X Genomics bam file`` …) or that of ENA's columns
+    (``fastq``, ``submitted``, ``sra``); ``anonymous`` are the addresses on the web from which anybody may fetch it.
     """
 
     name: str
@@ -63,7 +64,7 @@ class SraRun(NamedTuple):
     variable: bool = False  # the number of reads differs from spot to spot
     options: str = ""  # of the loader
     read_files: tuple[str, ...] = ()  # the original file of each read, where the loader's options tell
-    offers: tuple[Offer, ...] = ()
+    files: tuple[RemoteFile, ...] = ()
     taxa: tuple[tuple[str, str], ...] = ()  # (tax id, organism) of the pool's members
     samples: tuple[str, ...] = ()  # GSM of the pool's members
 
@@ -352,8 +353,8 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
         variable=statistics is not None and statistics.get("nreads") == "variable",
         options=options,
         read_files=read_files if told is None or len(read_files) == len(told[1]) else (),
-        offers=tuple(
-            Offer(
+        files=tuple(
+            RemoteFile(
                 name=item.get("filename") or "",
                 kind=item.get("semantic_name") or "",
                 size=_int(item.get("size")),

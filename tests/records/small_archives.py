@@ -62,10 +62,10 @@ def run(
     options: str = "",
     public: bool = True,
     cluster: str = "public",
-    offers: Iterable[tuple[str, str, int, str]] = (),
+    files: Iterable[tuple[str, str, int, str]] = (),
     members: Iterable[tuple[str, str, str]] = (),
 ) -> str:
-    """Return a RUN; ``offers`` are (name, kind, size, md5), ``members`` (GSM, tax id, organism)."""
+    """Return a RUN; ``files`` are (name, kind, size, md5), ``members`` (GSM, tax id, organism)."""
     lengths = tuple(lengths)
     reads = "".join(
         f'<Read index="{place}" count="{spots}" average="{length}" stdev="0"/>' for place, length in enumerate(lengths)
@@ -78,7 +78,7 @@ def run(
     files = "".join(
         f'<SRAFile cluster="{cluster}" filename="{name}" size="{size}" md5="{md5}" semantic_name="{kind}"'
         f' url="https://example.org/{name}"/>'
-        for name, kind, size, md5 in (offers or [(accession, "SRA Normalized", 1000, "0" * 32)])
+        for name, kind, size, md5 in (files or [(accession, "SRA Normalized", 1000, "0" * 32)])
     )
     attributes = (
         f"<RUN_ATTRIBUTES><RUN_ATTRIBUTE><TAG>options</TAG><VALUE>{options}</VALUE></RUN_ATTRIBUTE></RUN_ATTRIBUTES>"

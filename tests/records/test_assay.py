@@ -5,10 +5,10 @@ import io
 import pytest
 
 from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
-from scripts.records.sra_xml import Experiment, Offer, Read, SraRun, parse_experiments
+from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 
-BAM = Offer("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
+BAM = RemoteFile("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
 NOTHING: frozenset[str] = frozenset()
 DROPLET, PLATE = frozenset({"droplet"}), frozenset({"plate"})
 
@@ -130,18 +130,18 @@ def test_a_record_with_and_without_the_loaders_options(lengths, names, without) 
     ],
 )
 def test_roles_by_the_names_of_the_files_on_offer(lengths: tuple[float, ...], files: str, roles: str) -> None:
-    offers = tuple(Offer(name, "fastq", 1, "", "") for name in files.split())
-    sra = (Offer("SRR1", "SRA Normalized", 1, "", ""),)
-    assert ",".join(roles_of(one(*lengths, offers=offers + sra))) == roles
+    files = tuple(RemoteFile(name, "fastq", 1, "", "") for name in files.split())
+    sra = (RemoteFile("SRR1", "SRA Normalized", 1, "", ""),)
+    assert ",".join(roles_of(one(*lengths, files=files + sra))) == roles
 
 
 def test_what_told_the_roles_is_said() -> None:
-    names = tuple(Offer(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
-    labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), offers=names)
+    names = tuple(RemoteFile(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
+    labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), files=names)
     judged = judge(labelled, one(8, 28, 91)._replace(run="SRR2"), own=DROPLET)
     assert judged.told_by == {"SRR1": OPTIONS, "SRR2": LENGTHS}
     assert (judged.roles["SRR1"], judged.open) == (("index", "cdna", "barcode"), False)
-    judged = judge(one(8, 150, 150, offers=names), own=DROPLET)
+    judged = judge(one(8, 150, 150, files=names), own=DROPLET)
     assert (judged.told_by, judged.open) == ({"SRR1": NAMES}, True)
     assert judged.evidence[-1] == "its files are called R1 and R2: they are taken in that order until the reads tell"
 
@@ -185,7 +185,7 @@ def test_many_spots_of_single_cells_are_no_plate() -> None:
 
 
 def test_the_barcode_is_lost() -> None:
-    judged = judge(one(98, offers=(BAM,)))
+    judged = judge(one(98, files=(BAM,)))
     assert (judged.assay, judged.fault) == ("droplet", "BARCODE_LOST")
     assert judged.detail == (
         "The archive holds only the cDNA read of this droplet library (98 nt); the barcodes are lost, "
@@ -194,15 +194,15 @@ def test_the_barcode_is_lost() -> None:
     assert judge(one(98, 8), protocol=DROPLET).fault == "BARCODE_LOST"
     assert judge(one(98, 0), protocol=DROPLET).detail.endswith("(98, 0 nt); the barcodes are lost.")
     assert judge(one(98)).assay == "plate"
-    assert judge(one(28, 91, offers=(BAM,))).fault == ""
+    assert judge(one(28, 91, files=(BAM,))).fault == ""
     assert judge(one(), protocol=DROPLET).fault == ""
 
 
 def test_a_bam_stands_in_only_where_every_run_has_one_for_everybody() -> None:
     free = BAM._replace(anonymous=("https://x/b.bam",))
-    with_bam, without = one(98, offers=(free,)), one(98)._replace(run="SRR2")
+    with_bam, without = one(98, files=(free,)), one(98)._replace(run="SRR2")
     assert judge(with_bam).bams == {"SRR1": free}
-    assert judge(one(98, offers=(BAM,))).bams == {}
+    assert judge(one(98, files=(BAM,))).bams == {}
     assert judge(with_bam, without).bams == {}
     assert judge(with_bam, without).fault == "BARCODE_LOST"
 

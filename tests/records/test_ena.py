@@ -7,7 +7,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.records import ena
-from scripts.records.ena import RemoteFile
+from scripts.records.sra_xml import RemoteFile
 
 HEADER = "\t".join(
     "run_accession experiment_accession tax_id scientific_name library_layout read_count sample_alias "
@@ -42,12 +42,12 @@ def test_the_sample_may_stand_in_a_title(title: str) -> None:
 def test_files_are_matched_by_place_only_where_lists_agree() -> None:
     rows = ena.parse_report(REPORT.encode(), "ena")
     assert ena.files_of(rows[0], "fastq") == [
-        RemoteFile("SRR2.fastq.gz", "https://h/SRR2.fastq.gz", "a", 1),
-        RemoteFile("SRR2_1.fastq.gz", "https://h/SRR2_1.fastq.gz", "b", 2),
-        RemoteFile("SRR2_2.fastq.gz", "https://h/SRR2_2.fastq.gz", "c", 3),
+        RemoteFile("SRR2.fastq.gz", "fastq", 1, "a", "https://h/SRR2.fastq.gz"),
+        RemoteFile("SRR2_1.fastq.gz", "fastq", 2, "b", "https://h/SRR2_1.fastq.gz"),
+        RemoteFile("SRR2_2.fastq.gz", "fastq", 3, "c", "https://h/SRR2_2.fastq.gz"),
     ]
     assert ena.files_of(rows[1], "fastq") == []
-    assert ena.files_of(rows[2], "fastq") == [RemoteFile("SRR3.fastq.gz", "https://h/SRR3.fastq.gz", "", 0)]
+    assert ena.files_of(rows[2], "fastq") == [RemoteFile("SRR3.fastq.gz", "fastq", 0, "", "https://h/SRR3.fastq.gz")]
     assert ena.files_of(rows[2], "submitted") == []
     short = {**rows[0], "fastq_md5": "a;b", "fastq_ftp": "ftp://h/1;http://h/2;h/3"}
     assert [(file.url, file.md5) for file in ena.files_of(short, "fastq")] == [

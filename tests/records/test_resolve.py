@@ -404,8 +404,8 @@ def test_reasons(tmp_path: Path) -> None:
         package("SRX2", [run("SRR2")], gsm="GSM2", library="S1_HTO"),
         package("SRX3", [run("SRR3")], gsm="GSM3", title="bulk control", source="TRANSCRIPTOMIC"),
         package("SRX4", [run("SRR4", cluster="dbgap")], gsm="GSM4"),
-        package("SRX5", [run("SRR5", offers=[("SRR5.lite", "SRA Lite", 9, "2" * 32)])], gsm="GSM5"),
-        package("SRX6", [run("SRR6", lengths=(98,), offers=bam)], gsm="GSM6"),
+        package("SRX5", [run("SRR5", files=[("SRR5.lite", "SRA Lite", 9, "2" * 32)])], gsm="GSM5"),
+        package("SRX6", [run("SRR6", lengths=(98,), files=bam)], gsm="GSM6"),
         package("SRX7", [run("SRR7", lengths=(8, 28, 91))], gsm="GSM7"),
     ]
     link = '<Alternatives url="s3://x/a.bam" access_type="Use Cloud Data Delivery"/>'  # not for everybody
@@ -435,7 +435,7 @@ def test_reasons(tmp_path: Path) -> None:
 
 def test_a_bam_on_offer_stands_in_for_lost_barcodes(tmp_path: Path) -> None:
     bam = [("a.bam", "10X Genomics bam file", 7, "3" * 32), ("SRR1", "SRA Normalized", 5, "1" * 32)]
-    text = package("SRX1", [run("SRR1", lengths=(98,), offers=bam)], gse="")
+    text = package("SRX1", [run("SRR1", lengths=(98,), files=bam)], gse="")
     link = '<Alternatives url="https://x/a.bam" access_type="anonymous"/>'
     text = text.replace('url="https://example.org/a.bam"/>', f'url="https://example.org/a.bam">{link}</SRAFile>')
     for name in ("SRP1", "SRX1"):

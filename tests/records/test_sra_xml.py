@@ -17,11 +17,11 @@ def parse(text: str | bytes) -> list[Experiment]:
 
 
 def test_an_experiment_with_its_runs() -> None:
-    offers = [("a.bam", "10X Genomics bam file", 7, "1" * 32), ("SRR1", "SRA Normalized", 5, "2" * 32)]
+    files = [("a.bam", "10X Genomics bam file", 7, "1" * 32), ("SRR1", "SRA Normalized", 5, "2" * 32)]
     members = [("GSM1", "10090", "Mus musculus")]
     text = package(
         "SRX1",
-        [run("SRR1", spots=9, lengths=(8, 28, 91), offers=offers, members=members), run("SRR2", lengths=())],
+        [run("SRR1", spots=9, lengths=(8, 28, 91), files=files, members=members), run("SRR2", lengths=())],
         gsm="GSM1",
         library="lib",
     )
@@ -36,7 +36,7 @@ def test_an_experiment_with_its_runs() -> None:
     assert (first.run, first.spots, first.bases, first.size) == ("SRR1", "9", str(9 * 127), "990")
     assert first.reads == (Read(8, 0, 9), Read(28, 0, 9), Read(91, 0, 9))
     url = "https://example.org/a.bam"
-    assert first.offers[0] == sra_xml.Offer("a.bam", "10X Genomics bam file", 7, "1" * 32, url, (url,))
+    assert first.files[0] == sra_xml.RemoteFile("a.bam", "10X Genomics bam file", 7, "1" * 32, url, (url,))
     assert (first.taxa, first.samples, first.closed) == ((("10090", "Mus musculus"),), ("GSM1",), "")
     assert second.reads == ()
 
