@@ -22,7 +22,7 @@ from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_fastq, write_genome, write_gtf
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.star.program import preset_options
+from scripts.star.presets import PLATE_PRESETS, as_arguments
 
 _UNIT = "GSE1.homo.0000"
 _OLD_STEPS = r"""
@@ -112,7 +112,7 @@ def run_old(folder: Path, size: int, cells: Sequence[str], work: Path) -> float:
         "INDEX": folder / "star",
         "READS": folder / f"fastq.{size}",
         "GTF": folder / "annotation.gtf",
-        "PRESET": " ".join(preset_options("census2017")),
+        "PRESET": " ".join(as_arguments(PLATE_PRESETS["census2017"])),
         "PYTHON": sys.executable,
     }
     (work / "load").mkdir(parents=True)

@@ -18,7 +18,7 @@ from scripts.core.subprocesses import ends_with_command, raise_if_full
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import Library, place_link, tell_apart
-from scripts.droplets.solo_options import PRESETS, solo_options
+from scripts.droplets.solo_options import solo_options
 from scripts.droplets.solo_out import VALID_BARCODES, read_summary, share_of
 from scripts.droplets.strand import tell_strand
 from scripts.formats.matrix_market import MatrixReader
@@ -28,6 +28,7 @@ from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.star import program
 from scripts.star.log import INPUT_READS, read_star_log
+from scripts.star.presets import DROPLET_PRESETS, as_arguments
 
 PROBE_READS = 50_000
 """Reads that are aligned to tell the strand where the barcodes leave it open."""
@@ -98,7 +99,7 @@ def star_arguments(
         preset=preset,
     )
     options |= overrides
-    return [word for name, value in options.items() for word in (f"--{name}", *value.split())]
+    return as_arguments(options)
 
 
 def own_features(folder: Path) -> None:
@@ -352,7 +353,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
     parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
-    parser.add_argument("--preset", default="encode", choices=sorted(PRESETS), help="options of STAR")
+    parser.add_argument("--preset", default="encode", choices=sorted(DROPLET_PRESETS), help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that wins"
     )

@@ -1,33 +1,9 @@
-"""Options of STARsolo: presets, where a kit keeps barcode and UMI, and what is counted."""
+"""Options of STARsolo beside its presets: where a kit keeps barcode and UMI, and what is counted."""
 
 from collections.abc import Mapping, Sequence
 
 from scripts.droplets.chemistries import Chemistry
-
-_CELL_RANGER_4 = {
-    "clipAdapterType": "CellRanger4",
-    "outFilterScoreMin": "30",
-    "soloCBmatchWLtype": "1MM_multi_Nbase_pseudocounts",
-    "soloUMIfiltering": "MultiGeneUMI_CR",
-    "soloUMIdedup": "1MM_CR",
-}
-PRESETS: dict[str, dict[str, str]] = {
-    "encode": {
-        "outFilterType": "BySJout",
-        "outFilterMultimapNmax": "20",
-        "outFilterMismatchNmax": "999",
-        "outFilterMismatchNoverReadLmax": "0.04",
-        "alignSJoverhangMin": "8",
-        "alignSJDBoverhangMin": "1",
-        "alignIntronMin": "20",
-        "alignIntronMax": "1000000",
-        "alignMatesGapMax": "1000000",
-        "sjdbScore": "1",
-        **_CELL_RANGER_4,
-    },
-    "cellranger4": dict(_CELL_RANGER_4),
-}
-"""Options of STAR: ``encode`` as ENCODE's single-cell pipeline sets them, ``cellranger4`` as STARsolo documents it."""
+from scripts.star.presets import DROPLET_PRESETS
 
 TEMPLATE_SWITCH = 13
 """Bases of the template switch oligo between UMI and cDNA of a 5′ library's long barcode read."""
@@ -89,7 +65,7 @@ def solo_options(
         "readFilesIn": f"{cdna} {barcode}",
         "outSAMtype": "None",
         "outFileNamePrefix": "./",
-        **PRESETS[preset],
+        **DROPLET_PRESETS[preset],
         "soloStrand": kit.strand,
         **barcode_options(kit, offset, lists, umi_length),
         "soloFeatures": " ".join(features),

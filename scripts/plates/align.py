@@ -38,14 +38,8 @@ from scripts.plates.alignments import log_file, pairs_file, singles_file
 from scripts.plates.cells import Column, plan_columns
 from scripts.star.log import INPUT_READS, read_star_log
 from scripts.star.log_sum import sum_logs, write_log
-from scripts.star.program import (
-    PRESETS,
-    StarProcess,
-    index_parameters,
-    preset_options,
-    program,
-    raise_if_interrupted,
-)
+from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
+from scripts.star.program import StarProcess, index_parameters, program, raise_if_interrupted
 
 _NAMESPACES = (
     ["unshare", "--ipc", "--pid", "--fork", "--kill-child"],
@@ -83,16 +77,6 @@ def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
     return [max(1, min(threads, -(-size * threads // total))) for size in sizes]
 
 
-def junction_room(reads: int) -> list[str]:
-    """Return the option that spares a small cell STAR's room for a million junctions, of which it clears every byte.
-
-    The room is enough for all that so many reads can have, each 20 alignments (outFilterMultimapNmax of the presets)
-    of 20 exons (STAR's MAX_N_EXONS), so that nothing can depend on it: STAR does not check the bounds.
-    """
-    room = 10_000 + 400 * reads
-    return ["--limitOutSJcollapsed", str(room)] if room < 1_000_000 else []
-
-
 class Aligner:
     """Aligns columns against one index, into a folder of partial results that outlives a failure."""
 
@@ -106,7 +90,7 @@ class Aligner:
         self.locks: list[int] = []  # open files that are locked until the last STAR has ended
         self.segments: Path | None = None  # the library that keeps shared memory in files, where there is no other
         parameters = (self.index / "genomeParameters.txt").read_bytes()
-        key = json.dumps([hashlib.sha256(parameters).hexdigest(), preset, preset_options(preset)])
+        key = json.dumps([hashlib.sha256(parameters).hexdigest(), PLATE_PRESETS[preset]])
         kept = partial / "made_with"
         if not kept.exists() or kept.read_text(encoding="utf-8") != key:
             shutil.rmtree(partial, ignore_errors=True)
@@ -208,8 +192,8 @@ class Aligner:
             for path in files:  # names without blanks or commas, and no path in the BAM file's header
                 (folder / path.name).symlink_to(path.absolute())
             arguments.append(",".join(path.name for path in files))
-        arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads), "--outSAMtype", "BAM", "Unsorted"]
-        arguments += [*preset_options(self.preset), *junction_room(reads)]
+        arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads)]
+        arguments += as_arguments(plate_options(self.preset, reads))
         status, complaint = self.run(arguments, folder)
         if killer_of(status):  # by the system or a person: the reads need not be at fault
             print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)
@@ -433,7 +417,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_unit_options(parser, columns=True)
     parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
     parser.add_argument("--index", required=True, help="folder of STAR's index")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="census2017", help="options of STAR")
+    parser.add_argument("--preset", choices=tuple(PLATE_PRESETS), default="census2017", help="options of STAR")
     parser.add_argument("--threads", type=int, default=1, help="threads of all STARs together")
     parser.add_argument("--output", required=True, help="folder of alignments to write")
     parser.add_argument("--scratch", help="folder for partial results, default beside the output")

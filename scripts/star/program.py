@@ -1,4 +1,4 @@
-"""STAR: its presets, its indices, and how it is run and stopped.
+"""STAR as a program: how it is run and stopped, and what is in its indices.
 
 Debian's ``STAR`` is a shell script that starts the real program and waits; a signal to the script does not reach it.
 Therefore every STAR is the leader of a process group of its own, and the group is ended, also with a killed command.
@@ -16,31 +16,8 @@ from pathlib import Path
 from scripts.core.errors import InputError, Interrupted
 from scripts.core.subprocesses import killer_of, raise_if_full, release, start
 
-_COMMON = {
-    "outFilterType": "BySJout",
-    "outFilterMultimapNmax": "20",
-    "alignSJoverhangMin": "8",
-    "alignSJDBoverhangMin": "1",
-    "outFilterMismatchNmax": "999",
-    "alignIntronMin": "20",
-    "alignIntronMax": "1000000",
-    "alignMatesGapMax": "1000000",
-    "outSAMstrandField": "intronMotif",
-}
-PRESETS: Mapping[str, Mapping[str, str]] = {
-    # the options with which the plates of 2017 were aligned
-    "census2017": _COMMON | {"outFilterMismatchNoverLmax": "0.04", "outSAMattributes": "NH HI NM MD"},
-    # ENCODE's for long RNA
-    "encode": _COMMON
-    | {"outFilterMismatchNoverReadLmax": "0.04", "sjdbScore": "1", "outSAMattributes": "NH HI AS NM MD"},
-}
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
-
-
-def preset_options(preset: str) -> list[str]:
-    """Return a preset as arguments."""
-    return [word for name, value in PRESETS[preset].items() for word in (f"--{name}", *value.split())]
 
 
 def program() -> str:

@@ -1,0 +1,70 @@
+"""STAR's options: the presets of plates and droplets, and every option of a plate cell.
+
+What a droplet library has beside its preset depends on its chemistry: :mod:`scripts.droplets.solo_options`.
+"""
+
+from collections.abc import Mapping
+
+_LONG_RNA = {
+    "outFilterType": "BySJout",
+    "outFilterMultimapNmax": "20",
+    "alignSJoverhangMin": "8",
+    "alignSJDBoverhangMin": "1",
+    "outFilterMismatchNmax": "999",
+    "alignIntronMin": "20",
+    "alignIntronMax": "1000000",
+    "alignMatesGapMax": "1000000",
+    "outSAMstrandField": "intronMotif",
+}
+PLATE_PRESETS: Mapping[str, Mapping[str, str]] = {
+    "census2017": {**_LONG_RNA, "outFilterMismatchNoverLmax": "0.04", "outSAMattributes": "NH HI NM MD"},
+    "encode": {
+        **_LONG_RNA,
+        "outFilterMismatchNoverReadLmax": "0.04",
+        "sjdbScore": "1",
+        "outSAMattributes": "NH HI AS NM MD",
+    },
+}
+"""``census2017``: the plates of 2017 were aligned with these; ``encode``: ENCODE's options for long RNA."""
+
+_CELL_RANGER_4 = {
+    "clipAdapterType": "CellRanger4",
+    "outFilterScoreMin": "30",
+    "soloCBmatchWLtype": "1MM_multi_Nbase_pseudocounts",
+    "soloUMIfiltering": "MultiGeneUMI_CR",
+    "soloUMIdedup": "1MM_CR",
+}
+DROPLET_PRESETS: Mapping[str, Mapping[str, str]] = {
+    "encode": {
+        "outFilterType": "BySJout",
+        "outFilterMultimapNmax": "20",
+        "outFilterMismatchNmax": "999",
+        "outFilterMismatchNoverReadLmax": "0.04",
+        "alignSJoverhangMin": "8",
+        "alignSJDBoverhangMin": "1",
+        "alignIntronMin": "20",
+        "alignIntronMax": "1000000",
+        "alignMatesGapMax": "1000000",
+        "sjdbScore": "1",
+        **_CELL_RANGER_4,
+    },
+    "cellranger4": _CELL_RANGER_4,
+}
+"""``encode``: ENCODE's single-cell pipeline; ``cellranger4``: STARsolo's documentation on matching Cell Ranger 4."""
+
+
+def plate_options(preset: str, spots: int) -> dict[str, str]:
+    """Return the options of a plate cell of so many spots.
+
+    STAR clears every byte of its room for a million junctions, which takes longer than a small cell. A smaller room
+    (limitOutSJcollapsed) holds all that its reads can have: 20 alignments (outFilterMultimapNmax of the presets) of 20
+    exons (STAR's MAX_N_EXONS) each. STAR does not check the bounds.
+    """
+    options = {"outSAMtype": "BAM Unsorted", **PLATE_PRESETS[preset]}
+    room = 10_000 + 400 * spots
+    return options | ({"limitOutSJcollapsed": str(room)} if room < 1_000_000 else {})
+
+
+def as_arguments(options: Mapping[str, str]) -> list[str]:
+    """Return options as words of a command line."""
+    return [word for name, value in options.items() for word in (f"--{name}", *value.split())]

@@ -1,0 +1,17 @@
+"""STAR's options of plate cells."""
+
+import pytest
+
+from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
+
+
+@pytest.mark.parametrize(("spots", "room"), [(0, "10000"), (497, "208800"), (2474, "999600"), (2475, None)])
+def test_a_small_cell_has_little_room_for_junctions(spots: int, room: str | None) -> None:
+    assert plate_options("census2017", spots).get("limitOutSJcollapsed") == room
+
+
+@pytest.mark.parametrize("preset", PLATE_PRESETS)
+def test_options_become_words(preset: str) -> None:
+    words = as_arguments(plate_options(preset, 10_000))
+    assert words[:3] == ["--outSAMtype", "BAM", "Unsorted"]
+    assert " ".join(words).count("--outSAMattributes NH HI ") == 1
