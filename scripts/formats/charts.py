@@ -1,16 +1,21 @@
-"""Small charts as SVG text for a page: histogram, density of two values, bar of parts, heat map.
+"""Small charts as SVG for a page: histogram, density of two values, bar of parts, spread, heat map, list of bars.
 
-Colours and type come from the page's style sheet (classes ``bar``, ``mark``, ``axis``, ``part-0`` …), so that a chart
-is as readable on a dark page as on a light one. Nothing is drawn for a single value: a chart of many stays small.
+A chart's numbers are made here, as shapes; ``templates/chart.svg`` draws them. Colours and type come from the page's
+style sheet (classes ``bar``, ``mark``, ``axis``, ``part-0`` …; of heat maps: ``heat_map.css``), so that a chart is as
+readable on a dark page as on a light one. Charts are markup: a template shows them as they are. Nothing is drawn for
+each single value: a chart of many stays small.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from scripts.formats.pages import render
 
 if TYPE_CHECKING:
     import numpy
+    from markupsafe import Markup
 
 WIDTH, HEIGHT = 248, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 10, 14, 26
@@ -23,21 +28,21 @@ class Scale(NamedTuple):
     high: float
     log: bool
 
-    def place(self, values: "numpy.ndarray") -> "numpy.ndarray":
-        """Return where values lie, 0 to 1; on a logarithmic axis what is below 1 (or its low end) lies there."""
+    def position(self, values: "numpy.ndarray | float") -> "numpy.ndarray":
+        """Return the positions of values, 0 to 1; on a logarithmic axis what is below 1 (or its low end) is there."""
         import numpy as np
 
-        values = np.asarray(values, float)
+        array = np.asarray(values, float)
         if self.log:
-            values = np.log10(np.maximum(values, 10.0 ** min(self.low, 0)))
-        return np.clip((values - self.low) / (self.high - self.low), 0, 1)
+            array = np.log10(np.maximum(array, 10.0 ** min(self.low, 0)))
+        return np.clip((array - self.low) / (self.high - self.low), 0, 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return place (0 to 1) and text of a few round values."""
+        """Return position (0 to 1) and text of a few round values."""
         if self.log:
-            step = max(1, math.ceil((self.high - self.low) / 6))
-            values = range(math.ceil(self.low), math.floor(self.high) + 1, step)
-            return [((value - self.low) / (self.high - self.low), short_number(10**value)) for value in values]
+            stride = max(1, math.ceil((self.high - self.low) / 6))
+            powers = range(math.ceil(self.low), math.floor(self.high) + 1, stride)
+            return [((power - self.low) / (self.high - self.low), short_number(10**power)) for power in powers]
         rough = (self.high - self.low) / 4
         power = 10 ** math.floor(math.log10(rough))
         step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.99)
@@ -69,20 +74,53 @@ def scale_of(values: "numpy.ndarray", log: bool, high: float | None = None) -> S
     return Scale(0, high, False)
 
 
-def _frame(width: int, height: int, title: str, inside: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
-        f' aria-label="{escape(title)}">{"".join(inside)}</svg>'
-    )
+class Rect(NamedTuple):
+    """A rectangle in pixels from the top left corner; ``kind`` is its class, ``hint`` is shown under the mouse."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    hint: str = ""
+    opacity: str = ""
+    tag: str = "rect"
 
 
-def _number(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+class Line(NamedTuple):
+    """A line in pixels."""
+
+    kind: str
+    x1: float
+    x2: float
+    y1: float
+    y2: float
+    tag: str = "line"
+
+
+class Text(NamedTuple):
+    """A text in pixels: what is longer than ``most`` letters is cut, with the whole of it as its hint."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = ""
+    kind: str = ""
+    most: int = 1000
+    upright: bool = False
+    tag: str = "text"
+
+
+Shape = Rect | Line | Text
+
+
+def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> "Markup":
+    return render("formats/templates/chart.svg", width=width, height=height, title=title, shapes=shapes)
 
 
 def histogram(
     values: "numpy.ndarray", scale: Scale, title: str, bins: int = 40, times: "numpy.ndarray | None" = None
-) -> str:
+) -> "Markup":
     """Return a histogram with the median marked; the height of a bar is its share of the values.
 
     ``times`` says how often each value occurs, where values are given once and in ascending order.
@@ -91,125 +129,92 @@ def histogram(
 
     inner, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
-    counts = np.bincount(np.minimum((scale.place(values) * bins).astype(int), bins - 1), times, minlength=bins)
-    top = max(float(counts.max()), 1)
+    counts = np.bincount(np.minimum((scale.position(values) * bins).astype(int), bins - 1), times, minlength=bins)
+    heights = np.maximum(counts / max(float(counts.max()), 1) * tall, 1)
     step = inner / bins
-    parts = []
-    for number, count in enumerate(counts.tolist()):
-        if count:
-            high = max(count / top * tall, 1)
-            parts.append(
-                f'<rect class="bar" x="{_number(_LEFT + number * step)}" y="{_number(base - high)}"'
-                f' width="{_number(step - 0.7)}" height="{_number(high)}"/>'
-            )
-    parts.append(_axis(scale, base))
+    shapes: list[Shape] = [
+        Rect("bar", _LEFT + number * step, base - heights[number], step - 0.7, heights[number])
+        for number in np.flatnonzero(counts).tolist()
+    ]
+    shapes += _axis(scale, base)
     if len(values):
         if times is None:
             middle = float(np.median(values))
         else:
             sums = np.cumsum(times)
             middle = float(values[np.searchsorted(sums, sums[-1] / 2)])
-        place = _LEFT + float(scale.place(np.array([middle]))[0]) * inner
-        anchor = "end" if place > WIDTH * 0.6 else "start"
-        shift = -4 if anchor == "end" else 4
-        parts.append(
-            f'<line class="mark" x1="{_number(place)}" x2="{_number(place)}" y1="{_TOP - 10}" y2="{base}"/>'
-            f'<text class="marked" x="{_number(place + shift)}" y="{_TOP - 3}" text-anchor="{anchor}">'
-            f"median {short_number(middle)}</text>"
-        )
-    return _frame(WIDTH, HEIGHT, title, parts)
+        x = _LEFT + float(scale.position(middle)) * inner
+        anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
+        shapes.append(Line("mark", x, x, _TOP - 10, base))
+        shapes.append(Text(x + shift, _TOP - 3, f"median {short_number(middle)}", anchor, "marked"))
+    return _draw(WIDTH, HEIGHT, title, shapes)
 
 
-def _axis(scale: Scale, base: float) -> str:
-    inner = WIDTH - _LEFT - _RIGHT
-    parts = [f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>']
-    for place, text in scale.ticks():
-        at = _LEFT + place * inner
-        anchor = "start" if at < _LEFT + 6 else "end" if at > WIDTH - _RIGHT - 6 else "middle"
-        parts.append(f'<line class="axis" x1="{_number(at)}" x2="{_number(at)}" y1="{base}" y2="{base + 3}"/>')
-        parts.append(f'<text x="{_number(at)}" y="{base + 14}" text-anchor="{anchor}">{text}</text>')
-    return "".join(parts)
+def _axis(scale: Scale, base: float) -> list[Shape]:
+    shapes: list[Shape] = [Line("axis", _LEFT, WIDTH - _RIGHT, base, base)]
+    for position, text in scale.ticks():
+        x = _LEFT + position * (WIDTH - _LEFT - _RIGHT)
+        anchor = "start" if x < _LEFT + 6 else "end" if x > WIDTH - _RIGHT - 6 else "middle"
+        shapes += [Line("axis", x, x, base, base + 3), Text(x, base + 14, text, anchor)]
+    return shapes
 
 
-def density(across: "numpy.ndarray", up: "numpy.ndarray", scales: tuple[Scale, Scale], title: str) -> str:
-    """Return how many values lie where, of two values each: darker is more, on a logarithmic scale."""
+def density(across: "numpy.ndarray", up: "numpy.ndarray", scales: tuple[Scale, Scale], title: str) -> "Markup":
+    """Return a map of how many pairs of values are where: darker is more, on a logarithmic scale."""
     import numpy as np
 
     columns, rows, left = 40, 22, 30
-    width, height = WIDTH, HEIGHT
-    inner, tall = width - left - _RIGHT, height - _TOP - _BOTTOM
+    inner, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
-    x = np.minimum((scales[0].place(across) * columns).astype(int), columns - 1)
-    y = np.minimum((scales[1].place(up) * rows).astype(int), rows - 1)
+    x = np.minimum((scales[0].position(across) * columns).astype(int), columns - 1)
+    y = np.minimum((scales[1].position(up) * rows).astype(int), rows - 1)
     counts = np.bincount(y * columns + x, minlength=rows * columns)
-    top = max(math.log1p(int(counts.max())), 1e-9)
+    opacities = 0.15 + 0.85 * np.log1p(counts) / max(math.log1p(int(counts.max())), 1e-9)
     wide, high = inner / columns, tall / rows
-    parts = []
-    for place in np.flatnonzero(counts).tolist():
-        shade = 0.15 + 0.85 * math.log1p(int(counts[place])) / top
-        row, column = divmod(place, columns)
-        parts.append(
-            f'<rect class="bar" fill-opacity="{shade:.2f}" x="{_number(left + column * wide)}"'
-            f' y="{_number(base - (row + 1) * high)}" width="{_number(wide)}" height="{_number(high)}"/>'
-        )
-    parts.append(f'<path class="axis" fill="none" d="M{left} {_TOP}V{base}H{width - _RIGHT}"/>')
-    for place, text in scales[0].ticks():
-        parts.append(f'<text x="{_number(left + place * inner)}" y="{base + 14}" text-anchor="middle">{text}</text>')
-    for place, text in scales[1].ticks():
-        parts.append(f'<text x="{left - 4}" y="{_number(base - place * tall + 3)}" text-anchor="end">{text}</text>')
-    return _frame(width, height, title, parts)
+    shapes: list[Shape] = []
+    for square in np.flatnonzero(counts).tolist():
+        row, column = divmod(square, columns)
+        at = left + column * wide, base - (row + 1) * high
+        shapes.append(Rect("bar", *at, wide, high, opacity=f"{opacities[square]:.2f}"))
+    shapes += [Line("axis", left, left, _TOP, base), Line("axis", left, WIDTH - _RIGHT, base, base)]
+    shapes += [Text(left + position * inner, base + 14, text, "middle") for position, text in scales[0].ticks()]
+    shapes += [Text(left - 4, base - position * tall + 3, text, "end") for position, text in scales[1].ticks()]
+    return _draw(WIDTH, HEIGHT, title, shapes)
 
 
-def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height: int = 12, title: str = "") -> str:
+def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height: int = 12, title: str = "") -> "Markup":
     """Return a bar cut into parts (class, words and amount), each with its share as its hint."""
     whole = sum(amount for _, _, amount in parts)
-    drawn, at = [], 0.0
-    for name, words, amount in parts:
-        if amount <= 0 or not whole:
-            continue
-        wide = amount / whole * width
-        drawn.append(
-            f'<rect class="{name}" x="{_number(at)}" y="0" width="{_number(max(wide, 0.7))}" height="{height}">'
-            f"<title>{escape(words)}: {amount / whole:.1%}</title></rect>"
-        )
-        at += wide
-    return _frame(width, height, title, drawn)
+    shapes, x = [], 0.0
+    for kind, words, amount in parts:
+        if amount > 0:
+            wide = amount / whole * width
+            shapes.append(Rect(kind, x, 0, max(wide, 0.7), height, f"{words}: {amount / whole:.1%}"))
+            x += wide
+    return _draw(width, height, title, shapes)
 
 
-def spread(values: "numpy.ndarray", scale: Scale, title: str, width: int = 150) -> str:
+def spread(values: "numpy.ndarray", scale: Scale, title: str, width: int = 150) -> "Markup":
     """Return a line from the 5th to the 95th percentile, a thicker one between the quartiles, and the median."""
     import numpy as np
 
-    height = 12
-    if not len(values):
-        return _frame(width, height, title, [])
-    low, first, middle, third, high = (
-        scale.place(np.percentile(values, [5, 25, 50, 75, 95])) * (width - 4) + 2
-    ).tolist()
-    return _frame(
-        width,
-        height,
-        title,
-        [
-            f'<line class="axis" x1="2" x2="{width - 2}" y1="11.5" y2="11.5"/>',
-            f'<line class="thin" x1="{_number(low)}" x2="{_number(high)}" y1="5" y2="5"/>',
-            f'<rect class="bar" x="{_number(first)}" y="2" width="{_number(max(third - first, 1))}" height="6"/>',
-            f'<line class="mark" x1="{_number(middle)}" x2="{_number(middle)}" y1="0" y2="10"/>',
-        ],
-    )
+    shapes: list[Shape] = []
+    if len(values):
+        positions = scale.position(np.percentile(values, [5, 25, 50, 75, 95])) * (width - 4) + 2
+        low, first, middle, third, high = positions.tolist()
+        shapes = [
+            Line("axis", 2, width - 2, 11.5, 11.5),
+            Line("thin", low, high, 5, 5),
+            Rect("bar", first, 2, max(third - first, 1), 6),
+            Line("mark", middle, middle, 0, 10),
+        ]
+    return _draw(width, 12, title, shapes)
 
 
 SHADES = 9
 """Steps of colour of a heat map, from the least to the greatest: classes ``shade-1`` … ``shade-9``."""
-HEAT_STYLE = """
-:root{--s1:#edf3c3;--s2:#c1e1b1;--s3:#8dccb4;--s4:#56b3bc;--s5:#3393bd;--s6:#2b71b1;--s7:#29509e;--s8:#273683;--s9:#1a1e5a}
-@media(prefers-color-scheme:dark){:root{--s1:#243457;--s2:#284472;--s3:#2a5e93;--s4:#2c7ca8;--s5:#319bad;--s6:#4cb6a5;
---s7:#80cf94;--s8:#bee28b;--s9:#f4f3a2}}
-.shade-0{fill:var(--tint);stroke:var(--line);stroke-width:.4}.shade-1{fill:var(--s1)}.shade-2{fill:var(--s2)}.shade-3{fill:var(--s3)}
-.shade-4{fill:var(--s4)}.shade-5{fill:var(--s5)}.shade-6{fill:var(--s6)}.shade-7{fill:var(--s7)}.shade-8{fill:var(--s8)}
-.shade-9{fill:var(--s9)}svg text.joined{font-style:italic}svg text.name{fill:var(--ink)}.heat{overflow-x:auto}
-"""
-"""Rules of style of heat maps, for pages that have some."""
+HEAT_STYLE = (Path(__file__).parent / "templates" / "heat_map.css").read_text(encoding="utf-8")
+"""Style of heat maps, for the pages that are not templates yet."""
 _CELL, _GAP, _LETTER, _LONGEST = 14, 4, 6.7, 30
 
 
@@ -219,7 +224,7 @@ def shades(values: "numpy.ndarray", scale: Scale) -> "numpy.ndarray":
 
     values = np.asarray(values, float)
     blank = ~np.isfinite(values) | (values == 0 if scale.log else False)
-    steps = np.minimum((scale.place(np.where(blank, 1, values)) * SHADES).astype(int), SHADES - 1) + 1
+    steps = np.minimum((scale.position(np.where(blank, 1, values)) * SHADES).astype(int), SHADES - 1) + 1
     return np.where(blank, 0, steps)
 
 
@@ -227,11 +232,12 @@ def _length(name: str) -> float:
     return min(len(name), _LONGEST) * _LETTER + 8
 
 
-def _short(name: str, most: int = _LONGEST) -> str:
-    """Return a name as markup, with the whole of it as its hint where it is cut."""
-    if len(name) <= most:
-        return escape(name)
-    return f"{escape(name[: most - 1])}…<title>{escape(name)}</title>"
+def _offsets(number: int, joined: bool) -> list[int]:
+    """Return where each row (or column) of a heat map begins and the last one ends, in pixels."""
+    offsets = [index * _CELL for index in range(number + 1)]
+    if joined:
+        offsets[-2:] = [offset + _GAP for offset in offsets[-2:]]
+    return offsets
 
 
 def heat_map(
@@ -245,89 +251,78 @@ def heat_map(
     blank: str = "",
     joined: tuple[bool, bool] = (False, False),
     totals: Sequence[str] = (),
-) -> str:
-    """Return a heat map with its key: a square for each value of rows × columns, none drawn where it is blank.
+) -> "Markup":
+    """Return a heat map with its key: a square for each value of rows × columns, a faint one where it is blank.
 
     ``names`` are those of rows and columns, ``words`` say what the colour is, ``hint`` says what a square of a row and
-    a column is, ``blank`` what one without colour means. ``joined`` tells whether the last row and the last column
-    hold all the others; they stand apart. ``totals`` are texts at the right of the rows.
+    a column is, ``blank`` what one without colour means. ``joined`` says whether the last row and the last column
+    are all the others together; they stand apart. ``totals`` are texts at the right of the rows.
     """
+    from markupsafe import Markup
+
     rows, columns = names
     left = max([60, *map(_length, rows)])
     top = max([20, *map(_length, columns)])
-    apart = _GAP if joined[0] else 0, _GAP if joined[1] else 0
-    wide, tall = len(columns) * _CELL + apart[1], len(rows) * _CELL + apart[0]
-
-    def place(number: int, axis: int) -> float:
-        last = joined[axis] and number == len(names[axis]) - 1
-        return (left, top)[1 - axis] + number * _CELL + (apart[axis] if last else 0)
-
-    parts = []
+    down, right = _offsets(len(rows), joined[0]), _offsets(len(columns), joined[1])
+    shapes: list[Shape] = []
     for row, name in enumerate(rows):
         kind = "joined" if joined[0] and row == len(rows) - 1 else "name"
-        at = _number(place(row, 0) + _CELL - 3.5)
-        parts.append(f'<text class="{kind}" x="{_number(left - 5)}" y="{at}" text-anchor="end">{_short(name)}</text>')
+        y = top + down[row] + _CELL - 3.5
+        shapes.append(Text(left - 5, y, name, "end", kind, _LONGEST))
         if totals:
-            parts.append(f'<text x="{_number(left + wide + 5)}" y="{at}">{escape(totals[row])}</text>')
+            shapes.append(Text(left + right[-1] + 5, y, totals[row]))
     for column, name in enumerate(columns):
         kind = "joined" if joined[1] and column == len(columns) - 1 else "name"
-        at = f"{_number(place(column, 1) + _CELL - 3.5)} {_number(top - 5)}"
-        parts.append(f'<text class="{kind}" transform="translate({at}) rotate(-90)">{_short(name)}</text>')
+        x = left + right[column] + _CELL - 3.5
+        shapes.append(Text(x, top - 5, name, kind=kind, most=_LONGEST, upright=True))
     for row, steps in enumerate(shades(values, scale).tolist()):
-        y = _number(place(row, 0))
         for column, step in enumerate(steps):
-            square = f'<rect class="shade-{step}" x="{_number(place(column, 1))}" y="{y}" width="13" height="13"'
-            parts.append(f"{square}><title>{escape(hint(row, column))}</title></rect>" if step else f"{square}/>")
-    at = top + tall + 14
-    drawn, low = _shade_key(scale, words, blank, at)
-    width = max(left + wide + (46 if totals else 6), low)
-    return f"<div class=heat>{_frame(math.ceil(width), math.ceil(at + 34), title, [*parts, *drawn])}</div>"
+            words_of_square = hint(row, column) if step else ""
+            shapes.append(Rect(f"shade-{step}", left + right[column], top + down[row], 13, 13, words_of_square))
+    y = top + down[-1] + 14
+    key, width_of_key = _shade_key(scale, words, blank, y)
+    width = max(left + right[-1] + (46 if totals else 6), width_of_key)
+    drawn = _draw(math.ceil(width), math.ceil(y + 34), title, shapes + key)
+    return Markup("<div class=heat>{}</div>").format(drawn)
 
 
-def _shade_key(scale: Scale, words: str, blank: str, at: float) -> tuple[list[str], float]:
-    """Return the key of the colours, drawn below ``at``, and how wide it is."""
+def _shade_key(scale: Scale, words: str, blank: str, y: float) -> tuple[list[Shape], float]:
+    """Return the key of the colours, drawn below ``y``, and how wide it is."""
     step, start = 24, 4
     wide = SHADES * step
-    parts = []
-    for shade in range(SHADES):
-        parts.append(
-            f'<rect class="shade-{shade + 1}" x="{start + shade * step}" y="{_number(at)}" width="{step}" height="11"/>'
-        )
-    for place, text in scale.ticks():
-        x = _number(start + place * wide)
-        anchor = "start" if place < 0.02 else "end" if place > 0.98 else "middle"
-        parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{_number(at + 11)}" y2="{_number(at + 14)}"/>')
-        parts.append(f'<text x="{x}" y="{_number(at + 24)}" text-anchor="{anchor}">{text}</text>')
-    end = start + wide + 10
-    parts.append(f'<text x="{end}" y="{_number(at + 9.5)}">{escape(words)}</text>')
+    shapes: list[Shape] = [Rect(f"shade-{shade + 1}", start + shade * step, y, step, 11) for shade in range(SHADES)]
+    for position, text in scale.ticks():
+        x = start + position * wide
+        anchor = "start" if position < 0.02 else "end" if position > 0.98 else "middle"
+        shapes += [Line("axis", x, x, y + 11, y + 14), Text(x, y + 24, text, anchor)]
+    end = start + wide + 10.0
+    shapes.append(Text(end, y + 9.5, words))
     end += len(words) * 5.9 + 18
     if blank:
-        parts.append(f'<rect class="shade-0" x="{_number(end)}" y="{_number(at)}" width="13" height="11"/>')
-        parts.append(f'<text x="{_number(end + 18)}" y="{_number(at + 9.5)}">{escape(blank)}</text>')
+        shapes += [Rect("shade-0", end, y, 13, 11), Text(end + 18, y + 9.5, blank)]
         end += 18 + len(blank) * 5.9
-    return parts, end + 4
+    return shapes, end + 4
 
 
 def bar_list(
     names: Sequence[str], values: Sequence[float], texts: Sequence[str], title: str, joined: bool = False
-) -> str:
+) -> "Markup":
     """Return a list of names with a bar each, the longest for the greatest value, and a text at its end.
 
-    ``joined`` tells that the last one holds all others.
+    ``joined`` says that the last one is all others together.
     """
-    wide, pitch, inner = 340, 16, 90
+    width, pitch, inner = 340, 16, 90
     left = min(max([40, *map(_length, names)]), 165)
     most = int((left - 8) / _LETTER)
     top = max([1e-9, *values])
-    parts = []
-    for place, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
-        at = place * pitch
+    shapes: list[Shape] = []
+    for index, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
+        y = index * pitch
         long = max(value / top * inner, 1) if value else 0
-        rest = joined and place == len(names) - 1
-        bar, kind = ("left_out", "joined") if rest else ("bar", "name")
-        parts.append(
-            f'<text class="{kind}" x="{_number(left - 5)}" y="{at + 11}" text-anchor="end">{_short(name, most)}</text>'
-            f'<rect class="{bar}" x="{_number(left)}" y="{at + 2}" width="{_number(long)}" height="11"/>'
-            f'<text x="{_number(left + long + 5)}" y="{at + 11}">{escape(text)}</text>'
-        )
-    return _frame(wide, max(len(names), 1) * pitch, title, parts)
+        bar, kind = ("left_out", "joined") if joined and index == len(names) - 1 else ("bar", "name")
+        shapes += [
+            Text(left - 5, y + 11, name, "end", kind, most),
+            Rect(bar, left, y + 2, long, 11),
+            Text(left + long + 5, y + 11, text),
+        ]
+    return _draw(width, max(len(names), 1) * pitch, title, shapes)

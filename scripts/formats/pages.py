@@ -1,50 +1,67 @@
-"""Pages that stand alone: one style, tables, figures; no script, no network, no clock.
+"""Pages that stand alone, made from Jinja2 templates: one style, tables, figures; no script, no network, no clock.
 
-Text is escaped by the caller, who may hand in markup; ids, accessions and words of files always pass :func:`escape`.
+The template of a page extends ``formats/templates/page.html`` and imports what it needs from the macros beside it:
+``table``, ``figure``, ``figures``, ``tiles``, ``legend``, ``nav``. It gets numbers and texts, which are escaped there,
+and charts (:mod:`scripts.formats.charts`), which are markup. The filters are ``several``, ``thousands``, ``tenth``::
+
+    {% extends "formats/templates/page.html" %}
+    {% from "formats/templates/macros.html" import figures, table %}
+    {% block title %}Cells{% endblock %}
+    {% block style %}{% include "formats/templates/heat_map.css" %}{% endblock %}   only where there is a heat map
+    {% block body %}
+    <h1>Cells</h1>
+    <p class=soft>{{ cells | several("cell") }}.</p>
+    {{ figures([(chart, "Reads", "a cell")]) }}
+    {{ table(["series", "#cells", "`reason"], rows, note) }}
+    {% endblock %}
+
+It belongs to its stage, and :func:`render` finds it there: ``render("atlas/templates/cells.html", cells=12, …)``.
 """
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-LONG = 40
-"""A table of more rows than this is scrolled inside the page."""
-STYLE = """
-:root{--ink:#1d2733;--soft:#5b6875;--line:#d5dbe1;--paper:#fff;--tint:#f4f6f8;--hue:#2c6fa6;--mark:#c2570c;
---counted:#2c6fa6;--left_out:#b9c2cb;--failed:#c0392b;--p0:#2c6fa6;--p1:#86b8dc;--p2:#d9a441;--p3:#8d6a9f;--p4:#b9c2cb;
---p5:#6aa58a}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e9ee;--soft:#9aa7b4;--line:#39444f;--paper:#151b21;--tint:#1d252d;
---hue:#6fb1e4;--mark:#f0a058;--counted:#5aa2d8;--left_out:#56626e;--failed:#e2675a;--p0:#5aa2d8;--p1:#2f5f85;
---p4:#56626e}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1120px;padding:28px 24px 60px;background:var(--paper);color:var(--ink);
-font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-h1{font-size:26px;margin:0 0 2px}h2{font-size:19px;margin:38px 0 8px;padding-top:14px;border-top:1px solid var(--line)}
-h3{font-size:15px;margin:20px 0 6px}p{margin:4px 0 10px;max-width:75ch}.soft,figcaption,caption{color:var(--soft)}
-nav a{margin-right:16px}a{color:var(--hue);text-decoration:none}a:hover{text-decoration:underline}
-.tiles{display:flex;flex-wrap:wrap;gap:12px;margin:18px 0}.tile{background:var(--tint);border-radius:8px;
-padding:10px 16px;min-width:128px}
-.tile b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
-.tile.failed b{color:var(--failed)}
-.wide,.long{overflow-x:auto}.long{max-height:560px;overflow-y:auto}
-.long th{position:sticky;top:0;background:var(--paper)}
-table{border-collapse:collapse;font-size:13.5px;width:100%}caption{text-align:left;padding:4px 0}
-th{text-align:left;font-weight:600;border-bottom:1px solid var(--ink);padding:4px 10px 4px 0;white-space:nowrap}
-td{border-bottom:1px solid var(--line);padding:3px 10px 3px 0;vertical-align:top}td svg{display:block;margin-top:4px}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}code{font-size:12.5px}
-.charts{display:flex;flex-wrap:wrap;gap:14px 22px;margin:10px 0}figure{margin:0;width:248px}figcaption{font-size:13px}
-figcaption b{color:var(--ink);display:block}svg{overflow:visible}svg text{font-size:10.5px;fill:var(--soft)}
-.bar{fill:var(--hue)}.mark{stroke:var(--mark);stroke-width:1.6}svg text.marked{fill:var(--mark);font-weight:600}
-.axis{stroke:var(--line)}.thin{stroke:var(--hue);stroke-width:1.4}
-.counted{fill:var(--counted)}.left_out{fill:var(--left_out)}.failed{fill:var(--failed)}
-.part-0{fill:var(--p0)}.part-1{fill:var(--p1)}.part-2{fill:var(--p2)}.part-3{fill:var(--p3)}.part-4{fill:var(--p4)}
-.part-5{fill:var(--p5)}.key{display:inline-flex;align-items:center;gap:5px;margin-right:14px;font-size:13px}
-.key svg{flex:none}@media print{body{max-width:none}.long{max-height:none}}
-"""
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+T = TypeVar("T")
+_SCRIPTS = Path(__file__).parents[1]
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_SCRIPTS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(several=several, thousands=thousands, tenth=tenth)
+    return environment
+
+
+def render(template: str, **values: Any) -> "Markup":
+    """Return a template, named by its path in ``scripts/``, filled with values; all text but markup is escaped."""
+    from markupsafe import Markup
+
+    return Markup(_environment().get_template(template).render(values))
 
 
 def thousands(number: float) -> str:
     """Return a whole number with commas."""
     return f"{round(number):,}"
+
+
+def tenth(number: float) -> str:
+    """Return a number with one decimal, or with none where that is 0."""
+    return f"{number:.1f}".removesuffix(".0")
 
 
 def several(number: int, noun: str) -> str:
@@ -54,50 +71,36 @@ def several(number: int, noun: str) -> str:
     return f"{number:,} {noun[:-1] + 'ies' if noun.endswith('ry') else noun + ('' if noun.endswith('s') else 's')}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """Return a table of HTML cells; a head that begins with ``#`` is a column of numbers."""
-    numeric = [name.startswith("#") for name in head]
-    told = "".join(
-        f"<th{' class=n' if number else ''}>{name.lstrip('#')}</th>" for name, number in zip(head, numeric, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=n' if number else ''}>{cell}</td>" for cell, number in zip(row, numeric, strict=True))
-        + "</tr>\n"
-        for row in rows
-    )
-    note = f"<caption>{caption}</caption>" if caption else ""
-    kind = "long" if body.count("<tr>") > LONG else "wide"
-    return f"<div class={kind}><table>{note}<thead><tr>{told}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-
-
-def cut(
-    rows: Sequence[Sequence[str]], most: int, noun: str, file: str = "runs.tsv"
-) -> tuple[Sequence[Sequence[str]], str]:
-    """Return at most ``most`` rows, and where there are more a note that says in which file all of them stand."""
+def cut(rows: Sequence[T], most: int, noun: str, file: str = "runs.tsv") -> tuple[Sequence[T], str]:
+    """Return at most ``most`` rows and, where there are more, a note that names the file with all of them."""
     if len(rows) <= most:
         return rows, ""
     return rows[:most], f"The first {most:,} of {several(len(rows), noun)}; all of them stand in {file}."
 
 
-def figure(chart: str, name: str, text: str = "") -> str:
-    """Return a chart with its caption."""
-    return f"<figure><figcaption><b>{escape(name)}</b> {escape(text)}</figcaption>{chart}</figure>"
+def _macro(name: str, *values: Any) -> "Markup":
+    return getattr(_environment().get_template("formats/templates/macros.html").module, name)(*values)
 
 
-def key(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the key of a chart: class and words of each part."""
-    return "".join(
-        f'<span class=key><svg width="12" height="12"><rect class="{name}" width="12" height="12"/></svg>'
-        f"{escape(words)}</span>"
-        for name, words in entries
-    )
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> "Markup":
+    """Return a table of cells that are markup. Left for the pages that are not templates yet."""
+    from markupsafe import Markup
+
+    return _macro("table", list(map(Markup, head)), [list(map(Markup, row)) for row in rows], Markup(caption))
 
 
-def draw(title: str, sections: Iterable[str], style: str = "") -> str:
-    """Return a page of sections of markup, with rules of style beyond :data:`STYLE` where it needs some."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
-        f"<style>{STYLE}{style}</style></head>\n<body>\n" + "\n".join(sections) + "\n</body></html>\n"
-    )
+def figure(chart: str, name: str, text: str = "") -> "Markup":
+    """Return a chart with its caption. Left for the pages that are not templates yet."""
+    return _macro("figure", chart, name, text)
+
+
+def key(entries: Sequence[tuple[str, str]]) -> "Markup":
+    """Return the legend of a chart. Left for the pages that are not templates yet."""
+    return _macro("legend", entries)
+
+
+def draw(title: str, sections: Sequence[str], style: str = "") -> str:
+    """Return a page of sections of markup. Left for the pages that are not templates yet."""
+    from markupsafe import Markup
+
+    return str(render("formats/templates/plain.html", title=title, sections=map(Markup, sections), style=Markup(style)))
