@@ -26,8 +26,7 @@ from scripts.harvest.columns import (
 from scripts.harvest.run_files import LOG, columns_of_folder
 from scripts.plan.run_table import read_runs
 from scripts.plates.shard_counts import ShardReader
-from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log
-from scripts.star.log_sum import sum_logs
+from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log, sum_logs
 
 
 def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:

@@ -36,8 +36,7 @@ from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import log_file, pairs_file, singles_file
 from scripts.plates.cells import Column, plan_columns
-from scripts.star.log import INPUT_READS, read_star_log
-from scripts.star.log_sum import sum_logs, write_log
+from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
 from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
 from scripts.star.program import StarProcess, index_parameters, program, raise_if_interrupted
 
@@ -176,7 +175,7 @@ class Aligner:
         key.write_text(column.made_from(), encoding="utf-8")
         log = self.cells / f"{column.name}.0" / "Log.final.out"
         if len(logs) > 1:
-            log.write_text(write_log(sum_logs(logs)), encoding="utf-8")
+            log.write_text(format_log(sum_logs(logs)), encoding="utf-8")
         log.replace(log_file(self.partial, column.name))
         for number in range(len(calls)):
             shutil.rmtree(self.cells / f"{column.name}.{number}")

@@ -17,8 +17,6 @@ from scripts.plates.cells import count_reads, fail_siblings
 from scripts.plates.count import check_fragments, choose_checked, join_cells
 from scripts.plates.shard_counts import ShardCounts
 from scripts.references.star_index import size_options
-from scripts.star.log import read_star_log
-from scripts.star.log_sum import sum_logs, write_log
 
 LOG = {
     "Started job on": "Nov 21 05:08:15",
@@ -35,14 +33,6 @@ LOG = {
     "Number of reads unmapped: too short": "25",
     "% of reads unmapped: other": "0.00%",
 }
-OTHER = LOG | {
-    "Number of input reads": "50",
-    "Average input read length": "75",
-    "Uniquely mapped reads number": "20",
-    "Average mapped length": "74.00",
-    "Mismatch rate per base, %": "0.60%",
-}
-EMPTY = {name: "-nan%" if name.startswith("Mismatch") else "0" for name in LOG}
 
 
 @pytest.mark.parametrize(
@@ -70,26 +60,6 @@ def test_options_of_an_index_follow_the_genome() -> None:
     assert scaffolds["genomeChrBinNbits"] == 10
     assert size_options(1000, 1000, 100)["genomeChrBinNbits"] == 6  # no less than a read
     assert size_options(20_000_000_000, 10, 100)["limitGenomeGenerateRAM"] == 240_000_000_000
-
-
-def test_a_log_of_two_calls() -> None:
-    summed = sum_logs([LOG, OTHER])
-    assert list(summed) == list(LOG)
-    assert summed["Number of input reads"] == "150"
-    assert summed["Average input read length"] == "125"
-    assert summed["Uniquely mapped reads number"] == "80"
-    assert summed["Uniquely mapped reads %"] == "53.33%"
-    assert summed["Average mapped length"] == "129.50"
-    assert summed["Mismatch rate per base, %"] == "0.38%"
-    assert summed["% of reads mapped to multiple loci"] == "13.33%"
-    assert summed["UNIQUE READS:"] == ""
-
-
-def test_an_empty_call_changes_no_mean(tmp_path: Path) -> None:
-    summed = sum_logs([LOG, EMPTY])
-    assert summed == LOG
-    (tmp_path / "Log.final.out").write_text(write_log(summed))
-    assert read_star_log(tmp_path / "Log.final.out") == LOG
 
 
 def test_fragments_must_be_those_that_star_mapped() -> None:

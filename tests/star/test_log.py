@@ -1,11 +1,12 @@
 """STAR's Log.final.out is read as it is, whatever the version."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log
+from scripts.star.log import CLOCK_FIELDS, format_log, merge_fields, read_star_log, sum_logs
 
 NEW = """\
                                  Started job on |\tJun 02 01:50:44
@@ -26,6 +27,30 @@ NEW = """\
                             % of chimeric reads |\t0.00%
 """
 OLD = ["Number of input reads", "UNIQUE READS:", "UNMAPPED READS:", "% of reads unmapped: too short"]
+
+LOG = {
+    "Started job on": "Nov 21 05:08:15",
+    "Number of input reads": "100",
+    "Average input read length": "150",
+    "UNIQUE READS:": "",
+    "Uniquely mapped reads number": "60",
+    "Uniquely mapped reads %": "60.00%",
+    "Average mapped length": "148.00",
+    "Mismatch rate per base, %": "0.30%",
+    "Number of reads mapped to multiple loci": "10",
+    "% of reads mapped to multiple loci": "10.00%",
+    "Number of reads mapped to too many loci": "5",
+    "Number of reads unmapped: too short": "25",
+    "% of reads unmapped: other": "0.00%",
+}
+OTHER = LOG | {
+    "Number of input reads": "50",
+    "Average input read length": "75",
+    "Uniquely mapped reads number": "20",
+    "Average mapped length": "74.00",
+    "Mismatch rate per base, %": "0.60%",
+}
+EMPTY = {name: "-nan%" if name.startswith("Mismatch") else "0" for name in LOG}
 
 
 def write(path, text):
@@ -84,3 +109,23 @@ def test_the_longest_log_decides_what_short_ones_leave_open():
     longest = ["z", "a", "b", "c"]
     for order in itertools.permutations([longest, ["a", "b"], ["a", "c"]]):
         assert merge_fields(order) == longest
+
+
+def test_a_log_of_two_calls() -> None:
+    summed = sum_logs([LOG, OTHER])
+    assert list(summed) == list(LOG)
+    assert summed["Number of input reads"] == "150"
+    assert summed["Average input read length"] == "125"
+    assert summed["Uniquely mapped reads number"] == "80"
+    assert summed["Uniquely mapped reads %"] == "53.33%"
+    assert summed["Average mapped length"] == "129.50"
+    assert summed["Mismatch rate per base, %"] == "0.38%"
+    assert summed["% of reads mapped to multiple loci"] == "13.33%"
+    assert summed["UNIQUE READS:"] == ""
+
+
+def test_an_empty_call_changes_no_mean(tmp_path: Path) -> None:
+    summed = sum_logs([LOG, EMPTY])
+    assert summed == LOG
+    (tmp_path / "Log.final.out").write_text(format_log(summed))
+    assert read_star_log(tmp_path / "Log.final.out") == LOG
