@@ -1,12 +1,12 @@
-"""FASTQ files: four lines a read, LF line ends, plain or gzipped; what is known of them without parsing each line.
+"""FASTQ files: four lines a read, LF line ends, plain or gzipped; counted by line ends, without parsing each line.
 
-Kinds of files are told by their first bytes, never by their names.
+The first bytes decide the kind of a file, never its name.
 """
 
 import contextlib
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from scripts.core.errors import RunFault
 
@@ -46,13 +46,20 @@ def unpack(path: str | Path, target: str | Path) -> int:
 
     Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`.
     """
-    from isal import igzip, isal_zlib
+    from isal import igzip
 
     try:
         with igzip.open(path, "rb") as handle, Path(target).open("wb") as copy:
             return _count(handle, copy, Path(path).name)
-    except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:
+    except _gzip_errors() as error:
         raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
+
+
+def _gzip_errors() -> tuple[type[Exception], ...]:
+    """Return what isal raises for a gzip stream that is cut off or damaged."""
+    from isal import igzip, isal_zlib
+
+    return EOFError, igzip.BadGzipFile, cast(type[Exception], isal_zlib.error)
 
 
 def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
@@ -74,7 +81,7 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
         tail += b"\n"
         if copy is not None:
             copy.write(b"\n")
-    # A read longer than what we kept cannot be looked at here; then the number of lines alone decides.
+    # Of a read longer than the tail only the number of lines is checked.
     last = tail.split(b"\n")[-5:-1] if tail.count(b"\n") > 4 or len(tail) < _TAIL else []
     whole = not last or (
         len(last) == 4
@@ -89,11 +96,11 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
 
 def first_lengths(path: str | Path, most: int = 100) -> list[int]:
     """Return the lengths of the first reads of a FASTQ file, gzipped or not; fewer where it is broken or short."""
-    import gzip
+    from isal import igzip
 
-    lengths = []
-    opened = gzip.open(path) if kind_of(path) == "fastq.gz" else Path(path).open("rb")
-    with opened as handle, contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+    lengths: list[int] = []
+    opened = igzip.open(path, "rb") if kind_of(path) == "fastq.gz" else Path(path).open("rb")
+    with opened as handle, contextlib.suppress(*_gzip_errors()):
         while len(lengths) < most and handle.readline():
             lengths.append(len(handle.readline().rstrip()))
             handle.readline(), handle.readline()
@@ -103,7 +110,7 @@ def first_lengths(path: str | Path, most: int = 100) -> list[int]:
 def count_bases(path: str | Path) -> int:
     """Return the number of bases in a plain FASTQ file of whole reads with LF line ends."""
     bases = 0
-    line, rest = 0, b""  # of the first whole line in what follows, and what was left of the last one
+    line, rest = 0, b""  # number of the next whole line, and the beginning of the line that the last piece cut
     with Path(path).open("rb") as handle:
         while piece := handle.read(_PIECE):
             lines = (rest + piece).split(b"\n")
@@ -114,7 +121,7 @@ def count_bases(path: str | Path) -> int:
 
 
 def link(path: str | Path, target: str | Path) -> None:
-    """Put a file at another place without writing its bytes again: a symbolic link with an absolute target."""
+    """Replace ``target`` by a symbolic link to the absolute path of a file."""
     target = Path(target)
     target.unlink(missing_ok=True)
     target.symlink_to(Path(path).resolve())

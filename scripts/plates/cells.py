@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.core.errors import RunFault
+from scripts.formats.fastq_files import count_reads
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
 
@@ -47,19 +48,6 @@ class Column:
                 check = zlib.crc32(handle.read(_TAIL_BYTES), check)
             told.append([path.name, size, check])
         return json.dumps(told)
-
-
-def count_reads(path: Path) -> int:
-    """Return the number of reads in a FASTQ file of four lines a read. Raises RunFault where the last is not whole."""
-    lines, last = 0, b"\n"
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 22):
-            lines += block.count(b"\n")
-            last = block[-1:]
-    lines += last != b"\n"
-    if lines % 4:
-        raise RunFault("READS_MISSING", f"{path.name} has {lines} lines, which is no multiple of 4.")
-    return lines // 4
 
 
 def find_reads(folder: Path, row: Run, status: RunStatus) -> tuple[tuple[Path, Path] | None, Path | None, int]:

@@ -13,7 +13,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
 from scripts.plates.align import share_threads
 from scripts.plates.alignments import star_versions
-from scripts.plates.cells import count_reads, fail_siblings
+from scripts.plates.cells import fail_siblings
 from scripts.plates.count import check_fragments, choose_checked, join_cells
 from scripts.plates.shard_counts import ShardCounts
 from scripts.references.star_index import size_options
@@ -76,18 +76,6 @@ def test_the_checked_cell_does_not_depend_on_the_order() -> None:
     columns = [f"SRX{number}" for number in range(50)]
     assert choose_checked(columns) == choose_checked(columns[::-1])
     assert {choose_checked(columns[:size]) for size in range(1, 50)} > {columns[0]}
-
-
-@pytest.mark.parametrize(("text", "reads"), [("", 0), ("@a\nA\n+\nI\n", 1), ("@a\nA\n+\nI\n@b\nA\n+\nI", 2)])
-def test_reads_of_a_fastq_file(tmp_path: Path, text: str, reads: int) -> None:
-    (tmp_path / "a.fastq").write_text(text)
-    assert count_reads(tmp_path / "a.fastq") == reads
-
-
-def test_a_fastq_file_that_is_cut(tmp_path: Path) -> None:
-    (tmp_path / "a.fastq").write_text("@a\nA\n+\nI\n@b\n")
-    with pytest.raises(RunFault, match=r"a\.fastq has 5 lines, which is no multiple of 4"):
-        count_reads(tmp_path / "a.fastq")
 
 
 def test_siblings_of_a_failed_run() -> None:
