@@ -1,25 +1,49 @@
-"""Small files that are read as a whole, gzipped or not: their first bytes tell, not their names."""
+"""Files: read plain or gzipped by their first bytes, written so that nobody sees a part, measured and hashed."""
 
 import contextlib
 import gzip
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO, cast
 
 from scripts.core.errors import InputError
 
 
+def deflate_error() -> type[Exception]:
+    """Return the exception that isal raises for damaged deflate data; its type hints have it as a value."""
+    from isal import isal_zlib
+
+    return cast(type[Exception], isal_zlib.error)
+
+
+@contextlib.contextmanager
+def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for reading its bytes, inflated where its first two bytes are those of gzip.
+
+    A gzip stream that is cut short raises EOFError in the block, a damaged one leaves the block as gzip.BadGzipFile,
+    which is an OSError.
+    """
+    with Path(path).open("rb") as handle:
+        if handle.peek(2)[:2] != b"\x1f\x8b":
+            yield handle
+            return
+        from isal import igzip
+
+        try:
+            with igzip.IGzipFile(fileobj=handle, mode="rb") as inflated:
+                yield cast(BinaryIO, inflated)
+        except deflate_error() as error:
+            raise gzip.BadGzipFile(str(error)) from error
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Return what is in a file, gzipped or not. Raises InputError where it cannot be inflated."""
-    data = Path(path).read_bytes()
-    if data[:2] != b"\x1f\x8b":
-        return data
     try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with open_bytes(path) as handle:
+            return handle.read()
+    except (EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: cut short or damaged, it cannot be inflated: {error}.") from error
 
 
@@ -63,19 +87,37 @@ def line_blocks(handle: BinaryIO, size: int = 1 << 22) -> Iterator[bytes]:
         yield rest
 
 
-def hash_file(path: str | Path) -> str:
-    """Return the sha256 of a file, in hex."""
+def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
+    """Return the checksum of a file, in hex."""
     with Path(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hashlib.file_digest(handle, algorithm).hexdigest()
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file beside its place and put it there in one step."""
+@contextlib.contextmanager
+def atomic_path(path: str | Path, shared: bool = False) -> Iterator[Path]:
+    """Yield the path of a partial file beside ``path``, which takes its place when the block ends without an error.
+
+    The partial file is ``{path}.part``, so that a job that was killed leaves nothing that the next one does not
+    replace; ``shared`` gives each process one of its own, for files that several may write at once.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part" if shared else f"{path.name}.part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        yield partial
+        partial.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_text(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file (UTF-8, ``\\n``) for writing; it appears under its name when the block ends without an error."""
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as handle:
+        yield handle
+
+
+def write_atomic(path: str | Path, content: bytes | str, shared: bool = False) -> None:
+    """Write a whole file, text as UTF-8, see :func:`atomic_path`."""
+    with atomic_path(path, shared) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 from scripts.droplets.mex import MexArchive, archive_name, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES
@@ -135,11 +136,10 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
     import h5py
     import numpy as np
 
-    part = path.with_name(f"{path.name}.part")
     index: list[str] = []
     of_cell: list[Mapping[str, Any]] = []
     genes: list[tuple[str, ...]] | None = None
-    with h5py.File(part, "w") as root:
+    with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         main = _Matrix(root, "X", "int32")
         group = h5ad.create_group(root, "layers")
@@ -177,7 +177,6 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
         for name, value in (("series", series), ("species", species), ("matrix", f"{MAIN}_filtered")):
             h5ad.write_text(uns, name, value)
         h5ad.write_empty_parts(root, ("obsm", "obsp", "varm", "varp"))
-    part.replace(path)
     return len(index)
 
 

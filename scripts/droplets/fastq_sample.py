@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.droplets.inclusion_lists import BASE_CODES, open_plain
+from scripts.core.files import open_bytes
+from scripts.droplets.inclusion_lists import BASE_CODES
 
 NO_BASE = 4
 WIDTH = 100
@@ -43,7 +44,7 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
     seen = 0
     rest = b""
     columns = np.arange(WIDTH)
-    with open_plain(path) as handle:
+    with open_bytes(path) as handle:
         while seen < skip + size:
             block = handle.read(_BLOCK)
             block = rest + (block or (b"" if not rest or rest.endswith(b"\n") else b"\n"))
@@ -76,9 +77,9 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
 
 def copy_sample(path: str | Path, target: str | Path, size: int, skip: int) -> int:
     """Copy the ``size`` reads after the first ``skip``, of a shorter file the last ones; return how many there are."""
-    with open_plain(path) as handle:
+    with open_bytes(path) as handle:
         reads = sum(1 for _ in islice(handle, 4 * (skip + size))) // 4
-    with open_plain(path) as handle, Path(target).open("wb") as writer:
+    with open_bytes(path) as handle, Path(target).open("wb") as writer:
         first = max(0, min(skip, reads - size))
         writer.writelines(islice(handle, 4 * first, 4 * (first + size)))
     return min(size, reads)

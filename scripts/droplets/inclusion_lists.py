@@ -12,9 +12,8 @@ from typing import BinaryIO
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import line_blocks
+from scripts.core.files import line_blocks, open_bytes
 
-GZIP_MAGIC = b"\x1f\x8b"
 _NO_BASE = 4
 _BLOCK = 1 << 24
 
@@ -42,17 +41,6 @@ def pack_codes(codes: np.ndarray) -> np.ndarray:
     return packed
 
 
-def open_plain(path: str | Path) -> BinaryIO:
-    """Open a file for its plain bytes; gzip is known by its first two bytes, never by the name."""
-    with Path(path).open("rb") as handle:
-        magic = handle.read(2)
-    if magic != GZIP_MAGIC:
-        return Path(path).open("rb")
-    from isal import igzip
-
-    return igzip.open(path, "rb")
-
-
 def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
     """Yield blocks of whole lines with ``\\n`` line ends; the last line gets one where it has none."""
     for block in line_blocks(handle, _BLOCK):
@@ -68,15 +56,15 @@ def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = T
     than A, C, G, T, for another length than that of the first barcode, and for an empty list.
     """
     count, length = 0, 0
-    with open_plain(source) as reader, Path(target).open("wb") as writer:
-        try:
+    try:
+        with open_bytes(source) as reader, Path(target).open("wb") as writer:
             for block in _line_blocks(reader):
                 if b"\t" in block:
                     block = b"".join(line.split(b"\t", 1)[0] + b"\n" for line in block.splitlines())
                 count, length = _check_block(source, block, count, length, one_length)
                 writer.write(block)
-        except (EOFError, OSError) as error:
-            raise InputError(f"{source}: the inclusion list cannot be read: {error}.") from error
+    except (EOFError, OSError) as error:
+        raise InputError(f"{source}: the inclusion list cannot be read: {error}.") from error
     if not count:
         raise InputError(f"{source}: the inclusion list has no barcode; it must have one on each line.")
     return count, length
@@ -115,7 +103,7 @@ def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
     """
     parts: list[np.ndarray] = []
     length = 0
-    with open_plain(path) as handle:
+    with open_bytes(path) as handle:
         for block in _line_blocks(handle):
             if not length:
                 length = block.index(b"\n")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 from scripts.plan.matrices import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
 
 if TYPE_CHECKING:
@@ -229,9 +230,10 @@ def write_archive(
     for source in (barcodes, features, matrix):
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise InputError(f"{source}: there is no such file to be packed.")
-    part = Path(f"{target}.part")
     blank = metadata_text(fields, dict.fromkeys(names, "0" * 32))
-    with _opened([barcodes, features, matrix]) as parts, part.open("wb") as handle, ExitStack() as stack:
+    with ExitStack() as stack:
+        parts = stack.enter_context(_opened([barcodes, features, matrix]))
+        handle = stack.enter_context(stack.enter_context(atomic_path(target)).open("wb"))
         pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
         head = _tar_header(f"{folder}/{metadata_name}", len(blank))
         handle.write(_GZIP_HEAD + _store(head + blank + _padding(len(blank))))
@@ -245,7 +247,6 @@ def write_archive(
         deflater.write(b"\0" * (2 * _BLOCK + -(total + 2 * _BLOCK) % tarfile.RECORDSIZE))
         deflater.close()
         _finish(handle, head, metadata_text(fields, digests), deflater)
-    part.replace(target)
     return digests
 
 

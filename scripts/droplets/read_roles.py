@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError, RunFault
+from scripts.core.files import write_atomic
 from scripts.droplets.barcode_search import Alternative, Lists, testable_places
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
@@ -184,7 +185,4 @@ def main(argv: Sequence[str] | None = None) -> None:
             else f"{verdict['roles']} {' or '.join(verdict['candidates'])}. {verdict['words']}"
         )
         print(f"{run}: {words}", file=sys.stderr)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    part = args.output.with_name(args.output.name + ".part")
-    part.write_text(json.dumps({"library": args.unit} | told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(args.output)
+    write_atomic(args.output, json.dumps({"library": args.unit} | told, indent=1, ensure_ascii=False) + "\n")

@@ -5,7 +5,6 @@ the counts of the alignment stay there, and the next call for the same reads and
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError, Interrupted, RunFault
+from scripts.core.files import atomic_path, hash_file, write_atomic
 from scripts.core.subprocesses import ends_with_command, raise_if_full
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, copy_sample
@@ -246,8 +246,7 @@ def count_library(
                 f"{candidates[0].title} needs the inclusion list {name}; give it under droplets.inclusion_lists.",
             )
         names[name] = place_link(folder, f"{name}.txt", path)
-        with path.open("rb") as content:
-            digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
+        digests[name] = hash_file(path)
     genome = place_link(folder, "index", index)
     reads = library.place_reads(folder, candidates[0])
     spots = sum(_spots_of(row, statuses[row.run], library) for row in library.rows)
@@ -255,7 +254,7 @@ def count_library(
         "spots": spots,
         "reads": {path.name: tell_apart(path) for path in library.files()},
         "lists": digests,
-        "index": hashlib.sha256((index / "genomeParameters.txt").read_bytes()).hexdigest(),
+        "index": hash_file(index / "genomeParameters.txt"),
     }
 
     def arguments_for(kit: Chemistry, threads: int) -> list[str]:
@@ -289,9 +288,7 @@ def count_library(
         run_star(arguments_for(kit, args.threads), folder)
         own_features(folder)
         check_outputs(folder, args.features, args.multireads, spots)
-        part = stamp.with_name(f"{STAMP}.part")
-        part.write_text(json.dumps(stamp_of(kit) | {"told": told}), encoding="utf-8")
-        part.replace(stamp)
+        write_atomic(stamp, json.dumps(stamp_of(kit) | {"told": told}))
     check_shares(folder, args.features, args.min_valid_barcodes, args.min_gene_share)
     filter_cells(folder, args.features, args.cell_filter)
     return kit, told
@@ -403,8 +400,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.output.mkdir()
     for status in statuses.values():
         print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
-    args.status.parent.mkdir(parents=True, exist_ok=True)
-    part = args.status.with_name(args.status.name + ".part")
-    write_statuses(part, statuses.values())
-    shutil.copyfile(part, args.output / "status.tsv")
-    part.replace(args.status)
+    with atomic_path(args.status) as partial:
+        write_statuses(partial, statuses.values())
+        shutil.copyfile(partial, args.output / "status.tsv")

@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from isal import isal_zlib
 
+from scripts.core.files import atomic_path
+
 LEVELS = range(10)
 DEFAULT_LEVEL = 1
 PIECE = 32 << 20
@@ -67,8 +69,8 @@ class OneMemberWriter(PieceWriter):
     """Writes one gzip member from pieces, beside the target, which appears when all is written."""
 
     def __init__(self, path: str | Path, level: int) -> None:
-        self.path = Path(path)
-        self.partial = Path(f"{path}.part")
+        self._whole = atomic_path(path)
+        self.partial = self._whole.__enter__()
         super().__init__(self.partial.open("wb"), level)
         self.handle.write(_HEADER)
 
@@ -82,14 +84,13 @@ class OneMemberWriter(PieceWriter):
         self.crc = isal_zlib.crc32_combine(self.crc, crc, length)
         self.length += length
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.handle.write(_LAST_BLOCK + struct.pack("<II", self.crc, self.length & 0xFFFFFFFF))
         self.handle.close()
-        if kind is None:
-            self.partial.replace(self.path)
-        else:
-            self.partial.unlink(missing_ok=True)
+        self._whole.__exit__(kind, error, trace)
 
 
 def _cut(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

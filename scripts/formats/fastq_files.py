@@ -4,11 +4,13 @@ The first bytes decide the kind of a file, never its name.
 """
 
 import contextlib
+import gzip
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from scripts.core.errors import RunFault
+from scripts.core.files import open_bytes
 
 MAGIC = b"NCBI.sra"  # the first bytes of an archive
 _PIECE = 1 << 20
@@ -46,20 +48,11 @@ def unpack(path: str | Path, target: str | Path) -> int:
 
     Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`.
     """
-    from isal import igzip
-
     try:
-        with igzip.open(path, "rb") as handle, Path(target).open("wb") as copy:
+        with open_bytes(path) as handle, Path(target).open("wb") as copy:
             return _count(handle, copy, Path(path).name)
-    except _gzip_errors() as error:
+    except (EOFError, gzip.BadGzipFile) as error:
         raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
-
-
-def _gzip_errors() -> tuple[type[Exception], ...]:
-    """Return what isal raises for a gzip stream that is cut off or damaged."""
-    from isal import igzip, isal_zlib
-
-    return EOFError, igzip.BadGzipFile, cast(type[Exception], isal_zlib.error)
 
 
 def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
@@ -96,11 +89,8 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
 
 def first_lengths(path: str | Path, most: int = 100) -> list[int]:
     """Return the lengths of the first reads of a FASTQ file, gzipped or not; fewer where it is broken or short."""
-    from isal import igzip
-
     lengths: list[int] = []
-    opened = igzip.open(path, "rb") if kind_of(path) == "fastq.gz" else Path(path).open("rb")
-    with opened as handle, contextlib.suppress(*_gzip_errors()):
+    with contextlib.suppress(EOFError, gzip.BadGzipFile), open_bytes(path) as handle:
         while len(lengths) < most and handle.readline():
             lengths.append(len(handle.readline().rstrip()))
             handle.readline(), handle.readline()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 from scripts.core.numeric import settle_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import (
@@ -201,8 +202,7 @@ def write_h5ad(
     del logs
     obs |= geo_columns(columns, records)
     index_type = np.int32 if stored < 2**31 else np.int64  # one for both: scipy's conversions refuse a mixture
-    partial = Path(f"{path}.part")
-    with h5py.File(partial, "w") as root:
+    with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.create_group(root, "X", "csr_matrix")
         matrix.attrs["shape"] = np.array([len(columns), len(genes)], np.int64)
@@ -230,7 +230,6 @@ def write_h5ad(
         h5ad.write_text_group(uns, "parameters", parameters)
         h5ad.write_text_group(uns, "tools", merge_tools(tools))
         h5ad.write_empty_parts(root)
-    partial.replace(path)
 
 
 def parse_parameters(texts: Iterable[str]) -> dict[str, str]:

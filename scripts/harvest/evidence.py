@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_text
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.plan.run_table import Run, iterate_runs
 
@@ -92,9 +93,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--roles {args.roles}: there must be {{unit}} in it.")
     chemistries, _ = read_chemistries(args.chemistries)
     records = read_records(args.records)
-    part = Path(f"{args.output}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", encoding="utf-8", newline="") as handle:
+    with atomic_text(args.output) as handle:
         for told in join_evidence(iterate_runs(args.ledger), records, args.roles, chemistries):
             handle.write(json.dumps(told, ensure_ascii=False) + "\n")
-    part.replace(args.output)

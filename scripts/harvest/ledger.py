@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import raise_faults
+from scripts.core.files import atomic_path
 from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import cut_into_units, is_shard
@@ -96,7 +97,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="the ledger to write (results/runs.tsv)")
     options = parser.parse_args(argv)
     rows = write_ledger(read_runs(options.plan), options.statuses, options.shard_size, options.count_by)
-    partial = Path(f"{options.output}.part")
-    write_runs(partial, rows)
-    partial.replace(options.output)
+    with atomic_path(options.output) as partial:
+        write_runs(partial, rows)
     print(summarize(rows))

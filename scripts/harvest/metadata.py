@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path, atomic_text
 from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
 from scripts.records.soft import Entity
@@ -208,36 +209,17 @@ def series_line(exp_id: str, fields: Mapping[str, list[str]]) -> list[str]:
     return [";".join(known.get(column, ())) for column in SERIES_COLUMNS]
 
 
-@contextlib.contextmanager
-def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing beside its place; it gets there at the end."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as handle:
-            yield handle
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def gather(
     ledger: str | Path, folder: str | Path, species: str, archive: str | Path, samples: str | Path, series: str | Path
 ) -> None:
     """Write the tarball and the two tables, see the module."""
     with contextlib.ExitStack() as stack:
-        packed = stack.enter_context(
-            gzip.GzipFile(
-                filename="", mode="wb", fileobj=stack.enter_context(whole_file(archive)), mtime=0, compresslevel=6
-            )
-        )
+        handle = stack.enter_context(stack.enter_context(atomic_path(archive)).open("wb"))
+        packed = stack.enter_context(gzip.GzipFile("", mode="wb", fileobj=handle, mtime=0, compresslevel=6))
         tar = stack.enter_context(tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT))
         tables = []
         for path, columns in ((samples, SAMPLE_COLUMNS), (series, SERIES_COLUMNS)):
-            handle = stack.enter_context(whole_file(path))
-            text = stack.enter_context(io.TextIOWrapper(handle, encoding="utf-8", newline="", write_through=True))
-            tables.append(csv.writer(text, lineterminator="\n"))
+            tables.append(csv.writer(stack.enter_context(atomic_text(path)), lineterminator="\n"))
             tables[-1].writerow(columns)
         written: dict[str, str] = {}
         for counted in counted_series(ledger, species):

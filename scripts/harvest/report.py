@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
+from scripts.core.files import write_atomic
 from scripts.formats import h5ad
 from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
@@ -416,7 +417,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     results = Path(options.results or Path(options.ledger).parent)
     page = draw_page(read_runs(options.plan), read_runs(options.ledger), results)
-    partial = Path(f"{options.output}.part")
-    partial.write_text(page, encoding="utf-8", newline="\n")
-    partial.replace(options.output)
+    write_atomic(options.output, page)
     print(f"{options.output}: {len(page) / 1e6:.1f} MB.", file=sys.stderr)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
+from scripts.core.files import write_atomic
 from scripts.plan.run_table import Run, read_runs
 
 SUMS = "SHA256SUMS"
@@ -36,10 +37,7 @@ def list_files(results: str | Path) -> list[str]:
 
 def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
     """Write path → sha256 in the format of ``sha256sum``, sorted by path."""
-    text = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums, key=str.encode))
-    partial = Path(f"{path}.part")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_atomic(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums, key=str.encode)))
 
 
 def read_sums(path: str | Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import write_atomic
 from scripts.core.snakemake import Benchmark
 from scripts.plan.size_model import (
     FILE,
@@ -172,13 +173,9 @@ def _short(value: float) -> str:
 
 def write_costs(path: str | Path, costs: Iterable[Cost]) -> None:
     """Write costs as a table: a header line, tab-separated, three decimals."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join([cost.stage, str(cost.jobs), *(f"{value:.3f}" for value in cost[2:])]) for cost in costs]
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomic(path, "\n".join(lines) + "\n")
 
 
 def add_cost_options(parser: argparse.ArgumentParser) -> None:

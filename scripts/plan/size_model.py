@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import write_atomic
 from scripts.plan.units import Unit
 
 SIZES = {
@@ -231,12 +232,8 @@ def _is_size(value: Any) -> bool:
 
 def write_model(path: str | Path, learnt: Mapping[str, Stage]) -> None:
     """Write what was learnt; the same jobs give the same bytes."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     stages = {name: stage._asdict() for name, stage in learnt.items()}
-    part.write_text(json.dumps(stages, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_atomic(path, json.dumps(stages, indent=1, sort_keys=True) + "\n")
 
 
 def learn(jobs: Iterable[Job]) -> dict[str, Stage]:

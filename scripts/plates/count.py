@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.core.errors import InputError, RunFault
+from scripts.core.files import atomic_path
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.run_table import Run, columns_of
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -379,9 +380,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if (Path(args.kept) / "counts.h5ad").exists():
             shard = join_cells(shard, read_shard_counts(Path(args.kept) / "counts.h5ad"), became)
         became = {run: row._replace(state="ok") if row.state == "kept" else row for run, row in became.items()}
-    for path in (args.counts, args.status):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_shard_counts(args.counts, shard)
-    partial = f"{args.status}.part"
-    write_statuses(partial, became.values())
-    Path(partial).replace(args.status)
+    with atomic_path(args.status) as partial:
+        write_statuses(partial, became.values())

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 from scripts.formats import h5ad
 from scripts.star.log import merge_fields
 
@@ -99,8 +100,7 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         raise ValueError("a count of a shard is negative")
     dtype = np.int64 if counts.nnz and counts.data.max() > np.iinfo(np.int32).max else np.int32
     fields = merge_fields([list(log) for log in shard.logs])
-    partial = f"{path}.part"
-    with h5py.File(partial, "w") as root:
+    with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.create_group(root, "X", "csc_matrix")
         matrix.attrs["shape"] = np.array(counts.shape, np.int64)
@@ -123,7 +123,6 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         present = np.array([[name in log for name in fields] for log in shard.logs], np.uint8).reshape(shape)
         h5ad.set_encoding(star_log.create_dataset("present", data=present), "array", "0.2.0")
         h5ad.write_empty_parts(root)
-    Path(partial).replace(path)
 
 
 def read_shard_counts(path: str | Path) -> ShardCounts:

@@ -17,7 +17,6 @@ the source that gave most of it, beside that of the source at work.
 import argparse
 import contextlib
 import errno
-import hashlib
 import json
 import re
 import shutil
@@ -30,7 +29,7 @@ from urllib.parse import urlsplit
 from scripts.core import http
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import DISK_FULL, InputError, RunFault
-from scripts.core.files import size_of_folder, write_whole
+from scripts.core.files import hash_file, size_of_folder, write_atomic
 from scripts.core.locks import only_one
 from scripts.core.progress import Progress, told_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, ends_if_removed, ends_with_command, run_program
@@ -147,7 +146,7 @@ class Downloader:
         if len(paths) > 1 and not all(kind.startswith("fastq") for kind in kinds):
             raise RunFault("DOWNLOAD_FAILED", "a run is several FASTQ files, or one archive, or one BAM.")
         if kinds == ["sra"]:
-            if row.md5 and _md5(Path(paths[0])) != row.md5.lower():
+            if row.md5 and hash_file(paths[0], "md5") != row.md5.lower():
                 raise RunFault("CHECKSUM_MISMATCH", f"the md5 of {paths[0]} is not {row.md5}, as the plan says.")
             detail = self._prove(Path(paths[0]))
             fastq_files.link(paths[0], self.ready / f"{row.run}.sra")
@@ -258,7 +257,7 @@ class Downloader:
         known = {"source": source, "detail": detail}
         note = self.ready / f"{row.run}.json"
         told = {**known, "md5": row.md5, "files": [path.name for path in files]}
-        write_whole(note, json.dumps(told).encode())
+        write_atomic(note, json.dumps(told))
         for path in files:
             path.replace(self.ready / path.name)
         shutil.rmtree(self.partial / row.run, ignore_errors=True)
@@ -288,7 +287,7 @@ class Downloader:
                 return "", [path]
             if not sra_archive.is_archive(path):
                 raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not an archive", again=1)
-            if row.md5 and not proven and not lite and (proven := _md5(path)) != row.md5.lower():
+            if row.md5 and not proven and not lite and (proven := hash_file(path, "md5")) != row.md5.lower():
                 raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {proven}, but the record says {row.md5}")
             if lite and not self.options.accept_lite:
                 raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
@@ -491,11 +490,6 @@ class Downloader:
 
     def _tell(self, words: str) -> None:
         self.progress.tell(words)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "md5").hexdigest()
 
 
 def _kind(path: Path) -> str:

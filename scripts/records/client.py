@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import InputError
-from scripts.core.files import write_whole
+from scripts.core.files import write_atomic
 from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
 from scripts.core.shared_cache import alone
 from scripts.records import ena, record_files, soft, sra_xml
@@ -136,7 +136,7 @@ class Archives:
         url = ena.report_address(self.ena, accession)
         with self._asked(url) as asking:
             body = http.get(url, asking=asking, session=self._open(), check=_check_report)
-        write_whole(path, packed(body))
+        write_atomic(path, packed(body), shared=True)
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -145,7 +145,7 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / record_files.SRA_XML
-        write_whole(path, packed(sra_xml.package_set(parts)))
+        write_atomic(path, packed(sra_xml.package_set(parts)), shared=True)
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
-from scripts.records.soft import guarded, open_record
+from scripts.records.soft import open_record
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 FIELDS = (
@@ -36,7 +36,7 @@ def read_report(path: str | Path) -> list[dict[str, str]]:
 
     Raises InputError for a file that is cut short or is something else.
     """
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         return parse_report(handle.read(), str(path))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.records.soft import Entity, guarded, open_record
+from scripts.records.soft import Entity, open_record
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
 _DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}
@@ -26,7 +26,7 @@ def read_miniml(path: str | Path) -> Iterator[Entity]:
     import defusedxml
     from defusedxml import ElementTree
 
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         try:
             root = ElementTree.fromstring(handle.read())
         except ElementTree.ParseError as error:
@@ -55,7 +55,7 @@ def read_miniml(path: str | Path) -> Iterator[Entity]:
 
 def is_miniml(path: str | Path) -> bool:
     """Whether a record is XML and names MINiML near its beginning."""
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         start = handle.read(2048)
     return start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<MINiML" in start
 

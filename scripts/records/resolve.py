@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import write_whole
+from scripts.core.files import atomic_path, write_atomic
 from scripts.core.http import RemoteError
 from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
@@ -393,9 +393,7 @@ def _malformed(word: str) -> str:
 
 def write_evidence(path: Path, plan: Plan) -> None:
     """Write one JSON object a run, in the order of the runs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence))
-    write_whole(path, text.encode())
+    write_atomic(path, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -439,11 +437,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         plan = resolve(read_asked(options.series), archives, choices)
         rows = plan.all_rows()
         tell(f"{archives.requests} requests to the archives")
-    output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(output.name + ".part")
-    write_runs(part, rows)
-    part.replace(output)
+    with atomic_path(options.output) as partial:
+        write_runs(partial, rows)
     if options.evidence:
         write_evidence(Path(options.evidence), plan)
     print(plan_table(rows, reckoner, plan.open))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.records.soft import guarded, open_record
+from scripts.records.soft import open_record
 from scripts.records.sra_xml import Experiment, SraRun
 
 RUNINFO = (
@@ -44,7 +44,7 @@ def read_run_list(path: str | Path) -> list[Experiment]:
 
     Raises InputError for a file that is damaged or has no column or value that is a run.
     """
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         return parse_run_list(handle.read(), str(path))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import open_bytes
 
 _EXPERIMENT = re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")
 _STUDY = re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")
@@ -53,29 +54,15 @@ def family_address(base: str, series: str) -> str:
     return f"{base.rstrip('/')}/series/GSE{series[3:-3]}nnn/{series}/soft/{series}_family.soft.gz"
 
 
-def open_record(path: str | Path) -> BinaryIO:
-    """Open a record for reading, gzipped or not: the first bytes tell."""
-    handle = Path(path).open("rb")
-    start = handle.read(2)
-    handle.seek(0)
-    if start != b"\x1f\x8b":
-        return handle
-    from isal import igzip
-
-    handle.close()
-    return igzip.open(path, "rb")  # type: ignore[return-value]
-
-
 @contextlib.contextmanager
-def guarded(path: str | Path) -> Iterator[None]:
-    """Tell an unreadable, damaged or cut record as an InputError that says what to do."""
-    from isal import isal_zlib
-
+def open_record(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a record, gzipped or not; one that cannot be read, is damaged or cut short is an InputError."""
     try:
-        yield
+        with open_bytes(path) as handle:
+            yield handle
     except EOFError as error:
         raise InputError(f"{path}: it is cut short; delete it to have it fetched again.") from error
-    except (isal_zlib.error, gzip.BadGzipFile) as error:
+    except gzip.BadGzipFile as error:
         raise InputError(f"{path}: it is damaged ({error}); delete it to have it fetched again.") from error
     except OSError as error:
         raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
@@ -86,7 +73,7 @@ def read_family(path: str | Path) -> Iterator[Entity]:
 
     Raises InputError for a file that is cut short, is not SOFT or holds no entity.
     """
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         yield from _entities(handle, path)
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from scripts.core.errors import InputError
-from scripts.records.soft import guarded, open_record
+from scripts.records.soft import open_record
 
 _GSM = re.compile(r"GSM\d+")
 _GSE = re.compile(r"GSE\d+")
@@ -100,7 +100,7 @@ def read_experiments(path: str | Path) -> Iterator[Experiment]:
 
     Raises InputError for a document that is cut short, malformed, declares entities or is something else.
     """
-    with guarded(path), open_record(path) as handle:
+    with open_record(path) as handle:
         yield from parse_experiments(handle, str(path))
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.files import atomic_text
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.gene_intervals import build_gene_intervals, write_gene_intervals
@@ -18,10 +19,9 @@ from scripts.references.gtf import Exon, read_exons
 
 def make_count_index(annotation: str | Path, genes: str | Path, output: str | Path, exons: str | Path) -> None:
     """Write the step functions (npz) and the exons (GTF). Raises InputError where annotation and genes do not fit."""
-    partial = Path(f"{exons}.part")
+    with atomic_text(exons) as handle:
 
-    def written() -> Iterator[Exon]:
-        with partial.open("w", encoding="utf-8", newline="") as handle:
+        def written() -> Iterator[Exon]:
             for exon in read_exons(annotation):
                 handle.write(
                     f"{exon.contig}\t.\texon\t{exon.start + 1}\t{exon.end}\t.\t{exon.strand}\t.\t"
@@ -29,9 +29,8 @@ def make_count_index(annotation: str | Path, genes: str | Path, output: str | Pa
                 )
                 yield exon
 
-    steps = build_gene_intervals(written(), [gene.gene_id for gene in read_genes(genes)])
-    write_gene_intervals(output, steps)
-    partial.replace(exons)
+        steps = build_gene_intervals(written(), [gene.gene_id for gene in read_genes(genes)])
+        write_gene_intervals(output, steps)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,24 +4,16 @@ A sequence begins with a line ``>name description``; its name ends at the first 
 nucleotide code in either case.
 """
 
-import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from scripts.core.files import open_bytes
+
 BLOCK_BYTES = 1 << 22
 _LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
 _MOST_TOLD = 5  # faults of one kind in one file that are told singly
-
-
-def open_plain(path: str | Path) -> BinaryIO:
-    """Open a file for reading its bytes, inflated where its first two bytes are those of gzip."""
-    handle = Path(path).open("rb")
-    if handle.peek(2)[:2] != b"\x1f\x8b":
-        return handle
-    handle.close()
-    return gzip.open(path, "rb")
 
 
 def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faults: list[str]) -> None:
@@ -59,7 +51,7 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
             if len(faults) - told >= _MOST_TOLD:
                 faults.append(f"{path}: the rest of the file was not looked at.")
                 return
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, OSError) as error:
         faults.append(f"{path}: the file cannot be read to its end ({error}); is it cut short?")
         return
     if contig is None:
@@ -70,7 +62,7 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
 
 def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
     """Yield (True, header line) and (False, whole lines of sequence, in blocks); CR and blank lines are taken out."""
-    with open_plain(path) as handle:
+    with open_bytes(path) as handle:
         rest = b""
         while True:
             block = handle.read(BLOCK_BYTES)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 from scripts.references.gtf import Exon
 
 if TYPE_CHECKING:
@@ -299,10 +300,8 @@ def write_gene_intervals(path: str | Path, genes: GeneIntervals) -> None:
     for name, texts in (("genes", genes.genes), ("contigs", genes.contigs)):
         arrays[name] = np.frombuffer("".join(f"{text}\n" for text in texts).encode(), np.uint8)
     arrays["unstranded_exons"] = np.array(genes.unstranded_exons, np.int64)
-    partial = Path(f"{path}.part")
-    with partial.open("wb") as handle:
+    with atomic_path(path) as partial, partial.open("wb") as handle:
         np.savez(handle, **arrays)
-    partial.replace(path)
 
 
 def read_gene_intervals(path: str | Path) -> GeneIntervals:

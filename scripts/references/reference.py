@@ -6,6 +6,7 @@ end of a contig, exons without gene_id, a contig twice) is an error here, before
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import re
@@ -19,11 +20,11 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file
+from scripts.core.files import atomic_path, hash_file, open_bytes
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command
-from scripts.references.fasta import copy_fasta, open_plain
+from scripts.references.fasta import copy_fasta
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow, write_genes
 from scripts.references.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
@@ -107,7 +108,7 @@ def copy_annotation(
     before = len(genes.gene)
     named_before = set(genes.numbers)
     try:
-        with open_plain(path) as handle:
+        with open_bytes(path) as handle:
             for number, line in enumerate(handle, 1):
                 line = line.rstrip(b"\r\n")
                 output.write(line + b"\n")
@@ -238,13 +239,10 @@ def make_reference(
 
     Raises InputError that tells every fault; then none of the files is there.
     """
-    targets = [Path(path) for path in (genome, annotation, genes_table, fingerprint)]
-    for target in targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    parts = [target.with_name(target.name + ".part") for target in targets]
     faults: list[str] = []
-    try:
-        with TemporaryDirectory(dir=targets[0].parent, prefix=".sources.") as folder:
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(atomic_path(path)) for path in (genome, annotation, genes_table, fingerprint)]
+        with TemporaryDirectory(dir=parts[0].parent, prefix=".sources.") as folder:
             local: list[list[str]] = [[], []]
             for kind, sources in enumerate((fastas, gtfs)):
                 for number, (source, sha256) in enumerate(sources):
@@ -283,11 +281,6 @@ def make_reference(
             "genes": len(rows),
         }
         parts[3].write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
 
 
 def identity_of(sources: Sequence[tuple[str, str | None]]) -> list[str]:

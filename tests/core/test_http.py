@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core import files
 from scripts.core import http as remote
 from scripts.core.http import Asking, ChecksumError, RateLimit, RemoteError, UnreachableError
 
@@ -339,11 +338,6 @@ def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
     begin = time.monotonic()
     RateLimit(tmp_path, "eutils", per_second=100).wait()
     assert time.monotonic() - begin < 1
-
-
-def test_a_file_is_written_in_one_step(tmp_path: Path) -> None:
-    files.write_whole(tmp_path / "below" / "file", b"content")
-    assert [item.name for item in (tmp_path / "below").iterdir()] == ["file"]
 
 
 # Servers that lie

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core import concurrency, files, subprocesses
+from scripts.core import concurrency, subprocesses
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, Interrupted
 
@@ -34,10 +34,10 @@ def gone(pid, seconds=4.0):
 
 def await_file(path):
     until = time.monotonic() + 5
-    while not path.exists() or not path.read_text():
+    while not (text := path.read_text() if path.exists() else ""):
         assert time.monotonic() < until
         time.sleep(0.02)
-    return path.read_text()
+    return text
 
 
 def test_status_output_and_errors_are_returned():
@@ -150,11 +150,3 @@ def test_no_program_outlives_its_command(tmp_path, kind, number):
     command.send_signal(kind)
     assert command.wait(timeout=10) in (143, -9)
     assert gone(pid)
-
-
-def test_a_folder_has_the_size_of_its_files(tmp_path):
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep/one").write_bytes(b"12345")
-    (tmp_path / "two").write_bytes(b"123")
-    assert files.size_of_folder(tmp_path) == 8
-    assert files.size_of_folder(tmp_path / "nowhere") == 0

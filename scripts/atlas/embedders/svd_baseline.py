@@ -24,7 +24,7 @@ from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file
+from scripts.core.files import atomic_path, hash_file
 from scripts.core.numeric import one_thread
 
 if TYPE_CHECKING:
@@ -108,11 +108,8 @@ class Model:
         for name in self.labels:
             arrays[f"centroids_{name}"] = self.centroids[name]
             arrays[f"centroid_cells_{name}"] = self.centroid_cells[name]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as handle:
+        with atomic_path(path) as partial, partial.open("wb") as handle:
             np.savez(handle, **arrays)
-        part.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> "Model":

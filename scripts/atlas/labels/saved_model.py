@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy
@@ -53,10 +54,8 @@ def write_model(path: str | Path, model: SavedModel) -> None:
         "intercepts": model.intercepts.astype("<f8"),
         "source": np.array(json.dumps(model.source, sort_keys=True, ensure_ascii=False)),
     }
-    partial = Path(f"{path}.part")
-    with partial.open("wb") as handle:
+    with atomic_path(path) as partial, partial.open("wb") as handle:
         np.savez(handle, **arrays)
-    partial.replace(path)
 
 
 def read_model(path: str | Path) -> SavedModel:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scripts.atlas.store.part import Cell, Description, read_table, write_table
 from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
+from scripts.core.files import hash_file, write_atomic
 
 if TYPE_CHECKING:
     import numpy
@@ -144,11 +144,7 @@ def write_manifest(
         ],
         "files": {name: file_sum(folder / name) for name in files},
     }
-    part = folder / f"{MANIFEST}.part"
-    part.write_text(
-        json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
-    )
-    part.replace(folder / MANIFEST)
+    write_atomic(folder / MANIFEST, json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 class AtlasMap:
