@@ -536,32 +536,26 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
     Raises InputError for whatever is not as the format says: links, absolute names, ``..``, members that are missing
     or too many, wrong sizes and checksums, a matrix that does not fit its barcodes and features.
     """
-    from scripts.formats.matrix_market import FormatError, MatrixReader
+    from scripts.formats.matrix_market import FormatError, read_matrix
 
     with open_archive(source) as stream:
         folder = ""
         contents: dict[str, bytes] = {}
-        reader = None
+        matrix = None
         for member in stream.members():
             if member.part == "metadata":
                 folder = member.path.rpartition("/")[0]
                 stream.take_metadata(member)
             elif member.part == "matrix":
-                reader = MatrixReader(member.size)
                 try:
-                    for piece in stream.pieces(member):
-                        reader.feed(piece)
+                    matrix = read_matrix(stream.pieces(member), member.size)
                 except FormatError as error:
                     raise InputError(f"{stream.name}: {member.path}: {error}.") from error
             else:
                 contents[member.part] = b"".join(stream.pieces(member))
         if differing := stream.differing():
             raise InputError(f"{stream.name}: {', '.join(differing)} differ(s) from the md5 in the metadata.")
-        assert reader is not None
-        try:
-            matrix = reader.finish()
-        except FormatError as error:
-            raise InputError(f"{stream.name}: the matrix: {error}.") from error
+        assert matrix is not None
         barcodes = _barcodes_of(contents.pop("barcodes.tsv"))
         try:
             lines = contents.pop("features.tsv").decode("utf-8").replace("\r\n", "\n").split("\n")

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from scripts.droplets.library_reads import Library, place_link, tell_apart
 from scripts.droplets.solo_options import solo_options
 from scripts.droplets.solo_out import VALID_BARCODES, read_summary, share_of
 from scripts.droplets.strand import tell_strand
-from scripts.formats.matrix_market import MatrixReader
+from scripts.formats.matrix_market import read_matrix
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, GENE_FEATURES, MATRIX_NAMES, matrix_names
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -301,11 +302,8 @@ def describe_cells(folder: Path) -> str:
     path = folder / "Solo.out" / "Gene" / "filtered" / "matrix.mtx"
     if not path.is_file():
         return ""
-    reader = MatrixReader(path.stat().st_size)
     with path.open("rb") as handle:
-        while piece := handle.read(1 << 22):
-            reader.feed(piece)
-    matrix = reader.finish()
+        matrix = read_matrix(iter(partial(handle.read, 1 << 22), b""), path.stat().st_size)
     if not matrix.shape[1]:
         return "0 cells"
     umis, genes = np.median(np.asarray(matrix.sum(axis=0))), np.median(np.diff(matrix.indptr))

@@ -1,18 +1,21 @@
-"""Matrix Market coordinate files, as STARsolo writes them, read and cut in numpy a block of lines at a time.
+"""Matrix Market coordinate files as STARsolo writes them: read, written, and cut to some columns block by block.
 
 ``%%MatrixMarket matrix coordinate {integer,real} general``, comment lines that begin with ``%``, a line ``rows columns
 entries``, then a line ``row column value`` for every entry, counted from 1, one blank between, ordered by column and
 then by row. (https://math.nist.gov/MatrixMarket/formats.html)
 """
 
-from collections.abc import Callable, Iterator
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import line_blocks
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -23,6 +26,9 @@ _SHORTEST_ENTRY = 6  # "1 1 1\n"
 _WORD = 8
 _ZEROS = np.uint64(0x3030303030303030)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_VALUES = {"integer": rb"[0-9]++", "real": rb"-?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"}
+_ENTRY = {kind: re.compile(rb"([0-9]++) ([0-9]++) %b" % value) for kind, value in _VALUES.items()}
+_REAL_ENTRIES = re.compile(rb"(?:[0-9]++ [0-9]++ %b\n)*+" % _VALUES["real"])
 
 
 class Shape(NamedTuple):
@@ -36,7 +42,7 @@ class Shape(NamedTuple):
 
 
 class FormatError(ValueError):
-    """A file that is not as the format says; the message tells what is wrong, without the file's name."""
+    """A file that breaks the format; the message says how, without the file's name."""
 
 
 def parse_head(text: bytes) -> tuple[Shape, int] | None:
@@ -76,28 +82,212 @@ def _head_bytes(shape: Shape) -> bytes:
     return b"\n".join([*lines, f"{shape.rows} {shape.columns} {shape.entries}".encode(), b""])
 
 
+def _take_head(pieces: Iterator[bytes]) -> tuple[Shape, bytes]:
+    """Return the head of a text that comes in pieces, and the beginning of its entries. Raises FormatError."""
+    text = b""
+    while (head := parse_head(text)) is None:
+        if not (piece := next(pieces, b"")):
+            raise FormatError("not a Matrix Market file: it has no head")
+        text += piece
+    return head[0], text[head[1] :]
+
+
+def _whole_lines(start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``start`` and the pieces after it, cut at line ends. Raises FormatError where the last line has none."""
+    rest = b""
+    for piece in itertools.chain([start], pieces):
+        lines, end, rest = (rest + piece).rpartition(b"\n")
+        if end:
+            yield lines + end
+    if rest:
+        raise FormatError("the last line is cut short")
+
+
+# Whole matrices -------------------------------------------------------------------------------------------------------
+
+
+def read_matrix(pieces: Iterable[bytes], size: int) -> "scipy.sparse.csc_matrix":
+    """Return the matrix whose text comes in pieces; ``size`` is the length of the text in bytes.
+
+    Row indices are int32, whole values int32 (int64 where one needs it), real ones float64. Memory holds the matrix and
+    a piece of the text, not the entries in scipy's three long arrays. Raises FormatError; a head that promises more
+    entries than ``size`` bytes can hold is refused before memory is allocated.
+    """
+    import scipy.sparse
+
+    pieces = iter(pieces)
+    shape, text = _take_head(pieces)
+    if shape.entries > size // _SHORTEST_ENTRY:
+        raise FormatError(f"{shape.entries} entries are promised, more than its {size} bytes can hold")
+    if shape.rows >= 2**31 or shape.columns > 2**31:
+        raise FormatError(f"{shape.rows} rows and {shape.columns} columns are more than can be read")
+    rows = np.empty(shape.entries, dtype=np.int32)
+    values = np.empty(shape.entries, dtype=np.float64 if shape.kind == "real" else np.int32)
+    begins, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # where a column begins, and which it is
+    filled = 0
+    for lines in _whole_lines(text, pieces):
+        entries = _parse_entries(lines, shape, filled)
+        first, filled = filled, filled + entries.nnz
+        if values.dtype == np.int32 and entries.data.max() > np.iinfo(np.int32).max:
+            values = values.astype(np.int64)
+        rows[first:filled], values[first:filled] = entries.row, entries.data
+        changes = np.flatnonzero(np.concatenate([[True], entries.col[1:] != entries.col[:-1]]))
+        begins.append(changes + first)
+        columns.append(entries.col[changes])
+    if filled != shape.entries:
+        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
+    begin, column = np.concatenate(begins), np.concatenate(columns)
+    if (column[1:] < column[:-1]).any():
+        column = np.repeat(column, np.diff(begin, append=filled))
+        return scipy.sparse.coo_matrix((values, (rows, column)), shape=(shape.rows, shape.columns)).tocsc()
+    pointers = np.full(shape.columns + 1, filled, dtype=np.int32 if filled < 2**31 else np.int64)
+    pointers[column[::-1]] = begin[::-1]  # a column that two pieces share begins in the first
+    np.minimum.accumulate(pointers[::-1], out=pointers[::-1])
+    return scipy.sparse.csc_matrix((values, rows, pointers), shape=(shape.rows, shape.columns))
+
+
+def _parse_entries(lines: bytes, shape: Shape, before: int) -> "scipy.sparse.coo_matrix":
+    """Return the entries of some lines; ``before`` is how many came before. Raises FormatError."""
+    import scipy.io
+
+    count = lines.count(b"\n")
+    if before + count > shape.entries:
+        raise FormatError(f"more entries than the {shape.entries} promised")
+    if not _is_well_formed(lines, count, shape.kind):  # scipy silently drops what follows a number
+        raise FormatError(_find_fault(lines, shape, before))
+    try:
+        entries = scipy.io.mmread(io.BytesIO(_head_bytes(shape._replace(entries=count, comments=())) + lines))
+    except (ValueError, OverflowError) as error:
+        raise FormatError(_find_fault(lines, shape, before)) from error
+    if not np.isfinite(entries.data).all():
+        raise FormatError(_find_fault(lines, shape, before))
+    return entries
+
+
+def _is_well_formed(lines: bytes, count: int, kind: str) -> bool:
+    if kind == "real":
+        return _REAL_ENTRIES.fullmatch(lines) is not None
+    digits = np.count_nonzero(np.frombuffer(lines, dtype=np.uint8) - np.uint8(48) < 10)
+    return lines.count(b" ") == 2 * count and digits == len(lines) - 3 * count
+
+
+def _find_fault(lines: bytes, shape: Shape, before: int) -> str:
+    """Return what is wrong with the first line that is no entry of the matrix."""
+    for number, line in enumerate(lines.splitlines(), before + 1):
+        entry = _ENTRY[shape.kind].fullmatch(line)
+        if entry is None:
+            return f"entry {number} is not 'row column value' with a value of kind {shape.kind}: {line[:60]!r}"
+        for index, limit, axis in ((entry[1], shape.rows, "rows"), (entry[2], shape.columns, "columns")):
+            if len(index) > 18 or not 1 <= int(index) <= limit:
+                return f"entry {number} is outside the {limit} {axis}: {line[:60]!r}"
+    return f"a value of the entries from {before + 1} on is too large"
+
+
+def matrix_text(matrix: "scipy.sparse.csc_matrix") -> Iterator[bytes]:
+    """Yield a matrix as text, as STAR writes it: ordered by column, then row; real values with six digits."""
+    sorted_columns = matrix.tocsc()
+    sorted_columns.sort_indices()
+    rows, columns = sorted_columns.shape
+    real = sorted_columns.dtype.kind == "f"
+    yield _head_bytes(Shape("real" if real else "integer", rows, columns, sorted_columns.nnz, (b"%",)))
+    line = "{} {} {:g}\n" if real else "{} {} {}\n"
+    step = max(1, BLOCK // 64)
+    numbers = np.repeat(np.arange(1, columns + 1), np.diff(sorted_columns.indptr))
+    for start in range(0, sorted_columns.nnz, step):
+        some = slice(start, start + step)
+        row_numbers, values = (sorted_columns.indices[some] + 1).tolist(), sorted_columns.data[some].tolist()
+        yield "".join(map(line.format, row_numbers, numbers[some].tolist(), values)).encode()
+
+
+# Some columns ---------------------------------------------------------------------------------------------------------
+
+
+def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) -> int:
+    """Write the matrix of some of the columns, renumbered in the order given; return how many entries it has.
+
+    ``columns`` are numbers from 0. Entries come in the order of the new columns, then of the rows, each with the text
+    of its value as it was. Memory holds a block of the source at a time. Raises InputError for a file that is no
+    matrix or is cut short.
+    """
+    try:
+        with Path(source).open("rb") as handle:
+            pieces = iter(partial(handle.read, BLOCK), b"")
+            shape, text = _take_head(pieces)
+            renumbered = np.zeros(shape.columns + 1, dtype=np.int32)
+            if columns.size and (columns.min() < 0 or columns.max() >= shape.columns):
+                raise FormatError(f"a column is outside its {shape.columns} columns")
+            renumbered[columns + 1] = np.arange(1, columns.size + 1)
+            room = len(_head_bytes(shape._replace(columns=columns.size)))  # the number of entries only gets shorter
+            body = Path(f"{target}.part")
+            with body.open("wb") as writer:
+                writer.write(b" " * room)
+                kept, ordered = _copy_columns(_whole_lines(text, pieces), shape, renumbered, writer.write)
+            if not ordered:
+                _sort_entries(body, room)
+            with body.open("rb") as reader, Path(target).open("wb") as writer:
+                writer.write(_head_bytes(shape._replace(columns=columns.size, entries=kept)))
+                reader.seek(room)
+                while piece := reader.read(BLOCK):
+                    writer.write(piece)
+            body.unlink()
+    except FormatError as error:
+        raise InputError(f"{source}: {error}.") from error
+    return kept
+
+
+def _copy_columns(
+    blocks: Iterable[bytes], shape: Shape, renumbered: np.ndarray, write: Callable[[bytes], object]
+) -> tuple[int, bool]:
+    """Copy the entries of the wanted columns; return how many, and whether they came out in order."""
+    seen = kept = 0
+    ordered = True
+    last_old = last_new = 0
+    for lines in blocks:
+        block = _Block(lines)
+        seen += block.size
+        firsts, columns = block.columns(shape.columns)
+        new = renumbered[columns]
+        wanted = np.flatnonzero(new)
+        starts = np.concatenate([block.starts()[firsts], [block.letters.size]])
+        counts = np.diff(firsts, append=block.size)
+        kept += int(counts[wanted].sum())
+        ordered &= not ((columns[1:] < columns[:-1]).any() or columns[0] < last_old)
+        ordered &= not ((np.diff(new[wanted]) < 0).any() or (wanted.size > 0 and new[wanted[0]] < last_new))
+        last_old = int(columns[-1])
+        copied = []
+        for index, old, number in zip(wanted.tolist(), columns[wanted].tolist(), new[wanted].tolist(), strict=True):
+            last_new = number
+            copied.append(block.text[starts[index] : starts[index + 1]].replace(b" %d " % old, b" %d " % number))
+        write(b"".join(copied))
+    if seen != shape.entries:
+        raise FormatError(f"{seen} entries, but {shape.entries} are promised")
+    return kept, ordered
+
+
+def _sort_entries(path: Path, head: int) -> None:
+    """Sort the entries behind the head by column, then row: for sources that are not ordered by column."""
+    content = path.read_bytes()
+    lines = content[head:].splitlines(keepends=True)
+    lines.sort(key=lambda line: tuple(int(word) for word in line.split(b" ", 2)[1::-1]))
+    path.write_bytes(content[:head] + b"".join(lines))
+
+
 class _Block:
-    """Whole lines of entries, with the places of their separators; the text is preceded by eight bytes of padding."""
+    """Whole lines of entries and the positions of their separators; eight bytes of padding precede the text."""
 
     def __init__(self, lines: bytes) -> None:
         self.text = b"00000000" + lines
         self.letters = np.frombuffer(self.text, dtype=np.uint8)
-        places = np.flatnonzero(self.letters <= 32)
-        if places.size % 3:
+        separators = np.flatnonzero(self.letters <= 32)
+        if separators.size % 3 or (self.letters[separators].reshape(-1, 3) != (32, 32, 10)).any():
             raise FormatError("an entry is not 'row column value'")
-        self.blank1, self.blank2, self.ends = (places[part::3] for part in range(3))
-        kinds = self.letters[places].reshape(-1, 3)
-        if (kinds != (32, 32, 10)).any():
-            raise FormatError("an entry is not 'row column value'")
+        self.blank1, self.blank2, self.ends = (separators[part::3] for part in range(3))
         self.size = self.ends.size
         self._words = np.ndarray((self.letters.size - 7,), "<u8", self.letters.data, 0, (1,))
 
     def starts(self) -> np.ndarray:
-        """Places at which the lines begin."""
-        starts = np.empty_like(self.ends)
-        starts[0] = _WORD
-        starts[1:] = self.ends[:-1] + 1
-        return starts
+        """Return the positions at which the lines begin."""
+        return np.concatenate([[_WORD], self.ends[:-1] + 1])
 
     def columns(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the entries with which a column begins (or may begin again), and the columns, int64.
@@ -110,34 +300,30 @@ class _Block:
         if widths.max() > _WORD:
             changes = np.arange(self.size)
         else:
-            words = self.words(self.blank2, widths)
+            words = self._words_before(self.blank2, widths)
             changes = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-        columns = self.numbers(self.blank2[changes], widths[changes])
+        columns = self._numbers_before(self.blank2[changes], widths[changes])
         if columns.min() < 1 or columns.max() > limit:
             raise FormatError(f"an entry is outside the {limit} columns")
         return changes, columns
 
-    def words(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    def _words_before(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
         """Return, as uint64, the last eight characters before ``ends`` less ``'0'``, those before the number 0."""
         words = self._words[ends - _WORD]
         words ^= _ZEROS  # no borrow from character to character
         words &= _ALL << ((_WORD - np.minimum(widths, _WORD)).astype(np.uint64) << np.uint64(3))
         return words
 
-    def numbers(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
-        """Return the whole numbers of ``widths`` digits that end before ``ends``, int64. Raises FormatError."""
-        if widths.size == 0:
-            return np.zeros(0, np.int64)
-        if widths.min() < 1 or widths.max() > 18:
-            raise FormatError("a number of an entry is empty or too long")
-        numbers = decimals_of(self.words(ends, widths))
+    def _numbers_before(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
+        """Return the whole numbers of ``widths`` (at most 16) digits that end before ``ends``, int64."""
+        numbers = _decimals_of(self._words_before(ends, widths))
         long = np.flatnonzero(widths > _WORD)
         if long.size:
-            numbers[long] += self.numbers(ends[long] - _WORD, widths[long] - _WORD) * 10**_WORD
+            numbers[long] += self._numbers_before(ends[long] - _WORD, widths[long] - _WORD) * 10**_WORD
         return numbers
 
 
-def decimals_of(words: np.ndarray) -> np.ndarray:
+def _decimals_of(words: np.ndarray) -> np.ndarray:
     """Return the numbers of eight decimal digits each, the first in the lowest byte. Raises FormatError otherwise."""
     bad = words + np.uint64(0x7676767676767676)
     bad |= words
@@ -153,243 +339,3 @@ def decimals_of(words: np.ndarray) -> np.ndarray:
     numbers *= np.uint64(42949672960001)
     numbers >>= np.uint64(32)
     return numbers.view(np.int64)
-
-
-def _real_values(block: _Block) -> np.ndarray:
-    """Return the values of a block as float64, exactly those that ``float`` would give."""
-    starts, ends = block.blank2 + 1, block.ends
-    widths = ends - starts
-    values = np.empty(block.size, dtype=np.float64)
-    whole = widths == 1
-    single = block.letters[starts[whole]].astype(np.int64) - 48
-    if (single < 0).any() or (single > 9).any():
-        raise FormatError("a value is no number")
-    values[whole] = single
-    short = np.flatnonzero((widths > 1) & (widths <= _WORD))
-    if short.size:  # the same few texts over and over: each is read once
-        words, which = np.unique(block.words(ends[short], widths[short]), return_inverse=True)
-        texts = (words ^ _ZEROS).astype("<u8").tobytes()
-        values[short] = np.array([_float(texts[place : place + 8]) for place in range(0, len(texts), 8)])[which]
-    for place in np.flatnonzero((widths > _WORD) | (widths < 1)).tolist():
-        values[place] = _float(block.text[starts[place] : ends[place]])
-    return values
-
-
-def _float(text: bytes) -> float:
-    """Return the number of a text, which may be padded with zeros on the left."""
-    try:
-        number = float(text if b"-" not in text and b"+" not in text else text.lstrip(b"0"))
-    except ValueError:
-        raise FormatError(f"a value is no number: {text[:30]!r}") from None
-    if b"_" in text or not np.isfinite(number):
-        raise FormatError(f"a value is no number: {text[:30]!r}")
-    return number
-
-
-def _whole_values(block: _Block) -> np.ndarray:
-    starts, ends = block.blank2 + 1, block.ends
-    widths = ends - starts
-    if widths.min() < 1:
-        raise FormatError("an entry has no value")
-    values = block.letters[ends - 1].astype(np.int64) - 48
-    if (values < 0).any() or (values > 9).any():
-        raise FormatError("a value is no whole number")
-    longer = np.flatnonzero(widths > 1)
-    values[longer] = block.numbers(ends[longer], widths[longer])
-    return values
-
-
-class MatrixReader:
-    """Takes the text of a matrix piece by piece (:meth:`feed`) and gives it as scipy's csc_matrix (:meth:`finish`).
-
-    Rows are int32, whole values int32 (int64 where one needs it), real ones float64. ``size`` is the length of the
-    text in bytes: a head that promises more entries than that can hold is refused before memory is taken.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.shape: Shape | None = None
-        self._rest = b""
-        self._filled = 0
-        self._last_column = 0
-        self._unsorted: list[np.ndarray] = []
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes. Raises FormatError."""
-        text = self._rest + piece if self._rest else piece
-        if self.shape is None:
-            head = parse_head(text)
-            if head is None:
-                self._rest = text
-                return
-            self._begin(head[0])
-            text = text[head[1] :]
-        cut = text.rfind(b"\n") + 1
-        self._rest = text[cut:]
-        if cut:
-            self._take(_Block(text[:cut]))
-
-    def _begin(self, shape: Shape) -> None:
-        if shape.entries > self.size // _SHORTEST_ENTRY:
-            raise FormatError(f"{shape.entries} entries are promised, more than its {self.size} bytes can hold")
-        if shape.rows >= 2**31 or shape.columns > 2**31:
-            raise FormatError(f"{shape.rows} rows and {shape.columns} columns are more than can be read")
-        self.shape = shape
-        self._rows = np.empty(shape.entries, dtype=np.int32)
-        self._values: np.ndarray = np.empty(shape.entries, dtype=np.float64 if shape.kind == "real" else np.int32)
-        self._firsts: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def _take(self, block: _Block) -> None:
-        shape = self.shape
-        assert shape is not None
-        first, last = self._filled, self._filled + block.size
-        if last > shape.entries:
-            raise FormatError(f"more entries than the {shape.entries} promised")
-        rows = block.numbers(block.blank1, block.blank1 - block.starts())
-        if rows.min() < 1 or rows.max() > shape.rows:
-            raise FormatError(f"an entry is outside the {shape.rows} rows")
-        rows -= 1
-        self._rows[first:last] = rows
-        values = _real_values(block) if shape.kind == "real" else _whole_values(block)
-        if shape.kind == "integer" and self._values.dtype == np.int32 and values.max() > np.iinfo(np.int32).max:
-            self._values = self._values.astype(np.int64)
-        self._values[first:last] = values
-        self._filled = last
-        self._take_columns(block, first)
-
-    def _take_columns(self, block: _Block, first: int) -> None:
-        assert self.shape is not None
-        changes, columns = block.columns(self.shape.columns)
-        self._firsts.append((changes + first, columns))
-
-    def finish(self) -> "scipy.sparse.csc_matrix":
-        """Return the matrix. Raises FormatError where entries are missing or the last line is not whole."""
-        import scipy.sparse
-
-        if self.shape is None:
-            raise FormatError("not a Matrix Market file: it has no head")
-        if self._rest.strip():
-            raise FormatError("the last line is cut short")
-        if self._filled != self.shape.entries:
-            raise FormatError(f"{self._filled} entries, but {self.shape.entries} are promised")
-        shape = (self.shape.rows, self.shape.columns)
-        empty = np.zeros(0, dtype=np.int64)
-        places = np.concatenate([part[0] for part in self._firsts] or [empty])
-        columns = np.concatenate([part[1] for part in self._firsts] or [empty]) - 1
-        self._firsts = []
-        dtype = np.int32 if self.shape.entries < 2**31 else np.int64
-        if (columns[1:] < columns[:-1]).any():
-            of_entries = np.repeat(columns, np.diff(places, append=self._filled)).astype(np.int32)
-            order = np.lexsort((self._rows, of_entries))
-            self._rows, self._values = self._rows[order], self._values[order]
-            places, columns = np.arange(order.size), of_entries[order]
-        pointers = np.full(shape[1] + 1, self._filled, dtype=dtype)
-        pointers[columns[::-1]] = places[::-1]  # of a column that was cut by a block, the first place stays
-        np.minimum.accumulate(pointers[::-1], out=pointers[::-1])
-        return scipy.sparse.csc_matrix((self._values, self._rows, pointers), shape=shape)
-
-
-def entry_blocks(handle: BinaryIO) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks of whole lines. Raises FormatError where the last line has no end."""
-    for block in line_blocks(handle, BLOCK):
-        if not block.endswith(b"\n"):
-            raise FormatError("the last line is cut short")
-        yield block
-
-
-def read_head(handle: BinaryIO) -> Shape:
-    """Read the head of a matrix and leave the handle at its first entry. Raises FormatError."""
-    text = b""
-    while (head := parse_head(text)) is None:
-        piece = handle.read(4096)
-        if not piece:
-            raise FormatError("not a Matrix Market file: it has no head")
-        text += piece
-    handle.seek(head[1])
-    return head[0]
-
-
-def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) -> int:
-    """Write the matrix of some of the columns, renumbered in the order given; return how many entries it has.
-
-    ``columns`` are numbers from 0. Entries come in the order of the new columns, then of the rows, each with the text
-    of its value as it was. Memory holds a block of the source at a time. Raises InputError for a file that is no
-    matrix or is cut short.
-    """
-    try:
-        with Path(source).open("rb") as handle:
-            shape = read_head(handle)
-            renumbered = np.zeros(shape.columns + 1, dtype=np.int32)
-            if columns.size and (columns.min() < 0 or columns.max() >= shape.columns):
-                raise FormatError(f"a column is outside its {shape.columns} columns")
-            renumbered[columns + 1] = np.arange(1, columns.size + 1)
-            room = len(_head_bytes(shape._replace(columns=columns.size)))  # the number of entries only gets shorter
-            part = Path(f"{target}.part")
-            with part.open("wb") as writer:
-                writer.write(b" " * room)
-                kept, ordered = _copy_columns(handle, shape, renumbered, writer.write)
-            if not ordered:
-                _sort_entries(part, room)
-            head = _head_bytes(shape._replace(columns=columns.size, entries=kept))
-            with part.open("rb") as body, Path(target).open("wb") as writer:
-                writer.write(head)
-                body.seek(room)
-                while piece := body.read(BLOCK):
-                    writer.write(piece)
-            part.unlink()
-    except FormatError as error:
-        raise InputError(f"{source}: {error}.") from error
-    return kept
-
-
-def _copy_columns(
-    handle: BinaryIO, shape: Shape, renumbered: np.ndarray, write: Callable[[bytes], object]
-) -> tuple[int, bool]:
-    """Copy the entries of the wanted columns; return how many, and whether they came out in order."""
-    seen = kept = 0
-    ordered = True
-    last_old = last_new = 0
-    for lines in entry_blocks(handle):
-        block = _Block(lines)
-        seen += block.size
-        firsts, columns = block.columns(shape.columns)
-        new = renumbered[columns]
-        wanted = np.flatnonzero(new)
-        starts = np.concatenate([block.starts()[firsts], [block.letters.size]])
-        counts = np.diff(firsts, append=block.size)
-        kept += int(counts[wanted].sum())
-        ordered &= not ((columns[1:] < columns[:-1]).any() or columns[0] < last_old)
-        ordered &= not ((np.diff(new[wanted]) < 0).any() or (wanted.size > 0 and new[wanted[0]] < last_new))
-        last_old = int(columns[-1])
-        text = block.text
-        pieces = []
-        for place, old, number in zip(wanted.tolist(), columns[wanted].tolist(), new[wanted].tolist(), strict=True):
-            last_new = number
-            pieces.append(text[starts[place] : starts[place + 1]].replace(b" %d " % old, b" %d " % number))
-        write(b"".join(pieces))
-    if seen != shape.entries:
-        raise FormatError(f"{seen} entries, but {shape.entries} are promised")
-    return kept, ordered
-
-
-def _sort_entries(path: Path, head: int) -> None:
-    """Sort the entries behind the head by column, then row: for sources that are not ordered by column."""
-    content = path.read_bytes()
-    lines = content[head:].splitlines(keepends=True)
-    lines.sort(key=lambda line: tuple(int(word) for word in line.split(b" ", 2)[1::-1]))
-    path.write_bytes(content[:head] + b"".join(lines))
-
-
-def matrix_text(matrix: "scipy.sparse.csc_matrix") -> Iterator[bytes]:
-    """Yield a matrix as text, as STAR writes it: ordered by column, then row; real values with six digits."""
-    columns = matrix.tocsc()
-    columns.sort_indices()
-    real = columns.dtype.kind == "f"
-    yield _head_bytes(Shape("real" if real else "integer", *columns.shape, columns.nnz, (b"%",)))
-    line = "{} {} {:g}\n" if real else "{} {} {}\n"
-    step = max(1, BLOCK // 64)
-    numbers = np.repeat(np.arange(1, columns.shape[1] + 1), np.diff(columns.indptr))
-    for start in range(0, columns.nnz, step):
-        part = slice(start, start + step)
-        rows, values = (columns.indices[part] + 1).tolist(), columns.data[part].tolist()
-        yield "".join(map(line.format, rows, numbers[part].tolist(), values)).encode()

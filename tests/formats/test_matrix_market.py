@@ -12,17 +12,14 @@ from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
 from scripts.formats import matrix_market
-from scripts.formats.matrix_market import FormatError, MatrixReader, Shape, filter_columns, parse_head
+from scripts.formats.matrix_market import FormatError, Shape, filter_columns, matrix_text, parse_head, read_matrix
 
 HEAD = b"%%MatrixMarket matrix coordinate integer general\n%\n"
 REAL = HEAD.replace(b"integer", b"real")
 
 
 def read(text: bytes, piece: int = 7) -> scipy.sparse.csc_matrix:
-    reader = MatrixReader(len(text))
-    for start in range(0, len(text), piece):
-        reader.feed(text[start : start + piece])
-    return reader.finish()
+    return read_matrix((text[start : start + piece] for start in range(0, len(text), piece)), len(text))
 
 
 def entries(lines: bytes, rows: int = 9, columns: int = 9, head: bytes = HEAD) -> bytes:
@@ -43,11 +40,8 @@ def test_values_above_int32_are_kept():
 
 def test_long_numbers_of_columns_and_rows_are_read():
     text = entries(b"123456789 1234567890 1\n", 2**31 - 1, 2**31)
-    reader = MatrixReader(len(text))
-    head = parse_head(text)
-    assert head is not None
-    with pytest.raises(FormatError, match="outside the 1000 columns"):
-        reader.feed(text.replace(b"2147483648 1\n", b"1000 1\n"))
+    with pytest.raises(FormatError, match="outside the 1000 columns: b'123456789 1234567890 1'"):
+        read(text.replace(b"2147483648 1\n", b"1000 1\n"))
 
 
 def test_entries_in_any_order_are_sorted():
@@ -85,19 +79,24 @@ def test_empty_matrix():
         (entries(b"0 1 1\n"), "outside the 9 rows"),
         (entries(b"1 10 1\n"), "outside the 9 columns"),
         (entries(b"1 0 1\n"), "outside the 9 columns"),
-        (entries(b"1 1\n"), "an entry is not 'row column value'"),
-        (entries(b"1\t1 1\n"), "an entry is not 'row column value'"),
-        (entries(b"1  1\n"), "empty or too long"),
-        (entries(b"1 1 \n"), "an entry has no value"),
-        (entries(b"a 1 1\n"), "other characters than digits"),
-        (entries(b"1 1 x\n"), "a value is no whole number"),
-        (entries(b"1 1 -5\n"), "other characters than digits"),
-        (entries(b"1 1 zz\n", head=REAL), "a value is no number: b'000000zz'"),
-        (entries(b"1 1 nan\n", head=REAL), "a value is no number"),
-        (entries(b"1 1 1_0\n", head=REAL), "a value is no number"),
+        (entries(b"1 1 1\n1 1\n"), "entry 2 is not 'row column value' with a value of kind integer: b'1 1'"),
+        (entries(b"1\t1 1\n"), "entry 1 is not"),
+        (entries(b"1  1\n"), "entry 1 is not"),
+        (entries(b"1 1 \n"), "entry 1 is not"),
+        (entries(b"a 1 1\n"), "entry 1 is not"),
+        (entries(b"1 1 x\n"), "entry 1 is not"),
+        (entries(b"1 1 -5\n"), "entry 1 is not"),
+        (entries(b"1 1 1.5\n"), "entry 1 is not"),
+        (entries(b"1 1 5 6\n"), "entry 1 is not"),
+        (entries(b"1 1 99999999999999999999\n"), "a value of the entries from 1 on is too large"),
+        (entries(b"1 1 zz\n", head=REAL), "with a value of kind real: b'1 1 zz'"),
+        (entries(b"1 1 nan\n", head=REAL), "entry 1 is not"),
+        (entries(b"1 1 1_0\n", head=REAL), "entry 1 is not"),
+        (entries(b"1 1 1.5.2\n", head=REAL), "entry 1 is not"),
+        (entries(b"1 1 1e999\n", head=REAL), "too large"),
     ],
 )
-def test_faults_are_told(text, words):
+def test_faults_are_reported(text, words):
     with pytest.raises(FormatError) as told:
         read(text)
     assert words in str(told.value)
@@ -145,7 +144,7 @@ def test_filter_is_that_of_the_published_writer(tmp_path):
     barcodes = [f"BC{number:04d}" for number in range(400)]
     kept = [3, 17, 18, 250, 399]
     (tmp_path / "raw.tsv").write_text("".join(f"{barcode}\n" for barcode in barcodes))
-    (tmp_path / "kept.tsv").write_text("".join(f"{barcodes[place]}\n" for place in kept))
+    (tmp_path / "kept.tsv").write_text("".join(f"{barcodes[column]}\n" for column in kept))
     write_filtered_mtx(tmp_path / "raw.tsv", tmp_path / "raw.mtx", tmp_path / "kept.tsv", tmp_path / "theirs.mtx")
     filter_columns(tmp_path / "raw.mtx", tmp_path / "ours.mtx", np.array(kept))
     assert (tmp_path / "ours.mtx").read_bytes() == (tmp_path / "theirs.mtx").read_bytes()
@@ -157,7 +156,7 @@ def test_unsorted_source_comes_out_sorted(tmp_path):
     assert (tmp_path / "kept.mtx").read_bytes() == HEAD + b"3 2 4\n1 1 4\n2 1 6\n1 2 7\n3 2 5\n"
 
 
-def test_filter_tells_the_file_that_is_cut(tmp_path):
+def test_filter_names_the_file_that_is_cut(tmp_path):
     path = tmp_path / "raw.mtx"
     path.write_bytes(HEAD + b"9 9 2\n1 1 1\n")
     with pytest.raises(InputError, match=r"raw\.mtx: 1 entries, but 2 are promised\.$"):
@@ -177,6 +176,13 @@ def test_reader_agrees_with_scipy(entries_made, seed):
     assert (read(text, 100) != scipy.io.mmread(io.BytesIO(text)).tocsc()).nnz == 0
 
 
-def test_head_is_told_with_its_length():
+@pytest.mark.parametrize("values", [[3, 0, 70_000, 2], [0.5, 0.333333, 1e-05, 2.0]])
+def test_written_matrix_is_read_back(values):
+    matrix = scipy.sparse.csc_matrix(np.array(values).reshape(2, 2))
+    text = b"".join(matrix_text(matrix))
+    assert (read(text).toarray() == matrix.toarray()).all()
+
+
+def test_head_comes_with_its_length():
     assert parse_head(HEAD + b"1 2 3\n4") == (Shape("integer", 1, 2, 3, (b"%",)), len(HEAD) + 6)
     assert parse_head(HEAD) is None
