@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import open_bytes
+from scripts.core.gzip_files import open_bytes
 from scripts.droplets.inclusion_lists import BASE_CODES
 
 NO_BASE = 4

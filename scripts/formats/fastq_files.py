@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scripts.core.errors import RunFault
-from scripts.core.files import open_bytes
+from scripts.core.gzip_files import open_bytes
 
 MAGIC = b"NCBI.sra"  # the first bytes of an archive
 _PIECE = 1 << 20

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
-from scripts.core.files import read_bytes, read_text
+from scripts.core.gzip_files import read_bytes, read_text
 from scripts.plates.shard_counts import TALLIES, byte_order
 
 if TYPE_CHECKING:

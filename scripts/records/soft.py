@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.core.files import open_bytes
+from scripts.core.gzip_files import open_bytes
 
 _EXPERIMENT = re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")
 _STUDY = re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from scripts.core.files import open_bytes
+from scripts.core.gzip_files import open_bytes
 
 BLOCK_BYTES = 1 << 22
 _LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"

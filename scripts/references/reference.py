@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_path, hash_file, open_bytes
+from scripts.core.files import atomic_path, hash_file
+from scripts.core.gzip_files import open_bytes
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, link_into, make_once
 from scripts.core.subprocesses import ends_with_command

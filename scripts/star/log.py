@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.core.files import read_bytes
+from scripts.core.gzip_files import read_bytes
 
 CLOCK_FIELDS = (
     "Started job on",
