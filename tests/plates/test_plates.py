@@ -379,7 +379,8 @@ def test_no_memory_is_left_when_something_is_killed(world: World, made: Path, tm
         command.wait()
     else:
         for star in stars:
-            os.kill(star, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.kill(star, signal.SIGKILL)
         command.terminate()
         command.wait()
     until = time.monotonic() + 10

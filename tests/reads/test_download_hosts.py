@@ -45,12 +45,15 @@ def test_in_the_last_round_a_slow_mirror_is_waited_for(analysis):
 
 
 class Slow(http.server.BaseHTTPRequestHandler):
-    """Gives archives slowly and counts how many at a time; those of ``missing`` are not there."""
+    """Gives archives slowly and counts how many at a time; those of ``missing`` are not there.
 
-    at_work, most, together = {}, {}, 0
+    A transfer waits until three were under way together, one from the first host until that host had ``wanted``.
+    """
+
+    at_work, most, together, wanted = {}, {}, 0, 0
     missing = ()
     folder = None
-    guard = threading.Lock()
+    guard = threading.Condition()
 
     def do_GET(self):
         run, port = self.path.rpartition("/")[2], self.server.server_address[1]
@@ -61,11 +64,15 @@ class Slow(http.server.BaseHTTPRequestHandler):
             self.at_work[port] += 1
             self.most[port] = max(self.most[port], self.at_work[port])
             type(self).together = max(self.together, sum(self.at_work.values()))
+            self.guard.notify_all()
         body = (self.folder / f"{run}.sra").read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:-1])
+        least = self.wanted if port == min(self.at_work) else 0
+        with self.guard:
+            self.guard.wait_for(lambda: self.together >= 3 and self.most[port] >= least, timeout=10)
         time.sleep(0.4)
         with self.guard:
             self.at_work[port] -= 1
@@ -82,7 +89,7 @@ def test_a_host_has_no_more_transfers_at_a_time_than_configured(tmp_path, server
     hosts = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) for _ in range(2)]
     hosts.sort(key=lambda host: host.server_address[1])
     Slow.at_work = {host.server_address[1]: 0 for host in hosts}
-    Slow.most, Slow.together, Slow.folder = dict(Slow.at_work), 0, world.sra
+    Slow.most, Slow.together, Slow.wanted, Slow.folder = dict(Slow.at_work), 0, most, world.sra
     Slow.missing = runs[:2]  # the first host has them not: they come from the second while it serves others
     for host in hosts:
         threading.Thread(target=host.serve_forever, daemon=True).start()
