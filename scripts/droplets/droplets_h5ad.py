@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.droplets.mex import MexArchive, archive_name, read_archive
+from scripts.droplets.mex import MexArchive, read_archive
 from scripts.formats import h5ad
-from scripts.plan.matrices import MATRIX_NAMES
+from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
 from scripts.plan.run_table import COLUMNS, Run, iterate_runs
 from scripts.plan.status import read_statuses
 from scripts.plan.units import cut_into_units
@@ -59,10 +59,8 @@ def counted_libraries(
 ) -> list[Library]:
     """Return the libraries of a series and species whose runs were all counted, in the order of their accessions."""
     rows = [row for row in iterate_runs(plan) if row.series == series]
-    planned: dict[str, set[str]] = {}
-    for row in rows:
-        if row.status == "planned" and row.assay == "droplet":
-            planned.setdefault(row.experiment, set()).add(row.species)
+    planned = [row for row in rows if row.status == "planned" and row.assay == "droplet"]
+    folders = archive_folders((row.experiment, row.species) for row in planned)
     of_species = [row for row in rows if row.species == species and row.assay == "droplet"]
     samples = sorted({row.sample for row in of_species})
     geo = describe_samples(records, series, samples)
@@ -72,7 +70,7 @@ def counted_libraries(
         if not all(row.run in status and status[row.run].ok for row in mine):
             continue
         experiment = mine[0].experiment
-        name = f"{experiment}.{species}" if len(planned[experiment]) > 1 else experiment
+        name = folders[experiment, species]
         first = status[mine[0].run]
         fields = join_rows(mine, first.chemistry, first.read_roles) | geo.get(mine[0].sample, {})
         libraries.append(Library(experiment, Path(archives.replace("{experiment}", name)), fields))

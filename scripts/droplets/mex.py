@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.plan.matrices import ALL_FEATURES, MATRICES, MATRIX_NAMES, VELOCYTO, VELOCYTO_NAMES
 
 if TYPE_CHECKING:
     import anndata
@@ -59,28 +58,6 @@ _LIMITS = {"metadata": 1 << 22, "barcodes.tsv": 1 << 31, "features.tsv": 1 << 31
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _MD5 = "md5sum:"
 _MAX_TAIL = 1 << 20
-
-
-def output_type(feature: str, multireads: str, matrix: str) -> str:
-    """Return ENCODE's term for a matrix, and one in its manner for Velocyto. Raises InputError for no such matrix."""
-    ways = VELOCYTO_NAMES if feature == VELOCYTO else MATRIX_NAMES
-    if feature not in ALL_FEATURES or multireads not in ways or matrix not in MATRICES:
-        raise InputError(
-            f"There is no matrix {feature}_{multireads}_{matrix}: features are {', '.join(ALL_FEATURES)}, ways to count"
-            f" {', '.join(ways)}, matrices {', '.join(MATRICES)}."
-        )
-    if feature == "SJ" and (multireads, matrix) != ("Unique", "raw"):
-        raise InputError("Splice junctions (SJ) have the raw matrix of unique reads only.")
-    unfiltered = "unfiltered " if matrix == "raw" else ""
-    if feature == VELOCYTO:
-        return f"{unfiltered}sparse {multireads} transcript count matrix of unique reads"
-    counted = "splice junction" if feature == "SJ" else "gene"
-    return f"{unfiltered}sparse {counted} count matrix of {'unique' if multireads == 'Unique' else 'all'} reads"
-
-
-def archive_name(feature: str, multireads: str, matrix: str) -> str:
-    """Return the file name of an archive."""
-    return f"{feature}_{multireads}_{matrix}.tar.gz"
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

@@ -12,8 +12,6 @@ from scripts.core.version import VERSION
 from scripts.droplets.mex import (
     METADATA_NAMES,
     TYPE,
-    archive_name,
-    output_type,
     read_archive,
     unpack_archive,
     verify_archive,
@@ -21,7 +19,16 @@ from scripts.droplets.mex import (
 )
 from scripts.droplets.solo_out import find_barcodes, read_command, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
-from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archives_of, matrix_name
+from scripts.plan.matrices import (
+    ALL_FEATURES,
+    FEATURES,
+    MATRIX_NAMES,
+    VELOCYTO,
+    archive_name,
+    archives_of,
+    matrix_name,
+    output_type,
+)
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, runs_of_options

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
+from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, read_runs
 
 SUMS = "SHA256SUMS"
@@ -65,18 +66,14 @@ def read_header(path: str | Path, rows: int = 4) -> list[list[str]]:
         return list(itertools.islice(lines, rows))
 
 
-def archive_folders(ledger: Sequence[Run]) -> dict[str, bool]:
-    """Return folder in ``mex/`` → whether its library is counted, for every droplet library that was worked on."""
-    libraries: dict[str, dict[str, bool]] = {}
+def counted_libraries(ledger: Sequence[Run]) -> dict[tuple[str, str], bool]:
+    """Return (experiment, species) → whether it is counted, for every droplet library that was worked on."""
+    counted: dict[tuple[str, str], bool] = {}
     for row in ledger:
         if row.assay == "droplet" and row.status in ("counted", "failed") and row.run:
-            counted = libraries.setdefault(row.experiment, {})
-            counted[row.species] = counted.get(row.species, True) and row.status == "counted"
-    folders = {}
-    for experiment, counted in libraries.items():
-        for species, whole in counted.items():
-            folders[f"{experiment}.{species}" if len(counted) > 1 else experiment] = whole
-    return folders
+            library = (row.experiment, row.species)
+            counted[library] = counted.get(library, True) and row.status == "counted"
+    return counted
 
 
 def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[str]:
@@ -104,7 +101,8 @@ def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[
                 yield f"{path.name}: not there, though plate runs of {species} are in the ledger."
                 continue
             yield from _column_faults(path, counted.get(species, set()))
-    folders = archive_folders(ledger)
+    libraries = counted_libraries(ledger)
+    folders = {folder: libraries[library] for library, folder in archive_folders(libraries).items()}
     there = {path.parent.name for path in results.glob("mex/*/*.tar.gz")}
     for folder in sorted(folders.keys() | there):
         if folders.get(folder, False) and folder not in there:

@@ -25,11 +25,12 @@ from isal import igzip, isal_zlib
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
-from scripts.droplets.mex import archive_name, read_archive
+from scripts.droplets.mex import read_archive
 from scripts.formats import h5ad
 from scripts.harvest.columns import HEADERS
 from scripts.harvest.counts_text import parse_row
-from scripts.harvest.results import COUNTS, LOGS, SUMS, archive_folders, conservation_faults, list_files, read_sums
+from scripts.harvest.results import COUNTS, LOGS, SUMS, conservation_faults, counted_libraries, list_files, read_sums
+from scripts.plan.matrices import archive_folders, archive_name
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED
@@ -237,13 +238,15 @@ def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator
     name = path.relative_to(results).as_posix()
     series, _, species = path.name.removesuffix(".h5ad").rpartition(".")
     rows = [row for row in ledger if row.series == series and row.species == species and row.assay == "droplet"]
-    folders = archive_folders(ledger)
+    libraries = counted_libraries(ledger)
+    folders = archive_folders(libraries)
     cells: list[str] = []
     totals = []
     for experiment in sorted({row.experiment for row in rows}):
-        folder = next((name for name in (f"{experiment}.{species}", experiment) if name in folders), experiment)
-        archive = results / "mex" / folder / archive_name("Gene", "Unique", "filtered")
-        if not folders.get(folder, False) or not archive.exists():
+        if not libraries.get((experiment, species), False):
+            continue
+        archive = results / "mex" / folders[experiment, species] / archive_name("Gene", "Unique", "filtered")
+        if not archive.exists():
             continue
         try:
             read = read_archive(archive)

@@ -1,11 +1,14 @@
-"""The matrices of a droplet library: features, ways to count multi-mapping reads, and the archives made of them."""
+"""The matrices of a droplet library: what is counted, which archives are made of it, and what they are called."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from scripts.core.errors import InputError
 
 GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
 VELOCYTO = "Velocyto"
 FEATURES = (*GENE_FEATURES, "SJ")
-"""Features that are counted without being asked for."""
+"""Features that are counted by default."""
 ALL_FEATURES = (*FEATURES, VELOCYTO)
 MATRICES = ("raw", "filtered")
 MATRIX_NAMES = {
@@ -13,35 +16,64 @@ MATRIX_NAMES = {
     "EM": "UniqueAndMult-EM.mtx",
     "Rescue": "UniqueAndMult-Rescue.mtx",
 }
-"""File of a matrix by how reads of several genes are counted."""
-VELOCYTO_NAMES = {way: f"{way}.mtx" for way in ("spliced", "unspliced", "ambiguous")}
-"""File of a matrix of Velocyto by which molecules it counts."""
+"""File of a matrix by multireads: how reads of several genes are counted."""
+VELOCYTO_NAMES = {kind: f"{kind}.mtx" for kind in ("spliced", "unspliced", "ambiguous")}
+"""File of a matrix of Velocyto by the kind of molecules it counts, which takes the position of multireads."""
 
 
 def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (feature, multireads, matrix) of every matrix there is for these features and ways to count.
+    """Return (feature, multireads, matrix) of every matrix there is for these features and multireads."""
+    genes = [feature for feature in features if feature in GENE_FEATURES]
+    archives = [(feature, way, matrix) for feature in genes for way in multireads for matrix in MATRICES]
+    if "SJ" in features:
+        archives.append(("SJ", "Unique", "raw"))
+    if VELOCYTO in features:
+        archives += [(VELOCYTO, kind, matrix) for kind in VELOCYTO_NAMES for matrix in MATRICES]
+    return archives
 
-    For Velocyto ``spliced``, ``unspliced`` and ``ambiguous`` stand in the place of multireads.
+
+def archive_folders(libraries: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return (experiment, species) → the folder of a library's archives, for all libraries that are counted.
+
+    It is ``{experiment}``, or ``{experiment}.{species}`` where the experiment is counted for two species.
     """
-    wanted = [
-        (feature, way, matrix)
-        for feature in features
-        if feature in GENE_FEATURES
-        for way in multireads
-        for matrix in MATRICES
-    ]
-    wanted += [("SJ", "Unique", "raw")] if "SJ" in features else []
-    velocyto = [(VELOCYTO, way, matrix) for way in VELOCYTO_NAMES for matrix in MATRICES]
-    return wanted + (velocyto if VELOCYTO in features else [])
+    libraries = dict.fromkeys(libraries)
+    times = Counter(experiment for experiment, _ in libraries)
+    return {
+        (experiment, species): experiment if times[experiment] == 1 else f"{experiment}.{species}"
+        for experiment, species in libraries
+    }
+
+
+def archive_name(feature: str, multireads: str, matrix: str) -> str:
+    """Return the file name of an archive."""
+    return f"{feature}_{multireads}_{matrix}.tar.gz"
+
+
+def output_type(feature: str, multireads: str, matrix: str) -> str:
+    """Return ENCODE's term for a matrix, and one in its manner for Velocyto. Raises InputError for no such matrix."""
+    ways = VELOCYTO_NAMES if feature == VELOCYTO else MATRIX_NAMES
+    if feature not in ALL_FEATURES or multireads not in ways or matrix not in MATRICES:
+        raise InputError(
+            f"There is no matrix {feature}_{multireads}_{matrix}: features are {', '.join(ALL_FEATURES)}, ways to count"
+            f" {', '.join(ways)}, matrices {', '.join(MATRICES)}."
+        )
+    if feature == "SJ" and (multireads, matrix) != ("Unique", "raw"):
+        raise InputError("Splice junctions (SJ) have the raw matrix of unique reads only.")
+    unfiltered = "unfiltered " if matrix == "raw" else ""
+    if feature == VELOCYTO:
+        return f"{unfiltered}sparse {multireads} transcript count matrix of unique reads"
+    counted = "splice junction" if feature == "SJ" else "gene"
+    return f"{unfiltered}sparse {counted} count matrix of {'unique' if multireads == 'Unique' else 'all'} reads"
 
 
 def matrix_names(feature: str, multireads: Sequence[str]) -> list[str]:
-    """Return the files of the raw matrices that STAR leaves of a feature."""
+    """Return the files of the raw matrices that STAR writes of a feature."""
     if feature == VELOCYTO:
         return list(VELOCYTO_NAMES.values())
     return [MATRIX_NAMES[way] for way in (multireads if feature in GENE_FEATURES else ["Unique"])]
 
 
-def matrix_name(way: str) -> str:
-    """Return the file of a matrix by how reads are counted or, of Velocyto, by which molecules."""
-    return (MATRIX_NAMES | VELOCYTO_NAMES)[way]
+def matrix_name(multireads: str) -> str:
+    """Return the file of a matrix by multireads or, of Velocyto, by the kind of molecules."""
+    return (MATRIX_NAMES | VELOCYTO_NAMES)[multireads]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
 from scripts.droplets import mex, mex_archive
-from scripts.droplets.mex import output_type, read_archive, unpack_archive, verify_archive, write_archive
+from scripts.droplets.mex import read_archive, unpack_archive, verify_archive, write_archive
 
 FIELDS = {
     "type": mex.TYPE,
@@ -277,21 +277,6 @@ def test_writer_refuses_what_a_full_disk_left(tmp_path, part, content, words):
 def test_writer_tells_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"none\.mtx: there is no such file to be packed\.$"):
         write(tmp_path / "a.tar.gz", matrix=tmp_path / "none.mtx")
-
-
-def test_terms_of_the_specification():
-    terms = {
-        ("Gene", "EM", "filtered"): "sparse gene count matrix of all reads",
-        ("GeneFull", "Unique", "filtered"): "sparse gene count matrix of unique reads",
-        ("GeneFull_Ex50pAS", "Rescue", "raw"): "unfiltered sparse gene count matrix of all reads",
-        ("Gene", "Unique", "raw"): "unfiltered sparse gene count matrix of unique reads",
-        ("SJ", "Unique", "raw"): "unfiltered sparse splice junction count matrix of unique reads",
-    }
-    assert {one: output_type(*one) for one in terms} == terms
-    with pytest.raises(InputError, match=r"Splice junctions \(SJ\) have the raw matrix of unique reads only\."):
-        output_type("SJ", "EM", "raw")
-    with pytest.raises(InputError, match="There is no matrix Velocyto_Unique_raw: features are Gene, GeneFull"):
-        output_type("Velocyto", "Unique", "raw")
 
 
 # Whatever comes ------------------------------------------------------------------------------------------------------

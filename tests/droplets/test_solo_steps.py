@@ -13,7 +13,6 @@ from scripts.droplets.mex import write_archive
 from scripts.droplets.solo_options import barcode_options
 from scripts.droplets.solo_out import find_barcodes, read_command, read_summary, share_of, stable_arguments
 from scripts.droplets.strand import tell_strand
-from scripts.plan.matrices import archives_of
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 
@@ -107,23 +106,6 @@ def test_arguments_are_those_of_no_machine(tmp_path):
     (tmp_path / "Log.out").write_text("something\n")
     with pytest.raises(InputError, match=r"not a Log\.out of STAR; it has no version and command line"):
         read_command(tmp_path / "Log.out")
-
-
-def test_matrices_of_the_specification():
-    assert archives_of(["Gene", "SJ", "Velocyto"], ["Unique", "EM"]) == [
-        ("Gene", "Unique", "raw"),
-        ("Gene", "Unique", "filtered"),
-        ("Gene", "EM", "raw"),
-        ("Gene", "EM", "filtered"),
-        ("SJ", "Unique", "raw"),
-        ("Velocyto", "spliced", "raw"),
-        ("Velocyto", "spliced", "filtered"),
-        ("Velocyto", "unspliced", "raw"),
-        ("Velocyto", "unspliced", "filtered"),
-        ("Velocyto", "ambiguous", "raw"),
-        ("Velocyto", "ambiguous", "filtered"),
-    ]
-    assert archives_of([], ["Unique"]) == []
 
 
 @pytest.mark.parametrize("raw", [["AAC", "CCC", "GTG", "TTT"], ["SRR1", "A", "GTG", "CCC", "AAAAAAA", "AAC"]])
