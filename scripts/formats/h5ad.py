@@ -318,8 +318,10 @@ def write_empty_parts(root: "h5py.Group", names: Sequence[str] = ("layers", "obs
 
 def read_column(frame: "h5py.Group", name: str) -> list[str]:
     """Return a column of text of a data frame, which may be a categorical; a missing value is empty."""
+    import h5py
+
     item = frame[name]
-    if "categories" not in item:
+    if isinstance(item, h5py.Dataset):
         return read_texts(item)
     categories = [*read_texts(item["categories"]), ""]
     return [categories[code] for code in item["codes"][()].tolist()]
