@@ -124,7 +124,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     ours = [
         sys.executable,
         "-m",
-        "scripts.harvest.report",
+        "scripts",
+        "report",
         "--plan",
         "results/plan.tsv",
         "--ledger",
