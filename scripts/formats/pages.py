@@ -37,6 +37,7 @@ def _environment() -> "Environment":
 
     environment = Environment(
         loader=FileSystemLoader(_SCRIPTS),
+        auto_reload=False,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -75,7 +76,8 @@ def cut(rows: Sequence[T], most: int, noun: str, file: str = "runs.tsv") -> tupl
     """Return at most ``most`` rows and, where there are more, a note that names the file with all of them."""
     if len(rows) <= most:
         return rows, ""
-    return rows[:most], f"The first {most:,} of {several(len(rows), noun)}; all of them stand in {file}."
+    where = f"; all of them are in {file}" if file else ""
+    return rows[:most], f"The first {most:,} of {several(len(rows), noun)}{where}."
 
 
 def _macro(name: str, *values: Any) -> "Markup":

@@ -1,4 +1,4 @@
-"""Draw the page on which a person sees what was asked for and what came of it: results/report.html.
+"""Draw the report: what was asked for, what came of it, and the quality of the cells (results/report.html).
 
 The page stands alone: style and charts are in it, no script, no network, no clock. Its figures are those of the plan,
 the ledger and the h5ad files in the folder of results. However many cells there are, it has a row for each series,
@@ -8,32 +8,30 @@ library and failed run (the first of them, where there are very many), and chart
 import argparse
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
-from scripts.formats import h5ad
-from scripts.formats.charts import density, histogram, parts_bar, scale_of, short_number, spread
-from scripts.formats.pages import cut, draw, figure, key, several, table, thousands
-from scripts.harvest.results import SUMS, list_files
-from scripts.plan.run_table import Run, read_runs
+from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
+from scripts.formats.pages import cut, render, thousands
+from scripts.harvest.cell_figures import read_cells
+from scripts.harvest.results import list_files
+from scripts.plan.run_table import COLUMNS, Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 
 if TYPE_CHECKING:
-    import h5py
-    import numpy
+    import pandas
+    from markupsafe import Markup
 
 MOST_FAILED = 500
-"""Failed runs that get a row of their own; the others are told as a number."""
-_OF_ONE_RUN = re.compile(r" \(\d[\d.]*% of spots, chance [\d.]+%\)")
-"""Figures in a note that differ from run to run; the ledger has them."""
+"""Failed runs that get a row of their own."""
 MOST_ROWS = 400
 """Series, libraries or files that get a row of their own."""
+MOST_SERIES = 6
+"""Series that are named for a reason."""
+Row = list[Any]
+Chart = tuple["Markup", str, str]
 
 _MEANINGS = {
     "OTHER_SPECIES": "of a species that is not configured",
@@ -60,359 +58,246 @@ _MEANINGS = {
     "INCOMPLETE_EXPERIMENT": "another run of the same experiment failed",
     "DISK_LIMIT": "no room on the disk",
 }
-_DELIVERABLES = (
-    ("plan.tsv", "the plan: every run that entered, before work"),
-    ("runs.tsv", "the ledger: what became of every run"),
-    (".htseq-count.csv.gz", "plate counts: a row a gene, a column a cell"),
-    (".log.csv.gz", "STAR's logs: a row a field, a column a cell"),
-    ("_meta.tgz", "what GEO says of series, platforms and samples, as JSON"),
-    (".metadata.samples.csv", "the samples that gave a cell"),
-    (".metadata.series.csv", "the series that gave a cell"),
-    (".h5ad", "counts as AnnData"),
-    (".bam", "alignments"),
-)
 _FOLDERS = (
     (r"(mex/[^/]+/).+\.tar\.gz", r"\1*.tar.gz", "droplet counts: a matrix with its barcodes and features"),
-    (r"(atlas/[^/]+\.distribution/).+", r"\1*", "how the labels of the atlas lie across each other"),
-    (r"(atlas/[^/]+\.agreement/).+", r"\1*", "how far the labels of a cell in the atlas agree"),
-    (r"(atlas/[^/]+\.train/[^/]+/).+", r"\1*", "a model that tells a label, tested on series that it has not seen"),
+    (r"(atlas/[^/]+\.distribution/).+", r"\1*", "cells of the atlas by pairs of labels"),
+    (r"(atlas/[^/]+\.agreement/).+", r"\1*", "agreement of the first, second and third label of cells of the atlas"),
+    (r"(atlas/[^/]+\.train/[^/]+/).+", r"\1*", "a classifier of a label, tested on series that it has not seen"),
     (r"(atlas/[^/]+/).+", r"\1*", "the cells as vectors, and the map from each row to its cell"),
 )
 """Files that are shown in one row: their paths, what stands for them, what they are."""
-_STATUS_PARTS = {"counted": "counted", "left_out": "left out", "failed": "failed"}
+_FILES = {
+    "plan.tsv": "the plan: every run that entered, before work",
+    "runs.tsv": "the ledger: every run that entered, with its final status",
+    ".htseq-count.csv.gz": "plate counts: a row a gene, a column a cell",
+    ".log.csv.gz": "STAR's logs: a row a field, a column a cell",
+    "_meta.tgz": "GEO's records of series, platforms and samples, as JSON",
+    ".metadata.samples.csv": "the samples of the counted cells",
+    ".metadata.series.csv": "the series of the counted cells",
+    ".h5ad": "counts as AnnData",
+    ".bam": "alignments",
+}
+"""What other files are, by the end of their names."""
+_TITLES = {
+    "reads": ("reads a cell", "Reads"),
+    "mapped": ("uniquely mapped reads, percent", "Uniquely mapped, %"),
+    "genes": ("genes a cell", "Genes detected"),
+}
+"""Title and name of the chart of a figure of plate cells."""
+_STATUSES = {"counted": "counted", "left_out": "left out", "failed": "failed"}
 
 
-@dataclass
-class Cells:
-    """The figures of the cells of an h5ad, an item a cell."""
+def frame_of(rows: Sequence[Run]) -> "pandas.DataFrame":
+    """Return a run table as a data frame of text."""
+    import pandas as pd
 
-    series: list[str]
-    experiments: list[str]
-    counts: "numpy.ndarray"
-    """Reads (or molecules) that count for a gene."""
-    genes: "numpy.ndarray"
-    """Genes with a count."""
-    tallies: "numpy.ndarray | None"
-    """Cells × 5, for plates."""
-    reads: "numpy.ndarray | None"
-    mapped: "numpy.ndarray | None"
-    """Uniquely mapped reads, percent."""
-    notes: dict[str, str]
-    """What is noted of the reference and of parameters."""
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=object)
 
 
-def _numbers(obs: "h5py.Group", name: str) -> "numpy.ndarray | None":
-    import numpy as np
-
-    return np.nan_to_num(obs[name][()].astype(float)) if name in obs else None
-
-
-def read_cells(path: Path) -> Cells:
-    """Read the figures of an h5ad of this workflow. Raises InputError where it cannot be read."""
-    import h5py
-    import numpy as np
-
-    try:
-        with h5py.File(path, "r") as root:
-            obs = root["obs"]
-            cells = int(root["X"].attrs["shape"][0])
-            indptr = root["X/indptr"][()]
-            counts = np.zeros(cells)
-            for start in range(0, cells, 2000):
-                part = indptr[start : start + 2001]
-                sums = np.concatenate([[0], np.cumsum(root["X/data"][part[0] : part[-1]], dtype=np.float64)])
-                counts[start : start + 2000] = np.diff(sums[part - part[0]])
-            index = h5ad.read_texts(obs[obs.attrs["_index"]])
-            prefixes = [name.partition("_")[0] for name in index]
-            tallied = [_numbers(obs, name) for name in TALLIES]
-            notes = {}
-            for name, item in sorted(root["uns"].items()) if "uns" in root else ():
-                if name == "reference" and hasattr(item, "asstr"):
-                    notes = {name: item.asstr()[()]} | notes
-                elif name == "parameters" and hasattr(item, "keys"):
-                    notes |= {
-                        key: item[key].asstr()[()] for key in sorted(item) if h5py.check_string_dtype(item[key].dtype)
-                    }
-            return Cells(
-                h5ad.read_column(obs, "series") if "series" in obs else [path.name.partition(".")[0]] * cells,
-                h5ad.read_column(obs, "experiment") if "experiment" in obs else prefixes,
-                counts,
-                np.diff(indptr).astype(float),
-                None if any(tally is None for tally in tallied) else np.stack(tallied, axis=1),
-                _numbers(obs, "star_number_of_input_reads"),
-                _numbers(obs, "star_uniquely_mapped_reads_percent"),
-                notes,
-            )
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as counts of cells: {error}.") from error
+def totals(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> dict[str, int]:
+    """Return the key figures."""
+    counted = ledger[ledger.status == "counted"].drop_duplicates(["experiment", "species", "assay"])
+    return {
+        "series": ledger.series.nunique(),
+        "rows": len(ledger),
+        "planned": int((plan.status == "planned").sum()),
+        "cells": int((counted.assay == "plate").sum()),
+        "libraries": int((counted.assay == "droplet").sum()),
+    } | {status: int((ledger.status == status).sum()) for status in _STATUSES}
 
 
-def summary_section(plan: Sequence[Run], ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield what was asked for and what came of it, in a few numbers."""
-    statuses = Counter(row.status for row in ledger)
-    columns = {(row.experiment, row.species) for row in ledger if row.status == "counted" and row.assay == "plate"}
-    libraries = {(row.experiment, row.species) for row in ledger if row.status == "counted" and row.assay == "droplet"}
-    planned = sum(row.status == "planned" for row in plan)
-    yield "<h1>From archives to matrices</h1>"
-    yield (
-        f"<p class=soft>{several(len({row.series for row in ledger}), 'series')},"
-        f" {several(len(ledger), 'row')} in the ledger, {planned:,} of them planned for work."
-        " A run that is counted for two species has two rows.</p>"
-    )
-    tiles = [
-        ("", len(columns), "plate cells counted"),
-        ("", len(libraries), "droplet libraries counted"),
-        ("", statuses["counted"], "runs counted"),
-        ("", statuses["left_out"], "left out"),
-        ("failed" if statuses["failed"] else "", statuses["failed"], "failed"),
-    ]
-    yield "<div class=tiles>"
-    yield from (f'<div class="tile {name}"><b>{number:,}</b>{words}</div>' for name, number, words in tiles)
-    yield "</div>"
+def series_rows(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> list[Row]:
+    """Return for each series its kind of cells, how many of its runs have which status, and a bar of these."""
+    planned = plan.series[plan.status == "planned"].value_counts()
+    rows: list[Row] = []
+    for series, runs in ledger.groupby("series"):
+        numbers = runs.status.value_counts()
+        worked_on = runs[runs.status.isin(["counted", "failed"])]
+        kinds = sorted(set(worked_on.species + " " + worked_on.assay))
+        parts = [(status, words, int(numbers.get(status, 0))) for status, words in _STATUSES.items()]
+        bar = parts_bar(parts, title=f"{series}: counted, left out, failed")
+        shown = [planned.get(series), *(numbers.get(status) for status in ("counted", "failed", "left_out"))]
+        rows.append([series, ", ".join(kinds) or None, *(int(number) if number else None for number in shown), bar])
+    return rows
 
 
-def series_section(plan: Sequence[Run], ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a row for each series: what it holds, and how many of its runs were counted, failed or were left out."""
-    planned = Counter(row.series for row in plan if row.status == "planned")
-    statuses: dict[str, Counter[str]] = {}
-    kinds: dict[str, set[str]] = {}
-    for row in ledger:
-        statuses.setdefault(row.series, Counter())[row.status] += 1
-        if row.status in ("counted", "failed"):
-            kinds.setdefault(row.series, set()).add(f"{row.species} {row.assay}")
-    rows = []
-    for series, counts in sorted(statuses.items()):
-        bar = parts_bar(
-            [(name, words, counts[name]) for name, words in _STATUS_PARTS.items()],
-            title=f"{series}: counted, left out, failed",
-        )
-        numbers = [planned[series], counts["counted"], counts["failed"], counts["left_out"]]
-        kind = escape(", ".join(sorted(kinds.get(series, ())))) or "–"
-        rows.append([escape(series), kind, *(f"{number:,}" if number else "–" for number in numbers), bar])
-    rows, note = cut(rows, MOST_ROWS, "series")
-    yield "<h2 id=series>What became of each series</h2>"
-    yield f"<p>{key(_STATUS_PARTS.items())}</p>"
-    yield table(["series", "what", "#planned", "#counted", "#failed", "#left out", ""], rows, note)
-
-
-def failures_section(ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield why runs failed or were left out: reasons with their numbers, and each failed run with its sentence."""
-    rows = []
+def reason_rows(ledger: "pandas.DataFrame") -> list[Row]:
+    """Return status, reason, its meaning, number of runs and their series, for each reason; the most frequent first."""
+    rows: list[Row] = []
     for status in ("failed", "left_out"):
-        reasons = Counter(row.reason for row in ledger if row.status == status)
-        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-            series = Counter(row.series for row in ledger if row.status == status and row.reason == reason)
-            named = [f"{escape(name)} ({number:,})" for name, number in sorted(series.items())]
-            told = ", ".join(named[:6]) + (f" and {len(named) - 6:,} more" if len(named) > 6 else "")
-            meaning = escape(_MEANINGS.get(reason, ""))
-            rows.append([status.replace("_", "&nbsp;"), f"<code>{escape(reason)}</code>", meaning, f"{count:,}", told])
-    yield "<h2 id=reasons>What failed or was left out, and why</h2>"
-    if not rows:
-        yield "<p>Nothing: every run was counted.</p>"
-        return
-    yield table(["", "reason", "meaning", "#runs", "series (runs)"], rows)
-    failed = [row for row in ledger if row.status == "failed"]
-    if not failed:
-        return
-    told = [
-        [
-            *(escape(text) for text in (row.series, row.sample, row.run, row.species)),
-            f"<code>{escape(row.reason)}</code>",
-            escape(row.detail),
-        ]
-        for row in failed
-    ]
-    told, note = cut(told, MOST_FAILED, "failed run")
-    yield f"<h3>{'The' if not note else 'Some of the'} {several(len(failed), 'failed run')}</h3>"
-    yield table(["series", "sample", "run", "species", "reason", "what happened"], told, note)
+        of_status = ledger[ledger.status == status]
+        reasons = of_status.reason.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        for reason, number in reasons.items():
+            series = of_status.series[of_status.reason == reason].value_counts().sort_index()
+            named = [f"{name} ({runs:,})" for name, runs in series.head(MOST_SERIES).items()]
+            more = f" and {len(series) - MOST_SERIES:,} more" if len(series) > MOST_SERIES else ""
+            meaning = _MEANINGS.get(str(reason), "")
+            rows.append([status.replace("_", "\u00a0"), reason, meaning, int(number), ", ".join(named) + more])
+    return rows
 
 
-def notes_section(ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield what was noted of runs that were counted, e.g. that another counter had to count them."""
-    told = [row for row in ledger if row.status == "counted" and row.detail]
-    notes = Counter((row.series, _OF_ONE_RUN.sub("", row.detail)) for row in told)
-    if not notes:
-        return
-    rows = [[escape(series), f"{count:,}", escape(detail)] for (series, detail), count in sorted(notes.items())]
-    rows, note = cut(rows, MOST_ROWS, "note")
-    yield "<h2 id=notes>What was noted of counted runs</h2>"
-    yield table(["series", "#runs", "note"], rows, note)
+def note_rows(ledger: "pandas.DataFrame") -> list[Row]:
+    """Return series, number of runs, the first of them and its note, for each kind of note on counted runs.
+
+    Notes on droplet libraries have figures of each run; all of one chemistry and read roles are of one kind.
+    """
+    noted = ledger[(ledger.status == "counted") & (ledger.detail != "")]
+    kinds = noted.detail.where(noted.assay != "droplet", noted.chemistry + "\t" + noted.read_roles)
+    groups = noted.groupby(["series", kinds])
+    return [[series, len(runs), runs.run.iloc[0], runs.detail.iloc[0]] for (series, _), runs in groups]
 
 
-def _range(values: "numpy.ndarray") -> str:
-    import numpy as np
+def _chart(values: "pandas.Series", scale: Scale, title: str, name: str) -> Chart:
+    """Return a histogram with its caption."""
+    low, high = values.quantile([0.05, 0.95])
+    return histogram(values.to_numpy(), scale, title), name, f"5–95 %: {short_number(low)}–{short_number(high)}"
 
-    low, high = np.percentile(values, [5, 95]).tolist()
-    return f"5–95 %: {short_number(low)}–{short_number(high)}"
+
+def _density(cells: "pandas.DataFrame", figure: str, scales: tuple[Scale, Scale], noun: str) -> Chart:
+    chart = density(cells[figure].to_numpy(), cells.genes.to_numpy(), scales, f"{noun} and genes of all cells")
+    return chart, f"Genes by {noun}", "(darker: more cells)"
 
 
-def _parts(counts: "numpy.ndarray", tallies: "numpy.ndarray") -> list[tuple[str, str, float]]:
+def _shares(cells: "pandas.DataFrame") -> list[tuple[str, str, float]]:
+    """Return class, words and reads of each part of the mapped reads; nothing where the tallies are unknown."""
+    if not set(TALLIES) <= set(cells):
+        return []
+    sums = cells[["counts", *TALLIES]].sum()
     names = ["in genes", *(name.strip("_").replace("_", " ") for name in TALLIES)]
-    totals = [float(counts.sum()), *tallies.sum(axis=0).tolist()]
-    return [(f"part-{place}", *part) for place, part in enumerate(zip(names, totals, strict=True))]
+    return [(f"part-{index}", name, total) for index, (name, total) in enumerate(zip(names, sums, strict=True))]
 
 
-def plate_section(species: str, cells: Cells) -> Iterator[str]:
-    """Yield the quality of the plate cells of a species."""
-    import numpy as np
-
-    yield f"<h2 id=plates-{escape(species)}>Plate cells: {escape(species)}</h2>"
-    noted = "; ".join(f"{name}: {value}" for name, value in cells.notes.items())
-    yield f"<p class=soft>{several(len(cells.counts), 'cell')}. {escape(noted)}</p>"
-    if not len(cells.counts):
-        return
-    charts = []
-    reads_scale = mapped_scale = None
-    if cells.reads is not None:
-        reads_scale = scale_of(cells.reads, True)
-        charts.append(figure(histogram(cells.reads, reads_scale, "reads a cell"), "Reads", _range(cells.reads)))
-    if cells.mapped is not None:
-        mapped_scale = scale_of(cells.mapped, False, 100)
-        chart = histogram(cells.mapped, mapped_scale, "uniquely mapped reads, percent")
-        charts.append(figure(chart, "Uniquely mapped, %", _range(cells.mapped)))
-    genes_scale = scale_of(cells.genes, False)
-    charts.append(figure(histogram(cells.genes, genes_scale, "genes a cell"), "Genes detected", _range(cells.genes)))
-    if cells.reads is not None and reads_scale is not None:
-        chart = density(cells.reads, cells.genes, (reads_scale, genes_scale), "reads and genes of all cells")
-        charts.append(figure(chart, "Genes by reads", "(darker: more cells)"))
-    yield f"<div class=charts>{''.join(charts)}</div>"
-    if cells.tallies is not None:
-        parts = _parts(cells.counts, cells.tallies)
-        whole = max(sum(total for _, _, total in parts), 1)
-        yield "<h3>Where the mapped reads of all cells went</h3>"
-        yield f"<p>{parts_bar(parts, 700, 20, 'where the mapped reads went')}</p>"
-        yield f"<p>{key((name, f'{words} {total / whole:.1%}') for name, words, total in parts)}</p>"
-    of_series: dict[str, list[int]] = {}
-    for place, series in enumerate(cells.series):
-        of_series.setdefault(series, []).append(place)
-    rows = []
-    for series, places in sorted(of_series.items()):
-        row = [escape(series), f"{len(places):,}"]
-        for values, scale in ((cells.reads, reads_scale), (cells.mapped, mapped_scale), (cells.genes, genes_scale)):
-            if values is None or scale is None:
-                row += ["–", ""]
+def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the quality of the plate cells of a species: charts of all, and a row for each series."""
+    told = "; ".join(f"{name}: {value}" for name, value in notes.items())
+    if cells.empty:
+        return {"species": species, "cells": 0, "notes": told}
+    scales = {
+        name: scale_of(cells[name].to_numpy(), name == "reads", 100 if name == "mapped" else None)
+        for name in _TITLES
+        if name in cells
+    }
+    charts = [_chart(cells[name], scale, *_TITLES[name]) for name, scale in scales.items()]
+    if "reads" in scales:
+        charts.append(_density(cells, "reads", (scales["reads"], scales["genes"]), "reads"))
+    rows: list[Row] = []
+    for series, mine in cells.groupby("series"):
+        row: Row = [series, len(mine)]
+        for name in _TITLES:
+            if name in scales:
+                row += [
+                    short_number(mine[name].median()),
+                    spread(mine[name].to_numpy(), scales[name], f"{series}: spread"),
+                ]
             else:
-                mine = values[places]
-                row += [short_number(float(np.median(mine))), spread(mine, scale, f"{series}: spread")]
-        if cells.tallies is None:
-            row.append("")
-        else:
-            parts = _parts(cells.counts[places], cells.tallies[places])
-            row.append(parts_bar(parts, 130, 10, f"{series}: where the mapped reads went"))
-        rows.append(row)
-    rows, note = cut(rows, MOST_ROWS, "series")
-    yield "<h3>By series</h3>"
-    caption = note or "Median, then the 5th to 95th percentile (line), the quartiles (box) and the median (mark)."
-    yield table(["series", "#cells", "#reads", "", "#mapped %", "", "#genes", "", "mapped reads"], rows, caption)
+                row += [None, ""]
+        parts = _shares(mine)
+        rows.append([*row, parts_bar(parts, 130, 10, f"{series}: where the mapped reads went") if parts else ""])
+    shown, note = cut(rows, MOST_ROWS, "series")
+    shares = _shares(cells)
+    whole = max(sum(total for _, _, total in shares), 1)
+    return {
+        "species": species,
+        "cells": len(cells),
+        "notes": told,
+        "charts": charts,
+        "bar": parts_bar(shares, 700, 20, "where the mapped reads went"),
+        "shares": [(kind, f"{words} {total / whole:.1%}") for kind, words, total in shares],
+        "rows": shown,
+        "caption": note or "Median, then the 5th to 95th percentile (line), the quartiles (box) and the median (mark).",
+    }
 
 
-def droplet_section(matrices: Mapping[str, Cells], ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield the quality of the droplet libraries; ``matrices`` is name of the h5ad (series.species) → its cells."""
-    import numpy as np
+def library_rows(ledger: "pandas.DataFrame", cells: Mapping[str, "pandas.DataFrame"]) -> list[Row]:
+    """Return a row for each counted droplet library; ``cells`` are those of each series and species."""
+    rows: list[Row] = []
+    counted = ledger[(ledger.assay == "droplet") & (ledger.status == "counted")]
+    for (series, species, experiment), runs in counted.groupby(["series", "species", "experiment"]):
+        figures: Row = [None] * 4
+        matrix = cells.get(f"{series}.{species}")
+        if matrix is not None:
+            mine = matrix[matrix.experiment == experiment]
+            medians = [short_number(mine[name].median()) if len(mine) else None for name in ("counts", "genes")]
+            figures = [len(mine), thousands(mine.counts.sum()), *medians]
+        chemistry = ", ".join(sorted(set(runs.chemistry) - {""}))
+        spots = sum(map(int, filter(None, runs.spots)))
+        reads = short_number(spots) if spots else None
+        rows.append([series, species, experiment, chemistry or None, len(runs), reads, *figures])
+    return rows
 
-    libraries: dict[tuple[str, str, str], list[Run]] = {}
-    for row in ledger:
-        if row.assay == "droplet" and row.status == "counted":
-            libraries.setdefault((row.series, row.species, row.experiment), []).append(row)
-    if not libraries:
-        return
-    yield "<h2 id=droplets>Droplet libraries</h2>"
-    rows = []
-    for (series, species, experiment), runs in sorted(libraries.items()):
-        cells = matrices.get(f"{series}.{species}")
-        figures = ["–"] * 4
-        if cells is not None:
-            mine = np.array([name == experiment for name in cells.experiments], bool)
-            if mine.any():
-                sums, genes = cells.counts[mine], cells.genes[mine]
-                figures = [f"{mine.sum():,}", thousands(sums.sum())]
-                figures += [short_number(float(np.median(values))) for values in (sums, genes)]
-            else:
-                figures = ["0", "0", "–", "–"]
-        chemistry = ", ".join(sorted({row.chemistry for row in runs} - {""}))
-        spots = sum(int(row.spots or 0) for row in runs)
-        told = [series, species, experiment, chemistry or "–"]
-        rows.append([*map(escape, told), f"{len(runs):,}", short_number(spots) if spots else "–", *figures])
-    shown, note = cut(rows, MOST_ROWS, "library")
-    head = ["series", "species", "experiment", "chemistry", "#runs", "#reads", "#cells", "#molecules"]
-    yield table([*head, "#median molecules", "#median genes"], shown, note)
-    by_species: dict[str, list[Cells]] = {}
-    for name, cells in sorted(matrices.items()):
-        if len(cells.counts):
-            by_species.setdefault(name.rpartition(".")[2], []).append(cells)
-    for species, gathered in by_species.items():
-        counts = np.concatenate([cells.counts for cells in gathered])
-        genes = np.concatenate([cells.genes for cells in gathered])
-        scales = scale_of(counts, True), scale_of(genes, False)
-        yield f"<h3>Cells of {escape(species)}</h3><p class=soft>{several(len(counts), 'cell')} after filtering.</p>"
+
+def droplet_charts(cells: Mapping[str, "pandas.DataFrame"]) -> Iterator[tuple[str, int, list[Chart]]]:
+    """Yield species, number of cells and charts of all its droplet cells."""
+    import pandas as pd
+
+    of_species: dict[str, list[pandas.DataFrame]] = {}
+    for name, matrix in cells.items():
+        if not matrix.empty:
+            of_species.setdefault(name.rpartition(".")[2], []).append(matrix)
+    for species, matrices in of_species.items():
+        gathered = pd.concat(matrices)
+        scales = scale_of(gathered.counts.to_numpy(), True), scale_of(gathered.genes.to_numpy(), False)
         charts = [
-            figure(histogram(counts, scales[0], "molecules a cell"), "Molecules", _range(counts)),
-            figure(histogram(genes, scales[1], "genes a cell"), "Genes detected", _range(genes)),
-            figure(
-                density(counts, genes, scales, "molecules and genes of all cells"),
-                "Genes by molecules",
-                "(darker: more cells)",
-            ),
+            _chart(gathered.counts, scales[0], "molecules a cell", "Molecules"),
+            _chart(gathered.genes, scales[1], *_TITLES["genes"]),
+            _density(gathered, "counts", scales, "molecules"),
         ]
-        yield f"<div class=charts>{''.join(charts)}</div>"
+        yield species, len(gathered), charts
 
 
-def _shown(name: str) -> tuple[str, str]:
+def _describe_file(name: str) -> tuple[str, str]:
     """Return under which name a file is shown, and what it is."""
     for pattern, shown, meaning in _FOLDERS:
         if found := re.fullmatch(pattern, name):
             return found.expand(shown), meaning
-    return name, next((words for ending, words in _DELIVERABLES if name.endswith(ending)), "")
+    return name, next((meaning for ending, meaning in _FILES.items() if name.endswith(ending)), "")
 
 
-def files_section(results: Path) -> Iterator[str]:
-    """Yield the files of the folder; archives of a library, and files of an atlas, in one row."""
-    gathered: dict[tuple[str, str], list[int]] = {}
+def file_rows(results: Path) -> list[Row]:
+    """Return name, content, number and size of the files; archives of a library, and files of an atlas, in one row."""
+    sizes: dict[tuple[str, str], list[int]] = {}
     for name in list_files(results):
         if name != "report.html" and not name.endswith(".part"):
-            gathered.setdefault(_shown(name), []).append((results / name).stat().st_size)
-    rows = [
-        [f"<code>{escape(name)}</code>", escape(meaning), f"{len(sizes):,}", f"{short_number(sum(sizes))}B"]
-        for (name, meaning), sizes in gathered.items()
-    ]
-    rows, note = cut(rows, MOST_ROWS, "line")
-    yield "<h2 id=files>Files</h2>"
-    yield (
-        f"<p>Beside them, <code>{SUMS}</code> has the sum of every file; <code>python -m scripts verify results/</code>"
-        " checks all of it.</p>"
-    )
-    yield table(["file", "what it is", "#files", "#size"], rows, note.replace("; all of them stand in runs.tsv", ""))
+            sizes.setdefault(_describe_file(name), []).append((results / name).stat().st_size)
+    return [[*shown, len(of_row), f"{short_number(sum(of_row))}B"] for shown, of_row in sizes.items()]
 
 
 def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
     """Return the page."""
-    worked_on = {row.species for row in ledger if row.assay == "plate" and row.status in ("counted", "failed")}
-    sections = [*summary_section(plan, ledger)]
+    planned, settled = frame_of(plan), frame_of(ledger)
+    worked_on = settled[(settled.assay == "plate") & settled.status.isin(["counted", "failed"])]
+    paths = {species: results / f"{species}.h5ad" for species in sorted(set(worked_on.species))}
+    plates = [plate_part(species, *read_cells(path)) for species, path in paths.items() if path.exists()]
+    droplets = {path.stem: read_cells(path)[0] for path in sorted((results / "droplets").glob("*.h5ad"))}
+    notes, libraries = note_rows(settled), library_rows(settled, droplets)
+    failed = settled[settled.status == "failed"]
+    shown = failed[["series", "sample", "run", "species", "reason", "detail"]].values.tolist()
     links = [("series", "Series"), ("reasons", "Failed and left out")]
-    notes = [*notes_section(ledger)]
-    if notes:
-        links.append(("notes", "Notes"))
-    body = [*series_section(plan, ledger), *failures_section(ledger), *notes]
-    for species in sorted(worked_on):
-        path = results / f"{species}.h5ad"
-        if path.exists():
-            body += plate_section(species, read_cells(path))
-            links.append((f"plates-{species}", f"Plate cells: {species}"))
-    matrices = {path.stem: read_cells(path) for path in sorted((results / "droplets").glob("*.h5ad"))}
-    droplets = [*droplet_section(matrices, ledger)]
-    if droplets:
-        links.append(("droplets", "Droplet libraries"))
-    links.append(("files", "Files"))
-    nav = "".join(f'<a href="#{escape(name)}">{escape(words)}</a>' for name, words in links)
-    sections += [f"<nav>{nav}</nav>", *body, *droplets, *files_section(results)]
-    return draw("sra2matrix: what came of it", sections)
+    links += [("notes", "Notes")] if notes else []
+    links += [(f"plates-{part['species']}", f"Plate cells: {part['species']}") for part in plates]
+    links += [("droplets", "Droplet libraries")] if libraries else []
+    page = render(
+        "harvest/templates/report.html",
+        totals=totals(planned, settled),
+        statuses=_STATUSES,
+        links=[*links, ("files", "Files")],
+        series=cut(series_rows(planned, settled), MOST_ROWS, "series"),
+        reasons=reason_rows(settled),
+        failed=cut(shown, MOST_FAILED, "failed run"),
+        notes=cut(notes, MOST_ROWS, "note"),
+        plates=plates,
+        libraries=cut(libraries, MOST_ROWS, "library"),
+        droplets=droplet_charts(droplets),
+        files=cut(file_rows(results), MOST_ROWS, "line", ""),
+    )
+    return str(page)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
-    parser.add_argument("--results", help="the folder of results; that of the ledger, if not given")
+    parser.add_argument("--results", help="the folder of results; default: that of the ledger")
     parser.add_argument("--output", required=True, help="the page to write (results/report.html)")
     options = parser.parse_args(argv)
     results = Path(options.results or Path(options.ledger).parent)

@@ -1,7 +1,4 @@
-"""The report tells what was asked for and what came of it, on one page that stands alone."""
-
-import re
-from html.parser import HTMLParser
+"""The report shows what was asked for and what came of it, on one page that stands alone."""
 
 import h5py
 import numpy as np
@@ -9,10 +6,10 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
-from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.harvest import report
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
+from tests.formats.test_pages import Page
 
 FAILED = Run("GSE1", "GSE1", "GSM3", "SRX3", "SRR3", species="mus", assay="plate", status="failed")
 ROWS = [
@@ -22,31 +19,6 @@ ROWS = [
     Run("GSE2", "GSE2", "GSM4", "SRX4", "SRR4", species="homo", assay="droplet", chemistry="10xv3", status="counted"),
     Run("GSE2", "GSE2", "GSM5", status="left_out", reason="NO_RUN", detail="The sample has no run."),
 ]
-
-
-class Page(HTMLParser):
-    """Text and tags of a page; every tag must be closed in its turn."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.text, self.open, self.tags = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style" and data.strip():
-            self.text.append(data.strip())
 
 
 def write_cells(path, index, counts, obs, notes=()):
@@ -130,17 +102,22 @@ def test_what_was_noted_of_counted_runs_is_told_once_a_series(tmp_path):
     rows = [row._replace(detail=noted) if row.status == "counted" and row.series == "GSE1" else row for row in ROWS]
     page = Page(make(tmp_path, rows))
     assert page.text.count(noted) == 1
-    assert page.text[page.text.index(noted) - 1] == "2"
+    found = page.text.index(noted)
+    assert page.text[found - 3 : found] == ["GSE1", "2", "SRR1"]
     proof = "read 1 on 3M (9%d.1%% of spots, chance 0.16%%); strand Forward."
-    rows = [row._replace(detail=proof % place) if row.status == "counted" else row for place, row in enumerate(ROWS)]
-    assert Page(make(tmp_path, rows)).text.count("read 1 on 3M; strand Forward.") == len(
-        {row.series for row in ROWS if row.status == "counted"}
-    )
-    assert "What was noted of counted runs" not in Page(make(tmp_path)).text
+    library = ROWS[3]._replace(read_roles="barcode,cdna")
+    rows = [library._replace(run=f"SRR{run}", detail=proof % run) for run in range(4, 7)]
+    rows.append(library._replace(run="SRR7", chemistry="10xv2", detail=proof % 7))
+    text = Page(make(tmp_path, rows)).text
+    assert [text[index - 2 : index + 1] for index, words in enumerate(text) if words.startswith("read 1 on 3M")] == [
+        ["1", "SRR7", proof % 7],
+        ["3", "SRR4", proof % 4],
+    ]
+    assert "Notes on counted runs" not in Page(make(tmp_path)).text
 
 
 def test_nothing_failed_and_nothing_at_all(tmp_path):
-    assert "Nothing: every run was counted." in make(tmp_path, ROWS[:1])
+    assert "None: every run was counted." in make(tmp_path, ROWS[:1])
     assert "0 rows in the ledger" in make(tmp_path, [])
 
 
@@ -153,8 +130,8 @@ def test_very_many_runs_do_not_make_a_very_long_page(tmp_path):
     failed = [FAILED._replace(run=f"SRR{number}", reason="EMPTY_READS", detail="None.") for number in range(3000)]
     many = [ROWS[0]._replace(run=f"SRR{number}", series=f"GSE{number}") for number in range(3000, 6000)]
     text = make(tmp_path, failed + many)
-    assert "The first 500 of 3,000 failed runs; all of them stand in runs.tsv." in text
-    assert "The first 400 of 3,001 series; all of them stand in runs.tsv." in text
+    assert "The first 500 of 3,000 failed runs; all of them are in runs.tsv." in text
+    assert "The first 400 of 3,001 series; all of them are in runs.tsv." in text
     assert len(text) < 400_000
 
 
@@ -162,38 +139,6 @@ def test_an_h5ad_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "mus.h5ad").write_bytes(b"no")
     with pytest.raises(InputError, match=r"mus\.h5ad: cannot be read as counts of cells"):
         make(tmp_path)
-
-
-def test_charts_of_any_values():
-    rng = np.random.default_rng(0)
-    for values in (
-        np.zeros(0),
-        np.zeros(3),
-        np.ones(1),
-        rng.random(50),
-        10 ** (rng.random(99) * 9),
-        np.array([0, 1e12]),
-    ):
-        for log in (False, True):
-            scale = scale_of(values, log)
-            assert 1 <= len(scale.ticks()) <= 8
-            for chart in (
-                histogram(values, scale, "<t>"),
-                density(values, values, (scale, scale), "t"),
-                spread(values, scale, "t"),
-                parts_bar([("a", "b", 1), ("b", "c", 0)], title="t"),
-            ):
-                Page(chart)
-                assert "nan" not in chart
-                assert "inf" not in chart
-                for name in ("x", "x1", "x2"):
-                    assert all(0 <= float(value) <= 360 for value in re.findall(rf' {name}="([^"]*)"', chart))
-
-
-def test_round_ticks_and_short_numbers():
-    assert [text for _, text in Scale(0, 100, False).ticks()] == ["0", "50", "100"]
-    assert [text for _, text in Scale(0, 3, True).ticks()] == ["1", "10", "100", "1k"]
-    assert [short_number(value) for value in (0, 0.25, 12, 1500, 2e7, 3e9)] == ["0", "0.25", "12", "1.5k", "20M", "3G"]
 
 
 def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemake_none(tmp_path):
@@ -207,7 +152,5 @@ def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemak
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("seven..", encoding="utf-8")
-    page = "".join(report.files_section(tmp_path))
-    found = re.findall(r"<code>([^<]+)</code></td><td>[^<]*</td><td[^>]*>(\d+)<", page)
-    rows = [("atlas/mus.train/cell_type/*", "1"), ("atlas/mus/*", "2"), ("mex/SRX1/*.tar.gz", "1"), ("runs.tsv", "1")]
-    assert found == rows
+    found = [(name, number) for name, _, number, _ in report.file_rows(tmp_path)]
+    assert found == [("atlas/mus.train/cell_type/*", 1), ("atlas/mus/*", 2), ("mex/SRX1/*.tar.gz", 1), ("runs.tsv", 1)]
