@@ -181,19 +181,22 @@ def end_all() -> None:
 
 @contextlib.contextmanager
 def ends_with_command() -> Iterator[None]:
-    """Inside the block SIGTERM ends the command as Ctrl-C does, and no program survives the block."""
+    """Inside the block SIGTERM and SIGHUP end the command as Ctrl-C does, and no program survives the block."""
 
     def stop(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if in_main_thread else None
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
+                before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
         end_all()
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ends_if_removed(folder: str | Path) -> Callable[[], None]:
