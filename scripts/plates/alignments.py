@@ -1,42 +1,66 @@
 """The folder of a shard's alignments: ``{column}.bam``, ``{column}.Log.final.out`` and ``status.tsv``.
 
-A column whose runs have pairs and reads without a mate has two BAM files, as STAR aligns pairs and single reads in
-calls of their own: the pairs are in ``{column}.bam``, the others in ``{column}.single.bam``; the one log tells of both.
+STAR aligns pairs and reads without a mate in separate calls. So a cell that has both has two BAM files,
+``{column}.bam`` of its pairs and ``{column}.single.bam`` of the others; its one log is the sum of both.
 BAM files are as STAR writes them: not sorted, the records of a read together.
 """
 
 import contextlib
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, write_statuses
 from scripts.plates.bam_groups import BamError, BamReader
 
 
-def pairs_file(folder: str | Path, column: str) -> Path:
-    """Return where the BAM file of a column lies; of its pairs, when it has single reads as well."""
-    return Path(folder) / f"{column}.bam"
-
-
-def singles_file(folder: str | Path, column: str) -> Path:
-    """Return where the BAM file of the single reads lies, of a column that has pairs as well."""
-    return Path(folder) / f"{column}.single.bam"
+def bam_files(folder: str | Path, column: str) -> tuple[Path, Path]:
+    """Return the paths of a cell's BAM files: of its first call of STAR, and of unpaired reads beside pairs."""
+    return Path(folder) / f"{column}.bam", Path(folder) / f"{column}.single.bam"
 
 
 def log_file(folder: str | Path, column: str) -> Path:
-    """Return where STAR's log of a column lies."""
+    """Return the path of a cell's log."""
     return Path(folder) / f"{column}.Log.final.out"
 
 
 def alignment_files(folder: str | Path, column: str) -> list[Path]:
-    """Return the BAM files of a column that are there."""
-    return [path for path in (pairs_file(folder, column), singles_file(folder, column)) if path.exists()]
+    """Return the BAM files of a cell that exist."""
+    return [path for path in bam_files(folder, column) if path.exists()]
 
 
 def star_versions(paths: Iterable[str | Path]) -> set[str]:
-    """Return the versions of STAR that wrote some BAM files, as their headers tell (``@PG``, ``VN``)."""
+    """Return the versions of STAR that wrote some BAM files, from their headers (``@PG``, ``VN``)."""
     versions = set()
     for path in paths:
         with contextlib.suppress(BamError), BamReader(path) as reader:
             versions.update(re.findall(r"^@PG\tID:STAR\t(?:.*\t)?VN:([^\t\n]+)", reader.text, re.M))
     return versions
+
+
+def publish(
+    partial: Path, output: Path, columns: Mapping[str, Sequence[Run]], statuses: Mapping[str, RunStatus]
+) -> None:
+    """Turn the folder of partial results into the output: alignments of the good cells, and the status table."""
+    kept = {"status.tsv"}
+    for name, rows in columns.items():
+        if all(statuses[row.run].ok for row in rows):
+            kept |= {path.name for path in (*bam_files(partial, name), log_file(partial, name))}
+    write_statuses(partial / "status.tsv", statuses.values())
+    for path in partial.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in kept:
+            path.unlink()
+    if output.exists():
+        shutil.rmtree(output)
+    if partial.parent == output.parent:
+        partial.replace(output)
+        return
+    arriving = output.with_name(f".{output.name}.arriving")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(arriving, ignore_errors=True)
+    shutil.move(partial, arriving)
+    arriving.replace(output)

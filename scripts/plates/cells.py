@@ -1,7 +1,7 @@
-"""The reads of a plate shard's columns: which FASTQ files, how many spots, and what is wrong with them.
+"""The reads of a shard's cells: their FASTQ files and spots, and what is wrong with them.
 
-A column is a cell: an experiment with its runs, or one run. {run}_1.fastq and {run}_2.fastq are its pairs, {run}.fastq
-the reads without a mate.
+A cell is one column of the counts: an experiment with its runs, or one run (``count_by: run``). Files are
+``{run}_1.fastq`` and ``{run}_2.fastq`` for pairs, ``{run}.fastq`` for reads without a mate.
 """
 
 import json
@@ -10,64 +10,86 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import InputError, RunFault
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus
+from scripts.plan.status import RunStatus, read_statuses
 
 _TAIL_BYTES = 1 << 16
 
 
 @dataclass
-class Column:
-    """A cell: its runs, and the reads that are to be aligned."""
+class CellReads:
+    """The reads of a cell that are to be aligned."""
 
     name: str
-    rows: Sequence[Run]
     pairs: list[tuple[Path, Path]] = field(default_factory=list)
-    singles: list[Path] = field(default_factory=list)
-    reads: int = 0
-    """Spots of all its runs: what STAR must have read."""
+    unpaired: list[Path] = field(default_factory=list)
+    spots: int = 0
+    """Spots of all its runs: STAR must have read this many."""
 
     @property
     def files(self) -> list[Path]:
-        return [path for pair in self.pairs for path in pair] + self.singles
+        return [path for pair in self.pairs for path in pair] + self.unpaired
 
     @property
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.files)
 
-    def made_from(self) -> str:
-        """Return what tells the reads of this column from others: sizes and the first and last bytes of its files."""
-        told = [[self.reads]]
+    def calls(self) -> list[list[list[Path]]]:
+        """Return the files for each call of STAR, a list for each mate: first the pairs, then the unpaired reads.
+
+        Empty files are left out, but for one pair or file of a cell without any reads: it has a log, too.
+        """
+        pairs = [pair for pair in self.pairs if any(path.stat().st_size for path in pair)]
+        unpaired = [path for path in self.unpaired if path.stat().st_size]
+        if not pairs and not unpaired:
+            pairs = self.pairs[:1]
+            unpaired = [] if pairs else self.unpaired[:1]
+        calls = [[list(mates) for mates in zip(*pairs, strict=True)]] if pairs else []
+        return calls + ([[unpaired]] if unpaired else [])
+
+    def fingerprint(self) -> str:
+        """Return what identifies the reads: the number of spots, and name, size, first and last bytes of each file."""
+        identity: list[object] = [self.spots]
         for path in self.files:
             size = path.stat().st_size
             with path.open("rb") as handle:
                 check = zlib.crc32(handle.read(_TAIL_BYTES))
                 handle.seek(max(0, size - _TAIL_BYTES))
                 check = zlib.crc32(handle.read(_TAIL_BYTES), check)
-            told.append([path.name, size, check])
-        return json.dumps(told)
+            identity.append([path.name, size, check])
+        return json.dumps(identity)
+
+
+def read_cell_statuses(folder: str | Path, columns: Mapping[str, Sequence[Run]]) -> dict[str, RunStatus]:
+    """Return run → status of a folder's status.tsv. Raises InputError where a run of the shard is missing."""
+    path = Path(folder) / "status.tsv"
+    statuses = read_statuses(path)
+    missing = [row.run for rows in columns.values() for row in rows if row.run not in statuses]
+    if missing:
+        raise InputError(f"{path}: no row for {', '.join(missing)}; it belongs to another plan.")
+    return statuses
 
 
 def find_reads(folder: Path, row: Run, status: RunStatus) -> tuple[tuple[Path, Path] | None, Path | None, int]:
-    """Return the pairs, the single reads and the number of spots of a run.
+    """Return the pair of files, the file of unpaired reads and the number of spots of a run.
 
-    Raises RunFault where the FASTQ files of the run are not there or not as many as they must be.
+    Raises RunFault (READS_MISSING) where FASTQ files are missing or differ in their number of reads.
     """
-    first, second, single = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
+    first, second, unpaired = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
     if first.exists() != second.exists():
-        there, lost = (first, second) if first.exists() else (second, first)
-        raise RunFault("READS_MISSING", f"{there.name} is there, but {lost.name} is not.")
+        found, missing = (first, second) if first.exists() else (second, first)
+        raise RunFault("READS_MISSING", f"{found.name} is there, but {missing.name} is not.")
     pair = (first, second) if first.exists() else None
-    alone = single if single.exists() else None
+    alone = unpaired if unpaired.exists() else None
     if pair is None and alone is None:
         raise RunFault("READS_MISSING", f"no FASTQ file of {row.run} is there.")
     spots = status.spots or row.spots
     if spots:
         return pair, alone, int(spots)
-    reads = count_reads(alone) if alone is not None else 0
-    if pair is not None:
+    reads = count_reads(alone) if alone else 0
+    if pair:
         mates = [count_reads(path) for path in pair]
         if mates[0] != mates[1]:
             raise RunFault("READS_MISSING", f"{first.name} has {mates[0]} reads, {second.name} {mates[1]}.")
@@ -75,35 +97,36 @@ def find_reads(folder: Path, row: Run, status: RunStatus) -> tuple[tuple[Path, P
     return pair, alone, reads
 
 
-def plan_columns(
+def find_cells(
     columns: Mapping[str, Sequence[Run]], statuses: Mapping[str, RunStatus], folder: Path
-) -> tuple[list[Column], dict[str, RunStatus]]:
-    """Return the columns that can be aligned, and the statuses with what was found wrong.
+) -> tuple[list[CellReads], dict[str, RunStatus]]:
+    """Return the cells that can be aligned, and the statuses of all runs after this look at their files.
 
-    A failed run takes the other runs of its column with it.
+    A failed run fails the other runs of its cell.
     """
-    became = dict(statuses)
-    planned = []
+    statuses_after = dict(statuses)
+    cells = []
     for name, rows in columns.items():
-        column = Column(name, rows)
+        cell = CellReads(name)
         for row in rows:
-            if not became[row.run].ok:
+            status = statuses_after[row.run]
+            if not status.ok:
                 continue
             try:
-                pair, single, spots = find_reads(folder, row, became[row.run])
+                pair, unpaired, spots = find_reads(folder, row, status)
             except RunFault as fault:
-                became[row.run] = became[row.run].failed(fault)
+                statuses_after[row.run] = status.failed(fault)
                 continue
-            column.pairs += [pair] if pair else []
-            column.singles += [single] if single else []
-            column.reads += spots
-        if fail_siblings(rows, became):
-            planned.append(column)
-    return planned, became
+            cell.pairs += [pair] if pair else []
+            cell.unpaired += [unpaired] if unpaired else []
+            cell.spots += spots
+        if fail_siblings(rows, statuses_after):
+            cells.append(cell)
+    return cells, statuses_after
 
 
 def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
-    """Fail the good runs of a column that has a failed one; return whether the column is whole."""
+    """Fail the good runs of a cell that has a failed one; return whether all runs are good."""
     failed = [row.run for row in rows if not statuses[row.run].ok]
     if not failed:
         return True

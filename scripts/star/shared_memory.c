@@ -1,7 +1,7 @@
-/* SysV shared memory in files: for a program that keeps its data in shared memory where the system refuses any.
+/* SysV shared memory in files, for a program that needs shared memory where the system refuses it.
  *
- * Loaded before the C library (LD_PRELOAD) it takes the place of shmget, shmat, shmdt and shmctl. A segment is a file in
- * the folder that SEGMENTS_FOLDER names; its id, and the file's name, are those of its key. */
+ * Loaded before the C library (LD_PRELOAD) it replaces shmget, shmat, shmdt and shmctl. A segment is a file in the
+ * folder SHARED_MEMORY_FOLDER; its id, which is also the name of the file, is that of its key. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ static struct {
 } attached[MOST];
 
 static int path_of(int id, char *path, size_t room) {
-    const char *folder = getenv("SEGMENTS_FOLDER");
+    const char *folder = getenv("SHARED_MEMORY_FOLDER");
     if (folder == NULL || snprintf(path, room, "%s/%d", folder, id) >= (int)room) {
         errno = ENOSYS;
         return -1;
@@ -39,7 +39,7 @@ int shmget(key_t key, size_t size, int flags) {
     int file = open_segment(id, (flags & IPC_CREAT ? O_CREAT : 0) | (flags & IPC_EXCL ? O_EXCL : 0));
     if (file < 0)
         return -1;
-    /* room is taken now: later, on a full disk, the program would be killed by SIGBUS */
+    /* take the room now: later, a full disk would end the program by SIGBUS */
     if ((flags & IPC_CREAT) && fallocate(file, 0, 0, size) && (errno != EOPNOTSUPP || ftruncate(file, size))) {
         char path[4096];
         if (!path_of(id, path, sizeof path))
@@ -53,34 +53,34 @@ int shmget(key_t key, size_t size, int flags) {
 }
 
 void *shmat(int id, const void *address, int flags) {
-    struct stat told;
+    struct stat status;
     void *mapped = MAP_FAILED;
-    int file = open_segment(id, 0), place = 0;
+    int file = open_segment(id, 0), slot = 0;
     (void)address;
-    while (place < MOST && attached[place].address != NULL)
-        place++;
-    if (file >= 0 && place < MOST && !fstat(file, &told))
-        mapped = mmap(NULL, told.st_size, PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE), MAP_SHARED, file, 0);
+    while (slot < MOST && attached[slot].address != NULL)
+        slot++;
+    if (file >= 0 && slot < MOST && !fstat(file, &status))
+        mapped = mmap(NULL, status.st_size, PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE), MAP_SHARED, file, 0);
     if (file >= 0)
         close(file);
     if (mapped == MAP_FAILED)
         return (void *)-1;
-    attached[place].address = mapped;
-    attached[place].size = told.st_size;
+    attached[slot].address = mapped;
+    attached[slot].size = status.st_size;
     return mapped;
 }
 
 int shmdt(const void *address) {
-    for (int place = 0; place < MOST; place++)
-        if (address != NULL && attached[place].address == address) {
-            attached[place].address = NULL;
-            return munmap((void *)address, attached[place].size);
+    for (int slot = 0; slot < MOST; slot++)
+        if (address != NULL && attached[slot].address == address) {
+            attached[slot].address = NULL;
+            return munmap((void *)address, attached[slot].size);
         }
     errno = EINVAL;
     return -1;
 }
 
-int shmctl(int id, int command, struct shmid_ds *told) {
+int shmctl(int id, int command, struct shmid_ds *status) {
     char path[4096];
     struct stat file;
     if (path_of(id, path, sizeof path) || stat(path, &file))
@@ -88,9 +88,9 @@ int shmctl(int id, int command, struct shmid_ds *told) {
     if (command == IPC_RMID)
         return unlink(path);
     if (command == IPC_STAT) {
-        memset(told, 0, sizeof *told);
-        told->shm_segsz = file.st_size;
-        told->shm_nattch = 1;
+        memset(status, 0, sizeof *status);
+        status->shm_segsz = file.st_size;
+        status->shm_nattch = 1;
     }
     return 0;
 }
