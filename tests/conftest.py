@@ -1,9 +1,11 @@
 """What tests share: the toy world, built once a machine, and its server."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from scripts.references import count_index, reference, star_index
 from tests.toy.server import Server
 from tests.toy.world import World, build
 
@@ -12,6 +14,20 @@ from tests.toy.world import World, build
 def world() -> World:
     """The toy world, see :mod:`tests.toy.world`; not to be written to."""
     return build()
+
+
+@pytest.fixture(scope="session")
+def mm10(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy world's mouse reference with spike-ins, STAR index and count index; not to be written to."""
+    folder = tmp_path_factory.mktemp("mm10")
+    sources = [f"--{name}={path}" for name, path in world.references["mm10"].items()]
+    spike_ins = [f"--spike-in-{name}={path}" for name, path in world.spike_ins.items()]
+    files = {"genome": "genome.fa", "annotation": "annotation.gtf", "genes": "genes.tsv"}
+    targets = [f"--{name}={folder / file}" for name, file in files.items()]
+    reference.main(["--name", "mm10", *sources, *spike_ins, *targets, f"--fingerprint={folder / 'reference.json'}"])
+    star_index.main([*targets[:2], "--sjdb-overhang=75", f"--output={folder / 'star'}"])
+    count_index.main([*targets[1:], f"--output={folder / 'count_index.npz'}", f"--exons={folder / 'exons.gtf'}"])
+    return folder
 
 
 @pytest.fixture

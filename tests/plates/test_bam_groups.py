@@ -1,4 +1,4 @@
-"""Read groups of BAM files: what is refused, and tags wherever they stand. Counts: test_plates.py."""
+"""Read groups of BAM files: what is refused, and tags wherever they stand. Counts: test_counting_differential.py."""
 
 import gzip
 import struct

@@ -12,6 +12,7 @@ from scripts.references import reference
 from scripts.references.fasta import contig_lengths, copy_fasta
 from scripts.references.genes_table import GeneRow, read_genes
 from scripts.references.reference import make_reference
+from tests.toy.world import World
 
 FASTA = b">chr1 the first\nACGTNacgtn\nACG\n>chr2\n" + b"A" * 60 + b"\n"
 
@@ -217,3 +218,16 @@ def test_sources_may_be_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(tmp_path.iterdir()) == sorted(targets)  # what was fetched does not stay
     with pytest.raises(InputError, match=r"https://a\.org/gone\.fa: HTTP status 404"):
         make_reference("toy", [("https://a.org/gone.fa", None)], [("https://a.org/x.gtf", None)], *targets)
+
+
+@pytest.mark.tools
+def test_a_reference_is_the_same_bytes_wherever_it_is_made(world: World, mm10: Path, tmp_path: Path) -> None:
+    names = ("fasta", "gtf")
+    sources = [(str(world.references["mm10"][name]), None) for name in names]
+    spike_ins = [(str(world.spike_ins[name]), None) for name in names]
+    targets = [tmp_path / name for name in ("genome.fa", "annotation.gtf", "genes.tsv", "reference.json")]
+    reference.make_reference("mm10", [sources[0], spike_ins[0]], [sources[1], spike_ins[1]], *targets)
+    for target in targets:
+        assert target.read_bytes() == (mm10 / target.name).read_bytes()
+    described = json.loads((tmp_path / "reference.json").read_text())
+    assert described["genes"] == len((tmp_path / "genes.tsv").read_text().splitlines()) - 1

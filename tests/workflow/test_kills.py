@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.shared_memory import segments_of
 from tests.toy import catalogue
 from tests.toy.demo import HOME
 from tests.toy.server import Server
@@ -21,7 +22,7 @@ from tests.toy.server import Server
 pytestmark = pytest.mark.tools
 
 SERIES = "GSE900003"  # plate cells of two species, and what must be left out
-PROGRAMS = re.compile(r"scripts\.\w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
+PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
 
 
 class Analysis:
@@ -84,12 +85,6 @@ def await_that(true, workflow, analysis, seconds=90) -> None:
         time.sleep(0.005)
 
 
-def segments() -> set[str]:
-    """Return the ids of the shared memory segments of this machine."""
-    lines = Path("/proc/sysvipc/shm").read_text(encoding="utf-8").splitlines()[1:]
-    return {line.split()[1] for line in lines}
-
-
 def kill_group(workflow) -> None:
     os.killpg(workflow.pid, signal.SIGKILL)
     workflow.wait()
@@ -100,22 +95,21 @@ def kill_alone(workflow) -> None:
     workflow.wait()
 
 
-def nothing_goes_on(analysis, before, seconds=10.0) -> None:
+def nothing_goes_on(analysis, seconds=10.0) -> None:
     """Assert that soon nobody works in the analysis directory any more, and that no shared memory is left."""
     until = time.monotonic() + seconds
     while (left := analysis.processes()) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(world, tmp_path_factory):
     analysis = Analysis(world, tmp_path_factory.mktemp("undisturbed") / "analysis")
-    before = segments()
     with Server(world) as server:
         analysis.run(server)
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
     return analysis.sums()
 
 
@@ -130,38 +124,35 @@ def analysis(world, tmp_path):
 
 @pytest.mark.parametrize("kill", [kill_group, kill_alone])
 def test_a_workflow_killed_in_a_download(world, analysis, undisturbed, kill):
-    before = segments()
     with Server(world) as server:
         fault = server.fault("sra-pub-run-odp.*SRR9000204", "stall", times=1)
         workflow = analysis.start(server)
         await_that(lambda: fault.left == 0 and analysis.processes(re.compile("prefetch")), workflow, analysis)
-        assert analysis.processes(re.compile(r"scripts\.download"))
+        assert analysis.processes(re.compile("-m scripts download"))
         kill(workflow)
         assert list((analysis.folder / ".snakemake/locks").iterdir())
-        nothing_goes_on(analysis, before)
+        nothing_goes_on(analysis)
         analysis.run(server)
     assert analysis.sums() == undisturbed
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
 
 
 @pytest.mark.parametrize(
-    ("kill", "words"), [(kill_group, r"scripts\.fastq"), (kill_alone, r"scripts\.align"), (kill_group, "STAR-.*Load")]
+    ("kill", "words"), [(kill_group, "-m scripts fastq"), (kill_alone, "-m scripts align"), (kill_group, "STAR-.*Load")]
 )
 def test_a_workflow_killed_in_a_conversion_or_an_alignment(world, analysis, undisturbed, kill, words):
-    before = segments()
     with Server(world) as server:
         workflow = analysis.start(server)
         await_that(lambda: analysis.processes(re.compile(words)), workflow, analysis)
         kill(workflow)
-        nothing_goes_on(analysis, before)
+        nothing_goes_on(analysis)
         assert not (analysis.folder / "results/runs.tsv").exists()
         analysis.run(server)
     assert analysis.sums() == undisturbed
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
 
 
 def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
-    before = segments()
     with Server(world) as server:
         workflow = analysis.start(server)
         stars = re.compile(r"STAR-\w+ .*LoadAndKeep")
@@ -173,14 +164,13 @@ def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
     logs = "".join(path.read_text(encoding="utf-8") for path in (analysis.folder / "logs/align").iterdir())
     assert "STAR was ended by SIGKILL; was there too little memory? It is aligned once more." in logs
     assert analysis.sums() == undisturbed
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
 
 
 def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
     """A process that is killed is no fault of the run: the job fails, and the same command completes."""
     choices = {"series": [catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
     analysis, other = (Analysis(world, tmp_path / name, **choices) for name in ("analysis", "other"))
-    before = segments()
     with Server(world) as server:
         workflow = analysis.start(server)
         stars = re.compile(r"STAR-\w+ .*soloType")
@@ -191,12 +181,12 @@ def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
         assert workflow.wait(timeout=180) == 1
         assert "STAR was ended by SIGKILL; was there too little memory? The same call goes on." in analysis.told()
         assert not (analysis.folder / "results/runs.tsv").exists()
-        nothing_goes_on(analysis, before)
+        nothing_goes_on(analysis)
         analysis.run(server)
         other.run(server)
     assert analysis.sums() == other.sums()
     assert any((analysis.folder / "results/mex" / catalogue.LIBRARY_V2).iterdir())
-    assert segments() <= before
+    assert not segments_of(analysis.folder)
 
 
 def test_an_orphan_is_waited_for(tmp_path):

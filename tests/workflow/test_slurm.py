@@ -12,6 +12,7 @@ import yaml
 
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.status import disk_was_full, read_statuses
+from tests.shared_memory import segments_of
 from tests.toy import catalogue
 from tests.toy.demo import HOME, run_workflow
 from tests.toy.server import Server
@@ -39,21 +40,14 @@ SLOW = pytest.mark.skipif(not os.environ.get("SLURM_TESTS"), reason="minutes mor
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on():
+def nothing_goes_on(tmp_path_factory):
     """A test that fails leaves no workflow behind, and none leaves shared memory."""
-    before = segments()
     yield
     while STARTED:
         workflow = STARTED.pop()
         workflow.kill()
         workflow.wait()
-    assert segments() <= before
-
-
-def segments() -> set[str]:
-    """Return the ids of the shared memory segments of this machine, as `ipcs -m` lists them."""
-    lines = Path("/proc/sysvipc/shm").read_text(encoding="utf-8").splitlines()[1:]
-    return {line.split()[1] for line in lines}
+    assert not segments_of(tmp_path_factory.getbasetemp())
 
 
 def sums(folder: Path) -> dict[str, str]:

@@ -207,7 +207,7 @@ def test_counts_are_those_of_htseq(tmp_path: Path, paired: bool, wild: bool) -> 
     assert compared > 0.9 * (compared + stopped), f"HTSeq stopped in {stopped} cases"
 
 
-if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_count_differential FIRST LAST
+if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_counting_differential FIRST LAST
     import sys
     import tempfile
 
