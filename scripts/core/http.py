@@ -1,19 +1,17 @@
-"""Fetching whole answers from an address: never half a file, never a web page in place of one.
+"""Fetch whole answers from an address: never half a file, never a web page in place of one.
 
-:func:`fetch` streams to ``<path>.part`` and renames at the end; :func:`get` and :func:`post` return the bytes of a
-small answer. All three
+:func:`fetch` streams to ``<path>.part`` and renames at the end; :func:`request` returns the bytes of a small answer.
+Both
 
 * try again, after growing waits, on connection errors, 408, 425, 429 and 5xx, and obey ``Retry-After``;
-* take an HTML page in place of a file, a body shorter than its ``Content-Length``, a wrong size or checksum and an
-  answer that the caller's ``check`` refuses for a failure;
+* refuse an HTML page in place of a file, a body shorter than its ``Content-Length``, a wrong size or checksum and an
+  answer that the caller's ``check`` refuses;
 * raise :class:`RemoteError` in the end, an InputError that names the address and the last fault.
 
 :class:`RateLimit` spaces requests across processes through a lock file.
 """
 
 import contextlib
-import email.utils
-import fcntl
 import hashlib
 import itertools
 import random
@@ -21,7 +19,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
@@ -29,86 +27,80 @@ from scripts.core.version import VERSION
 
 if TYPE_CHECKING:
     import requests
+    from tenacity import RetryCallState
 
-AGENT = f"sra2matrix/{VERSION}"
-_AGAIN = frozenset({408, 425, 429})
+Result = TypeVar("Result")
+USER_AGENT = f"sra2matrix/{VERSION}"
+_TRANSIENT = frozenset({408, 425, 429})
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
-_STREAMED = 1 << 14  # bytes of a file that are received before they are written
-_PIECE = 1 << 20  # bytes read at a time; a try that brought at least this much more does not count as a failed one
+_HTML_START = 2048  # bytes in which a web page shows
+_BUFFER = 1 << 14  # bytes of a file that are received before they are written
+_PROGRESS = 1 << 20  # bytes that a failed try must have brought to go uncounted
+_LONGEST_RETRY_AFTER = 600.0  # seconds; for a server that asks to wait longer, nobody waits
 
 
 class RemoteError(InputError):
     """An address that did not give what was asked.
 
-    ``status`` is the HTTP status, None when none was received; ``wait`` the seconds that the server asked to wait.
+    ``status`` is the HTTP status, None when none was received; ``wait`` the seconds that the server asked to wait;
+    ``final`` is true where another try would end alike.
     """
 
-    def __init__(self, url: str, fault: str, status: int | None = None) -> None:
+    def __init__(self, url: str, fault: str, status: int | None = None, wait: float = 0.0, final: bool = False) -> None:
         super().__init__(f"{url}: {fault}")
         self.url = url
         self.fault = fault
         self.status = status
-        self.wait = 0.0
+        self.wait = wait
+        self.final = final
 
 
 class ChecksumError(RemoteError):
-    """A file that arrived whole, but is not the one that was promised (checksum or size)."""
+    """A file that arrived whole, but with another checksum or size than promised."""
 
 
 class UnreachableError(RemoteError):
-    """A host to which no connection came about."""
-
-
-class _TryError(Exception):
-    """A fault of one try, after which another may be made, ``wait`` seconds later at the earliest."""
-
-    def __init__(self, fault: str, status: int | None = None, wait: float = 0.0, kind: type = RemoteError) -> None:
-        super().__init__(fault)
-        self.fault = fault
-        self.status = status
-        self.wait = wait
-        self.kind = kind
+    """A host to which no connection could be made."""
 
 
 class RateLimit:
     """At most ``per_second`` requests a second, shared by all processes that name the same folder.
 
     ``<folder>/<name>.next`` holds the time (seconds since 1970) from which the next request may go out; it is read and
-    written under a lock.
+    written under the lock ``<name>.next.lock``.
     """
 
     def __init__(self, folder: str | Path, name: str, per_second: float) -> None:
         self.path = Path(folder) / f"{name}.next"
-        self.space = 1.0 / per_second
+        self.interval = 1.0 / per_second
 
     def wait(self) -> None:
-        """Take the next free place and sleep until it comes."""
+        """Take the next free moment and sleep until then."""
+        from filelock import FileLock
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            handle.seek(0)
+        with FileLock(f"{self.path}.lock"):
             now = time.time()
             try:
-                place = float(handle.read() or 0)
-            except ValueError:
-                place = now
-            if not now - 60 < place < now + 60:  # long ago, or written under a clock that has been put right since
-                place = now
-            place = max(place, now)
-            handle.seek(0)
-            handle.truncate()
-            handle.write(b"%.6f" % (place + self.space))
-        time.sleep(max(0.0, place - now))
+                moment = float(self.path.read_text(encoding="ascii"))
+            except (OSError, ValueError):
+                moment = now
+            if not now - 60 < moment < now + 60:  # long ago, or written under a clock that was corrected since
+                moment = now
+            moment = max(moment, now)
+            self.path.write_text(f"{moment + self.interval:.6f}", encoding="ascii")
+        time.sleep(max(0.0, moment - now))
 
 
-class Asking(NamedTuple):
-    """How to ask.
+class RetryPolicy(NamedTuple):
+    """How often and how patiently to ask.
 
-    ``retries`` further tries are made after the first (``unreachable_retries``, where given, when no connection comes
-    about), ``first_wait`` seconds before the first of them, doubled each time up to ``longest_wait``; ``timeout``
+    ``retries`` further tries are made after the first (``unreachable_retries``, where given, when no connection can be
+    made), ``first_wait`` seconds before the first of them, doubled each time up to ``longest_wait``; ``timeout``
     seconds without a byte end a try, and those of a file's transfer with fewer than ``least_rate`` bytes a second.
+    ``limit`` holds for each try.
     """
 
     retries: int = 5
@@ -119,64 +111,48 @@ class Asking(NamedTuple):
     limit: RateLimit | None = None
     least_rate: float = 0.0
 
+    def is_exhausted(self, tries: int, error: RemoteError) -> bool:
+        """Return whether no further try is made after so many, the last of which ended in this error."""
+        retries = self.retries
+        if isinstance(error, UnreachableError) and self.unreachable_retries is not None:
+            retries = min(retries, self.unreachable_retries)
+        return tries > retries or error.wait > max(self.longest_wait, _LONGEST_RETRY_AFTER)
+
 
 def is_html(start: bytes) -> bool:
-    """Whether the first bytes of an answer are those of a web page."""
-    return _HTML.match(start) is not None
+    """Return whether the first bytes of an answer are those of a web page."""
+    return _HTML.match(start[:_HTML_START]) is not None
 
 
-def get(
+def request(
     url: str,
     params: Mapping[str, str] | None = None,
     *,
-    asking: Asking | None = None,
+    data: Mapping[str, str] | None = None,
+    policy: RetryPolicy | None = None,
     session: "requests.Session | None" = None,
     check: Callable[[bytes], None] | None = None,
 ) -> bytes:
-    """Return the body that GET gives, empty for 204; ``check`` raises ValueError for one that is not what was asked."""
-    return _answer(url, params, None, asking, session, check)
+    """Return the body of the answer to GET, or to POST of the form ``data``; empty for 204.
 
+    ``check`` raises ValueError for a body that is not what was asked.
+    """
+    policy = policy or RetryPolicy()
 
-def post(
-    url: str,
-    data: Mapping[str, str],
-    *,
-    asking: Asking | None = None,
-    session: "requests.Session | None" = None,
-    check: Callable[[bytes], None] | None = None,
-) -> bytes:
-    """Return the body that POST of a form gives; ``check`` as for :func:`get`."""
-    return _answer(url, None, data, asking, session, check)
-
-
-def _answer(
-    url: str,
-    params: Mapping[str, str] | None,
-    data: Mapping[str, str] | None,
-    asking: Asking | None,
-    session: "requests.Session | None",
-    check: Callable[[bytes], None] | None,
-) -> bytes:
-    asking = asking or Asking()
-
-    def once() -> bytes:
-        with _response(url, params, data, {}, asking, session) as response:
-            if response.status_code == 204:  # ENA: there is nothing to tell
+    def attempt() -> bytes:
+        with _respond(url, {}, policy, session, params, data) as response:
+            if response.status_code == 204:  # ENA: nothing is known of this accession
                 return b""
             # `Accept-Encoding` is identity, but a server may compress all the same: then decode.
-            body = b"".join(response.raw.stream(_PIECE, decode_content=True))
+            body = b"".join(response.raw.stream(1 << 20, decode_content=True))
             if not response.headers.get("Content-Encoding"):
-                _check_length(len(body), response.headers.get("Content-Length"))
-        if is_html(body[:2048]):
-            raise _TryError("the answer is a web page, not what was asked.")
-        if check is not None:
-            try:
-                check(body)
-            except ValueError as error:
-                raise _TryError(str(error)) from error
+                _check_length(url, len(body), response.headers.get("Content-Length"))
+        if is_html(body):
+            raise RemoteError(url, "the answer is a web page, not what was asked.")
+        _check_answer(url, check, body)
         return body
 
-    return _try(url, once, asking)
+    return _retry(url, attempt, policy)
 
 
 def fetch(
@@ -186,42 +162,47 @@ def fetch(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
-    data: Mapping[str, str] | None = None,
     check: Callable[[Path], None] | None = None,
-    retries: int = 5,
-    asking: Asking | None = None,
+    policy: RetryPolicy | None = None,
     session: "requests.Session | None" = None,
 ) -> Path:
-    """Fetch ``url`` whole into ``path`` and return it; what lies at ``path`` is replaced only by a good file.
+    """Fetch ``url`` whole into ``path`` and return it; an older file is replaced only by a good one.
 
     The bytes are kept as the server has them; where it compresses them for the transfer only, which a promised ``size``
-    tells, they are decoded. They go to ``<path>.part``; a broken transfer is taken up where it broke when the server
-    can (Range), also one that an earlier process left, provided that a checksum will tell whether the two halves belong
-    together. ``check`` gets the path of the whole part and raises ValueError for a file that is not
-    what was asked. ``data`` makes it a POST of a form. Raises RemoteError, ChecksumError.
+    shows, they are decoded. They go to ``<path>.part``; a broken transfer is resumed when the server can (Range), also
+    one that an earlier process left, provided that a checksum will show whether the two halves belong together.
+    ``check`` gets the path of the whole part and raises ValueError for a file that is not what was asked. Raises
+    RemoteError, ChecksumError.
     """
-    asking = asking or Asking(retries=retries)
+    policy = policy or RetryPolicy()
     path = Path(path)
-    transfer = _Transfer(url, path.with_name(path.name + ".part"), sha256, md5, size, data, asking, session)
-    transfer.start()
+    checksums = {name: value.lower() for name, value in (("sha256", sha256), ("md5", md5)) if value}
+    transfer = _Transfer(url, path.with_name(path.name + ".part"), checksums, size, policy, session)
+    transfer.resume()
 
-    def once() -> None:
+    def attempt() -> None:
         transfer.receive()
-        if check is not None:
-            try:
-                check(transfer.part)
-            except ValueError as error:
-                transfer.start_afresh()
-                raise _TryError(str(error)) from error
+        transfer.verify()
+        with transfer.restarting():
+            _check_answer(url, check, transfer.part)
 
     try:
-        _try(url, once, asking, progress=lambda: transfer.have)
+        _retry(url, attempt, policy, progress=lambda: transfer.received)
     except RemoteError:
-        if not (sha256 or md5):  # nobody could tell whether these bytes may be taken up again
+        if not checksums:  # nothing could show whether these bytes may be resumed
             transfer.part.unlink(missing_ok=True)
         raise
     transfer.part.replace(path)
     return path
+
+
+class _Answer(NamedTuple):
+    """What the status and the headers of a response say about its body."""
+
+    from_start: bool
+    packed: bool  # compressed for the transfer only
+    length: str | None  # Content-Length
+    total: int | None  # bytes of the whole object, where the body is a part of it
 
 
 class _Transfer:
@@ -231,249 +212,294 @@ class _Transfer:
         self,
         url: str,
         part: Path,
-        sha256: str | None,
-        md5: str | None,
+        checksums: Mapping[str, str],
         size: int | None,
-        data: Mapping[str, str] | None,
-        asking: Asking,
+        policy: RetryPolicy,
         session: "requests.Session | None",
     ) -> None:
         self.url = url
         self.part = part
-        self.promised = {name: value.lower() for name, value in (("sha256", sha256), ("md5", md5)) if value}
+        self.checksums = checksums
         self.size = size
-        self.data = data
-        self.asking = asking
+        self.policy = policy
         self.session = session
-        self.have = 0
-        self.validator = ""  # ETag or date of the answer whose bytes we hold
+        self._forget()
 
-    def start(self) -> None:
-        """Take up what an earlier process left, where a checksum will judge it; otherwise begin with nothing."""
+    def _forget(self) -> None:
+        self.received = 0  # bytes in the partial file
+        self.digests = {name: hashlib.new(name) for name in self.checksums}
+        self.validator = ""  # ETag or date of the answer that the bytes are from
+
+    def restart(self) -> None:
+        """Drop what was received."""
+        self.part.unlink(missing_ok=True)
+        self._forget()
+
+    @contextlib.contextmanager
+    def restarting(self) -> Iterator[None]:
+        """Drop what was received when the block raises RemoteError."""
+        try:
+            yield
+        except RemoteError:
+            self.restart()
+            raise
+
+    def resume(self) -> None:
+        """Take what an earlier process left, where a checksum will verify it; else drop it."""
         left = self.part.stat().st_size if self.part.is_file() else 0
-        if not (left and self.promised and self.data is None) or (self.size is not None and left > self.size):
-            self.start_afresh()
+        if not left or not self.checksums or (self.size is not None and left > self.size):
+            self.restart()
             return
-        self._reset_sums()
         with self.part.open("rb") as handle:
-            while piece := handle.read(_PIECE):
+            while piece := handle.read(1 << 20):
                 self._add(piece)
 
-    def start_afresh(self) -> None:
-        self.part.unlink(missing_ok=True)
-        self.validator = ""
-        self._reset_sums()
-
-    def _reset_sums(self) -> None:
-        self.have = 0
-        self.sums = {name: hashlib.new(name) for name in self.promised}
-
     def _add(self, piece: bytes) -> None:
-        for digest in self.sums.values():
+        for digest in self.digests.values():
             digest.update(piece)
-        self.have += len(piece)
+        self.received += len(piece)
 
     def receive(self) -> None:
-        """One try: receive what is missing, then hold it against size and checksums. Raises _TryError."""
-        if not (self.size is not None and self.have == self.size and self.size):
-            self._receive_rest()
-        if self.size is not None and self.have != self.size:
-            fault = f"{self.have:,} bytes arrived, but the file has {self.size:,}."
-            if self.have > self.size:
-                self.start_afresh()
-            raise _TryError(fault, kind=ChecksumError)
-        for name, digest in self.sums.items():
-            if digest.hexdigest() != self.promised[name]:
-                fault = f"its {name} is {digest.hexdigest()}, but {self.promised[name]} was promised."
-                self.start_afresh()
-                raise _TryError(fault, kind=ChecksumError)
+        """Receive what is missing, in one try."""
+        if self.size and self.received == self.size:
+            return
+        headers = self._negotiate()
+        with _respond(self.url, headers, self.policy, self.session) as response:
+            if response.status_code == 416:
+                self._refuse_longer(response)
+                return
+            with self.restarting():
+                answer = self._classify(response)
+            self._copy(response, answer)
 
-    def _receive_rest(self) -> None:
-        headers = {}
-        resumable = self.have and self.data is None and (self.validator or self.promised)
-        if self.have and not resumable:
-            self.start_afresh()
-        if resumable:
-            headers["Range"] = f"bytes={self.have}-"
-            if self.validator:
-                headers["If-Range"] = self.validator
-        with _response(self.url, None, self.data, headers, self.asking, self.session) as response:
-            if response.status_code == 416:  # we hold as much as there is, or more: only a checksum can tell
-                if not self.promised:
-                    self.start_afresh()
-                    raise _TryError("the server cannot go on where the transfer broke.", 416)
-                total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
-                if total and int(total[1]) != self.have:
-                    self.start_afresh()
-                    raise _TryError("what an earlier transfer left is longer than the file.", 416)
-                return
-            length = response.headers.get("Content-Length", "")
-            packed = self._is_packed(response)
-            total = None  # of the object, where the server gives a part of it
-            if response.status_code == 206:
-                begin = re.match(rf"bytes {self.have}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-                if not begin or packed:
-                    self.start_afresh()
-                    raise _TryError("the server went on at another place than was asked.")
-                total = int(begin[1]) if begin[1].isdecimal() else self.size
-                if self.size is not None and total != self.size:
-                    self.start_afresh()
-                    raise _TryError(f"the server has {total:,} bytes, but the file {self.size:,}.", kind=ChecksumError)
-            pieces = response.raw.stream(_STREAMED, decode_content=packed)
-            first = next(pieces, b"")
-            if response.status_code == 200 and self.have:  # from the beginning, whatever was asked
-                if is_html(first[:2048]):
-                    raise _TryError("the answer is a web page, not a file.")
-                if self.size is not None and not packed and length.isdecimal() and int(length) != self.size:
-                    raise _TryError(f"the server has {int(length):,} bytes, but the file {self.size:,}.")
-                self.start_afresh()
-            etag = response.headers.get("ETag", "")
-            self.validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-            if packed:
-                self.validator = ""
-            received = 0
-            slow = _Slowness(self.asking)
-            self.part.parent.mkdir(parents=True, exist_ok=True)
-            with self.part.open("ab") as handle:
-                for piece in itertools.chain([first], pieces):
-                    if not self.have and is_html(piece[:2048]):
-                        raise _TryError("the answer is a web page, not a file.")
-                    handle.write(piece)
-                    self._add(piece)
-                    received += len(piece)
-                    if self.size is not None and self.have > self.size:
-                        break  # there may be no end of it
-                    slow.check(received)
-            if packed:
-                return
-            if self.size is None or self.have <= self.size:
-                _check_length(received, length)
-            if total is not None and self.have < total:
-                raise _TryError(f"the server gave no more than {self.have:,} of {total:,} bytes.")
-        with self.part.open("rb") as handle:
-            if is_html(handle.read(2048)):
-                self.start_afresh()
-                raise _TryError("the answer is a web page, not a file.")
+    def verify(self) -> None:
+        """Compare the partial file with the promised size and checksums. Raises ChecksumError."""
+        if self.size is not None and self.received != self.size:
+            fault = f"{self.received:,} bytes arrived, but the file has {self.size:,}."
+            if self.received > self.size:
+                self.restart()
+            raise ChecksumError(self.url, fault)
+        with self.restarting():
+            for name, digest in self.digests.items():
+                if digest.hexdigest() != self.checksums[name]:
+                    fault = f"its {name} is {digest.hexdigest()}, but {self.checksums[name]} was promised."
+                    raise ChecksumError(self.url, fault)
+
+    def _negotiate(self) -> dict[str, str]:
+        """Return the headers that ask for what is missing: RFC 9110, 14.2 (Range) and 13.1.5 (If-Range)."""
+        if not self.received:
+            return {}
+        if not self.validator and not self.checksums:
+            self.restart()
+            return {}
+        headers = {"Range": f"bytes={self.received}-"}
+        return headers | {"If-Range": self.validator} if self.validator else headers
+
+    def _refuse_longer(self, response: "requests.Response") -> None:
+        """Raise RemoteError for 416 (nothing is left to send), unless a checksum may prove the file whole."""
+        total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+        with self.restarting():
+            if not self.checksums:
+                raise RemoteError(self.url, "the server cannot resume the transfer.", 416)
+            if total and int(total[1]) != self.received:
+                raise RemoteError(self.url, "what an earlier transfer left is longer than the file.", 416)
+
+    def _classify(self, response: "requests.Response") -> _Answer:
+        """Return what a response is. Raises RemoteError for a part other than the one that was asked for."""
+        length = response.headers.get("Content-Length")
+        packed = self._is_packed(response)
+        if response.status_code != 206:
+            return _Answer(response.status_code == 200, packed, length, None)
+        bounds = re.match(rf"bytes {self.received}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if not bounds or packed:
+            raise RemoteError(self.url, "the server resumed at another position than was asked.")
+        total = int(bounds[1]) if bounds[1].isdecimal() else self.size
+        if self.size is not None and total != self.size:
+            fault = f"the server has {total:,} bytes, but the file {self.size:,}."
+            raise ChecksumError(self.url, fault)
+        return _Answer(False, packed, length, total)
 
     def _is_packed(self, response: "requests.Response") -> bool:
-        """Whether the bytes are compressed for this transfer only; servers say so of files that are .gz, too."""
+        """Return whether the bytes are compressed for this transfer only; servers say so of files that are .gz, too."""
         length = response.headers.get("Content-Length", "")
-        coded = response.headers.get("Content-Encoding", "").lower() not in ("", "identity")
+        encoded = response.headers.get("Content-Encoding", "").lower() not in ("", "identity")
         if not length and urlsplit(self.url).path.endswith(".gz"):
             return False
-        return coded and self.size is not None and length != str(self.size)
+        return encoded and self.size is not None and length != str(self.size)
+
+    def _copy(self, response: "requests.Response", answer: _Answer) -> None:
+        """Append the body to the partial file. Raises RemoteError for one that is cut short or a web page."""
+        pieces = response.raw.stream(_BUFFER, decode_content=answer.packed)
+        first = next(pieces, b"")
+        if answer.from_start:
+            self._start_with(first, answer)
+        etag = response.headers.get("ETag", "")
+        dated = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        self.validator = "" if answer.packed else dated
+        before = self.received
+        speed = _SpeedCheck(self.url, self.policy)
+        self.part.parent.mkdir(parents=True, exist_ok=True)
+        with self.part.open("ab") as handle:
+            for piece in itertools.chain([first], pieces):
+                handle.write(piece)
+                self._add(piece)
+                if self.size is not None and self.received > self.size:
+                    return  # there may be no end of it
+                speed.check(self.received - before)
+        if answer.packed:
+            return
+        _check_length(self.url, self.received - before, answer.length)
+        if answer.total is not None and self.received < answer.total:
+            fault = f"the server gave no more than {self.received:,} of {answer.total:,} bytes."
+            raise RemoteError(self.url, fault)
+        with self.part.open("rb") as handle, self.restarting():  # the first piece may have been too short to show it
+            self._refuse_html(handle.read(_HTML_START))
+
+    def _start_with(self, first: bytes, answer: _Answer) -> None:
+        """Drop what was received, as the body is the whole file. Raises RemoteError, keeping it, for a useless body."""
+        self._refuse_html(first)
+        length = int(answer.length) if answer.length and answer.length.isdecimal() else None
+        if self.received and not answer.packed and None not in (self.size, length) and length != self.size:
+            raise RemoteError(self.url, f"the server has {length:,} bytes, but the file {self.size:,}.")
+        self.restart()
+
+    def _refuse_html(self, start: bytes) -> None:
+        if is_html(start):
+            raise RemoteError(self.url, "the answer is a web page, not a file.")
 
 
-class _Slowness:
-    """Finds out a transfer that goes on, but hardly."""
+class _SpeedCheck:
+    """Ends a transfer that brings fewer bytes a second than the policy asks for."""
 
-    def __init__(self, asking: Asking) -> None:
-        self.asking = asking
-        self.begun, self.before = time.monotonic(), 0
+    def __init__(self, url: str, policy: RetryPolicy) -> None:
+        self.url, self.policy = url, policy
+        self.since, self.before = time.monotonic(), 0
 
     def check(self, received: int) -> None:
-        """Take note of the bytes received by now. Raises _TryError where they became too few."""
-        passed = time.monotonic() - self.begun
-        if passed < self.asking.timeout:
+        """Take note of the bytes received by now. Raises RemoteError where too few came in the last period."""
+        passed = time.monotonic() - self.since
+        if passed < self.policy.timeout:
             return
-        if received - self.before < self.asking.least_rate * passed:
+        if received - self.before < self.policy.least_rate * passed:
             rate = (received - self.before) / passed / 1000
-            raise _TryError(f"only {rate:,.1f} kB a second arrived.")
-        self.begun, self.before = time.monotonic(), received
+            raise RemoteError(self.url, f"only {rate:,.1f} kB a second arrived.")
+        self.since, self.before = time.monotonic(), received
 
 
-def _check_length(received: int, promised: str | None) -> None:
+def _check_length(url: str, received: int, promised: str | None) -> None:
     if promised is not None and promised.isdecimal() and received != int(promised):
-        raise _TryError(f"the answer was cut short: {received:,} of {int(promised):,} bytes arrived.")
+        raise RemoteError(url, f"the answer was cut short: {received:,} of {int(promised):,} bytes arrived.")
+
+
+Content = TypeVar("Content", bytes, Path)
+
+
+def _check_answer(url: str, check: Callable[[Content], None] | None, content: Content) -> None:
+    if check is not None:
+        try:
+            check(content)
+        except ValueError as error:
+            raise RemoteError(url, str(error)) from error
 
 
 @contextlib.contextmanager
-def _response(
+def _respond(
     url: str,
-    params: Mapping[str, str] | None,
-    data: Mapping[str, str] | None,
     headers: Mapping[str, str],
-    asking: Asking,
+    policy: RetryPolicy,
     session: "requests.Session | None",
+    params: Mapping[str, str] | None = None,
+    data: Mapping[str, str] | None = None,
 ) -> Iterator["requests.Response"]:
-    """Ask once; the answer is good (200, 204, 206, 416) inside the block. Faults of the transfer become _TryError."""
+    """Ask once; the answer is good (200, 204, 206, 416) in the block. Faults of the transfer become RemoteError."""
     import requests
     import urllib3
 
     if urlsplit(url).scheme not in ("http", "https"):
-        raise RemoteError(url, "not an address that begins with https:// or http://.")
-    if asking.limit is not None:
-        asking.limit.wait()
-    own = session is None
-    session = session or requests.Session()
-    try:
-        with session.request(
-            "GET" if data is None else "POST",
-            url,
-            params=params,
-            data=data,
-            headers={"User-Agent": AGENT, "Accept-Encoding": "identity", **headers},
-            stream=True,
-            timeout=(min(20.0, asking.timeout), asking.timeout),
-        ) as response:
-            status = response.status_code
-            if status in _AGAIN or status >= 500:
-                raise _TryError(f"the server answered {status} {response.reason}.", status, _retry_after(response))
-            if status not in (200, 204, 206) and not (status == 416 and "Range" in headers):
-                raise RemoteError(url, f"the server answered {status} {response.reason}.", status)
-            yield response
-    except (requests.ConnectionError, urllib3.exceptions.NewConnectionError) as error:
-        raise _TryError(f"no connection: {_plain(error)}.", kind=UnreachableError) from error
-    except requests.Timeout as error:
-        raise _TryError(f"no byte for {asking.timeout:.0f} s.") from error
-    except (urllib3.exceptions.HTTPError, requests.exceptions.ChunkedEncodingError, OSError) as error:
-        if isinstance(error, OSError) and not isinstance(error, requests.RequestException | ConnectionError):
-            raise  # a fault of ours, for instance a full disk
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.TooManyRedirects):
-            raise RemoteError(url, f"{_plain(error)}.") from error
-        raise _TryError(f"the transfer broke: {_plain(error)}.") from error
-    finally:
-        if own:
-            session.close()
+        raise RemoteError(url, "not an address that begins with https:// or http://.", final=True)
+    if policy.limit is not None:
+        policy.limit.wait()
+    with contextlib.ExitStack() as stack:
+        session = session or stack.enter_context(requests.Session())
+        try:
+            with session.request(
+                "GET" if data is None else "POST",
+                url,
+                params=params,
+                data=data,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+                stream=True,
+                timeout=(min(20.0, policy.timeout), policy.timeout),
+            ) as response:
+                _check_status(url, response, ranged="Range" in headers)
+                yield response
+        except (requests.ConnectionError, urllib3.exceptions.NewConnectionError) as error:
+            raise UnreachableError(url, f"no connection: {_root_cause(error)}.") from error
+        except requests.Timeout as error:
+            raise RemoteError(url, f"no byte for {policy.timeout:.0f} s.") from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
+            raise RemoteError(url, f"{_root_cause(error)}.", final=True) from error
+        except (urllib3.exceptions.HTTPError, requests.RequestException, ConnectionError) as error:
+            raise RemoteError(url, f"the transfer broke: {_root_cause(error)}.") from error
 
 
-def _plain(error: Exception) -> str:
-    """What lies at the bottom of a library's error, in few words and without the addresses of objects."""
+def _check_status(url: str, response: "requests.Response", ranged: bool) -> None:
+    status = response.status_code
+    if status in (200, 204, 206) or (status == 416 and ranged):
+        return
+    transient = status in _TRANSIENT or status >= 500
+    fault = f"the server answered {status} {response.reason}."
+    raise RemoteError(url, fault, status, _retry_after(response) if transient else 0.0, final=not transient)
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what a library's error is caused by, in few words and without the addresses of objects."""
     while isinstance(cause := error.__cause__ or error.__context__, Exception):
         error = cause
     return (getattr(error, "strerror", None) or re.sub(r"<[^<>]* at 0x[0-9a-f]+>:? ?", "", str(error))).rstrip(".")
 
 
 def _retry_after(response: "requests.Response") -> float:
-    """Seconds that the server asks to wait: a number or a date (RFC 9110, 10.2.3); 0 when it does not say."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
+    """Return the seconds that the server asks to wait (RFC 9110, 10.2.3); 0 when it does not say."""
+    import urllib3
+
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+        return urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", ""))
+    except urllib3.exceptions.InvalidHeader:
         return 0.0
 
 
-def _try(url: str, once: Callable[[], Any], asking: Asking, progress: Callable[[], int] = lambda: 0) -> Any:
-    """Call ``once`` until it succeeds; a try after which ``progress`` stands higher than ever is not counted."""
-    failed = 0
+def _retry(
+    url: str, attempt: Callable[[], Result], policy: RetryPolicy, progress: Callable[[], int] = lambda: 0
+) -> Result:
+    """Call ``attempt`` until it succeeds; a try after which ``progress`` is higher than ever is not counted."""
+    import tenacity
+
     best = progress()
-    while True:
-        try:
-            return once()
-        except _TryError as again:
-            if progress() >= best + _PIECE:
-                best = progress()
-                failed = 0
-            failed += 1
-            retries = asking.retries
-            if again.kind is UnreachableError and asking.unreachable_retries is not None:
-                retries = min(retries, asking.unreachable_retries)
-            if failed > retries or again.wait > max(asking.longest_wait, 600):
-                tries = f" ({failed} tries)" if failed > 1 else ""
-                fault = again.kind(url, f"{again.fault.rstrip('.')}{tries}.", again.status)
-                fault.wait = again.wait
-                raise fault from again.__cause__
-            wait = min(asking.longest_wait, asking.first_wait * 2 ** (failed - 1)) * random.uniform(0.75, 1.0)
-            time.sleep(max(wait, again.wait))
+    backoff = tenacity.wait_exponential(multiplier=policy.first_wait, max=policy.longest_wait)
+
+    def count_again(state: "RetryCallState") -> None:
+        nonlocal best
+        if progress() >= best + _PROGRESS:
+            best = progress()
+            state.attempt_number = 1
+
+    def give_up(state: "RetryCallState") -> NoReturn:
+        error = _last_error(state)
+        tries = f" ({state.attempt_number} tries)" if state.attempt_number > 1 else ""
+        fault = f"{error.fault.rstrip('.')}{tries}."
+        raise type(error)(url, fault, error.status, error.wait, error.final) from error.__cause__
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, RemoteError) and not error.final),
+        after=count_again,
+        stop=lambda state: policy.is_exhausted(state.attempt_number, _last_error(state)),
+        wait=lambda state: max(_last_error(state).wait, backoff(state) * random.uniform(0.75, 1.0)),
+        retry_error_callback=give_up,
+    )(attempt)
+
+
+def _last_error(state: "RetryCallState") -> RemoteError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, RemoteError)
+    return error

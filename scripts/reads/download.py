@@ -418,7 +418,7 @@ class Downloader:
     def _transfer(self, row: Run, offer: ArchiveObject, path: Path, md5: str, hurried: bool) -> None:
         """Fetch one file. Raises SourceFault, RunFault(DISK_LIMIT)."""
         # With a checksum the rounds take a broken transfer up again; without one only the same call can.
-        asking = http.Asking(
+        policy = http.RetryPolicy(
             retries=0 if md5 else min(2, self.options.retries),
             first_wait=self.options.first_wait,
             timeout=self.options.patience,
@@ -426,7 +426,7 @@ class Downloader:
         )
         try:
             with self._place(row, offer.url):
-                http.fetch(offer.url, path, md5=md5 or None, size=offer.size, asking=asking)
+                http.fetch(offer.url, path, md5=md5 or None, size=offer.size, policy=policy)
         except http.ChecksumError as error:
             raise SourceFault("CHECKSUM_MISMATCH", error.fault) from error
         except http.RemoteError as error:

@@ -50,8 +50,8 @@ class UnitRecords:
                 self._objects[source] = self._read_objects(source)
         found = self._objects[source].get(run, [])
         if not found and source in _ENA_KINDS and self.ena_address and not self._paths(ENA_REPORT):
-            asking = http.Asking(retries=0, timeout=self.patience)
-            report = ena.parse_report(http.get(ena.report_address(self.ena_address, run), asking=asking), "ENA")
+            policy = http.RetryPolicy(retries=0, timeout=self.patience)
+            report = ena.parse_report(http.request(ena.report_address(self.ena_address, run), policy=policy), "ENA")
             found = sources.report_objects(report, [run], self.scheme, _ENA_KINDS[source]).get(run, [])
         return found
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
-from scripts.core.http import Asking, RateLimit, RemoteError, UnreachableError
+from scripts.core.http import RateLimit, RemoteError, RetryPolicy, UnreachableError
 from scripts.core.shared_cache import alone
 from scripts.records import ena, record_files, soft, sra_xml
 
@@ -53,8 +53,8 @@ class Archives:
         self.key = key
         self.email = email
         limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
-        self.asking = Asking(retries, min(2, retries), first_wait)
-        self.limited = self.asking._replace(limit=limit)
+        self.policy = RetryPolicy(retries, min(2, retries), first_wait)
+        self.limited = self.policy._replace(limit=limit)
         self.unreachable: set[str] = set()
         self.reached = False  # whether any archive has answered
         self.requests = 0
@@ -73,8 +73,8 @@ class Archives:
             path = folder / record_files.FAMILY.format(series=series)
             tell(f"{series}: asking GEO for its family file")
             url = soft.family_address(self.geo, series)
-            with self._asked(url) as asking:
-                http.fetch(url, path, check=_check_family, asking=asking, session=self._open())
+            with self._asked(url) as policy:
+                http.fetch(url, path, check=_check_family, policy=policy, session=self._open())
             return path
 
     def experiments_xml(self, accessions: Sequence[str]) -> tuple[list[bytes], list[str]]:
@@ -134,8 +134,8 @@ class Archives:
             return found
         tell(f"{accession}: asking ENA for its runs")
         url = ena.report_address(self.ena, accession)
-        with self._asked(url) as asking:
-            body = http.get(url, asking=asking, session=self._open(), check=_check_report)
+        with self._asked(url) as policy:
+            body = http.request(url, policy=policy, session=self._open(), check=_check_report)
         write_atomic(path, packed(body), shared=True)
         return path
 
@@ -155,12 +155,12 @@ class Archives:
             data["email"] = self.email
         if self.key:
             data["api_key"] = self.key
-        with self._asked(url, self.limited) as asking:
-            return http.post(url, data, asking=asking, session=self._open(), check=check)
+        with self._asked(url, self.limited) as policy:
+            return http.request(url, data=data, policy=policy, session=self._open(), check=check)
 
-    def _asked(self, url: str, asking: Asking | None = None) -> "_Host":
+    def _asked(self, url: str, policy: RetryPolicy | None = None) -> "_Host":
         self.requests += 1
-        return _Host(self, urlsplit(url).netloc, asking or self.asking)
+        return _Host(self, urlsplit(url).netloc, policy or self.policy)
 
     def _open(self) -> "requests.Session":
         if self._session is None:
@@ -173,12 +173,12 @@ class Archives:
 class _Host:
     """A request to a host: once it could not be reached it is tried only once more each time."""
 
-    def __init__(self, archives: Archives, host: str, asking: Asking) -> None:
-        self.archives, self.host, self.asking = archives, host, asking
+    def __init__(self, archives: Archives, host: str, policy: RetryPolicy) -> None:
+        self.archives, self.host, self.policy = archives, host, policy
 
-    def __enter__(self) -> Asking:
+    def __enter__(self) -> RetryPolicy:
         gone = self.host in self.archives.unreachable
-        return self.asking._replace(unreachable_retries=0) if gone else self.asking
+        return self.policy._replace(unreachable_retries=0) if gone else self.policy
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, UnreachableError):

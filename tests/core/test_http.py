@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from scripts.core import http as remote
-from scripts.core.http import Asking, ChecksumError, RateLimit, RemoteError, UnreachableError
+from scripts.core.http import ChecksumError, RateLimit, RemoteError, RetryPolicy, UnreachableError
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
-QUICK = Asking(retries=3, first_wait=0.01)
+QUICK = RetryPolicy(retries=3, first_wait=0.01)
 
 
 class Stage:
@@ -107,21 +107,21 @@ def cut(length: int, ranges: bool = True, body: bytes = BODY) -> Callable[[BaseH
 
 def test_a_file_arrives_whole(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole()]
-    path = remote.fetch(stage.url, tmp_path / "new" / "file", asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "new" / "file", policy=QUICK)
     assert path.read_bytes() == BODY
     assert [item.name for item in path.parent.iterdir()] == ["file"]
 
 
 def test_429_three_times_then_good(stage: Stage) -> None:
     stage.answers = [status(429), status(429), status(429), whole(b"good")]
-    assert remote.get(stage.url, {"id": "1"}, asking=QUICK) == b"good"
+    assert remote.request(stage.url, {"id": "1"}, policy=QUICK) == b"good"
     assert [request["path"] for request in stage.requests] == ["/file?id=1"] * 4
 
 
 def test_a_fault_that_stays_is_told_with_the_number_of_tries(stage: Stage) -> None:
     stage.answers = [status(503)]
     with pytest.raises(RemoteError) as caught:
-        remote.get(stage.url, asking=QUICK)
+        remote.request(stage.url, policy=QUICK)
     assert str(caught.value) == f"{stage.url}: the server answered 503 Service Unavailable (4 tries)."
     assert caught.value.status == 503
 
@@ -129,7 +129,7 @@ def test_a_fault_that_stays_is_told_with_the_number_of_tries(stage: Stage) -> No
 def test_not_found_is_not_tried_again(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [status(404)]
     with pytest.raises(RemoteError, match=r"the server answered 404 Not Found\.$") as caught:
-        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", policy=QUICK)
     assert caught.value.status == 404
     assert len(stage.requests) == 1
     assert not list(tmp_path.iterdir())
@@ -138,7 +138,7 @@ def test_not_found_is_not_tried_again(stage: Stage, tmp_path: Path) -> None:
 def test_retry_after_is_obeyed(stage: Stage) -> None:
     stage.answers = [status(429, Retry_After="1"), whole(b"good")]
     begin = time.monotonic()
-    assert remote.get(stage.url, asking=QUICK) == b"good"
+    assert remote.request(stage.url, policy=QUICK) == b"good"
     assert time.monotonic() - begin >= 0.95
 
 
@@ -146,10 +146,10 @@ def test_retry_after_may_be_a_date_or_nonsense(stage: Stage) -> None:
     past = email.utils.formatdate(time.time() - 60, usegmt=True)
     far = email.utils.formatdate(time.time() + 86_400, usegmt=True)
     stage.answers = [status(503, Retry_After=past), status(503, Retry_After="soon"), whole(b"good")]
-    assert remote.get(stage.url, asking=QUICK) == b"good"
+    assert remote.request(stage.url, policy=QUICK) == b"good"
     stage.answers = [status(503, Retry_After=far)]  # nobody waits a day for one request
     with pytest.raises(RemoteError, match=r"503 Service Unavailable\.$"):
-        remote.get(stage.url, asking=QUICK)
+        remote.request(stage.url, policy=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,10 @@ def test_retry_after_may_be_a_date_or_nonsense(stage: Stage) -> None:
 def test_a_web_page_is_no_file(stage: Stage, tmp_path: Path, page: bytes) -> None:
     stage.answers = [whole(page)]
     with pytest.raises(RemoteError, match="the answer is a web page, not a file"):
-        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", policy=QUICK)
     assert not list(tmp_path.iterdir())
     with pytest.raises(RemoteError, match="the answer is a web page, not what was asked"):
-        remote.get(stage.url, asking=QUICK)
+        remote.request(stage.url, policy=QUICK)
 
 
 def test_xml_is_not_taken_for_a_web_page() -> None:
@@ -178,12 +178,12 @@ def test_xml_is_not_taken_for_a_web_page() -> None:
 def test_a_cut_answer_is_a_failure(stage: Stage) -> None:
     stage.answers = [cut(1000)]
     with pytest.raises(RemoteError, match=r"(cut short|broke).*\(4 tries\)"):
-        remote.get(stage.url, asking=QUICK)
+        remote.request(stage.url, policy=QUICK)
 
 
 def test_a_cut_file_is_taken_up_where_it_broke(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [cut(1_000_000), cut(2_000_000), cut(len(BODY))]
-    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", policy=QUICK).read_bytes() == BODY
     assert stage.requests[1]["range"] == "bytes=1000000-"
     assert stage.requests[1]["if-range"] == '"first"'
     assert stage.requests[2]["range"] == "bytes=3000000-"
@@ -191,19 +191,19 @@ def test_a_cut_file_is_taken_up_where_it_broke(stage: Stage, tmp_path: Path) -> 
 
 def test_a_try_that_brought_much_does_not_count(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [cut(1_100_000)]  # four tries are needed
-    path = remote.fetch(stage.url, tmp_path / "file", asking=Asking(retries=1, first_wait=0.01))
+    path = remote.fetch(stage.url, tmp_path / "file", policy=RetryPolicy(retries=1, first_wait=0.01))
     assert path.read_bytes() == BODY
 
 
 def test_a_server_without_ranges_begins_again(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [cut(1_000_000, ranges=False), whole()]
-    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", policy=QUICK).read_bytes() == BODY
 
 
 def test_a_server_without_ranges_that_always_breaks_is_given_up(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [cut(2_000_000, ranges=False)]
     with pytest.raises(RemoteError, match="tries"):
-        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", policy=QUICK)
     assert len(stage.requests) == 4
 
 
@@ -216,7 +216,7 @@ def test_a_range_at_another_place_is_refused(stage: Stage, tmp_path: Path) -> No
         handler.wfile.write(BODY[:10])
 
     stage.answers = [cut(1000), elsewhere, whole()]
-    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", policy=QUICK).read_bytes() == BODY
 
 
 def test_what_another_process_left_is_taken_up_only_under_a_checksum(stage: Stage, tmp_path: Path) -> None:
@@ -224,10 +224,10 @@ def test_what_another_process_left_is_taken_up_only_under_a_checksum(stage: Stag
     left.write_bytes(BODY[:1000])
     stage.answers = [cut(len(BODY))]
     good = hashlib.sha256(BODY).hexdigest()
-    assert remote.fetch(stage.url, tmp_path / "file", sha256=good, asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", sha256=good, policy=QUICK).read_bytes() == BODY
     assert stage.requests[-1]["range"] == "bytes=1000-"
     left.write_bytes(BODY[:1000])
-    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", policy=QUICK).read_bytes() == BODY
     assert "range" not in stage.requests[-1]
 
 
@@ -235,21 +235,21 @@ def test_what_another_process_left_of_another_file_is_dropped(stage: Stage, tmp_
     (tmp_path / "file.part").write_bytes(b"x" * 1000)
     stage.answers = [cut(len(BODY))]
     good = hashlib.md5(BODY).hexdigest()
-    assert remote.fetch(stage.url, tmp_path / "file", md5=good.upper(), asking=QUICK).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", md5=good.upper(), policy=QUICK).read_bytes() == BODY
     assert [request.get("range") for request in stage.requests] == ["bytes=1000-", None]
 
 
 def test_a_part_that_is_whole_already_is_taken(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(BODY)
     stage.answers = [status(416, Content_Range=f"bytes */{len(BODY)}")]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=hashlib.md5(BODY).hexdigest(), asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=hashlib.md5(BODY).hexdigest(), policy=QUICK)
     assert path.read_bytes() == BODY
 
 
 def test_a_wrong_checksum_is_told_and_leaves_nothing(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"other")]
     with pytest.raises(ChecksumError) as caught:
-        remote.fetch(stage.url, tmp_path / "file", md5="0" * 32, asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", md5="0" * 32, policy=QUICK)
     assert str(caught.value) == (
         f"{stage.url}: its md5 is {hashlib.md5(b'other').hexdigest()}, but {'0' * 32} was promised (4 tries)."
     )
@@ -259,7 +259,7 @@ def test_a_wrong_checksum_is_told_and_leaves_nothing(stage: Stage, tmp_path: Pat
 def test_a_wrong_size_is_told(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"other")]
     with pytest.raises(ChecksumError, match=r"5 bytes arrived, but the file has 1,000"):
-        remote.fetch(stage.url, tmp_path / "file", size=1000, asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", size=1000, policy=QUICK)
 
 
 def test_what_the_caller_refuses_is_tried_again(stage: Stage, tmp_path: Path) -> None:
@@ -270,10 +270,10 @@ def test_what_the_caller_refuses_is_tried_again(stage: Stage, tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"old")
     stage.answers = [whole(b"bad"), whole(b"bad")]
     with pytest.raises(RemoteError, match=r"it is not good \(4 tries\)"):
-        remote.fetch(stage.url, tmp_path / "file", check=check, asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", check=check, policy=QUICK)
     assert (tmp_path / "file").read_bytes() == b"old"
     stage.answers = [whole(b"bad"), whole(b"good")]
-    assert remote.fetch(stage.url, tmp_path / "file", check=check, asking=QUICK).read_bytes() == b"good"
+    assert remote.fetch(stage.url, tmp_path / "file", check=check, policy=QUICK).read_bytes() == b"good"
 
 
 def test_no_content_is_an_answer(stage: Stage) -> None:
@@ -281,17 +281,17 @@ def test_no_content_is_an_answer(stage: Stage) -> None:
         raise ValueError("not asked of no content")
 
     stage.answers = [status(204)]
-    assert remote.get(stage.url, asking=QUICK, check=check) == b""
+    assert remote.request(stage.url, policy=QUICK, check=check) == b""
 
 
 def test_an_empty_file_arrives(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"")]
-    assert remote.fetch(stage.url, tmp_path / "file", size=0, asking=QUICK).read_bytes() == b""
+    assert remote.fetch(stage.url, tmp_path / "file", size=0, policy=QUICK).read_bytes() == b""
 
 
 def test_a_form_is_posted(stage: Stage) -> None:
     stage.answers = [whole(b"good")]
-    assert remote.post(stage.url, {"id": "1,2"}, asking=QUICK) == b"good"
+    assert remote.request(stage.url, data={"id": "1,2"}, policy=QUICK) == b"good"
     assert stage.requests[0]["body"] == "id=1%2C2"
 
 
@@ -300,19 +300,19 @@ def test_bytes_are_kept_as_the_server_has_them(stage: Stage, tmp_path: Path) -> 
 
     packed = gzip.compress(b"text")
     stage.answers = [whole(packed, Content_Encoding="gzip")]
-    assert remote.fetch(stage.url, tmp_path / "file", asking=QUICK).read_bytes() == packed
-    assert remote.get(stage.url, asking=QUICK) == b"text"
+    assert remote.fetch(stage.url, tmp_path / "file", policy=QUICK).read_bytes() == packed
+    assert remote.request(stage.url, policy=QUICK) == b"text"
 
 
 def test_no_connection_is_told(tmp_path: Path) -> None:
-    asking = Asking(retries=50, unreachable_retries=1, first_wait=0.01)
+    policy = RetryPolicy(retries=50, unreachable_retries=1, first_wait=0.01)
     with pytest.raises(UnreachableError, match=r"no connection: Connection refused \(2 tries\)\.$"):
-        remote.fetch("http://127.0.0.1:9/file", tmp_path / "file", asking=asking)
+        remote.fetch("http://127.0.0.1:9/file", tmp_path / "file", policy=policy)
 
 
 def test_only_http_is_asked(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match="not an address that begins with https:// or http://"):
-        remote.fetch("ftp://example.org/file", tmp_path / "file", asking=QUICK)
+        remote.fetch("ftp://example.org/file", tmp_path / "file", policy=QUICK)
 
 
 def test_requests_of_all_processes_share_one_limit(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
 # Servers that lie
 
 MD5 = hashlib.md5(BODY).hexdigest()
-BROKEN = Asking(retries=0)
+BROKEN = RetryPolicy(retries=0)
 
 
 def part(begin: int, end: int, total: int = len(BODY), **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -373,7 +373,7 @@ def test_a_length_that_promises_too_much_does_no_harm(stage: Stage, tmp_path: Pa
         handler.close_connection = True
 
     stage.answers = [more]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=QUICK)
     assert path.read_bytes() == BODY
 
 
@@ -390,7 +390,7 @@ def test_a_body_without_end_is_left_when_it_has_become_too_long(stage: Stage, tm
 
     stage.answers = [endless]
     with pytest.raises(ChecksumError, match=r"bytes arrived, but the file has 4,194,304"):
-        remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=BROKEN)
+        remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=BROKEN)
     assert len(sent) < 20 and not list(tmp_path.iterdir())
 
 
@@ -401,36 +401,48 @@ def test_what_is_given_in_place_of_a_part_does_not_cost_what_we_have(stage: Stag
     path = left_over(tmp_path)
     stage.answers = [other]
     with pytest.raises(RemoteError, match=r"a web page|the server has (0|4,194,299) bytes, but the file 4,194,304"):
-        remote.fetch(stage.url, path, md5=MD5, size=len(BODY), asking=BROKEN)
+        remote.fetch(stage.url, path, md5=MD5, size=len(BODY), policy=BROKEN)
     assert (tmp_path / "file.part").stat().st_size == 1_000_000
     stage.answers = [part(1_000_000, len(BODY))]
-    assert remote.fetch(stage.url, path, md5=MD5, size=len(BODY), asking=BROKEN).read_bytes() == BODY
+    assert remote.fetch(stage.url, path, md5=MD5, size=len(BODY), policy=BROKEN).read_bytes() == BODY
 
 
 def test_the_whole_file_in_place_of_a_part_is_taken(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole()]
-    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=BROKEN)
     assert path.read_bytes() == BODY and stage.requests[0]["range"] == "bytes=1000000-"
 
 
 def test_a_part_of_another_size_is_told(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [part(1_000_000, len(BODY), total=len(BODY) + 7)]
     with pytest.raises(ChecksumError, match=r"the server has 4,194,311 bytes, but the file 4,194,304"):
-        remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+        remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=BROKEN)
     assert not (tmp_path / "file.part").exists()
 
 
 def test_a_server_that_gives_small_parts_is_asked_for_the_next(stage: Stage, tmp_path: Path) -> None:
     ends = [1_000_000, 2_100_000, 3_200_000, len(BODY)]
     stage.answers = [part(begin, end) for begin, end in pairwise(ends)]
-    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=Asking(1, first_wait=0.01))
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=RetryPolicy(1, first_wait=0.01))
     assert path.read_bytes() == BODY
     assert [request["range"] for request in stage.requests] == [f"bytes={end}-" for end in ends[:-1]]
 
 
+def test_a_body_without_length_that_ends_early_is_resumed(stage: Stage, tmp_path: Path) -> None:
+    def short(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(BODY[:1_000_000])
+        handler.close_connection = True
+
+    stage.answers = [short, part(1_000_000, len(BODY))]
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=QUICK)
+    assert path.read_bytes() == BODY and stage.requests[1]["range"] == "bytes=1000000-"
+
+
 def test_an_object_that_changes_between_tries_is_fetched_anew(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [cut(1_000_000, body=BODY[::-1]), whole(ETag='"second"')]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=QUICK)
     assert path.read_bytes() == BODY
     assert stage.requests[1]["if-range"] == '"first"'
 
@@ -438,7 +450,7 @@ def test_an_object_that_changes_between_tries_is_fetched_anew(stage: Stage, tmp_
 def test_a_part_of_an_object_that_has_changed_since_is_found_out(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(BODY[1:1_000_001])  # of the same size, at an earlier time
     stage.answers = [part(1_000_000, len(BODY)), whole()]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=QUICK)
     assert path.read_bytes() == BODY and "range" not in stage.requests[1]
 
 
@@ -447,11 +459,11 @@ def test_bytes_that_are_compressed_for_the_transfer_are_decoded(stage: Stage, tm
 
     packed = gzip.compress(BODY)
     stage.answers = [whole(packed, Content_Encoding="gzip")]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=BROKEN)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=BROKEN)
     assert path.read_bytes() == BODY
     # A server may call a file that is .gz so.
     md5 = hashlib.md5(packed).hexdigest()
-    path = remote.fetch(stage.url, tmp_path / "file", md5=md5, size=len(packed), asking=BROKEN)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=md5, size=len(packed), policy=BROKEN)
     assert path.read_bytes() == packed
 
 
@@ -469,13 +481,13 @@ def test_a_broken_compressed_transfer_begins_again(stage: Stage, tmp_path: Path)
         handler.close_connection = True
 
     stage.answers = [broken, whole()]
-    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), asking=QUICK)
+    path = remote.fetch(stage.url, tmp_path / "file", md5=MD5, size=len(BODY), policy=QUICK)
     assert path.read_bytes() == BODY
 
 
 def test_a_redirect_keeps_the_place(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [status(302, Location="/elsewhere"), part(1_000_000, len(BODY))]
-    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), asking=BROKEN)
+    path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=BROKEN)
     assert path.read_bytes() == BODY
     assert [(request["path"], request["range"]) for request in stage.requests] == [
         ("/file", "bytes=1000000-"),
@@ -486,7 +498,7 @@ def test_a_redirect_keeps_the_place(stage: Stage, tmp_path: Path) -> None:
 def test_redirects_without_end_are_told(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [status(302, Location="/file")]
     with pytest.raises(RemoteError, match="redirects"):
-        remote.fetch(stage.url, tmp_path / "file", asking=QUICK)
+        remote.fetch(stage.url, tmp_path / "file", policy=QUICK)
 
 
 def test_a_transfer_that_hardly_moves_is_given_up(stage: Stage, tmp_path: Path) -> None:
@@ -499,9 +511,9 @@ def test_a_transfer_that_hardly_moves_is_given_up(stage: Stage, tmp_path: Path) 
             time.sleep(0.1)
 
     stage.answers = [slow]
-    asking = Asking(retries=0, timeout=0.5)
+    policy = RetryPolicy(retries=0, timeout=0.5)
     with pytest.raises(RemoteError, match=r"only [\d.]+ kB a second arrived\."):
-        remote.fetch(stage.url, tmp_path / "file", md5=MD5, asking=asking._replace(least_rate=10_000_000))
+        remote.fetch(stage.url, tmp_path / "file", md5=MD5, policy=policy._replace(least_rate=10_000_000))
     assert (tmp_path / "file.part").stat().st_size >= 1 << 14
     stage.answers = [whole()]
-    assert remote.fetch(stage.url, tmp_path / "file", md5=MD5, asking=asking).read_bytes() == BODY
+    assert remote.fetch(stage.url, tmp_path / "file", md5=MD5, policy=policy).read_bytes() == BODY

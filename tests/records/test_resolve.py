@@ -22,7 +22,7 @@ UNREACHABLE = "http://127.0.0.1:9"
 def spaces(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The spaces between requests that the rate limit would keep; here nobody waits."""
     kept: list[float] = []
-    monkeypatch.setattr(RateLimit, "wait", lambda self: kept.append(self.space))
+    monkeypatch.setattr(RateLimit, "wait", lambda self: kept.append(self.interval))
     monkeypatch.delenv("NCBI_API_KEY", raising=False)
     return kept
 
