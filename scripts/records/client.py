@@ -213,7 +213,7 @@ def _check_family(path: Path) -> None:
 
 def _check_xml(body: bytes) -> None:
     try:
-        for _ in sra_xml.parse_experiments(io.BytesIO(body), "the answer"):
+        for _ in sra_xml.parse_packages(io.BytesIO(body), "the answer"):
             pass
     except InputError as error:
         raise ValueError(str(error)) from error

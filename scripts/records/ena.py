@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
-from scripts.records.soft import open_record
+from scripts.records.reading import open_record
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 FIELDS = (

@@ -9,7 +9,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.records.soft import Entity, open_record
+from scripts.records.reading import checked_xml, open_record
+from scripts.records.soft import Entity
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
 _DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}
@@ -23,16 +24,10 @@ def read_miniml(path: str | Path) -> Iterator[Entity]:
 
     Raises InputError for a file that is damaged, declares entities or is something else.
     """
-    import defusedxml
     from defusedxml import ElementTree
 
-    with open_record(path) as handle:
-        try:
-            root = ElementTree.fromstring(handle.read())
-        except ElementTree.ParseError as error:
-            raise InputError(f"{path}: it is cut short or not well-formed XML ({error}).") from error
-        except defusedxml.DefusedXmlException as error:
-            raise InputError(f"{path}: the document declares entities, so it is not read.") from error
+    with open_record(path) as handle, checked_xml(path):
+        root = ElementTree.fromstring(handle.read())
     if _tag(root) != "MINiML":
         raise InputError(f"{path}: not a family file in MINiML format; its outermost element is {_tag(root)!r}.")
     members: list[str] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.errors import InputError
-from scripts.records.soft import open_record
+from scripts.records.reading import open_record
 from scripts.records.sra_xml import Experiment, SraRun
 
 RUNINFO = (

@@ -7,15 +7,13 @@ Format: https://www.ncbi.nlm.nih.gov/geo/info/soft.html. Text is UTF-8; lines of
 Windows-1252.
 """
 
-import contextlib
-import gzip
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
+from scripts.records.reading import open_record
 
 _EXPERIMENT = re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")
 _STUDY = re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")
@@ -52,20 +50,6 @@ class Entity(NamedTuple):
 def family_address(base: str, series: str) -> str:
     """Return where GEO keeps the family file of a series: its stub has ``nnn`` for the last three digits."""
     return f"{base.rstrip('/')}/series/GSE{series[3:-3]}nnn/{series}/soft/{series}_family.soft.gz"
-
-
-@contextlib.contextmanager
-def open_record(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a record, gzipped or not; one that cannot be read, is damaged or cut short is an InputError."""
-    try:
-        with open_bytes(path) as handle:
-            yield handle
-    except EOFError as error:
-        raise InputError(f"{path}: it is cut short; delete it to have it fetched again.") from error
-    except gzip.BadGzipFile as error:
-        raise InputError(f"{path}: it is damaged ({error}); delete it to have it fetched again.") from error
-    except OSError as error:
-        raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
 
 
 def read_family(path: str | Path) -> Iterator[Entity]:

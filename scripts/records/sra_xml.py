@@ -4,20 +4,16 @@ Each EXPERIMENT_PACKAGE holds one experiment with its study, its sample(s) and i
 ``SRA.experiment``, ``SRA.study``, ``SRA.sample``, ``SRA.run``, and elements that NCBI adds (Pool, Statistics,
 SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the same things
 (:mod:`scripts.records.ena`, :mod:`scripts.records.runinfo`).
-
-A document that declares entities is refused before it is parsed.
 """
 
-import io
 import re
-import xml.parsers.expat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.records.soft import open_record
+from scripts.records.reading import checked_xml, open_record
 
 _GSM = re.compile(r"GSM\d+")
 _GSE = re.compile(r"GSE\d+")
@@ -109,29 +105,26 @@ def parse_experiments(handle: BinaryIO, name: str) -> Iterator[Experiment]:
 
     An answer without packages, such as efetch gives for accessions that are not public, yields nothing.
     """
-    found = False
-    for document in _documents(handle):
-        guard: Callable[[bytes], bool] | None = _prolog_guard(name)
-        parser = XMLPullParser(events=("start", "end"))
-        root: Element | None = None
-        try:
-            for piece in document:
-                if guard is not None and not guard(piece):
-                    guard = None
-                parser.feed(piece)
-                for event, element in parser.read_events():
-                    if root is None:
-                        root = element
-                        found = True
-                        _check_root(element.tag, name)
-                    if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
-                        yield _experiment(element)
-                        root.clear()
-            parser.close()
-        except ParseError as error:
-            raise InputError(f"{name}: it is cut short or not well-formed XML ({error}).") from error
-    if not found:
+    return map(_experiment, parse_packages(handle, name))
+
+
+def parse_packages(handle: BinaryIO, name: str) -> Iterator[Element]:
+    """Yield the elements EXPERIMENT_PACKAGE of the same documents; each is emptied when the next is asked for."""
+    from defusedxml import ElementTree
+
+    documents = _Documents(handle)
+    if not documents.more:
         raise InputError(f"{name}: it is empty.")
+    while documents.more:
+        root: Element | None = None
+        with checked_xml(name):
+            for event, element in ElementTree.iterparse(documents, ("start", "end")):
+                if root is None:
+                    root = element
+                    _check_root(root.tag, name)
+                if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
+                    yield element
+                    root.clear()
 
 
 def answer_errors(body: bytes) -> list[str]:
@@ -149,10 +142,12 @@ def packages_of(body: bytes) -> bytes:
 
 def split_packages(bodies: Iterable[bytes]) -> Iterator[tuple[Experiment, bytes]]:
     """Yield the experiments of answers, each with the bytes of its package."""
+    from defusedxml import ElementTree
+
     for body in bodies:
         for package in _PACKAGE.findall(body):
-            for experiment in parse_experiments(io.BytesIO(package_set([package])), "the answer"):
-                yield experiment, package
+            with checked_xml("the answer"):
+                yield _experiment(ElementTree.fromstring(package)), package
 
 
 def package_set(parts: Iterable[bytes]) -> bytes:
@@ -161,66 +156,32 @@ def package_set(parts: Iterable[bytes]) -> bytes:
     return head + b"".join(part + b"\n" for part in parts if part) + b"</EXPERIMENT_PACKAGE_SET>\n"
 
 
-def _documents(handle: BinaryIO) -> Iterator[Iterator[bytes]]:
-    """Cut a stream at each XML declaration: answers that were written one after the other."""
-    rest = handle.read(_PIECE)
-    more = bool(rest)
+class _Documents:
+    """A stream cut at each XML declaration: answers that were written one after the other.
 
-    def pieces() -> Iterator[bytes]:
-        nonlocal rest, more
-        begin = 1  # the declaration at 0 is the document's own
-        while True:
-            at = rest.find(b"<?xml ", begin)
-            if at >= 0:
-                yield rest[:at]
-                rest = rest[at:]
-                return
-            if not more:
-                yield rest
-                rest = b""
-                return
-            sure = len(rest) - 5  # a declaration may be cut in two
-            if sure > 0:
-                yield rest[:sure]
-                rest = rest[sure:]
-                begin = 0
-            block = handle.read(_PIECE)
-            more = bool(block)
-            rest += block
-
-    while rest:
-        document = pieces()
-        yield document
-        for _ in document:  # what the consumer left
-            pass
-
-
-def _prolog_guard(name: str) -> Callable[[bytes], bool]:
-    """Return a function that takes a document's pieces and refuses entities; False once the first element has begun.
-
-    Entities are declared only before the first element; a small parser of its own finds them in any encoding.
+    ``read`` gives the pieces of one document and then nothing, once; ``more`` is whether another one follows.
     """
-    parser = xml.parsers.expat.ParserCreate()
-    state = {"open": True}
 
-    def entity(*_: object) -> None:
-        raise InputError(f"{name}: the document declares entities; no record of an archive does, so it is not read.")
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._rest = handle.read(_PIECE)
+        self._begin = 1  # the declaration at 0 is the document's own
 
-    def begun(*_: object) -> None:
-        state["open"] = False
-        parser.EntityDeclHandler = None
+    @property
+    def more(self) -> bool:
+        return bool(self._rest)
 
-    parser.EntityDeclHandler = entity
-    parser.StartElementHandler = begun
-
-    def guard(piece: bytes) -> bool:
-        try:
-            parser.Parse(piece, False)
-        except xml.parsers.expat.ExpatError:
-            return False  # the real parser tells it better
-        return state["open"]
-
-    return guard
+    def read(self, _: int = -1) -> bytes:
+        while True:
+            cut = self._rest.find(b"<?xml ", self._begin)
+            block = b""
+            if cut < 0:
+                block = self._handle.read(_PIECE)
+                cut = max(len(self._rest) - 5, 0) if block else len(self._rest)  # a declaration may be cut in two
+            piece, self._rest = self._rest[:cut], self._rest[cut:] + block
+            self._begin = 0 if piece else 1
+            if piece or not block:
+                return piece
 
 
 def _check_root(tag: str, name: str) -> None:
