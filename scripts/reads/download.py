@@ -408,7 +408,7 @@ class Downloader:
                 self._transfer(row, offer, folder / name, offer.md5, hurried=False)
         for number, read in enumerate(reads, 1):
             name = next(iter(files)) if len(files) == 1 else f"{row.run}_{number}.fastq.gz"
-            if name not in files or read.stdev or not (read.count and read.length):
+            if name not in files or read.stdev or not (read.spots and read.length):
                 continue
             if other := set(fastq_files.first_lengths(folder / name)) - {int(read.length)}:
                 told = f"{name} has reads of {min(other)} bases, the record of {int(read.length)}"

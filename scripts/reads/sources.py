@@ -140,7 +140,7 @@ def whole_fastq(
             mates[int(number[1])] = offer
         else:
             single = offer
-    numbers = [number for number, read in enumerate(reads, 1) if read.count and read.length]
+    numbers = [number for number, read in enumerate(reads, 1) if read.spots and read.length]
     if not reads:
         numbers = {"single": [1], "paired": [1, 2]}.get(layout, [])
     if not numbers:

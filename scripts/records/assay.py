@@ -1,8 +1,11 @@
-"""A first judgement, from the records alone, of how a library was made: plate or droplet, and which read is which.
+"""Plate or droplet, and which read is which, as far as the records say.
 
-Order of evidence of the assay: the submitter's 10x BAM on offer; the loader's options; the lengths of the reads; the
-words of the protocol; the number of spots. Of the roles: the loader's options; the lengths; the names of the files.
-What these leave undecided is said to be open: the reads themselves decide it later.
+"Is this run a droplet?" is answered by, in this order: the user (:meth:`scripts.plan.choices.Choices.assay_of`), this
+module, and, where it leaves the roles of the reads open, the reads themselves (:mod:`scripts.droplets.read_roles`).
+
+Evidence of the assay, best first: a 10x BAM that the submitter deposited; the loader's options; the lengths of the
+reads; the words of titles and protocol; the number of spots. Evidence of the roles: the loader's options; the lengths;
+the names of the files.
 """
 
 import re
@@ -16,11 +19,11 @@ INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone
 CDNA_LENGTH = 45  # nt; the cDNA read of a droplet library is at least this long, unless it was trimmed
 TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
-FEW_SPOTS = 10_000_000  # as many as one cell of a plate is given
-MANY_SPOTS = 40_000_000  # more than any one cell of a plate is worth
+FEW_SPOTS = 10_000_000  # as many as one cell of a plate usually has
+MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
 
-# What a protocol or title says: names of methods, not of solutions (10X PBS); those of the second kind are also used
-# beside the other assay (droplet kits end in a 96-well plate, inDrops copies CEL-Seq), and count only alone.
+# Words of protocols and titles: first names of methods (not of solutions: 10X PBS), then words that are also used with
+# the other assay (droplet kits end in a 96-well plate, inDrops copies CEL-Seq) and count only where no method is named.
 _WORDS = {
     "droplet": (
         r"10x[-\s_]*(?:genomics|chromium|single|v[1-4]\b|3['′’p]|5['′’p]|next|gem)|chromium|cell\s?ranger|gemcode"
@@ -43,10 +46,10 @@ _FILE_READ = re.compile(r"(?<![a-z0-9])[RI][1-4](?![a-z0-9])", re.IGNORECASE)  #
 class Judgement(NamedTuple):
     """What the records say of an experiment.
 
-    ``roles`` maps run → roles of its reads in archive order, only where they are told, and ``told_by`` what told them;
-    ``open``: the reads must decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams`` maps run → the 10x
-    BAM that everybody may fetch in its stead, where every run of the experiment has one; ``evidence`` are sentences for
-    a person.
+    ``roles`` maps run → roles of its reads in archive order, where they are known, and ``roles_from`` run → OPTIONS,
+    LENGTHS or NAMES; ``open``: the reads must decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams``
+    maps run → the 10x BAM that anybody may fetch instead, where every run of the experiment has one; ``evidence`` are
+    sentences for a person.
     """
 
     assay: str
@@ -56,11 +59,11 @@ class Judgement(NamedTuple):
     detail: str = ""
     evidence: tuple[str, ...] = ()
     bams: Mapping[str, RemoteFile] = MappingProxyType({})
-    told_by: Mapping[str, str] = MappingProxyType({})
+    roles_from: Mapping[str, str] = MappingProxyType({})
 
 
 OPTIONS, LENGTHS, NAMES = "loader options", "read lengths", "names of the files"
-"""What may tell the roles of reads, best first. Names tell which files there are, and not their order."""
+"""Evidence of the roles of reads, best first. Names say which files there are, and not their order."""
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -75,57 +78,60 @@ def words_of(text: str) -> frozenset[str]:
 def judge_experiment(
     experiment: Experiment, own_words: frozenset[str], protocol_words: frozenset[str], given: str = ""
 ) -> Judgement:
-    """Judge an experiment by its runs and by the assays that its own name and its protocol speak of.
+    """Judge an experiment by its runs, its texts, and the assays that GEO's own words and protocol speak of.
 
     ``given`` is the assay that the user has decided on, empty when it is to be judged.
     """
-    runs = experiment.runs
-    evidence: list[str] = []
-    assay, certain = given, bool(given)
-    if given:
-        evidence.append(f"the configuration says {given}")
-    for decide in (_by_files, _by_options, _by_lengths):
-        found = decide(runs)
-        if found:
-            evidence.append(found[1])
-            if not assay:
-                assay, certain = found[0], True
-    spoken = own_words if len(own_words) == 1 else protocol_words if len(protocol_words) == 1 else frozenset()
-    if spoken:
-        (word,) = spoken
-        evidence.append(f"its {'name' if spoken is own_words else 'protocol'} speaks of a {word} method")
-        if not assay:
-            assay, certain = word, True
-        elif assay != word:
-            evidence.append(f"which the reads do not bear out: taken for {assay}")
+    own_words |= words_of("\n".join((experiment.title, experiment.library, experiment.sample_title)))
+    protocol_words |= words_of("\n".join((experiment.protocol, experiment.study_title)))
+    evidence = [f"the configuration says {given}"] if given else []
+    clues = [clue for find in (_by_files, _by_options, _by_lengths) if (clue := find(experiment.runs))]
+    evidence += [sentence for _, sentence in clues]
+    assay = given or next((found for found, _ in clues), "")
+    certain = bool(assay)
+    for kind, words in (("name", own_words), ("protocol", protocol_words)):
+        if len(words) == 1:
+            (word,) = words
+            evidence.append(f"its {kind} speaks of a {word} method")
+            if assay not in ("", word):
+                evidence.append(f"which the reads do not bear out: taken for {assay}")
+            assay, certain = assay or word, True
+            break
     if not assay:
-        assay, reason, certain = _by_spots(experiment)
-        evidence.append(reason)
-    told = {run.run: found for run in runs if assay == "droplet" and (found := tell_roles(run))}
-    roles = {run: found for run, (found, _) in told.items()}
-    told_by = {run: by for run, (_, by) in told.items()}
+        assay, sentence, certain = _by_spots(experiment)
+        evidence.append(sentence)
     if assay == "droplet":
-        lost = [run for run in runs if run.reads and not run.variable and len(_informative(run.reads)) == 1]
-        if lost and len(lost) == len([run for run in runs if run.reads]):
-            bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
-            if len(bams) < len(runs):
-                bams = {}
-            return Judgement(assay, {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence), bams)
-        if NAMES in told_by.values():
-            evidence.append("its files are called R1 and R2: they are taken in that order until the reads tell")
-        if len(roles) < len(runs):
-            evidence.append("which read holds the barcode is left for the reads to tell")
-    still_open = not certain or (assay == "droplet" and (len(roles) < len(runs) or NAMES in told_by.values()))
-    return Judgement(assay, roles, still_open, evidence=tuple(evidence), told_by=told_by)
+        return _judge_droplet(experiment.runs, certain, evidence)
+    return Judgement(assay, {}, not certain, evidence=tuple(evidence))
 
 
-def tell_roles(run: SraRun) -> tuple[tuple[str, ...], str] | None:
-    """Return the role of each read of a droplet run in archive order, and what told it; None where nothing does."""
+def _judge_droplet(runs: tuple[SraRun, ...], certain: bool, evidence: list[str]) -> Judgement:
+    described = [run for run in runs if run.reads]
+    lost = [run for run in described if not run.variable and len(_informative(run.reads)) == 1]
+    if lost and len(lost) == len(described):
+        bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
+        if len(bams) < len(runs):
+            bams = {}
+        return Judgement("droplet", {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence), bams)
+    found = {run.run: judged for run in runs if (judged := find_roles(run))}
+    roles_from = {run: source for run, (_, source) in found.items()}
+    by_names = NAMES in roles_from.values()
+    if by_names:
+        evidence.append("its files are called R1 and R2: they are taken in that order until the reads tell")
+    if len(found) < len(runs):
+        evidence.append("which read holds the barcode is left for the reads to tell")
+    still_open = not certain or by_names or len(found) < len(runs)
+    roles = {run: by_read for run, (by_read, _) in found.items()}
+    return Judgement("droplet", roles, still_open, evidence=tuple(evidence), roles_from=roles_from)
+
+
+def find_roles(run: SraRun) -> tuple[tuple[str, ...], str] | None:
+    """Return the role of each read of a droplet run in archive order, and what they are taken from; None if unknown."""
     if run.variable:
         return None
-    for by, tell in ((OPTIONS, _roles_by_options), (LENGTHS, _roles_by_lengths), (NAMES, _roles_by_names)):
-        if roles := tell(run):
-            return roles, by
+    for source, find in ((OPTIONS, _roles_by_options), (LENGTHS, _roles_by_lengths), (NAMES, _roles_by_names)):
+        if roles := find(run):
+            return roles, source
     return None
 
 
@@ -155,16 +161,16 @@ def _roles_by_lengths(run: SraRun) -> tuple[str, ...]:
 
 
 def _roles_by_names(run: SraRun) -> tuple[str, ...]:
-    """By the submitted files: where indices are told by length, what is left is R1 before R2, as loaders take them."""
+    """By the submitted files: index reads are known by length, the others are R1 before R2, as loaders take them."""
     names = [_name_of(file.name) for file in run.files if file.kind == "fastq"]
     kinds = sorted(set(names))
-    lanes = {names.count(kind) for kind in kinds}
-    if kinds not in (["R1", "R2"], ["I1", "R1", "R2"], ["I1", "I2", "R1", "R2"]) or len(lanes) > 1:
+    numbers = {names.count(kind) for kind in kinds}
+    if kinds not in (["R1", "R2"], ["I1", "R1", "R2"], ["I1", "I2", "R1", "R2"]) or len(numbers) > 1:
         return ()
-    long = [place for place, read in enumerate(run.reads) if read.length > INDEX_LENGTH]
+    long = [index for index, read in enumerate(run.reads) if read.length > INDEX_LENGTH]
     if len(run.reads) != len(kinds) or len(long) != 2 or any(not read.length for read in run.reads):
         return ()
-    barcode, cdna = (run.reads[place].length for place in long)
+    barcode, cdna = (run.reads[index].length for index in long)
     if barcode < BARCODE_LENGTHS[0] or cdna < CDNA_LENGTH:
         return ()
     roles = ["index"] * len(kinds)
@@ -207,12 +213,10 @@ def _by_options(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
 
 
 def _by_lengths(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
-    told = [run for run in runs if run.reads and not run.variable]
-    shapes = {tuple(_kind_by_length(read) for read in run.reads) for run in told}
-    if not shapes:
-        return None
-    lengths = ", ".join(f"{read.length:g}" for read in told[0].reads)
-    if all(shape.count("barcode") == 1 and shape.count("cdna") == 1 for shape in shapes):
+    described = [run for run in runs if run.reads and not run.variable]
+    shapes = {tuple(_kind_by_length(read) for read in run.reads) for run in described}
+    if shapes and all(shape.count("barcode") == 1 and shape.count("cdna") == 1 for shape in shapes):
+        lengths = ", ".join(f"{read.length:g}" for read in described[0].reads)
         return "droplet", f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
     return None
 
@@ -223,19 +227,19 @@ def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
         if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {_name_of(file) for file in files}:
             return "droplet", "an index read was deposited beside R1 and R2, as of droplets' single cells", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
-    told = all(run.reads for run in experiment.runs)
+    described = all(run.reads for run in experiment.runs)
     paired = any(len(_informative(run.reads)) >= 2 for run in experiment.runs)
-    if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not told):
+    if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not described):
         return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate", False
     if spots > FEW_SPOTS:
         return "plate", f"nothing speaks of droplets, though {spots:,} spots are many for one cell", False
-    return "plate", "nothing speaks of droplets", told
+    return "plate", "nothing speaks of droplets", described
 
 
 def _lost(run: SraRun) -> str:
     lengths = ", ".join(f"{read.length:g}" for read in run.reads)
-    told = f"The archive holds only the cDNA read of this droplet library ({lengths} nt); the barcodes are lost"
+    sentence = f"The archive holds only the cDNA read of this droplet library ({lengths} nt); the barcodes are lost"
     bam = ten_x_bam(run)
     if bam is None:
-        return f"{told}."
-    return f"{told}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {bam.url}"
+        return f"{sentence}."
+    return f"{sentence}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {bam.url}"

@@ -5,13 +5,14 @@ Requests to E-utilities are batched, go by POST, and share one rate limit with a
 second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 
+import contextlib
 import gzip
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from scripts.core import http
@@ -27,11 +28,22 @@ if TYPE_CHECKING:
 BATCH = 250  # accessions in one request to E-utilities
 
 
+class Answers(NamedTuple):
+    """Answers of E-utilities (EXPERIMENT_PACKAGE_SET), and the errors that they report."""
+
+    bodies: list[bytes]
+    errors: list[str]
+
+    def add(self, body: bytes) -> None:
+        self.bodies.append(body)
+        self.errors.extend(sra_xml.answer_errors(body))
+
+
 class Archives:
     """The archives and what they answered; each record is asked for once and kept as it came.
 
-    ``folder`` holds a folder an accession; ``key`` is NCBI's API key, ``email`` is told to NCBI. ``reached`` tells
-    whether any archive has answered, ``requests`` how many were made.
+    ``folder`` holds a folder an accession; ``key`` is NCBI's API key, ``email`` the address that NCBI asks for.
+    ``reached`` says whether any archive has answered, ``requests`` how many requests were made.
     """
 
     def __init__(
@@ -52,91 +64,79 @@ class Archives:
         self.use_ena = use_ena
         self.key = key
         self.email = email
-        limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
+        self.limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
         self.policy = RetryPolicy(retries, min(2, retries), first_wait)
-        self.limited = self.policy._replace(limit=limit)
-        self.unreachable: set[str] = set()
-        self.reached = False  # whether any archive has answered
+        self.unreachable: set[str] = set()  # hosts
+        self.reached = False
         self.requests = 0
         self._session: requests.Session | None = None
 
-    def family(self, series: str) -> Path:
-        """Return the family file of a series, fetched unless it lies there. Raises RemoteError."""
+    def family_file(self, series: str) -> Path:
+        """Return the family file of a series, fetched unless it is kept. Raises RemoteError."""
         folder = self.folder / series
-        found = record_files.family_of(folder, series)
-        if found is not None:
+        if found := record_files.family_of(folder, series):
             return found
-        with alone(self.folder, f"family.{series}"):  # one part is taken up by whoever comes next
-            found = record_files.family_of(folder, series)
-            if found is not None:
+        with alone(self.folder, f"family.{series}"):  # several analyses may share the folder
+            if found := record_files.family_of(folder, series):
                 return found
             path = folder / record_files.FAMILY.format(series=series)
-            tell(f"{series}: asking GEO for its family file")
+            report(f"{series}: asking GEO for its family file")
             url = soft.family_address(self.geo, series)
-            with self._asked(url) as policy:
+            with self._request(url) as policy:
                 http.fetch(url, path, check=_check_family, policy=policy, session=self._open())
             return path
 
-    def experiments_xml(self, accessions: Sequence[str]) -> tuple[list[bytes], list[str]]:
-        """Return the answers of E-utilities for experiments or runs, and the errors they tell. Raises RemoteError."""
-        bodies: list[bytes] = []
-        errors: list[str] = []
+    def experiments_xml(self, accessions: Sequence[str]) -> Answers:
+        """Return the answers of E-utilities for experiments or runs. Raises RemoteError."""
+        answers = Answers([], [])
         for begin in range(0, len(accessions), BATCH):
-            self._batch(accessions[begin : begin + BATCH], bodies, errors)
-        found = set().union(*map(_accessions_in, bodies))
+            self._batch(accessions[begin : begin + BATCH], answers)
+        found = set().union(*map(_accessions_in, answers.bodies))
         missing = [accession for accession in accessions if accession not in found]
         if missing and len(missing) < min(len(accessions), BATCH):  # a long answer may lack what a second one has
-            self._batch(missing, bodies, errors)
-        return bodies, errors
+            self._batch(missing, answers)
+        return answers
 
-    def _batch(self, accessions: Sequence[str], bodies: list[bytes], errors: list[str]) -> None:
-        tell(f"asking NCBI for {len(accessions)} experiments from {accessions[0]} on")
+    def _batch(self, accessions: Sequence[str], answers: Answers) -> None:
+        report(f"asking NCBI for {len(accessions)} experiments from {accessions[0]} on")
         body = self._eutils("efetch.fcgi", {"id": ",".join(accessions), "rettype": "full"}, _check_xml)
-        told = sra_xml.answer_errors(body)
-        if told and not sra_xml.packages_of(body) and len(accessions) > 1:  # one bad accession spoils the whole answer
-            middle = len(accessions) // 2
-            self._batch(accessions[:middle], bodies, errors)
-            self._batch(accessions[middle:], bodies, errors)
-            return
-        errors += told
-        bodies.append(body)
+        if len(accessions) > 1 and sra_xml.answer_errors(body) and not sra_xml.packages_of(body):
+            middle = len(accessions) // 2  # one bad accession spoils the whole answer
+            self._batch(accessions[:middle], answers)
+            self._batch(accessions[middle:], answers)
+        else:
+            answers.add(body)
 
-    def search_xml(self, term: str) -> tuple[list[bytes], list[str]]:
-        """Return the answers for all that a search of accessions finds, and the errors told. Raises RemoteError."""
-        tell(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
+    def search_xml(self, term: str) -> Answers:
+        """Return the answers for all that a search of accessions finds. Raises RemoteError."""
+        report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
         found = self._eutils("esearch.fcgi", {"term": term, "usehistory": "y", "retmax": "0"}, _check_search)
-        count = int(_tag(found, "Count") or 0)
-        key, web = _tag(found, "QueryKey"), _tag(found, "WebEnv")
-        bodies: list[bytes] = []
-        errors = sra_xml.answer_errors(found)
-        for begin in range(0, count, BATCH):
-            fields = {"query_key": key, "WebEnv": web, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
-            body = self._eutils("efetch.fcgi", fields, _check_xml)
-            errors += sra_xml.answer_errors(body)
-            bodies.append(body)
-        return bodies, errors
+        history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
+        answers = Answers([], sra_xml.answer_errors(found))
+        for begin in range(0, int(_tag(found, "Count") or 0), BATCH):
+            fields = {**history, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
+            answers.add(self._eutils("efetch.fcgi", fields, _check_xml))
+        return answers
 
-    def samples_xml(self, samples: Sequence[str]) -> tuple[list[bytes], list[str]]:
+    def samples_xml(self, samples: Sequence[str]) -> Answers:
         """Return the answers for samples of GEO, which NCBI takes as words of a search only. Raises RemoteError."""
-        bodies: list[bytes] = []
-        errors: list[str] = []
+        answers = Answers([], [])
         for begin in range(0, len(samples), BATCH):
-            more, told = self.search_xml(" OR ".join(samples[begin : begin + BATCH]))
-            bodies += more
-            errors += told
-        return bodies, errors
+            bodies, errors = self.search_xml(" OR ".join(samples[begin : begin + BATCH]))
+            answers.bodies.extend(bodies)
+            answers.errors.extend(errors)
+        return answers
 
     def ena_report(self, accession: str, folder: str) -> Path:
-        """Return ENA's filereport of an accession, fetched unless it lies there. Raises RemoteError."""
-        path = self.folder / folder / record_files.ENA_REPORT
-        found = record_files.ena_report_of(self.folder / folder)
-        if found is not None:
+        """Return ENA's filereport of an accession, fetched unless it is kept. Raises RemoteError."""
+        if found := record_files.ena_report_of(self.folder / folder):
             return found
-        tell(f"{accession}: asking ENA for its runs")
+        path = self.folder / folder / record_files.ENA_REPORT
+        report(f"{accession}: asking ENA for its runs")
         url = ena.report_address(self.ena, accession)
-        with self._asked(url) as policy:
+        with self._request(url) as policy:
             body = http.request(url, policy=policy, session=self._open(), check=_check_report)
-        write_atomic(path, packed(body), shared=True)
+        write_atomic(path, _gzipped(body), shared=True)
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -145,7 +145,7 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / record_files.SRA_XML
-        write_atomic(path, packed(sra_xml.package_set(parts)), shared=True)
+        write_atomic(path, _gzipped(sra_xml.package_set(parts)), shared=True)
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:
@@ -155,12 +155,28 @@ class Archives:
             data["email"] = self.email
         if self.key:
             data["api_key"] = self.key
-        with self._asked(url, self.limited) as policy:
-            return http.request(url, data=data, policy=policy, session=self._open(), check=check)
+        with self._request(url) as policy:
+            limited = policy._replace(limit=self.limit)
+            return http.request(url, data=data, policy=limited, session=self._open(), check=check)
 
-    def _asked(self, url: str, policy: RetryPolicy | None = None) -> "_Host":
+    @contextlib.contextmanager
+    def _request(self, url: str) -> Iterator[RetryPolicy]:
+        """Yield how to ask a host: without further tries for a connection once it could not be reached."""
         self.requests += 1
-        return _Host(self, urlsplit(url).netloc, policy or self.policy)
+        host = urlsplit(url).netloc
+        try:
+            yield self.policy._replace(unreachable_retries=0) if host in self.unreachable else self.policy
+        except UnreachableError:
+            self.unreachable.add(host)
+            raise
+        except RemoteError:
+            self._answered(host)
+            raise
+        self._answered(host)
+
+    def _answered(self, host: str) -> None:
+        self.reached = True
+        self.unreachable.discard(host)
 
     def _open(self) -> "requests.Session":
         if self._session is None:
@@ -170,35 +186,23 @@ class Archives:
         return self._session
 
 
-class _Host:
-    """A request to a host: once it could not be reached it is tried only once more each time."""
-
-    def __init__(self, archives: Archives, host: str, policy: RetryPolicy) -> None:
-        self.archives, self.host, self.policy = archives, host, policy
-
-    def __enter__(self) -> RetryPolicy:
-        gone = self.host in self.archives.unreachable
-        return self.policy._replace(unreachable_retries=0) if gone else self.policy
-
-    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, UnreachableError):
-            self.archives.unreachable.add(self.host)
-        else:
-            self.archives.reached = True
-            self.archives.unreachable.discard(self.host)
-
-
-def tell(message: str) -> None:
-    """Tell progress to the person who waits."""
+def report(message: str) -> None:
+    """Print progress to standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
-def packed(body: bytes) -> bytes:
+def report_failure(what: str, error: RemoteError) -> str:
+    """Report why something could not be fetched; return a sentence for the plan, the same whatever the reason was."""
+    report(f"{what} could not be fetched: {error}")
+    return f"{what} could not be fetched."
+
+
+def _gzipped(body: bytes) -> bytes:
     """Return bytes gzipped, the same for the same bytes."""
-    held = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=held, mtime=0, compresslevel=6) as file:
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as file:
         file.write(body)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def _check_family(path: Path) -> None:
@@ -212,11 +216,9 @@ def _check_family(path: Path) -> None:
 
 
 def _check_xml(body: bytes) -> None:
-    try:
+    with _as_value_error():
         for _ in sra_xml.parse_packages(io.BytesIO(body), "the answer"):
             pass
-    except InputError as error:
-        raise ValueError(str(error)) from error
 
 
 def _check_search(body: bytes) -> None:
@@ -227,8 +229,14 @@ def _check_search(body: bytes) -> None:
 def _check_report(body: bytes) -> None:
     if not body:
         raise ValueError("the answer is empty.")
-    try:
+    with _as_value_error():
         ena.parse_report(body, "the answer")
+
+
+@contextlib.contextmanager
+def _as_value_error() -> Iterator[None]:
+    try:
+        yield
     except InputError as error:
         raise ValueError(str(error)) from error
 
@@ -242,9 +250,3 @@ def _accessions_in(body: bytes) -> set[str]:
 def _tag(body: bytes, name: str) -> str:
     found = re.search(rf"<{name}>([^<]*)</{name}>".encode(), body)
     return found[1].decode("ascii", "replace").strip() if found else ""
-
-
-def told_missing(what: str, error: RemoteError) -> str:
-    """Tell the fault to whoever waits, and return what the plan says of it: no word that differs from day to day."""
-    tell(f"{what} could not be had: {error}")
-    return f"{what} could not be had."

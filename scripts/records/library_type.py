@@ -1,13 +1,20 @@
-"""Whether a library is of RNA, and of single cells, from what its record says of it.
+"""Whether a library is of RNA, and of single cells, by what its record says of it.
 
-Libraries that a series holds beside its gene expression (antibody tags, hashtags, V(D)J, chromatin, guides, genomes)
-are mostly deposited with honest strategy and source; where they are not, their names tell. A name is believed only
-where it says nothing of gene expression as well, since ``GEX + ADT`` may be one archive of both.
+Libraries that a series holds beside gene expression (antibody tags, hashtags, V(D)J, chromatin, guides, genomes) mostly
+have the right strategy and source; where they do not, their names decide. A name counts only where it does not speak of
+gene expression as well, since ``GEX + ADT`` may be one archive of both.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from scripts.records.sra_xml import Experiment
+
+NAMING_ATTRIBUTES = frozenset(
+    ["library", "library type", "library_type", "modality", "assay", "data type", "feature type", "molecule subtype"]
+)
+"""Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library."""
 _NOT_RNA_STRATEGIES = frozenset(
     """
     WGS WGA WXS WCS AMPLICON ATAC-SEQ BISULFITE-SEQ CHIA-PET CHIP-SEQ CLONE CLONEEND CTS CUT&RUN CUT&TAG
@@ -44,8 +51,8 @@ _KINDS = (
     ),
     ("chromatin", _word(r"ChIP[-_ ]?seq|CUT&(?:RUN|TAG)|Hi-?C|bisulfite|WGBS|RRBS|(?:DNA[-_ ]?)?methylome")),
 )
-# Says that the reads are (also) those of gene expression; the first stands against any name, the second only against
-# names that may speak of the cells rather than of the library.
+# Words that say that the reads are (also) those of gene expression. The first overrule any name, the second only names
+# that may speak of the cells rather than of the library.
 _EXPRESSION = _word(
     r"GEX|gene[-_ ]?expression|mRNA|cDNA|RNA[-_ ]?library|[35]['′]?[-_ ]?(?:RNA|expression)|RNA ?[+&/]|[+&/] ?RNA"
 )
@@ -64,38 +71,57 @@ class Verdict(NamedTuple):
     evidence: tuple[str, ...] = ()
 
 
+def library_names(experiment: Experiment, of_geo: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of a library by SRA and by GEO, without what SRA adds (accession, organism, strategy)."""
+    title = re.sub(r"^.*?\bGSM\d+:\s*", "", experiment.title)
+    pieces = title.split("; ")
+    if title != experiment.title and len(pieces) >= 3:
+        title = "; ".join(pieces[:-2])
+    library = "" if re.fullmatch(r"GSM\d+(_r\d+)?", experiment.library) else experiment.library
+    attributes = [value for tag, value in experiment.attributes if tag.lower().strip() in NAMING_ATTRIBUTES]
+    names = (library, title, experiment.sample_title, *of_geo, *attributes)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def judge_library(strategy: str, source: str, selection: str, names: tuple[str, ...]) -> Verdict:
     """Judge a library by its strategy, source and selection (the words of SRA or GEO) and by its names and titles."""
     kind = strategy.upper().replace("_", "-").strip()
     origin = source.upper().strip()
-    made = selection.upper().strip()
     if kind in _NOT_RNA_STRATEGIES:
         return Verdict("NOT_RNA", f"The library strategy is {strategy}.")
-    declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
     if origin in ("GENOMIC", "GENOMIC SINGLE CELL", "METAGENOMIC", "VIRAL RNA") and not (
-        kind in _RNA_STRATEGIES and made in _RNA_SELECTIONS
+        kind in _RNA_STRATEGIES and selection.upper().strip() in _RNA_SELECTIONS
     ):
         return Verdict("NOT_RNA", f"The library source is {source}.")
     notes = []
     if origin.startswith("GENOMIC"):
         notes.append(f"the source is {source}, but strategy {strategy} and selection {selection} are those of RNA")
-    for name in dict.fromkeys(names):
-        for what, pattern in _KINDS:
-            found = pattern.search(name)
-            if not found:
-                continue
-            if _EXPRESSION.search(name) or (what in _ABOUT_THE_CELLS and declared_rna and _RNA_SEQ.search(name)):
-                notes.append(f"{name!r} speaks of {what} and of gene expression")
-                continue
-            return Verdict("NOT_RNA", f"Its name {name!r} says {what} ({found[0].strip(' -_[(')}).")
+    names = tuple(dict.fromkeys(names))
+    declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
+    if detail := _named_otherwise(names, declared_rna, notes):
+        return Verdict("NOT_RNA", detail)
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
         return Verdict("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
-    for name in dict.fromkeys(names):
+    for name in names:
         if found := _SPATIAL.search(name):
             return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says spots of a tissue ({found[0]}), not cells.")
     if "SINGLE CELL" not in origin:
-        for name in dict.fromkeys(names):
+        for name in names:
             if _BULK.search(name) and not _PSEUDOBULK.search(name):
                 return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says bulk, and its source is not single cell.")
         notes.append("nothing says bulk, so it is taken for a library of single cells")
     return Verdict(evidence=tuple(notes))
+
+
+def _named_otherwise(names: Iterable[str], declared_rna: bool, notes: list[str]) -> str:
+    """Return a sentence for the first name of another kind of library, empty without one; note names of both kinds."""
+    for name in names:
+        for kind, pattern in _KINDS:
+            found = pattern.search(name)
+            if not found:
+                continue
+            about_cells = kind in _ABOUT_THE_CELLS and declared_rna and _RNA_SEQ.search(name)
+            if not (about_cells or _EXPRESSION.search(name)):
+                return f"Its name {name!r} says {kind} ({found[0].strip(' -_[(')})."
+            notes.append(f"{name!r} speaks of {kind} and of gene expression")
+    return ""

@@ -7,6 +7,7 @@ and tables of runs that a person may have put there: RunInfo or SraRunTable.
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.records import ena, miniml, runinfo, soft, sra_xml
 from scripts.records.sra_xml import Experiment
@@ -17,6 +18,13 @@ ENA_REPORT = "ena.tsv.gz"
 _ENDINGS = ("", ".gz")
 _RUN_LISTS = re.compile(r".*(SraRunTable|runinfo).*", re.IGNORECASE)
 _REPORTS = re.compile(r"filereport_read_run_\w+\.(tsv|txt)(\.gz)?")  # as ENA's browser names it
+
+
+class RunRecord(NamedTuple):
+    """The experiments of a record and where it comes from: ``SRA``, ``ENA``, ``GEO`` or the name of a table of runs."""
+
+    source: str
+    experiments: Iterator[Experiment]
 
 
 def family_of(folder: str | Path, series: str) -> Path | None:
@@ -69,14 +77,14 @@ def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[I
             yield entities(path)
 
 
-def read_any_runs(folder: str | Path) -> tuple[str, Iterator[Experiment]] | None:
-    """Return the name and the experiments of the best record of runs in a folder: SRA XML, ENA, a table of runs."""
+def read_any_runs(folder: str | Path) -> RunRecord | None:
+    """Return the best record of runs in a folder: SRA XML, else ENA's report, else a table of runs."""
     if path := sra_xml_of(folder):
-        return "SRA", sra_xml.read_experiments(path)
+        return RunRecord("SRA", sra_xml.read_experiments(path))
     if (path := ena_report_of(folder)) and (rows := ena.read_report(path)):
-        return "ENA", ena.experiments_of_report(rows)
+        return RunRecord("ENA", ena.experiments_of_report(rows))
     if path := run_list_of(folder):
-        return path.name, iter(runinfo.read_run_list(path))
+        return RunRecord(path.name, iter(runinfo.read_run_list(path)))
     return None
 
 

@@ -1,4 +1,4 @@
-"""The rows of the plan: experiments as their records tell them, joined with their samples, judged run by run."""
+"""The rows of the plan: experiments as their records describe them, joined with their samples, judged run by run."""
 
 import json
 import re
@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from scripts.plan.choices import Choices, left_out_by_user
 from scripts.plan.run_table import Run
-from scripts.records import assay as assays
-from scripts.records import sra_xml
-from scripts.records.library_type import Verdict, judge_library
-from scripts.records.series_record import NAMING_ATTRIBUTES, Family, Sample
-from scripts.records.sra_xml import Experiment, SraRun
+from scripts.records.assay import Judgement, judge_experiment
+from scripts.records.library_type import Verdict, judge_library, library_names
+from scripts.records.series_record import Note, Sample, SeriesRecord
+from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 _LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)
@@ -22,135 +21,158 @@ class Plan:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.rows: dict[str, list[Run]] = {}
-        self.also: dict[str, list[str]] = {}
+        self.rows: dict[str, list[Run]] = {}  # run (or, without one, experiment, sample or series) → its rows
+        self.also_in: dict[str, list[str]] = {}  # the same → further accessions asked for that lead to it
         self.evidence: dict[str, str] = {}  # run → JSON
         self.open: set[str] = set()  # runs whose reads must decide what the records leave open
-        self.told: set[str] = set()  # accessions that stand in a row or its detail
+        self.remarks: dict[str, str] = {}  # run → what a person should look at
+        self.accounted: set[str] = set()  # accessions that stand in a row or its detail
 
-    def add(self, key: str, rows: list[Run], asked: str) -> bool:
+    def add(self, key: str, rows: list[Run], asked: str, notes: Sequence[Note] = ()) -> bool:
         """Add the rows of a run (or of a sample or experiment without one) that ``asked`` led to.
 
-        False when the run stands in the plan already: then what was asked for is named in its detail.
+        ``notes`` are those in their details. Returns False when the run stands in the plan already: then its detail
+        names what was asked for.
         """
-        if key in self.rows:
-            if asked not in self.told_by(self.rows[key][0]):
-                also = self.also.setdefault(key, [])
-                if asked not in also:
-                    also.append(asked)
-            self.told.add(asked)
-            return False
-        self.rows[key] = rows
-        for row in rows:
-            self.told.update(self.told_by(row))
-            if re.search(rf"\b{asked}\b", row.detail):
-                self.told.add(asked)
-        if asked not in self.told:
-            self.also.setdefault(key, []).append(asked)
-            self.told.add(asked)
-        return True
+        added = key not in self.rows
+        if added:
+            self.rows[key] = rows
+            self.accounted.update(*map(_accessions_of, rows))
+            if rows[0].reason != "LEFT_OUT_BY_USER":  # whose detail is the user's own
+                self.accounted.update(*({asked} & set(note.samples) for note in notes))
+        if asked not in (self.accounted if added else _accessions_of(self.rows[key][0])):
+            also = self.also_in.setdefault(key, [])
+            if asked not in also:
+                also.append(asked)
+            self.accounted.add(asked)
+        return added
 
-    @staticmethod
-    def told_by(row: Run) -> tuple[str, ...]:
-        """Return the accessions that a row accounts for."""
-        return row.series, row.sample, row.experiment, row.run
-
-    def no_run(self, asked: str, detail: str, row: Run) -> None:
+    def no_run(self, asked: str, row: Run, sentence: str, notes: Sequence[Note] = ()) -> None:
         """Add a row without a run, which is for what was asked for or for a part of it."""
+        detail = sentences(sentence, *(note.text for note in notes))
         row = row._replace(exp_id=self.choices.exp_id_of(row.series), status="left_out", reason="NO_RUN", detail=detail)
-        self.add(row.experiment or row.sample or row.series or asked, [left_out_by_user(row, self.choices)], asked)
+        if not any(_accessions_of(row)):
+            self.accounted.add(asked)  # by the sentence
+        key = row.experiment or row.sample or row.series or asked
+        self.add(key, [left_out_by_user(row, self.choices)], asked, notes)
 
     def all_rows(self) -> list[Run]:
-        """Return all rows, with the other series that hold a run named in its detail."""
+        """Return all rows; the detail of each names the other accessions asked for that lead to its run."""
         rows = []
         for key, group in self.rows.items():
-            names = ", ".join(self.also.get(key, ()))
+            names = ", ".join(self.also_in.get(key, ()))
             for row in group:
                 rows.append(row._replace(detail=sentences(row.detail, f"Also in {names}.")) if names else row)
         return rows
 
 
+def _accessions_of(row: Run) -> tuple[str, ...]:
+    return row.series, row.sample, row.experiment, row.run
+
+
 class Origin(NamedTuple):
-    """Where an experiment was found: the series of its rows, what was asked for, its family and what is to be told."""
+    """How an experiment was found: the series of its rows, what was asked for, and what GEO and the archives say."""
 
     series: str
     asked: str
-    family: Family | None
-    record: str
-    notes: tuple[str, ...] = ()
+    series_record: SeriesRecord
+    source: str  # of the record of its runs
+    notes: tuple[Note, ...] = ()
     only: frozenset[str] = frozenset()  # runs wanted; all when empty
+
+
+class Library(NamedTuple):
+    """An experiment, its sample in GEO, and how both are judged."""
+
+    experiment: Experiment
+    origin: Origin
+    gsm: str
+    sample: Sample | None
+    names: tuple[str, ...]
+    judgement: Judgement
+    verdict: Verdict
+    notes: list[Note]
 
 
 def sentences(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def add_experiment(experiment: Experiment, origin: Origin, samples: Mapping[str, list[str]], plan: Plan) -> None:
-    """Add the rows of an experiment's runs; ``samples`` maps experiment → GSM by the family's relation lines."""
-    choices = plan.choices
-    named = samples.get(experiment.experiment, [])
+def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
+    """Add the rows of an experiment's runs; ``named`` are the samples (GSM) that name it in GEO."""
     gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
-    sample = origin.family.samples.get(gsm) if origin.family else None
+    sample = origin.series_record.samples.get(gsm)
     notes = list(origin.notes)
     if len(named) > 1:
-        notes.append(f"GEO names the experiment for {', '.join(named)}.")
+        notes.append(Note(f"GEO names the experiment for {', '.join(named)}.", tuple(named)))
     if named and experiment.samples and gsm not in experiment.samples:
-        notes.append(f"GEO says that the sample is {gsm}, SRA {', '.join(experiment.samples)}.")
-    if origin.family is not None and (part := origin.family.part_of(gsm)):
-        notes.append(part)
+        text = f"GEO says that the sample is {gsm}, SRA {', '.join(experiment.samples)}."
+        notes.append(Note(text, experiment.samples))
+    notes += origin.series_record.part_notes(gsm)
     runs = [run for run in experiment.runs if not origin.only or run.run in origin.only]
     if not runs:
-        detail = sentences("The archive has the experiment, but no run of it.", *notes)
         row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
-        plan.no_run(
-            origin.asked, detail, with_taxon(row, dict(experiment.taxa) or (sample.taxa if sample else {}), choices)
-        )
+        row = with_taxon(row, dict(experiment.taxa) or (sample.taxa if sample else {}), plan.choices)
+        plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
         return
-    names = _names(experiment, sample)
-    own, protocol = _words(experiment, sample)
-    given = choices.assay_of(
-        *(run.run for run in runs), experiment.experiment, gsm, *filter(None, (origin.series, *experiment.series))
-    )
-    judged = assays.judge_experiment(experiment, own, protocol, given)
-    declared = (experiment.strategy, experiment.source, experiment.selection)
-    library = judge_library(*(declared if any(declared) or sample is None else sample.library), names)
-    if given and library.reason == "NOT_SINGLE_CELL":
-        library = library._replace(reason="", detail="", evidence=(*library.evidence, library.detail))
+    accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
+    given = plan.choices.assay_of(*filter(None, accessions))
+    library = _judge(experiment, origin, gsm, sample, given, notes)
     for run in runs:
-        rows, said = _rows_of_run(experiment, run, gsm, sample, origin, judged, library, notes, choices)
-        if not plan.add(run.run, rows, origin.asked):
-            continue
-        evidence = {
-            "run": run.run,
-            "experiment": experiment.experiment,
-            "sample": gsm,
-            "series": origin.series,
-            "record": origin.record,
-            "names": list(names),
-            "strategy": experiment.strategy,
-            "source": experiment.source,
-            "selection": experiment.selection,
-            "layout": experiment.layout,
-            "instrument": experiment.instrument,
-            "reads": [
-                {"length": read.length, "stdev": read.stdev, "count": read.count, "kind": read.kind}
-                for read in run.reads
-            ],
-            "variable": run.variable,
-            "options": run.options,
-            "files": [file._asdict() for file in run.files],
-            "full_quality": full_quality(run) is not None,
-            "lite": any(file.kind == "SRA Lite" for file in run.files),
-            "assay": judged.assay,
-            "read_roles": ",".join(judged.roles.get(run.run, ())),
-            "told_by": judged.told_by.get(run.run, ""),
-            "open": judged.open,
-            "evidence": [*judged.evidence, *library.evidence],
-            "notes": said,
-        }
-        plan.evidence[run.run] = json.dumps(evidence, ensure_ascii=False, sort_keys=True)
-        if judged.open and not library.reason:
-            plan.open.add(run.run)
+        rows, notes = _rows_of_run(library, run, plan.choices)
+        if plan.add(run.run, rows, origin.asked, notes):
+            plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
+            plan.remarks[run.run] = sentences(
+                _reason(library, run)[1], *(note.text for note in notes if not note.routine)
+            )
+            if library.judgement.open and not library.verdict.reason:
+                plan.open.add(run.run)
+
+
+def _judge(
+    experiment: Experiment, origin: Origin, gsm: str, sample: Sample | None, given: str, notes: list[Note]
+) -> Library:
+    nothing: frozenset[str] = frozenset()
+    own, protocol = (sample.own_words, sample.protocol_words) if sample else (nothing, nothing)
+    judgement = judge_experiment(experiment, own, protocol, given)
+    names = library_names(experiment, (sample.title, *sample.names) if sample else ())
+    declared = (experiment.strategy, experiment.source, experiment.selection)
+    verdict = judge_library(*(declared if any(declared) or sample is None else sample.library), names)
+    if given and verdict.reason == "NOT_SINGLE_CELL":
+        verdict = Verdict(evidence=(*verdict.evidence, verdict.detail))
+    return Library(experiment, origin, gsm, sample, names, judgement, verdict, notes)
+
+
+def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str, object]:
+    """Return what the judgement of a run rests on."""
+    experiment, judgement = library.experiment, library.judgement
+    return {
+        "run": run.run,
+        "experiment": experiment.experiment,
+        "sample": library.gsm,
+        "series": library.origin.series,
+        "record": library.origin.source,
+        "names": list(library.names),
+        "strategy": experiment.strategy,
+        "source": experiment.source,
+        "selection": experiment.selection,
+        "layout": experiment.layout,
+        "instrument": experiment.instrument,
+        "reads": [
+            {"length": read.length, "stdev": read.stdev, "count": read.spots, "kind": read.kind} for read in run.reads
+        ],
+        "variable": run.variable,
+        "options": run.options,
+        "files": [file._asdict() for file in run.files],
+        "full_quality": full_quality(run) is not None,
+        "lite": _has_lite(run),
+        "assay": judgement.assay,
+        "read_roles": ",".join(judgement.roles.get(run.run, ())),
+        "told_by": judgement.roles_from.get(run.run, ""),
+        "open": judgement.open,
+        "evidence": [*judgement.evidence, *library.verdict.evidence],
+        "notes": [note.text for note in notes],
+    }
 
 
 def with_taxon(row: Run, taxa: Mapping[str, str], choices: Choices) -> Run:
@@ -159,124 +181,107 @@ def with_taxon(row: Run, taxa: Mapping[str, str], choices: Choices) -> Run:
     return row._replace(tax_id=tax_id, organism=taxa.get(tax_id, ""), species=choices.label_of(tax_id))
 
 
-def _rows_of_run(
-    experiment: Experiment,
-    run: SraRun,
-    gsm: str,
-    sample: Sample | None,
-    origin: Origin,
-    judged: assays.Judgement,
-    library: Verdict,
-    notes: Sequence[str],
-    choices: Choices,
-) -> tuple[list[Run], list[str]]:
-    said = list(notes)
-    if len(run.samples) > 1:
-        said.append(f"The run pools the samples {', '.join(run.samples)}.")
-    elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
-        said.append(f"SRA's pool names the sample {run.samples[0]}.")
-    if _LONG_READS.search(experiment.instrument):
-        said.append(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made.")
-    taxa = _taxa(run, experiment, sample, said)
-    whole = full_quality(run)
-    if whole is None and any(file.kind == "SRA Lite" for file in run.files):
-        said.append("Only SRA Lite (simplified qualities) is on offer.")
-    base = Run(
-        series=origin.series,
-        exp_id=choices.exp_id_of(origin.series),
-        sample=gsm,
-        experiment=experiment.experiment,
-        run=run.run,
-        assay=judged.assay,
-        chemistry=choices.chemistry if judged.assay == "droplet" and choices.chemistry != "auto" else "",
-        layout=experiment.layout,
-        read_roles=",".join(judged.roles.get(run.run, ())),
-        spots=run.spots,
-        bases=run.bases,
-        bytes=str(whole.size) if whole is not None and whole.size else run.size,
-        md5=whole.md5 if whole is not None else "",
-        source=choices.source_for(judged.assay),
-        status="planned",
-    )
+def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[Run], list[Note]]:
+    """Return a row a species, and the notes in their details."""
+    experiment, assay = library.experiment, library.judgement.assay
+    notes = [*library.notes, *_notes_of_run(library, run)]
+    taxa = _taxa(run, experiment, library.sample, notes)
+    archive = full_quality(run)
+    if archive is None and _has_lite(run):
+        notes.append(Note("Only SRA Lite (simplified qualities) is on offer."))
     known = [(tax_id, organism, label) for tax_id, organism in taxa if (label := choices.label_of(tax_id))]
-    if not known:
-        tax_id, organism = taxa[0] if taxa else ("", "")
-        detail = f"{organism or 'The species'} (tax id {tax_id or 'unknown'}) is not configured."
-        row = base._replace(tax_id=tax_id, organism=organism, status="left_out", reason="OTHER_SPECIES", detail=detail)
-        return [_finished(row, run, origin, judged, library, said, choices)], said
     foreign = [f"{organism} (tax id {tax_id})" for tax_id, organism in taxa if not choices.label_of(tax_id)]
     if len(known) > 1:
-        said.append(f"A sample of {' and '.join(label for _, _, label in known)}, counted in each.")
-    if foreign:
-        said.append(f"It also holds {', '.join(foreign)}, not configured.")
-    rows = [base._replace(tax_id=tax_id, organism=organism, species=label) for tax_id, organism, label in known]
-    return [_finished(row, run, origin, judged, library, said, choices) for row in rows], said
+        labels = " and ".join(label for _, _, label in known)
+        notes.append(Note(f"A sample of {labels}, counted in each.", routine=True))
+    if known and foreign:
+        notes.append(Note(f"It also holds {', '.join(foreign)}, not configured."))
+    reason, detail = _reason(library, run)
+    source = choices.source_for(assay)
+    if not known:
+        tax_id, organism = taxa[0] if taxa else ("", "")
+        known = [(tax_id, organism, "")]
+        reason = "OTHER_SPECIES"
+        detail = f"{organism or 'The species'} (tax id {tax_id or 'unknown'}) is not configured."
+    elif not reason and (bam := _bam_instead(library, run)):
+        archive, source = bam, "bam"
+    row = Run(
+        series=library.origin.series,
+        exp_id=choices.exp_id_of(library.origin.series),
+        sample=library.gsm,
+        experiment=experiment.experiment,
+        run=run.run,
+        assay=assay,
+        chemistry=choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else "",
+        layout=experiment.layout,
+        read_roles=",".join(library.judgement.roles.get(run.run, ())),
+        spots=run.spots,
+        bases=run.bases,
+        bytes=str(archive.size) if archive is not None and (archive.size or source == "bam") else run.size,
+        md5=archive.md5 if archive is not None else "",
+        source=source,
+        status="left_out" if reason else "planned",
+        reason=reason,
+        detail=sentences(detail, *(note.text for note in notes)),
+    )
+    rows = [row._replace(tax_id=tax_id, organism=organism, species=label) for tax_id, organism, label in known]
+    return [left_out_by_user(row, choices) for row in rows], notes
 
 
-def _finished(
-    row: Run,
-    run: SraRun,
-    origin: Origin,
-    judged: assays.Judgement,
-    library: Verdict,
-    said: Sequence[str],
-    choices: Choices,
-) -> Run:
-    """Give a row its reason, the first that holds, and its detail."""
-    reason, detail = row.reason, row.detail
-    if not reason and library.reason:
-        reason, detail = library.reason, library.detail
-    if not reason and run.closed:
-        reason, detail = "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
-    if not reason and judged.fault:
-        # The download reads the BAM's address in the record of the series, which a single accession does not bring.
-        bam = judged.bams.get(row.run) if origin.asked == origin.series else None
-        if bam is None:
-            reason, detail = judged.fault, judged.detail
-        else:
-            detail = f"The archive lost the barcodes; the reads are those of the submitter's BAM, {bam.name}."
-            row = row._replace(source="bam", bytes=str(bam.size), md5=bam.md5)
-    row = row._replace(status="left_out" if reason else "planned", reason=reason, detail=sentences(detail, *said))
-    return left_out_by_user(row, choices)
+def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
+    gsm, experiment = library.gsm, library.experiment
+    notes = []
+    if len(run.samples) > 1:
+        notes.append(Note(f"The run pools the samples {', '.join(run.samples)}.", run.samples))
+    elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
+        notes.append(Note(f"SRA's pool names the sample {run.samples[0]}.", run.samples))
+    if _LONG_READS.search(experiment.instrument):
+        text = f"The reads are long ones ({experiment.instrument}), for which the alignment is not made."
+        notes.append(Note(text))
+    return notes
 
 
-def full_quality(run: SraRun) -> sra_xml.RemoteFile | None:
+def _reason(library: Library, run: SraRun) -> tuple[str, str]:
+    """Return why a run of a configured species is left out (empty if it is not), and how its detail begins."""
+    if library.verdict.reason:
+        return library.verdict.reason, library.verdict.detail
+    if run.closed:
+        return "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
+    if bam := _bam_instead(library, run):
+        return "", f"The archive lost the barcodes; the reads are those of the submitter's BAM, {bam.name}."
+    return library.judgement.fault, library.judgement.detail
+
+
+def _bam_instead(library: Library, run: SraRun) -> RemoteFile | None:
+    """Return the BAM to read where the archive lost the barcodes.
+
+    The download reads its address in the record of the series, which a single accession does not have.
+    """
+    origin = library.origin
+    return library.judgement.bams.get(run.run) if origin.asked == origin.series else None
+
+
+def full_quality(run: SraRun) -> RemoteFile | None:
     """Return the archive of a run with its true qualities, where it is on offer."""
     return next((file for file in run.files if file.kind == "SRA Normalized"), None)
 
 
-def _names(experiment: Experiment, sample: Sample | None) -> tuple[str, ...]:
-    """Return the names of a library, without what SRA adds to each (accession, organism, strategy)."""
-    title = re.sub(r"^.*?\bGSM\d+:\s*", "", experiment.title)
-    pieces = title.split("; ")
-    if title != experiment.title and len(pieces) >= 3:
-        title = "; ".join(pieces[:-2])
-    library = "" if re.fullmatch(r"GSM\d+(_r\d+)?", experiment.library) else experiment.library
-    told = [value for tag, value in experiment.attributes if tag.lower().strip() in NAMING_ATTRIBUTES]
-    of_geo = () if sample is None else (sample.title, *sample.names)
-    return tuple(dict.fromkeys(name for name in (library, title, experiment.sample_title, *of_geo, *told) if name))
+def _has_lite(run: SraRun) -> bool:
+    return any(file.kind == "SRA Lite" for file in run.files)
 
 
-def _words(experiment: Experiment, sample: Sample | None) -> tuple[frozenset[str], frozenset[str]]:
-    own = assays.words_of("\n".join((experiment.title, experiment.library, experiment.sample_title)))
-    protocol = assays.words_of("\n".join((experiment.protocol, experiment.study_title)))
-    if sample is not None:
-        own |= sample.own_words
-        protocol |= sample.protocol_words
-    return own, protocol
-
-
-def _taxa(run: SraRun, experiment: Experiment, sample: Sample | None, notes: list[str]) -> list[tuple[str, str]]:
-    """Return (tax id, organism) of a run: SRA's, and those that GEO adds; their disagreement goes into the notes."""
+def _taxa(run: SraRun, experiment: Experiment, sample: Sample | None, notes: list[Note]) -> list[tuple[str, str]]:
+    """Return (tax id, organism) of a run: SRA's, and those that GEO adds. Adds a note where they disagree."""
     of_sra = dict(run.taxa or experiment.taxa)
     of_geo = dict(sample.taxa) if sample is not None else {}
     if not of_sra or not of_geo:
         return list((of_sra or of_geo).items())
-    if not set(of_sra) & set(of_geo):
-        told = [" and ".join(f"{name} ({tax_id})" for tax_id, name in taxa.items()) for taxa in (of_sra, of_geo)]
-        if all(_MIXTURE.search(name) for name in of_sra.values()):
-            notes.append(f"SRA says {told[0]}, GEO {told[1]}: GEO is followed, which names the species of the mixture.")
-            return list(of_geo.items())
-        notes.append(f"SRA says {told[0]}, GEO {told[1]}: SRA is followed.")
-        return list(of_sra.items())
-    return list({**of_sra, **of_geo, **of_sra}.items())
+    if set(of_sra) & set(of_geo):
+        return list({**of_sra, **of_geo, **of_sra}.items())
+    by_sra, by_geo = (" and ".join(f"{name} ({tax_id})" for tax_id, name in taxa.items()) for taxa in (of_sra, of_geo))
+    if all(_MIXTURE.search(name) for name in of_sra.values()):
+        text = f"SRA says {by_sra}, GEO {by_geo}: GEO is followed, which names the species of the mixture."
+        notes.append(Note(text))
+        return list(of_geo.items())
+    notes.append(Note(f"SRA says {by_sra}, GEO {by_geo}: SRA is followed."))
+    return list(of_sra.items())

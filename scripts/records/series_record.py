@@ -1,67 +1,114 @@
-"""What a GEO family file says of its samples, as far as the plan needs it."""
+"""What GEO's family files say of a series, of its parts and of their samples, as far as the plan needs it."""
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.records import assay as assays
+from scripts.core.http import RemoteError
 from scripts.records import record_files, soft
+from scripts.records.assay import words_of
+from scripts.records.client import Archives, report_failure
+from scripts.records.library_type import NAMING_ATTRIBUTES
 
-# Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library.
-NAMING_ATTRIBUTES = frozenset(
-    ["library", "library type", "library_type", "modality", "assay", "data type", "feature type", "molecule subtype"]
-)
+
+class Note(NamedTuple):
+    """A sentence for the column ``detail`` of the plan."""
+
+    text: str
+    samples: tuple[str, ...] = ()
+    """The samples (GSM) that it names: a row with this note accounts for them."""
+    routine: bool = False
+    """Whether it says only where a run belongs, so that nobody needs to look into it."""
 
 
 class Sample(NamedTuple):
-    """What a family file says of a sample, as far as the plan needs it."""
+    """What a family file says of a sample."""
 
     title: str
-    taxa: dict[str, str]
+    taxa: dict[str, str]  # tax id → organism
     experiments: tuple[str, ...]
     series: tuple[str, ...]
-    library: tuple[str, ...]  # strategy, source, selection
-    own_words: frozenset[str]
+    library: tuple[str, str, str]  # strategy, source, selection
+    own_words: frozenset[str]  # assays that the title and the description speak of
     protocol_words: frozenset[str]
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # values of characteristics that name the kind of the library
 
 
-class Family(NamedTuple):
-    """What the family files of a series (and of its parts) say; ``samples`` maps GSM → Sample."""
+@dataclass
+class SeriesRecord:
+    """What the family files of a series and of its parts say; empty where there is none."""
 
-    samples: dict[str, Sample]
-    parts: tuple[str, ...] = ()
-    studies: tuple[str, ...] = ()
-    projects: tuple[str, ...] = ()
-    ill_named: tuple[str, ...] = ()
-    listed: tuple[str, ...] = ()  # samples that the series names, described or not
+    samples: dict[str, Sample] = field(default_factory=dict)
+    parts: list[str] = field(default_factory=list)
+    studies: list[str] = field(default_factory=list)
+    projects: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)  # samples that a series names, described or not
+    ill_named: list[str] = field(default_factory=list)
+    found: bool = False
 
-    def part_of(self, gsm: str) -> str:
-        """Return a sentence that names the part of the SuperSeries to which a sample belongs, if it is one."""
-        of = [part for part in self.samples[gsm].series if part in self.parts] if gsm in self.samples else ()
-        return f"Of {', '.join(of)}, a part of the SuperSeries." if of else ""
+    def add_file(self, path: Path) -> list[str]:
+        """Add what a family file says; return the parts of its series."""
+        self.found = True
+        parts: list[str] = []
+        words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
+        for entity in record_files.read_any_family(path):
+            if entity.kind == "series":
+                parts += soft.parts_of(entity)
+                self.studies += soft.studies_of(entity)
+                self.projects += soft.projects_of(entity)
+                self.listed += soft.members_of(entity)
+            elif entity.kind == "sample":
+                if entity.well_named:
+                    self.samples.setdefault(entity.accession, _sample(entity, words))
+                else:
+                    self.ill_named.append(entity.accession)
+        return parts
+
+    def accessions(self) -> list[str]:
+        """Return the BioProjects and studies of the series, each once."""
+        return list(dict.fromkeys([*self.projects, *self.studies]))
+
+    def samples_of_experiments(self) -> dict[str, list[str]]:
+        """Return experiment → the samples (GSM) that name it."""
+        samples: dict[str, list[str]] = {}
+        for gsm, sample in self.samples.items():
+            for experiment in sample.experiments:
+                samples.setdefault(experiment, []).append(gsm)
+        return samples
+
+    def part_notes(self, gsm: str) -> list[Note]:
+        """Return a note that names the parts of the SuperSeries to which a sample belongs, if there are any."""
+        parts = [part for part in self.samples[gsm].series if part in self.parts] if gsm in self.samples else []
+        return [Note(f"Of {', '.join(parts)}, a part of the SuperSeries.", routine=True)] if parts else []
 
 
-def read_family(path: Path, samples: dict[str, Sample]) -> Family:
-    """Add the samples of a family file to ``samples`` and return what it says of its series."""
-    parts: list[str] = []
-    studies: list[str] = []
-    projects: list[str] = []
-    ill_named: list[str] = []
-    listed: list[str] = []
-    words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
-    for entity in record_files.read_any_family(path):
-        if entity.kind == "series":
-            parts += soft.parts_of(entity)
-            studies += soft.studies_of(entity)
-            projects += soft.projects_of(entity)
-            listed += soft.members_of(entity)
-        elif entity.kind == "sample":
-            if entity.well_named:
-                samples.setdefault(entity.accession, _sample(entity, words))
-            else:
-                ill_named.append(entity.accession)
-    return Family(samples, tuple(parts), tuple(studies), tuple(projects), tuple(ill_named), tuple(listed))
+def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> SeriesRecord:
+    """Return the record of a series with those of its parts whose samples it does not hold itself.
+
+    Adds a note for each family file that GEO does not give. Relations may go round in circles.
+    """
+    record = SeriesRecord()
+    try:
+        waiting = record.add_file(archives.family_file(series))
+    except RemoteError as error:
+        notes.append(Note(report_failure(f"GEO's family file of {series}", error)))
+        return record
+    described = {name for sample in record.samples.values() for name in sample.series}
+    seen = {series}
+    while waiting:
+        part = waiting.pop(0)
+        if part in seen:
+            continue
+        seen.add(part)
+        if part in described:
+            continue
+        try:
+            waiting += record.add_file(archives.family_file(part))
+        except RemoteError as error:
+            notes.append(Note(report_failure(f"GEO's family file of {part} (a part of {series})", error)))
+    record.parts = sorted(seen - {series})
+    return record
 
 
 def _sample(entity: soft.Entity, words: dict[int, frozenset[str]]) -> Sample:
@@ -69,15 +116,18 @@ def _sample(entity: soft.Entity, words: dict[int, frozenset[str]]) -> Sample:
     own = [value for name in ("title", "description") for value in fields.get(name, ())]
     protocol = "\n".join(value for name in fields if "protocol" in name for value in fields[name])
     if hash(protocol) not in words:
-        words[hash(protocol)] = assays.words_of(protocol)
-    named = [value.partition(":") for value in fields.get("characteristics_ch1", ())]
+        words[hash(protocol)] = words_of(protocol)
+    attributes = [value.partition(":") for value in fields.get("characteristics_ch1", ())]
+    strategy, source, selection = (
+        sys.intern(entity.first(f"library_{name}")) for name in ("strategy", "source", "selection")
+    )
     return Sample(
         title=entity.first("title"),
         taxa={sys.intern(tax_id): sys.intern(name) for tax_id, name in soft.taxa_of(entity).items()},
         experiments=tuple(soft.experiments_of(entity)),
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
-        library=tuple(sys.intern(entity.first(f"library_{name}")) for name in ("strategy", "source", "selection")),
-        own_words=assays.words_of("\n".join(own)),
+        library=(strategy, source, selection),
+        own_words=words_of("\n".join(own)),
         protocol_words=words[hash(protocol)],
-        names=tuple(value.strip() for tag, _, value in named if tag.lower().strip() in NAMING_ATTRIBUTES),
+        names=tuple(value.strip() for tag, _, value in attributes if tag.lower().strip() in NAMING_ATTRIBUTES),
     )

@@ -1,10 +1,10 @@
 """GEO family files in SOFT format, read as a stream: one entity at a time, tables skipped.
 
-``<GSE>_family.soft[.gz]`` holds entities, each begun by ``^KIND = accession`` (DATABASE, SERIES, PLATFORM, SAMPLE, in
-any order) and described by lines ``!Kind_field = value``; a field may repeat. Data tables stand between
-``!kind_table_begin`` and ``!kind_table_end``, their columns are described by lines that begin with ``#``.
-Format: https://www.ncbi.nlm.nih.gov/geo/info/soft.html. Text is UTF-8; lines of older records that are not are read as
-Windows-1252.
+``<GSE>_family.soft[.gz]`` holds entities. Each starts with ``^KIND = accession`` (DATABASE, SERIES, PLATFORM, SAMPLE,
+in any order) and has lines ``!Kind_field = value``; a field may repeat. Data tables stand between
+``!kind_table_begin`` and ``!kind_table_end``; lines that start with ``#`` describe their columns.
+Format: https://www.ncbi.nlm.nih.gov/geo/info/soft.html. Text is UTF-8; lines of older records that are not UTF-8 are
+read as Windows-1252.
 """
 
 import re
@@ -67,33 +67,34 @@ def _entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
     for number, line in enumerate(handle):
         mark = line[:1]
         if mark == b"!":
-            if line.startswith(prefix):
+            if line.startswith(prefix) and entity is not None:
                 name, equals, value = line[len(prefix) :].partition(b" = ")
-                if equals and entity is not None:
+                if not equals:
+                    name = name.rstrip(b"\r\n =")
+                if equals or not name.endswith(b"table_begin"):
                     entity.fields.setdefault(name.decode("ascii", "replace"), []).append(_text(value))
                     continue
-                name = name.rstrip(b"\r\n =")
-                if entity is not None and not name.endswith(b"table_begin"):
-                    entity.fields.setdefault(name.decode("ascii", "replace"), []).append("")
-                    continue
             if line.rstrip().lower().endswith(b"_table_begin"):
-                for row in handle:
-                    if row[:1] == b"!" and row.rstrip().lower().endswith(b"_table_end"):
-                        break
-                else:
-                    raise EOFError
+                _skip_table(handle)
         elif mark == b"^":
             if entity is not None:
                 yield entity
-            kind, _, accession = line[1:].partition(b"=")
-            name = kind.strip().decode("ascii", "replace")
-            entity = Entity(name.lower(), _text(accession).strip(), {})
-            prefix = f"!{name.capitalize()}_".encode()
+            keyword, _, accession = line[1:].partition(b"=")
+            kind = keyword.strip().decode("ascii", "replace")
+            entity = Entity(kind.lower(), _text(accession).strip(), {})
+            prefix = f"!{kind.capitalize()}_".encode()
         elif number == 0 and (line.lstrip()[:1] == b"<" or b"\0" in line):
             raise InputError(f"{path}: not a family file in SOFT format; it begins with {line[:40]!r}.")
     if entity is None:
         raise InputError(f"{path}: not a family file in SOFT format; it has no line that begins with '^'.")
     yield entity
+
+
+def _skip_table(handle: BinaryIO) -> None:
+    for row in handle:
+        if row[:1] == b"!" and row.rstrip().lower().endswith(b"_table_end"):
+            return
+    raise EOFError
 
 
 def _text(value: bytes) -> str:

@@ -22,14 +22,14 @@ _PIECE = 1 << 18
 
 
 class Read(NamedTuple):
-    """A read of a spot, in archive order: mean length and its standard deviation in nt, number of such reads.
+    """A read of a spot, in archive order: mean length and its standard deviation in nt, number of spots that have it.
 
     ``kind`` is ``B`` (biological), ``T`` (technical) or empty where the record does not say.
     """
 
     length: float
     stdev: float
-    count: int
+    spots: int
     kind: str = ""
 
 

@@ -206,7 +206,7 @@ def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, m
     found = []
 
     def ask():
-        found.append(client.Archives(tmp_path, "http://geo", "http://eutils", "http://ena").family("GSE1"))
+        found.append(client.Archives(tmp_path, "http://geo", "http://eutils", "http://ena").family_file("GSE1"))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:

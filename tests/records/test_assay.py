@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, judge_experiment, tell_roles, words_of
+from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, words_of
 from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 
@@ -18,7 +18,7 @@ def one(*lengths: float, **more: object) -> SraRun:
 
 
 def roles_of(run: SraRun) -> tuple[str, ...]:
-    told = tell_roles(run)
+    told = find_roles(run)
     return told[0] if told else ()
 
 
@@ -139,10 +139,10 @@ def test_what_told_the_roles_is_said() -> None:
     names = tuple(RemoteFile(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
     labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), files=names)
     judged = judge(labelled, one(8, 28, 91)._replace(run="SRR2"), own=DROPLET)
-    assert judged.told_by == {"SRR1": OPTIONS, "SRR2": LENGTHS}
+    assert judged.roles_from == {"SRR1": OPTIONS, "SRR2": LENGTHS}
     assert (judged.roles["SRR1"], judged.open) == (("index", "cdna", "barcode"), False)
     judged = judge(one(8, 150, 150, files=names), own=DROPLET)
-    assert (judged.told_by, judged.open) == ({"SRR1": NAMES}, True)
+    assert (judged.roles_from, judged.open) == ({"SRR1": NAMES}, True)
     assert judged.evidence[-1] == "its files are called R1 and R2: they are taken in that order until the reads tell"
 
 

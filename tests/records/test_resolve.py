@@ -121,7 +121,9 @@ def test_only_the_xml_lies_there_and_there_is_no_network(tmp_path: Path) -> None
     keep(tmp_path / "records", "GSE1", xml=package_set(*two_cells()[1].values()))
     rows = plan(tmp_path, "GSE1")
     assert sorted(rows) == ["SRR1", "SRR2", "SRR3"]
-    assert {row.detail for group in rows.values() for row in group} == {"GEO's family file of GSE1 could not be had."}
+    assert {row.detail for group in rows.values() for row in group} == {
+        "GEO's family file of GSE1 could not be fetched."
+    }
     assert rows["SRR3"][0].sample == "GSM2"
 
 
@@ -191,7 +193,7 @@ def test_geo_gives_a_web_page(tmp_path: Path, small: SmallArchives) -> None:
     small.before = lambda path, form: (200, b"<!DOCTYPE html><html>captcha</html>") if "/geo/" in path else None
     rows = plan(tmp_path, "GSE1", small=small)
     assert sorted(rows) == ["SRR1", "SRR2", "SRR3"]
-    assert rows["SRR1"][0].detail == "GEO's family file of GSE1 could not be had."
+    assert rows["SRR1"][0].detail == "GEO's family file of GSE1 could not be fetched."
     assert not list((tmp_path / "records" / "GSE1").glob("*family*"))
 
 
@@ -263,7 +265,7 @@ def test_a_series_without_samples_and_one_that_nobody_knows(tmp_path: Path, smal
     small.families["GSE1"] = family("GSE1")
     rows = plan(tmp_path, "GSE1", "GSE2", small=small)
     assert rows["GSE1"][0].detail == "The series has no sample with a run."
-    told = "The series has no sample with a run. GEO's family file of GSE2 could not be had."
+    told = "The series has no sample with a run. GEO's family file of GSE2 could not be fetched."
     assert (rows["GSE2"][0].reason, rows["GSE2"][0].detail) == ("NO_RUN", told)
 
 
@@ -311,7 +313,7 @@ def test_a_superseries_of_superseries_in_a_circle(tmp_path: Path, small: SmallAr
     assert sorted(rows) == ["SRR3", "SRR4"]
     assert {group[0].series for group in rows.values()} == {"GSE1"}
     assert rows["SRR4"][0].detail == (
-        "GEO's family file of GSE9 (a part of GSE1) could not be had. Of GSE4, GSE2, a part of the SuperSeries."
+        "GEO's family file of GSE9 (a part of GSE1) could not be fetched. Of GSE4, GSE2, a part of the SuperSeries."
     )
     assert sorted(path.name for path in (tmp_path / "records").iterdir() if path.name[0] != ".") == [
         "GSE1",
@@ -546,7 +548,7 @@ def test_a_sample_with_a_path_for_a_name_is_passed_over(tmp_path: Path, capsys: 
     keep(tmp_path / "records", "GSE1", soft, package_set(*two_cells()[1].values()))
     rows = plan(tmp_path, "GSE1")
     assert {group[0].sample for group in rows.values()} == {"GSM1", "GSM2"}  # SRA's own word for the first
-    assert "'../../GSM1', which is no GSM accession; it is passed over" in capsys.readouterr().err
+    assert "'../../GSM1', which is no GSM accession; it is skipped" in capsys.readouterr().err
 
 
 def test_what_is_asked_for_may_stand_in_files(tmp_path: Path) -> None:
