@@ -3,6 +3,10 @@
 import ctypes
 import gc
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
@@ -23,6 +27,14 @@ def settle_for_arrays() -> None:
         return
     mallopt(_MMAP_THRESHOLD, 32 << 20)
     mallopt(_TRIM_THRESHOLD, 256 << 20)
+
+
+def array_processes(number: int) -> "ProcessPoolExecutor":
+    """Return a pool of so many processes that work on arrays, each started anew."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), settle_for_arrays)
 
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")

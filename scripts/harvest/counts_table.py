@@ -10,18 +10,16 @@ Of a species of which every planned cell failed there is a table without columns
 
 import argparse
 import itertools
-import multiprocessing
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.concurrency import hand_over
-from scripts.core.errors import InputError, raise_faults
-from scripts.core.numeric import settle_for_arrays
+from scripts.core.errors import InputError
+from scripts.core.numeric import array_processes, settle_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.columns import (
     HEADERS,
@@ -34,16 +32,13 @@ from scripts.harvest.columns import (
     header_values,
 )
 from scripts.harvest.counts_text import format_rows, rows_of_block
-from scripts.harvest.htseq_text import HtseqReader, choose_first, read_lines
-from scripts.harvest.run_files import COUNTS, columns_of_folder
+from scripts.harvest.text_inputs import COUNTS, columns_of_folder, pack_folder
 from scripts.plan.run_table import read_runs
 from scripts.plates.shard_counts import (
     TALLIES,
     GeneBlocks,
-    ShardCounts,
     ShardReader,
     byte_order,
-    write_shard_counts,
 )
 
 if TYPE_CHECKING:
@@ -55,8 +50,6 @@ GATHERED = 12
 """Pieces whose counts are gathered together: memory depends on it."""
 BLOCKS_AHEAD = 4
 """Blocks of text that wait for the deflater."""
-TEXT_SHARD = 256
-"""Text files that are packed into a shard."""
 
 
 @dataclass
@@ -215,10 +208,6 @@ def _format_piece(
         yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
 
 
-def _start_processes(number: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), settle_for_arrays)
-
-
 def add_rows(pieces: csv_gz.PieceWriter, rows: Rows, threads: int) -> None:
     """Append a range of rows; with two threads, text is made by one and deflated by the other."""
     if threads > 1:
@@ -243,7 +232,7 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows], threads: 
         return
     spools = [f"{member.partial}{number}" for number in range(len(others))]
     try:
-        with _start_processes(len(others)) as pool:
+        with array_processes(len(others)) as pool:
             told = pool.map(write_spool, others, spools, itertools.repeat(member.level), itertools.repeat(threads))
             add_rows(member, first, threads)
             for spool, (crc, length) in zip(spools, told, strict=True):
@@ -319,74 +308,6 @@ def write_table(
         member.add(map(csv_gz.csv_line, head))
         write_rows(member, ranges, 1 if workers < 2 else 2)
     print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
-
-
-def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> list[str]:
-    """Write a shard of columns from text files; the files of a column are added up. ``first`` tells the genes.
-
-    Returns a sentence for each file that cannot be read, and then there is no shard.
-    """
-    import numpy as np
-    import scipy.sparse
-
-    reader = HtseqReader(first)
-    places, values, cells, faults = [], [], [], []
-    tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
-    for cell, paths in enumerate(files):
-        for path in paths:
-            try:
-                of_file, counts, tallied = reader.read(path)
-            except InputError as error:
-                faults.append(str(error))
-                continue
-            places.append(of_file)
-            values.append(counts)
-            cells.append(np.full(len(of_file), cell, np.int64))
-            tallies[cell] += tallied
-    if faults:
-        return faults
-    parts = [np.concatenate(part) if part else np.zeros(0, np.int64) for part in (values, cells, places)]
-    matrix = scipy.sparse.coo_matrix((parts[0], (parts[1], parts[2])), shape=(len(columns), len(reader.genes)))
-    logs: list[dict[str, str]] = [{} for _ in columns]
-    names = [column.accession for column in columns]
-    runs = [column.runs for column in columns]
-    write_shard_counts(output, ShardCounts(reader.genes, names, runs, matrix.tocsc(), tallies, logs))
-    return []
-
-
-def pack_folder(
-    found: Sequence[tuple[TableColumn, list[Path]]], folder: Path, workers: int
-) -> list[tuple[str, list[TableColumn]]]:
-    """Pack the files of columns into shards in ``folder``; return the path and the columns of each.
-
-    Raises InputError naming every file that cannot be read or is not of the genes of the others.
-    """
-    paths = [path for _, files in found for path in files]
-    first = choose_first(paths)
-    if first is None:
-        raise_faults("The folder of counts", map(_fault_of_file, paths))
-    shards = []
-    tasks: list[tuple[list[TableColumn], list[list[Path]], Path | None, str]] = []
-    for number, start in enumerate(range(0, len(found), TEXT_SHARD)):
-        part = found[start : start + TEXT_SHARD]
-        columns = [column for column, _ in part]
-        shards.append((str(folder / f"{number:06d}.h5ad"), columns))
-        tasks.append((columns, [files for _, files in part], first, shards[-1][0]))
-    if workers > 1 and len(tasks) > 1:
-        with _start_processes(min(workers, len(tasks))) as pool:
-            faults = list(pool.map(pack_files, *zip(*tasks, strict=True)))
-    else:
-        faults = list(itertools.starmap(pack_files, tasks))
-    raise_faults("The folder of counts", itertools.chain.from_iterable(faults))
-    return shards
-
-
-def _fault_of_file(path: Path) -> str:
-    try:
-        read_lines(path)
-    except InputError as error:
-        return str(error)
-    return f"{path}: changed while it was read."
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -110,6 +110,27 @@ def _alternate(words: "numpy.ndarray") -> None:
     words[1:] ^= before[:-1]
 
 
+def parse_numbers(raw: "numpy.ndarray", lasts: "numpy.ndarray", lengths: "numpy.ndarray") -> "numpy.ndarray | None":
+    """Return the whole numbers (int64) in a text (uint8) whose last digits are at ``lasts``.
+
+    ``lengths`` are their digits. None where a byte of them is not a digit, or where a number has more than 18.
+    """
+    import numpy as np
+
+    if lengths.max(initial=0) > 18:
+        return None
+    digits = raw[lasts] - 48  # what is not a digit wraps round to more than 9
+    values = digits.astype(np.int64)
+    longer = np.flatnonzero(lengths > 1)
+    shift = 0
+    while not (digits > 9).any() and len(longer):
+        shift += 1
+        digits = raw[lasts[longer] - shift] - 48
+        values[longer] += digits.astype(np.int64) * 10**shift
+        longer = longer[lengths[longer] > shift + 1]
+    return None if (digits > 9).any() else values
+
+
 def parse_row(body: bytes, width: int) -> "numpy.ndarray":
     """Return the counts (int64) of a row of ``width`` columns; ``body`` is its text after the name: ``,0,12,0``.
 
@@ -120,15 +141,8 @@ def parse_row(body: bytes, width: int) -> "numpy.ndarray":
     raw = np.frombuffer(body, np.uint8)
     commas = np.flatnonzero(raw == _COMMA)
     lengths = np.diff(commas, append=len(raw)) - 1
-    if len(commas) != width or (width and (commas[0] or lengths.min() < 1)) or (raw[raw != _COMMA] - 48 > 9).any():
-        raise ValueError(f"not {width} whole numbers, each after a comma")
-    lasts = commas + lengths
-    values = raw[lasts].astype(np.int64) - 48
-    longer = np.flatnonzero(lengths > 1)
-    power = 1
-    while len(longer):
-        power *= 10
-        lasts[longer] -= 1
-        values[longer] += (raw[lasts[longer]].astype(np.int64) - 48) * power
-        longer = longer[lasts[longer] - commas[longer] > 1]
-    return values
+    if len(commas) == width and (not width or (commas[0] == 0 and lengths.min() > 0)):
+        values = parse_numbers(raw, commas + lengths, lengths)
+        if values is not None:
+            return values
+    raise ValueError(f"not {width} whole numbers, each after a comma")

@@ -23,7 +23,7 @@ from scripts.harvest.columns import (
     group_by_unit,
     header_values,
 )
-from scripts.harvest.run_files import LOG, columns_of_folder
+from scripts.harvest.text_inputs import LOG, columns_of_folder
 from scripts.plan.run_table import read_runs
 from scripts.plates.shard_counts import ShardReader
 from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log, sum_logs

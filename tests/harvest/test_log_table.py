@@ -132,7 +132,7 @@ def test_plain_logs_of_a_folder(tmp_path, capsys):
         "% of reads unmapped: too short,79.00%,79.00%,79.00%,79.00%,79.00%\n"
         "% of reads unmapped: other,0.10%,0.10%,0.10%,0.10%,0.10%\n"
     )
-    assert "passed over SRR1.homo.Log.final.out, SRR1.mus.Log.out: not named RUN.mus.Log.final.out." in (
+    assert "skipped SRR1.homo.Log.final.out, SRR1.mus.Log.out: not named RUN.mus.Log.final.out." in (
         capsys.readouterr().err
     )
 
