@@ -4,9 +4,8 @@ What it will cost is reckoned with the size model, see plan_cost.py: a unit of w
 holds its archives and its FASTQ at the height of its work.
 """
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Reckoner, cost_table
 from scripts.plan.footprint import archive_bytes
@@ -15,12 +14,19 @@ from scripts.plan.size_model import scratch_mb
 from scripts.plan.units import cut_into_units, summarize_unit
 
 _EXAMPLES = 3
-# Sentences of the detail that tell where a run was found, and need nobody's look.
-_PLAIN = re.compile(r"Of [^.]*, a part of the SuperSeries\.|Also in [^.]*\.|A sample of [^.]*, counted in each\.")
 
 
-def plan_table(rows: Sequence[Run], reckoner: Reckoner, open_runs: Collection[str] = ()) -> str:
-    """Return the table for a terminal; ``open_runs`` are those whose reads must decide what the records leave open."""
+def plan_table(
+    rows: Sequence[Run],
+    reckoner: Reckoner,
+    open_runs: Collection[str] = (),
+    remarks: Mapping[str, str] | None = None,
+) -> str:
+    """Return the table for a terminal.
+
+    ``open_runs`` are those whose reads must decide what the records leave open; ``remarks`` maps run → what a person
+    should look at, None: the details of the rows.
+    """
     planned = [row for row in rows if row.status == "planned"]
     groups: dict[tuple[str, str, str], list[Run]] = {}
     figures: dict[tuple[str, str, str], list[float]] = {}  # bytes to download, peak scratch, core-hours
@@ -46,7 +52,7 @@ def plan_table(rows: Sequence[Run], reckoner: Reckoner, open_runs: Collection[st
     if unknown:
         told.append(f"(the records do not tell the size of {unknown:,} runs: they are not in these figures)")
     told += _left_out([row for row in rows if row.status != "planned"])
-    told += _look(planned, open_runs)
+    told += _look({row.run: row.detail if remarks is None else remarks.get(row.run, "") for row in planned}, open_runs)
     return "\n".join(told)
 
 
@@ -96,17 +102,17 @@ def _left_out(rows: Sequence[Run]) -> list[str]:
     return lines
 
 
-def _look(planned: Sequence[Run], open_runs: Collection[str]) -> list[str]:
+def _look(remarks: Mapping[str, str], open_runs: Collection[str]) -> list[str]:
     lines = []
     noted: dict[str, list[str]] = {}
-    for row in planned:
-        if detail := _PLAIN.sub("", row.detail).strip():
-            noted.setdefault(detail, []).append(row.run)
-    for detail, runs in list(noted.items())[:20]:
-        lines.append(f"  {_some(runs)}: {detail}")
+    for run, remark in remarks.items():
+        if remark:
+            noted.setdefault(remark, []).append(run)
+    for remark, runs in list(noted.items())[:20]:
+        lines.append(f"  {_some(runs)}: {remark}")
     if len(noted) > 20:
         lines.append(f"  … and {len(noted) - 20:,} more notes in the column detail of the plan")
-    undecided = list(dict.fromkeys(row.run for row in planned if row.run in open_runs))
+    undecided = [run for run in remarks if run in open_runs]
     if undecided:
         lines.append(f"  {_some(undecided)}: the records leave the layout of the reads open; the reads will decide")
     return ["Needs a look:", *lines] if lines else []

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
-    print(plan_table(rows, reckoner, plan.open))
+    print(plan_table(rows, reckoner, plan.open, None if options.run_table else plan.remarks))
     units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, options.shard_size).items()}
     used = {reckoner.species[unit.species] for unit in units.values()}
     costs = reckoner.costs(units, [name for name in missing if name in used])

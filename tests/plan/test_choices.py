@@ -196,7 +196,8 @@ def test_the_table_for_a_person() -> None:
         Run(series="GSE1", sample="GSM4", status="left_out", reason="NO_RUN", detail="No run."),
         Run(series="GSE1", sample="GSM5", status="left_out", reason="NO_RUN", detail="No run."),
     ]
-    lines = plan_table(rows, reckoner(2), {"SRR1"}).splitlines()
+    remarks = {"SRR2": "SRA says A, GEO B: SRA is followed.", "SRR3": ""}
+    lines = plan_table(rows, reckoner(2), {"SRR1"}, remarks).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
     # a run: 3 GB of archive and twice 2 x 7.5 + 0.2 x 50 GB of FASTQ; core-minutes: 10.2 to download, 20.9 to convert,
