@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.droplets.mex import MexArchive, read_archive
+from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
 from scripts.plan.run_table import COLUMNS, Run, iterate_runs

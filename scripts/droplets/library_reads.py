@@ -16,8 +16,8 @@ from scripts.plan.run_table import Run
 TAIL_BYTES = 1 << 16
 
 
-def tell_apart(path: Path) -> list[int]:
-    """Return what tells a file of reads from others: its size and a checksum of its first and last bytes."""
+def file_identity(path: Path) -> list[int]:
+    """Return what identifies a file of reads without reading all of it: its size, a checksum of its two ends."""
     size = path.stat().st_size
     with path.open("rb") as handle:
         check = zlib.crc32(handle.read(TAIL_BYTES))
@@ -25,8 +25,8 @@ def tell_apart(path: Path) -> list[int]:
         return [size, zlib.crc32(handle.read(TAIL_BYTES), check)]
 
 
-def place_link(folder: Path, name: str, target: Path) -> str:
-    """Make a link of a name without blanks, since STAR splits paths at blanks and commas; return its relative path."""
+def link_into(folder: Path, name: str, target: Path) -> str:
+    """Link to a file by a name without blanks, since STAR splits paths at blanks and commas; return that name."""
     link = folder / name
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
@@ -37,9 +37,7 @@ def place_link(folder: Path, name: str, target: Path) -> str:
 def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: slice) -> None:
     """Write one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
 
-    Slices count from 0.
-
-    Raises RunFault (READS_MISSING) where one file ends before the other.
+    Slices count from 0. Raises RunFault (READS_MISSING) where one file ends before the other.
     """
     with barcodes.open("rb") as left, umis.open("rb") as right, target.open("wb") as writer:
         for number, (line, other) in enumerate(zip_longest(left, right)):
@@ -53,40 +51,37 @@ def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: sl
                 writer.write(b"+\n" if number % 4 else line)
 
 
-class Library:
-    """A droplet library whose roles are known: its files, kit and places, ready to be given to STAR."""
+class LibraryReads:
+    """The runs of a library, the verdicts of read_roles on them, and their files."""
 
     def __init__(self, rows: Sequence[Run], verdicts: Mapping[str, Mapping[str, Any]], fastq: Path) -> None:
         self.rows = sorted(rows, key=lambda row: row.run)
         self.verdicts = verdicts
         self.fastq = fastq
-        self.offset = int(next(iter(verdicts.values()))["offset"])
+        first = next(iter(verdicts.values()))
+        self.offset = int(first["offset"])
+        self.candidates: list[str] = first["candidates"]
 
-    def numbers(self, run: str, role: str) -> list[int]:
-        """Return the reads of this role of a run, counted from 1; a barcode in two reads begins in the shorter one."""
-        verdict = self.verdicts[run]
-        found = [number for number, one in enumerate(verdict["roles"].split(","), 1) if one == role]
-        return sorted(found, key=lambda number: (verdict["mean_lengths"][number - 1], number))
+    def files(self, run: str, role: str) -> list[Path]:
+        """Return the files of a run's reads of this role; of a barcode in two reads the shorter one comes first.
 
-    def file(self, run: str, role: str, place: int = 0) -> Path:
-        """Return the file of a run's (first) read of this role.
-
-        Raises RunFault (READS_MISSING) where it is not there.
+        Raises RunFault (READS_MISSING) where one is missing.
         """
-        number = self.numbers(run, role)[place]
+        lengths = self.verdicts[run]["mean_lengths"]
+        roles = self.verdicts[run]["roles"].split(",")
+        numbers = [number for number, one in enumerate(roles, 1) if one == role]
+        return [self._file(run, role, number) for number in sorted(numbers, key=lambda one: (lengths[one - 1], one))]
+
+    def _file(self, run: str, role: str, number: int) -> Path:
         for path in (self.fastq / f"{run}_{number}.fastq", self.fastq / f"{run}.fastq"):
             if path.is_file():
                 return path
         raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
 
-    def files(self) -> list[Path]:
-        """Return the files of all reads that are given to STAR, in the order of the runs."""
-        return [
-            self.file(row.run, role, place)
-            for row in self.rows
-            for role in ("barcode", "umi", "cdna")
-            for place in range(len(self.numbers(row.run, role)))
-        ]
+    def identities(self) -> dict[str, list[int]]:
+        """Return file name → identity of all files of reads that STAR is given."""
+        paths = [path for row in self.rows for role in ("barcode", "umi", "cdna") for path in self.files(row.run, role)]
+        return {path.name: file_identity(path) for path in paths}
 
     def barcode_read_length(self) -> float:
         """Mean length of the barcode reads, the least of the runs."""
@@ -98,26 +93,20 @@ class Library:
         """Bases of the UMI that the reads hold, the least of the runs."""
         return min(verdict["umi_length"] for verdict in self.verdicts.values())
 
-    def place_reads(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
+    def lay_out(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
         """Put the reads into ``folder/reads``; return STAR's lists of cDNA files and of barcode files."""
         cdna, barcode = [], []
         for row in self.rows:
-            cdna.append(place_link(folder, f"reads/{row.run}_cdna.fastq", self.file(row.run, "cdna")))
+            cdna.append(link_into(folder, f"reads/{row.run}_cdna.fastq", self.files(row.run, "cdna")[0]))
             name = f"reads/{row.run}_barcode.fastq"
+            parts = self.files(row.run, "barcode")
             if kit.umi_own_read:
-                first = self.offset + kit.barcode[0].start - 1
-                join_reads(
-                    self.file(row.run, "barcode"),
-                    self.file(row.run, "umi"),
-                    folder / name,
-                    slice(first, first + kit.barcode[0].length),
-                    slice(kit.umi_start - 1, kit.umi_start - 1 + kit.umi_length),
-                )
-                barcode.append(name)
+                first, umi = self.offset + kit.barcode[0].start - 1, kit.umi_start - 1
+                bases = slice(first, first + kit.barcode[0].length), slice(umi, umi + kit.umi_length)
+                join_reads(parts[0], self.files(row.run, "umi")[0], folder / name, *bases)
             elif kit.split:
-                first, second = (self.file(row.run, "barcode", place) for place in range(2))
-                join_reads(first, second, folder / name, slice(kit.split), slice(None))
-                barcode.append(name)
+                join_reads(parts[0], parts[1], folder / name, slice(kit.split), slice(None))
             else:
-                barcode.append(place_link(folder, name, self.file(row.run, "barcode")))
+                link_into(folder, name, parts[0])
+            barcode.append(name)
         return ",".join(cdna), ",".join(barcode)

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
 from scripts.core.version import VERSION
-from scripts.droplets.mex import (
-    METADATA_NAMES,
-    TYPE,
-    read_archive,
-    unpack_archive,
-    verify_archive,
-    write_archive,
-)
+from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
+from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
 from scripts.droplets.solo_out import find_barcodes, read_command, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (
@@ -59,7 +53,7 @@ def find_title(row: Run, records: Path) -> str:
 
 
 def library_fields(row: Run, records: Path) -> dict[str, str]:
-    """Return the fields of the metadata that tell of the library."""
+    """Return the fields of the metadata that describe the library."""
     return {
         "experiment_accession": row.experiment,
         "description": find_title(row, records),
@@ -68,17 +62,17 @@ def library_fields(row: Run, records: Path) -> dict[str, str]:
 
 
 def cells_feature(feature: str) -> str:
-    """Return the feature whose cells a feature has: its own, for Velocyto those of Gene, as STAR does."""
+    """Return the feature by which cells are called: the feature itself, for Velocyto Gene, as STAR does."""
     return "Gene" if feature == VELOCYTO else feature
 
 
 def aligner_fields(solo: Path, feature: str, matrix: str) -> dict[str, str]:
-    """Return the fields of the metadata that tell of STAR; filtered matrices name the call that told the cells too."""
+    """Return the fields of the metadata that describe STAR; for filtered matrices with the call of the cell filter."""
     version, words = read_command(solo / "Log.out")
     arguments = stable_arguments(words)
-    told = solo / "Solo.out" / cells_feature(feature) / "CellFilter.out"
-    if matrix == "filtered" and told.is_file():
-        arguments += " ; " + stable_arguments(read_command(told)[1])
+    log = solo / "Solo.out" / cells_feature(feature) / "CellFilter.out"
+    if matrix == "filtered" and log.is_file():
+        arguments += " ; " + stable_arguments(read_command(log)[1])
     return {"software": "STAR", "software_version": version, "arguments": arguments}
 
 
@@ -91,16 +85,16 @@ def pack_library(
     metadata_name: str,
     threads: int,
 ) -> list[Path]:
-    """Write an archive for every matrix that STARsolo left in ``solo/Solo.out``; return their paths.
+    """Write an archive for every matrix that STARsolo wrote to ``solo/Solo.out``; return their paths.
 
-    EM, Rescue and Velocyto matrices of the cells are taken out of the raw ones. Where cells were not told (no
+    EM, Rescue and Velocyto matrices of the cells are cut out of the raw ones. Where no cells were called (no
     ``filtered`` folder), there are no filtered archives.
     """
     import numpy as np
 
     written = []
-    places: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as held:
+    cells: dict[str, np.ndarray] = {}
+    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as temporary:
         for feature, way, matrix in archives_of(features, multireads):
             raw = solo / "Solo.out" / feature / "raw"
             folder = solo / "Solo.out" / (feature if matrix == "raw" else cells_feature(feature)) / matrix
@@ -108,10 +102,10 @@ def pack_library(
                 continue
             source = folder / matrix_name(way)
             if matrix == "filtered" and way != "Unique":
-                if feature not in places:
-                    places[feature] = find_barcodes(raw / "barcodes.tsv", folder / "barcodes.tsv")
-                source = Path(held, "matrix.mtx")
-                filter_columns(raw / matrix_name(way), source, places[feature])
+                if feature not in cells:
+                    cells[feature] = find_barcodes(raw / "barcodes.tsv", folder / "barcodes.tsv")
+                source = Path(temporary, "matrix.mtx")
+                filter_columns(raw / matrix_name(way), source, cells[feature])
             fields = {
                 "type": TYPE,
                 **aligner_fields(solo, feature, matrix),
@@ -169,8 +163,8 @@ def write_matrix(
 ) -> None:
     """Write an archive of a matrix (features × barcodes) in memory."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target.parent) as held:
-        text = Path(held, "matrix.mtx")
+    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target.parent) as temporary:
+        text = Path(temporary, "matrix.mtx")
         with text.open("wb") as writer:
             writer.writelines(matrix_text(matrix))
         write_archive(
@@ -193,7 +187,8 @@ def merge(args: argparse.Namespace) -> None:
     import scipy.sparse
 
     first = read_archive(args.archives[0])
-    parts, matrices, barcodes = [], [], []
+    parts: dict[str, dict[str, str]] = {}
+    matrices, barcodes = [], []
     for name in args.archives:
         part = read_archive(name) if parts else first
         kinds = [(one.folder, one.matrix_name, one.metadata.get("output_type")) for one in (part, first)]
@@ -201,24 +196,24 @@ def merge(args: argparse.Namespace) -> None:
             what = "kind of matrix" if kinds[0] != kinds[1] else "features"
             raise InputError(f"{name}: it does not have the {what} of {args.archives[0]}; such are not merged.")
         experiment = part.metadata.get("experiment_accession", "")
-        if not experiment or experiment in [one.get("experiment_accession") for one in parts]:
+        if not experiment or experiment in parts:
             raise InputError(f"{name}: its experiment ({experiment or 'none named'}) must be there, and once only.")
-        parts.append(part.metadata)
+        parts[experiment] = part.metadata
         matrices.append(part.matrix)
         barcodes += [f"{experiment}_{barcode}" for barcode in part.barcodes.astype(str).tolist()]
-
-    def all_of(field: str) -> str:
-        return ";".join(dict.fromkeys(part.get(field, "") for part in parts))
-
+    joined = {
+        field: ";".join(dict.fromkeys(part.get(field, "") for part in parts.values()))
+        for field in ("description", "library_accession")
+    }
     fields = {
         "type": TYPE,
         "software": SOFTWARE,
         "software_version": VERSION,
-        "arguments": " ; ".join(f"{part['experiment_accession']}: {part.get('arguments', '')}" for part in parts),
-        "output_type": parts[0].get("output_type", ""),
-        "experiment_accession": all_of("experiment_accession"),
-        "description": args.description or all_of("description"),
-        "library_accession": all_of("library_accession"),
+        "arguments": " ; ".join(f"{name}: {part.get('arguments', '')}" for name, part in parts.items()),
+        "output_type": first.metadata.get("output_type", ""),
+        "experiment_accession": ";".join(parts),
+        "description": args.description or joined["description"],
+        "library_accession": joined["library_accession"],
     }
     merged = scipy.sparse.hstack(matrices, format="csc")
     write_matrix(
@@ -234,12 +229,12 @@ def plates(args: argparse.Namespace) -> None:
     experiments = list(dict.fromkeys(data.obs["experiment"].astype(str))) if "experiment" in data.obs else []
     samples = list(dict.fromkeys(data.obs["sample"].astype(str))) if "sample" in data.obs else []
     names = data.var["gene_name"].astype(str) if "gene_name" in data.var else data.var_names
-    told = data.uns.get("parameters", {})
+    parameters = data.uns.get("parameters", {})
     fields = {
         "type": TYPE,
         "software": SOFTWARE,
         "software_version": VERSION,
-        "arguments": " ".join(f"{name}={value}" for name, value in sorted(told.items())),
+        "arguments": " ".join(f"{name}={value}" for name, value in sorted(parameters.items())),
         "output_type": output_type("Gene", "Unique", "raw"),
         "experiment_accession": ";".join(experiments),
         "description": args.description,
@@ -254,9 +249,9 @@ def plates(args: argparse.Namespace) -> None:
 
 def show(args: argparse.Namespace) -> None:
     """Print the metadata and the size of each archive."""
-    for place, name in enumerate(args.archives):
+    for number, name in enumerate(args.archives):
         archive = read_archive(name)
-        print(f"{'' if not place else chr(10)}{name}")
+        print(f"{chr(10) if number else ''}{name}")
         for key, value in archive.metadata.items():
             print(f"  {key}\t{' '.join(value.split())}")
         rows, columns = archive.matrix.shape

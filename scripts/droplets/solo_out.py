@@ -1,20 +1,25 @@
-"""What STARsolo leaves behind: the folder Solo.out, its summaries, and the command line in Log.out (STAR 2.7.10b).
+"""What STARsolo writes: the folder Solo.out, its summaries, and the command line in Log.out (STAR 2.7.10b).
 
 ``Solo.out/{feature}/{raw,filtered}/`` holds ``barcodes.tsv``, ``features.tsv`` and a matrix for each way to count
 reads of several genes; ``Solo.out/{feature}/Summary.csv`` has a name and a value a line. Only raw Gene features have
 matrices other than the unique one, and SJ has the raw unique one alone. ``Solo.out/Velocyto/`` has three matrices of
-unique reads in the place of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
+unique reads instead of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
 those of Gene.
 """
 
 import math
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, RunFault
 from scripts.core.files import line_blocks
+from scripts.core.subprocesses import raise_if_full
+from scripts.formats.matrix_market import read_matrix
+from scripts.plan.matrices import GENE_FEATURES, matrix_names
+from scripts.star.log import INPUT_READS, read_star_log
 
 if TYPE_CHECKING:
     import numpy
@@ -60,7 +65,7 @@ def read_command(path: str | Path) -> tuple[str, list[str]]:
 
 
 def stable_arguments(words: Sequence[str]) -> str:
-    """Return a command line as it stands in an archive: without threads, folders and temporary paths.
+    """Return a command line as archives have it: without threads, folders and temporary paths.
 
     Every path loses its folder; options that name a folder or a machine's resources are left out. The program is
     called STAR, whichever build of it the machine has.
@@ -70,53 +75,60 @@ def stable_arguments(words: Sequence[str]) -> str:
     for word in words[1:]:
         if word.startswith("--"):
             dropping = word in _DROPPED_OPTIONS
+        elif not dropping:
+            word = ",".join(part.rpartition("/")[2] for part in word.split(","))
         if not dropping:
-            named = word if word.startswith("--") else ",".join(part.rpartition("/")[2] for part in word.split(","))
-            kept.append(named)
+            kept.append(word)
     return " ".join(kept)
 
 
 def find_barcodes(raw: str | Path, filtered: str | Path) -> "numpy.ndarray":
-    """Return, for each barcode of the filtered list, its place (from 0) in the raw one; both are a barcode a line.
+    """Return the index (from 0) in the raw list of each barcode of the filtered one; both are a barcode a line.
 
-    The raw list may have millions of lines: it is read block by block. Raises InputError where a barcode is not there
-    or is there twice.
+    The raw list may have millions of lines: it is read block by block. Raises InputError where a barcode is missing or
+    is there twice.
     """
     import numpy as np
 
-    wanted = {line: place for place, line in enumerate(Path(filtered).read_bytes().splitlines())}
-    places = np.full(len(wanted), -1, dtype=np.int64)
-    found = 0
-    before = 0
+    wanted = {line: number for number, line in enumerate(Path(filtered).read_bytes().splitlines())}
+    indices = np.full(len(wanted), -1, dtype=np.int64)
+    found = before = 0
     length = len(next(iter(wanted), b""))
     keys = np.sort(np.array([_key_of(line) for line in wanted], dtype=np.uint64))
     with Path(raw).open("rb") as handle:
         for block in line_blocks(handle, 1 << 24):
             block = block if block.endswith(b"\n") else block + b"\n"
-            letters = np.frombuffer(block, dtype=np.uint8)
-            lines = block.split(b"\n") if letters.size % (length + 1) else None
-            if lines is None:
-                table = letters.reshape(-1, length + 1)
-                if (table[:, length] != 10).any() or np.count_nonzero(letters == 10) != table.shape[0]:
-                    lines = block.split(b"\n")
-            if lines is not None:
-                count = len(lines) - 1
-                candidates = [place for place, line in enumerate(lines[:-1]) if line in wanted]
-            else:
-                count = table.shape[0]
-                hashed = _keys_of(table[:, :length])
-                near = np.searchsorted(keys, hashed)
-                near[near == keys.size] = 0
-                candidates = np.flatnonzero(keys[near] == hashed).tolist() if keys.size else []
-                lines = {place: table[place, :length].tobytes() for place in candidates}
-            for place in candidates:
-                if lines[place] in wanted:
-                    places[wanted[lines[place]]] = before + place
+            count, candidates = _candidates(block, length, keys)
+            for number, line in candidates:
+                if line in wanted:
+                    indices[wanted[line]] = before + number
                     found += 1
             before += count
-    if found != len(wanted) or (places < 0).any():
+    if found != len(wanted) or (indices < 0).any():
         raise InputError(f"{filtered}: its {len(wanted)} barcodes are not each once among those of {raw}.")
-    return places
+    return indices
+
+
+def _candidates(block: bytes, length: int, keys: "numpy.ndarray") -> tuple[int, list[tuple[int, bytes]]]:
+    """Return the number of lines of a block, and number and text of those that may be wanted.
+
+    Where all lines have ``length`` letters, these are the ones whose key is among the sorted ``keys``.
+    """
+    import numpy as np
+
+    letters = np.frombuffer(block, dtype=np.uint8)
+    if letters.size % (length + 1) == 0:
+        table = letters.reshape(-1, length + 1)
+        if (table[:, length] == 10).all() and np.count_nonzero(letters == 10) == table.shape[0]:
+            if not keys.size:
+                return table.shape[0], []
+            hashed = _keys_of(table[:, :length])
+            near = np.searchsorted(keys, hashed)
+            near[near == keys.size] = 0
+            numbers = np.flatnonzero(keys[near] == hashed).tolist()
+            return table.shape[0], [(number, table[number, :length].tobytes()) for number in numbers]
+    lines = block.split(b"\n")[:-1]
+    return len(lines), list(enumerate(lines))
 
 
 def _keys_of(table: "numpy.ndarray") -> "numpy.ndarray":
@@ -135,3 +147,55 @@ def _key_of(line: bytes) -> int:
     for letter in line:
         key = (key * 131 + letter) & 0xFFFFFFFFFFFFFFFF
     return key
+
+
+def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[str], spots: int) -> None:
+    """Check that STAR read every spot and wrote every matrix. Raises RunFault (READS_MISSING, COUNT_FAILED)."""
+    reads = read_star_log(folder / "Log.final.out").get(INPUT_READS, "")
+    if reads != str(spots):
+        raise_if_full(folder)
+        raise RunFault("READS_MISSING", f"STAR read {reads} spots, but the runs of the library have {spots}.")
+    for feature in features:
+        raw = folder / "Solo.out" / feature / "raw"
+        names = ["barcodes.tsv", "features.tsv", *matrix_names(feature, multireads)]
+        if missing := [name for name in names if not (raw / name).is_file()]:
+            raise_if_full(folder)
+            raise RunFault("COUNT_FAILED", f"STAR left no {', '.join(missing)} of {feature}; was the disk full?")
+
+
+def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min_genes: float) -> None:
+    """Check the shares of reads with a valid barcode and of reads in genes against their floors.
+
+    Raises RunFault (LOW_VALID_BARCODES, LOW_MAPPING) with the figures.
+    """
+    genes = [feature for feature in features if feature in GENE_FEATURES]
+    if not genes:
+        return
+    summaries = {feature: read_summary(folder / "Solo.out" / feature / "Summary.csv") for feature in genes}
+    barcodes = share_of(summaries[genes[0]], VALID_BARCODES)
+    if barcodes < min_barcodes:
+        raise RunFault(
+            "LOW_VALID_BARCODES",
+            f"{barcodes:.1%} of the reads have a barcode of the inclusion list; the floor is {min_barcodes:.1%}.",
+        )
+    shares = {one: share_of(summary, f"Reads Mapped to {one}: Unique {one}") for one, summary in summaries.items()}
+    best = max(shares, key=lambda feature: shares[feature])
+    if shares[best] < min_genes:
+        raise RunFault(
+            "LOW_MAPPING", f"{shares[best]:.1%} of the reads are in a gene ({best}); the floor is {min_genes:.1%}."
+        )
+
+
+def describe_cells(folder: Path) -> str:
+    """Return the number of cells by their exonic reads, and their medians; empty where no cells were called."""
+    import numpy as np
+
+    path = folder / "Solo.out" / "Gene" / "filtered" / "matrix.mtx"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as handle:
+        matrix = read_matrix(iter(partial(handle.read, 1 << 22), b""), path.stat().st_size)
+    if not matrix.shape[1]:
+        return "0 cells"
+    umis, genes = np.median(np.asarray(matrix.sum(axis=0))), np.median(np.diff(matrix.indptr))
+    return f"{matrix.shape[1]} cells, in the median {umis:g} UMIs of {genes:g} genes"

@@ -25,7 +25,7 @@ from isal import igzip, isal_zlib
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
-from scripts.droplets.mex import read_archive
+from scripts.droplets.mex_reader import read_archive
 from scripts.formats import h5ad
 from scripts.harvest.columns import HEADERS
 from scripts.harvest.counts_text import parse_row

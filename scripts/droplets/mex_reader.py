@@ -1,0 +1,343 @@
+"""Read MEX archives (docs/formats.md) from paths, addresses and open files.
+
+An archive may come from anywhere: what is not four regular files of one folder is refused.
+"""
+
+import csv
+import hashlib
+import io
+import re
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from scripts.core.errors import InputError
+from scripts.core.gzip_files import deflate_error
+from scripts.droplets.mex_writer import MD5, METADATA_NAMES, TYPE
+
+if TYPE_CHECKING:
+    import anndata
+    import numpy
+    import scipy.sparse
+
+FIELDS = (
+    "type",
+    "software",
+    "software_version",
+    "arguments",
+    "output_type",
+    "experiment_accession",
+    "description",
+    "library_accession",
+)
+"""Names in the metadata before those of the members, in this order."""
+SJ_COLUMNS = ("contig", "start", "end", "strand", "intron_motif", "annotated", "unique", "multi", "overhang")
+GENE_COLUMNS = ("gene_id", "gene_name", "feature_type")
+PARTS = ("metadata", "barcodes.tsv", "features.tsv", "matrix")
+_BLOCK = tarfile.BLOCKSIZE
+_READ = 1 << 20
+_LIMITS = {"metadata": 1 << 22, "barcodes.tsv": 1 << 31, "features.tsv": 1 << 31}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_MAX_TAIL = 1 << 20
+
+
+@dataclass
+class MexArchive:
+    """An archive in memory; ``matrix`` is features × barcodes."""
+
+    folder: str
+    metadata: dict[str, str]
+    """The metadata without the lines of the members."""
+    barcodes: "numpy.ndarray"
+    """Bytes (dtype S): a barcode each."""
+    features: list[tuple[str, ...]]
+    matrix: "scipy.sparse.csc_matrix"
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def matrix_name(self) -> str:
+        """Name of the matrix in the archive, ``matrix.mtx`` and so on."""
+        return next(path.rpartition("/")[2] for path in self.digests if path.endswith(".mtx"))
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """Names of the columns of the features."""
+        width = len(self.features[0]) if self.features else 0
+        if self.folder.split("/")[0] == "SJ":
+            return SJ_COLUMNS[:width]
+        return GENE_COLUMNS[:width] + tuple(f"column_{number}" for number in range(4, width + 1))
+
+    def to_anndata(self) -> "anndata.AnnData":
+        """Return the archive as AnnData: barcodes × features, metadata in ``uns``; junctions are named by position."""
+        import anndata
+        import pandas
+
+        frame = pandas.DataFrame(self.features, columns=list(self.feature_columns), dtype=object)
+        if self.folder.split("/")[0] == "SJ":
+            frame.index = pandas.Index([":".join(row[:4]) for row in self.features])
+            whole = [name for name in frame if all(value.isdecimal() for value in frame[name])]
+            frame = frame.astype(dict.fromkeys(whole, "int64"))
+        elif self.features:
+            frame = frame.set_index("gene_id").rename_axis(None)
+        return anndata.AnnData(
+            X=self.matrix.T.tocsr(),
+            obs=pandas.DataFrame(index=self.barcodes.astype(str)),
+            var=frame,
+            uns=dict(self.metadata),
+        )
+
+
+class Member(NamedTuple):
+    """The next file of an archive: its path there, its size, and what part it is."""
+
+    path: str
+    size: int
+    part: str
+    """One of PARTS."""
+
+
+class ArchiveStream:
+    """The members of an archive, one after the other; every departure from the format is an InputError.
+
+    ``digests`` and ``expected`` are path → md5 of the members: of those read so far, and as the metadata have it.
+    """
+
+    def __init__(self, handle: BinaryIO, name: str) -> None:
+        from isal import igzip
+
+        self.name = name
+        self._stream = igzip.IGzipFile(fileobj=handle, mode="rb")
+        self.metadata: dict[str, str] = {}
+        self.expected: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+
+    def error(self, fault: str) -> InputError:
+        """Return the error of an archive that breaks the format."""
+        return InputError(f"{self.name}: not a MEX archive: {fault}.")
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except EOFError as error:
+            raise InputError(f"{self.name}: the archive is cut short.") from error
+        except (OSError, zlib.error, deflate_error()) as error:
+            raise InputError(f"{self.name}: the archive cannot be read: {error}.") from error
+
+    def _read_whole(self, size: int) -> bytes:
+        return b"".join(self._read_pieces(size))
+
+    def _read_pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._read(min(size, _READ))
+            if not piece:
+                raise InputError(f"{self.name}: the archive is cut short.")
+            size -= len(piece)
+            yield piece
+
+    def pieces(self, member: Member) -> Iterator[bytes]:
+        """Yield the content of the current member, which must be read to its end; take its md5."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for piece in self._read_pieces(member.size):
+            digest.update(piece)
+            yield piece
+        if self._read_whole(-member.size % _BLOCK).strip(b"\0"):
+            raise self.error(f"{member.path} is longer than its header says")
+        if member.part != "metadata":
+            self.digests[member.path] = digest.hexdigest()
+
+    def members(self) -> Iterator[Member]:
+        """Yield the four members in their order; each must be read through :meth:`pieces` before the next."""
+        seen: dict[str, str] = {}
+        while (header := self._read_whole(_BLOCK)) != b"\0" * _BLOCK:
+            member = self._member_of(header, next(iter(seen.values()), ""))
+            if member.part in seen:
+                raise self.error(f"{member.path} is the second {member.part}")
+            if not seen and member.part != "metadata":
+                raise self.error(f"the first member is {member.path}, but must be metadata.tsv or manifest.tsv")
+            seen[member.part] = member.path
+            yield member
+        if missing := [part for part in PARTS if part not in seen]:
+            raise self.error(f"it has no {', '.join(missing)}")
+        tail = 0
+        while piece := self._read(_READ):
+            tail += len(piece)
+            if piece.strip(b"\0") or tail > _MAX_TAIL:
+                raise self.error("there is more behind its four members")
+        if unknown := sorted(set(self.expected) - set(seen.values())):
+            raise self.error(f"its metadata name {', '.join(unknown)}, which is not there")
+
+    def _member_of(self, header: bytes, first: str) -> Member:
+        try:
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
+            raise self.error(f"a tar header is broken ({error})") from error
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            raise self.error(f"{info.name!r} is no regular file (a link, folder, device or extension of tar)")
+        folder, _, name = info.name.rpartition("/")
+        if not all(_NAME.fullmatch(step) for step in info.name.split("/")):
+            raise self.error(f"the name {info.name!r} is not a plain relative path")
+        if first and first.rpartition("/")[0] != folder:
+            raise self.error(f"{info.name} is in another folder than {first}")
+        part = "metadata" if name in METADATA_NAMES else "matrix" if name.endswith(".mtx") else name
+        if part not in PARTS:
+            raise self.error(f"{info.name} is none of metadata.tsv, barcodes.tsv, features.tsv and a .mtx")
+        if info.size < 0 or info.size > _LIMITS.get(part, info.size):
+            raise self.error(f"{info.name} of {info.size} bytes is larger than any {part}")
+        return Member(info.name, info.size, part)
+
+    def take_metadata(self, member: Member) -> bytes:
+        """Read the metadata into ``metadata`` (fields) and ``expected`` (md5 of members); return their bytes."""
+        content = b"".join(self.pieces(member))
+        try:
+            rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), delimiter="\t"))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise self.error(f"{member.path} is no table ({error})") from error
+        if not rows or rows[0] != ["name", "value"]:
+            raise self.error(f"{member.path} does not begin with the line 'name<TAB>value'")
+        folder = member.path.rpartition("/")[0]
+        for row in rows[1:]:
+            if len(row) != 2:
+                raise self.error(f"{member.path} has a line of {len(row)} values: {row!r:.80}")
+            name, value = row
+            if name not in FIELDS and value.startswith(MD5):  # some writers name members by their own machine's path
+                self.expected[f"{folder}/{name.rpartition('/')[2]}"] = value.removeprefix(MD5)
+            else:
+                self.metadata[name] = value
+        if self.metadata.get("type") != TYPE:
+            raise self.error(f"its type is {self.metadata.get('type', 'missing')!r}, but {TYPE!r} is read")
+        return content
+
+    def differing(self) -> list[str]:
+        """Return the members read so far whose md5 is not that in the metadata, or has none there."""
+        return [path for path, digest in self.digests.items() if self.expected.get(path) != digest]
+
+    def check_digests(self) -> None:
+        """Raise InputError where a member read so far differs from the metadata."""
+        if differing := self.differing():
+            raise InputError(f"{self.name}: {', '.join(differing)} differ(s) from the md5 in the metadata.")
+
+
+@contextmanager
+def open_archive(source: str | Path | BinaryIO) -> Iterator[ArchiveStream]:
+    """Open an archive from a path, an http(s) address or an open file."""
+    if not isinstance(source, str | Path):
+        yield ArchiveStream(source, getattr(source, "name", None) or "the archive")
+        return
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        import urllib.request
+
+        try:
+            handle = urllib.request.urlopen(source, timeout=60)
+        except OSError as error:
+            raise InputError(f"{source}: cannot be reached: {error}.") from error
+    else:
+        try:
+            handle = Path(source).open("rb")
+        except OSError as error:
+            raise InputError(f"{source}: cannot be read: {error.strerror}.") from error
+    with handle:
+        yield ArchiveStream(handle, str(source))
+
+
+def read_archive(source: str | Path | BinaryIO) -> MexArchive:
+    """Return an archive from a path, an http(s) address or an open file; md5 are checked.
+
+    Raises InputError for whatever is not as the format says: links, absolute names, ``..``, members that are missing
+    or too many, wrong sizes and checksums, a matrix that does not fit its barcodes and features.
+    """
+    from scripts.formats.matrix_market import FormatError, read_matrix
+
+    with open_archive(source) as stream:
+        folder = ""
+        contents: dict[str, bytes] = {}
+        for member in stream.members():
+            if member.part == "metadata":
+                folder = member.path.rpartition("/")[0]
+                stream.take_metadata(member)
+            elif member.part == "matrix":
+                try:
+                    matrix = read_matrix(stream.pieces(member), member.size)
+                except FormatError as error:
+                    raise InputError(f"{stream.name}: {member.path}: {error}.") from error
+            else:
+                contents[member.part] = b"".join(stream.pieces(member))
+        stream.check_digests()
+        barcodes = _parse_barcodes(contents.pop("barcodes.tsv"))
+        try:
+            features = _parse_features(contents.pop("features.tsv"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{stream.name}: features.tsv is not UTF-8: {error}.") from error
+        if len({len(row) for row in features}) > 1:
+            raise InputError(f"{stream.name}: the lines of features.tsv do not have the same number of columns.")
+        if matrix.shape != (len(features), barcodes.size):
+            raise InputError(
+                f"{stream.name}: the matrix is of {matrix.shape[0]} features and {matrix.shape[1]} barcodes, but there"
+                f" are {len(features)} and {barcodes.size}."
+            )
+        return MexArchive(folder, stream.metadata, barcodes, features, matrix, dict(stream.digests))
+
+
+def _parse_barcodes(content: bytes) -> "numpy.ndarray":
+    import numpy as np
+
+    content = content.replace(b"\r\n", b"\n")
+    if content and not content.endswith(b"\n"):
+        content += b"\n"
+    length = content.find(b"\n")
+    letters = np.frombuffer(content, dtype=np.uint8)
+    if length > 0 and letters.size % (length + 1) == 0:
+        table = letters.reshape(-1, length + 1)
+        if (table[:, -1] == 10).all() and np.count_nonzero(letters == 10) == table.shape[0]:
+            return np.ascontiguousarray(table[:, :-1]).view(f"S{length}")[:, 0]
+    lines = content.split(b"\n")[:-1]
+    return np.array(lines, dtype=np.bytes_) if lines else np.zeros(0, dtype="S1")
+
+
+def _parse_features(content: bytes) -> list[tuple[str, ...]]:
+    lines = content.decode("utf-8").replace("\r\n", "\n").split("\n")
+    return [tuple(line.split("\t")) for line in (lines if lines[-1] else lines[:-1])]
+
+
+def verify_archive(source: str | Path | BinaryIO) -> dict[str, bool]:
+    """Return path → whether a member has the md5 in the metadata. Raises InputError for what is no archive."""
+    with open_archive(source) as stream:
+        for member in stream.members():
+            if member.part == "metadata":
+                stream.take_metadata(member)
+            else:
+                for _ in stream.pieces(member):
+                    pass
+        differing = set(stream.differing())
+        return {path: path not in differing for path in stream.digests}
+
+
+def unpack_archive(source: str | Path | BinaryIO, target: str | Path) -> list[Path]:
+    """Write the members below a folder, under their names in the archive; return their paths.
+
+    Nothing is left there when the archive is refused. Raises InputError as :func:`read_archive`, the matrix unread.
+    """
+    target = Path(target)
+    target.mkdir(parents=True, exist_ok=True)
+    with open_archive(source) as stream, tempfile.TemporaryDirectory(prefix=".unpack.", dir=target) as partial:
+        paths = []
+        for member in stream.members():
+            path = Path(partial, member.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if member.part == "metadata":
+                path.write_bytes(stream.take_metadata(member))
+            else:
+                with path.open("wb") as writer:
+                    for piece in stream.pieces(member):
+                        writer.write(piece)
+            paths.append(member.path)
+        stream.check_digests()
+        for name in paths:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(partial, name), target / name)
+        return [target / name for name in paths]

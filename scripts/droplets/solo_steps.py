@@ -1,0 +1,197 @@
+"""The steps in which STAR counts a library in a folder: a probe of the strand, the alignment, and the calling of cells.
+
+What is aligned stays in the folder with a stamp of what it was made from, so that a later call for the same reads and
+options does not align again.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.core.errors import RunFault
+from scripts.core.files import hash_file, write_atomic
+from scripts.core.subprocesses import raise_if_full
+from scripts.droplets.chemistries import Chemistry
+from scripts.droplets.fastq_sample import SKIP, copy_sample
+from scripts.droplets.library_reads import LibraryReads, link_into
+from scripts.droplets.solo_options import Settings, solo_arguments
+from scripts.droplets.solo_out import check_outputs, check_shares
+from scripts.plan.matrices import GENE_FEATURES
+from scripts.star import program
+
+PROBE_READS = 50_000
+"""Reads that are aligned to find the strand where the barcodes leave it open."""
+MIN_PROBE_READS = 20
+STAMP = "aligned.json"
+"""File in the folder that says from what the counts there were made."""
+
+
+def run_star(arguments: Sequence[str], folder: Path) -> None:
+    """Run STAR in a folder. Raises RunFault (ALIGN_FAILED) in STAR's words, and Interrupted where it was killed."""
+    code, complaint = program.run_star(arguments, folder)
+    program.raise_if_interrupted(code, complaint, folder)
+    if code:
+        raise RunFault("ALIGN_FAILED", complaint)
+
+
+def choose_by_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> tuple[Chemistry, str]:
+    """Return the kit whose strand the reads have, and the figures; ``counts`` are (same, other strand) of each gene.
+
+    Raises RunFault (CHEMISTRY_UNKNOWN) where too few reads are in genes or neither strand has twice the other's.
+    """
+    forward, reverse = (sum(pair[strand] for pair in counts) for strand in (0, 1))
+    strand = "Forward" if forward > 2 * reverse else "Reverse" if reverse > 2 * forward else ""
+    fitting = [kit for kit in candidates if kit.strand == strand]
+    titles = " and ".join(kit.title for kit in candidates)
+    figures = f"of the probed reads {forward} are on the genes' strand and {reverse} on the other"
+    if forward + reverse < MIN_PROBE_READS or not fitting:
+        raise RunFault(
+            "CHEMISTRY_UNKNOWN", f"{titles} share their barcodes, and the strand does not tell which: {figures}."
+        )
+    return fitting[0], f"{titles} share their barcodes; the strand tells {fitting[0].title}: {figures}."
+
+
+def probe_strand(
+    candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int
+) -> tuple[Chemistry, str]:
+    """Align some of the cDNA reads to see on which strand of the genes they are; return the kit and the figures.
+
+    ``cdna`` is a file in the folder. There are no figures where all kits are of one strand.
+    """
+    if len({kit.strand for kit in candidates}) == 1:
+        return candidates[0], ""
+    sample = "reads/probe.fastq"
+    copy_sample(folder / cdna, folder / sample, PROBE_READS, SKIP)
+    run_star(
+        [
+            *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
+            *("--readFilesIn", sample, "--outFilterMultimapNmax", "1"),
+            *("--quantMode", "GeneCounts", "--outSAMtype", "None", "--outFileNamePrefix", "probe/"),
+        ],
+        folder,
+    )
+    counts = []
+    for line in (folder / "probe" / "ReadsPerGene.out.tab").read_text(encoding="utf-8").splitlines():
+        name, _, same, other = line.split("\t")
+        if not name.startswith("N_"):
+            counts.append((int(same), int(other)))
+    return choose_by_strand(candidates, counts)
+
+
+def copy_linked_features(folder: Path) -> None:
+    """Replace the link by which STAR gives SJ its features, an absolute path to a file elsewhere, by a copy."""
+    for path in folder.glob("Solo.out/*/*/features.tsv"):
+        if path.is_symlink():
+            content = path.resolve(strict=True)
+            path.unlink()
+            shutil.copyfile(content, path)
+
+
+def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
+    """Separate cells from empty droplets in the raw matrix of each gene feature, without aligning again.
+
+    Raises RunFault (COUNT_FAILED) where STAR cannot or leaves no matrix.
+    """
+    for old in folder.glob("Solo.out/*/filtered"):
+        shutil.rmtree(old)
+    if cell_filter.split()[0] == "None":
+        return
+    for feature in features:
+        if feature not in GENE_FEATURES:
+            continue
+        target = folder / "Solo.out" / feature / "filtered"
+        target.mkdir()
+        try:
+            run_star(
+                [
+                    *("--runMode", "soloCellFiltering", f"Solo.out/{feature}/raw", f"Solo.out/{feature}/filtered/"),
+                    *("--soloCellFilter", *cell_filter.split(), "--outFileNamePrefix", "cells/"),
+                ],
+                folder,
+            )
+        except RunFault as fault:
+            raise RunFault("COUNT_FAILED", f"the cells of {feature} could not be called: {fault.detail}") from fault
+        missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
+        if missing:
+            raise_if_full(folder)
+            raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
+        (folder / "cells" / "Log.out").replace(target.parent / "CellFilter.out")
+
+
+class LibraryCounter:
+    """A library in the folder in which it is counted: links to its reads, lists and index, and a digest of each.
+
+    ``candidates`` are its possible kits, which differ in strand only; ``lists`` is the folder of inclusion lists.
+    Raises RunFault (CHEMISTRY_UNKNOWN, READS_MISSING) where a list or a file of reads is missing.
+    """
+
+    def __init__(
+        self,
+        library: LibraryReads,
+        candidates: Sequence[Chemistry],
+        spots: int,
+        folder: Path,
+        index: Path,
+        lists: Path,
+        settings: Settings,
+    ) -> None:
+        self.library, self.candidates, self.folder, self.settings = library, candidates, folder, settings
+        self.lists, digests = {}, {}
+        for name in candidates[0].lists:
+            path = lists / f"{name}.txt"
+            if not path.is_file():
+                raise RunFault(
+                    "CHEMISTRY_UNKNOWN",
+                    f"{candidates[0].title} needs the inclusion list {name}; give it under droplets.inclusion_lists.",
+                )
+            self.lists[name] = link_into(folder, f"{name}.txt", path)
+            digests[name] = hash_file(path)
+        self.index = link_into(folder, "index", index)
+        self.reads = library.lay_out(folder, candidates[0])
+        self.inputs: dict[str, Any] = {
+            "spots": spots,
+            "reads": library.identities(),
+            "lists": digests,
+            "index": hash_file(index / "genomeParameters.txt"),
+        }
+
+    def arguments(self, kit: Chemistry, threads: int) -> list[str]:
+        """Return STAR's arguments, were the library made with this kit."""
+        return solo_arguments(kit, self.library, self.reads, self.lists, self.index, self.settings, threads)
+
+    def stamp(self, kit: Chemistry) -> dict[str, Any]:
+        """Return what the counts are made from, were the library made with this kit."""
+        return self.inputs | {"kit": kit.name, "arguments": self.arguments(kit, threads=0)}
+
+    def align(self, threads: int) -> tuple[Chemistry, str]:
+        """Align the library, unless it was aligned before; return its kit, and the figures of a probe of the strand.
+
+        Raises RunFault where STAR fails or leaves less than it should.
+        """
+        path = self.folder / STAMP
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        figures = earlier.pop("strand", "")
+        if kit := next((kit for kit in self.candidates if self.stamp(kit) == earlier), None):
+            print("the library was aligned by an earlier try.", file=sys.stderr)
+            return kit, figures
+        path.unlink(missing_ok=True)
+        for name in ("Solo.out", "_STARtmp"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        first = self.reads[0].split(",")[0]
+        kit, figures = probe_strand(self.candidates, first, self.index, self.folder, threads)
+        run_star(self.arguments(kit, threads), self.folder)
+        copy_linked_features(self.folder)
+        check_outputs(self.folder, self.settings.features, self.settings.multireads, self.inputs["spots"])
+        write_atomic(path, json.dumps(self.stamp(kit) | {"strand": figures}))
+        return kit, figures
+
+    def count(self, threads: int) -> tuple[Chemistry, str]:
+        """Align the library, check its shares of reads and call its cells; return as :meth:`align`."""
+        settings = self.settings
+        kit, figures = self.align(threads)
+        check_shares(self.folder, settings.features, settings.min_valid_barcodes, settings.min_gene_share)
+        call_cells(self.folder, settings.features, settings.cell_filter)
+        return kit, figures

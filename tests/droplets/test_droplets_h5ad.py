@@ -1,0 +1,89 @@
+"""The h5ad of a series' droplets, gathered from small archives."""
+
+import numpy as np
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.droplets import droplets_h5ad
+from scripts.droplets.mex_writer import write_archive
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
+
+
+def plan_of(folder, *experiments):
+    rows = [
+        Run(
+            series="S",
+            experiment=one,
+            run=f"R{one}",
+            sample=f"G{one}",
+            species="homo",
+            assay="droplet",
+            status="planned",
+        )
+        for one in experiments
+    ]
+    write_runs(folder / "plan.tsv", rows)
+
+
+def gather(folder, *more):
+    arguments = ["--plan", folder / "plan.tsv", "--series", "S", "--species", "homo", "--records", folder / "records"]
+    arguments += ["--archives", folder / "mex/{experiment}", "--statuses", folder / "status/{unit}.tsv"]
+    droplets_h5ad.main([*map(str, arguments), "--output", str(folder / "out.h5ad"), *more])
+    import anndata
+
+    return anndata.read_h5ad(folder / "out.h5ad")
+
+
+def library(folder, experiment, genes=("G1", "G2"), counts=((1, 0), (2, 3)), state="ok"):
+    (folder / "status").mkdir(exist_ok=True)
+    run = f"R{experiment}"
+    status = RunStatus(run) if state == "ok" else RunStatus(run, "failed", "ALIGN_FAILED", "x")
+    write_statuses(folder / f"status/S.homo.{experiment}.tsv", [status])
+    target = folder / "mex" / experiment
+    target.mkdir(parents=True)
+    dense = np.array(counts)
+    lines = [f"{row + 1} {cell + 1} {dense[cell, row]}\n" for cell in range(2) for row in range(2) if dense[cell, row]]
+    write_archive(
+        target / "Gene_Unique_filtered.tar.gz",
+        "Gene/filtered",
+        "matrix.mtx",
+        fields={"type": "MexGeneArchive_v1"},
+        barcodes=b"AAAA\nCCCC\n",
+        features="".join(f"{gene}\tname{gene}\tGene Expression\n" for gene in genes).encode(),
+        matrix=(f"%%MatrixMarket matrix coordinate integer general\n%\n2 2 {len(lines)}\n" + "".join(lines)).encode(),
+    )
+
+
+def test_no_counted_library_gives_a_file_without_cells(tmp_path):
+    plan_of(tmp_path, "X1")
+    library(tmp_path, "X1", state="failed")
+    data = gather(tmp_path)
+    assert data.shape == (0, 0)
+    assert data.uns["series"] == "S"
+
+
+def test_cells_of_two_libraries_keep_their_names_and_counts(tmp_path):
+    plan_of(tmp_path, "X2", "X1")
+    library(tmp_path, "X1")
+    library(tmp_path, "X2", counts=((0, 7), (5, 0)))
+    data = gather(tmp_path)
+    assert data.obs_names.tolist() == ["X1_AAAA", "X1_CCCC", "X2_AAAA", "X2_CCCC"]
+    assert data.X.toarray().tolist() == [[1, 0], [2, 3], [0, 7], [5, 0]]
+    assert data.var["gene_name"].tolist() == ["nameG1", "nameG2"]
+    assert data.obs["spots"].tolist() == [-1] * 4
+    assert data.X.dtype == np.int32
+
+
+def test_libraries_of_two_references_are_refused(tmp_path):
+    plan_of(tmp_path, "X1", "X2")
+    library(tmp_path, "X1")
+    library(tmp_path, "X2", genes=("G1", "G3"))
+    with pytest.raises(InputError, match=r"X2: the genes of Gene_Unique are not those of .*X1; count all libraries"):
+        gather(tmp_path)
+
+
+def test_patterns_need_their_field(tmp_path):
+    plan_of(tmp_path)
+    with pytest.raises(InputError, match=r"--statuses x: there must be \{unit\} in it\."):
+        gather(tmp_path, "--statuses", "x")

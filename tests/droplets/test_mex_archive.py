@@ -1,0 +1,163 @@
+"""The command mex_archive: packs, merges, shows, verifies, unpacks and converts archives."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.droplets import mex_archive
+from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex_writer import write_archive
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
+from tests.droplets.mex_parts import (
+    BARCODES,
+    DENSE,
+    FEATURES,
+    FIELDS,
+    MATRIX,
+    PARTS,
+    members,
+    pack,
+    write,
+)
+
+
+def test_verify_says_which_member_differs(tmp_path, capsys):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(pack(members(**{"features.tsv": FEATURES.replace(b"B", b"C")})).getvalue())
+    with pytest.raises(InputError, match=r"a\.tar\.gz: Gene/raw/features\.tsv differs from the md5 in the metadata\.$"):
+        mex_archive.main(["verify", str(path)])
+    lines = [line.split("\t")[1:] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["Gene/raw/barcodes.tsv", "ok"],
+        ["Gene/raw/features.tsv", "differs"],
+        ["Gene/raw/matrix.mtx", "ok"],
+    ]
+
+
+def test_verify_tells_of_all_archives(tmp_path):
+    good = write(tmp_path / "good.tar.gz")
+    bad = tmp_path / "bad.tar.gz"
+    bad.write_bytes(b"")
+    mex_archive.main(["verify", str(good)])
+    with pytest.raises(InputError, match=r"bad\.tar\.gz: the archive is cut short\.\n.*none\.tar\.gz: cannot be read"):
+        mex_archive.main(["verify", str(bad), str(good), str(tmp_path / "none.tar.gz")])
+
+
+def test_show_tells_metadata_and_size(tmp_path, capsys):
+    mex_archive.main(["show", str(write(tmp_path / "a.tar.gz"))])
+    told = capsys.readouterr().out
+    assert "  experiment_accession\tSRX1\n" in told
+    assert "  matrix\t2 features × 3 barcodes, 3 entries, sum 18\n" in told
+
+
+def test_unpack_gives_the_members(tmp_path):
+    mex_archive.main(["unpack", str(write(tmp_path / "a.tar.gz")), "--output", str(tmp_path / "out")])
+    found = {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    assert found == {f"Gene/raw/{name}": content for name, content in PARTS.items()}
+
+
+def test_unpack_gives_what_readers_of_10x_expect(tmp_path):
+    path = write(tmp_path / "a.tar.gz")
+    mex_archive.main(["unpack", str(path), "--output", str(tmp_path / "out"), "--tenx"])
+    folder = tmp_path / "out/Gene/raw"
+    assert sorted(one.name for one in folder.iterdir()) == [
+        "barcodes.tsv.gz",
+        "features.tsv.gz",
+        "matrix.mtx.gz",
+        "metadata.tsv",
+    ]
+    import pandas
+    import scipy.io
+
+    with gzip.open(folder / "matrix.mtx.gz") as handle:
+        assert scipy.io.mmread(handle).toarray().tolist() == DENSE
+    assert pandas.read_csv(folder / "features.tsv.gz", header=None, sep="\t").shape == (2, 3)
+
+
+def test_convert_gives_anndata(tmp_path):
+    import anndata
+
+    path = write(tmp_path / "a.tar.gz")
+    mex_archive.main(["convert", str(path), "--output", str(tmp_path / "a.h5ad")])
+    assert anndata.read_h5ad(tmp_path / "a.h5ad").X.toarray().T.tolist() == DENSE
+    with pytest.raises(InputError, match=r"a\.loom: give a name that ends with \.h5ad\.$"):
+        mex_archive.main(["convert", str(path), "--output", str(tmp_path / "a.loom")])
+
+
+def made_of(path, experiment, name="matrix.mtx", **more):
+    parts = {"barcodes": BARCODES, "features": FEATURES, "matrix": MATRIX} | more
+    fields = FIELDS | {"experiment_accession": experiment, "library_accession": f"GSM{experiment[3:]}"}
+    write_archive(path, "Gene/raw", name, fields=fields, **parts)
+    return str(path)
+
+
+def test_merged_archives_list_every_part(tmp_path):
+    paths = [made_of(tmp_path / f"{name}.tar.gz", name) for name in ("SRX1", "SRX2")]
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "out/merged.tar.gz")])
+    merged = read_archive(tmp_path / "out/merged.tar.gz")
+    assert merged.barcodes.astype(str).tolist() == [
+        f"{experiment}_{barcode}" for experiment in ("SRX1", "SRX2") for barcode in ("AAAC", "AAAG", "CCCC")
+    ]
+    assert merged.matrix.toarray().tolist() == [row + row for row in DENSE]
+    assert merged.metadata["software"] == "sra2matrix"
+    assert merged.metadata["experiment_accession"] == "SRX1;SRX2"
+    assert merged.metadata["library_accession"] == "GSM1;GSM2"
+    assert merged.metadata["arguments"] == ("SRX1: STAR --soloType CB_UMI_Simple ; SRX2: STAR --soloType CB_UMI_Simple")
+    assert merged.metadata["description"] == 'a "quoted" title, π'
+    before = (tmp_path / "out/merged.tar.gz").read_bytes()
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "again.tar.gz")])
+    assert (tmp_path / "again.tar.gz").read_bytes() == before
+
+
+def test_unlike_archives_are_not_merged(tmp_path):
+    first = made_of(tmp_path / "1.tar.gz", "SRX1")
+    other = made_of(tmp_path / "2.tar.gz", "SRX2", features=FEATURES.replace(b"ENSG2", b"ENSG3"))
+    with pytest.raises(InputError, match=r"2\.tar\.gz: it does not have the features of .*1\.tar\.gz; such are not"):
+        mex_archive.main(["merge", first, other, "--output", str(tmp_path / "m.tar.gz")])
+    with pytest.raises(InputError, match=r"its experiment \(SRX1\) must be there, and once only\."):
+        mex_archive.main(["merge", first, first, "--output", str(tmp_path / "m.tar.gz")])
+    shared = made_of(tmp_path / "3.tar.gz", "SRX3", name="UniqueAndMult-EM.mtx")
+    with pytest.raises(InputError, match=r"3\.tar\.gz: it does not have the kind of matrix of .*1\.tar\.gz; such are"):
+        mex_archive.main(["merge", first, shared, "--output", str(tmp_path / "m.tar.gz")])
+
+
+def test_real_values_keep_their_text(tmp_path):
+    real = MATRIX.replace(b"integer", b"real").replace(b" 12\n", b" 0.333333\n").replace(b"1 1 5", b"1 1 1e-05")
+    first = made_of(tmp_path / "1.tar.gz", "SRX1", name="UniqueAndMult-Rescue.mtx", matrix=real)
+    mex_archive.main(["merge", first, "--output", str(tmp_path / "m.tar.gz")])
+    mex_archive.main(["unpack", str(tmp_path / "m.tar.gz"), "--output", str(tmp_path / "out")])
+    assert (tmp_path / "out/Gene/raw/UniqueAndMult-Rescue.mtx").read_bytes() == real
+
+
+def test_plate_cells_are_packed_by_accession(tmp_path):
+    import anndata
+    import pandas
+    import scipy.sparse
+
+    obs = pandas.DataFrame({"experiment": ["SRX1", "SRX2"], "sample": ["GSM1", "GSM2"]}, index=["SRX1", "SRX2"])
+    var = pandas.DataFrame({"gene_name": ["A", "B"]}, index=["ENSG1", "ENSG2"])
+    counts = scipy.sparse.csr_matrix(np.array([[3, 0], [1, 2]], dtype=np.int32))
+    anndata.AnnData(counts, obs, var, uns={"parameters": {"mode": "union"}}).write_h5ad(tmp_path / "homo.h5ad")
+    target = tmp_path / "plates.tar.gz"
+    mex_archive.main(["plates", "--counts", str(tmp_path / "homo.h5ad"), "--output", str(target)])
+    archive = read_archive(target)
+    assert archive.barcodes.tolist() == [b"SRX1", b"SRX2"]
+    assert archive.matrix.T.toarray().tolist() == [[3, 0], [1, 2]]
+    assert archive.features[1] == ("ENSG2", "B", "Gene Expression")
+    assert archive.metadata["arguments"] == "mode=union"
+    assert archive.metadata["experiment_accession"] == "SRX1;SRX2"
+
+
+def test_failed_library_leaves_an_empty_folder(tmp_path):
+    row = Run(series="S", experiment="X1", run="RX1", species="homo", assay="droplet", status="planned")
+    write_runs(tmp_path / "plan.tsv", [row])
+    write_statuses(tmp_path / "s.tsv", [RunStatus("RX1", "failed", "ALIGN_FAILED", "x")])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/old.tar.gz").write_bytes(b"x")
+    arguments = ["pack", "--plan", tmp_path / "plan.tsv", "--unit", "S.homo.X1", "--solo", tmp_path / "solo"]
+    arguments += ["--status", tmp_path / "s.tsv", "--records", tmp_path, "--output", tmp_path / "out"]
+    mex_archive.main(list(map(str, arguments)))
+    assert list((tmp_path / "out").iterdir()) == []
