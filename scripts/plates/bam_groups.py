@@ -2,11 +2,11 @@
 
 BAM is BGZF (gzip members) around a header and records; a record is its size (int32) and fixed fields, then name, CIGAR,
 sequence, qualities, tags (SAM specification, section 4.2). Records are decoded with numpy, chunk by chunk; a chunk ends
-between two read groups. A read group is a run of records of one name. Only groups that are not a plain pair are looked
-at one by one.
+between two read groups. A read group is a series of records of one name. Only groups of more than two records are
+looked at one by one.
 
-A file counts as paired when its first record is. Then secondary and supplementary records are passed over before
-groups are formed, and each fragment is a pair of which one mate may be missing; otherwise each record is a fragment.
+A file counts as paired when its first record is. Then secondary and supplementary records are skipped before groups are
+formed, and each fragment is a pair of which one mate may be missing; otherwise each record is a fragment.
 """
 
 import struct
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHUNK_BYTES = 1 << 24
-PAIRED, UNMAPPED, MATE_UNMAPPED, REVERSE, FIRST, SECOND = 0x1, 0x4, 0x8, 0x10, 0x40, 0x80
+PAIRED, UNMAPPED, MATE_UNMAPPED, FIRST, SECOND = 0x1, 0x4, 0x8, 0x40, 0x80
 NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
 NO_TAG = -1  # a record without NH
 _FIXED_BYTES = 36
-_LEAST_RATIO = 8  # a BAM file of less compression is read in one go
-_SIZE = struct.Struct("<I").unpack_from  # unsigned: a walk along sizes always goes forward
+_USUAL_RATIO = 8  # up to this compression a small file is read in one go
+_SIZE = struct.Struct("<I").unpack_from  # unsigned, so that a loop along sizes always ends
 _TAG_SIZES = {b"A": 1, b"c": 1, b"C": 1, b"s": 2, b"S": 2, b"i": 4, b"I": 4, b"f": 4, b"d": 8}
 _NUMBERS = {b"c": "<b", b"C": "<B", b"s": "<h", b"S": "<H", b"i": "<i", b"I": "<I", b"f": "<f", b"d": "<d"}
-# By CIGAR operation (MIDNSHP=X): does it take up reference, is it aligned
-_TAKES_REFERENCE = (1, 0, 1, 1, 0, 0, 0, 1, 1)
+# By CIGAR operation (MIDNSHP=X): whether it consumes the reference, whether it is aligned
+_CONSUMES_REFERENCE = (1, 0, 1, 1, 0, 0, 0, 1, 1)
 _IS_ALIGNED = (1, 0, 0, 0, 0, 0, 0, 1, 1)
 
 
@@ -44,7 +44,7 @@ class Fragments:
 
     flag: "np.ndarray"
     contig: "np.ndarray"
-    place: "np.ndarray"
+    position: "np.ndarray"
     quality: "np.ndarray"
     hits: "np.ndarray"
     """NH; NO_TAG where a record has none."""
@@ -57,7 +57,7 @@ class Fragments:
     def spans(self, records: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
         """Return the aligned spans (M, = and X of the CIGAR, longer than 0) of some records.
 
-        Three arrays: the position in ``records``, the first base on the contig (from 0), the length.
+        Three arrays: the index in ``records``, the first base on the contig (from 0), the length.
         """
         import numpy as np
 
@@ -70,12 +70,12 @@ class Fragments:
         if len(kind) and kind.max() > 8:
             raise BamError("a CIGAR has an operation beyond MIDNSHP=X.")
         length = (words >> 4).astype(np.int64)
-        taken = length * np.array(_TAKES_REFERENCE)[kind]
+        taken = length * np.array(_CONSUMES_REFERENCE)[kind]
         reached = np.cumsum(taken) - taken
         base = np.zeros(len(records), np.int64)
         some = counts > 0
         base[some] = reached[begins[some]]
-        start = self.place[records].astype(np.int64)[owner] + reached - base[owner]
+        start = self.position[records].astype(np.int64)[owner] + reached - base[owner]
         kept = np.array(_IS_ALIGNED, bool)[kind] & (length > 0)
         return owner[kept], start[kept], length[kept]
 
@@ -129,11 +129,11 @@ class BamReader:
             self.contigs.append(name.rstrip(b"\0").decode("utf-8", "replace"))
 
     def fragments(self) -> Iterator[Fragments]:
-        """Yield all fragments, chunk by chunk; a chunk is good until the next is asked for.
+        """Yield all fragments, chunk by chunk; a chunk is valid until the next one is read.
 
         Raises BamError for records that htseq-count refuses as well.
         """
-        whole = Path(self.path).stat().st_size * _LEAST_RATIO + 4  # a small file needs no large buffer at first
+        whole = Path(self.path).stat().st_size * _USUAL_RATIO + 4  # a small file needs no large buffer
         buffer = bytearray(min(self.chunk_bytes, whole))
         filled = 0
         paired: bool | None = None
@@ -172,15 +172,15 @@ class BamReader:
 
 
 def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:
-    """Return where the whole records of a buffer begin, and where the last of them ends."""
+    """Return the starts of the whole records in a buffer, and the end of the last one."""
     starts = []
-    place = 0
-    while place + 4 <= filled:  # the one loop over records: a lean one
-        starts.append(place)
-        place += _SIZE(buffer, place)[0] + 4
-    if place > filled:
-        place = starts.pop()
-    return starts, place
+    position = 0
+    while position + 4 <= filled:  # the only loop over single records
+        starts.append(position)
+        position += _SIZE(buffer, position)[0] + 4
+    if position > filled:
+        position = starts.pop()
+    return starts, position
 
 
 def _view(raw: "np.ndarray", dtype: str) -> "np.ndarray":
@@ -204,7 +204,7 @@ class _Chunk:
             [
                 ("size", "<u4"),
                 ("contig", "<i4"),
-                ("place", "<i4"),
+                ("position", "<i4"),
                 ("name_length", "u1"),
                 ("quality", "u1"),
                 ("bin", "<u2"),
@@ -212,7 +212,7 @@ class _Chunk:
                 ("flag", "<u2"),
                 ("bases", "<i4"),
                 ("mate_contig", "<i4"),
-                ("mate_place", "<i4"),
+                ("mate_position", "<i4"),
                 ("template", "<i4"),
             ]
         )
@@ -220,10 +220,10 @@ class _Chunk:
         self.fixed = rows.view(layout)[:, 0]
         least = _FIXED_BYTES - 4 + self.fixed["name_length"] + 4 * self.fixed["operations"].astype(np.int64)
         if (self.fixed["size"] < least).any() or (self.fixed["bases"] < 0).any():
-            raise BamError(f"{path}: a record that is smaller than what it holds: the file is damaged.")
+            raise BamError(f"{path}: a record is smaller than its fields: the file is damaged.")
 
     def _same_name_as_next(self, records: "np.ndarray") -> "np.ndarray":
-        """Return for all but the last of some records whether the next of them has the same name."""
+        """Return for each of some records but the last whether the next one has the same name."""
         import numpy as np
 
         lengths = self.fixed["name_length"][records]
@@ -233,7 +233,7 @@ class _Chunk:
         for length in np.unique(lengths[1:][same]).tolist():
             chosen = np.flatnonzero(same & (lengths[1:] == length))
             left, right = names[chosen], names[chosen + 1]
-            # Whole words from the end, where names differ, to the start; then the bytes that are left there.
+            # 8 bytes at a time from the end, where names differ; then the bytes that are left at the start.
             alike = np.ones(len(chosen), bool)
             for offset in range(length - 8, -1, -8):
                 alike &= words[left + offset] == words[right + offset]
@@ -243,7 +243,7 @@ class _Chunk:
         return same
 
     def end_of_whole_groups(self, paired: bool) -> int:
-        """Return how many records stand before the last group, which may go on beyond the chunk."""
+        """Return the number of records before the last group, which may continue in the next chunk."""
         import numpy as np
 
         if not paired:
@@ -282,7 +282,7 @@ class _Chunk:
         return Fragments(
             flag,
             fixed["contig"].astype(np.int64),
-            fixed["place"].astype(np.int64),
+            fixed["position"].astype(np.int64),
             fixed["quality"].astype(np.int64),
             hits,
             first,
@@ -297,8 +297,8 @@ class _Chunk:
             raise BamError(f"{self.path}: single-end reads among paired-end reads.")
         if paired and not (flag & (FIRST | SECOND)).all():
             raise BamError(f"{self.path}: a paired-end read that is neither the first nor the second of its pair.")
-        if (aligned & ((fixed["contig"] < 0) | (fixed["place"] < 0) | (fixed["operations"] == 0))).any():
-            raise BamError(f"{self.path}: a read flagged as aligned has no place or no CIGAR.")
+        if (aligned & ((fixed["contig"] < 0) | (fixed["position"] < 0) | (fixed["operations"] == 0))).any():
+            raise BamError(f"{self.path}: a read flagged as aligned has no position or no CIGAR.")
 
     def _pair(
         self, primary: "np.ndarray", fixed: "np.ndarray", flag: "np.ndarray", aligned: "np.ndarray"
@@ -318,9 +318,9 @@ class _Chunk:
             both = aligned[left] & aligned[right]
             there = (
                 (fixed["contig"][left] == fixed["mate_contig"][right])
-                & (fixed["place"][left] == fixed["mate_place"][right])
+                & (fixed["position"][left] == fixed["mate_position"][right])
                 & (fixed["contig"][right] == fixed["mate_contig"][left])
-                & (fixed["place"][right] == fixed["mate_place"][left])
+                & (fixed["position"][right] == fixed["mate_position"][left])
             )
             return (
                 (is_first[left] != is_first[right])
@@ -367,21 +367,22 @@ class _Chunk:
 
 def _find_hits(tags: bytes) -> int:
     """Return the value of NH among a record's tags (a fraction above 1 as 2), NO_TAG where there is none."""
-    place = 0
-    while place + 3 <= len(tags):
-        name, kind = tags[place : place + 2], tags[place + 2 : place + 3]
-        place += 3
+    position = 0
+    while position + 3 <= len(tags):
+        name, kind = tags[position : position + 2], tags[position + 2 : position + 3]
+        position += 3
         if name == b"NH":
             if kind not in _NUMBERS:
                 raise BamError(f"a tag NH of type {kind.decode('latin-1')!r}; it must be a number.")
-            value = struct.unpack_from(_NUMBERS[kind], tags, place)[0]
+            value = struct.unpack_from(_NUMBERS[kind], tags, position)[0]
             return max(NO_TAG + 1, 2 if 1 < value < 2 else int(value))
         if kind in _TAG_SIZES:
-            place += _TAG_SIZES[kind]
+            position += _TAG_SIZES[kind]
         elif kind in (b"Z", b"H"):
-            place = tags.find(b"\0", place) + 1 or len(tags)
+            position = tags.find(b"\0", position) + 1 or len(tags)
         elif kind == b"B":
-            place += 5 + _TAG_SIZES.get(tags[place : place + 1], 1) * struct.unpack_from("<I", tags, place + 1)[0]
+            item = _TAG_SIZES.get(tags[position : position + 1], 1)
+            position += 5 + item * struct.unpack_from("<I", tags, position + 1)[0]
         else:
             raise BamError(f"a tag of the unknown type {kind.decode('latin-1')!r}.")
     return NO_TAG

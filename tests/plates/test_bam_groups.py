@@ -61,8 +61,8 @@ def test_names_are_alike_only_when_every_byte_is(tmp_path: Path, place: int) -> 
     [
         ((99, 0), {}, "single-end reads among paired-end reads"),
         ((99, 1), {}, "neither the first nor the second"),
-        ((0,), {"reference_start": -1}, "flagged as aligned has no place or no CIGAR"),
-        ((0,), {"cigartuples": None}, "flagged as aligned has no place or no CIGAR"),
+        ((0,), {"reference_start": -1}, "flagged as aligned has no position or no CIGAR"),
+        ((0,), {"cigartuples": None}, "flagged as aligned has no position or no CIGAR"),
     ],
 )
 def test_what_htseq_count_refuses_is_refused(tmp_path: Path, flags: tuple, fields: dict, words: str) -> None:
@@ -94,7 +94,7 @@ def test_a_record_that_lies_about_its_size(tmp_path: Path) -> None:
     struct.pack_into("<H", raw, place + 16, 9000)  # operations in its CIGAR
     bad = tmp_path / "bad.bam"
     bad.write_bytes(gzip.compress(raw))
-    with pytest.raises(BamError, match="smaller than what it holds"):
+    with pytest.raises(BamError, match="smaller than its fields"):
         read_all(bad)
 
 
