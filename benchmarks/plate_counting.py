@@ -22,7 +22,7 @@ from scripts.references.genes_table import GeneRow, write_genes
 SHARD = 96
 _NATIVE = """
 import sys
-from scripts.plates.count import count_native
+from scripts.plates.counting import count_native
 from scripts.references.gene_intervals import read_gene_intervals
 steps = read_gene_intervals(sys.argv[1])
 for path in sys.argv[2:]:

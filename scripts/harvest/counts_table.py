@@ -38,7 +38,6 @@ from scripts.plates.shard_counts import (
     TALLIES,
     GeneBlocks,
     ShardReader,
-    byte_order,
 )
 
 if TYPE_CHECKING:
@@ -247,7 +246,7 @@ def lay_out(genes: Sequence[str], width: int, workers: int) -> list[Rows]:
     """Return the rows of a table of ``width`` columns, cut into a range for each process, still without cells."""
     import numpy as np
 
-    names = sorted([*genes, *TALLIES], key=byte_order)
+    names = sorted([*genes, *TALLIES], key=str.encode)
     numbers = {gene: number for number, gene in enumerate(genes)}
     gene_of_row = np.array([numbers.get(name, -1) for name in names], np.int64)
     encoded = [csv_gz.csv_value(name).encode() for name in names]

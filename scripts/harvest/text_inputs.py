@@ -22,7 +22,7 @@ from scripts.core.numeric import array_processes
 from scripts.harvest.columns import TableColumn, sort_columns
 from scripts.harvest.counts_text import parse_numbers
 from scripts.plan.run_table import Run, column_of
-from scripts.plates.shard_counts import TALLIES, ShardCounts, byte_order, write_shard_counts
+from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
 if TYPE_CHECKING:
     import numpy
@@ -179,7 +179,7 @@ class HtseqReader:
 
         self.first = str(first)
         names = list(read_lines(first))
-        self.genes = sorted((name for name in names if name not in TALLIES), key=byte_order)
+        self.genes = sorted((name for name in names if name not in TALLIES), key=str.encode)
         """Gene ids in byte order."""
         self._names = [*self.genes, *TALLIES]
         numbers = {name: number for number, name in enumerate(self._names)}

@@ -1,11 +1,10 @@
-"""Keep a shard's alignments, on request: a BAM file for each cell, sorted by place, with its index.
+"""Keep a shard's alignments, on request: a BAM file for each cell, sorted by coordinate, with its index.
 
 The header names the reference and the runs (@CO lines) and STAR's options, but no path and no number of threads;
-reads of one place stand in the order of their names. So the same reads give the same bytes.
+reads of one coordinate are sorted by name. So the same reads give the same bytes.
 """
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -19,15 +18,16 @@ from scripts.plan.run_table import columns_of
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_unit_options, runs_of_options
 from scripts.plates.alignments import alignment_files
+from scripts.plates.shard_counts import reference_label
 
 _OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")
 _MEMORY = "200M"  # of each sorting thread
 
 
 def make_header(text: str, reference: str, runs: Sequence[str]) -> str:
-    """Return the header of a kept file, from that which STAR wrote.
+    """Return the header of a kept file, made from the one that STAR wrote.
 
-    @SQ lines stay; of STAR's @PG line the options that say how was aligned; @CO lines become ours.
+    @SQ lines stay; STAR's @PG line keeps the options that change alignments; @CO lines are ours.
     """
     lines = ["@HD\tVN:1.6\tSO:coordinate"]
     lines += [line for line in text.splitlines() if line.startswith("@SQ\t")]
@@ -44,7 +44,7 @@ def make_header(text: str, reference: str, runs: Sequence[str]) -> str:
 
 
 def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) -> None:
-    """Write the records of a cell's files sorted by place, and within it by name, with an index beside.
+    """Write the records of a cell's files sorted by coordinate, then by name, and an index beside.
 
     Raises InputError with samtools' words where it fails.
     """
@@ -87,11 +87,11 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
             running.append(process)
         statuses = [process.wait() for process in running]
         messages.seek(0)
-        told = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
+        complaint = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
     for step, status in zip(steps, statuses, strict=True):
         raise_if_killed(step[0], status)
     if any(statuses):
-        raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {told or statuses}.")
+        raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {complaint or statuses}.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -104,8 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     columns = columns_of(runs_of_options(args), args.count_by)
     statuses = read_statuses(Path(args.alignments) / "status.tsv")
-    described = json.loads(Path(args.reference).read_text(encoding="utf-8"))
-    reference = f"{described['name']} sha256:{described['fingerprint']}"
+    reference = reference_label(args.reference)
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     for column, rows in columns.items():

@@ -7,19 +7,21 @@
   (a text each: the version of the program; ``counter`` says who counted), ``star_log`` with ``fields`` (names in
   STAR's order), ``values`` (cells × fields) and ``present`` (0 where a cell's log has no such field)
 
-Same counts, same bytes: no time, path or thread count stands in the file.
+Same counts, same bytes: the file has no time, path or number of threads.
 """
 
 import hashlib
 import itertools
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
+from scripts.core.gzip_files import deflate_error
 from scripts.formats import h5ad
 from scripts.star.log import merge_fields
 
@@ -58,18 +60,19 @@ def hash_genes(genes: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{gene}\n" for gene in genes).encode()).hexdigest()
 
 
-def merge_tools(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def reference_label(path: str | Path) -> str:
+    """Return name and fingerprint of the reference that a reference.json describes."""
+    described = json.loads(Path(path).read_text(encoding="utf-8"))
+    return f"{described['name']} sha256:{described['fingerprint']}"
+
+
+def merge_tools(tools: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return program → version of all cells together; different versions are sorted and joined by ``, ``."""
     merged: dict[str, set[str]] = {}
-    for tools in told:
-        for name, versions in tools.items():
+    for of_some in tools:
+        for name, versions in of_some.items():
             merged.setdefault(name, set()).update(versions.split(", "))
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(merged.items())}
-
-
-def byte_order(text: str) -> bytes:
-    """Key that sorts text in byte order (of UTF-8)."""
-    return text.encode()
 
 
 def check_shard(shard: ShardCounts) -> None:
@@ -81,7 +84,7 @@ def check_shard(shard: ShardCounts) -> None:
         raise ValueError("columns, runs, tallies and logs of a shard must be of the same cells")
     if len(set(shard.columns)) != cells:
         raise ValueError("a column of a shard is there twice")
-    ordered = [byte_order(gene) for gene in shard.genes]
+    ordered = [gene.encode() for gene in shard.genes]
     if any(left >= right for left, right in itertools.pairwise(ordered)):
         raise ValueError("the genes of a shard must be in byte order, each once")
 
@@ -99,7 +102,7 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
     if counts.nnz and counts.data.min() < 0:
         raise ValueError("a count of a shard is negative")
     dtype = np.int64 if counts.nnz and counts.data.max() > np.iinfo(np.int32).max else np.int32
-    fields = merge_fields([list(log) for log in shard.logs])
+    fields = merge_fields(shard.logs)
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.create_group(root, "X", "csc_matrix")
@@ -108,7 +111,7 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         h5ad.write_array(matrix, "indices", counts.indices.astype(np.int32))
         h5ad.write_array(matrix, "indptr", counts.indptr.astype(np.int32))
         tallies = np.asarray(shard.tallies, np.int64)
-        columns = {"runs": shard.runs} | {name: tallies[:, place].copy() for place, name in enumerate(TALLIES)}
+        columns = {"runs": shard.runs} | {name: tallies[:, position].copy() for position, name in enumerate(TALLIES)}
         h5ad.write_frame(root, "obs", shard.columns, columns)
         h5ad.write_frame(root, "var", shard.genes, {})
         uns = h5ad.create_group(root, "uns")
@@ -136,9 +139,41 @@ def read_shard_counts(path: str | Path) -> ShardCounts:
             (matrix["data"][()], matrix["indices"][()], matrix["indptr"][()]), shape=(len(reader.columns), len(genes))
         )
         return ShardCounts(
-            *(genes, reader.columns, reader.runs, counts, reader.tallies(), reader.logs()),
-            *(reader.reference, reader.tools()),
+            genes=genes,
+            columns=reader.columns,
+            runs=reader.runs,
+            counts=counts,
+            tallies=reader.tallies(),
+            logs=reader.logs(),
+            reference=reader.reference,
+            tools=reader.tools(),
         )
+
+
+def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]) -> ShardCounts:
+    """Return the cells that were counted now, and after them the cells of an earlier round whose runs are ``kept``.
+
+    Raises InputError where the two rounds counted with other genes or another reference.
+    """
+    import numpy as np
+    import scipy.sparse
+
+    if (counted.genes, counted.reference) != (earlier.genes, earlier.reference):
+        raise InputError(
+            f"The kept counts are of {earlier.reference} and the new ones of {counted.reference}: delete work/retry and"
+            " count the whole shard again."
+        )
+    cells = [cell for cell, runs in enumerate(earlier.runs) if runs.split(";")[0] in kept]
+    return ShardCounts(
+        genes=counted.genes,
+        columns=counted.columns + [earlier.columns[cell] for cell in cells],
+        runs=counted.runs + [earlier.runs[cell] for cell in cells],
+        counts=scipy.sparse.csc_matrix(scipy.sparse.vstack([counted.counts, earlier.counts.tocsr()[cells]])),
+        tallies=np.concatenate([counted.tallies, earlier.tallies[cells]]),
+        logs=counted.logs + [earlier.logs[cell] for cell in cells],
+        reference=counted.reference,
+        tools=merge_tools([counted.tools, *([earlier.tools] if cells else [])]),
+    )
 
 
 class ShardReader:
@@ -155,8 +190,8 @@ class ShardReader:
         try:
             self.columns = h5ad.read_text_column(self.file, "obs/_index")
             self.runs = h5ad.read_text_column(self.file, "obs/runs")
-            self.genes_sha256: str = h5ad.read_whole(self.file, "uns/genes_sha256")[()].decode()
-            self.reference: str = h5ad.read_whole(self.file, "uns/reference")[()].decode()
+            self.genes_sha256: str = h5ad.read_whole(self.file, "uns/genes_sha256").item().decode()
+            self.reference: str = h5ad.read_whole(self.file, "uns/reference").item().decode()
         except KeyError as error:
             self.file.close()
             raise InputError(f"{path}: not the counts of a shard: {error.args[0]}.") from error
@@ -165,17 +200,13 @@ class ShardReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
         self.file.close()
 
     def genes(self) -> list[str]:
         """Return the gene ids, in byte order. Raises InputError where they are not those of the file's hash."""
         genes = h5ad.read_text_column(self.file, "var/_index")
         if hash_genes(genes) != self.genes_sha256:
-            raise InputError(f"{self.path}: damaged: its gene list does not have the hash that stands in the file.")
+            raise InputError(f"{self.path}: damaged: its gene list does not have the file's hash.")
         return genes
 
     def tallies(self) -> "numpy.ndarray":
@@ -185,7 +216,7 @@ class ShardReader:
         return np.stack([h5ad.read_whole(self.file, f"obs/{name}").astype(np.int64) for name in TALLIES], axis=1)
 
     def tools(self) -> dict[str, str]:
-        """Return program → version; nothing for a shard that does not tell."""
+        """Return program → version; empty where the file does not say."""
         tools = self.file.get("uns/tools", {})
         return {name: tools[name].asstr()[()] for name in sorted(tools)}
 
@@ -200,16 +231,9 @@ class ShardReader:
 
     def blocks(self) -> "GeneBlocks":
         """Return what is needed to read the counts of some genes without this reader."""
-        return GeneBlocks(self.path, *(h5ad.ChunkedArray(self.file, f"X/{part}") for part in GeneBlocks.PARTS))
-
-    def block(self, start: int, stop: int) -> "scipy.sparse.csc_matrix":
-        """Return the counts of the genes ``start`` to ``stop``, cells × genes of the block."""
-        import numpy as np
-        import scipy.sparse
-
-        indptr, cells, counts = self.blocks().read(start, stop)
-        parts = (counts.astype(np.int64), cells.astype(np.int32), indptr)
-        return scipy.sparse.csc_matrix(parts, shape=(len(self.columns), stop - start))
+        return GeneBlocks(
+            self.path, *(h5ad.ChunkedArray(self.file, f"X/{part}") for part in ("indptr", "indices", "data"))
+        )
 
 
 @dataclass
@@ -220,7 +244,6 @@ class GeneBlocks:
     indptr: h5ad.ChunkedArray
     indices: h5ad.ChunkedArray
     data: h5ad.ChunkedArray
-    PARTS: ClassVar = ("indptr", "indices", "data")
 
     @property
     def arrays(self) -> tuple[h5ad.ChunkedArray, ...]:
@@ -233,7 +256,6 @@ class GeneBlocks:
         Raises InputError where the file is damaged or gone.
         """
         import numpy as np
-        from isal import isal_zlib
 
         try:
             file = os.open(self.path, os.O_RDONLY)
@@ -244,7 +266,7 @@ class GeneBlocks:
             bounds = int(indptr[0]), int(indptr[-1])
             indptr -= bounds[0]
             return indptr, self.indices.read(file, *bounds), self.data.read(file, *bounds)
-        except isal_zlib.error as error:
-            raise InputError(f"{self.path}: damaged, it cannot be inflated: {error}. Count its cells anew.") from error
+        except deflate_error() as error:
+            raise InputError(f"{self.path}: damaged, it cannot be inflated: {error}. Count its cells again.") from error
         finally:
             os.close(file)

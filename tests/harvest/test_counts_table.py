@@ -338,7 +338,7 @@ def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypat
     middle = found.byte_offset + found.size // 2
     path.write_bytes(whole[:middle] + bytes(8) + whole[middle + 8 :])
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(InputError, match=r"0001\.h5ad: damaged, it cannot be inflated: .+ Count its cells anew\."):
+    with pytest.raises(InputError, match=r"0001\.h5ad: damaged, it cannot be inflated: .+ Count its cells again\."):
         data.make(more=["--workers", workers])
     path.write_bytes(whole[:middle])
     with pytest.raises(InputError, match=r"0001\.h5ad: "):

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.core.errors import RunFault
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plates import count
+from scripts.plates import counting
 from scripts.plates.alignments import log_file
 from tests.plates.shards import CHOSEN, EMPTY, TWO_RUNS, lay_out, run_align, run_count, table
 from tests.toy.world import World
@@ -17,7 +17,7 @@ from tests.toy.world import World
 pytestmark = pytest.mark.tools
 
 
-@pytest.mark.parametrize("counter", count.COUNTERS)
+@pytest.mark.parametrize("counter", counting.COUNTERS)
 def test_counts_are_the_counts_made(world: World, mm10: Path, shard: Path, counter: str) -> None:
     counted, statuses = run_count(shard, mm10, f"--counter={counter}")
     truth = world.plate_truth()
@@ -86,19 +86,19 @@ def test_a_shard_of_which_every_run_failed_is_an_empty_table(world: World, mm10:
 def test_a_differing_cell_lets_htseq_count_the_shard(
     world: World, mm10: Path, shard: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = count.count_native
+    honest = counting.count_native
 
-    def wrong_by_one(*arguments: object) -> count.CellCounts:
+    def wrong_by_one(*arguments: object) -> counting.CellCounts:
         counts = honest(*arguments)
         counts.genes[0] += 1
         counts.genes[1] -= 1
         return counts
 
-    monkeypatch.setattr(count, "count_native", wrong_by_one)
+    monkeypatch.setattr(counting, "count_native", wrong_by_one)
     counted, statuses = run_count(shard, mm10, "--counter=auto")
     truth = world.plate_truth()
     assert table(counted) == {column: truth[column] for column in CHOSEN}
-    checked = count.choose_checked([column for column in CHOSEN if column != EMPTY])
+    checked = counting.choose_checked([column for column in CHOSEN if column != EMPTY])
     for status in statuses.values():
         assert status.ok
         assert status.detail.startswith(f"counted by htseq-count: in {checked}, which both counted, 2 of 78 numbers")

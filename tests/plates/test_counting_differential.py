@@ -14,7 +14,7 @@ import pytest
 from HTSeq.scripts.count_features.count_features_per_file import count_reads_single_file
 
 from scripts.plates.bam_groups import BamError
-from scripts.plates.count import STRANDS, CellCounts, count_native
+from scripts.plates.counting import STRANDS, CellCounts, count_native
 from scripts.references.gene_intervals import MODES, build_gene_intervals
 from scripts.references.gtf import Exon
 

@@ -1,0 +1,336 @@
+"""Count the fragments of plate cells by gene, with our own counter or with htseq-count itself.
+
+The native counter decodes many records at a time and looks them up in the reference's gene intervals, which are made
+once. It gives the numbers of ``htseq-count -r name -t exon -i gene_id -a 10 --nonunique none``. Nothing is believed:
+the fragments that were counted must be those that STAR says it mapped.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from scripts.core.errors import InputError, RunFault
+from scripts.core.subprocesses import raise_if_killed
+from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus
+from scripts.plates.alignments import alignment_files, log_file, star_versions
+from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments
+from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
+from scripts.references.gene_intervals import GeneIntervals, StepCounter, read_gene_intervals
+from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COUNTERS = ("auto", "native", "htseq-count")
+STRANDS = {"none": "no", "forward": "yes", "reverse": "reverse"}
+"""Our names of strands → those of htseq-count."""
+_MIN_QUALITY = 10  # htseq-count's -a
+_MAX_FILES = 500  # BAM files on one command line of htseq-count
+
+
+class CellCounts(NamedTuple):
+    """The counts of one cell: int64 by gene, and the five tallies in htseq-count's order."""
+
+    genes: "np.ndarray"
+    tallies: "np.ndarray"
+
+    @property
+    def fragments(self) -> int:
+        return int(self.genes.sum() + self.tallies.sum())
+
+
+class Counting(NamedTuple):
+    """What fragments are counted by."""
+
+    intervals: Path
+    """Gene intervals of the reference (count_index.npz)."""
+    exons: Path
+    """Exon lines of the annotation (exons.gtf)."""
+    genes: list[str]
+    """Gene ids, in the order in which they are counted."""
+    mode: str
+    """htseq-count's -m."""
+    strand: str
+    """A key of :data:`STRANDS`."""
+
+
+class CountedCells(NamedTuple):
+    """Column → counts, or why there are none; tools → versions; why htseq-count counted in place of our counter."""
+
+    cells: dict[str, CellCounts | RunFault]
+    tools: dict[str, str]
+    note: str = ""
+
+
+def count_native(
+    paths: Iterable[str | Path], genes: GeneIntervals, mode: str, strand: str, chunk_bytes: int = CHUNK_BYTES
+) -> CellCounts:
+    """Count the fragments of a cell's BAM files (grouped by name); equals the sum of htseq-count's columns.
+
+    Raises BamError where htseq-count stops with an error.
+    """
+    import numpy as np
+
+    counter = StepCounter(genes, mode, strand != "none")
+    dropped = np.zeros(3, np.int64)
+    for path in paths:
+        with BamReader(path, chunk_bytes) as reader:
+            contigs = np.array([counter.contig_numbers.get(name, -1) for name in reader.contigs] or [-1], np.int64)
+            for chunk in reader.fragments():
+                records, aligned, tallies = _select_countable(chunk)
+                dropped += tallies
+                _add_chunk(counter, chunk, records, aligned, contigs, strand)
+    counts, no_feature, ambiguous = counter.totals()
+    return CellCounts(counts, np.array([no_feature, ambiguous, *dropped], np.int64))
+
+
+def _select_countable(chunk: Fragments) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+    """Return the fragments that can count for a gene, and how many cannot: low quality, not aligned, not unique.
+
+    Fragments are given by the records of their mates (fragments × 2), and which of these are aligned.
+    """
+    import numpy as np
+
+    first, second = chunk.first, chunk.second
+    has_first, has_second = first >= 0, second >= 0
+    aligned = (chunk.flag & UNMAPPED) == 0
+    first_aligned, second_aligned = has_first & aligned[first], has_second & aligned[second]
+    unmapped = ~(first_aligned | second_aligned)
+    first_hits, second_hits = chunk.hits[first], chunk.hits[second]
+    # htseq-count does not look at the second mate's NH where the first mate has none.
+    look_at_second = has_second & ~(has_first & (first_hits == NO_TAG))
+    multiple = ((has_first & (first_hits > 1)) | (look_at_second & (second_hits > 1))) & ~unmapped
+    low = has_first & (chunk.quality[first] < _MIN_QUALITY)
+    low |= has_second & (chunk.quality[second] < _MIN_QUALITY)
+    low &= ~(unmapped | multiple)
+    countable = ~(unmapped | multiple | low)
+    return (
+        np.stack([first[countable], second[countable]], axis=1),
+        np.stack([first_aligned[countable], second_aligned[countable]], axis=1),
+        np.array([low.sum(), unmapped.sum(), multiple.sum()], np.int64),
+    )
+
+
+def _add_chunk(
+    counter: StepCounter,
+    chunk: Fragments,
+    records: "np.ndarray",
+    aligned: "np.ndarray",
+    contigs: "np.ndarray",
+    strand: str,
+) -> None:
+    """Add the selected fragments; ``contigs``: number in the BAM header → number in the gene intervals, or -1."""
+    import numpy as np
+
+    fragments = len(records)
+    owners, mates = np.nonzero(aligned)
+    records = records[aligned]
+    span_record, start, length = chunk.spans(records)
+    contig = contigs[chunk.contig[records]]
+    if counter.stranded:
+        minus = (chunk.flag[records] >> 4) & 1
+        contig = np.where(contig < 0, -1, 2 * contig + (minus ^ mates ^ (strand == "reverse")))
+    owner, contig = owners[span_record], contig[span_record]
+    bare = contig < 0  # a contig without exons: the whole fragment is without feature
+    if bare.any():
+        featureless = np.zeros(fragments, bool)
+        featureless[owner[bare]] = True
+        kept = ~featureless[owner]
+        owner, contig, start, length = (values[kept] for values in (owner, contig, start, length))
+    counter.add(fragments, owner, (contig << 32) | start, length)
+
+
+def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[CellCounts]:
+    """Count cells with htseq-count itself, many files in one call; the files of a cell are added up.
+
+    Raises InputError with htseq-count's words where it fails, or where its table is not whole.
+    """
+    import numpy as np
+
+    files = [(number, str(path)) for number, paths in enumerate(cells) for path in paths]
+    names = [*counting.genes, *TALLIES]
+    positions = {name: position for position, name in enumerate(names)}
+    totals = np.zeros((len(cells), len(names)), np.int64)
+    for begin in range(0, len(files), _MAX_FILES):
+        batch = files[begin : begin + _MAX_FILES]
+        owners = np.array([number for number, _ in batch])
+        seen = set()
+        for line in _run_htseq([path for _, path in batch], counting).splitlines():
+            name, *values = line.split("\t")
+            if name not in positions or name in seen or len(values) != len(batch):
+                raise InputError(f"htseq-count wrote an unexpected row: {line[:80]!r}.")
+            seen.add(name)
+            np.add.at(totals[:, positions[name]], owners, np.array(values, np.int64))
+        if len(seen) != len(names):
+            raise InputError(f"htseq-count wrote {len(seen)} rows instead of {len(names)}.")
+    genes = len(counting.genes)
+    return [CellCounts(row[:genes], row[genes:]) for row in totals]
+
+
+def _run_htseq(paths: Sequence[str], counting: Counting) -> str:
+    command = [sys.executable, "-m", "HTSeq.scripts.count", "-f", "bam", "-r", "name", "-s", STRANDS[counting.strand]]
+    command += ["-m", counting.mode, "-t", "exon", "-i", "gene_id", "-a", str(_MIN_QUALITY), "--nonunique", "none"]
+    command += ["-q", *paths, str(counting.exons)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise_if_killed("htseq-count", done.returncode)
+        complaint = " ".join(done.stderr.split())[-500:] or f"exit status {done.returncode}"
+        raise InputError(f"htseq-count failed: {complaint}")
+    return done.stdout
+
+
+def choose_checked(columns: Iterable[str]) -> str:
+    """Return the column that htseq-count counts as well: that of the smallest hash, whatever the order."""
+    return min(columns, key=lambda column: hashlib.sha256(column.encode()).hexdigest())
+
+
+def check_fragments(log: Mapping[str, str], fragments: int) -> None:
+    """Raise RunFault (READS_MISSING) where the fragments counted are not those that STAR mapped.
+
+    STAR's own numbers must add up as well: the reads that it mapped and dropped are the reads that it read.
+    """
+    numbers = {name: int(value) for name, value in log.items() if name.startswith("Number of reads") and value}
+    reads = int(log[INPUT_READS])
+    unique, multiple = int(log[UNIQUELY_MAPPED]), numbers.get(MULTIPLE_LOCI, 0)
+    if fragments != unique + multiple:
+        raise RunFault(
+            "READS_MISSING",
+            f"{fragments} fragments were counted, but STAR mapped {unique + multiple}"
+            f" ({unique} to one place, {multiple} to several).",
+        )
+    unmapped = [value for name, value in numbers.items() if name.startswith("Number of reads unmapped")]
+    dropped = numbers.get(TOO_MANY_LOCI, 0) + sum(unmapped)
+    if unmapped and fragments + dropped != reads:
+        raise RunFault(
+            "READS_MISSING",
+            f"STAR was given {reads} reads, but mapped {fragments} and dropped {dropped}.",
+        )
+
+
+def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: str, threads: int) -> CountedCells:
+    """Count cells, given as column → BAM files, with one of :data:`COUNTERS`.
+
+    ``auto`` is the native counter; htseq-count counts one cell as well, and all of them where a number differs.
+    """
+    if counter == "htseq-count":
+        return _count_with_htseq(cells, counting)
+    genes = read_gene_intervals(counting.intervals)
+    if genes.genes != counting.genes:
+        raise InputError(f"{counting.intervals}: made from another table of genes; make both anew.")
+    StepCounter(genes, counting.mode, counting.strand != "none")  # raises InputError before any cell is counted
+
+    def count(column: str) -> CellCounts | RunFault:
+        try:
+            return count_native(cells[column], genes, counting.mode, counting.strand)
+        except InputError as error:
+            return RunFault("COUNT_FAILED", str(error))
+
+    with ThreadPoolExecutor(threads) as pool:
+        counted = dict(zip(cells, pool.map(count, cells), strict=True))
+    checkable = {
+        column: counts for column, counts in counted.items() if isinstance(counts, CellCounts) and counts.fragments
+    }
+    if counter == "native" or not checkable:
+        return CountedCells(counted, {"counter": "native"})
+    checked = choose_checked(checkable)
+    (truth,) = count_htseq([cells[checked]], counting)
+    ours = checkable[checked]
+    differing = int((ours.genes != truth.genes).sum() + (ours.tallies != truth.tallies).sum())
+    numbers = len(counting.genes) + len(TALLIES)
+    if not differing:
+        print(f"{checked}: htseq-count gives the same {numbers} numbers.", file=sys.stderr)
+        return CountedCells(counted, {"counter": "native"} | _htseq_version())
+    note = (
+        f"counted by htseq-count: in {checked}, which both counted, {differing} of {numbers} numbers of the native"
+        " counter differed"
+    )
+    print(f"{note}. Please report this.", file=sys.stderr)
+    return _count_with_htseq(cells, counting)._replace(note=note)
+
+
+def _count_with_htseq(cells: Mapping[str, list[Path]], counting: Counting) -> CountedCells:
+    """Count all cells in one call; where a bad file fails the call, each cell in a call of its own."""
+    tools = {"counter": "htseq-count"} | _htseq_version()
+    try:
+        return CountedCells(dict(zip(cells, count_htseq(list(cells.values()), counting), strict=True)), tools)
+    except InputError as error:
+        print(f"{error}\nNow each cell by itself.", file=sys.stderr)
+    counted: dict[str, CellCounts | RunFault] = {}
+    for column, paths in cells.items():
+        try:
+            (counted[column],) = count_htseq([paths], counting)
+        except InputError as error:
+            counted[column] = RunFault("COUNT_FAILED", str(error))
+    return CountedCells(counted, tools)
+
+
+def _htseq_version() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"HTSeq": version("HTSeq")}
+
+
+def count_shard(
+    columns: Mapping[str, Sequence[Run]],
+    statuses: Mapping[str, RunStatus],
+    alignments: str | Path,
+    counting: Counting,
+    reference: str,
+    *,
+    counter: str,
+    threads: int = 1,
+) -> tuple[ShardCounts, dict[str, RunStatus]]:
+    """Count the cells whose runs are all good; return the counts and the statuses of all runs after it."""
+    import numpy as np
+    import scipy.sparse
+
+    statuses_after = dict(statuses)
+
+    def fail(column: str, fault: RunFault) -> None:
+        print(f"{column}: {fault}", file=sys.stderr)
+        for row in columns[column]:
+            statuses_after[row.run] = statuses_after[row.run].failed(fault)
+
+    cells: dict[str, list[Path]] = {}
+    for column, rows in columns.items():
+        if not all(statuses[row.run].ok for row in rows):
+            continue
+        files = alignment_files(alignments, column)
+        if files and log_file(alignments, column).exists():
+            cells[column] = files
+        else:
+            fail(column, RunFault("ALIGN_FAILED", "the folder of alignments has no BAM file or no log of it."))
+    logs = {column: read_star_log(log_file(alignments, column)) for column in cells}
+    counted = count_cells(cells, counting, counter, threads)
+    kept: dict[str, CellCounts] = {}
+    for column, counts in counted.cells.items():
+        try:
+            if isinstance(counts, RunFault):
+                raise counts
+            check_fragments(logs[column], counts.fragments)
+        except RunFault as fault:
+            fail(column, fault)
+            continue
+        kept[column] = counts
+        for row in columns[column]:
+            status = statuses_after[row.run]
+            statuses_after[row.run] = status._replace(detail=counted.note or status.detail)
+    star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
+    matrix = np.array([counts.genes for counts in kept.values()], np.int64).reshape(len(kept), len(counting.genes))
+    tallies = np.array([counts.tallies for counts in kept.values()], np.int64).reshape(len(kept), len(TALLIES))
+    shard = ShardCounts(
+        genes=counting.genes,
+        columns=list(kept),
+        runs=[";".join(row.run for row in columns[column]) for column in kept],
+        counts=scipy.sparse.csc_matrix(matrix),
+        tallies=tallies,
+        logs=[logs[column] for column in kept],
+        reference=reference,
+        tools=merge_tools([counted.tools, *star]) if kept else {},
+    )
+    return shard, statuses_after
