@@ -6,6 +6,7 @@
 - obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
   bases added up, -1 where unknown); geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name
+- uns: series, species, matrix, tools (the version of STAR; where libraries differ, all of them)
 
 Cells are in the order of the experiments, then of their barcodes in the archive.
 """
@@ -137,6 +138,7 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
     index: list[str] = []
     of_cell: list[Mapping[str, Any]] = []
     genes: list[tuple[str, ...]] | None = None
+    versions: set[str] = set()
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         main = _Matrix(root, "X", "int32")
@@ -145,6 +147,7 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
         others = {name: _Matrix(group, name, "float64" if name.endswith(shared) else "int32") for name in layers}
         for library in libraries:
             archive = library.read(MAIN)
+            versions.add(archive.metadata["software_version"])
             if genes is None:
                 genes = archive.features
             for name in (MAIN, *layers):
@@ -174,6 +177,7 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
         uns = h5ad.create_group(root, "uns")
         for name, value in (("series", series), ("species", species), ("matrix", f"{MAIN}_filtered")):
             h5ad.write_text(uns, name, value)
+        h5ad.write_text_group(uns, "tools", {"STAR": ", ".join(sorted(versions))} if versions else {})
         h5ad.write_empty_parts(root, ("obsm", "obsp", "varm", "varp"))
     return len(index)
 

@@ -35,7 +35,7 @@ def gather(folder, *more):
     return anndata.read_h5ad(folder / "out.h5ad")
 
 
-def library(folder, experiment, genes=("G1", "G2"), counts=((1, 0), (2, 3)), state="ok"):
+def library(folder, experiment, genes=("G1", "G2"), counts=((1, 0), (2, 3)), state="ok", star="2.7.10b"):
     (folder / "status").mkdir(exist_ok=True)
     run = f"R{experiment}"
     status = RunStatus(run) if state == "ok" else RunStatus(run, "failed", "ALIGN_FAILED", "x")
@@ -48,7 +48,7 @@ def library(folder, experiment, genes=("G1", "G2"), counts=((1, 0), (2, 3)), sta
         target / "Gene_Unique_filtered.tar.gz",
         "Gene/filtered",
         "matrix.mtx",
-        fields={"type": "MexGeneArchive_v1"},
+        fields={"type": "MexGeneArchive_v1", "software": "STAR", "software_version": star},
         barcodes=b"AAAA\nCCCC\n",
         features="".join(f"{gene}\tname{gene}\tGene Expression\n" for gene in genes).encode(),
         matrix=(f"%%MatrixMarket matrix coordinate integer general\n%\n2 2 {len(lines)}\n" + "".join(lines)).encode(),
@@ -61,6 +61,7 @@ def test_no_counted_library_gives_a_file_without_cells(tmp_path):
     data = gather(tmp_path)
     assert data.shape == (0, 0)
     assert data.uns["series"] == "S"
+    assert data.uns["tools"] == {}
 
 
 def test_cells_of_two_libraries_keep_their_names_and_counts(tmp_path):
@@ -73,6 +74,14 @@ def test_cells_of_two_libraries_keep_their_names_and_counts(tmp_path):
     assert data.var["gene_name"].tolist() == ["nameG1", "nameG2"]
     assert data.obs["spots"].tolist() == [-1] * 4
     assert data.X.dtype == np.int32
+    assert data.uns["tools"] == {"STAR": "2.7.10b"}
+
+
+def test_all_versions_of_star_are_named(tmp_path):
+    plan_of(tmp_path, "X1", "X2")
+    library(tmp_path, "X1", star="2.7.11b")
+    library(tmp_path, "X2", star="2.7.10b")
+    assert gather(tmp_path).uns["tools"] == {"STAR": "2.7.10b, 2.7.11b"}
 
 
 def test_libraries_of_two_references_are_refused(tmp_path):
