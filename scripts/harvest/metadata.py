@@ -1,9 +1,9 @@
-"""Gather what GEO says of the samples and series of one species that were counted.
+"""Gather GEO's records of the counted samples and series of one species.
 
 Writes a tarball with one JSON file a series (--archive), ``<species>_meta/<EXP_ID>.metadata.json``: a map of GSM to
 series_data and sample_data (field → values, as in the family file without the prefixes) and platform_data (a list of
 such maps, each with its gpl_key); and two CSV files, of the samples (--samples) and of the series (--series). A series
-that GEO does not have is described by what SRA says of it, where its record lies there.
+that GEO does not have is described by its record of SRA.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path, atomic_text
@@ -32,51 +32,25 @@ SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id samp
 
 
 class Counted(NamedTuple):
-    """What was counted of a series: its identifier, its samples, and the accessions under which records may lie."""
+    """The counted part of a series."""
 
     exp_id: str
     series: str
     samples: set[str]
     accessions: dict[str, None]
+    """Of its samples, experiments and runs: names of folders that may have records of them."""
 
 
 def counted_series(ledger: str | Path, species: str) -> list[Counted]:
-    """Return the series that gave a counted row of the species, by exp_id and series."""
+    """Return the series with a counted row of the species, by exp_id and series."""
     found: dict[tuple[str, str], Counted] = {}
     for row in iterate_runs(ledger):
         if row.status != "counted" or row.species != species:
             continue
-        key = (row.exp_id, row.series)
-        counted = found.setdefault(key, Counted(row.exp_id, row.series, set(), {}))
-        if row.sample:
-            counted.samples.add(row.sample)
+        counted = found.setdefault((row.exp_id, row.series), Counted(row.exp_id, row.series, set(), {}))
+        counted.samples.update({row.sample} - {""})
         counted.accessions.update(dict.fromkeys((row.sample, row.experiment, row.run)))
     return [found[key] for key in sorted(found)]
-
-
-class SeriesRecord:
-    """What a record says of a series; its samples lie in a temporary file, since there may be many."""
-
-    def __init__(self, scratch: IO[bytes]) -> None:
-        self.scratch = scratch
-        self.families: set[str] = set()  # whose files have been read
-        self.series: dict[str, list[str]] = {}
-        self.platforms: dict[str, dict[str, list[str]]] = {}
-        self.places: dict[str, tuple[int, int]] = {}  # GSM → where its JSON lies
-
-    def add_sample(self, accession: str, fields: Mapping[str, list[str]]) -> None:
-        """Keep a sample's fields."""
-        if accession in self.places:
-            return
-        text = as_json(fields)
-        self.places[accession] = (self.scratch.seek(0, os.SEEK_END), len(text))
-        self.scratch.write(text)
-
-    def sample(self, accession: str) -> bytes:
-        """Return the JSON of a sample's fields."""
-        begin, length = self.places[accession]
-        self.scratch.seek(begin)
-        return self.scratch.read(length)
 
 
 def as_json(value: object) -> bytes:
@@ -84,48 +58,79 @@ def as_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
 
 
-def read_record(counted: Counted, folder: str | Path, scratch: IO[bytes]) -> SeriesRecord | None:
-    """Return what GEO, or else SRA, says of a series and its counted samples; None when no record lies there."""
-    record = SeriesRecord(scratch)
-    _add_family(record, counted.series, counted, folder)
-    for accession in (counted.series, *counted.accessions):
-        if record.places and counted.samples <= record.places.keys():
-            break
-        found = record_files.read_any_runs(Path(folder) / accession) if accession else None
-        for experiment in found[1] if found else ():
-            for series in experiment.series:
-                _add_family(record, series, counted, folder)
-            _add_experiment(record, experiment, counted)
-        if found and accession == counted.series:
-            break
-    return record if record.places else None
+class SeriesRecord:
+    """The record of a series and its counted samples; the samples are in a temporary file, since there may be many."""
 
+    def __init__(self, counted: Counted, folder: str | Path, scratch: IO[bytes]) -> None:
+        self.counted, self.folder, self.scratch = counted, Path(folder), scratch
+        self.series: dict[str, list[str]] = {}
+        self.platforms: dict[str, dict[str, list[str]]] = {}
+        self.positions: dict[str, tuple[int, int]] = {}
+        """GSM → begin and length of its JSON in the temporary file."""
+        self._read: set[str] = set()  # series whose family files have been read
 
-def _add_family(record: SeriesRecord, series: str, counted: Counted, folder: str | Path) -> None:
-    """Add what a family file says, if it lies there, and those of its parts for samples that it does not hold."""
-    for family in record_files.walk_families(folder, series, record.families):
-        for entity in family:
-            _add_entity(record, entity, counted)
-        if counted.samples <= record.places.keys():
+    def read(self) -> bool:
+        """Read what GEO, or else SRA, has of the series and its counted samples; return whether there is any."""
+        counted = self.counted
+        self._add_family(counted.series)
+        for accession in (counted.series, *counted.accessions):
+            if self._is_complete():
+                break
+            found = record_files.read_any_runs(self.folder / accession) if accession else None
+            for experiment in found.experiments if found else ():
+                for series in experiment.series:
+                    self._add_family(series)
+                self._add_experiment(experiment)
+            if found and accession == counted.series:
+                break
+        return bool(self.positions)
+
+    def sample(self, accession: str) -> bytes:
+        """Return the JSON of a sample's fields."""
+        begin, length = self.positions[accession]
+        self.scratch.seek(begin)
+        return self.scratch.read(length)
+
+    def _is_complete(self) -> bool:
+        return bool(self.positions) and self.counted.samples <= self.positions.keys()
+
+    def _add_family(self, series: str) -> None:
+        """Add the family file of a series and, while samples are missing, those of its parts."""
+        for family in record_files.walk_families(self.folder, series, self._read):
+            for entity in family:
+                self._add_entity(entity)
+            if self.counted.samples <= self.positions.keys():
+                return
+
+    def _add_entity(self, entity: Entity) -> None:
+        if entity.kind == "series" and (not self.series or entity.accession == self.counted.series):
+            self.series = entity.fields
+        elif entity.kind == "platform" and entity.well_named:
+            self.platforms[entity.accession] = entity.fields
+        elif entity.kind == "sample" and entity.accession in self.counted.samples:
+            self._add_sample(entity.accession, entity.fields)
+
+    def _add_sample(self, accession: str, fields: Mapping[str, list[str]]) -> None:
+        if accession not in self.positions:
+            text = as_json(fields)
+            self.positions[accession] = (self.scratch.seek(0, os.SEEK_END), len(text))
+            self.scratch.write(text)
+
+    def _add_experiment(self, experiment: Experiment) -> None:
+        """Add a sample from SRA under GEO's field names; a sample without a GSM is named after its experiment."""
+        counted = self.counted
+        name = next((name for name in (*experiment.samples, experiment.sample) if name in counted.samples), "")
+        if not name and experiment.experiment in counted.accessions:
+            name = experiment.experiment
+        if not name:
             return
+        self._add_sample(name, sample_of_experiment(experiment, name))
+        if not self.series:
+            self.series = series_of_experiment(experiment, counted.series)
 
 
-def _add_entity(record: SeriesRecord, entity: Entity, counted: Counted) -> None:
-    if entity.kind == "series" and (not record.series or entity.accession == counted.series):
-        record.series = entity.fields
-    elif entity.kind == "platform" and entity.well_named:
-        record.platforms[entity.accession] = entity.fields
-    elif entity.kind == "sample" and entity.accession in counted.samples:
-        record.add_sample(entity.accession, entity.fields)
-
-
-def _add_experiment(record: SeriesRecord, experiment: Experiment, counted: Counted) -> None:
-    """Tell a sample in GEO's fields from what SRA says; samples without a GSM go by their experiment."""
-    name = next((name for name in (*experiment.samples, experiment.sample) if name in counted.samples), "")
-    if not name and experiment.experiment in counted.accessions:
-        name = experiment.experiment
-    if not name:
-        return
+def sample_of_experiment(experiment: Experiment, name: str) -> dict[str, list[str]]:
+    """Return the fields of a sample, as GEO names them, from a record of SRA; empty ones are left out."""
     fields = {
         "title": [experiment.sample_title or experiment.title],
         "taxid_ch1": [tax_id for tax_id, _ in experiment.taxa],
@@ -137,22 +142,22 @@ def _add_experiment(record: SeriesRecord, experiment: Experiment, counted: Count
         "instrument_model": [experiment.instrument],
         "extract_protocol_ch1": [experiment.protocol],
         "relation": [f"SRA: {experiment.experiment}"],
+        "geo_accession": [name] if name.startswith("GSM") else [],
     }
-    if name.startswith("GSM"):
-        fields["geo_accession"] = [name]
-    record.add_sample(name, {key: values for key, value in fields.items() if (values := [v for v in value if v])})
-    if not record.series:
-        told = {
-            "title": experiment.study_title,
-            "summary": experiment.study_abstract,
-            "geo_accession": counted.series if counted.series.startswith("GSE") else "",
-        }
-        record.series = {key: [value] for key, value in told.items() if value}
-        record.series["relation"] = [
-            f"{kind}: {accession}"
-            for kind, accession in (("BioProject", experiment.project), ("SRA", experiment.study))
-            if accession
-        ]
+    return {field: known for field, values in fields.items() if (known := [value for value in values if value])}
+
+
+def series_of_experiment(experiment: Experiment, series: str) -> dict[str, list[str]]:
+    """Return the fields of a series, as GEO names them, from a record of SRA."""
+    fields = {
+        "title": experiment.study_title,
+        "summary": experiment.study_abstract,
+        "geo_accession": series if series.startswith("GSE") else "",
+    }
+    related = {"BioProject": experiment.project, "SRA": experiment.study}
+    return {field: [value] for field, value in fields.items() if value} | {
+        "relation": [f"{kind}: {accession}" for kind, accession in related.items() if accession]
+    }
 
 
 def member_pieces(record: SeriesRecord) -> Iterator[bytes]:
@@ -161,7 +166,7 @@ def member_pieces(record: SeriesRecord) -> Iterator[bytes]:
     before = b'{"platform_data": ' + as_json(platforms) + b', "sample_data": '
     after = b', "series_data": ' + as_json(record.series) + b"}"
     separator = b"{"
-    for accession in sorted(record.places):
+    for accession in sorted(record.positions):
         yield separator + as_json(accession) + b": " + before + record.sample(accession) + after
         separator = b", "
     yield b"}\n"
@@ -177,12 +182,8 @@ class _Pieces(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
-        while not self.rest:
-            piece = next(self.pieces, None)
-            if piece is None:
-                return 0
-            self.rest = piece
+    def readinto(self, buffer: Any) -> int:
+        self.rest = self.rest or next(self.pieces, b"")
         length = min(len(buffer), len(self.rest))
         buffer[:length] = self.rest[:length]
         self.rest = self.rest[length:]
@@ -190,23 +191,16 @@ class _Pieces(io.RawIOBase):
 
 
 def add_member(archive: tarfile.TarFile, name: str, record: SeriesRecord) -> None:
-    """Add a series' JSON file to the tarball, in pieces: series of thousands of samples are too big to hold."""
+    """Add a series' JSON file to the tarball, in pieces: that of thousands of samples does not fit into memory."""
     member = tarfile.TarInfo(name)
     member.size = sum(map(len, member_pieces(record)))
     member.mode, member.uname, member.gname = 0o644, "root", "root"
     archive.addfile(member, io.BufferedReader(_Pieces(member_pieces(record)), 1 << 20))
 
 
-def sample_line(exp_id: str, accession: str, fields: Mapping[str, list[str]]) -> list[str]:
-    """Return a line of the samples table: lists are joined by ``;``."""
-    known = {**fields, "doc_id": [exp_id], "geo_accession": [accession]}
-    return [";".join(known.get(column, ())) for column in SAMPLE_COLUMNS]
-
-
-def series_line(exp_id: str, fields: Mapping[str, list[str]]) -> list[str]:
-    """Return a line of the series table: lists are joined by ``;``."""
-    known = {**fields, "doc_id": [exp_id]}
-    return [";".join(known.get(column, ())) for column in SERIES_COLUMNS]
+def table_line(columns: Sequence[str], fields: Mapping[str, list[str]]) -> list[str]:
+    """Return a line of a table: several values of a field are joined by ``;``."""
+    return [";".join(fields.get(column, ())) for column in columns]
 
 
 def gather(
@@ -217,31 +211,36 @@ def gather(
         handle = stack.enter_context(stack.enter_context(atomic_path(archive)).open("wb"))
         packed = stack.enter_context(gzip.GzipFile("", mode="wb", fileobj=handle, mtime=0, compresslevel=6))
         tar = stack.enter_context(tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT))
-        tables = []
-        for path, columns in ((samples, SAMPLE_COLUMNS), (series, SERIES_COLUMNS)):
-            tables.append(csv.writer(stack.enter_context(atomic_text(path)), lineterminator="\n"))
-            tables[-1].writerow(columns)
+        sample_table, series_table = (
+            csv.writer(stack.enter_context(atomic_text(path)), lineterminator="\n") for path in (samples, series)
+        )
+        sample_table.writerow(SAMPLE_COLUMNS)
+        series_table.writerow(SERIES_COLUMNS)
         written: dict[str, str] = {}
         for counted in counted_series(ledger, species):
             with tempfile.TemporaryFile() as scratch:
-                record = read_record(counted, folder, scratch)
-                if record is None:
-                    print(f"{counted.series}: no record of it lies there; it has no metadata.", file=sys.stderr)
+                record = SeriesRecord(counted, folder, scratch)
+                if not record.read():
+                    print(f"{counted.series}: there is no record of it, so it has no metadata.", file=sys.stderr)
                     continue
-                if counted.exp_id in written:
-                    told = f"{written[counted.exp_id]} and {counted.series} share the exp_id {counted.exp_id}"
-                    raise InputError(f"{ledger}: {told}; give each series its own.")
+                if other := written.get(counted.exp_id):
+                    raise InputError(
+                        f"{ledger}: {other} and {counted.series} share the exp_id {counted.exp_id};"
+                        " give each series its own."
+                    )
                 written[counted.exp_id] = counted.series
                 add_member(tar, f"{species}_meta/{counted.exp_id}.metadata.json", record)
-                for accession in sorted(record.places):
-                    tables[0].writerow(sample_line(counted.exp_id, accession, json.loads(record.sample(accession))))
-                tables[1].writerow(series_line(counted.exp_id, record.series))
+                names = {"doc_id": [counted.exp_id]}
+                for accession in sorted(record.positions):
+                    fields = json.loads(record.sample(accession)) | names | {"geo_accession": [accession]}
+                    sample_table.writerow(table_line(SAMPLE_COLUMNS, fields))
+                series_table.writerow(table_line(SERIES_COLUMNS, record.series | names))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ledger", required=True, help="the ledger, results/runs.tsv")
-    parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
+    parser.add_argument("--records", default="resources/records", help="folder of the archives' answers")
     parser.add_argument("--species", required=True, help="label of the species")
     parser.add_argument("--archive", required=True, help="the tarball to write")
     parser.add_argument("--samples", required=True, help="the table of samples to write")

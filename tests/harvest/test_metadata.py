@@ -147,7 +147,7 @@ def test_nothing_counted_and_nothing_known(tmp_path: Path, capsys: pytest.Captur
     assert gather(tmp_path, [cell(1, status="left_out")]) == {}
     assert table(tmp_path / "samples.csv") == table(tmp_path / "series.csv") == []
     assert gather(tmp_path, [cell(1, series="local", exp_id="local", sample="")]) == {}
-    assert "local: no record of it lies there; it has no metadata." in capsys.readouterr().err
+    assert "local: there is no record of it, so it has no metadata." in capsys.readouterr().err
 
 
 def test_two_series_of_one_identifier_are_refused(tmp_path: Path) -> None:
