@@ -9,11 +9,8 @@ from scripts.plates.shard_counts import TALLIES
 
 if TYPE_CHECKING:
     import h5py
-    import numpy
     import pandas
 
-STEP = 2000
-"""Cells whose counts are read together."""
 _FIGURES = {
     "star_number_of_input_reads": "reads",
     "star_uniquely_mapped_reads_percent": "mapped",
@@ -35,15 +32,14 @@ def read_cells(path: Path) -> "tuple[pandas.DataFrame, dict[str, str]]":
     try:
         with h5py.File(path, "r") as root:
             obs = root["obs"]
-            indptr = root["X/indptr"][()]
             index = h5ad.read_texts(obs[obs.attrs["_index"]])
             columns = {
                 "series": h5ad.read_column(obs, "series") if "series" in obs else path.name.partition(".")[0],
                 "experiment": h5ad.read_column(obs, "experiment")
                 if "experiment" in obs
                 else [name.partition("_")[0] for name in index],
-                "counts": _sum_rows(root["X/data"], indptr),
-                "genes": np.diff(indptr).astype(float),
+                "counts": h5ad.sum_rows(root["X"]).astype(float),
+                "genes": np.diff(root["X/indptr"][()]).astype(float),
             }
             for name, figure in _FIGURES.items():
                 if name in obs:
@@ -51,18 +47,6 @@ def read_cells(path: Path) -> "tuple[pandas.DataFrame, dict[str, str]]":
             return pd.DataFrame(columns, range(len(index))), _read_notes(root)
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as counts of cells: {error}.") from error
-
-
-def _sum_rows(data: "h5py.Dataset", indptr: "numpy.ndarray") -> "numpy.ndarray":
-    """Return the sum of each row of a csr_matrix, read a few rows at a time."""
-    import numpy as np
-
-    sums = np.zeros(len(indptr) - 1)
-    for start in range(0, len(sums), STEP):
-        bounds = indptr[start : start + STEP + 1]
-        running = np.concatenate([[0], np.cumsum(data[bounds[0] : bounds[-1]], dtype=np.float64)])
-        sums[start : start + STEP] = np.diff(running[bounds - bounds[0]])
-    return sums
 
 
 def _read_notes(root: "h5py.File") -> dict[str, str]:

@@ -82,7 +82,7 @@ def format_rows(
         text[places] = _digits(rest - above * 10)
         longer = np.flatnonzero(above > 0)
         rest, places = above.take(longer), places.take(longer)
-    view = memoryview(text)
+    view = text.data
     for name, start, body, end in zip(names, starts.tolist(), bodies.tolist(), row_ends.tolist(), strict=True):
         view[start:body] = name
         view[end - 1] = 10

@@ -73,7 +73,7 @@ def write_ledger(plan: Sequence[Run], statuses: str, shard_size: int, count_by: 
 def summarize(rows: Iterable[Run]) -> str:
     """Return a table for a person: how many runs of each series have each status and reason, and the sum of all."""
     rows = list(rows)
-    lines = [("series", "status", "reason", "runs")]
+    lines: list[tuple[str, ...]] = [("series", "status", "reason", "runs")]
     counts = Counter((row.series, row.status, row.reason) for row in rows)
     lines += [(*key, str(counts[key])) for key in sorted(counts)]
     if len({row.series for row in rows}) > 1:

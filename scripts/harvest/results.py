@@ -7,7 +7,6 @@ more than one species) has the archives of a droplet library; ``SHA256SUMS`` has
 
 import csv
 import gzip
-import itertools
 import re
 import zlib
 from collections import Counter
@@ -25,7 +24,7 @@ LOGS = ".log.csv.gz"
 _SUM = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
 FINAL = ("counted", "left_out", "failed")
 TIME_STAMP = ".snakemake_timestamp"
-"""The file by which Snakemake remembers when it made a folder; where there is none it takes the folder's own time."""
+"""Snakemake's file with the time of a folder; without one it takes the folder's own time."""
 
 
 def list_files(results: str | Path) -> list[str]:
@@ -59,13 +58,6 @@ def read_sums(path: str | Path) -> dict[str, str]:
     return sums
 
 
-def read_header(path: str | Path, rows: int = 4) -> list[list[str]]:
-    """Return the first rows of a gzipped CSV table."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-        lines = csv.reader(handle)
-        return list(itertools.islice(lines, rows))
-
-
 def counted_libraries(ledger: Sequence[Run]) -> dict[tuple[str, str], bool]:
     """Return (experiment, species) → whether it is counted, for every droplet library that was worked on."""
     counted: dict[tuple[str, str], bool] = {}
@@ -77,7 +69,7 @@ def counted_libraries(ledger: Sequence[Run]) -> dict[tuple[str, str], bool]:
 
 
 def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each way in which the folder does not have what the ledger says, no more and no less."""
+    """Yield a sentence for each difference between the folder and the ledger."""
     results = Path(results)
     yield from _plan_faults(results / "plan.tsv", ledger)
     for row in ledger:
@@ -86,33 +78,40 @@ def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[
             yield f"runs.tsv: {name} ends as {row.status!r}; expected {', '.join(FINAL)}."
         elif row.status != "counted" and not row.reason:
             yield f"runs.tsv: {name} is {row.status} without a reason."
+    yield from _table_faults(results, ledger)
+    yield from _archive_faults(results, ledger)
+
+
+def _table_faults(results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence where the columns of a table are not the counted plate runs of its species."""
     counted: dict[str, set[str]] = {}
-    worked_on = set()
     for row in ledger:
         if row.assay == "plate" and row.status in ("counted", "failed"):
-            worked_on.add(row.species)
-            if row.status == "counted":
-                counted.setdefault(row.species, set()).add(row.run)
+            counted.setdefault(row.species, set()).update([row.run] if row.status == "counted" else [])
     for ending in (COUNTS, LOGS):
-        there = {path.name.removesuffix(ending) for path in results.glob(f"*{ending}")}
-        for species in sorted(worked_on | there):
-            path = results / f"{species}{ending}"
-            if species not in there:
-                yield f"{path.name}: not there, though plate runs of {species} are in the ledger."
-                continue
-            yield from _column_faults(path, counted.get(species, set()))
+        tables = {path.name.removesuffix(ending) for path in results.glob(f"*{ending}")}
+        for species in sorted(counted.keys() | tables):
+            if species in tables:
+                yield from _column_faults(results / f"{species}{ending}", counted.get(species, set()))
+            else:
+                yield f"{species}{ending}: missing, though plate runs of {species} are in the ledger."
+
+
+def _archive_faults(results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence where the folders with archives are not those of the counted droplet libraries."""
     libraries = counted_libraries(ledger)
-    folders = {folder: libraries[library] for library, folder in archive_folders(libraries).items()}
-    there = {path.parent.name for path in results.glob("mex/*/*.tar.gz")}
-    for folder in sorted(folders.keys() | there):
-        if folders.get(folder, False) and folder not in there:
+    folders = archive_folders(libraries)
+    counted = {folders[library] for library, whole in libraries.items() if whole}
+    found = {path.parent.name for path in results.glob("mex/*/*.tar.gz")}
+    for folder in sorted(counted ^ found):
+        if folder in counted:
             yield f"mex/{folder}: no archive in it, though the library is counted in the ledger."
-        elif not folders.get(folder, False) and folder in there:
+        else:
             yield f"mex/{folder}: archives of a library that is not counted in the ledger."
 
 
 def _plan_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence where the ledger has not the rows of the plan."""
+    """Yield a sentence where the rows of the ledger are not those of the plan."""
     if not path.exists():
         return
     try:
@@ -132,19 +131,19 @@ def _plan_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
 
 def _column_faults(path: Path, expected: set[str]) -> Iterator[str]:
     try:
-        header = read_header(path, 1)
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
+            columns = next(csv.reader(handle), [])[1:]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         yield f"{path.name}: its first row cannot be read: {error}."
         return
-    runs = [run for column in (header[0][1:] if header else []) for run in column.split(";")]
-    found = set(runs)
-    twice = sorted(run for run, times in Counter(runs).items() if times > 1)
-    if twice:
-        yield f"{path.name}: {_name_some(twice)} there more than once."
-    if expected - found:
-        yield f"{path.name}: {_name_some(sorted(expected - found))} counted in the ledger, but not in it."
-    if found - expected:
-        yield f"{path.name}: {_name_some(sorted(found - expected))} in it, but not counted in the ledger."
+    runs = Counter(run for column in columns for run in column.split(";"))
+    for names, words in (
+        ([run for run, times in runs.items() if times > 1], "there more than once"),
+        (expected - runs.keys(), "counted in the ledger, but not in it"),
+        (runs.keys() - expected, "in it, but not counted in the ledger"),
+    ):
+        if names:
+            yield f"{path.name}: {_name_some(sorted(names))} {words}."
 
 
 def _name_some(names: Sequence[str]) -> str:

@@ -1,16 +1,16 @@
 """Check a folder of results, wherever it came from: nothing changed, nothing lost, and its files agree.
 
-Checked are: the sums of SHA256SUMS, and that no other file is there; that the ledger has the rows of the plan, each is
-settled, and the counted ones are the columns of the tables and the libraries of the archives; that the tables of a
-species have the same cells, that counts and tallies of each cell add up to the reads that STAR mapped, and that the
-h5ad has each count of the table; that the members of each archive have the md5 sums of its metadata, that the h5ad of
-droplets has the cells of the archives, and that the metadata can be read. Exit status 0 when all is well; else 2, and
-every fault is told.
+The files and their checksums are those of SHA256SUMS. The ledger has the rows of the plan, each with a final status,
+and the counted ones are the columns of the tables and the libraries of the archives. The tables of a species have the
+same cells; the counts and tallies of each cell add up to the reads that STAR mapped; the h5ad has each count of the
+table. The members of each archive have the md5 sums of its metadata, and the h5ad of droplets has the cells of the
+archives. The metadata can be read. Exit status 0 when all is well, else 2; every fault is reported.
 """
 
 import argparse
 import csv
 import hashlib
+import io
 import itertools
 import json
 import re
@@ -19,12 +19,13 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from isal import igzip, isal_zlib
+from isal import igzip
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
+from scripts.core.gzip_files import deflate_error
 from scripts.droplets.mex_reader import read_archive
 from scripts.formats import h5ad
 from scripts.harvest.columns import HEADERS
@@ -39,19 +40,28 @@ if TYPE_CHECKING:
     import h5py
     import numpy
 
-TOLD = 5
-"""Cells of a table that are told one by one."""
-UNREADABLE = (OSError, EOFError, isal_zlib.error, zlib.error, tarfile.TarError, csv.Error, UnicodeDecodeError)
+MOST_CELLS = 5
+"""Cells of a table that are reported one by one."""
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, deflate_error(), zlib.error, tarfile.TarError),
+    *(csv.Error, json.JSONDecodeError, UnicodeDecodeError),
+)
 """What is raised for a file that is cut short or damaged."""
-BROKEN = (*UNREADABLE, KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError)
-"""The same for an HDF5 file, in which anything may stand in any place."""
-STEP = 2000
-"""Cells of an h5ad that are read together."""
+BROKEN: tuple[type[Exception], ...] = (
+    *UNREADABLE,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RuntimeError,
+)
+"""The same for an HDF5 file, in which any item may be of any type."""
 _NAME = re.compile(rb'"(?:[^"]|"")*"|[^,\n]*')
 
 
 class Table(NamedTuple):
-    """What a table of counts says, added up."""
+    """A table of counts, added up."""
 
     header: list[list[str]]
     genes: int
@@ -59,15 +69,15 @@ class Table(NamedTuple):
     """int64: the counts of each cell over all genes."""
     tallies: "dict[str, numpy.ndarray]"
     """Name → int64: a tally of each cell."""
-    prints: "numpy.ndarray"
-    """uint64: a number that tells which count each cell has of which gene, see :func:`weigh_genes`."""
+    fingerprints: "numpy.ndarray"
+    """uint64: of the counts of each cell, see :func:`hash_genes`."""
 
 
-def weigh_genes(genes: Iterable[bytes]) -> "numpy.ndarray":
-    """Return a number (uint64) for each gene, by its name alone.
+def hash_genes(genes: Iterable[bytes]) -> "numpy.ndarray":
+    """Return a hash (uint64) of the name of each gene.
 
-    The counts of a cell, each times the number of its gene, are added up modulo 2**64: cells that differ in one count
-    or more, or in the genes' names, get another sum.
+    The fingerprint of a cell is the sum of its counts, each times the hash of its gene, modulo 2**64: cells that differ
+    in a count, or in the genes' names, have different ones.
     """
     import numpy as np
 
@@ -77,27 +87,25 @@ def weigh_genes(genes: Iterable[bytes]) -> "numpy.ndarray":
 def sum_faults(results: Path) -> Iterator[str]:
     """Yield a sentence for each file that is not as SHA256SUMS says."""
     if not (results / SUMS).exists():
-        yield f"{SUMS}: not there, so nobody can say whether a file changed."
+        yield f"{SUMS}: missing, so changed files cannot be found."
         return
     try:
         sums = read_sums(results / SUMS)
     except InputError as error:
         yield str(error)
         return
-    there = set(list_files(results))
-    for name in sorted(sums.keys() | there, key=str.encode):
+    files = set(list_files(results))
+    for name in sorted(sums.keys() | files, key=str.encode):
         if name not in sums:
             yield f"{name}: not in {SUMS}."
-        elif name not in there:
-            yield f"{name}: in {SUMS}, but not there."
+        elif name not in files:
+            yield f"{name}: in {SUMS}, but missing."
         else:
             try:
-                same = hash_file(results / name) == sums[name]
+                if hash_file(results / name) != sums[name]:
+                    yield f"{name}: changed; its sha256 is not that of {SUMS}."
             except OSError as error:
                 yield f"{name}: cannot be read: {error.strerror}."
-                continue
-            if not same:
-                yield f"{name}: changed; its sha256 is not that of {SUMS}."
 
 
 def add_up(path: Path) -> Table:
@@ -110,7 +118,7 @@ def add_up(path: Path) -> Table:
         width = len(header[0]) - 1 if header else 0
         if names != ["GENENAME", *HEADERS] or any(len(line) != width + 1 for line in header):
             raise InputError(f"{path.name}: the first rows must be GENENAME, {', '.join(HEADERS)}, of one width.")
-        sums, prints = np.zeros(width, np.int64), np.zeros(width, np.uint64)
+        sums, fingerprints = np.zeros(width, np.int64), np.zeros(width, np.uint64)
         genes, before, tallies = 0, None, {}
         for number, line in enumerate(handle, 5):
             found = _NAME.match(line)
@@ -128,78 +136,64 @@ def add_up(path: Path) -> Table:
             else:
                 genes += 1
                 sums += counts
-                prints += counts.view(np.uint64) * weigh_genes([name])
+                fingerprints += counts.view(np.uint64) * hash_genes([name])
     if len(tallies) < len(TALLIES):
         raise InputError(f"{path.name}: cut short; it has no row {', '.join(sorted(set(TALLIES) - tallies.keys()))}.")
-    return Table(header, genes, sums, tallies, prints)
+    return Table(header, genes, sums, tallies, fingerprints)
 
 
 def header_faults(table: Table, ledger: Sequence[Run], species: str, name: str) -> Iterator[str]:
     """Yield a sentence for each cell whose runs, EXP_ID, TAXON and GSM are not those of the ledger."""
     rows = {row.run: row for row in ledger if row.species == species and row.assay == "plate"}
     order = []
-    for runs, *told in zip(*(line[1:] for line in table.header), strict=True):
+    for runs, *values in zip(*(line[1:] for line in table.header), strict=True):
         of_cell = [rows[run] for run in runs.split(";") if run in rows]
         if not of_cell:
             continue
         row = of_cell[0]
         order.append((row.series, row.run))
-        if told != [row.exp_id or row.series, row.species, row.sample]:
-            yield f"{name}: {runs} has {', '.join(told)} in its header, which is not what the ledger says."
+        if values != [row.exp_id or row.series, row.species, row.sample]:
+            yield f"{name}: {runs} has {', '.join(values)} in its header, which is not what the ledger says."
         if len({(row.series, row.experiment) for row in of_cell}) > 1:
-            yield f"{name}: {runs} are one cell there, but not runs of one experiment."
+            yield f"{name}: {runs} are one cell, but not runs of one experiment."
     if order != sorted(order):
         yield f"{name}: its cells are not sorted by series and run."
 
 
 def log_faults(table: Table, path: Path) -> Iterator[str]:
     """Yield a sentence for each cell whose counts and tallies are not the reads that STAR mapped."""
-    try:
-        with igzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-            rows = {row[0]: row[1:] for row in csv.reader(handle) if row}
-    except UNREADABLE as error:
-        yield f"{path.name}: cannot be read to its end: {error}."
-        return
+    with igzip.open(path, "rt", encoding="utf-8", newline="") as handle:
+        rows = {row[0]: row[1:] for row in csv.reader(handle) if row}
     if [rows.get("FIELD_NAMES"), *(rows.get(name) for name in HEADERS)] != [line[1:] for line in table.header]:
         yield f"{path.name}: its cells are not those of the table of counts, in the same order."
         return
     cells = table.header[0][1:]
-    narrow = [name for name, values in rows.items() if len(values) != len(cells)]
-    if narrow or (cells and UNIQUELY_MAPPED not in rows):
-        yield f"{path.name}: {f'row {narrow[0]!r} is cut short' if narrow else f'it has no row {UNIQUELY_MAPPED!r}'}."
+    short = [name for name, values in rows.items() if len(values) != len(cells)]
+    if short or (cells and UNIQUELY_MAPPED not in rows):
+        yield f"{path.name}: {f'row {short[0]!r} is cut short' if short else f'it has no row {UNIQUELY_MAPPED!r}'}."
         return
     faults = []
     fragments = (table.sums + sum(table.tallies.values())).tolist()
-    nothing = ["" for _ in cells]
-    for runs, counted, unique, several in zip(
-        cells, fragments, rows.get(UNIQUELY_MAPPED, nothing), rows.get(MULTIPLE_LOCI, nothing), strict=True
+    none = ["" for _ in cells]
+    for runs, counted, unique, multiple in zip(
+        cells, fragments, rows.get(UNIQUELY_MAPPED, none), rows.get(MULTIPLE_LOCI, none), strict=True
     ):
-        if not unique.isdecimal() or not (several or "0").isdecimal():
-            faults.append(f"{runs}: the reads that STAR mapped are not a number: {unique!r}, {several!r}.")
-        elif counted != (mapped := int(unique) + int(several or 0)):
+        if not unique.isdecimal() or not (multiple or "0").isdecimal():
+            faults.append(f"{runs}: the reads that STAR mapped are not a number: {unique!r}, {multiple!r}.")
+        elif counted != (mapped := int(unique) + int(multiple or 0)):
             faults.append(f"{runs}: counts and tallies make {counted}, but STAR mapped {mapped} reads.")
-    yield from (f"{path.name}: {fault}" for fault in faults[:TOLD])
-    if len(faults) > TOLD:
-        yield f"{path.name}: and {len(faults) - TOLD} more cells like these."
+    yield from (f"{path.name}: {fault}" for fault in faults[:MOST_CELLS])
+    if len(faults) > MOST_CELLS:
+        yield f"{path.name}: and {len(faults) - MOST_CELLS} more cells like these."
 
 
-def weigh_cells(root: "h5py.File") -> "numpy.ndarray":
-    """Return the prints of the cells of an h5ad, see :func:`weigh_genes`."""
-    import numpy as np
-
-    weights = weigh_genes(name.encode() for name in h5ad.read_texts(root["var/_index"]))
+def cell_fingerprints(root: "h5py.File") -> "numpy.ndarray":
+    """Return the fingerprint of each cell of an h5ad, see :func:`hash_genes`."""
+    hashes = hash_genes(name.encode() for name in h5ad.read_texts(root["var/_index"]))
     cells, genes = root["X"].attrs["shape"].tolist()
-    indptr = root["X/indptr"][()]
-    if len(indptr) != cells + 1 or len(weights) != genes:
+    if len(root["X/indptr"]) != cells + 1 or len(hashes) != genes:
         raise ValueError("its parts are not of one size")
-    prints = np.zeros(cells, np.uint64)
-    for start in range(0, cells, STEP):
-        part = indptr[start : start + STEP + 1]
-        counts = root["X/data"][part[0] : part[-1]].astype(np.uint64)
-        counts *= weights[root["X/indices"][part[0] : part[-1]]]
-        added = np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts)])
-        prints[start : start + STEP] = np.diff(added[part - part[0]])
-    return prints
+    return h5ad.sum_rows(root["X"], hashes)
 
 
 def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
@@ -210,9 +204,8 @@ def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
         with h5py.File(path, "r") as root:
             runs = h5ad.read_column(root["obs"], "runs")
             genes = root["var/_index"].shape[0]
-            prints = weigh_cells(root)
-            other = [name for name in TALLIES if name in root["obs"] and name in table.tallies]
-            tallies = {name: root["obs"][name][()] for name in other}
+            fingerprints = cell_fingerprints(root)
+            tallies = {name: root["obs"][name][()] for name in TALLIES if name in root["obs"]}
     except BROKEN as error:
         yield f"{path.name}: cannot be read as the counts of a species: {error}."
         return
@@ -222,7 +215,7 @@ def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
     if genes != table.genes:
         yield f"{path.name}: it has {genes} genes, the table of counts {table.genes}."
         return
-    different = prints != table.prints
+    different = fingerprints != table.fingerprints
     for name, values in tallies.items():
         different |= values != table.tallies[name]
     if different.any():
@@ -251,15 +244,13 @@ def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator
         try:
             read = read_archive(archive)
         except (InputError, *BROKEN):
-            return  # what is wrong with it is told where the archives are
+            return  # its faults are reported with the archives'
         cells += [f"{experiment}_{barcode}" for barcode in read.barcodes.astype(str).tolist()]
         totals.append(np.asarray(read.matrix.sum(axis=0)).ravel())
     try:
         with h5py.File(path, "r") as root:
             index = h5ad.read_texts(root["obs/_index"])
-            indptr = root["X/indptr"][()]
-            added = np.concatenate([[0], np.cumsum(root["X/data"][()], dtype=np.int64)])
-            found = np.diff(added[indptr])
+            found = h5ad.sum_rows(root["X"])
     except BROKEN as error:
         yield f"{name}: cannot be read as the counts of droplets: {error}."
         return
@@ -270,43 +261,63 @@ def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator
 
 
 def metadata_faults(path: Path) -> Iterator[str]:
-    """Yield a sentence where the tarball of metadata cannot be read."""
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                handle = archive.extractfile(member)
-                if handle is not None:
-                    json.load(handle)
-    except (*UNREADABLE, ValueError) as error:
-        yield f"{path.name}: cannot be read to its end: {error}."
+    """Yield nothing; raise where the tarball of metadata cannot be read."""
+    with tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            handle = archive.extractfile(member)
+            if handle is not None:
+                json.load(handle)
+    yield from ()
 
 
 def archive_faults(path: Path, name: str) -> Iterator[str]:
     """Yield a sentence for each way in which a MEX archive is not whole."""
     sums: dict[str, str] = {}
-    told: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    with igzip.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for index, member in enumerate(archive):
+            handle = archive.extractfile(member)
+            if handle is None:
+                yield f"{name}: {member.name} is not a file."
+            elif index == 0:
+                lines = handle.read().decode().splitlines()
+                metadata = {key: value for key, _, value in (line.partition("\t") for line in lines)}
+            else:
+                sums[member.name] = f"md5sum:{hashlib.file_digest(cast(io.BufferedReader, handle), 'md5').hexdigest()}"
+        while stream.read(1 << 20):  # the checksum is at the end
+            pass
+    expected = {key: value for key, value in metadata.items() if value.startswith("md5sum:")}
+    if len(sums) != 3 or metadata.get("type") != "MexGeneArchive_v1":
+        yield f"{name}: not a MEX archive of metadata, barcodes, features and matrix."
+    for key in sorted(sums.keys() | expected.keys()):
+        if sums.get(key) != expected.get(key):
+            yield f"{name}: {key} does not have the md5 sum in the metadata."
+
+
+def readable(name: str, faults: Iterator[str]) -> Iterator[str]:
+    """Yield faults, and one more where the file of this name turns out to be cut short or damaged."""
     try:
-        with igzip.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for place, member in enumerate(archive):
-                handle = archive.extractfile(member)
-                if handle is None:
-                    yield f"{name}: {member.name} is not a file."
-                elif place == 0:
-                    lines = handle.read().decode().splitlines()
-                    told = {key: value for key, _, value in (line.partition("\t") for line in lines)}
-                else:
-                    sums[member.name] = f"md5sum:{hashlib.file_digest(handle, 'md5').hexdigest()}"
-            while stream.read(1 << 20):  # the checksum stands at the end
-                pass
+        yield from faults
     except UNREADABLE as error:
         yield f"{name}: cannot be read to its end: {error}."
+
+
+def table_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence for each fault of a table of counts, and of the log table and the h5ad of the same cells."""
+    species = path.name.removesuffix(COUNTS)
+    logs, matrix = results / f"{species}{LOGS}", results / f"{species}.h5ad"
+    if not matrix.exists():
+        yield f"{matrix.name}: missing, though {path.name} is there."
+    try:
+        table = add_up(path)
+    except InputError as error:
+        yield str(error)
         return
-    expected = {key: value for key, value in told.items() if value.startswith("md5sum:")}
-    if len(sums) != 3 or told.get("type") != "MexGeneArchive_v1":
-        yield f"{name}: not a MEX archive of metadata, barcodes, features and matrix."
-    for member in sorted(sums.keys() | expected.keys()):
-        if sums.get(member) != expected.get(member):
-            yield f"{name}: {member} does not have the md5 sum that the metadata tells."
+    yield from header_faults(table, ledger, species, path.name)
+    if logs.exists():
+        yield from readable(logs.name, log_faults(table, logs))
+    if matrix.exists():
+        yield from h5ad_faults(table, matrix)
 
 
 def find_faults(results: Path) -> Iterator[str]:
@@ -319,28 +330,14 @@ def find_faults(results: Path) -> Iterator[str]:
         return
     yield from conservation_faults(results, ledger)
     for path in sorted(results.glob(f"*{COUNTS}")):
-        species = path.name.removesuffix(COUNTS)
-        if not (results / f"{species}.h5ad").exists():
-            yield f"{species}.h5ad: not there, though {path.name} is."
-        try:
-            table = add_up(path)
-        except InputError as error:
-            yield str(error)
-            continue
-        except UNREADABLE as error:
-            yield f"{path.name}: cannot be read to its end: {error}."
-            continue
-        yield from header_faults(table, ledger, species, path.name)
-        if (results / f"{species}{LOGS}").exists():
-            yield from log_faults(table, results / f"{species}{LOGS}")
-        if (results / f"{species}.h5ad").exists():
-            yield from h5ad_faults(table, results / f"{species}.h5ad")
+        yield from readable(path.name, table_faults(path, results, ledger))
     for path in sorted(results.glob("mex/*/*.tar.gz")):
-        yield from archive_faults(path, path.relative_to(results).as_posix())
+        name = path.relative_to(results).as_posix()
+        yield from readable(name, archive_faults(path, name))
     for path in sorted(results.glob("droplets/*.h5ad")):
         yield from droplet_faults(path, results, ledger)
     for path in sorted(results.glob("*_meta.tgz")):
-        yield from metadata_faults(path)
+        yield from readable(path.name, metadata_faults(path))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

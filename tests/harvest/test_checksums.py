@@ -94,7 +94,7 @@ def test_missing_and_surplus_tables_and_archives_are_told(tmp_path):
     (tmp_path / "mex" / "SRX3.homo" / "Gene_Unique_raw.tar.gz").rename(tmp_path / "mex" / "SRX4" / "x.tar.gz")
     assert told(tmp_path) == [
         "homo.log.csv.gz: SRR1, SRR2 are in it, but not counted in the ledger.",
-        "mus.log.csv.gz: not there, though plate runs of mus are in the ledger.",
+        "mus.log.csv.gz: missing, though plate runs of mus are in the ledger.",
         "mex/SRX3.homo: no archive in it, though the library is counted in the ledger.",
         "mex/SRX4: archives of a library that is not counted in the ledger.",
     ]

@@ -111,13 +111,13 @@ def test_changed_lost_and_strange_files_are_told(tmp_path):
         handle.write("\n")
     (tmp_path / "mex" / "SRX3" / "Gene_Unique_raw.tar.gz").unlink()
     assert told(tmp_path) == [
-        "mex/SRX3/Gene_Unique_raw.tar.gz: in SHA256SUMS, but not there.",
+        "mex/SRX3/Gene_Unique_raw.tar.gz: in SHA256SUMS, but missing.",
         "more.txt: not in SHA256SUMS.",
         "runs.tsv: changed; its sha256 is not that of SHA256SUMS.",
         "mex/SRX3: no archive in it, though the library is counted in the ledger.",
     ]
     (tmp_path / "SHA256SUMS").unlink()
-    assert told(tmp_path)[0] == "SHA256SUMS: not there, so nobody can say whether a file changed."
+    assert told(tmp_path)[0] == "SHA256SUMS: missing, so changed files cannot be found."
 
 
 @pytest.mark.parametrize("mapped", [122, 124])
@@ -175,7 +175,7 @@ def test_archives_that_are_not_whole_are_told(tmp_path):
     name = "mex/SRX3/Gene_Unique_raw.tar.gz"
     write_archive(path, other=b"!")
     sum_up(tmp_path)
-    assert told(tmp_path) == [f"{name}: Gene/raw/matrix.mtx does not have the md5 sum that the metadata tells."]
+    assert told(tmp_path) == [f"{name}: Gene/raw/matrix.mtx does not have the md5 sum in the metadata."]
     write_archive(path, members=("barcodes.tsv",))
     sum_up(tmp_path)
     assert told(tmp_path) == [f"{name}: not a MEX archive of metadata, barcodes, features and matrix."]
@@ -253,7 +253,7 @@ def test_a_ledger_that_is_no_table_is_told_with_the_rest(tmp_path):
 def test_runs_of_two_experiments_in_one_cell_and_cells_out_of_order_are_told(tmp_path):
     make(tmp_path, head=[["SRR2;SRR3", "SRR1"], *HEAD[1:3], ["GSM1", "GSM1"]])
     assert told(tmp_path) == [
-        "mus.htseq-count.csv.gz: SRR2;SRR3 are one cell there, but not runs of one experiment.",
+        "mus.htseq-count.csv.gz: SRR2;SRR3 are one cell, but not runs of one experiment.",
         "mus.htseq-count.csv.gz: its cells are not sorted by series and run.",
     ]
 
@@ -294,7 +294,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
     faults = told(tmp_path)
     assert faults[0] == "SHA256SUMS, line 1: not 'sha256  path' as sha256sum writes it: 'no sum'."
     assert faults[1].startswith("mus.htseq-count.csv.gz: its first row cannot be read: ")
-    assert faults[2] == "mus.h5ad: not there, though mus.htseq-count.csv.gz is."
+    assert faults[2] == "mus.h5ad: missing, though mus.htseq-count.csv.gz is there."
     assert faults[3].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
 
 
