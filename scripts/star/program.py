@@ -1,7 +1,7 @@
 """STAR as a program: how it is run and stopped, and what is in its indices.
 
 Debian's ``STAR`` is a shell script that starts the real program and waits; a signal to the script does not reach it.
-Therefore every STAR is the leader of a process group of its own, and the group is ended, also with a killed command.
+So every STAR gets a process group of its own, which ends as a whole, also when the command is killed.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from scripts.core.errors import InputError, Interrupted
 from scripts.core.subprocesses import killer_of, raise_if_full, release, start
 
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
+_EXITING = re.compile(r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", re.S | re.I)
 INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
 
 
@@ -29,23 +30,23 @@ def program() -> str:
 
 
 class StarProcess:
-    """A STAR that runs, in a folder of its own; its messages go to ``messages`` there."""
+    """A running STAR in a folder of its own; its messages go to ``messages`` there."""
 
     def __init__(
         self,
         arguments: Sequence[str],
         folder: str | Path,
         environment: Mapping[str, str] | None = None,
-        held: Sequence[int] = (),
+        open_files: Sequence[int] = (),
     ) -> None:
-        """``environment`` is added to ours; ``held`` are open files that stay open, and locked, as long as it runs."""
+        """``environment`` is added to ours; ``open_files`` (descriptors) stay open, and locked, as long as it runs."""
         self.folder = Path(folder)
         with (self.folder / "messages").open("wb") as messages:
             self.process = start(
                 [program(), *arguments],
                 cwd=self.folder,
                 env=None if environment is None else {**os.environ, **environment},
-                pass_fds=held,
+                pass_fds=open_files,
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
@@ -64,30 +65,25 @@ class StarProcess:
         self.wait()
 
     def complaint(self) -> str:
-        """Return what STAR says of its failure, in one line."""
-        texts = [self.folder / "messages", self.folder / "Log.out"]
-        for path in texts:
+        """Return why STAR failed, in its own words, in one line."""
+        texts = {"messages": "", "Log.out": ""}
+        for name in texts:
             with contextlib.suppress(OSError):
-                text = path.read_text(encoding="utf-8", errors="replace")
-                found = re.search(
-                    r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", text, re.S | re.I
-                )
-                if found:
-                    return " ".join(found[1].split())[:600]
+                texts[name] = (self.folder / name).read_text(encoding="utf-8", errors="replace")
+            if found := _EXITING.search(texts[name]):
+                return " ".join(found[1].split())[:600]
         status = self.process.returncode
         if status is not None and (status < 0 or status > 128):
             number = -status if status < 0 else status - 128
             with contextlib.suppress(ValueError):
                 why = "; was there too little memory?" if killer_of(status) else "."
                 return f"STAR was ended by {signal.Signals(number).name}{why}"
-        last = ""
-        with contextlib.suppress(OSError):
-            last = " ".join((self.folder / "messages").read_text(errors="replace").split())[-300:]
+        last = " ".join(texts["messages"].split())[-300:]
         return f"STAR ended with exit status {status}. {last}".strip()
 
 
 def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> None:
-    """Raise Interrupted where STAR was ended from outside, or fails for want of memory or of room on the disk."""
+    """Raise Interrupted where STAR was ended from outside, or failed for lack of memory or disk space."""
     if killer_of(status) or (status and _NO_MEMORY.search(complaint)):
         raise Interrupted(f"{complaint} The same call goes on.")
     if status:
@@ -107,12 +103,12 @@ def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:
 
 def running_genome_version() -> str:
     """Return the index version that the installed STAR reads (``versionGenome`` in its list of parameters)."""
-    told = subprocess.run(
+    done = subprocess.run(
         [program(), "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
-    found = re.search(r"^versionGenome\s+(\S+)", told.stdout, re.M)
+    found = re.search(r"^versionGenome\s+(\S+)", done.stdout, re.M)
     if found is None:
-        raise InputError("STAR --help does not tell which version of an index it reads; is it STAR 2.7 or later?")
+        raise InputError("STAR --help does not say which version of an index it reads; is it STAR 2.7 or later?")
     return found[1]
 
 
