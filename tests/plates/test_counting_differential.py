@@ -64,22 +64,26 @@ def random_tags(dice: random.Random, hits: int) -> list[tuple]:
     return tags
 
 
-def write_groups(path: Path, dice: random.Random, groups: int, *, paired: bool, wild: bool) -> None:
-    """Write a BAM of read groups; ``wild`` ones break the rules of SAM as files in the field do."""
-    header = pysam.AlignmentHeader.from_dict(
-        {"HD": {"VN": "1.4"}, "SQ": [{"SN": name, "LN": length} for name, length in CONTIGS.items()]}
-    )
+class Groups:
+    """Makes read groups; ``wild`` ones break the rules of SAM as files in the field do."""
 
-    def record(name: str, flag: int, mate: pysam.AlignedSegment | None = None) -> pysam.AlignedSegment:
-        read = pysam.AlignedSegment(header)
+    def __init__(self, dice: random.Random, wild: bool) -> None:
+        self.dice, self.wild = dice, wild
+        self.header = pysam.AlignmentHeader.from_dict(
+            {"HD": {"VN": "1.4"}, "SQ": [{"SN": name, "LN": length} for name, length in CONTIGS.items()]}
+        )
+
+    def record(self, name: str, flag: int) -> pysam.AlignedSegment:
+        dice = self.dice
+        read = pysam.AlignedSegment(self.header)
         read.query_name = name
         read.flag = flag
         read.mapping_quality = dice.choice([255, 255, 255, 255, 60, 10, 9, 3, 0])
         if not flag & 4:
             read.reference_id = dice.choices(range(len(CONTIGS)), [6, 3, 1, 1])[0]
             read.reference_start = dice.randrange(0, 2900)
-            read.cigartuples = random_cigar(dice, wild)
-        elif wild and dice.random() < 0.5:
+            read.cigartuples = random_cigar(dice, self.wild)
+        elif self.wild and dice.random() < 0.5:
             read.reference_id, read.reference_start = 0, dice.randrange(2900)
         if dice.random() < 0.8:
             length = read.infer_query_length() or 30
@@ -88,53 +92,60 @@ def write_groups(path: Path, dice: random.Random, groups: int, *, paired: bool, 
         read.set_tags(random_tags(dice, dice.choice([1, 1, 1, 1, 2, 5])))
         return read
 
-    def join(left: pysam.AlignedSegment, right: pysam.AlignedSegment) -> None:
+    def mates(self, name: str, flags: list[int]) -> list[pysam.AlignedSegment]:
+        """Return two mates, mostly near one another."""
+        left, right = (self.record(name, flag) for flag in flags)
+        if not left.is_unmapped and not right.is_unmapped and self.dice.random() < 0.9:
+            right.reference_id = left.reference_id
+            right.reference_start = max(0, left.reference_start + self.dice.randint(-100, 300))
         for read, mate in ((left, right), (right, left)):
             if not mate.is_unmapped:
                 read.next_reference_id, read.next_reference_start = mate.reference_id, mate.reference_start
             read.mate_is_unmapped = mate.is_unmapped
             read.mate_is_reverse = mate.is_reverse
+        return [left, right]
 
-    def near(left: pysam.AlignedSegment, right: pysam.AlignedSegment) -> None:
-        if not left.is_unmapped and not right.is_unmapped and dice.random() < 0.9:
-            right.reference_id = left.reference_id
-            right.reference_start = max(0, left.reference_start + dice.randint(-100, 300))
+    def single(self, name: str) -> list[pysam.AlignedSegment]:
+        dice = self.dice
+        reads = [self.record(name, dice.choice([0, 16]) | (4 if dice.random() < 0.05 else 0))]
+        for _ in range(dice.choice([0, 0, 0, 2])):
+            reads.append(self.record(name, dice.choice([256, 272, 2048, 256 | 4 if self.wild else 256])))
+        return reads
 
-    with pysam.AlignmentFile(str(path), "wb", header=header) as out:
+    def paired(self, name: str) -> list[pysam.AlignedSegment]:
+        dice = self.dice
+        reverse = dice.random() < 0.5
+        flags = [1 | 64 | (16 if reverse else 32), 1 | 128 | (32 if reverse else 16)]
+        reads = self.mates(name, [flag | (4 if dice.random() < 0.04 else 0) for flag in flags])
+        if dice.random() < 0.08:  # a missing mate
+            reads.remove(dice.choice(reads))
+        if dice.random() < 0.15:  # alignments elsewhere, between or after the primary ones
+            for _ in range(dice.randint(1, 3)):
+                other = self.record(name, dice.choice(flags) | dice.choice([256, 2048]))
+                reads.insert(dice.randint(0, len(reads)), other)
+        if self.wild:
+            self.break_rules(name, flags, reads)
+        return reads
+
+    def break_rules(self, name: str, flags: list[int], reads: list[pysam.AlignedSegment]) -> None:
+        dice = self.dice
+        if dice.random() < 0.2:  # more primary alignments than two, not all of them mates
+            for _ in range(dice.randint(1, 3)):
+                reads += dice.sample(self.mates(name, flags), dice.randint(1, 2))
+            dice.shuffle(reads)
+        if dice.random() < 0.1:
+            dice.choice(reads).next_reference_start = dice.randrange(2900)
+        if dice.random() < 0.05:
+            dice.choice(reads).next_reference_id = -1
+
+
+def write_groups(path: Path, dice: random.Random, groups: int, *, paired: bool, wild: bool) -> None:
+    """Write a BAM file of read groups."""
+    made = Groups(dice, wild)
+    with pysam.AlignmentFile(str(path), "wb", header=made.header) as out:
         for number in range(groups):
             name = f"SRR1.{number}" if dice.random() < 0.95 else f"SRR1.{number}_{'x' * dice.randint(1, 12)}"
-            if not paired:
-                flag = dice.choice([0, 16]) | (4 if dice.random() < 0.05 else 0)
-                out.write(record(name, flag))
-                for _ in range(dice.choice([0, 0, 0, 2])):
-                    out.write(record(name, dice.choice([256, 272, 2048, 256 | 4 if wild else 256])))
-                continue
-            reverse = dice.random() < 0.5
-            flags = [1 | 64 | (16 if reverse else 32), 1 | 128 | (32 if reverse else 16)]
-            left, right = (record(name, flag | (4 if dice.random() < 0.04 else 0)) for flag in flags)
-            near(left, right)
-            join(left, right)
-            if left.is_unmapped and right.is_unmapped and dice.random() < 0.5:
-                left.is_unmapped = right.is_unmapped = True
-            reads = [left, right]
-            if dice.random() < 0.08:  # a mate that is not there
-                reads.remove(dice.choice(reads))
-            if dice.random() < 0.15:  # alignments at other places, between or after the primary ones
-                for _ in range(dice.randint(1, 3)):
-                    other = record(name, dice.choice(flags) | dice.choice([256, 2048]))
-                    reads.insert(dice.randint(0, len(reads)), other)
-            if wild and dice.random() < 0.2:  # more primary alignments than two, not all of them mates
-                for _ in range(dice.randint(1, 3)):
-                    pair = [record(name, flag) for flag in flags]
-                    near(*pair)
-                    join(*pair)
-                    reads += dice.sample(pair, dice.randint(1, 2))
-                dice.shuffle(reads)
-            if wild and dice.random() < 0.1:
-                dice.choice(reads).next_reference_start = dice.randrange(2900)
-            if wild and dice.random() < 0.05:
-                dice.choice(reads).next_reference_id = -1
-            for read in reads:
+            for read in made.paired(name) if paired else made.single(name):
                 out.write(read)
 
 
