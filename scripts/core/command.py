@@ -1,12 +1,14 @@
-"""What a command minds when it is a job of the workflow: it ends with the workflow, and two never write the same.
+"""How a command runs: by hand, or as a job that ends with its workflow and never writes beside an earlier job.
 
-The rules tell a command by the variable SRA2MATRIX_WORKFLOW who runs it: the process id of Snakemake, in which the
-command does not look for more. By hand, without the variable, nothing here is at work.
+The rules set SRA2MATRIX_WORKFLOW to the process id of Snakemake; a call by hand does without. Only two things end with
+what started them: a command with its workflow (:func:`end_with`, a thread, so that the command can clean up), and the
+programs of a command with the command (:func:`scripts.core.subprocesses.start`, a process, as a command that is killed
+cannot do anything any more).
 """
 
+import contextlib
 import fcntl
 import os
-import select
 import signal
 import stat
 import sys
@@ -17,65 +19,46 @@ from collections.abc import Callable, Sequence
 from scripts.core.errors import InputError, Interrupted
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
-_GRACE = 5.0  # seconds to end in order
-_log: int | None = None  # open, and locked, as long as the command lives
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_log: int | None = None  # open and locked until the command ends
 
 
-def begin() -> None:
-    """Bind this command to the workflow that called it, if one did."""
+def join_workflow() -> None:
+    """Make this command a job of the workflow that called it, if one did."""
     workflow = os.environ.pop(VARIABLE, "")  # not for the programs that the command starts
     if workflow.isdigit():
         end_with([os.getppid(), int(workflow)])
-        wait_for_others()
+        wait_for_earlier_job()
 
 
 def end_with(processes: Sequence[int]) -> None:
-    """End this process when one of the others ends: by SIGTERM, and where that does not help by SIGKILL."""
+    """End this process when one of the others ends: by SIGTERM, then by SIGKILL."""
+    first = threading.Lock()
 
-    def watch() -> None:
-        _wait_for_end(processes)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_GRACE)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def watch(process: int) -> None:
+        import psutil
 
-    threading.Thread(target=watch, daemon=True).start()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(process).wait()
+        if first.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_GRACE)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-
-def _wait_for_end(processes: Sequence[int]) -> None:
-    """Return when one of these processes has ended."""
-    watched = select.poll()
-    try:
-        for process in processes:
-            watched.register(os.pidfd_open(process), select.POLLIN)
-    except ProcessLookupError:
-        return
-    except (AttributeError, OSError):  # not Linux, or an old one
-        while all(map(_alive, processes)):
-            time.sleep(0.5)
-        return
-    watched.poll()
+    for process in processes:
+        threading.Thread(target=watch, args=(process,), daemon=True).start()
 
 
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def wait_for_others() -> None:
+def wait_for_earlier_job() -> None:
     """Wait until an earlier job with the same log has ended, e.g. one on a cluster whose workflow was killed.
 
-    The log is what two such jobs have in common for certain. Where the file system has no locks, this does nothing.
+    The log is the one file that two such jobs are certain to share. On a file system without locks this does nothing.
     """
     global _log
     try:
         if not stat.S_ISREG(os.fstat(2).st_mode):
             return
-        # A description of its own, which no program that we start holds: it is free when this process has ended.
+        # An open file of our own, which no program inherits: the lock ends with this process.
         _log = os.open("/dev/fd/2", os.O_WRONLY | os.O_APPEND)
         try:
             fcntl.flock(_log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,12 +70,12 @@ def wait_for_others() -> None:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command's ``main``; all but what is told plainly keeps its traceback.
+    """Run a command's ``main``.
 
-    The exit status is 2 for an :class:`InputError`, 1 for what was :class:`Interrupted`.
+    The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted`, both without a traceback.
     """
     try:
-        begin()
+        join_workflow()
         main()
     except InputError as error:
         print(error, file=sys.stderr)
@@ -100,5 +83,5 @@ def run_command(main: Callable[[], None]) -> None:
     except Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:  # the reader of our output has gone (`| head`): not a fault of ours
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,8 @@
-"""Running programs, several side by side, so that nothing goes on after its command has ended.
+"""Run programs so that none of them outlives its command.
 
-Every program gets a process group of its own. The groups are ended when the command stops for whatever reason: an
-error, SIGTERM, Ctrl-C (:func:`ends_with_command`), and when the command itself is killed by a small process beside it
-(:func:`start`), which sees the command's end of a pipe close.
+Every program gets a process group of its own. The groups are ended when the command stops for whatever reason: after an
+error, SIGTERM or Ctrl-C by the command (:func:`ends_with_command`), after SIGKILL by the guard, a small process beside
+it that sees the command's end of a pipe close (:func:`start`).
 """
 
 import atexit
@@ -20,22 +20,22 @@ from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, Interrupted
 
-STALLED = -1000  # status of a program that was ended because nothing moved
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
-_FULL = 1 << 20  # a disk with less than this free is full
+STALLED = -1000  # status of a program that was ended because it made no progress
+_EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+_FULL = 1 << 20  # bytes; a disk with less free space is full
 _running: set[subprocess.Popen[bytes]] = set()
-_guard = threading.Lock()
+_lock = threading.Lock()
 
 
 class Finished(NamedTuple):
-    """What a program left: its exit status (:data:`STALLED`, or minus the signal) and what it said, as text."""
+    """A program that has ended: exit status (:data:`STALLED`, or minus the signal), standard output and error."""
 
     status: int
     output: str
     errors: str
 
 
-# Reads '+group' and '-group'; at the end of its input, however that came about, it kills the groups that are left.
+# Reads '+group' and '-group'; when its input ends, for whatever reason, it kills the groups that are left.
 _GUARD = """
 import os, signal, sys
 groups = set()
@@ -47,17 +47,17 @@ for group in groups:
     except (ProcessLookupError, PermissionError):
         pass
 """
-_guarding: list[subprocess.Popen[bytes]] = []
+_guards: list[subprocess.Popen[bytes]] = []  # one, as soon as a program has been started
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a program in a process group that does not outlive this command, not even where that is killed.
+    """Start a program in a process group that ends with this command, even where that is killed.
 
-    ``options`` are those of Popen. The guard stands before the program starts, and is told of it at once.
+    ``options`` are those of Popen. The guard runs before the program starts.
     """
-    with _guard:
-        if not _guarding:
-            _guarding.append(
+    with _lock:
+        if not _guards:
+            _guards.append(
                 subprocess.Popen(
                     [sys.executable, "-I", "-S", "-c", _GUARD],
                     stdin=subprocess.PIPE,
@@ -67,50 +67,45 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
                     bufsize=0,
                 )
             )
-            atexit.register(_dismiss)
+            atexit.register(_guards[0].communicate)
         process = subprocess.Popen(arguments, start_new_session=True, **options)
-        _tell(f"+{process.pid}\n")
+        _send(f"+{process.pid}\n")
         _running.add(process)
     return process
 
 
 def release(process: subprocess.Popen[bytes]) -> None:
-    """Take a program that has ended from the guard."""
-    with _guard:
+    """Forget a program that has ended."""
+    with _lock:
         _running.discard(process)
-        _tell(f"-{process.pid}\n")
+        _send(f"-{process.pid}\n")
 
 
-def _tell(line: str) -> None:
-    with contextlib.suppress(OSError):  # the guard has been killed: nobody is left to tell
-        for one in _guarding:
-            assert one.stdin is not None
-            one.stdin.write(line.encode())
-
-
-def _dismiss() -> None:
-    for one in _guarding:
-        one.communicate()
+def _send(line: str) -> None:
+    with contextlib.suppress(OSError):  # the guard was killed
+        for guard in _guards:
+            assert guard.stdin is not None
+            guard.stdin.write(line.encode())
 
 
 def killer_of(status: int) -> str:
-    """Return the name of the signal from outside that ended a program, empty where it came to its end by itself.
+    """Return the name of the signal by which somebody else ended a program, empty where nobody did.
 
-    ``status`` is its exit status: minus the signal, or 128 and the signal where a shell stands around the program. A
-    program that crashes (SIGSEGV, SIGABRT, …) does so by itself.
+    ``status`` is its exit status: minus the signal, or 128 plus the signal where a shell runs the program. SIGSEGV,
+    SIGABRT, … are crashes of the program itself.
     """
     number = -status if status < 0 else status - 128
-    return signal.Signals(number).name if number in _FROM_OUTSIDE else ""
+    return signal.Signals(number).name if number in _EXTERNAL else ""
 
 
 def raise_if_killed(program: str, status: int) -> None:
-    """Raise :class:`Interrupted` where a program was ended from outside, see :func:`killer_of`."""
+    """Raise :class:`Interrupted` where somebody else ended a program, see :func:`killer_of`."""
     if killer := killer_of(status):
         raise Interrupted(f"{program} was ended by {killer}; was there too little memory? The same call goes on.")
 
 
 def raise_if_full(folder: str | Path) -> None:
-    """Raise :class:`Interrupted` where the disk of a folder is full: what lacks there is no fault of a run."""
+    """Raise :class:`Interrupted` where the disk of a folder is full: a file that lacks bytes is no fault of its run."""
     if shutil.disk_usage(folder).free < _FULL:
         raise Interrupted(f"The disk of {folder} is full; make room, then the same call goes on.")
 
@@ -121,7 +116,7 @@ def run_program(
     progress: Callable[[int], object] | None = None,
     patience: float = 0,
 ) -> Finished:
-    """Run a program to its end and return what it left.
+    """Run a program to its end.
 
     With ``progress`` and ``patience``, the program is ended with the status :data:`STALLED` when the value of
     ``progress(process id)`` has not changed for ``patience`` seconds. Raises InputError where there is no such
@@ -137,7 +132,7 @@ def run_program(
         stderr=subprocess.PIPE,
     )
     stalled = False
-    moved, last = time.monotonic(), None
+    changed, last = time.monotonic(), None
     try:
         while True:
             try:
@@ -146,8 +141,8 @@ def run_program(
             except subprocess.TimeoutExpired:
                 now = progress(process.pid) if progress else None
                 if now != last:
-                    moved, last = time.monotonic(), now
-                elif time.monotonic() - moved > patience and not stalled:
+                    changed, last = time.monotonic(), now
+                elif time.monotonic() - changed > patience and not stalled:
                     stalled = True
                     _end([process])
     finally:
@@ -161,7 +156,7 @@ def run_program(
 
 
 def _end(processes: Iterable[subprocess.Popen[bytes]], grace: float = 3.0) -> None:
-    """End process groups: ask, wait a little, then kill."""
+    """End process groups: SIGTERM, and SIGKILL after the grace period."""
     processes = [process for process in processes if process.poll() is None]
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
         for process in processes:
@@ -173,8 +168,8 @@ def _end(processes: Iterable[subprocess.Popen[bytes]], grace: float = 3.0) -> No
 
 
 def end_all() -> None:
-    """End every program that :func:`run_program` has running."""
-    with _guard:
+    """End every program that :func:`start` started and that still runs."""
+    with _lock:
         processes = list(_running)
     _end(processes)
 
@@ -200,27 +195,27 @@ def ends_with_command() -> Iterator[None]:
 
 
 def ends_if_removed(folder: str | Path) -> Callable[[], None]:
-    """Return a function that ends this process when somebody has removed the folder, or made it anew, since now.
+    """Return a function that ends this process when the folder was removed, or removed and created again, since now.
 
-    Snakemake removes the output of a job that was cut off before it starts it again: another one is at it then.
+    Snakemake removes the output of a job that was cut off before it runs the job again: two of them would run then.
     """
     folder = Path(folder)
     inode = folder.stat().st_ino
 
-    def still_ours() -> None:
-        try:
-            ours = folder.stat().st_ino == inode
-        except FileNotFoundError:
-            ours = False
-        if not ours:
-            print(f"{folder} has been removed: this job ends.", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGTERM)
+    def check() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if folder.stat().st_ino == inode:
+                return
+        print(f"{folder} has been removed: this job ends.", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    return still_ours
+    return check
 
 
 def bytes_read(process: int) -> int:
-    """Return how many bytes a process has read so far, from files above all; 0 where the system does not tell."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{process}/io").read_text(encoding="ascii").split()[1])
+    """Return how many bytes a process has read so far, mostly from files; 0 where the system does not report it."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, AttributeError):
+        return int(psutil.Process(process).io_counters().read_chars)
     return 0

@@ -15,11 +15,9 @@ Where shared memory is refused or too small, the genome is loaded once into a fi
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +25,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.subprocesses import ends_with_command, raise_if_killed
+from scripts.core.subprocesses import ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 
 SHARED, NOT_SHARED = "LoadAndKeep", "NoSharedMemory"
@@ -39,7 +37,6 @@ _NAMESPACES = (
     ["unshare", "--user", "--map-root-user", "--ipc"],
 )
 _SOURCE = Path(__file__).with_name("shared_memory.c")
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class GenomeMemory:
@@ -193,20 +190,9 @@ def run_in_namespace(namespace: Sequence[str], arguments: Sequence[str]) -> int:
     """
     home = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def die_with_parent() -> None:
-        libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-
+    command = [*namespace, sys.executable, "-m", "scripts", *arguments]
     with ends_with_command():
-        inner = subprocess.Popen(
-            [*namespace, sys.executable, "-m", "scripts", *arguments],
-            env={**os.environ, "PYTHONPATH": paths},
-            preexec_fn=die_with_parent,
-        )
-        try:
-            status = inner.wait()
-        finally:
-            inner.kill()
-            inner.wait()
+        inner = start(command, env={**os.environ, "PYTHONPATH": paths})
+        status = inner.wait()
+        release(inner)
     return status if status >= 0 else 128 - status
