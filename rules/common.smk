@@ -30,8 +30,7 @@ from scripts.plan.run_table import iterate_runs
 from scripts.plan.status import disk_was_full, read_statuses
 from scripts.plan.schedule import take_turns
 from scripts.plan.units import cut_into_units, is_shard, summarize_unit
-from scripts.core.snakemake import incomplete_outputs
-from scripts.core.locks import hold_directory
+from scripts.core.snakemake import incomplete_outputs, remove_stale_locks
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.cost import THREADS
 from scripts.plan.size_model import FILE, read_model, reference_sizes, unit_sizes
@@ -67,7 +66,7 @@ shell.prefix(job_shell)
 
 # A workflow that was killed leaves locks: the same command goes on all the same.
 if workflow.is_main_process:
-    for lock in hold_directory(".snakemake"):
+    for lock in remove_stale_locks(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))

@@ -1,63 +1,60 @@
-"""Two threads that share a work: one makes things, the other takes them; for programs that let go of Python's lock."""
+"""Threads: items that are produced ahead of their consumer, work on several items at a time, repeated calls."""
 
 import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
-T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _END = object()
-_WAIT = 0.5  # seconds after which it is asked whether the taker is still there
+_POLL = 0.5  # seconds after which a producer looks whether its consumer still runs
 
 
-def hand_over(things: Iterable[T], take: Callable[[Iterator[T]], None], ahead: int) -> None:
-    """Have another thread take ``things`` while they are made here, at most ``ahead`` of them waiting.
+def produce_ahead(items: Iterable[Item], consume: Callable[[Iterator[Item]], None], ahead: int) -> None:
+    """Iterate over ``items`` while another thread consumes them, at most ``ahead`` of them waiting.
 
-    What goes wrong on either side ends both, and is raised.
+    Use it where both sides release Python's lock. An error on either side ends both, and is raised.
     """
     waiting: queue.Queue[object] = queue.Queue(ahead)
-    made = False
+    complete = False
 
-    def arrive() -> Iterator[T]:
-        while (thing := waiting.get()) is not _END:
-            yield thing  # type: ignore[misc]
-        if not made:
-            raise InterruptedError("what was to be taken was not made")
+    def arriving() -> Iterator[Item]:
+        while (item := waiting.get()) is not _END:
+            yield item  # type: ignore[misc]
+        if not complete:
+            raise InterruptedError("the items are not complete")
 
     with ThreadPoolExecutor(1) as pool:
-        taken = pool.submit(take, arrive())
+        consumer = pool.submit(consume, arriving())
         try:
-            for thing in things:
-                if not _put(waiting, thing, taken):
+            for item in items:
+                if not _put(waiting, item, consumer):
                     break
-            made = True
+            complete = True
         finally:
-            _put(waiting, _END, taken)
-        taken.result()
+            _put(waiting, _END, consumer)
+        consumer.result()
 
 
-def _put(waiting: "queue.Queue[object]", thing: object, taken: "Future[None]") -> bool:
-    """Put a thing into the queue; return False where nobody takes it any more."""
-    while not taken.done():
+def _put(waiting: "queue.Queue[object]", item: object, consumer: "Future[None]") -> bool:
+    """Put an item into the queue; return False where the consumer has ended."""
+    while not consumer.done():
         try:
-            waiting.put(thing, timeout=_WAIT)
+            waiting.put(item, timeout=_POLL)
         except queue.Full:
             continue
         return True
     return False
 
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, ``work(item)``) as they come about, ``workers`` at a time, begun in the order given.
+    """Yield (item, ``work(item)``) as they are completed, ``workers`` at a time, started in the order given.
 
-    An exception in one of them is raised here; nothing new is begun then, and the programs that run are ended when
-    the caller leaves :func:`ends_with_command`.
+    The first error is raised here and no further item is started; the programs that still run are ended when the
+    caller leaves :func:`scripts.core.subprocesses.ends_with_command`.
     """
     if workers <= 1 or len(items) <= 1:
         for item in items:
@@ -66,7 +63,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
-    done: queue.SimpleQueue[tuple[Item, Any, BaseException | None]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Item, Future[Result]]] = queue.SimpleQueue()
     stop = threading.Event()
 
     def worker() -> None:
@@ -75,20 +72,20 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
                 item = waiting.get_nowait()
             except queue.Empty:
                 return
+            future: Future[Result] = Future()
             try:
-                done.put((item, work(item), None))
-            except BaseException as error:  # handed to the caller below
-                done.put((item, None, error))
+                future.set_result(work(item))
+            except BaseException as error:
+                future.set_exception(error)
+            done.put((item, future))
 
-    # Daemons: a stopped command does not wait for a transfer that hangs.
+    # Daemons: a command that is stopped does not wait for a transfer that hangs.
     for _ in range(min(workers, len(items))):
         threading.Thread(target=worker, daemon=True).start()
     try:
         for _ in items:
-            item, result, error = done.get()
-            if error is not None:
-                raise error
-            yield item, result
+            item, future = done.get()
+            yield item, future.result()
     finally:
         stop.set()
 
@@ -98,11 +95,11 @@ def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     """Call ``call`` every so many seconds, in a thread of its own, while the block runs."""
     over = threading.Event()
 
-    def tick() -> None:
+    def repeat() -> None:
         while not over.wait(seconds):
             call()
 
-    thread = threading.Thread(target=tick, daemon=True)
+    thread = threading.Thread(target=repeat, daemon=True)
     thread.start()
     try:
         yield

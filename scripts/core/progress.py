@@ -1,6 +1,6 @@
-"""How far a long command is, told on stderr: a bar on a terminal, a line now and then in a log.
+"""Progress of a long command on stderr: a bar on a terminal, a line every ten seconds in a log.
 
-Both tell the share of the work, the bytes, their rate over the last seconds, and the runs that are done.
+Both show the runs that are done, the bytes and their rate over the last seconds; the bar shows the share of the work.
 """
 
 import collections
@@ -9,32 +9,32 @@ import sys
 import threading
 import time
 
-_SILENCE = 10.0  # seconds without a word after which a log is told how far we are
-_RECENT = 15.0  # seconds over which the rate is taken
-_BAR = 30  # columns, where there are so many
+_SILENCE = 10.0  # seconds without a line after which a log gets one
+_RECENT = 15.0  # seconds over which the rate is measured
+_BAR = 30  # columns, fewer on a narrow terminal
 _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """The progress of work on some runs; safe for threads."""
+    """The progress of work on a number of runs; threads may share it."""
 
     def __init__(self, runs: int) -> None:
         self.runs = runs
         self.done = 0
-        self._guard = threading.RLock()
-        self._told = time.monotonic()
-        self._seen = collections.deque([(self._told, 0)])  # time, bytes by then
+        self._lock = threading.RLock()
+        self._last_line = time.monotonic()
+        self._seen = collections.deque([(self._last_line, 0)])  # time, bytes by then
         self._share = 0.0
 
-    def tell(self, words: str) -> None:
-        """Print a line; a bar moves below it."""
-        with self._guard:
-            self._told = time.monotonic()
-            print(f"{_CLEAR if sys.stderr.isatty() else ''}{words}", file=sys.stderr, flush=True)
+    def report(self, line: str) -> None:
+        """Print a line above the bar."""
+        with self._lock:
+            self._last_line = time.monotonic()
+            print(f"{_CLEAR if sys.stderr.isatty() else ''}{line}", file=sys.stderr, flush=True)
 
     def show(self, size: int, share: float) -> None:
-        """Show how far we are: bytes by now, and the share (0 to 1) of all work that is done."""
-        with self._guard:
+        """Show the bytes by now, and the share (0 to 1) of all work that is done."""
+        with self._lock:
             now = time.monotonic()
             self._seen.append((now, size))
             while now - self._seen[0][0] > _RECENT and len(self._seen) > 2:
@@ -42,36 +42,36 @@ class Progress:
             self._share = min(1.0, max(0.0, share))
             if sys.stderr.isatty():
                 print(f"{_CLEAR}{self._bar()}", end="", file=sys.stderr, flush=True)
-            elif now - self._told >= _SILENCE:
-                self.tell(self.words())
+            elif now - self._last_line >= _SILENCE:
+                self.report(self.summary())
 
     def end(self) -> None:
-        """Take the bar away."""
-        with self._guard:
+        """Remove the bar."""
+        with self._lock:
             if sys.stderr.isatty():
                 print(_CLEAR, end="", file=sys.stderr, flush=True)
 
-    def words(self) -> str:
-        """Return how far we are: ``3 of 96 runs, 1.2 GB, 20.0 MB/s``."""
-        with self._guard:
+    def summary(self) -> str:
+        """Return a line such as ``3 of 96 runs, 1.2 GB, 20.0 MB/s``."""
+        with self._lock:
             (begin, before), (now, size) = self._seen[0], self._seen[-1]
             rate = max(0, size - before) / max(0.001, now - begin)
-            return f"{self.done} of {self.runs} runs, {told_bytes(size)}, {told_bytes(rate)}/s"
+            return f"{self.done} of {self.runs} runs, {format_bytes(size)}, {format_bytes(rate)}/s"
 
     def _bar(self) -> str:
         try:
             width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         except OSError:
             width = 80
-        words = f"{self._share:4.0%}  {self.words()}"
-        columns = min(_BAR, width - len(words) - 4)
+        text = f"{self._share:4.0%}  {self.summary()}"
+        columns = min(_BAR, width - len(text) - 4)
         if columns < 5:
-            return words[: width - 1]
+            return text[: width - 1]
         full = int(columns * self._share)
-        return f"[{'=' * full}{' ' * (columns - full)}] {words}"
+        return f"[{'=' * full}{' ' * (columns - full)}] {text}"
 
 
-def told_bytes(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Return a number of bytes for people."""
     for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= step:

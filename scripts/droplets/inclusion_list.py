@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
-from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
 
@@ -160,5 +160,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     local = Path(args.source)
     made_from = {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
     folder, name = args.output.parent, args.output.name
-    make_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
+    build_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
     link_into(args.links, folder, [name])

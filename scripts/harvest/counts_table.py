@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.concurrency import hand_over
+from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes, settle_for_arrays
 from scripts.formats import csv_gz, h5ad
@@ -210,7 +210,7 @@ def _format_piece(
 def add_rows(pieces: csv_gz.PieceWriter, rows: Rows, threads: int) -> None:
     """Append a range of rows; with two threads, text is made by one and deflated by the other."""
     if threads > 1:
-        hand_over(format_range(rows), pieces.add, BLOCKS_AHEAD)
+        produce_ahead(format_range(rows), pieces.add, BLOCKS_AHEAD)
     else:
         pieces.add(format_range(rows))
 

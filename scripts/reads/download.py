@@ -30,8 +30,8 @@ from scripts.core import http
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import DISK_FULL, InputError, RunFault
 from scripts.core.files import hash_file, size_of_folder, write_atomic
-from scripts.core.locks import only_one
-from scripts.core.progress import Progress, told_bytes
+from scripts.core.locks import exclusive_lock
+from scripts.core.progress import Progress, format_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, ends_if_removed, ends_with_command, run_program
 from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, held_by, held_by_unit, told_gb
@@ -177,13 +177,13 @@ class Downloader:
         free = shutil.disk_usage(self.partial).free
         if need - arrived > free - running:
             raise RunFault(
-                "DISK_LIMIT", f"the {what} has {told_bytes(need)}, and the disk has no room for it.", DISK_FULL
+                "DISK_LIMIT", f"the {what} has {format_bytes(need)}, and the disk has no room for it.", DISK_FULL
             )
         limit = self.options.limit_gb
         held = size_of_folder(self.ready) + running + need
         if limit is not None and held > limit * 1e9:
             most = max(held, held_by_unit(self.runs).peak)
-            raise RunFault("DISK_LIMIT", f"the {what} has {told_bytes(need)}, which {beyond_limit(limit, most, row)}")
+            raise RunFault("DISK_LIMIT", f"the {what} has {format_bytes(need)}, which {beyond_limit(limit, most, row)}")
 
     def _download(self, row: Run) -> dict[str, str]:
         """Ask the sources in rounds; return what the status says of the run. Raises RunFault.
@@ -464,7 +464,7 @@ class Downloader:
                     words = "settled by an earlier round"
                 else:
                     words = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
-                self._tell(f"{row.run}: {words.rstrip('.')}. {self.progress.words()}")
+                self._tell(f"{row.run}: {words.rstrip('.')}. {self.progress.summary()}")
         self.progress.end()
         for status in statuses:
             if status.ok:
@@ -489,7 +489,7 @@ class Downloader:
         self.progress.show(max(0, held - self.held_before), held / self.planned if self.planned else 0)
 
     def _tell(self, words: str) -> None:
-        self.progress.tell(words)
+        self.progress.report(words)
 
 
 def _kind(path: Path) -> str:
@@ -540,7 +540,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{options.plan}: unit {options.unit} has no runs.")
     with ends_with_command():
         try:
-            with only_one(downloader.partial / "lock"):
+            with exclusive_lock(downloader.partial / "lock"):
                 downloader.all()
         finally:
             with contextlib.suppress(OSError):  # something is left for a later job

@@ -23,7 +23,7 @@ from pathlib import Path
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import DISK_FULL, Interrupted, RunFault
 from scripts.core.files import size_of_folder
-from scripts.core.locks import only_one
+from scripts.core.locks import exclusive_lock
 from scripts.core.progress import Progress
 from scripts.core.subprocesses import ends_if_removed, ends_with_command, run_program
 from scripts.formats import fastq_files
@@ -80,9 +80,9 @@ class Converter:
                 progress.done += 1
                 words = f"{int(new.spots):,} spots" if new.ok else f"{new.reason}: {new.detail}"
                 watch()
-                progress.tell(f"{new.run}: {words.rstrip('.')}. {progress.words()}")
+                progress.report(f"{new.run}: {words.rstrip('.')}. {progress.summary()}")
         progress.end()
-        progress.tell(f"Held at most {peak / 1e6:.1f} MB; reckoned with {reckoned.peak / 1e6:.1f} MB.")
+        progress.report(f"Held at most {peak / 1e6:.1f} MB; reckoned with {reckoned.peak / 1e6:.1f} MB.")
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", statuses.values())
 
@@ -345,5 +345,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     converter = Converter(runs_of_options(options), options)
-    with ends_with_command(), only_one(converter.output.parent / f".{converter.output.name}.lock"):
+    with ends_with_command(), exclusive_lock(converter.output.parent / f".{converter.output.name}.lock"):
         converter.all()

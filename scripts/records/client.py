@@ -19,7 +19,7 @@ from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
 from scripts.core.http import RateLimit, RemoteError, RetryPolicy, UnreachableError
-from scripts.core.shared_cache import alone
+from scripts.core.shared_cache import exclusive
 from scripts.records import ena, record_files, soft, sra_xml
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Archives:
         folder = self.folder / series
         if found := record_files.family_of(folder, series):
             return found
-        with alone(self.folder, f"family.{series}"):  # several analyses may share the folder
+        with exclusive(self.folder, f"family.{series}"):  # several analyses may share the folder
             if found := record_files.family_of(folder, series):
                 return found
             path = folder / record_files.FAMILY.format(series=series)

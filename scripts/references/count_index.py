@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.files import atomic_text
-from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.gene_intervals import build_gene_intervals, write_gene_intervals
 from scripts.references.genes_table import read_genes
@@ -53,5 +53,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_count_index(args.annotation, args.genes, *(folder / target.name for target in targets))
 
     with ends_with_command():
-        make_once(place, "count_index", made_from, [target.name for target in targets], make)
+        build_once(place, "count_index", made_from, [target.name for target in targets], make)
     link_into(args.links, place, [target.name for target in targets])

@@ -23,7 +23,7 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
 from scripts.core.gzip_files import open_bytes
 from scripts.core.http import RemoteError, fetch
-from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.fasta import copy_fasta
 from scripts.references.gene_intervals import merge_spans
@@ -325,7 +325,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     faults = [f"{path}: no such file." for path in _lacking([*fastas, *gtfs])]
     raise_faults(f"The reference {args.name}", faults)
     with ends_with_command():
-        make_once(
+        build_once(
             targets[0].parent,
             "reference",
             {"fasta": identity_of(fastas), "gtf": identity_of(gtfs)},

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.shared_cache import add_links_option, link_into, make_once
+from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
 from scripts.references.fasta import contig_lengths
 from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
@@ -134,5 +134,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     made_from = {"fingerprint": described["fingerprint"], "version": running_genome_version()}
     made_from |= {"ready": args.ready} if args.ready else {"sjdb_overhang": args.sjdb_overhang}
     with ends_with_command():
-        make_once(target.parent, target.name, made_from, [target.name], lambda folder: make(folder / target.name))
+        build_once(target.parent, target.name, made_from, [target.name], lambda folder: make(folder / target.name))
     link_into(args.links, target.parent, [target.name])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from scripts.core.concurrency import hand_over
+from scripts.core.concurrency import produce_ahead
 
 
 def test_all_is_taken_in_order_by_another_thread():
@@ -15,7 +15,7 @@ def test_all_is_taken_in_order_by_another_thread():
             taken.append(thing)
             threads.add(threading.get_ident())
 
-    hand_over(iter(range(100)), take, 3)
+    produce_ahead(iter(range(100)), take, 3)
     assert taken == list(range(100))
     assert threads.isdisjoint({threading.get_ident()})
 
@@ -29,7 +29,7 @@ def test_no_more_than_said_wait():
             assert len(made) - len(taken) <= 3 + 2  # one being put, one in the taker's hand
             yield number
 
-    hand_over(make(), lambda things: taken.extend(things), 3)
+    produce_ahead(make(), lambda things: taken.extend(things), 3)
     assert taken == made
 
 
@@ -46,7 +46,7 @@ def test_a_fault_of_the_maker_is_raised_and_the_taker_does_not_take_a_part_for_a
         finished.append(True)
 
     with pytest.raises(KeyError, match="lost"):
-        hand_over(make(), take, 3)
+        produce_ahead(make(), take, 3)
     assert not finished
 
 
@@ -57,4 +57,4 @@ def test_a_fault_of_the_taker_is_raised(number):
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        hand_over(iter(range(number)), take, 2)
+        produce_ahead(iter(range(number)), take, 2)

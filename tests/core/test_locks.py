@@ -1,102 +1,53 @@
-"""Locks of killed workflows are removed, those of living ones and of other machines are not."""
+"""A lock file is held by one process at a time, and gone at the end."""
 
-import base64
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
-from scripts.core import locks as workflow_lock
-from scripts.core.locks import hold_directory
-from scripts.core.snakemake import incomplete_outputs
+import pytest
+
+from scripts.core.locks import exclusive_lock
 
 HOME = Path(__file__).parents[2]
+HOLD = """
+import sys
+from scripts.core.locks import exclusive_lock
+with exclusive_lock(sys.argv[1]):
+    print("held", flush=True)
+    input()
+"""
 
 
-def at_work(folder):
-    """Another process that holds the directory until its input ends."""
-    code = "from scripts.core.locks import *; print(hold_directory(input()), flush=True); input()"
-    words = [sys.executable, "-c", code]
-    process = subprocess.Popen(words, cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-    process.stdin.write(f"{folder}\n")
-    return process
+def hold(path):
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, path],
+        cwd=HOME,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-def locks(folder):
-    (folder / "locks").mkdir(parents=True, exist_ok=True)
-    made = [folder / "locks" / name for name in ("0.input.lock", "0.output.lock")]
-    for lock in made:
-        lock.write_text("results/plan.tsv\n")
-    return made
+@pytest.mark.parametrize("kill", [False, True])
+def test_the_second_waits_for_the_end_of_the_first(tmp_path, kill):
+    path = tmp_path / "below" / "lock"
+    with hold(path) as first:
+        assert first.stdout.readline() == "held\n"
+        with hold(path) as second:
+            assert second.stderr.readline() == f"An earlier job still holds {path}: waiting for its end.\n"
+            if kill:
+                first.kill()
+            else:
+                first.communicate("\n")
+            assert second.stdout.readline() == "held\n"
+            assert path.exists()
+            second.communicate("\n")
+    assert not path.exists()
 
 
-def free():
-    """Let go of what this process holds, as its end would."""
-    while workflow_lock._held:
-        os.close(workflow_lock._held.pop())
-
-
-def test_locks_stay_while_somebody_is_at_work(tmp_path):
-    with at_work(tmp_path) as other:
-        assert other.stdout.readline() == "[]\n"
-        made = locks(tmp_path)
-        assert hold_directory(tmp_path) == []
-        assert all(lock.exists() for lock in made)
-        free()
-        other.kill()
-        other.wait()
-        assert hold_directory(tmp_path) == made
-        assert not any(lock.exists() for lock in made)
-    free()
-
-
-def test_two_may_be_at_work(tmp_path):
-    with at_work(tmp_path) as one, at_work(tmp_path) as two:
-        assert (one.stdout.readline(), two.stdout.readline()) == ("[]\n", "[]\n")
-        one.communicate("\n")
-        made = locks(tmp_path)
-        assert hold_directory(tmp_path) == []
-        assert all(lock.exists() for lock in made)
-        two.communicate("\n")
-    free()
-
-
-def test_locks_of_another_machine_stay(tmp_path):
-    (tmp_path / "at_work").write_text("elsewhere")
-    made = locks(tmp_path)
-    assert hold_directory(tmp_path) == []
-    free()
-    assert hold_directory(tmp_path) == []
-    free()
-    assert all(lock.exists() for lock in made)
-    for lock in made:  # snakemake --unlock
-        lock.unlink()
-    hold_directory(tmp_path)
-    free()
-    assert (tmp_path / "at_work").read_text() == platform.node()
-    made = locks(tmp_path)
-    assert hold_directory(tmp_path) == made
-    free()
-
-
-def test_locks_of_nobody_knows_whom_stay(tmp_path):
-    made = locks(tmp_path)  # of a workflow that has not held the directory
-    for _ in range(2):
-        assert hold_directory(tmp_path) == []
-        free()
-    assert all(lock.exists() for lock in made)
-
-
-def test_outputs_that_were_cut_off(tmp_path):
-    assert incomplete_outputs(tmp_path) == set()
-    short, long = "work/download/GSE1.mus.0000", "work/" + "x" * 300
-    (tmp_path / "incomplete").mkdir()
-    for path in (short, long):
-        name = base64.urlsafe_b64encode(path.encode()).decode()
-        parts = [name[start : start + 254] for start in range(0, len(name), 254)]
-        record = tmp_path.joinpath("incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1])
-        record.parent.mkdir(exist_ok=True)
-        record.write_text("{}")
-    (tmp_path / "incomplete" / "x").write_text("no record")
-    assert incomplete_outputs(tmp_path) == {short, long}
+def test_an_error_removes_the_lock(tmp_path):
+    with pytest.raises(KeyError), exclusive_lock(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()
+        raise KeyError
+    assert not (tmp_path / "lock").exists()

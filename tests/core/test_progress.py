@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core import progress
-from scripts.core.progress import Progress, told_bytes
+from scripts.core.progress import Progress, format_bytes
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_a_silent_log_is_told_every_ten_seconds(clock, capsys):
 def test_other_words_put_the_next_line_off(clock, capsys):
     shown = Progress(1)
     clock[0] += 9
-    shown.tell("SRR1: ready.")
+    shown.report("SRR1: ready.")
     clock[0] += 9
     shown.show(1, 0.5)
     shown.end()
@@ -41,11 +41,11 @@ def test_the_rate_is_that_of_the_last_seconds(clock):
     for _ in range(60):
         clock[0] += 1
         shown.show(90_000_000, 0.9)
-    assert shown.words() == "0 of 1 runs, 90.0 MB, 0 bytes/s"
+    assert shown.summary() == "0 of 1 runs, 90.0 MB, 0 bytes/s"
 
 
 @pytest.mark.parametrize(
     ("size", "told"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (3e12, "3000.0 GB")]
 )
 def test_bytes_are_told(size, told):
-    assert told_bytes(size) == told
+    assert format_bytes(size) == told

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.core import shared_cache
 from scripts.core.errors import InputError
-from scripts.core.shared_cache import link_into, make_once
+from scripts.core.shared_cache import build_once, link_into
 from scripts.records import client
 
 HOME = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ NAMES = ["index", "list.txt"]
 SLOW = """
 import sys, time
 from pathlib import Path
-from scripts.core.shared_cache import make_once
+from scripts.core.shared_cache import build_once
 
 def make(folder):
     (folder / "index").mkdir()
@@ -31,7 +31,7 @@ def make(folder):
         time.sleep(float(sys.argv[2]) / 20)
     (folder / "list.txt").write_text(sys.argv[3])
 
-print(make_once(sys.argv[1], "index", {"of": 1}, ["index", "list.txt"], make))
+print(build_once(sys.argv[1], "index", {"of": 1}, ["index", "list.txt"], make))
 """
 
 
@@ -64,19 +64,19 @@ def left(place):
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
-    assert make_once(tmp_path / "a", "index", {"of": 1}, NAMES, maker())
-    assert not make_once(tmp_path / "a", "index", {"of": 1}, NAMES, fail)
+    assert build_once(tmp_path / "a", "index", {"of": 1}, NAMES, maker())
+    assert not build_once(tmp_path / "a", "index", {"of": 1}, NAMES, fail)
     assert (tmp_path / "a/index/SA").read_text() == "made"
     assert json.loads((tmp_path / "a/.made/index.json").read_text()) == {"of": 1}
     assert not left(tmp_path / "a")
 
 
 def test_what_lacks_a_part_or_its_record_is_made_again(tmp_path):
-    make_once(tmp_path, "index", {"of": 1}, NAMES, maker("old"))
+    build_once(tmp_path, "index", {"of": 1}, NAMES, maker("old"))
     (tmp_path / "list.txt").unlink()
-    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker("new"))
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker("new"))
     (tmp_path / ".made/index.json").unlink()
-    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker("newer"))
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker("newer"))
     assert (tmp_path / "index/SA").read_text() == (tmp_path / "list.txt").read_text() == "newer"
 
 
@@ -87,11 +87,11 @@ def test_another_version_is_made_anew_in_the_own_folder_alone(tmp_path, monkeypa
     others.mkdir()
     monkeypatch.chdir(own)
     for place in ("mine", "shared"):
-        assert make_once(place, "index", {"of": 1, "by": 2}, NAMES, maker("one"))
-    assert make_once("mine", "index", {"of": 2, "by": 2}, NAMES, maker("two"))
+        assert build_once(place, "index", {"of": 1, "by": 2}, NAMES, maker("one"))
+    assert build_once("mine", "index", {"of": 2, "by": 2}, NAMES, maker("two"))
     assert Path("mine/index/SA").read_text() == "two"
     with pytest.raises(InputError) as told:
-        make_once("shared", "index", {"of": 2, "by": 2}, NAMES, fail)
+        build_once("shared", "index", {"of": 2, "by": 2}, NAMES, fail)
     assert str(told.value).startswith(
         "shared: index was made from something else (of), and other analyses may be using"
     )
@@ -104,9 +104,9 @@ def test_a_failure_leaves_nothing_and_frees_the_place(tmp_path):
         raise InputError("no")
 
     with pytest.raises(InputError, match="no"):
-        make_once(tmp_path, "index", {"of": 1}, NAMES, broken)
+        build_once(tmp_path, "index", {"of": 1}, NAMES, broken)
     assert list(tmp_path.iterdir()) == []
-    assert make_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
 
 
 def test_of_several_at_once_one_makes_it_and_nobody_sees_a_half(tmp_path):
@@ -120,7 +120,7 @@ def test_of_several_at_once_one_makes_it_and_nobody_sees_a_half(tmp_path):
     assert not halves
     assert sorted(output.strip() for output, _ in told) == ["False"] * 3 + ["True"]
     waited = [errors for output, errors in told if output.strip() == "False"]
-    assert any("is making it; waiting for that.\n" in errors for errors in waited)
+    assert any("is building it; waiting.\n" in errors for errors in waited)
     assert not left(tmp_path)
 
 
@@ -137,8 +137,8 @@ def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
     first.communicate()
     output, errors = second.communicate(timeout=20)
     assert output == "True\n"
-    assert f"process {first.pid} on {platform.node()} is making it; waiting for that." in errors
-    assert f"process {first.pid} on {platform.node()}, which was making it, has ended; it is made anew." in errors
+    assert f"process {first.pid} on {platform.node()} is building it; waiting." in errors
+    assert f"process {first.pid} on {platform.node()}, which was building it, has ended; it is built again." in errors
     assert (tmp_path / "list.txt").read_text() == "second"
     assert not left(tmp_path)
 
@@ -157,7 +157,7 @@ def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path,
 
     beating = threading.Thread(target=beat)
     beating.start()
-    waiting = threading.Thread(target=make_once, args=(tmp_path, "index", {"of": 1}, NAMES, maker()))
+    waiting = threading.Thread(target=build_once, args=(tmp_path, "index", {"of": 1}, NAMES, maker()))
     waiting.start()
     time.sleep(2)
     assert not (tmp_path / "index").exists()
@@ -171,19 +171,19 @@ def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path,
 def test_what_comes_second_after_all_is_thrown_away(tmp_path):
     def late(folder):
         maker("second")(folder)
-        shared_cache._remove(
+        shared_cache._remove_lock(
             tmp_path / ".index.making", json.loads(next(tmp_path.glob(".index.making/*")).read_text())["token"]
         )
-        make_once(tmp_path, "index", {"of": 1}, NAMES, maker("first"))
+        build_once(tmp_path, "index", {"of": 1}, NAMES, maker("first"))
 
-    assert not make_once(tmp_path, "index", {"of": 1}, NAMES, late)
+    assert not build_once(tmp_path, "index", {"of": 1}, NAMES, late)
     assert (tmp_path / "index/SA").read_text() == "first"
     assert not left(tmp_path)
 
 
 def test_links_go_to_what_is_there_and_removing_them_leaves_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    make_once("resources/hg38", "index", {"of": 1}, NAMES, maker())
+    build_once("resources/hg38", "index", {"of": 1}, NAMES, maker())
     for _ in range(2):
         link_into("work/references/hg38", "resources/hg38", NAMES)
     link = Path("work/references/hg38/index")

@@ -1,0 +1,101 @@
+"""Locks of killed workflows are removed, those of living ones and of other machines are not."""
+
+import base64
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.core import snakemake
+from scripts.core.snakemake import incomplete_outputs, remove_stale_locks
+
+HOME = Path(__file__).parents[2]
+
+
+def another_workflow(folder):
+    """Another process that holds the directory until its input ends."""
+    code = "from scripts.core.snakemake import *; print(remove_stale_locks(input()), flush=True); input()"
+    words = [sys.executable, "-c", code]
+    process = subprocess.Popen(words, cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    process.stdin.write(f"{folder}\n")
+    return process
+
+
+def locks(folder):
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    made = [folder / "locks" / name for name in ("0.input.lock", "0.output.lock")]
+    for lock in made:
+        lock.write_text("results/plan.tsv\n")
+    return made
+
+
+def free():
+    """Let go of what this process holds, as its end would."""
+    while snakemake._open:
+        os.close(snakemake._open.pop())
+
+
+def test_locks_stay_while_somebody_is_another_workflow(tmp_path):
+    with another_workflow(tmp_path) as other:
+        assert other.stdout.readline() == "[]\n"
+        made = locks(tmp_path)
+        assert remove_stale_locks(tmp_path) == []
+        assert all(lock.exists() for lock in made)
+        free()
+        other.kill()
+        other.wait()
+        assert remove_stale_locks(tmp_path) == made
+        assert not any(lock.exists() for lock in made)
+    free()
+
+
+def test_two_may_be_another_workflow(tmp_path):
+    with another_workflow(tmp_path) as one, another_workflow(tmp_path) as two:
+        assert (one.stdout.readline(), two.stdout.readline()) == ("[]\n", "[]\n")
+        one.communicate("\n")
+        made = locks(tmp_path)
+        assert remove_stale_locks(tmp_path) == []
+        assert all(lock.exists() for lock in made)
+        two.communicate("\n")
+    free()
+
+
+def test_locks_of_another_machine_stay(tmp_path):
+    (tmp_path / "running").write_text("elsewhere")
+    made = locks(tmp_path)
+    assert remove_stale_locks(tmp_path) == []
+    free()
+    assert remove_stale_locks(tmp_path) == []
+    free()
+    assert all(lock.exists() for lock in made)
+    for lock in made:  # snakemake --unlock
+        lock.unlink()
+    remove_stale_locks(tmp_path)
+    free()
+    assert (tmp_path / "running").read_text() == platform.node()
+    made = locks(tmp_path)
+    assert remove_stale_locks(tmp_path) == made
+    free()
+
+
+def test_locks_of_nobody_knows_whom_stay(tmp_path):
+    made = locks(tmp_path)  # of a workflow that has not held the directory
+    for _ in range(2):
+        assert remove_stale_locks(tmp_path) == []
+        free()
+    assert all(lock.exists() for lock in made)
+
+
+def test_outputs_that_were_cut_off(tmp_path):
+    assert incomplete_outputs(tmp_path) == set()
+    short, long = "work/download/GSE1.mus.0000", "work/" + "x" * 300
+    (tmp_path / "incomplete").mkdir()
+    for path in (short, long):
+        name = base64.urlsafe_b64encode(path.encode()).decode()
+        parts = [name[start : start + 254] for start in range(0, len(name), 254)]
+        record = tmp_path.joinpath("incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1])
+        record.parent.mkdir(exist_ok=True)
+        record.write_text("{}")
+    (tmp_path / "incomplete" / "x").write_text("no record")
+    assert incomplete_outputs(tmp_path) == {short, long}
