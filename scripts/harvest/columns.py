@@ -5,7 +5,7 @@ whose rows in the ledger are counted.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
@@ -33,10 +33,15 @@ class TableColumn(NamedTuple):
 HEADERS = ("EXP_ID", "TAXON", "GSM")
 
 
-def header_values(column: TableColumn) -> tuple[str, str, str]:
-    """Return the cell's values in the header rows EXP_ID, TAXON and GSM."""
-    row = column.rows[0]
-    return row.exp_id or row.series, row.species, row.sample
+def header_rows(first: str, columns: Sequence[TableColumn]) -> list[list[str]]:
+    """Return the header rows of a table: its first one, of this name, with the runs; then EXP_ID, TAXON and GSM."""
+    rows = [column.rows[0] for column in columns]
+    return [
+        [first, *(column.runs for column in columns)],
+        [HEADERS[0], *(row.exp_id or row.series for row in rows)],
+        [HEADERS[1], *(row.species for row in rows)],
+        [HEADERS[2], *(row.sample for row in rows)],
+    ]
 
 
 def sort_columns(columns: Iterable[TableColumn]) -> list[TableColumn]:
@@ -75,18 +80,18 @@ def table_columns(
 
 
 def check_shard_columns(reader: ShardReader, columns: Iterable[TableColumn]) -> list[int]:
-    """Return the place in the shard of each of its columns. Raises InputError where the shard has other cells."""
-    places = {accession: place for place, accession in enumerate(reader.columns)}
+    """Return the index of each column among those of the shard. Raises InputError where the shard has other cells."""
+    indices = {accession: index for index, accession in enumerate(reader.columns)}
     faults = []
     found = []
     for column in columns:
-        place = places.get(column.accession)
-        if place is None:
+        index = indices.get(column.accession)
+        if index is None:
             faults.append(f"{column.accession}: counted in the ledger, but the shard has no such column.")
-        elif set(reader.runs[place].split(";")) != {row.run for row in column.rows}:
-            faults.append(f"{column.accession}: its runs are {column.runs}, but in the shard {reader.runs[place]}.")
+        elif set(reader.runs[index].split(";")) != {row.run for row in column.rows}:
+            faults.append(f"{column.accession}: its runs are {column.runs}, but in the shard {reader.runs[index]}.")
         else:
-            found.append(place)
+            found.append(index)
     raise_faults(f"The shard {reader.path}", faults)
     return found
 
@@ -95,21 +100,21 @@ def check_reference(first: ShardReader, other: ShardReader) -> None:
     """Raise InputError, naming both references, where two shards are not of the same genes."""
     if (other.genes_sha256, other.reference) != (first.genes_sha256, first.reference):
         raise InputError(
-            "Counts of two references cannot stand in one table:\n"
+            "A table is of one reference, but counts are of two:\n"
             + "\n".join(
                 f"{some.path}: reference {some.reference or 'unknown'}, gene list {some.genes_sha256[:12]}"
                 for some in (first, other)
             )
-            + "\nCount one of them anew, with the reference of the other."
+            + "\nCount one of them again, with the reference of the other."
         )
 
 
 def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
-    """Return unit → the places of its columns among all of them."""
-    of_unit: dict[str, list[int]] = {}
-    for place, column in enumerate(columns):
-        of_unit.setdefault(column.unit, []).append(place)
-    return of_unit
+    """Return unit → the indices of its columns among all of them."""
+    units: dict[str, list[int]] = {}
+    for index, column in enumerate(columns):
+        units.setdefault(column.unit, []).append(index)
+    return units
 
 
 def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -5,7 +5,7 @@ elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: 
 the same gzipped.
 The table has the rows GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in
 byte order, with the five tallies of htseq-count sorted in among them. Columns are sorted by series, then by first run.
-Of a species of which every planned cell failed there is a table without columns; the ledger tells why.
+The table of a species of which every planned cell failed has no columns; the ledger says why.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,14 +22,13 @@ from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes, settle_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.columns import (
-    HEADERS,
     TableColumn,
     add_table_options,
     check_reference,
     check_shard_columns,
     columns_of_options,
     group_by_unit,
-    header_values,
+    header_rows,
 )
 from scripts.harvest.counts_text import format_rows, rows_of_block
 from scripts.harvest.text_inputs import COUNTS, columns_of_folder, pack_folder
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     import numpy
 
 PIECE = csv_gz.PIECE
-"""Bytes of text in a deflated piece, about: the table's bytes depend on it."""
+"""Bytes of text in a deflated piece, about; the table's bytes depend on it."""
 GATHERED = 12
 """Pieces whose counts are gathered together: memory depends on it."""
 BLOCKS_AHEAD = 4
@@ -52,17 +51,17 @@ BLOCKS_AHEAD = 4
 
 
 @dataclass
-class Cells:
-    """The cells of a shard, and where they stand in the table."""
+class ShardCells:
+    """The cells of a shard and their columns in the table."""
 
     counts: GeneBlocks
-    places: "numpy.ndarray"
+    columns: "numpy.ndarray"
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
 
     def __post_init__(self) -> None:
-        first = self.places[:1].tolist()
-        self._all = bool((self.places >= 0).all())
-        self._first = first[0] if self._all and (self.places[1:] - self.places[:-1] == 1).all() and first else None
+        first = self.columns[:1].tolist()
+        self._all = bool((self.columns >= 0).all())
+        self._first = first[0] if self._all and (self.columns[1:] - self.columns[:-1] == 1).all() and first else None
 
     def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
         """Return for the genes ``start`` to ``stop`` how many counts each has, their cells, and the counts."""
@@ -72,88 +71,88 @@ class Cells:
         lengths = np.diff(indptr)
         if self._all:
             return lengths, cells, counts
-        there = self.places[cells] >= 0
-        genes = np.repeat(np.arange(stop - start), lengths)[there]
-        return np.bincount(genes, minlength=stop - start), cells[there], counts[there]
+        used = self.columns[cells] >= 0
+        genes = np.repeat(np.arange(stop - start), lengths)[used]
+        return np.bincount(genes, minlength=stop - start), cells[used], counts[used]
 
     def offsets(self, cells: "numpy.ndarray") -> "numpy.ndarray":
         """Return twice the column of each of some cells (int32)."""
         import numpy as np
 
         if self._first is None:
-            return (2 * self.places).astype(np.int32)[cells]
-        offsets = cells.astype(np.int32)  # the cells stand side by side, in this order
+            return (2 * self.columns).astype(np.int32)[cells]
+        offsets = cells.astype(np.int32)  # the columns of the shard are side by side, in its order
         offsets += self._first
         offsets += offsets
         return offsets
 
 
 @dataclass
-class Rows:
-    """A range of the table's rows, to be made by one process."""
+class RowRange:
+    """A range of the table's rows, made by one process."""
 
     names: list[bytes]
     genes: "numpy.ndarray"
-    """int64: for each row the place of its gene in the gene list, -1 for a tally."""
-    tallies: "dict[int, numpy.ndarray]"
-    """Row → tally of each column (int64)."""
+    """int64: index of each row's gene in the gene list, -1 for a tally."""
     width: int
-    cells: list[Cells]
-    """By their first columns."""
-    in_order: bool
-    """Whether the cells of each shard, and the shards, are in the order of the columns."""
-    wide: bool
-    """Whether a count may need more than 32 bits."""
     height: int
     """Rows in a piece."""
+    tallies: "dict[int, numpy.ndarray]" = field(default_factory=dict)
+    """Row → tally of each column (int64)."""
+    shards: list[ShardCells] = field(default_factory=list)
+    """By their last columns."""
+    in_order: bool = True
+    """Whether the cells of each shard, and the shards, are in the order of the columns."""
+    wide: bool = False
+    """Whether a count may need more than 32 bits."""
 
 
 class Gatherer:
-    """Brings the counts other than zero of some rows together, by rows and columns.
+    """Gathers the counts other than zero of some rows, by rows and columns.
 
-    What a shard holds of a gene is put behind what the shards before it hold of that gene.
+    The counts of a gene in a shard follow those of the same gene in the shards before it.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowRange) -> None:
         import numpy as np
 
         self.rows = rows
-        self._offsets = np.zeros(0, np.int32)  # kept from one gathering to the next
+        self._offsets = np.zeros(0, np.int32)  # reused by each gathering
         self._counts = np.zeros(0, np.uint64 if rows.wide else np.uint32)
         self._steps = np.zeros(0, np.int64)  # 0, 1, 2, …
-        h5ad.share_room([array for cells in rows.cells for array in cells.counts.arrays])
+        h5ad.share_room([array for shard in rows.shards for array in shard.counts.arrays])
 
     def gather(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
-        """Return bounds, offsets and counts of the rows ``start`` to ``stop``, as :func:`format_rows` wants them.
+        """Return bounds, offsets and counts of the rows ``start`` to ``stop``, as :func:`format_rows` takes them.
 
-        They are gone at the next call.
+        The next call overwrites them.
         """
         import numpy as np
 
         rows = self.rows
         genes = rows.genes[start:stop]
-        of_genes = np.flatnonzero(genes >= 0)
+        gene_rows = np.flatnonzero(genes >= 0)
         parts = []
-        if len(of_genes):
-            first, last = genes[of_genes[[0, -1]]].tolist()
-            parts = [cells.read(first, last + 1) for cells in rows.cells]
+        if len(gene_rows):
+            first, last = genes[gene_rows[[0, -1]]].tolist()
+            parts = [shard.read(first, last + 1) for shard in rows.shards]
         tallies = {row - start: tally for row, tally in rows.tallies.items() if start <= row < stop}
         sizes = np.zeros(stop - start, np.int64)
         for lengths, _, _ in parts:
-            sizes[of_genes] += lengths
+            sizes[gene_rows] += lengths
         for row, tally in tallies.items():
             sizes[row] = np.count_nonzero(tally)
         bounds = np.concatenate([[0], np.cumsum(sizes)])
         self._make_room(int(bounds[-1]))
-        begins = bounds[of_genes]
-        for cells, (lengths, of_counts, counts) in zip(rows.cells, parts, strict=False):
+        begins = bounds[gene_rows]
+        for shard, (lengths, cells, counts) in zip(rows.shards, parts, strict=False):
             ends = np.cumsum(lengths)
-            places = np.repeat(begins - ends + lengths, lengths)
-            if len(self._steps) < len(places):
-                self._steps = np.arange(2 * len(places))
-            places += self._steps[: len(places)]
-            self._offsets[places] = cells.offsets(of_counts)
-            self._counts[places] = counts
+            positions = np.repeat(begins - ends + lengths, lengths)
+            if len(self._steps) < len(positions):
+                self._steps = np.arange(2 * len(positions))
+            positions += self._steps[: len(positions)]
+            self._offsets[positions] = shard.offsets(cells)
+            self._counts[positions] = counts
             begins += lengths
         for row, tally in tallies.items():
             columns = np.flatnonzero(tally)
@@ -170,11 +169,11 @@ class Gatherer:
         import numpy as np
 
         if len(self._counts) < size:
-            size *= 2  # memory that is never written to is not taken
+            size *= 2  # untouched memory costs nothing
             self._offsets, self._counts = np.empty(size, np.int32), np.empty(size, self._counts.dtype)
 
 
-def format_range(rows: Rows) -> Iterator[bytes | memoryview | None]:
+def format_range(rows: RowRange) -> Iterator[bytes | memoryview | None]:
     """Yield the text of a range of rows, block by block, and None between pieces."""
     if not rows.width:
         yield from (name + b"\n" for name in rows.names)
@@ -190,7 +189,7 @@ def format_range(rows: Rows) -> Iterator[bytes | memoryview | None]:
 
 
 def _format_piece(
-    rows: Rows,
+    rows: RowRange,
     start: int,
     first: int,
     last: int,
@@ -198,7 +197,7 @@ def _format_piece(
     offsets: "numpy.ndarray",
     counts: "numpy.ndarray",
 ) -> Iterator[memoryview]:
-    """Yield the text of the rows ``first`` to ``last``, block by block; what is gathered begins at row ``start``."""
+    """Yield the text of the rows ``first`` to ``last``, block by block; the gathered counts begin at row ``start``."""
     step = rows_of_block(rows.width)
     for row in range(first, last, step):
         end = min(row + step, last)
@@ -207,7 +206,7 @@ def _format_piece(
         yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
 
 
-def add_rows(pieces: csv_gz.PieceWriter, rows: Rows, threads: int) -> None:
+def add_rows(pieces: csv_gz.PieceWriter, rows: RowRange, threads: int) -> None:
     """Append a range of rows; with two threads, text is made by one and deflated by the other."""
     if threads > 1:
         produce_ahead(format_range(rows), pieces.add, BLOCKS_AHEAD)
@@ -215,7 +214,7 @@ def add_rows(pieces: csv_gz.PieceWriter, rows: Rows, threads: int) -> None:
         pieces.add(format_range(rows))
 
 
-def write_spool(rows: Rows, path: str, level: int, threads: int) -> tuple[int, int]:
+def write_spool(rows: RowRange, path: str, level: int, threads: int) -> tuple[int, int]:
     """Write a range of rows as pieces to a file; return CRC and length of their text."""
     with Path(path).open("wb") as handle:
         pieces = csv_gz.PieceWriter(handle, level)
@@ -223,8 +222,8 @@ def write_spool(rows: Rows, path: str, level: int, threads: int) -> tuple[int, i
         return pieces.crc, pieces.length
 
 
-def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows], threads: int) -> None:
-    """Append ranges of rows to a member: the first here, the others meanwhile, each by a process of its own."""
+def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[RowRange], threads: int) -> None:
+    """Append ranges of rows to a member: the first by this process, each of the others by one of its own."""
     first, *others = ranges
     if not others:
         add_rows(member, first, threads)
@@ -232,9 +231,9 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows], threads: 
     spools = [f"{member.partial}{number}" for number in range(len(others))]
     try:
         with array_processes(len(others)) as pool:
-            told = pool.map(write_spool, others, spools, itertools.repeat(member.level), itertools.repeat(threads))
+            written = pool.map(write_spool, others, spools, itertools.repeat(member.level), itertools.repeat(threads))
             add_rows(member, first, threads)
-            for spool, (crc, length) in zip(spools, told, strict=True):
+            for spool, (crc, length) in zip(spools, written, strict=True):
                 member.add_file(spool, crc, length)
                 Path(spool).unlink()
     finally:
@@ -242,8 +241,8 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[Rows], threads: 
             Path(spool).unlink(missing_ok=True)
 
 
-def lay_out(genes: Sequence[str], width: int, workers: int) -> list[Rows]:
-    """Return the rows of a table of ``width`` columns, cut into a range for each process, still without cells."""
+def lay_out(genes: Sequence[str], width: int, workers: int) -> list[RowRange]:
+    """Return the rows of a table of ``width`` columns, a range for each process, without counts."""
     import numpy as np
 
     names = sorted([*genes, *TALLIES], key=str.encode)
@@ -255,7 +254,7 @@ def lay_out(genes: Sequence[str], width: int, workers: int) -> list[Rows]:
     workers = max(1, min(workers, pieces))
     cuts = [min(height * (pieces * number // workers), len(names)) for number in range(workers + 1)]
     return [
-        Rows(encoded[start:stop], gene_of_row[start:stop], {}, width, [], True, False, height)
+        RowRange(encoded[start:stop], gene_of_row[start:stop], width, height)
         for start, stop in itertools.pairwise(cuts)
     ]
 
@@ -269,42 +268,39 @@ def write_table(
 ) -> None:
     """Write the table of ``columns``, in their order; ``shards`` are the paths of the shards with the columns of each.
 
-    Memory is bounded: a block of genes of all cells is held at a time by each of the ``workers`` processes. The bytes
-    do not depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
+    Memory is bounded: each of the ``workers`` processes has a block of genes of all cells at a time. The bytes do not
+    depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
     """
     import numpy as np
 
     shards = list(shards)
-    # With no cell at all, a shard still tells the genes.
+    # A table without cells has the genes of the first shard.
     needed = [(shard, cells) for shard, cells in shards if cells] or shards[:1]
     if not needed:
         raise InputError("There are no counts to make a table of.")
-    places = {(column.unit, column.accession): place for place, column in enumerate(columns)}
+    indices = {(column.unit, column.accession): index for index, column in enumerate(columns)}
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
-    gathered: list[Cells] = []
+    gathered: list[ShardCells] = []
     with ShardReader(needed[0][0]) as first:
         ranges = lay_out(first.genes(), len(columns), workers // 2)
-    for shard, cells in needed:
-        with ShardReader(shard) as reader:
+    for path_of_shard, cells in needed:
+        with ShardReader(path_of_shard) as reader:
             check_reference(first, reader)
             mapped = np.full(len(reader.columns), -1, np.int64)
-            mapped[check_shard_columns(reader, cells)] = [places[cell.unit, cell.accession] for cell in cells]
-            there = mapped >= 0
-            tallies[mapped[there]] = reader.tallies()[there]
-            gathered.append(Cells(reader.blocks(), mapped))
-    gathered.sort(key=lambda cells: cells.places.max(initial=-1))
-    order = np.concatenate([cells.places for cells in gathered])
+            mapped[check_shard_columns(reader, cells)] = [indices[cell.unit, cell.accession] for cell in cells]
+            used = mapped >= 0
+            tallies[mapped[used]] = reader.tallies()[used]
+            gathered.append(ShardCells(reader.blocks(), mapped))
+    gathered.sort(key=lambda shard: shard.columns.max(initial=-1))
+    order = np.concatenate([shard.columns for shard in gathered])
     for rows in ranges:
-        rows.cells = gathered
+        rows.shards = gathered
         rows.in_order = bool((np.diff(order[order >= 0]) > 0).all())
-        rows.wide = tallies.max(initial=0) >= 2**32 or any(cells.counts.data.itemsize > 4 for cells in gathered)
+        rows.wide = tallies.max(initial=0) >= 2**32 or any(shard.counts.data.itemsize > 4 for shard in gathered)
         for row in np.flatnonzero(rows.genes < 0).tolist():
             rows.tallies[row] = np.ascontiguousarray(tallies[:, TALLIES.index(rows.names[row].decode())])
     with csv_gz.OneMemberWriter(path, level) as member:
-        values = [header_values(column) for column in columns]
-        head = [["GENENAME", *(column.runs for column in columns)]]
-        head += [[name, *(value[place] for value in values)] for place, name in enumerate(HEADERS)]
-        member.add(map(csv_gz.csv_line, head))
+        member.add(map(csv_gz.csv_line, header_rows("GENENAME", columns)))
         write_rows(member, ranges, 1 if workers < 2 else 2)
     print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
 

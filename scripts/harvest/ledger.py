@@ -71,21 +71,16 @@ def write_ledger(plan: Sequence[Run], statuses: str, shard_size: int, count_by: 
 
 
 def summarize(rows: Iterable[Run]) -> str:
-    """Return a table for a person: how many runs of each series have each status and reason, and the sum of all."""
+    """Return a table for a person: the number of runs by series, status and reason, and of all series together."""
     rows = list(rows)
-    lines: list[tuple[str, ...]] = [("series", "status", "reason", "runs")]
     counts = Counter((row.series, row.status, row.reason) for row in rows)
+    lines = [("series", "status", "reason", "runs")]
     lines += [(*key, str(counts[key])) for key in sorted(counts)]
     if len({row.series for row in rows}) > 1:
-        counts = Counter((row.status, row.reason) for row in rows)
-        lines += [("all", *key, str(counts[key])) for key in sorted(counts)]
-    widths = [max(len(line[place]) for line in lines) for place in range(4)]
-    return "\n".join(
-        "  ".join(
-            [*(text.ljust(width) for text, width in zip(line[:3], widths, strict=False)), line[3].rjust(widths[3])]
-        )
-        for line in lines
-    )
+        totals = Counter(("all", row.status, row.reason) for row in rows)
+        lines += [(*key, str(totals[key])) for key in sorted(totals)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([*map(str.ljust, line[:3], widths), line[3].rjust(widths[3])]) for line in lines)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,8 +3,8 @@
 From the shards of a plan (--plan, --ledger, --counts), or from a folder of logs that STAR wrote elsewhere (--logs; its
 subfolders too), one a run: SRR1234567.homo.Log.final.out, SRR1234567Log.final.out or SRR1234567/Log.final.out.
 The table has the rows FIELD_NAMES (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row for each
-field of Log.final.out, in STAR's order; a field that the log of a cell does not have is empty there. The fields that
-tell of the clock keep their rows but no values, unless --clock keep. Columns are those of the table of counts.
+field of Log.final.out, in STAR's order; a field that the log of a cell does not have is empty. The clock's fields keep
+their rows but no values, unless --clock keep. Columns are those of the table of counts.
 """
 
 import argparse
@@ -15,13 +15,12 @@ from pathlib import Path
 from scripts.core.errors import InputError, raise_faults
 from scripts.formats import csv_gz
 from scripts.harvest.columns import (
-    HEADERS,
     TableColumn,
     add_table_options,
     check_shard_columns,
     columns_of_options,
     group_by_unit,
-    header_values,
+    header_rows,
 )
 from scripts.harvest.text_inputs import LOG, columns_of_folder
 from scripts.plan.run_table import read_runs
@@ -32,17 +31,17 @@ from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log, sum_logs
 def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:
     """Return the STAR log of each column; ``counts`` is the path of a shard's counts, with ``{unit}`` in it."""
     logs: list[dict[str, str]] = [{} for _ in columns]
-    for unit, places in sorted(group_by_unit(columns).items()):
+    for unit, indices in sorted(group_by_unit(columns).items()):
         with ShardReader(counts.replace("{unit}", unit)) as reader:
-            of_shard = reader.logs()
-            in_shard = check_shard_columns(reader, [columns[place] for place in places])
-        for place, cell in zip(places, in_shard, strict=True):
-            logs[place] = {sys.intern(name): sys.intern(value) for name, value in of_shard[cell].items()}
+            shard_logs = reader.logs()
+            cells = check_shard_columns(reader, [columns[index] for index in indices])
+        for index, cell in zip(indices, cells, strict=True):
+            logs[index] = {sys.intern(name): sys.intern(value) for name, value in shard_logs[cell].items()}
     return logs
 
 
 def read_files(files: Sequence[Sequence[Path]]) -> list[dict[str, str]]:
-    """Return the STAR log of each column from its files; those of several runs are told as one.
+    """Return the STAR log of each column from its files; those of several runs are summed.
 
     Raises InputError naming every file that is no log or is cut short.
     """
@@ -53,17 +52,14 @@ def read_files(files: Sequence[Sequence[Path]]) -> list[dict[str, str]]:
         except InputError as error:
             faults.append(str(error))
     raise_faults("The folder of logs", faults)
-    return [of_runs[0] if len(of_runs) == 1 else sum_logs(of_runs) for of_runs in logs]
+    return [runs[0] if len(runs) == 1 else sum_logs(runs) for runs in logs]
 
 
 def table_rows(
     columns: Sequence[TableColumn], logs: Sequence[dict[str, str]], keep_clock: bool
 ) -> Iterator[Sequence[str]]:
     """Yield the rows of the table."""
-    values = [header_values(column) for column in columns]
-    yield ["FIELD_NAMES", *(column.runs for column in columns)]
-    for place, name in enumerate(HEADERS):
-        yield [name, *(value[place] for value in values)]
+    yield from header_rows("FIELD_NAMES", columns)
     for name in merge_fields(log.keys() for log in logs):
         if name in CLOCK_FIELDS and not keep_clock:
             yield [name, *("" for _ in logs)]

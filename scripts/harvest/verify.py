@@ -57,6 +57,7 @@ BROKEN: tuple[type[Exception], ...] = (
     RuntimeError,
 )
 """The same for an HDF5 file, in which any item may be of any type."""
+NO_ARCHIVE: tuple[type[Exception], ...] = (InputError, *BROKEN)
 _NAME = re.compile(rb'"(?:[^"]|"")*"|[^,\n]*')
 
 
@@ -243,7 +244,7 @@ def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator
             continue
         try:
             read = read_archive(archive)
-        except (InputError, *BROKEN):
+        except NO_ARCHIVE:
             return  # its faults are reported with the archives'
         cells += [f"{experiment}_{barcode}" for barcode in read.barcodes.astype(str).tolist()]
         totals.append(np.asarray(read.matrix.sum(axis=0)).ravel())

@@ -301,7 +301,7 @@ def test_two_references_never_meet(tmp_path):
     (tmp_path / "GSE1.mus.0000.h5ad").write_bytes(kept)
     with pytest.raises(InputError) as told:
         data.make()
-    assert "Counts of two references cannot stand in one table:" in str(told.value)
+    assert "A table is of one reference, but counts are of two:" in str(told.value)
     assert "GSE1.mus.0000.h5ad: reference mm10 sha256:1, gene list " in str(told.value)
     assert "GSE1.mus.0001.h5ad: reference mm39 sha256:2, gene list " in str(told.value)
     assert not (tmp_path / "table.csv.gz").exists()
