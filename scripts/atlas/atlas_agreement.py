@@ -9,7 +9,6 @@ and agreement.html. Scores that are logits are told as shares too, each label fo
 Without label decoders labels are codes, and headings say so. Several atlases are counted as one.
 """
 
-import argparse
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -47,6 +46,7 @@ from scripts.atlas.labels.tables import TABLE_ROWS, LabelSums, PairCounter, sum_
 from scripts.atlas.store.decoders import Decoders, LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.shards import Atlas, open_atlases
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, histogram, short_number
 from scripts.formats.pages import draw, figure, several, table
@@ -461,7 +461,7 @@ def draw_page(classes: Sequence[Agreement], notes: Sequence[str], logits: bool) 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlas", nargs="+", help="the folder of an atlas; several are counted as one")
     parser.add_argument("--output", required=True, help="the folder to make")
     parser.add_argument("--labels", nargs="+", default=[], metavar="CLASS", help="classes of labels (all)")

@@ -6,7 +6,6 @@ and the sums of barcodes. Works on the public atlas too, which has no map. Print
 is well, else 2 and every fault.
 """
 
-import argparse
 import hashlib
 import sys
 from collections import Counter
@@ -29,6 +28,7 @@ from scripts.atlas.store.shards import (
     add_layout_option,
     read_layout,
 )
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 
@@ -307,7 +307,7 @@ def describe(atlas: Atlas, found: Found) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlases", nargs="+", metavar="ATLAS", help="folders of atlases")
     add_layout_option(parser)
     options = parser.parse_args(argv)

@@ -9,7 +9,6 @@ their decoders differ, labels are put together by name. With a map (segments.tsv
 sample, experiment, run or species; an atlas without labels is shown by those.
 """
 
-import argparse
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.map_codes import MAP_COLUMNS, MapCodes, has_map
 from scripts.atlas.store.shards import Atlas, open_atlases
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import draw, figure, several, table
@@ -395,7 +395,7 @@ def labels_section(axes: Sequence["Axis"]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlas", nargs="+", help="the folder of an atlas; several are counted as one")
     parser.add_argument("--output", required=True, help="the folder to make")
     parser.add_argument("--rows", nargs="+", default=[], metavar="CLASS", help=f"classes of rows ({ROW})")

@@ -4,7 +4,6 @@ The output is an embedded part (see docs/formats.md), which 'pack' reads. The fo
 Options after -- are handed to the back end; 'python -m scripts.atlas.embedders.scprint2 --help' tells which it takes.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
 from scripts.core import subprocesses
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 from scripts.core.numeric import thread_variables
@@ -147,7 +147,7 @@ def _remove(folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--backend", required=True, choices=BACK_ENDS, help="what embeds the cells")
     parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad): plate cells or a droplet series")
     parser.add_argument("--species", required=True, help="label of the species")

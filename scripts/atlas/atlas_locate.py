@@ -5,12 +5,12 @@ barcode (empty for plate cells). Cells that were dropped have no row; they are t
 ways are a binary search in segments.tsv.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from scripts.atlas.store.row_map import AtlasMap, Row
 from scripts.atlas.store.shards import add_layout_option, open_atlases
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 
 
@@ -54,7 +54,7 @@ def locate(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlas", help="the folder of the atlas")
     parser.add_argument("--rows", nargs="+", default=[], metavar="SHARD:ROW", help="rows by their shard, from 0")
     parser.add_argument("--global-rows", nargs="+", default=[], type=int, metavar="N", help="rows of the whole atlas")

@@ -3,7 +3,6 @@
 The file that it writes, model.npz, is what ``atlas_embed --backend svd-baseline --model`` takes.
 """
 
-import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
@@ -12,13 +11,14 @@ from pathlib import Path
 from scripts.atlas.embedders.command_line import share
 from scripts.atlas.embedders.svd_baseline import add_labels, fit
 from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.numeric import one_thread
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     one_thread()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--matrices", required=True, nargs="+", type=Path, help="counts (h5ad) of cells of a species")
     parser.add_argument("--components", type=int, default=256, help="columns; fewer where the sample's rank is smaller")
     parser.add_argument("--cells", type=int, default=10_000, help="cells of the sample, at most")

@@ -6,7 +6,6 @@ with the reason. All parts must come from one back end. The folder is made besid
 complete.
 """
 
-import argparse
 import itertools
 import json
 import shutil
@@ -27,6 +26,7 @@ from scripts.atlas.store.row_map import (
     write_segments,
 )
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 
@@ -205,7 +205,7 @@ def model_faults(model: Path | None, description: Description) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--parts", nargs="+", required=True, metavar="FOLDER", help="what 'atlas embed' made")
     parser.add_argument("--output", required=True, help="the folder of the atlas")
     parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, metavar="ROWS", help="default: %(default)s")

@@ -5,7 +5,6 @@ order of the atlas. Prints a table: what was asked for, rank, cosine similarity 
 where the atlas has a map, and the first label of classes asked for.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from scripts.atlas.nearest import METRICS, nearest_rows
 from scripts.atlas.store.row_map import AtlasMap, Row
 from scripts.atlas.store.shards import SEGMENTS, Atlas, add_layout_option, open_atlases
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_vectors(path: str) -> "numpy.ndarray":
 def main(argv: Sequence[str] | None = None) -> None:
     import numpy as np
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlas", help="the folder of the atlas")
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--like", nargs="+", metavar="CELL", help="rows: SHARD:ROW, a plate cell, or EXPERIMENT_BARCODE")

@@ -42,6 +42,7 @@ from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
 from scripts.atlas.store.layout import add_layout_option, standard_name
 from scripts.atlas.store.map_codes import has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, open_atlases
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.numeric import one_thread
 from scripts.formats.charts import HEAT_STYLE, Scale, heat_map, short_number
@@ -494,7 +495,7 @@ _PRIORS: Mapping[str, str] = {"counts": "as frequent as in training", "equal": "
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("atlas", nargs="+", help="the folder of an atlas; several are read as one")
     parser.add_argument("--output", required=True, help="the folder to make")
     what = parser.add_mutually_exclusive_group(required=True)

@@ -6,6 +6,7 @@ programs of a command with the command (:func:`scripts.core.subprocesses.start`,
 cannot do anything any more).
 """
 
+import argparse
 import contextlib
 import fcntl
 import os
@@ -67,6 +68,23 @@ def wait_for_earlier_job() -> None:
             fcntl.flock(_log, fcntl.LOCK_EX)
     except OSError:
         return
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults of options, and the text of a docstring as it is laid out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        if not default or default is argparse.SUPPRESS or not action.option_strings or "default" in text or "%" in text:
+            return text
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+        return f"{text} (default: {shown})".replace("%", "%%")
+
+
+def command_parser(docstring: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a command, whose help is its module's docstring and shows the defaults of options."""
+    summary, _, details = (docstring or "").partition("\n\n")
+    return argparse.ArgumentParser(description=summary, epilog=details.rstrip(), formatter_class=_HelpFormatter)
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -11,12 +11,12 @@
 Cells are in the order of the experiments, then of their barcodes in the archive.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.droplets.mex_reader import MexArchive, read_archive
@@ -183,7 +183,7 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--plan", required=True, help="the run table (results/plan.tsv)")
     parser.add_argument("--series", required=True)
     parser.add_argument("--species", required=True, help="label of the species")

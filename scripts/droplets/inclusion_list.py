@@ -1,12 +1,12 @@
 """Bring an inclusion list of barcodes into place, from a path or address: plain text, a barcode a line, checked."""
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
 from scripts.core.shared_cache import add_links_option, build_once, link_into
@@ -118,7 +118,7 @@ def place_list(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--source",
         required=True,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.version import VERSION
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
@@ -304,7 +305,7 @@ def convert(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     commands = parser.add_subparsers(required=True, metavar="pack|merge|plates|show|verify|unpack|convert")
     one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
     one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")

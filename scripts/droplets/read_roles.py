@@ -1,6 +1,5 @@
 """Tell for each run of a droplet library which read is the barcode and which kit it is, proved from the reads."""
 
-import argparse
 import json
 import re
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, RunFault
 from scripts.core.files import write_atomic
 from scripts.droplets.barcode_search import Alternative, Lists, testable_places
@@ -160,7 +160,7 @@ def judge_library(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     add_unit_options(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")

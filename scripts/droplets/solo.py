@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.files import atomic_path
 from scripts.core.subprocesses import ends_with_command
@@ -99,7 +100,7 @@ def publish(partial: Path, output: Path) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     add_unit_options(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--roles", required=True, type=Path, help="the verdicts of read_roles (JSON)")

@@ -1,10 +1,10 @@
 """Accept the ledger, or stop where too many runs of a series failed."""
 
-import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs
 
@@ -50,7 +50,7 @@ def advice(rows: Iterable[Run]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--max-failed", type=float, required=True, help="greatest failed share of a series, 0 to 1")
     parser.add_argument("--output", required=True, help="file to write when the ledger is accepted")

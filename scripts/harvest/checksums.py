@@ -4,11 +4,11 @@ Each row of the ledger must have its final status; the counted runs must be the 
 of the archives. `cd results && sha256sum -c SHA256SUMS` checks the sums.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
 from scripts.core.files import hash_file
 from scripts.harvest.results import TIME_STAMP, conservation_faults, list_files, write_sums
@@ -24,7 +24,7 @@ def clear_time_stamps(results: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--results", required=True, help="the folder of results")
     parser.add_argument("--output", required=True, help="the file to write (results/SHA256SUMS)")
     options = parser.parse_args(argv)

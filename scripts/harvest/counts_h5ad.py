@@ -11,7 +11,6 @@
 Cells are in the order of the table of counts, genes in byte order.
 """
 
-import argparse
 import itertools
 import math
 import re
@@ -21,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.core.numeric import settle_for_arrays
@@ -244,7 +244,7 @@ def parse_parameters(texts: Iterable[str]) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_table_options(parser)
     parser.add_argument("--genes", required=True, help="the reference's table of genes (genes.tsv)")
     parser.add_argument("--records", required=True, help="folder of what the archives answered (resources/records)")

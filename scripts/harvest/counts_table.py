@@ -8,7 +8,6 @@ byte order, with the five tallies of htseq-count sorted in among them. Columns a
 The table of a species of which every planned cell failed has no columns; the ledger says why.
 """
 
-import argparse
 import itertools
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.command import command_parser
 from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes, settle_for_arrays
@@ -306,7 +306,7 @@ def write_table(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_table_options(parser, required=False)
     parser.add_argument("--htseq-counts", metavar="FOLDER", help="folder of htseq-count outputs, instead of shards")
     parser.add_argument(

@@ -12,12 +12,12 @@ One JSON object a line for each row of the ledger that names a run, in the ledge
   at hand, the kits that were not tried and why; null for plates and where no reads were to be had
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_text
 from scripts.droplets.chemistries import Chemistry, read_chemistries
@@ -82,7 +82,7 @@ def join_evidence(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--ledger", required=True, help="what became of every run (results/runs.tsv)")
     parser.add_argument("--records", required=True, help="what the records said (work/plan/records.jsonl)")
     parser.add_argument("--roles", required=True, help="path of the verdicts of read_roles, with {unit} in it")

@@ -1,10 +1,10 @@
 """Write the ledger: what became of every run of the plan, from the status tables of all units of work."""
 
-import argparse
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
 from scripts.core.files import atomic_path
 from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
@@ -84,7 +84,7 @@ def summarize(rows: Iterable[Run]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
     parser.add_argument("--statuses", required=True, help="path of a unit's status table, with {unit} in it")
     parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")

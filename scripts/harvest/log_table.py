@@ -7,11 +7,11 @@ field of Log.final.out, in STAR's order; a field that the log of a cell does not
 their rows but no values, unless --clock keep. Columns are those of the table of counts.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.formats import csv_gz
 from scripts.harvest.columns import (
@@ -68,7 +68,7 @@ def table_rows(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_table_options(parser, required=False)
     parser.add_argument("--logs", metavar="FOLDER", help="folder of STAR's logs, instead of shards")
     parser.add_argument("--clock", choices=("drop", "keep"), default="drop", help="values of the clock's fields")

@@ -6,7 +6,6 @@ such maps, each with its gpl_key); and two CSV files, of the samples (--samples)
 that GEO does not have is described by its record of SRA.
 """
 
-import argparse
 import contextlib
 import csv
 import gzip
@@ -20,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path, atomic_text
 from scripts.plan.run_table import iterate_runs
@@ -238,7 +238,7 @@ def gather(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--ledger", required=True, help="the ledger, results/runs.tsv")
     parser.add_argument("--records", default="resources/records", help="folder of the archives' answers")
     parser.add_argument("--species", required=True, help="label of the species")

@@ -5,13 +5,13 @@ the ledger and the h5ad files in the folder of results. However many cells there
 library and failed run (the first of them, where there are very many), and charts of all cells.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.command import command_parser
 from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.pages import cut, render, thousands
@@ -294,7 +294,7 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--results", help="the folder of results; default: that of the ledger")

@@ -7,7 +7,6 @@ table. The members of each archive have the md5 sums of its metadata, and the h5
 archives. The metadata can be read. Exit status 0 when all is well, else 2; every fault is reported.
 """
 
-import argparse
 import csv
 import hashlib
 import io
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from isal import igzip
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 from scripts.core.gzip_files import deflate_error
@@ -342,7 +342,7 @@ def find_faults(results: Path) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("results", help="the folder of results")
     options = parser.parse_args(argv)
     results = Path(options.results)

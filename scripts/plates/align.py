@@ -3,11 +3,11 @@
 scripts/star/genome_memory.py describes where the genome is loaded; the log says where it was.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.run_table import columns_of
 from scripts.plan.units import add_unit_options, runs_of_options
@@ -20,7 +20,7 @@ from scripts.star.program import index_parameters, program
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser, columns=True)
     parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
     parser.add_argument("--index", required=True, help="folder of STAR's index")

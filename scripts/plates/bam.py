@@ -4,7 +4,6 @@ The header names the reference and the runs (@CO lines) and STAR's options, but 
 reads of one coordinate are sorted by name. So the same reads give the same bytes.
 """
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.run_table import columns_of
@@ -95,7 +95,7 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser, columns=True)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files and status table")
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")

@@ -5,10 +5,10 @@ hash, counted by htseq-count as well: if a single number differs, htseq-count co
 table says so.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.files import atomic_path
 from scripts.plan.run_table import columns_of
 from scripts.plan.status import write_statuses
@@ -21,7 +21,7 @@ from scripts.references.genes_table import read_genes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser, columns=True)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files, logs and status table")
     parser.add_argument("--count-index", required=True, help="gene intervals of the reference (count_index.npz)")
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="htseq-count's -m")
     parser.add_argument("--strand", choices=tuple(STRANDS), default="none", help="htseq-count's -s: no, yes, reverse")
-    parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see above")
+    parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
     parser.add_argument("--kept", nargs="?", help="folder of an earlier round's results, see scripts/reads/retry.py")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")

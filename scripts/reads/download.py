@@ -27,6 +27,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.core import http
+from scripts.core.command import command_parser
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import DISK_FULL, InputError, RunFault
 from scripts.core.files import hash_file, size_of_folder, write_atomic
@@ -515,7 +516,7 @@ def _mend_transaction(path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser)
     parser.add_argument("--records", required=True, help="folder of the records of the series")
     parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.concurrency import every, side_by_side
 from scripts.core.errors import DISK_FULL, Interrupted, RunFault
 from scripts.core.files import size_of_folder
@@ -337,7 +338,7 @@ def _first_length(path: Path) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser)
     parser.add_argument("--archives", required=True, help="folder that `python -m scripts download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")

@@ -4,11 +4,11 @@ Runs whose reason is to be tried again go back to the start together with the ot
 rows of the unit's status are kept as they are, and the counted columns among them with their counts.
 """
 
-import argparse
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import Run, columns_of
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -29,7 +29,7 @@ def kept_statuses(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     add_unit_options(parser, columns=True)
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")

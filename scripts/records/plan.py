@@ -7,12 +7,12 @@ model's coefficients and writes them to --model; the next call of the workflow a
 called in the analysis directory, whose config/config.yaml is read for what no option tells.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.snakemake import read_benchmarks
 from scripts.plan.cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs
@@ -73,7 +73,7 @@ def relearn(folder: str, reckoner: Reckoner, units: Mapping[str, Any], path: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--plan", default="results/plan.tsv", help="the plan")
     parser.add_argument("--config", default="config/config.yaml", help="the configuration of the analysis")
     parser.add_argument("--shard-size", type=int, help="experiments a plate shard (as configured)")

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.accessions import ACCESSION, asked_for
@@ -74,7 +75,7 @@ def look_up_options(options: argparse.Namespace, choices: Choices) -> Plan:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--series", nargs="+", help="accessions, or files with one a line")
     source.add_argument("--run-table", help="a run table to plan from, without any look-up")

@@ -4,11 +4,11 @@ The exons are a GTF of the exon lines with nothing but their gene_id, which htse
 the whole annotation and with the same counts.
 """
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.files import atomic_text
 from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
@@ -34,7 +34,7 @@ def make_count_index(annotation: str | Path, genes: str | Path, output: str | Pa
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
     parser.add_argument("--genes", required=True, help="table of genes (genes.tsv)")
     parser.add_argument("--output", required=True, help="step functions to write (npz)")

@@ -5,7 +5,6 @@ of GENCODE, Ensembl, RefSeq or UCSC. What does not fit together (contigs called 
 end of a contig, exons without gene_id, a contig twice) is an error here, before anything is aligned.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -19,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
 from scripts.core.gzip_files import open_bytes
@@ -293,7 +293,7 @@ def identity_of(sources: Sequence[tuple[str, str | None]]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--name", required=True, help="name of the reference, e.g. hg38")
     parser.add_argument("--fasta", required=True, help="genome: file or address")
     parser.add_argument("--gtf", required=True, help="annotation: file or address")

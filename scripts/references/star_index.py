@@ -4,7 +4,6 @@ Options that depend on the genome follow STAR's manual: genomeSAindexNbases is l
 genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a read's length.
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
@@ -110,7 +110,7 @@ def _clear(path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--genome", required=True, help="genome of the reference (FASTA)")
     parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
     parser.add_argument("--sjdb-overhang", type=int, default=100, help="longest read minus one")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.command import command_parser
+
 HOME = Path(__file__).parents[2]
 
 COMMAND = """
@@ -67,3 +69,18 @@ def test_a_command_by_hand_goes_on(tmp_path, variable):
     finally:
         os.killpg(workflow.pid, signal.SIGTERM)
     await_that((tmp_path / "ended").exists)
+
+
+def test_help_is_the_docstring_and_shows_the_defaults(capsys):
+    parser = command_parser("Count.\n\nAs it is\n    laid out.\n")
+    parser.add_argument("--order", nargs="+", default=["a", "b"], help="sources")
+    parser.add_argument("--size", type=int, default=7, help="cells")
+    parser.add_argument("--share", default="5 %", help="part")
+    parser.add_argument("--other", help="file")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    printed = capsys.readouterr().out
+    assert printed.index("Count.\n") < printed.index("options:") < printed.index("As it is\n    laid out.\n")
+    words = " ".join(printed.split())
+    for line in ("sources (default: a b)", "cells (default: 7)", "part (default: 5 %)", "file As it is"):
+        assert line in words

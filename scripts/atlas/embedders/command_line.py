@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 from scripts.atlas.store.count_matrix import CountMatrix
+from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
 
 
 def backend_parser(description: str | None, needs_model: bool) -> argparse.ArgumentParser:
     """Return a parser with the options that every back end takes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(description)
     parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad)")
     parser.add_argument("--species", required=True, help="label of the species")
     parser.add_argument("--tax-id", required=True, help="its number in NCBI's taxonomy, e.g. 9606")
