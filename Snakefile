@@ -5,7 +5,7 @@ Targets: all (default), resolve (the plan, before any download), references.
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.14")
 
 
 configfile: "config/config.yaml"
@@ -38,9 +38,9 @@ rule all:
         "results/report.html",
         "work/plan/evidence.jsonl",
         "results/SHA256SUMS",
-        tables,
-        archives,
-        atlases,
+        every(analysis.tables),
+        every(analysis.archives),
+        every(analysis.atlases),
 
 
 rule references:

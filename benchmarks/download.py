@@ -216,8 +216,8 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
             common._replace(experiment=run, run=run, bytes=str(len(archives.contents[run])), md5=archives.sums[run])
             for run in runs
         ]
-        write_runs(folder / "plan.tsv", rows)
-        unit = ["--plan", "plan.tsv", "--unit", UNIT, "--shard-size", str(len(runs))]
+        write_runs(folder / f"{UNIT}.tsv", rows)
+        unit = ["--runs", f"{UNIT}.tsv"]
         download = ["--records", "records", "--resolver", resolver, "--order", "sra", "--parallel", "2"]
         environment = {**os.environ, "PYTHONPATH": str(HOME)}
         for words in (

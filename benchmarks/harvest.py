@@ -28,6 +28,7 @@ import numpy as np
 import scipy.sparse
 
 from scripts.plan.run_table import Run, write_runs
+from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -223,7 +224,8 @@ def make_shards(folder: Path, cells: int, model: Model) -> None:
         row = Run(f"GSE{series:06d}", f"GSE{series:06d}", species="mus", assay="plate", status="counted")
         rows += [row._replace(sample=f"GSM{name}", experiment=f"SRX{name}", run=f"SRR{name}") for name in names]
     write_runs(folder / "runs.tsv", rows)
-    write_runs(folder / "plan.tsv", [row._replace(status="planned") for row in rows])
+    planned = [row._replace(status="planned") for row in rows]
+    write_units(folder / "units", cut_into_units(planned, SHARD), "experiment")
     write_genes(folder / "genes.tsv", [GeneRow(gene, gene, "protein_coding", 1000, "chr1") for gene in model.genes])
     (folder / "made").write_text(f"{SEED} {cells}")
 
@@ -274,8 +276,8 @@ def installed(module: str) -> bool:
 
 def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> dict[str, Cost]:
     """Measure the table from shards, with one and two processors, and the deflaters on its text."""
-    arguments = [sys.executable, "-m", "scripts", "counts_table", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
-    arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus", "--shard-size", str(SHARD)]
+    arguments = [sys.executable, "-m", "scripts", "counts_table", "--units", "units", "--ledger", "runs.tsv"]
+    arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus"]
     table, other = folder / "table.csv.gz", folder / "two.csv.gz"
     measured = {
         "table, 1 processor": lambda: measure([*arguments, "--output", str(table)], folder),
@@ -299,8 +301,8 @@ def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> di
 
 def h5ad_from_shards(folder: Path, told: dict[str, object]) -> dict[str, Cost]:
     """Measure the h5ad from shards, and anndata's own writer."""
-    arguments = [sys.executable, "-m", "scripts", "counts_h5ad", "--plan", "plan.tsv", "--ledger", "runs.tsv"]
-    arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus", "--shard-size", str(SHARD)]
+    arguments = [sys.executable, "-m", "scripts", "counts_h5ad", "--units", "units", "--ledger", "runs.tsv"]
+    arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus"]
     arguments += ["--genes", "genes.tsv", "--records", "records", "--output", "mus.h5ad"]
     costs = in_turn(
         1,

@@ -24,7 +24,6 @@ from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.star.presets import PLATE_PRESETS, as_arguments
 
-_UNIT = "GSE1.homo.0000"
 _OLD_STEPS = r"""
 set -euo pipefail
 STAR --genomeDir "$INDEX" --genomeLoad LoadAndExit --outFileNamePrefix load/ >/dev/null
@@ -70,7 +69,7 @@ def _make_genome(folder: Path, genes: int, bases: int) -> None:
             for path in (first, second):
                 with path.open("rb") as source, gzip.open(f"{path}.gz", "wb", 6) as packed:
                     shutil.copyfileobj(source, packed)
-        write_runs(folder / f"plan.{size}.tsv", rows)
+        write_runs(folder / f"{size}.tsv", rows)
         write_statuses(reads / "status.tsv", [RunStatus(row.run, spots=size) for row in rows])
 
 
@@ -96,7 +95,7 @@ def make_inputs(folder: Path, genes: int, bases: int, cells: dict[int, int]) -> 
 
 def run_ours(folder: Path, size: int, work: Path) -> tuple[Cost, Cost]:
     """Return the costs of align and count for all cells of a size."""
-    common = [f"--plan={folder / f'plan.{size}.tsv'}", f"--unit={_UNIT}", "--shard-size=96", "--threads=2"]
+    common = [f"--runs={folder / f'{size}.tsv'}", "--threads=2"]
     align = [f"--fastq={folder / f'fastq.{size}'}", f"--index={folder / 'star'}", f"--output={work / 'aligned'}"]
     aligned = run_measured(python("-m", "scripts", "align", *common, *align))
     count = [f"--alignments={work / 'aligned'}", f"--count-index={folder / 'index.npz'}"]

@@ -115,8 +115,8 @@ def make_library(folder: Path, fraction: float, kit: str, true: list[str]) -> li
                 handle.write(b"@%d\n%s\n+\n%s\n" % (spot, bases[spot * length : (spot + 1) * length], quality))
     write_statuses(reads / "status.tsv", [RunStatus("SRR1")])
     row = Run(series="S", experiment="X", run="SRR1", species="homo", assay="droplet", status="planned")
-    write_runs(folder / "plan.tsv", [row])
-    arguments = ["--plan", "plan.tsv", "--unit", "S.homo.X", "--fastq", "fastq", "--chemistries", str(CHEMISTRIES)]
+    write_runs(folder / "S.homo.X.tsv", [row])
+    arguments = ["--runs", "S.homo.X.tsv", "--fastq", "fastq", "--chemistries", str(CHEMISTRIES)]
     return [*arguments, "--inclusion-lists", "lists", "--sample", str(SPOTS), "--output", f"{kit}.json"]
 
 

@@ -7,8 +7,8 @@ In: results/{species}.h5ad and results/droplets/. Out: results/atlas/.
 rule atlas_model:
     """Fit the basis of svd-baseline to a sample of a species' cells."""
     input:
-        matrices=species_matrices,
-        reference=labelled_cells,
+        matrices=of(lambda species: list(analysis.matrices(species).values()), "species"),
+        reference=of(lambda species: config["atlas"]["references"].get(species, []), "species"),
     output:
         model="work/atlas/{species}/model.npz",
     log:
@@ -37,8 +37,8 @@ rule atlas_model:
 rule atlas_embed:
     """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked."""
     input:
-        matrix=matrix_of_part,
-        model=embedding_model,
+        matrix=of(analysis.matrix, "species", "part"),
+        model=of(analysis.embedding_model, "species"),
     output:
         part=temp(directory("work/atlas/{species}/{part}")),
     log:
@@ -68,8 +68,17 @@ rule atlas_embed:
 rule atlas_pack:
     """Pack the embedded cells of a species into shards, with the map from each row to its cell."""
     input:
-        parts=embedded_parts,
-        basis=basis,
+        parts=of(
+            lambda species: [
+                f"work/atlas/{species}/{part}" for part in analysis.matrices(species)
+            ],
+            "species",
+        ),
+        basis=lambda wildcards: (
+            analysis.embedding_model(wildcards.species)
+            if config["atlas"]["backend"] == "svd-baseline"
+            else []  # a checkpoint stays with its user
+        ),
     output:
         atlas=directory("results/atlas/{species}"),
     log:

@@ -13,10 +13,17 @@ rule inclusion_list:
     conda:
         "../envs/sra_tools.yaml"
     params:
-        source=lambda wildcards, threads: source_address(inclusion_list_source(wildcards)),
-        sha256=lambda wildcards: option("--sha256", source_sha256(inclusion_list_source(wildcards))),
-        identity=lambda wildcards: source_identity(inclusion_list_source(wildcards)),
-        chemistries=lambda wildcards, threads: HOME / "config/chemistries.yaml",
+        source=lambda wildcards, threads: source_address(
+            analysis.inclusion_list_source(wildcards.inclusion_list)
+        ),
+        # no trigger, but the identity is
+        sha256=lambda wildcards: option(
+            "--sha256", source_sha256(analysis.inclusion_list_source(wildcards.inclusion_list))
+        ),
+        identity=lambda wildcards: source_identity(
+            analysis.inclusion_list_source(wildcards.inclusion_list)
+        ),
+        chemistries=no_trigger(HOME / "config/chemistries.yaml"),
     shell:
         """
         python -m scripts inclusion_list --source {params.source:q} {params.sha256:q} \
@@ -29,7 +36,7 @@ rule inclusion_list:
 rule read_roles:
     """Prove from a sample of the reads which one is the barcode and which kit made it."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         fastq="work/fastq/{library}",
         lists=inclusion_lists,
     output:
@@ -45,13 +52,11 @@ rule read_roles:
         mem_mb=mem_mb("read_roles"),
         runtime=runtime("read_roles"),
     params:
-        shard_size=config["plates"]["shard_size"],
         chemistries=HOME / "config/chemistries.yaml",
         chemistry=config["droplets"]["chemistry"],
     shell:
         """
-        python -m scripts read_roles --plan {input.plan:q} --unit {wildcards.library:q} \
-            --shard-size {params.shard_size} --fastq {input.fastq:q} \
+        python -m scripts read_roles --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
             --chemistries {params.chemistries:q} --inclusion-lists work/inclusion_lists \
             --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
         """
@@ -60,11 +65,11 @@ rule read_roles:
 rule solo:
     """Align and count a library with STARsolo, all its runs in one call."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         fastq="work/fastq/{library}",
         roles="work/read_roles/{library}.json",
         lists=inclusion_lists,
-        index=lambda wildcards: f"{reference_of(wildcards)}/star",
+        index=reference_file("star"),
     output:
         solo=temp(directory("work/solo/{library}")),
         status="work/status/{library}.tsv",
@@ -80,9 +85,8 @@ rule solo:
         runtime=runtime("solo"),
         scratch_mb=scratch_mb("solo"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        rows=unit_digest,
-        round=retry_round,
+        rows=of_unit(analysis.digest),  # a trigger: what is planned for the library
+        round=of_unit(retries.round),  # a trigger: failed runs are tried again
         chemistries=HOME / "config/chemistries.yaml",
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
@@ -96,8 +100,7 @@ rule solo:
         ],
     shell:
         """
-        python -m scripts solo --plan {input.plan:q} --unit {wildcards.library:q} \
-            --shard-size {params.shard_size} --fastq {input.fastq:q} \
+        python -m scripts solo --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists work/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
@@ -110,9 +113,9 @@ rule solo:
 rule mex_archive:
     """Pack every matrix of a library into an archive that never changes by itself."""
     input:
-        plan=ancient("results/plan.tsv"),
-        solo=lambda wildcards: f"work/solo/{library_of(wildcards)}",
-        status=lambda wildcards: f"work/status/{library_of(wildcards)}.tsv",
+        units=ancient("work/plan/units"),
+        solo=of(lambda folder: f"work/solo/{analysis.library(folder)}", "archive"),
+        status=of(lambda folder: f"work/status/{analysis.library(folder)}.tsv", "archive"),
     output:
         archives=directory("results/mex/{archive}"),
     log:
@@ -126,15 +129,13 @@ rule mex_archive:
         mem_mb=mem_mb("mex_archive"),
         runtime=runtime("mex_archive"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        library=library_of,
+        library=of(analysis.library, "archive"),
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
         metadata_name=config["mex"]["metadata_name"],
     shell:
         """
-        python -m scripts mex_archive pack --plan {input.plan:q} --unit {params.library:q} \
-            --shard-size {params.shard_size} --solo {input.solo:q} \
+        python -m scripts mex_archive pack --runs {input.units:q}/{params.library:q}.tsv --solo {input.solo:q} \
             --status {input.status:q} --records resources/records --features {params.features} \
             --multireads {params.multireads} --metadata-name {params.metadata_name} \
             --output {output.archives:q} 2>{log:q}
@@ -144,9 +145,9 @@ rule mex_archive:
 rule droplets_h5ad:
     """Gather the filtered cells of a series' libraries."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         accepted="work/accepted",
-        archives=series_archives,
+        archives=of(analysis.series_archives, "series", "species"),
     output:
         matrix="results/droplets/{series}.{species}.h5ad",
     log:
@@ -159,12 +160,10 @@ rule droplets_h5ad:
         mem_mb=mem_mb("droplets_h5ad"),
         runtime=runtime("droplets_h5ad"),
     params:
-        shard_size=config["plates"]["shard_size"],
         layers=config["droplets"]["layers"],
     shell:
         """
-        python -m scripts droplets_h5ad --plan {input.plan:q} --series {wildcards.series:q} \
-            --species {wildcards.species:q} --shard-size {params.shard_size} \
-            --records resources/records --archives 'results/mex/{{experiment}}' \
+        python -m scripts droplets_h5ad --units {input.units:q} --series {wildcards.series:q} \
+            --species {wildcards.species:q} --records resources/records --archives 'results/mex/{{experiment}}' \
             --statuses 'work/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}
         """

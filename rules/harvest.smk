@@ -8,6 +8,7 @@ rule ledger:
     """Say of every run that entered what became of it."""
     input:
         plan="results/plan.tsv",
+        units=ancient("work/plan/units"),
         statuses=statuses,
     output:
         ledger="results/runs.tsv",
@@ -15,13 +16,10 @@ rule ledger:
         "logs/ledger/ledger.log",
     conda:
         "../envs/python.yaml"
-    params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
     shell:
         """
-        python -m scripts ledger --plan {input.plan:q} --statuses 'work/status/{{unit}}.tsv' \
-            --shard-size {params.shard_size} --count-by {params.count_by} \
+        python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
+            --statuses 'work/status/{{unit}}.tsv' \
             --output {output.ledger:q} 2>{log:q}
         rm -rf work/partial/*/ # every unit is done: what units of another plan had begun is not taken up again
         """
@@ -70,7 +68,7 @@ rule accept:
 rule counts_table:
     """Gather the counts of every plate cell of a species."""
     input:
-        plan="results/plan.tsv",
+        units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=shard_counts,
@@ -85,14 +83,10 @@ rule counts_table:
     resources:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
-    params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
     shell:
         """
-        python -m scripts counts_table --plan {input.plan:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --shard-size {params.shard_size} \
-            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+        python -m scripts counts_table --units {input.units:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
             --workers {threads} --output {output.table:q} 2>{log:q}
         """
 
@@ -100,7 +94,7 @@ rule counts_table:
 rule log_table:
     """Gather STAR's log of every plate cell of a species."""
     input:
-        plan="results/plan.tsv",
+        units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=shard_counts,
@@ -114,14 +108,11 @@ rule log_table:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
         clock=config["harvest"]["clock"],
     shell:
         """
-        python -m scripts log_table --plan {input.plan:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --shard-size {params.shard_size} \
-            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+        python -m scripts log_table --units {input.units:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
             --clock {params.clock} --output {output.table:q} 2>{log:q}
         """
 
@@ -129,11 +120,11 @@ rule log_table:
 rule counts_h5ad:
     """Gather the counts of every plate cell of a species as AnnData."""
     input:
-        plan="results/plan.tsv",
+        units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=shard_counts,
-        genes=lambda wildcards: f"{reference_of(wildcards)}/genes.tsv",
+        genes=reference_file("genes.tsv"),
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -146,16 +137,14 @@ rule counts_h5ad:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
-        science=[f"{key}={config['plates'][key]}" for key in ("preset", "mode", "strand")],
+        parameters=[f"{key}={config['plates'][key]}" for key in FIXED_BY]
+        + [f"count_by={config['count_by']}"],
     shell:
         """
-        python -m scripts counts_h5ad --plan {input.plan:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --shard-size {params.shard_size} \
-            --count-by {params.count_by} --counts 'work/count/{{unit}}.h5ad' \
+        python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records \
-            --parameters {params.science} --output {output.matrix:q} 2>{log:q}
+            --parameters {params.parameters} --output {output.matrix:q} 2>{log:q}
         """
 
 
@@ -185,9 +174,9 @@ rule report:
     input:
         plan="results/plan.tsv",
         ledger="results/runs.tsv",
-        tables=tables,
-        archives=archives,
-        atlases=atlases,
+        tables=every(analysis.tables),
+        archives=every(analysis.archives),
+        atlases=every(analysis.atlases),
     output:
         page="results/report.html",
     log:
@@ -209,9 +198,9 @@ rule checksums:
     input:
         plan="results/plan.tsv",
         ledger="results/runs.tsv",
-        tables=tables,
-        archives=archives,
-        atlases=atlases,
+        tables=every(analysis.tables),
+        archives=every(analysis.archives),
+        atlases=every(analysis.atlases),
         report="results/report.html",
     output:
         sums="results/SHA256SUMS",

@@ -7,9 +7,9 @@ In: work/fastq/{shard}/ and the reference. Out: work/count/{shard}.h5ad and work
 rule align:
     """Align the cells of a shard under one genome load."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         fastq="work/fastq/{shard}",
-        index=lambda wildcards: f"{reference_of(wildcards)}/star",
+        index=reference_file("star"),
     output:
         alignments=temp(directory("work/align/{shard}")),
     log:
@@ -24,13 +24,10 @@ rule align:
         runtime=runtime("align"),
         scratch_mb=scratch_mb("align"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
         preset=config["plates"]["preset"],
     shell:
         """
-        python -m scripts align --plan {input.plan:q} --unit {wildcards.shard:q} \
-            --shard-size {params.shard_size} --count-by {params.count_by} \
+        python -m scripts align --runs {input.units:q}/{wildcards.shard:q}.tsv \
             --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """
@@ -39,13 +36,13 @@ rule align:
 rule count:
     """Count the cells of a shard."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         alignments="work/align/{shard}",
-        index=lambda wildcards: f"{reference_of(wildcards)}/count_index.npz",
-        exons=lambda wildcards: f"{reference_of(wildcards)}/exons.gtf",
-        genes=lambda wildcards: f"{reference_of(wildcards)}/genes.tsv",
-        reference=lambda wildcards: f"{reference_of(wildcards)}/reference.json",
-        kept=kept,
+        index=reference_file("count_index.npz"),
+        exons=reference_file("exons.gtf"),
+        genes=reference_file("genes.tsv"),
+        reference=reference_file("reference.json"),
+        kept=of_unit(retries.previous),
     output:
         counts="work/count/{shard}.h5ad",
         status="work/status/{shard}.tsv",
@@ -60,17 +57,14 @@ rule count:
         mem_mb=mem_mb("count"),
         runtime=runtime("count"),
     params:
-        shard_size=config["plates"]["shard_size"],
-        rows=unit_digest,
-        round=retry_round,
-        count_by=config["count_by"],
+        rows=of_unit(analysis.digest),  # a trigger: what is planned for the shard
+        round=of_unit(retries.round),  # a trigger: failed runs are tried again
         mode=config["plates"]["mode"],
         strand=config["plates"]["strand"],
         counter=config["plates"]["counter"],
     shell:
         """
-        python -m scripts count --plan {input.plan:q} --unit {wildcards.shard:q} \
-            --shard-size {params.shard_size} --count-by {params.count_by} \
+        python -m scripts count --runs {input.units:q}/{wildcards.shard:q}.tsv \
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
             --mode {params.mode} --strand {params.strand} --counter {params.counter} \
@@ -81,9 +75,9 @@ rule count:
 rule bam:
     """Keep a shard's alignments, sorted by coordinate (`plates: {keep_bam: true}`)."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         alignments="work/align/{shard}",
-        reference=lambda wildcards: f"{reference_of(wildcards)}/reference.json",
+        reference=reference_file("reference.json"),
     output:
         alignments=directory("results/bam/{shard}"),
     log:
@@ -93,13 +87,9 @@ rule bam:
     priority: 30
     conda:
         "../envs/star.yaml"
-    params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
     shell:
         """
-        python -m scripts bam --plan {input.plan:q} --unit {wildcards.shard:q} \
-            --shard-size {params.shard_size} --count-by {params.count_by} \
+        python -m scripts bam --runs {input.units:q}/{wildcards.shard:q}.tsv \
             --alignments {input.alignments:q} --reference {input.reference:q} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """

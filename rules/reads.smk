@@ -1,29 +1,26 @@
 """From runs to reads: archives that prove themselves, then FASTQ with every read that the archive has.
 
-In: the plan. Out: work/download/{unit}/ and work/fastq/{unit}/, each with a status for every run of the unit.
-The further a unit has come, the higher its priority: what it holds on disk is freed before another one is begun.
+In: work/plan/units/{unit}.tsv. Out: work/download/{unit}/ and work/fastq/{unit}/, each with the status of every run of the
+unit. Later stages have higher priority: the scratch of a unit is freed before another one starts.
 """
 
 
 rule retry:
     """Set aside what a unit has counted, so that only its failed runs are tried again (`--config retry=…`)."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
     output:
-        kept=directory("work/retry/{science}/{unit}"),
+        kept=directory("work/retry/{parameters}/{unit}"),
     log:
-        "logs/retry/{unit}.{science}.log",
+        "logs/retry/{unit}.{parameters}.log",
     conda:
         "../envs/python.yaml"
     params:
-        shard_size=config["plates"]["shard_size"],
-        count_by=config["count_by"],
-        round=retry_round,
-        reasons=lambda wildcards, threads: reasons_to_retry(wildcards.unit),
+        round=of_unit(retries.round),
+        reasons=lambda wildcards, threads: retries.reasons(wildcards.unit),  # no trigger
     shell:
         """
-        python -m scripts retry --plan {input.plan:q} --unit {wildcards.unit:q} \
-            --shard-size {params.shard_size} --count-by {params.count_by} --reasons {params.reasons} \
+        python -m scripts retry --runs {input.units:q}/{wildcards.unit:q}.tsv --reasons {params.reasons} \
             --status work/status/{wildcards.unit:q}.tsv --counts work/count/{wildcards.unit:q}.h5ad \
             --output {output.kept:q} 2>{log:q}
         echo {params.round} >{output.kept:q}/round
@@ -33,9 +30,9 @@ rule retry:
 rule download:
     """Download the archives of a unit's runs and validate them."""
     input:
-        plan=ancient("results/plan.tsv"),
-        kept=kept,
-        turn=turn,
+        units=ancient("work/plan/units"),
+        kept=of_unit(retries.previous),
+        before=status_before,
     output:
         archives=temp(directory("work/download/{unit}")),
     log:
@@ -50,14 +47,12 @@ rule download:
         scratch_mb=scratch_mb("download"),
         downloads=1,
     params:
-        shard_size=config["plates"]["shard_size"],
-        asking=download_options,
-        rows=unit_digest,
+        asking=no_trigger(analysis.download_options),
+        rows=of_unit(analysis.digest),  # the trigger: what is planned for the unit
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
     shell:
         """
-        python -m scripts download --plan {input.plan:q} --unit {wildcards.unit:q} \
-            --shard-size {params.shard_size} --records resources/records \
+        python -m scripts download --runs {input.units:q}/{wildcards.unit:q}.tsv --records resources/records \
             {params.asking:q} {params.lite} --kept {input.kept:q} \
             --output {output.archives:q} 2>{log:q}
         """
@@ -66,7 +61,7 @@ rule download:
 rule fastq:
     """Convert the archives of a unit's runs and count what came out."""
     input:
-        plan=ancient("results/plan.tsv"),
+        units=ancient("work/plan/units"),
         archives="work/download/{unit}",
     output:
         fastq=temp(directory("work/fastq/{unit}")),
@@ -82,11 +77,9 @@ rule fastq:
         runtime=runtime("fastq"),
         scratch_mb=scratch_mb("fastq"),
     params:
-        shard_size=config["plates"]["shard_size"],
         limit_gb=setting("scratch", "limit_gb"),
     shell:
         """
-        python -m scripts fastq --plan {input.plan:q} --unit {wildcards.unit:q} \
-            --shard-size {params.shard_size} --archives {input.archives:q} \
+        python -m scripts fastq --runs {input.units:q}/{wildcards.unit:q}.tsv --archives {input.archives:q} \
             --limit-gb {params.limit_gb} --threads {threads} --output {output.fastq:q} 2>{log:q}
         """

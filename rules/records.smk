@@ -1,16 +1,19 @@
 """From accessions to the plan: one row a run, before any download.
 
-In: what `series` or `run_table` of the configuration ask for. Out: results/plan.tsv; the archives' records as they came.
+In: `series` or `run_table` of the configuration. Out: results/plan.tsv, the run table of every unit in work/plan/units/,
+and the archives' records as they came.
 """
 
 
 checkpoint resolve:
     """Find the runs of every accession, or the reason why there is none."""
     input:
-        lists=accession_files(),
+        lists=analysis.accession_files(),
         run_table=config["run_table"] or [],
     output:
         plan="results/plan.tsv",
+        units=directory("work/plan/units"),
+        index=INDEX,
         evidence="work/plan/records.jsonl",
         cost="work/plan/cost.tsv",
     log:
@@ -23,15 +26,17 @@ checkpoint resolve:
         ena=setting("archives", "ena"),
         order=setting("archives", "order"),
         retries=setting("archives", "retries"),
-        shard_size=setting("plates", "shard_size"),
-        choices=plan_choices(),
-        costs=cost_options,
+        shard_size=config["plates"]["shard_size"],
+        count_by=config["count_by"],
+        choices=analysis.plan_options(),
+        costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
     shell:
         """
         python -m scripts resolve {params.choices:q} --records resources/records \
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
-            --retries {params.retries:q} --shard-size {params.shard_size} \
+            --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
+            --units {output.units:q} --index {output.index:q} \
             {params.costs:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
         """

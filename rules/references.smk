@@ -8,7 +8,7 @@ whichever analysis comes first, and this one's links to it in work/references/{r
 rule reference:
     """Fetch a genome and its annotation, join the spike-ins, check that they belong together."""
     input:
-        local_sources,
+        of(analysis.local_sources, "reference"),
     output:
         genome="work/references/{reference}/genome.fa",
         annotation="work/references/{reference}/annotation.gtf",
@@ -24,9 +24,9 @@ rule reference:
         mem_mb=mem_mb("reference"),
         runtime=runtime("reference"),
     params:
-        sources=source_options,
+        sources=lambda wildcards, threads: analysis.source_options(wildcards.reference),  # no trigger
         identity=lambda wildcards: list(
-            map(source_identity, source_files(wildcards.reference).values())
+            map(source_identity, analysis.sources(wildcards.reference).values())
         ),
     shell:
         """

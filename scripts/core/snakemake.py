@@ -1,4 +1,4 @@
-"""Files that Snakemake keeps for itself: benchmarks of jobs, locks, and outputs of jobs that were cut off.
+"""Snakemake's own files (benchmarks of jobs, locks, outputs of jobs that were cut off) and the running Snakemake.
 
 Benchmarks are logs/benchmarks/{rule}/{job}.tsv, a header line and a line. Columns of Snakemake 9: s, h:m:s, max_rss,
 max_vms, max_uss, max_pss (MB), io_in, io_out, mean_load (percent of a core), cpu_time (s); with ``benchmark-extended``
@@ -18,9 +18,9 @@ import fcntl
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -103,3 +103,44 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
     except OSError:  # a folder that cannot be written, as in a dry run, or a file system without locks
         return removed
     return removed
+
+
+class Running:
+    """The Snakemake that reads the rules: what the workflow needs of it beyond its documented interface.
+
+    Everything that touches private names of Snakemake is here; it was tried with 9.14.0 to 9.27.1. ``workflow`` is the
+    object of that name in a Snakefile.
+    """
+
+    def __init__(self, workflow: Any) -> None:
+        self._workflow = workflow
+        self.home = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+        """The folder of the workflow's Snakefile, also where another workflow uses it as a module."""
+        self.is_main = bool(workflow.is_main_process)
+        """Whether this is the process that plans and starts jobs, not one that runs a single job of it elsewhere."""
+        self.uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
+        self.config_files = ", ".join(map(str, workflow.configfiles))
+
+    @property
+    def is_dry_run(self) -> bool:
+        return bool(self._workflow.dryrun)
+
+    @property
+    def threads(self) -> Mapping[str, Any]:
+        """Rule → threads as the user or the profile set them."""
+        return self._workflow.resource_settings.overwrite_threads
+
+    @property
+    def cores(self) -> int | None:
+        """Cores of this machine, where jobs run on it."""
+        return self._workflow.resource_settings.cores if self._workflow.local_exec else None
+
+    def limit(self, resource: str, amount: int) -> None:
+        """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""
+        if resource in self._workflow.global_resources:
+            amount = min(amount, self._workflow.global_resources[resource].value)
+        self._workflow.register_resource(resource, amount)
+
+    def redo(self, outputs: set[str]) -> None:
+        """Make these files again: Snakemake itself does not look behind a checkpoint for jobs that were cut off."""
+        self._workflow.dag.forcefiles |= outputs

@@ -22,9 +22,9 @@ from scripts.core.files import atomic_path
 from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
-from scripts.plan.run_table import COLUMNS, Run, iterate_runs
+from scripts.plan.run_table import COLUMNS, Run
 from scripts.plan.status import read_statuses
-from scripts.plan.units import cut_into_units
+from scripts.plan.units import is_shard, read_unit_rows, unit_names, unit_tables
 from scripts.records.sample_fields import SUMS, add_numbers, describe_samples, join_values
 
 if TYPE_CHECKING:
@@ -56,17 +56,19 @@ class Library:
 
 
 def counted_libraries(
-    plan: str, series: str, species: str, shard_size: int, archives: str, statuses: str, records: Path
+    units: str, series: str, species: str, archives: str, statuses: str, records: Path
 ) -> list[Library]:
-    """Return the libraries of a series and species whose runs were all counted, in the order of their accessions."""
-    rows = [row for row in iterate_runs(plan) if row.series == series]
-    planned = [row for row in rows if row.status == "planned" and row.assay == "droplet"]
-    folders = archive_folders((row.experiment, row.species) for row in planned)
-    of_species = [row for row in rows if row.species == species and row.assay == "droplet"]
-    samples = sorted({row.sample for row in of_species})
-    geo = describe_samples(records, series, samples)
+    """Return the libraries of a series and species whose runs were all counted, in the order of their accessions.
+
+    ``units`` is the folder of the units' run tables, which has those of all species.
+    """
+    planned = [name.split(".") for name in unit_names(units) if not is_shard(name)]
+    folders = archive_folders((experiment, of) for _, of, experiment in planned)
+    tables = unit_tables(units, species, series)
+    rows = {unit: read_unit_rows(path) for unit, path in tables.items() if not is_shard(unit)}
+    geo = describe_samples(records, series, sorted({row.sample for mine in rows.values() for row in mine}))
     libraries = []
-    for unit, mine in cut_into_units(of_species, shard_size).items():
+    for unit, mine in rows.items():
         status = read_statuses(statuses.replace("{unit}", unit))
         if not all(row.run in status and status[row.run].ok for row in mine):
             continue
@@ -184,10 +186,9 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("--plan", required=True, help="the run table (results/plan.tsv)")
+    parser.add_argument("--units", required=True, help="folder of the units' run tables (work/plan/units)")
     parser.add_argument("--series", required=True)
     parser.add_argument("--species", required=True, help="label of the species")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard")
     parser.add_argument("--archives", required=True, help="folder of a library's archives, with {experiment} in it")
     parser.add_argument("--statuses", required=True, help="status table of a library, with {unit} in it")
     parser.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
@@ -197,9 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for option, text, field in (("--archives", args.archives, "{experiment}"), ("--statuses", args.statuses, "{unit}")):
         if field not in text:
             raise InputError(f"{option} {text}: there must be {field} in it.")
-    libraries = counted_libraries(
-        args.plan, args.series, args.species, args.shard_size, args.archives, args.statuses, args.records
-    )
+    libraries = counted_libraries(args.units, args.series, args.species, args.archives, args.statuses, args.records)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, args.layers, args.series, args.species)
     print(f"{args.output}: {cells} cells of {len(libraries)} libraries.", file=sys.stderr)

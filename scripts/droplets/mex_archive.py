@@ -26,7 +26,7 @@ from scripts.plan.matrices import (
 )
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit_rows
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -131,13 +131,13 @@ def pack_library(
 
 def pack(args: argparse.Namespace) -> None:
     """Pack a library; a failed one leaves the folder empty."""
-    rows = runs_of_options(args)
+    rows = read_unit_rows(args.runs)
     statuses = read_statuses(args.status)
     args.output.mkdir(parents=True, exist_ok=True)
     for old in args.output.glob("*.tar.gz*"):
         old.unlink()
     if not all(row.run in statuses and statuses[row.run].ok for row in rows):
-        print(f"{args.unit}: not counted, no archives", file=sys.stderr)
+        print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
         return
     written = pack_library(
         args.solo,
@@ -310,7 +310,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
     one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
-    add_unit_options(one)
+    add_runs_option(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
     one.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))

@@ -17,7 +17,7 @@ from scripts.droplets.inclusion_lists import read_packed
 from scripts.droplets.role_evidence import RANKS, Verdict, judge_run
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit_rows
 
 
 def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> Lists:
@@ -161,7 +161,7 @@ def judge_library(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser)
+    add_runs_option(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"--sample must be above 0, but is {args.sample}.")
     if args.chemistry != "auto":
         chemistry_named(args.chemistry, chemistries)
-    rows = runs_of_options(args)
+    rows = read_unit_rows(args.runs)
     lists = load_lists(args.inclusion_lists, chemistries)
     told = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
     for run, verdict in told["runs"].items():
@@ -185,4 +185,4 @@ def main(argv: Sequence[str] | None = None) -> None:
             else f"{verdict['roles']} {' or '.join(verdict['candidates'])}. {verdict['words']}"
         )
         print(f"{run}: {words}", file=sys.stderr)
-    write_atomic(args.output, json.dumps({"library": args.unit} | told, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(args.output, json.dumps({"library": args.runs.stem} | told, indent=1, ensure_ascii=False) + "\n")

@@ -25,7 +25,7 @@ from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
 
 
@@ -101,7 +101,7 @@ def publish(partial: Path, output: Path) -> None:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    add_unit_options(parser)
+    add_runs_option(parser)
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--roles", required=True, type=Path, help="the verdicts of read_roles (JSON)")
     parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
@@ -144,10 +144,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     settings = read_settings(args)
     chemistries, _ = read_chemistries(args.chemistries)
-    rows = runs_of_options(args)
+    rows = read_unit_rows(args.runs)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
-    partial = (args.scratch or args.output.parent) / f".{args.unit}.solo"
+    partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if all(status.ok for status in statuses.values()):
         library = LibraryReads(rows, verdicts, args.fastq)
@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 kit, figures = counter.count(args.threads)
             statuses = {run: add_proof(status, verdicts[run], kit, figures) for run, status in statuses.items()}
             if cells := describe_cells(partial):
-                print(f"{args.unit}: {cells}", file=sys.stderr)
+                print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             publish(partial, args.output)
         except (RunFault, Interrupted) as fault:
             clear_work(partial)

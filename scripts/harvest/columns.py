@@ -6,11 +6,12 @@ whose rows in the ledger are counted.
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.plan.run_table import Run, columns_of, read_runs
-from scripts.plan.units import cut_into_units, is_shard
+from scripts.plan.run_table import Run, iterate_runs
+from scripts.plan.units import is_shard, read_unit, unit_tables
 from scripts.plates.shard_counts import ShardReader
 
 
@@ -49,22 +50,19 @@ def sort_columns(columns: Iterable[TableColumn]) -> list[TableColumn]:
     return sorted(columns, key=lambda column: (column.rows[0].series, column.rows[0].run))
 
 
-def table_columns(
-    plan: Iterable[Run], ledger: Iterable[Run], species: str, shard_size: int, count_by: str
-) -> tuple[list[str], list[TableColumn]]:
-    """Return the shards of a species in the plan and its counted columns, both sorted.
+def table_columns(units: str | Path, ledger: Iterable[Run], species: str) -> tuple[list[str], list[TableColumn]]:
+    """Return the shards of a species, of the units' run tables in a folder, and its counted columns, both sorted.
 
-    Raises InputError where the plan has no plate run of the species, or where the ledger disagrees with the plan.
+    Raises InputError where there is no plate shard of the species, or where the ledger disagrees with the shards.
     """
-    rows = [row for row in plan if row.species == species and row.assay == "plate"]
-    units = {unit: planned for unit, planned in cut_into_units(rows, shard_size).items() if is_shard(unit)}
-    if not units:
-        raise InputError(f"The plan has no plate runs of species {species!r}, so there is no table to make.")
+    tables = {unit: path for unit, path in unit_tables(units, species).items() if is_shard(unit)}
+    if not tables:
+        raise InputError(f"{units}: no plate runs of species {species!r} are planned, so there is no table to make.")
     settled = {row.run: row for row in ledger if row.species == species and row.assay == "plate"}
     faults = []
     columns = []
-    for unit, planned in units.items():
-        for accession, runs in columns_of(planned, count_by).items():
+    for unit, path in tables.items():
+        for accession, runs in read_unit(path).items():
             known = [settled[row.run] for row in runs if row.run in settled]
             counted = [row for row in known if row.status == "counted"]
             if len(known) < len(runs):
@@ -76,7 +74,7 @@ def table_columns(
             elif counted:
                 columns.append(TableColumn(unit, accession, tuple(counted)))
     raise_faults(f"The ledger of species {species}", faults)
-    return list(units), sort_columns(columns)
+    return list(tables), sort_columns(columns)
 
 
 def check_shard_columns(reader: ShardReader, columns: Iterable[TableColumn]) -> list[int]:
@@ -118,18 +116,15 @@ def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
 
 
 def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add the options by which a command is told whose counts to gather; those of the shards are all ``required``."""
-    parser.add_argument("--plan", required=required, help="the run table before work (results/plan.tsv)")
+    """Add the options that say whose counts to gather; those of the shards are all ``required``."""
+    parser.add_argument("--units", required=required, help="folder of the units' run tables (work/plan/units)")
     parser.add_argument("--ledger", required=required, help="the ledger (results/runs.tsv)")
     parser.add_argument("--counts", required=required, help="path of a shard's counts, with {unit} in it")
     parser.add_argument("--species", required=True, help="label of the species, the TAXON of the tables")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments in a plate shard, as the plan is cut")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a cell is")
 
 
 def columns_of_options(options: argparse.Namespace) -> tuple[list[str], list[TableColumn]]:
-    """Return the shards and the counted columns that parsed options tell of, see :func:`table_columns`."""
+    """Return the shards and the counted columns that parsed options name, see :func:`table_columns`."""
     if "{unit}" not in options.counts:
         raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
-    plan, ledger = read_runs(options.plan), read_runs(options.ledger)
-    return table_columns(plan, ledger, options.species, options.shard_size, options.count_by)
+    return table_columns(options.units, iterate_runs(options.ledger), options.species)

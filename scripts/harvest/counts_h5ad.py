@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
     settle_for_arrays()
-    parameters = parse_parameters(options.parameters) | {"count_by": options.count_by}
+    parameters = parse_parameters(options.parameters)
     units, columns = columns_of_options(options)
     write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)

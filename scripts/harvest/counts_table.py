@@ -310,6 +310,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_table_options(parser, required=False)
     parser.add_argument("--htseq-counts", metavar="FOLDER", help="folder of htseq-count outputs, instead of shards")
     parser.add_argument(
+        "--count-by", choices=("experiment", "run"), default="experiment", help="what a cell of the folder is"
+    )
+    parser.add_argument(
         "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
     )
     parser.add_argument(
@@ -326,8 +329,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             columns = [column for column, _ in found]
             write_table(options.output, shards, columns, options.level, options.workers)
         return
-    if not (options.plan and options.counts and options.ledger):
-        raise InputError("counts_table: give --plan, --ledger and --counts, or --htseq-counts with a folder.")
+    if not (options.units and options.counts and options.ledger):
+        raise InputError("counts_table: give --units, --ledger and --counts, or --htseq-counts with a folder.")
     units, columns = columns_of_options(options)
     of_unit = group_by_unit(columns)
     shards = [

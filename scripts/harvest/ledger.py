@@ -7,9 +7,9 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
 from scripts.core.files import atomic_path
-from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
+from scripts.plan.run_table import Run, iterate_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
-from scripts.plan.units import cut_into_units, is_shard
+from scripts.plan.units import read_unit, unit_names
 
 TOLD = ("source", "spots", "layout", "chemistry", "read_roles")
 """Fields of a status that replace those of the plan where they are set."""
@@ -20,13 +20,13 @@ def _sentences(*told: str) -> str:
     return " ".join(filter(None, told))
 
 
-def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by: str) -> list[Run]:
+def settle_unit(columns: Iterable[Sequence[Run]], statuses: Mapping[str, RunStatus]) -> list[Run]:
     """Return the rows of a unit as they stand in the ledger; a column is counted only where all its runs are.
 
-    ``statuses`` has a status for every run; ``count_by`` says what a column of a plate is.
+    ``columns`` has the runs of each column, ``statuses`` a status for every run.
     """
     settled = []
-    for runs in columns_of(rows, count_by).values():
+    for runs in columns:
         failed = [statuses[row.run] for row in runs if not statuses[row.run].ok]
         for row in runs:
             status = statuses[row.run]
@@ -43,29 +43,38 @@ def settle_unit(rows: Sequence[Run], statuses: Mapping[str, RunStatus], count_by
     return settled
 
 
-def write_ledger(plan: Sequence[Run], statuses: str, shard_size: int, count_by: str) -> list[Run]:
-    """Return the rows of the ledger; ``statuses`` is a path with ``{unit}`` in it.
+def write_ledger(plan: Iterable[Run], units: str | Path, statuses: str) -> list[Run]:
+    """Return the rows of the ledger.
+
+    ``units`` is the folder of the units' run tables, ``statuses`` the path of a status table with ``{unit}`` in it.
 
     Raises InputError, naming all of them, where a unit has no status table, a run no row in it, or a row of the plan
-    is neither planned nor settled.
+    is neither left out nor in a unit.
     """
-    rows = [row for row in plan if row.status in ("left_out", "failed")]
-    faults = [
-        f"{row.run or row.sample or row.series}: its status in the plan is {row.status!r}, not planned or left_out."
-        for row in plan
-        if row.status not in ("planned", "left_out", "failed")
-    ]
-    for unit, planned in cut_into_units(plan, shard_size).items():
+    rows, faults, planned = [], [], set()
+    for row in plan:
+        if row.status == "planned":
+            planned.add((row.run, row.species))
+        elif row.status in ("left_out", "failed"):
+            rows.append(row)
+        else:
+            name = row.run or row.sample or row.series
+            faults.append(f"{name}: its status in the plan is {row.status!r}, not planned or left_out.")
+    for unit in unit_names(units):
+        columns = read_unit(Path(units) / f"{unit}.tsv").values()
+        runs = {(row.run, row.species) for column in columns for row in column}
+        planned -= runs
         path = Path(statuses.replace("{unit}", unit))
         if not path.exists():
-            faults.append(f"{unit}: its status table {path} is not there; make it first.")
+            faults.append(f"{unit}: its status table {path} does not exist; make it first.")
             continue
         known = read_statuses(path)
-        missing = sorted({row.run for row in planned} - known.keys())
+        missing = sorted({run for run, _ in runs} - known.keys())
         if missing:
-            faults.append(f"{unit}: {path} tells nothing of {', '.join(missing)}.")
+            faults.append(f"{unit}: {path} has no row for {', '.join(missing)}.")
             continue
-        rows += settle_unit(planned, known, count_by if is_shard(unit) else "experiment")
+        rows += settle_unit(columns, known)
+    faults += [f"{run} ({species}): planned, but in no run table in {units}." for run, species in sorted(planned)]
     raise_faults("The ledger", faults)
     return rows
 
@@ -86,12 +95,11 @@ def summarize(rows: Iterable[Run]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
+    parser.add_argument("--units", required=True, help="folder of the units' run tables (work/plan/units)")
     parser.add_argument("--statuses", required=True, help="path of a unit's status table, with {unit} in it")
-    parser.add_argument("--shard-size", type=int, required=True, help="experiments in a plate shard")
-    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
     parser.add_argument("--output", required=True, help="the ledger to write (results/runs.tsv)")
     options = parser.parse_args(argv)
-    rows = write_ledger(read_runs(options.plan), options.statuses, options.shard_size, options.count_by)
+    rows = write_ledger(iterate_runs(options.plan), options.units, options.statuses)
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     print(summarize(rows))

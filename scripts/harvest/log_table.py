@@ -71,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     add_table_options(parser, required=False)
     parser.add_argument("--logs", metavar="FOLDER", help="folder of STAR's logs, instead of shards")
+    parser.add_argument(
+        "--count-by", choices=("experiment", "run"), default="experiment", help="what a cell of the folder is"
+    )
     parser.add_argument("--clock", choices=("drop", "keep"), default="drop", help="values of the clock's fields")
     parser.add_argument("--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="of deflate")
     parser.add_argument("--output", required=True, help="the table to write ({species}.log.csv.gz)")
@@ -79,10 +82,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         ledger = read_runs(options.ledger) if options.ledger else None
         found = columns_of_folder(options.logs, LOG, options.species, ledger, options.count_by)
         columns, logs = [column for column, _ in found], read_files([files for _, files in found])
-    elif options.plan and options.ledger and options.counts:
+    elif options.units and options.ledger and options.counts:
         _, columns = columns_of_options(options)
         logs = read_logs(columns, options.counts)
     else:
-        raise InputError("log_table: give --plan, --ledger and --counts, or --logs with a folder.")
+        raise InputError("log_table: give --units, --ledger and --counts, or --logs with a folder.")
     csv_gz.write_csv_gz(options.output, table_rows(columns, logs, options.clock == "keep"), options.level)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)

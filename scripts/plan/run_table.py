@@ -6,7 +6,7 @@ Tab-separated UTF-8 with ``\\n`` line ends and one header line; rows sorted by s
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +57,8 @@ def row_order(row: Run) -> tuple[str, ...]:
     return row.series, row.experiment, row.run, row.species, row.sample
 
 
-def iterate_runs(path: str | Path) -> Iterator[Run]:
-    """Yield the rows of a run table; columns may stand in any order and those that are not there are empty.
+def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the values of each row of a run table in the order of ``columns``; columns that it lacks are empty.
 
     Raises InputError, naming the file, for an unreadable file, a missing header, an unknown or doubled column and
     a row of the wrong width.
@@ -70,15 +70,13 @@ def iterate_runs(path: str | Path) -> Iterator[Run]:
     with handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         header = next(lines, [])
-        faults = [f"line 1: {name!r} is not a column of a run table." for name in header if name not in COLUMNS]
+        faults = [f"line 1: {name!r} is not a column of a run table." for name in header if name not in columns]
         faults += [f"line 1: column {name!r} is there twice." for name in sorted(set(header)) if header.count(name) > 1]
         if "run" not in header:
             faults.append("line 1: no column 'run'; the first line names the columns, separated by tabs.")
         raise_faults(f"The run table ({path})", faults)
-        if tuple(header) == COLUMNS:
-            places = None
-        else:
-            places = [header.index(name) if name in header else None for name in COLUMNS]
+        in_order = header == list(columns)
+        indices = [header.index(name) if name in header else None for name in columns]
         width = len(header)
         for values in lines:
             if not values:
@@ -88,24 +86,33 @@ def iterate_runs(path: str | Path) -> Iterator[Run]:
                     f"The run table ({path})",
                     [f"line {lines.line_num}: {len(values)} values, but the header has {width} columns."],
                 )
-            if places is not None:
-                values = ["" if place is None else values[place] for place in places]
-            for column in _REPEATED:
-                values[column] = sys.intern(values[column])
-            yield Run._make(values)
+            yield values if in_order else ["" if index is None else values[index] for index in indices]
+
+
+def iterate_runs(path: str | Path) -> Iterator[Run]:
+    """Yield the rows of a run table, see :func:`iterate_values`."""
+    for values in iterate_values(path, COLUMNS):
+        for column in _REPEATED:
+            values[column] = sys.intern(values[column])
+        yield Run._make(values)
 
 
 def read_runs(path: str | Path) -> list[Run]:
-    """Return all rows of a run table, see :func:`iterate_runs`."""
+    """Return all rows of a run table, see :func:`iterate_values`."""
     return list(iterate_runs(path))
 
 
-def write_runs(path: str | Path, rows: Iterable[Run]) -> None:
-    """Write rows as a run table, sorted; tabs and line ends inside values become blanks."""
+def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write tab-separated rows below a header line; tabs and line ends inside values become blanks."""
     with Path(path).open("w", encoding="utf-8", newline="") as handle:
-        handle.write("\t".join(COLUMNS) + "\n")
-        for row in sorted(rows, key=row_order):
+        handle.write("\t".join(columns) + "\n")
+        for row in rows:
             handle.write("\t".join(" ".join(value.split()) if value else "" for value in row) + "\n")
+
+
+def write_runs(path: str | Path, rows: Iterable[Run]) -> None:
+    """Write rows as a run table, sorted."""
+    write_table(path, COLUMNS, sorted(rows, key=row_order))
 
 
 def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[str]:
@@ -150,8 +157,8 @@ def column_of(row: Run, count_by: str) -> str:
     return row.run if count_by == "run" else row.experiment
 
 
-def columns_of(rows: Iterable[Run], count_by: str) -> dict[str, list[Run]]:
-    """Return column → its runs (sorted by run), for the rows of a unit."""
+def columns_of(rows: Iterable[Run], count_by: str = "experiment") -> dict[str, list[Run]]:
+    """Return column → its runs, both sorted by run."""
     columns: dict[str, list[Run]] = {}
     for row in sorted(rows, key=lambda row: row.run):
         columns.setdefault(column_of(row, count_by), []).append(row)

@@ -4,27 +4,27 @@ import heapq
 from collections.abc import Collection, Mapping
 
 
-def take_turns(sizes: Mapping[str, float], limit: float, begun: Collection[str] = ()) -> dict[str, str]:
-    """Return unit → the unit that must be done before it is begun, so that no more than ``limit`` is held at once.
+def chain_units(sizes: Mapping[str, float], limit: float, holding: Collection[str] = ()) -> dict[str, str]:
+    """Return unit → the unit that must end before it starts, so that all together hold no more than ``limit``.
 
-    ``sizes`` says what each unit holds at its peak, in the unit of ``limit``; those in ``begun`` hold it already and
-    wait for nothing. The others are put into lanes, of which each holds one unit at a time, the largest first: the
-    first units of all lanes and what is begun add up to no more than the limit. Nothing waits for what is begun, which
-    may have failed for good, unless there is no room beside it. A unit larger than the limit is begun all the same; it
-    is its own stages that refuse it.
+    ``sizes`` is what each unit holds at its peak, in the same measure as ``limit``. Those in ``holding`` have started
+    and wait for nothing. The others form chains, largest first; a chain holds one unit at a time, and the first units
+    of all chains and those in ``holding`` add up to no more than the limit. No unit waits for one in ``holding``, which
+    may have failed for good, unless there is no room beside it. A unit larger than the limit starts all the same; its
+    own stages refuse it.
     """
-    held = sum(sizes[name] for name in begun)
-    lanes: list[tuple[float, str]] = []  # what a lane has to do, and its last unit
+    used = sum(sizes[name] for name in holding)
+    chains: list[tuple[float, str]] = []  # what a chain has to do in all, and its last unit
     before: dict[str, str] = {}
-    for name in sorted(sizes.keys() - set(begun), key=lambda name: (-sizes[name], name)):
-        if held + sizes[name] <= limit or not (lanes or begun):
-            held += sizes[name]
-            heapq.heappush(lanes, (sizes[name], name))
+    for name in sorted(sizes.keys() - set(holding), key=lambda name: (-sizes[name], name)):
+        if used + sizes[name] <= limit or not (chains or holding):
+            used += sizes[name]
+            heapq.heappush(chains, (sizes[name], name))
             continue
-        if not lanes:
-            lanes = [(sizes[started], started) for started in sorted(begun)]
-            heapq.heapify(lanes)
-        load, last = heapq.heappop(lanes)
+        if not chains:
+            chains = [(sizes[started], started) for started in sorted(holding)]
+            heapq.heapify(chains)
+        load, last = heapq.heappop(chains)
         before[name] = last
-        heapq.heappush(lanes, (load + sizes[name], name))
+        heapq.heappush(chains, (load + sizes[name], name))
     return before

@@ -3,39 +3,69 @@
 A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
 a droplet library is its experiment. A shard holds ``shard_size`` experiments of one series and species in the order
 of their accessions, so that another series never changes it.
+
+The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``work/plan/units/{unit}.tsv``:
+its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
+the run itself with ``count_by: run``). Jobs read that table and nothing else of the plan. The index,
+``work/plan/units.tsv``, has a row a unit, from which Snakemake makes its graph.
 """
 
 import argparse
+import csv
 import hashlib
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.plan.footprint import held_by_unit
-from scripts.plan.run_table import Run, iterate_runs
+from scripts.plan.run_table import COLUMNS, Run, iterate_values, row_order, write_table
+
+COLUMN = "column"
 
 
 class Unit(NamedTuple):
-    """What the workflow's graph needs to know of a unit, without its rows."""
+    """What Snakemake's graph needs to know of a unit, without its rows."""
 
     series: str
     species: str
     experiment: str
     """The first experiment; a droplet library has no other."""
     bytes: int
-    """Of the archives of all its runs, see :func:`archive_bytes`; bases and spots as the plan tells."""
+    """Of the archives of all its runs, see :func:`~scripts.plan.footprint.archive_bytes`."""
     bases: int
     spots: int
     runs: int
     fastq: int
-    """Bytes of the FASTQ of all its runs, and of what a conversion sorts beside it, see :func:`held_by_unit`."""
+    """Bytes of the FASTQ of all its runs."""
     sorting: int
+    """Bytes that a conversion sorts beside the FASTQ."""
     digest: str
     """16 hex digits of all that is planned for it, without sentences and archives' names: another plan, another job."""
 
 
-def summarize_unit(rows: list[Run]) -> Unit:
+def is_shard(unit: str) -> bool:
+    """Return whether a unit's name is that of a plate shard rather than of a droplet library."""
+    return unit.rpartition(".")[2].isdigit()
+
+
+def cut_into_units(rows: Iterable[Run], shard_size: int) -> dict[str, list[Run]]:
+    """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit."""
+    plates: dict[tuple[str, str], dict[str, list[Run]]] = {}
+    units: dict[str, list[Run]] = {}
+    for row in sorted(row for row in rows if row.status == "planned"):
+        if row.assay == "plate":
+            plates.setdefault((row.series, row.species), {}).setdefault(row.experiment, []).append(row)
+        else:
+            units.setdefault(f"{row.series}.{row.species}.{row.experiment}", []).append(row)
+    for (series, species), experiments in plates.items():
+        for number, experiment in enumerate(sorted(experiments)):
+            units.setdefault(f"{series}.{species}.{number // shard_size:04d}", []).extend(experiments[experiment])
+    return dict(sorted(units.items()))
+
+
+def summarize_unit(rows: Sequence[Run]) -> Unit:
     """Return what the graph needs to know of a unit of these rows."""
     digest = hashlib.sha256()
     for row in rows:
@@ -59,45 +89,75 @@ def summarize_unit(rows: list[Run]) -> Unit:
     )
 
 
-def is_shard(unit: str) -> bool:
-    """Whether a unit's name is that of a plate shard rather than of a droplet library."""
-    return unit.rpartition(".")[2].isdigit()
-
-
-def cut_into_units(rows: Iterable[Run], shard_size: int) -> dict[str, list[Run]]:
-    """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit."""
-    plates: dict[tuple[str, str], dict[str, list[Run]]] = {}
-    units: dict[str, list[Run]] = {}
-    for row in sorted(row for row in rows if row.status == "planned"):
-        if row.assay == "plate":
-            plates.setdefault((row.series, row.species), {}).setdefault(row.experiment, []).append(row)
-        else:
-            units.setdefault(f"{row.series}.{row.species}.{row.experiment}", []).append(row)
-    for (series, species), experiments in plates.items():
-        for number, experiment in enumerate(sorted(experiments)):
-            units.setdefault(f"{series}.{species}.{number // shard_size:04d}", []).extend(experiments[experiment])
-    return dict(sorted(units.items()))
-
-
-def runs_of_unit(plan: str | Path, unit: str, shard_size: int) -> list[Run]:
-    """Return the planned rows of one unit of a plan. Raises InputError where the plan has no such unit."""
-    series, species, _ = unit.split(".")
-    rows = (row for row in iterate_runs(plan) if row.series == series and row.species == species)
+def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
+    """Return unit name → what the graph needs to know of it, for all units of a plan."""
     units = cut_into_units(rows, shard_size)
-    if unit not in units:
-        raise InputError(f"{plan}: it has no unit {unit!r}; those of {series} and {species} are {', '.join(units)}.")
-    return units[unit]
+    return {name: summarize_unit(units.pop(name)) for name in list(units)}  # frees the rows of a large plan
 
 
-def add_unit_options(parser: argparse.ArgumentParser, *, columns: bool = False) -> None:
-    """Add the options by which a command is told its unit of work, and what its columns are where that matters."""
-    parser.add_argument("--plan", required=True, help="the plan, results/plan.tsv")
-    parser.add_argument("--unit", required=True, help="the unit of work: {series}.{species}.{part}")
-    parser.add_argument("--shard-size", type=int, default=96, help="plate experiments in a shard, as the plan is cut")
-    if columns:
-        parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by: str) -> None:
+    """Write the run table of every unit into a folder, which is made anew."""
+    folder = Path(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name, rows in units.items():
+        by_run = count_by == "run" and is_shard(name)
+        write_table(
+            folder / f"{name}.tsv", (*COLUMNS, COLUMN), ((*row, row.run if by_run else row.experiment) for row in rows)
+        )
 
 
-def runs_of_options(options: argparse.Namespace) -> list[Run]:
-    """Return the planned rows of the unit that parsed options name, see :func:`runs_of_unit`."""
-    return runs_of_unit(options.plan, options.unit, options.shard_size)
+def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:
+    """Write the index of units, a row each."""
+    write_table(path, ("unit", *Unit._fields), ((name, *map(str, unit)) for name, unit in units.items()))
+
+
+def read_index(path: str | Path) -> dict[str, Unit]:
+    """Return unit name → what the graph needs to know of it, from the index that :func:`write_index` wrote."""
+    with Path(path).open(encoding="utf-8", newline="") as handle:
+        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(lines)
+        return {
+            name: Unit(series, species, experiment, *map(int, numbers), digest)
+            for name, series, species, experiment, *numbers, digest in lines
+        }
+
+
+def add_runs_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the run table of a job's unit."""
+    parser.add_argument(
+        "--runs", required=True, type=Path, help="run table of the unit of work (work/plan/units/{unit}.tsv)"
+    )
+
+
+def read_unit(path: str | Path) -> dict[str, list[Run]]:
+    """Return the columns of a unit: accession → its runs, both sorted by run.
+
+    In an ordinary run table, which lacks the column ``column``, a column is an experiment. Raises InputError where the
+    table cannot be read or has no row.
+    """
+    rows = [(Run._make(values), column) for *values, column in iterate_values(path, (*COLUMNS, COLUMN))]
+    if not rows:
+        raise InputError(f"{path}: the run table of the unit has no row.")
+    columns: dict[str, list[Run]] = {}
+    for row, column in sorted(rows, key=lambda pair: pair[0].run):
+        columns.setdefault(column or row.experiment, []).append(row)
+    return columns
+
+
+def read_unit_rows(path: str | Path) -> list[Run]:
+    """Return all rows of a unit's run table, sorted as in a run table. Raises as :func:`read_unit`."""
+    return sorted((row for rows in read_unit(path).values() for row in rows), key=row_order)
+
+
+def unit_names(folder: str | Path) -> list[str]:
+    """Return the names of the units that have a run table in a folder, sorted."""
+    return sorted(path.stem for path in Path(folder).glob("*.tsv"))
+
+
+def unit_tables(folder: str | Path, species: str, series: str | None = None) -> dict[str, Path]:
+    """Return unit name → its run table, sorted by name, for the units of a species (and of a series)."""
+    names = (name.split(".") for name in unit_names(folder))
+    mine = (".".join(name) for name in names if name[1] == species and series in (None, name[0]))
+    return {name: Path(folder) / f"{name}.tsv" for name in mine}

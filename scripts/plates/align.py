@@ -9,8 +9,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.subprocesses import ends_with_command
-from scripts.plan.run_table import columns_of
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.alignments import publish
 from scripts.plates.cells import find_cells, read_cell_statuses
@@ -21,7 +20,7 @@ from scripts.star.program import index_parameters, program
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser, columns=True)
+    add_runs_option(parser)
     parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
     parser.add_argument("--index", required=True, help="folder of STAR's index")
     parser.add_argument("--preset", choices=tuple(PLATE_PRESETS), default="census2017", help="options of STAR")
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     program()
     index_parameters(args.index)
-    columns = columns_of(runs_of_options(args), args.count_by)
+    columns = read_unit(args.runs)
     statuses = read_cell_statuses(args.fastq, columns)
     cells, statuses = find_cells(columns, statuses, Path(args.fastq))
     genome_memory = args.genome_memory
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = Path(args.output)
     beside = Path(args.scratch) if args.scratch else output.parent
     beside.mkdir(parents=True, exist_ok=True)
-    partial = beside / f".{args.unit}.align"
+    partial = beside / f".{args.runs.stem}.align"
     with ends_with_command():
         aligner = Aligner(Path(args.index), args.preset, partial)
         missing = [cell for cell in cells if not aligner.is_aligned(cell)]

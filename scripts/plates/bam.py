@@ -14,9 +14,8 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.subprocesses import raise_if_killed
-from scripts.plan.run_table import columns_of
 from scripts.plan.status import read_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.alignments import alignment_files
 from scripts.plates.shard_counts import reference_label
 
@@ -96,13 +95,13 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser, columns=True)
+    add_runs_option(parser)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files and status table")
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each sort")
     parser.add_argument("--output", required=True, help="folder of sorted BAM files to write")
     args = parser.parse_args(argv)
-    columns = columns_of(runs_of_options(args), args.count_by)
+    columns = read_unit(args.runs)
     statuses = read_statuses(Path(args.alignments) / "status.tsv")
     reference = reference_label(args.reference)
     output = Path(args.output)

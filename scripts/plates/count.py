@@ -10,9 +10,8 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.files import atomic_path
-from scripts.plan.run_table import columns_of
 from scripts.plan.status import write_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import read_cell_statuses
 from scripts.plates.counting import COUNTERS, STRANDS, Counting, count_shard
 from scripts.plates.shard_counts import join_shards, read_shard_counts, reference_label, write_shard_counts
@@ -22,7 +21,7 @@ from scripts.references.genes_table import read_genes
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser, columns=True)
+    add_runs_option(parser)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files, logs and status table")
     parser.add_argument("--count-index", required=True, help="gene intervals of the reference (count_index.npz)")
     parser.add_argument("--exons", required=True, help="exon lines of the annotation (exons.gtf)")
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")
     parser.add_argument("--status", required=True, help="status table of the shard to write")
     args = parser.parse_args(argv)
-    columns = columns_of(runs_of_options(args), args.count_by)
+    columns = read_unit(args.runs)
     genes = [gene.gene_id for gene in read_genes(args.genes)]
     shard, statuses = count_shard(
         columns,

@@ -38,7 +38,7 @@ from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.reads import sources, sra_archive
 from scripts.reads.sources import ArchiveObject
 from scripts.reads.unit_records import FASTQ, UnitRecords
@@ -73,7 +73,7 @@ class Downloader:
         self.runs = list(runs)
         self.options = options
         self.output = Path(options.output)
-        self.partial = Path(options.partial or self.output.parent.parent / "partial") / options.unit
+        self.partial = Path(options.partial or self.output.parent.parent / "partial") / options.runs.stem
         self.ready = self.partial / "ready"
         self.settled = read_statuses(Path(options.kept) / "status.tsv") if options.kept else {}
         self.fit = None  # experiments for which there is room
@@ -517,7 +517,7 @@ def _mend_transaction(path: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser)
+    add_runs_option(parser)
     parser.add_argument("--records", required=True, help="folder of the records of the series")
     parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
     parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
@@ -536,9 +536,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", required=True, help="folder of the archives and of status.tsv")
     options = parser.parse_args(argv)
-    downloader = Downloader(runs_of_options(options), options)
-    if not downloader.runs:
-        raise InputError(f"{options.plan}: unit {options.unit} has no runs.")
+    downloader = Downloader(read_unit_rows(options.runs), options)
     with ends_with_command():
         try:
             with exclusive_lock(downloader.partial / "lock"):

@@ -31,7 +31,7 @@ from scripts.formats import fastq_files
 from scripts.plan.footprint import SORTED_AT_ONCE, beyond_limit, held_by, held_by_unit, told_gb
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.reads import sources, sra_archive, tenx_bam
 
 _FULL = re.compile(r"storage exhausted|no space left|quota", re.IGNORECASE)
@@ -339,12 +339,12 @@ def _first_length(path: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser)
+    add_runs_option(parser)
     parser.add_argument("--archives", required=True, help="folder that `python -m scripts download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")
     parser.add_argument("--limit-gb", type=float, help="what the job may hold on disk, the archives included")
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
-    converter = Converter(runs_of_options(options), options)
+    converter = Converter(read_unit_rows(options.runs), options)
     with ends_with_command(), exclusive_lock(converter.output.parent / f".{converter.output.name}.lock"):
         converter.all()

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.plan.reasons import REASONS
-from scripts.plan.run_table import Run, columns_of
+from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_unit_options, is_shard, runs_of_options
+from scripts.plan.units import add_runs_option, read_unit
 
 
 def kept_statuses(
-    rows: Iterable[Run], statuses: dict[str, RunStatus], reasons: Collection[str], count_by: str
+    columns: Iterable[Sequence[Run]], statuses: dict[str, RunStatus], reasons: Collection[str]
 ) -> list[RunStatus]:
     """Return the rows that are not tried again; a run that is counted already has the state ``kept``."""
     kept = []
-    for runs in columns_of(rows, count_by).values():
+    for runs in columns:
         known = [statuses[row.run] for row in runs if row.run in statuses]
         if len(known) < len(runs) or any(status.state == "failed" and status.reason in reasons for status in known):
             continue
@@ -30,7 +30,7 @@ def kept_statuses(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_unit_options(parser, columns=True)
+    add_runs_option(parser)
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")
     parser.add_argument("--counts", required=True, help="counts of the shard; a library is tried again as a whole")
@@ -38,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
-    rows = runs_of_options(arguments)
+    columns = read_unit(arguments.runs).values()
     statuses = read_statuses(arguments.status)
-    kept = kept_statuses(rows, statuses, reasons, arguments.count_by) if is_shard(arguments.unit) else []
+    is_plate = all(row.assay == "plate" for rows in columns for row in rows)
+    kept = kept_statuses(columns, statuses, reasons) if is_plate else []
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     if any(status.state == "kept" for status in kept):

@@ -19,7 +19,7 @@ from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_tab
 from scripts.plan.cost import add_cost_options, reckoner_of, write_costs
 from scripts.plan.cost_table import plan_table, tell_costs
 from scripts.plan.run_table import write_runs
-from scripts.plan.units import cut_into_units, summarize_unit
+from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
 from scripts.records.client import Archives, report
 from scripts.records.lookup import look_up
 from scripts.records.rows import Plan
@@ -87,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--email", default=os.environ.get("NCBI_EMAIL", ""), help="address that NCBI asks for")
     parser.add_argument("--retries", type=int, default=5, help="retries of a request that failed")
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
-    parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard, to estimate scratch")
+    parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard")
+    parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
+    parser.add_argument("--units", help="folder for the run table of each unit of work, made anew")
+    parser.add_argument("--index", help="the index of the units, a row each")
     add_cost_options(parser)
     parser.add_argument("--cost", help="table of what the plan costs by stage to write")
     parser.add_argument("--evidence", help="what each judgement rests on, one JSON object a run, to write")
@@ -108,7 +111,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
     print(plan_table(rows, reckoner, plan.open, None if options.run_table else plan.remarks))
-    units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, options.shard_size).items()}
+    planned = cut_into_units(rows, options.shard_size)
+    units = {name: summarize_unit(runs) for name, runs in planned.items()}
+    if options.units:
+        write_units(options.units, planned, options.count_by)
+    if options.index:
+        write_index(options.index, units)
     used = {reckoner.species[unit.species] for unit in units.values()}
     costs = reckoner.costs(units, [name for name in missing if name in used])
     if units:

@@ -6,8 +6,9 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.droplets import droplets_h5ad
 from scripts.droplets.mex_writer import write_archive
-from scripts.plan.run_table import Run, write_runs
+from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.plan.units import cut_into_units, write_units
 
 
 def plan_of(folder, *experiments):
@@ -23,11 +24,11 @@ def plan_of(folder, *experiments):
         )
         for one in experiments
     ]
-    write_runs(folder / "plan.tsv", rows)
+    write_units(folder / "units", cut_into_units(rows, 96), "experiment")
 
 
 def gather(folder, *more):
-    arguments = ["--plan", folder / "plan.tsv", "--series", "S", "--species", "homo", "--records", folder / "records"]
+    arguments = ["--units", folder / "units", "--series", "S", "--species", "homo", "--records", folder / "records"]
     arguments += ["--archives", folder / "mex/{experiment}", "--statuses", folder / "status/{unit}.tsv"]
     droplets_h5ad.main([*map(str, arguments), "--output", str(folder / "out.h5ad"), *more])
     import anndata

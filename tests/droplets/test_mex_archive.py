@@ -153,11 +153,11 @@ def test_plate_cells_are_packed_by_accession(tmp_path):
 
 def test_failed_library_leaves_an_empty_folder(tmp_path):
     row = Run(series="S", experiment="X1", run="RX1", species="homo", assay="droplet", status="planned")
-    write_runs(tmp_path / "plan.tsv", [row])
+    write_runs(tmp_path / "S.homo.X1.tsv", [row])
     write_statuses(tmp_path / "s.tsv", [RunStatus("RX1", "failed", "ALIGN_FAILED", "x")])
     (tmp_path / "out").mkdir()
     (tmp_path / "out/old.tar.gz").write_bytes(b"x")
-    arguments = ["pack", "--plan", tmp_path / "plan.tsv", "--unit", "S.homo.X1", "--solo", tmp_path / "solo"]
+    arguments = ["pack", "--runs", tmp_path / "S.homo.X1.tsv", "--solo", tmp_path / "solo"]
     arguments += ["--status", tmp_path / "s.tsv", "--records", tmp_path, "--output", tmp_path / "out"]
     mex_archive.main(list(map(str, arguments)))
     assert list((tmp_path / "out").iterdir()) == []

@@ -56,8 +56,8 @@ def command(folder, runs, statuses=None, roles="", chemistry="auto"):
         Run(series="S", experiment="X", run=run, species="homo", assay="droplet", status="planned", read_roles=roles)
         for run in runs
     ]
-    write_runs(folder / "plan.tsv", rows)
-    arguments = ["--plan", folder / "plan.tsv", "--unit", "S.homo.X", "--fastq", folder / "fastq"]
+    write_runs(folder / "S.homo.X.tsv", rows)
+    arguments = ["--runs", folder / "S.homo.X.tsv", "--fastq", folder / "fastq"]
     arguments += [
         "--chemistries",
         CHEMISTRIES,
@@ -107,8 +107,8 @@ def test_junk_at_the_head_of_a_run_is_passed_over(folder, small):
         path = folder / f"fastq/SRR1_{number}.fastq"
         junk = b"@junk\n%s\n+\n%s\n" % (b"N" * length, b"#" * length)
         path.write_bytes(junk * SKIP + path.read_bytes())
-    rows = folder / "plan.tsv"
-    arguments = ["--plan", rows, "--unit", "S.homo.X", "--fastq", folder / "fastq", "--chemistries", CHEMISTRIES]
+    rows = folder / "S.homo.X.tsv"
+    arguments = ["--runs", rows, "--fastq", folder / "fastq", "--chemistries", CHEMISTRIES]
     arguments += ["--inclusion-lists", folder / "lists", "--output", folder / "roles.json", "--sample", 300]
     read_roles.main(list(map(str, arguments)))
     told = json.loads((folder / "roles.json").read_text())["runs"]["SRR1"]

@@ -129,7 +129,7 @@ def count(
         write_fastq(reads / f"R1_{number}.fastq", [column[place] for place in order])
     write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(order)))])
     write_runs(
-        folder / "plan.tsv",
+        folder / "S.homo.X.tsv",
         [Run(series="S", experiment="X", run="R1", species="homo", assay="droplet", status="planned")],
     )
     lengths = [90.0, *(float(len(column[0])) for column in (barcode_reads, *third.values()))]
@@ -143,7 +143,7 @@ def count(
         "words": "Told by the test",
     }
     (folder / "roles.json").write_text(json.dumps({"runs": {"R1": verdict}}))
-    arguments = ["--plan", folder / "plan.tsv", "--unit", "S.homo.X", "--fastq", reads, "--index", index]
+    arguments = ["--runs", folder / "S.homo.X.tsv", "--fastq", reads, "--index", index]
     arguments += ["--roles", folder / "roles.json", "--chemistries", CHEMISTRIES, "--inclusion-lists", folder / "lists"]
     arguments += ["--output", folder / "solo", "--status", folder / "status.tsv", "--cell-filter", "None"]
     solo.main([*map(str, arguments), "--features", "Gene", "--multireads", "Unique"])

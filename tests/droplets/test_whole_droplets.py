@@ -17,6 +17,7 @@ from scripts.droplets.mex_reader import read_archive
 from scripts.plan.matrices import archives_of
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import cut_into_units, write_units
 from tests.toy import archives, catalogue
 from tests.toy.world import World
 
@@ -53,6 +54,7 @@ class Analysis:
         ]
         (folder / "results").mkdir(parents=True)
         write_runs(folder / "results/plan.tsv", self.rows)
+        write_units(folder / "work/plan/units", cut_into_units(self.rows, 16), "experiment")
         for name, path in world.inclusion_lists.items():
             inclusion_list.main(["--source", str(path), "--output", str(folder / f"lists/{name}.txt")])
         self.make_index()
@@ -87,7 +89,7 @@ class Analysis:
         write_statuses(target / "status.tsv", [RunStatus(run, spots=str(self.world.reads_made()[run])) for run in runs])
 
     def common(self, library: str) -> list[str]:
-        return ["--plan", str(self.folder / "results/plan.tsv"), "--unit", self.unit(library), "--shard-size", "16"]
+        return ["--runs", str(self.folder / f"work/plan/units/{self.unit(library)}.tsv")]
 
     def read_roles(self, library: str, *more: str) -> dict:
         output = self.folder / "work/read_roles" / f"{library}.json"
@@ -129,8 +131,8 @@ class Analysis:
         output = self.folder / name
         droplets_h5ad.main(
             [
-                *("--plan", str(self.folder / "results/plan.tsv"), "--series", catalogue.DROPLET, "--species", "homo"),
-                *("--shard-size", "16", "--records", str(self.folder / "records"), "--output", str(output)),
+                *("--units", str(self.folder / "work/plan/units"), "--series", catalogue.DROPLET, "--species", "homo"),
+                *("--records", str(self.folder / "records"), "--output", str(output)),
                 *("--archives", str(self.folder / "results/mex/{experiment}")),
                 *("--statuses", str(self.folder / "work/status/{unit}.tsv"), *more),
             ]

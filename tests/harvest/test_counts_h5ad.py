@@ -11,6 +11,7 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.harvest import counts_h5ad
 from scripts.plan.run_table import Run, write_runs
+from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -53,7 +54,8 @@ class Made:
         self.write()
 
     def write(self):
-        write_runs(self.folder / "plan.tsv", [row._replace(status="planned") for row in self.rows])
+        planned = [row._replace(status="planned") for row in self.rows]
+        write_units(self.folder / "units", cut_into_units(planned, 2), "experiment")
         write_runs(self.folder / "runs.tsv", [row._replace(status=row.status or "counted") for row in self.rows])
         write_genes(self.folder / "genes.tsv", [GeneRow(gene, f"n{gene}", "lncRNA", 7, "chr1") for gene in GENES])
         of_series = {}
@@ -78,9 +80,9 @@ class Made:
     def make(self, *more):
         counts_h5ad.main(
             [
-                *("--plan", str(self.folder / "plan.tsv"), "--ledger", str(self.folder / "runs.tsv")),
+                *("--units", str(self.folder / "units"), "--ledger", str(self.folder / "runs.tsv")),
                 *("--counts", str(self.folder / "{unit}.h5ad"), "--genes", str(self.folder / "genes.tsv")),
-                *("--records", str(self.folder / "records"), "--species", "mus", "--shard-size", "2"),
+                *("--records", str(self.folder / "records"), "--species", "mus"),
                 *("--output", str(self.folder / "mus.h5ad"), *more),
             ]
         )
@@ -99,7 +101,7 @@ def test_counts_genes_and_cells(tmp_path):
     assert set(read.var["biotype"]) == {"lncRNA"}
     assert set(read.var["length"]) == {7}
     assert read.uns["reference"] == "mm10 sha256:1"
-    assert read.uns["parameters"] == {"mode": "union", "count_by": "experiment"}
+    assert read.uns["parameters"] == {"mode": "union"}
 
 
 def test_obs_has_run_table_tallies_and_log(tmp_path):

@@ -21,6 +21,7 @@ from scripts.formats import csv_gz
 from scripts.harvest import counts_table
 from scripts.harvest.counts_text import format_rows
 from scripts.plan.run_table import Run, write_runs
+from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
 GENES = ["A,1", 'B"2"', "ENSG01.3", "Z", "[x", "_a", "__z", "`", "a", "ERCC-00002", "ENSMUSG00000000001.4", "ä"]
@@ -32,7 +33,7 @@ class Dataset:
     def __init__(self, folder, rows, genes, counts, tallies, shard_size=3):
         self.folder, self.rows, self.genes, self.shard_size = folder, rows, sorted(genes, key=str.encode), shard_size
         self.counts, self.tallies = counts, tallies  # experiment → list in the order of self.genes; experiment → list
-        write_runs(folder / "plan.tsv", [row._replace(status="planned") for row in rows])
+        self.planned = None  # rows of another plan than that of the ledger
         write_runs(folder / "runs.tsv", rows)
 
     def write_shards(self, reference="mm10 sha256:1", random=None):
@@ -103,9 +104,11 @@ class Dataset:
         return output.getvalue()
 
     def arguments(self, species="mus", output="table.csv.gz"):
+        planned = [row._replace(status="planned") for row in self.planned or self.rows]
+        write_units(self.folder / "units", cut_into_units(planned, self.shard_size), "experiment")
         return [
-            *("--plan", str(self.folder / "plan.tsv"), "--ledger", str(self.folder / "runs.tsv")),
-            *("--counts", str(self.folder / "{unit}.h5ad"), "--shard-size", str(self.shard_size)),
+            *("--units", str(self.folder / "units"), "--ledger", str(self.folder / "runs.tsv")),
+            *("--counts", str(self.folder / "{unit}.h5ad")),
             *("--species", species, "--output", str(self.folder / output)),
         ]
 
@@ -242,10 +245,9 @@ def test_the_order_of_cells_in_shards_and_of_rows_in_the_ledger_is_no_matter(tmp
     assert expected == [data.plain_table("mus"), data.plain_table("homo")]
     random = np.random.default_rng(seed)
     data.write_shards(random=random)
-    for name in ("plan.tsv", "runs.tsv"):
-        header, *lines = (tmp_path / name).read_text().splitlines(keepends=True)
-        random.shuffle(lines)
-        (tmp_path / name).write_text(header + "".join(lines))
+    header, *lines = (tmp_path / "runs.tsv").read_text().splitlines(keepends=True)
+    random.shuffle(lines)
+    (tmp_path / "runs.tsv").write_text(header + "".join(lines))
     assert [data.make(species) for species in ("mus", "homo")] == expected
     assert (tmp_path / "table.csv.gz").read_bytes() == written
 
@@ -289,7 +291,7 @@ def test_one_cell(tmp_path):
 
 def test_a_species_that_is_not_planned_is_told(tmp_path):
     data = make_random(tmp_path, 4)
-    with pytest.raises(InputError, match="The plan has no plate runs of species 'homo', so there is no table to make"):
+    with pytest.raises(InputError, match="no plate runs of species 'homo' are planned, so there is no table to make"):
         data.make("homo")
 
 
@@ -313,15 +315,14 @@ def test_shards_that_are_not_those_of_the_ledger_are_told(tmp_path):
     unit = "GSE1.mus.0000"
     more = cell("SRX0000a", ["SRR99999"])
     write_runs(tmp_path / "runs.tsv", data.rows + more)
-    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in data.rows + more])
-    data.shard_size = 4
+    data.planned, data.shard_size = data.rows + more, 4
     with pytest.raises(InputError, match="SRX0000a: counted in the ledger, but the shard has no such column"):
         data.make()
     write_runs(tmp_path / "runs.tsv", data.rows)
     with pytest.raises(InputError, match="SRX0000a: the ledger does not have all its runs"):
         data.make()
     (tmp_path / f"{unit}.h5ad").unlink()
-    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in data.rows])
+    data.planned = None
     with pytest.raises(InputError, match=r"GSE1\.mus\.0000\.h5ad: the counts of a shard cannot be read"):
         data.make()
 
@@ -337,6 +338,7 @@ def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypat
     whole = path.read_bytes()
     middle = found.byte_offset + found.size // 2
     path.write_bytes(whole[:middle] + bytes(8) + whole[middle + 8 :])
+    data.arguments()  # writes the run tables of the units
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"0001\.h5ad: damaged, it cannot be inflated: .+ Count its cells again\."):
         data.make(more=["--workers", workers])
@@ -347,7 +349,7 @@ def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypat
 
 
 def test_nothing_to_work_on_is_told(tmp_path):
-    with pytest.raises(InputError, match="give --plan, --ledger and --counts, or --htseq-counts with a folder"):
+    with pytest.raises(InputError, match="give --units, --ledger and --counts, or --htseq-counts with a folder"):
         counts_table.main(["--species", "mus", "--output", str(tmp_path / "x")])
 
 

@@ -6,6 +6,7 @@ from scripts.core.errors import InputError
 from scripts.harvest import ledger
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.plan.units import cut_into_units, write_units
 
 
 def plate(run, experiment, series="GSE1", species="mus", **more):
@@ -33,13 +34,14 @@ STATUSES = {
 }
 
 
-def write(tmp_path, plan=PLAN, statuses=STATUSES):
+def write(tmp_path, plan=PLAN, statuses=STATUSES, count_by="experiment"):
     write_runs(tmp_path / "plan.tsv", plan)
+    write_units(tmp_path / "units", cut_into_units(plan, 2), count_by)
     for unit, rows in statuses.items():
         write_statuses(tmp_path / f"{unit}.tsv", rows)
     return [
-        *("--plan", str(tmp_path / "plan.tsv"), "--statuses", str(tmp_path / "{unit}.tsv"), "--shard-size", "2"),
-        *("--output", str(tmp_path / "runs.tsv")),
+        *("--plan", str(tmp_path / "plan.tsv"), "--units", str(tmp_path / "units")),
+        *("--statuses", str(tmp_path / "{unit}.tsv"), "--output", str(tmp_path / "runs.tsv")),
     ]
 
 
@@ -68,7 +70,7 @@ def test_every_row_gets_its_final_status(tmp_path, capsys):
 
 
 def test_by_run_a_sibling_is_counted(tmp_path):
-    ledger.main([*write(tmp_path), "--count-by", "run"])
+    ledger.main(write(tmp_path, count_by="run"))
     rows = {row.run: row.status for row in read_runs(tmp_path / "runs.tsv")}
     assert (rows["SRR2"], rows["SRR3"]) == ("counted", "failed")
 
@@ -87,8 +89,8 @@ def test_all_that_is_missing_is_told_at_once(tmp_path):
         [
             "The ledger needs 3 correction(s):",
             "SRR6: its status in the plan is '', not planned or left_out.",
-            f"GSE1.mus.0000: {tmp_path}/GSE1.mus.0000.tsv tells nothing of SRR2, SRR3.",
-            f"GSE1.mus.0001: its status table {tmp_path}/GSE1.mus.0001.tsv is not there; make it first.",
+            f"GSE1.mus.0000: {tmp_path}/GSE1.mus.0000.tsv has no row for SRR2, SRR3.",
+            f"GSE1.mus.0001: its status table {tmp_path}/GSE1.mus.0001.tsv does not exist; make it first.",
         ]
     )
     assert not (tmp_path / "runs.tsv").exists()

@@ -11,6 +11,7 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.harvest import log_table
 from scripts.plan.run_table import Run, write_runs
+from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.star.log import read_star_log
 
@@ -65,7 +66,8 @@ def make(tmp_path, logs, more=(), failed=()):
         row = Run("GSE1", "GSE1", f"GSM{number}", f"SRX{number}", f"SRR{9 - number}", species="mus", assay="plate")
         rows += [row, row._replace(run=f"SRR{9 - number}b")] if number == 0 else [row]
     kept = [number for number in range(len(logs)) if number not in failed]
-    write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in rows])
+    units = cut_into_units([row._replace(status="planned") for row in rows], 9)
+    write_units(tmp_path / "units", units, "experiment")
     lost = {f"SRX{number}" for number in failed}
     settled = [row._replace(status="failed" if row.experiment in lost else "counted") for row in rows]
     write_runs(tmp_path / "runs.tsv", settled)
@@ -80,8 +82,8 @@ def make(tmp_path, logs, more=(), failed=()):
     write_shard_counts(tmp_path / "GSE1.mus.0000.h5ad", shard)
     log_table.main(
         [
-            *("--plan", str(tmp_path / "plan.tsv"), "--ledger", str(tmp_path / "runs.tsv"), "--species", "mus"),
-            *("--counts", str(tmp_path / "{unit}.h5ad"), "--shard-size", "9", "--output", str(tmp_path / "log.csv.gz")),
+            *("--units", str(tmp_path / "units"), "--ledger", str(tmp_path / "runs.tsv"), "--species", "mus"),
+            *("--counts", str(tmp_path / "{unit}.h5ad"), "--output", str(tmp_path / "log.csv.gz")),
             *more,
         ]
     )
@@ -188,5 +190,5 @@ def test_names_that_are_not_understood_are_told(tmp_path):
 
 
 def test_nothing_to_work_on_is_told(tmp_path):
-    with pytest.raises(InputError, match="give --plan, --ledger and --counts, or --logs with a folder"):
+    with pytest.raises(InputError, match="give --units, --ledger and --counts, or --logs with a folder"):
         log_table.main(["--species", "mus", "--output", str(tmp_path / "x")])

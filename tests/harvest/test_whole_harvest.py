@@ -11,7 +11,7 @@ from scripts.core.errors import InputError
 from scripts.harvest import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
 from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plan.units import cut_into_units
+from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -32,8 +32,10 @@ class Analysis:
         for name in ("work", "results"):
             (folder / name).mkdir(parents=True)
         write_runs(folder / "results/plan.tsv", self.plan)
+        units = cut_into_units(self.plan, 3)
+        write_units(folder / "work/units", units, "experiment")
         write_genes(folder / "genes.tsv", [GeneRow(gene, gene, "x", 1, "chr1") for gene in GENES])
-        for unit, rows in cut_into_units(self.plan, 3).items():
+        for unit, rows in units.items():
             self.write_unit(unit, rows)
 
     def write_unit(self, unit, rows):
@@ -61,11 +63,11 @@ class Analysis:
     def harvest(self, max_failed="0.5"):
         results, work = f"{self.folder}/results", f"{self.folder}/work"
         plan, runs = ["--plan", f"{results}/plan.tsv"], ["--ledger", f"{results}/runs.tsv"]
-        size = ["--shard-size", "3"]
-        ledger.main([*plan, *size, "--statuses", f"{work}/{{unit}}.tsv", "--output", f"{results}/runs.tsv"])
+        units = ["--units", f"{work}/units"]
+        ledger.main([*plan, *units, "--statuses", f"{work}/{{unit}}.tsv", "--output", f"{results}/runs.tsv"])
         accept.main([*runs, "--max-failed", max_failed, "--output", f"{work}/accepted"])
         for species in ("mus", "homo"):
-            common = [*plan, *runs, *size, "--counts", f"{work}/{{unit}}.h5ad", "--species", species, "--output"]
+            common = [*units, *runs, "--counts", f"{work}/{{unit}}.h5ad", "--species", species, "--output"]
             counts_table.main([*common, f"{results}/{species}.htseq-count.csv.gz"])
             log_table.main([*common, f"{results}/{species}.log.csv.gz"])
             more = ["--genes", f"{self.folder}/genes.tsv", "--records", f"{self.folder}/records"]

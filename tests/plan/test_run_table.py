@@ -2,10 +2,8 @@
 
 import pytest
 
-from scripts.core.errors import DISK_FULL, InputError, RunFault
-from scripts.plan.run_table import COLUMNS, Run, columns_of, faults_of, read_runs, write_runs
-from scripts.plan.status import RunStatus, disk_was_full, read_statuses, write_statuses
-from scripts.plan.units import cut_into_units, is_shard, runs_of_unit
+from scripts.core.errors import InputError
+from scripts.plan.run_table import Run, columns_of, faults_of, read_runs, write_runs
 
 CELL = Run(series="GSE1", experiment="SRX1", run="SRR1", species="mus", assay="plate", status="planned")
 
@@ -94,74 +92,9 @@ def test_an_experiment_is_of_one_assay():
     assert "plate in one row and droplet in another" in next(faults_of([CELL, other], ["mus"]))
 
 
-def test_shards_hold_experiments_not_runs():
-    rows = [*cells(5), CELL._replace(experiment="SRX001", run="SRR900")]
-    units = cut_into_units(rows, 2)
-    assert {unit: [row.run for row in planned] for unit, planned in units.items()} == {
-        "GSE1.mus.0000": ["SRR000", "SRR001", "SRR900"],
-        "GSE1.mus.0001": ["SRR002", "SRR003"],
-        "GSE1.mus.0002": ["SRR004"],
-    }
-
-
-def test_another_series_never_changes_a_shard():
-    before = cut_into_units(cells(5), 2)
-    after = cut_into_units([*cells(7, series="GSE0"), *cells(5), *cells(3, species="homo")], 2)
-    assert {unit: after[unit] for unit in before} == before
-
-
-def test_libraries_are_units_of_their_own_and_what_is_left_out_is_in_none():
-    rows = [
-        CELL._replace(assay="droplet"),
-        CELL._replace(assay="droplet", run="SRR2"),
-        CELL._replace(experiment="SRX2", run="SRR3", status="left_out"),
-    ]
-    units = cut_into_units(rows, 96)
-    assert {unit: len(planned) for unit, planned in units.items()} == {"GSE1.mus.SRX1": 2}
-    assert not is_shard("GSE1.mus.SRX1")
-    assert is_shard("GSE1.mus.0000")
-
-
-def test_a_unit_is_found_in_the_plan(tmp_path):
-    write_runs(tmp_path / "plan.tsv", cells(5))
-    assert [row.run for row in runs_of_unit(tmp_path / "plan.tsv", "GSE1.mus.0001", 2)] == ["SRR002", "SRR003"]
-    with pytest.raises(InputError, match=r"no unit 'GSE1\.mus\.0009'"):
-        runs_of_unit(tmp_path / "plan.tsv", "GSE1.mus.0009", 2)
-
-
 def test_columns_are_experiments_or_runs():
     rows = [CELL._replace(run="SRR2"), CELL]
     assert {name: [row.run for row in runs] for name, runs in columns_of(rows, "experiment").items()} == {
         "SRX1": ["SRR1", "SRR2"]
     }
     assert list(columns_of(rows, "run")) == ["SRR1", "SRR2"]
-
-
-def test_statuses_come_back(tmp_path):
-    fine = RunStatus("SRR1", spots="10", source="sra")
-    lost = RunStatus("SRR0").failed(RunFault("DISK_LIMIT", "no\nroom", DISK_FULL))
-    write_statuses(tmp_path / "status.tsv", [fine, lost])
-    read = read_statuses(tmp_path / "status.tsv")
-    assert list(read) == ["SRR0", "SRR1"]
-    assert read["SRR1"] == fine
-    assert read["SRR0"] == RunStatus("SRR0", "failed", "DISK_LIMIT", "no room", cause="disk_full")
-    assert not read["SRR0"].ok
-
-
-def test_a_full_disk_is_told_from_a_limit_by_its_cause():
-    full = RunStatus("SRR1").failed(RunFault("DISK_LIMIT", "no room.", DISK_FULL))
-    assert disk_was_full(full)
-    assert not disk_was_full(full.failed(RunFault("DISK_LIMIT", "the disk has room, but the limit is reached.")))
-
-
-def test_a_status_table_of_version_0_2_has_no_cause(tmp_path):
-    columns = "run state reason detail source spots layout chemistry read_roles".split()
-    values = ["SRR1", "failed", "DISK_LIMIT", "full", "", "", "", "", ""]
-    (tmp_path / "status.tsv").write_text("\t".join(columns) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
-    assert read_statuses(tmp_path / "status.tsv") == {"SRR1": RunStatus("SRR1", "failed", "DISK_LIMIT", "full")}
-
-
-def test_another_table_is_no_status_table(tmp_path):
-    (tmp_path / "status.tsv").write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match="not a status table"):
-        read_statuses(tmp_path / "status.tsv")

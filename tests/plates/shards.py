@@ -25,7 +25,7 @@ def lay_out(world: World, folder: Path, experiments: list[str]) -> Path:
         for name in experiments
         for run in world.experiments[name].runs
     ]
-    write_runs(folder / "plan.tsv", rows)
+    write_runs(folder / f"{UNIT}.tsv", rows)
     fastq = folder / "fastq"
     fastq.mkdir()
     for row in rows:
@@ -40,7 +40,7 @@ def lay_out(world: World, folder: Path, experiments: list[str]) -> Path:
 
 def align_arguments(folder: Path, mm10: Path, *more: str) -> list[str]:
     return [
-        f"--plan={folder / 'plan.tsv'}", f"--unit={UNIT}", "--shard-size=96", f"--fastq={folder / 'fastq'}",
+        f"--runs={folder / UNIT}.tsv", f"--fastq={folder / 'fastq'}",
         f"--index={mm10 / 'star'}", f"--output={folder / 'aligned'}", *more,
     ]  # fmt: skip
 
@@ -53,7 +53,7 @@ def run_align(folder: Path, mm10: Path, *more: str) -> dict[str, RunStatus]:
 def run_count(folder: Path, mm10: Path, *more: str) -> tuple[ShardCounts, dict[str, RunStatus]]:
     count.main(
         [
-            f"--plan={folder / 'plan.tsv'}", f"--unit={UNIT}", "--shard-size=96", f"--alignments={folder / 'aligned'}",
+            f"--runs={folder / UNIT}.tsv", f"--alignments={folder / 'aligned'}",
             f"--count-index={mm10 / 'count_index.npz'}", f"--exons={mm10 / 'exons.gtf'}",
             f"--genes={mm10 / 'genes.tsv'}", f"--reference={mm10 / 'reference.json'}",
             f"--counts={folder / 'counts.h5ad'}", f"--status={folder / 'status.tsv'}", *more,

@@ -13,7 +13,18 @@ from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plates import align
 from scripts.plates.alignments import alignment_files, log_file
 from scripts.star.log import read_star_log
-from tests.plates.shards import CHOSEN, HOME, ORPHANS, TWO_RUNS, align_arguments, lay_out, run_align, run_count, table
+from tests.plates.shards import (
+    CHOSEN,
+    HOME,
+    ORPHANS,
+    TWO_RUNS,
+    UNIT,
+    align_arguments,
+    lay_out,
+    run_align,
+    run_count,
+    table,
+)
 from tests.toy.world import World
 
 pytestmark = pytest.mark.tools
@@ -74,8 +85,8 @@ def test_reads_that_get_lost_are_noticed(world: World, mm10: Path, tmp_path: Pat
 
 def test_reads_are_counted_where_no_record_tells_their_number(world: World, mm10: Path, tmp_path: Path) -> None:
     lay_out(world, tmp_path, ["SRX9000001"])
-    plan = (tmp_path / "plan.tsv").read_text()
-    (tmp_path / "plan.tsv").write_text(plan.replace("\t497\t", "\t\t"))
+    plan = (tmp_path / f"{UNIT}.tsv").read_text()
+    (tmp_path / f"{UNIT}.tsv").write_text(plan.replace("\t497\t", "\t\t"))
     write_statuses(tmp_path / "fastq" / "status.tsv", [RunStatus("SRR9000001")])
     cut(tmp_path / "fastq" / "SRR9000001_2.fastq", 100)
     became = run_align(tmp_path, mm10)

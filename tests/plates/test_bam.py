@@ -46,11 +46,11 @@ def keep(tmp_path: Path, alignments: Path, output: str, *more: str) -> Path:
         Run("GSE1", experiment=experiment, run=run, species="mus", assay="plate", status="planned")
         for experiment, run in (("SRX1", "SRR1"), ("SRX1", "SRR2"), ("SRX2", "SRR3"))
     ]
-    write_runs(tmp_path / "plan.tsv", rows)
+    write_runs(tmp_path / f"{UNIT}.tsv", rows)
     (tmp_path / "reference.json").write_text(json.dumps({"name": "mm10", "fingerprint": "12ab"}))
     bam.main(
         [
-            f"--plan={tmp_path / 'plan.tsv'}", f"--unit={UNIT}", "--shard-size=96", f"--alignments={alignments}",
+            f"--runs={tmp_path / UNIT}.tsv", f"--alignments={alignments}",
             f"--reference={tmp_path / 'reference.json'}", f"--output={tmp_path / output}", *more,
         ]
     )  # fmt: skip

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import RunFault
+from scripts.plan.run_table import read_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import write_units
 from scripts.plates import counting
 from scripts.plates.alignments import log_file
-from tests.plates.shards import CHOSEN, EMPTY, TWO_RUNS, lay_out, run_align, run_count, table
+from tests.plates.shards import CHOSEN, EMPTY, TWO_RUNS, UNIT, lay_out, run_align, run_count, table
 from tests.toy.world import World
 
 pytestmark = pytest.mark.tools
@@ -64,8 +66,10 @@ def test_threads_shard_size_and_memory_change_no_count(world: World, mm10: Path,
 
 def test_runs_as_columns(world: World, mm10: Path, tmp_path: Path) -> None:
     lay_out(world, tmp_path, [TWO_RUNS])
-    run_align(tmp_path, mm10, "--count-by=run", "--genome-memory=none")
-    counted, _ = run_count(tmp_path, mm10, "--count-by=run", "--counter=native")
+    write_units(tmp_path / "units", {UNIT: read_runs(tmp_path / f"{UNIT}.tsv")}, "run")
+    (tmp_path / f"units/{UNIT}.tsv").replace(tmp_path / f"{UNIT}.tsv")
+    run_align(tmp_path, mm10, "--genome-memory=none")
+    counted, _ = run_count(tmp_path, mm10, "--counter=native")
     assert counted.columns == ["SRR9000007", "SRR9000045"]
     totals = {name: sum(cell[name] for cell in table(counted).values()) for name in table(counted)["SRR9000007"]}
     assert totals == world.plate_truth()[TWO_RUNS]

@@ -62,10 +62,10 @@ class Analysis:
                 status="planned",
             )
             rows.append(row._replace(**changes))
-        write_runs(self.folder / "plan.tsv", rows)
+        write_runs(self.folder / f"{UNIT}.tsv", rows)
 
     def words(self, *options, output="work/download"):
-        given = ["--plan", "plan.tsv", "--unit", UNIT, "--shard-size", "96", "--records", "resources/records"]
+        given = ["--runs", f"{UNIT}.tsv", "--records", "resources/records"]
         given += ["--resolver", self.server.archives["sra"], "--ena", self.server.archives["ena"]]
         given += ["--retries", "3", "--first-wait", "0.05", "--patience", "1.5", "--output", f"{output}/{UNIT}"]
         return [*given, *options]

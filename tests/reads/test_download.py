@@ -15,7 +15,7 @@ import pytest
 
 from scripts.core.errors import DISK_FULL, InputError
 from scripts.plan.footprint import held_by, held_by_unit, told_gb
-from scripts.plan.run_table import read_runs
+from scripts.plan.run_table import read_runs, write_runs
 from scripts.reads import download
 from tests.reads.analysis_directory import UNIT, Analysis
 
@@ -316,7 +316,7 @@ def test_local_archives_are_proven_and_linked(analysis, world):
     [
         ("file:nowhere.fastq;nor_here.fastq", "no such file: nowhere.fastq, nor_here.fastq."),
         ("file:", "no such file: file:."),
-        ("file:plan.tsv", "neither an archive nor FASTQ nor BAM: plan.tsv."),
+        (f"file:{UNIT}.tsv", f"neither an archive nor FASTQ nor BAM: {UNIT}.tsv."),
         ("file:reads.fastq;archive", "a run is several FASTQ files, or one archive, or one BAM."),
     ],
 )
@@ -336,7 +336,7 @@ def test_local_fastq_is_left_where_it_is(analysis):
 
 
 def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
-    rows = read_runs(several.folder / "plan.tsv")
+    rows = read_runs(several.folder / f"{UNIT}.tsv")
     limit = held_by_unit(rows[:2]).peak / 1e9
     statuses = several.run("--limit-gb", f"{limit:.9f}")
     assert [status.reason for status in statuses.values()] == ["", "", *["DISK_LIMIT"] * 3]
@@ -353,7 +353,7 @@ def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
 
 def test_the_runs_of_an_experiment_find_room_together_or_not_at_all(several):
     several.plan(several.runs[:3], experiment="SRX1")
-    rows = read_runs(several.folder / "plan.tsv")
+    rows = read_runs(several.folder / f"{UNIT}.tsv")
     statuses = several.run("--limit-gb", f"{held_by_unit(rows[:2]).peak / 1e9:.9f}")
     assert {status.reason for status in statuses.values()} == {"DISK_LIMIT"}
     assert not several.server.requests
@@ -386,9 +386,10 @@ def test_a_disk_that_becomes_full_is_told_as_one(analysis, monkeypatch, source):
     assert analysis.statuses()[ONE].cause == DISK_FULL
 
 
-def test_an_unknown_unit_is_told(analysis):
-    with pytest.raises(InputError, match=r"it has no unit 'GSE900001\.mus\.0007'"):
-        download.main([*analysis.words(), "--unit", "GSE900001.mus.0007", "--plan", str(analysis.folder / "plan.tsv")])
+def test_a_run_table_without_rows_is_refused(analysis):
+    write_runs(analysis.folder / "empty.tsv", [])
+    with pytest.raises(InputError, match=r"empty\.tsv: the run table of the unit has no row\."):
+        download.main([*analysis.words(), "--runs", str(analysis.folder / "empty.tsv")])
 
 
 BAM = gzip.compress(b"BAM\x01" + bytes(3000))

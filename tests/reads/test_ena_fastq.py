@@ -36,6 +36,7 @@ def library(folder, server, world, run):
     """The same for a run of a droplet library, whose statistics stand in the record."""
     analysis = made(folder, server, world, [run], assay="droplet", experiment="SRX1")
     analysis.unit = "GSE900001.mus.SRX1"
+    (analysis.folder / f"{UNIT}.tsv").rename(analysis.folder / f"{analysis.unit}.tsv")
     return analysis
 
 
@@ -45,7 +46,7 @@ def convert(analysis):
     here = Path.cwd()
     os.chdir(analysis.folder)
     try:
-        words = ["--plan", "plan.tsv", "--unit", unit, "--shard-size", "96", "--archives", str(analysis.output)]
+        words = ["--runs", f"{unit}.tsv", "--archives", str(analysis.output)]
         fastq.main([*words, "--output", "work/fastq"])
     finally:
         os.chdir(here)
@@ -83,7 +84,7 @@ def test_the_reads_are_those_of_the_archive(tmp_path, server, world):
 
 def test_two_reads_of_a_library_are_taken(tmp_path, server, world):
     analysis = library(tmp_path, server, world, V2)
-    analysis.run("--unit", analysis.unit)
+    analysis.run("--runs", f"{analysis.unit}.tsv")
     status, reads = convert(analysis)
     assert (status[V2].state, status[V2].source) == ("ok", "ena_fastq")
     assert {name: len(found) for name, found in reads.items()} == {
@@ -93,7 +94,7 @@ def test_two_reads_of_a_library_are_taken(tmp_path, server, world):
 
 def test_a_library_of_which_only_the_cdna_is_there_is_refused(tmp_path, server, world):
     analysis = library(tmp_path, server, world, V3)
-    analysis.run("--unit", analysis.unit)
+    analysis.run("--runs", f"{analysis.unit}.tsv")
     status = analysis.statuses()[V3]
     assert status.reason == "DOWNLOAD_FAILED"
     assert status.detail.endswith("; ena_fastq: ENA's FASTQ has 1 of the 3 reads of a spot.")
@@ -147,7 +148,7 @@ def test_where_the_record_has_other_lengths_the_files_are_not_those_reads(tmp_pa
     text = gzip.decompress(analysis.xml.read_bytes()).decode()
     assert text.count('average="26"') == 1
     analysis.xml.write_bytes(gzip.compress(text.replace('average="26"', 'average="28"').encode()))
-    analysis.run("--unit", analysis.unit)
+    analysis.run("--runs", f"{analysis.unit}.tsv")
     detail = f"ena_fastq: {V2}_1.fastq.gz has reads of 26 bases, the record of 28."
     assert analysis.statuses()[V2].detail.endswith(detail)
 
@@ -169,9 +170,14 @@ def test_reads_that_are_not_all_there_are_told(tmp_path, server, world, changes,
 def test_what_an_earlier_job_has_got_is_not_fetched_again(tmp_path, server, world, monkeypatch):
     made(tmp_path, server, world, [PAIRED])
     monkeypatch.chdir(tmp_path)
-    row = read_runs("plan.tsv")[0]
+    row = read_runs(f"{UNIT}.tsv")[0]
     options = argparse.Namespace(
-        output=f"work/download/{UNIT}", partial=None, unit=UNIT, kept=None, ena="http://x", records="resources/records"
+        output=f"work/download/{UNIT}",
+        partial=None,
+        runs=Path(f"{UNIT}.tsv"),
+        kept=None,
+        ena="http://x",
+        records="resources/records",
     )
     options = argparse.Namespace(**vars(options), resolver=server.archives["sra"], accept_lite=False, limit_gb=None)
     options = argparse.Namespace(**vars(options), parallel=1, per_host=None)

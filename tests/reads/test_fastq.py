@@ -52,10 +52,10 @@ class Conversion:
         return self
 
     def run(self, *options):
-        write_runs("plan.tsv", self.rows)
         write_statuses("archives/status.tsv", self.statuses)
         unit = "GSE1.mus.SRX1" if self.rows[0].assay == "droplet" else "GSE1.mus.0000"
-        words = ["--plan", "plan.tsv", "--unit", unit, "--shard-size", "96", "--archives", "archives"]
+        write_runs(f"{unit}.tsv", self.rows)
+        words = ["--runs", f"{unit}.tsv", "--archives", "archives"]
         fastq.main([*words, "--output", "fastq", *options])
         return read_statuses("fastq/status.tsv")
 
@@ -338,16 +338,16 @@ def test_what_was_held_and_what_was_reckoned_with_are_told(conversion, world, ca
 def test_nothing_temporary_is_left(conversion):
     conversion.add(PAIRED).add(SINGLE).run("--threads", "2")
     assert all(name.endswith(".fastq") for name in conversion.files())
-    assert sorted(path.name for path in conversion.folder.iterdir()) == ["archives", "fastq", "plan.tsv"]
+    assert sorted(path.name for path in conversion.folder.iterdir()) == ["GSE1.mus.0000.tsv", "archives", "fastq"]
 
 
 def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversion, tmp_path, monkeypatch):
     marker = tmp_path / "begun"
     wrap(monkeypatch, tmp_path, f"[ -e {marker} ] || {{ touch {marker}; sleep 60; }}")
     conversion.add(SINGLE)
-    write_runs("plan.tsv", conversion.rows)
+    write_runs("GSE1.mus.0000.tsv", conversion.rows)
     write_statuses("archives/status.tsv", conversion.statuses)
-    words = ["--plan", "plan.tsv", "--unit", "GSE1.mus.0000", "--shard-size", "96", "--archives", "archives"]
+    words = ["--runs", "GSE1.mus.0000.tsv", "--archives", "archives"]
     environment = {**os.environ, "PYTHONPATH": str(Path(fastq.__file__).parents[2])}
     job = subprocess.Popen(
         [sys.executable, "-m", "scripts", "fastq", *words, "--output", "fastq"],

@@ -19,7 +19,7 @@ from tests.reads.analysis_directory import UNIT, Analysis
 pytestmark = pytest.mark.tools
 
 RUNS = [f"SRR900000{number}" for number in range(1, 5)]
-FASTQ = ["--plan", "plan.tsv", "--unit", UNIT, "--archives", f"work/download/{UNIT}", "--output", f"work/fastq/{UNIT}"]
+FASTQ = ["--runs", f"{UNIT}.tsv", "--archives", f"work/download/{UNIT}", "--output", f"work/fastq/{UNIT}"]
 
 
 @pytest.fixture

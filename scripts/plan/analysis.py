@@ -1,0 +1,247 @@
+"""One analysis as the rules see it: its checked configuration, its units of work and the files that are wanted of it.
+
+Nothing here asks the network or writes a file. What a rule needs of Snakemake itself stands in rules/common.smk.
+"""
+
+import functools
+import hashlib
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from scripts.core.errors import InputError
+from scripts.plan.accessions import ACCESSION
+from scripts.plan.choices import parse_choices, plan_from_table
+from scripts.plan.configuration import is_address, source_address, source_sha256
+from scripts.plan.matrices import archive_folders
+from scripts.plan.units import Unit, is_shard, summarize_units
+
+FIXED_BY = ("preset", "mode", "strand")
+"""Keys of ``plates`` that decide the counts of a shard, beside its rows and its reference."""
+
+
+class Analysis:
+    """The configuration with its units of work.
+
+    ``config`` is the checked configuration, ``kits`` the content of config/chemistries.yaml. ``load_units`` is called
+    once, when the units are first needed; it returns unit name → :class:`~scripts.plan.units.Unit`.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], kits: Mapping[str, Any], load_units: Callable[[], Mapping[str, Unit]]
+    ) -> None:
+        self.config = config
+        self.kits = kits
+        self._load_units = load_units
+
+    def setting(self, *keys: str) -> Any:
+        """Return a configured value: ``setting("archives", "geo")``."""
+        return functools.reduce(operator.getitem, keys, self.config)
+
+    # Units
+
+    @functools.cached_property
+    def units(self) -> Mapping[str, Unit]:
+        """Unit name → unit, sorted by name."""
+        return self._load_units()
+
+    def units_of_run_table(self) -> dict[str, Unit]:
+        """Return the units of the configured run table. Raises InputError, with every fault of the table."""
+        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+        return summarize_units(rows, self.config["plates"]["shard_size"])
+
+    def unit(self, name: str) -> Unit:
+        """Return a unit. Raises InputError where the plan has none of this name."""
+        if name not in self.units:
+            raise InputError(f"The plan has no unit {name!r}.")
+        return self.units[name]
+
+    def digest(self, unit: str) -> str:
+        """Return the digest of what is planned for a unit."""
+        return self.unit(unit).digest
+
+    def parameters_digest(self, unit: str) -> str:
+        """Return 16 hex digits of all that decides the counts of a unit: its rows, its options and its reference."""
+        reference = self.reference(unit)
+        options = {key: self.config["plates"][key] for key in FIXED_BY}
+        sources = map(source_identity, self.sources(reference).values())
+        words = [self.digest(unit), self.config["count_by"], str(options), reference, *sources]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+    def shards(self, species: str) -> list[str]:
+        """Return the plate shards of a species."""
+        return [name for name, unit in self.units.items() if unit.species == species and is_shard(name)]
+
+    def libraries(self, species: str, series: str | None = None) -> list[str]:
+        """Return the droplet libraries of a species, of one series or all."""
+        return [
+            name
+            for name, unit in self.units.items()
+            if unit.species == species and not is_shard(name) and series in (None, unit.series)
+        ]
+
+    @property
+    def planned_species(self) -> list[str]:
+        """The species of which something is planned, in the order of the configuration."""
+        found = {unit.species for unit in self.units.values()}
+        return [species for species in self.config["species"] if species in found]
+
+    # References
+
+    def reference(self, unit: str) -> str:
+        """Return the name of the reference to which a unit is aligned."""
+        return self.reference_of_species(self.unit(unit).species)
+
+    def reference_of_species(self, species: str) -> str:
+        """Return the name of the reference of a species."""
+        return str(self.config["species"][species]["reference"])
+
+    def references(self) -> list[str]:
+        """Return the names of the references of all species, sorted."""
+        return sorted({species["reference"] for species in self.config["species"].values()})
+
+    def sources(self, reference: str) -> dict[str, Any]:
+        """Return the sources of a reference by role: fasta, gtf and, where configured, those of the spike-ins."""
+        configured = self.config["references"][reference]
+        sources = {role: configured[role] for role in ("fasta", "gtf")}
+        for role, source in (configured.get("spike_ins") or {}).items():
+            sources[f"spike_in_{role}"] = source
+        return sources
+
+    def local_sources(self, reference: str) -> list[str]:
+        """Return those sources of a reference that are local files, whose change makes the reference anew."""
+        addresses = [source_address(source) or "" for source in self.sources(reference).values()]
+        return [address for address in addresses if not is_address(address)]
+
+    def source_options(self, reference: str) -> list[str]:
+        """Return the sources of a reference as options of the command ``reference``."""
+        options = []
+        for role, source in self.sources(reference).items():
+            options += [f"--{role.replace('_', '-')}", source_address(source) or ""]
+            if checksum := source_sha256(source):
+                options += [f"--{role.replace('_', '-')}-sha256", checksum]
+        return options
+
+    def inclusion_list_source(self, name: str) -> Any:
+        """Return where an inclusion list comes from: the configuration, else config/chemistries.yaml."""
+        known = self.kits["lists"][name]
+        configured = self.config["droplets"]["inclusion_lists"].get(name)
+        return configured or {key: known[key] for key in ("address", "sha256") if known.get(key)}
+
+    def inclusion_lists(self) -> list[str]:
+        """Return the names of the inclusion lists that have a source, sorted."""
+        shipped = {name for name, known in self.kits["lists"].items() if known.get("address")}
+        return sorted(shipped | set(self.config["droplets"]["inclusion_lists"]))
+
+    # Options of commands
+
+    def accession_files(self) -> list[str]:
+        """Return the files of accessions that ``series`` names, whose change makes a new plan."""
+        return [word for word in self._series() if not ACCESSION.fullmatch(word)]
+
+    def _series(self) -> Sequence[str]:
+        series = self.config["series"]
+        return [series] if isinstance(series, str) else series
+
+    def plan_options(self) -> list[str]:
+        """Return the choices that decide what is planned, as options of the command ``resolve``."""
+        config = self.config
+        pairs = config["assay"].items() if isinstance(config["assay"], Mapping) else ()
+        options = {
+            "--series": [] if config["run_table"] else self._series(),
+            "--run-table": [config["run_table"]] if config["run_table"] else [],
+            "--species": [f"{label}={species['tax_id']}" for label, species in config["species"].items()],
+            "--assay": [f"{name}={assay}" for name, assay in pairs] or [config["assay"] or "auto"],
+            "--leave-out": [f"{accession}={reason}" for accession, reason in config["leave_out"].items()],
+            "--chemistry": [config["droplets"]["chemistry"]],
+            "--exp-id": [config["exp_id"]],
+        }
+        return [word for option, values in options.items() if values for word in (option, *values)]
+
+    def download_options(self) -> list[Any]:
+        """Return how the archives are asked, as options of the command ``download``."""
+        archives = self.config["archives"]
+        return [
+            *("--order", *archives["order"], "--resolver", archives["sra"], "--ena", archives["ena"]),
+            *("--retries", archives["retries"], "--parallel", archives["parallel"]),
+            *("--per-host", archives["per_host"], "--limit-gb", self.config["scratch"]["limit_gb"]),
+        ]
+
+    # Results
+
+    @functools.cached_property
+    def folders(self) -> dict[str, str]:
+        """Library → the folder of its archives below results/mex."""
+        libraries = {name: unit for name, unit in self.units.items() if not is_shard(name)}
+        folders = archive_folders((unit.experiment, unit.species) for unit in libraries.values())
+        return {name: folders[unit.experiment, unit.species] for name, unit in libraries.items()}
+
+    @functools.cached_property
+    def library_in(self) -> dict[str, str]:
+        """Folder of archives → library."""
+        return {folder: library for library, folder in self.folders.items()}
+
+    def library(self, folder: str) -> str:
+        """Return the library whose archives a folder has. Raises InputError where the plan has none."""
+        if folder not in self.library_in:
+            raise InputError(f"The plan has no droplet library {folder!r}.")
+        return self.library_in[folder]
+
+    def series_archives(self, series: str, species: str) -> list[str]:
+        """Return the folders of the archives of every droplet library of a series and species."""
+        return [f"results/mex/{self.folders[name]}" for name in self.libraries(species, series)]
+
+    def tables(self) -> Iterator[str]:
+        """Yield the tables of every species of which something is planned."""
+        for species in self.planned_species:
+            yield from (f"results/{species}_meta.tgz", f"results/{species}.metadata.samples.csv")
+            yield f"results/{species}.metadata.series.csv"
+            shards = self.shards(species)
+            if shards:
+                yield from (f"results/{species}.htseq-count.csv.gz", f"results/{species}.log.csv.gz")
+                yield f"results/{species}.h5ad"
+            if self.config["plates"]["keep_bam"]:
+                yield from (f"results/bam/{shard}" for shard in shards)
+
+    def archives(self) -> list[str]:
+        """Return the MEX archives of every droplet library and the matrix of every droplet series."""
+        matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in self.folders}
+        return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
+
+    # Atlas
+
+    def matrices(self, species: str) -> dict[str, str]:
+        """Return part of an atlas → the matrix whose cells it embeds: the plates, and each droplet series."""
+        parts = {"plates": f"results/{species}.h5ad"} if self.shards(species) else {}
+        for series in sorted({self.units[name].series for name in self.libraries(species)}):
+            parts[f"droplets.{series}"] = f"results/droplets/{series}.{species}.h5ad"
+        return parts
+
+    def matrix(self, species: str, part: str) -> str:
+        """Return the matrix of a part of an atlas. Raises InputError where the plan has no such cells."""
+        matrices = self.matrices(species)
+        if part not in matrices:
+            raise InputError(f"The plan has no cells {part!r} of {species}.")
+        return matrices[part]
+
+    def embedding_model(self, species: str) -> str:
+        """Return the weights with which the cells of a species are embedded."""
+        atlas = self.config["atlas"]
+        if atlas["backend"] == "scprint2":
+            return str(atlas["checkpoint"])
+        return str(atlas["models"].get(species, f"work/atlas/{species}/model.npz"))
+
+    def atlases(self) -> Iterator[str]:
+        """Yield the atlas of every species of which something is planned, with the reports on its labels."""
+        atlas = self.config["atlas"]
+        for species in self.planned_species if atlas["enabled"] else ():
+            folder = f"results/atlas/{species}"
+            yield from (folder, f"work/atlas/{species}.checked", f"{folder}.distribution")
+            if atlas["backend"] == "scprint2" or species in atlas["references"]:
+                yield f"{folder}.agreement"
+            yield from (f"{folder}.train/{label}" for label in atlas["train"].get(species, {}))
+
+
+def source_identity(source: str | Mapping[str, str]) -> str:
+    """Return what tells one version of a source from another: its checksum, else the last part of its address."""
+    return source_sha256(source) or (source_address(source) or "").rpartition("/")[2]

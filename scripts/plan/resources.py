@@ -1,0 +1,89 @@
+"""Memory, time and scratch of each job, from the plan, the references and the size model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.plan.analysis import Analysis
+from scripts.plan.cost import THREADS
+from scripts.plan.schedule import chain_units
+from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
+
+_OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
+_OF_REFERENCE = {"genome_mb", "index_mb"}
+_FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which a unit has while it holds scratch
+
+
+class JobResources:
+    """What the jobs of an analysis ask for. Jobs are named by their stage and their wildcards."""
+
+    def __init__(self, analysis: Analysis, model: SizeModel) -> None:
+        self.analysis = analysis
+        self.model = model
+
+    def sizes(self, stage: str, wildcards: Mapping[str, str], threads: int) -> dict[str, float]:
+        """Return the sizes of a job on which a stage's terms of the size model depend."""
+        needed = self.model.needed(stage)
+        sizes: dict[str, float] = {"threads": threads}
+        unit = self._unit(wildcards)
+        if needed & _OF_UNIT:
+            sizes |= unit_sizes(self.analysis.unit(unit))
+        if needed & _OF_REFERENCE:
+            reference = wildcards.get("reference") or self.analysis.reference(unit)
+            sizes |= reference_sizes(f"resources/{reference}")
+        if "cells" in needed:
+            sizes["cells"] = self.cells(wildcards["species"])
+        return sizes
+
+    def _unit(self, wildcards: Mapping[str, str]) -> str:
+        if folder := wildcards.get("archive"):
+            return self.analysis.library(folder)
+        return unit_name(wildcards)
+
+    def cells(self, species: str) -> int:
+        """Return how many plate cells of a species are planned, at most: shards are taken as full."""
+        return int(self.analysis.config["plates"]["shard_size"]) * len(self.analysis.shards(species))
+
+    def memory_mb(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
+        """Return the MB of memory of a job."""
+        return self.model.asked_mb(stage, self.sizes(stage, wildcards, threads), attempt)
+
+    def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
+        """Return how many minutes a job may take."""
+        return self.model.asked_minutes(stage, self.sizes(stage, wildcards, threads), attempt)
+
+    def scratch_mb(self, stage: str, unit: str, attempt: int = 1) -> int:
+        """Return the MB that a stage's job of a unit holds in the scratch folder."""
+        return self.model.asked_scratch_mb(stage, unit_sizes(self.analysis.unit(unit)), attempt)
+
+    def waits_for(self) -> dict[str, str]:
+        """Return unit → the unit that frees its scratch before it, of all that are not done yet."""
+        undone = [name for name in self.analysis.units if not Path(f"work/status/{name}.tsv").exists()]
+        holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
+        sizes = {name: self.scratch_mb("fastq", name) for name in undone}
+        return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
+
+    def downloads_at_once(self) -> int:
+        """Return how many units may download side by side, so that they keep within ``archives.per_host``."""
+        archives = self.analysis.config["archives"]
+        return max(1, int(archives["per_host"]) // int(archives["parallel"]))
+
+    def cost_options(self, chosen: Mapping[str, Any], cores: int | None) -> list[Any]:
+        """Return what the cost of the plan depends on beside the plan, as options of the command ``resolve``.
+
+        ``chosen`` is rule → threads as the user or the profile set them, ``cores`` those of this machine where jobs run
+        on it.
+        """
+        words = []
+        for stage in THREADS:
+            number = chosen.get("counts_table" if stage == "table" else stage, 1)
+            number = int(getattr(number, "value", number))
+            words.append(f"{stage}={min(number, cores or number)}")
+        config = self.analysis.config
+        references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
+        return ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+
+
+def unit_name(wildcards: Mapping[str, str]) -> str:
+    """Return the unit of a job, which a rule calls unit, or shard or library where it can only be that."""
+    return wildcards.get("unit") or wildcards.get("shard") or wildcards.get("library") or ""

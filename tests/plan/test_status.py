@@ -1,0 +1,37 @@
+"""The status table of a unit."""
+
+import pytest
+
+from scripts.core.errors import DISK_FULL, InputError, RunFault
+from scripts.plan.run_table import COLUMNS
+from scripts.plan.status import RunStatus, disk_was_full, read_statuses, write_statuses
+
+
+def test_statuses_come_back(tmp_path):
+    fine = RunStatus("SRR1", spots="10", source="sra")
+    lost = RunStatus("SRR0").failed(RunFault("DISK_LIMIT", "no\nroom", DISK_FULL))
+    write_statuses(tmp_path / "status.tsv", [fine, lost])
+    read = read_statuses(tmp_path / "status.tsv")
+    assert list(read) == ["SRR0", "SRR1"]
+    assert read["SRR1"] == fine
+    assert read["SRR0"] == RunStatus("SRR0", "failed", "DISK_LIMIT", "no room", cause="disk_full")
+    assert not read["SRR0"].ok
+
+
+def test_a_full_disk_is_told_from_a_limit_by_its_cause():
+    full = RunStatus("SRR1").failed(RunFault("DISK_LIMIT", "no room.", DISK_FULL))
+    assert disk_was_full(full)
+    assert not disk_was_full(full.failed(RunFault("DISK_LIMIT", "the disk has room, but the limit is reached.")))
+
+
+def test_a_status_table_of_version_0_2_has_no_cause(tmp_path):
+    columns = "run state reason detail source spots layout chemistry read_roles".split()
+    values = ["SRR1", "failed", "DISK_LIMIT", "full", "", "", "", "", ""]
+    (tmp_path / "status.tsv").write_text("\t".join(columns) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
+    assert read_statuses(tmp_path / "status.tsv") == {"SRR1": RunStatus("SRR1", "failed", "DISK_LIMIT", "full")}
+
+
+def test_another_table_is_no_status_table(tmp_path):
+    (tmp_path / "status.tsv").write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="not a status table"):
+        read_statuses(tmp_path / "status.tsv")

@@ -1,0 +1,119 @@
+"""Units of work: how a plan is cut, and the run table that each job is given."""
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.plan.run_table import Run, row_order, write_runs
+from scripts.plan.units import (
+    cut_into_units,
+    is_shard,
+    read_index,
+    read_unit,
+    read_unit_rows,
+    summarize_units,
+    unit_names,
+    unit_tables,
+    write_index,
+    write_units,
+)
+
+CELL = Run(series="GSE1", experiment="SRX1", run="SRR1", species="mus", assay="plate", status="planned")
+
+
+def cells(count: int, **values: str) -> list[Run]:
+    return [CELL._replace(experiment=f"SRX{n:03d}", run=f"SRR{n:03d}", **values) for n in range(count)]
+
+
+def test_shards_hold_experiments_not_runs():
+    rows = [*cells(5), CELL._replace(experiment="SRX001", run="SRR900")]
+    units = cut_into_units(rows, 2)
+    assert {unit: [row.run for row in planned] for unit, planned in units.items()} == {
+        "GSE1.mus.0000": ["SRR000", "SRR001", "SRR900"],
+        "GSE1.mus.0001": ["SRR002", "SRR003"],
+        "GSE1.mus.0002": ["SRR004"],
+    }
+
+
+def test_another_series_never_changes_a_shard():
+    before = cut_into_units(cells(5), 2)
+    after = cut_into_units([*cells(7, series="GSE0"), *cells(5), *cells(3, species="homo")], 2)
+    assert {unit: after[unit] for unit in before} == before
+
+
+def test_libraries_are_units_of_their_own_and_what_is_left_out_is_in_none():
+    rows = [
+        CELL._replace(assay="droplet"),
+        CELL._replace(assay="droplet", run="SRR2"),
+        CELL._replace(experiment="SRX2", run="SRR3", status="left_out"),
+    ]
+    units = cut_into_units(rows, 96)
+    assert {unit: len(planned) for unit, planned in units.items()} == {"GSE1.mus.SRX1": 2}
+    assert not is_shard("GSE1.mus.SRX1")
+    assert is_shard("GSE1.mus.0000")
+
+
+def test_a_unit_has_a_run_table_of_its_own(tmp_path):
+    rows = [*cells(3), CELL._replace(assay="droplet", experiment="SRX9", run="SRR9", detail="two\tlines\nof it")]
+    write_units(tmp_path / "units", cut_into_units(rows, 2), "experiment")
+    assert unit_names(tmp_path / "units") == ["GSE1.mus.0000", "GSE1.mus.0001", "GSE1.mus.SRX9"]
+    header, *lines = (tmp_path / "units/GSE1.mus.0000.tsv").read_text().splitlines()
+    assert header.split("\t")[-2:] == ["detail", "column"]
+    assert [line.split("\t")[4] + " " + line.split("\t")[-1] for line in lines] == ["SRR000 SRX000", "SRR001 SRX001"]
+    assert read_unit_rows(tmp_path / "units/GSE1.mus.0001.tsv") == [rows[2]]
+    assert read_unit_rows(tmp_path / "units/GSE1.mus.SRX9.tsv") == [rows[3]._replace(detail="two lines of it")]
+
+
+def test_columns_are_experiments_or_the_runs_of_plates(tmp_path):
+    rows = [CELL._replace(run="SRR2"), CELL, CELL._replace(assay="droplet", experiment="SRX9", run="SRR9")]
+    for count_by, expected in (
+        ("experiment", {"SRX1": ["SRR1", "SRR2"]}),
+        ("run", {"SRR1": ["SRR1"], "SRR2": ["SRR2"]}),
+    ):
+        write_units(tmp_path / count_by, cut_into_units(rows, 2), count_by)
+        columns = read_unit(tmp_path / count_by / "GSE1.mus.0000.tsv")
+        assert {name: [row.run for row in runs] for name, runs in columns.items()} == expected
+        assert list(read_unit(tmp_path / count_by / "GSE1.mus.SRX9.tsv")) == ["SRX9"]
+
+
+def test_an_ordinary_run_table_is_a_unit_too(tmp_path):
+    write_runs(tmp_path / "mine.tsv", rows := [CELL, CELL._replace(run="SRR0")])
+    assert read_unit(tmp_path / "mine.tsv") == {"SRX1": [rows[1], rows[0]]}
+    assert read_unit_rows(tmp_path / "mine.tsv") == sorted(rows, key=row_order)
+
+
+def test_a_unit_without_rows_is_refused(tmp_path):
+    write_runs(tmp_path / "empty.tsv", [])
+    with pytest.raises(InputError, match=r"empty\.tsv: the run table of the unit has no row\."):
+        read_unit(tmp_path / "empty.tsv")
+    with pytest.raises(InputError, match=r"absent\.tsv\) needs 1 correction\(s\):\nit cannot be read: No such file"):
+        read_unit(tmp_path / "absent.tsv")
+
+
+def test_units_of_another_plan_are_gone(tmp_path):
+    write_units(tmp_path / "units", cut_into_units(cells(3), 1), "experiment")
+    write_units(tmp_path / "units", cut_into_units(cells(1), 1), "experiment")
+    assert unit_names(tmp_path / "units") == ["GSE1.mus.0000"]
+
+
+def test_units_are_found_by_species_and_series(tmp_path):
+    rows = [*cells(1), *cells(1, series="GSE2"), *cells(1, species="homo")]
+    write_units(tmp_path, cut_into_units(rows, 1), "experiment")
+    assert list(unit_tables(tmp_path, "mus")) == ["GSE1.mus.0000", "GSE2.mus.0000"]
+    assert unit_tables(tmp_path, "mus", "GSE2") == {"GSE2.mus.0000": tmp_path / "GSE2.mus.0000.tsv"}
+    assert unit_tables(tmp_path, "fly") == {}
+
+
+def test_the_index_gives_the_units_back(tmp_path):
+    units = summarize_units([*cells(3, bases="100", spots="2", bytes="70"), *cells(1, series="GSE2")], 2)
+    write_index(tmp_path / "units.tsv", units)
+    assert read_index(tmp_path / "units.tsv") == units
+    assert units["GSE1.mus.0000"][:7] == ("GSE1", "mus", "SRX000", 140, 200, 4, 2)
+
+
+def test_a_digest_is_of_what_is_planned_not_of_sentences():
+    def digest(**values):
+        return summarize_units([CELL._replace(**values)], 2)["GSE1.mus.0000"].digest
+
+    assert digest() == digest(detail="a note", reason="", source="ena")
+    assert digest() != digest(source="file:mine.fastq")
+    assert digest() != digest(layout="paired")
