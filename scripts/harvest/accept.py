@@ -8,8 +8,8 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs
 
-TOLD = 50
-"""Failed runs of a series that are told one by one."""
+MOST_RUNS = 50
+"""Failed runs of a series that are named one by one."""
 
 
 def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
@@ -27,11 +27,11 @@ def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
         lines = [
             f"{name}: {len(failed)} of {len(worked_on)} runs failed ({share:.1%}; max_failed is {max_failed:.1%}):"
         ]
-        lines += [f"  {row.run} ({row.species}) {row.reason}: {row.detail}" for row in failed[:TOLD]]
-        if len(failed) > TOLD:
-            reasons = Counter(row.reason for row in failed[TOLD:])
+        lines += [f"  {row.run} ({row.species}) {row.reason}: {row.detail}" for row in failed[:MOST_RUNS]]
+        if len(failed) > MOST_RUNS:
+            reasons = Counter(row.reason for row in failed[MOST_RUNS:])
             rest = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-            lines.append(f"  and {len(failed) - TOLD} more, which stand in the ledger: {rest}")
+            lines.append(f"  and {len(failed) - MOST_RUNS} more (see the ledger): {rest}")
         faults.append("\n".join(lines))
     return faults
 
@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--max-failed", type=float, required=True, help="greatest failed share of a series, 0 to 1")
-    parser.add_argument("--output", required=True, help="file to write when the ledger is accepted")
+    parser.add_argument("--output", required=True, help="file to write where the ledger is accepted")
     options = parser.parse_args(argv)
     if not 0 <= options.max_failed <= 1:
-        raise InputError(f"max_failed: {options.max_failed} is no share; give a number from 0 to 1, e.g. 0.05.")
+        raise InputError(f"max_failed: {options.max_failed} is not a share; give a number from 0 to 1, e.g. 0.05.")
     rows = read_runs(options.ledger)
     faults = faults_of_series(rows, options.max_failed)
     if faults:
         raise InputError("\n".join(["Too many runs failed, so no tables are made.", *faults, advice(rows)]))
     counts = Counter(row.status for row in rows)
-    told = "".join(f"{status}\t{count}\n" for status, count in sorted(counts.items()))
-    Path(options.output).write_text(told, encoding="utf-8")
+    text = "".join(f"{status}\t{count}\n" for status, count in sorted(counts.items()))
+    Path(options.output).write_text(text, encoding="utf-8")

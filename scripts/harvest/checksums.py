@@ -1,4 +1,4 @@
-"""Write SHA256SUMS of the folder of results, once it is certain that the results are what the ledger says.
+"""Write SHA256SUMS of the folder of results, after checking that the results are what the ledger says.
 
 Each row of the ledger must have its final status; the counted runs must be the columns of the tables and the libraries
 of the archives. `cd results && sha256sum -c SHA256SUMS` checks the sums.
@@ -16,7 +16,7 @@ from scripts.plan.run_table import read_runs
 
 
 def clear_time_stamps(results: Path) -> None:
-    """Remove the files that are Snakemake's own from the results, and give their folders the times that they hold."""
+    """Remove Snakemake's own files from the results, and give their folders the times of these files."""
     for stamp in sorted(results.rglob(TIME_STAMP)):
         times = stamp.stat()
         stamp.unlink()

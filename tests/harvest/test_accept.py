@@ -40,7 +40,7 @@ def test_a_greater_share_stops_and_tells_what_to_do(tmp_path):
         "  GSE1F000 (mus) ARCHIVE_CORRUPT: vdb-validate says no.",
     ]
     assert lines[3] == "GSE3: 51 of 51 runs failed (100.0%; max_failed is 5.0%):"
-    assert "  and 1 more, which stand in the ledger: 1 ARCHIVE_CORRUPT" in lines
+    assert "  and 1 more (see the ledger): 1 ARCHIVE_CORRUPT" in lines
     assert "GSE2" not in str(told.value)
     for words in ("retry='[ARCHIVE_CORRUPT]'", "raise max_failed", "leave_out: {accession: reason}"):
         assert words in str(told.value)
