@@ -1,4 +1,4 @@
-"""Make what plate counting needs of an annotation, once for a reference: step functions of gene sets, and the exons.
+"""Make what plate counting needs of an annotation: step functions of gene sets, and the exons.
 
 The exons are a GTF of the exon lines with nothing but their gene_id, which htseq-count reads at a fifth of the cost of
 the whole annotation and with the same counts.
@@ -44,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.links:
         make_count_index(args.annotation, args.genes, args.output, args.exons)
         return
-    targets = [Path(args.output), Path(args.exons)]
-    place = targets[0].parent
-    described = json.loads((place / "reference.json").read_text(encoding="utf-8"))
+    folder = Path(args.output).parent
+    names = [Path(args.output).name, Path(args.exons).name]
+    described = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
     made_from = {"fingerprint": described["fingerprint"]}
 
-    def make(folder: Path) -> None:
-        make_count_index(args.annotation, args.genes, *(folder / target.name for target in targets))
+    def make(part: Path) -> None:
+        make_count_index(args.annotation, args.genes, *(part / name for name in names))
 
     with ends_with_command():
-        build_once(place, "count_index", made_from, [target.name for target in targets], make)
-    link_into(args.links, place, [target.name for target in targets])
+        build_once(folder, "count_index", made_from, names, make)
+    link_into(args.links, folder, names)

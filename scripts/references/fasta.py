@@ -1,6 +1,6 @@
 """Genomes in FASTA: streamed in blocks, plain or gzip by the first bytes, checked and copied line by line.
 
-A sequence begins with a line ``>name description``; its name ends at the first blank. Letters are those of IUPAC's
+A sequence starts with a line ``>name description``; its name ends at the first blank. Letters are those of IUPAC's
 nucleotide code in either case.
 """
 
@@ -13,17 +13,17 @@ from scripts.core.gzip_files import open_bytes
 
 BLOCK_BYTES = 1 << 22
 _LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
-_MOST_TOLD = 5  # faults of one kind in one file that are told singly
+_MOST_LISTED = 5  # faults after which the rest of a file is not read
 
 
 def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faults: list[str]) -> None:
     """Append a FASTA file to ``output`` with ``\\n`` line ends and without blank lines.
 
     Enters contig → length (bases) into ``contigs`` and a sentence for every fault into ``faults``: a file that is no
-    FASTA or is cut short, a contig that is there twice (in this file or one before it), an empty contig, letters that
-    are no nucleotides.
+    FASTA or is cut short, a doubled contig (in this file or one before it), an empty contig, letters that are no
+    nucleotides.
     """
-    told = len(faults)
+    faults_before = len(faults)
     contig = None
     try:
         for header, line in _pieces(path):
@@ -48,8 +48,8 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
                     faults.append(f"{path}: contig {contig} has letters that are no nucleotides: {letters[:20]!r}.")
                 contigs[contig] += len(line) - line.count(b"\n")
                 output.write(line)
-            if len(faults) - told >= _MOST_TOLD:
-                faults.append(f"{path}: the rest of the file was not looked at.")
+            if len(faults) - faults_before >= _MOST_LISTED:
+                faults.append(f"{path}: the rest of the file was not read.")
                 return
     except (EOFError, OSError) as error:
         faults.append(f"{path}: the file cannot be read to its end ({error}); is it cut short?")
@@ -85,15 +85,12 @@ def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
 
 
 def _split_headers(text: bytes) -> Iterator[tuple[bool, bytes]]:
-    place = 0
-    while place < len(text):
-        if text.startswith(b">", place):
-            end = text.find(b"\n", place) + 1 or len(text)
-            yield True, text[place:end]
-        else:
-            end = text.find(b"\n>", place) + 1 or len(text)
-            yield False, text[place:end]
-        place = end
+    begin = 0
+    while begin < len(text):
+        is_header = text.startswith(b">", begin)
+        end = text.find(b"\n" if is_header else b"\n>", begin) + 1 or len(text)
+        yield is_header, text[begin:end]
+        begin = end
 
 
 def contig_lengths(path: str | Path) -> dict[str, int]:

@@ -1,9 +1,10 @@
-"""Which genes lie where on the genome: a step function of gene sets, made once for a reference and kept as npz.
+"""Which genes are where on the genome: a step function of gene sets, kept as npz for each reference.
 
-The genome is cut wherever the set of genes with an exon changes. A place is one number, ``lane << 32 | base``: a lane
-is a contig (unstranded counting) or a strand of a contig (stranded counting), in the order of ``contigs``; a step is
-the place where it begins and the number of its gene set, and lasts to the next step. Set 0 is the empty one. Bases that
-no lane has (beyond 2^32) do not exist in BAM.
+The genome is cut wherever the set of genes with an exon changes. A position is one number,
+``contig_strand << 32 | base``: a contig strand is a contig (unstranded counting) or a strand of a contig (stranded
+counting: twice the contig's number, plus 1 for the minus strand), in the order of ``contigs``. A step is the position
+where it starts and the number of its gene set, and lasts to the next step. Set 0 is the empty one. BAM has no bases
+beyond 2^32.
 
 Arrays of the npz: ``genes``, ``contigs`` (UTF-8, one a line); ``steps``, ``sets`` and ``stranded_steps``,
 ``stranded_sets`` (int64, int32: the two step functions); ``set_starts``, ``set_genes`` (the members of set i are
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 MODES = ("intersection-nonempty", "intersection-strict", "union")
 NO_GENE = -1
 AMBIGUOUS = -2
-LANE_BITS = 32
-_LAST_BASE = (1 << LANE_BITS) - 1
+BASE_BITS = 32
+_LAST_BASE = (1 << BASE_BITS) - 1
 
 
 def merge_spans(
     groups: "np.ndarray", starts: "np.ndarray", ends: "np.ndarray"
 ) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
-    """Return groups, starts, ends of the spans after those of one group that overlap or touch have become one.
+    """Merge spans of one group that overlap or touch; return groups, starts, ends of what is left.
 
     ``groups`` are numbers from 0, spans half-open and shorter than 2^32; the result is sorted by group and start.
     """
@@ -44,7 +45,7 @@ def merge_spans(
     groups, starts, ends = groups[order], starts[order], ends[order]
     if not len(groups):
         return groups, starts, ends
-    shifted = groups.astype(np.int64) << LANE_BITS
+    shifted = groups.astype(np.int64) << BASE_BITS
     reached = np.maximum.accumulate(shifted + ends)
     fresh = np.ones(len(groups), bool)
     fresh[1:] = (shifted + starts)[1:] > reached[:-1]
@@ -56,7 +57,7 @@ def merge_spans(
 
 @dataclass
 class GeneIntervals:
-    """The two step functions of a reference, see the module's description."""
+    """The two step functions of a reference, see the module's docstring."""
 
     genes: list[str]
     contigs: list[str]
@@ -126,16 +127,16 @@ class StepCounter:
         self.no_feature = 0
         self.ambiguous = 0
 
-    def add(self, fragments: int, owners: "np.ndarray", places: "np.ndarray", lengths: "np.ndarray") -> None:
+    def add(self, fragments: int, owners: "np.ndarray", positions: "np.ndarray", lengths: "np.ndarray") -> None:
         """Count fragments 0 … ``fragments`` - 1.
 
-        Their aligned spans are given by ``owners`` (the fragment, ascending), ``places`` (lane << 32 | first base) and
-        ``lengths`` (bases, > 0). A fragment without a span counts as without feature.
+        Their aligned spans are given by ``owners`` (the fragment, ascending), ``positions`` (contig_strand << 32 |
+        first base) and ``lengths`` (bases, > 0). A fragment without a span counts as without feature.
         """
         import numpy as np
 
-        found = np.searchsorted(self.steps, places, side="right") - 1
-        ends = np.minimum(places + lengths, places | _LAST_BASE)  # beyond it would be the next lane
+        found = np.searchsorted(self.steps, positions, side="right") - 1
+        ends = np.minimum(positions + lengths, positions | _LAST_BASE)  # beyond is the next contig strand
         longer = np.flatnonzero(ends > self.step_ends[found])
         if len(longer):
             last = np.searchsorted(self.steps, ends[longer] - 1, side="right") - 1
@@ -222,26 +223,23 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
     unstranded = 0
     strands = {"+": 0, "-": 1, ".": 0}
     for exon in exons:
-        gene = gene_numbers.get(exon.gene_id)
-        if gene is None:
+        if exon.gene_id not in gene_numbers:
             raise InputError(f"gene {exon.gene_id!r} of the annotation is not in the table of genes; make both anew.")
         unstranded += exon.strand == "."
         contig = contig_numbers.setdefault(exon.contig, len(contig_numbers))
-        for column, value in zip(columns, (contig, gene, exon.start, exon.end, strands[exon.strand]), strict=True):
+        values = (contig, gene_numbers[exon.gene_id], exon.start, exon.end, strands[exon.strand])
+        for column, value in zip(columns, values, strict=True):
             column.append(value)
-    contig, gene, start, end, strand = (np.array(column, np.int64) for column in columns)
-    names = list(contig_numbers)
-    numbers: dict[frozenset[int], int] = {frozenset(): 0}
-    steps, sets = _sweep(contig, gene, start, end, len(names), len(genes), numbers)
-    stranded_steps, stranded_sets = _sweep(contig * 2 + strand, gene, start, end, 2 * len(names), len(genes), numbers)
-    members = [sorted(members) for members in numbers]
+    contigs, numbers, starts, ends, minus = (np.array(column, np.int64) for column in columns)
+    sets: dict[frozenset[int], int] = {frozenset(): 0}
+    steps = _sweep(contigs, len(contig_numbers), numbers, len(genes), starts, ends, sets)
+    stranded = _sweep(contigs * 2 + minus, 2 * len(contig_numbers), numbers, len(genes), starts, ends, sets)
+    members = [sorted(members) for members in sets]
     return GeneIntervals(
         list(genes),
-        names,
-        steps,
-        sets,
-        stranded_steps,
-        stranded_sets,
+        list(contig_numbers),
+        *steps,
+        *stranded,
         np.cumsum([0, *map(len, members)], dtype=np.int64),
         np.array([gene for listed in members for gene in listed], np.int32),
         unstranded,
@@ -249,44 +247,44 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
 
 
 def _sweep(
-    lane: "np.ndarray",
+    contig_strand: "np.ndarray",
+    contig_strands: int,
     gene: "np.ndarray",
+    genes: int,
     start: "np.ndarray",
     end: "np.ndarray",
-    lanes: int,
-    genes: int,
-    numbers: dict[frozenset[int], int],
+    sets: dict[frozenset[int], int],
 ) -> tuple["np.ndarray", "np.ndarray"]:
-    """Return places and set numbers of the steps; sets not met before get the next number in ``numbers``."""
+    """Return positions and set numbers of the steps of exons; new sets get the next number in ``sets``."""
     import numpy as np
 
-    group, start, end = merge_spans(lane * max(genes, 1) + gene, start, end)
-    lane, gene = np.divmod(group, max(genes, 1))
-    place = np.concatenate([(lane << LANE_BITS) + start, (lane << LANE_BITS) + end])
+    group, start, end = merge_spans(contig_strand * max(genes, 1) + gene, start, end)
+    contig_strand, gene = np.divmod(group, max(genes, 1))
+    begin = contig_strand << BASE_BITS
+    events = np.concatenate([begin + start, begin + end])
     gene = np.concatenate([gene, ~gene])  # a negative one: the gene ends here
-    order = np.argsort(place, kind="stable")
-    steps = [number << LANE_BITS for number in range(lanes)]
-    sets = [0] * lanes
-    here: set[int] = set()
-    places = place[order].tolist()
-    for index, (at, event) in enumerate(zip(places, gene[order].tolist(), strict=True)):
+    order = np.argsort(events, kind="stable")
+    positions = [number << BASE_BITS for number in range(contig_strands)]
+    numbers = [0] * contig_strands
+    current: set[int] = set()
+    ordered = events[order].tolist()
+    for index, (position, event) in enumerate(zip(ordered, gene[order].tolist(), strict=True)):
         if event >= 0:
-            here.add(event)
+            current.add(event)
         else:
-            here.discard(~event)
-        if index + 1 == len(places) or places[index + 1] != at:
-            steps.append(at)
-            sets.append(numbers.setdefault(frozenset(here), len(numbers)))
-    step_places = np.array(steps, np.int64)
-    step_sets = np.array(sets, np.int32)
-    order = np.argsort(step_places, kind="stable")  # where an exon begins at base 0, its step comes after the empty one
-    step_places, step_sets = step_places[order], step_sets[order]
-    if len(step_places):
-        kept = np.append(step_places[1:] != step_places[:-1], True)
-        step_places, step_sets = step_places[kept], step_sets[kept]
+            current.discard(~event)
+        if index + 1 == len(ordered) or ordered[index + 1] != position:
+            positions.append(position)
+            numbers.append(sets.setdefault(frozenset(current), len(sets)))
+    steps, step_sets = np.array(positions, np.int64), np.array(numbers, np.int32)
+    order = np.argsort(steps, kind="stable")  # where an exon starts at base 0, its step comes after the empty one
+    steps, step_sets = steps[order], step_sets[order]
+    if len(steps):
+        kept = np.append(steps[1:] != steps[:-1], True)
+        steps, step_sets = steps[kept], step_sets[kept]
         kept = np.append(True, step_sets[1:] != step_sets[:-1])
-        step_places, step_sets = step_places[kept], step_sets[kept]
-    return step_places, step_sets
+        steps, step_sets = steps[kept], step_sets[kept]
+    return steps, step_sets
 
 
 _ARRAYS = ("steps", "sets", "stranded_steps", "stranded_sets", "set_starts", "set_genes")
@@ -320,5 +318,5 @@ def read_gene_intervals(path: str | Path) -> GeneIntervals:
             )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path}: not a count index ({error}); make it anew with scripts.references.count_index."
+            f"{path}: not a count index ({error}); make it again with 'python -m scripts count_index'."
         ) from error

@@ -1,6 +1,6 @@
 """The genes of a reference (genes.tsv): gene_id, gene_name, biotype, length, contig; a header; in byte order.
 
-Length is that of the union of a gene's exons, in bases; ``contig`` is where they lie, several joined by ``;``.
+Length is that of the union of a gene's exons, in bases; several contigs are joined by ``;``.
 """
 
 import csv
@@ -27,7 +27,9 @@ def read_genes(path: str | Path) -> list[GeneRow]:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         if tuple(next(lines, ())) != GeneRow._fields:
             raise InputError(f"{path}: not a table of genes; its first line must be {' '.join(GeneRow._fields)!r}.")
-        return [GeneRow(*values[:3], int(values[3]), values[4]) for values in lines]
+        return [
+            GeneRow(gene_id, name, biotype, int(length), contig) for gene_id, name, biotype, length, contig in lines
+        ]
 
 
 def write_genes(path: str | Path, genes: Iterable[GeneRow]) -> None:

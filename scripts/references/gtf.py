@@ -1,9 +1,8 @@
 """Annotations in GTF: nine columns separated by tabs, the last one attributes (``gene_id "X"; gene_name "Y";``).
 
-Read as HTSeq reads it, so that both see the same exons: ``;`` inside quotes is text, of a repeated attribute the last
-value holds, values may stand without quotes, lines that begin with ``#`` are comments. Shapes known: GENCODE
-(``gene_type``), Ensembl (``gene_biotype``), RefSeq (``gene``, ``gene_biotype`` on the line of the gene only), UCSC
-(neither name nor biotype).
+Parsed as HTSeq does, so that both see the same exons: ``;`` inside quotes is text, a repeated attribute has its last
+value, quotes may be missing, lines that start with ``#`` are comments. Dialects: GENCODE (``gene_type``), Ensembl
+(``gene_biotype``), RefSeq (``gene``, ``gene_biotype`` on the line of the gene only), UCSC (neither name nor biotype).
 """
 
 import re
@@ -30,7 +29,11 @@ class Exon(NamedTuple):
 
 
 class GtfLineError(ValueError):
-    """A line that is no line of a GTF; the text says why."""
+    """A line that is no line of a GTF; ``kind`` is the same for all faults of a kind, the text says what is wrong."""
+
+    def __init__(self, kind: str, text: str = "") -> None:
+        super().__init__(text or kind)
+        self.kind = kind
 
 
 def parse_attributes(text: bytes) -> dict[bytes, bytes]:
@@ -65,16 +68,18 @@ def parse_line(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] | Non
         return None
     columns = line.split(b"\t", 8)
     if len(columns) != 9:
-        raise GtfLineError(f"{len(columns)} column(s) instead of 9 separated by tabs")
+        raise GtfLineError("not 9 columns", f"{len(columns)} column(s) instead of 9 separated by tabs")
     contig, _, feature, first, last, _, strand, _, attributes = columns
     try:
         start, end = int(first) - 1, int(last)
     except ValueError:
-        raise GtfLineError(f"start {_text(first)!r} and end {_text(last)!r} must be whole numbers") from None
+        text = f"start {_text(first)!r} and end {_text(last)!r} must be whole numbers"
+        raise GtfLineError("positions that are no numbers", text) from None
     if start < 0 or end <= start:
-        raise GtfLineError(f"it runs from {start + 1} to {end}; a feature begins at 1 or later and ends no earlier")
+        text = f"it runs from {start + 1} to {end}; a feature begins at 1 or later and ends no earlier"
+        raise GtfLineError("impossible positions", text)
     if strand not in (b"+", b"-", b"."):
-        raise GtfLineError(f"strand {_text(strand)!r} is none of + - .")
+        raise GtfLineError("unknown strand", f"strand {_text(strand)!r} is none of + - .")
     return contig, feature, start, end, strand, attributes
 
 

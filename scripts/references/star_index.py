@@ -1,4 +1,4 @@
-"""Make STAR's index of a genome with its annotated junctions, or take over one that is ready.
+"""Make STAR's index of a genome with its annotated junctions, or link to a ready one.
 
 Options that depend on the genome follow STAR's manual: genomeSAindexNbases is log2(bases)/2 - 1, at most 14;
 genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a read's length.
@@ -19,7 +19,7 @@ from scripts.references.fasta import contig_lengths
 from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
 
 _DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
-_BYTES_A_BASE = 12  # memory that STAR takes to make an index, with room
+_BYTES_A_BASE = 12  # memory that STAR needs to make an index, with a margin
 
 
 def size_options(bases: int, contigs: int, overhang: int) -> dict[str, int]:
@@ -67,7 +67,7 @@ def make_index(genome: str | Path, annotation: str | Path, overhang: int, thread
 def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str | Path) -> None:
     """Make ``output`` a folder of links to a ready index.
 
-    Raises InputError, telling all faults, for an index that is not whole, is of a version that the installed STAR does
+    Raises InputError, listing all faults, for an index that is incomplete, is of a version that the installed STAR does
     not read or is of another genome.
     """
     ready, output = Path(ready).absolute(), Path(output)
@@ -78,7 +78,7 @@ def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str
     faults = []
     made, read = parameters.get("versionGenome", "none"), running_genome_version()
     if made != read:
-        faults.append(f"its version is {made}, but the installed STAR reads {read}; make the index anew (index: null).")
+        faults.append(f"its version is {made}, but the installed STAR reads {read}; make a new index (index: null).")
     contigs, lengths = index_contigs(ready), contig_lengths(genome)
     differing = sorted(name for name in contigs.keys() | lengths.keys() if contigs.get(name) != lengths.get(name))
     if differing:
@@ -88,7 +88,7 @@ def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str
         )
     raise_faults(title, faults)
     if parameters.get("sjdbGTFfile", "-") == "-" and parameters.get("sjdbFileChrStartEnd", "-") == "-":
-        print(f"{ready}: made without an annotation, so that STAR knows no junction beforehand.", file=sys.stderr)
+        print(f"{ready}: made without an annotation, so that STAR knows no annotated junctions.", file=sys.stderr)
     elif parameters.get("sjdbOverhang") != str(overhang):
         print(
             f"{ready}: made with sjdbOverhang {parameters.get('sjdbOverhang')}; the configured {overhang} is not used.",
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--genome", required=True, help="genome of the reference (FASTA)")
     parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
     parser.add_argument("--sjdb-overhang", type=int, default=100, help="longest read minus one")
-    parser.add_argument("--ready", help="an index that is ready, to be linked instead of making one")
+    parser.add_argument("--ready", help="a ready index to link to, instead of making one")
     parser.add_argument("--threads", type=int, default=1, help="threads of STAR")
     parser.add_argument("--output", required=True, help="folder of the index to write")
     add_links_option(parser)
