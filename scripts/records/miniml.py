@@ -1,10 +1,10 @@
 """GEO family files in MINiML format (``<GSE>_family.xml``): the same content as SOFT, as XML.
 
-Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd. Entities come out as :class:`scripts.records.soft.Entity`
-with the field names of SOFT, so that the rest of the house reads one kind of family. Tables are external and not read.
+Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd. Entities are :class:`scripts.records.soft.Entity` with the
+field names of SOFT, so that callers know one kind of family file. Tables are external and not read.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -14,9 +14,18 @@ from scripts.records.soft import Entity
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
 _DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}
-_IN_CHANNEL = {"Source": "source_name", "Label": "label", "Label-Protocol": "label_protocol", "Molecule": "molecule"}
-_IN_CHANNEL |= {name: name.lower().replace("-", "_") for name in ("Treatment-Protocol", "Growth-Protocol")}
-_IN_CHANNEL |= {"Extract-Protocol": "extract_protocol"}
+_IN_CHANNEL = {
+    "Source": "source_name",
+    "Label": "label",
+    "Label-Protocol": "label_protocol",
+    "Molecule": "molecule",
+    "Treatment-Protocol": "treatment_protocol",
+    "Growth-Protocol": "growth_protocol",
+    "Extract-Protocol": "extract_protocol",
+}
+_REFERENCES = {"Platform-Ref": "platform_id", "Sample-Ref": "sample_id"}
+_RENAMED = {"Supplementary-Data": "supplementary_file"}
+_SKIPPED = ("Contact-Ref", "Contributor-Ref")
 
 
 def read_miniml(path: str | Path) -> Iterator[Entity]:
@@ -65,49 +74,43 @@ def _value(element: Element) -> str:
 
 def _entity(kind: str, element: Element) -> Entity:
     fields: dict[str, list[str]] = {}
-
-    def add(name: str, value: str) -> None:
-        if value:
-            fields.setdefault(name, []).append(value)
-
     accession = element.get("iid", "")
     for child in element:
-        tag = _tag(child)
-        if tag == "Accession":
+        if _tag(child) == "Accession":
             accession = _value(child)
-            add("geo_accession", accession)
-        elif tag == "Status":
-            for date in child:
-                if _tag(date) in _DATES:
-                    add(_DATES[_tag(date)], _value(date))
-        elif tag == "Channel":
-            _channel(child, child.get("position", "1"), add)
-        elif tag == "Organism":
-            add("organism", _value(child))
-            add("taxid", child.get("taxid", ""))
-        elif tag == "Relation":
-            add("relation", f"{child.get('type', '')}: {child.get('target', '')}")
-        elif tag == "Platform-Ref":
-            add("platform_id", child.get("ref", ""))
-        elif tag == "Sample-Ref":
-            add("sample_id", child.get("ref", ""))
-        elif tag == "Supplementary-Data":
-            add("supplementary_file", _value(child))
-        elif tag == "Instrument-Model":
-            add("instrument_model", _value(child))
-        elif tag not in ("Contact-Ref", "Contributor-Ref"):
-            add(tag.lower().replace("-", "_"), _value(child))
+        for name, value in _fields(child):
+            if value:
+                fields.setdefault(name, []).append(value)
     return Entity(kind, accession, fields)
 
 
-def _channel(channel: Element, position: str, add: Callable[[str, str], None]) -> None:
+def _fields(element: Element) -> Iterator[tuple[str, str]]:
+    """Yield the fields of SOFT, and their values, for a child of an entity."""
+    tag = _tag(element)
+    if tag == "Accession":
+        yield "geo_accession", _value(element)
+    elif tag == "Status":
+        yield from ((_DATES[_tag(date)], _value(date)) for date in element if _tag(date) in _DATES)
+    elif tag == "Channel":
+        yield from _channel_fields(element, element.get("position", "1"))
+    elif tag == "Organism":
+        yield from (("organism", _value(element)), ("taxid", element.get("taxid", "")))
+    elif tag == "Relation":
+        yield "relation", f"{element.get('type', '')}: {element.get('target', '')}"
+    elif tag in _REFERENCES:
+        yield _REFERENCES[tag], element.get("ref", "")
+    elif tag not in _SKIPPED:
+        yield _RENAMED.get(tag, tag.lower().replace("-", "_")), _value(element)
+
+
+def _channel_fields(channel: Element, position: str) -> Iterator[tuple[str, str]]:
     for child in channel:
         tag = _tag(child)
         if tag == "Organism":
-            add(f"organism_ch{position}", _value(child))
-            add(f"taxid_ch{position}", child.get("taxid", ""))
+            yield f"organism_ch{position}", _value(child)
+            yield f"taxid_ch{position}", child.get("taxid", "")
         elif tag == "Characteristics":
             name = child.get("tag")
-            add(f"characteristics_ch{position}", f"{name}: {_value(child)}" if name else _value(child))
+            yield f"characteristics_ch{position}", f"{name}: {_value(child)}" if name else _value(child)
         elif tag in _IN_CHANNEL:
-            add(f"{_IN_CHANNEL[tag]}_ch{position}", _value(child))
+            yield f"{_IN_CHANNEL[tag]}_ch{position}", _value(child)

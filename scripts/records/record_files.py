@@ -1,7 +1,7 @@
-"""Where the archives' answers lie: ``<records>/<accession>/``, kept as they came, gzipped or not.
+"""The folder of kept records: ``<records>/<accession>/`` has the archives' answers as they came, gzipped or not.
 
 ``<GSE>_family.soft.gz`` (or ``.xml.gz``, MINiML), ``sra.xml.gz`` (EXPERIMENT_PACKAGE_SET), ``ena.tsv.gz`` (filereport),
-and tables of runs that a person may have put there: RunInfo or SraRunTable.
+and tables of runs that a person may have added: RunInfo or SraRunTable.
 """
 
 import re
@@ -50,14 +50,14 @@ def run_list_of(folder: str | Path) -> Path | None:
 
 
 def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
-    """Yield the entities of a family file in either format; the first bytes tell which."""
+    """Yield the entities of a family file in either format, by its first bytes."""
     return miniml.read_miniml(path) if miniml.is_miniml(path) else soft.read_family(path)
 
 
 def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[Iterator[soft.Entity]]:
-    """Yield the entities of the family of a series, then of those of its parts, each as an iterator to be read through.
+    """Yield the entities of the family file of a series, then of those of its parts; each iterator must be exhausted.
 
-    ``folder`` holds the records of all series. Those in ``read`` are passed over; those that are read are added to it.
+    ``folder`` holds the records of all series. Series in ``read`` are skipped; those that are read are added to it.
     """
     waiting = [series]
 
@@ -100,6 +100,6 @@ def _named(folder: Path, names: re.Pattern[str]) -> Path | None:
 
 
 def _miniml(folder: Path) -> Path | None:
-    """A MINiML family that was put down as the XML record of its series."""
+    """A MINiML family file that is named like the XML record of its series."""
     found = _first(folder, ["sra.xml"])
     return found if found is not None and miniml.is_miniml(found) else None

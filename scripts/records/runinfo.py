@@ -1,4 +1,4 @@
-"""Tables of runs that NCBI gives: RunInfo (efetch, rettype=runinfo) and the Run Selector's SraRunTable.
+"""Tables of runs by NCBI: RunInfo (efetch, rettype=runinfo) and the Run Selector's SraRunTable.
 
 RunInfo is CSV of 47 columns whose header may be missing (an answer to several accessions may also repeat it), with
 blank lines and quoted commas. SraRunTable is CSV with a header of any columns; until 2018 it was tab-separated and its
@@ -23,7 +23,7 @@ RUNINFO = (
 ).split()
 _RUN = re.compile(r"[SED]RR\d+")
 _GSM = re.compile(r"GSM\d+")
-# What the Run Selector calls the columns of RunInfo, in lower case, without suffix, blanks as '_'.
+# The Run Selector's names of RunInfo's columns, in lower case, without suffix, blanks as '_'.
 _SELECTOR = {
     "assay_type": "LibraryStrategy",
     "sra_study": "SRAStudy",
@@ -35,7 +35,7 @@ _SELECTOR = {
     "geo_accession_(exp)": "geo",
 }
 _NAMES = {name.lower(): name for name in RUNINFO}
-# Neither table need give the tax id; these two names are beyond doubt.
+# Either table may lack the tax id; these two names are unambiguous.
 _TAX_IDS = {"homo sapiens": "9606", "mus musculus": "10090"}
 
 
@@ -53,12 +53,10 @@ def parse_run_list(body: bytes, name: str) -> list[Experiment]:
     text = body.decode("utf-8-sig", "replace")
     if text.lstrip()[:1] == "<":
         raise InputError(f"{name}: not a table of runs; it begins with {text.lstrip()[:40]!r}.")
-    grouped: dict[str, list[dict[str, str]]] = {}
+    grouped: dict[str, dict[str, dict[str, str]]] = {}  # experiment → run → row
     for row in _rows(text, name):
-        group = grouped.setdefault(row.get("Experiment", ""), [])
-        if all(other["Run"] != row["Run"] for other in group):
-            group.append(row)
-    return [_experiment(key, sorted(grouped[key], key=lambda row: row["Run"])) for key in sorted(grouped)]
+        grouped.setdefault(row.get("Experiment", ""), {}).setdefault(row["Run"], row)
+    return [_experiment(name, [rows for _, rows in sorted(grouped[name].items())]) for name in sorted(grouped)]
 
 
 def _rows(text: str, name: str) -> Iterator[dict[str, str]]:

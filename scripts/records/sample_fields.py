@@ -1,7 +1,7 @@
-"""What stands in the obs of an h5ad of a cell's sample: columns of the run table, and GEO's words on it.
+"""Columns of an h5ad's obs that describe the sample of a cell, from the run table and from GEO.
 
-The runs of a cell are told together: values joined by ``;``, numbers added up. GEO's words come from the family file of
-the series (SOFT or MINiML), or from those of its parts, wherever the sample stands.
+The runs of a cell are joined: values by ``;``, numbers as their sum. GEO's columns come from the family file (SOFT or
+MINiML) of the series, or from that of the part of it that holds the sample.
 """
 
 import re
@@ -12,7 +12,7 @@ from scripts.plan.run_table import Run
 from scripts.records import record_files
 
 SUMS = ("spots", "bases")
-"""Columns of the run table that are added up."""
+"""Columns of the run table that are summed."""
 UNKNOWN = -1
 """A number that a run table does not have."""
 
@@ -32,7 +32,7 @@ def add_numbers(rows: Sequence[Run], column: str) -> int:
 
 
 def column_name(field: str) -> str:
-    """Return the name of an obs column after the words of STAR or GEO: lower case, joined by ``_``."""
+    """Return the name of an obs column for a field of STAR or GEO: its words in lower case, joined by ``_``."""
     words = field.replace("%", " percent ").lower()
     return "_".join(re.findall(r"\w+", words))
 
@@ -55,12 +55,12 @@ def describe_sample(fields: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def describe_samples(folder: str | Path, series: str, samples: Collection[str]) -> dict[str, dict[str, str]]:
-    """Return sample → column → text for the samples of a series that a record in ``folder`` tells of."""
-    told: dict[str, dict[str, str]] = {}
+    """Return sample → column → text for the samples of a series that a record in ``folder`` describes."""
+    described: dict[str, dict[str, str]] = {}
     for family in record_files.walk_families(folder, series, set()):
         for entity in family:
-            if entity.kind == "sample" and entity.accession in samples and entity.accession not in told:
-                told[entity.accession] = describe_sample(entity.fields)
-        if len(told) == len(set(samples)):
+            if entity.kind == "sample" and entity.accession in samples and entity.accession not in described:
+                described[entity.accession] = describe_sample(entity.fields)
+        if len(described) == len(set(samples)):
             break
-    return told
+    return described

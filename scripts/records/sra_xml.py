@@ -7,7 +7,7 @@ SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
@@ -59,7 +59,7 @@ class SraRun(NamedTuple):
     reads: tuple[Read, ...] = ()
     variable: bool = False  # the number of reads differs from spot to spot
     options: str = ""  # of the loader
-    read_files: tuple[str, ...] = ()  # the original file of each read, where the loader's options tell
+    read_files: tuple[str, ...] = ()  # the original file of each read by the loader's options
     files: tuple[RemoteFile, ...] = ()
     taxa: tuple[tuple[str, str], ...] = ()  # (tax id, organism) of the pool's members
     samples: tuple[str, ...] = ()  # GSM of the pool's members
@@ -189,13 +189,22 @@ def _check_root(tag: str, name: str) -> None:
         raise InputError(f"{name}: not a record of SRA experiments; its outermost element is {tag!r}.")
 
 
-def _text(element: Element | None, path: str) -> str:
-    return " ".join((element.findtext(path) or "").split()) if element is not None else ""
+def _child(element: Element, path: str) -> Element:
+    """Return the first element at a path, an empty one where there is none."""
+    found = element.find(path)
+    return Element("none") if found is None else found
 
 
-def _external(element: Element | None, namespace: str) -> list[str]:
-    if element is None:
-        return []
+def _text(element: Element, path: str) -> str:
+    return " ".join((element.findtext(path) or "").split())
+
+
+def _attributes(element: Element, path: str) -> list[tuple[str, str]]:
+    """Return the (tag, value) pairs at a path."""
+    return [(_text(item, "TAG"), _text(item, "VALUE")) for item in element.iterfind(path)]
+
+
+def _external(element: Element, namespace: str) -> list[str]:
     return [
         (item.text or "").strip()
         for item in element.iterfind("IDENTIFIERS/EXTERNAL_ID")
@@ -209,98 +218,72 @@ def _accessions(pattern: re.Pattern[str], values: Iterable[str | None]) -> tuple
 
 
 def _experiment(package: Element) -> Experiment:
-    experiment = package.find("EXPERIMENT")
-    study = package.find("STUDY")
+    experiment, study = _child(package, "EXPERIMENT"), _child(package, "STUDY")
     samples = package.findall("SAMPLE")
-    design = experiment.find("DESIGN/LIBRARY_DESCRIPTOR") if experiment is not None else None
-    layout = design.find("LIBRARY_LAYOUT") if design is not None else None
-    accession = experiment.get("accession", "") if experiment is not None else ""
-    descriptor = experiment.find("DESIGN/SAMPLE_DESCRIPTOR") if experiment is not None else None
-    aliases = [] if experiment is None else [experiment.get("alias")]
-    if experiment is not None:
-        aliases += [
-            _text(item, "VALUE")
-            for item in experiment.iterfind("EXPERIMENT_ATTRIBUTES/EXPERIMENT_ATTRIBUTE")
-            if _text(item, "TAG").lower() == "geo accession"
-        ]
-        aliases += _external(experiment, "geo")
-    own = _accessions(_GSM, aliases)
-    if not own:
-        names = _external(descriptor, "geo")
-        for sample in samples:
-            names += [*_external(sample, "geo"), sample.get("alias", "")]
-        own = _accessions(_GSM, names)
-    of_study = (
-        [] if study is None else [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
-    )
+    design = _child(experiment, "DESIGN/LIBRARY_DESCRIPTOR")
+    layout = next(iter(_child(design, "LIBRARY_LAYOUT")), None)
+    of_study = [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
+    parents = _attributes(study, "STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
     taxa = [(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
     kinds = _read_kinds(experiment)
-    platform = experiment.find("PLATFORM") if experiment is not None else None
     return Experiment(
-        experiment=accession,
+        experiment=experiment.get("accession", ""),
         title=_text(experiment, "TITLE"),
-        study=(study.get("accession") or "") if study is not None else _study_ref(experiment),
+        study=study.get("accession") or _child(experiment, "STUDY_REF").get("accession") or "",
         project=next(iter(_external(study, "bioproject")), ""),
-        parents=_parents(study),
+        parents=tuple(value for tag, value in parents if tag.lower() == "parent_bioproject"),
         series=_accessions(_GSE, of_study),
-        samples=own,
+        samples=_samples(experiment, samples),
         sample=next((item.get("accession") or "" for item in samples), ""),
         taxa=tuple(pair for pair in dict.fromkeys(taxa) if pair[0]),
         strategy=_text(design, "LIBRARY_STRATEGY"),
         source=_text(design, "LIBRARY_SOURCE"),
         selection=_text(design, "LIBRARY_SELECTION"),
-        layout="" if layout is None or not len(layout) else layout[0].tag.lower(),
+        layout="" if layout is None else layout.tag.lower(),
         library=_text(design, "LIBRARY_NAME"),
         protocol=_text(design, "LIBRARY_CONSTRUCTION_PROTOCOL"),
         sample_title=next((title for item in samples if (title := _text(item, "TITLE"))), ""),
         attributes=tuple(
-            (_text(item, "TAG"), _text(item, "VALUE"))
-            for sample in samples
-            for item in sample.iterfind("SAMPLE_ATTRIBUTES/SAMPLE_ATTRIBUTE")
+            pair for sample in samples for pair in _attributes(sample, "SAMPLE_ATTRIBUTES/SAMPLE_ATTRIBUTE")
         ),
         study_title=_text(study, "DESCRIPTOR/STUDY_TITLE"),
         study_abstract=_text(study, "DESCRIPTOR/STUDY_ABSTRACT"),
-        instrument="" if platform is None else _text(platform, "*/INSTRUMENT_MODEL"),
+        instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
         runs=tuple(_run(item, kinds) for item in package.iterfind("RUN_SET/RUN")),
     )
 
 
-def _parents(study: Element | None) -> tuple[str, ...]:
-    attributes = () if study is None else study.iterfind("STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
-    return tuple(_text(item, "VALUE") for item in attributes if _text(item, "TAG").lower() == "parent_bioproject")
+def _samples(experiment: Element, samples: Sequence[Element]) -> tuple[str, ...]:
+    """Return the samples (GSM) that the experiment names, else those that its descriptor and its samples name."""
+    attributes = _attributes(experiment, "EXPERIMENT_ATTRIBUTES/EXPERIMENT_ATTRIBUTE")
+    names = [experiment.get("alias"), *(value for tag, value in attributes if tag.lower() == "geo accession")]
+    own = _accessions(_GSM, [*names, *_external(experiment, "geo")])
+    if own:
+        return own
+    names = [*_external(_child(experiment, "DESIGN/SAMPLE_DESCRIPTOR"), "geo")]
+    for sample in samples:
+        names += [*_external(sample, "geo"), sample.get("alias")]
+    return _accessions(_GSM, names)
 
 
-def _study_ref(experiment: Element | None) -> str:
-    reference = experiment.find("STUDY_REF") if experiment is not None else None
-    return "" if reference is None else reference.get("accession") or ""
-
-
-def _read_kinds(experiment: Element | None) -> tuple[str, ...]:
-    """The kinds of the reads by SPOT_DESCRIPTOR, where an older record has one."""
-    if experiment is None:
-        return ()
-    specs = experiment.findall("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")
+def _read_kinds(experiment: Element) -> tuple[str, ...]:
+    """Return the kinds of the reads by SPOT_DESCRIPTOR, which older records have."""
+    specs = experiment.iterfind("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")
     return tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
 
 
 def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
-    statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), None)
-    attributes = [
-        (_text(item, "TAG").lower(), _text(item, "VALUE")) for item in run.iterfind("RUN_ATTRIBUTES/RUN_ATTRIBUTE")
-    ]
-    options = " ".join(dict.fromkeys(value for tag, value in attributes if tag == "options" and value))
-    told = re.search(r"--readTypes[= ]+['\"]?([BTA]+)\b", options)
+    statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), Element("none"))
+    attributes = _attributes(run, "RUN_ATTRIBUTES/RUN_ATTRIBUTE")
+    options = " ".join(dict.fromkeys(value for tag, value in attributes if tag.lower() == "options" and value))
+    read_types = re.search(r"--readTypes[= ]+['\"]?([BTA]+)\b", options)
     files = [re.search(rf"--read{number}PairFiles[= ]+['\"]?([^\s,'\"]+)", options) for number in range(1, 10)]
     read_files = tuple(item[1] for item in files if item)
-    reads = []
-    if statistics is not None:
-        found = sorted(statistics.iterfind("Read"), key=lambda item: int(item.get("index") or 0))
-        if told and len(told[1]) == len(found):
-            kinds = tuple(told[1])
-        elif len(kinds) != len(found):
-            kinds = ("",) * len(found)
-        for item, kind in zip(found, kinds, strict=True):
-            reads.append(Read(_float(item.get("average")), _float(item.get("stdev")), _int(item.get("count")), kind))
+    reads = sorted(statistics.iterfind("Read"), key=lambda item: int(item.get("index") or 0))
+    if read_types and len(read_types[1]) == len(reads):
+        kinds = tuple(read_types[1])
+    elif len(kinds) != len(reads):
+        kinds = ("",) * len(reads)
     members = run.findall("Pool/Member")
     taxa = dict.fromkeys((item.get("tax_id") or "", item.get("organism") or "") for item in members)
     names = [name for item in members for name in (*_external(item, "geo"), item.get("sample_name"))]
@@ -310,10 +293,13 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
         bases=run.get("total_bases") or "",
         size=run.get("size") or "",
         closed=_closed(run),
-        reads=tuple(reads),
-        variable=statistics is not None and statistics.get("nreads") == "variable",
+        reads=tuple(
+            Read(_float(item.get("average")), _float(item.get("stdev")), _int(item.get("count")), kind)
+            for item, kind in zip(reads, kinds, strict=True)
+        ),
+        variable=statistics.get("nreads") == "variable",
         options=options,
-        read_files=read_files if told is None or len(read_files) == len(told[1]) else (),
+        read_files=read_files if read_types is None or len(read_files) == len(read_types[1]) else (),
         files=tuple(
             RemoteFile(
                 name=item.get("filename") or "",
@@ -331,7 +317,7 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
 
 
 def _anonymous(file: Element) -> tuple[str, ...]:
-    """The addresses on the web from which anybody may fetch a file."""
+    """Return the addresses on the web from which anybody may fetch a file."""
     links = file.findall("Alternatives")
     addresses = [link.get("url") or "" for link in links if link.get("access_type", "anonymous") == "anonymous"]
     if not links:
@@ -340,15 +326,14 @@ def _anonymous(file: Element) -> tuple[str, ...]:
 
 
 def _closed(run: Element) -> str:
-    """Why a run is not open to everybody; empty when it is."""
+    """Return why a run is not open to everybody; empty when it is."""
     if (run.get("is_public") or "true").lower() == "false":
         return "the record says that the run is not public"
     cluster = run.get("cluster_name") or "public"
     clusters = {item.get("cluster") or "public" for item in run.iterfind("SRAFiles/SRAFile")}
     if cluster != "public" or (clusters and "public" not in clusters):
-        return (
-            f"its files lie in the cluster {cluster if cluster != 'public' else min(clusters)!r}, not in the public one"
-        )
+        closed = cluster if cluster != "public" else min(clusters)
+        return f"its files lie in the cluster {closed!r}, not in the public one"
     return ""
 
 

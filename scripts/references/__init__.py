@@ -1,5 +1,5 @@
 """Stage 2: from sequences and annotations to indices.
 
 In: FASTA and GTF. Out: genome, annotation, table of genes, STAR index and count index in ``resources/{reference}/``.
-Begin with the command :mod:`~scripts.references.reference`.
+Start with the command :mod:`~scripts.references.reference`.
 """
