@@ -1,7 +1,6 @@
 """A command that is a job of the workflow ends with it, in order where it can; by hand it is left alone."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,12 +19,15 @@ from scripts.core.command import run_command
 from scripts.core.subprocesses import ends_with_command
 
 def main():
+    folder = Path(sys.argv[1])
     with ends_with_command():
-        Path(sys.argv[1], "begun").touch()
+        (folder / "begun").touch()
         try:
-            time.sleep(60)
+            while not (folder / "finish").exists():
+                time.sleep(0.02)
+            (folder / "finished").touch()
         finally:
-            Path(sys.argv[1], "ended").touch()
+            (folder / "ended").touch()
 
 run_command(main)
 """
@@ -55,20 +57,18 @@ def test_a_job_ends_in_order_with_its_workflow(tmp_path):
     workflow.kill()
     workflow.wait()
     await_that((tmp_path / "ended").exists)
+    assert not (tmp_path / "finished").exists()
     assert (tmp_path / "log").read_text() == ""
 
 
 @pytest.mark.parametrize("variable", ["", "SRA2MATRIX_WORKFLOW="])
 def test_a_command_by_hand_goes_on(tmp_path, variable):
     workflow = started(tmp_path, variable)
-    try:
-        workflow.kill()
-        workflow.wait()
-        time.sleep(0.5)
-        assert not (tmp_path / "ended").exists()
-    finally:
-        os.killpg(workflow.pid, signal.SIGTERM)
+    workflow.kill()
+    workflow.wait()
+    (tmp_path / "finish").touch()
     await_that((tmp_path / "ended").exists)
+    assert (tmp_path / "finished").exists()
 
 
 def test_help_is_the_docstring_and_shows_the_defaults(capsys):

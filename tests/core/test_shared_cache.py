@@ -132,39 +132,37 @@ def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
         assert time.monotonic() < until
         time.sleep(0.02)
     second = start(tmp_path, 0.1, "second")
-    time.sleep(0.5)
+    assert f"process {first.pid} on {platform.node()} is building it; waiting." in second.stderr.readline()
     first.send_signal(number)
     first.communicate()
     output, errors = second.communicate(timeout=20)
     assert output == "True\n"
-    assert f"process {first.pid} on {platform.node()} is building it; waiting." in errors
     assert f"process {first.pid} on {platform.node()}, which was building it, has ended; it is built again." in errors
     assert (tmp_path / "list.txt").read_text() == "second"
     assert not left(tmp_path)
 
 
 def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(shared_cache, "SILENCE", 0.8)
     lock = tmp_path / ".index.making"
     lock.mkdir()
     owner = {"machine": "elsewhere", "namespace": "", "process": 1, "begun": "5", "user": 0, "token": "theirs"}
     (lock / "owner.json").write_text(json.dumps(owner))
-    over = threading.Event()
+    looks = []
 
-    def beat():
-        while not over.wait(0.2):
-            os.utime(lock / "owner.json")
+    class Clock:
+        """Each look at the lock takes a minute; the owner shows itself in the first ten."""
 
-    beating = threading.Thread(target=beat)
-    beating.start()
-    waiting = threading.Thread(target=build_once, args=(tmp_path, "index", {"of": 1}, NAMES, maker()))
-    waiting.start()
-    time.sleep(2)
-    assert not (tmp_path / "index").exists()
-    over.set()
-    beating.join()
-    waiting.join(timeout=10)
-    assert (tmp_path / "index").exists()
+        def monotonic(self):
+            return 60.0 * len(looks)
+
+        def sleep(self, seconds):
+            looks.append(seconds)
+            if len(looks) <= 10:
+                os.utime(lock / "owner.json", ns=(len(looks), len(looks)))
+
+    monkeypatch.setattr(shared_cache, "time", Clock())
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+    assert len(looks) == 10 + shared_cache.SILENCE / 60 + 1
     assert not left(tmp_path)
 
 
@@ -195,13 +193,20 @@ def test_links_go_to_what_is_there_and_removing_them_leaves_it(tmp_path, monkeyp
 
 def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, monkeypatch):
     asked = []
+    waiting = threading.Semaphore(0)
+    wait_for = shared_cache._wait_for
+
+    def report_and_wait_for(lock):
+        waiting.release()
+        wait_for(lock)
 
     def fetch(url, path, **_):
         asked.append(url)
-        time.sleep(0.5)
+        assert all(waiting.acquire(timeout=10) for _ in range(2))
         path.parent.mkdir()
         path.write_bytes(b"family")
 
+    monkeypatch.setattr(shared_cache, "_wait_for", report_and_wait_for)
     monkeypatch.setattr(client.http, "fetch", fetch)
     found = []
 

@@ -198,25 +198,31 @@ from scripts.core.command import run_command
 
 def main():
     Path(sys.argv[1]).write_text("begun")
-    time.sleep(float(sys.argv[2]))
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.02)
     Path(sys.argv[1]).write_text("ended")
 
 run_command(main)
 """
     environment = {**os.environ, "PYTHONPATH": str(HOME), "SRA2MATRIX_WORKFLOW": str(os.getpid())}
 
-    def job(name, seconds):
-        with (tmp_path / "log").open("w") as log:
-            words = [sys.executable, "-c", code, tmp_path / name, str(seconds)]
+    def job(name, finish):
+        with (tmp_path / "log").open("a") as log:
+            words = [sys.executable, "-c", code, tmp_path / name, tmp_path / finish]
             return subprocess.Popen(words, env=environment, stderr=log)
 
-    first = job("first", 1.5)
+    first = job("first", "finish")
     await_file(tmp_path / "first")
-    second = job("second", 0)
+    second = job("second", "log")
+    until = time.monotonic() + 20
+    while "An earlier job still writes the same files: waiting for its end." not in (tmp_path / "log").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert not (tmp_path / "second").exists()
+    (tmp_path / "finish").touch()
     await_file(tmp_path / "second")
     assert (tmp_path / "first").read_text() == "ended"
     assert (first.wait(), second.wait()) == (0, 0)
-    assert "An earlier job still writes the same files: waiting for its end." in (tmp_path / "log").read_text()
 
 
 def await_file(path: Path) -> None:
