@@ -1,5 +1,14 @@
 """Stage 3: from runs to reads.
 
-In: the run table of a unit. Out: validated archives, then FASTQ with every read of the archive. Begin with the commands
-:mod:`~scripts.reads.download` and :mod:`~scripts.reads.fastq`.
+In: the run table of a unit. Out: checked archives in ``work/download/{unit}``, then FASTQ with every read of the
+archive in ``work/fastq/{unit}``. Begin with the commands :mod:`~scripts.reads.download` (policy in
+:mod:`~scripts.reads.source_order`, transport in :mod:`~scripts.reads.transfer`) and :mod:`~scripts.reads.fastq`.
+
+Four things are done again after a failure, each with its own word:
+
+* a *try* is one HTTP request for a file or an answer; :mod:`scripts.core.http` makes several of them in one call;
+* a *round* is one pass through the sources of a run; ``archives.retries`` is the number of rounds after the first;
+* a *retry* takes up failed runs in a later call, by ``--config retry=…``, or by itself after a full disk:
+  :mod:`scripts.reads.retry`;
+* a *restart* is Snakemake's: a job that was killed, or failed as a whole, starts again (``retries`` of the profile).
 """

@@ -1,38 +1,32 @@
-"""Archives of the SRA (.sra): how sra-tools are told where to ask, and how an archive is asked what it holds.
+"""Archives of the SRA (.sra): the settings of sra-tools, and what they find in an archive.
 
-An archive begins with the bytes ``NCBI.sra``. The tools answer 0 to much that is wrong (facts gathered with sra-tools
-3.0.3), so nothing here trusts an exit status alone: ``vdb-validate`` is silent, with status 0, about an empty file
-and about a web page, and so its words ``is consistent`` are asked for.
+An archive begins with the bytes ``NCBI.sra``. The tools exit with 0 on much that is wrong (seen with sra-tools 3.0.3):
+``vdb-validate`` is silent, with status 0, on an empty file and on a web page. So no exit status is trusted alone, and
+a good archive is one of which it prints ``is consistent``.
 """
 
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from scripts.core.errors import Interrupted, RunFault
-from scripts.core.subprocesses import run_program
+from scripts.core.subprocesses import Finished, run_program
 from scripts.formats.fastq_files import MAGIC
 
-_LOOKED_AT = 200  # spots whose qualities are looked at
+_EXAMINED = 200  # spots whose qualities are read to recognize SRA Lite
+_DISK_FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
 
-# Provider none: otherwise every call asks the cloud's metadata service, 10 s where packets are dropped.
+# Without provider = "none" every call asks the cloud's metadata service, 10 s where packets are dropped.
 _EVERYWHERE = '/LIBS/GUID = "00000000-0000-4000-8000-000000000001"\n/libs/cloud/provider = "none"\n'
 _OFFLINE = '/repository/remote/disabled = "true"\n'
 _RESOLVER = '/repository/remote/{repository}/SDL.2/resolver-cgi = "{address}"\n'
 _OTHER_SETTINGS = ("VDB_CONFIG", "NCBI_VDB_CONFIG", "NCBI_HOME", "VDB_ROOT")
 
 
-class Archive(NamedTuple):
-    """What an archive holds."""
-
-    spots: int
-
-
 def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, str]:
-    """Write a settings file for sra-tools and return the environment in which they obey it, and no other one.
+    """Write a settings file for sra-tools and return the environment in which they read it, and no other one.
 
-    With ``resolver``, the address of an SDL resolver, the tools may fetch from there; without it they stay offline.
+    With ``resolver``, the address of an SDL resolver, the tools fetch from there; without it they stay offline.
     """
     text = _EVERYWHERE
     if resolver is None:
@@ -45,44 +39,59 @@ def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, s
 
 
 def is_archive(path: str | Path) -> bool:
-    """Whether a file begins as an archive does."""
+    """Return whether a file begins as an archive does."""
     with Path(path).open("rb") as handle:
         return handle.read(len(MAGIC)) == MAGIC
 
 
-def validate(path: str | Path, environment: dict[str, str]) -> None:
-    """Have ``vdb-validate`` look through a whole archive. Raises RunFault(ARCHIVE_CORRUPT) in its words."""
-    told = run_program(["vdb-validate", str(path)], environment)
-    if told.status == 0 and "is consistent" in told.errors + told.output:
-        return
-    said = first_words(told.errors, path)
-    raise RunFault(
-        "ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {said or 'it does not say that it is consistent'}."
-    )
+def check(path: str | Path, environment: dict[str, str], accept_lite: bool, full: bool = False) -> bool:
+    """Read a whole archive with ``vdb-validate``; return whether it is SRA Lite, which ``full`` rules out beforehand.
 
-
-def describe(path: str | Path, environment: dict[str, str]) -> Archive:
-    """Return what an archive holds, from its metadata. Raises RunFault(ARCHIVE_CORRUPT) where it cannot be read.
-
-    An archive of no spots at all has no table, or one without columns.
+    Raises RunFault: ARCHIVE_CORRUPT in the words of vdb-validate, QUALITY_LITE where Lite is not accepted.
     """
-    told = run_program(["vdb-dump", "--info", str(path)], environment)
-    fields = dict(re.findall(r"^(\w+)\s*: (.*)$", told.output, re.MULTILINE))
-    if told.status and not told.errors.strip():  # nor does the tools' driver say that its tool was killed
-        raise Interrupted("vdb-dump ended without a word; was it killed? The same call goes on.")
+    done = run_program(["vdb-validate", str(path)], environment)
+    if done.status or "is consistent" not in done.errors + done.output:
+        words = first_words(done.errors, path) or "it does not say that it is consistent"
+        raise RunFault("ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {words}.")
+    lite = not full and is_lite(path, environment)
+    if lite and not accept_lite:
+        raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+    return lite
+
+
+def count_spots(path: str | Path, environment: dict[str, str]) -> int:
+    """Return the number of spots of an archive, from its metadata.
+
+    An archive of no spots at all has no table, or one without columns. Raises RunFault(ARCHIVE_CORRUPT) where the
+    archive cannot be read.
+    """
+    done = run_program(["vdb-dump", "--info", str(path)], environment)
+    raise_if_silent("vdb-dump", done)
+    fields = dict(re.findall(r"^(\w+)\s*: (.*)$", done.output, re.MULTILINE))
     if "type" not in fields:
-        raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(told.errors, path)}.")
-    return Archive(spots=int(fields.get("SEQ", "0").replace(",", "")))
+        raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(done.errors, path)}.")
+    return int(fields.get("SEQ", "0").replace(",", ""))
 
 
 def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
-    """Whether the qualities of an archive were simplified.
+    """Return whether the qualities of an archive were simplified.
 
-    SRA Lite keeps no qualities; the tools then make them up, 30 for every base and 3 for those of reads that did not
-    pass the filter. An archive whose first spots hold nothing else is Lite, whatever it calls itself.
+    SRA Lite keeps no qualities; the tools then print 30 for every base, and 3 for those of reads that did not pass the
+    filter. An archive whose first spots hold nothing else is Lite, whatever its name.
     """
-    told = run_program(["vdb-dump", "-R", f"1-{_LOOKED_AT}", "-C", "QUALITY", "-N", str(path)], environment)
-    return set(re.findall(r"\d+", told.output)) in ({"30"}, {"3", "30"})
+    done = run_program(["vdb-dump", "-R", f"1-{_EXAMINED}", "-C", "QUALITY", "-N", str(path)], environment)
+    return set(re.findall(r"\d+", done.output)) in ({"30"}, {"3", "30"})
+
+
+def raise_if_silent(program: str, done: Finished) -> None:
+    """Raise Interrupted where a program failed without a message: the driver of sra-tools does not report a kill."""
+    if done.status and not done.errors.strip():
+        raise Interrupted(f"{program} ended without a word; was it killed? The same call goes on.")
+
+
+def says_disk_is_full(errors: str) -> bool:
+    """Return whether one of the sra-tools failed because the disk, or a quota, is full."""
+    return _DISK_FULL.search(errors) is not None
 
 
 def first_words(errors: str, path: str | Path = "") -> str:

@@ -1,19 +1,21 @@
-"""BAM files of Cell Ranger, turned back into the reads of which they were made.
+"""BAM files of Cell Ranger, converted back to the reads from which they were made.
 
-The header tells how, a comment line a read (as 10x's bamtofastq reads them)::
+The header says how, in a comment line a read (the format that 10x's bamtofastq reads)::
 
     @CO	10x_bam_to_fastq:R1(CR:CY,UR:UY)
     @CO	10x_bam_to_fastq:R2(SEQ:QUAL)
 
-a read is its pieces one after the other, each a pair of tags (bases, qualities), or ``SEQ:QUAL`` for the record's own
-sequence as the sequencer read it. CR and CY are the barcode as it was read, UR and UY the UMI. Where a re-made header
-has lost these lines, the tags themselves tell: one record a spot, R1 of CR and UR, R2 the record. Sample index reads
-(BC:QT alone) are left out. Reads come in the order of the file.
+A read is its pieces one after the other, each a pair of tags (bases, qualities), or ``SEQ:QUAL`` for the record's own
+sequence as the sequencer read it. CR and CY are the barcode as it was read, UR and UY the UMI. A header without these
+lines is that of one record a spot: R1 is CR and UR, R2 the record. Sample index reads (BC:QT alone) are left out. Reads
+keep the order of the file.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +31,7 @@ _OWN: Piece = ("SEQ", "QUAL")
 _BARCODE, _UMI = "CR", "UR"
 _INDEX = (("BC", "QT"),)
 _USUAL: dict[str, tuple[Piece, ...]] = {"R1": (("CR", "CY"), ("UR", "UY")), "R2": (_OWN,)}
-_LOOKED_AT = 1000  # records on which the tags are checked before anything is written
+_EXAMINED = 1000  # records whose tags are checked before anything is written
 _BATCH = 5000  # spots written at a time
 _COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
 
@@ -42,7 +44,7 @@ class Converted(NamedTuple):
 
 
 def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
-    """Return read name (R1, R2, …) → its pieces, as the comment lines tell; sample indices are left out."""
+    """Return read name (R1, R2, …) → its pieces, by the comment lines; sample indices are left out."""
     found: dict[str, tuple[Piece, ...]] = {}
     for comment in comments:
         if match := _LINE.search(comment):
@@ -53,7 +55,7 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
 
 
 def to_fastq(path: str | Path, run: str, folder: str | Path) -> Converted:
-    """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those that the header tells.
+    """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those of the header.
 
     Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs (or their qualities) are not in the records,
     ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for one without records, READS_MISSING where
@@ -75,10 +77,10 @@ def _plain(error: OSError, path: str | Path) -> str:
 
 
 def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
-    """Yield the records that hold a read each: neither secondary nor supplementary ones."""
+    """Yield the primary records."""
     import pysam
 
-    # ignore_truncation stays off: htslib then raises OSError where the end-of-file block lacks.
+    # Without ignore_truncation htslib raises OSError where the end-of-file block is missing.
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
         for record in handle.fetch(until_eof=True):
             if not record.flag & 0x900:
@@ -90,9 +92,9 @@ def _convert(path: Path, run: str, folder: Path) -> Converted:
 
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
         header = handle.header.to_dict()
-    told = pieces_of_header(header.get("CO", []))
-    paired = _check_tags(path, told)
-    layout = told or _USUAL
+    in_header = pieces_of_header(header.get("CO", []))
+    paired = _check_tags(path, in_header)
+    layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
     files = tuple(folder / f"{run}_{number}.fastq" for number in range(1, len(layout) + 1))
     with ExitStack() as stack:
@@ -121,27 +123,24 @@ def _flush(outputs: Sequence, batch: list[list[str]]) -> None:
         texts.clear()
 
 
-def _check_tags(path: Path, told: Mapping[str, tuple[Piece, ...]]) -> bool:
-    """Look at the first records; return whether the file holds mates. Raises RunFault(BAM_TAGS_STRIPPED)."""
-    wanted = {tag for pieces in (told or _USUAL).values() for piece in pieces if piece != _OWN for tag in piece}
-    if _BARCODE not in wanted or not any(_OWN in pieces for pieces in (told or _USUAL).values()):
-        raise RunFault("BAM_TAGS_STRIPPED", "the header of the BAM file tells of reads without barcode or cDNA.")
-    looked_at, paired = 0, False
-    without: dict[str, int] = {}
-    for record in _records(path):
-        looked_at += 1
+def _check_tags(path: Path, in_header: Mapping[str, tuple[Piece, ...]]) -> bool:
+    """Check the tags of the first records; return whether they are mates. Raises RunFault(BAM_TAGS_STRIPPED)."""
+    layout = (in_header or _USUAL).values()
+    wanted = {tag for pieces in layout for piece in pieces if piece != _OWN for tag in piece}
+    if _BARCODE not in wanted or not any(_OWN in pieces for pieces in layout):
+        raise RunFault("BAM_TAGS_STRIPPED", "the header of the BAM file names no read with a barcode, or none of cDNA.")
+    examined, paired = 0, False
+    missing: Counter[str] = Counter()
+    for record in islice(_records(path), _EXAMINED):
+        examined += 1
         paired = paired or record.is_paired
-        for tag in wanted:
-            if not record.has_tag(tag):
-                without[tag] = without.get(tag, 0) + 1
-        if looked_at == _LOOKED_AT:
-            break
-    if without:
-        counts = ", ".join(f"{tag} in {count:,}" for tag, count in sorted(without.items()))
-        raise RunFault("BAM_TAGS_STRIPPED", f"of the first {looked_at:,} reads of the BAM file, tags lack: {counts}.")
-    if paired and not told:
+        missing.update(tag for tag in wanted if not record.has_tag(tag))
+    if missing:
+        counts = ", ".join(f"{tag} in {count:,}" for tag, count in sorted(missing.items()))
+        raise RunFault("BAM_TAGS_STRIPPED", f"of the first {examined:,} reads of the BAM file, tags lack: {counts}.")
+    if paired and not in_header:
         raise RunFault(
-            "BAM_TAGS_STRIPPED", "the BAM file holds mates, but no header line tells which of them is which read."
+            "BAM_TAGS_STRIPPED", "the BAM file has mates, but no header line says which of them is which read."
         )
     return paired
 
@@ -160,42 +159,35 @@ def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tupl
                     quality = quality[::-1]
             else:
                 try:
-                    sequence, quality = record.get_tag(piece[0]), record.get_tag(piece[1])
+                    sequence, quality = (str(record.get_tag(tag)) for tag in piece)
                 except KeyError as error:
                     raise RunFault(
                         "BAM_TAGS_STRIPPED", f"read {record.query_name!r} of the BAM file has no tag {error.args[0]}."
                     ) from error
             bases.append(sequence)
             qualities.append(quality)
-        joined, told = "".join(bases), "".join(qualities)
-        if len(joined) != len(told):
+        read = "".join(bases), "".join(qualities)
+        if len(read[0]) != len(read[1]):
             raise RunFault(
                 "READS_MISSING",
-                f"read {record.query_name!r} of the BAM file has {len(joined)} bases, but {len(told)} qualities.",
+                f"read {record.query_name!r} of the BAM file has {len(read[0])} bases, but {len(read[1])} qualities.",
             )
-        return joined, told
+        return read
 
     return build
 
 
 def _spots(path: Path, paired: bool, folder: Path) -> Iterator[tuple[str, dict[str, "pysam.AlignedSegment"]]]:
-    """Yield (name, read → record) of every spot; of single reads the record stands under the empty name."""
+    """Yield (name, read → record) of every spot; unpaired records have the empty name of a read."""
     if not paired:
         for record in _records(path):
-            yield record.query_name, {"": record}
+            yield record.query_name or "", {"": record}
         return
     import pysam
 
-    # Mates lie apart in a file sorted by place: collate brings them together without sorting by name.
+    # Mates are apart in a file sorted by position: collate brings them together without sorting by name.
     together = folder / "collated.bam"
     pysam.collate("-o", str(together), "-l", "1", "-T", str(folder / "collate"), str(path), catch_stdout=False)
-    name, mates = None, {}
-    for record in _records(together):
-        if record.query_name != name:
-            if mates:
-                yield name, mates
-            name, mates = record.query_name, {}
-        mates["R2" if record.is_read2 else "R1"] = record
-    if mates:
-        yield name, mates
+    for name, records in groupby(_records(together), lambda record: record.query_name or ""):
+        yield name, {"R2" if record.is_read2 else "R1": record for record in records}
     together.unlink()

@@ -104,10 +104,11 @@ def experiments_of_report(rows: list[dict[str, str]]) -> Iterator[Experiment]:
         )
 
 
-def files_of(row: dict[str, str], kind: str) -> list[RemoteFile]:
+def files_of(row: dict[str, str], kind: str, scheme: str = "https") -> list[RemoteFile]:
     """Return the files of a line that ENA has as ``fastq``, ``submitted`` or ``sra``, in its order.
 
-    Sizes and checksums are taken only where their lists are as long as that of the addresses.
+    Addresses without a scheme, or of FTP, get ``scheme``. Sizes and checksums are taken only where their lists are as
+    long as that of the addresses.
     """
     addresses, sums, sizes = (
         [item for item in row.get(f"{kind}_{column}", "").split(";") if item] for column in ("ftp", "md5", "bytes")
@@ -116,7 +117,7 @@ def files_of(row: dict[str, str], kind: str) -> list[RemoteFile]:
     sizes = sizes if len(sizes) == len(addresses) else [""] * len(addresses)
     files = []
     for address, md5, size in zip(addresses, sums, sizes, strict=True):
-        url = (address if "://" in address else f"https://{address}").replace("ftp://", "https://", 1)
+        url = re.sub(r"^(ftp://)?(?!\w+://)", f"{scheme}://", address)
         files.append(RemoteFile(address.rpartition("/")[2], kind, int(size) if size.isdecimal() else 0, md5, url))
     return files
 

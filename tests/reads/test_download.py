@@ -16,7 +16,7 @@ import pytest
 from scripts.core.errors import DISK_FULL, InputError
 from scripts.plan.footprint import held_by, held_by_unit, told_gb
 from scripts.plan.run_table import read_runs, write_runs
-from scripts.reads import download
+from scripts.reads import download, transfer
 from tests.reads.analysis_directory import UNIT, Analysis
 
 pytestmark = pytest.mark.tools
@@ -61,7 +61,9 @@ def test_a_record_that_cannot_be_read_is_no_source(analysis):
     analysis.run("--order", "ncbi", "ena")
     analysis.check_served(ONE, "ena")
     analysis.run("--order", "ncbi")
-    analysis.check_failed(ONE, "DOWNLOAD_FAILED", "ncbi: the record of the series cannot be read.")
+    fault = "it is cut short or not well-formed XML (syntax error: line 1, column 0)"
+    detail = f"ncbi: the record cannot be read: resources/records/GSE900001/sra.xml.gz: {fault}."
+    analysis.check_failed(ONE, "DOWNLOAD_FAILED", detail)
 
 
 def test_what_nobody_has_fails_at_once(tmp_path, server, world):
@@ -368,11 +370,12 @@ def test_archives_larger_than_planned_are_refused_where_they_have_no_room(severa
     assert re.fullmatch(r"the archive has [\d.]+ kB, which .* passes scratch\.limit_gb, .*", status.detail)
 
 
-def test_what_was_held_and_what_was_reckoned_with_are_told(several, capsys):
+def test_the_disk_that_was_used_is_reported_with_its_estimate(several, capsys):
     several.run()
-    told = re.search(r"^Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.$", capsys.readouterr().err, re.MULTILINE)
+    pattern = r"^Disk: at most ([\d.]+) MB; the estimate was ([\d.]+) MB\.$"
+    found = re.search(pattern, capsys.readouterr().err, re.MULTILINE)
     sizes = sum(several.world.archives[run].size for run in several.runs)
-    assert [float(told[1]), float(told[2])] == [pytest.approx(sizes / 1e6, abs=0.06)] * 2
+    assert [float(found[1]), float(found[2])] == [pytest.approx(sizes / 1e6, abs=0.06)] * 2
 
 
 @pytest.mark.parametrize("source", ["ncbi", "ena"])
@@ -380,7 +383,7 @@ def test_a_disk_that_becomes_full_is_told_as_one(analysis, monkeypatch, source):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download.http, "fetch", full)
+    monkeypatch.setattr(transfer.http, "fetch", full)
     analysis.run("--order", source, "sra")
     analysis.check_failed(ONE, "DISK_LIMIT", "the disk became full while the archive was downloaded.")
     assert analysis.statuses()[ONE].cause == DISK_FULL

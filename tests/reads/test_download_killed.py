@@ -115,13 +115,13 @@ def test_of_broken_transfers_the_largest_part_is_kept(analysis, monkeypatch):
     analysis.server.fault(f"sra-pub-run-odp.*{HEAVY}", "stall", share=0.6)
     analysis.server.fault(f"vol1.*{HEAVY}", "stall", share=0.2)
     seen = []
-    leave = download.Downloader._leave_one_part
+    keep = download._keep_largest
 
-    def look(self, row):
-        leave(self, row)
-        seen.append({path.parent.name: path.stat().st_size for path in (self.partial / row.run).glob("*/*.part")})
+    def look(folder):
+        keep(folder)
+        seen.append({path.parent.name: path.stat().st_size for path in folder.glob("*/*.part")})
 
-    monkeypatch.setattr(download.Downloader, "_leave_one_part", look)
+    monkeypatch.setattr(download, "_keep_largest", look)
     analysis.run("--order", "ena", "ncbi", "--retries", "0", "--patience", "0.5")
     size = len(analysis.original(HEAVY))
     sources = [source for parts in seen for source in parts]

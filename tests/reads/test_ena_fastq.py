@@ -1,6 +1,5 @@
 """ENA's FASTQ in place of archives that nobody gives: the same reads and the same counts, or a sentence why not."""
 
-import argparse
 import gzip
 import os
 from pathlib import Path
@@ -10,6 +9,9 @@ import pytest
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses
 from scripts.reads import download, fastq
+from scripts.reads.remote_files import UnitRecords
+from scripts.reads.source_order import SourceOrder
+from scripts.reads.transfer import TransferSettings
 from tests.reads.analysis_directory import UNIT, Analysis
 from tests.toy.catalogue import ORPHANS
 from tests.toy.demo import run_workflow
@@ -167,25 +169,21 @@ def test_reads_that_are_not_all_there_are_told(tmp_path, server, world, changes,
     assert (status.reason, status.detail) == ("READS_MISSING", detail.format(**world.archives[PAIRED]._asdict()))
 
 
-def test_what_an_earlier_job_has_got_is_not_fetched_again(tmp_path, server, world, monkeypatch):
+def test_what_an_earlier_job_downloaded_is_not_fetched_again(tmp_path, server, world, monkeypatch):
     made(tmp_path, server, world, [PAIRED])
     monkeypatch.chdir(tmp_path)
-    row = read_runs(f"{UNIT}.tsv")[0]
-    options = argparse.Namespace(
-        output=f"work/download/{UNIT}",
-        partial=None,
-        runs=Path(f"{UNIT}.tsv"),
-        kept=None,
-        ena="http://x",
-        records="resources/records",
-    )
-    options = argparse.Namespace(**vars(options), resolver=server.archives["sra"], accept_lite=False, limit_gb=None)
-    options = argparse.Namespace(**vars(options), parallel=1, per_host=None)
-    options = argparse.Namespace(**vars(options), order=["ena"], retries=0, first_wait=0.05, patience=5.0)
+    rows = read_runs(f"{UNIT}.tsv")
+    records = UnitRecords(rows, "resources/records", "http://x", patience=5.0)
     for _ in range(2):
-        downloader = download.Downloader([row], options)
-        downloader.prepare()
-        assert downloader.run(row).source == "ena_fastq"
+        downloader = download.Downloader(
+            rows,
+            Path("work/download", UNIT),
+            Path("work/partial", UNIT),
+            records,
+            SourceOrder(["ena"], more_rounds=0, first_wait=0.05),
+            TransferSettings(server.archives["sra"]),
+        )
+        assert downloader.run(rows[0]).source == "ena_fastq"
     assert len(server.asked(FILES)) == 2
 
 

@@ -323,16 +323,16 @@ def test_a_run_of_unknown_bases_needs_seventeen_times_its_archive(conversion, wo
     assert status.detail == f"{words}set that to {told_gb(18 * size).split()[0]} or more, and retry to [DISK_LIMIT]."
 
 
-def test_what_was_held_and_what_was_reckoned_with_are_told(conversion, world, capsys):
+def test_the_disk_that_was_used_is_reported_with_its_estimate(conversion, world, capsys):
     for run in (PAIRED, SINGLE, ORPHAN_RUN):
         facts = world.archives[run]
         conversion.add(run, bases=str(facts.bases), bytes=str(facts.size))
     conversion.run("--threads", "2")
-    told = re.search(r"^Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.$", capsys.readouterr().err, re.MULTILINE)
-    held, reckoned = map(float, told.groups())
+    pattern = r"^Disk: at most ([\d.]+) MB; the estimate was ([\d.]+) MB\.$"
+    used, estimate = map(float, re.search(pattern, capsys.readouterr().err, re.MULTILINE).groups())
     fastq = sum((conversion.folder / "fastq" / name).stat().st_size for name in conversion.files())
-    assert fastq / 1e6 <= held + 0.05
-    assert held <= reckoned == round(held_by_unit(conversion.rows).peak / 1e6, 1)
+    assert fastq / 1e6 <= used + 0.05
+    assert used <= estimate == round(held_by_unit(conversion.rows).peak / 1e6, 1)
 
 
 def test_nothing_temporary_is_left(conversion):

@@ -71,7 +71,7 @@ def test_a_bar_moves_on_a_terminal(analysis, columns, bar):
         assert list(done) == sorted(done) and done[-1] == 4
     lines = screen(told)
     assert [line.split(":")[0] for line in lines if "ready" in line] == RUNS
-    assert lines[-1] == "" and lines[-2].startswith("Held at most ")
+    assert lines[-1] == "" and lines[-2].startswith("Disk: at most ")
 
 
 def test_a_bar_of_the_conversion(analysis):

@@ -128,7 +128,7 @@ def test_stripped_tags_are_told_before_anything_is_written(tmp_path, without):
 
 
 def test_a_tag_that_lacks_later_on_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(tenx_bam, "_LOOKED_AT", 3)
+    monkeypatch.setattr(tenx_bam, "_EXAMINED", 3)
     good, bad = made_spots(6)[:5], made_spots(6)[5]
     records = [*usual_records(good), record(bad[0], *bad[3], tags_of(bad[1], bad[2], ("UR",)))]
     path = write_bam(tmp_path / "x.bam", records)
@@ -139,13 +139,13 @@ def test_a_tag_that_lacks_later_on_is_told(tmp_path, monkeypatch):
 def test_mates_without_a_header_line_are_told(tmp_path):
     ((name, barcode, umi, cdna),) = made_spots(1)
     path = write_bam(tmp_path / "x.bam", [record(name, *cdna, tags_of(barcode, umi), 0x41)], [])
-    with pytest.raises(RunFault, match="BAM_TAGS_STRIPPED: the BAM file holds mates, but no header line"):
+    with pytest.raises(RunFault, match="BAM_TAGS_STRIPPED: the BAM file has mates, but no header line"):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 
 def test_a_header_without_barcode_is_told(tmp_path):
     path = write_bam(tmp_path / "x.bam", usual_records(made_spots(1)), ["10x_bam_to_fastq:R1(SEQ:QUAL)"])
-    with pytest.raises(RunFault, match="tells of reads without barcode or cDNA"):
+    with pytest.raises(RunFault, match="names no read with a barcode, or none of cDNA"):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 

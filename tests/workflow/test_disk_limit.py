@@ -62,7 +62,7 @@ def test_a_unit_without_room_is_told_and_the_others_are_counted(analysis, world)
     assert counted == {row.run for shard in SHARDS for row in plan[shard]}
 
 
-def test_what_was_held_stays_below_what_was_reckoned_with(analysis):
+def test_no_stage_uses_more_disk_than_estimated(analysis):
     plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
     for shard in SHARDS:
         unit = summarize_unit(plan[shard])
@@ -70,8 +70,8 @@ def test_what_was_held_stays_below_what_was_reckoned_with(analysis):
         assert asked["fastq"] == unit.bytes + unit.fastq + unit.sorting
         for stage, most in asked.items():
             log = (analysis / f"logs/{stage}/{shard}.log").read_text(encoding="utf-8")
-            held, reckoned = re.search(r"Held at most ([\d.]+) MB; reckoned with ([\d.]+) MB\.", log).groups()
-            assert 0 < float(held) <= float(reckoned) == round(most / 1e6, 1)
+            used, estimate = re.search(r"Disk: at most ([\d.]+) MB; the estimate was ([\d.]+) MB\.", log).groups()
+            assert 0 < float(used) <= float(estimate) == round(most / 1e6, 1)
 
 
 def test_all_units_together_open_no_more_transfers_than_configured(analysis):

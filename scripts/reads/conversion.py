@@ -1,0 +1,202 @@
+"""The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record.
+
+Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for unpaired reads and for reads that lost their mate.
+Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
+the whole archive has no file.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.core.errors import DISK_FULL, RunFault
+from scripts.core.subprocesses import run_program
+from scripts.formats import fastq_files
+from scripts.plan.run_table import Run
+from scripts.reads import sra_archive, tenx_bam
+from scripts.reads.remote_files import arrived
+
+_INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
+_TALLY = re.compile(r"^([a-z0-9 -]+?) *: ([\d,]+)$", re.MULTILINE)
+
+Reads = tuple[dict[str, Path], int]
+"""File name → file, and the number of spots."""
+
+
+def convert(row: Run, archives: Path, work: Path, offline: Mapping[str, str], threads: int) -> Reads:
+    """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
+
+    A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools.
+    Raises RunFault.
+    """
+    archive, bam = archives / f"{row.run}.sra", archives / f"{row.run}.bam"
+    if bam.is_file():
+        files, spots = _bam_reads(row, bam, work)
+    elif archive.is_file():
+        files, spots = _archive_reads(row, archive, work, offline, threads)
+    elif row.source.startswith("file:"):
+        files, spots = _local_reads(row, work)
+    elif packed := arrived(archives, row.run):
+        files, spots = _ena_reads(row, packed, work)
+    else:
+        raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
+    if row.assay != "plate" and not spots:
+        raise RunFault("EMPTY_READS", "the archive and the record have no spot.")
+    return files, spots
+
+
+def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int) -> Reads:
+    spots = sra_archive.count_spots(archive, dict(offline))
+    if row.spots and int(row.spots) != spots:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the archive {spots:,}.")
+    if not spots:
+        (work / f"{row.run}.fastq").touch()
+        return {f"{row.run}.fastq": work / f"{row.run}.fastq"}, 0
+    return _checked(row, _dump(row, archive, work, offline, threads, spots), spots, work)
+
+
+def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, spots: int) -> dict[str, int]:
+    """Run fasterq-dump; return file name → reads in it, whose sum is what fasterq-dump says it wrote."""
+    split = ["--split-3"] if row.assay == "plate" else ["--split-files", "--include-technical"]
+    temporary = work / "temporary"
+    temporary.mkdir()
+    done = run_program(
+        [
+            *("fasterq-dump", *split, "--threads", str(threads)),
+            *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
+            *("--temp", str(temporary), "--outdir", str(work), str(archive)),
+        ],
+        offline,
+    )
+    shutil.rmtree(temporary, ignore_errors=True)
+    if "disk-limit ex" in done.errors:
+        raise RunFault("DISK_LIMIT", "the disk has too little room to convert the archive.", DISK_FULL)
+    if sra_archive.says_disk_is_full(done.errors):
+        raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.", DISK_FULL)
+    sra_archive.raise_if_silent("fasterq-dump", done)
+    if done.status:
+        words = sra_archive.first_words(done.errors, archive)
+        raise RunFault("ARCHIVE_CORRUPT", f"fasterq-dump failed: {words or f'status {done.status}'}.")
+    said = {name: int(number.replace(",", "")) for name, number in _TALLY.findall(done.output + done.errors)}
+    counts = {path.name: fastq_files.count_reads(path) for path in sorted(work.glob("*.fastq"))}
+    written = sum(counts.values())
+    if said.get("spots read", spots) != spots:
+        raise RunFault("READS_MISSING", f"{said['spots read']:,} of the archive's {spots:,} spots were read.")
+    if said.get("reads written", written) != written:
+        raise RunFault("READS_MISSING", f"{written:,} of {said['reads written']:,} reads are in the FASTQ files.")
+    return counts
+
+
+def _bam_reads(row: Run, bam: Path, work: Path) -> Reads:
+    """Read a library from a BAM file of Cell Ranger, which may have more spots than the record, but not fewer."""
+    if row.assay == "plate":
+        raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
+    made = tenx_bam.to_fastq(bam, row.run, work)
+    if row.spots and int(row.spots) > made.spots:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {made.spots:,}.")
+    for file in made.files:
+        if (count := fastq_files.count_reads(file)) != made.spots:
+            raise RunFault("READS_MISSING", f"{count:,} of {made.spots:,} reads are in {file.name}.")
+    return {file.name: file for file in made.files}, made.spots
+
+
+def _ena_reads(row: Run, packed: Sequence[Path], work: Path) -> Reads:
+    """Unpack ENA's FASTQ; its spots and bases must be those of the record."""
+    counts = {}
+    for path in packed:
+        counts[path.stem] = fastq_files.unpack(path, work / path.stem)
+        with (work / path.stem).open("rb") as handle:
+            name = handle.readline()
+        if not name.startswith(f"@{row.run}.".encode()):
+            raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
+    unpaired = counts.get(f"{row.run}.fastq", 0)
+    spots = max((count for name, count in counts.items() if name != f"{row.run}.fastq"), default=0) + unpaired
+    bases = sum(fastq_files.count_bases(work / name) for name in counts)
+    for recorded, found, what in ((row.spots, spots, "spots"), (row.bases, bases, "bases")):
+        if recorded and int(recorded) != found:
+            raise RunFault("READS_MISSING", f"the record has {int(recorded):,} {what}, ENA's FASTQ {found:,}.")
+    if row.assay != "plate" and len(counts) > 1 and unpaired:
+        raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
+    return _checked(row, counts, spots, work)
+
+
+def _local_reads(row: Run, work: Path) -> Reads:
+    """Link or unpack the files that the plan names, in read order."""
+    paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
+    kinds = [fastq_files.kind_of(path) for path in paths]
+    if kinds == ["bam"]:
+        return _bam_reads(row, paths[0], work)
+    counts = {}
+    for number, (path, kind) in enumerate(zip(paths, kinds, strict=True), 1):
+        alone = row.assay == "plate" and len(paths) == 1
+        target = work / (f"{row.run}.fastq" if alone else f"{row.run}_{number}.fastq")
+        if kind == "fastq.gz":
+            counts[target.name] = fastq_files.unpack(path, target)
+        elif kind == "fastq":
+            counts[target.name] = fastq_files.count_reads(path)
+            fastq_files.link(path, target)
+        else:
+            raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
+    spots = next(iter(counts.values()))
+    if len(set(counts.values())) > 1:
+        raise RunFault("READS_MISSING", f"the files do not agree: {_listed(counts)} reads.")
+    if row.spots and int(row.spots) != spots:
+        raise RunFault("READS_MISSING", f"the plan has {int(row.spots):,} spots, the files {spots:,}.")
+    return {name: work / name for name in counts}, spots
+
+
+def _checked(row: Run, counts: dict[str, int], spots: int, work: Path) -> Reads:
+    """Return the files of an archive's reads, after a check that every spot has all its reads."""
+    if row.assay == "plate":
+        _check_plate(row.run, counts, spots)
+        return {name: work / name for name in counts}, spots
+    if set(counts.values()) != {spots}:
+        raise RunFault("READS_MISSING", f"the reads do not agree: {_listed(counts)} of {spots:,} spots.")
+    # The file of a one-read archive gets its number, too: versions of fasterq-dump differ in this.
+    whole = f"{row.run}.fastq"
+    return {f"{row.run}_1.fastq" if name == whole else name: work / name for name in counts}, spots
+
+
+def _check_plate(run: str, counts: Mapping[str, int], spots: int) -> None:
+    """Check that every spot is a pair or an unpaired read, as --split-3 writes them."""
+    unpaired = counts.get(f"{run}.fastq", 0)
+    mates = {name: count for name, count in counts.items() if name != f"{run}.fastq"}
+    if len(set(mates.values())) > 1:
+        raise RunFault("READS_MISSING", f"the mates do not agree: {_listed(mates)} reads of {spots:,} spots.")
+    pairs = next(iter(mates.values()), 0)
+    if pairs + unpaired != spots:
+        raise RunFault("READS_MISSING", f"{pairs + unpaired:,} of {spots:,} spots have a read in the FASTQ files.")
+    if len(mates) > 1 and unpaired > pairs:
+        raise RunFault(
+            "READS_MISSING", f"most mates are missing: {pairs:,} of {spots:,} spots are pairs, {unpaired:,} lost one."
+        )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,}" for count in counts.values())
+
+
+def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], str]:
+    """Return final name → file of a plate run, and its layout.
+
+    Index reads go: those that read_roles names, else those of a few bases. Raises RunFault(LAYOUT_AMBIGUOUS) when more
+    than two reads remain.
+    """
+    whole = f"{row.run}.fastq"
+    numbered = [path for name, path in files.items() if name != whole]
+    chosen = numbered
+    if len(numbered) > 2:
+        roles = row.read_roles.split(",") if row.read_roles else []
+        lengths = [next(iter(fastq_files.first_lengths(path, 1)), 0) for path in numbered]
+        if len(roles) == len(numbered):
+            chosen = [path for path, role in zip(numbered, roles, strict=True) if role.startswith("cdna")]
+        else:
+            chosen = [path for path, length in zip(numbered, lengths, strict=True) if length > _INDEX_READ]
+        if not 1 <= len(chosen) <= 2 or whole in files:
+            words = ", ".join(map(str, lengths))
+            raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")
+    if len(chosen) == 2:
+        unpaired = {whole: files[whole]} if whole in files else {}
+        return {f"{row.run}_1.fastq": chosen[0], f"{row.run}_2.fastq": chosen[1], **unpaired}, "paired"
+    return {whole: chosen[0] if chosen else files[whole]}, "single"

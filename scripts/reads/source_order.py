@@ -1,0 +1,144 @@
+"""Which source is asked for a run, when, and how often: the policy of a download, without any transfer.
+
+The sources are asked in rounds with growing waits. A source that answers for good ("404", another checksum) is not
+asked again, an archive that two sources have broken is not looked for at a third, and a source that fails for one run
+after the other is asked last for those that follow.
+"""
+
+import enum
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scripts.core.errors import RunFault
+from scripts.reads.remote_files import BAM, FASTQ, SOURCES
+
+# When every source failed, the gravest of their faults names the run's.
+_GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
+_LONGEST_WAIT = 120.0  # seconds between two rounds
+_LONGEST_REQUESTED_WAIT = 600.0  # seconds, where a server asks for more
+_PROGRESS = 1 << 20  # bytes that a transfer must add for its round not to count
+_UNRELIABLE = 3  # failed runs in a row after which a source is asked last
+
+
+class Again(enum.IntEnum):
+    """How often a source may be asked again for a run."""
+
+    NEVER = 0
+    ONCE = 1
+    EVERY_ROUND = 2
+
+
+class SourceFault(Exception):
+    """A source failed for a run; ``reason`` is that of the run if no other source has it.
+
+    ``wait`` is the number of seconds for which the server asks before the next request.
+    """
+
+    def __init__(self, reason: str, sentence: str, again: Again = Again.NEVER, wait: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence.rstrip(".")
+        self.again = again
+        self.wait = wait
+
+
+@dataclass
+class Source:
+    """A source in the download of one run."""
+
+    name: str
+    again: Again = Again.EVERY_ROUND
+    fault: SourceFault | None = None
+    most_bytes: int = 0
+    """The most that a transfer has left of the run."""
+
+
+class SourceOrder:
+    """The order of the sources for all runs of a unit; safe for threads.
+
+    ``more_rounds`` follow the first one, ``first_wait`` seconds after it and then twice as long each time.
+    """
+
+    def __init__(self, order: Sequence[str], more_rounds: int, first_wait: float) -> None:
+        self.order = list(order)
+        self.more_rounds = more_rounds
+        self.first_wait = first_wait
+        self._guard = threading.Lock()
+        self._failures: dict[str, int] = {}  # in a row
+
+    def rounds(self, planned: str) -> "Rounds":
+        """Return the rounds of a run that is planned from this source (``bam``, or any other)."""
+        if planned == BAM:
+            return Rounds(self, [BAM])
+        with self._guard:
+            names = sorted(self.order, key=lambda name: self._failures.get(name, 0) >= _UNRELIABLE)
+        return Rounds(self, [*names, FASTQ] if "ena" in names else names)
+
+    def note(self, name: str, failed: bool) -> None:
+        """Note whether a source failed for a run."""
+        with self._guard:
+            self._failures[name] = self._failures.get(name, 0) + 1 if failed else 0
+
+
+class Rounds:
+    """The sources of one run, round after round: iterate, and report how each one did.
+
+    A round in which more of the run arrived than ever does not count: a server may cut each transfer short.
+    """
+
+    def __init__(self, order: SourceOrder, names: Sequence[str]) -> None:
+        self.order = order
+        self.sources = [Source(name) for name in names]
+        self._counted = 0
+        self._progress = False
+
+    def __iter__(self) -> Iterator[tuple[Source, bool]]:
+        """Yield a source, and whether another one may still be asked if it is slow."""
+        while self._counted <= self.order.more_rounds and self._open():
+            self._wait()
+            self._progress = False
+            for source in self.sources:
+                others = self._open(besides=source)
+                if not source.again or (source.name == FASTQ and others and not self._counted):
+                    continue  # FASTQ waits for the second round, and as long as archives arrive in parts
+                if source.again == Again.ONCE:
+                    source.again = Again.NEVER
+                yield source, bool(others) and self._counted < self.order.more_rounds
+            self._counted += not self._progress
+
+    def _open(self, besides: Source | None = None) -> list[Source]:
+        return [source for source in self.sources if source.again and source is not besides]
+
+    def _wait(self) -> None:
+        if any(source.fault for source in self.sources):
+            wait = min(_LONGEST_WAIT, self.order.first_wait * 2 ** max(0, self._counted - 1))
+            requested = [source.fault.wait for source in self._open() if source.fault]
+            time.sleep(min(_LONGEST_REQUESTED_WAIT, max([wait, *requested])))
+
+    def answered(self, source: Source, found: bool) -> None:
+        """Note that a source gave the run, or has nothing of it."""
+        if found:
+            self.order.note(source.name, failed=False)
+        else:
+            source.again = Again.NEVER
+
+    def failed(self, source: Source, fault: SourceFault, arrived: int) -> None:
+        """Note the fault of a source, of whose transfer so many bytes are on disk."""
+        source.fault = fault
+        source.again = min(source.again, fault.again)
+        self.order.note(source.name, failed=fault.reason == "DOWNLOAD_FAILED" and fault.again > Again.NEVER)
+        self._progress |= arrived >= source.most_bytes + _PROGRESS
+        source.most_bytes = max(arrived, source.most_bytes)
+        faults = [other.fault for other in self.sources if other.fault]
+        if sum(one.reason == "ARCHIVE_CORRUPT" for one in faults) > 1:  # all mirrors have the same bytes
+            for other in self.sources:
+                other.again = other.again if other.name == FASTQ else Again.NEVER
+
+    def run_fault(self) -> RunFault:
+        """Return the fault of the run after the last round."""
+        faults = {source.name: source.fault for source in self.sources if source.fault}
+        reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
+        sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, BAM) if name in faults]
+        return RunFault(reason, "; ".join(sentences) + ".")

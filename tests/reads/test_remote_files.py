@@ -1,0 +1,187 @@
+"""The files that archives have of a run, by the records of NCBI and ENA."""
+
+import gzip
+import re
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.core.http import RemoteError
+from scripts.plan.run_table import Run
+from scripts.reads import remote_files
+from scripts.reads.remote_files import UnitRecords
+from scripts.records.sra_xml import Read, RemoteFile
+
+RECORD = """<?xml version="1.0"?>
+<EXPERIMENT_PACKAGE_SET><EXPERIMENT_PACKAGE><RUN_SET>
+<RUN accession="SRR1" size="900"><SRAFiles>
+ <SRAFile filename="SRR1.lite" url="https://a/SRR1.lite.1" size="500" md5="aa" semantic_name="SRA Lite" supertype="Primary ETL" sratoolkit="1">
+  <Alternatives url="https://a/SRR1.lite.1" access_type="anonymous" org="NCBI"/>
+  <Alternatives url="s3://b/SRR1.lite.1" access_type="aws identity" org="AWS"/></SRAFile>
+ <SRAFile filename="SRR1" url="https://o/SRR1" size="905" md5="BB" semantic_name="SRA Normalized" supertype="Primary ETL" sratoolkit="1">
+  <Alternatives url="https://o/SRR1" access_type="anonymous" org="AWS"/></SRAFile>
+ <SRAFile filename="R1.fastq.gz" size="7" md5="cc" semantic_name="fastq" supertype="Original" sratoolkit="0">
+  <Alternatives url="https://src/R1.fastq.gz" access_type="anonymous" org="AWS"/></SRAFile>
+ <SRAFile filename="x.bam" size="70" md5="dd" semantic_name="10X Genomics bam file" supertype="Original" sratoolkit="0">
+  <Alternatives url="https://src/x.bam.1" access_type="anonymous" org="AWS"/></SRAFile>
+</SRAFiles></RUN>
+<RUN accession="SRR2"><SRAFiles>
+ <SRAFile filename="SRR2" url="https://o/SRR2" size="?" semantic_name="run" sratoolkit="1"/></SRAFiles></RUN>
+<RUN accession="SRR3"><SRAFiles>
+ <SRAFile filename="SRR3" url="gs://o/SRR3" size="3" semantic_name="SRA Normalized" sratoolkit="1">
+  <Alternatives url="gs://o/SRR3" access_type="gcp identity" org="GCP"/></SRAFile></SRAFiles></RUN>
+</RUN_SET></EXPERIMENT_PACKAGE></EXPERIMENT_PACKAGE_SET>
+"""  # noqa: E501
+ADDRESS = "https://o/SRR1"
+FULL = RemoteFile("SRR1", "SRA Normalized", 905, "BB", ADDRESS, (ADDRESS,))
+LITE = RemoteFile("SRR1.lite", "SRA Lite", 500, "aa", "https://a/SRR1.lite.1", ("https://a/SRR1.lite.1",))
+RUNS = [Run(series="GSE1", experiment="SRX1", run=f"SRR{number}") for number in range(1, 5)]
+
+
+def records(tmp_path, ena="", runs=RUNS, **contents):
+    """Return the records of a series: its ``sra`` XML and its ``ena`` report."""
+    for name, content in contents.items():
+        path = tmp_path / "GSE1" / name.replace("_", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content.encode()))
+    return UnitRecords(runs, tmp_path, ena, patience=1.0)
+
+
+def test_full_quality_comes_before_lite_and_only_what_anybody_may_fetch(tmp_path):
+    found = records(tmp_path, sra_xml=RECORD)
+    assert found.files("ncbi", "SRR1") == [FULL, LITE]
+    assert [file.url for file in found.files("ncbi", "SRR2")] == ["https://o/SRR2"]
+    assert found.files("ncbi", "SRR3") == []
+    assert [remote_files.is_lite(file) for file in (FULL, LITE)] == [False, True]
+
+
+def test_runs_of_other_units_are_left_out(tmp_path):
+    found = records(tmp_path, sra_xml=RECORD, runs=RUNS[1:2])
+    assert found.files("ncbi", "SRR1") == []
+    assert found.files("ncbi", "SRR2") != []
+
+
+def test_the_bam_that_was_submitted_is_found(tmp_path):
+    found = records(tmp_path, sra_xml=RECORD)
+    assert [(file.url, file.size, file.md5) for file in found.files("bam", "SRR1")] == [
+        ("https://src/x.bam.1", 70, "dd")
+    ]
+    assert found.files("bam", "SRR2") == []
+
+
+def test_without_a_record_there_is_no_file(tmp_path):
+    found = records(tmp_path)
+    assert [found.files(source, "SRR1") for source in ("ncbi", "bam", "ena", "ena_fastq")] == [[]] * 4
+    assert found.reads("SRR1") == ()
+
+
+def test_a_record_that_cannot_be_read_is_reported_and_has_no_reads(tmp_path):
+    found = records(tmp_path, sra_xml="cut short", ena_tsv="nothing of ENA\n")
+    for source in ("ncbi", "bam", "ena"):
+        with pytest.raises(InputError, match=r"GSE1/(sra\.xml|ena\.tsv)\.gz: "):
+            found.files(source, "SRR1")
+    assert found.reads("SRR1") == ()
+
+
+def test_ena_is_asked_where_there_is_no_report_and_may_not_answer(tmp_path):
+    with pytest.raises(RemoteError):
+        records(tmp_path, ena="http://127.0.0.1:9").files("ena", "SRR1")
+    assert records(tmp_path, ena="http://127.0.0.1:9", ena_tsv="run_accession\n").files("ena", "SRR1") == []
+
+
+def test_the_reads_of_a_spot_are_those_of_the_statistics(tmp_path):
+    spots = '<Statistics nreads="{}"><Read index="0" count="9" average="26" stdev="0"/></Statistics></RUN>'
+    found = records(tmp_path, sra_xml=RECORD.replace("</RUN>", spots.format(1), 1))
+    assert found.reads("SRR1") == (Read(26.0, 0.0, 9),)
+    assert found.reads("SRR2") == ()
+    assert records(tmp_path, sra_xml=RECORD.replace("</RUN>", spots.format("variable"), 1)).reads("SRR1") == ()
+
+
+def test_addresses_of_ena_get_a_scheme_and_keep_the_one_they_have(tmp_path):
+    rows = [
+        "run_accession\tfastq_ftp\tsra_ftp\tsra_md5\tsra_bytes",
+        "SRR1\tx;y\tftp.sra.ebi.ac.uk/vol1/srr/SRR1/SRR1\tAB\t12",
+        "SRR2\t\thttp://127.0.0.1:1/SRR2\tcd\t13",
+        "SRR3\t\tftp://h/SRR3\t\t",
+        "SRR4\t\t\t\t",
+        "SRR9\t\th/SRR9\t\t",
+    ]
+    found = records(tmp_path, ena_tsv="\n".join(rows) + "\n")
+    assert [file for run in ("SRR1", "SRR2", "SRR3", "SRR4", "SRR9") for file in found.files("ena", run)] == [
+        RemoteFile("SRR1", "sra", 12, "AB", "https://ftp.sra.ebi.ac.uk/vol1/srr/SRR1/SRR1"),
+        RemoteFile("SRR2", "sra", 13, "cd", "http://127.0.0.1:1/SRR2"),
+        RemoteFile("SRR3", "sra", 0, "", "https://h/SRR3"),
+    ]
+
+
+# ENA's FASTQ
+
+COLUMNS = "run_accession\tfastq_ftp\tfastq_md5\tfastq_bytes"
+
+
+def offered(tmp_path, *names, md5="aa", size="7"):
+    values = [";".join(items) for items in ([f"h/{name}" for name in names], [md5] * len(names), [size] * len(names))]
+    return records(tmp_path, ena_tsv=f"{COLUMNS}\nSRR1\t{chr(9).join(values)}\n").files("ena_fastq", "SRR1")
+
+
+def reads(*lengths):
+    return [Read(length, 0, 100 if length else 0) for length in lengths]
+
+
+ONE, MATES = "SRR1.fastq.gz", ("SRR1_1.fastq.gz", "SRR1_2.fastq.gz")
+THREE = (*MATES, "SRR1_3.fastq.gz")
+
+
+@pytest.mark.parametrize(
+    ("names", "lengths", "layout", "taken"),
+    [
+        ((ONE,), (50,), "", {ONE: ONE}),
+        ((ONE,), (50, 0), "", {ONE: ONE}),
+        (MATES[:1], (50,), "", {ONE: MATES[0]}),
+        (MATES, (50, 50), "", dict(zip(MATES, MATES, strict=True))),
+        ((ONE, *MATES), (50, 50), "", {ONE: ONE, **dict(zip(MATES, MATES, strict=True))}),
+        (THREE, (8, 28, 90), "", dict(zip(THREE, THREE, strict=True))),
+        (MATES, (28, 0, 90), "", {THREE[0]: THREE[0], THREE[2]: THREE[1]}),
+        (MATES, (), "paired", dict(zip(MATES, MATES, strict=True))),
+        ((ONE,), (), "single", {ONE: ONE}),
+    ],
+)
+def test_fastq_with_every_read_is_taken(tmp_path, names, lengths, layout, taken):
+    found = remote_files.whole_fastq("SRR1", offered(tmp_path, *names), reads(*lengths), layout)
+    assert {name: file.name for name, file in found.items()} == taken
+    assert {(file.url, file.size, file.md5) for file in found.values()} == {
+        (f"https://h/{file.name}", 7, "aa") for file in found.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "lengths", "layout", "fault"),
+    [
+        ((ONE,), (8, 28, 90), "", "ENA's FASTQ has 1 of the 3 reads of a spot"),
+        ((ONE,), (28, 90), "", "ENA's FASTQ has 1 of the 2 reads of a spot"),
+        ((ONE,), (), "paired", "ENA's FASTQ has 1 of the 2 reads of a spot"),
+        (MATES, (8, 28, 90), "", "ENA's FASTQ has 2 of the 3 reads of a spot"),
+        (THREE[1:], (28, 90), "", "ENA's FASTQ has the reads 2, 3, the record 2"),
+        (MATES, (50,), "", "ENA's FASTQ has 2 reads of a spot, the record 1"),
+        (THREE, (50, 50), "", "ENA's FASTQ has the reads 1, 2, 3, the record 2"),
+        (MATES, (), "", "the record does not say how many reads a spot has, and ENA's FASTQ may lack one"),
+        (MATES, (0, 0), "paired", "the record does not say how many reads a spot has, and ENA's FASTQ may lack one"),
+        (("SRR1_R1.fastq.gz",), (50,), "", "ENA's FASTQ has a file of another name, SRR1_R1.fastq.gz"),
+    ],
+)
+def test_fastq_that_may_lack_a_read_is_refused(tmp_path, names, lengths, layout, fault):
+    with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
+        remote_files.whole_fastq("SRR1", offered(tmp_path, *names), reads(*lengths), layout)
+
+
+@pytest.mark.parametrize("less", [{"md5": ""}, {"size": ""}])
+def test_fastq_without_checksum_or_size_is_refused(tmp_path, less):
+    with pytest.raises(ValueError, match=r"^the record gives no size and checksum of SRR1\.fastq\.gz$"):
+        remote_files.whole_fastq("SRR1", offered(tmp_path, ONE, **less), reads(50))
+
+
+def test_what_a_download_left_of_a_run(tmp_path):
+    names = ["SRR1.sra", "SRR1.fastq.gz", "SRR1_2.fastq.gz", "SRR12.sra", "SRR1.sra.part", "SRR1.json", "SRR1_x.sra"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in remote_files.arrived(tmp_path, "SRR1")] == sorted(names[:3])
