@@ -7,9 +7,9 @@ import contextlib
 import errno
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock, Semaphore
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -72,8 +72,8 @@ class Transfers:
         self.online = sra_archive.write_settings(folder / "online.mkfg", settings.resolver)
         self.online["NCBI_VDB_QUALITY"] = "RZ" if settings.accept_lite else "R"
         self.offline = sra_archive.write_settings(folder / "offline.mkfg")
-        self._guard = threading.Lock()
-        self._hosts: dict[str, threading.Semaphore] = {}
+        self._guard = Lock()
+        self._hosts: dict[str, Semaphore] = {}
 
     def fetch(self, source: str, row: Run, folder: Path, hurried: bool) -> Fetched | None:
         """Bring a run from a source into a folder, where a broken transfer is resumed; None where the source has none.
@@ -237,7 +237,7 @@ class Transfers:
             yield
             return
         with self._guard:
-            slots = self._hosts.setdefault(urlsplit(address).netloc, threading.Semaphore(self.settings.per_host))
+            slots = self._hosts.setdefault(urlsplit(address).netloc, Semaphore(self.settings.per_host))
         with slots:
             yield
 

@@ -406,7 +406,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(BAM)
 
     def log_message(self, *words):
-        """The test tells what is to be told."""
+        """Keep the test's output free of requests."""
 
 
 @pytest.fixture
