@@ -17,7 +17,8 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -196,33 +197,18 @@ def fetch(
     return path
 
 
-class _Answer(NamedTuple):
-    """What the status and the headers of a response say about its body."""
-
-    from_start: bool
-    packed: bool  # compressed for the transfer only
-    length: str | None  # Content-Length
-    total: int | None  # bytes of the whole object, where the body is a part of it
-
-
+@dataclass
 class _Transfer:
     """The state of one file's transfer over several tries."""
 
-    def __init__(
-        self,
-        url: str,
-        part: Path,
-        checksums: Mapping[str, str],
-        size: int | None,
-        policy: RetryPolicy,
-        session: "requests.Session | None",
-    ) -> None:
-        self.url = url
-        self.part = part
-        self.checksums = checksums
-        self.size = size
-        self.policy = policy
-        self.session = session
+    url: str
+    part: Path
+    checksums: Mapping[str, str]  # algorithm → promised checksum
+    size: int | None
+    policy: RetryPolicy
+    session: "requests.Session | None"
+
+    def __post_init__(self) -> None:
         self._forget()
 
     def _forget(self) -> None:
@@ -269,8 +255,8 @@ class _Transfer:
                 self._refuse_longer(response)
                 return
             with self.restarting():
-                answer = self._classify(response)
-            self._copy(response, answer)
+                total = self._classify(response)
+            self._copy(response, total)
 
     def verify(self) -> None:
         """Compare the partial file with the promised size and checksums. Raises ChecksumError."""
@@ -304,20 +290,20 @@ class _Transfer:
             if total and int(total[1]) != self.received:
                 raise RemoteError(self.url, "what an earlier transfer left is longer than the file.", 416)
 
-    def _classify(self, response: "requests.Response") -> _Answer:
-        """Return what a response is. Raises RemoteError for a part other than the one that was asked for."""
-        length = response.headers.get("Content-Length")
-        packed = self._is_packed(response)
+    def _classify(self, response: "requests.Response") -> int | None:
+        """Return the bytes of the whole file where a response is the part of it that was asked for, else None.
+
+        Raises RemoteError for another part.
+        """
         if response.status_code != 206:
-            return _Answer(response.status_code == 200, packed, length, None)
+            return None
         bounds = re.match(rf"bytes {self.received}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if not bounds or packed:
+        if not bounds or self._is_packed(response):
             raise RemoteError(self.url, "the server resumed at another position than was asked.")
         total = int(bounds[1]) if bounds[1].isdecimal() else self.size
         if self.size is not None and total != self.size:
-            fault = f"the server has {total:,} bytes, but the file {self.size:,}."
-            raise ChecksumError(self.url, fault)
-        return _Answer(False, packed, length, total)
+            raise ChecksumError(self.url, f"the server has {total:,} bytes, but the file {self.size:,}.")
+        return total
 
     def _is_packed(self, response: "requests.Response") -> bool:
         """Return whether the bytes are compressed for this transfer only; servers say so of files that are .gz, too."""
@@ -327,40 +313,38 @@ class _Transfer:
             return False
         return encoded and self.size is not None and length != str(self.size)
 
-    def _copy(self, response: "requests.Response", answer: _Answer) -> None:
+    def _copy(self, response: "requests.Response", total: int | None) -> None:
         """Append the body to the partial file. Raises RemoteError for one that is cut short or a web page."""
-        pieces = response.raw.stream(_BUFFER, decode_content=answer.packed)
+        packed = self._is_packed(response)
+        length = None if packed else response.headers.get("Content-Length")
+        pieces = response.raw.stream(_BUFFER, decode_content=packed)
         first = next(pieces, b"")
-        if answer.from_start:
-            self._start_with(first, answer)
+        if response.status_code == 200:
+            self._replace_by(first, length)
         etag = response.headers.get("ETag", "")
-        dated = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-        self.validator = "" if answer.packed else dated
+        strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        self.validator = "" if packed else strong
         before = self.received
-        speed = _SpeedCheck(self.url, self.policy)
         self.part.parent.mkdir(parents=True, exist_ok=True)
         with self.part.open("ab") as handle:
-            for piece in itertools.chain([first], pieces):
+            for piece in _check_speed(self.url, itertools.chain([first], pieces), self.policy):
                 handle.write(piece)
                 self._add(piece)
                 if self.size is not None and self.received > self.size:
                     return  # there may be no end of it
-                speed.check(self.received - before)
-        if answer.packed:
-            return
-        _check_length(self.url, self.received - before, answer.length)
-        if answer.total is not None and self.received < answer.total:
-            fault = f"the server gave no more than {self.received:,} of {answer.total:,} bytes."
-            raise RemoteError(self.url, fault)
-        with self.part.open("rb") as handle, self.restarting():  # the first piece may have been too short to show it
-            self._refuse_html(handle.read(_HTML_START))
+        _check_length(self.url, self.received - before, length)
+        if total is not None and self.received < total:
+            raise RemoteError(self.url, f"the server gave no more than {self.received:,} of {total:,} bytes.")
+        if not packed:
+            with self.part.open("rb") as handle, self.restarting():  # the first piece may have been too short
+                self._refuse_html(handle.read(_HTML_START))
 
-    def _start_with(self, first: bytes, answer: _Answer) -> None:
-        """Drop what was received, as the body is the whole file. Raises RemoteError, keeping it, for a useless body."""
+    def _replace_by(self, first: bytes, length: str | None) -> None:
+        """Drop what was received for a body that is the whole file. Raises RemoteError, and keeps it, for another."""
         self._refuse_html(first)
-        length = int(answer.length) if answer.length and answer.length.isdecimal() else None
-        if self.received and not answer.packed and None not in (self.size, length) and length != self.size:
-            raise RemoteError(self.url, f"the server has {length:,} bytes, but the file {self.size:,}.")
+        size = int(length) if length and length.isdecimal() else None
+        if self.received and None not in (self.size, size) and size != self.size:
+            raise RemoteError(self.url, f"the server has {size:,} bytes, but the file {self.size:,}.")
         self.restart()
 
     def _refuse_html(self, start: bytes) -> None:
@@ -368,22 +352,17 @@ class _Transfer:
             raise RemoteError(self.url, "the answer is a web page, not a file.")
 
 
-class _SpeedCheck:
-    """Ends a transfer that brings fewer bytes a second than the policy asks for."""
-
-    def __init__(self, url: str, policy: RetryPolicy) -> None:
-        self.url, self.policy = url, policy
-        self.since, self.before = time.monotonic(), 0
-
-    def check(self, received: int) -> None:
-        """Take note of the bytes received by now. Raises RemoteError where too few came in the last period."""
-        passed = time.monotonic() - self.since
-        if passed < self.policy.timeout:
-            return
-        if received - self.before < self.policy.least_rate * passed:
-            rate = (received - self.before) / passed / 1000
-            raise RemoteError(self.url, f"only {rate:,.1f} kB a second arrived.")
-        self.since, self.before = time.monotonic(), received
+def _check_speed(url: str, pieces: Iterable[bytes], policy: RetryPolicy) -> Iterator[bytes]:
+    """Yield pieces. Raises RemoteError when fewer bytes a second than the policy asks for came within its timeout."""
+    since, received = time.monotonic(), 0
+    for piece in pieces:
+        yield piece
+        received += len(piece)
+        passed = time.monotonic() - since
+        if passed >= policy.timeout:
+            if received < policy.least_rate * passed:
+                raise RemoteError(url, f"only {received / passed / 1000:,.1f} kB a second arrived.")
+            since, received = time.monotonic(), 0
 
 
 def _check_length(url: str, received: int, promised: str | None) -> None:
