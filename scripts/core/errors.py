@@ -1,4 +1,4 @@
-"""How a fault is told to a person: the errors that every command shares."""
+"""The errors that every command shares."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,14 @@ DISK_FULL = "disk_full"
 
 
 class InputError(Exception):
-    """A fault that the user can put right: told as a sentence, exit status 2, no traceback."""
+    """A fault that the user can correct: a sentence on stderr, exit status 2, no traceback."""
 
 
 class RunFault(Exception):
-    """A run that cannot be used: it gets a reason code and a sentence in the ledger, and the others go on.
+    """A run that cannot be used: it gets a reason code and a sentence in the ledger; the other runs are processed.
 
-    ``reason`` is one of :data:`scripts.plan.reasons.REASONS`; ``cause`` a code that tells faults of one reason apart,
-    where the workflow treats them differently (:data:`DISK_FULL`), otherwise empty.
+    ``reason`` is one of :data:`scripts.plan.reasons.REASONS`; ``cause`` a code that distinguishes faults of one
+    reason that the workflow treats differently (:data:`DISK_FULL`), otherwise empty.
     """
 
     def __init__(self, reason: str, detail: str, cause: str = "") -> None:
@@ -25,14 +25,14 @@ class RunFault(Exception):
 
 
 class Interrupted(Exception):
-    """A program was ended from outside, or its machine had no room for it: no fault of a run.
+    """Somebody else ended a program, or memory or disk ran out: no fault of a run.
 
-    The job fails, exit status 1, so that it is tried again: by Snakemake, with more of all, or by the same command.
+    The job fails, exit status 1, and is tried again: by Snakemake with more resources, or when the user calls again.
     """
 
 
 def raise_faults(title: str, faults: Iterable[str]) -> None:
-    """Raise one :class:`InputError` that tells every fault, a line each; return when there is none."""
-    told = list(faults)
-    if told:
-        raise InputError("\n".join([f"{title} needs {len(told)} correction(s):", *told]))
+    """Raise one :class:`InputError` with all faults, a line each; return when there is none."""
+    lines = list(faults)
+    if lines:
+        raise InputError("\n".join([f"{title} needs {len(lines)} correction(s):", *lines]))

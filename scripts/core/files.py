@@ -1,4 +1,4 @@
-"""Files: written so that nobody sees a part, hashed, measured, read in blocks of lines."""
+"""Files: atomic writing, checksums, sizes, blocks of lines."""
 
 import contextlib
 import hashlib
@@ -9,7 +9,7 @@ from typing import BinaryIO, TextIO
 
 
 def size_of_folder(folder: str | Path) -> int:
-    """Return how many bytes the files below a folder hold; a file that goes while we look counts as nothing."""
+    """Return the bytes of all files below a folder; files that are removed meanwhile do not count."""
     total = 0
     stack = [str(folder)]
     while stack:
@@ -24,9 +24,9 @@ def size_of_folder(folder: str | Path) -> int:
 
 
 def line_blocks(handle: BinaryIO, size: int = 1 << 22) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks of whole lines, each of at least ``size`` bytes or so.
+    """Yield the rest of a file in blocks of whole lines, of about ``size`` bytes or one line.
 
-    A last line without an end comes last, by itself.
+    A last line without a line end is a block by itself.
     """
     rest = b""
     while piece := handle.read(size):

@@ -1,4 +1,4 @@
-"""Settings of a process that works on arrays: how it keeps memory, and that numpy starts no threads."""
+"""Memory and threads of processes that work on arrays."""
 
 import ctypes
 import gc
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
-def settle_for_arrays() -> None:
-    """Make a process ready for arrays of a megabyte that come and go; to be called before numpy is imported.
+def tune_for_arrays() -> None:
+    """Tune a process for many short-lived arrays of a megabyte; call it before numpy is imported.
 
-    Freed memory is kept for the next array, up to 256 MB, rather than given back and cleared anew each time, which
-    saves a tenth of the time of a big table (nothing of that where the C library is not glibc). The threads for linear
-    algebra, which no table needs, are half of what the import of numpy costs. And garbage is looked for less often:
-    a table of runs is a million small objects, none of them garbage.
+    With glibc, up to 256 MB of freed memory are kept for the next array, which saves a tenth of the time of a big
+    table: memory from the system has to be cleared each time. The threads of linear algebra, which no table needs, are
+    half the cost of importing numpy. Garbage is collected less often: a table of runs is a million small objects, none
+    of them garbage.
     """
     gc.set_threshold(200_000)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,21 +30,21 @@ def settle_for_arrays() -> None:
 
 
 def array_processes(number: int) -> "ProcessPoolExecutor":
-    """Return a pool of so many processes that work on arrays, each started anew."""
+    """Return a pool of processes tuned for arrays; they are spawned, not forked."""
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), settle_for_arrays)
+    return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), tune_for_arrays)
 
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def thread_variables(threads: int = 1) -> dict[str, str]:
-    """Return the variables with which numerical libraries use so many threads."""
+    """Return the environment variables that limit numerical libraries to a number of threads."""
     return {name: str(threads) for name in _THREADS}
 
 
 def one_thread() -> None:
-    """Have numpy compute with one thread, so that sums are always in the same order; call it before the import."""
+    """Limit numpy to one thread, so that sums are always in the same order; call it before numpy is imported."""
     os.environ.update(thread_variables())

@@ -88,7 +88,7 @@ def _send(line: str) -> None:
             guard.stdin.write(line.encode())
 
 
-def killer_of(status: int) -> str:
+def external_signal(status: int) -> str:
     """Return the name of the signal by which somebody else ended a program, empty where nobody did.
 
     ``status`` is its exit status: minus the signal, or 128 plus the signal where a shell runs the program. SIGSEGV,
@@ -99,15 +99,15 @@ def killer_of(status: int) -> str:
 
 
 def raise_if_killed(program: str, status: int) -> None:
-    """Raise :class:`Interrupted` where somebody else ended a program, see :func:`killer_of`."""
-    if killer := killer_of(status):
-        raise Interrupted(f"{program} was ended by {killer}; was there too little memory? The same call goes on.")
+    """Raise :class:`Interrupted` where somebody else ended a program, see :func:`external_signal`."""
+    if killer := external_signal(status):
+        raise Interrupted(f"{program} was ended by {killer}; was there too little memory? Run the same command again.")
 
 
 def raise_if_full(folder: str | Path) -> None:
     """Raise :class:`Interrupted` where the disk of a folder is full: a file that lacks bytes is no fault of its run."""
     if shutil.disk_usage(folder).free < _FULL:
-        raise Interrupted(f"The disk of {folder} is full; make room, then the same call goes on.")
+        raise Interrupted(f"The disk of {folder} is full; make room, then run the same command again.")
 
 
 def run_program(
@@ -123,7 +123,7 @@ def run_program(
     program, and Interrupted where somebody else ended it.
     """
     if shutil.which(arguments[0]) is None:
-        raise InputError(f"The program {arguments[0]!r} is not there; it is part of the environments in envs/.")
+        raise InputError(f"The program {arguments[0]!r} was not found; it is part of the environments in envs/.")
     process = start(
         arguments,
         env=None if environment is None else dict(environment),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.core.numeric import settle_for_arrays
+from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import (
     TableColumn,
@@ -251,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="noted in uns")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
-    settle_for_arrays()
+    tune_for_arrays()
     parameters = parse_parameters(options.parameters)
     units, columns = columns_of_options(options)
     write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from scripts.core.command import command_parser
 from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
-from scripts.core.numeric import array_processes, settle_for_arrays
+from scripts.core.numeric import array_processes, tune_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.columns import (
     TableColumn,
@@ -320,7 +320,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
     options = parser.parse_args(argv)
-    settle_for_arrays()
+    tune_for_arrays()
     if options.htseq_counts:
         ledger = read_runs(options.ledger) if options.ledger else None
         found = columns_of_folder(options.htseq_counts, COUNTS, options.species, ledger, options.count_by)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
-from scripts.core.subprocesses import killer_of, raise_if_full, raise_if_killed
+from scripts.core.subprocesses import external_signal, raise_if_full, raise_if_killed
 from scripts.plates.alignments import bam_files, log_file
 from scripts.plates.cells import CellReads
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
@@ -145,7 +145,7 @@ class Aligner:
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads)]
         arguments += as_arguments(plate_options(self.preset, spots))
         status, complaint = self.genome.run(arguments, folder)
-        if killer_of(status):  # by the system or a person: the reads need not be the cause
+        if external_signal(status):  # by the system or a person: the reads need not be the cause
             print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)
             status, complaint = self.genome.run(arguments, folder)
         if status:

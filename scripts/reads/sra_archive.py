@@ -86,7 +86,7 @@ def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
 def raise_if_silent(program: str, done: Finished) -> None:
     """Raise Interrupted where a program failed without a message: the driver of sra-tools does not report a kill."""
     if done.status and not done.errors.strip():
-        raise Interrupted(f"{program} ended without a word; was it killed? The same call goes on.")
+        raise Interrupted(f"{program} ended without a word; was it killed? Run the same command again.")
 
 
 def says_disk_is_full(errors: str) -> bool:

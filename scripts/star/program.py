@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted
-from scripts.core.subprocesses import killer_of, raise_if_full, release, start
+from scripts.core.subprocesses import external_signal, raise_if_full, release, start
 
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 _EXITING = re.compile(r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", re.S | re.I)
@@ -76,7 +76,7 @@ class StarProcess:
         if status is not None and (status < 0 or status > 128):
             number = -status if status < 0 else status - 128
             with contextlib.suppress(ValueError):
-                why = "; was there too little memory?" if killer_of(status) else "."
+                why = "; was there too little memory?" if external_signal(status) else "."
                 return f"STAR was ended by {signal.Signals(number).name}{why}"
         last = " ".join(texts["messages"].split())[-300:]
         return f"STAR ended with exit status {status}. {last}".strip()
@@ -84,8 +84,8 @@ class StarProcess:
 
 def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> None:
     """Raise Interrupted where STAR was ended from outside, or failed for lack of memory or disk space."""
-    if killer_of(status) or (status and _NO_MEMORY.search(complaint)):
-        raise Interrupted(f"{complaint} The same call goes on.")
+    if external_signal(status) or (status and _NO_MEMORY.search(complaint)):
+        raise Interrupted(f"{complaint} Run the same command again.")
     if status:
         raise_if_full(folder)
 

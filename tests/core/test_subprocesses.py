@@ -46,7 +46,7 @@ def test_status_output_and_errors_are_returned():
 
 
 def test_a_missing_program_is_told():
-    with pytest.raises(InputError, match=r"The program 'no-such-program' is not there; it is part of .* in envs/\."):
+    with pytest.raises(InputError, match=r"The program 'no-such-program' was not found; it is part of .* in envs/\."):
         subprocesses.run_program(["no-such-program"])
 
 
@@ -67,14 +67,14 @@ def test_a_missing_program_is_told():
     ],
 )
 def test_who_is_ended_from_outside_is_told_from_who_crashes(status, killer):
-    assert subprocesses.killer_of(status) == killer
+    assert subprocesses.external_signal(status) == killer
 
 
 def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(Interrupted) as told:
         subprocesses.run_program([PYTHON, "-c", code])
-    words = f"{PYTHON} was ended by SIGKILL; was there too little memory? The same call goes on."
+    words = f"{PYTHON} was ended by SIGKILL; was there too little memory? Run the same command again."
     assert str(told.value) == words
 
     def killed():
@@ -89,7 +89,7 @@ def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
 def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
     subprocesses.raise_if_full(tmp_path)
     monkeypatch.setattr(subprocesses.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4096}))
-    with pytest.raises(Interrupted, match=r"The disk of .* is full; make room, then the same call goes on"):
+    with pytest.raises(Interrupted, match=r"The disk of .* is full; make room, then run the same command again"):
         subprocesses.raise_if_full(tmp_path)
 
 

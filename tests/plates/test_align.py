@@ -148,7 +148,7 @@ def test_a_star_killed_twice_fails_the_job_and_no_run(
         run_align(tmp_path, mm10, "--genome-memory=none")
     name = "SIGTERM" if "TERM" in fate else "SIGKILL"
     assert str(told.value) == (
-        f"SRX9000002: not aligned. STAR was ended by {name}; was there too little memory? The same call goes on."
+        f"SRX9000002: not aligned. STAR was ended by {name}; was there too little memory? Run the same command again."
     )
     assert not (tmp_path / "aligned").exists()
     assert "It is aligned once more." in capsys.readouterr().err
@@ -196,6 +196,6 @@ def test_a_full_disk_fails_the_job_and_no_run(world: World, mm10: Path, tmp_path
     command = [sys.executable, "-m", "scripts", "align", *align_arguments(tmp_path, mm10, *options)]
     done = subprocess.run([*FULL_DISK, disk, HOME, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "is full; make room, then the same call goes on." in done.stderr.splitlines()[-1]
+    assert "is full; make room, then run the same command again." in done.stderr.splitlines()[-1]
     assert not (tmp_path / "aligned").exists()
     assert all(status.ok for status in run_align(tmp_path, mm10, "--genome-memory=none").values())

@@ -179,7 +179,7 @@ def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         assert workflow.wait(timeout=180) == 1
-        assert "STAR was ended by SIGKILL; was there too little memory? The same call goes on." in analysis.told()
+        assert "STAR was ended by SIGKILL; was there too little memory? Run the same command again." in analysis.told()
         assert not (analysis.folder / "results/runs.tsv").exists()
         nothing_goes_on(analysis)
         analysis.run(server)
