@@ -12,7 +12,7 @@ Cells are in the order of the experiments, then of their barcodes in the archive
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,25 +22,16 @@ from scripts.core.files import atomic_path
 from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
-from scripts.plan.run_table import COLUMNS, Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import is_shard, read_unit_rows, unit_names, unit_tables
-from scripts.records.sample_fields import SUMS, add_numbers, describe_samples, join_values
+from scripts.records.obs_columns import droplet_columns, library_fields
+from scripts.records.sample_fields import describe_samples
 
 if TYPE_CHECKING:
-    import h5py
     import numpy
+    import scipy.sparse
 
 MAIN = "Gene_Unique"
-CHUNK = 1 << 16
-_DROPPED_COLUMNS = ("bytes", "md5", "source", "status", "reason", "detail")
-
-
-def join_rows(rows: Sequence[Run], chemistry: str, roles: str) -> dict[str, Any]:
-    """Return column → value for a library's cells: values that differ between its runs are joined by ``;``."""
-    told: dict[str, Any] = {name: join_values(rows, name) for name in COLUMNS if name not in _DROPPED_COLUMNS}
-    told |= {name: add_numbers(rows, name) for name in SUMS}
-    return told | {"chemistry": chemistry or told["chemistry"], "read_roles": roles or told["read_roles"]}
 
 
 class Library:
@@ -75,7 +66,7 @@ def counted_libraries(
         experiment = mine[0].experiment
         name = folders[experiment, species]
         first = status[mine[0].run]
-        fields = join_rows(mine, first.chemistry, first.read_roles) | geo.get(mine[0].sample, {})
+        fields = library_fields(mine, first.chemistry, first.read_roles, geo.get(mine[0].sample, {}))
         libraries.append(Library(experiment, Path(archives.replace("{experiment}", name)), fields))
     return libraries
 
@@ -93,60 +84,33 @@ def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray
     return np.where(archive.barcodes[places] == barcodes, places, -1)
 
 
-class _Matrix:
-    """A csr_matrix in the making, libraries below each other."""
+def cell_rows(archive: MexArchive, places: "numpy.ndarray | None" = None) -> "scipy.sparse.csr_matrix":
+    """Return the counts of an archive, a row a cell, or of the cells at ``places`` (-1: a cell without counts)."""
+    import numpy as np
 
-    def __init__(self, parent: "h5py.Group", name: str, dtype: str) -> None:
-        import numpy as np
-
-        self.group = h5ad.create_group(parent, name, "csr_matrix")
-        self.data = h5ad.ArrayWriter(self.group, "data", dtype, CHUNK)
-        self.indices = h5ad.ArrayWriter(self.group, "indices", np.int32, CHUNK)
-        self.lengths: list[numpy.ndarray] = [np.zeros(1, np.int64)]
-
-    def append(self, archive: MexArchive, places: "numpy.ndarray | None" = None) -> None:
-        """Add the cells of an archive, or those at ``places`` (-1: a cell without counts)."""
-        import numpy as np
-
-        rows = archive.matrix.T.tocsr()
-        if places is not None:
-            kept = rows[np.maximum(places, 0)]
-            empty = np.repeat(places < 0, np.diff(kept.indptr))
-            kept.data[empty] = 0
-            rows = kept
-        rows.eliminate_zeros()
-        rows.sort_indices()
-        self.data.append(rows.data)
-        self.indices.append(rows.indices)
-        self.lengths.append(np.diff(rows.indptr))
-
-    def finish(self, genes: int) -> None:
-        """Write what is left, the pointers and the shape."""
-        import numpy as np
-
-        self.data.finish()
-        self.indices.finish()
-        pointers = np.cumsum(np.concatenate(self.lengths), dtype=np.int64)
-        small = pointers[-1] <= np.iinfo(np.int32).max  # scipy wants pointers and indices of one type
-        h5ad.write_array(self.group, "indptr", pointers.astype(np.int32) if small else pointers)
-        self.group.attrs["shape"] = np.array([pointers.size - 1, genes], np.int64)
+    rows = archive.matrix.T.tocsr()
+    if places is not None:
+        rows = rows[np.maximum(places, 0)]
+        rows.data[np.repeat(places < 0, np.diff(rows.indptr))] = 0
+    rows.eliminate_zeros()
+    rows.sort_indices()
+    return rows
 
 
 def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], series: str, species: str) -> int:
     """Write the file and return how many cells it has. Raises InputError where libraries do not have the same genes."""
     import h5py
-    import numpy as np
 
     index: list[str] = []
-    of_cell: list[Mapping[str, Any]] = []
+    sizes: list[int] = []
     genes: list[tuple[str, ...]] | None = None
     versions: set[str] = set()
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
-        main = _Matrix(root, "X", "int32")
+        main = h5ad.CsrWriter(root, "X", "int32")
         group = h5ad.create_group(root, "layers")
         shared = tuple(f"_{way}" for way in MATRIX_NAMES if way != MAIN.rpartition("_")[2])
-        others = {name: _Matrix(group, name, "float64" if name.endswith(shared) else "int32") for name in layers}
+        others = {name: h5ad.CsrWriter(group, name, "float64" if name.endswith(shared) else "int32") for name in layers}
         for library in libraries:
             archive = library.read(MAIN)
             versions.add(archive.metadata["software_version"])
@@ -160,19 +124,15 @@ def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], 
                         " libraries of a species with one reference."
                     )
                 if name != MAIN:
-                    others[name].append(other, same_cells(other, archive.barcodes))
-            main.append(archive)
+                    others[name].append(cell_rows(other, same_cells(other, archive.barcodes)))
+            main.append(cell_rows(archive))
             index += [f"{library.experiment}_{barcode}" for barcode in archive.barcodes.astype(str).tolist()]
-            of_cell += [library.fields] * archive.barcodes.size
+            sizes.append(archive.barcodes.size)
         genes = genes or []
         main.finish(len(genes))
         for matrix in others.values():
             matrix.finish(len(genes))
-        known = [name for name in libraries[0].fields if name in COLUMNS] if libraries else []
-        more = sorted({name for library in libraries for name in library.fields} - set(known))
-        obs: dict[str, Any] = {name: [fields.get(name) for fields in of_cell] for name in (*known, *more)}
-        for name in set(SUMS) & set(obs):
-            obs[name] = np.array(obs[name], np.int64)
+        obs = droplet_columns([library.fields for library in libraries], sizes)
         h5ad.write_frame(root, "obs", index, obs)
         ids = [row[0] for row in genes]
         h5ad.write_frame(root, "var", ids, {"gene_id": ids, "gene_name": [(row[1:2] or row[:1])[0] for row in genes]})

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import h5py
     import numpy
+    import scipy.sparse
 
 CHUNK = 16384
 """Elements in a chunk of a big array."""
+MATRIX_CHUNK = 1 << 16
+"""Elements in a chunk of a matrix."""
 SMALL = 1 << 16
 """Bytes of a chunk up to which zlib deflates it."""
 LEVEL = 1
@@ -241,6 +244,50 @@ class ArrayWriter:
         """Write what is left."""
         if len(self._rest):
             self._write(self._rest)
+
+
+class CsrWriter:
+    """Writes a csr_matrix row by row; its number of rows need not be known before."""
+
+    def __init__(
+        self,
+        parent: "h5py.Group",
+        name: str,
+        dtype: "numpy.typing.DTypeLike",
+        shape: tuple[int, int] | None = None,
+        wide: bool = False,
+    ) -> None:
+        """Begin the matrix, of a shape that may be known; ``wide`` makes indices int64, for more than 2**31 values."""
+        import numpy as np
+
+        self.group = create_group(parent, name, "csr_matrix")
+        if shape:
+            self.group.attrs["shape"] = np.array(shape, np.int64)
+        self._index_type: type = np.int64 if wide else np.int32
+        self._data = ArrayWriter(self.group, "data", dtype, MATRIX_CHUNK)
+        self._indices = ArrayWriter(self.group, "indices", self._index_type, MATRIX_CHUNK)
+        self._lengths = [np.zeros(1, np.int64)]
+
+    def append(self, rows: "scipy.sparse.csr_matrix") -> None:
+        """Append rows."""
+        import numpy as np
+
+        self._data.append(rows.data)
+        self._indices.append(rows.indices)
+        self._lengths.append(np.diff(rows.indptr))
+
+    def finish(self, columns: int) -> None:
+        """Write what is left, the pointers and the shape."""
+        import numpy as np
+
+        self._data.finish()
+        self._indices.finish()
+        pointers = np.cumsum(np.concatenate(self._lengths), dtype=np.int64)
+        if pointers[-1] <= np.iinfo(np.int32).max:
+            pointers = pointers.astype(self._index_type)  # scipy wants pointers and indices of one type
+        write_array(self.group, "indptr", pointers)
+        if "shape" not in self.group.attrs:
+            self.group.attrs["shape"] = np.array([len(pointers) - 1, columns], np.int64)
 
 
 def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk: int = CHUNK) -> "h5py.Dataset":

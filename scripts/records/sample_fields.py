@@ -1,34 +1,16 @@
-"""Columns of an h5ad's obs that describe the sample of a cell, from the run table and from GEO.
+"""The columns of obs that come from GEO: title, source and characteristics of a cell's sample.
 
-The runs of a cell are joined: values by ``;``, numbers as their sum. GEO's columns come from the family file (SOFT or
-MINiML) of the series, or from that of the part of it that holds the sample.
+They are read from the family file of the series (SOFT or MINiML), or from those of its parts, whichever has the sample.
 """
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from scripts.plan.run_table import Run
 from scripts.records import record_files
-
-SUMS = ("spots", "bases")
-"""Columns of the run table that are summed."""
-UNKNOWN = -1
-"""A number that a run table does not have."""
 
 _CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
 _TITLES = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
-
-
-def join_values(rows: Sequence[Run], column: str) -> str:
-    """Return the different values of a column, in the order of the rows, joined by ``;``."""
-    return ";".join(dict.fromkeys(getattr(row, column) for row in rows))
-
-
-def add_numbers(rows: Sequence[Run], column: str) -> int:
-    """Return the sum of a column of numbers, or UNKNOWN where a row has none."""
-    numbers = [getattr(row, column) for row in rows]
-    return sum(map(int, numbers)) if all(numbers) else UNKNOWN
 
 
 def column_name(field: str) -> str:

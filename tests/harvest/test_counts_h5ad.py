@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 
 from scripts.core.errors import InputError
+from scripts.formats import h5ad
 from scripts.harvest import counts_h5ad
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
@@ -134,7 +135,7 @@ def test_obs_has_what_geo_says(tmp_path):
 
 @pytest.mark.parametrize("chunk", [3, 64, 1 << 16])
 def test_small_chunks_few_shards_held_and_great_counts(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(counts_h5ad, "CHUNK", chunk)
+    monkeypatch.setattr(h5ad, "MATRIX_CHUNK", chunk)
     monkeypatch.setattr(counts_h5ad, "KEPT_SHARDS", 1)
     made = Made(tmp_path, seed=chunk, greatest=2**34)
     read = made.make()

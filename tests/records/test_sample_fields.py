@@ -4,8 +4,7 @@ import gzip
 
 import pytest
 
-from scripts.plan.run_table import Run
-from scripts.records.sample_fields import add_numbers, column_name, describe_sample, describe_samples, join_values
+from scripts.records.sample_fields import column_name, describe_sample, describe_samples
 
 SOFT = """\
 ^SERIES = GSE1
@@ -72,9 +71,3 @@ def test_characteristics_become_columns():
         "geo_title": "a;b",
     }
     assert column_name("Mismatch rate per base, %") == "mismatch_rate_per_base_percent"
-
-
-def test_runs_are_told_together():
-    rows = [Run(run="SRR1", spots="5", layout="single"), Run(run="SRR2", spots="7", bases="9", layout="single")]
-    assert [join_values(rows, name) for name in ("run", "layout")] == ["SRR1;SRR2", "single"]
-    assert [add_numbers(rows, name) for name in ("spots", "bases")] == [12, -1]
