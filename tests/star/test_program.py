@@ -45,7 +45,7 @@ def test_a_failure_is_explained_in_a_line(star: Path, tmp_path: Path, script: st
     [(-9, ""), (143, ""), (107, "FATAL ERROR: not enough memory for BAM sorting"), (1, "std::bad_alloc")],
 )
 def test_what_is_no_fault_of_a_run(tmp_path: Path, status: int, complaint: str) -> None:
-    with pytest.raises(Interrupted, match="The same call goes on"):
+    with pytest.raises(Interrupted, match="Run the same command again"):
         raise_if_interrupted(status, complaint, tmp_path)
     raise_if_interrupted(104, "could not open readFilesIn", tmp_path)
 
