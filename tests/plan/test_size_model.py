@@ -1,6 +1,5 @@
 """The size model: what jobs are reckoned to take, how it learns, and the cost of a plan."""
 
-import json
 import math
 import random
 
@@ -10,9 +9,8 @@ from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
 from scripts.plan.cost import Reckoner, jobs_done
 from scripts.plan.footprint import archive_bytes
-from scripts.plan.run_table import Run, write_runs
+from scripts.plan.run_table import Run
 from scripts.plan.size_model import (
-    FILE,
     SHIPPED,
     SIZES,
     Job,
@@ -27,8 +25,7 @@ from scripts.plan.size_model import (
     unit_sizes,
     write_model,
 )
-from scripts.plan.units import Unit, cut_into_units, summarize_unit
-from scripts.records import plan
+from scripts.plan.units import Unit, summarize_unit
 
 HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}
 SIZED = {
@@ -179,7 +176,7 @@ def test_benchmarks_are_read_in_both_formats(tmp_path, capsys):
         Benchmark("count", "GSE1.mus.0000", 3.0, 80.0, 4),
         Benchmark("solo", "GSE1.mus.SRX1", 1.0, None, 1),
     ]
-    assert "broken.tsv: no benchmark of a job" in capsys.readouterr().err
+    assert "broken.tsv: not a benchmark of a job" in capsys.readouterr().err
 
 
 def test_benchmarks_are_those_of_jobs_of_the_plan():
@@ -206,93 +203,3 @@ def test_benchmarks_are_those_of_jobs_of_the_plan():
     assert found[0].sizes["mspots"] == 1.0 and found[0].sizes["threads"] == 4.0
     assert found[1].sizes["mspots"] == 2.0 and found[3].sizes["cells"] == 96.0
     assert others == ["align/GSE7.mus.0000"]
-
-
-@pytest.fixture
-def analysis(tmp_path, monkeypatch):
-    """An analysis directory with a plan of two shards and a library."""
-    monkeypatch.chdir(tmp_path)
-    rows = [
-        Run(series="GSE1", experiment=f"SRX{n}", run=f"SRR{n}", species="mus", assay="plate", status="planned",
-            bytes="500000000", bases="1000000000", spots="5000000")
-        for n in range(3)
-    ]  # fmt: skip
-    rows.append(rows[0]._replace(experiment="SRX9", run="SRR9", assay="droplet", spots="100000000"))
-    (tmp_path / "results").mkdir()
-    write_runs(tmp_path / "results/plan.tsv", rows)
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config/config.yaml").write_text("plates: {shard_size: 2}\nscratch: {limit_gb: 40}\n")
-    return tmp_path
-
-
-def test_the_cost_of_a_plan(analysis, capsys):
-    plan.main([])
-    told = capsys.readouterr().out
-    lines = [line.split("\t") for line in (analysis / "work/plan/cost.tsv").read_text().splitlines()]
-    assert lines[0] == "stage jobs download_gb scratch_gb memory_gb core_hours node_hours".split()
-    cost = {line[0]: dict(zip(lines[0][1:], map(float, line[1:]), strict=True)) for line in lines[1:]}
-    assert {stage: row["jobs"] for stage, row in cost.items()} == {
-        "reference": 1, "star_index": 1, "count_index": 1, "download": 3, "fastq": 3, "align": 2, "count": 2,
-        "read_roles": 1, "solo": 1, "mex_archive": 1, "table": 3, "droplets_h5ad": 1, "report": 1, "all": 21,
-    }  # fmt: skip
-    assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
-    assert cost["all"]["scratch_gb"] == cost["fastq"]["scratch_gb"] == 44.5  # of the library: 0.5 + 2 x (2 + 20)
-    align = 2 * 16 * (0.1 + 29_000 / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
-    assert cost["align"]["core_hours"] == pytest.approx(align, abs=0.001)
-    assert cost["align"]["node_hours"] == pytest.approx(align / 16, abs=0.001)
-    part = max(1 / 16, int(1.1 * (1800 + 0.9 * 3200)) / 1000 / 64)  # its memory is more of a node than its core
-    assert cost["reference"]["node_hours"] == pytest.approx((1 + 3200 / 80) / 60 * part, abs=0.001)
-    assert cost["all"]["node_hours"] == pytest.approx(
-        sum(row["node_hours"] for stage, row in cost.items() if stage != "all"), abs=0.01
-    )
-    assert told.startswith("What it will cost:\n")
-    assert "as shipped; a node of 16 cores and 64 GB" in told
-    assert "(the largest unit needs 44 GB of scratch; scratch.limit_gb is 40)" in told
-
-
-def test_the_second_estimate_is_nearer(analysis, capsys):
-    units = {name: summarize_unit(rows) for name, rows in cut_into_units(_planned(analysis), 2).items()}
-    reckoner = Reckoner(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 2)
-    for name, unit in units.items():  # a site whose jobs take a third of the time
-        for stage, sizes in reckoner.unit_jobs(name, unit):
-            seconds = SizeModel().minutes(stage, sizes) * 20
-            job = "SRX9" if stage == "mex_archive" else name
-            memory = int(SizeModel().memory_mb(stage, sizes) / 2)
-            line = f"{seconds}\t-\t9\t9\t9\t{memory}\t0\t0\t0\t0\t{int(sizes['threads'])}"
-            write_benchmark(analysis / "logs/benchmarks", stage, job, line, "\tthreads")
-    plan.main([])
-    first = (analysis / "work/plan/cost.tsv").read_text()
-    capsys.readouterr()
-    plan.main(["--learn", "logs/benchmarks"])
-    told = capsys.readouterr().out
-    all_jobs = next(line.split() for line in told.splitlines() if line.split()[:1] == ["all"])
-    assert all_jobs[1] == "13"
-    before, after, memory_before, memory_after = map(float, all_jobs[2:])
-    assert 2.5 < before <= 3 and after < 0.7 * before
-    assert memory_after < memory_before
-    assert "learnt of 13 jobs done here" in told
-    learnt = json.loads((analysis / FILE).read_text())
-    assert learnt["align"]["jobs"] == 2
-    second = (analysis / "work/plan/cost.tsv").read_text()
-    hours = [float(text.splitlines()[-1].split("\t")[5]) for text in (first, second)]
-    assert hours[1] < hours[0]
-    plan.main([])  # the next plan goes by it
-    assert (analysis / "work/plan/cost.tsv").read_text() == second
-
-
-def _planned(analysis):
-    from scripts.plan.run_table import read_runs
-
-    return read_runs(analysis / "results/plan.tsv")
-
-
-def test_faults_are_told(analysis):
-    with pytest.raises(InputError, match=r"logs/benchmarks: no benchmark of a job of the plan is there"):
-        plan.main(["--learn", "logs/benchmarks"])
-    with pytest.raises(InputError, match=r"--threads: 'many' is not a number of threads"):
-        plan.main(["--threads", "align=many"])
-    with pytest.raises(InputError, match=r"--references: 'mm10' is not of the form NAME=VALUE"):
-        plan.main(["--references", "mm10"])
-    (analysis / "config/config.yaml").write_text("species: {rat: {tax_id: 10116, reference: rn7}}\n")
-    with pytest.raises(InputError, match=r"mus is not configured; give --references SPECIES=NAME"):
-        plan.main([])

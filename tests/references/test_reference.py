@@ -1,4 +1,4 @@
-"""References: sources joined and checked, every fault told at once."""
+"""References: sources joined and checked, every fault reported at once."""
 
 import gzip
 import json
@@ -9,48 +9,11 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
 from scripts.references import reference
-from scripts.references.fasta import contig_lengths, copy_fasta
+from scripts.references.fasta import contig_lengths
 from scripts.references.genes_table import GeneRow, read_genes
 from scripts.references.reference import make_reference
+from tests.references.sources import FASTA, GTF, faults, gtf_line, make
 from tests.toy.world import World
-
-FASTA = b">chr1 the first\nACGTNacgtn\nACG\n>chr2\n" + b"A" * 60 + b"\n"
-
-
-def gtf_line(contig: str, start: int, end: int, attributes: str, feature: str = "exon", strand: str = "+") -> str:
-    return f"{contig}\tsource\t{feature}\t{start}\t{end}\t.\t{strand}\t.\t{attributes}\n"
-
-
-GTF = (
-    "#!comment\n"
-    + gtf_line("chr2", 1, 60, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";', "gene")
-    + gtf_line("chr2", 1, 20, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
-    + gtf_line("chr2", 11, 30, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
-    + gtf_line("chr2", 41, 60, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
-    + gtf_line("chr1", 2, 4, 'gene_id "a";')
-)
-
-
-def make(folder: Path, fasta: bytes = FASTA, gtf: str | bytes = GTF, **more: list) -> Path:
-    """Make a reference of these sources into a new folder and return it."""
-    (folder / "in.fa").write_bytes(fasta)
-    (folder / "in.gtf").write_bytes(gtf if isinstance(gtf, bytes) else gtf.encode())
-    output = folder / "made"
-    targets = [output / name for name in ("genome.fa", "annotation.gtf", "genes.tsv", "reference.json")]
-    fastas = [(str(folder / "in.fa"), None), *more.get("fastas", [])]
-    gtfs = [(str(folder / "in.gtf"), None), *more.get("gtfs", [])]
-    make_reference("toy", fastas, gtfs, *targets)
-    return output
-
-
-def faults(folder: Path, **sources: object) -> list[str]:
-    """Return the sentences told of bad sources, without the title; nothing may be left of the reference."""
-    with pytest.raises(InputError) as told:
-        make(folder, **sources)
-    title, *sentences = str(told.value).splitlines()
-    assert title == f"The reference toy needs {len(sentences)} correction(s):"
-    assert list((folder / "made").iterdir()) == []
-    return [sentence.replace(f"{folder}/", "") for sentence in sentences]
 
 
 def test_genes_have_name_biotype_length_and_contig(tmp_path: Path) -> None:
@@ -87,18 +50,6 @@ def test_spike_ins_are_joined_to_both(tmp_path: Path) -> None:
     assert (made / "annotation.gtf").read_text().endswith('gene_id "ERCC-1"; transcript_id "D";\n')
 
 
-def test_refseq_tells_names_on_the_line_of_the_gene(tmp_path: Path) -> None:
-    gtf = gtf_line("chr1", 1, 9, 'gene_id "X"; transcript_id ""; gene "XIST"; gene_biotype "lncRNA";', "gene")
-    made = make(tmp_path, gtf=gtf + gtf_line("chr1", 1, 9, 'gene_id "X"; transcript_id "NR_1";'))
-    assert read_genes(made / "genes.tsv") == [GeneRow("X", "XIST", "lncRNA", 9, "chr1")]
-
-
-def test_a_gene_on_two_contigs_is_one_gene_and_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    made = make(tmp_path, gtf=GTF + gtf_line("chr1", 1, 5, 'gene_id "b";'))
-    assert read_genes(made / "genes.tsv")[1] == GeneRow("b", "B", "lncRNA", 55, "chr1;chr2")
-    assert "gene b has exons on several contigs (chr1;chr2); as in htseq-count" in capsys.readouterr().err
-
-
 def test_all_faults_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
     told = faults(
         tmp_path,
@@ -115,37 +66,6 @@ def test_all_faults_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
         "in.gtf, line 3: an exon ends at base 90, but contig chr1 has 8;"
         " genome and annotation are of different assemblies.",
     ]
-
-
-@pytest.mark.parametrize(
-    ("contigs", "words"),
-    [
-        (("1", "chr1"), "in.gtf: 1 contig(s) have other names in the genome in.fa: 1 (chr1);"),
-        (("chrM", "MT"), "in.gtf: 1 contig(s) have other names in the genome in.fa: chrM (MT);"),
-        (
-            ("NC_1.1", "chr1"),
-            "in.gtf: 1 of 1 exons are on contigs that the genome in.fa does not have (NC_1.1); it has chr1.",
-        ),
-    ],
-)
-def test_contigs_that_do_not_meet(tmp_path: Path, contigs: tuple[str, str], words: str) -> None:
-    gtf_contig, fasta_contig = contigs
-    (fault,) = faults(
-        tmp_path, fasta=f">{fasta_contig}\nACGT\n".encode(), gtf=gtf_line(gtf_contig, 1, 4, 'gene_id "a";')
-    )
-    assert words in fault
-
-
-def test_a_few_exons_elsewhere_are_only_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    made = make(tmp_path, gtf=GTF + gtf_line("HSCHR_PATCH", 1, 5, 'gene_id "p";'))
-    assert "1 exons on 1 contig(s) that the genome does not have (HSCHR_PATCH)" in capsys.readouterr().err
-    assert [gene.gene_id for gene in read_genes(made / "genes.tsv")] == ["a", "b", "p"]
-
-
-def test_many_faults_of_a_kind_are_counted(tmp_path: Path) -> None:
-    told = faults(tmp_path, gtf=GTF + gtf_line("chr1", 1, 2, "") * 9)
-    assert len(told) == 6
-    assert told[-1] == "in.gtf: 4 more of the same kind (an exon without gene_id)."
 
 
 def test_what_is_no_fasta_and_no_gtf(tmp_path: Path) -> None:
@@ -167,12 +87,6 @@ def test_files_that_are_cut_short(tmp_path: Path) -> None:
     ]
 
 
-def test_a_gene_of_the_genome_among_the_spike_ins(tmp_path: Path) -> None:
-    (tmp_path / "more.gtf").write_text(gtf_line("chr1", 1, 4, 'gene_id "a";'))
-    (fault,) = faults(tmp_path, gtfs=[(str(tmp_path / "more.gtf"), None)])
-    assert fault == "more.gtf, line 1: gene a is also in the annotation of the genome."
-
-
 def test_checksums_and_missing_files(tmp_path: Path) -> None:
     told = faults(tmp_path, fastas=[("/no/such.fa", None)], gtfs=[(str(tmp_path / "in.gtf"), "00")])
     assert told[0] == "/no/such.fa: no such file."
@@ -184,20 +98,6 @@ def test_spike_ins_need_both_files() -> None:
     arguments = [f"--{name}=x" for name in ("name", "fasta", "gtf", "genome", "annotation", "genes", "fingerprint")]
     with pytest.raises(InputError, match="Spike-ins need both"):
         reference.main([*arguments, "--spike-in-gtf=x"])
-
-
-@pytest.mark.parametrize("block", [1, 2, 3, 7, 16, 1 << 20])
-def test_fasta_at_every_cut_of_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr("scripts.references.fasta.BLOCK_BYTES", block)
-    path = tmp_path / "a.fa"
-    path.write_bytes(b">a\r\nAC\r\nGT\r\n\r\n>b x\r\nA\r\n>c\r\nGGG")
-    contigs: dict[str, int] = {}
-    told: list[str] = []
-    with (tmp_path / "b.fa").open("wb") as output:
-        copy_fasta(path, output, contigs, told)
-    assert told == []
-    assert contigs == {"a": 4, "b": 1, "c": 3}
-    assert (tmp_path / "b.fa").read_bytes() == b">a\nAC\nGT\n>b x\nA\n>c\nGGG\n"
 
 
 def test_sources_may_be_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.tools
 LABELS = {catalogue.HUMAN: "homo", catalogue.MOUSE: "mus"}
 
 
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NCBI_API_KEY", "toy")  # ten requests a second
-
-
 def plan(tmp_path: Path, server: Server, *words: str) -> list[Run]:
     command = ["--series", *words, "--species", "homo=9606", "mus=10090", "--first-wait", "0.01"]
     for name in ("geo", "eutils", "ena"):

@@ -1,0 +1,131 @@
+"""Rows of the plan: species, samples, reasons and details, on small records."""
+
+import json
+from pathlib import Path
+
+from tests.records.looked_up import FISH, HUMAN, MOUSE, plan, two_cells
+from tests.records.small_archives import family, keep, package, package_set, run, sample
+
+
+def test_a_run_of_two_series_is_one_row(tmp_path: Path) -> None:
+    soft, packages = two_cells()
+    xml = package_set(*packages.values())
+    for name in ("GSE1", "GSE2"):
+        keep(tmp_path / "records", name, soft.replace("GSE1", name), xml)
+    for asked in (["GSE1", "GSE2"], ["GSE2", "GSE1"], ["GSE1", "GSE2", "GSE1", "GSE2"]):
+        rows = plan(tmp_path, *asked)
+        assert {len(group) for group in rows.values()} == {1}
+        assert {group[0].series for group in rows.values()} == {asked[0]}
+        assert {group[0].detail for group in rows.values()} == {f"Also in {asked[1]}."}
+
+
+def test_a_series_of_two_platforms_and_a_sample_of_two_experiments(tmp_path: Path) -> None:
+    samples = [sample("GSM1", ["SRX1", "SRX2"], more=["platform_id = GPL1"]), sample("GSM2", ["SRX2"])]
+    soft = family("GSE1", samples, platforms=["GPL1", "GPL2"], table_rows=5)
+    keep(tmp_path / "records", "GSE1", soft, package_set(*two_cells()[1].values()))
+    rows = plan(tmp_path, "GSE1")
+    assert rows["SRR1"][0].sample == "GSM1"
+    assert rows["SRR3"][0].sample == "GSM1"
+    assert (
+        rows["SRR3"][0].detail == "GEO names the experiment for GSM1, GSM2. GEO says that the sample is GSM1, SRA GSM2."
+    )
+
+
+def test_species(tmp_path: Path) -> None:
+    taxa = {
+        "1": ([HUMAN], HUMAN),
+        "2": ([HUMAN, MOUSE], HUMAN),  # two species, of which SRA knows one
+        "3": ([MOUSE], HUMAN),
+        "4": ([FISH], FISH),
+        "5": ([HUMAN, FISH], FISH),
+        "6": ([HUMAN, MOUSE], ("1427524", "mixed sample")),
+        "7": ([], MOUSE),
+    }
+    samples = [sample(f"GSM{n}", [f"SRX{n}"], taxa=of_geo) for n, (of_geo, _) in taxa.items()]
+    packages = [package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}", taxon=of_sra) for n, (_, of_sra) in taxa.items()]
+    keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
+    rows = plan(tmp_path, "GSE1")
+    told = {name: [(row.tax_id, row.species, row.status, row.detail) for row in group] for name, group in rows.items()}
+    both = "A sample of homo and mus, counted in each."
+    mixture = "SRA says mixed sample (1427524), GEO Homo sapiens (9606) and Mus musculus (10090): GEO is followed, "
+    mixture += f"which names the species of the mixture. {both}"
+    assert told == {
+        "SRR1": [("9606", "homo", "planned", "")],
+        "SRR2": [("9606", "homo", "planned", both), ("10090", "mus", "planned", both)],
+        "SRR3": [
+            ("9606", "homo", "planned", "SRA says Homo sapiens (9606), GEO Mus musculus (10090): SRA is followed.")
+        ],
+        "SRR4": [("7955", "", "left_out", "Danio rerio (tax id 7955) is not configured.")],
+        "SRR5": [("9606", "homo", "planned", "It also holds Danio rerio (tax id 7955), not configured.")],
+        "SRR6": [("9606", "homo", "planned", mixture), ("10090", "mus", "planned", mixture)],
+        "SRR7": [("10090", "mus", "planned", "")],
+    }
+    assert rows["SRR4"][0].reason == "OTHER_SPECIES"
+
+
+def test_the_pool_of_a_run_tells_its_species_and_samples(tmp_path: Path) -> None:
+    members = [("GSM1", *HUMAN), ("GSM2", *MOUSE)]
+    xml = package_set(package("SRX1", [run("SRR1", members=members)], gsm="GSM1", taxon=FISH))
+    keep(tmp_path / "records", "GSE1", xml=xml)
+    rows = plan(tmp_path, "GSE1")
+    assert [row.species for row in rows["SRR1"]] == ["homo", "mus"]
+    assert "The run pools the samples GSM1, GSM2." in rows["SRR1"][0].detail
+
+
+def test_reasons(tmp_path: Path) -> None:
+    bam = [("a.bam", "10X Genomics bam file", 7, ""), ("SRR6", "SRA Normalized", 5, "1" * 32)]
+    packages = [
+        package("SRX1", [run("SRR1")], gsm="GSM1", strategy="WGS", source="GENOMIC"),
+        package("SRX2", [run("SRR2")], gsm="GSM2", library="S1_HTO"),
+        package("SRX3", [run("SRR3")], gsm="GSM3", title="bulk control", source="TRANSCRIPTOMIC"),
+        package("SRX4", [run("SRR4", cluster="dbgap")], gsm="GSM4"),
+        package("SRX5", [run("SRR5", files=[("SRR5.lite", "SRA Lite", 9, "2" * 32)])], gsm="GSM5"),
+        package("SRX6", [run("SRR6", lengths=(98,), files=bam)], gsm="GSM6"),
+        package("SRX7", [run("SRR7", lengths=(8, 28, 91))], gsm="GSM7"),
+    ]
+    link = '<Alternatives url="s3://x/a.bam" access_type="Use Cloud Data Delivery"/>'  # not for everybody
+    packages[5] = packages[5].replace(' url="https://example.org/a.bam"/>', f">{link}</SRAFile>")
+    keep(tmp_path / "records", "GSE1", family("GSE1", [sample("GSM2", ["SRX2"])]), package_set(*packages))
+    rows = {name: group[0] for name, group in plan(tmp_path, "GSE1").items()}
+    assert {name: row.reason for name, row in rows.items()} == {
+        "SRR1": "NOT_RNA",
+        "SRR2": "NOT_RNA",
+        "SRR3": "NOT_SINGLE_CELL",
+        "SRR4": "CONTROLLED_ACCESS",
+        "SRR5": "",
+        "SRR6": "BARCODE_LOST",
+        "SRR7": "",
+    }
+    assert rows["SRR5"].detail == "Only SRA Lite (simplified qualities) is on offer."
+    assert (rows["SRR5"].bytes, rows["SRR5"].md5) == ("990", "")
+    assert (rows["SRR6"].bytes, rows["SRR6"].md5) == ("5", "1" * 32)
+    assert "s3://x/a.bam" in rows["SRR6"].detail
+    assert (rows["SRR7"].assay, rows["SRR7"].read_roles) == ("droplet", "index,barcode,cdna")
+    lines = (tmp_path / "work" / "evidence.jsonl").read_text().splitlines()
+    evidence = {told["run"]: told for told in map(json.loads, lines)}
+    assert sorted(evidence) == sorted(rows)
+    assert evidence["SRR7"]["reads"][1] == {"length": 28.0, "stdev": 0.0, "count": 100, "kind": ""}
+    assert evidence["SRR5"]["lite"] and not evidence["SRR5"]["full_quality"]
+
+
+def test_a_bam_on_offer_stands_in_for_lost_barcodes(tmp_path: Path) -> None:
+    bam = [("a.bam", "10X Genomics bam file", 7, "3" * 32), ("SRR1", "SRA Normalized", 5, "1" * 32)]
+    text = package("SRX1", [run("SRR1", lengths=(98,), files=bam)], gse="")
+    link = '<Alternatives url="https://x/a.bam" access_type="anonymous"/>'
+    text = text.replace('url="https://example.org/a.bam"/>', f'url="https://example.org/a.bam">{link}</SRAFile>')
+    for name in ("SRP1", "SRX1"):
+        keep(tmp_path / "records", name, xml=package_set(text))
+    (row,) = plan(tmp_path, "SRP1")["SRR1"]
+    assert (row.status, row.reason, row.source, row.assay) == ("planned", "", "bam", "droplet")
+    assert (row.bytes, row.md5) == ("7", "3" * 32)
+    assert row.detail == "The archive lost the barcodes; the reads are those of the submitter's BAM, a.bam."
+    (row,) = plan(tmp_path, "SRX1")["SRR1"]  # the download finds addresses in the record of a series only
+    assert (row.status, row.reason, row.source) == ("left_out", "BARCODE_LOST", "sra")
+
+
+def test_long_reads_need_a_look(tmp_path: Path) -> None:
+    platform = "<PLATFORM><PACBIO_SMRT><INSTRUMENT_MODEL>Sequel II</INSTRUMENT_MODEL></PACBIO_SMRT></PLATFORM>"
+    text = package("SRX1", [run("SRR1")], gse="").replace("</EXPERIMENT>", f"{platform}</EXPERIMENT>")
+    keep(tmp_path / "records", "SRP1", xml=package_set(text))
+    (row,) = plan(tmp_path, "SRP1")["SRR1"]
+    assert row.detail == "The reads are long ones (Sequel II), for which the alignment is not made."

@@ -1,0 +1,34 @@
+"""What plate counting needs of an annotation."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.references import count_index
+from scripts.references.gene_intervals import read_gene_intervals
+from scripts.references.gtf import Exon, read_exons
+from tests.references.sources import gtf_line, make
+
+EXONS = [Exon("chr2", 0, 20, "+", "b"), Exon("chr2", 10, 30, "+", "b"), Exon("chr2", 40, 60, "+", "b")]
+
+
+def test_exons_keep_nothing_but_their_gene(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    words = [f"--annotation={made / 'annotation.gtf'}", f"--genes={made / 'genes.tsv'}"]
+    count_index.main([*words, f"--output={tmp_path / 'index.npz'}", f"--exons={tmp_path / 'exons.gtf'}"])
+    assert list(read_exons(tmp_path / "exons.gtf")) == [*EXONS, Exon("chr1", 1, 4, "+", "a")]
+    line = (tmp_path / "exons.gtf").read_text().splitlines()[0]
+    assert line == 'chr2\t.\texon\t1\t20\t.\t+\t.\tgene_id "b";'
+    index = read_gene_intervals(tmp_path / "index.npz")
+    assert (index.genes, index.contigs) == (["a", "b"], ["chr2", "chr1"])
+
+
+def test_an_annotation_of_other_genes_leaves_nothing(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    (tmp_path / "other.gtf").write_text(gtf_line("chr1", 1, 4, 'gene_id "q";'))
+    with pytest.raises(InputError, match="gene 'q' of the annotation is not in the table of genes"):
+        count_index.make_count_index(
+            tmp_path / "other.gtf", made / "genes.tsv", tmp_path / "index.npz", tmp_path / "exons.gtf"
+        )
+    assert not list(tmp_path.glob("index.npz*")) and not list(tmp_path.glob("exons.gtf*"))
