@@ -29,7 +29,7 @@ class Scale(NamedTuple):
     log: bool
 
     def position(self, values: "numpy.ndarray | float") -> "numpy.ndarray":
-        """Return the positions of values, 0 to 1; on a logarithmic axis what is below 1 (or its low end) is there."""
+        """Return the positions of values, 0 to 1; on a logarithmic axis less than 1 (or its low end) is 0."""
         import numpy as np
 
         array = np.asarray(values, float)

@@ -33,7 +33,7 @@ def csv_line(values: Iterable[str]) -> bytes:
 
 
 def csv_value(text: str) -> str:
-    """Return a value as it stands in a CSV table: in quotes where it has a comma, a quote or a line end."""
+    """Return a value of a CSV table: in quotes where it has a comma, a quote or a line end."""
     if _TO_BE_QUOTED.isdisjoint(text):
         return text
     return '"' + text.replace('"', '""') + '"'

@@ -50,10 +50,10 @@ def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
     planes = np.zeros((values.dtype.itemsize, size), np.uint8)
     whole = values.view(f"u{values.dtype.itemsize}")
     greatest = int(whole.max()) if len(whole) else 0
-    for place in range(values.dtype.itemsize):
-        if greatest >> (8 * place) == 0:
+    for plane in range(values.dtype.itemsize):
+        if greatest >> (8 * plane) == 0:
             break
-        planes[place, : len(values)] = (whole >> (8 * place)).astype(np.uint8)
+        planes[plane, : len(values)] = (whole >> (8 * plane)).astype(np.uint8)
     if planes.nbytes <= SMALL:
         return zlib.compress(planes.tobytes(), LEVEL)
     packer = isal_zlib.compressobj(LEVEL)
@@ -75,8 +75,8 @@ def inflate_chunk(data: bytes, itemsize: int, room: "numpy.ndarray") -> "numpy.n
         width //= 2
     values = room[: width * planes.shape[1]].view(f"u{width}")
     values[:] = planes[0]
-    for place in range(1, width):
-        values |= planes[place].astype(values.dtype) << (8 * place)
+    for plane in range(1, width):
+        values |= planes[plane].astype(values.dtype) << (8 * plane)
     return values
 
 
@@ -87,7 +87,7 @@ def _any(planes: "numpy.ndarray") -> bool:
 
 
 class ChunkedArray:
-    """Where the chunks of an array of whole numbers from 0 lie in its file, to read slices of it without HDF5.
+    """Positions of the chunks of an array of whole numbers from 0 in its file, to read slices without HDF5.
 
     Slices that follow each other inflate each chunk once.
     """
@@ -102,30 +102,30 @@ class ChunkedArray:
         self.offsets: list[int] = []
         self.sizes: list[int] = []
         if self.length:
-            made = item.get_create_plist()
-            filters = [made.get_filter(place)[0] for place in range(made.get_nfilters())]
+            layout = item.get_create_plist()
+            filters = [layout.get_filter(number)[0] for number in range(layout.get_nfilters())]
             if filters != [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE] or item.dtype.kind not in "iu":
                 raise ValueError(f"{path} is not stored as shuffled and deflated chunks of whole numbers")
-            self.chunk = made.get_chunk()[0]
-            places: dict[int, tuple[int, int]] = {}
-            item.chunk_iter(lambda info: places.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
+            self.chunk = layout.get_chunk()[0]
+            chunks: dict[int, tuple[int, int]] = {}
+            item.chunk_iter(lambda info: chunks.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
             for start in range(0, self.length, self.chunk):
-                offset, size = places[start]
+                offset, size = chunks[start]
                 self.offsets.append(offset)
                 self.sizes.append(size)
         self._last: tuple[int, numpy.ndarray] | None = None
         self._room: numpy.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": None, "_room": None}  # what is inflated here does not go to another process
+        return self.__dict__ | {"_last": None, "_room": None}  # inflated chunks stay in this process
 
     @property
     def room(self) -> int:
-        """Bytes of a chunk, which one array holds inflated between two slices."""
+        """Bytes of an inflated chunk."""
         return self.chunk * self.itemsize
 
     def use_room(self, room: "numpy.ndarray") -> None:
-        """Have a chunk inflated into some memory (uint8)."""
+        """Inflate chunks into this memory (uint8) from now on."""
         self._last, self._room = None, room
 
     def _inflate(self, file: int, number: int) -> "numpy.ndarray":
@@ -154,8 +154,8 @@ class ChunkedArray:
 def share_room(arrays: Sequence[ChunkedArray]) -> None:
     """Give many arrays their room in one piece of memory.
 
-    Rooms that are made one by one, among arrays that come and go, leave thousands of holes, and each later search for
-    memory goes through them.
+    Rooms allocated one by one, between other arrays, fragment the heap into thousands of holes, which every later
+    allocation searches.
     """
     import numpy as np
 
@@ -165,7 +165,7 @@ def share_room(arrays: Sequence[ChunkedArray]) -> None:
 
 
 def read_whole(root: "h5py.Group", path: str) -> "numpy.ndarray":
-    """Return a small data set; text as bytes. In a third of h5py's own time, which tells where many files are opened.
+    """Return a small data set; text as bytes. Takes a third of h5py's own time, which matters for many files.
 
     Raises KeyError where it is not there.
     """

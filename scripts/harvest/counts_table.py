@@ -332,8 +332,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not (options.units and options.counts and options.ledger):
         raise InputError("counts_table: give --units, --ledger and --counts, or --htseq-counts with a folder.")
     units, columns = columns_of_options(options)
-    of_unit = group_by_unit(columns)
+    indices = group_by_unit(columns)
     shards = [
-        (options.counts.replace("{unit}", unit), [columns[place] for place in of_unit.get(unit, [])]) for unit in units
+        (options.counts.replace("{unit}", unit), [columns[index] for index in indices.get(unit, [])]) for unit in units
     ]
     write_table(options.output, shards, columns, options.level, options.workers)

@@ -1,8 +1,8 @@
 """Sparse counts as the text of a CSV table, made with whole-array steps: no number is ever a Python object.
 
 A row without counts is its name and ``,0`` for each column. A count of one digit replaces a ``0``; one of more digits
-also moves what follows. So the text is filled with alternating ``,`` and ``0``, which change places after each count
-of an even number of digits (a running sum, eight bytes at a time), and then the digits are put in place.
+also moves what follows. So the text is filled with alternating ``,`` and ``0``, which are swapped after each count of
+an even number of digits (a running sum, eight bytes at a time), and then the digits are written over them.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def format_rows(
 ) -> memoryview:
     """Return the lines of a few rows of a table.
 
-    ``names`` are the rows' first values as they stand in the text, ``width`` is the number of columns. The counts
+    ``names`` are the rows' first values as text, quoted where needed, ``width`` is the number of columns. The counts
     other than zero of row number n are at ``bounds[n]`` to ``bounds[n + 1]``, in the order of their columns:
     ``counts`` (uint32 or uint64), and in ``offsets`` (int32) twice the column of each.
     """
@@ -54,7 +54,7 @@ def format_rows(
     bodies = starts + lengths
     total = int(row_ends[-1])
 
-    # Where the last digit of each count stands.
+    # Position of the last digit of each count.
     lasts = np.repeat(bodies - moved_before[:-1] + 1, np.diff(bounds))
     lasts += moved
     lasts += offsets
@@ -64,9 +64,9 @@ def format_rows(
     if width:
         # A 1 wherever commas change from even to odd bytes or back: in a count of an even number of digits, behind
         # its first, and where a row begins, unless the row before has left off in step.
-        places = lasts - more
-        places += 1
-        text[places] = more & 1
+        seconds = lasts - more
+        seconds += 1
+        text[seconds] = more & 1
         wanted = bodies & 1
         left_off = wanted + np.diff(moved_before)
         text[bodies] = wanted ^ np.concatenate([[0], left_off[:-1] & 1])
@@ -75,13 +75,13 @@ def format_rows(
     rest = counts // 10
     text[lasts] = _digits(counts - rest * 10)
     longer = np.flatnonzero(rest > 0)
-    rest, places = rest.take(longer), lasts.take(longer)
+    rest, positions = rest.take(longer), lasts.take(longer)
     while len(rest):
-        places -= 1
+        positions -= 1
         above = rest // 10
-        text[places] = _digits(rest - above * 10)
+        text[positions] = _digits(rest - above * 10)
         longer = np.flatnonzero(above > 0)
-        rest, places = above.take(longer), places.take(longer)
+        rest, positions = above.take(longer), positions.take(longer)
     view = text.data
     for name, start, body, end in zip(names, starts.tolist(), bodies.tolist(), row_ends.tolist(), strict=True):
         view[start:body] = name
@@ -97,7 +97,7 @@ def _digits(values: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def _alternate(words: "numpy.ndarray") -> None:
-    """Replace the bytes of an array (uint64, little-endian) by ``,0,0``; after each 1 comma and zero change places."""
+    """Replace the bytes of an array (uint64, little-endian) by ``,0,0``; each 1 swaps comma and zero from there on."""
     import numpy as np
 
     words *= np.uint64(_ONES)  # now each byte is the sum of its word's bytes up to it

@@ -1,4 +1,4 @@
-"""Write the ledger: what became of every run of the plan, from the status tables of all units of work."""
+"""Write the ledger: the final status of every run of the plan, from the status tables of all units."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,17 +11,12 @@ from scripts.plan.run_table import Run, iterate_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import read_unit, unit_names
 
-TOLD = ("source", "spots", "layout", "chemistry", "read_roles")
+STATUS_FIELDS = ("source", "spots", "layout", "chemistry", "read_roles")
 """Fields of a status that replace those of the plan where they are set."""
 
 
-def _sentences(*told: str) -> str:
-    """Join what the plan and the work tell of a run."""
-    return " ".join(filter(None, told))
-
-
 def settle_unit(columns: Iterable[Sequence[Run]], statuses: Mapping[str, RunStatus]) -> list[Run]:
-    """Return the rows of a unit as they stand in the ledger; a column is counted only where all its runs are.
+    """Return the rows of a unit for the ledger; a column is counted only where all its runs are.
 
     ``columns`` has the runs of each column, ``statuses`` a status for every run.
     """
@@ -30,16 +25,15 @@ def settle_unit(columns: Iterable[Sequence[Run]], statuses: Mapping[str, RunStat
         failed = [statuses[row.run] for row in runs if not statuses[row.run].ok]
         for row in runs:
             status = statuses[row.run]
-            told = {name: getattr(status, name) for name in TOLD if getattr(status, name)}
+            outcome, reason, detail = "counted", "", status.detail
             if not status.ok:
-                detail = _sentences(row.detail, status.detail)
-                row = row._replace(status="failed", reason=status.reason, detail=detail, **told)
+                outcome, reason = "failed", status.reason
             elif failed:
-                detail = _sentences(row.detail, f"{failed[0].run} of the same experiment failed: {failed[0].reason}.")
-                row = row._replace(status="failed", reason="INCOMPLETE_EXPERIMENT", detail=detail, **told)
-            else:
-                row = row._replace(status="counted", reason="", detail=_sentences(row.detail, status.detail), **told)
-            settled.append(row)
+                outcome, reason = "failed", "INCOMPLETE_EXPERIMENT"
+                detail = f"{failed[0].run} of the same experiment failed: {failed[0].reason}."
+            detail = " ".join(filter(None, [row.detail, detail]))
+            known = {name: getattr(status, name) for name in STATUS_FIELDS if getattr(status, name)}
+            settled.append(row._replace(status=outcome, reason=reason, detail=detail, **known))
     return settled
 
 

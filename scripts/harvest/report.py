@@ -41,7 +41,7 @@ _MEANINGS = {
     "LEFT_OUT_BY_USER": "left out in the configuration",
     "CONTROLLED_ACCESS": "access is controlled (dbGaP, EGA)",
     "BARCODE_LOST": "the barcode read is not in the archive",
-    "LAYOUT_AMBIGUOUS": "which read is which could not be told",
+    "LAYOUT_AMBIGUOUS": "the roles of the reads are not known",
     "CHEMISTRY_UNKNOWN": "no known kit has such barcodes",
     "BARCODE_TRIMMED": "the barcode read was trimmed",
     "BAM_TAGS_STRIPPED": "the BAM file has no barcodes",
@@ -65,7 +65,7 @@ _FOLDERS = (
     (r"(atlas/[^/]+\.train/[^/]+/).+", r"\1*", "a classifier of a label, tested on series that it has not seen"),
     (r"(atlas/[^/]+/).+", r"\1*", "the cells as vectors, and the map from each row to its cell"),
 )
-"""Files that are shown in one row: their paths, what stands for them, what they are."""
+"""Files that are shown in one row: their paths, the name of the row, what they are."""
 _FILES = {
     "plan.tsv": "the plan: every run that entered, before work",
     "runs.tsv": "the ledger: every run that entered, with its final status",
@@ -169,9 +169,9 @@ def _shares(cells: "pandas.DataFrame") -> list[tuple[str, str, float]]:
 
 def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]) -> dict[str, Any]:
     """Return the quality of the plate cells of a species: charts of all, and a row for each series."""
-    told = "; ".join(f"{name}: {value}" for name, value in notes.items())
+    noted = "; ".join(f"{name}: {value}" for name, value in notes.items())
     if cells.empty:
-        return {"species": species, "cells": 0, "notes": told}
+        return {"species": species, "cells": 0, "notes": noted}
     scales = {
         name: scale_of(cells[name].to_numpy(), name == "reads", 100 if name == "mapped" else None)
         for name in _TITLES
@@ -199,7 +199,7 @@ def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]
     return {
         "species": species,
         "cells": len(cells),
-        "notes": told,
+        "notes": noted,
         "charts": charts,
         "bar": parts_bar(shares, 700, 20, "where the mapped reads went"),
         "shares": [(kind, f"{words} {total / whole:.1%}") for kind, words, total in shares],

@@ -250,7 +250,7 @@ class HtseqReader:
 def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> list[str]:
     """Write a shard of columns from text files; the files of a column are added up. ``first`` has the genes of all.
 
-    Returns a sentence for each file that cannot be read, and then there is no shard.
+    Returns a sentence for each file that cannot be read, and then writes no shard.
     """
     import numpy as np
     import scipy.sparse
