@@ -22,10 +22,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.core.subprocesses import ends_with_command, raise_if_killed, release, start
+from scripts.core.subprocesses import end_all, ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 
 SHARED, NOT_SHARED = "LoadAndKeep", "NoSharedMemory"
@@ -46,7 +46,6 @@ class GenomeMemory:
         """``work`` is an existing folder for temporary files."""
         self.index = index.absolute()
         self.work = work.absolute()
-        self._running: set[StarProcess] = set()
         self._guard = threading.Lock()
         self._stopped = False
         self._locks: list[int] = []  # open files; every STAR inherits the locks, should it outlive a killed command
@@ -54,38 +53,24 @@ class GenomeMemory:
 
     def run(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:
         """Run STAR in a folder, made if needed; return its exit status and, where it is not 0, its complaint."""
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(folder / "genome", self.index)  # no path in the header of BAM files
+        environment = None
+        if self._library:
+            _link(folder / self._library.name, self._library)  # LD_PRELOAD is split at blanks of a path
+            environment = {"LD_PRELOAD": f"./{self._library.name}", "SHARED_MEMORY_FOLDER": str(self._library.parent)}
+        arguments = ["--genomeDir", "genome", "--outFileNamePrefix", "./", *arguments]
         with self._guard:
             if self._stopped:
                 raise RuntimeError("stopped")
-            folder.mkdir(parents=True, exist_ok=True)
-            _link(folder / "genome", self.index)  # no path in the header of BAM files
-            star = StarProcess(
-                ["--genomeDir", "genome", "--outFileNamePrefix", "./", *arguments],
-                folder,
-                self._environment(folder),
-                self._locks,
-            )
-            self._running.add(star)
-        try:
-            status = star.wait()
-        finally:
-            with self._guard:
-                self._running.discard(star)
-        return status, star.complaint() if status else ""
-
-    def _environment(self, folder: Path) -> Mapping[str, str] | None:
-        if self._library is None:
-            return None
-        _link(folder / self._library.name, self._library)  # LD_PRELOAD is split at blanks of a path
-        return {"LD_PRELOAD": f"./{self._library.name}", "SHARED_MEMORY_FOLDER": str(self._library.parent)}
+            star = StarProcess(arguments, folder, environment, self._locks)
+        return star.wait()
 
     def stop(self) -> None:
         """End every STAR that runs; :meth:`run` starts no more."""
         with self._guard:
             self._stopped = True
-            running = list(self._running)
-        for star in running:
-            star.stop()
+        end_all()
 
     @contextlib.contextmanager
     def load(self, mode: str) -> Iterator[str]:

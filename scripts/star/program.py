@@ -1,7 +1,7 @@
 """STAR as a program: how it is run and stopped, and what is in its indices.
 
 Debian's ``STAR`` is a shell script that starts the real program and waits; a signal to the script does not reach it.
-So every STAR gets a process group of its own, which ends as a whole, also when the command is killed.
+So every STAR gets a process group of its own (:func:`scripts.core.subprocesses.start`), which ends as a whole.
 """
 
 import contextlib
@@ -52,17 +52,11 @@ class StarProcess:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait(self) -> int:
-        """Return the exit status."""
+    def wait(self) -> tuple[int, str]:
+        """Return the exit status and, where it is not 0, STAR's complaint."""
         status = self.process.wait()
         release(self.process)
-        return status
-
-    def stop(self) -> None:
-        """End the whole process group at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.wait()
+        return status, self.complaint() if status else ""
 
     def complaint(self) -> str:
         """Return why STAR failed, in its own words, in one line."""
@@ -92,13 +86,7 @@ def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> Non
 
 def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:
     """Run STAR in a folder; return its exit status and, where it is not 0, its complaint."""
-    star = StarProcess(arguments, folder)
-    try:
-        status = star.wait()
-    except BaseException:
-        star.stop()
-        raise
-    return status, star.complaint() if status else ""
+    return StarProcess(arguments, folder).wait()
 
 
 def running_genome_version() -> str:

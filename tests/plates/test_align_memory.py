@@ -35,13 +35,18 @@ def works_in(process: Path, folder: Path) -> bool:
 
 
 @pytest.mark.skipif(not find_namespace(), reason="namespaces are refused here")
-@pytest.mark.parametrize("victim", ["command", "STAR"])
-def test_no_memory_is_left_when_something_is_killed(world: World, mm10: Path, tmp_path: Path, victim: str) -> None:
+@pytest.mark.parametrize(
+    ("memory", "ending"), [("auto", "SIGKILL"), ("auto", "STAR killed"), ("shared", "SIGTERM"), ("shared", "SIGHUP")]
+)
+def test_no_memory_is_left_when_something_is_killed(
+    world: World, mm10: Path, tmp_path: Path, memory: str, ending: str
+) -> None:
     lay_out(world, tmp_path, CHOSEN)
     for path in (tmp_path / "fastq").glob("*.fastq"):  # longer work, to be killed in
         path.write_text(path.read_text() * 60)
+    arguments = align_arguments(tmp_path, mm10, "--threads=1", f"--genome-memory={memory}")
     command = subprocess.Popen(
-        [sys.executable, "-m", "scripts", "align", *align_arguments(tmp_path, mm10, "--threads=1")],
+        [sys.executable, "-m", "scripts", "align", *arguments],
         cwd=HOME,
         stderr=subprocess.DEVNULL,
     )
@@ -51,15 +56,14 @@ def test_no_memory_is_left_when_something_is_killed(world: World, mm10: Path, tm
         time.sleep(0.02)
     stars = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and works_in(path, cells)]
     assert stars
-    if victim == "command":
-        command.kill()
-        command.wait()
+    if ending.startswith("SIG"):
+        command.send_signal(signal.Signals[ending])
     else:
         for star in stars:
             with contextlib.suppress(ProcessLookupError):  # it has ended since
                 os.kill(star, signal.SIGKILL)
         command.terminate()
-        command.wait()
+    command.wait()
     until = time.monotonic() + 10
     while any(Path(f"/proc/{star}").exists() for star in stars) and time.monotonic() < until:
         time.sleep(0.02)
