@@ -12,7 +12,7 @@ from scripts.core.subprocesses import ends_with_command
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.alignments import publish
-from scripts.plates.cells import find_cells, read_cell_statuses
+from scripts.plates.cells import fail_runs, find_cells, read_cell_statuses
 from scripts.star.genome_memory import find_namespace, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS
 from scripts.star.program import index_parameters, program
@@ -63,6 +63,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{len(cells) - len(missing)} column(s) were aligned by an earlier try.", file=sys.stderr)
         faults = aligner.align_all(missing, max(1, args.threads), genome_memory) if missing else {}
         for name, fault in faults.items():
-            for row in columns[name]:
-                statuses[row.run] = statuses[row.run].failed(fault)
+            fail_runs(columns[name], statuses, fault)
         publish(partial, output, columns, statuses)

@@ -5,15 +5,12 @@ STAR aligns pairs and reads without a mate in separate calls. So a cell that has
 BAM files are as STAR writes them: not sorted, the records of a read together.
 """
 
-import contextlib
-import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plates.bam_groups import BamError, BamReader
 
 
 def bam_files(folder: str | Path, column: str) -> tuple[Path, Path]:
@@ -29,15 +26,6 @@ def log_file(folder: str | Path, column: str) -> Path:
 def alignment_files(folder: str | Path, column: str) -> list[Path]:
     """Return the BAM files of a cell that exist."""
     return [path for path in bam_files(folder, column) if path.exists()]
-
-
-def star_versions(paths: Iterable[str | Path]) -> set[str]:
-    """Return the versions of STAR that wrote some BAM files, from their headers (``@PG``, ``VN``)."""
-    versions = set()
-    for path in paths:
-        with contextlib.suppress(BamError), BamReader(path) as reader:
-            versions.update(re.findall(r"^@PG\tID:STAR\t(?:.*\t)?VN:([^\t\n]+)", reader.text, re.M))
-    return versions
 
 
 def publish(

@@ -69,21 +69,14 @@ def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) ->
 
 def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
     """Run programs, each reading what the one before writes. Raises InputError where any of them fails."""
+    running: list[subprocess.Popen[bytes]] = []
     with (folder / "messages").open("w+b") as messages:
-        source = None
-        running = []
-        for number, step in enumerate(steps):
-            last = number == len(steps) - 1
-            process = subprocess.Popen(
-                step,
-                stdin=source or subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if last else subprocess.PIPE,
-                stderr=messages,
-            )
-            if source is not None:
+        for step in steps:
+            source = running[-1].stdout if running else None
+            target = subprocess.DEVNULL if step is steps[-1] else subprocess.PIPE
+            running.append(subprocess.Popen(step, stdin=source or subprocess.DEVNULL, stdout=target, stderr=messages))
+            if source:
                 source.close()
-            source = process.stdout
-            running.append(process)
         statuses = [process.wait() for process in running]
         messages.seek(0)
         complaint = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]

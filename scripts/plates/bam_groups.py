@@ -9,22 +9,27 @@ A file counts as paired when its first record is. Then secondary and supplementa
 formed, and each fragment is a pair of which one mate may be missing; otherwise each record is a fragment.
 """
 
+import contextlib
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 CHUNK_BYTES = 1 << 24
 PAIRED, UNMAPPED, MATE_UNMAPPED, FIRST, SECOND = 0x1, 0x4, 0x8, 0x40, 0x80
 NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
 NO_TAG = -1  # a record without NH
-_FIXED_BYTES = 36
+_FIXED_FIELDS = (
+    *("size <u4", "contig <i4", "position <i4", "name_length u1", "quality u1", "bin <u2", "operations <u2"),
+    *("flag <u2", "bases <i4", "mate_contig <i4", "mate_position <i4", "template <i4"),
+)
+_FIXED = np.dtype([tuple(field.split()) for field in _FIXED_FIELDS])
+_FIXED_BYTES = _FIXED.itemsize
 _USUAL_RATIO = 8  # up to this compression a small file is read in one go
 _SIZE = struct.Struct("<I").unpack_from  # unsigned, so that a loop along sizes always ends
 _TAG_SIZES = {b"A": 1, b"c": 1, b"C": 1, b"s": 2, b"S": 2, b"i": 4, b"I": 4, b"f": 4, b"d": 8}
@@ -42,25 +47,22 @@ class BamError(InputError):
 class Fragments:
     """Fragments of a chunk. Arrays over records; ``first`` and ``second`` over fragments, -1 where there is no mate."""
 
-    flag: "np.ndarray"
-    contig: "np.ndarray"
-    position: "np.ndarray"
-    quality: "np.ndarray"
-    hits: "np.ndarray"
-    """NH; NO_TAG where a record has none."""
-    first: "np.ndarray"
-    second: "np.ndarray"
-    _bytes: "np.ndarray"
-    _cigar: "np.ndarray"
-    _operations: "np.ndarray"
+    flag: np.ndarray
+    contig: np.ndarray
+    position: np.ndarray
+    quality: np.ndarray
+    hits: np.ndarray  # NH; NO_TAG where a record has none
+    first: np.ndarray
+    second: np.ndarray
+    _bytes: np.ndarray
+    _cigar: np.ndarray
+    _operations: np.ndarray
 
-    def spans(self, records: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+    def spans(self, records: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the aligned spans (M, = and X of the CIGAR, longer than 0) of some records.
 
         Three arrays: the index in ``records``, the first base on the contig (from 0), the length.
         """
-        import numpy as np
-
         counts = self._operations[records]
         owner = np.repeat(np.arange(len(records)), counts)
         begins = np.cumsum(counts) - counts
@@ -171,6 +173,15 @@ class BamReader:
             filled = rest
 
 
+def star_versions(paths: Iterable[str | Path]) -> set[str]:
+    """Return the versions of STAR that wrote some BAM files, from their headers (``@PG``, ``VN``)."""
+    versions = set()
+    for path in paths:
+        with contextlib.suppress(BamError), BamReader(path) as reader:
+            versions.update(re.findall(r"^@PG\tID:STAR\t(?:.*\t)?VN:([^\t\n]+)", reader.text, re.M))
+    return versions
+
+
 def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:
     """Return the starts of the whole records in a buffer, and the end of the last one."""
     starts = []
@@ -183,10 +194,8 @@ def _record_starts(buffer: bytearray, filled: int) -> tuple[list[int], int]:
     return starts, position
 
 
-def _view(raw: "np.ndarray", dtype: str) -> "np.ndarray":
+def _view(raw: np.ndarray, dtype: str) -> np.ndarray:
     """Return an array whose item i is the number that begins at byte i."""
-    import numpy as np
-
     size = np.dtype(dtype).itemsize
     return np.ndarray((max(len(raw) - size + 1, 0),), dtype, raw.data, 0, (1,))
 
@@ -195,37 +204,17 @@ class _Chunk:
     """Whole records in a buffer."""
 
     def __init__(self, path: str, buffer: bytearray, starts: list[int]) -> None:
-        import numpy as np
-
         self.path = path
         self.raw = np.frombuffer(buffer, np.uint8)
         self.starts = np.array(starts, np.int64)
-        layout = np.dtype(
-            [
-                ("size", "<u4"),
-                ("contig", "<i4"),
-                ("position", "<i4"),
-                ("name_length", "u1"),
-                ("quality", "u1"),
-                ("bin", "<u2"),
-                ("operations", "<u2"),
-                ("flag", "<u2"),
-                ("bases", "<i4"),
-                ("mate_contig", "<i4"),
-                ("mate_position", "<i4"),
-                ("template", "<i4"),
-            ]
-        )
         rows = np.lib.stride_tricks.sliding_window_view(self.raw, _FIXED_BYTES)[self.starts]
-        self.fixed = rows.view(layout)[:, 0]
+        self.fixed = rows.view(_FIXED)[:, 0]
         least = _FIXED_BYTES - 4 + self.fixed["name_length"] + 4 * self.fixed["operations"].astype(np.int64)
         if (self.fixed["size"] < least).any() or (self.fixed["bases"] < 0).any():
             raise BamError(f"{path}: a record is smaller than its fields: the file is damaged.")
 
-    def _same_name_as_next(self, records: "np.ndarray") -> "np.ndarray":
+    def _same_name_as_next(self, records: np.ndarray) -> np.ndarray:
         """Return for each of some records but the last whether the next one has the same name."""
-        import numpy as np
-
         lengths = self.fixed["name_length"][records]
         names = self.starts[records] + _FIXED_BYTES
         same = lengths[1:] == lengths[:-1]
@@ -244,8 +233,6 @@ class _Chunk:
 
     def end_of_whole_groups(self, paired: bool) -> int:
         """Return the number of records before the last group, which may continue in the next chunk."""
-        import numpy as np
-
         if not paired:
             return len(self.starts)
         primary = np.flatnonzero((self.fixed["flag"] & NOT_PRIMARY) == 0)
@@ -259,8 +246,6 @@ class _Chunk:
 
     def fragments(self, records: int, paired: bool) -> Fragments:
         """Return the fragments among the first ``records`` records."""
-        import numpy as np
-
         fixed = self.fixed[:records]
         starts = self.starts[:records]
         flag = fixed["flag"].astype(np.int64)
@@ -279,20 +264,10 @@ class _Chunk:
         used[second[second >= 0]] = True
         tags = cigar + 4 * operations + (fixed["bases"].astype(np.int64) + 1) // 2 + fixed["bases"]
         hits = self._hits(tags, starts + 4 + fixed["size"], used)
-        return Fragments(
-            flag,
-            fixed["contig"].astype(np.int64),
-            fixed["position"].astype(np.int64),
-            fixed["quality"].astype(np.int64),
-            hits,
-            first,
-            second,
-            self.raw,
-            cigar,
-            operations,
-        )
+        contig, position, quality = (fixed[name].astype(np.int64) for name in ("contig", "position", "quality"))
+        return Fragments(flag, contig, position, quality, hits, first, second, self.raw, cigar, operations)
 
-    def _refuse(self, fixed: "np.ndarray", flag: "np.ndarray", aligned: "np.ndarray", paired: bool) -> None:
+    def _refuse(self, fixed: np.ndarray, flag: np.ndarray, aligned: np.ndarray, paired: bool) -> None:
         if paired and not (flag & PAIRED).all():
             raise BamError(f"{self.path}: single-end reads among paired-end reads.")
         if paired and not (flag & (FIRST | SECOND)).all():
@@ -301,11 +276,9 @@ class _Chunk:
             raise BamError(f"{self.path}: a read flagged as aligned has no position or no CIGAR.")
 
     def _pair(
-        self, primary: "np.ndarray", fixed: "np.ndarray", flag: "np.ndarray", aligned: "np.ndarray"
-    ) -> tuple["np.ndarray", "np.ndarray"]:
+        self, primary: np.ndarray, fixed: np.ndarray, flag: np.ndarray, aligned: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the first and the second mate of each fragment, in the order of the file."""
-        import numpy as np
-
         if not len(primary):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         breaks = np.flatnonzero(~self._same_name_as_next(primary)) + 1
@@ -314,7 +287,7 @@ class _Chunk:
         is_first = (flag & FIRST) != 0
         mate_aligned = ((flag & MATE_UNMAPPED) == 0) & (fixed["mate_contig"] != -1)
 
-        def mates(left: "np.ndarray", right: "np.ndarray") -> "np.ndarray":
+        def mates(left: np.ndarray, right: np.ndarray) -> np.ndarray:
             both = aligned[left] & aligned[right]
             there = (
                 (fixed["contig"][left] == fixed["mate_contig"][right])
@@ -350,10 +323,8 @@ class _Chunk:
         leads_first = is_first[lead]
         return np.where(leads_first, lead, partner), np.where(leads_first, partner, lead)
 
-    def _hits(self, tags: "np.ndarray", ends: "np.ndarray", used: "np.ndarray") -> "np.ndarray":
+    def _hits(self, tags: np.ndarray, ends: np.ndarray, used: np.ndarray) -> np.ndarray:
         """Return the NH tag of the records in ``used``; STAR writes it first and in one byte, others anywhere."""
-        import numpy as np
-
         hits = np.full(len(tags), NO_TAG, np.int64)
         near = np.flatnonzero(used & (ends - tags >= 4))
         words = _view(self.raw, "<u4")[tags[near]]

@@ -25,8 +25,29 @@ class CellReads:
     name: str
     pairs: list[tuple[Path, Path]] = field(default_factory=list)
     unpaired: list[Path] = field(default_factory=list)
-    spots: int = 0
-    """Spots of all its runs: STAR must have read this many."""
+    spots: int = 0  # of all its runs: STAR must have read this many
+
+    def add_run(self, folder: Path, row: Run, status: RunStatus) -> None:
+        """Add the reads of a run.
+
+        Raises RunFault (READS_MISSING) where FASTQ files are missing or differ in their number of reads.
+        """
+        first, second, unpaired = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
+        paired = first.exists()
+        if paired != second.exists():
+            found, missing = (first, second) if paired else (second, first)
+            raise RunFault("READS_MISSING", f"{found.name} is there, but {missing.name} is not.")
+        if not paired and not unpaired.exists():
+            raise RunFault("READS_MISSING", f"no FASTQ file of {row.run} is there.")
+        spots = status.spots or row.spots
+        if not spots:
+            reads = [count_reads(path) for path in (first, second, unpaired) if path.exists()]
+            if paired and reads[0] != reads[1]:
+                raise RunFault("READS_MISSING", f"{first.name} has {reads[0]} reads, {second.name} {reads[1]}.")
+            spots = str(sum(reads[1:] if paired else reads))
+        self.pairs += [(first, second)] if paired else []
+        self.unpaired += [unpaired] if unpaired.exists() else []
+        self.spots += int(spots)
 
     @property
     def files(self) -> list[Path]:
@@ -72,31 +93,6 @@ def read_cell_statuses(folder: str | Path, columns: Mapping[str, Sequence[Run]])
     return statuses
 
 
-def find_reads(folder: Path, row: Run, status: RunStatus) -> tuple[tuple[Path, Path] | None, Path | None, int]:
-    """Return the pair of files, the file of unpaired reads and the number of spots of a run.
-
-    Raises RunFault (READS_MISSING) where FASTQ files are missing or differ in their number of reads.
-    """
-    first, second, unpaired = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
-    if first.exists() != second.exists():
-        found, missing = (first, second) if first.exists() else (second, first)
-        raise RunFault("READS_MISSING", f"{found.name} is there, but {missing.name} is not.")
-    pair = (first, second) if first.exists() else None
-    alone = unpaired if unpaired.exists() else None
-    if pair is None and alone is None:
-        raise RunFault("READS_MISSING", f"no FASTQ file of {row.run} is there.")
-    spots = status.spots or row.spots
-    if spots:
-        return pair, alone, int(spots)
-    reads = count_reads(alone) if alone else 0
-    if pair:
-        mates = [count_reads(path) for path in pair]
-        if mates[0] != mates[1]:
-            raise RunFault("READS_MISSING", f"{first.name} has {mates[0]} reads, {second.name} {mates[1]}.")
-        reads += mates[0]
-    return pair, alone, reads
-
-
 def find_cells(
     columns: Mapping[str, Sequence[Run]], statuses: Mapping[str, RunStatus], folder: Path
 ) -> tuple[list[CellReads], dict[str, RunStatus]]:
@@ -110,31 +106,27 @@ def find_cells(
         cell = CellReads(name)
         for row in rows:
             status = statuses_after[row.run]
-            if not status.ok:
-                continue
             try:
-                pair, unpaired, spots = find_reads(folder, row, status)
+                if status.ok:
+                    cell.add_run(folder, row, status)
             except RunFault as fault:
                 statuses_after[row.run] = status.failed(fault)
-                continue
-            cell.pairs += [pair] if pair else []
-            cell.unpaired += [unpaired] if unpaired else []
-            cell.spots += spots
         if fail_siblings(rows, statuses_after):
             cells.append(cell)
     return cells, statuses_after
 
 
-def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
-    """Fail the good runs of a cell that has a failed one; return whether all runs are good."""
-    failed = [row.run for row in rows if not statuses[row.run].ok]
-    if not failed:
-        return True
-    fault = RunFault(
-        "INCOMPLETE_EXPERIMENT",
-        f"{', '.join(failed)} of the same experiment failed; counts of a part of it would mislead.",
-    )
+def fail_runs(rows: Sequence[Run], statuses: dict[str, RunStatus], fault: RunFault) -> None:
+    """Fail the good runs of a cell."""
     for row in rows:
         if statuses[row.run].ok:
             statuses[row.run] = statuses[row.run].failed(fault)
-    return False
+
+
+def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
+    """Fail the good runs of a cell that has a failed one; return whether all runs are good."""
+    failed = [row.run for row in rows if not statuses[row.run].ok]
+    if failed:
+        detail = f"{', '.join(failed)} of the same experiment failed; counts of a part of it would mislead."
+        fail_runs(rows, statuses, RunFault("INCOMPLETE_EXPERIMENT", detail))
+    return not failed

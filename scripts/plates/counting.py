@@ -11,20 +11,20 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from scripts.core.errors import InputError, RunFault
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.plates.alignments import alignment_files, log_file, star_versions
-from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments
+from scripts.plates.alignments import alignment_files, log_file
+from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
+from scripts.plates.cells import fail_runs
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.references.gene_intervals import GeneIntervals, StepCounter, read_gene_intervals
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log
-
-if TYPE_CHECKING:
-    import numpy as np
 
 COUNTERS = ("auto", "native", "htseq-count")
 STRANDS = {"none": "no", "forward": "yes", "reverse": "reverse"}
@@ -36,8 +36,8 @@ _MAX_FILES = 500  # BAM files on one command line of htseq-count
 class CellCounts(NamedTuple):
     """The counts of one cell: int64 by gene, and the five tallies in htseq-count's order."""
 
-    genes: "np.ndarray"
-    tallies: "np.ndarray"
+    genes: np.ndarray
+    tallies: np.ndarray
 
     @property
     def fragments(self) -> int:
@@ -45,18 +45,13 @@ class CellCounts(NamedTuple):
 
 
 class Counting(NamedTuple):
-    """What fragments are counted by."""
+    """By what fragments are counted."""
 
-    intervals: Path
-    """Gene intervals of the reference (count_index.npz)."""
-    exons: Path
-    """Exon lines of the annotation (exons.gtf)."""
-    genes: list[str]
-    """Gene ids, in the order in which they are counted."""
-    mode: str
-    """htseq-count's -m."""
-    strand: str
-    """A key of :data:`STRANDS`."""
+    intervals: Path  # gene intervals of the reference, count_index.npz
+    exons: Path  # exon lines of the annotation, exons.gtf
+    genes: list[str]  # ids in the order in which they are counted
+    mode: str  # htseq-count's -m
+    strand: str  # a key of STRANDS
 
 
 class CountedCells(NamedTuple):
@@ -74,8 +69,6 @@ def count_native(
 
     Raises BamError where htseq-count stops with an error.
     """
-    import numpy as np
-
     counter = StepCounter(genes, mode, strand != "none")
     dropped = np.zeros(3, np.int64)
     for path in paths:
@@ -89,13 +82,11 @@ def count_native(
     return CellCounts(counts, np.array([no_feature, ambiguous, *dropped], np.int64))
 
 
-def _select_countable(chunk: Fragments) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+def _select_countable(chunk: Fragments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the fragments that can count for a gene, and how many cannot: low quality, not aligned, not unique.
 
     Fragments are given by the records of their mates (fragments × 2), and which of these are aligned.
     """
-    import numpy as np
-
     first, second = chunk.first, chunk.second
     has_first, has_second = first >= 0, second >= 0
     aligned = (chunk.flag & UNMAPPED) == 0
@@ -119,14 +110,12 @@ def _select_countable(chunk: Fragments) -> tuple["np.ndarray", "np.ndarray", "np
 def _add_chunk(
     counter: StepCounter,
     chunk: Fragments,
-    records: "np.ndarray",
-    aligned: "np.ndarray",
-    contigs: "np.ndarray",
+    records: np.ndarray,
+    aligned: np.ndarray,
+    contigs: np.ndarray,
     strand: str,
 ) -> None:
     """Add the selected fragments; ``contigs``: number in the BAM header → number in the gene intervals, or -1."""
-    import numpy as np
-
     fragments = len(records)
     owners, mates = np.nonzero(aligned)
     records = records[aligned]
@@ -150,8 +139,6 @@ def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[Cel
 
     Raises InputError with htseq-count's words where it fails, or where its table is not whole.
     """
-    import numpy as np
-
     files = [(number, str(path)) for number, paths in enumerate(cells) for path in paths]
     names = [*counting.genes, *TALLIES]
     positions = {name: position for position, name in enumerate(names)}
@@ -286,16 +273,10 @@ def count_shard(
     threads: int = 1,
 ) -> tuple[ShardCounts, dict[str, RunStatus]]:
     """Count the cells whose runs are all good; return the counts and the statuses of all runs after it."""
-    import numpy as np
     import scipy.sparse
 
     statuses_after = dict(statuses)
-
-    def fail(column: str, fault: RunFault) -> None:
-        print(f"{column}: {fault}", file=sys.stderr)
-        for row in columns[column]:
-            statuses_after[row.run] = statuses_after[row.run].failed(fault)
-
+    faults: dict[str, RunFault] = {}
     cells: dict[str, list[Path]] = {}
     for column, rows in columns.items():
         if not all(statuses[row.run].ok for row in rows):
@@ -304,7 +285,7 @@ def count_shard(
         if files and log_file(alignments, column).exists():
             cells[column] = files
         else:
-            fail(column, RunFault("ALIGN_FAILED", "the folder of alignments has no BAM file or no log of it."))
+            faults[column] = RunFault("ALIGN_FAILED", "the folder of alignments has no BAM file or no log of it.")
     logs = {column: read_star_log(log_file(alignments, column)) for column in cells}
     counted = count_cells(cells, counting, counter, threads)
     kept: dict[str, CellCounts] = {}
@@ -313,13 +294,14 @@ def count_shard(
             if isinstance(counts, RunFault):
                 raise counts
             check_fragments(logs[column], counts.fragments)
-        except RunFault as fault:
-            fail(column, fault)
-            continue
-        kept[column] = counts
-        for row in columns[column]:
-            status = statuses_after[row.run]
-            statuses_after[row.run] = status._replace(detail=counted.note or status.detail)
+            kept[column] = counts
+        except RunFault as error:
+            faults[column] = error
+    for column, fault in faults.items():
+        print(f"{column}: {fault}", file=sys.stderr)
+        fail_runs(columns[column], statuses_after, fault)
+    for status in [statuses_after[row.run] for column in kept for row in columns[column]]:
+        statuses_after[status.run] = status._replace(detail=counted.note or status.detail)
     star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
     matrix = np.array([counts.genes for counts in kept.values()], np.int64).reshape(len(kept), len(counting.genes))
     tallies = np.array([counts.tallies for counts in kept.values()], np.int64).reshape(len(kept), len(TALLIES))

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.core.gzip_files import deflate_error
@@ -26,7 +28,6 @@ from scripts.formats import h5ad
 from scripts.star.log import merge_fields
 
 if TYPE_CHECKING:
-    import numpy
     import scipy.sparse
 
 TALLIES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
@@ -37,22 +38,14 @@ TALLIES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "_
 class ShardCounts:
     """The counts of a plate shard in memory."""
 
-    genes: list[str]
-    """Gene ids in byte order."""
-    columns: list[str]
-    """Accession of each cell: its experiment, or its run with ``count_by: run``."""
-    runs: list[str]
-    """The runs of each cell, joined by ``;``."""
-    counts: "scipy.sparse.csc_matrix"
-    """Cells × genes, whole numbers."""
-    tallies: "numpy.ndarray"
-    """int64, cells × 5, in the order of TALLIES."""
-    logs: list[dict[str, str]] = field(default_factory=list)
-    """For each cell, field → value of its Log.final.out."""
-    reference: str = ""
-    """Name and fingerprint of the reference, e.g. ``hg38 sha256:12ab…``."""
-    tools: dict[str, str] = field(default_factory=dict)
-    """Program → version, e.g. ``STAR``: ``2.7.10b``; several versions are joined by ``, ``."""
+    genes: list[str]  # ids in byte order
+    columns: list[str]  # accession of each cell: its experiment, or its run with count_by: run
+    runs: list[str]  # of each cell, joined by ;
+    counts: "scipy.sparse.csc_matrix"  # cells × genes, whole numbers
+    tallies: np.ndarray  # int64, cells × 5, in the order of TALLIES
+    logs: list[dict[str, str]] = field(default_factory=list)  # of each cell, field → value of its Log.final.out
+    reference: str = ""  # name and fingerprint, e.g. hg38 sha256:12ab…
+    tools: dict[str, str] = field(default_factory=dict)  # program → version; several are joined by ", "
 
 
 def hash_genes(genes: Sequence[str]) -> str:
@@ -92,7 +85,6 @@ def check_shard(shard: ShardCounts) -> None:
 def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
     """Write a shard's counts. Raises ValueError where its parts do not fit together."""
     import h5py
-    import numpy as np
     import scipy.sparse
 
     check_shard(shard)
@@ -155,7 +147,6 @@ def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]
 
     Raises InputError where the two rounds counted with other genes or another reference.
     """
-    import numpy as np
     import scipy.sparse
 
     if (counted.genes, counted.reference) != (earlier.genes, earlier.reference):
@@ -168,7 +159,7 @@ def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]
         genes=counted.genes,
         columns=counted.columns + [earlier.columns[cell] for cell in cells],
         runs=counted.runs + [earlier.runs[cell] for cell in cells],
-        counts=scipy.sparse.csc_matrix(scipy.sparse.vstack([counted.counts, earlier.counts.tocsr()[cells]])),
+        counts=scipy.sparse.vstack([counted.counts, earlier.counts.tocsr()[cells]], format="csc"),
         tallies=np.concatenate([counted.tallies, earlier.tallies[cells]]),
         logs=counted.logs + [earlier.logs[cell] for cell in cells],
         reference=counted.reference,
@@ -209,10 +200,8 @@ class ShardReader:
             raise InputError(f"{self.path}: damaged: its gene list does not have the file's hash.")
         return genes
 
-    def tallies(self) -> "numpy.ndarray":
+    def tallies(self) -> np.ndarray:
         """Return the tallies, int64, cells × 5."""
-        import numpy as np
-
         return np.stack([h5ad.read_whole(self.file, f"obs/{name}").astype(np.int64) for name in TALLIES], axis=1)
 
     def tools(self) -> dict[str, str]:
@@ -231,9 +220,8 @@ class ShardReader:
 
     def blocks(self) -> "GeneBlocks":
         """Return what is needed to read the counts of some genes without this reader."""
-        return GeneBlocks(
-            self.path, *(h5ad.ChunkedArray(self.file, f"X/{part}") for part in ("indptr", "indices", "data"))
-        )
+        arrays = [h5ad.ChunkedArray(self.file, f"X/{part}") for part in ("indptr", "indices", "data")]
+        return GeneBlocks(self.path, *arrays)
 
 
 @dataclass
@@ -250,13 +238,11 @@ class GeneBlocks:
         """The arrays on disk."""
         return self.indptr, self.indices, self.data
 
-    def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return indptr (int32, from 0), cells and counts of the genes ``start`` to ``stop``, of unsigned types.
 
         Raises InputError where the file is damaged or gone.
         """
-        import numpy as np
-
         try:
             file = os.open(self.path, os.O_RDONLY)
         except OSError as error:
