@@ -18,7 +18,7 @@ from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_ma
 from scripts.core import subprocesses
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file
+from scripts.core.files import atomic_folder, hash_file
 from scripts.core.numeric import thread_variables
 
 if TYPE_CHECKING:
@@ -120,10 +120,7 @@ def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output
     with CountMatrix(matrix) as counts:
         cells = counts.cells
         origins = list(counts.read_cells())
-    unfinished = output.with_name(f"{output.name}.part")
-    _remove(unfinished)
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with atomic_folder(output) as unfinished:
         run_backend(name, python, ["--matrix", str(matrix), "--output", str(unfinished), *arguments])
         title = f"What the back end {name} made of {matrix}"
         try:
@@ -133,17 +130,7 @@ def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output
         raise_faults(title, part_faults(part, name, cells))
         write_cells(unfinished, origins)
         write_matrix(unfinished, Matrix(result_path(matrix), hash_file(matrix), cells))
-        _remove(output)
-        unfinished.replace(output)
-    except BaseException:
-        _remove(unfinished)
-        raise
     return EmbeddedPart(output)
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_dir():
-        shutil.rmtree(folder)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -74,3 +75,29 @@ def write_atomic(path: str | Path, content: bytes | str, shared: bool = False) -
     """Write a whole file, text as UTF-8, see :func:`atomic_path`."""
     with atomic_path(path, shared) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder ``{path}.part``, which replaces ``path`` when the block ends without an error."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        replace_folder(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_folder(folder: Path, target: Path) -> None:
+    """Replace ``target``, if it exists, by a folder, which may be on another disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if folder.parent != target.parent:
+        arriving = target.with_name(f".{target.name}.arriving")
+        shutil.rmtree(arriving, ignore_errors=True)
+        shutil.move(folder, arriving)
+        folder = arriving
+    shutil.rmtree(target, ignore_errors=True)
+    folder.replace(target)

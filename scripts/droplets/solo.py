@@ -14,7 +14,7 @@ from typing import Any
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, Interrupted, RunFault
-from scripts.core.files import atomic_path
+from scripts.core.files import atomic_path, replace_folder
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_reads import LibraryReads
@@ -85,16 +85,9 @@ def clear_work(folder: Path) -> None:
 
 
 def publish(partial: Path, output: Path) -> None:
-    """Make the folder of a counted library the output; where they are on two disks, by way of a copy."""
+    """Make the folder of a counted library the output."""
     clear_work(partial)
-    shutil.rmtree(output, ignore_errors=True)
-    if partial.parent == output.parent:
-        partial.replace(output)
-    else:
-        arriving = output.with_name(f".{output.name}.arriving")
-        shutil.rmtree(arriving, ignore_errors=True)
-        shutil.move(partial, arriving)
-        arriving.replace(output)
+    replace_folder(partial, output)
     (output / STAMP).unlink()
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.files import replace_folder
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
 
@@ -42,13 +43,4 @@ def publish(
             shutil.rmtree(path)
         elif path.name not in kept:
             path.unlink()
-    if output.exists():
-        shutil.rmtree(output)
-    if partial.parent == output.parent:
-        partial.replace(output)
-        return
-    arriving = output.with_name(f".{output.name}.arriving")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(arriving, ignore_errors=True)
-    shutil.move(partial, arriving)
-    arriving.replace(output)
+    replace_folder(partial, output)

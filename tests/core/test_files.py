@@ -46,3 +46,25 @@ def test_a_folder_has_the_size_of_its_files(tmp_path):
     (tmp_path / "two").write_bytes(b"123")
     assert files.size_of_folder(tmp_path) == 8
     assert files.size_of_folder(tmp_path / "nowhere") == 0
+
+
+def test_a_folder_replaces_another_in_one_step(tmp_path):
+    path = tmp_path / "below" / "folder"
+    with files.atomic_folder(path) as partial:
+        (partial / "old").touch()
+    with pytest.raises(KeyError), files.atomic_folder(path) as partial:
+        (partial / "half").touch()
+        raise KeyError
+    assert [item.name for item in path.iterdir()] == ["old"]
+    with files.atomic_folder(path) as partial:
+        (partial / "new").touch()
+        assert [item.name for item in path.iterdir()] == ["old"]
+    assert [item.name for item in path.iterdir()] == ["new"]
+    elsewhere = tmp_path / "scratch" / "folder"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "newer").touch()
+    (path.parent / ".folder.arriving").mkdir()
+    files.replace_folder(elsewhere, path)
+    assert [item.name for item in path.iterdir()] == ["newer"]
+    assert [item.name for item in path.parent.iterdir()] == ["folder"]
+    assert not elsewhere.exists()

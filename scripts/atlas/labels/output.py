@@ -5,7 +5,6 @@ anything else that lies there is not touched. Tables are tab-separated UTF-8 wit
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import atomic_folder
 
 if TYPE_CHECKING:
     from scripts.atlas.store.shards import Atlas
@@ -53,17 +53,8 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
     target = Path(path)
     if target.exists() and not (target.is_dir() and ((target / mark).exists() or not any(target.iterdir()))):
         raise InputError(f"{target}: something else is there (it has no {mark}); give a new folder to --output.")
-    partial = target.with_name(f"{target.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with atomic_folder(target) as partial:
         yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if target.exists():
-        shutil.rmtree(target)
-    partial.rename(target)
 
 
 NOTE_STYLE = """
