@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, hostile, make_lists, unpack
 from scripts.core.errors import RunFault
 from scripts.droplets.chemistries import read_chemistries
-from scripts.droplets.inclusion_list import PACKAGE, place_list
+from scripts.droplets.inclusion_list import PACKAGE, fetch_list
 from scripts.droplets.inclusion_lists import read_packed
 from scripts.droplets.role_evidence import judge_run
 from scripts.plan.run_table import Run, write_runs
@@ -80,7 +80,7 @@ def gather_lists(folder: Path, given: str) -> list[str]:
         packaged = installed and known[name].packaged
         if (own and own.is_file()) or packaged:
             source = str(own) if own and own.is_file() else PACKAGE
-            place_list(source, folder / f"lists/{name}.txt", wanted=known[name], known=known)
+            fetch_list(source, folder / f"lists/{name}.txt", wanted=known[name], known=known)
             names.append(name)
     return names
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.droplets.barcode_search import Lists
+from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import NO_BASE, WIDTH, ReadSample
 from scripts.droplets.inclusion_lists import packed_type
@@ -37,7 +37,7 @@ class Made(NamedTuple):
     fault: str = ""
 
 
-def make_lists(known: Mapping[str, InclusionList], names: Sequence[str], fraction: float, seed: int) -> Lists:
+def make_lists(known: Mapping[str, InclusionList], names: Sequence[str], fraction: float, seed: int) -> PackedLists:
     """Return random inclusion lists of these names, a fraction of their true sizes (of short barcodes the whole)."""
     dice = np.random.default_rng(seed)
     packed, lengths = {}, {}
@@ -49,7 +49,7 @@ def make_lists(known: Mapping[str, InclusionList], names: Sequence[str], fractio
         drawn = np.sort(dice.choice(drawn, min(size, drawn.size), replace=False))
         packed[name] = drawn.astype(packed_type(one.length))
         lengths[name] = one.length
-    return Lists(packed, lengths)
+    return PackedLists(packed, lengths)
 
 
 def unpack(packed: np.ndarray, length: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def as_sample(codes: np.ndarray) -> ReadSample:
 class Maker:
     """Makes reads; a sequencing error gives another base, one in twenty of them none (N)."""
 
-    def __init__(self, lists: Lists, spots: int, seed: int) -> None:
+    def __init__(self, lists: PackedLists, spots: int, seed: int) -> None:
         self.lists, self.spots = lists, spots
         self.dice = np.random.default_rng(seed)
         self.genome = self.dice.integers(0, 4, GENOME).astype(np.uint8)
@@ -151,7 +151,7 @@ ORDERS = ("BC", "CB", "IBC", "BCI", "IJBC", "BCIJ", "ICB", "0BC", "B0C", "IBCJ")
 RATES = (0.0, 0.005, 0.02, 0.05)
 
 
-def battery(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed: int) -> Iterator[Made]:
+def battery(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int, seed: int) -> Iterator[Made]:
     """Yield libraries: every kit × order × length of the barcode read × error rate, and those that must be refused."""
     maker = Maker(lists, spots, seed)
     kits = [kit for kit in chemistries.values() if kit.proof == "list" and set(kit.lists) <= set(lists.packed)]
@@ -214,7 +214,7 @@ class Spoiler:
         return np.tile(codes, (self.maker.spots, 1))
 
 
-def hostile(chemistries: Mapping[str, Chemistry], lists: Lists, spots: int, seed: int) -> Iterator[Made]:
+def hostile(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int, seed: int) -> Iterator[Made]:
     """Yield libraries that are hard to tell: spoilt ones of droplets, and others that look like droplets in part.
 
     A library with a fault must be refused for that reason, one without must be told.

@@ -1,10 +1,10 @@
-"""The droplet kits of config/chemistries.yaml: where barcode and UMI stand, and which inclusion list proves it.
+"""The droplet kits of config/chemistries.yaml: where barcode and UMI are, and which inclusion list proves the kit.
 
-The file explains its own keys; here they are checked, every fault told at once, and given types.
+The file explains its own keys; here they are checked, all faults at once, and given types.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,8 +23,8 @@ class Segment(NamedTuple):
     list: str
 
 
-class Place(NamedTuple):
-    """Where a kit keeps its barcode; kits with the same place and lists cannot be told apart by barcodes.
+class BarcodeLayout(NamedTuple):
+    """Where a kit keeps its barcode; barcodes cannot distinguish kits of the same layout and lists.
 
     ``shift``: the barcode starts up to so many bases late, from spot to spot. ``split``: so many of its first bases are
     a read of their own, which is put before the other one; ``segments`` count from the first base of the joined reads.
@@ -52,7 +52,7 @@ class Chemistry(NamedTuple):
     """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own.
 
     ``umi_least``: so many bases of the UMI are enough, where the barcode read was sequenced no further.
-    ``shift`` and ``split`` are those of its :class:`Place`.
+    ``shift`` and ``split`` are those of its :class:`BarcodeLayout`.
     """
 
     name: str
@@ -77,30 +77,30 @@ class Chemistry(NamedTuple):
         return tuple(dict.fromkeys(segment.list for segment in self.barcode if segment.list))
 
     @property
-    def place(self) -> Place:
-        """Where the barcode stands."""
-        return Place(self.barcode, self.shift, self.split)
+    def layout(self) -> BarcodeLayout:
+        """Where the barcode is."""
+        return BarcodeLayout(self.barcode, self.shift, self.split)
 
     @property
     def read_end(self) -> int:
         """Last base that the barcode read needs, counted from 1: that of the barcode or of the UMI behind it."""
-        return self.place.end if self.umi_own_read else max(self.place.end, self.umi_start + self.umi_length - 1)
+        return self.layout.end if self.umi_own_read else max(self.layout.end, self.umi_start + self.umi_length - 1)
 
     @property
     def read_least(self) -> int:
         """Last base that the barcode read needs at least, counted from 1; a shorter one has lost barcode or UMI."""
         if self.umi_own_read or not self.umi_least:
             return self.read_end
-        return max(self.place.end, self.umi_start + self.umi_least - 1)
+        return max(self.layout.end, self.umi_start + self.umi_least - 1)
 
     def umi_bases(self, length: float, offset: int = 0) -> int:
-        """Return how many bases of the UMI a barcode read of this length holds whose barcode starts so much late."""
+        """Return how many bases of the UMI a barcode read of this length holds; its barcode starts ``offset`` late."""
         room = int(length) - (offset + self.umi_start - 1)
         return self.umi_length if not self.umi_least else max(self.umi_least, min(self.umi_length, room))
 
     @property
     def simple(self) -> bool:
-        """Whether STARsolo takes it as CB_UMI_Simple: one barcode of fixed place and length."""
+        """Whether STARsolo takes it as CB_UMI_Simple: one barcode of fixed position and length."""
         return len(self.barcode) == 1
 
 
@@ -122,86 +122,84 @@ class InclusionList(NamedTuple):
     contents: Mapping[str, str] = MappingProxyType({})
 
 
-_LIST_KEYS = {"address", "sha256", "barcodes", "length", "packaged", "contents"}
-_CHEMISTRY_KEYS = {"title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"}
-_SEGMENT_KEYS = {"start", "length", "list"}
-_UMI_KEYS = {"start", "length", "own_read", "least"}
-_OLIGO_KEYS = {"start", "rna", "feature"}
+_LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents")
+_CHEMISTRY_KEYS = ("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo")
 _PACKAGED = re.compile(r"(\S+?)(?: (\d+)-(\d+))?")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _BASES = re.compile(r"[ACGT]+")
 
 
-def _unknown(place: str, block: Any, known: set[str]) -> Iterator[str]:
+def _block_faults(key: str, block: Any, known: Sequence[str], positive: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a sentence for unknown keys of a block, and for ``positive`` keys that are no whole number above 0."""
     if not isinstance(block, dict):
-        yield f"{place}: it must be a block of keys, but is {block!r}."
+        yield f"{key}: it must be a block of keys, but is {block!r}."
         return
-    for key in block:
-        if key not in known:
-            yield f"{place}.{key}: unknown key; known are {', '.join(sorted(known))}."
-
-
-def _positive(place: str, block: Mapping[str, Any], *keys: str) -> Iterator[str]:
-    for key in keys:
-        value = block.get(key)
+    for name in block:
+        if name not in known:
+            yield f"{key}.{name}: unknown key; known are {', '.join(sorted(known))}."
+    for name in positive:
+        value = block.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            yield f"{place}.{key}: it must be a whole number above 0, but is {value!r}."
+            yield f"{key}.{name}: it must be a whole number above 0, but is {value!r}."
 
 
-def _list_faults(place: str, block: Any) -> Iterator[str]:
-    yield from _unknown(place, block, _LIST_KEYS)
-    if isinstance(block, dict):
-        yield from _positive(place, block, "barcodes")
-        if block.get("length") != "any":
-            yield from _positive(place, block, "length")
-        if not _PACKAGED.fullmatch(str(block.get("packaged") or "-")):
-            yield f"{place}.packaged: it must be a file, or file and bases like 'FILE 1-9', not {block['packaged']!r}."
-        contents = block.get("contents") or {}
-        if not isinstance(contents, dict):
-            yield f"{place}.contents: it must be a block of digests, each with what it is of, but is {contents!r}."
-        else:
-            for digest in contents:
-                if not _DIGEST.fullmatch(str(digest)):
-                    yield f"{place}.contents: a digest has 16 hexadecimal digits, but {digest!r} is none."
-
-
-def _chemistry_faults(place: str, block: Any, lists: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown(place, block, _CHEMISTRY_KEYS)
+def _list_faults(key: str, block: Any) -> Iterator[str]:
+    several = isinstance(block, dict) and block.get("length") == "any"
+    yield from _block_faults(key, block, _LIST_KEYS, ["barcodes"] if several else ["barcodes", "length"])
     if not isinstance(block, dict):
         return
-    segments = block.get("barcode")
-    if not isinstance(segments, list) or not segments:
-        yield f"{place}.barcode: it must list the parts of the barcode, each with start, length and list."
-        segments = []
-    for number, segment in enumerate(segments):
-        yield from _unknown(f"{place}.barcode.{number}", segment, _SEGMENT_KEYS)
-        if isinstance(segment, dict):
-            yield from _positive(f"{place}.barcode.{number}", segment, "start", "length")
-            if segment.get("list") is not None and segment["list"] not in lists:
-                yield f"{place}.barcode.{number}.list: {segment['list']!r} is not one of lists."
-    yield from _positive(place, block, *(key for key in ("shift", "split") if key in block))
+    if not _PACKAGED.fullmatch(str(block.get("packaged") or "-")):
+        yield f"{key}.packaged: it must be a file, or file and bases like 'FILE 1-9', not {block['packaged']!r}."
+    contents = block.get("contents") or {}
+    if not isinstance(contents, dict):
+        yield f"{key}.contents: it must be a block of digests, each with what it is of, but is {contents!r}."
+        return
+    for digest in contents:
+        if not _DIGEST.fullmatch(str(digest)):
+            yield f"{key}.contents: a digest has 16 hexadecimal digits, but {digest!r} is none."
+
+
+def _chemistry_faults(key: str, block: Any, lists: Mapping[str, Any]) -> Iterator[str]:
+    yield from _block_faults(key, block, _CHEMISTRY_KEYS)
+    if not isinstance(block, dict):
+        return
+    yield from _barcode_faults(f"{key}.barcode", block.get("barcode"), lists)
+    yield from _block_faults(key, block, tuple(block), [name for name in ("shift", "split") if name in block])
     umi = block.get("umi")
     if umi is not None:
-        yield from _unknown(f"{place}.umi", umi, _UMI_KEYS)
-        if isinstance(umi, dict):
-            yield from _positive(f"{place}.umi", umi, "start", "length", *(["least"] if "least" in umi else []))
+        least = ["least"] if isinstance(umi, dict) and "least" in umi else []
+        yield from _block_faults(
+            f"{key}.umi", umi, ("start", "length", "own_read", "least"), ["start", "length", *least]
+        )
     if not block.get("refused"):
         if block.get("strand") not in STRANDS:
-            yield f"{place}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
+            yield f"{key}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
         if umi is None:
-            yield f"{place}.umi: missing; a kit that is counted needs start and length of its UMI."
-    oligo = block.get("oligo")
-    if oligo is not None:
-        yield from _unknown(f"{place}.oligo", oligo, _OLIGO_KEYS)
-        if isinstance(oligo, dict):
-            yield from _positive(f"{place}.oligo", oligo, "start")
-            for key in ("rna", "feature"):
-                if not _BASES.fullmatch(str(oligo.get(key))):
-                    yield f"{place}.oligo.{key}: it must be bases of A, C, G and T, but is {oligo.get(key)!r}."
+            yield f"{key}.umi: missing; a kit that is counted needs start and length of its UMI."
+    if block.get("oligo") is not None:
+        yield from _oligo_faults(f"{key}.oligo", block["oligo"])
     if block.get("proof", "list") not in PROOFS:
-        yield f"{place}.proof: {block['proof']!r} is not one of {', '.join(PROOFS)}."
+        yield f"{key}.proof: {block['proof']!r} is not one of {', '.join(PROOFS)}."
     if not isinstance(block.get("solo", {}), dict):
-        yield f"{place}.solo: it must be a block of options of STARsolo, but is {block['solo']!r}."
+        yield f"{key}.solo: it must be a block of options of STARsolo, but is {block['solo']!r}."
+
+
+def _barcode_faults(key: str, segments: Any, lists: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(segments, list) or not segments:
+        yield f"{key}: it must list the parts of the barcode, each with start, length and list."
+        return
+    for number, segment in enumerate(segments):
+        yield from _block_faults(f"{key}.{number}", segment, Segment._fields, ["start", "length"])
+        if isinstance(segment, dict) and segment.get("list") is not None and segment["list"] not in lists:
+            yield f"{key}.{number}.list: {segment['list']!r} is not one of lists."
+
+
+def _oligo_faults(key: str, oligo: Any) -> Iterator[str]:
+    yield from _block_faults(key, oligo, Oligo._fields, ["start"])
+    if isinstance(oligo, dict):
+        for name in ("rna", "feature"):
+            if not _BASES.fullmatch(str(oligo.get(name))):
+                yield f"{key}.{name}: it must be bases of A, C, G and T, but is {oligo.get(name)!r}."
 
 
 def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
@@ -244,7 +242,7 @@ def _make_list(name: str, block: Mapping[str, Any]) -> InclusionList:
 def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, InclusionList]]:
     """Return the kits and the inclusion lists of a chemistries file, by name, in the order of the file.
 
-    Raises InputError for an unreadable file and, telling all of them, for every fault inside it.
+    Raises InputError for an unreadable file, and one for all faults inside it.
     """
     import yaml
 
@@ -255,7 +253,7 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
     except yaml.YAMLError as error:
         raise InputError(f"The chemistries ({path}) are not YAML: {' '.join(str(error).split())}.") from error
     title = f"The chemistries ({path})"
-    raise_faults(title, _unknown("file", content, {"lists", "chemistries"}))
+    raise_faults(title, _block_faults("file", content, ("lists", "chemistries")))
     lists, kits = content.get("lists") or {}, content.get("chemistries") or {}
     faults = [fault for name, block in lists.items() for fault in _list_faults(f"lists.{name}", block)]
     faults += [

@@ -14,7 +14,7 @@ Cells are in the order of the experiments, then of their barcodes in the archive
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
 MAIN = "Gene_Unique"
 
 
-class Library:
-    """A counted library: its cells' fields and where its archives are."""
+class CountedLibrary(NamedTuple):
+    """A counted library: the folder of its archives, and its obs columns, the same for all of its cells."""
 
-    def __init__(self, experiment: str, folder: Path, fields: dict[str, Any]) -> None:
-        self.experiment, self.folder, self.fields = experiment, folder, fields
+    experiment: str
+    folder: Path
+    fields: dict[str, Any]
 
     def read(self, matrix: str, kind: str = "filtered") -> MexArchive:
-        """Return an archive, ``Gene_Unique`` and so on. Raises InputError where it is not there."""
+        """Return an archive, ``Gene_Unique`` and so on. Raises InputError where it is missing."""
         feature, _, way = matrix.rpartition("_")
         return read_archive(self.folder / archive_name(feature, way, kind))
 
 
 def counted_libraries(
     units: str, series: str, species: str, archives: str, statuses: str, records: Path
-) -> list[Library]:
+) -> list[CountedLibrary]:
     """Return the libraries of a series and species whose runs were all counted, in the order of their accessions.
 
     ``units`` is the folder of the units' run tables, which has those of all species.
@@ -67,12 +68,12 @@ def counted_libraries(
         name = folders[experiment, species]
         first = status[mine[0].run]
         fields = library_fields(mine, first.chemistry, first.read_roles, geo.get(mine[0].sample, {}))
-        libraries.append(Library(experiment, Path(archives.replace("{experiment}", name)), fields))
+        libraries.append(CountedLibrary(experiment, Path(archives.replace("{experiment}", name)), fields))
     return libraries
 
 
 def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray":
-    """Return the place in the archive of each barcode, -1 where it is not there."""
+    """Return the index in the archive of each barcode, -1 where it is missing."""
     import numpy as np
 
     order = np.argsort(archive.barcodes, kind="stable")
@@ -80,24 +81,26 @@ def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray
         return np.full(barcodes.size, -1)
     found = np.searchsorted(archive.barcodes, barcodes, sorter=order)
     found[found == order.size] = 0
-    places = order[found]
-    return np.where(archive.barcodes[places] == barcodes, places, -1)
+    indices = order[found]
+    return np.where(archive.barcodes[indices] == barcodes, indices, -1)
 
 
-def cell_rows(archive: MexArchive, places: "numpy.ndarray | None" = None) -> "scipy.sparse.csr_matrix":
-    """Return the counts of an archive, a row a cell, or of the cells at ``places`` (-1: a cell without counts)."""
+def cell_rows(archive: MexArchive, cells: "numpy.ndarray | None" = None) -> "scipy.sparse.csr_matrix":
+    """Return the counts of an archive, a row a cell, or of the indices ``cells`` (-1: a cell without counts)."""
     import numpy as np
 
     rows = archive.matrix.T.tocsr()
-    if places is not None:
-        rows = rows[np.maximum(places, 0)]
-        rows.data[np.repeat(places < 0, np.diff(rows.indptr))] = 0
+    if cells is not None:
+        rows = rows[np.maximum(cells, 0)]
+        rows.data[np.repeat(cells < 0, np.diff(rows.indptr))] = 0
     rows.eliminate_zeros()
     rows.sort_indices()
     return rows
 
 
-def write_h5ad(path: Path, libraries: Sequence[Library], layers: Sequence[str], series: str, species: str) -> int:
+def write_h5ad(
+    path: Path, libraries: Sequence[CountedLibrary], layers: Sequence[str], series: str, species: str
+) -> int:
     """Write the file and return how many cells it has. Raises InputError where libraries do not have the same genes."""
     import h5py
 

@@ -12,7 +12,7 @@ from scripts.droplets.inclusion_lists import BASE_CODES
 
 NO_BASE = 4
 WIDTH = 100
-"""Bases of a read that are looked at; no kit keeps a barcode behind them."""
+"""Bases of a read in a sample; no kit keeps a barcode behind them."""
 SKIP = 100_000
 """Reads before a sample: the first ones of a run are its worst."""
 _BLOCK = 1 << 22
@@ -27,7 +27,7 @@ class ReadSample(NamedTuple):
 
 
 def make_sample(sequences: list[str]) -> ReadSample:
-    """Return the sample that these reads make."""
+    """Return these reads as a sample."""
     codes = np.full((len(sequences), WIDTH), NO_BASE, dtype=np.uint8)
     for number, sequence in enumerate(sequences):
         letters = np.frombuffer(sequence[:WIDTH].encode(), dtype=np.uint8)
@@ -40,10 +40,9 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
 
     Raises InputError where the file is not FASTQ with four lines a record.
     """
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    parts: list[ReadSample] = []
     seen = 0
     rest = b""
-    columns = np.arange(WIDTH)
     with open_bytes(path) as handle:
         while seen < skip + size:
             block = handle.read(_BLOCK)
@@ -52,27 +51,32 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
                 if block:
                     raise InputError(f"{path}: the last record is cut short; FASTQ has four lines a record.")
                 break
-            letters = np.frombuffer(block, dtype=np.uint8)
-            ends = np.flatnonzero(letters == 10)
-            records = min(ends.size // 4, skip + size - seen)
-            if not records:
-                rest = block
-                continue
-            ends = ends[: 4 * records].reshape(-1, 4)
-            heads = np.concatenate([[0], ends[:-1, 3] + 1])
-            if (letters[heads] != ord("@")).any() or (letters[ends[:, 1] + 1] != ord("+")).any():
-                raise InputError(f"{path}: not FASTQ with four lines a record ('@name', bases, '+', qualities).")
-            starts = ends[:, 0] + 1
-            lengths = ends[:, 1] - starts
-            codes = BASE_CODES[letters[np.minimum(starts[:, None] + columns, letters.size - 1)]]
-            codes[columns >= lengths[:, None]] = NO_BASE
-            parts.append((codes, lengths))
-            seen += records
-            rest = block[int(ends[-1, 3]) + 1 :]
-    if not parts:
+            part, rest = _take_reads(path, block, skip + size - seen)
+            seen += part.lengths.size
+            parts.append(part)
+    if not seen:
         return make_sample([])
-    codes = np.concatenate([part[0] for part in parts])[-size:]
-    return ReadSample(codes, np.concatenate([part[1] for part in parts])[-size:])
+    codes = np.concatenate([part.codes for part in parts])[-size:]
+    return ReadSample(codes, np.concatenate([part.lengths for part in parts])[-size:])
+
+
+def _take_reads(path: str | Path, block: bytes, most: int) -> tuple[ReadSample, bytes]:
+    """Return the whole reads at the beginning of a block, at most so many, and the rest of it."""
+    letters = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(letters == 10)
+    records = min(ends.size // 4, most)
+    if not records:
+        return make_sample([]), block
+    lines = ends[: 4 * records].reshape(-1, 4)
+    heads = np.concatenate([[0], lines[:-1, 3] + 1])
+    if (letters[heads] != ord("@")).any() or (letters[lines[:, 1] + 1] != ord("+")).any():
+        raise InputError(f"{path}: not FASTQ with four lines a record ('@name', bases, '+', qualities).")
+    starts = lines[:, 0] + 1
+    lengths = lines[:, 1] - starts
+    columns = np.arange(WIDTH)
+    codes = BASE_CODES[letters[np.minimum(starts[:, None] + columns, letters.size - 1)]]
+    codes[columns >= lengths[:, None]] = NO_BASE
+    return ReadSample(codes, lengths), block[int(lines[-1, 3]) + 1 :]
 
 
 def copy_sample(path: str | Path, target: str | Path, size: int, skip: int) -> int:

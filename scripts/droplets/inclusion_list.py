@@ -1,4 +1,4 @@
-"""Bring an inclusion list of barcodes into place, from a path or address: plain text, a barcode a line, checked."""
+"""Fetch an inclusion list of barcodes from a path or address: plain text, a barcode a line, checked."""
 
 import sys
 import tempfile
@@ -14,14 +14,9 @@ from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
 
 PACKAGE = "ngs-tools"
-"""A source: this list of the package ngs-tools, which is installed only by those who want it."""
+"""A source: the list as the package ngs-tools has it; the package is optional."""
 PACKAGED = f"{PACKAGE}:"
-"""Begins a source that is a file of that package."""
-
-
-def is_address(source: str) -> bool:
-    """Whether a source is an address rather than a path."""
-    return source.startswith(("http://", "https://", "ftp://"))
+"""Prefix of a source that is a file of that package."""
 
 
 def packaged_list(name: str) -> Path:
@@ -44,7 +39,7 @@ def packaged_list(name: str) -> Path:
 def describe_content(
     source: str, plain: Path, count: int, length: int, wanted: InclusionList, known: Mapping[str, InclusionList]
 ) -> str:
-    """Return what a list in place is, beside what is known of the one that was asked for.
+    """Return how a list compares with what is known of the one that is wanted.
 
     Raises InputError where its barcodes have another length, or are those of another list that is known.
     """
@@ -67,7 +62,7 @@ def describe_content(
     return "as many as it should have"
 
 
-def place_list(
+def fetch_list(
     source: str,
     target: Path,
     sha256: str = "",
@@ -79,9 +74,9 @@ def place_list(
 ) -> tuple[int, int, str]:
     """Write the list of a path or address as plain text.
 
-    Returns how many barcodes it has, their length (0: several), and what it is beside the list that was ``wanted``, one
-    of those that are ``known``. ``sha256`` is that of the file as it is on offer, ``barcodes`` the number that the list
-    must have; an empty or zero one is not checked. Raises InputError for a source that is not there, another checksum,
+    Returns how many barcodes it has, their length (0: several), and how it compares with the ``wanted`` list, one of
+    those that are ``known``. ``sha256`` is that of the file at the source, ``barcodes`` the number that the list must
+    have; an empty or zero one is not checked. Raises InputError for a source that does not exist, another checksum,
     number, letter or length, and for a list that is known to be another.
     """
     bases: tuple[int, ...] = ()
@@ -94,14 +89,14 @@ def place_list(
         one_length = bool(wanted.length)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        if is_address(source):
+        if source.startswith(("http://", "https://", "ftp://")):
             from scripts.core.http import fetch
 
             local = Path(folder, "fetched")
             fetch(source, local, sha256=sha256 or None)
         else:
-            packaged = source.startswith(PACKAGED)
-            local = packaged_list(source.removeprefix(PACKAGED)) if packaged else Path(source)
+            name = source.removeprefix(PACKAGED)
+            local = Path(source) if name == source else packaged_list(name)
             if not local.is_file():
                 raise InputError(f"{source}: there is no such file; give the path or the address of an inclusion list.")
             if sha256 and (found := hash_file(local)) != sha256.lower():
@@ -112,9 +107,9 @@ def place_list(
             count, length = keep_bases(plain, *bases)
         if barcodes and count != barcodes:
             raise InputError(f"{source}: {count} barcodes, but this list must have {barcodes}.")
-        words = describe_content(source, plain, count, length, wanted, known) if wanted else ""
+        comparison = describe_content(source, plain, count, length, wanted, known) if wanted else ""
         plain.replace(target)
-    return count, length, words
+    return count, length, comparison
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -125,9 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="path or address of the list, plain or gzip; ngs-tools, the list as that package has it; or"
         " ngs-tools:FILE, a file of that package",
     )
-    parser.add_argument("--list", default="", help="which list of the chemistries it is to be: then that is checked")
+    parser.add_argument("--list", default="", help="the list of the chemistries that it must be")
     parser.add_argument("--chemistries", help="what is known of the lists: config/chemistries.yaml")
-    parser.add_argument("--sha256", default="", help="SHA-256 of the file on offer; not checked when empty")
+    parser.add_argument("--sha256", default="", help="SHA-256 of the file at the source; not checked when empty")
     parser.add_argument("--barcodes", type=int, default=0, help="how many barcodes it must have; not checked when 0")
     parser.add_argument("--any-length", action="store_true", help="take barcodes of several lengths")
     parser.add_argument("--output", required=True, type=Path, help="the list as plain text")
@@ -141,8 +136,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.list not in known:
             raise InputError(f"--list {args.list}: {args.chemistries} has no such list; it has {', '.join(known)}.")
 
-    def place(output: Path) -> None:
-        count, length, words = place_list(
+    def fetch_into(output: Path) -> None:
+        count, length, comparison = fetch_list(
             args.source,
             output,
             args.sha256,
@@ -151,14 +146,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             wanted=known.get(args.list),
             known=known,
         )
-        told = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
-        print(f"{told}: {words}" if words else told, file=sys.stderr)
+        summary = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
+        print(f"{summary}: {comparison}" if comparison else summary, file=sys.stderr)
 
     if not args.links:
-        place(args.output)
+        fetch_into(args.output)
         return
     local = Path(args.source)
     made_from = {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
     folder, name = args.output.parent, args.output.name
-    build_once(folder, args.output.stem, made_from, [name], lambda part: place(part / name))
+    build_once(folder, args.output.stem, made_from, [name], lambda part: fetch_into(part / name))
     link_into(args.links, folder, [name])

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -307,41 +307,36 @@ def convert(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     commands = parser.add_subparsers(required=True, metavar="pack|merge|plates|show|verify|unpack|convert")
-    one = commands.add_parser("pack", help="pack the matrices of a library", description=pack.__doc__)
+
+    def add(function: Callable[[argparse.Namespace], None], title: str, output: str = "") -> argparse.ArgumentParser:
+        one = commands.add_parser(function.__name__, help=title, description=function.__doc__)
+        one.set_defaults(do=function)
+        if output:
+            one.add_argument("--output", required=True, type=Path, help=output)
+        if function in (pack, merge, plates):
+            one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
+        return one
+
+    one = add(pack, "pack the matrices of a library", "folder of the archives")
     one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
     add_runs_option(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
     one.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
-    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
     one.add_argument("--threads", type=int, default=1)
-    one.add_argument("--output", required=True, type=Path, help="folder of the archives")
-    one.set_defaults(do=pack)
-    one = commands.add_parser("merge", help="merge archives of several libraries", description=merge.__doc__)
+    one = add(merge, "merge archives of several libraries", "the merged archive")
     one.add_argument("archives", nargs="+", help="paths or http(s) addresses, all of the same matrix")
     one.add_argument("--description", default="", help="a line of text; default: those of the parts")
-    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
-    one.add_argument("--output", required=True, type=Path, help="the merged archive")
-    one.set_defaults(do=merge)
-    one = commands.add_parser("plates", help="pack the counts of plate cells", description=plates.__doc__)
+    one = add(plates, "pack the counts of plate cells", "the archive")
     one.add_argument("--counts", required=True, help="results/{species}.h5ad")
     one.add_argument("--description", default="", help="a line of text")
-    one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
-    one.add_argument("--output", required=True, type=Path, help="the archive")
-    one.set_defaults(do=plates)
-    for name, function in (("show", show), ("verify", verify)):
-        one = commands.add_parser(name, help=f"{name} archives", description=function.__doc__)
+    for one in (add(show, "show archives"), add(verify, "verify archives")):
         one.add_argument("archives", nargs="+", help="paths or http(s) addresses")
-        one.set_defaults(do=function)
-    one = commands.add_parser("unpack", help="unpack an archive", description=unpack.__doc__)
+    one = add(unpack, "unpack an archive", "folder below which the members are written")
     one.add_argument("archive", help="path or http(s) address")
-    one.add_argument("--output", required=True, type=Path, help="folder below which the members are written")
     one.add_argument("--tenx", action="store_true", help="matrix.mtx.gz, barcodes.tsv.gz, features.tsv.gz")
-    one.set_defaults(do=unpack)
-    one = commands.add_parser("convert", help="convert an archive to AnnData", description=convert.__doc__)
+    one = add(convert, "convert an archive to AnnData", "an .h5ad file")
     one.add_argument("archive", help="path or http(s) address")
-    one.add_argument("--output", required=True, type=Path, help="an .h5ad file")
-    one.set_defaults(do=convert)
     args = parser.parse_args(argv)
     args.do(args)

@@ -1,4 +1,4 @@
-"""Tell for each run of a droplet library which read is the barcode and which kit it is, proved from the reads."""
+"""Find for each run of a droplet library which read is the barcode and which kit made it, proved by the reads."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, RunFault
 from scripts.core.files import write_atomic
-from scripts.droplets.barcode_search import Alternative, Lists, testable_places
+from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
 from scripts.droplets.inclusion_lists import read_packed
@@ -20,18 +20,15 @@ from scripts.plan.status import read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 
 
-def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> Lists:
-    """Return the inclusion lists that are at hand: ``{name}.txt`` in the folder, for the lists that kits ask for.
-
-    Lists of barcodes of several lengths are not used as proof.
-    """
+def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> PackedLists:
+    """Return the inclusion lists that prove kits, as far as they are in the folder as ``{name}.txt``."""
     packed, lengths = {}, {}
     names = {name for chemistry in chemistries.values() if chemistry.proof == "list" for name in chemistry.lists}
     for name in sorted(names):
         path = folder / f"{name}.txt"
         if path.is_file():
             packed[name], lengths[name] = read_packed(path)
-    return Lists(packed, lengths)
+    return PackedLists(packed, lengths)
 
 
 def read_files(folder: Path, run: str) -> dict[int, Path]:
@@ -47,7 +44,7 @@ def judge_files(
     row: Run,
     files: Mapping[int, Path],
     chemistries: Mapping[str, Chemistry],
-    lists: Lists,
+    lists: PackedLists,
     chemistry: str,
     size: int,
     figures: list[Alternative],
@@ -58,8 +55,8 @@ def judge_files(
     name = row.chemistry or ("" if chemistry == "auto" else chemistry)
     samples = {read: sample_reads(path, size, SKIP) for read, path in files.items()}
     if len({sample.lengths.size for sample in samples.values()}) > 1:
-        told = ", ".join(f"{files[read].name} {sample.lengths.size}" for read, sample in samples.items())
-        raise RunFault("READS_MISSING", f"the files of the run do not have the same number of reads: {told}.")
+        counts = ", ".join(f"{files[read].name} {sample.lengths.size}" for read, sample in samples.items())
+        raise RunFault("READS_MISSING", f"the files of the run do not have the same number of reads: {counts}.")
     if not next(iter(samples.values())).lengths.size:
         raise RunFault("EMPTY_READS", "the run has no reads.")
     roles = tuple(row.read_roles.split(",")) if row.read_roles else ()
@@ -74,7 +71,7 @@ def judge_files(
     )
 
 
-def _tell_figures(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
+def _figures_json(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
     return [
         {
             "read": one.read + 1,
@@ -89,7 +86,7 @@ def _tell_figures(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
     ]
 
 
-def _tell_verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "roles": ",".join(verdict.roles),
         "chemistry": verdict.candidates[0].name if verdict.strand else "",
@@ -105,22 +102,19 @@ def _tell_verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _find_disagreement(verdicts: Mapping[str, Verdict]) -> RunFault | None:
-    """Return the fault of a library whose runs are of two kits or keep the barcode at two places, or None."""
-    first = next(iter(verdicts.items()), None)
-    for run, verdict in verdicts.items():
-        assert first is not None
-        kits = [" or ".join(kit.title for kit in one.candidates) for one in (first[1], verdict)]
-        if verdict.candidates != first[1].candidates:
-            return RunFault(
-                "LAYOUT_AMBIGUOUS",
-                f"the runs of the library disagree: {first[0]} is {kits[0]}, but {run} is {kits[1]}.",
-            )
-        if verdict.offset != first[1].offset:
-            return RunFault(
-                "LAYOUT_AMBIGUOUS",
-                f"the runs of the library disagree: the barcode of {first[0]} starts {first[1].offset} bases late, that"
-                f" of {run} {verdict.offset}.",
-            )
+    """Return the fault of a library whose runs are of two kits or start the barcode at two offsets, or None."""
+    runs = iter(verdicts.items())
+    first, of_first = next(runs, ("", None))
+    for run, verdict in runs:
+        assert of_first is not None
+        if verdict.candidates != of_first.candidates:
+            kits = [" or ".join(kit.title for kit in one.candidates) for one in (of_first, verdict)]
+            differing = f"{first} is {kits[0]}, but {run} is {kits[1]}"
+        elif verdict.offset != of_first.offset:
+            differing = f"the barcode of {first} starts {of_first.offset} bases late, that of {run} {verdict.offset}"
+        else:
+            continue
+        return RunFault("LAYOUT_AMBIGUOUS", f"the runs of the library disagree: {differing}.")
     return None
 
 
@@ -128,33 +122,32 @@ def judge_library(
     rows: Sequence[Run],
     folder: Path,
     chemistries: Mapping[str, Chemistry],
-    lists: Lists,
+    lists: PackedLists,
     chemistry: str = "auto",
     size: int = 100_000,
 ) -> dict[str, Any]:
-    """Return the verdict on each run of a library that is still in work, as the command writes it."""
+    """Return the verdict on each run of a library that has not failed before, as the command writes it."""
     statuses = read_statuses(folder / "status.tsv")
-    _, left = testable_places(chemistries.values(), lists)
+    _, not_tried = testable_layouts(chemistries.values(), lists)
     runs: dict[str, dict[str, Any]] = {}
     verdicts: dict[str, Verdict] = {}
     for row in sorted(rows, key=lambda row: row.run):
         if row.run in statuses and not statuses[row.run].ok:
             continue
         figures: list[Alternative] = []
-        told: dict[str, Any] = {}
         try:
             verdict = judge_files(row, read_files(folder, row.run), chemistries, lists, chemistry, size, figures)
             verdicts[row.run] = verdict
-            told = _tell_verdict(verdict)
+            runs[row.run] = _verdict_json(verdict)
         except RunFault as fault:
-            told = {"fault": {"reason": fault.reason, "detail": fault.detail}}
-        runs[row.run] = told | {"figures": _tell_figures(figures)}
-    if fault := _find_disagreement(verdicts):
+            runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
+        runs[row.run]["figures"] = _figures_json(figures)
+    if disagreement := _find_disagreement(verdicts):
         for run in verdicts:
-            runs[run]["fault"] = {"reason": fault.reason, "detail": fault.detail}
+            runs[run]["fault"] = {"reason": disagreement.reason, "detail": disagreement.detail}
     return {
         "inclusion_lists": {name: int(packed.size) for name, packed in lists.packed.items()},
-        "not_tried": left,
+        "not_tried": not_tried,
         "runs": runs,
     }
 
@@ -165,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fastq", required=True, type=Path, help="folder with {run}_{read}.fastq and status.tsv")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
-    parser.add_argument("--chemistry", default="auto", help="a kit's name, or auto: prove it from the reads")
+    parser.add_argument("--chemistry", default="auto", help="a kit's name, or auto: prove it by the reads")
     parser.add_argument("--sample", type=int, default=100_000, help="spots of each run to look at")
     parser.add_argument("--output", required=True, type=Path, help="the verdicts (JSON)")
     args = parser.parse_args(argv)
@@ -176,8 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         chemistry_named(args.chemistry, chemistries)
     rows = read_unit_rows(args.runs)
     lists = load_lists(args.inclusion_lists, chemistries)
-    told = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
-    for run, verdict in told["runs"].items():
+    judged = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
+    for run, verdict in judged["runs"].items():
         fault = verdict.get("fault")
         words = (
             f"{fault['reason']}: {fault['detail']}"
@@ -185,4 +178,4 @@ def main(argv: Sequence[str] | None = None) -> None:
             else f"{verdict['roles']} {' or '.join(verdict['candidates'])}. {verdict['words']}"
         )
         print(f"{run}: {words}", file=sys.stderr)
-    write_atomic(args.output, json.dumps({"library": args.runs.stem} | told, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(args.output, json.dumps({"library": args.runs.stem} | judged, indent=1, ensure_ascii=False) + "\n")

@@ -1,12 +1,12 @@
 """What each read of a spot is (cDNA, barcode, UMI or index), proved by the reads themselves.
 
-The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles that the run table has from the
-records or from the user. Where barcodes allow two readings, or no inclusion list is configured for a kit that the user
+The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles in the run table, be they from the
+records or from the user. Where barcodes allow two answers, or no inclusion list is configured for a kit that the user
 named, the run table decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from scripts.droplets.barcode_search import (
     MARGIN,
     MIN_SHARE,
     Alternative,
-    Lists,
+    PackedLists,
     choose_best,
     find_rival,
     find_trimmed,
     measure_alternatives,
-    testable_places,
+    testable_layouts,
 )
-from scripts.droplets.chemistries import Chemistry, Place
+from scripts.droplets.chemistries import BarcodeLayout, Chemistry
 from scripts.droplets.fastq_sample import ReadSample
 from scripts.droplets.inclusion_lists import BASE_CODES
 
@@ -33,30 +33,45 @@ RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
 _SEQUENCES_OF_INDEX = 16
 _SHARE_OF_INDEX = 0.3
 MIN_OF_OLIGO = 0.25
-"""Share of barcodes that only one of a bead's oligos has, above which they are of that one; half of its have it."""
+"""Share of barcodes that only one of a bead's oligos has, above which the library is of that one; half of its barcodes
+have it."""
 
 
-@dataclass
-class Verdict:
-    """What a run's reads are; ``candidates`` are the kits that the evidence leaves, which differ in strand only."""
+class _BarcodeRead(NamedTuple):
+    """Which read has the barcode, and by which evidence; fields as in :class:`Verdict`."""
+
+    read: int
+    candidates: tuple[Chemistry, ...]
+    rank: int
+    best: Alternative | None = None
+
+    @property
+    def offset(self) -> int:
+        """Bases by which the barcode starts later than the kit's own position."""
+        return self.best.offset if self.best else 0
+
+
+class Verdict(NamedTuple):
+    """What a run's reads are; ``candidates`` are the kits that the evidence leaves, which differ in strand only.
+
+    ``rank`` is one of RANKS, ``offset`` the bases by which the barcode starts later than the kit's own position,
+    ``umi_length`` the bases of the UMI that the reads hold, ``best`` what the barcodes showed where they decided.
+    """
 
     roles: tuple[str, ...]
     candidates: tuple[Chemistry, ...]
     offset: int
     rank: int
-    alternatives: list[Alternative] = field(default_factory=list)
-    mean_lengths: tuple[float, ...] = ()
-    umi_length: int = 0
-    """Bases of the UMI that the reads hold."""
-    best: Alternative | None = None
-    """What the barcodes showed, where they decided."""
+    best: Alternative | None
+    mean_lengths: tuple[float, ...]
+    umi_length: int
 
     @property
     def words(self) -> str:
-        """What the verdict rests on, in few words."""
+        """The evidence, in few words."""
         cut = f", UMIs cut to {self.umi_length} bases" if self.umi_length < self.candidates[0].umi_length else ""
         if self.best is None:
-            return f"Told by the {RANKS[self.rank]} (rank {self.rank}){cut}"
+            return f"Chosen by the {RANKS[self.rank]} (rank {self.rank}){cut}"
         chosen = "" if self.rank == 3 else f", of the read that the {RANKS[1]} names"
         return f"Proved by {RANKS[3]}{chosen} (rank {self.rank}): {self.best.words}{cut}"
 
@@ -68,7 +83,7 @@ class Verdict:
 
 
 def _is_index(sample: ReadSample) -> bool:
-    """Whether the reads are of few sequences (told by their first 32 bases), some of them with errors."""
+    """Whether the reads are of few sequences (by their first 32 bases), some of them with errors."""
     _, counts = np.unique(sample.codes[:, :32], axis=0, return_counts=True)
     return float(np.sort(counts)[-_SEQUENCES_OF_INDEX:].sum()) > _SHARE_OF_INDEX * sample.lengths.size
 
@@ -76,7 +91,7 @@ def _is_index(sample: ReadSample) -> bool:
 def _assign_roles(
     samples: Mapping[int, ReadSample], reads: int, barcode_read: int, chemistry: Chemistry, first: int | None = None
 ) -> tuple[str, ...]:
-    """Return the roles of all reads, given the one with the barcode, and the one with its ``first`` bases if it is two.
+    """Return the roles of all reads; the barcode is in ``barcode_read``, and its ``first`` bases may be in another one.
 
     Raises RunFault where a role is in doubt.
     """
@@ -147,13 +162,12 @@ def _check_length(sample: ReadSample, read: int, chemistry: Chemistry, offset: i
         )
 
 
-def _narrow_by_umi(candidates: Sequence[Chemistry], sample: ReadSample, offset: int) -> list[Chemistry]:
+def _narrow_by_umi(candidates: Sequence[Chemistry], sample: ReadSample, offset: int) -> tuple[Chemistry, ...]:
     """Of kits that differ in the UMI's length keep those whose barcode read has exactly the length of this one's."""
     if len({candidate.read_end for candidate in candidates}) < 2:
-        return list(candidates)
+        return tuple(candidates)
     length = int(np.median(sample.lengths)) - offset
-    exact = [candidate for candidate in candidates if candidate.read_end == length]
-    if exact:
+    if exact := tuple(candidate for candidate in candidates if candidate.read_end == length):
         return exact
     titles = " and ".join(candidate.title for candidate in candidates)
     raise RunFault(
@@ -165,7 +179,7 @@ def judge_run(
     samples: Mapping[int, ReadSample],
     reads: int,
     chemistries: Sequence[Chemistry],
-    lists: Lists,
+    lists: PackedLists,
     *,
     given_roles: Sequence[str] = (),
     given_chemistry: Chemistry | None = None,
@@ -181,34 +195,35 @@ def judge_run(
     if len(filled) < 2:
         raise RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
     given_read = _given_barcode_read(given_roles, reads, filled)
-    places, _ = testable_places([given_chemistry] if given_chemistry else chemistries, lists)
-    found = measure_alternatives(filled, list(places), lists)
+    layouts, _ = testable_layouts([given_chemistry] if given_chemistry else chemistries, lists)
+    found = measure_alternatives(filled, list(layouts), lists)
     if figures is not None:
         figures.extend(found)
     if given_chemistry:
-        verdict = _judge_given(filled, found, given_chemistry, given_read)
+        chosen = _judge_given(filled, found, given_chemistry, given_read)
     else:
         try:
-            verdict = _judge_by_barcodes(filled, found, places, lists)
+            chosen = _judge_by_barcodes(filled, found, layouts, lists)
         except RunFault as fault:
             if fault.reason != "LAYOUT_AMBIGUOUS" or given_read is None:
                 raise
             of_read = [one for one in found if one.read == given_read]
-            verdict = _judge_by_barcodes({given_read: filled[given_read]}, of_read, places, lists)
-            verdict.rank = 1
-    read = next(number for number, role in enumerate(verdict.roles) if role == "barcode")
-    kit = verdict.candidates[0]
-    _check_length(filled[read], read, kit, verdict.offset)
-    first = verdict.best.first if verdict.best else None
+            chosen = _judge_by_barcodes({given_read: filled[given_read]}, of_read, layouts, lists)._replace(rank=1)
+    read, kit = chosen.read, chosen.candidates[0]
+    _check_length(filled[read], read, kit, chosen.offset)
+    first = chosen.best.first if chosen.best else None
     roles = tuple(given_roles) if read == given_read else _assign_roles(filled, reads, read, kit, first)
     if kit.umi_own_read and "umi" not in roles:
         roles = _assign_roles(filled, reads, read, kit)
-    verdict.roles = roles
-    verdict.umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, verdict.offset)
-    verdict.mean_lengths = tuple(
-        float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads)
+    return Verdict(
+        roles,
+        chosen.candidates,
+        chosen.offset,
+        chosen.rank,
+        chosen.best,
+        tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads)),
+        kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, chosen.offset),
     )
-    return verdict
 
 
 def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:
@@ -228,13 +243,9 @@ def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, R
     return list(roles).index("barcode") if list(roles).count("barcode") == 1 else None
 
 
-def _only_barcode(read: int) -> tuple[str, ...]:
-    return (*["none"] * read, "barcode")
-
-
 def _judge_given(
     samples: Mapping[int, ReadSample], found: list[Alternative], chemistry: Chemistry, given_read: int | None
-) -> Verdict:
+) -> _BarcodeRead:
     """Return where a kit that the user named has its barcode: by barcodes, else the run table, else lengths."""
     if chemistry.refused:
         raise RunFault("CHEMISTRY_UNKNOWN", f"libraries of {chemistry.title} are not counted: {chemistry.refused}.")
@@ -242,7 +253,7 @@ def _judge_given(
     if forward and forward[0].share > max(MIN_SHARE, MARGIN * forward[0].chance):
         best = forward[0]
         if find_rival(best, forward) is None:
-            return Verdict(_only_barcode(best.read), (chemistry,), best.offset, 3, found, best=best)
+            return _BarcodeRead(best.read, (chemistry,), 3, best)
     if chemistry.split:
         raise RunFault(
             "LAYOUT_AMBIGUOUS",
@@ -250,8 +261,8 @@ def _judge_given(
             f" {' and '.join(chemistry.lists)}.",
         )
     if given_read is not None:
-        return Verdict(_only_barcode(given_read), (chemistry,), 0, 1, found)
-    return Verdict(_only_barcode(_barcode_read_by_length(samples, chemistry)), (chemistry,), 0, 2, found)
+        return _BarcodeRead(given_read, (chemistry,), 1)
+    return _BarcodeRead(_barcode_read_by_length(samples, chemistry), (chemistry,), 2)
 
 
 def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
@@ -275,31 +286,35 @@ def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
 def _judge_by_barcodes(
     samples: Mapping[int, ReadSample],
     found: list[Alternative],
-    places: Mapping[Place, list[Chemistry]],
-    lists: Lists,
-) -> Verdict:
-    if not places:
+    layouts: Mapping[BarcodeLayout, list[Chemistry]],
+    lists: PackedLists,
+) -> _BarcodeRead:
+    """Return where the barcode is by the alternatives that were measured, and the kits that have it there."""
+    if not layouts:
         raise RunFault(
             "CHEMISTRY_UNKNOWN",
-            "no inclusion list is at hand to prove a kit; configure droplets.inclusion_lists, or name the chemistry.",
+            "no inclusion list that could prove a kit is configured; set droplets.inclusion_lists, or name the"
+            " chemistry.",
         )
     best = choose_best(found)
     if best is None or best.share <= max(MIN_SHARE, MARGIN * best.chance):
-        if trimmed := find_trimmed(samples, list(places), lists):
+        if trimmed := find_trimmed(samples, list(layouts), lists):
             read, name, length = trimmed
             raise RunFault(
                 "BARCODE_TRIMMED", f"read {read + 1} holds barcodes of {name} cut to {length} bases, without UMI."
             )
-        told = f"the best is {best.words}" if best else "no read is long enough for a barcode"
+        nearest = f"the best is {best.words}" if best else "no read is long enough for a barcode"
         names = ", ".join(sorted(lists.packed))
-        raise RunFault("CHEMISTRY_UNKNOWN", f"no read has its barcodes on an inclusion list at hand ({names}); {told}.")
+        raise RunFault(
+            "CHEMISTRY_UNKNOWN", f"no read has its barcodes on a configured inclusion list ({names}); {nearest}."
+        )
     if rival := find_rival(best, found):
-        named = [" or ".join(kit.title for kit in places[one.place]) for one in (best, rival)]
+        named = [" or ".join(kit.title for kit in layouts[one.layout]) for one in (best, rival)]
         raise RunFault(
             "LAYOUT_AMBIGUOUS",
             f"two readings explain the run: {best.words}, as of {named[0]}, and {rival.words}, as of {named[1]}.",
         )
-    kits = places[best.place]
+    kits = layouts[best.layout]
     if refused := [kit for kit in kits if kit.refused]:
         raise RunFault(
             "CHEMISTRY_UNKNOWN",
@@ -310,5 +325,4 @@ def _judge_by_barcodes(
         raise RunFault(
             "LAYOUT_AMBIGUOUS", f"the barcodes stand in reverse complement, which cannot be counted: {best.words}."
         )
-    kits = _narrow_by_umi(kits, samples[best.read], best.offset)
-    return Verdict(_only_barcode(best.read), tuple(kits), best.offset, 3, found, best=best)
+    return _BarcodeRead(best.read, _narrow_by_umi(kits, samples[best.read], best.offset), 3, best)

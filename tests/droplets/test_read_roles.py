@@ -8,7 +8,7 @@ import pytest
 from benchmarks.inputs.droplet_reads import TENX, Maker, make_lists
 from scripts.core.errors import InputError
 from scripts.droplets import read_roles
-from scripts.droplets.barcode_search import Lists
+from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.fastq_sample import SKIP
 from scripts.plan.run_table import Run, write_runs
@@ -20,7 +20,7 @@ KITS, KNOWN = read_chemistries(CHEMISTRIES)
 
 
 @pytest.fixture(scope="module")
-def lists() -> Lists:
+def lists() -> PackedLists:
     return make_lists(KNOWN, [name for name, one in KNOWN.items() if one.length], 0.02, 1)
 
 
@@ -73,7 +73,7 @@ def command(folder, runs, statuses=None, roles="", chemistry="auto"):
 @pytest.fixture
 def small(folder, lists):
     packed = {name: lists.packed[name][:9000] for name in TENX[1:3]}
-    return Maker(Lists(packed, lists.lengths), 300, 8)
+    return Maker(PackedLists(packed, lists.lengths), 300, 8)
 
 
 def test_command_tells_each_run_and_what_was_not_tried(folder, small):
@@ -137,7 +137,7 @@ def test_failed_runs_are_passed_over_and_faults_told_by_run(folder, small):
     assert set(told) == {"SRR1", "SRR2"}
     assert told["SRR1"]["fault"]["reason"] == "CHEMISTRY_UNKNOWN"
     assert told["SRR1"]["fault"]["detail"].startswith(
-        "no read has its barcodes on an inclusion list at hand (3M-february"
+        "no read has its barcodes on a configured inclusion list (3M-february"
     )
     assert "fault" not in told["SRR2"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Maker, battery, make_lists
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import Lists, measure_alternatives
+from scripts.droplets.barcode_search import PackedLists, measure_alternatives
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.fastq_sample import make_sample
 from scripts.droplets.role_evidence import judge_run
@@ -18,7 +18,7 @@ KITS, KNOWN = read_chemistries(CHEMISTRIES)
 
 
 @pytest.fixture(scope="module")
-def lists() -> Lists:
+def lists() -> PackedLists:
     return make_lists(KNOWN, [name for name, one in KNOWN.items() if one.length], 0.02, 1)
 
 
@@ -155,25 +155,25 @@ def test_barcodes_that_start_late_from_spot_to_spot_are_found(maker, lists):
 
 def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     made = maker.library(KITS["10x_3p_v3"], "ICB", 28, 0.01)
-    verdict = judge(made, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"])
+    verdict = judge(made, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert (verdict.roles, verdict.rank) == (("index", "cdna", "barcode"), 2)
-    assert verdict.words == "Told by the read lengths (rank 2)"
+    assert verdict.words == "Chosen by the read lengths (rank 2)"
     long = maker.library(KITS["10x_3p_v3"], "CB", 150, 0.01, cdna=150)
-    fault = fault_of(long, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"])
+    fault = fault_of(long, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert fault.detail == (
         "neither barcodes nor lengths tell which read is the barcode read of 10x Chromium 3′ v3 or v3.1; name"
         " read_roles in the run table."
     )
-    verdict = judge(long, Lists({}, {}), given_chemistry=KITS["10x_3p_v3"], given_roles=("cdna", "barcode"))
+    verdict = judge(long, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"], given_roles=("cdna", "barcode"))
     assert (verdict.roles, verdict.rank) == (("cdna", "barcode"), 1)
-    assert verdict.words == "Told by the run table (rank 1)"
+    assert verdict.words == "Chosen by the run table (rank 1)"
 
 
 def test_no_list_at_hand_is_told(maker, lists):
-    fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01), Lists({}, {}))
+    fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01), PackedLists({}, {}))
     assert (fault.reason, fault.detail) == (
         "CHEMISTRY_UNKNOWN",
-        "no inclusion list is at hand to prove a kit; configure droplets.inclusion_lists, or name the chemistry.",
+        "no inclusion list that could prove a kit is configured; set droplets.inclusion_lists, or name the chemistry.",
     )
 
 
@@ -191,11 +191,11 @@ def test_feature_barcodes_are_told_by_the_oligo_of_the_bead(lists):
     middle = packed >> np.uint32(14) & 15
     for (first, second), fault in (((0b0010, 0b0100), ""), ((0b1101, 0b1011), "CHEMISTRY_UNKNOWN")):  # AG CA, TC GT
         oligo = packed[(middle == first) | (middle == second)]
-        made = Maker(Lists({"3M-february-2018": oligo}, {"3M-february-2018": 16}), 500, 4).library(
+        made = Maker(PackedLists({"3M-february-2018": oligo}, {"3M-february-2018": 16}), 500, 4).library(
             KITS["10x_3p_v3"], "BC", 28, 0.01
         )
         both = packed[np.isin(middle, [0b0010, 0b0100, 0b1101, 0b1011])]
-        known = Lists({"3M-february-2018": both}, {"3M-february-2018": 16})
+        known = PackedLists({"3M-february-2018": both}, {"3M-february-2018": 16})
         if not fault:
             assert judge(made, known).candidates[0].name == "10x_3p_v3"
             continue
@@ -261,14 +261,16 @@ def test_a_constant_sequence_on_the_list_is_no_evidence(maker, lists):
 def test_two_bases_in_turn_on_the_list_are_no_evidence(maker):
     turns = [sum((place % 2 ^ first) << 2 * place for place in range(16)) for first in (0, 1)]
     packed = np.unique(np.array([*turns, *range(10**9, 10**9 + 500)], dtype=np.uint32))
-    known = Lists({"737K-august-2016": packed}, {"737K-august-2016": 16})
+    known = PackedLists({"737K-august-2016": packed}, {"737K-august-2016": 16})
     reads = (np.arange(60) + maker.dice.integers(0, 2, 500)[:, None]) % 2
     samples = {0: maker.bulk((90, 60), 0).samples[0], 1: maker.sequenced(reads.astype(np.uint8), 0)}
     assert fault_of(maker.bulk((90, 60), 0)._replace(samples=samples), known).reason == "CHEMISTRY_UNKNOWN"
 
 
 def test_poly_a_on_the_list_is_no_evidence(maker, lists):
-    poly = Lists({"737K-august-2016": np.array([0, 1, 2, 3, 4**16 - 1], dtype=np.uint32)}, {"737K-august-2016": 16})
+    poly = PackedLists(
+        {"737K-august-2016": np.array([0, 1, 2, 3, 4**16 - 1], dtype=np.uint32)}, {"737K-august-2016": 16}
+    )
     tails = np.zeros((500, 60), dtype=np.uint8)
     made = maker.bulk((90, 60), 0)
     samples = {0: made.samples[0], 1: maker.sequenced(tails, 0)}
@@ -279,7 +281,7 @@ def test_lists_that_share_barcodes_are_told_apart_by_the_others(maker):
     dice = np.random.default_rng(1)
     small = np.unique(dice.integers(0, 4**16, 20_000, dtype=np.uint32))
     large = np.unique(np.concatenate([small, dice.integers(0, 4**16, 60_000, dtype=np.uint32)]))
-    both = Lists(
+    both = PackedLists(
         {"737K-august-2016": small, "3M-february-2018": large}, {"737K-august-2016": 16, "3M-february-2018": 16}
     )
     inside = Maker(both, 500, 9)
@@ -302,6 +304,6 @@ def test_figures_tell_share_and_chance(maker, lists):
 
 def test_short_lists_and_reads_are_no_trouble(lists):
     empty = make_sample([])
-    assert measure_alternatives({0: empty}, [KITS["10x_3p_v3"].place], lists) == []
+    assert measure_alternatives({0: empty}, [KITS["10x_3p_v3"].layout], lists) == []
     short = make_sample(["ACG"] * 10)
-    assert measure_alternatives({0: short}, [KITS["10x_3p_v3"].place], lists) == []
+    assert measure_alternatives({0: short}, [KITS["10x_3p_v3"].layout], lists) == []

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Made, battery, hostile, make_lists
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import Lists
+from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.role_evidence import judge_run
 
@@ -19,11 +19,11 @@ KITS, KNOWN = read_chemistries(Path(__file__).parents[2] / "config/chemistries.y
 
 
 @pytest.fixture(scope="module")
-def lists() -> Lists:
+def lists() -> PackedLists:
     return make_lists(KNOWN, [name for name, one in KNOWN.items() if one.length], 0.05, 1)
 
 
-def judge(libraries: Iterable[Made], lists: Lists) -> Counter[str]:
+def judge(libraries: Iterable[Made], lists: PackedLists) -> Counter[str]:
     """Return how many libraries are told right, and which were refused without need; a wrong one fails at once."""
     told: Counter[str] = Counter()
     for made in libraries:
