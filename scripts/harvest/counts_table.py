@@ -1,6 +1,6 @@
 """Gather the counts of all plate cells of a species into one gzipped CSV table.
 
-From the shards of a plan (--plan, --ledger, --counts), or from a folder of text files that htseq-count wrote
+From the shards of a plan (--units, --ledger, --counts), or from a folder of text files that htseq-count wrote
 elsewhere (--htseq-counts; its subfolders too), one file a run, named after it: SRR1234567.homo.htseq-count.txt, or
 the same gzipped.
 The table has the rows GENENAME (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row a gene, in
@@ -8,10 +8,11 @@ byte order, with the five tallies of htseq-count sorted in among them. Columns a
 The table of a species of which every planned cell failed has no columns; the ledger says why.
 """
 
+import contextlib
 import itertools
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -261,35 +262,35 @@ def lay_out(genes: Sequence[str], width: int, workers: int) -> list[RowRange]:
 
 def write_table(
     path: str | Path,
-    shards: Iterable[tuple[str, list[TableColumn]]],
-    columns: list[TableColumn],
+    columns: Sequence[TableColumn],
+    units: Sequence[str],
+    counts: str,
     level: int = csv_gz.DEFAULT_LEVEL,
     workers: int = 1,
 ) -> None:
-    """Write the table of ``columns``, in their order; ``shards`` are the paths of the shards with the columns of each.
+    """Write the table of ``columns``, in their order.
+
+    ``units`` are the shards of the species, ``counts`` is the path of a shard's counts, with ``{unit}`` in it.
 
     Memory is bounded: each of the ``workers`` processes has a block of genes of all cells at a time. The bytes do not
     depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
     """
     import numpy as np
 
-    shards = list(shards)
-    # A table without cells has the genes of the first shard.
-    needed = [(shard, cells) for shard, cells in shards if cells] or shards[:1]
-    if not needed:
-        raise InputError("There are no counts to make a table of.")
-    indices = {(column.unit, column.accession): index for index, column in enumerate(columns)}
+    indices = group_by_unit(columns)
+    needed = [unit for unit in units if unit in indices] or list(units[:1])  # without cells: the genes of the first
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     gathered: list[ShardCells] = []
-    with ShardReader(needed[0][0]) as first:
+    with ShardReader(counts.replace("{unit}", needed[0])) as first:
         ranges = lay_out(first.genes(), len(columns), workers // 2)
-    for path_of_shard, cells in needed:
-        with ShardReader(path_of_shard) as reader:
+    for unit in needed:
+        with ShardReader(counts.replace("{unit}", unit)) as reader:
             check_reference(first, reader)
+            of_table = indices.get(unit, [])
+            cells = check_shard_columns(reader, [columns[index] for index in of_table])
+            tallies[of_table] = reader.tallies()[cells]
             mapped = np.full(len(reader.columns), -1, np.int64)
-            mapped[check_shard_columns(reader, cells)] = [indices[cell.unit, cell.accession] for cell in cells]
-            used = mapped >= 0
-            tallies[mapped[used]] = reader.tallies()[used]
+            mapped[cells] = of_table
             gathered.append(ShardCells(reader.blocks(), mapped))
     gathered.sort(key=lambda shard: shard.columns.max(initial=-1))
     order = np.concatenate([shard.columns for shard in gathered])
@@ -321,19 +322,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="the table to write ({species}.htseq-count.csv.gz)")
     options = parser.parse_args(argv)
     tune_for_arrays()
-    if options.htseq_counts:
-        ledger = read_runs(options.ledger) if options.ledger else None
-        found = columns_of_folder(options.htseq_counts, COUNTS, options.species, ledger, options.count_by)
-        with tempfile.TemporaryDirectory() as folder:
-            shards = pack_folder(found, Path(folder), options.workers)
-            columns = [column for column, _ in found]
-            write_table(options.output, shards, columns, options.level, options.workers)
-        return
-    if not (options.units and options.counts and options.ledger):
-        raise InputError("counts_table: give --units, --ledger and --counts, or --htseq-counts with a folder.")
-    units, columns = columns_of_options(options)
-    indices = group_by_unit(columns)
-    shards = [
-        (options.counts.replace("{unit}", unit), [columns[index] for index in indices.get(unit, [])]) for unit in units
-    ]
-    write_table(options.output, shards, columns, options.level, options.workers)
+    with contextlib.ExitStack() as stack:
+        if options.htseq_counts:
+            ledger = read_runs(options.ledger) if options.ledger else None
+            found = columns_of_folder(options.htseq_counts, COUNTS, options.species, ledger, options.count_by)
+            counts = f"{stack.enter_context(tempfile.TemporaryDirectory())}/{{unit}}.h5ad"
+            units, columns = pack_folder(found, counts, options.workers)
+        elif options.units and options.counts and options.ledger:
+            counts = options.counts
+            units, columns = columns_of_options(options)
+        else:
+            raise InputError("counts_table: give --units, --ledger and --counts, or --htseq-counts with a folder.")
+        write_table(options.output, columns, units, counts, options.level, options.workers)

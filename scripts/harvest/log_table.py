@@ -1,6 +1,6 @@
 """Gather the STAR logs of all plate cells of a species into one gzipped CSV table.
 
-From the shards of a plan (--plan, --ledger, --counts), or from a folder of logs that STAR wrote elsewhere (--logs; its
+From the shards of a plan (--units, --ledger, --counts), or from a folder of logs that STAR wrote elsewhere (--logs; its
 subfolders too), one a run: SRR1234567.homo.Log.final.out, SRR1234567Log.final.out or SRR1234567/Log.final.out.
 The table has the rows FIELD_NAMES (the runs of each cell, joined by ';'), EXP_ID, TAXON and GSM, then a row for each
 field of Log.final.out, in STAR's order; a field that the log of a cell does not have is empty. The clock's fields keep

@@ -281,22 +281,28 @@ def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], 
 
 
 def pack_folder(
-    found: Sequence[tuple[TableColumn, list[Path]]], folder: Path, workers: int
-) -> list[tuple[str, list[TableColumn]]]:
-    """Pack the files of columns into shards in ``folder``; return the path and the columns of each.
+    found: Sequence[tuple[TableColumn, list[Path]]], counts: str, workers: int
+) -> tuple[list[str], list[TableColumn]]:
+    """Pack the files of columns into shards; return the units that the shards stand for, and the columns with theirs.
 
-    Raises InputError naming every file that cannot be read or is not of the genes of the others.
+    ``counts`` is the path of a shard, with ``{unit}`` in it. Raises InputError naming every file that cannot be read or
+    is not of the genes of the others.
     """
     first = choose_first([path for _, files in found for path in files])
-    parts = [found[start : start + FILES_OF_SHARD] for start in range(0, len(found), FILES_OF_SHARD)]
-    columns = [[column for column, _ in part] for part in parts]
-    files = [[paths for _, paths in part] for part in parts]
-    outputs = [str(folder / f"{number:06d}.h5ad") for number in range(len(parts))]
-    tasks = columns, files, itertools.repeat(first), outputs
-    if workers > 1 and len(parts) > 1:
-        with array_processes(min(workers, len(parts))) as pool:
+    starts = range(0, len(found), FILES_OF_SHARD)
+    units = [f"{number:06d}" for number in range(len(starts))]
+    columns = [column._replace(unit=units[index // FILES_OF_SHARD]) for index, (column, _) in enumerate(found)]
+    files = [paths for _, paths in found]
+    tasks = (
+        [columns[start : start + FILES_OF_SHARD] for start in starts],
+        [files[start : start + FILES_OF_SHARD] for start in starts],
+        itertools.repeat(first),
+        [counts.replace("{unit}", unit) for unit in units],
+    )
+    if workers > 1 and len(units) > 1:
+        with array_processes(min(workers, len(units))) as pool:
             faults = list(pool.map(pack_files, *tasks))
     else:
         faults = list(map(pack_files, *tasks))
     raise_faults("The folder of counts", itertools.chain.from_iterable(faults))
-    return list(zip(outputs, columns, strict=True))
+    return units, columns
