@@ -118,7 +118,7 @@ def test_429_three_times_then_good(stage: Stage) -> None:
     assert [request["path"] for request in stage.requests] == ["/file?id=1"] * 4
 
 
-def test_a_fault_that_stays_is_told_with_the_number_of_tries(stage: Stage) -> None:
+def test_a_fault_that_stays_is_reported_with_the_number_of_tries(stage: Stage) -> None:
     stage.answers = [status(503)]
     with pytest.raises(RemoteError) as caught:
         remote.request(stage.url, policy=QUICK)
@@ -246,7 +246,7 @@ def test_a_part_that_is_whole_already_is_taken(stage: Stage, tmp_path: Path) -> 
     assert path.read_bytes() == BODY
 
 
-def test_a_wrong_checksum_is_told_and_leaves_nothing(stage: Stage, tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_reported_and_leaves_nothing(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"other")]
     with pytest.raises(ChecksumError) as caught:
         remote.fetch(stage.url, tmp_path / "file", md5="0" * 32, policy=QUICK)
@@ -256,7 +256,7 @@ def test_a_wrong_checksum_is_told_and_leaves_nothing(stage: Stage, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_wrong_size_is_told(stage: Stage, tmp_path: Path) -> None:
+def test_a_wrong_size_is_reported(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [whole(b"other")]
     with pytest.raises(ChecksumError, match=r"5 bytes arrived, but the file has 1,000"):
         remote.fetch(stage.url, tmp_path / "file", size=1000, policy=QUICK)
@@ -304,7 +304,7 @@ def test_bytes_are_kept_as_the_server_has_them(stage: Stage, tmp_path: Path) -> 
     assert remote.request(stage.url, policy=QUICK) == b"text"
 
 
-def test_no_connection_is_told(tmp_path: Path) -> None:
+def test_no_connection_is_reported(tmp_path: Path) -> None:
     policy = RetryPolicy(retries=50, unreachable_retries=1, first_wait=0.01)
     with pytest.raises(UnreachableError, match=r"no connection: Connection refused \(2 tries\)\.$"):
         remote.fetch("http://127.0.0.1:9/file", tmp_path / "file", policy=policy)
@@ -413,7 +413,7 @@ def test_the_whole_file_in_place_of_a_part_is_taken(stage: Stage, tmp_path: Path
     assert path.read_bytes() == BODY and stage.requests[0]["range"] == "bytes=1000000-"
 
 
-def test_a_part_of_another_size_is_told(stage: Stage, tmp_path: Path) -> None:
+def test_a_part_of_another_size_is_refused(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [part(1_000_000, len(BODY), total=len(BODY) + 7)]
     with pytest.raises(ChecksumError, match=r"the server has 4,194,311 bytes, but the file 4,194,304"):
         remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=BROKEN)
@@ -485,7 +485,7 @@ def test_a_broken_compressed_transfer_begins_again(stage: Stage, tmp_path: Path)
     assert path.read_bytes() == BODY
 
 
-def test_a_redirect_keeps_the_place(stage: Stage, tmp_path: Path) -> None:
+def test_a_redirect_keeps_the_range(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [status(302, Location="/elsewhere"), part(1_000_000, len(BODY))]
     path = remote.fetch(stage.url, left_over(tmp_path), md5=MD5, size=len(BODY), policy=BROKEN)
     assert path.read_bytes() == BODY
@@ -495,7 +495,7 @@ def test_a_redirect_keeps_the_place(stage: Stage, tmp_path: Path) -> None:
     ]
 
 
-def test_redirects_without_end_are_told(stage: Stage, tmp_path: Path) -> None:
+def test_redirects_without_end_are_an_error(stage: Stage, tmp_path: Path) -> None:
     stage.answers = [status(302, Location="/file")]
     with pytest.raises(RemoteError, match="redirects"):
         remote.fetch(stage.url, tmp_path / "file", policy=QUICK)

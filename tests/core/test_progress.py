@@ -13,7 +13,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_silent_log_is_told_every_ten_seconds(clock, capsys):
+def test_a_silent_log_gets_a_line_every_ten_seconds(clock, capsys):
     shown = Progress(3)
     for second in range(1, 32):
         clock[0] = 1000.0 + second
@@ -45,7 +45,7 @@ def test_the_rate_is_that_of_the_last_seconds(clock):
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (3e12, "3000.0 GB")]
+    ("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (3e12, "3000.0 GB")]
 )
-def test_bytes_are_told(size, told):
-    assert format_bytes(size) == told
+def test_bytes_for_people(size, text):
+    assert format_bytes(size) == text

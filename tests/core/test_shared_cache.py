@@ -48,9 +48,9 @@ def fail(_):
     raise AssertionError("it was there")
 
 
-def start(place, seconds, text):
+def start(folder, seconds, text):
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW, place, str(seconds), text],
+        [sys.executable, "-c", SLOW, folder, str(seconds), text],
         cwd=HOME,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,9 +58,9 @@ def start(place, seconds, text):
     )
 
 
-def left(place):
+def left(folder):
     """What is there beside what was made."""
-    return {path.name for path in place.iterdir()} - {*NAMES, ".made"}
+    return {path.name for path in folder.iterdir()} - {*NAMES, ".made"}
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
@@ -86,19 +86,19 @@ def test_another_version_is_made_anew_in_the_own_folder_alone(tmp_path, monkeypa
     (own / "shared").symlink_to(others, target_is_directory=True)
     others.mkdir()
     monkeypatch.chdir(own)
-    for place in ("mine", "shared"):
-        assert build_once(place, "index", {"of": 1, "by": 2}, NAMES, maker("one"))
+    for folder in ("mine", "shared"):
+        assert build_once(folder, "index", {"of": 1, "by": 2}, NAMES, maker("one"))
     assert build_once("mine", "index", {"of": 2, "by": 2}, NAMES, maker("two"))
     assert Path("mine/index/SA").read_text() == "two"
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as caught:
         build_once("shared", "index", {"of": 2, "by": 2}, NAMES, fail)
-    assert str(told.value).startswith(
+    assert str(caught.value).startswith(
         "shared: index was made from something else (of), and other analyses may be using"
     )
     assert Path("shared/index/SA").read_text() == "one"
 
 
-def test_a_failure_leaves_nothing_and_frees_the_place(tmp_path):
+def test_a_failure_leaves_nothing_and_frees_the_lock(tmp_path):
     def broken(folder):
         (folder / "index").mkdir()
         raise InputError("no")
@@ -116,10 +116,10 @@ def test_of_several_at_once_one_makes_it_and_nobody_sees_a_half(tmp_path):
         seen = tmp_path / "index"
         if seen.exists() and len(list(seen.iterdir())) != 20:
             halves += 1
-    told = [process.communicate() for process in makers]
+    printed = [process.communicate() for process in makers]
     assert not halves
-    assert sorted(output.strip() for output, _ in told) == ["False"] * 3 + ["True"]
-    waited = [errors for output, errors in told if output.strip() == "False"]
+    assert sorted(output.strip() for output, _ in printed) == ["False"] * 3 + ["True"]
+    waited = [errors for output, errors in printed if output.strip() == "False"]
     assert any("is building it; waiting.\n" in errors for errors in waited)
     assert not left(tmp_path)
 

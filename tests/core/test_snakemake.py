@@ -14,7 +14,7 @@ HOME = Path(__file__).parents[2]
 
 
 def another_workflow(folder):
-    """Another process that holds the directory until its input ends."""
+    """Start a workflow that runs until its input ends."""
     code = "from scripts.core.snakemake import *; print(remove_stale_locks(input()), flush=True); input()"
     words = [sys.executable, "-c", code]
     process = subprocess.Popen(words, cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
@@ -31,7 +31,7 @@ def locks(folder):
 
 
 def free():
-    """Let go of what this process holds, as its end would."""
+    """Release the locks of this process, as its end would."""
     while snakemake._open:
         os.close(snakemake._open.pop())
 
@@ -80,7 +80,7 @@ def test_locks_of_another_machine_stay(tmp_path):
 
 
 def test_locks_of_nobody_knows_whom_stay(tmp_path):
-    made = locks(tmp_path)  # of a workflow that has not held the directory
+    made = locks(tmp_path)  # of a workflow that did not register
     for _ in range(2):
         assert remove_stale_locks(tmp_path) == []
         free()

@@ -45,7 +45,7 @@ def test_status_output_and_errors_are_returned():
     assert subprocesses.run_program([PYTHON, "-c", code]) == (3, "out\n", "err\n")
 
 
-def test_a_missing_program_is_told():
+def test_a_missing_program_is_an_error():
     with pytest.raises(InputError, match=r"The program 'no-such-program' was not found; it is part of .* in envs/\."):
         subprocesses.run_program(["no-such-program"])
 
@@ -66,19 +66,19 @@ def test_a_missing_program_is_told():
         (subprocesses.STALLED, ""),
     ],
 )
-def test_who_is_ended_from_outside_is_told_from_who_crashes(status, killer):
+def test_a_program_that_is_ended_is_distinguished_from_one_that_crashes(status, killer):
     assert subprocesses.external_signal(status) == killer
 
 
 def test_a_program_that_is_killed_is_no_fault_of_a_run(capsys):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    with pytest.raises(Interrupted) as told:
+    with pytest.raises(Interrupted) as caught:
         subprocesses.run_program([PYTHON, "-c", code])
     words = f"{PYTHON} was ended by SIGKILL; was there too little memory? Run the same command again."
-    assert str(told.value) == words
+    assert str(caught.value) == words
 
     def killed():
-        raise told.value
+        raise caught.value
 
     with pytest.raises(SystemExit) as left:
         run_command(killed)
@@ -95,8 +95,8 @@ def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
 
 def test_a_program_that_stands_still_is_ended():
     begun = time.monotonic()
-    told = subprocesses.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
-    assert told.status == subprocesses.STALLED
+    caught = subprocesses.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
+    assert caught.status == subprocesses.STALLED
     assert time.monotonic() - begun < 10
 
 
