@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import InputError, RunFault
-from scripts.core.files import line_blocks
 from scripts.core.subprocesses import raise_if_full
 from scripts.formats.matrix_market import read_matrix
 from scripts.plan.matrices import GENE_FEATURES, matrix_names
@@ -85,68 +84,21 @@ def stable_arguments(words: Sequence[str]) -> str:
 def find_barcodes(raw: str | Path, filtered: str | Path) -> "numpy.ndarray":
     """Return the index (from 0) in the raw list of each barcode of the filtered one; both are a barcode a line.
 
-    The raw list may have millions of lines: it is read block by block. Raises InputError where a barcode is missing or
-    is there twice.
+    Raises InputError where a barcode is missing from the raw list or is there twice.
     """
     import numpy as np
 
-    wanted = {line: number for number, line in enumerate(Path(filtered).read_bytes().splitlines())}
+    wanted = {barcode + b"\n": number for number, barcode in enumerate(Path(filtered).read_bytes().splitlines())}
     indices = np.full(len(wanted), -1, dtype=np.int64)
-    found = before = 0
-    length = len(next(iter(wanted), b""))
-    keys = np.sort(np.array([_key_of(line) for line in wanted], dtype=np.uint64))
-    with Path(raw).open("rb") as handle:
-        for block in line_blocks(handle, 1 << 24):
-            block = block if block.endswith(b"\n") else block + b"\n"
-            count, candidates = _candidates(block, length, keys)
-            for number, line in candidates:
-                if line in wanted:
-                    indices[wanted[line]] = before + number
-                    found += 1
-            before += count
+    found = 0
+    with Path(raw).open("rb") as lines:
+        for index, line in enumerate(lines):
+            if line in wanted:
+                indices[wanted[line]] = index
+                found += 1
     if found != len(wanted) or (indices < 0).any():
         raise InputError(f"{filtered}: its {len(wanted)} barcodes are not each once among those of {raw}.")
     return indices
-
-
-def _candidates(block: bytes, length: int, keys: "numpy.ndarray") -> tuple[int, list[tuple[int, bytes]]]:
-    """Return the number of lines of a block, and number and text of those that may be wanted.
-
-    Where all lines have ``length`` letters, these are the ones whose key is among the sorted ``keys``.
-    """
-    import numpy as np
-
-    letters = np.frombuffer(block, dtype=np.uint8)
-    if letters.size % (length + 1) == 0:
-        table = letters.reshape(-1, length + 1)
-        if (table[:, length] == 10).all() and np.count_nonzero(letters == 10) == table.shape[0]:
-            if not keys.size:
-                return table.shape[0], []
-            hashed = _keys_of(table[:, :length])
-            near = np.searchsorted(keys, hashed)
-            near[near == keys.size] = 0
-            numbers = np.flatnonzero(keys[near] == hashed).tolist()
-            return table.shape[0], [(number, table[number, :length].tobytes()) for number in numbers]
-    lines = block.split(b"\n")[:-1]
-    return len(lines), list(enumerate(lines))
-
-
-def _keys_of(table: "numpy.ndarray") -> "numpy.ndarray":
-    """Return a number for each row of letters; equal rows have equal numbers."""
-    import numpy as np
-
-    keys = np.zeros(table.shape[0], dtype=np.uint64)
-    for column in range(table.shape[1]):
-        keys *= np.uint64(131)
-        keys += table[:, column]
-    return keys
-
-
-def _key_of(line: bytes) -> int:
-    key = 0
-    for letter in line:
-        key = (key * 131 + letter) & 0xFFFFFFFFFFFFFFFF
-    return key
 
 
 def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[str], spots: int) -> None:
