@@ -94,7 +94,7 @@ def judge_experiment(
             (word,) = words
             evidence.append(f"its {kind} speaks of a {word} method")
             if assay not in ("", word):
-                evidence.append(f"which the reads do not bear out: taken for {assay}")
+                evidence.append(f"the reads do not confirm that: taken for {assay}")
             assay, certain = assay or word, True
             break
     if not assay:
@@ -117,9 +117,9 @@ def _judge_droplet(runs: tuple[SraRun, ...], certain: bool, evidence: list[str])
     roles_from = {run: source for run, (_, source) in found.items()}
     by_names = NAMES in roles_from.values()
     if by_names:
-        evidence.append("its files are called R1 and R2: they are taken in that order until the reads tell")
+        evidence.append("its files are named R1 and R2: that order is assumed until the reads are examined")
     if len(found) < len(runs):
-        evidence.append("which read holds the barcode is left for the reads to tell")
+        evidence.append("the reads must show which of them holds the barcode")
     still_open = not certain or by_names or len(found) < len(runs)
     roles = {run: by_read for run, (by_read, _) in found.items()}
     return Judgement("droplet", roles, still_open, evidence=tuple(evidence), roles_from=roles_from)
@@ -208,7 +208,7 @@ def _by_options(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
         kinds = [read.kind for read in run.reads]
         long_technical = [r for r in run.reads if r.kind == "T" and r.length >= BARCODE_LENGTHS[0]]
         if len(long_technical) == 1 and any(r.kind == "B" and r.length >= CDNA_LENGTH for r in run.reads):
-            return "droplet", f"the loader was told the reads are {''.join(kinds)}: a technical read beside the cDNA"
+            return "droplet", f"the loader's options say that the reads are {''.join(kinds)}: a technical read beside the cDNA"
     return None
 
 
@@ -225,7 +225,7 @@ def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
     for run in experiment.runs:
         files = [*run.read_files, *(file.name for file in run.files if file.kind == "fastq")]
         if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {_name_of(file) for file in files}:
-            return "droplet", "an index read was deposited beside R1 and R2, as of droplets' single cells", False
+            return "droplet", "an index read was deposited beside R1 and R2, as for droplet libraries", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
     described = all(run.reads for run in experiment.runs)
     paired = any(len(_informative(run.reads)) >= 2 for run in experiment.runs)

@@ -1,10 +1,10 @@
-"""Tell what a plan costs, by stage and in all; with --learn, refit the size model to the jobs that are done first.
+"""Estimate what a plan costs, by stage and in all; with --learn, first refit the size model to finished jobs.
 
-The cost (node-hours, core-hours, scratch, downloads) is reckoned with the model that also gives the workflow's jobs
-their memory, time and scratch: scripts/plan/size_model.py, and what was learnt of it at this site. --learn reads
-Snakemake's benchmarks of finished jobs (logs/benchmarks) and the sizes that the plan tells of their units, fits the
-model's coefficients and writes them to --model; the next call of the workflow and of this command go by them. To be
-called in the analysis directory, whose config/config.yaml is read for what no option tells.
+The cost (node-hours, core-hours, scratch, downloads) follows the size model (scripts/plan/size_model.py), which also
+sets memory, time and scratch of the workflow's jobs. --learn reads Snakemake's benchmarks of finished jobs
+(logs/benchmarks) and the sizes of their units in the plan, fits the model's coefficients and writes them to --model,
+from which the workflow and this command read them. Run this in the analysis directory; options that are not given are
+taken from its config/config.yaml.
 """
 
 import sys
@@ -25,37 +25,36 @@ _SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 
 
 def configured(path: str | Path) -> dict[str, Any]:
-    """Return the configuration with its defaults; these alone where there is no such file."""
+    """Return the configuration with its defaults; the defaults where there is no such file."""
     import yaml
 
     from scripts.plan.configuration import with_defaults
 
-    given = Path(path)
-    values = yaml.safe_load(given.read_text(encoding="utf-8")) if given.exists() else {}
+    values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
     if not isinstance(values or {}, Mapping):
         raise InputError(f"{path}: a configuration is a map of keys and values.")
     return with_defaults(values or {}, yaml.safe_load(_SCHEMA.read_text(encoding="utf-8")))
 
 
 def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> Iterable[str]:
-    """Yield the lines that tell by which factor the model was off, on the average, before and after it was refitted."""
+    """Yield the lines of a table of the factors by which two models are off, on average, a line a stage."""
     errors = errors_of(before, jobs), errors_of(after, jobs)
-    yield "The model was off by a factor of, on the average of the jobs:"
+    yield "The model is off by a factor of, on average:"
     yield f"  {'stage':<14}{'jobs':>6}{'time before':>13}{'after':>7}{'memory before':>15}{'after':>7}"
     for name in [*after.stages, "all"]:
         if name not in errors[0]["minutes"]:
             continue
         number = sum(name in (job.stage, "all") for job in jobs)
         figures = [
-            f"{errors[place][kind][name]:.2f}" if name in errors[0][kind] else "-"
+            f"{error[kind][name]:.2f}" if name in error[kind] else "-"
             for kind in ("minutes", "memory_mb")
-            for place in (0, 1)
+            for error in errors
         ]
         yield f"  {name:<14}{number:>6}{figures[0]:>13}{figures[1]:>7}{figures[2]:>15}{figures[3]:>7}"
 
 
 def relearn(folder: str, reckoner: Reckoner, units: Mapping[str, Any], path: str) -> SizeModel:
-    """Refit the model to the benchmarks in a folder, tell what that changed, write what was learnt, return the model.
+    """Refit the model to the benchmarks in a folder, print what that changed, write and return the model.
 
     Raises InputError where there is no benchmark of a job of the plan.
     """
@@ -63,12 +62,12 @@ def relearn(folder: str, reckoner: Reckoner, units: Mapping[str, Any], path: str
     if others:
         print(f"{len(others)} benchmark(s) are of no job of this plan: {', '.join(others[:5])} …", file=sys.stderr)
     if not jobs:
-        raise InputError(f"{folder}: no benchmark of a job of the plan is there; run the workflow first.")
+        raise InputError(f"{folder}: no benchmark of a job of the plan; run the workflow first.")
     learnt = learn(jobs)
     write_model(path, learnt)
     model = SizeModel(learnt)
     print(*learning_table(jobs, reckoner.model, model), sep="\n")
-    print(f"(from now on {path} counts; delete it, and what is shipped counts again)")
+    print(f"({path} is used from now on; delete it to return to the shipped model)")
     return model
 
 
@@ -79,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shard-size", type=int, help="experiments a plate shard (as configured)")
     add_cost_options(parser)
     parser.add_argument("--learn", metavar="FOLDER", help="refit the model to the benchmarks in this folder")
-    parser.add_argument("--output", default="work/plan/cost.tsv", help="the cost by stage, as a table")
+    parser.add_argument("--output", default="work/plan/cost.tsv", help="table of the cost by stage to write")
     options = parser.parse_args(argv)
     config = configured(options.config)
     shard_size = options.shard_size or config["plates"]["shard_size"]

@@ -26,13 +26,13 @@ class Plan:
         self.evidence: dict[str, str] = {}  # run → JSON
         self.open: set[str] = set()  # runs whose reads must decide what the records leave open
         self.remarks: dict[str, str] = {}  # run → what a person should look at
-        self.accounted: set[str] = set()  # accessions that stand in a row or its detail
+        self.accounted: set[str] = set()  # accessions that a row or its detail names
 
     def add(self, key: str, rows: list[Run], asked: str, notes: Sequence[Note] = ()) -> bool:
         """Add the rows of a run (or of a sample or experiment without one) that ``asked`` led to.
 
-        ``notes`` are those in their details. Returns False when the run stands in the plan already: then its detail
-        names what was asked for.
+        ``notes`` are those in their details. Returns False when the run is in the plan already: then its detail names
+        what was asked for.
         """
         added = key not in self.rows
         if added:
@@ -242,7 +242,7 @@ def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
 
 
 def _reason(library: Library, run: SraRun) -> tuple[str, str]:
-    """Return why a run of a configured species is left out (empty if it is not), and how its detail begins."""
+    """Return why a run of a configured species is left out, empty if it is not, and the start of its detail."""
     if library.verdict.reason:
         return library.verdict.reason, library.verdict.detail
     if run.closed:

@@ -128,7 +128,7 @@ def parse_packages(handle: BinaryIO, name: str) -> Iterator[Element]:
 
 
 def answer_errors(body: bytes) -> list[str]:
-    """Return what an answer of E-utilities tells in its ERROR elements, e.g. for accessions that are not public."""
+    """Return the ERROR elements of an answer of E-utilities, e.g. for accessions that are not public."""
     found = re.findall(rb"<ERROR>(.*?)</ERROR>", body[:65536], re.S)
     return [" ".join(text.decode("utf-8", "replace").split()) for text in found]
 

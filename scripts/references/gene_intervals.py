@@ -75,14 +75,14 @@ class GeneIntervals:
 
     @cached_property
     def step_ends(self) -> "np.ndarray":
-        """Where each step ends: where the next one begins."""
+        """Where each step ends: where the next one starts."""
         import numpy as np
 
         return np.append(self.steps[1:], np.iinfo(np.int64).max)
 
     @cached_property
     def stranded_step_ends(self) -> "np.ndarray":
-        """The same of the stranded steps."""
+        """The same for the stranded steps."""
         import numpy as np
 
         return np.append(self.stranded_steps[1:], np.iinfo(np.int64).max)
@@ -224,7 +224,7 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
     strands = {"+": 0, "-": 1, ".": 0}
     for exon in exons:
         if exon.gene_id not in gene_numbers:
-            raise InputError(f"gene {exon.gene_id!r} of the annotation is not in the table of genes; make both anew.")
+            raise InputError(f"gene {exon.gene_id!r} of the annotation is not in the table of genes; make both again.")
         unstranded += exon.strand == "."
         contig = contig_numbers.setdefault(exon.contig, len(contig_numbers))
         values = (contig, gene_numbers[exon.gene_id], exon.start, exon.end, strands[exon.strand])

@@ -112,7 +112,7 @@ def make_reference(
 
 
 def identity_of(sources: Sequence[Source]) -> list[str]:
-    """Return what tells these sources from others: a checksum, or the last part of an address that has none."""
+    """Return what identifies these sources: checksums, or the last part of an address that has none."""
     identities = []
     for address, sha256 in sources:
         path = _local_path(address)

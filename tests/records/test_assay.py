@@ -143,14 +143,14 @@ def test_what_told_the_roles_is_said() -> None:
     assert (judged.roles["SRR1"], judged.open) == (("index", "cdna", "barcode"), False)
     judged = judge(one(8, 150, 150, files=names), own=DROPLET)
     assert (judged.roles_from, judged.open) == ({"SRR1": NAMES}, True)
-    assert judged.evidence[-1] == "its files are called R1 and R2: they are taken in that order until the reads tell"
+    assert judged.evidence[-1] == "its files are named R1 and R2: that order is assumed until the reads are examined"
 
 
 def test_lengths_prove_droplets_against_words() -> None:
     judged = judge(one(28, 91), own=PLATE)
     assert (judged.assay, judged.open, judged.roles) == ("droplet", False, {"SRR1": ("barcode", "cdna")})
     assert judged.evidence[0] == "its reads are of 28, 91 nt: one holds a barcode, one cDNA"
-    assert judged.evidence[-1] == "which the reads do not bear out: taken for droplet"
+    assert judged.evidence[-1] == "the reads do not confirm that: taken for droplet"
 
 
 def test_a_technical_read_beside_the_cdna_proves_droplets() -> None:
@@ -161,7 +161,7 @@ def test_a_technical_read_beside_the_cdna_proves_droplets() -> None:
 def test_words_decide_where_lengths_do_not() -> None:
     judged = judge(one(151, 151), protocol=DROPLET)
     assert (judged.assay, judged.open, judged.fault) == ("droplet", True, "")
-    assert "which read holds the barcode is left for the reads to tell" in judged.evidence
+    assert "the reads must show which of them holds the barcode" in judged.evidence
     assert judge(one(75, 75), protocol=PLATE).assay == "plate"
     assert judge(one(75, 75), own=PLATE, protocol=DROPLET).assay == "plate"
     assert judge(one(75, 75), own=PLATE | DROPLET, protocol=DROPLET).assay == "droplet"

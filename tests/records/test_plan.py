@@ -91,7 +91,7 @@ def _planned(analysis):
 
 
 def test_faults_are_told(analysis):
-    with pytest.raises(InputError, match=r"logs/benchmarks: no benchmark of a job of the plan is there"):
+    with pytest.raises(InputError, match=r"logs/benchmarks: no benchmark of a job of the plan;"):
         plan.main(["--learn", "logs/benchmarks"])
     with pytest.raises(InputError, match=r"--threads: 'many' is not a number of threads"):
         plan.main(["--threads", "align=many"])
