@@ -205,10 +205,10 @@ def _by_files(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
 
 def _by_options(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
     for run in runs:
-        kinds = [read.kind for read in run.reads]
         long_technical = [r for r in run.reads if r.kind == "T" and r.length >= BARCODE_LENGTHS[0]]
         if len(long_technical) == 1 and any(r.kind == "B" and r.length >= CDNA_LENGTH for r in run.reads):
-            return "droplet", f"the loader's options say that the reads are {''.join(kinds)}: a technical read beside the cDNA"
+            kinds = "".join(read.kind for read in run.reads)
+            return "droplet", f"the loader's options say {kinds}: a technical read beside the cDNA"
     return None
 
 

@@ -17,10 +17,12 @@ from scripts.records.client import Archives, report, report_failure
 from scripts.records.record_files import RunRecord
 from scripts.records.rows import Origin, Plan, add_experiment, sentences, with_taxon
 from scripts.records.series_record import Note, SeriesRecord, fetch_series_record
-from scripts.records.sra_xml import Experiment
 
 _FROM_ENA = Note("Runs from ENA, not from NCBI.")
+_NO_PUBLIC_RUN = "The archives know of no public run."
 _NOT_ASKED = "No archive could be asked for its runs."
+
+RecordOf = Callable[[str], tuple[SeriesRecord, list[Note]]]
 
 
 def look_up(asked: Sequence[str], archives: Archives, choices: Choices) -> Plan:
@@ -88,12 +90,9 @@ def _add_study(accession: str, archives: Archives, plan: Plan) -> None:
     notes: list[Note] = []
     found = _kept(accession, archives, notes) or _runs_of_study(accession, archives, notes)
     _require_answer(accession, found, archives, notes)
-    record_of = _series_records(archives)
-    for experiment in found.experiments if found else ():
-        _add_single(experiment, accession, accession, found.source if found else "", notes, record_of, plan)
+    _add_found(found, accession, accession, notes, _series_records(archives), plan)
     if accession not in plan.accounted:
-        sentence = "The archives know of no public run." if found else _NOT_ASKED
-        plan.no_run(accession, Run(series=accession), sentence, notes)
+        plan.no_run(accession, Run(series=accession), _NO_PUBLIC_RUN if found else _NOT_ASKED, notes)
 
 
 def _add_singles(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
@@ -106,35 +105,31 @@ def _add_singles(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
         raise InputError(f"{', '.join(failed)}: no archive could be asked for them; try again later.")
     record_of = _series_records(archives)
     for name in asked:
-        found = _kept(name, archives, notes[name])
-        for experiment in found.experiments if found else ():
-            label = next(iter(experiment.series), "") or experiment.study or experiment.project
-            _add_single(experiment, label, name, found.source if found else "", notes[name], record_of, plan)
+        _add_found(_kept(name, archives, notes[name]), "", name, notes[name], record_of, plan)
         if name not in plan.accounted:
-            sentence = f"{name}: {_NOT_ASKED if name in failed else 'The archives know of no public run.'}"
             row = Run(sample=name) if name.startswith("GSM") else Run(experiment=name if name[1:3] == "RX" else "")
-            plan.no_run(name, row, sentence, notes[name])
+            plan.no_run(name, row, f"{name}: {_NOT_ASKED if name in failed else _NO_PUBLIC_RUN}", notes[name])
 
 
-def _add_single(
-    experiment: Experiment,
-    series: str,
-    asked: str,
-    source: str,
-    notes: Sequence[Note],
-    record_of: Callable[[str], tuple[SeriesRecord, list[Note]]],
-    plan: Plan,
+def _add_found(
+    found: RunRecord | None, label: str, asked: str, notes: Sequence[Note], record_of: RecordOf, plan: Plan
 ) -> None:
-    """Add an experiment that was not found through its series, with what GEO says of its sample."""
-    geo, more = record_of(next(iter(experiment.series), ""))
+    """Add experiments that were not found through their series, with what GEO says of their samples.
+
+    ``label`` is the series of their rows; empty: the series, study or project that each experiment names.
+    """
     only = frozenset([asked]) if asked[1:3] == "RR" else frozenset()
-    origin = Origin(series, asked, geo, source, (*notes, *more), only)
-    described = [gsm for gsm in experiment.samples if gsm in geo.samples]
-    named = [gsm for gsm in described if experiment.experiment in geo.samples[gsm].experiments]
-    add_experiment(experiment, origin, named, plan)
+    for experiment in found.experiments if found else ():
+        accession = next(iter(experiment.series), "")
+        geo, more = record_of(accession)
+        described = [gsm for gsm in experiment.samples if gsm in geo.samples]
+        named = [gsm for gsm in described if experiment.experiment in geo.samples[gsm].experiments]
+        series = label or accession or experiment.study or experiment.project
+        origin = Origin(series, asked, geo, found.source if found else "", (*notes, *more), only)
+        add_experiment(experiment, origin, named, plan)
 
 
-def _series_records(archives: Archives) -> Callable[[str], tuple[SeriesRecord, list[Note]]]:
+def _series_records(archives: Archives) -> RecordOf:
     """Return a function that gives the record of a series, read once, and a note for each file that is missing."""
 
     @functools.cache
