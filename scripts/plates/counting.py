@@ -23,7 +23,7 @@ from scripts.plates.alignments import alignment_files, log_file
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
 from scripts.plates.cells import fail_runs
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
-from scripts.references.gene_intervals import GeneIntervals, StepCounter, read_gene_intervals
+from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log
 
 COUNTERS = ("auto", "native", "htseq-count")
@@ -120,18 +120,19 @@ def _add_chunk(
     owners, mates = np.nonzero(aligned)
     records = records[aligned]
     span_record, start, length = chunk.spans(records)
-    contig = contigs[chunk.contig[records]]
+    contig_strands = contigs[chunk.contig[records]]  # as positions of gene intervals name them
     if counter.stranded:
         minus = (chunk.flag[records] >> 4) & 1
-        contig = np.where(contig < 0, -1, 2 * contig + (minus ^ mates ^ (strand == "reverse")))
-    owner, contig = owners[span_record], contig[span_record]
-    bare = contig < 0  # a contig without exons: the whole fragment is without feature
+        minus ^= mates ^ (strand == "reverse")
+        contig_strands = np.where(contig_strands < 0, -1, 2 * contig_strands + minus)
+    owner, contig_strand = owners[span_record], contig_strands[span_record]
+    bare = contig_strand < 0  # a contig without exons: the whole fragment is without feature
     if bare.any():
         featureless = np.zeros(fragments, bool)
         featureless[owner[bare]] = True
         kept = ~featureless[owner]
-        owner, contig, start, length = (values[kept] for values in (owner, contig, start, length))
-    counter.add(fragments, owner, (contig << 32) | start, length)
+        owner, contig_strand, start, length = (values[kept] for values in (owner, contig_strand, start, length))
+    counter.add(fragments, owner, (contig_strand << BASE_BITS) | start, length)
 
 
 def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[CellCounts]:
