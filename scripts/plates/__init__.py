@@ -1,5 +1,6 @@
 """Stage 4a: from the reads of plate cells to counts.
 
 In: FASTQ of a shard and the reference. Out: the counts and the status of each cell. Begin with the commands
-:mod:`~scripts.plates.align` and :mod:`~scripts.plates.count`.
+:mod:`~scripts.plates.align` (cells → aligner → alignments) and :mod:`~scripts.plates.count` (alignments → counting →
+shard_counts).
 """

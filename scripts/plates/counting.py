@@ -55,7 +55,7 @@ class Counting(NamedTuple):
 
 
 class CountedCells(NamedTuple):
-    """Column → counts, or why there are none; tools → versions; why htseq-count counted in place of our counter."""
+    """Column → counts, or why there are none; tools → versions; why htseq-count counted instead of our counter."""
 
     cells: dict[str, CellCounts | RunFault]
     tools: dict[str, str]
@@ -189,7 +189,7 @@ def check_fragments(log: Mapping[str, str], fragments: int) -> None:
         raise RunFault(
             "READS_MISSING",
             f"{fragments} fragments were counted, but STAR mapped {unique + multiple}"
-            f" ({unique} to one place, {multiple} to several).",
+            f" ({unique} to one locus, {multiple} to several loci).",
         )
     unmapped = [value for name, value in numbers.items() if name.startswith("Number of reads unmapped")]
     dropped = numbers.get(TOO_MANY_LOCI, 0) + sum(unmapped)

@@ -30,7 +30,7 @@ from tests.toy.world import World
 pytestmark = pytest.mark.tools
 
 
-def test_pairs_and_single_reads_of_a_column_have_a_bam_each_and_one_log(shard: Path) -> None:
+def test_pairs_and_unpaired_reads_of_a_cell_have_a_bam_each_and_one_log(shard: Path) -> None:
     names = [path.name for path in alignment_files(shard / "aligned", ORPHANS)]
     assert names == [f"{ORPHANS}.bam", f"{ORPHANS}.single.bam"]
     log = read_star_log(log_file(shard / "aligned", ORPHANS))
@@ -38,7 +38,7 @@ def test_pairs_and_single_reads_of_a_column_have_a_bam_each_and_one_log(shard: P
     assert log["Uniquely mapped reads %"] == f"{100 * int(log['Uniquely mapped reads number']) / 861:.2f}%"
 
 
-def test_only_alignments_and_status_are_handed_over_and_headers_name_no_path(shard: Path) -> None:
+def test_only_alignments_and_status_are_left_and_headers_name_no_path(shard: Path) -> None:
     names = {path.name for path in (shard / "aligned").iterdir()}
     expected = {f"{column}{ending}" for column in CHOSEN for ending in (".bam", ".Log.final.out")}
     assert names == expected | {f"{ORPHANS}.single.bam", "status.tsv"}
@@ -56,51 +56,51 @@ def test_a_failed_run_takes_its_experiment_along_and_no_other(world: World, mm10
     statuses = read_statuses(tmp_path / "fastq" / "status.tsv")
     failed = statuses["SRR9000045"]._replace(state="failed", reason="ARCHIVE_CORRUPT", detail="a bit is wrong")
     write_statuses(tmp_path / "fastq" / "status.tsv", [*(s for s in statuses.values() if s.run != failed.run), failed])
-    became = run_align(tmp_path, mm10)
-    assert became["SRR9000045"] == failed
-    assert became["SRR9000007"].reason == "INCOMPLETE_EXPERIMENT"
-    assert became["SRR9000007"].detail.startswith("SRR9000045 of the same experiment failed")
-    counted, became = run_count(tmp_path, mm10)
+    statuses = run_align(tmp_path, mm10)
+    assert statuses["SRR9000045"] == failed
+    assert statuses["SRR9000007"].reason == "INCOMPLETE_EXPERIMENT"
+    assert statuses["SRR9000007"].detail.startswith("SRR9000045 of the same experiment failed")
+    counted, statuses = run_count(tmp_path, mm10)
     assert counted.columns == ["SRX9000001"]
-    assert became["SRR9000007"].reason == "INCOMPLETE_EXPERIMENT"
+    assert statuses["SRR9000007"].reason == "INCOMPLETE_EXPERIMENT"
 
 
 def cut(path: Path, reads: int) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[: 4 * reads]))
 
 
-def test_reads_that_get_lost_are_noticed(world: World, mm10: Path, tmp_path: Path) -> None:
+def test_lost_reads_are_noticed(world: World, mm10: Path, tmp_path: Path) -> None:
     lay_out(world, tmp_path, ["SRX9000001", "SRX9000002", "SRX9000003"])
     cut(tmp_path / "fastq" / "SRR9000001_1.fastq", 100)
     (tmp_path / "fastq" / "SRR9000002.fastq").unlink()
-    became = run_align(tmp_path, mm10)
-    assert became["SRR9000001"][1:4] == (
+    statuses = run_align(tmp_path, mm10)
+    assert statuses["SRR9000001"][1:4] == (
         "failed",
         "READS_MISSING",
         "STAR has read 100 reads, but the archive has 497 spots.",
     )
-    assert became["SRR9000002"][2:4] == ("READS_MISSING", "no FASTQ file of SRR9000002 is there.")
-    assert became["SRR9000003"].ok
+    assert statuses["SRR9000002"][2:4] == ("READS_MISSING", "no FASTQ file of SRR9000002 is there.")
+    assert statuses["SRR9000003"].ok
 
 
-def test_reads_are_counted_where_no_record_tells_their_number(world: World, mm10: Path, tmp_path: Path) -> None:
+def test_reads_are_counted_where_no_record_has_their_number(world: World, mm10: Path, tmp_path: Path) -> None:
     lay_out(world, tmp_path, ["SRX9000001"])
     plan = (tmp_path / f"{UNIT}.tsv").read_text()
     (tmp_path / f"{UNIT}.tsv").write_text(plan.replace("\t497\t", "\t\t"))
     write_statuses(tmp_path / "fastq" / "status.tsv", [RunStatus("SRR9000001")])
     cut(tmp_path / "fastq" / "SRR9000001_2.fastq", 100)
-    became = run_align(tmp_path, mm10)
-    assert became["SRR9000001"].detail == "SRR9000001_1.fastq has 497 reads, SRR9000001_2.fastq 100."
+    statuses = run_align(tmp_path, mm10)
+    assert statuses["SRR9000001"].detail == "SRR9000001_1.fastq has 497 reads, SRR9000001_2.fastq 100."
 
 
-def test_star_that_fails_is_told_in_its_words(world: World, mm10: Path, tmp_path: Path) -> None:
+def test_a_failed_star_is_reported_in_its_words(world: World, mm10: Path, tmp_path: Path) -> None:
     lay_out(world, tmp_path, ["SRX9000002"])
     reads = tmp_path / "fastq" / "SRR9000002.fastq"
     reads.write_text(reads.read_text().replace("@", "", 1))
-    became = run_align(tmp_path, mm10)
-    assert became["SRR9000002"].reason == "ALIGN_FAILED"
-    assert became["SRR9000002"].detail.startswith("STAR failed: ")
-    assert "the read ID lines should start with @" in became["SRR9000002"].detail
+    statuses = run_align(tmp_path, mm10)
+    assert statuses["SRR9000002"].reason == "ALIGN_FAILED"
+    assert statuses["SRR9000002"].detail.startswith("STAR failed: ")
+    assert "the read ID lines should start with @" in statuses["SRR9000002"].detail
 
 
 def test_a_second_try_makes_only_what_is_missing(
@@ -126,16 +126,16 @@ def test_a_second_try_makes_only_what_is_missing(
 
 def put_star_in_front(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, words: str, fate: str) -> None:
     """Let another STAR be found that meets its fate when its arguments hold these words, so many times."""
-    place = folder / "front"
-    place.mkdir()
+    front = folder / "front"
+    front.mkdir()
     real = shutil.which("STAR")
-    (place / "STAR").write_text(
-        f'#!/bin/bash\nif [[ "$*" == *"{words}"* ]] && [ $(wc -c <{place}/met) -lt {times} ]; then\n'
-        f'    printf x >>{place}/met\n    {fate}\nfi\nexec {real} "$@"\n'
+    (front / "STAR").write_text(
+        f'#!/bin/bash\nif [[ "$*" == *"{words}"* ]] && [ $(wc -c <{front}/met) -lt {times} ]; then\n'
+        f'    printf x >>{front}/met\n    {fate}\nfi\nexec {real} "$@"\n'
     )
-    (place / "STAR").chmod(0o755)
-    (place / "met").touch()
-    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    (front / "STAR").chmod(0o755)
+    (front / "met").touch()
+    monkeypatch.setenv("PATH", f"{front}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("fate", ["kill -KILL $$", "kill -TERM $$", "bash -c 'kill -KILL $$'; exit"])
@@ -144,16 +144,16 @@ def test_a_star_killed_twice_fails_the_job_and_no_run(
 ) -> None:
     lay_out(world, tmp_path, CHOSEN[:3])
     put_star_in_front(tmp_path, monkeypatch, 2, "SRR9000002.fastq", fate)
-    with pytest.raises(Interrupted) as told:
+    with pytest.raises(Interrupted) as raised:
         run_align(tmp_path, mm10, "--genome-memory=none")
     name = "SIGTERM" if "TERM" in fate else "SIGKILL"
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"SRX9000002: not aligned. STAR was ended by {name}; was there too little memory? Run the same command again."
     )
     assert not (tmp_path / "aligned").exists()
     assert "It is aligned once more." in capsys.readouterr().err
-    became = run_align(tmp_path, mm10, "--genome-memory=none")
-    assert all(status.ok for status in became.values())
+    statuses = run_align(tmp_path, mm10, "--genome-memory=none")
+    assert all(status.ok for status in statuses.values())
     assert "2 column(s) were aligned by an earlier try." in capsys.readouterr().err
     counted, _ = run_count(tmp_path, mm10, "--counter=native")
     assert table(counted) == {column: world.plate_truth()[column] for column in CHOSEN[:3]}
@@ -164,9 +164,9 @@ def test_a_star_that_crashes_by_itself_is_a_fault_of_the_run(
 ) -> None:
     lay_out(world, tmp_path, CHOSEN[:2])
     put_star_in_front(tmp_path, monkeypatch, 9, "SRR9000002.fastq", "kill -SEGV $$")
-    became = run_align(tmp_path, mm10, "--genome-memory=none")
-    assert became["SRR9000002"][1:4] == ("failed", "ALIGN_FAILED", "STAR failed: STAR was ended by SIGSEGV.")
-    assert became["SRR9000001"].ok
+    statuses = run_align(tmp_path, mm10, "--genome-memory=none")
+    assert statuses["SRR9000002"][1:4] == ("failed", "ALIGN_FAILED", "STAR failed: STAR was ended by SIGSEGV.")
+    assert statuses["SRR9000001"].ok
 
 
 def test_a_star_without_memory_fails_the_job_and_no_run(

@@ -121,9 +121,9 @@ def test_without_shared_memory_the_genome_is_loaded_once_all_the_same(
     lay_out(world, folder, CHOSEN[:3])
     path = tmp_path / "bin"
     path.mkdir()
-    place = Path(shutil.which("STAR"))
+    star = Path(shutil.which("STAR"))
     loads = tmp_path / "loads"
-    (path / "STAR").write_text(f'#!/bin/bash\necho "$*" >>{loads}\nexec {place} "$@"\n')
+    (path / "STAR").write_text(f'#!/bin/bash\necho "$*" >>{loads}\nexec {star} "$@"\n')
     (path / "STAR").chmod(0o755)
     needed = ["samtools", "bash", "sh", "grep", "dirname", "basename", "cat", "ls", "rm"]
     for name in [*needed, *(["cc", "as", "ld"] if compiler else [])]:

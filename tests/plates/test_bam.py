@@ -1,4 +1,4 @@
-"""Alignments that are kept: sorted, indexed, with a header that tells what they are, the same bytes however made."""
+"""Alignments that are kept: sorted, indexed, with a header that says what they are, the same bytes each time."""
 
 import json
 import random
@@ -57,7 +57,7 @@ def keep(tmp_path: Path, alignments: Path, output: str, *more: str) -> Path:
     return tmp_path / output
 
 
-def test_kept_alignments_are_sorted_and_tell_what_they_are(tmp_path: Path) -> None:
+def test_kept_alignments_are_sorted_and_say_what_they_are(tmp_path: Path) -> None:
     kept = keep(tmp_path, write_alignments(tmp_path / "aligned", 4, 1), "bam")
     assert sorted(path.name for path in kept.iterdir()) == ["SRX1.bam", "SRX1.bam.bai"]
     with pysam.AlignmentFile(str(kept / "SRX1.bam")) as file:
@@ -66,9 +66,9 @@ def test_kept_alignments_are_sorted_and_tell_what_they_are(tmp_path: Path) -> No
             "@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:STAR --outSAMtype BAM Unsorted\n"
             "@CO\treference: mm10 sha256:12ab\n@CO\trun: SRR1\n@CO\trun: SRR2\n"
         )
-        places = [read.reference_start for read in file.fetch()]
-    assert places == sorted(places)
-    assert len(places) == 180
+        starts = [read.reference_start for read in file.fetch()]
+    assert starts == sorted(starts)
+    assert len(starts) == 180
 
 
 def test_the_same_reads_give_the_same_bytes(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_same_reads_give_the_same_bytes(tmp_path: Path) -> None:
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_a_file_that_is_cut_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     alignments = write_alignments(tmp_path / "a", 1, 1)
     path = alignments / "SRX1.single.bam"
     path.write_bytes(path.read_bytes()[:300])

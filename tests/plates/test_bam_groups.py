@@ -1,4 +1,4 @@
-"""Read groups of BAM files: what is refused, and tags wherever they stand. Counts: test_counting_differential.py."""
+"""Read groups of BAM files: what is refused, and tags in any order. Counts: test_counting_differential.py."""
 
 import gzip
 import struct
@@ -47,10 +47,10 @@ def test_a_group_is_never_torn(tmp_path: Path, chunk_bytes: int) -> None:
     assert pairs == 2
 
 
-@pytest.mark.parametrize("place", range(17))
-def test_names_are_alike_only_when_every_byte_is(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("position", range(17))
+def test_names_are_alike_only_when_every_byte_is(tmp_path: Path, position: int) -> None:
     name = "SRR12345678901.77"
-    other = f"{name[:place]}x{name[place + 1 :]}"
+    other = f"{name[:position]}x{name[position + 1 :]}"
     mates = {"next_reference_id": 0, "next_reference_start": 5}
     path = write(tmp_path / "a.bam", 99, 147, 99, 147, names=[name, name, name, other], **mates)
     assert sorted(read_all(path)) == [(-1, 3), (0, 1), (2, -1)]
@@ -90,8 +90,8 @@ def test_files_that_are_no_bam_or_are_cut(tmp_path: Path) -> None:
 
 def test_a_record_that_lies_about_its_size(tmp_path: Path) -> None:
     raw = bytearray(gzip.decompress(write(tmp_path / "a.bam", 0).read_bytes()))
-    place = raw.index(b"a\0", 60) - 36
-    struct.pack_into("<H", raw, place + 16, 9000)  # operations in its CIGAR
+    position = raw.index(b"a\0", 60) - 36
+    struct.pack_into("<H", raw, position + 16, 9000)  # operations in its CIGAR
     bad = tmp_path / "bad.bam"
     bad.write_bytes(gzip.compress(raw))
     with pytest.raises(BamError, match="smaller than its fields"):
@@ -112,7 +112,7 @@ def test_a_record_that_lies_about_its_size(tmp_path: Path) -> None:
         (b"XBBS\x02\x00\x00\x00\x01\x00\x02\x00XAAqNHS\x02\x00", 2),
     ],
 )
-def test_hits_wherever_they_stand(tags: bytes, hits: int) -> None:
+def test_hits_in_any_order_of_tags(tags: bytes, hits: int) -> None:
     assert _find_hits(tags) == hits
 
 

@@ -1,9 +1,13 @@
-"""Runs of a cell."""
+"""The reads of a cell: calls of STAR, fingerprint, and runs that fail with their siblings."""
+
+from pathlib import Path
+
+import pytest
 
 from scripts.core.errors import RunFault
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.plates.cells import fail_siblings
+from scripts.plates.cells import CellReads, fail_siblings
 
 
 def test_siblings_of_a_failed_run() -> None:
@@ -17,3 +21,41 @@ def test_siblings_of_a_failed_run() -> None:
         "DOWNLOAD_FAILED",
         "INCOMPLETE_EXPERIMENT",
     ]
+
+
+def make_cell(folder: Path, pair: str | None, unpaired: str | None) -> CellReads:
+    for name, content in (("SRR1_1", pair), ("SRR1_2", pair), ("SRR1", unpaired)):
+        if content is not None:
+            (folder / f"{name}.fastq").write_text(content)
+    cell = CellReads("SRX1")
+    cell.add_run(folder, Run(run="SRR1"), RunStatus("SRR1", spots="7"))
+    return cell
+
+
+READS = "@a\nA\n+\nI\n"
+PAIR, UNPAIRED = [["SRR1_1.fastq"], ["SRR1_2.fastq"]], [["SRR1.fastq"]]
+
+
+@pytest.mark.parametrize(
+    ("pair", "unpaired", "calls"),
+    [
+        (READS, READS, [PAIR, UNPAIRED]),
+        (READS, None, [PAIR]),
+        (READS, "", [PAIR]),
+        ("", READS, [UNPAIRED]),
+        (None, READS, [UNPAIRED]),
+        ("", "", [PAIR]),
+        (None, "", [UNPAIRED]),
+    ],
+)
+def test_each_kind_of_reads_has_a_call(
+    tmp_path: Path, pair: str | None, unpaired: str | None, calls: list[list[list[str]]]
+) -> None:
+    cell = make_cell(tmp_path, pair, unpaired)
+    assert [[[path.name for path in files] for files in mates] for mates in cell.calls()] == calls
+
+
+def test_other_reads_have_another_fingerprint(tmp_path: Path) -> None:
+    before = make_cell(tmp_path, READS, None).fingerprint()
+    assert make_cell(tmp_path, READS, None).fingerprint() == before
+    assert make_cell(tmp_path, READS.replace("A", "C"), None).fingerprint() != before

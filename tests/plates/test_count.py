@@ -81,10 +81,10 @@ def test_a_shard_of_which_every_run_failed_is_an_empty_table(world: World, mm10:
     statuses = [status.failed(gone) for status in read_statuses(tmp_path / "fastq" / "status.tsv").values()]
     write_statuses(tmp_path / "fastq" / "status.tsv", statuses)
     assert list(run_align(tmp_path, mm10).values()) == statuses
-    counted, became = run_count(tmp_path, mm10)
+    counted, after = run_count(tmp_path, mm10)
     assert counted.columns == []
     assert counted.counts.shape == (0, 73)
-    assert list(became.values()) == statuses
+    assert list(after.values()) == statuses
 
 
 def test_a_differing_cell_lets_htseq_count_the_shard(

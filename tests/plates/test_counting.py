@@ -24,10 +24,12 @@ LOG = {
 
 def test_fragments_must_be_those_that_star_mapped() -> None:
     check_fragments(LOG, 70)
-    with pytest.raises(RunFault) as told:
+    with pytest.raises(RunFault) as raised:
         check_fragments(LOG, 69)
-    assert told.value.reason == "READS_MISSING"
-    assert told.value.detail == ("69 fragments were counted, but STAR mapped 70 (60 to one place, 10 to several).")
+    assert raised.value.reason == "READS_MISSING"
+    assert raised.value.detail == (
+        "69 fragments were counted, but STAR mapped 70 (60 to one locus, 10 to several loci)."
+    )
     with pytest.raises(RunFault, match="STAR was given 101 reads, but mapped 70 and dropped 30"):
         check_fragments(LOG | {"Number of input reads": "101"}, 70)
 

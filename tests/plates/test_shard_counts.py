@@ -120,9 +120,9 @@ def test_parts_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_versions_of_tools_are_gathered():
-    told = [{"STAR": "2.7.9a", "HTSeq": "2.1.2"}, {"STAR": "2.7.11b, 2.7.10b"}, {}, {"STAR": "2.7.9a"}]
-    assert merge_tools(told) == {"HTSeq": "2.1.2", "STAR": "2.7.10b, 2.7.11b, 2.7.9a"}
-    assert list(merge_tools(told)) == ["HTSeq", "STAR"]
+    tools = [{"STAR": "2.7.9a", "HTSeq": "2.1.2"}, {"STAR": "2.7.11b, 2.7.10b"}, {}, {"STAR": "2.7.9a"}]
+    assert merge_tools(tools) == {"HTSeq": "2.1.2", "STAR": "2.7.10b, 2.7.11b, 2.7.9a"}
+    assert list(merge_tools(tools)) == ["HTSeq", "STAR"]
     assert merge_tools([]) == {}
 
 
@@ -133,7 +133,7 @@ def test_a_shard_without_tools_is_read(tmp_path):
     assert read_shard_counts(tmp_path / "shard.h5ad").tools == {}
 
 
-def test_what_is_no_shard_is_told(tmp_path):
+def test_what_is_no_shard(tmp_path):
     (tmp_path / "text.h5ad").write_text("GENENAME")
     with pytest.raises(InputError, match="the counts of a shard cannot be read"):
         read_shard_counts(tmp_path / "text.h5ad")

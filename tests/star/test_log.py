@@ -85,7 +85,7 @@ def test_line_ends_and_comments_do_not_matter(tmp_path):
     assert read_star_log(write(tmp_path / "remarks", remarks)) == plain
 
 
-def test_what_is_no_log_is_told(tmp_path):
+def test_what_is_no_log(tmp_path):
     with pytest.raises(InputError, match=r"not a Log\.final.out of STAR; it has no line 'Number of input reads'"):
         read_star_log(write(tmp_path / "empty", ""))
     with pytest.raises(
