@@ -13,13 +13,10 @@ import pandas
 import polars
 import pytest
 import scipy.sparse
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
 from scripts.formats import csv_gz
 from scripts.harvest import counts_table
-from scripts.harvest.counts_text import format_rows
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
@@ -351,28 +348,3 @@ def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypat
 def test_nothing_to_work_on_is_told(tmp_path):
     with pytest.raises(InputError, match="give --units, --ledger and --counts, or --htseq-counts with a folder"):
         counts_table.main(["--species", "mus", "--output", str(tmp_path / "x")])
-
-
-COUNTS = st.one_of(
-    st.just(0), st.integers(0, 12), st.integers(95, 105), st.integers(0, 2**32), st.integers(0, 2**63 - 1)
-)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.integers(0, 5).flatmap(
-        lambda width: st.lists(st.tuples(st.text(max_size=5), st.lists(COUNTS, min_size=width, max_size=width)))
-    )
-)
-def test_rows_are_formatted_as_text(rows):
-    names = [csv_gz.csv_value(name).encode() for name, _ in rows]
-    width = len(rows[0][1]) if rows else 0
-    dense = np.array([values for _, values in rows], np.int64).reshape(len(rows), width)
-    row, column = np.nonzero(dense)
-    bounds = np.searchsorted(row, np.arange(len(rows) + 1))
-    counts = dense[row, column].astype(np.uint32 if dense.max(initial=0) < 2**32 else np.uint64)
-    text = bytes(format_rows(names, width, bounds, 2 * column.astype(np.int32), counts))
-    expected = [
-        name + "".join(f",{value}" for value in values).encode() for name, values in zip(names, dense, strict=True)
-    ]
-    assert text == b"".join(line + b"\n" for line in expected)

@@ -2,9 +2,7 @@
 
 import h5py
 import numpy as np
-import pytest
 
-from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.harvest import report
 from scripts.plan.run_table import Run, write_runs
@@ -133,12 +131,6 @@ def test_very_many_runs_do_not_make_a_very_long_page(tmp_path):
     assert "The first 500 of 3,000 failed runs; all of them are in runs.tsv." in text
     assert "The first 400 of 3,001 series; all of them are in runs.tsv." in text
     assert len(text) < 400_000
-
-
-def test_an_h5ad_that_cannot_be_read_is_told(tmp_path):
-    (tmp_path / "mus.h5ad").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"mus\.h5ad: cannot be read as counts of cells"):
-        make(tmp_path)
 
 
 def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemake_none(tmp_path):

@@ -15,7 +15,6 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.formats.csv_gz import write_csv_gz
 from scripts.harvest import checksums, verify
-from scripts.harvest.counts_text import format_rows, parse_row
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
 
@@ -346,13 +345,3 @@ def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
 def test_a_folder_without_a_ledger_is_told(tmp_path):
     with pytest.raises(InputError, match=r"not a folder of results; it has no ledger \(runs.tsv\)"):
         verify.main([str(tmp_path)])
-
-
-def test_rows_are_read_as_they_are_written():
-    random = np.random.default_rng(0)
-    for width in (0, 1, 7, 300):
-        counts = (10 ** (random.random(width) * 12)).astype(np.int64) * (random.random(width) < 0.5)
-        columns = np.flatnonzero(counts)
-        there = counts[columns].astype(np.uint64)
-        text = bytes(format_rows([b"g"], width, np.array([0, len(columns)]), 2 * columns.astype(np.int32), there))
-        assert (parse_row(text[1:-1], width) == counts).all()

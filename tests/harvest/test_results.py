@@ -1,0 +1,59 @@
+"""The folder of results has what the ledger says, no more and no less."""
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.harvest.results import conservation_faults, read_sums, write_sums
+from scripts.plan.run_table import read_runs
+from tests.harvest.test_checksums import LEDGER, make
+
+
+def found(folder):
+    return list(conservation_faults(folder, read_runs(folder / "runs.tsv")))
+
+
+def test_results_of_the_ledger_have_no_fault(tmp_path):
+    make(tmp_path)
+    assert found(tmp_path) == []
+
+
+def test_rows_that_are_not_settled_are_found(tmp_path):
+    make(tmp_path, ledger=[*LEDGER, LEDGER[0]._replace(run="SRR9", status="planned"), LEDGER[-1]._replace(reason="")])
+    assert found(tmp_path) == [
+        "runs.tsv: SRR9 ends as 'planned'; expected counted, left_out, failed.",
+        "runs.tsv: GSM5 is left_out without a reason.",
+    ]
+
+
+def test_tables_must_have_the_counted_runs(tmp_path):
+    make(tmp_path, columns=("SRR1", "SRR3", "SRR3"))
+    faults = [
+        "SRR3 is there more than once.",
+        "SRR2 is counted in the ledger, but not in it.",
+        "SRR3 is in it, but not counted in the ledger.",
+    ]
+    assert found(tmp_path) == [
+        f"{table}: {fault}" for table in ("mus.htseq-count.csv.gz", "mus.log.csv.gz") for fault in faults
+    ]
+
+
+def test_missing_and_surplus_tables_and_archives_are_found(tmp_path):
+    make(tmp_path)
+    (tmp_path / "mus.log.csv.gz").rename(tmp_path / "homo.log.csv.gz")
+    (tmp_path / "mex" / "SRX3.homo" / "Gene_Unique_raw.tar.gz").rename(tmp_path / "mex" / "SRX4" / "x.tar.gz")
+    assert found(tmp_path) == [
+        "homo.log.csv.gz: SRR1, SRR2 are in it, but not counted in the ledger.",
+        "mus.log.csv.gz: missing, though plate runs of mus are in the ledger.",
+        "mex/SRX3.homo: no archive in it, though the library is counted in the ledger.",
+        "mex/SRX4: archives of a library that is not counted in the ledger.",
+    ]
+
+
+def test_sums_are_read_as_they_are_written(tmp_path):
+    sums = {"b": "0" * 64, "a/ä": "f" * 64}
+    write_sums(tmp_path / "SHA256SUMS", sums)
+    assert (tmp_path / "SHA256SUMS").read_text().splitlines()[0] == "f" * 64 + "  a/ä"
+    assert read_sums(tmp_path / "SHA256SUMS") == sums
+    (tmp_path / "SHA256SUMS").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="SHA256SUMS: not text in UTF-8"):
+        read_sums(tmp_path / "SHA256SUMS")
