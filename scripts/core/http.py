@@ -7,8 +7,6 @@ Both
 * refuse an HTML page in place of a file, a body shorter than its ``Content-Length``, a wrong size or checksum and an
   answer that the caller's ``check`` refuses;
 * raise :class:`RemoteError` in the end, an InputError that names the address and the last fault.
-
-:class:`RateLimit` spaces requests across processes through a lock file.
 """
 
 import contextlib
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
+from scripts.core.locks import RateLimit
 from scripts.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -64,35 +63,6 @@ class ChecksumError(RemoteError):
 
 class UnreachableError(RemoteError):
     """A host to which no connection could be made."""
-
-
-class RateLimit:
-    """At most ``per_second`` requests a second, shared by all processes that name the same folder.
-
-    ``<folder>/<name>.next`` holds the time (seconds since 1970) from which the next request may go out; it is read and
-    written under the lock ``<name>.next.lock``.
-    """
-
-    def __init__(self, folder: str | Path, name: str, per_second: float) -> None:
-        self.path = Path(folder) / f"{name}.next"
-        self.interval = 1.0 / per_second
-
-    def wait(self) -> None:
-        """Take the next free moment and sleep until then."""
-        from filelock import FileLock
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"):
-            now = time.time()
-            try:
-                moment = float(self.path.read_text(encoding="ascii"))
-            except (OSError, ValueError):
-                moment = now
-            if not now - 60 < moment < now + 60:  # long ago, or written under a clock that was corrected since
-                moment = now
-            moment = max(moment, now)
-            self.path.write_text(f"{moment + self.interval:.6f}", encoding="ascii")
-        time.sleep(max(0.0, moment - now))
 
 
 class RetryPolicy(NamedTuple):

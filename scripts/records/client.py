@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
-from scripts.core.http import RateLimit, RemoteError, RetryPolicy, UnreachableError
+from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
+from scripts.core.locks import RateLimit
 from scripts.core.shared_cache import exclusive
 from scripts.records import ena, record_files, soft, sra_xml
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core import http as remote
-from scripts.core.http import ChecksumError, RateLimit, RemoteError, RetryPolicy, UnreachableError
+from scripts.core.http import ChecksumError, RemoteError, RetryPolicy, UnreachableError
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
 QUICK = RetryPolicy(retries=3, first_wait=0.01)
@@ -313,31 +313,6 @@ def test_no_connection_is_reported(tmp_path: Path) -> None:
 def test_only_http_is_asked(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match="not an address that begins with https:// or http://"):
         remote.fetch("ftp://example.org/file", tmp_path / "file", policy=QUICK)
-
-
-def test_requests_of_all_processes_share_one_limit(tmp_path: Path) -> None:
-    limits = [RateLimit(tmp_path, "eutils", per_second=20) for _ in range(4)]
-
-    def ask(limit: RateLimit) -> None:
-        for _ in range(3):
-            limit.wait()
-            times.append(time.monotonic())
-
-    times: list[float] = []
-    threads = [threading.Thread(target=ask, args=(limit,)) for limit in limits]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(times) - min(times) >= 11 / 20 - 0.02
-    assert len(times) == 12
-
-
-def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
-    (tmp_path / "eutils.next").write_text("99999999999")
-    begin = time.monotonic()
-    RateLimit(tmp_path, "eutils", per_second=100).wait()
-    assert time.monotonic() - begin < 1
 
 
 # Servers that lie

@@ -1,12 +1,14 @@
-"""A lock file is held by one process at a time, and gone at the end."""
+"""A lock file is held by one process at a time, and gone at the end; requests share one rate."""
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from scripts.core.locks import exclusive_lock
+from scripts.core.locks import RateLimit, exclusive_lock
 
 HOME = Path(__file__).parents[2]
 HOLD = """
@@ -51,3 +53,28 @@ def test_an_error_removes_the_lock(tmp_path):
         assert (tmp_path / "lock").exists()
         raise KeyError
     assert not (tmp_path / "lock").exists()
+
+
+def test_requests_of_all_processes_share_one_limit(tmp_path: Path) -> None:
+    limits = [RateLimit(tmp_path, "eutils", per_second=20) for _ in range(4)]
+
+    def ask(limit: RateLimit) -> None:
+        for _ in range(3):
+            limit.wait()
+            times.append(time.monotonic())
+
+    times: list[float] = []
+    threads = [threading.Thread(target=ask, args=(limit,)) for limit in limits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(times) - min(times) >= 11 / 20 - 0.02
+    assert len(times) == 12
+
+
+def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
+    (tmp_path / "eutils.next").write_text("99999999999")
+    begin = time.monotonic()
+    RateLimit(tmp_path, "eutils", per_second=100).wait()
+    assert time.monotonic() - begin < 1
