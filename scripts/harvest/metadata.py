@@ -9,7 +9,6 @@ that GEO does not have is described by its record of SRA.
 import contextlib
 import csv
 import gzip
-import io
 import json
 import os
 import sys
@@ -17,7 +16,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
@@ -172,30 +171,15 @@ def member_pieces(record: SeriesRecord) -> Iterator[bytes]:
     yield b"}\n"
 
 
-class _Pieces(io.RawIOBase):
-    """A readable file over pieces of bytes, for tarfile."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self.pieces = pieces
-        self.rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self.rest = self.rest or next(self.pieces, b"")
-        length = min(len(buffer), len(self.rest))
-        buffer[:length] = self.rest[:length]
-        self.rest = self.rest[length:]
-        return length
-
-
 def add_member(archive: tarfile.TarFile, name: str, record: SeriesRecord) -> None:
-    """Add a series' JSON file to the tarball, in pieces: that of thousands of samples does not fit into memory."""
+    """Add a series' JSON file to the tarball, by way of a temporary file: that of many samples exceeds the memory."""
     member = tarfile.TarInfo(name)
-    member.size = sum(map(len, member_pieces(record)))
     member.mode, member.uname, member.gname = 0o644, "root", "root"
-    archive.addfile(member, io.BufferedReader(_Pieces(member_pieces(record)), 1 << 20))
+    with tempfile.TemporaryFile() as handle:
+        handle.writelines(member_pieces(record))
+        member.size = handle.tell()
+        handle.seek(0)
+        archive.addfile(member, handle)
 
 
 def table_line(columns: Sequence[str], fields: Mapping[str, list[str]]) -> list[str]:
