@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.core.errors import InputError
+from scripts.core.gzip_files import deflate_error
 
 CHUNK_BYTES = 1 << 24
 PAIRED, UNMAPPED, MATE_UNMAPPED, FIRST, SECOND = 0x1, 0x4, 0x8, 0x40, 0x80
@@ -77,7 +78,7 @@ class Fragments:
         base = np.zeros(len(records), np.int64)
         some = counts > 0
         base[some] = reached[begins[some]]
-        start = self.position[records].astype(np.int64)[owner] + reached - base[owner]
+        start = self.position[records][owner] + reached - base[owner]
         kept = np.array(_IS_ALIGNED, bool)[kind] & (length > 0)
         return owner[kept], start[kept], length[kept]
 
@@ -94,7 +95,7 @@ class BamReader:
 
         self.path = str(path)
         self.chunk_bytes = chunk_bytes
-        self._errors = (EOFError, OSError, ValueError, igzip.BadGzipFile)
+        self._errors = (EOFError, OSError, ValueError, deflate_error())
         try:
             self._file = igzip.open(path, "rb")
         except OSError as error:
@@ -207,11 +208,14 @@ class _Chunk:
         self.path = path
         self.raw = np.frombuffer(buffer, np.uint8)
         self.starts = np.array(starts, np.int64)
+        damaged = BamError(f"{path}: a record is smaller than its fields: the file is damaged.")
+        if starts[-1] + _FIXED_BYTES > len(buffer):
+            raise damaged
         rows = np.lib.stride_tricks.sliding_window_view(self.raw, _FIXED_BYTES)[self.starts]
         self.fixed = rows.view(_FIXED)[:, 0]
         least = _FIXED_BYTES - 4 + self.fixed["name_length"] + 4 * self.fixed["operations"].astype(np.int64)
         if (self.fixed["size"] < least).any() or (self.fixed["bases"] < 0).any():
-            raise BamError(f"{path}: a record is smaller than its fields: the file is damaged.")
+            raise damaged
 
     def _same_name_as_next(self, records: np.ndarray) -> np.ndarray:
         """Return for each of some records but the last whether the next one has the same name."""

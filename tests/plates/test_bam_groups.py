@@ -1,6 +1,7 @@
 """Read groups of BAM files: what is refused, and tags in any order. Counts: test_counting_differential.py."""
 
 import gzip
+import random
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,22 @@ def test_files_that_are_no_bam_or_are_cut(tmp_path: Path) -> None:
             read_all(bad)
     with pytest.raises(BamError, match="it cannot be read: No such file"):
         BamReader(tmp_path / "none.bam")
+
+
+def test_a_changed_byte_is_an_error_of_the_file_or_does_not_matter(tmp_path: Path) -> None:
+    path, bad = write(tmp_path / "a.bam", *[0] * 300, names=[f"r{number}" for number in range(300)]), tmp_path / "bad"
+    whole, pairs = path.read_bytes(), read_all(path)
+    errors = 0
+    for seed in range(100):
+        dice = random.Random(seed)
+        changed = bytearray(whole)
+        changed[dice.randrange(len(whole))] ^= 1 << dice.randrange(8)
+        bad.write_bytes(changed)
+        try:
+            assert read_all(bad) == pairs  # a byte of a header of gzip
+        except BamError:
+            errors += 1
+    assert errors > 90
 
 
 def test_a_record_that_lies_about_its_size(tmp_path: Path) -> None:
