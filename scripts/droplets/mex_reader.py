@@ -155,7 +155,7 @@ class ArchiveStream:
         """Yield the four members in their order; each must be read through :meth:`pieces` before the next."""
         seen: dict[str, str] = {}
         while (header := self._read_whole(_BLOCK)) != b"\0" * _BLOCK:
-            member = self._member_of(header, next(iter(seen.values()), ""))
+            member = self._parse_header(header, next(iter(seen.values()), ""))
             if member.part in seen:
                 raise self.error(f"{member.path} is the second {member.part}")
             if not seen and member.part != "metadata":
@@ -172,7 +172,7 @@ class ArchiveStream:
         if unknown := sorted(set(self.expected) - set(seen.values())):
             raise self.error(f"its metadata name {', '.join(unknown)}, which is not there")
 
-    def _member_of(self, header: bytes, first: str) -> Member:
+    def _parse_header(self, header: bytes, first: str) -> Member:
         try:
             info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
         except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
@@ -191,7 +191,7 @@ class ArchiveStream:
             raise self.error(f"{info.name} of {info.size} bytes is larger than any {part}")
         return Member(info.name, info.size, part)
 
-    def take_metadata(self, member: Member) -> bytes:
+    def read_metadata(self, member: Member) -> bytes:
         """Read the metadata into ``metadata`` (fields) and ``expected`` (md5 of members); return their bytes."""
         content = b"".join(self.pieces(member))
         try:
@@ -259,7 +259,7 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
         for member in stream.members():
             if member.part == "metadata":
                 folder = member.path.rpartition("/")[0]
-                stream.take_metadata(member)
+                stream.read_metadata(member)
             elif member.part == "matrix":
                 try:
                     matrix = read_matrix(stream.pieces(member), member.size)
@@ -309,7 +309,7 @@ def verify_archive(source: str | Path | BinaryIO) -> dict[str, bool]:
     with open_archive(source) as stream:
         for member in stream.members():
             if member.part == "metadata":
-                stream.take_metadata(member)
+                stream.read_metadata(member)
             else:
                 for _ in stream.pieces(member):
                     pass
@@ -330,7 +330,7 @@ def unpack_archive(source: str | Path | BinaryIO, target: str | Path) -> list[Pa
             path = Path(partial, member.path)
             path.parent.mkdir(parents=True, exist_ok=True)
             if member.part == "metadata":
-                path.write_bytes(stream.take_metadata(member))
+                path.write_bytes(stream.read_metadata(member))
             else:
                 with path.open("wb") as writer:
                     for piece in stream.pieces(member):

@@ -12,12 +12,12 @@ CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 
 def test_kits_of_10x_are_where_10x_says():
     kits, lists = read_chemistries(CHEMISTRIES)
-    places = {
+    kits_of_10x = {
         name: (kit.barcode[0].length, kit.umi_length, kit.strand, kit.barcode[0].list)
         for name, kit in kits.items()
         if name.startswith("10x") and not kit.refused
     }
-    assert places == {
+    assert kits_of_10x == {
         "10x_3p_v1": (14, 10, "Forward", "737K-april-2014_rc"),
         "10x_3p_v2": (16, 10, "Forward", "737K-august-2016"),
         "10x_5p_v2": (16, 10, "Reverse", "737K-august-2016"),
@@ -34,7 +34,7 @@ def test_kits_of_10x_are_where_10x_says():
     assert all(isinstance(value, str) and "_" in value for name, value in kits["indrops_v2"].solo if "position" in name)
 
 
-def test_all_faults_of_the_file_are_told(tmp_path):
+def test_all_faults_of_the_file_are_reported(tmp_path):
     path = tmp_path / "kits.yaml"
     path.write_text(
         """
@@ -47,9 +47,9 @@ chemistries:
 """,
         encoding="utf-8",
     )
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read_chemistries(path)
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert lines[0] == f"The chemistries ({path}) needs 15 correction(s):"
     assert lines[1:] == [
         "lists.a.adress: unknown key; known are address, barcodes, contents, length, packaged, sha256.",
@@ -71,7 +71,7 @@ chemistries:
     ]
 
 
-def test_unreadable_files_are_told(tmp_path):
+def test_unreadable_files_are_reported(tmp_path):
     with pytest.raises(InputError, match=r"none\.yaml\) cannot be read: No such file"):
         read_chemistries(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
@@ -89,7 +89,7 @@ def test_nearest_kit_is_named():
 
 
 def test_lists_that_may_be_mistaken_are_known_by_their_content():
-    """Files of 10x are renamed and passed on; those that public packages have are told by what they hold."""
+    """Files of 10x are renamed and passed on; those that public packages have are known by what they hold."""
     _, lists = read_chemistries(CHEMISTRIES)
     digests = [digest for one in lists.values() for digest in one.contents]
     assert len(digests) == len(set(digests)) >= 10

@@ -17,8 +17,8 @@ def test_sample_is_taken_after_the_first_reads_or_at_the_end(tmp_path, size, ski
     reads = ["ACGT", "CC", "GGGNA", "T" * 150]
     (tmp_path / "a.fastq").write_text(fastq(reads))
     sample = sample_reads(tmp_path / "a.fastq", size, skip)
-    assert sample.lengths.tolist() == [len(reads[place]) for place in expected]
-    assert (sample.codes == make_sample([reads[place] for place in expected]).codes).all()
+    assert sample.lengths.tolist() == [len(reads[index]) for index in expected]
+    assert (sample.codes == make_sample([reads[index] for index in expected]).codes).all()
     assert copy_sample(tmp_path / "a.fastq", tmp_path / "b.fastq", size, skip) == len(expected)
     assert sample_reads(tmp_path / "b.fastq", 9, 0).lengths.tolist() == sample.lengths.tolist()
 
@@ -31,7 +31,7 @@ def test_last_line_without_end_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"), [("@1\nAC\n+\n", "cut short"), (">1\nAC\n>2\nAC\n", "not FASTQ with four lines")]
 )
-def test_what_is_no_fastq_is_told(tmp_path, text, words):
+def test_other_files_than_fastq_are_refused(tmp_path, text, words):
     (tmp_path / "a.fastq").write_text(text)
     with pytest.raises(InputError, match=words):
         sample_reads(tmp_path / "a.fastq", 9, 0)

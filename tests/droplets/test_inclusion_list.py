@@ -10,7 +10,7 @@ from scripts.droplets import inclusion_list
 from scripts.droplets.inclusion_lists import read_packed
 
 
-def place(source, output, *more):
+def fetch(source, output, *more):
     inclusion_list.main(["--source", str(source), "--output", str(output), *more])
     return output.read_bytes()
 
@@ -21,7 +21,7 @@ def place(source, output, *more):
 )
 def test_lists_come_out_plain_whatever_their_form(tmp_path, content):
     (tmp_path / "list.gz").write_bytes(content)  # the name says nothing
-    assert place(tmp_path / "list.gz", tmp_path / "out/list.txt") == b"ACGT\nAAAA\n"
+    assert fetch(tmp_path / "list.gz", tmp_path / "out/list.txt") == b"ACGT\nAAAA\n"
     packed, length = read_packed(tmp_path / "out/list.txt")
     assert (packed.tolist(), length) == ([0, 0b00011011], 4)
 
@@ -37,37 +37,37 @@ def test_lists_come_out_plain_whatever_their_form(tmp_path, content):
         (gzip.compress(b"ACGT\n" * 100)[:-9], "the inclusion list cannot be read"),
     ],
 )
-def test_faults_of_a_list_are_told(tmp_path, content, words):
+def test_faults_of_a_list_are_reported(tmp_path, content, words):
     (tmp_path / "list").write_bytes(content)
-    with pytest.raises(InputError) as told:
-        place(tmp_path / "list", tmp_path / "out.txt")
-    assert words in str(told.value)
+    with pytest.raises(InputError) as raised:
+        fetch(tmp_path / "list", tmp_path / "out.txt")
+    assert words in str(raised.value)
     assert list(tmp_path.iterdir()) == [tmp_path / "list"]
 
 
 def test_checksum_number_and_length_are_checked(tmp_path):
     (tmp_path / "list").write_bytes(b"ACGT\nAAA\n")
     with pytest.raises(InputError, match=r"its SHA-256 is [0-9a-f]{64}, but 00ff was expected\."):
-        place(tmp_path / "list", tmp_path / "out.txt", "--sha256", "00FF")
+        fetch(tmp_path / "list", tmp_path / "out.txt", "--sha256", "00FF")
     with pytest.raises(InputError, match=r"2 barcodes, but this list must have 3\."):
-        place(tmp_path / "list", tmp_path / "out.txt", "--barcodes", "3", "--any-length")
-    assert place(tmp_path / "list", tmp_path / "out.txt", "--any-length") == b"ACGT\nAAA\n"
+        fetch(tmp_path / "list", tmp_path / "out.txt", "--barcodes", "3", "--any-length")
+    assert fetch(tmp_path / "list", tmp_path / "out.txt", "--any-length") == b"ACGT\nAAA\n"
     with pytest.raises(InputError, match=r"none: there is no such file; give the path or the address"):
-        place(tmp_path / "none", tmp_path / "out.txt")
+        fetch(tmp_path / "none", tmp_path / "out.txt")
 
 
 def test_lists_of_the_package_are_taken_where_it_is_installed(tmp_path, monkeypatch):
     source = "ngs-tools:10x_version3_whitelist.txt.gz"
     with pytest.raises(InputError, match="the package ngs-tools is not installed; install it, or give a path"):
-        place(source, tmp_path / "out.txt")
+        fetch(source, tmp_path / "out.txt")
     folder = tmp_path / "site/ngs_tools/chemistry/whitelists"
     folder.mkdir(parents=True)
     (tmp_path / "site/ngs_tools/__init__.py").write_text("raise RuntimeError('need not be imported')\n")
     (folder / "10x_version3_whitelist.txt.gz").write_bytes(gzip.compress(b"ACGT\n"))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    assert place(source, tmp_path / "out.txt") == b"ACGT\n"
+    assert fetch(source, tmp_path / "out.txt") == b"ACGT\n"
     with pytest.raises(InputError, match=r"the package has no such list; it has 10x_version3_whitelist\.txt\.gz\."):
-        place("ngs-tools:other", tmp_path / "out.txt")
+        fetch("ngs-tools:other", tmp_path / "out.txt")
 
 
 def digest_of(text: bytes) -> str:
@@ -87,11 +87,11 @@ chemistries:
 """
 
 
-def place_known(folder, name, content, capsys):
+def fetch_known(folder, name, content, capsys):
     (folder / "kits.yaml").write_text(KNOWN)
     (folder / "source").write_bytes(content)
     source = folder / "source"
-    place(source, folder / f"{name}.txt", "--list", name, "--chemistries", str(folder / "kits.yaml"))
+    fetch(source, folder / f"{name}.txt", "--list", name, "--chemistries", str(folder / "kits.yaml"))
     return capsys.readouterr().err
 
 
@@ -111,25 +111,25 @@ def place_known(folder, name, content, capsys):
     ],
 )
 def test_a_list_is_known_by_what_it_holds(tmp_path, capsys, name, content, words):
-    assert place_known(tmp_path, name, content, capsys) == f"{words}\n"
+    assert fetch_known(tmp_path, name, content, capsys) == f"{words}\n"
 
 
 def test_a_list_that_is_another_is_refused(tmp_path, capsys):
-    with pytest.raises(InputError) as told:
-        place_known(tmp_path, "one", b"CCCC\nCCCC\n", capsys)
-    assert str(told.value) == (
+    with pytest.raises(InputError) as raised:
+        fetch_known(tmp_path, "one", b"CCCC\nCCCC\n", capsys)
+    assert str(raised.value) == (
         f"{tmp_path}/source: these are the barcodes of two, not those of one; give that list under its own name."
     )
-    with pytest.raises(InputError) as told:
-        place_known(tmp_path, "one", b"CCC\n", capsys)
-    assert str(told.value) == (
+    with pytest.raises(InputError) as raised:
+        fetch_known(tmp_path, "one", b"CCC\n", capsys)
+    assert str(raised.value) == (
         f"{tmp_path}/source: its barcodes have 3 bases, but those of one have 4; is it another list?"
     )
     assert not (tmp_path / "one.txt").exists()
     with pytest.raises(InputError, match=r"--list six: .*kits\.yaml has no such list; it has one, two, many, none\."):
-        place_known(tmp_path, "six", b"CCCC\n", capsys)
+        fetch_known(tmp_path, "six", b"CCCC\n", capsys)
     with pytest.raises(InputError, match="--list needs --chemistries, which says what is known of the list"):
-        place(tmp_path / "source", tmp_path / "one.txt", "--list", "one")
+        fetch(tmp_path / "source", tmp_path / "one.txt", "--list", "one")
 
 
 def test_the_package_is_asked_by_name(tmp_path, monkeypatch, capsys):
@@ -140,14 +140,14 @@ def test_the_package_is_asked_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     (tmp_path / "kits.yaml").write_text(KNOWN)
     more = ("--list", "one", "--chemistries", str(tmp_path / "kits.yaml"))
-    assert place("ngs-tools", tmp_path / "one.txt", *more) == b"AAAA\nACGT\nTTTT\n"
+    assert fetch("ngs-tools", tmp_path / "one.txt", *more) == b"AAAA\nACGT\nTTTT\n"
     assert capsys.readouterr().err == "one.txt: 3 barcodes of 4 bases: known, all\n"
     (folder / "pairs.gz").write_bytes(gzip.compress(b"TTTTCC\nAAA\n"))
     with pytest.raises(InputError, match="a barcode of 3 letters, but the first has 6"):
-        place("ngs-tools", tmp_path / "one.txt", *more)
+        fetch("ngs-tools", tmp_path / "one.txt", *more)
     (folder / "pairs.gz").write_bytes(gzip.compress(b"TTT\nAAA\n"))
     with pytest.raises(InputError, match="too short to take bases 1 to 4 of them"):
-        place("ngs-tools", tmp_path / "one.txt", *more)
+        fetch("ngs-tools", tmp_path / "one.txt", *more)
     more = ("--list", "none", "--chemistries", str(tmp_path / "kits.yaml"))
     with pytest.raises(InputError, match="ngs-tools: the package is not known to have the list none; give a path"):
-        place("ngs-tools", tmp_path / "none.txt", *more)
+        fetch("ngs-tools", tmp_path / "none.txt", *more)

@@ -37,7 +37,7 @@ def test_verify_says_which_member_differs(tmp_path, capsys):
     ]
 
 
-def test_verify_tells_of_all_archives(tmp_path):
+def test_verify_reports_all_archives(tmp_path):
     good = write(tmp_path / "good.tar.gz")
     bad = tmp_path / "bad.tar.gz"
     bad.write_bytes(b"")
@@ -46,11 +46,11 @@ def test_verify_tells_of_all_archives(tmp_path):
         mex_archive.main(["verify", str(bad), str(good), str(tmp_path / "none.tar.gz")])
 
 
-def test_show_tells_metadata_and_size(tmp_path, capsys):
+def test_show_prints_metadata_and_size(tmp_path, capsys):
     mex_archive.main(["show", str(write(tmp_path / "a.tar.gz"))])
-    told = capsys.readouterr().out
-    assert "  experiment_accession\tSRX1\n" in told
-    assert "  matrix\t2 features × 3 barcodes, 3 entries, sum 18\n" in told
+    printed = capsys.readouterr().out
+    assert "  experiment_accession\tSRX1\n" in printed
+    assert "  matrix\t2 features × 3 barcodes, 3 entries, sum 18\n" in printed
 
 
 def test_unpack_gives_the_members(tmp_path):

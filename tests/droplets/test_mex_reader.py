@@ -144,9 +144,9 @@ GENE = "Gene/raw"
     ],
 )
 def test_hostile_archives_are_refused(made, words):
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read_archive(made())
-    assert words in str(told.value)
+    assert words in str(raised.value)
 
 
 def write_bytes() -> bytes:
@@ -218,22 +218,22 @@ def test_what_is_written_is_read_whatever_it_is(tmp_path_factory, made):
 
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_changed_archive_is_told_or_the_same(tmp_path_factory, data):
+def test_a_changed_archive_is_refused_or_the_same(tmp_path_factory, data):
     """Bytes are changed, cut out or put in, in the tar or in its gzip: an InputError, or the same data."""
     original = write_bytes()
     inside = data.draw(st.booleans())
     content = bytearray(gzip.decompress(original) if inside else original)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, min(len(content) - 1, 6000)))
+        position = data.draw(st.integers(0, min(len(content) - 1, 6000)))
         kind = data.draw(st.sampled_from(["change", "cut", "put", "end"]))
         if kind == "change":
-            content[place] = data.draw(st.integers(0, 255))
+            content[position] = data.draw(st.integers(0, 255))
         elif kind == "cut":
-            del content[place : place + data.draw(st.integers(1, 600))]
+            del content[position : position + data.draw(st.integers(1, 600))]
         elif kind == "put":
-            content[place:place] = data.draw(st.binary(min_size=1, max_size=600))
+            content[position:position] = data.draw(st.binary(min_size=1, max_size=600))
         else:
-            del content[place:]
+            del content[position:]
         if not content:
             break
     changed = gzip.compress(bytes(content)) if inside else bytes(content)

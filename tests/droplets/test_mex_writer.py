@@ -70,12 +70,12 @@ def test_name_folder_and_threads_change_no_byte(tmp_path, monkeypatch):
     ],
 )
 def test_writer_refuses_what_a_full_disk_left(tmp_path, part, content, words):
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         write(tmp_path / "a.tar.gz", **{part: content})
-    assert str(told.value) == words
+    assert str(raised.value) == words
     assert not (tmp_path / "a.tar.gz").exists()
 
 
-def test_writer_tells_a_missing_file(tmp_path):
+def test_writer_names_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"none\.mtx: there is no such file to be packed\.$"):
         write(tmp_path / "a.tar.gz", matrix=tmp_path / "none.mtx")

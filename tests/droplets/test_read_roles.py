@@ -76,17 +76,17 @@ def small(folder, lists):
     return Maker(PackedLists(packed, lists.lengths), 300, 8)
 
 
-def test_command_tells_each_run_and_what_was_not_tried(folder, small):
+def test_command_writes_each_run_and_what_was_not_tried(folder, small):
     made = small.library(KITS["10x_3p_v3"], "IBC", 28, 0.01)
     other = small.library(KITS["10x_3p_v3"], "CB", 28, 0.01)  # a sibling of another layout
-    told = command(folder, {"SRR1": made, "SRR2": other})
-    assert told["library"] == "S.homo.X"
-    assert told["inclusion_lists"] == {"3M-february-2018": 9000, "737K-august-2016": 9000}
-    assert told["not_tried"]["10x_3p_v4"] == "no inclusion list 3M-3pgex-may-2023"
-    assert told["runs"]["SRR1"]["roles"] == "index,barcode,cdna"
-    assert told["runs"]["SRR2"]["roles"] == "cdna,barcode"
-    assert told["runs"]["SRR1"]["chemistry"] == "10x_3p_v3"
-    first = told["runs"]["SRR1"]["figures"][0]
+    written = command(folder, {"SRR1": made, "SRR2": other})
+    assert written["library"] == "S.homo.X"
+    assert written["inclusion_lists"] == {"3M-february-2018": 9000, "737K-august-2016": 9000}
+    assert written["not_tried"]["10x_3p_v4"] == "no inclusion list 3M-3pgex-may-2023"
+    assert written["runs"]["SRR1"]["roles"] == "index,barcode,cdna"
+    assert written["runs"]["SRR2"]["roles"] == "cdna,barcode"
+    assert written["runs"]["SRR1"]["chemistry"] == "10x_3p_v3"
+    first = written["runs"]["SRR1"]["figures"][0]
     assert first | {"share": 0, "chance": 0} == {
         "read": 2,
         "inclusion_list": "3M-february-2018",
@@ -100,7 +100,7 @@ def test_command_tells_each_run_and_what_was_not_tried(folder, small):
     assert (folder / "roles.json").read_bytes() == before
 
 
-def test_junk_at_the_head_of_a_run_is_passed_over(folder, small):
+def test_junk_at_the_head_of_a_run_is_skipped(folder, small):
     made = small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
     command(folder, {"SRR1": made})
     for number, length in ((1, 28), (2, 90)):
@@ -111,9 +111,9 @@ def test_junk_at_the_head_of_a_run_is_passed_over(folder, small):
     arguments = ["--runs", rows, "--fastq", folder / "fastq", "--chemistries", CHEMISTRIES]
     arguments += ["--inclusion-lists", folder / "lists", "--output", folder / "roles.json", "--sample", 300]
     read_roles.main(list(map(str, arguments)))
-    told = json.loads((folder / "roles.json").read_text())["runs"]["SRR1"]
-    assert (told["roles"], told["chemistry"]) == ("barcode,cdna", "10x_3p_v3")
-    assert told["figures"][0]["share"] > 0.7
+    written = json.loads((folder / "roles.json").read_text())["runs"]["SRR1"]
+    assert (written["roles"], written["chemistry"]) == ("barcode,cdna", "10x_3p_v3")
+    assert written["figures"][0]["share"] > 0.7
 
 
 def test_two_kits_in_one_library_are_refused_and_both_named(folder, small):
@@ -121,35 +121,35 @@ def test_two_kits_in_one_library_are_refused_and_both_named(folder, small):
         "SRR1": small.library(KITS["10x_3p_v3"], "BC", 28, 0.01),
         "SRR2": small.library(KITS["10x_3p_v2"], "BC", 26, 0.01),
     }
-    told = command(folder, runs)["runs"]
+    written = command(folder, runs)["runs"]
     expected = {
         "reason": "LAYOUT_AMBIGUOUS",
         "detail": "the runs of the library disagree: SRR1 is 10x Chromium 3′ v3 or v3.1, but SRR2 is 10x Chromium 3′"
         " v2 or 10x Chromium 5′ v1 or v2.",
     }
-    assert told["SRR1"]["fault"] == told["SRR2"]["fault"] == expected
+    assert written["SRR1"]["fault"] == written["SRR2"]["fault"] == expected
 
 
-def test_failed_runs_are_passed_over_and_faults_told_by_run(folder, small):
+def test_failed_runs_are_skipped_and_faults_reported_by_run(folder, small):
     runs = {"SRR1": small.bulk((90, 90), 0.01), "SRR2": small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)}
     failed = RunStatus("SRR3", "failed", "DOWNLOAD_FAILED", "gone")
-    told = command(folder, runs, [RunStatus("SRR1"), RunStatus("SRR2"), failed])["runs"]
-    assert set(told) == {"SRR1", "SRR2"}
-    assert told["SRR1"]["fault"]["reason"] == "CHEMISTRY_UNKNOWN"
-    assert told["SRR1"]["fault"]["detail"].startswith(
+    written = command(folder, runs, [RunStatus("SRR1"), RunStatus("SRR2"), failed])["runs"]
+    assert set(written) == {"SRR1", "SRR2"}
+    assert written["SRR1"]["fault"]["reason"] == "CHEMISTRY_UNKNOWN"
+    assert written["SRR1"]["fault"]["detail"].startswith(
         "no read has its barcodes on a configured inclusion list (3M-february"
     )
-    assert "fault" not in told["SRR2"]
+    assert "fault" not in written["SRR2"]
 
 
-def test_unequal_files_and_missing_reads_are_told(folder, small):
+def test_unequal_files_and_missing_reads_are_reported(folder, small):
     made = small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
     shorter = made.samples[1]._replace(codes=made.samples[1].codes[:-1], lengths=made.samples[1].lengths[:-1])
     runs = {"SRR1": made._replace(samples={0: made.samples[0], 1: shorter}), "SRR2": made._replace(samples={})}
-    told = command(folder, runs)["runs"]
-    assert told["SRR1"]["fault"]["reason"] == "READS_MISSING"
-    assert told["SRR1"]["fault"]["detail"].endswith("the same number of reads: SRR1_1.fastq 300, SRR1_2.fastq 299.")
-    assert told["SRR2"]["fault"]["detail"] == "there is no FASTQ file of the run."
+    written = command(folder, runs)["runs"]
+    assert written["SRR1"]["fault"]["reason"] == "READS_MISSING"
+    assert written["SRR1"]["fault"]["detail"].endswith("the same number of reads: SRR1_1.fastq 300, SRR1_2.fastq 299.")
+    assert written["SRR2"]["fault"]["detail"] == "there is no FASTQ file of the run."
 
 
 def test_unknown_chemistry_names_the_nearest(folder, small):

@@ -32,9 +32,9 @@ def judge(made, lists, **more):
 
 
 def fault_of(made, lists, **more) -> RunFault:
-    with pytest.raises(RunFault) as told:
+    with pytest.raises(RunFault) as raised:
         judge(made, lists, **more)
-    return told.value
+    return raised.value
 
 
 def test_one_in_twelve_of_the_battery(lists):
@@ -48,7 +48,7 @@ def test_one_in_twelve_of_the_battery(lists):
             assert made.kit in [kit.name for kit in verdict.candidates], made.name
 
 
-def test_kits_of_one_list_are_both_left_until_the_strand_tells(maker, lists):
+def test_kits_of_one_list_are_both_left_until_the_strand_decides(maker, lists):
     verdict = judge(maker.library(KITS["10x_5p_v2"], "BC", 26, 0.01), lists)
     assert [kit.name for kit in verdict.candidates] == ["10x_3p_v2", "10x_5p_v2"]
     assert verdict.strand == ""
@@ -118,7 +118,7 @@ def test_barcodes_overrule_the_run_table(maker, lists):
         (("barcode", "barcode"), "read_roles must name one barcode read and one cdna read."),
     ],
 )
-def test_unusable_roles_of_the_run_table_are_told(maker, lists, roles, words):
+def test_unusable_roles_of_the_run_table_are_refused(maker, lists, roles, words):
     fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01), lists, given_roles=roles)
     assert (fault.reason, fault.detail) == ("LAYOUT_AMBIGUOUS", words)
 
@@ -169,7 +169,7 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     assert verdict.words == "Chosen by the run table (rank 1)"
 
 
-def test_no_list_at_hand_is_told(maker, lists):
+def test_missing_inclusion_lists_are_reported(maker, lists):
     fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01), PackedLists({}, {}))
     assert (fault.reason, fault.detail) == (
         "CHEMISTRY_UNKNOWN",
@@ -185,7 +185,7 @@ def test_other_kits_are_refused_by_name(maker, lists):
     )
 
 
-def test_feature_barcodes_are_told_by_the_oligo_of_the_bead(lists):
+def test_feature_barcodes_are_known_by_the_oligo_of_the_bead(lists):
     """Half of the barcodes of each oligo have two bases that no barcode of the other has."""
     packed = lists.packed["3M-february-2018"]
     middle = packed >> np.uint32(14) & 15
@@ -199,9 +199,9 @@ def test_feature_barcodes_are_told_by_the_oligo_of_the_bead(lists):
         if not fault:
             assert judge(made, known).candidates[0].name == "10x_3p_v3"
             continue
-        told = fault_of(made, known)
-        assert told.reason == fault
-        assert told.detail.startswith(
+        found = fault_of(made, known)
+        assert found.reason == fault
+        assert found.detail.startswith(
             "feature barcodes (antibodies, guides or sample tags) beside 10x Chromium 3′ v3 or v3.1 are not counted: "
         )
 
@@ -228,7 +228,7 @@ def test_two_cdna_reads_are_not_chosen_from(maker, lists):
     assert (verdict.roles, verdict.rank) == (("none", "barcode", "cdna"), 3)
 
 
-def test_length_does_not_tell_the_kit(maker, lists):
+def test_length_does_not_prove_the_kit(maker, lists):
     """Reads of 26 bases from a kit whose UMI ends at base 28: ten bases of the UMI are enough to count."""
     verdict = judge(maker.library(KITS["10x_3p_v3"], "BC", 26, 0.01), lists)
     assert (verdict.candidates[0].name, verdict.umi_length) == ("10x_3p_v3", 10)
@@ -238,7 +238,7 @@ def test_length_does_not_tell_the_kit(maker, lists):
     assert verdict.words.endswith("%)")
 
 
-def test_trimmed_barcodes_are_told_with_lengths(maker, lists):
+def test_trimmed_barcodes_are_reported_with_lengths(maker, lists):
     fault = fault_of(maker.library(KITS["10x_3p_v3"], "BC", 20, 0.01), lists)
     assert fault.detail == (
         "read 1 holds the barcodes of 10x Chromium 3′ v3 or v3.1, but 100% of its reads are shorter than the 26 bases"
@@ -258,9 +258,9 @@ def test_a_constant_sequence_on_the_list_is_no_evidence(maker, lists):
     assert fault_of(made, lists).reason == "CHEMISTRY_UNKNOWN"
 
 
-def test_two_bases_in_turn_on_the_list_are_no_evidence(maker):
-    turns = [sum((place % 2 ^ first) << 2 * place for place in range(16)) for first in (0, 1)]
-    packed = np.unique(np.array([*turns, *range(10**9, 10**9 + 500)], dtype=np.uint32))
+def test_two_alternating_bases_on_the_list_are_no_evidence(maker):
+    alternating = [sum((base % 2 ^ first) << 2 * base for base in range(16)) for first in (0, 1)]
+    packed = np.unique(np.array([*alternating, *range(10**9, 10**9 + 500)], dtype=np.uint32))
     known = PackedLists({"737K-august-2016": packed}, {"737K-august-2016": 16})
     reads = (np.arange(60) + maker.dice.integers(0, 2, 500)[:, None]) % 2
     samples = {0: maker.bulk((90, 60), 0).samples[0], 1: maker.sequenced(reads.astype(np.uint8), 0)}
@@ -277,7 +277,7 @@ def test_poly_a_on_the_list_is_no_evidence(maker, lists):
     assert fault_of(made._replace(samples=samples), poly).reason == "CHEMISTRY_UNKNOWN"
 
 
-def test_lists_that_share_barcodes_are_told_apart_by_the_others(maker):
+def test_lists_that_share_barcodes_differ_by_the_others(maker):
     dice = np.random.default_rng(1)
     small = np.unique(dice.integers(0, 4**16, 20_000, dtype=np.uint32))
     large = np.unique(np.concatenate([small, dice.integers(0, 4**16, 60_000, dtype=np.uint32)]))
@@ -291,7 +291,7 @@ def test_lists_that_share_barcodes_are_told_apart_by_the_others(maker):
     assert verdict.candidates[0].name == "10x_3p_v3"
 
 
-def test_figures_tell_share_and_chance(maker, lists):
+def test_figures_are_share_and_chance(maker, lists):
     figures = []
     judge(maker.library(KITS["10x_3p_v3"], "BC", 28, 0.0), lists, figures=figures)
     best = figures[0]

@@ -24,29 +24,29 @@ def lists() -> PackedLists:
 
 
 def judge(libraries: Iterable[Made], lists: PackedLists) -> Counter[str]:
-    """Return how many libraries are told right, and which were refused without need; a wrong one fails at once."""
-    told: Counter[str] = Counter()
+    """Return how many libraries are judged right, and which were refused without need; a wrong one fails at once."""
+    outcomes: Counter[str] = Counter()
     for made in libraries:
         try:
             verdict = judge_run(made.samples, len(made.roles) or len(made.samples), list(KITS.values()), lists)
         except RunFault as fault:
-            told["right" if fault.reason == made.fault else f"ambiguous: {made.name}: {fault.reason}"] += 1
+            outcomes["right" if fault.reason == made.fault else f"ambiguous: {made.name}: {fault.reason}"] += 1
             continue
         assert not made.fault, made.name
         assert verdict.roles == made.roles, made.name
         assert made.kit in [kit.name for kit in verdict.candidates], made.name
-        told["right"] += 1
-    return told
+        outcomes["right"] += 1
+    return outcomes
 
 
 def test_nearly_all_are_right_and_none_is_wrong(lists):
-    told = judge(islice(battery(KITS, lists, 400, 2), 0, None, 2), lists)  # all of them are in the benchmark
-    assert told.total() >= 300
-    assert told["right"] >= 0.995 * told.total(), told
+    outcomes = judge(islice(battery(KITS, lists, 400, 2), 0, None, 2), lists)  # all of them are in the benchmark
+    assert outcomes.total() >= 300
+    assert outcomes["right"] >= 0.995 * outcomes.total(), outcomes
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hard_ones_are_right_or_refused(lists, seed):
-    told = judge(hostile(KITS, lists, 1000, seed), lists)
-    assert told.total() >= 70
-    assert told["right"] >= 0.97 * told.total(), told
+    outcomes = judge(hostile(KITS, lists, 1000, seed), lists)
+    assert outcomes.total() >= 70
+    assert outcomes["right"] >= 0.97 * outcomes.total(), outcomes

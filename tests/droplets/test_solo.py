@@ -5,7 +5,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
 
 
-def test_a_fault_of_one_run_is_told_for_all():
+def test_a_fault_of_one_run_fails_the_library():
     rows = [Run(run="R1"), Run(run="R2"), Run(run="R3")]
     statuses = {"R1": RunStatus("R1"), "R2": RunStatus("R2"), "R3": RunStatus("R3")}
     good = {"roles": "barcode,cdna", "chemistry": "10x_3p_v3"}

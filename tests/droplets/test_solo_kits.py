@@ -101,8 +101,8 @@ def count(
                         read[first : first + kit.umi_length] = umi
                     adapter = dict(kit.solo).get("soloAdapterSequence", "")
                     if kit.shift:  # the adapter has the linkers between the parts, and they start late
-                        for place, base in enumerate(adapter):
-                            read[place] = base if base != "N" else read[place]
+                        for position, base in enumerate(adapter):
+                            read[position] = base if base != "N" else read[position]
                         read = [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
                     elif adapter:  # the parts stand around it
                         read = [segments[0], adapter, segments[1], umi]
@@ -126,7 +126,7 @@ def count(
     reads = folder / "fastq"
     reads.mkdir()
     for number, column in enumerate((cdna_reads, barcode_reads, *third.values()), 1):
-        write_fastq(reads / f"R1_{number}.fastq", [column[place] for place in order])
+        write_fastq(reads / f"R1_{number}.fastq", [column[spot] for spot in order])
     write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(order)))])
     write_runs(
         folder / "S.homo.X.tsv",

@@ -8,7 +8,7 @@ from scripts.droplets.solo_options import barcode_options
 KITS, _ = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
 
 
-def test_places_of_simple_and_of_joined_kits():
+def test_positions_of_simple_and_of_joined_kits():
     options = barcode_options(KITS["10x_3p_v2"], 3, {"737K-august-2016": "list.txt"})
     assert options == {
         "soloType": "CB_UMI_Simple",

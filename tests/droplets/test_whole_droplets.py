@@ -158,16 +158,16 @@ def analysis(world: World, tmp_path_factory: pytest.TempPathFactory) -> Analysis
     return made
 
 
-def test_reads_tell_roles_and_kit(analysis):
+def test_reads_prove_roles_and_kit(analysis):
     v3, v2 = (analysis.verdicts[library]["runs"] for library in LIBRARIES)
     assert [verdict["roles"] for verdict in v3.values()] == ["index,barcode,cdna"] * 2
     assert [verdict["chemistry"] for verdict in v3.values()] == ["10x_3p_v3"] * 2
     assert v2["SRR9000103"]["roles"] == "barcode,cdna"
-    assert v2["SRR9000103"]["candidates"] == ["10x_3p_v2", "10x_5p_v2"]  # one list: the strand tells later
+    assert v2["SRR9000103"]["candidates"] == ["10x_3p_v2", "10x_5p_v2"]  # one list: the strand decides later
     assert {verdict["rank"] for verdict in (*v3.values(), *v2.values())} == {3}
 
 
-def test_detail_tells_the_verdict_shortly(analysis):
+def test_detail_has_the_verdict(analysis):
     statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V3)}.tsv")
     for status in statuses.values():
         assert (status.chemistry, status.read_roles) == ("10x_3p_v3", "index,barcode,cdna")
@@ -178,7 +178,7 @@ def test_detail_tells_the_verdict_shortly(analysis):
         )
 
 
-def test_strand_tells_kits_of_one_list_apart(analysis):
+def test_strand_decides_between_kits_of_one_list(analysis):
     statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
     assert statuses["SRR9000103"].chemistry == "10x_3p_v2"
     detail = statuses["SRR9000103"].detail
@@ -220,8 +220,8 @@ def test_reads_of_several_genes_only_add_and_cells_keep_their_sums(analysis, lib
     assert shared["EM"].matrix.sum() == pytest.approx(shared["Rescue"].matrix.sum(), abs=0.01)
     for way, raw in shared.items():
         cells = read_archive(folder / f"{feature}_{way}_filtered.tar.gz")
-        places = {barcode: place for place, barcode in enumerate(raw.barcodes.tolist())}
-        wanted = raw.matrix[:, [places[barcode] for barcode in cells.barcodes.tolist()]]
+        indices = {barcode: index for index, barcode in enumerate(raw.barcodes.tolist())}
+        wanted = raw.matrix[:, [indices[barcode] for barcode in cells.barcodes.tolist()]]
         assert (cells.matrix != wanted).nnz == 0
         assert cells.matrix.nnz == wanted.nnz
 
@@ -233,7 +233,7 @@ def test_every_matrix_of_the_specification_is_there(analysis):
         assert len(names) == 3 * 3 * 2 + 1
 
 
-def test_metadata_tell_the_library_and_no_folder_of_this_machine(analysis, world):
+def test_metadata_describe_the_library_and_no_folder_of_this_machine(analysis, world):
     library = catalogue.LIBRARY_V3
     metadata = read_archive(analysis.folder / f"results/mex/{library}/GeneFull_EM_filtered.tar.gz").metadata
     one = world.experiments[library]
@@ -392,7 +392,7 @@ def test_a_killed_star_fails_the_job_and_no_run(analysis, monkeypatch, words):
     assert all((made / name).read_bytes() == (again / name).read_bytes() for name in names)
 
 
-def test_counts_made_with_other_options_are_not_taken_up(analysis):
+def test_counts_made_with_other_options_are_not_reused(analysis):
     library = catalogue.LIBRARY_V3
     seen = []
     for more in (["--threads", "1"], ["--threads", "2"], ["--set", "outFilterScoreMin=29"]):
@@ -402,15 +402,15 @@ def test_counts_made_with_other_options_are_not_taken_up(analysis):
     assert seen[1] != seen[2]
 
 
-def test_log_tells_the_cells(analysis, world, capsys):
+def test_log_describes_the_cells(analysis, world, capsys):
     library = catalogue.LIBRARY_V2
-    analysis.solo(library, work="told")
+    analysis.solo(library, work="described")
     counts = world.droplet_truth(library)["Gene"]
     cells = [[count for (barcode, _), count in counts.items() if barcode == cell] for cell in world.cells(library)]
     umis, genes = statistics.median(map(sum, cells)), statistics.median(map(len, cells))
-    told = f"{analysis.unit(library)}: {len(cells)} cells, in the median {umis:g} UMIs of {genes:g} genes"
-    assert told in capsys.readouterr().err.splitlines()
-    analysis.solo(library, "--cell-filter", "None", work="told")
+    expected = f"{analysis.unit(library)}: {len(cells)} cells, in the median {umis:g} UMIs of {genes:g} genes"
+    assert expected in capsys.readouterr().err.splitlines()
+    analysis.solo(library, "--cell-filter", "None", work="described")
     assert " cells" not in capsys.readouterr().err
 
 
@@ -438,8 +438,8 @@ def test_velocyto_is_packed_on_request(analysis, world):
             "; STAR --runMode soloCellFiltering raw --soloCellFilter EmptyDrops_CR"
         )
         assert cells.barcodes.astype(str).tolist() == world.cells(library)
-        places = {barcode: place for place, barcode in enumerate(raw.barcodes.tolist())}
-        assert (cells.matrix != raw.matrix[:, [places[one] for one in cells.barcodes.tolist()]]).nnz == 0
+        indices = {barcode: index for index, barcode in enumerate(raw.barcodes.tolist())}
+        assert (cells.matrix != raw.matrix[:, [indices[one] for one in cells.barcodes.tolist()]]).nnz == 0
         every = every + raw.matrix
     results = analysis.folder / "results/mex" / library
     spliced = read_archive(folder / "Velocyto_spliced_raw.tar.gz").matrix

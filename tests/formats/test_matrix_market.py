@@ -97,9 +97,9 @@ def test_empty_matrix():
     ],
 )
 def test_faults_are_reported(text, words):
-    with pytest.raises(FormatError) as told:
+    with pytest.raises(FormatError) as raised:
         read(text)
-    assert words in str(told.value)
+    assert words in str(raised.value)
 
 
 def write(path: Path, matrix: np.ndarray, kind: bytes = b"integer") -> None:
