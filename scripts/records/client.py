@@ -108,25 +108,23 @@ class Archives:
         else:
             answers.add(body)
 
-    def search_xml(self, term: str) -> Answers:
-        """Return the answers for all that a search of accessions finds. Raises RemoteError."""
-        report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
-        found = self._eutils("esearch.fcgi", {"term": term, "usehistory": "y", "retmax": "0"}, _check_search)
-        history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
-        answers = Answers([], sra_xml.answer_errors(found))
-        for begin in range(0, int(_tag(found, "Count") or 0), BATCH):
-            fields = {**history, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
-            answers.add(self._eutils("efetch.fcgi", fields, _check_xml))
+    def search_xml(self, *terms: str) -> Answers:
+        """Return the answers for all that searches of accessions find. Raises RemoteError."""
+        answers = Answers([], [])
+        for term in terms:
+            report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
+            found = self._eutils("esearch.fcgi", {"term": term, "usehistory": "y", "retmax": "0"}, _check_search)
+            answers.errors.extend(sra_xml.answer_errors(found))
+            history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
+            for begin in range(0, int(_tag(found, "Count") or 0), BATCH):
+                fields = {**history, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
+                answers.add(self._eutils("efetch.fcgi", fields, _check_xml))
         return answers
 
     def samples_xml(self, samples: Sequence[str]) -> Answers:
         """Return the answers for samples of GEO, which NCBI takes as words of a search only. Raises RemoteError."""
-        answers = Answers([], [])
-        for begin in range(0, len(samples), BATCH):
-            bodies, errors = self.search_xml(" OR ".join(samples[begin : begin + BATCH]))
-            answers.bodies.extend(bodies)
-            answers.errors.extend(errors)
-        return answers
+        batches = (samples[begin : begin + BATCH] for begin in range(0, len(samples), BATCH))
+        return self.search_xml(*(" OR ".join(batch) for batch in batches))
 
     def ena_report(self, accession: str, folder: str) -> Path:
         """Return ENA's filereport of an accession, fetched unless it is kept. Raises RemoteError."""
@@ -206,18 +204,24 @@ def _gzipped(body: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _check_family(path: Path) -> None:
-    """Raise ValueError for a family file that is cut short or is something else."""
+@contextlib.contextmanager
+def _as_value_error(name: str | Path) -> Iterator[None]:
+    """Turn an InputError into the ValueError that a check of an answer raises, without the answer's name."""
     try:
-        kinds = {entity.kind for entity in soft.read_family(path)}
+        yield
     except InputError as error:
-        raise ValueError(str(error).removeprefix(f"{path}: ")) from error
+        raise ValueError(str(error).removeprefix(f"{name}: ")) from error
+
+
+def _check_family(path: Path) -> None:
+    with _as_value_error(path):
+        kinds = {entity.kind for entity in soft.read_family(path)}
     if not kinds & {"series", "sample"}:
         raise ValueError("the family file names no series.")
 
 
 def _check_xml(body: bytes) -> None:
-    with _as_value_error():
+    with _as_value_error("the answer"):
         for _ in sra_xml.parse_packages(io.BytesIO(body), "the answer"):
             pass
 
@@ -230,16 +234,8 @@ def _check_search(body: bytes) -> None:
 def _check_report(body: bytes) -> None:
     if not body:
         raise ValueError("the answer is empty.")
-    with _as_value_error():
+    with _as_value_error("the answer"):
         ena.parse_report(body, "the answer")
-
-
-@contextlib.contextmanager
-def _as_value_error() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise ValueError(str(error)) from error
 
 
 def _accessions_in(body: bytes) -> set[str]:

@@ -15,7 +15,6 @@ from scripts.records.sra_xml import Experiment
 FAMILY = "{series}_family.soft.gz"
 SRA_XML = "sra.xml.gz"
 ENA_REPORT = "ena.tsv.gz"
-_ENDINGS = ("", ".gz")
 _RUN_LISTS = re.compile(r".*(SraRunTable|runinfo).*", re.IGNORECASE)
 _REPORTS = re.compile(r"filereport_read_run_\w+\.(tsv|txt)(\.gz)?")  # as ENA's browser names it
 
@@ -29,24 +28,26 @@ class RunRecord(NamedTuple):
 
 def family_of(folder: str | Path, series: str) -> Path | None:
     """Return the family file of a series in its folder, whichever of the two formats it has."""
-    names = [f"{series}_family.{kind}" for kind in ("soft", "xml")]
-    return _first(Path(folder), names) or _miniml(Path(folder))
+    found = _first(folder, f"{series}_family.soft", f"{series}_family.xml")
+    if found is None and (path := _first(folder, "sra.xml")) and miniml.is_miniml(path):
+        return path  # MINiML that is named like the XML record of its series
+    return found
 
 
 def sra_xml_of(folder: str | Path) -> Path | None:
     """Return the SRA XML in a folder."""
-    found = _first(Path(folder), ["sra.xml"])
+    found = _first(folder, "sra.xml")
     return None if found is None or miniml.is_miniml(found) else found
 
 
 def ena_report_of(folder: str | Path) -> Path | None:
     """Return ENA's filereport in a folder."""
-    return _first(Path(folder), ["ena.tsv"]) or _named(Path(folder), _REPORTS)
+    return _first(folder, "ena.tsv") or _matching(folder, _REPORTS)
 
 
 def run_list_of(folder: str | Path) -> Path | None:
     """Return the table of runs (RunInfo, SraRunTable) in a folder, the first by name."""
-    return _named(Path(folder), _RUN_LISTS)
+    return _matching(folder, _RUN_LISTS)
 
 
 def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
@@ -88,18 +89,11 @@ def read_any_runs(folder: str | Path) -> RunRecord | None:
     return None
 
 
-def _first(folder: Path, names: list[str]) -> Path | None:
-    paths = (folder / f"{name}{ending}" for name in names for ending in reversed(_ENDINGS))
+def _first(folder: str | Path, *names: str) -> Path | None:
+    paths = (Path(folder) / f"{name}{ending}" for name in names for ending in (".gz", ""))
     return next((path for path in paths if path.is_file()), None)
 
 
-def _named(folder: Path, names: re.Pattern[str]) -> Path | None:
-    if not folder.is_dir():
-        return None
-    return next((path for path in sorted(folder.iterdir()) if names.fullmatch(path.name)), None)
-
-
-def _miniml(folder: Path) -> Path | None:
-    """A MINiML family file that is named like the XML record of its series."""
-    found = _first(folder, ["sra.xml"])
-    return found if found is not None and miniml.is_miniml(found) else None
+def _matching(folder: str | Path, names: re.Pattern[str]) -> Path | None:
+    paths = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
+    return next((path for path in paths if names.fullmatch(path.name)), None)

@@ -116,24 +116,22 @@ def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str],
         plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
         return
     accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
-    given = plan.choices.assay_of(*filter(None, accessions))
-    library = _judge(experiment, origin, gsm, sample, given, notes)
+    library = _judge(experiment, gsm, sample, plan.choices.assay_of(*filter(None, accessions)), origin, notes)
     for run in runs:
         rows, notes = _rows_of_run(library, run, plan.choices)
-        if plan.add(run.run, rows, origin.asked, notes):
-            plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
-            plan.remarks[run.run] = sentences(
-                _reason(library, run)[1], *(note.text for note in notes if not note.routine)
-            )
-            if library.judgement.open and not library.verdict.reason:
-                plan.open.add(run.run)
+        if not plan.add(run.run, rows, origin.asked, notes):
+            continue
+        plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
+        remarks = [note.text for note in notes if not note.routine]
+        plan.remarks[run.run] = sentences(_reason(library, run)[1], *remarks)
+        if library.judgement.open and not library.verdict.reason:
+            plan.open.add(run.run)
 
 
 def _judge(
-    experiment: Experiment, origin: Origin, gsm: str, sample: Sample | None, given: str, notes: list[Note]
+    experiment: Experiment, gsm: str, sample: Sample | None, given: str, origin: Origin, notes: list[Note]
 ) -> Library:
-    nothing: frozenset[str] = frozenset()
-    own, protocol = (sample.own_words, sample.protocol_words) if sample else (nothing, nothing)
+    own, protocol = (sample.own_words, sample.protocol_words) if sample else (frozenset[str](), frozenset[str]())
     judgement = judge_experiment(experiment, own, protocol, given)
     names = library_names(experiment, (sample.title, *sample.names) if sample else ())
     declared = (experiment.strategy, experiment.source, experiment.selection)

@@ -18,8 +18,8 @@ def one(*lengths: float, **more: object) -> SraRun:
 
 
 def roles_of(run: SraRun) -> tuple[str, ...]:
-    told = find_roles(run)
-    return told[0] if told else ()
+    found = find_roles(run)
+    return found[0] if found else ()
 
 
 def judge(*runs: SraRun, own=NOTHING, protocol=NOTHING, given: str = "", source: str = "TRANSCRIPTOMIC") -> Judgement:
@@ -135,7 +135,7 @@ def test_roles_by_the_names_of_the_files_on_offer(lengths: tuple[float, ...], fi
     assert ",".join(roles_of(one(*lengths, files=files + sra))) == roles
 
 
-def test_what_told_the_roles_is_said() -> None:
+def test_the_source_of_the_roles_is_kept() -> None:
     names = tuple(RemoteFile(f"a_{name}_001.fastq.gz", "fastq", 1, "", "") for name in ("I1", "R1", "R2"))
     labelled = one(8, 150, 150, read_files=("a_I1.fq", "a_R2.fq", "a_R1.fq"), files=names)
     judged = judge(labelled, one(8, 28, 91)._replace(run="SRR2"), own=DROPLET)

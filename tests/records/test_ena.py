@@ -63,15 +63,15 @@ def test_a_report_may_be_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "words"),
     [
         (REPORT[:-20], "ena: the last line is cut short"),
         (REPORT + "SRR9\tSRX9\n", "ena, line 5: 2 values, but the header has 10 columns"),
         ("<html></html>\n", "not a filereport of ENA; its first line has no column 'run_accession'"),
     ],
 )
-def test_what_is_no_whole_report_is_refused(body: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_whole_report_is_refused(body: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
         ena.parse_report(body.encode(), "ena")
 
 

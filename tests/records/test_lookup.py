@@ -10,7 +10,7 @@ from tests.records.looked_up import plan, two_cells
 from tests.records.small_archives import SmallArchives, family, keep, package, package_set, run, sample
 
 
-def test_records_that_lie_there_are_used_and_nothing_is_asked(tmp_path: Path, small: SmallArchives) -> None:
+def test_kept_records_are_used_and_nothing_is_asked(tmp_path: Path, small: SmallArchives) -> None:
     soft, packages = two_cells()
     keep(tmp_path / "records", "GSE1", soft, package_set(*packages.values()), "run_accession\n")
     rows = plan(tmp_path, "GSE1", small=small)
@@ -42,7 +42,7 @@ def test_records_that_lie_there_are_used_and_nothing_is_asked(tmp_path: Path, sm
     }
 
 
-def test_only_the_xml_lies_there_and_there_is_no_network(tmp_path: Path) -> None:
+def test_only_the_xml_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
     keep(tmp_path / "records", "GSE1", xml=package_set(*two_cells()[1].values()))
     rows = plan(tmp_path, "GSE1")
     assert sorted(rows) == ["SRR1", "SRR2", "SRR3"]
@@ -52,7 +52,7 @@ def test_only_the_xml_lies_there_and_there_is_no_network(tmp_path: Path) -> None
     assert rows["SRR3"][0].sample == "GSM2"
 
 
-def test_only_the_family_lies_there_and_there_is_no_network(tmp_path: Path) -> None:
+def test_only_the_family_file_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
     keep(tmp_path / "records", "GSE1", two_cells()[0])
     rows = plan(tmp_path, "GSE1")
     assert {name: (group[0].reason, group[0].sample) for name, group in rows.items()} == {
@@ -62,7 +62,7 @@ def test_only_the_family_lies_there_and_there_is_no_network(tmp_path: Path) -> N
     assert rows["SRX1"][0].detail == "No archive could be asked for its runs."
 
 
-def test_nothing_lies_there_and_there_is_no_network(tmp_path: Path) -> None:
+def test_nothing_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
     rows = plan(tmp_path, "GSE1", "SRP7", "GSM5", "SRR6")
     assert {(row.series, row.sample, row.reason) for group in rows.values() for row in group} == {
         ("GSE1", "", "NO_RUN"),
@@ -88,7 +88,7 @@ def test_a_failing_source_is_replaced_by_the_other(tmp_path: Path, small: SmallA
     assert plan(tmp_path, "GSE1", small=small) == rows  # the same words when ENA's record lies there
 
 
-def test_when_no_source_tells_the_runs_the_fault_is_told(tmp_path: Path, small: SmallArchives) -> None:
+def test_no_archive_gives_the_runs(tmp_path: Path, small: SmallArchives) -> None:
     small.families["GSE1"] = two_cells()[0]
     small.before = lambda path, form: None if path.startswith("/geo") else (503, b"")
     with pytest.raises(InputError) as caught:
@@ -103,11 +103,11 @@ def test_when_no_source_tells_the_runs_the_fault_is_told(tmp_path: Path, small: 
     assert (tmp_path / "records" / "GSE1" / "GSE1_family.soft.gz").exists()
 
 
-def test_ena_that_has_not_heard_of_the_series_is_no_witness(tmp_path: Path, small: SmallArchives) -> None:
+def test_an_empty_answer_of_ena_is_no_answer(tmp_path: Path, small: SmallArchives) -> None:
     small.families["GSE1"], small.packages = two_cells()
     small.before = lambda path, form: (500, b"") if path.startswith("/eutils") else None
-    for asked, told in (("GSE1", "GSE1: its runs"), ("SRP1", "SRP1: its runs")):
-        with pytest.raises(InputError, match=f"{told} could not be looked up; try again later"):
+    for asked, words in (("GSE1", "GSE1: its runs"), ("SRP1", "SRP1: its runs")):
+        with pytest.raises(InputError, match=f"{words} could not be looked up; try again later"):
             plan(tmp_path, asked, small=small)
     small.before = lambda path, form: None
     assert len(plan(tmp_path, "GSE1", small=small)) == 3
@@ -120,8 +120,8 @@ def test_samples_without_experiments_and_experiments_without_runs(tmp_path: Path
     xml = package_set(package("SRX1", [run("SRR1")], gsm="GSM1"), package("SRX3", [], gsm="GSM3"))
     keep(tmp_path / "records", "GSE1", soft, xml)
     rows = plan(tmp_path, "GSE1")
-    told = {name: (group[0].sample, group[0].status, group[0].reason, group[0].detail) for name, group in rows.items()}
-    assert told == {
+    words = {name: (group[0].sample, group[0].status, group[0].reason, group[0].detail) for name, group in rows.items()}
+    assert words == {
         "SRR1": ("GSM1", "planned", "", ""),
         "GSM2": ("GSM2", "left_out", "NO_RUN", "GEO names no SRA experiment for the sample."),
         "SRX3": ("GSM3", "left_out", "NO_RUN", "The archive has the experiment, but no run of it."),
@@ -134,8 +134,8 @@ def test_a_series_without_samples_and_one_that_nobody_knows(tmp_path: Path, smal
     small.families["GSE1"] = family("GSE1")
     rows = plan(tmp_path, "GSE1", "GSE2", small=small)
     assert rows["GSE1"][0].detail == "The series has no sample with a run."
-    told = "The series has no sample with a run. GEO's family file of GSE2 could not be fetched."
-    assert (rows["GSE2"][0].reason, rows["GSE2"][0].detail) == ("NO_RUN", told)
+    words = "The series has no sample with a run. GEO's family file of GSE2 could not be fetched."
+    assert (rows["GSE2"][0].reason, rows["GSE2"][0].detail) == ("NO_RUN", words)
 
 
 def test_a_run_that_is_not_public(tmp_path: Path, small: SmallArchives) -> None:
@@ -146,14 +146,14 @@ def test_a_run_that_is_not_public(tmp_path: Path, small: SmallArchives) -> None:
     assert row.detail == "SRR1: The archives know of no public run. NCBI says: SRR1 is not public."
 
 
-def test_an_entity_bomb_in_a_record_is_told(tmp_path: Path) -> None:
+def test_an_entity_bomb_in_a_record_is_refused(tmp_path: Path) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><EXPERIMENT_PACKAGE_SET>&b;</EXPERIMENT_PACKAGE_SET>'
     keep(tmp_path / "records", "GSE1", two_cells()[0], bomb)
     with pytest.raises(InputError, match=r"sra\.xml\.gz: the document declares entities"):
         plan(tmp_path, "GSE1")
 
 
-def test_singles(tmp_path: Path, small: SmallArchives) -> None:
+def test_single_accessions(tmp_path: Path, small: SmallArchives) -> None:
     soft, small.packages = two_cells()
     small.families["GSE1"] = soft
     rows = plan(tmp_path, "SRR2", "GSM2", "SRX2", "SRX9", "GSM9", small=small)

@@ -38,9 +38,9 @@ def expected(world: World) -> Iterator[tuple[str, str, str, str, str]]:
 def test_every_run_of_every_series_has_its_row(world: World, server: Server, tmp_path: Path) -> None:
     names = [catalogue.PLATE, catalogue.DROPLET, catalogue.MIXED]
     rows = plan(tmp_path, server, *names)
-    told = {(row.series, row.sample, row.experiment, row.run, row.tax_id) for row in rows}
-    assert told == {row for row in expected(world) if row[0] in names}
-    assert len(told) == len(rows)
+    found = {(row.series, row.sample, row.experiment, row.run, row.tax_id) for row in rows}
+    assert found == {row for row in expected(world) if row[0] in names}
+    assert len(found) == len(rows)
     for row in rows:
         assert row.species == LABELS.get(row.tax_id, "")
         assert row.assay == ("" if not row.run else "droplet" if row.series == catalogue.DROPLET else "plate")

@@ -43,15 +43,15 @@ def test_entities_have_the_fields_of_soft(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         (FAMILY[:-20], "cut short or not well-formed XML"),
         ("<MINiMLs/>", "its outermost element is 'MINiMLs'"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><MINiML>&a;</MINiML>', "the document declares entities"),
     ],
 )
-def test_what_is_no_whole_family_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_no_whole_family_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "family.xml"
     path.write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=words):
         list(miniml.read_miniml(path))

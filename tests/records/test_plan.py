@@ -32,7 +32,7 @@ def analysis(tmp_path, monkeypatch):
 
 def test_the_cost_of_a_plan(analysis, capsys):
     plan.main([])
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     lines = [line.split("\t") for line in (analysis / "work/plan/cost.tsv").read_text().splitlines()]
     assert lines[0] == "stage jobs download_gb scratch_gb memory_gb core_hours node_hours".split()
     cost = {line[0]: dict(zip(lines[0][1:], map(float, line[1:]), strict=True)) for line in lines[1:]}
@@ -50,9 +50,9 @@ def test_the_cost_of_a_plan(analysis, capsys):
     assert cost["all"]["node_hours"] == pytest.approx(
         sum(row["node_hours"] for stage, row in cost.items() if stage != "all"), abs=0.01
     )
-    assert told.startswith("What it will cost:\n")
-    assert "as shipped; a node of 16 cores and 64 GB" in told
-    assert "(the largest unit needs 44 GB of scratch; scratch.limit_gb is 40)" in told
+    assert printed.startswith("What it will cost:\n")
+    assert "as shipped; a node of 16 cores and 64 GB" in printed
+    assert "(the largest unit needs 44 GB of scratch; scratch.limit_gb is 40)" in printed
 
 
 def test_the_second_estimate_is_nearer(analysis, capsys):
@@ -69,13 +69,13 @@ def test_the_second_estimate_is_nearer(analysis, capsys):
     first = (analysis / "work/plan/cost.tsv").read_text()
     capsys.readouterr()
     plan.main(["--learn", "logs/benchmarks"])
-    told = capsys.readouterr().out
-    all_jobs = next(line.split() for line in told.splitlines() if line.split()[:1] == ["all"])
+    printed = capsys.readouterr().out
+    all_jobs = next(line.split() for line in printed.splitlines() if line.split()[:1] == ["all"])
     assert all_jobs[1] == "13"
     before, after, memory_before, memory_after = map(float, all_jobs[2:])
     assert 2.5 < before <= 3 and after < 0.7 * before
     assert memory_after < memory_before
-    assert "learnt of 13 jobs done here" in told
+    assert "learnt of 13 jobs done here" in printed
     learnt = json.loads((analysis / FILE).read_text())
     assert learnt["align"]["jobs"] == 2
     second = (analysis / "work/plan/cost.tsv").read_text()
@@ -90,7 +90,7 @@ def _planned(analysis):
     return read_runs(analysis / "results/plan.tsv")
 
 
-def test_faults_are_told(analysis):
+def test_faults(analysis):
     with pytest.raises(InputError, match=r"logs/benchmarks: no benchmark of a job of the plan;"):
         plan.main(["--learn", "logs/benchmarks"])
     with pytest.raises(InputError, match=r"--threads: 'many' is not a number of threads"):

@@ -17,7 +17,7 @@ def test_what_is_asked_for_may_stand_in_files(tmp_path: Path) -> None:
     assert resolve.read_asked([str(listed), "SRX3", "GSE1"]) == ["GSE1", "GSE2", "SRX3"]
 
 
-def test_malformed_accessions_are_told_at_once(tmp_path: Path) -> None:
+def test_all_malformed_accessions_are_reported(tmp_path: Path) -> None:
     listed = tmp_path / "series.txt"
     listed.write_text("GSE1\nGSE\n")
     with pytest.raises(InputError) as caught:

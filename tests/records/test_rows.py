@@ -45,11 +45,11 @@ def test_species(tmp_path: Path) -> None:
     packages = [package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}", taxon=of_sra) for n, (_, of_sra) in taxa.items()]
     keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
     rows = plan(tmp_path, "GSE1")
-    told = {name: [(row.tax_id, row.species, row.status, row.detail) for row in group] for name, group in rows.items()}
+    found = {name: [(row.tax_id, row.species, row.status, row.detail) for row in group] for name, group in rows.items()}
     both = "A sample of homo and mus, counted in each."
     mixture = "SRA says mixed sample (1427524), GEO Homo sapiens (9606) and Mus musculus (10090): GEO is followed, "
     mixture += f"which names the species of the mixture. {both}"
-    assert told == {
+    assert found == {
         "SRR1": [("9606", "homo", "planned", "")],
         "SRR2": [("9606", "homo", "planned", both), ("10090", "mus", "planned", both)],
         "SRR3": [
@@ -63,7 +63,7 @@ def test_species(tmp_path: Path) -> None:
     assert rows["SRR4"][0].reason == "OTHER_SPECIES"
 
 
-def test_the_pool_of_a_run_tells_its_species_and_samples(tmp_path: Path) -> None:
+def test_the_pool_of_a_run_names_its_species_and_samples(tmp_path: Path) -> None:
     members = [("GSM1", *HUMAN), ("GSM2", *MOUSE)]
     xml = package_set(package("SRX1", [run("SRR1", members=members)], gsm="GSM1", taxon=FISH))
     keep(tmp_path / "records", "GSE1", xml=xml)
@@ -102,7 +102,7 @@ def test_reasons(tmp_path: Path) -> None:
     assert "s3://x/a.bam" in rows["SRR6"].detail
     assert (rows["SRR7"].assay, rows["SRR7"].read_roles) == ("droplet", "index,barcode,cdna")
     lines = (tmp_path / "work" / "evidence.jsonl").read_text().splitlines()
-    evidence = {told["run"]: told for told in map(json.loads, lines)}
+    evidence = {found["run"]: found for found in map(json.loads, lines)}
     assert sorted(evidence) == sorted(rows)
     assert evidence["SRR7"]["reads"][1] == {"length": 28.0, "stdev": 0.0, "count": 100, "kind": ""}
     assert evidence["SRR5"]["lite"] and not evidence["SRR5"]["full_quality"]

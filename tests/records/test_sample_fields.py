@@ -1,4 +1,4 @@
-"""What is told of a cell in an h5ad: the same words from every kind of record."""
+"""Columns of obs that describe a sample: the same from every kind of record."""
 
 import gzip
 
@@ -23,7 +23,7 @@ MINIML = """<?xml version="1.0" encoding="UTF-8"?>
   <Series iid="GSE1"><Title>one</Title><Accession database="GEO">GSE1</Accession></Series>
 </MINiML>
 """
-TOLD = {"GSM1": {"geo_title": "cell one", "geo_source_name": "brain", "geo_age": "P1"}}
+DESCRIBED = {"GSM1": {"geo_title": "cell one", "geo_source_name": "brain", "geo_age": "P1"}}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ TOLD = {"GSM1": {"geo_title": "cell one", "geo_source_name": "brain", "geo_age":
 def test_every_record_of_a_family_tells_the_same(tmp_path, name, data):
     (tmp_path / "GSE1").mkdir()
     (tmp_path / "GSE1" / name).write_bytes(data)
-    assert describe_samples(tmp_path, "GSE1", {"GSM1"}) == TOLD
+    assert describe_samples(tmp_path, "GSE1", {"GSM1"}) == DESCRIBED
 
 
 def test_a_series_of_series_is_followed_to_its_parts(tmp_path):
@@ -49,7 +49,7 @@ def test_a_series_of_series_is_followed_to_its_parts(tmp_path):
     }.items():
         (tmp_path / series).mkdir()
         (tmp_path / series / f"{series}_family.soft").write_text(text)
-    assert describe_samples(tmp_path, "GSE9", {"GSM1"}) == TOLD
+    assert describe_samples(tmp_path, "GSE9", {"GSM1"}) == DESCRIBED
 
 
 def test_a_series_without_a_record_tells_nothing(tmp_path):

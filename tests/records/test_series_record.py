@@ -59,7 +59,7 @@ def test_a_superseries_that_holds_its_samples_is_not_walked(tmp_path: Path, smal
     assert rows["SRR1"][0].detail == "Of GSE2, a part of the SuperSeries."
 
 
-def test_a_sample_with_a_path_for_a_name_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sample_with_a_path_for_a_name_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soft = family("GSE1", [sample("../../GSM1", ["SRX1"]), sample("GSM2", ["SRX2"])])
     keep(tmp_path / "records", "GSE1", soft, package_set(*two_cells()[1].values()))
     rows = plan(tmp_path, "GSE1")

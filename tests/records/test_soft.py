@@ -103,7 +103,7 @@ def test_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "words"),
     [
         (b"", "it has no line that begins with"),
         (b"<!DOCTYPE html><html>", "not a family file in SOFT format; it begins with"),
@@ -112,13 +112,13 @@ def test_addresses() -> None:
         (gzip.compress(b"^SERIES = GSE1\n") + b"\x1f\x8b\x08\x00garbage", "it is "),
     ],
 )
-def test_what_is_no_whole_family_file_is_refused(tmp_path: Path, body: bytes, told: str) -> None:
+def test_what_is_no_whole_family_file_is_refused(tmp_path: Path, body: bytes, words: str) -> None:
     path = tmp_path / "family"
     path.write_bytes(body)
-    with pytest.raises(InputError, match=rf"family: .*{told}"):
+    with pytest.raises(InputError, match=rf"family: .*{words}"):
         list(soft.read_family(path))
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it cannot be read: No such file"):
         list(soft.read_family(tmp_path / "family"))

@@ -41,7 +41,7 @@ def test_an_experiment_with_its_runs() -> None:
     assert second.reads == ()
 
 
-def test_loader_options_tell_kinds_and_files() -> None:
+def test_loader_options_name_kinds_and_files() -> None:
     options = "--readTypes=TB --read1PairFiles=x_R1_001.fastq.gz --read2PairFiles=x_R2_001.fastq.gz,y_R2_001.fastq.gz"
     (found,) = parse(package_set(package("SRX1", [run("SRR1", lengths=(28, 91), options=options)])))
     assert [read.kind for read in found.runs[0].reads] == ["T", "B"]
@@ -57,7 +57,7 @@ def test_quoted_options_and_several_attributes_of_them() -> None:
     assert found.runs[0].read_files == ("x_R1.fq", "x_R2.fq")
 
 
-def test_a_read_descriptor_tells_kinds_in_older_records() -> None:
+def test_a_read_descriptor_names_kinds_in_older_records() -> None:
     spec = "".join(
         f"<READ_SPEC><READ_INDEX>{place}</READ_INDEX><READ_CLASS>{kind} Read</READ_CLASS></READ_SPEC>"
         for place, kind in enumerate(("Technical", "Application"))
@@ -75,16 +75,16 @@ def test_a_variable_number_of_reads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         (run("SRR1", public=False), "the record says that the run is not public"),
         (run("SRR1", cluster="dbgap"), "its files lie in the cluster 'dbgap', not in the public one"),
         (run("SRR1"), ""),
     ],
 )
-def test_closed_runs(text: str, told: str) -> None:
+def test_closed_runs(text: str, words: str) -> None:
     (found,) = parse(package_set(package("SRX1", [text])))
-    assert found.runs[0].closed == told
+    assert found.runs[0].closed == words
 
 
 def test_an_experiment_without_runs_and_a_set_without_experiments() -> None:
@@ -133,7 +133,7 @@ def test_a_document_that_declares_entities_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "words"),
     [
         (package_set(package("SRX1", [run("SRR1")]))[:-40], "cut short or not well-formed XML"),
         (package_set(package("SRX1", [run("SRR1")]))[:300], "cut short or not well-formed XML"),
@@ -142,8 +142,8 @@ def test_a_document_that_declares_entities_is_refused(body: bytes) -> None:
         ("", "it is empty"),
     ],
 )
-def test_what_is_no_whole_record_is_refused(body: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_whole_record_is_refused(body: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
         parse(body)
 
 

@@ -37,10 +37,10 @@ def make(folder: Path, fasta: bytes = FASTA, gtf: str | bytes = GTF, **more: lis
 
 
 def faults(folder: Path, **sources: object) -> list[str]:
-    """Return the sentences told of bad sources, without the title; nothing may be left of the reference."""
-    with pytest.raises(InputError) as told:
+    """Return the sentences found of bad sources, without the title; nothing may be left of the reference."""
+    with pytest.raises(InputError) as found:
         make(folder, **sources)
-    title, *sentences = str(told.value).splitlines()
+    title, *sentences = str(found.value).splitlines()
     assert title == f"The reference toy needs {len(sentences)} correction(s):"
     assert list((folder / "made").iterdir()) == []
     return [sentence.replace(f"{folder}/", "") for sentence in sentences]

@@ -8,13 +8,13 @@ from scripts.references.genes_table import GeneRow, read_genes
 from tests.references.sources import GTF, faults, gtf_line, make
 
 
-def test_refseq_tells_names_on_the_line_of_the_gene(tmp_path: Path) -> None:
+def test_refseq_has_names_on_the_line_of_the_gene(tmp_path: Path) -> None:
     gtf = gtf_line("chr1", 1, 9, 'gene_id "X"; transcript_id ""; gene "XIST"; gene_biotype "lncRNA";', "gene")
     made = make(tmp_path, gtf=gtf + gtf_line("chr1", 1, 9, 'gene_id "X"; transcript_id "NR_1";'))
     assert read_genes(made / "genes.tsv") == [GeneRow("X", "XIST", "lncRNA", 9, "chr1")]
 
 
-def test_a_gene_on_two_contigs_is_one_gene_and_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_gene_on_two_contigs_is_one_gene_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     made = make(tmp_path, gtf=GTF + gtf_line("chr1", 1, 5, 'gene_id "b";'))
     assert read_genes(made / "genes.tsv")[1] == GeneRow("b", "B", "lncRNA", 55, "chr1;chr2")
     assert "gene b has exons on several contigs (chr1;chr2); as in htseq-count" in capsys.readouterr().err
@@ -39,16 +39,16 @@ def test_contigs_that_do_not_meet(tmp_path: Path, contigs: tuple[str, str], word
     assert words in fault
 
 
-def test_a_few_exons_elsewhere_are_only_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_few_exons_elsewhere_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     made = make(tmp_path, gtf=GTF + gtf_line("HSCHR_PATCH", 1, 5, 'gene_id "p";'))
     assert "1 exons on 1 contig(s) that the genome does not have (HSCHR_PATCH)" in capsys.readouterr().err
     assert [gene.gene_id for gene in read_genes(made / "genes.tsv")] == ["a", "b", "p"]
 
 
 def test_many_faults_of_a_kind_are_counted(tmp_path: Path) -> None:
-    told = faults(tmp_path, gtf=GTF + gtf_line("chr1", 1, 2, "") * 9)
-    assert len(told) == 6
-    assert told[-1] == "in.gtf: 4 more of the same kind (an exon without gene_id)."
+    found = faults(tmp_path, gtf=GTF + gtf_line("chr1", 1, 2, "") * 9)
+    assert len(found) == 6
+    assert found[-1] == "in.gtf: 4 more of the same kind (an exon without gene_id)."
 
 
 def test_a_gene_of_the_genome_among_the_spike_ins(tmp_path: Path) -> None:

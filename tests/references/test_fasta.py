@@ -13,10 +13,10 @@ def test_fasta_at_every_cut_of_its_blocks(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "a.fa"
     path.write_bytes(b">a\r\nAC\r\nGT\r\n\r\n>b x\r\nA\r\n>c\r\nGGG")
     contigs: dict[str, int] = {}
-    told: list[str] = []
+    found: list[str] = []
     with (tmp_path / "b.fa").open("wb") as output:
-        copy_fasta(path, output, contigs, told)
-    assert told == []
+        copy_fasta(path, output, contigs, found)
+    assert found == []
     assert contigs == {"a": 4, "b": 1, "c": 3}
     assert (tmp_path / "b.fa").read_bytes() == b">a\nAC\nGT\n>b x\nA\n>c\nGGG\n"
 

@@ -54,7 +54,7 @@ def test_steps_begin_where_the_set_of_genes_changes(steps: GeneIntervals) -> Non
     ]
 
 
-def test_strands_have_lanes_of_their_own(steps: GeneIntervals) -> None:
+def test_strands_are_apart(steps: GeneIntervals) -> None:
     assert lookup(steps, stranded=True) == [
         (0, 0, {"a"}),
         (0, 20, set()),
@@ -125,7 +125,7 @@ def test_an_index_comes_back_as_it_was_and_as_the_same_bytes(steps: GeneInterval
     assert lookup(again, stranded=True) == lookup(steps, stranded=True)
 
 
-def test_faults_are_told(steps: GeneIntervals, tmp_path: Path) -> None:
+def test_faults(steps: GeneIntervals, tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"no index")
     for path in ("x.npz", "y.npz"):
         with pytest.raises(InputError, match="not a count index"):

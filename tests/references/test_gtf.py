@@ -68,9 +68,9 @@ def test_a_line() -> None:
     ],
 )
 def test_faults_of_a_line(line: bytes, words: str) -> None:
-    with pytest.raises(GtfLineError) as told:
+    with pytest.raises(GtfLineError) as found:
         parse_line(line)
-    assert words in str(told.value)
+    assert words in str(found.value)
 
 
 def test_exons_of_a_file_with_carriage_returns_and_without_a_last_line_end(tmp_path) -> None:
@@ -83,9 +83,9 @@ def test_exons_of_a_file_with_carriage_returns_and_without_a_last_line_end(tmp_p
     assert list(read_exons(path)) == [Exon("chr1", 0, 30, "+", "A"), Exon("chr2", 4, 9, ".", "Bä")]
 
 
-def test_an_exon_without_gene_id_is_told_with_its_line(tmp_path) -> None:
+def test_an_exon_without_gene_id_is_reported_with_its_line(tmp_path) -> None:
     path = tmp_path / "a.gtf"
     path.write_text('#\nchr1\tx\texon\t1\t30\t.\t+\t.\ttranscript_id "A";\n')
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as found:
         list(read_exons(path))
-    assert str(told.value) == f"{path}, line 2: an exon without gene_id."
+    assert str(found.value) == f"{path}, line 2: an exon without gene_id."

@@ -50,13 +50,13 @@ def test_spike_ins_are_joined_to_both(tmp_path: Path) -> None:
     assert (made / "annotation.gtf").read_text().endswith('gene_id "ERCC-1"; transcript_id "D";\n')
 
 
-def test_all_faults_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
-    told = faults(
+def test_all_faults_of_all_sources_are_reported(tmp_path: Path) -> None:
+    found = faults(
         tmp_path,
         fasta=b">chr1\nACGT\n>chr1\nAC-T\n>\nA\n>chr3\n",
         gtf=gtf_line("chr1", 1, 4, 'transcript_id "T";') + "chr1\texon\n" + gtf_line("chr1", 9, 90, 'gene_id "a";'),
     )
-    assert told == [
+    assert found == [
         "in.fa: contig chr1 is there twice; each needs a name of its own.",
         "in.fa: contig chr1 has letters that are no nucleotides: '-'.",
         "in.fa: a sequence has no name; the name follows '>' at once.",
@@ -69,29 +69,29 @@ def test_all_faults_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_what_is_no_fasta_and_no_gtf(tmp_path: Path) -> None:
-    told = faults(tmp_path, fasta=b"<html>\n", gtf="<html>\n")
-    assert told[0] == "in.fa: not a FASTA file; its first line must begin with '>', but is '<html>\\n'."
-    assert told[1] == "in.gtf, line 1: 1 column(s) instead of 9 separated by tabs."
-    told = faults(tmp_path, fasta=b"", gtf="#\n")
-    assert told == [
+    found = faults(tmp_path, fasta=b"<html>\n", gtf="<html>\n")
+    assert found[0] == "in.fa: not a FASTA file; its first line must begin with '>', but is '<html>\\n'."
+    assert found[1] == "in.gtf, line 1: 1 column(s) instead of 9 separated by tabs."
+    found = faults(tmp_path, fasta=b"", gtf="#\n")
+    assert found == [
         "in.fa: the file holds no sequence.",
         "in.gtf: no line has the feature 'exon' in its third column.",
     ]
 
 
 def test_files_that_are_cut_short(tmp_path: Path) -> None:
-    told = faults(tmp_path, fasta=gzip.compress(FASTA)[:-12], gtf=gzip.compress(GTF.encode())[:-12])
-    assert [fault.partition(" (")[0] for fault in told] == [
+    found = faults(tmp_path, fasta=gzip.compress(FASTA)[:-12], gtf=gzip.compress(GTF.encode())[:-12])
+    assert [fault.partition(" (")[0] for fault in found] == [
         "in.fa: the file cannot be read to its end",
         "in.gtf: the file cannot be read to its end",
     ]
 
 
 def test_checksums_and_missing_files(tmp_path: Path) -> None:
-    told = faults(tmp_path, fastas=[("/no/such.fa", None)], gtfs=[(str(tmp_path / "in.gtf"), "00")])
-    assert told[0] == "/no/such.fa: no such file."
-    assert told[1].startswith("in.gtf: its sha256 is ")
-    assert told[1].endswith("but 00 was promised.")
+    found = faults(tmp_path, fastas=[("/no/such.fa", None)], gtfs=[(str(tmp_path / "in.gtf"), "00")])
+    assert found[0] == "/no/such.fa: no such file."
+    assert found[1].startswith("in.gtf: its sha256 is ")
+    assert found[1].endswith("but 00 was promised.")
 
 
 def test_spike_ins_need_both_files() -> None:
