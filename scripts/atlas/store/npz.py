@@ -4,13 +4,13 @@
 map; :class:`NpzWriter` writes rows after rows the very bytes of ``numpy.savez(file, array)``.
 """
 
-import errno
 import mmap
 import os
 import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -34,13 +34,7 @@ _HEAD = 4096
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s4B4H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
-_END_64 = struct.Struct("<4sQ2H2I4Q")
-_LOCATOR_64 = struct.Struct("<4sIQI")
-_DATE = 0x21  # the 1st of January 1980, as numpy's files have
 _PLAIN_END = b"\x00\x00"  # no comment
-_MODE = 0o600 << 16
-_VERSION = 45  # needed to extract: sizes may have 64 bits
-_LIMIT = (1 << 31) - 1  # above it, sizes stand in 64 bits
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
@@ -338,10 +332,10 @@ def _parse_header(head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int
 
 
 class NpzWriter:
-    """Writes an array of known shape, rows after rows, as the bytes that ``numpy.savez(path, array)`` writes.
+    """Write an array of known shape in chunks of rows, as the bytes that ``numpy.savez(path, array)`` writes.
 
-    Memory holds the rows that are given. The file appears under its name when it is whole; when an error leaves the
-    context, nothing is left. ::
+    Only the rows of a chunk are in memory. The file gets its name when it is complete; after an error nothing is left
+    of it. ::
 
         with NpzWriter(path, "<f2", (rows, 424)) as writer:
             writer.append(chunk)
@@ -354,90 +348,40 @@ class NpzWriter:
         self.dtype = np.dtype(dtype)
         self.shape = shape
         self.written = 0
-        self._part = Path(f"{self.path}.part")
-        self._handle: IO[bytes] | None = None
-        self._crc = self._size = 0
+        self._partial_file = Path(f"{self.path}.part")
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from isal import isal_zlib
         from numpy.lib import format as npy
 
-        self._crc32 = isal_zlib.crc32
-        self._handle = self._part.open("wb", buffering=0)
-        header = BytesIO()
-        told = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
-        npy.write_array_header_1_0(header, told)
-        size = self.dtype.itemsize
-        for width in self.shape:
-            size *= width
-        if size > PIECE:  # written faster where its place is known; and a full disk is told at once
-            try:
-                os.posix_fallocate(self._handle.fileno(), 0, len(header.getvalue()) + size)
-            except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                    self._handle.close()
-                    self._part.unlink()
-                    raise
-        self._write(bytes(len(_local_header(0, 0))), count=False)
-        self._write(header.getvalue())
+        with ExitStack() as stack:
+            archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(self._partial_file.open("wb")), "w"))
+            self._member = stack.enter_context(archive.open(MEMBER, "w", force_zip64=True))
+            header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
+            npy.write_array_header_1_0(self._member, header)
+            self._stack = stack.pop_all()
         return self
 
-    def _write(self, data: bytes | memoryview, count: bool = True) -> None:
-        assert self._handle is not None
-        if count:
-            self._crc = self._crc32(data, self._crc)
-            self._size += len(data)
-        view = memoryview(data)
-        while len(view):
-            view = view[self._handle.write(view) :]
-
     def append(self, rows: "numpy.ndarray") -> None:
-        """Append rows of the very type and width of the array (ValueError for others)."""
+        """Append rows of exactly the array's type and width (ValueError for others)."""
         import numpy as np
 
         if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:]:
-            raise ValueError(f"{self.path}: {rows.dtype} {rows.shape} does not go into {self.dtype} {self.shape}")
+            raise ValueError(f"{self.path}: {rows.dtype} {rows.shape} does not fit {self.dtype} {self.shape}")
         if self.written + len(rows) > self.shape[0]:
             raise ValueError(f"{self.path}: more rows than the {self.shape[0]} of its shape")
         if rows.size:
             flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
             for start in range(0, len(flat), PIECE):
-                self._write(flat[start : start + PIECE])
+                self._member.write(flat[start : start + PIECE])
         self.written += len(rows)
 
     def __exit__(self, kind: object, *error: object) -> None:
-        assert self._handle is not None
         try:
+            self._stack.close()
             if kind is None:
                 if self.written != self.shape[0]:
                     raise ValueError(f"{self.path}: {self.written} rows, but its shape has {self.shape[0]}")
-                end = len(_local_header(0, 0)) + self._size
-                self._write(_directory(self._crc, self._size, end), count=False)
-                self._handle.seek(0)
-                self._write(_local_header(self._crc, self._size), count=False)
-                self._handle.close()
-                self._part.replace(self.path)
+                self._partial_file.replace(self.path)
         finally:
-            self._handle.close()
-            self._part.unlink(missing_ok=True)
-
-
-def _local_header(crc: int, size: int) -> bytes:
-    name = MEMBER.encode()
-    head = _LOCAL.pack(_ZIP, _VERSION, 0, 0, 0, _DATE, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(name), 20)
-    return head + name + struct.pack("<HHQQ", 1, 16, size, size)
-
-
-def _directory(crc: int, size: int, start: int) -> bytes:
-    """Return what stands behind the array: the directory of the one member, which begins at ``start``."""
-    name = MEMBER.encode()
-    extra = struct.pack("<HHQQ", 1, 16, size, size) if size > _LIMIT else b""
-    told = 0xFFFFFFFF if extra else size
-    numbers = (_VERSION, 3, _VERSION, 0, 0, 0, 0, _DATE, crc, told, told, len(name), len(extra), 0, 0, 0, _MODE, 0)
-    head = _CENTRAL.pack(_ENTRY, *numbers) + name + extra
-    end = b""
-    if start > _LIMIT:
-        end = _END_64.pack(b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, 1, 1, len(head), start)
-        end += _LOCATOR_64.pack(b"PK\x06\x07", 0, start + len(head), 1)
-    end += _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(head), min(start, 0xFFFFFFFF), 0)
-    return head + end
+            self._partial_file.unlink(missing_ok=True)

@@ -1,4 +1,3 @@
-import io
 import shutil
 import struct
 import zipfile
@@ -6,7 +5,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from scripts.atlas.store import npz
 from scripts.atlas.store.npz import ArrayFile, NpzWriter
 from scripts.core.errors import InputError
 
@@ -71,37 +69,6 @@ def test_the_bytes_written_are_those_of_savez(tmp_path, array, step):
     assert (tmp_path / "ours.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()
     assert np.array_equal(np.load(tmp_path / "ours.npz")["arr_0"], array)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.npz", "theirs.npz"]
-
-
-@pytest.mark.parametrize("size", [500, (1 << 31) - 1, 1 << 31, 5 << 32])
-def test_the_directory_of_large_arrays_is_that_of_zipfile(size):
-    member = zipfile.ZipInfo(npz.MEMBER)
-    member.CRC, member.file_size, member.compress_size, member.external_attr = 77, size, size, 0o600 << 16
-    member.header_offset = 0
-    member.extract_version = member.create_version = 45
-    handle = io.BytesIO()
-    with zipfile.ZipFile(handle, "w") as archive:
-        archive.filelist.append(member)
-        archive.start_dir = archive._didModify = 59 + size
-        archive.fp.seek(0)
-        archive.fp = Shifted(handle, 59 + size)
-    assert npz._directory(77, size, 59 + size) == handle.getvalue()
-
-
-class Shifted:
-    """A file that believes it begins further on."""
-
-    def __init__(self, handle, shift):
-        self.handle, self.shift = handle, shift
-
-    def seek(self, place):
-        self.handle.seek(place - self.shift)
-
-    def tell(self):
-        return self.handle.tell() + self.shift
-
-    def __getattr__(self, name):
-        return getattr(self.handle, name)
 
 
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
