@@ -29,19 +29,19 @@ import numpy as np
 SEED = 11
 SHARD_ROWS = 100_080
 PIECES = 12
-"""In which a shard is given to the writer."""
+"""Chunks in which a shard is written."""
 LABELS = (900, 320, 220, 40, 30, 20, 2, 16, 2)
 """Labels of each class, as many as the public atlas might have."""
 HOME = Path(__file__).parent.parent
 
 
 class Size(NamedTuple):
-    """How much is made, and how often each is measured."""
+    """Sizes of the input, and repeats of each measurement."""
 
     shards: int
     """Different ones."""
     table_millions: tuple[int, ...]
-    """Rows of the cross tables; the second is the one that is told as such."""
+    """Rows of the cross tables; the second is the reference."""
     sum_shards: int
     """Shards whose embeddings are added up, searched and checked."""
     small_shards: int
@@ -79,19 +79,30 @@ cpu, wall = spent() - cpu, time.monotonic() - wall
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([cpu, wall, peak]))
 """
-IMPORT_TABLES = """
+CROSS = (
+    """
+from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter
 from scripts.atlas.store.shards import Atlas
-from scripts.atlas.labels.tables import Column, centroids, cross_tables
-"""
-CROSS = (IMPORT_TABLES, "cross_tables(Atlas({folder!r}), [(Column('cell_type'), Column('tissue'))])")
+""",
+    """
+atlas, counter = Atlas({folder!r}), PairCounter()
+columns = [atlas.columns("top3", name).start for name in ("cell_type", "tissue")]
+for top in atlas.scan(None, TABLE_ROWS, "top3"):
+    first, second = (top[:, column].astype(np.intp) for column in columns)
+    counter.add(first, int(first.max()), second, int(second.max()))
+counter.table()
+""",
+)
 PANEL = (
-    IMPORT_TABLES,
+    """
+from scripts.atlas.atlas_distribution import COLUMNS, count
+from scripts.atlas.store.row_map import MapCodes
+from scripts.atlas.store.shards import Atlas
+""",
     """
 atlas = Atlas({folder!r})
-others = ["tissue", "disease", "age_group", "assay", "organism"]
-pairs = [(Column("cell_type"), Column(name)) for name in others] + [(Column(name), None) for name, _ in
-         atlas.layout.labels]
-cross_tables(atlas, pairs)
+names = [name for name, _ in atlas.layout.labels]
+count(atlas, MapCodes([]), names, [("cell_type", name) for name in COLUMNS], None)
 """,
 )
 DISTRIBUTION = (
@@ -101,7 +112,21 @@ sys.stderr = open(os.devnull, "w")
 atlas_distribution.main([{folder!r}, "--rows", "cell_type", "--columns", "tissue", "--output", {output!r}])
 """,
 )
-CENTROIDS = (IMPORT_TABLES + "import scipy.sparse", "centroids(Atlas({folder!r}), {block!r}, 'cell_type')")
+MEANS = (
+    """
+import scipy.sparse
+from scripts.atlas.labels.tables import LabelSums, sum_rows
+from scripts.atlas.store.shards import Atlas
+""",
+    """
+atlas = Atlas({folder!r})
+columns, size = atlas.columns("embs", {block!r}), sum_rows(atlas)
+sums = LabelSums(columns.stop - columns.start)
+for embs, top in zip(atlas.scan({block!r}, size), atlas.scan(None, size, "top3")):
+    sums.add(top[:, 0].astype(np.int32), embs)
+sums.result().means
+""",
+)
 CHECK = ("from scripts.atlas.atlas_check import check", "assert not check({folder!r})[2]")
 SEARCH = (
     "from scripts.atlas.store.shards import Atlas\nfrom scripts.atlas.nearest import nearest_rows",
@@ -180,8 +205,8 @@ def in_turn(repeats: int, *works: Callable[[], Cost]) -> list[Cost]:
     """Return the medians of several works, measured in turn."""
     costs: list[list[Cost]] = [[] for _ in works]
     for _ in range(repeats):
-        for place, work in enumerate(works):
-            costs[place].append(work())
+        for cost, work in zip(costs, works, strict=True):
+            cost.append(work())
     return [Cost(*(statistics.median(values) for values in zip(*several, strict=True))) for several in costs]
 
 
@@ -194,8 +219,8 @@ def make_shards(folder: Path, size: Size) -> None:
     dice = np.random.default_rng(SEED)
     for number in range(size.shards):
         columns = []
-        for place, labels in enumerate(LABELS):
-            for _ in range(1 if place in (6, 8) else 3):
+        for index, labels in enumerate(LABELS):
+            for _ in range(1 if index in (6, 8) else 3):
                 columns.append(np.minimum(dice.zipf(1.4, SHARD_ROWS) - 1, labels - 1).astype(np.uint16))
         top3 = np.stack(columns, axis=1)
         embs = dice.standard_normal((SHARD_ROWS, 424), dtype=np.float32).astype(np.float16)
@@ -239,8 +264,8 @@ def bytes_of(atlas: Path, *kinds: str) -> int:
 # The figures ----------------------------------------------------------------------------------------------------------
 
 
-def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, float]:
-    """Make the input, measure everything, tell it as a table, and return the figures."""
+def run(folder: Path, size: Size, show: Callable[[str], None]) -> dict[str, float]:
+    """Make the input, measure everything, print a table, and return the figures."""
     maker = os.fork()  # its memory would count as that of the processes measured
     if not maker:
         make_shards(folder, size)
@@ -248,11 +273,11 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     if os.waitpid(maker, 0)[1]:
         raise SystemExit("the input could not be made")
     figures: dict[str, float] = {"shard_rows": SHARD_ROWS}
-    tell(f"{'':46}{'rows':>12}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'GB/CPU s':>10}")
+    show(f"{'':46}{'rows':>12}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'GB/CPU s':>10}")
 
     def row(name: str, rows: int, cost: Cost, work: int, key: str) -> None:
         rate = work / cost.cpu / 1e9
-        tell(f"{name:46}{rows:>12,}{cost.cpu:8.2f}{cost.wall:8.2f}{cost.peak:9.0f}{rate:10.2f}")
+        show(f"{name:46}{rows:>12,}{cost.cpu:8.2f}{cost.wall:8.2f}{cost.peak:9.0f}{rate:10.2f}")
         figures[f"{key}_cpu"], figures[f"{key}_peak_mb"] = round(cost.cpu, 3), round(cost.peak)
         figures[f"{key}_gb_per_cpu_s"] = round(rate, 3)
 
@@ -293,7 +318,7 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     theirs, ours = in_turn(
         1,
         lambda: measure(NOTEBOOK_MEANS, folder=str(small)),
-        lambda: measure(CENTROIDS, folder=str(small), block="cell_type"),
+        lambda: measure(MEANS, folder=str(small), block="cell_type"),
     )
     row("means of a block, list and vstack", rows, theirs, work, "vstack_means")
     row("means of a block, ours", rows, ours, work, "block_centroids")
@@ -301,7 +326,7 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     atlas = atlas_of(folder, "sums", size.sum_shards, size.shards)
     rows = size.sum_shards * SHARD_ROWS
     work = bytes_of(atlas, "embs", "top3")
-    (ours,) = in_turn(size.repeats, lambda: measure(CENTROIDS, folder=str(atlas), block=None))
+    (ours,) = in_turn(size.repeats, lambda: measure(MEANS, folder=str(atlas), block=None))
     row("centroids of 900 labels, all 424 columns", rows, ours, work, "centroids")
     work = bytes_of(atlas, "embs", "top3", "scores")
     read, ours = in_turn(
@@ -324,7 +349,7 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
     row("write shards, ours, streamed and checked", times * SHARD_ROWS, ours, work, "write")
     written = [folder / f"written/{name}_embs.npz" for name in ("theirs_0", "step_0__predict_part_0_0")]
     same = filecmp.cmp(*written, shallow=False)
-    tell(f"what we write is {'' if same else 'not '}what numpy.savez writes, byte for byte")
+    show(f"what we write is {'' if same else 'not '}what numpy.savez writes, byte for byte")
     figures["write_identical_to_savez"] = int(same)
 
     def write_large() -> Cost:

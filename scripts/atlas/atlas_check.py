@@ -1,9 +1,9 @@
-"""Read atlases through, as anyone who got them would, and tell everything that is wrong with them.
+"""Read every file of atlases and list all of their faults.
 
 Every file is read once: names, widths and types, numbers of rows, the CRC, finite numbers, codes that the decoders
-know; where there is a manifest and a map, sizes and sha256 of all files, that segments cover every row exactly once,
-and the sums of barcodes. Works on the public atlas too, which has no map. Prints what is there; exit status 0 when all
-is well, else 2 and every fault.
+know; with a manifest and a map, sizes and sha256 of all files, that segments cover every row exactly once, and the sums
+of barcodes. Works on the public atlas too, which has no map. Prints what an atlas has; exit status 0 without a fault,
+else 2 and every fault.
 """
 
 import hashlib
@@ -14,20 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.atlas.store.layout import Layout
+from scripts.atlas.options import add_layout_option
+from scripts.atlas.store.layout import Layout, read_layout
 from scripts.atlas.store.npz import ArrayFile
-from scripts.atlas.store.part import TOLD, has_exponent_31
-from scripts.atlas.store.row_map import BarcodeSum, DroppedCell, Segment, file_sum, read_dropped, read_segments
-from scripts.atlas.store.shards import (
-    BARCODES,
-    DECODERS,
-    DROPPED,
-    SEGMENTS,
-    Atlas,
-    Shard,
-    add_layout_option,
-    read_layout,
-)
+from scripts.atlas.store.part import EXAMPLES, has_exponent_31
+from scripts.atlas.store.row_map import Segment, barcode_sha256, file_sum, has_map, read_dropped, read_segments
+from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, SEGMENTS, Atlas, Shard
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
@@ -36,7 +28,7 @@ if TYPE_CHECKING:
     import numpy
 
 CHUNK = 1 << 19
-"""Bytes that are looked at together, so that they stay in the processor's cache."""
+"""Bytes that are checked together, so that they stay in the processor's cache."""
 
 
 @dataclass
@@ -53,39 +45,38 @@ class Found:
 
 
 class FileCheck:
-    """Reads one file once: its CRC, its sha256 where a manifest tells it, and its numbers."""
+    """Reads one file once: its CRC, its sha256 where a manifest has it, and its numbers."""
 
-    def __init__(self, file: ArrayFile, kind: str, told: Mapping[str, Any] | None) -> None:
+    def __init__(self, file: ArrayFile, kind: str, listed: Mapping[str, Any] | None) -> None:
         self.file = file
         self.kind = kind
-        self.told = told
+        self.listed = listed
+        """Its size and sha256 in the manifest."""
         self.bad_rows = 0
         self.first_bad = -1
-        self.greatest: numpy.ndarray | None = None
-        """Of the codes in each column."""
         self.seen: dict[int, numpy.ndarray] = {}
-        """Column → which of the 65536 codes occur, where it is worth looking."""
+        """Column → which of the 65536 codes occur, for columns with a code beyond those watched."""
 
     def read(self, watched: Mapping[int, int]) -> Iterator[str]:
         """Read the file; yield a sentence for each fault.
 
-        ``watched``: column → the code from which on it is written down which codes occur.
+        ``watched``: column → the code from which on the codes that occur are noted.
         """
         import numpy as np
 
         file = self.file
-        sum_while_reading = self.told is not None and file.kind != "deflated"
+        sum_while_reading = self.listed is not None and file.kind != "deflated"
         total = hashlib.sha256()
         try:
             if sum_while_reading:
                 with file.path.open("rb") as handle:
                     total.update(handle.read(file.offset))
-            at = 0
+            first = 0
             for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes)), verify=True):
                 if sum_while_reading:
-                    total.update(rows.reshape(-1).view(np.uint8))
-                self._look(rows, at, watched)
-                at += len(rows)
+                    total.update(rows.reshape(-1).view(np.uint8).data)
+                self._check(rows, first, watched)
+                first += len(rows)
             if sum_while_reading:
                 with file.path.open("rb") as handle:
                     handle.seek(file.offset + file.rows * file.row_bytes)
@@ -99,70 +90,67 @@ class FileCheck:
                 f"{file.path.name}: {self.bad_rows:,} rows have a number that is not finite, the first is row"
                 f" {self.first_bad}."
             )
-        if self.told is not None:
+        if self.listed is not None:
             digest = total.hexdigest() if sum_while_reading else hash_file(file.path)
-            yield from sum_faults(file.path.name, {"bytes": file.bytes, "sha256": digest}, self.told)
+            yield from sum_faults(file.path.name, {"bytes": file.bytes, "sha256": digest}, self.listed)
 
-    def _look(self, rows: "numpy.ndarray", at: int, watched: Mapping[int, int]) -> None:
+    def _check(self, rows: "numpy.ndarray", first: int, watched: Mapping[int, int]) -> None:
         import numpy as np
 
         if self.kind == "top3":
             greatest = rows.max(axis=0)
-            self.greatest = greatest if self.greatest is None else np.maximum(self.greatest, greatest)
             for column, known in watched.items():
                 if greatest[column] >= known:
                     self.seen.setdefault(column, np.zeros(65536, bool))[rows[:, column]] = True
         elif self.kind != BARCODES and has_exponent_31(rows):
             bad = ~np.isfinite(rows).all(axis=1)
             if not self.bad_rows:
-                self.first_bad = at + int(np.argmax(bad))
+                self.first_bad = first + int(np.argmax(bad))
             self.bad_rows += int(bad.sum())
 
 
-def sum_faults(name: str, found: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
+def sum_faults(name: str, found: Mapping[str, Any], listed: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence where a file is not as the manifest says."""
-    if found["bytes"] != told.get("bytes"):
-        yield f"{name}: {found['bytes']:,} bytes, but the manifest says {told.get('bytes')}."
-    elif found["sha256"] != told.get("sha256"):
+    if found["bytes"] != listed.get("bytes"):
+        yield f"{name}: {found['bytes']:,} bytes, but the manifest says {listed.get('bytes')}."
+    elif found["sha256"] != listed.get("sha256"):
         yield f"{name}: changed; its sha256 is not that of the manifest."
 
 
 def decoder_limits(layout: Layout, decoders: Mapping[str, Mapping[str, str]]) -> dict[int, tuple[int, set[int], str]]:
-    """Return column of the labels → codes below which all are known, all known codes, and its class."""
-    limits = {}
-    column = 0
-    for name, width in layout.labels:
+    """Return column of the labels → the code below which all are known, all known codes, and its class."""
+    limits: dict[int, tuple[int, set[int], str]] = {}
+    for name, _ in layout.labels:
         known = {int(code) for code in decoders.get(name, ())}
         below = next(code for code in range(len(known) + 1) if code not in known)
-        for _ in range(width):
-            if known:
-                limits[column] = below, known, name
-            column += 1
+        columns = layout.label(name)
+        if known:
+            limits |= dict.fromkeys(range(columns.start, columns.stop), (below, known, name))
     return limits
 
 
 def shard_faults(atlas: Atlas, shard: Shard, found: Found) -> Iterator[str]:
-    """Read the files of a shard; yield a sentence for each fault, and add up what was found."""
-    told = next(
+    """Read the files of a shard; yield a sentence for each fault, and count what was found."""
+    listed = next(
         (each.get("files", {}) for each in (atlas.manifest or {}).get("shards", []) if each.get("name") == shard.name),
         None,
     )
     limits = decoder_limits(atlas.layout, atlas.decoders)
     for kind, file in shard.files.items():
-        if told is not None and file.path.name not in told:
+        if listed is not None and file.path.name not in listed:
             yield f"{file.path.name}: not in the manifest."
-        check = FileCheck(file, kind, None if told is None else told.get(file.path.name))
+        check = FileCheck(file, kind, None if listed is None else listed.get(file.path.name))
         fits = kind != "top3" or file.shape[1] == atlas.layout.label_width
         yield from check.read({column: below for column, (below, *_) in limits.items()} if fits else {})
         for column, codes in sorted(check.seen.items()):
             _, known, name = limits[column]
             strange = [code for code in codes.nonzero()[0].tolist() if code not in known]
             if strange:
-                some = ", ".join(map(str, strange[:TOLD])) + (", …" if len(strange) > TOLD else "")
+                some = ", ".join(map(str, strange[:EXAMPLES])) + (", …" if len(strange) > EXAMPLES else "")
                 yield f"{file.path.name}: column {column} ({name}) has codes that its decoder does not know: {some}."
         found.bytes += file.bytes
         found.deflated += file.kind == "deflated"
-    for name in told or ():
+    for name in listed or ():
         if all(name != file.path.name for file in shard.files.values()) and not (atlas.path / name).exists():
             yield f"{name}: in the manifest, but not there."
     found.shards += 1
@@ -170,7 +158,7 @@ def shard_faults(atlas: Atlas, shard: Shard, found: Found) -> Iterator[str]:
 
 
 def map_faults(atlas: Atlas, found: Found) -> Iterator[str]:
-    """Yield a sentence for each way in which segments and barcodes do not tell the cell of every row, once."""
+    """Yield a sentence for each fault of segments and barcodes, which must name the cell of every row once."""
     by_shard: dict[str, list[Segment]] = {}
     dropped = 0
     runs = set()
@@ -198,49 +186,48 @@ def map_faults(atlas: Atlas, found: Found) -> Iterator[str]:
 
 def cover_faults(shard: Shard, segments: Sequence[Segment]) -> Iterator[str]:
     """Yield a sentence for rows of a shard that no segment has, or more than one; ``segments`` are sorted."""
-    at = 0
+    row = 0
     faults = []
     for segment in segments:
         name = segment.run or segment.experiment
-        if segment.row_start > at:
-            faults.append(f"rows {at} to {segment.row_start - 1} are in no segment.")
-        elif segment.row_start < at:
+        if segment.row_start > row:
+            faults.append(f"rows {row} to {segment.row_start - 1} are in no segment.")
+        elif segment.row_start < row:
             faults.append(f"the segment of {name} begins at row {segment.row_start}, where another one is already.")
-        at = max(at, segment.row_start + segment.rows)
-    if at < shard.rows:
-        faults.append(f"rows {at} to {shard.rows - 1} are in no segment.")
-    if at > shard.rows:
-        faults.append(f"its segments have {at} rows, the shard {shard.rows}.")
-    yield from (f"{SEGMENTS}: {shard.name}: {fault}" for fault in faults[:TOLD])
-    if len(faults) > TOLD:
-        yield f"{SEGMENTS}: {shard.name}: and {len(faults) - TOLD} more faults like these."
+        row = max(row, segment.row_start + segment.rows)
+    if row < shard.rows:
+        faults.append(f"rows {row} to {shard.rows - 1} are in no segment.")
+    if row > shard.rows:
+        faults.append(f"its segments have {row} rows, the shard {shard.rows}.")
+    yield from first_faults(f"{SEGMENTS}: {shard.name}", faults)
+
+
+def first_faults(name: str, faults: Sequence[str]) -> Iterator[str]:
+    """Yield the first faults of a file, and the number of the others."""
+    yield from (f"{name}: {fault}" for fault in faults[:EXAMPLES])
+    if len(faults) > EXAMPLES:
+        yield f"{name}: and {len(faults) - EXAMPLES} more faults like these."
 
 
 def barcode_faults(shard: Shard, segments: Sequence[Segment]) -> Iterator[str]:
-    """Yield a sentence for segments whose barcodes are others than they were, or are not all different."""
-    import numpy as np
-
-    barcodes = np.concatenate([np.zeros(0, shard.files[BARCODES].dtype), *shard.files[BARCODES].views(1 << 16)])
+    """Yield a sentence for segments whose barcodes have changed, or are not all different."""
+    barcodes = shard.files[BARCODES].read()
     faults = []
     for segment in segments:
         here = barcodes[segment.row_start : segment.row_start + segment.rows].tolist()
-        total = BarcodeSum()
-        total.update(here)
         name = segment.run or segment.experiment
-        if total.hexdigest() != segment.barcode_sha256:
+        if barcode_sha256(here) != segment.barcode_sha256:
             faults.append(f"the barcodes of {name} are not those of {SEGMENTS} (barcode_sha256).")
         twice = [barcode for barcode, times in Counter(here).items() if times > 1 and barcode] if len(here) > 1 else []
         if twice:
             faults.append(f"{name} has the barcode {twice[0].decode(errors='replace')} in more than one row.")
-    yield from (f"{shard.name}_{BARCODES}.npz: {fault}" for fault in faults[:TOLD])
-    if len(faults) > TOLD:
-        yield f"{shard.name}_{BARCODES}.npz: and {len(faults) - TOLD} more faults like these."
+    yield from first_faults(f"{shard.name}_{BARCODES}.npz", faults)
 
 
 def dropped_faults(path: Path, dropped: int) -> Iterator[str]:
     """Yield a sentence where dropped.tsv does not have the cells that the segments say were dropped."""
     try:
-        cells: list[DroppedCell] = list(read_dropped(path))
+        cells = list(read_dropped(path))
     except InputError as error:
         yield str(error)
         return
@@ -250,26 +237,27 @@ def dropped_faults(path: Path, dropped: int) -> Iterator[str]:
 
 
 def manifest_faults(atlas: Atlas) -> Iterator[str]:
-    """Yield a sentence for what else the manifest tells and is not so."""
+    """Yield a sentence for each other fault of the manifest."""
     manifest = atlas.manifest or {}
     if atlas.has_labels and DECODERS not in manifest.get("files", {}):
         yield f"{DECODERS}: not in the manifest, though the atlas has labels."
-    for name, told in sorted(manifest.get("files", {}).items()):
+    for name, listed in sorted(manifest.get("files", {}).items()):
         path = atlas.path / name
         if path.is_file():
-            yield from sum_faults(name, file_sum(path), told)
+            yield from sum_faults(name, file_sum(path), listed)
         else:
             yield f"{name}: in the manifest, but not there."
     if manifest.get("rows") != atlas.rows_total:
         yield f"the manifest says {manifest.get('rows')} rows, but the shards have {atlas.rows_total:,}."
     rows = {shard.name: shard.rows for shard in atlas.shards}
-    for told in manifest.get("shards", []):
-        if told.get("rows") != rows.get(told.get("name"), told.get("rows")):
-            yield f"{told['name']}: {rows[told['name']]} rows, but the manifest says {told.get('rows')}."
+    for shard in manifest.get("shards", []):
+        name, listed = shard.get("name"), shard.get("rows")
+        if name in rows and listed != rows[name]:
+            yield f"{name}: {rows[name]} rows, but the manifest says {listed}."
 
 
 def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, Found, list[str]]:
-    """Read an atlas through; return it, what it has, and a sentence for each fault.
+    """Read all of an atlas; return it, what it has, and a sentence for each fault.
 
     Raises InputError where nothing of it can be read.
     """
@@ -286,16 +274,16 @@ def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, Found,
 
 
 def describe(atlas: Atlas, found: Found) -> Iterator[str]:
-    """Yield lines that say what an atlas has."""
+    """Yield lines on what an atlas has."""
     yield f"{atlas.path}: {found.rows:,} rows in {found.shards:,} shards, {found.bytes:,} bytes."
     if atlas.manifest is not None:
-        backend = atlas.manifest.get("backend", {})
-        weights = backend.get("weights_sha256")
-        yield f"  by {backend.get('name')} {backend.get('version')}" + (f", weights {weights}" if weights else "")
+        weights = atlas.backend.get("weights_sha256")
+        program = f"{atlas.backend.get('name')} {atlas.backend.get('version')}"
+        yield f"  by {program}, weights {weights}" if weights else f"  by {program}"
     yield "  embeddings: " + ", ".join(f"{name} {width}" for name, width in atlas.layout.embeddings)
     labels = ", ".join(f"{name} {width}" for name, width in atlas.layout.labels)
     yield f"  labels: {labels}" if atlas.has_labels else "  no labels: the back end gives none"
-    if (atlas.path / SEGMENTS).is_file():
+    if has_map(atlas):
         yield f"  map: the rows come from {found.runs:,} runs or plate cells; {found.dropped:,} cells were dropped"
     else:
         yield f"  no map ({SEGMENTS}): nobody can say which cell a row is"
@@ -312,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_layout_option(parser)
     options = parser.parse_args(argv)
     layout = read_layout(options.layout) if options.layout else None
-    told: list[str] = []
+    refused: list[str] = []
     for path in options.atlases:
         try:
             atlas, found, faults = check(path, layout)
@@ -321,6 +309,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
             raise_faults(atlas.title, faults)
         except InputError as error:
-            told.append(str(error))
-    if told:
-        raise InputError("\n".join(told))
+            refused.append(str(error))
+    if refused:
+        raise InputError("\n".join(refused))

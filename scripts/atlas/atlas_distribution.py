@@ -1,47 +1,46 @@
-"""Show what an atlas holds: labels of one class across labels of others, and which pairs no cell has.
+"""Count labels of one class across labels of others, and find the pairs that no cell has.
 
-One pass over labels (and scores, where a least score is asked for) counts every pair of classes. The output folder
-gets labels.tsv (cells of each label), for each pair ROWS_by_COLUMNS.tsv (cells) and ROWS_by_COLUMNS.shares.tsv (shares
-of a row), tables.tsv (how full each is), missing.tsv (pairs of labels that both occur, but on no cell together, those
-that would be expected most first), notes.txt and distribution.html (heat maps). Labels are the model's first guess.
-Without label decoders they are codes, and headings say so (cell_type_code). Several atlases are counted as one; where
-their decoders differ, labels are put together by name. With a map (segments.tsv), rows and columns may also be series,
-sample, experiment, run or species; an atlas without labels is shown by those.
+One pass over labels (and scores, with --min-score) counts every pair of classes. The output folder gets labels.tsv
+(cells of each label), for each pair ROWS_by_COLUMNS.tsv (cells) and ROWS_by_COLUMNS.shares.tsv (shares of a row),
+tables.tsv (how full each is), missing.tsv (pairs of labels that both occur, but on no cell together, those with most
+expected cells first), notes.txt and distribution.html (heat maps). Labels are the model's first guess. Without label
+decoders they are codes, and headings say so (cell_type_code). Several atlases are counted as one; where their decoders
+differ, labels are joined by name. With a map (segments.tsv), rows and columns may also be series, sample, experiment,
+run or species; an atlas without labels is shown by those.
 """
 
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scripts.atlas.labels.label_tables import LabelTable, gaps, join_rest, order_table
 from scripts.atlas.labels.output import (
-    NOTE_STYLE,
+    atlas_notes,
     check_layouts,
     code_words,
-    fraction,
-    new_folder,
-    notes_markup,
     score_kind,
     score_words,
+    write_frame,
     write_notes,
-    write_rows,
 )
-from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter
-from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
-from scripts.atlas.store.layout import add_layout_option, standard_name
-from scripts.atlas.store.map_codes import MAP_COLUMNS, MapCodes, has_map
+from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter, gaps, join_rest, order_table
+from scripts.atlas.options import add_atlases
+from scripts.atlas.store.decoders import Decoders, LabelNames, label_names, read_decoders
+from scripts.atlas.store.files import new_folder
+from scripts.atlas.store.layout import standard_name
+from scripts.atlas.store.row_map import MAP_COLUMNS, MapCodes, has_map
 from scripts.atlas.store.shards import Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
-from scripts.formats.charts import HEAT_STYLE, bar_list, heat_map, scale_of, short_number
-from scripts.formats.pages import draw, figure, several, table
+from scripts.core.files import write_atomic
+from scripts.formats.charts import bar_list, heat_map, scale_of, short_number
+from scripts.formats.pages import render, several
 
 if TYPE_CHECKING:
     import numpy
+    import pandas
 
 PAGE = "distribution.html"
 MOST = 50
@@ -51,47 +50,41 @@ MOST_GAPS = 25
 MOST_BARS = 12
 """Labels of a class that get a bar."""
 MOST_PAIRS = 1 << 22
-"""Squares of a table."""
+"""Greatest size of a table, in pairs."""
 ROW = "cell_type"
 COLUMNS = ("tissue", "disease", "age_group", "assay", "organism")
-"""What is shown where nothing else is asked for."""
+"""The default."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """A class of labels, or a column of the map, with the cells of each of its labels."""
 
     heading: str
-    names: Sequence[str]
-    counts: "numpy.ndarray"
-    """int64, one for each name."""
+    cells: "pandas.Series"
+    """int64, label → cells; labels with most cells first, those without a cell last."""
     decoded: bool
-    """Whether names are all that could be, so that those without a cell tell something."""
+    """Whether all possible labels are known, so that those without a cell are worth a line."""
 
     @property
-    def cells(self) -> int:
-        return int(self.counts.sum())
-
-    def by_cells(self) -> list[int]:
-        """Return the places that have cells, those with most first."""
-        import numpy as np
-
-        return sorted(np.flatnonzero(self.counts).tolist(), key=lambda place: (-int(self.counts[place]), place))
+    def occurring(self) -> "pandas.Series":
+        return self.cells[self.cells > 0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distribution:
     """What was counted."""
 
     cells: int
     axes: dict[str, Axis]
-    tables: list[LabelTable]
+    tables: "list[pandas.DataFrame]"
+    """Of each pair of classes, see :func:`~scripts.atlas.labels.tables.order_table`."""
     left_out: list[int]
-    """Cells that each table does not have, because a score is too low."""
+    """Cells that are missing from each table because their scores are too low."""
 
 
 def choose_axes(atlases: Sequence[Atlas], rows: Sequence[str], columns: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the pairs to be counted, of classes and columns of the map. Raises InputError, telling all faults."""
+    """Return the pairs to count, of classes and columns of the map. Raises InputError with all faults."""
     layout = atlases[0].layout
     labels = [name for name, _ in layout.labels] if atlases[0].has_labels else []
     mapped = list(MAP_COLUMNS) if all(map(has_map, atlases)) else []
@@ -116,41 +109,37 @@ def choose_axes(atlases: Sequence[Atlas], rows: Sequence[str], columns: Sequence
     return [pair for pair in itertools.product(chosen_rows, chosen_columns) if pair[0] != pair[1]]
 
 
-@dataclass(frozen=True)
-class Counted:
-    """What was counted in one atlas, by codes."""
-
-    single: "dict[str, numpy.ndarray]"
-    double: "dict[tuple[str, str], numpy.ndarray]"
+Codes = tuple["dict[str, numpy.ndarray]", "dict[tuple[str, str], numpy.ndarray]"]
+"""Cells of an atlas by the codes of each class or column, and of each pair of them."""
 
 
 def count(
     atlas: Atlas, map_codes: MapCodes, names: Sequence[str], pairs: Sequence[tuple[str, str]], least: float | None
-) -> Counted:
+) -> Codes:
     """Count the cells of each code and of each pair of codes in one pass over the rows of an atlas.
 
-    ``names``: the classes and columns of the map; ``least``: the score that labels must have in order to count.
+    ``names``: the classes and columns of the map; ``least``: the score that a label must have to count.
     """
-    labels = {name: atlas.columns("top3", name).start for name in names if name not in map_codes.places}
+    labels = {name: atlas.columns("top3", name).start for name in names if name not in map_codes.codes}
     single = {name: PairCounter() for name in names}
     double = {pair: PairCounter() for pair in pairs}
     for codes, kept in _chunks(atlas, labels, map_codes, least):
-        mosts = {name: int(values.max()) for name, values in codes.items()}
-        if too_many := [name for name, most in mosts.items() if most >= 1 << 16]:
+        most = {name: int(values.max()) for name, values in codes.items()}
+        if too_many := [name for name, code in most.items() if code >= 1 << 16]:
             raise InputError(f"{', '.join(too_many)}: more than 65,536 values; choose a coarser column of the map.")
         for name in names:
             values = codes[name][kept[name]] if name in kept else codes[name]
             if len(values):
-                single[name].add(values, mosts[name], None, 0)
-        for pair in pairs:
-            rows, columns = (codes[name] for name in pair)
-            held = [kept[name] for name in pair if name in kept]
-            if held:
-                both = held[0] & held[-1]
+                single[name].add(values, most[name], None, 0)
+        for first, second in pairs:
+            rows, columns = codes[first], codes[second]
+            filters = [kept[name] for name in (first, second) if name in kept]
+            if filters:
+                both = filters[0] & filters[-1]
                 rows, columns = rows[both], columns[both]
             if len(rows):
-                double[pair].add(rows, mosts[pair[0]], columns, mosts[pair[1]])
-    return Counted(
+                double[first, second].add(rows, most[first], columns, most[second])
+    return (
         {name: _dense(counter, name)[:, 0] for name, counter in single.items()},
         {pair: _dense(counter, " by ".join(pair)) for pair, counter in double.items()},
     )
@@ -159,7 +148,7 @@ def count(
 def _chunks(
     atlas: Atlas, labels: Mapping[str, int], map_codes: MapCodes, least: float | None
 ) -> "Iterator[tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]]":
-    """Yield, for chunks of rows, name → code (intp) and, with a least score, class → whether its score is enough."""
+    """Yield, for chunks of rows, name → code (intp) and, with a least score, class → whether its score reaches it."""
     import numpy as np
 
     for shard, mapped in map_codes.shards(atlas):
@@ -174,10 +163,10 @@ def _chunks(
         for start, top, score in zip(starts, tops, scores, strict=True):
             codes = {name: values[start : start + TABLE_ROWS] for name, values in mapped.items()}
             if top is not None:
-                codes |= {name: top[:, place].astype(np.intp) for name, place in labels.items()}
+                codes |= {name: top[:, column].astype(np.intp) for name, column in labels.items()}
             kept = {}
             if score is not None:
-                kept = {name: score[:, place] >= np.float16(least) for name, place in labels.items()}
+                kept = {name: score[:, column] >= np.float16(least) for name, column in labels.items()}
             yield codes, kept
 
 
@@ -190,7 +179,7 @@ def _dense(counter: PairCounter, what: str) -> "numpy.ndarray":
     if shape[0] * shape[1] > MOST_PAIRS:
         raise InputError(
             f"{what}: a table of {shape[0]:,} × {shape[1]:,} is too large (more than {MOST_PAIRS:,} pairs). Choose"
-            " others; if these are labels, look for wrong codes with 'atlas check'."
+            " others; if these are labels, look for wrong codes with 'python -m scripts atlas_check'."
         )
     table = np.zeros(shape, np.int64)
     table[first, second] = counts
@@ -200,92 +189,79 @@ def _dense(counter: PairCounter, what: str) -> "numpy.ndarray":
 def distribute(
     atlases: Sequence[Atlas],
     pairs: Sequence[tuple[str, str]],
-    decoders: Sequence[Mapping[str, Mapping[str, str]]],
+    decoders: Sequence[Decoders],
     least: float | None = None,
 ) -> Distribution:
     """Count the pairs in all atlases together; ``decoders`` has those of each atlas."""
+    import numpy as np
+
     names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
     map_codes = MapCodes(name for name in names if name in MAP_COLUMNS)
     sources = [str(atlas.path) for atlas in atlases]
-    meanings = {name: label_names(name, decoders, sources) for name in names if name not in map_codes.places}
+    meanings = {name: label_names(name, decoders, sources) for name in names if name not in map_codes.codes}
     counted = [count(atlas, map_codes, names, pairs, least) for atlas in atlases]
-    for name in map_codes.places:
+    for name in map_codes.codes:
         known = map_codes.names(name)
-        meanings[name] = LabelNames(
-            name, tuple(known), tuple(dict(enumerate(range(len(known)))) for _ in atlases), tuple(sources)
-        )
+        same = dict(enumerate(range(len(known))))
+        meanings[name] = LabelNames(name, tuple(known), tuple(same for _ in atlases), tuple(sources))
     cells = sum(atlas.rows_total for atlas in atlases)
     axes = {}
-    for name in names:
-        counts = sum(meanings[name].joined([each.single[name] for each in counted]))
-        decoded = meanings[name].known is not None
-        axes[name] = Axis(meanings[name].heading, meanings[name].names(len(counts)), counts, decoded)
-    tables, left_out = [], []
-    for pair in pairs:
-        parts = meanings[pair[0]].joined([each.double[pair] for each in counted])
-        counts = sum(meanings[pair[1]].joined(parts, 1))
-        headings = tuple(meanings[name].heading for name in pair)
-        told = tuple(meanings[name].names(size) for name, size in zip(pair, counts.shape, strict=True))
-        tables.append(order_table(headings, told, counts))
-        left_out.append(cells - tables[-1].cells)
-    return Distribution(cells, axes, tables, left_out)
+    for name, meaning in meanings.items():
+        counts = np.sum(meaning.joined([single[name] for single, _ in counted]), axis=0)
+        axes[name] = order_labels(meaning, counts)
+    tables = []
+    for first, second in pairs:
+        rows, columns = meanings[first], meanings[second]
+        counts = np.sum(columns.joined(rows.joined([double[first, second] for _, double in counted]), 1), axis=0)
+        labels = rows.names(counts.shape[0]), columns.names(counts.shape[1])
+        tables.append(order_table((rows.heading, columns.heading), labels, counts))
+    left_out = [cells - int(whole.to_numpy().sum()) for whole in tables]
+    return Distribution(cells, {name: axes[name] for name in names}, tables, left_out)
+
+
+def order_labels(meaning: LabelNames, counts: "numpy.ndarray") -> Axis:
+    """Return the labels of a class by their cells, those with most first."""
+    import numpy as np
+    import pandas as pd
+
+    names = meaning.names(len(counts))
+    order = np.argsort(-counts, kind="stable")
+    cells = pd.Series(counts[order], index=pd.Index([names[code] for code in order.tolist()], dtype=object))
+    return Axis(meaning.heading, cells, meaning.known is not None)
 
 
 def write_tables(folder: Path, found: Distribution) -> None:
     """Write the tables of a distribution into a folder."""
-    lines = []
+    import pandas as pd
+
+    labels: list[tuple[str, str, int, float]] = []
     for axis in found.axes.values():
-        order = axis.by_cells()
-        never = [place for place in range(len(axis.names)) if not axis.counts[place]] if axis.decoded else []
-        for place in order + never:
-            cells = int(axis.counts[place])
-            lines.append([axis.heading, axis.names[place], str(cells), fraction(cells / max(axis.cells, 1))])
-    write_rows(folder / "labels.tsv", ["class", "label", "cells", "share"], lines)
-    summary = []
+        cells = axis.cells if axis.decoded else axis.occurring
+        shares = cells.to_numpy() / max(int(cells.sum()), 1)
+        labels += zip(itertools.repeat(axis.heading), cells.index, cells.tolist(), shares.tolist(), strict=False)
+    write_frame(folder / "labels.tsv", pd.DataFrame(labels, columns=["class", "label", "cells", "share"]))
+    summary, missing = [], []
     for whole, left_out in zip(found.tables, found.left_out, strict=True):
-        rows, columns = whole.classes
-        totals = whole.counts.sum(axis=1).tolist()
-        counted = whole.counts.tolist()
-        head = [rows, "cells", *whole.columns]
-        write_rows(
-            folder / f"{rows}_by_{columns}.tsv",
-            head,
-            (
-                [name, str(total), *map(str, line)]
-                for name, total, line in zip(whole.rows, totals, counted, strict=True)
-            ),
-        )
-        write_rows(
-            folder / f"{rows}_by_{columns}.shares.tsv",
-            head,
-            (
-                [name, str(total), *(fraction(number / total) for number in line)]
-                for name, total, line in zip(whole.rows, totals, counted, strict=True)
-            ),
-        )
-        pairs = len(whole.rows) * len(whole.columns)
-        numbers = [whole.cells, left_out, len(whole.rows), len(whole.columns), pairs, pairs - whole.missing]
-        summary.append([rows, columns, *map(str, numbers), str(whole.missing), fraction(whole.missing / max(pairs, 1))])
-    write_rows(
-        folder / "tables.tsv",
-        [
-            *("rows", "columns", "cells", "left_out", "row_labels", "column_labels"),
-            *("pairs", "found", "missing", "missing_share"),
-        ],
-        summary,
-    )
+        rows, columns = str(whole.index.name), str(whole.columns.name)
+        cells = whole.sum(axis=1)
+        for name, values in (("", whole), (".shares", whole.div(cells, axis=0))):
+            beside = values.copy()
+            beside.insert(0, "cells", cells, allow_duplicates=True)
+            write_frame(folder / f"{rows}_by_{columns}{name}.tsv", beside, index=rows)
+        pairs = gaps(whole)
+        numbers = [int(cells.sum()), left_out, *whole.shape, whole.size, whole.size - len(pairs), len(pairs)]
+        summary.append([rows, columns, *numbers, len(pairs) / max(whole.size, 1)])
+        pairs.insert(0, "rows", rows)
+        pairs.insert(2, "columns", columns)
+        missing.append(pairs)
+    head = ["rows", "columns", "cells", "left_out", "row_labels", "column_labels", "pairs", "found", "missing"]
+    write_frame(folder / "tables.tsv", pd.DataFrame(summary, columns=[*head, "missing_share"]))
     head = ["rows", "row", "columns", "column", "row_cells", "column_cells", "expected"]
-    missing = (
-        [rows, gap.row, columns, gap.column, str(gap.row_cells), str(gap.column_cells), fraction(gap.expected)]
-        for whole in found.tables
-        for rows, columns in [whole.classes]
-        for gap in gaps(whole)
-    )
-    write_rows(folder / "missing.tsv", head, missing)
+    write_frame(folder / "missing.tsv", pd.concat(missing) if missing else pd.DataFrame(columns=head))
 
 
 def notes_of(atlases: Sequence[Atlas], found: Distribution, least: float | None) -> list[str]:
-    """Return what must be known in order to read the tables."""
+    """Return what to know before reading the tables."""
     labels = [name for name in found.axes if name not in MAP_COLUMNS]
     notes = []
     if not atlases[0].has_labels:
@@ -298,111 +274,91 @@ def notes_of(atlases: Sequence[Atlas], found: Distribution, least: float | None)
     if least is not None and labels:
         kind = score_words(score_kind(atlases))
         notes.append(f"A label counts where its score is {least:g} or more. Scores are {kind}.")
-    if len(atlases) > 1:
-        notes.append(f"{len(atlases)} atlases are counted as one: {', '.join(atlas.path.name for atlas in atlases)}.")
-    return notes
+    return notes + atlas_notes(atlases)
 
 
 def draw_page(found: Distribution, notes: Sequence[str]) -> str:
     """Return the page."""
-    tables = [f"{rows}_by_{columns}" for rows, columns in (whole.classes for whole in found.tables)]
-    links = [("labels", "Labels"), *((name, name.replace("_by_", " across ")) for name in tables)]
-    shards = "".join(f'<a href="#{escape(name)}">{escape(words)}</a>' for name, words in links)
-    body = ["<h1>What the atlas holds</h1>", f"<p class=soft>{several(found.cells, 'cell')}.</p>"]
-    body += [*notes_markup(notes), f"<nav>{shards}</nav>", *labels_section(list(found.axes.values()))]
-    for whole, left_out in zip(found.tables, found.left_out, strict=True):
-        body += table_section(whole, left_out)
-    return draw("What the atlas holds", body, HEAT_STYLE + NOTE_STYLE)
-
-
-def table_section(whole: LabelTable, left_out: int) -> Iterator[str]:
-    """Yield the heat map of a pair of classes and what is missing from it."""
-    rows, columns = whole.classes
-    name = f"{rows}_by_{columns}"
-    shown, others = join_rest(whole, MOST)
-    numbers = [several(len(labels), "label") for labels in (whole.rows, whole.columns)]
-    pairs = len(whole.rows) * len(whole.columns)
-    yield f"<h2 id={escape(name)}>{escape(rows)} across {escape(columns)}</h2>"
-    if not pairs:
-        yield "<p>No cell has a label of both.</p>"
-        return
-    yield (
-        f"<p>{several(whole.cells, 'cell')}; {escape(rows)}: {numbers[0]}, {escape(columns)}: {numbers[1]}."
-        f" Of {several(pairs, 'pair')}, {pairs - whole.missing:,} occur and <b>{whole.missing:,}"
-        f" ({whole.missing / pairs:.0%}) are missing</b>."
-        + (f" {several(left_out, 'cell')} left out, whose scores are too low." if left_out else "")
-        + "</p>"
+    tables = [table_section(whole, left_out) for whole, left_out in zip(found.tables, found.left_out, strict=True)]
+    links = [("labels", "Labels"), *((each["name"], f"{each['rows']} across {each['columns']}") for each in tables)]
+    bars = [label_bars(axis) for axis in found.axes.values()]
+    return render(
+        "atlas/templates/distribution.html",
+        cells=found.cells,
+        notes=notes,
+        links=links,
+        bars=bars,
+        tables=tables,
+        most=MOST,
     )
-    joined = [f"{count:,} of {word}" for count, word in zip(others, whole.classes, strict=True) if count]
-    if joined:
-        yield (
-            f"<p class=soft>The {MOST} with most cells of each are shown, the others joined"
-            f" ({escape(' and '.join(joined))}); all of them stand in {escape(name)}.tsv.</p>"
-        )
-    totals = shown.counts.sum(axis=1).tolist()
+
+
+def table_section(whole: "pandas.DataFrame", left_out: int) -> dict[str, Any]:
+    """Return what the page shows of a pair of classes: its size, its heat map, its missing pairs."""
+    rows, columns = str(whole.index.name), str(whole.columns.name)
+    missing = gaps(whole)
+    shown, others = join_rest(whole, MOST)
+    joined = [f"{count:,} of {word}" for count, word in zip(others, (rows, columns), strict=True) if count]
+    return {
+        "name": f"{rows}_by_{columns}",
+        "rows": rows,
+        "columns": columns,
+        "cells": int(whole.to_numpy().sum()),
+        "left_out": left_out,
+        "row_labels": whole.shape[0],
+        "column_labels": whole.shape[1],
+        "pairs": whole.size,
+        "missing": len(missing),
+        "joined": " and ".join(joined),
+        "map": labels_map(shown, f"cells of {rows} by {columns}", (others[0] > 0, others[1] > 0)),
+        "gaps": [[*gap[:4], short_number(gap[4])] for gap in missing[:MOST_GAPS].itertuples(index=False)],
+    }
+
+
+def labels_map(shown: "pandas.DataFrame", title: str, joined: tuple[bool, bool]) -> str:
+    """Return the heat map of a pair of classes."""
+    counts, rows, columns = shown.to_numpy(), shown.index.tolist(), shown.columns.tolist()
+    totals = counts.sum(axis=1).tolist()
 
     def hint(row: int, column: int) -> str:
-        cells = int(shown.counts[row, column])
-        share = cells / totals[row]
-        return f"{shown.rows[row]} × {shown.columns[column]}: {several(cells, 'cell')}, {share:.2%} of the row"
+        cells = int(counts[row, column])
+        return f"{rows[row]} × {columns[column]}: {several(cells, 'cell')}, {cells / totals[row]:.2%} of the row"
 
-    yield heat_map(
-        (shown.rows, shown.columns),
-        shown.counts,
-        scale_of(shown.counts.ravel(), True),
-        f"cells of {rows} by {columns}",
+    return heat_map(
+        (rows, columns),
+        counts,
+        scale_of(counts.ravel(), True),
+        title,
         "cells, on a logarithmic scale; at the right those of the row",
         hint,
         blank="no cell",
-        joined=(others[0] > 0, others[1] > 0),
+        joined=joined,
         totals=[short_number(total) for total in totals],
     )
-    lines = []
-    for number, gap in enumerate(gaps(whole)):
-        if number == MOST_GAPS:
-            break
-        numbers = (f"{gap.row_cells:,}", f"{gap.column_cells:,}", short_number(gap.expected))
-        lines.append([escape(gap.row), escape(gap.column), *numbers])
-    if lines:
-        yield "<h3>What is missing</h3>"
-        note = "Pairs that no cell has; expected: cells that they would have if the two were independent."
-        if whole.missing > len(lines):
-            note += f" The first {len(lines)} of {whole.missing:,}; all of them stand in missing.tsv."
-        yield table([escape(rows), escape(columns), "#cells of the row", "#of the column", "#expected"], lines, note)
 
 
-def labels_section(axes: Sequence["Axis"]) -> Iterator[str]:
-    """Yield the labels with most cells of each class."""
-    yield "<h2 id=labels>Labels</h2>"
-    figures = []
-    for axis in axes:
-        order = axis.by_cells()
-        whole = axis.cells
-        shown = order[:MOST_BARS] if len(order) > MOST_BARS + 1 else order
-        names = [axis.names[place] for place in shown]
-        cells = [int(axis.counts[place]) for place in shown]
-        if len(order) > len(shown):
-            names.append(f"{len(order) - len(shown):,} others")
-            cells.append(whole - sum(cells))
-        told = several(len(order), "label")
-        never = len(axis.names) - len(order) if axis.decoded else 0
-        if never:
-            told += f" ({never:,} more of the decoder on no cell)"
-        texts = [f"{short_number(number)}, {number / whole:.1%}" for number in cells]
-        chart = bar_list(names, cells, texts, f"cells of {axis.heading}", len(order) > len(shown))
-        figures.append(figure(chart, axis.heading, told))
-    yield f"<div class='charts bars'>{''.join(figures)}</div>"
+def label_bars(axis: Axis) -> tuple[str, str, str]:
+    """Return the chart of the labels of a class that have most cells, its heading, and the number of labels."""
+    found = axis.occurring
+    shown = found[:MOST_BARS] if len(found) > MOST_BARS + 1 else found
+    names, cells = shown.index.tolist(), shown.tolist()
+    others = len(found) - len(shown)
+    if others:
+        names.append(f"{others:,} others")
+        cells.append(int(found.sum() - shown.sum()))
+    words = several(len(found), "label")
+    if axis.decoded and len(axis.cells) > len(found):
+        words += f" ({len(axis.cells) - len(found):,} more of the decoder on no cell)"
+    texts = [f"{short_number(number)}, {number / found.sum():.1%}" for number in cells]
+    return bar_list(names, cells, texts, f"cells of {axis.heading}", others > 0), axis.heading, words
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("atlas", nargs="+", help="the folder of an atlas; several are counted as one")
-    parser.add_argument("--output", required=True, help="the folder to make")
+    add_atlases(parser)
     parser.add_argument("--rows", nargs="+", default=[], metavar="CLASS", help=f"classes of rows ({ROW})")
     parser.add_argument("--columns", nargs="+", default=[], metavar="CLASS", help=f"of columns ({', '.join(COLUMNS)})")
     parser.add_argument("--min-score", type=float, metavar="SCORE", help="leave out labels with a lower score")
-    parser.add_argument("--decoders", metavar="JSON", help="label decoders, for atlases that have none")
-    add_layout_option(parser)
     options = parser.parse_args(argv)
     atlases = open_atlases(options.atlas, options.layout)
     check_layouts(atlases, embeddings=False)
@@ -415,5 +371,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
         write_notes(folder, notes)
-        (folder / PAGE).write_text(draw_page(found, notes), encoding="utf-8", newline="\n")
+        write_atomic(folder / PAGE, draw_page(found, notes))
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)

@@ -1,7 +1,8 @@
-"""Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked and completed.
+"""Embed the cells of a matrix with a back end, and check and complete its output.
 
-The output is an embedded part (see docs/formats.md), which 'pack' reads. The folder appears when it is whole.
-Options after -- are handed to the back end; 'python -m scripts.atlas.embedders.scprint2 --help' tells which it takes.
+The back end runs as a program of its own. The output is an embedded part (see docs/formats.md), which atlas_pack reads;
+the folder appears when it is complete. Options after -- are passed to the back end;
+'python -m scripts.atlas.embedders.scprint2 --help' lists those of scprint2.
 """
 
 import os
@@ -38,13 +39,13 @@ _ROWS = 1 << 16
 
 
 def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
-    """Run a back end to its end: what it prints is shown at once, what it says of errors at its end.
+    """Run a back end: its standard output is shown at once, the last lines of its errors at its end.
 
-    Raises InputError with its last lines where it fails, and Interrupted where somebody else ended it.
+    Raises InputError with its last lines where it fails, and Interrupted where a signal ended it.
     """
     if shutil.which(python) is None:
         raise InputError(
-            f"--python {python}: there is no such program; name the Python of the back end's environment, see"
+            f"--python {python}: no such program; give the Python of the back end's environment, see"
             " scripts/atlas/embedders/README.md."
         )
     environment = {**os.environ, **thread_variables(), "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
@@ -73,29 +74,24 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
     elif status == 2:
         raise InputError("\n".join([f"The back end {name} cannot embed this:", *last]))
     else:
-        told = [f"The back end {name} ended with exit status {status}; its last lines:", *last]
+        lines = [f"The back end {name} ended with exit status {status}; its last lines:", *last]
         if any("ModuleNotFoundError" in line for line in last):
-            told.append(f"Is {python} the Python of its environment? --python names another one.")
-        raise InputError("\n".join(told))
+            lines.append(f"Is {python} the Python of its environment? --python names another one.")
+        raise InputError("\n".join(lines))
 
 
 def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
-    """Yield a sentence for each thing that is wrong with what a back end wrote of a matrix of so many cells."""
+    """Yield a sentence for each fault of the part that a back end wrote for a matrix of so many cells."""
     if part.description.name != name:
         yield f"describe.json: it is of the back end {part.description.name}, expected {name}."
     if part.rows != cells:
         yield f"embs.npy: {part.rows} rows, but the matrix has {cells} cells; a back end drops cells in kept.npy only."
     yield from part.faults()
-    if part.scores is None:
-        return
-    start = 0
-    for label, width in part.description.layout.labels:
-        rows = sum(
-            _unsorted(part.scores[row : row + _ROWS, start : start + width]) for row in range(0, part.rows, _ROWS)
-        )
+    for label, _ in part.description.layout.labels:
+        scores = part.arrays["scores"][:, part.description.layout.label(label)]
+        rows = sum(_unsorted(scores[row : row + _ROWS]) for row in range(0, part.rows, _ROWS))
         if rows:
             yield f"scores.npy: {rows} rows of {label} do not have their best label first."
-        start += width
 
 
 def _unsorted(scores: "numpy.ndarray") -> int:
@@ -103,7 +99,7 @@ def _unsorted(scores: "numpy.ndarray") -> int:
 
 
 def result_path(matrix: Path, results: str = RESULTS) -> str:
-    """Return the path of a matrix below the folder of results, or its name where it does not lie there."""
+    """Return the path of a matrix below the results folder, or its name where it is elsewhere."""
     parts = matrix.parts
     if results in parts:
         below = parts[len(parts) - parts[::-1].index(results) :]
@@ -115,7 +111,7 @@ def result_path(matrix: Path, results: str = RESULTS) -> str:
 def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output: Path) -> EmbeddedPart:
     """Run a back end on a matrix, check its part, complete it, and return it.
 
-    Raises InputError where the matrix cannot be read or the back end fails, and for all that is wrong with its part.
+    Raises InputError where the matrix cannot be read or the back end fails, and with all faults of its part.
     """
     with CountMatrix(matrix) as counts:
         cells = counts.cells
@@ -139,16 +135,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad): plate cells or a droplet series")
     parser.add_argument("--species", required=True, help="label of the species")
     parser.add_argument("--tax-id", required=True, help="its number in NCBI's taxonomy, e.g. 9606")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all that is drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--model", nargs="?", help="weights: model.npz of svd-baseline, or a checkpoint of scprint2")
     parser.add_argument("--python", default=sys.executable, help="the Python of the back end's environment")
     parser.add_argument("--output", required=True, type=Path, help="folder of the embedded part")
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="handed to the back end")
+    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="passed to the back end")
     options = parser.parse_args(argv)
     arguments = ["--species", options.species, "--tax-id", options.tax_id, "--seed", str(options.seed)]
     if options.model:
         arguments += ["--model", options.model]
     part = embed(options.backend, options.python, options.matrix, [*arguments, *options.options], options.output)
     dropped = Counter(part.dropped.values())
-    told = "".join(f", {number} dropped ({reason})" for reason, number in sorted(dropped.items()))
-    print(f"{options.output}: {part.rows} cells of {options.matrix}{told}.", file=sys.stderr)
+    words = "".join(f", {number} dropped ({reason})" for reason, number in sorted(dropped.items()))
+    print(f"{options.output}: {part.rows} cells of {options.matrix}{words}.", file=sys.stderr)

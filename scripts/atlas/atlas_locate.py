@@ -1,15 +1,16 @@
-"""Tell which cell a row of an atlas is, or which rows a run, an experiment or a cell has.
+"""Find the cell of a row of an atlas, or the rows of a run, an experiment or a cell.
 
 Prints a table: shard, row in it, row among those of the whole atlas, series, sample, experiment, run, species and
-barcode (empty for plate cells). Cells that were dropped have no row; they are told, with the reason, on stderr. Both
-ways are a binary search in segments.tsv.
+barcode (empty for plate cells). Cells that were dropped have no row; they are listed, with the reason, on stderr. Both
+directions are a binary search in segments.tsv.
 """
 
 import sys
 from collections.abc import Sequence
 
+from scripts.atlas.options import add_layout_option
 from scripts.atlas.store.row_map import AtlasMap, Row
-from scripts.atlas.store.shards import add_layout_option, open_atlases
+from scripts.atlas.store.shards import open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 
@@ -19,7 +20,7 @@ def locate(
 ) -> tuple[list[Row], list[str]]:
     """Return the rows asked for, in the order asked for, and a sentence for each dropped cell.
 
-    ``rows`` are ``shard:row``. Raises InputError, telling all that there is not.
+    ``rows`` are ``shard:row``. Raises InputError with all that do not exist.
     """
     found: list[Row] = []
     notes: list[str] = []
@@ -39,11 +40,11 @@ def locate(
             faults.append(str(error))
     for text in cells:
         try:
-            told, dropped = atlas.find(text)
+            mine, dropped = atlas.find(text)
         except InputError as error:
             faults.append(str(error))
             continue
-        found += told
+        found += mine
         notes += [
             f"{'_'.join(filter(None, [cell.experiment or cell.run, cell.barcode]))} has no row: {cell.reason}"
             for cell in dropped
@@ -59,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", nargs="+", default=[], metavar="SHARD:ROW", help="rows by their shard, from 0")
     parser.add_argument("--global-rows", nargs="+", default=[], type=int, metavar="N", help="rows of the whole atlas")
     parser.add_argument(
-        "--cells", nargs="+", default=[], metavar="CELL", help="RUN, EXPERIMENT, or either with _BARCODE behind it"
+        "--cells", nargs="+", default=[], metavar="CELL", help="RUN, EXPERIMENT, or either followed by _BARCODE"
     )
     add_layout_option(parser)
     options = parser.parse_args(argv)
     if not (options.rows or options.global_rows or options.cells):
-        parser.error("say what to locate: --rows, --global-rows or --cells")
+        parser.error("give what to locate: --rows, --global-rows or --cells")
     (atlas,) = open_atlases([options.atlas], options.layout)
     found, notes = locate(AtlasMap(atlas), options.rows, options.global_rows, options.cells)
     print("\t".join(Row._fields))

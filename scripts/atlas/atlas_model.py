@@ -1,6 +1,6 @@
 """Fit the basis of svd-baseline to a sample of a species' cells.
 
-The file that it writes, model.npz, is what ``atlas_embed --backend svd-baseline --model`` takes.
+It writes model.npz, the file for ``atlas_embed --backend svd-baseline --model``.
 """
 
 import contextlib
@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.atlas.embedders.command_line import share
 from scripts.atlas.embedders.svd_baseline import add_labels, fit
+from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
@@ -45,6 +45,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in options.reference:
         with CountMatrix(path, raw=True) as reference:
             found = add_labels(model, reference, options.labels, options.min_found)
-        told = ", ".join(f"{len(known)} of {name}" for name, known in model.labels.items())
-        print(f"{path}: {found}; labels: {told}.", file=sys.stderr)
+        labels = ", ".join(f"{len(known)} of {name}" for name, known in model.labels.items())
+        print(f"{path}: {found}; labels: {labels}.", file=sys.stderr)
     model.write(options.output)

@@ -1,25 +1,24 @@
-"""Pack embedded parts into an atlas: shards of the public format, and the map from each row to its cell.
+"""Pack embedded parts into an atlas: shards of the public format, and a map to cells.
 
-Parts (folders that 'atlas embed' made) are taken in the order given; rows of a run stay together. A shard is closed
-after the run with which it exceeds --shard-rows. Cells that a back end dropped are in no shard: they are in dropped.tsv
-with the reason. All parts must come from one back end. The folder is made beside its place and moved there when it is
-complete.
+Parts (folders that atlas_embed wrote) are packed in the order given; rows of a run stay together. A shard is closed
+after the run with which it exceeds --shard-rows. Cells that a back end dropped are in no shard but in dropped.tsv, with
+the reason. All parts must come from one back end. The folder appears when it is complete.
 """
 
+import dataclasses
 import itertools
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.atlas.labels.output import new_folder
+from scripts.atlas.store.files import new_folder, write_json
 from scripts.atlas.store.part import Description, EmbeddedPart
 from scripts.atlas.store.row_map import (
-    BarcodeSum,
     DroppedCell,
     Segment,
+    barcode_sha256,
     source_of,
     write_dropped,
     write_manifest,
@@ -48,7 +47,7 @@ class Group(NamedTuple):
 
 
 def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
-    """Open the parts and read their numbers through. Raises InputError, telling all faults of all parts."""
+    """Open the parts and read all of their numbers. Raises InputError with all faults of all parts."""
     parts, faults = [], []
     for folder in folders:
         try:
@@ -58,12 +57,12 @@ def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
         except InputError as error:
             faults.append(str(error))
     for part in parts[1:]:
-        told = (_identity(parts[0].description), _identity(part.description))
-        other = [key for key in told[0] if told[0][key] != told[1][key]]
-        if other:
+        first, other = _identity(parts[0].description), _identity(part.description)
+        differing = [key for key in first if first[key] != other[key]]
+        if differing:
             faults.append(
-                f"{parts[0].folder} and {part.folder} do not come from one back end: {', '.join(other)} differ"
-                f" ({told[0][other[0]]}; {told[1][other[0]]}). Make an atlas of each."
+                f"{parts[0].folder} and {part.folder} do not come from one back end: {', '.join(differing)} differ"
+                f" ({first[differing[0]]}; {other[differing[0]]}). Make an atlas of each."
             )
     if faults:
         raise InputError("\n".join(faults))
@@ -71,8 +70,7 @@ def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
 
 
 def _identity(description: Description) -> dict[str, object]:
-    told = description.to_json()
-    return {key: told[key] for key in sorted(told) if key != "notes"}
+    return {key: value for key, value in sorted(description.to_json().items()) if key != "notes"}
 
 
 def group_cells(parts: Sequence[EmbeddedPart]) -> list[Group]:
@@ -108,7 +106,7 @@ def cut_into_shards(groups: Sequence[Group], shard_rows: int) -> Iterator[list[G
 
 
 class Packer:
-    """Writes shards one after the other, and remembers what the map says of them."""
+    """Writes shards one after the other, and collects their segments and dropped cells."""
 
     def __init__(self, folder: Path, parts: Sequence[EmbeddedPart]) -> None:
         self.folder = folder
@@ -135,7 +133,7 @@ class Packer:
         self.shards[name] = rows, list(writer.paths.values())
 
     def _write_run_by_run(self, groups: Sequence[Group], name: str, writer: ShardWriter) -> None:
-        """Write the kept rows of runs that lie together in a part."""
+        """Write the kept rows of neighbouring runs of a part."""
         import numpy as np
 
         part = self.parts[groups[0].part]
@@ -148,34 +146,30 @@ class Packer:
             kept = np.flatnonzero(part.kept[start : min(start + CHUNK, groups[-1].stop)]) + start
             rows = slice(start, start + len(kept)) if len(kept) and kept[-1] - start + 1 == len(kept) else kept
             arrays = {kind: array[rows] for kind, array in part.arrays.items()}
-            told = np.array(barcodes[done : done + len(kept)], writer.barcode_type)
-            writer.append(**arrays, barcodes=told)
+            writer.append(**arrays, barcodes=np.array(barcodes[done : done + len(kept)], writer.barcode_type))
             done += len(kept)
 
     def _take(self, group: Group, shard: str | None, row: int) -> list[bytes]:
-        """Write down the segment and the dropped cells of a run; return the barcodes of its rows."""
+        """Note the segment and the dropped cells of a run; return the barcodes of its rows."""
         part = self.parts[group.part]
         assert part.matrix is not None
         barcodes = []
-        for place, cell in zip(range(group.start, group.stop), self._cells[group.part], strict=False):
-            if part.kept[place]:
+        for row_of_part, cell in zip(range(group.start, group.stop), self._cells[group.part], strict=False):
+            if part.kept[row_of_part]:
                 barcodes.append(cell.barcode.encode())
             else:
-                self.dropped.append(DroppedCell(*cell, part.dropped[place]))
-        total = BarcodeSum()
-        total.update(barcodes)
-        at = (shard or "", row, group.kept) if group.kept else ("", 0, 0)
+                self.dropped.append(DroppedCell(*cell, part.dropped[row_of_part]))
+        rows = (shard or "", row, group.kept) if group.kept else ("", 0, 0)
+        matrix = (part.matrix.path, part.matrix.sha256, barcode_sha256(barcodes))
         dropped = group.stop - group.start - group.kept
-        matrix = (part.matrix.path, part.matrix.sha256)
-        self.segments.append(Segment(*at, *group.source, *matrix, total.hexdigest(), dropped))
+        self.segments.append(Segment._make([*rows, *group.source, *matrix, dropped]))
         return barcodes
 
     def finish(self, model: Path | None) -> None:
-        """Write what stands beside the shards, the manifest last."""
+        """Write the other files of the atlas, the manifest last."""
         write_segments(self.folder / SEGMENTS, self.segments)
         write_dropped(self.folder / DROPPED, self.dropped)
-        text = json.dumps(self.description.to_json()["decoders"], indent=1, sort_keys=True, ensure_ascii=False)
-        (self.folder / DECODERS).write_text(text + "\n", encoding="utf-8", newline="\n")
+        write_json(self.folder / DECODERS, self.description.to_json()["decoders"])
         files = [SEGMENTS, DROPPED, DECODERS]
         if model is not None:
             shutil.copyfile(model, self.folder / MODEL)
@@ -185,8 +179,6 @@ class Packer:
 
 def _merge_notes(parts: Sequence[EmbeddedPart]) -> Description:
     """Return the description of all parts: what they share, and the notes of each once."""
-    import dataclasses
-
     notes = dict.fromkeys(note for part in parts for note in part.description.notes)
     return dataclasses.replace(parts[0].description, notes=tuple(notes))
 
@@ -206,10 +198,12 @@ def model_faults(model: Path | None, description: Description) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("--parts", nargs="+", required=True, metavar="FOLDER", help="what 'atlas embed' made")
+    parser.add_argument(
+        "--parts", nargs="+", required=True, metavar="FOLDER", help="embedded parts, as atlas_embed writes them"
+    )
     parser.add_argument("--output", required=True, help="the folder of the atlas")
-    parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, metavar="ROWS", help="default: %(default)s")
-    parser.add_argument("--model", nargs="*", default=[], help="the file of the model, to be kept with the atlas")
+    parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, metavar="ROWS", help="rows of a shard")
+    parser.add_argument("--model", nargs="*", default=[], help="the file of the model, to keep with the atlas")
     options = parser.parse_args(argv)
     if options.shard_rows < 1:
         parser.error("--shard-rows: a number from 1")

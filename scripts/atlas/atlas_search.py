@@ -1,8 +1,8 @@
 """Find the rows of an atlas that are nearest to given rows or vectors, exactly.
 
-Every row is compared, in bounded memory; none is left out, the row asked for neither. Equally near rows come in the
-order of the atlas. Prints a table: what was asked for, rank, cosine similarity or Euclidean distance, the row, its cell
-where the atlas has a map, and the first label of classes asked for.
+Every row is compared, in bounded memory; a query row is its own nearest one. Equally near rows come in the order of the
+atlas. Prints a table: query, rank, cosine similarity or Euclidean distance, the row, its cell where the atlas has a
+map, and the first label of the classes of --labels.
 """
 
 import sys
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.atlas.nearest import METRICS, nearest_rows
-from scripts.atlas.store.row_map import AtlasMap, Row
-from scripts.atlas.store.shards import SEGMENTS, Atlas, add_layout_option, open_atlases
+from scripts.atlas.options import add_layout_option
+from scripts.atlas.store.row_map import AtlasMap, Row, has_map
+from scripts.atlas.store.shards import SEGMENTS, Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
 VALUES = {"cosine": "similarity", "euclidean": "distance"}
 
 
-def rows_like(atlas: Atlas, where: AtlasMap | None, texts: Sequence[str]) -> list[int]:
-    """Return the global rows that texts name: ``shard:row``, or a cell. Raises InputError, naming all that are none."""
+def rows_like(atlas: Atlas, row_map: AtlasMap | None, texts: Sequence[str]) -> list[int]:
+    """Return the global rows of ``shard:row`` or cells. Raises InputError with all that do not exist."""
     rows, faults = [], []
     for text in texts:
         shard, colon, row = text.rpartition(":")
         try:
             if colon and row.isdecimal():
                 rows.append(atlas.global_row(shard, int(row)))
-            elif where is not None:
-                rows.append(where.place_of(text).global_row)
+            elif row_map is not None:
+                rows.append(row_map.row_of(text).global_row)
             else:
                 raise InputError(f"{text}: {atlas.path} has no {SEGMENTS}, so that a row can only be named SHARD:ROW.")
         except InputError as error:
@@ -62,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--like", nargs="+", metavar="CELL", help="rows: SHARD:ROW, a plate cell, or EXPERIMENT_BARCODE")
     asked.add_argument("--vectors", metavar="FILE", help="an npy file: one vector, or a row each")
-    parser.add_argument("--block", default="other", help="of the embeddings, or 'all'; default: %(default)s")
-    parser.add_argument("--k", type=int, default=10, help="rows for each; default: %(default)s")
-    parser.add_argument("--metric", choices=METRICS, default="cosine", help="default: %(default)s")
+    parser.add_argument("--block", default="other", help="of the embeddings, or 'all'")
+    parser.add_argument("--k", type=int, default=10, help="rows for each")
+    parser.add_argument("--metric", choices=METRICS, default="cosine", help="similarity or distance")
     parser.add_argument(
         "--labels", nargs="+", default=[], metavar="CLASS", help="show the first label of these classes"
     )
@@ -73,31 +74,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.k < 1:
         parser.error("--k: a number from 1")
     (atlas,) = open_atlases([options.atlas], options.layout)
-    where = AtlasMap(atlas) if (atlas.path / SEGMENTS).is_file() else None
+    row_map = AtlasMap(atlas) if has_map(atlas) else None
     block = None if options.block == "all" else options.block
     for name in options.labels:
         atlas.columns("top3", name)
     if options.like:
         names = options.like
-        vectors = atlas.select(block, rows_like(atlas, where, names)).astype(np.float64)
+        vectors = atlas.select(block, rows_like(atlas, row_map, names)).astype(np.float64)
     else:
         vectors = read_vectors(options.vectors)
         names = [str(number) for number in range(len(vectors))]
     found, zeros = nearest_rows(atlas, block, vectors, options.k, options.metric)
-    place = Row._fields if where is not None else Row._fields[:3]
-    print("\t".join(["query", "rank", VALUES[options.metric], *place, *options.labels]))
+    columns = Row._fields if row_map is not None else Row._fields[:3]
+    print("\t".join(["query", "rank", VALUES[options.metric], *columns, *options.labels]))
     for name, nearest in zip(names, found, strict=True):
         labels = [atlas.select(each, nearest.rows.tolist(), "top3")[:, 0].tolist() for each in options.labels]
         for rank, (row, value) in enumerate(zip(nearest.rows.tolist(), nearest.values.tolist(), strict=True), 1):
-            if where is not None:
-                cell = where.cell_at(row)
-            else:
-                shard, local = atlas.shard_of(row)
-                cell = (shard.name, local, row)
+            shard, local = atlas.shard_of(row)
+            cell = (shard.name, local, row) if row_map is None else row_map.cell_at(row)
             shown = [atlas.label_text(of, codes[rank - 1]) for of, codes in zip(options.labels, labels, strict=True)]
             print("\t".join(map(str, [name, rank, f"{value:.9g}", *cell, *shown])))
     if zeros and options.metric == "cosine":
-        print(f"{zeros:,} rows are all zeros in {options.block}: their cosine is taken to be 0.", file=sys.stderr)
+        print(f"{zeros:,} rows are all zeros in {options.block}: their cosine is taken as 0.", file=sys.stderr)
     if options.labels:
         for note in atlas.decoder_notes():
             print(note, file=sys.stderr)

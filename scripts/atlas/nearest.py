@@ -1,7 +1,8 @@
-"""The rows of an atlas that are nearest to a vector: exactly, by reading all of them once in bounded memory.
+"""The rows of an atlas that are nearest to vectors: exact, by reading all rows once in bounded memory.
 
-Single precision finds the rows that may be among the nearest, with a bound of its error; these are measured again in
-double precision. So the answer is that of double precision throughout, on any machine and with chunks of any size.
+Single precision finds the rows that may be among the nearest, with a bound on its error; their scores are computed
+again in double precision. So the result is that of double precision throughout, on any machine and with chunks of any
+size.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +36,7 @@ def nearest_rows(
     """Return the ``most`` nearest rows of each vector, and how many rows are all zeros.
 
     ``vectors`` is [vectors, columns of the block]. No row is left out: the cosine of a row of zeros, which has no
-    direction, is taken to be 0. Raises InputError for vectors of another width, vectors that are not finite or have no
+    direction, is taken as 0. Raises InputError for vectors of another width, vectors that are not finite or have no
     direction, and rows that are not finite.
     """
     import numpy as np
@@ -53,8 +54,8 @@ def nearest_rows(
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
     if metric == "cosine":
         if not lengths.all():
-            zeros = ", ".join(map(str, np.flatnonzero(lengths == 0).tolist()))
-            raise InputError(f"Vector {zeros} is all zeros in {name}: it has no direction; take --metric euclidean.")
+            without = ", ".join(map(str, np.flatnonzero(lengths == 0).tolist()))
+            raise InputError(f"Vector {without} is all zeros in {name}: it has no direction; use --metric euclidean.")
         vectors = vectors / lengths[:, None]
     searches = [_Search(vector, most, metric) for vector in vectors]
     single = np.ascontiguousarray(vectors.T, np.float32)
@@ -71,7 +72,9 @@ def nearest_rows(
     for half in atlas.scan(block, size):
         if has_exponent_31(half):
             bad = first + int(np.argmax(~np.isfinite(half).all(axis=1)))
-            raise InputError(f"{atlas.path}: row {bad} is not finite; 'atlas check' tells more.")
+            raise InputError(
+                f"{atlas.path}: row {bad} is not finite; 'python -m scripts atlas_check' finds all such rows."
+            )
         rows = _to_single(half)
         own = np.einsum("ij,ij->i", rows, rows)[:, None]
         zeros += int((own == 0).sum())
@@ -102,7 +105,7 @@ def _to_single(half: "numpy.ndarray") -> "numpy.ndarray":
 
 
 class _Search:
-    """The nearest rows to one vector so far; scores are greater for nearer rows."""
+    """The nearest rows to one vector so far; nearer rows have greater scores."""
 
     def __init__(self, vector: "numpy.ndarray", most: int, metric: str) -> None:
         import numpy as np
@@ -115,23 +118,23 @@ class _Search:
 
     @property
     def limit(self) -> float:
-        """The score that a row must have to be among the nearest; equal ones come too late."""
+        """The score that a row must exceed to be among the nearest."""
         return float(self.scores[-1]) if len(self.scores) == self.most else float("-inf")
 
     def take(self, half: "numpy.ndarray", upper: "numpy.ndarray", first: int) -> None:
-        """Look at the rows of a chunk; ``upper`` is the greatest that their scores can be."""
+        """Take the rows of a chunk that are nearer; ``upper`` are upper bounds of their scores."""
         import numpy as np
 
         order = np.argsort(-upper, kind="stable")
         step = max(self.most, 64)
         for start in range(0, len(order), step):
-            places = order[start : start + step]
+            index = order[start : start + step]
             if len(self.scores) == self.most:
-                places = places[upper[places] >= np.nextafter(np.float32(self.limit), np.float32(-np.inf))]
-                if not len(places):
+                index = index[upper[index] >= np.nextafter(np.float32(self.limit), np.float32(-np.inf))]
+                if not len(index):
                     break
-            scores = self._measure(half[places].astype(np.float64))
-            rows = np.concatenate([self.rows, places + first])
+            scores = self._measure(half[index].astype(np.float64))
+            rows = np.concatenate([self.rows, index + first])
             scores = np.concatenate([self.scores, scores])
             best = np.lexsort((rows, -scores))[: self.most]
             self.rows, self.scores = rows[best], scores[best]

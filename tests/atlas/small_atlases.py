@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.atlas.store.layout import PUBLIC, Layout
 from scripts.atlas.store.part import Description
 from scripts.atlas.store.row_map import Segment, write_manifest, write_segments
-from scripts.atlas.store.shards import PUBLIC, Layout, shard_name, write_shard
+from scripts.atlas.store.shards import ShardWriter, shard_name
 
 DECODERS = {
     "cell_type": {str(code): f"CL:{code:07d}" for code in range(9)},
@@ -37,6 +38,13 @@ def write_public(folder, shards, layout=PUBLIC):
         for kind, array in zip(("embs", "top3", "scores"), arrays, strict=bool(layout.labels)):
             np.savez(folder / f"step_0__predict_part_{part}_0_{kind}.npz", array)
     return folder
+
+
+def write_shard(folder, name, layout, embs, top3=None, scores=None, barcodes=None):
+    """Write a shard from memory."""
+    width = None if barcodes is None else barcodes.dtype.itemsize
+    with ShardWriter(folder, name, layout, len(embs), width) as shard:
+        shard.append(embs, top3, scores, barcodes)
 
 
 def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="0" * 64):
@@ -71,6 +79,11 @@ def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="
     backend = Description("svd-baseline", "1", layout, weights, kind if layout.labels else None)
     write_manifest(folder, backend, layout, told, ["segments.tsv", "label_decoders.json"])
     return folder
+
+
+def rows_of(atlas, block=None, size=1 << 16, kind="embs", **bounds):
+    """Return the rows of an atlas in an array, read in chunks."""
+    return np.concatenate([chunk.copy() for chunk in atlas.scan(block, size, kind, **bounds)])
 
 
 def table_of(path):

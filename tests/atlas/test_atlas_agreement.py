@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_agreement
-from scripts.atlas.labels.label_scores import (
-    HalfCounts,
-    cosines,
-    mean_cosine,
-    mean_of,
-    percentiles_of,
-    sigmoid,
-    unrelated,
-)
-from scripts.atlas.store.shards import PUBLIC, Layout
+from scripts.atlas.store.layout import PUBLIC, Layout
 from scripts.core.errors import InputError
-from scripts.formats.charts import Scale, histogram
 from tests.atlas.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
-from tests.harvest.test_report import Page
+from tests.formats.test_pages import Page
 
 
 def run(folder, *options):
@@ -217,11 +207,11 @@ def test_several_atlases_are_counted_as_one(tmp_path):
         assert float(square(found / "cell_type.cosine.tsv")[pair]) == pytest.approx(value, abs=1e-5)
     assert "2 atlases are counted as one: a, b." in (found / "notes.txt").read_text()
     third, _ = mapped(tmp_path / "c", weights="1" * 64)
-    assert "Vectors of different models cannot be put side by side." in fault_of([first, third])
+    assert "Vectors of different models cannot be compared." in fault_of([first, third])
     assert run([first, third], "--labels-only").is_dir()
     logits, _ = mapped(tmp_path / "d", kind="logit")
     assert "a: scores are cosine, but" in fault_of([first, logits])
-    assert "d: logit. They cannot be put together" in fault_of([first, logits])
+    assert "d: logit. They cannot be counted together" in fault_of([first, logits])
 
 
 def test_what_cannot_be_shown_is_told(tmp_path):
@@ -239,7 +229,7 @@ def test_what_cannot_be_shown_is_told(tmp_path):
     embs, top3, scores = made_up(2100)
     top3[:, 0] = np.arange(2100)
     strange = write_public(tmp_path / "strange", [(embs, top3, scores)])
-    words = "cell_type: 2,100 labels, more than 2,048; look for wrong codes: 'atlas check'."
+    words = "cell_type: 2,100 labels, more than 2,048; look for wrong codes with 'python -m scripts atlas_check'."
     assert words in fault_of(strange, "--labels", "cell_type", "--labels-only")
     assert not (tmp_path / "agreed").exists()
 
@@ -283,38 +273,3 @@ def test_very_many_labels_are_joined_on_the_page(tmp_path):
     )
     assert "The first 40 labels; all are in tissue_code.cosine.tsv." in words
     assert len(text) < 900_000
-
-
-# What they stand on
-
-
-def test_half_precision_values_are_counted_exactly():
-    dice = np.random.default_rng(0)
-    values = np.concatenate([dice.normal(size=999), [0, -0.0, 65504, -65504, 6e-8]]).astype(np.float16)
-    counts = HalfCounts()
-    for part in np.array_split(values, 7):
-        counts.add(part)
-    found, times = counts.ordered()
-    assert times.sum() == len(values)
-    assert mean_of(found, times) == pytest.approx(values.astype(float).mean(), rel=1e-12)
-    percents = (0.0, 0.1, 5.0, 50.0, 99.9, 100.0)
-    expected = np.percentile(values.astype(float), percents, method="inverted_cdf")
-    assert percentiles_of(found, times, percents) == expected.tolist()
-    nothing = HalfCounts().ordered()
-    assert np.isnan([mean_of(*nothing), *percentiles_of(*nothing, (50.0,))]).all()
-    counts.add(np.array([np.nan, np.inf], np.float16))
-    assert counts.ordered()[1].sum() == len(values)
-    scale = Scale(-3, 3, False)
-    charts = histogram(found, scale, "t", times=times), histogram(np.sort(values.astype(float)), scale, "t")
-    assert charts[0].partition("median")[0] == charts[1].partition("median")[0]
-
-
-def test_cosines_that_are_known():
-    table = cosines(np.array([[1.0, 0], [0, 2], [3, 3], [0, 0], [np.nan, np.nan]]))
-    assert table[0].tolist()[:3] == pytest.approx([1, 0, np.sqrt(0.5)])
-    assert np.isnan(table[3]).all()
-    assert np.isnan(table[:, 4]).all()
-    pairs = np.array([[0, 2, 1, 0, 1], [0] * 5, [1, 0, 0, 0, 0], [0] * 5, [0] * 5])
-    assert mean_cosine(table, pairs) == (pytest.approx((0 + 2 * np.sqrt(0.5)) / 4), 1)
-    assert unrelated(np.array([[0, 3], [1, 0]])).tolist() == [[0, 9 / 4], [1 / 4, 0]]
-    assert sigmoid(np.array([0.0, 1000, -1000])).tolist() == [0.5, 1, 0]

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_check, atlas_pack
+from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.row_map import file_sum, read_segments, write_segments
-from scripts.atlas.store.shards import PUBLIC, Atlas, ShardWriter, shard_name, write_shard
+from scripts.atlas.store.shards import Atlas, ShardWriter, shard_name
 from scripts.core.errors import InputError
+from tests.atlas.small_atlases import write_shard
 from tests.atlas.small_parts import DECODERS, LAYOUT, write_both, write_part
 
 FIRST, SECOND = "step_0_toy_predict_part_0_0", "step_0_toy_predict_part_1_0"

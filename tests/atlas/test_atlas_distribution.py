@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_distribution
-from scripts.atlas.labels.label_tables import gaps, join_rest, order_table
-from scripts.atlas.store.decoders import label_names, read_decoders
-from scripts.atlas.store.shards import PUBLIC, Layout
+from scripts.atlas.store.layout import PUBLIC, Layout
 from scripts.core.errors import InputError
-from scripts.formats.charts import SHADES, Scale, bar_list, heat_map, shades
+from scripts.formats.charts import SHADES
 from tests.atlas.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
-from tests.harvest.test_report import Page
+from tests.formats.test_pages import Page
 
 
 def run(folder, *options):
@@ -186,7 +184,9 @@ def test_atlases_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(InputError, match=r"ours has names for the codes of cell_type, but .*bare has none, so that"):
         run([ours, bare])
     logits, _ = mapped(tmp_path / "logits", kind="logit")
-    with pytest.raises(InputError, match=r"ours: scores are cosine, but .*logits: logit\. They cannot be put together"):
+    with pytest.raises(
+        InputError, match=r"ours: scores are cosine, but .*logits: logit\. They cannot be counted together"
+    ):
         run([ours, logits], "--min-score", "0")
     assert run([ours, bare], "--decoders", str(ours / "label_decoders.json")).is_dir()
 
@@ -196,7 +196,7 @@ def test_atlases_that_do_not_fit_are_told(tmp_path):
     [
         (["--columns", "tissu"], "tissu: neither a class of labels nor of the map; there are cell_type, tissue, dis"),
         (["--rows", "series"], "series: only an atlas with a map (segments.tsv) has it."),
-        (["--decoders", "nowhere.json"], "nowhere.json: cannot be read as label decoders: "),
+        (["--decoders", "nowhere.json"], "nowhere.json: cannot be read as JSON: "),
         (["--layout", "labels=cell_type:3"], "23 columns, but the layout has 3"),
     ],
 )
@@ -306,50 +306,3 @@ def test_the_page_stands_alone(tmp_path):
     links = [attributes["href"] for _, attributes in page.tags if "href" in attributes]
     assert {link[1:] for link in links} <= {attributes.get("id") for _, attributes in page.tags}
     assert "<b> & 3" in " ".join(page.text)
-
-
-# What they stand on
-
-
-def test_tables_are_ordered_and_joined():
-    counts = np.array([[0, 1, 0, 2], [0, 9, 0, 0], [0, 0, 0, 0], [0, 0, 0, 3]])
-    found = order_table(("a", "b"), (list("pqrs"), list("tuvw")), counts)
-    assert (found.rows, found.columns) == (("q", "p", "s"), ("u", "w"))
-    assert found.counts.tolist() == [[9, 0], [1, 2], [0, 3]]
-    assert [(gap.row, gap.column, gap.expected) for gap in gaps(found)] == [("q", "w", 3.0), ("s", "u", 2.0)]
-    whole, others = join_rest(found, 2)
-    assert (whole.rows, whole.columns, others) == (found.rows, found.columns, (0, 0))
-    assert whole.counts.tolist() == found.counts.tolist()
-    joined, others = join_rest(found, 1)
-    assert (joined.rows, joined.columns, others) == (("q", "2 others"), ("u", "w"), (2, 0))
-    assert joined.counts.tolist() == [[9, 0], [1, 5]]
-
-
-def test_shades_and_maps_of_any_values():
-    scale = Scale(0, 3, True)
-    assert shades(np.array([0, 1, 999, 1000, np.nan]), scale).tolist() == [0, 1, 9, 9, 0]
-    assert shades(np.array([0.0, 0.001, 0.5, 1]), Scale(-3, 0, True)).tolist() == [0, 1, 9, 9]
-    assert shades(np.array([-1, 0, 1, np.nan]), Scale(-1, 1, False)).tolist() == [1, 5, 9, 0]
-    for rows, columns in ((0, 0), (1, 1), (2, 3)):
-        names = [f"<row {row}>" * 9 for row in range(rows)], [f"column {column}" for column in range(columns)]
-        chart = heat_map(names, np.ones((rows, columns)), scale, "<t>", "cells", lambda row, column: f"<{row}>")
-        page = Page(chart)
-        assert chart.count('<rect class="shade-1"') == rows * columns + 1
-        assert all(attributes.get("aria-label", "<t>") == "<t>" for _, attributes in page.tags)
-        assert "nan" not in chart
-    assert Page(bar_list(["<a>", "b"], [1, 0], ["1", "0"], "t")).text == ["<a>", "1", "b", "0"]
-    assert Page(bar_list([], [], [], "t")).text == []
-
-
-def test_decoders_of_any_spelling(tmp_path):
-    path = tmp_path / "label_decoders.json"
-    path.write_text('{"cell_type_ontology_term_id": {"0": "CL:1", "2": "CL:3"}, "age": {"0": "adult"}}')
-    decoders = read_decoders(path)
-    assert sorted(decoders) == ["age_group", "cell_type"]
-    names = label_names("cell_type", [decoders], ["atlas"])
-    assert names.known == ("CL:1", "CL:3")
-    assert names.joined([np.array([5, 0, 7])])[0].tolist() == [5, 7]
-    for text in ("[]", '{"a": 1}', '{"a": {"x": "y"}}', '{"a": {"0": 1}}', "no"):
-        path.write_text(text)
-        with pytest.raises(InputError, match=r"label_decoders\.json: "):
-            read_decoders(path)

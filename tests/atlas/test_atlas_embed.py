@@ -40,8 +40,8 @@ def droplets(tmp_path):
 
 def test_a_part_is_complete(tmp_path, droplets, capsys):
     part = run(droplets, tmp_path / "part")
-    assert part.embs.shape == (12, 424)
-    assert part.top3.shape == part.scores.shape == (12, 23)
+    assert part.arrays["embs"].shape == (12, 424)
+    assert part.arrays["top3"].shape == part.arrays["scores"].shape == (12, 23)
     assert part.description.layout == PUBLIC
     assert part.dropped == {5: "NO_COUNTS"}
     assert part.matrix.path == "droplets/GSE2.homo.h5ad"
@@ -54,10 +54,10 @@ def test_a_part_is_complete(tmp_path, droplets, capsys):
 def test_rows_of_a_run_do_not_depend_on_what_else_is_there(tmp_path, droplets):
     part = run(droplets, tmp_path / "part", "--seed", "3")
     alone = write_droplets(tmp_path / "alone.h5ad", draw_counts(5), {"SRX2": 5})
-    assert (run(alone, tmp_path / "alone", "--seed", "3").embs == part.embs[7:]).all()
-    assert (run(alone, tmp_path / "other", "--seed", "4").embs != part.embs[7:]).mean() > 0.9
+    assert (run(alone, tmp_path / "alone", "--seed", "3").arrays["embs"] == part.arrays["embs"][7:]).all()
+    assert (run(alone, tmp_path / "other", "--seed", "4").arrays["embs"] != part.arrays["embs"][7:]).mean() > 0.9
     draws = fixture.draw(seed_of(3, "SRR1SRX2;SRR2SRX2"), 5)
-    assert (next(draws)[0].astype(np.float16) == part.embs[7:]).all()
+    assert (next(draws)[0].astype(np.float16) == part.arrays["embs"][7:]).all()
 
 
 def test_the_same_bytes_every_time(tmp_path, droplets):
@@ -128,9 +128,7 @@ def test_a_back_end_that_was_killed_may_be_tried_again(tmp_path):
 
 def test_no_such_interpreter(tmp_path):
     matrix = write_matrix(tmp_path / "m.h5ad", draw_counts(3))
-    with pytest.raises(
-        InputError, match=r"--python gone/python: there is no such program; name the Python of the back"
-    ):
+    with pytest.raises(InputError, match=r"--python gone/python: no such program; give the Python of the back"):
         run(matrix, tmp_path / "part", "--python", "gone/python")
 
 

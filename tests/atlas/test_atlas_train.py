@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_train
-from scripts.atlas.labels.classifier import Sums, fit, judge, tell_one
-from scripts.atlas.labels.given_labels import read_labels
-from scripts.atlas.labels.saved_model import SavedModel, read_model, write_model
+from scripts.atlas.labels.classifier import read_model
 from scripts.atlas.labels.split import hold_out
-from scripts.atlas.store.shards import PUBLIC
+from scripts.atlas.store.layout import PUBLIC
 from scripts.core.errors import InputError
 from tests.atlas.small_atlases import (
     DECODERS,
@@ -19,7 +17,7 @@ from tests.atlas.small_atlases import (
     write_mapped,
     write_public,
 )
-from tests.harvest.test_report import Page
+from tests.formats.test_pages import Page
 
 KINDS = ("B cell", "T cell", "neuron")
 MIDDLES = np.array([[3.0, 0, 0, 1], [0, 3.0, 0, 1], [0, 0.5, 3.0, 1]])
@@ -234,29 +232,6 @@ def test_unknown_runs_and_repeated_rows_are_told(tmp_path):
     assert "names 2 runs, experiments or samples, of which the atlas does not have 2: SRR98, SRR99." in told
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", ["no column 'cell_type', nor one named 'label'; it has none.", "no column that names cells: run, exp"]),
-        ("run\tkind\nSRR1\tB\n", ["no column 'cell_type', nor one named 'label'; it has run, kind."]),
-        ("gsm\tlabel\nSRR1\tB\n", ["no column that names cells: run, experiment, sample; it has gsm, label."]),
-        ("run\tlabel\nSRR1\tB\nSRR1\tC\n", ["line 3: SRR1 is 'C', but 'B' before."]),
-        ("run\tbarcode\tlabel\nSRR1\tAC-1\tB\nSRR1\tAC\tC\n", ["line 3: SRR1 AC is 'C', but 'B' before."]),
-        ("run\tlabel\nSRR1\n\tB\n", ["line 2: 1 values, but the header has 2.", "line 3: no run."]),
-        ("run\tlabel\n" + "\tB\n" * 9, ["needs 6 correction(s)", "line 6: no run.", "and 4 more."]),
-    ],
-)
-def test_tables_of_labels_that_cannot_be_used(tmp_path, text, words):
-    path = tmp_path / "labels.tsv"
-    path.write_text(text)
-    with pytest.raises(InputError) as caught:
-        read_labels(path, "cell_type")
-    for told in ("labels.tsv", *words):
-        assert told in str(caught.value)
-    with pytest.raises(InputError, match=r"nowhere\.tsv: cannot be read as a table: "):
-        read_labels(tmp_path / "nowhere.tsv", "cell_type")
-
-
 def test_two_runs_of_a_cell_that_have_different_labels(tmp_path):
     vectors = [cells(1, number)[0] for number in range(3)]
     pieces = [
@@ -274,12 +249,6 @@ def test_two_runs_of_a_cell_that_have_different_labels(tmp_path):
 
 
 def test_series_are_held_out_whole_and_by_their_names(tmp_path):
-    names = [f"GSE{number}" for number in range(20)]
-    held = hold_out(names, 0.2, 0)
-    assert len(held) == 4
-    assert hold_out(reversed(names), 0.2, 0) == held
-    assert hold_out(names, 0.2, 1) != held
-    assert [len(hold_out(names[:2], share, 0)) for share in (0, 0.2, 1)] == [1, 1, 1]
     folder, truth = make(tmp_path / "atlas")
     labels = write_truth(tmp_path / "truth.tsv", truth)
     for seed in range(3):
@@ -342,7 +311,7 @@ def test_the_public_atlas_cannot_be_split_by_series(tmp_path, capsys):
         "no map (segments.tsv), so that nobody can say of which series a row is, and a model cannot be tested on"
         in told
     )
-    assert "--split shard holds out shards in their place, but cells of one data set may then be on both sides" in told
+    assert "--split shard holds out shards instead, but cells of one data set may then be on both sides" in told
     table = tmp_path / "labels.tsv"
     table.write_text("run\ttissue\nSRR1\tlung\n")
     assert "a table of labels cannot be joined" in fault_of(folder, "--label", "tissue", labels=table)
@@ -392,13 +361,13 @@ def test_the_labels_of_our_own_atlases_are_learnt_by_name(tmp_path):
     assert "WARNING: these labels (cell_type) are themselves predictions" in (output / "notes.txt").read_text()
     third, _ = labelled(tmp_path / "c", DECODERS, 3, weights="f" * 64)
     told = fault_of([first, third])
-    assert "Vectors of different models cannot be put side by side." in told
+    assert "Vectors of different models cannot be compared." in told
     assert "a: svd-baseline 1, weights 0000000000000000; but " in told
     assert "c: svd-baseline 1, weights ffffffffffffffff." in told
     bare = write_public(tmp_path / "bare", [made_up(5, TWO_LABELS)], TWO_LABELS)
     (bare / "segments.tsv").write_text("")
     text = "embeddings=other:4,cell_type:3;labels=cell_type:3,tissue:3"
-    assert "bare: no manifest that tells its model." in fault_of([first, bare], "--layout", text)
+    assert "bare: no manifest that names its model." in fault_of([first, bare], "--layout", text)
     plain, _ = make(tmp_path / "plain")
     assert "embeddings other 4, cell_type 3; but" in fault_of([first, plain])
 
@@ -408,9 +377,7 @@ def test_labels_that_cannot_be_learnt(tmp_path):
     assert "has no labels: its back end gives none." in fault_of(folder)
     table = tmp_path / "labels.tsv"
     table.write_text("run\tcell_type\n" + "".join(f"{name}\tB cell\n" for name in truth))
-    assert "at least two labels to tell apart, but the training cells have only 'B cell'." in fault_of(
-        folder, labels=table
-    )
+    assert "at least two labels, but the training cells have only 'B cell'." in fault_of(folder, labels=table)
     assert "'cell' is no block of embeddings" in fault_of(folder, "--block", "cell", labels=table)
     table.write_text(
         "run\tbarcode\tcell_type\n"
@@ -465,62 +432,3 @@ def test_the_same_bytes_and_a_page_that_stands_alone(tmp_path):
     words = " ".join(page.text)
     assert "the baseline: always B cell, the most frequent in training" in words
     assert "On 80 cells that the model has not seen; fitted to 160." in words
-
-
-# What they stand on
-
-
-def test_figures_that_are_known():
-    confusion = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
-    figures = judge(confusion)
-    assert figures.cells == 14
-    assert figures.accuracy == pytest.approx(11 / 14)
-    assert figures.balanced_accuracy == pytest.approx((0.8 + 0.75) / 2)
-    assert figures.macro_f1 == pytest.approx((16 / 19 + 6 / 9) / 2)
-    assert np.isnan([figures.precision[2], figures.recall[2], figures.f1[2]]).all()
-    baseline = judge(tell_one(confusion, 0))
-    assert (baseline.accuracy, baseline.balanced_accuracy) == (pytest.approx(10 / 14), 0.5)
-    nothing = judge(np.zeros((2, 2), int))
-    assert nothing.cells == 0
-    assert np.isnan([nothing.accuracy, nothing.balanced_accuracy, nothing.macro_f1]).all()
-
-
-def test_rows_that_are_all_the_same_make_a_model():
-    sums = Sums(2)
-    sums.add(np.array([0, 1, 1], np.int32), np.array([[1, 0], [0, 1], [0, 1]], "<f2"))
-    for kind in ("linear", "centroid"):
-        model = fit(sums, ["a", "b"], kind, metric="cosine", shrinkage=0.01, equal=True)
-        best, scores = model.predict(np.array([[1, 0.2], [0, 2], [0, 0]], "<f2"))
-        assert best.tolist()[:2] == [0, 1]
-        assert np.isfinite(scores).all()
-    nothing = model.predict(np.zeros((0, 2), "<f2"))
-    assert [len(part) for part in nothing] == [0, 0]
-
-
-def test_files_that_are_no_models(tmp_path):
-    path = tmp_path / "model.npz"
-    model = SavedModel("linear", "", "other", "cell_type", ("a", "b"), np.zeros((2, 3)), np.zeros(2), {"codes": False})
-    write_model(path, model)
-    first = path.read_bytes()
-    write_model(path, model)
-    assert path.read_bytes() == first
-    assert read_model(path)[:5] == model[:5]
-    for content, words in (
-        (b"no", "cannot be read as a model of 'atlas train'"),
-        (first[:-50], "cannot be read as a model of 'atlas train'"),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=words):
-            read_model(path)
-    np.savez(path, np.zeros(3))
-    with pytest.raises(InputError, match=r"no model of 'atlas train': it has no format, kind, metric, block"):
-        read_model(path)
-    with path.open("wb") as handle:
-        np.save(handle, np.zeros(3))
-    with pytest.raises(InputError, match="but a bare array"):
-        read_model(path)
-    write_model(path, model._replace(weights=np.zeros((3, 3))))
-    with pytest.raises(InputError, match=r"2 classes, but weights of \(3, 3\) and intercepts of \(2,\)"):
-        read_model(path)
-    with pytest.raises(InputError, match=r"nowhere\.npz: cannot be read"):
-        read_model(tmp_path / "nowhere.npz")

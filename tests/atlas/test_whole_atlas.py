@@ -7,6 +7,7 @@ import pytest
 from scripts.atlas import atlas_embed, atlas_model, atlas_pack
 from scripts.atlas.store.row_map import AtlasMap
 from scripts.atlas.store.shards import Atlas
+from tests.atlas.small_atlases import rows_of
 from tests.atlas.small_matrices import draw_counts, write_droplets, write_matrix
 
 SPECIES = ["--species", "homo", "--tax-id", "9606"]
@@ -43,7 +44,7 @@ def test_every_row_is_that_of_its_cell(tmp_path, matrices):
         components = arrays["components"].astype(np.float64)
     opened = Atlas(atlas)
     where = AtlasMap(opened)
-    rows = np.concatenate(list(opened.rows(block="other")))
+    rows = rows_of(opened, block="other")
     assert len(rows) == opened.rows_total == 38
     names = set()
     for number, row in enumerate(rows):
@@ -70,6 +71,6 @@ def test_the_way_of_the_public_atlas_s_author_reads_it(tmp_path, matrices):
     assert (embs.shape, labels.shape, scores.shape) == ((38, 424), (38, 23), (38, 23))
     assert (embs.dtype, labels.dtype, scores.dtype) == (np.float16, np.uint16, np.float16)
     opened = Atlas(atlas)
-    assert (embs[:, 256:320] == np.concatenate(list(opened.rows(block="cell_type")))).all()
-    assert (labels[:, -4] == np.concatenate(list(opened.rows(block="organism", kind="top3")))[:, 0]).all()
+    assert (embs[:, 256:320] == rows_of(opened, block="cell_type")).all()
+    assert (labels[:, -4] == rows_of(opened, block="organism", kind="top3")[:, 0]).all()
     assert (scores[:, 0] >= scores[:, 1]).all()

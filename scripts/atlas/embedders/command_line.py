@@ -1,4 +1,4 @@
-"""What the command lines of all back ends have in common."""
+"""Options and checks that all back ends share."""
 
 import argparse
 from pathlib import Path
@@ -14,27 +14,19 @@ def backend_parser(description: str | None, needs_model: bool) -> argparse.Argum
     parser.add_argument("--matrix", required=True, type=Path, help="the counts (h5ad)")
     parser.add_argument("--species", required=True, help="label of the species")
     parser.add_argument("--tax-id", required=True, help="its number in NCBI's taxonomy, e.g. 9606")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all that is drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--model", required=needs_model, type=Path, help="the weights" if needs_model else "not used")
     parser.add_argument("--output", required=True, type=Path, help="folder to write the part into")
     return parser
 
 
 def check_species(matrix: CountMatrix, species: str, tax_id: str) -> None:
-    """Raise InputError where the cells of a matrix are said to be of another species."""
+    """Raise InputError where the obs of a matrix names another species."""
     faults = []
     for column, wanted in (("species", species), ("tax_id", tax_id)):
         if column in matrix.columns:
             labels = matrix.labels(column)
             others = sorted({labels.categories[code] for code in set(labels.codes.tolist()) if code >= 0} - {wanted})
             if others:
-                faults.append(f"obs: its {column} is {', '.join(others)}, but {wanted} was said to be embedded.")
+                faults.append(f"obs: its {column} is {', '.join(others)}, but {wanted} is to be embedded.")
     raise_faults(matrix.title, faults)
-
-
-def share(text: str) -> float:
-    """Return an option that is a share from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
-    return value

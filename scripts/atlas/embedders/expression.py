@@ -1,7 +1,7 @@
-"""Cells as points: counts to logarithms of counts per 10,000, and the axes along which cells differ most.
+"""Cells as points: logarithms of counts per 10,000, and the axes along which cells differ most.
 
-Every number that is told of a cell here comes from that cell's own row, in the order of its genes: which cells are
-computed together changes no bit of it. The axes (:func:`truncated_svd`) are computed by LAPACK: the same bits on one
+Every number of a cell is computed from that cell's own row, in the order of its genes: which cells are computed
+together changes no bit of it. The axes (:func:`truncated_svd`) are computed by LAPACK: the same bits on one
 kind of machine with one thread, see :func:`one_thread`.
 """
 
@@ -16,11 +16,11 @@ PER = 10_000
 """Counts to which a cell is scaled."""
 OVERSAMPLING = 32
 ROUNDS = 4
-"""Columns more than asked for, and rounds, with which a subspace is found (Halko, Martinsson and Tropp 2011)."""
+"""Additional columns, and power iterations, of the randomised subspace (Halko, Martinsson and Tropp 2011)."""
 
 
 def seed_of(seed: int, name: str) -> int:
-    """Return the seed (32 bits) of what has a name, e.g. a run: by sha256, so that no order of work matters."""
+    """Return the seed (32 bits) of a name, e.g. of a run: by sha256, so that the order of work does not matter."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")
 
 
@@ -33,7 +33,7 @@ def totals(counts: "scipy.sparse.csr_matrix") -> "numpy.ndarray":
 
 
 def log_normalise(counts: "scipy.sparse.csr_matrix") -> "scipy.sparse.csr_matrix":
-    """Return log(1 + 10,000 · count / sum of the cell) in float64; a cell without counts stays without."""
+    """Return log(1 + 10,000 · count / sum of the cell) in float64; 0 for a cell without counts."""
     import numpy as np
     import scipy.sparse
 
@@ -57,31 +57,31 @@ def as_rows(values: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
 
 
 def unit_rows(values: "numpy.ndarray") -> "numpy.ndarray":
-    """Return each row divided by its length; a row of zeros stays one."""
+    """Return each row divided by its length; a row of zeros stays zeros."""
     import numpy as np
 
-    lengths = np.sqrt(np.cumsum(values * values, axis=1)[:, -1:])  # one after the other, however many rows there are
+    lengths = np.sqrt(np.cumsum(values * values, axis=1)[:, -1:])  # in one order, for any number of rows
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
 
 class Centred:
-    """A sparse matrix less the mean of each column, as far as products go; nothing is filled in."""
+    """A sparse matrix less the mean of each column, for products only; it stays sparse."""
 
-    def __init__(self, matrix: "scipy.sparse.csr_matrix", turned: bool = False) -> None:
+    def __init__(self, matrix: "scipy.sparse.csr_matrix", transposed: bool = False) -> None:
         import numpy as np
 
-        self.matrix, self.turned = matrix, turned
+        self.matrix, self.transposed = matrix, transposed
         self.means = np.asarray(matrix.mean(axis=0)).reshape(-1)
-        self.shape = matrix.shape[::-1] if turned else matrix.shape
+        self.shape = matrix.shape[::-1] if transposed else matrix.shape
 
     @property
     def T(self) -> "Centred":  # noqa: N802, as numpy and scipy call it
-        return Centred(self.matrix, not self.turned)
+        return Centred(self.matrix, not self.transposed)
 
     def __matmul__(self, other: "numpy.ndarray") -> "numpy.ndarray":
         import numpy as np
 
-        if self.turned:
+        if self.transposed:
             return self.matrix.T @ other - np.outer(self.means, other.sum(axis=0))
         return self.matrix @ other - self.means @ other
 
@@ -89,9 +89,9 @@ class Centred:
 def neighbours(
     counts: "scipy.sparse.csr_matrix", most: int, components: int, seed: int
 ) -> "tuple[numpy.ndarray, numpy.ndarray]":
-    """Return the nearest other cells of each cell, nearest first, and how far they are: [cells, at most ``most``].
+    """Return the nearest other cells of each cell, nearest first, and their distances: [cells, at most ``most``].
 
-    Exactly, by Euclidean distance on the principal components of the logarithms of counts per 10,000.
+    Exact, by Euclidean distance on the principal components of the logarithms of counts per 10,000.
     """
     import numpy as np
 
@@ -118,9 +118,9 @@ def neighbours(
 def truncated_svd(matrix: "scipy.sparse.csr_matrix", most: int, seed: int) -> "tuple[numpy.ndarray, numpy.ndarray]":
     """Return singular values [k] and right singular vectors [k, columns] of a sparse matrix, greatest first.
 
-    ``k`` is the rank where that is smaller than ``most``. The matrix is taken as it is, not centred. In each vector
-    the value that is farthest from 0 is positive. A subspace is found at random and turned :data:`ROUNDS` times; where
-    the smaller side of the matrix is not greater than ``most`` and :data:`OVERSAMPLING`, the result is exact.
+    ``k`` is the rank where that is smaller than ``most``. The matrix is not centred. In each vector the value
+    that is farthest from 0 is positive. A random subspace is improved by :data:`ROUNDS` power iterations; where the
+    smaller side of the matrix is at most ``most`` plus :data:`OVERSAMPLING`, the result is exact.
     """
     import numpy as np
 
@@ -128,13 +128,13 @@ def truncated_svd(matrix: "scipy.sparse.csr_matrix", most: int, seed: int) -> "t
     width = min(most + OVERSAMPLING, rows, columns)
     if width == 0:
         return np.zeros(0), np.zeros((0, columns))
-    turned = matrix.T
+    transposed = matrix.T
     start = np.random.RandomState(seed).standard_normal((columns, width))
     basis = np.linalg.qr(matrix @ start)[0]
     del start
     for _ in range(ROUNDS):
-        basis = np.linalg.qr(matrix @ np.linalg.qr(turned @ basis)[0])[0]
-    _, values, vectors = np.linalg.svd((turned @ basis).T, full_matrices=False)
+        basis = np.linalg.qr(matrix @ np.linalg.qr(transposed @ basis)[0])[0]
+    _, values, vectors = np.linalg.svd((transposed @ basis).T, full_matrices=False)
     rank = int((values > values[0] * max(rows, columns) * np.finfo(np.float64).eps).sum()) if values[0] > 0 else 0
     values, vectors = values[: min(rank, most)], vectors[: min(rank, most)]
     greatest = np.abs(vectors).argmax(axis=1)

@@ -1,7 +1,7 @@
-"""Embed cells at random, laid out as the public atlas: for tests, and to show that its readers take our files.
+"""Embed cells as random numbers in the layout of the public atlas, for tests.
 
-Nothing here is about the cells but their number: the numbers are drawn anew for each run, and the labels are made up.
-Cells without counts are dropped.
+Only the number of cells matters: the numbers are drawn for each run, and the labels are made up. Cells without counts
+are dropped. Readers of the public atlas read the files.
 """
 
 from collections.abc import Iterator, Sequence

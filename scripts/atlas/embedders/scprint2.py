@@ -1,10 +1,10 @@
-"""Embed cells by scPRINT-2, on a checkpoint of yours: the package scprint2 is called as a library, in this process.
+"""Embed cells with scPRINT-2 on a given checkpoint; the package scprint2 is called as a library, in this process.
 
-Blocks are those of the public atlas where the checkpoint has their classes, put together by name in its order; labels
-are the best of the checkpoint's leaves, as codes, with their logits. Whatever is drawn at random is seeded for a run.
-Cells are never lost: those that cannot be embedded are dropped, with a reason. A checkpoint is read as weights only
-where that is possible; otherwise it is unpickled, which runs what stands in it: trust your checkpoint, or refuse this
-by --weights-only. See scripts/atlas/embedders/README.md.
+Blocks are those of the public atlas where the checkpoint has their classes, joined by name in its order; labels are the
+best of the checkpoint's leaves, as codes, with their logits. Random numbers are seeded by run. Cells are never lost:
+those that cannot be embedded are dropped, with a reason. A checkpoint is read as weights only where that is possible;
+otherwise it is unpickled, which runs code in it: trust your checkpoint, or refuse this with --weights-only. See
+scripts/atlas/embedders/README.md.
 """
 
 import contextlib
@@ -18,8 +18,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scripts.atlas.embedders.command_line import backend_parser, check_species, share
+from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import neighbours, seed_of, totals
+from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import CountMatrix, match_genes
 from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 
 NAME = "scprint2"
 BEST = 3
-"""Labels that are told of a class which the public atlas does not have, at most."""
+"""Labels of a class that the public atlas does not have, at most."""
 NEIGHBOURS, COMPONENTS = 6, 50
-"""Neighbours that are shown to a model of metacells, and axes on which they are found, as in the package."""
+"""Neighbours that a model of metacells sees, and axes on which they are found, as in the package."""
 OTHER = "other"
 SELECTIONS = {"random": "random expr", "most": "most expr"}
-"""Option → how the package calls this way to choose the genes of a cell that the model sees."""
+"""Option → the package's name of this choice of the genes that the model sees."""
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint says of its model."""
+    """The description of a model in its checkpoint."""
 
     organisms: tuple[str, ...]
     genes: Mapping[str, Sequence[str]]
@@ -54,27 +55,27 @@ class Checkpoint(NamedTuple):
     decoders: Mapping[str, Mapping[Any, str]]
 
     @classmethod
-    def from_parameters(cls, told: Mapping[str, Any], path: Path) -> "Checkpoint":
-        """Return what the hyper-parameters of a checkpoint say. Raises InputError where they lack something."""
-        missing = [name for name in ("genes", "organisms", "classes", "d_model") if not told.get(name)]
+    def from_parameters(cls, parameters: Mapping[str, Any], path: Path) -> "Checkpoint":
+        """Return the description in the hyper-parameters of a checkpoint. Raises InputError for missing ones."""
+        missing = [name for name in ("genes", "organisms", "classes", "d_model") if not parameters.get(name)]
         if missing:
             raise InputError(
                 f"{path}: no checkpoint of scPRINT-2 with all that is needed; it lacks {', '.join(missing)}."
             )
-        if not isinstance(told["genes"], Mapping):
+        if not isinstance(parameters["genes"], Mapping):
             raise InputError(
                 f"{path}: its genes are not listed by organism, as in checkpoints before scPRINT-2; these need a"
                 " database of lamindb, and cannot be used here."
             )
-        width = told.get("d_model_cell", 128) if told.get("cell_specific_blocks") else told["d_model"]
-        compressed = told.get("compress_class_dim") or {}
+        width = parameters.get("d_model_cell", 128) if parameters.get("cell_specific_blocks") else parameters["d_model"]
+        compressed = parameters.get("compress_class_dim") or {}
         widths = {OTHER: compressed.get("default", width)}
-        widths |= {name: compressed.get(name, width) for name in told["classes"]}
-        decoders = told.get("label_decoders") or {}
-        return cls(tuple(told["organisms"]), told["genes"], told["classes"], widths, decoders)
+        widths |= {name: compressed.get(name, width) for name in parameters["classes"]}
+        decoders = parameters.get("label_decoders") or {}
+        return cls(tuple(parameters["organisms"]), parameters["genes"], parameters["classes"], widths, decoders)
 
     def ordered_classes(self) -> list[str]:
-        """Return the classes in the order of the public atlas; what it does not have follows."""
+        """Return the classes in the order of the public atlas; others follow."""
         known = [name for name, _ in PUBLIC.embeddings]
         return sorted(
             self.classes,
@@ -91,8 +92,8 @@ class Checkpoint(NamedTuple):
             labels.append((name, min(best.get(name, BEST), self.classes[known])))
         return Layout(tuple(blocks), tuple(labels))
 
-    def told_decoders(self) -> dict[str, dict[str, str]]:
-        """Return class → code → label of the leaves, which are the only ones that are told of a cell."""
+    def leaf_decoders(self) -> dict[str, dict[str, str]]:
+        """Return class → code → label of the leaves, the only labels that cells get."""
         return {
             standard_name(name): {
                 str(int(code)): str(label)
@@ -117,11 +118,11 @@ def assemble(
     given = {name: values.shape[1] for name, values in blocks.items()}
     due = {name: checkpoint.widths[name] for name in (OTHER, *ordered)}
     if given != due:
-        raise ValueError(f"the blocks of the model are {given}, but its checkpoint tells {due}")
+        raise ValueError(f"the blocks of the model are {given}, but those of its checkpoint {due}")
     codes, scores = [], []
     for name, (_, best) in zip(ordered, checkpoint.layout.labels, strict=True):
         if logits[name].shape[1] != checkpoint.classes[name]:
-            raise ValueError(f"{name}: {logits[name].shape[1]} logits, but the checkpoint tells {checkpoint.classes}")
+            raise ValueError(f"{name}: {logits[name].shape[1]} logits, but the checkpoint has {checkpoint.classes}")
         order = np.argsort(-logits[name], axis=1, kind="stable")[:, :best]
         codes.append(order)
         scores.append(np.take_along_axis(logits[name], order, axis=1))
@@ -139,29 +140,29 @@ def read_parameters(path: Path, weights_only: bool) -> tuple[dict[str, Any], boo
     import torch
 
     try:
-        told, safe = torch.load(path, map_location="cpu", weights_only=True), True
+        content, safe = torch.load(path, map_location="cpu", weights_only=True), True
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as error:
         if weights_only:
             raise InputError(
-                f"{path}: cannot be read as weights only, and unpickling it, which runs what stands in it, was refused"
+                f"{path}: cannot be read as weights only, and unpickling it, which runs code in it, was refused"
                 f" by --weights-only: {str(error).splitlines()[0]}"
             ) from error
         try:
-            told, safe = torch.load(path, map_location="cpu", weights_only=False), False
+            content, safe = torch.load(path, map_location="cpu", weights_only=False), False
         except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as again:
             raise InputError(f"{path}: no checkpoint of torch: {str(again).splitlines()[0]}") from again
-    if not isinstance(told, Mapping) or "hyper_parameters" not in told:
+    if not isinstance(content, Mapping) or "hyper_parameters" not in content:
         raise InputError(f"{path}: no checkpoint of Lightning: it has no hyper_parameters.")
-    return dict(told["hyper_parameters"]), safe
+    return dict(content["hyper_parameters"]), safe
 
 
 def import_package() -> types.ModuleType:
     """Return the package scprint2.
 
-    Where torchvision is not installed (there may be no build of it for a CPU), the one name that is used of it, which
-    does nothing when a model is not trained, is lent to simpler_flash while that is imported.
+    Where torchvision is not installed (there may be no build of it for a CPU), a substitute for the one name that
+    simpler_flash uses of it, which does nothing outside training, is in its place during the import.
     """
     import lightning  # noqa: F401, first: it looks for torchvision too
     import torch
@@ -171,7 +172,7 @@ def import_package() -> types.ModuleType:
     except (ImportError, RuntimeError):
 
         class StochasticDepth(torch.nn.Module):
-            """Lets everything pass: layers are left out in training only."""
+            """Passes everything on: layers are left out in training only."""
 
             def __init__(self, p: float, mode: str) -> None:
                 super().__init__()
@@ -181,15 +182,15 @@ def import_package() -> types.ModuleType:
                     raise RuntimeError("this environment has no torchvision, so that it cannot train")
                 return values
 
-        lent = {name: types.ModuleType(name) for name in ("torchvision", "torchvision.ops")}
-        lent["torchvision.ops"].StochasticDepth = StochasticDepth
-        lent["torchvision"].ops = lent["torchvision.ops"]
+        substitutes = {name: types.ModuleType(name) for name in ("torchvision", "torchvision.ops")}
+        vars(substitutes["torchvision.ops"])["StochasticDepth"] = StochasticDepth
+        vars(substitutes["torchvision"])["ops"] = substitutes["torchvision.ops"]
         before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "torchvision"}
-        sys.modules.update(lent)
+        sys.modules.update(substitutes)
         try:
             import simpler_flash  # noqa: F401
         finally:
-            for name in lent:
+            for name in substitutes:
                 del sys.modules[name]
             sys.modules.update(before)
     import scprint2
@@ -250,18 +251,18 @@ class Embedder:
     ) -> dict[str, Any]:
         """Return what the model sees of cells of one run; ``near`` [cells, neighbours, genes] are their neighbours."""
         elements = []
-        for place, row in enumerate(counts):
+        for cell, row in enumerate(counts):
             element: dict[str, Any] = {"X": row, self.collator.organism_name: self.organism}
             if near is not None and far is not None:
-                element |= {"knn_cells": near[place], "knn_cells_info": far[place]}
+                element |= {"knn_cells": near[cell], "knn_cells_info": far[cell]}
             elements.append(element)
-        told = self.collator(elements)
-        if len(told["x"]) != len(counts):
-            raise RuntimeError(f"the package's Collator made {len(told['x'])} of {len(counts)} cells")
-        return told
+        batch = self.collator(elements)
+        if len(batch["x"]) != len(counts):
+            raise RuntimeError(f"the package's Collator made {len(batch['x'])} of {len(counts)} cells")
+        return batch
 
     def embed(
-        self, told: Mapping[str, Any], sums: "numpy.ndarray"
+        self, batch: Mapping[str, Any], sums: "numpy.ndarray"
     ) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
         """Return embeddings, codes and logits of a batch; ``sums`` are the counts of each cell over all its genes."""
         import torch
@@ -270,12 +271,12 @@ class Embedder:
         model.embs = model.pred = model.pos = model.expr_pred = None
         narrow = self.precision != "float32"
         kind = getattr(torch, self.precision)
-        near = {name: told[name].to(self.device) for name in ("knn_cells", "knn_cells_info") if name in told}
+        near = {name: batch[name].to(self.device) for name in ("knn_cells", "knn_cells_info") if name in batch}
         casting = torch.autocast(self.device, dtype=kind) if narrow else contextlib.nullcontext()
         with torch.no_grad(), casting:
             model._predict(
-                told["genes"].to(self.device),
-                told["x"].to(self.device),
+                batch["genes"].to(self.device),
+                batch["x"].to(self.device),
                 torch.tensor(sums, dtype=torch.float32, device=self.device),
                 pred_embedding=["all"],
                 max_size_in_mem=sys.maxsize,
@@ -294,19 +295,19 @@ class Embedder:
 
 
 def known_counts(matrix: CountMatrix, genes: Sequence[str]) -> "tuple[scipy.sparse.csr_matrix, numpy.ndarray]":
-    """Return what turns counts by the genes of a matrix into counts by these genes, and which of these it has."""
+    """Return the matrix that maps counts by a matrix's genes to counts by these genes, and which of these it has."""
     import numpy as np
     import scipy.sparse
 
-    places = match_genes(matrix.gene_ids, genes)
-    rows = np.flatnonzero(places >= 0)
-    shape = (len(places), len(genes))
-    turn = scipy.sparse.csr_matrix((np.ones(len(rows), np.int64), (rows, places[rows])), shape=shape)
-    return turn, np.unique(places[rows])
+    index = match_genes(matrix.gene_ids, genes)
+    rows = np.flatnonzero(index >= 0)
+    shape = (len(index), len(genes))
+    gene_map = scipy.sparse.csr_matrix((np.ones(len(rows), np.int64), (rows, index[rows])), shape=shape)
+    return gene_map, np.unique(index[rows])
 
 
 def groups_of(cells: Sequence[tuple[str, str]]) -> Iterator[tuple[int, int]]:
-    """Yield first row and that after the last one of cells whose neighbours are looked for among each other.
+    """Yield the first row and that after the last one of cells whose neighbours are searched among each other.
 
     ``cells`` are (series, library): the cells of a droplet library, or with an empty library, the plate cells of a
     series.
@@ -319,7 +320,7 @@ def groups_of(cells: Sequence[tuple[str, str]]) -> Iterator[tuple[int, int]]:
 
 
 def embed_matrix(
-    matrix: CountMatrix, embedder: Embedder, turn: "scipy.sparse.csr_matrix", part: PartWriter, options: Any
+    matrix: CountMatrix, embedder: Embedder, gene_map: "scipy.sparse.csr_matrix", part: PartWriter, options: Any
 ) -> None:
     """Write the rows of all cells of a matrix."""
     import numpy as np
@@ -340,7 +341,7 @@ def embed_matrix(
 
     for start, counts in pieces():
         sums = totals(counts)
-        known = (counts @ turn).tocsr()
+        known = (counts @ gene_map).tocsr()
         reasons = reasons_of(sums, known, options.min_genes)
         kept = np.array([row for row, reason in enumerate(reasons) if not reason], np.int64)
         embs = np.zeros((len(sums), layout.embedding_width), np.float32)
@@ -353,7 +354,7 @@ def embed_matrix(
         while first < len(kept):
             group = groups[start + kept[first]]
             last = first
-            told: list[dict[str, Any]] = []
+            batches: list[dict[str, Any]] = []
             while last < len(kept) and last - first < options.batch_size and groups[start + kept[last]] == group:
                 run, end = runs[start + kept[last]], last
                 while end < len(kept) and end - first < options.batch_size and runs[start + kept[end]] == run:
@@ -361,21 +362,22 @@ def embed_matrix(
                 if run != before:
                     embedder.seed(seed_of(options.seed, run))
                     before = run
-                near = None
-                if found is not None and found.shape[1]:
-                    near = np.stack([known[kept[places]].toarray() for places in found[last:end]])
                 rows = known[kept[last:end]].toarray()
-                told.append(embedder.collate(rows, near, None if near is None else far[last:end]))
+                if found is not None and far is not None and found.shape[1]:
+                    near = np.stack([known[kept[cells]].toarray() for cells in found[last:end]])
+                    batches.append(embedder.collate(rows, near, far[last:end]))
+                else:
+                    batches.append(embedder.collate(rows, None, None))
                 last = end
             mine = kept[first:last]
-            embs[mine], codes[mine], scores[mine] = embedder.embed(join(told), sums[mine])
+            embs[mine], codes[mine], scores[mine] = embedder.embed(join(batches), sums[mine])
             first = last
         part.append(embs, codes, scores, reasons=reasons)
         print(f"{part.written} of {matrix.cells} cells", flush=True)
 
 
 def reasons_of(sums: "numpy.ndarray", known: "scipy.sparse.csr_matrix", least: int) -> list[str]:
-    """Return why each cell is dropped, empty where it is kept. ``known`` are its counts of genes of the model."""
+    """Return the reason why each cell is dropped, empty where it is kept; ``known``: counts of the model's genes."""
     import numpy as np
 
     reasons = np.full(len(sums), "", object)
@@ -385,19 +387,19 @@ def reasons_of(sums: "numpy.ndarray", known: "scipy.sparse.csr_matrix", least: i
     return reasons.tolist()
 
 
-def join(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def join(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the model sees of the cells of several runs."""
     import torch
 
     names = ("x", "genes", "knn_cells", "knn_cells_info")
-    return {name: torch.cat([one[name] for one in told]) for name in names if name in told[0]}
+    return {name: torch.cat([batch[name] for batch in batches]) for name in names if name in batches[0]}
 
 
-def count_found(matrix: CountMatrix, turn: "scipy.sparse.csr_matrix") -> float:
+def count_found(matrix: CountMatrix, gene_map: "scipy.sparse.csr_matrix") -> float:
     """Return the share of the counts of a matrix that are of genes of the model."""
     import numpy as np
 
-    there = np.diff(turn.indptr) > 0
+    there = np.diff(gene_map.indptr) > 0
     inside = everything = 0
     for _, counts in matrix.blocks():
         everything += int(counts.data.sum())
@@ -434,7 +436,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     parameters, safe = read_parameters(options.model, options.weights_only)
     if not safe:
-        print(f"{options.model}: holds more than weights and was unpickled, which runs what stands in it.", flush=True)
+        print(f"{options.model}: has more than weights and was unpickled, which runs code in it.", flush=True)
     checkpoint = Checkpoint.from_parameters(parameters, options.model)
     organism = f"NCBITaxon:{options.tax_id}"
     with CountMatrix(options.matrix) as matrix, options.model.open("rb") as handle:
@@ -445,14 +447,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         embedder = None
         if organism in checkpoint.organisms:
-            turn, there = known_counts(matrix, checkpoint.genes[organism])
+            gene_map, there = known_counts(matrix, checkpoint.genes[organism])
             found = len(there) / max(1, len(checkpoint.genes[organism]))
-            counts = count_found(matrix, turn)
-            told = f"{found:.1%} of the model's genes are in it, {counts:.1%} of its counts are of these genes"
+            counts = count_found(matrix, gene_map)
+            match = f"{found:.1%} of the model's genes are in it, {counts:.1%} of its counts are of these genes"
             if matrix.cells and min(found, counts) < options.min_found:
                 raise InputError(
-                    f"{options.matrix}: {told}; less than {options.min_found:.0%} is too little. Are its genes named by"
-                    " accessions of Ensembl, as those of the checkpoint?"
+                    f"{options.matrix}: {match}; less than {options.min_found:.0%} is too little. Are its genes named"
+                    " by accessions of Ensembl, as those of the checkpoint?"
                 )
             embedder = Embedder(options.model, checkpoint, organism, options, safe)
             notes.append(f"computed in {embedder.precision} on {embedder.device}")
@@ -462,7 +464,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     f" cells, exactly, on {COMPONENTS} principal components of log(1 + counts per 10,000)"
                 )
         else:
-            told = f"{organism} is none of the checkpoint's organisms ({', '.join(checkpoint.organisms)})"
+            match = f"{organism} is none of the checkpoint's organisms ({', '.join(checkpoint.organisms)})"
         description = Description(
             name=NAME,
             version=importlib.metadata.version("scprint2"),
@@ -470,19 +472,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             weights_sha256=hashlib.file_digest(handle, "sha256").hexdigest(),
             score_kind="logit",
             seed_policy="the generators of numpy and torch are seeded by sha256 of '{seed}:{run}' where a run begins",
-            decoders=checkpoint.told_decoders(),
+            decoders=checkpoint.leaf_decoders(),
             notes=tuple(notes),
         )
         with PartWriter(options.output, description, rows=matrix.cells) as part:
             if embedder is not None:
-                embed_matrix(matrix, embedder, turn, part, options)
+                embed_matrix(matrix, embedder, gene_map, part, options)
             else:
                 drop_all(part, matrix.cells)
-        print(f"{options.matrix}: {told}.", file=sys.stderr)
+        print(f"{options.matrix}: {match}.", file=sys.stderr)
 
 
 def drop_all(part: PartWriter, cells: int, rows: int = 4096) -> None:
-    """Drop all cells: the model does not know their organism."""
+    """Drop all cells, whose organism the model does not know."""
     import numpy as np
 
     layout = part.description.layout

@@ -1,9 +1,9 @@
 """Embed cells without weights: logarithm of counts per 10,000, projected on the axes along which cells differ most.
 
-'fit' makes the basis (model.npz) from a sample of cells, and with labelled cells (--reference) the mean of each label's
-embeddings. Without 'fit', the cells of a matrix are embedded: the block 'other', as many columns as the basis has; with
-labels, the nearest of their means by cosine, best first, at most three of each class. Cells without counts are dropped.
-See scripts/atlas/embedders/README.md.
+The basis (model.npz) is fitted by atlas_model to a sample of cells; with labelled cells (--reference) it has the mean
+embedding of each label. The embedding is the block 'other', with as many columns as the basis; with labels, a cell's
+labels are the nearest means by cosine, best first, at most three of each class. Cells without counts are dropped. See
+scripts/atlas/embedders/README.md.
 """
 
 import hashlib
@@ -15,10 +15,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scripts.atlas.embedders.command_line import backend_parser, check_species, share
+from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import as_rows, log_normalise, seed_of, totals, truncated_svd, unit_rows
+from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
 
 NAME, VERSION = "svd-baseline", "1"
 BEST = 3
-"""Labels that are told of a cell, at most."""
+"""Labels of a cell, at most."""
 CODES = 65_536
-"""Labels of a class that an atlas can tell apart."""
+"""Labels of a class, at most: codes are uint16."""
 ROWS = 1024
-"""Cells whose labels are looked for at a time."""
+"""Cells whose labels are computed at a time."""
 FORMAT = 1
 _COMMON = "sra2matrix svd-baseline"
 
 
 class Found(NamedTuple):
-    """How far a matrix and a model speak of the same genes, as shares from 0 to 1."""
+    """How far a matrix and a model have the same genes, as shares from 0 to 1."""
 
     genes: float
     """Genes of the model that the matrix has."""
@@ -55,7 +56,7 @@ class Found(NamedTuple):
 
 
 class Model:
-    """A basis, and what it was made from; all that is needed to compute the row of a cell."""
+    """A basis and its sample: all that is needed to compute the row of a cell."""
 
     def __init__(
         self,
@@ -89,17 +90,17 @@ class Model:
         """Return the axes for the genes of a matrix, float64 [genes, components], and whether the model has each."""
         import numpy as np
 
-        places = match_genes(gene_ids, self.gene_ids)
+        index = match_genes(gene_ids, self.gene_ids)
         axes = np.zeros((len(gene_ids), len(self.components)))
-        axes[places >= 0] = self.components.T[places[places >= 0]]
-        return axes, places >= 0
+        axes[index >= 0] = self.components.T[index[index >= 0]]
+        return axes, index >= 0
 
     def write(self, path: Path) -> None:
         """Write model.npz; the same content gives the same bytes."""
         import numpy as np
 
         about = {"format": FORMAT, "made_by": f"{_COMMON} {VERSION}", "sample": self.sample, "labels": self.labels}
-        arrays = {
+        arrays: dict[str, Any] = {
             "about": np.array(json.dumps(about, sort_keys=True, ensure_ascii=False).encode()),
             "gene_ids": np.array([gene.encode() for gene in self.gene_ids]),
             "components": self.components,
@@ -154,9 +155,9 @@ def nearest_labels(
 
     codes = np.zeros((len(embeddings), best), np.uint16)
     scores = np.zeros((len(embeddings), best))
-    turned = np.ascontiguousarray(unit_rows(centroids).T)
+    directions = np.ascontiguousarray(unit_rows(centroids).T)
     for start in range(0, len(embeddings), ROWS):
-        cosines = as_rows(unit_rows(embeddings[start : start + ROWS])) @ turned
+        cosines = as_rows(unit_rows(embeddings[start : start + ROWS])) @ directions
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :best]
         codes[start : start + ROWS] = order
         scores[start : start + ROWS] = np.take_along_axis(cosines, order, axis=1)
@@ -166,8 +167,8 @@ def nearest_labels(
 def drawn_cells(matrices: Sequence[CountMatrix], cells: int, seed: int) -> list[tuple[bytes, int, int]]:
     """Return (hash, number of the matrix, row) of the cells of the sample, in the order of their hashes.
 
-    They are those with counts whose sha256 of seed, series and name is least, wherever they stand.
-    Raises InputError where one of them stands in two places.
+    They are those with counts whose sha256 of seed, series and name is least. Raises InputError where one of them
+    occurs twice.
     """
 
     def candidates() -> Iterator[tuple[bytes, int, int]]:
@@ -180,18 +181,18 @@ def drawn_cells(matrices: Sequence[CountMatrix], cells: int, seed: int) -> list[
 
     drawn = heapq.nsmallest(cells, candidates())
     twice = [(first, second) for first, second in itertools.pairwise(drawn) if first[0] == second[0]]
-    told = []
+    faults = []
     for (_, number, row), (_, other, _) in twice[:5]:
-        places = " and ".join(dict.fromkeys(str(matrices[place].path) for place in (number, other)))
-        told.append(f"{matrices[number].names()[row]}: a cell of this name stands twice in {places}.")
-    raise_faults("The sample of cells", told)
+        paths = " and ".join(dict.fromkeys(str(matrices[index].path) for index in (number, other)))
+        faults.append(f"{matrices[number].names()[row]}: a cell of this name occurs twice in {paths}.")
+    raise_faults("The sample of cells", faults)
     return drawn
 
 
 def gather_sample(
     matrices: Sequence[CountMatrix], gene_ids: Sequence[str], drawn: Sequence[tuple[bytes, int, int]]
 ) -> "scipy.sparse.csr_matrix":
-    """Return the log-normalised counts of drawn cells, in the order drawn, by the genes given (all that there are)."""
+    """Return the log-normalised counts of drawn cells, in the order drawn, by the given genes (all of them)."""
     import numpy as np
     import scipy.sparse
 
@@ -204,13 +205,13 @@ def gather_sample(
         for row, rank in of_row.items():
             lengths[rank + 1] = stored[row]
     pointers = np.cumsum(lengths)
-    data, indices = np.zeros(pointers[-1]), np.zeros(pointers[-1], np.int32)  # the sample lies in memory only once
+    data, indices = np.zeros(pointers[-1]), np.zeros(pointers[-1], np.int32)  # the sample is in memory only once
     for matrix, of_row in zip(matrices, ranks, strict=True):
         columns = match_genes(matrix.gene_ids, gene_ids).astype(np.int32)
         for rows, counts in matrix.select(np.array(sorted(of_row), np.int64)):
             values = log_normalise(counts)
-            for place, row in enumerate(rows.tolist()):
-                mine = slice(values.indptr[place], values.indptr[place + 1])
+            for index, row in enumerate(rows.tolist()):
+                mine = slice(values.indptr[index], values.indptr[index + 1])
                 first = pointers[of_row[row]]
                 order = np.argsort(columns[values.indices[mine]])
                 data[first : first + len(order)] = values.data[mine][order]
@@ -222,19 +223,19 @@ def gather_sample(
 
 
 def check_gene_names(matrices: Iterable[CountMatrix]) -> None:
-    """Raise InputError where a gene is there twice in a matrix."""
-    told = []
+    """Raise InputError where a gene occurs twice in a matrix."""
+    faults = []
     for matrix in matrices:
         twice = [gene for gene, number in Counter(matrix.gene_ids).items() if number > 1]
         if twice:
-            told.append(f"{matrix.path}: gene {twice[0]!r} is there twice.")
-    raise_faults("The genes of the matrices", told)
+            faults.append(f"{matrix.path}: gene {twice[0]!r} occurs twice.")
+    raise_faults("The genes of the matrices", faults)
 
 
 def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int) -> Model:
     """Return the basis of a sample of cells: the order of the matrices and of their cells does not matter.
 
-    Where no cell has counts the basis is of no sample: all cells of such matrices are dropped.
+    Where no cell has counts the sample is empty: all cells of such matrices are dropped.
     """
     import numpy as np
 
@@ -263,12 +264,12 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     """Add to a model the mean embedding of each label in columns of obs (``column`` or ``class=column``).
 
     Cells without counts, and cells whose label says that it is unknown, are left out. Raises InputError where a column
-    is not there or tells nothing, or where too few counts are of genes of the model.
+    is missing or has no label, or where too few counts are of genes of the model.
     """
     import numpy as np
     import scipy.sparse
 
-    told = {}
+    given = {}
     for text in columns:
         name, _, column = text.rpartition("=")
         labels = reference.labels(column)
@@ -280,24 +281,24 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
             raise InputError(
                 f"--labels: {wanted!r} cannot be the name of a class; give another one, as in class={column}."
             )
-        told[wanted] = (known, codes[labels.codes])
-    if len(told) < len(columns):
-        raise InputError(f"--labels {' '.join(columns)}: a class is there twice.")
+        given[wanted] = (known, codes[labels.codes])
+    if len(given) < len(columns):
+        raise InputError(f"--labels {' '.join(columns)}: a class occurs twice.")
     if not model.sample["cells"]:  # no cell will be labelled
-        model.labels = {name: known for name, (known, _) in told.items()}
+        model.labels = {name: known for name, (known, _) in given.items()}
         model.centroids = {name: np.zeros((len(known), len(model.components))) for name, known in model.labels.items()}
         model.centroid_cells = {name: np.zeros(len(known), np.int64) for name, known in model.labels.items()}
         return Found(0, 0)
     axes, there = model.axes(reference.gene_ids)
-    sums = {name: np.zeros((len(known), axes.shape[1])) for name, (known, _) in told.items()}
-    numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in told.items()}
+    sums = {name: np.zeros((len(known), axes.shape[1])) for name, (known, _) in given.items()}
+    numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in given.items()}
     inside = everything = 0
     for start, counts in reference.blocks():
         known_counts = totals(with_counts(counts, np.where(there[counts.indices], counts.data, 0)))
         everything += int(counts.data.sum())
         inside += int(known_counts.sum())
         embeddings = embed_rows(counts, axes)
-        for name, (known, codes) in told.items():
+        for name, (known, codes) in given.items():
             mine = codes[start : start + counts.shape[0]]
             rows = np.flatnonzero((mine >= 0) & (known_counts > 0))
             ones = scipy.sparse.csr_matrix((np.ones(len(rows)), (mine[rows], rows)), shape=(len(known), len(mine)))
@@ -310,7 +311,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
             " species, and their genes named by the same accessions?"
         )
     faults = []
-    for name, (known, _) in told.items():
+    for name, (known, _) in given.items():
         kept = numbers[name] > 0
         if not 1 <= kept.sum() <= CODES:
             faults.append(
@@ -324,7 +325,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
 
 
 def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: float) -> tuple[int, Found]:
-    """Write the part of a matrix; return how many cells were dropped, and how far the genes fit.
+    """Write the part of a matrix; return the number of dropped cells, and how far the genes match.
 
     Raises InputError where too few genes, or counts, are those of the model.
     """
@@ -373,14 +374,14 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
                 part.append(embeddings, reasons=reasons)
     found = Found(share, inside / max(1, everything))
     if everything and not model.sample["cells"]:
-        raise InputError(f"{matrix.path}: its cells have counts, but the model was fitted to no cell; fit another.")
+        raise InputError(f"{matrix.path}: its cells have counts, but the model was fitted to no cell; fit another one.")
     if everything and found.counts < least:
         raise InputError(f"{matrix.path}: {found}; less than {least:.0%} of the counts is too little.")
     return dropped, found
 
 
 def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
-    """Return other counts at the same places."""
+    """Return a matrix of other counts for the same cells and genes."""
     import scipy.sparse
 
     return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)

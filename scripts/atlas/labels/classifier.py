@@ -1,29 +1,46 @@
-"""Models that tell a label from a vector, fitted exactly from sums of one pass, and the figures that judge them.
+"""Models that predict a label from a vector, fitted exactly from sums of one pass, their file, and their figures.
 
-Both kinds are one matrix product: ``scores = vectors @ weights.T + intercepts``, the label is that of the greatest.
+Both kinds are one matrix product: ``scores = vectors @ weights.T + intercepts``; the label is that of the greatest.
 
-- ``linear``: the linear discriminant (classes are normal clouds of one common shape), which is the multinomial logistic
-  model with its coefficients in closed form. It needs the number, the sums and the products of the rows, nothing else:
-  one pass, no learning rate, no order of rows, no seed. (Least squares on one-hot labels needs the same sums, but hides
-  classes behind their neighbours where there are more than a few.) The common shape is drawn towards a sphere a little.
+- ``linear``: the linear discriminant (classes are normal clouds of one common covariance), which is the multinomial
+  logistic model with its coefficients in closed form. It needs the number, the sums and the products of the rows: one
+  pass, no learning rate, no order of rows, no seed. (Least squares on one-hot labels needs the same sums, but masks
+  classes by their neighbours where there are more than a few.) The covariance is shrunk towards a sphere a little.
 - ``centroid``: the nearest mean of a label, by cosine or by Euclidean distance.
 
-Sums are kept in 64-bit floating point.
+Sums are 64-bit floating point. A model is saved as model.npz, an npz as ``numpy.savez`` writes it (stored, no clock),
+without pickles:
+
+- ``format`` (1), ``kind`` (linear or centroid), ``metric`` (cosine or euclidean, of a centroid model)
+- ``block`` and ``columns``: the block of embeddings that it takes, and how many columns that has
+- ``label``: the class or column that it predicts; ``classes`` [classes]: names of its labels
+- ``weights`` float64 [classes, columns] and ``intercepts`` float64 [classes]
+- ``source``: JSON, the back end of the atlas it was trained on (null without a manifest) and what the labels were
+
+The label of a row is ``classes[(row[block] @ weights.T + intercepts).argmax()]``; the first where several are equal.
+Its score is the softmax of these (linear), or these divided by the length of the row (cosine), or these minus half the
+squared length of the row (euclidean).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.atlas.labels.tables import LabelSums
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy
 
 KINDS = ("linear", "centroid")
 METRICS = ("cosine", "euclidean")
-_SCORES = 1 << 20  # that are held at a time
+FORMAT = 1
+_SCORES = 1 << 20  # in memory at a time
+_ARRAYS = ("format", "kind", "metric", "block", "label", "classes", "weights", "intercepts", "source")
 
 
 class Sums:
@@ -45,7 +62,7 @@ class Sums:
         self.products += vectors.T @ vectors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A fitted model of ``classes``, which are names of labels."""
 
@@ -57,6 +74,12 @@ class Model:
     """float64 [classes, columns]"""
     intercepts: "numpy.ndarray"
     """float64 [classes]"""
+    block: str = ""
+    """The block of embeddings that it takes."""
+    label: str = ""
+    """The class or column that it predicts."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """What it was trained on."""
 
     def scores(self, vectors: "numpy.ndarray") -> "numpy.ndarray":
         """Return float64 [rows, classes]: shares of 1 (linear), cosines, or minus half squared distances."""
@@ -73,7 +96,7 @@ class Model:
         return scores - squares / 2
 
     def predict(self, vectors: "numpy.ndarray") -> "tuple[numpy.ndarray, numpy.ndarray]":
-        """Return for each row the number of its class and its score; the first class where several are equal."""
+        """Return the index of each row's class and its score; the first class where several are equal."""
         import numpy as np
 
         best, greatest = np.zeros(len(vectors), np.intp), np.zeros(len(vectors))
@@ -88,8 +111,8 @@ class Model:
 def fit(sums: Sums, names: Sequence[str], kind: str, *, metric: str, shrinkage: float, equal: bool) -> Model:
     """Fit a model on the labels that have rows; ``names`` are those of codes.
 
-    ``shrinkage`` (0 to 1) draws the common shape towards a sphere, ``equal`` holds all labels for equally frequent
-    rather than as frequent as here; both for ``linear``. Raises InputError where fewer than two labels have rows.
+    ``shrinkage`` (0 to 1) shrinks the common covariance towards a sphere; ``equal`` takes all labels as equally
+    frequent rather than as frequent as here; both for ``linear``. Raises InputError for less than two labels with rows.
     """
     import numpy as np
 
@@ -97,7 +120,7 @@ def fit(sums: Sums, names: Sequence[str], kind: str, *, metric: str, shrinkage: 
     classes = tuple(names[code] for code in found.codes.tolist())
     if len(classes) < 2:
         known = f"only {classes[0]!r}" if classes else "none"
-        raise InputError(f"A model needs at least two labels to tell apart, but the training cells have {known}.")
+        raise InputError(f"A model needs at least two labels, but the training cells have {known}.")
     means, counts = found.means, found.counts.astype(float)
     if kind == "centroid":
         if metric == "euclidean":
@@ -115,40 +138,84 @@ def fit(sums: Sums, names: Sequence[str], kind: str, *, metric: str, shrinkage: 
 
 
 class Figures(NamedTuple):
-    """How well labels were told; shares of 0 to 1, NaN where there is nothing to judge."""
+    """How well labels were predicted; shares of 0 to 1, NaN where they are undefined."""
 
     cells: int
     accuracy: float
     balanced_accuracy: float
     """Mean recall of the labels that the cells have."""
     macro_f1: float
-    """Mean F1 of the labels that the cells have or were told to have."""
+    """Mean F1 of the labels that the cells have or that were predicted."""
     precision: "numpy.ndarray"
     recall: "numpy.ndarray"
     f1: "numpy.ndarray"
 
 
 def judge(confusion: "numpy.ndarray") -> Figures:
-    """Return the figures of a table of cells: their label (rows) by the label told (columns)."""
+    """Return the figures of a table of cells: their label (rows) by the predicted label (columns)."""
     import numpy as np
 
     table = np.asarray(confusion, float)
-    right, true, told = np.diag(table), table.sum(axis=1), table.sum(axis=0)
-    nothing = np.full(len(table), np.nan)
-    recall = np.divide(right, true, out=nothing.copy(), where=true > 0)
-    precision = np.divide(right, told, out=nothing.copy(), where=told > 0)
-    f1 = np.divide(2 * right, true + told, out=nothing.copy(), where=true + told > 0)
+    right, true, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    undefined = np.full(len(table), np.nan)
+    recall = np.divide(right, true, out=undefined.copy(), where=true > 0)
+    precision = np.divide(right, predicted, out=undefined.copy(), where=predicted > 0)
+    f1 = np.divide(2 * right, true + predicted, out=undefined.copy(), where=true + predicted > 0)
     cells = int(true.sum())
     if not cells:
         return Figures(0, float("nan"), float("nan"), float("nan"), precision, recall, f1)
-    means = (float(values[np.isfinite(values)].mean()) for values in (recall, f1))
-    return Figures(cells, float(right.sum() / cells), *means, precision, recall, f1)
+    balanced, macro = (float(values[np.isfinite(values)].mean()) for values in (recall, f1))
+    return Figures(cells, float(right.sum() / cells), balanced, macro, precision, recall, f1)
 
 
-def tell_one(confusion: "numpy.ndarray", label: int) -> "numpy.ndarray":
-    """Return the table that telling the same label for every cell would have made: the baseline to compare with."""
+def predict_one(confusion: "numpy.ndarray", label: int) -> "numpy.ndarray":
+    """Return the table in which every cell is predicted to have the same label: the baseline."""
     import numpy as np
 
     table = np.zeros_like(confusion)
     table[:, label] = confusion.sum(axis=1)
     return table
+
+
+def write_model(path: str | Path, model: Model) -> None:
+    """Write model.npz: the same model, the same bytes."""
+    import numpy as np
+
+    arrays: dict[str, Any] = {
+        "format": np.array(FORMAT, "<i8"),
+        **{name: np.array(getattr(model, name)) for name in ("kind", "metric", "block", "label")},
+        "columns": np.array(model.weights.shape[1], "<i8"),
+        "classes": np.array(model.classes, np.str_),
+        "weights": model.weights.astype("<f8"),
+        "intercepts": model.intercepts.astype("<f8"),
+        "source": np.array(json.dumps(model.source, sort_keys=True, ensure_ascii=False)),
+    }
+    with atomic_path(path) as partial, partial.open("wb") as handle:
+        np.savez(handle, **arrays)
+
+
+def read_model(path: str | Path) -> Model:
+    """Read model.npz. Raises InputError where the file is none."""
+    import numpy as np
+
+    try:
+        with Path(path).open("rb") as handle:
+            arrays = np.load(handle, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise InputError(f"{path}: no model of atlas_train, but a bare array.")
+            missing = [name for name in _ARRAYS if name not in arrays]
+            if missing:
+                raise InputError(f"{path}: no model of atlas_train: it has no {', '.join(missing)}.")
+            found = {name: arrays[name] for name in _ARRAYS}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as a model of atlas_train: {error}.") from error
+    if int(found["format"]) != FORMAT:
+        raise InputError(f"{path}: a model of format {int(found['format'])}; this version reads format {FORMAT}.")
+    classes, weights, intercepts = found["classes"], found["weights"], found["intercepts"]
+    if weights.ndim != 2 or weights.shape[0] != len(classes) or intercepts.shape != (len(classes),):
+        raise InputError(
+            f"{path}: {len(classes)} classes, but weights of {weights.shape} and intercepts of {intercepts.shape}."
+        )
+    kind, metric, block, label = (str(found[name]) for name in ("kind", "metric", "block", "label"))
+    source = json.loads(str(found["source"]))
+    return Model(kind, metric, tuple(classes.tolist()), weights, intercepts, block, label, source)

@@ -1,7 +1,6 @@
 """The rows of atlases with a label and a group each: what a model is fitted to and tested on."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,87 +8,73 @@ from scripts.atlas.labels.given_labels import NONE, GivenLabels
 from scripts.atlas.labels.split import SHARD, linked
 from scripts.atlas.labels.tables import sum_rows
 from scripts.atlas.store.decoders import LabelNames
-from scripts.atlas.store.map_codes import has_map, shard_segments
+from scripts.atlas.store.row_map import Segment, has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, Shard
 
 if TYPE_CHECKING:
     import numpy
 
-    from scripts.atlas.store.row_map import Segment
-
 
 class LabelledRows:
-    """Walks through the rows of atlases shard by shard, as often as it is asked to; holds those of one shard.
+    """Reads the rows of atlases shard by shard, as often as needed; those of one shard are in memory.
 
-    Labels are those of a table, which are joined through the map, or else the first guesses of the atlases themselves
-    (``own``). ``split``: what a group is.
+    ``labels``: a table of labels, joined through the map, or the names of the atlases' own labels: their first guesses.
+    ``split``: what a group is.
     """
 
-    def __init__(
-        self,
-        atlases: Sequence[Atlas],
-        split: str,
-        *,
-        labels: GivenLabels | None,
-        own: LabelNames | None,
-    ) -> None:
+    def __init__(self, atlases: Sequence[Atlas], split: str, labels: GivenLabels | LabelNames) -> None:
         self.atlases = atlases
         self.split = split
-        self.labels = labels
-        self.own = own
+        self.given = labels if isinstance(labels, GivenLabels) else None
+        self.own = labels if isinstance(labels, LabelNames) else None
         self.groups: dict[str, int] = {}
-        """Group → number, in the order in which they come."""
-        self.of = {} if split == SHARD else linked(atlases, split)
-        """Series or sample → the group that it is of."""
+        """Group → number, in the order in which they occur."""
+        self.group_of = {} if split == SHARD else linked(atlases, split)
+        """Series or sample → its group."""
 
     def names(self, codes: int) -> list[str]:
         """Return the label of each code, of so many where codes stand for themselves."""
-        return self.labels.names if self.labels is not None else self.own.names(codes) if self.own else []
+        return self.given.names if self.given is not None else self.own.names(codes) if self.own else []
 
     def shards(self) -> "Iterator[tuple[int, Shard, numpy.ndarray, numpy.ndarray | None]]":
-        """Yield number of the atlas, shard, group of each row, and its label where a table tells it (else None)."""
+        """Yield number of the atlas, shard, group of each row, and its code in the table of labels (None without)."""
         import numpy as np
 
         for number, atlas in enumerate(self.atlases):
-            mapped = has_map(atlas) and (self.labels is not None or self.split != SHARD)
-            walk: Iterator[tuple[Shard, list[Segment]]]
-            walk = shard_segments(atlas) if mapped else ((shard, []) for shard in atlas.shards)
-            for shard, segments in walk:
+            mapped = has_map(atlas) and (self.given is not None or self.split != SHARD)
+            shards: Iterator[tuple[Shard, list[Segment]]]
+            shards = shard_segments(atlas) if mapped else ((shard, []) for shard in atlas.shards)
+            for shard, segments in shards:
                 if self.split == SHARD:
                     name = f"{atlas.path.name}/{shard.name}" if len(self.atlases) > 1 else shard.name
                     group = self.groups.setdefault(name, len(self.groups))
                     groups = np.full(shard.rows, group, np.intp)
                 else:
-                    names = (self.of[getattr(segment, self.split)] for segment in segments)
+                    names = (self.group_of[getattr(segment, self.split)] for segment in segments)
                     mine = [self.groups.setdefault(name, len(self.groups)) for name in names]
                     groups = np.repeat(np.array(mine, np.intp), [segment.rows for segment in segments])
-                yield number, shard, groups, self._told(shard, segments)
+                codes = None if self.given is None else self._given_codes(self.given, shard, segments)
+                yield number, shard, groups, codes
 
-    def _told(self, shard: Shard, segments: "Sequence[Segment]") -> "numpy.ndarray | None":
+    def _given_codes(self, given: GivenLabels, shard: Shard, segments: Sequence[Segment]) -> "numpy.ndarray":
         import numpy as np
 
-        if self.labels is None:
-            return None
-        barcodes = None
-        if BARCODES in shard.files and self.labels.barcodes:
-            file = shard.files[BARCODES]
-            parts = list(file.views(max(1, shard.rows)))
-            barcodes = parts[0] if parts else None
-        told = [np.zeros(0, np.int32)]
+        barcodes = shard.files[BARCODES].read() if BARCODES in shard.files and given.barcodes else None
+        codes = [np.zeros(0, np.int32)]
         for segment in segments:
             first = segment.row_start
             mine = None if barcodes is None else barcodes[first : first + segment.rows]
-            told.append(self.labels.codes(segment, mine))
-        return np.concatenate(told)
+            codes.append(given.codes(segment, mine))
+        return np.concatenate(codes)
 
     @cached_property
     def cells(self) -> "numpy.ndarray":
-        """How many cells with a label each group has, int64; found by reading the map, and no vector."""
+        """Labelled cells of each group, int64; from the map alone, no vector is read."""
         import numpy as np
 
         counts = np.zeros(0, np.int64)
-        for _, _, groups, told in self.shards():
-            mine = np.bincount(groups if told is None else groups[told != NONE], minlength=len(self.groups))
+        for _, _, groups, codes in self.shards():
+            mine = np.bincount(groups if codes is None else groups[codes != NONE], minlength=len(self.groups))
             mine[: len(counts)] += counts
             counts = mine
         return counts
@@ -97,29 +82,32 @@ class LabelledRows:
     def chunks(self, block: str, wanted: "numpy.ndarray") -> "Iterator[tuple[numpy.ndarray, numpy.ndarray]]":
         """Yield code (int32) and vector of the rows that have a label and whose group is wanted.
 
-        ``wanted`` says so for each group. Vectors are float16 [rows, columns of the block].
+        ``wanted``: bool [groups]. Vectors are float16 [rows, columns of the block].
         """
-        import numpy as np
-
-        by_code: dict[int, numpy.ndarray] = {}
-        for number, shard, groups, told in self.shards():
-            keep = wanted[groups] if told is None else wanted[groups] & (told != NONE)
+        for number, shard, groups, given in self.shards():
+            keep = wanted[groups] if given is None else wanted[groups] & (given != NONE)
             if not keep.any():
                 continue
             atlas = self.atlases[number]
             bounds, size = (shard.first, shard.first + shard.rows), sum_rows(atlas)
             starts = range(0, shard.rows, size)
-            tops: Iterable[numpy.ndarray | None] = itertools.repeat(None, len(starts))
-            if told is None:
-                tops = atlas.scan(self.own.label, size, "top3", *bounds)
-                if number not in by_code:
-                    by_code[number] = self.own.by_code(number)
-            for start, vectors, top in zip(starts, atlas.scan(block, size, "embs", *bounds), tops, strict=True):
+            every = (
+                self._own_codes(number, size, bounds)
+                if given is None
+                else (given[start : start + size] for start in starts)
+            )
+            for start, vectors, codes in zip(starts, atlas.scan(block, size, "embs", *bounds), every, strict=True):
                 mine = keep[start : start + size]
-                if top is None:
-                    codes = told[start : start + size]
-                else:
-                    codes = by_code[number][top[:, 0]]
-                    if (codes < 0).any():
-                        self.own.refuse(number, np.unique(top[:, 0][codes < 0]).tolist())
                 yield codes[mine], vectors[mine]
+
+    def _own_codes(self, number: int, size: int, bounds: tuple[int, int]) -> "Iterator[numpy.ndarray]":
+        import numpy as np
+
+        own = self.own
+        assert own is not None
+        by_code = own.by_code(number)
+        for guesses in self.atlases[number].scan(own.label, size, "top3", *bounds):
+            codes = by_code[guesses[:, 0]]
+            if (codes < 0).any():
+                own.refuse(number, np.unique(guesses[:, 0][codes < 0]).tolist())
+            yield codes

@@ -1,109 +1,31 @@
-"""What all rows of an atlas add up to: how often labels come together, and the sums of a block for each label.
+"""Counts of labels and pairs of labels, sums of vectors by label, and ordered tables of labels by labels.
 
-One pass over the shards, whatever their number, in bounded memory. Both are sums of exact numbers, so that chunks,
-order and threads change no bit: counts are whole numbers, and sums of float16 in float64 are exact as long as they stay
-below 2**29.
+Counts and sums take one pass over the shards in bounded memory. Both add exact numbers, so that chunks, order and
+threads change no bit: counts are whole numbers, and sums of float16 in float64 are exact as long as they stay below
+2**29.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.atlas.store.shards import Atlas
-from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy
+    import pandas
 
 TABLE_ROWS = 1 << 15
 """Rows of labels that are counted at a time."""
 SUM_BYTES = 1 << 21
 """Bytes of a chunk whose rows are added up."""
 DENSE = 1 << 22
-"""Cells up to which a cross table is counted in an array; a greater one keeps only the pairs that occur."""
-
-
-class Column(NamedTuple):
-    """A column of the labels: a class, and whether its best label (1), the second or the third."""
-
-    name: str
-    rank: int = 1
-
-
-class CrossTable(NamedTuple):
-    """How often two labels came together; only pairs that occur, sorted by the first code, then the second."""
-
-    first: Column
-    second: Column | None
-    """None: the first is counted alone, all ``second_codes`` are 0."""
-    first_codes: "numpy.ndarray"
-    second_codes: "numpy.ndarray"
-    counts: "numpy.ndarray"
-    """int64, all three"""
-
-    def dense(self) -> "numpy.ndarray":
-        """Return the counts as array[code of the first, code of the second], as wide as the greatest codes need."""
-        import numpy as np
-
-        shape = tuple(int(codes.max(initial=-1)) + 1 for codes in (self.first_codes, self.second_codes))
-        table = np.zeros(shape, np.int64)
-        table[self.first_codes, self.second_codes] = self.counts
-        return table
-
-
-@dataclass
-class Centroids:
-    """The sums of a block's columns over all rows that have a label, for each label that occurs."""
-
-    codes: "numpy.ndarray"
-    """int64 [labels], ascending"""
-    sums: "numpy.ndarray"
-    """float64 [labels, columns of the block]"""
-    counts: "numpy.ndarray"
-    """int64 [labels]: rows"""
-
-    @property
-    def means(self) -> "numpy.ndarray":
-        """float64 [labels, columns of the block]"""
-        return self.sums / self.counts[:, None]
-
-
-def cross_tables(atlas: Atlas, pairs: Sequence[tuple[Column, Column | None]]) -> list[CrossTable]:
-    """Count the labels of all rows, all tables in one pass; returns a table for each pair, in their order.
-
-    Raises InputError for a class that the atlas does not have, or a rank beyond its labels.
-    """
-    import numpy as np
-
-    places = {column: column_of(atlas, column) for pair in pairs for column in pair if column is not None}
-    counters = [PairCounter() for _ in pairs]
-    room = np.empty(
-        (len(places), TABLE_ROWS), np.intp
-    )  # the same memory for every chunk, so that it stays in the cache
-    for labels in atlas.scan(None, TABLE_ROWS, "top3"):
-        codes = {}
-        for (column, place), several in zip(places.items(), room[:, : len(labels)], strict=True):
-            np.copyto(several, labels[:, place])
-            codes[column] = several, int(several.max())
-        for (first, second), counter in zip(pairs, counters, strict=True):
-            counter.add(*codes[first], *(codes[second] if second is not None else (None, 0)))
-    return [CrossTable(*pair, *counter.table()) for pair, counter in zip(pairs, counters, strict=True)]
-
-
-def column_of(atlas: Atlas, column: Column) -> int:
-    """Return which column of the labels and scores it is. Raises InputError where there is no such."""
-    columns = atlas.columns("top3", column.name)
-    if not 1 <= column.rank <= columns.stop - columns.start:
-        raise InputError(
-            f"{atlas.path}: {column.name} has {columns.stop - columns.start} labels a cell; no label {column.rank}."
-        )
-    return columns.start + column.rank - 1
+"""Cells up to which pairs are counted in an array; beyond it only the pairs that occur are kept."""
 
 
 class PairCounter:
     """Counts codes, or pairs of them, below 65,536.
 
-    The array grows with the codes, and gives way to a list of pairs where it is too large.
+    The array grows with the codes; a list of pairs replaces it where it would be too large.
     """
 
     def __init__(self) -> None:
@@ -113,14 +35,14 @@ class PairCounter:
         self.dense: numpy.ndarray | None = np.zeros(1, np.int64)
         self.keys = np.zeros(0, np.int64)
         self.counts = np.zeros(0, np.int64)
-        self._ones, self._places = np.zeros(0, np.int64), np.zeros(0, np.intp)
+        self._ones, self._cells = np.zeros(0, np.int64), np.zeros(0, np.intp)
 
-    def add(self, first: "numpy.ndarray", first_most: int, second: "numpy.ndarray | None", second_most: int) -> None:
-        """Count a chunk of codes (intp, a row each; no second for all); ``…_most`` are the greatest codes in it."""
+    def add(self, first: "numpy.ndarray", first_max: int, second: "numpy.ndarray | None", second_max: int) -> None:
+        """Count a chunk of codes (intp, one per row; no second one for all); ``…_max`` are the greatest codes in it."""
         import numpy as np
 
-        if first_most >= self.shape[0] or second_most >= self.shape[1]:
-            self._grow(first_most, second_most)
+        if first_max >= self.shape[0] or second_max >= self.shape[1]:
+            self._grow(first_max, second_max)
         if self.dense is None:
             keys = first << 16
             if second is not None:
@@ -128,73 +50,74 @@ class PairCounter:
             self._merge(*np.unique(keys, return_counts=True))
             return
         if len(self._ones) < len(first):
-            self._ones, self._places = np.ones(len(first), np.int64), np.empty(len(first), np.intp)
-        places = first
+            self._ones, self._cells = np.ones(len(first), np.int64), np.empty(len(first), np.intp)
+        cells = first
         if second is not None:
-            places = np.multiply(first, self.shape[1], out=self._places[: len(first)])
-            places += second
-        np.add.at(self.dense, places, self._ones[: len(first)])  # twice as fast as with a single 1
+            cells = np.multiply(first, self.shape[1], out=self._cells[: len(first)])
+            cells += second
+        np.add.at(self.dense, cells, self._ones[: len(first)])  # twice as fast as with a single 1
 
-    def _grow(self, first_most: int, second_most: int) -> None:
+    def _grow(self, first_max: int, second_max: int) -> None:
         import numpy as np
 
-        # Odd numbers: counts that are a power of two apart would share few lines of the cache.
-        shape = tuple(
-            size if most < size else most + most // 4 | 15
-            for most, size in zip((first_most, second_most), self.shape, strict=True)
-        )
         if self.dense is None:
             return
-        if shape[0] * shape[1] > DENSE:
-            rows, columns = np.divmod(np.flatnonzero(self.dense), self.shape[1])
-            self._merge(rows << 16 | columns, self.dense[self.dense != 0])
+        # Odd numbers: counts that are a power of two apart would share few lines of the cache.
+        rows, columns = (
+            size if most < size else most + most // 4 | 15
+            for most, size in zip((first_max, second_max), self.shape, strict=True)
+        )
+        if rows * columns > DENSE:
+            first, second = np.divmod(np.flatnonzero(self.dense), self.shape[1])
+            self._merge(first << 16 | second, self.dense[self.dense != 0])
             self.dense, self.shape = None, (1 << 16, 1 << 16)
             return
-        grown = np.zeros(shape, np.int64)
+        grown = np.zeros((rows, columns), np.int64)
         grown[: self.shape[0], : self.shape[1]] = self.dense.reshape(self.shape)
-        self.dense, self.shape = grown.reshape(-1), shape
+        self.dense, self.shape = grown.reshape(-1), (rows, columns)
 
     def _merge(self, keys: "numpy.ndarray", counts: "numpy.ndarray") -> None:
         import numpy as np
 
-        merged, places = np.unique(np.concatenate([self.keys, keys]), return_inverse=True)
+        merged, index = np.unique(np.concatenate([self.keys, keys]), return_inverse=True)
         total = np.zeros(len(merged), np.int64)
-        np.add.at(total, places, np.concatenate([self.counts, counts]))
+        np.add.at(total, index, np.concatenate([self.counts, counts]))
         self.keys, self.counts = merged, total
 
     def table(self) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
-        """Return first codes, second codes and counts of the pairs that occur."""
+        """Return first codes, second codes and counts (int64) of the pairs that occur, sorted by the codes."""
         import numpy as np
 
         if self.dense is None:
             return self.keys >> 16, self.keys & 0xFFFF, self.counts
         keys = np.flatnonzero(self.dense)
-        return (*np.divmod(keys, self.shape[1]), self.dense[keys])
-
-
-def centroids(atlas: Atlas, block: str | None, label: str, rank: int = 1) -> Centroids:
-    """Add up a block of the embeddings (None: all of them) over the rows of each label of a class.
-
-    Raises InputError for a block or class that the atlas does not have.
-    """
-    import numpy as np
-
-    place = column_of(atlas, Column(label, rank))
-    columns = atlas.columns("embs", block)
-    size = sum_rows(atlas)
-    sums = LabelSums(columns.stop - columns.start)
-    for embs, labels in zip(atlas.scan(block, size), atlas.scan(None, size, "top3"), strict=True):
-        sums.add(labels[:, place].astype(np.int32), embs)
-    return sums.result()
+        first, second = np.divmod(keys, self.shape[1])
+        return first, second, self.dense[keys]
 
 
 def sum_rows(atlas: Atlas) -> int:
-    """Return how many rows of an atlas are best added up at a time."""
+    """Return the number of rows that are best added up at a time."""
     return max(256, SUM_BYTES // (2 * atlas.layout.embedding_width))
 
 
+class LabelTotals(NamedTuple):
+    """The sums of all rows with a label, for each label that occurs."""
+
+    codes: "numpy.ndarray"
+    """int64 [labels], ascending"""
+    sums: "numpy.ndarray"
+    """float64 [labels, columns]"""
+    counts: "numpy.ndarray"
+    """int64 [labels]: rows"""
+
+    @property
+    def means(self) -> "numpy.ndarray":
+        """float64 [labels, columns]"""
+        return self.sums / self.counts[:, None]
+
+
 class LabelSums:
-    """Adds up rows of so many columns for each label; grows with the codes."""
+    """Adds up rows of some columns by label; grows with the codes."""
 
     def __init__(self, columns: int) -> None:
         import numpy as np
@@ -222,9 +145,92 @@ class LabelSums:
         self.sums[known] += chosen @ rows.astype(np.float64, copy=False)
         self.counts[known] += np.bincount(local, minlength=len(known))
 
-    def result(self) -> Centroids:
+    def result(self) -> LabelTotals:
         """Return the sums of the labels that occur."""
         import numpy as np
 
         occurring = np.flatnonzero(self.counts)
-        return Centroids(occurring, self.sums[occurring], self.counts[occurring])
+        return LabelTotals(occurring, self.sums[occurring], self.counts[occurring])
+
+
+def order_table(
+    classes: tuple[str, str], names: tuple[Sequence[str], Sequence[str]], counts: "numpy.ndarray"
+) -> "pandas.DataFrame":
+    """Return the cells of each pair of labels of two classes, int64 [row labels, column labels].
+
+    Labels without a cell are left out; those with most cells come first, equal ones in their order. ``classes`` are the
+    names of index and columns.
+    """
+    import numpy as np
+    import pandas as pd
+
+    kept, labels = [], []
+    for axis in (0, 1):
+        totals = counts.sum(axis=1 - axis)
+        order = np.argsort(-totals, kind="stable")
+        kept.append(order[totals[order] > 0])
+        labels.append(pd.Index([names[axis][index] for index in kept[axis].tolist()], dtype=object, name=classes[axis]))
+    return pd.DataFrame(counts[np.ix_(*kept)], index=labels[0], columns=labels[1])
+
+
+def gaps(table: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Return the pairs of labels that no cell has, though both occur; those with most expected cells first.
+
+    Columns: ``row``, ``column``, ``row_cells``, ``column_cells``, and ``expected``, the cells that the pair would have
+    if the two classes were independent.
+    """
+    import numpy as np
+    import pandas as pd
+
+    counts = table.to_numpy()
+    row_cells, column_cells = counts.sum(axis=1), counts.sum(axis=0)
+    rows, columns = np.nonzero(counts == 0)
+    expected = row_cells[rows].astype(float) * column_cells[columns] / max(int(counts.sum()), 1)
+    order = np.argsort(-expected, kind="stable")
+    rows, columns = rows[order], columns[order]
+    return pd.DataFrame(
+        {
+            "row": table.index.to_numpy()[rows],
+            "column": table.columns.to_numpy()[columns],
+            "row_cells": row_cells[rows],
+            "column_cells": column_cells[columns],
+            "expected": expected[order],
+        }
+    )
+
+
+def join_rest(table: "pandas.DataFrame", most: int) -> "tuple[pandas.DataFrame, tuple[int, int]]":
+    """Join the rows and the columns after the first ``most``; return the table, and how many of each are joined.
+
+    A single one stays as it is: the one that joins it would need as much room.
+    """
+    import pandas as pd
+
+    counts, names, joined = table.to_numpy(), [table.index, table.columns], [0, 0]
+    for axis in (0, 1):
+        labels, counts, joined[axis] = _join(names[axis].tolist(), counts, most, axis)
+        names[axis] = pd.Index(labels, dtype=object, name=names[axis].name)
+    return pd.DataFrame(counts, index=names[0], columns=names[1]), (joined[0], joined[1])
+
+
+def join_square(names: Sequence[str], counts: "numpy.ndarray", most: int) -> "tuple[list[str], numpy.ndarray, int]":
+    """Join the labels after the first ``most`` in a table whose rows and columns are the same labels.
+
+    Returns names, counts, and how many labels are joined in the last row and column; a single one stays as it is.
+    """
+    for axis in (0, 1):
+        labels, counts, joined = _join(names, counts, most, axis)
+    return labels, counts, joined
+
+
+def _join(
+    names: Sequence[str], counts: "numpy.ndarray", most: int, axis: int
+) -> "tuple[list[str], numpy.ndarray, int]":
+    import numpy as np
+
+    others = len(names) - most
+    if others <= 1:
+        return [*names], counts, 0
+    head, rest = np.split(counts, [most], axis=axis)
+    counts = np.concatenate([head, rest.sum(axis=axis, keepdims=True)], axis=axis)
+    return [*names[:most], f"{others:,} others"], counts, others

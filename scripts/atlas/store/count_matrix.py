@@ -1,8 +1,8 @@
-"""A matrix of counts whose cells are to be embedded: an AnnData file (h5ad), read by blocks of rows.
+"""A matrix of counts whose cells are embedded: an AnnData file (h5ad), read in blocks of rows.
 
-It is one of ours (results/{species}.h5ad, results/droplets/), or the labelled cells of somebody else, whose text may be
-categorical or not, whose counts may be decimals that are whole, dense, or in raw/X. Back ends run in environments of
-their own, so that nothing but numpy, scipy and h5py is needed here. Format: AnnData's on-disk specification 0.1.0.
+It is one of this workflow (results/{species}.h5ad, results/droplets/), or a reference of labelled cells, whose text may
+be categorical or not, and whose counts may be floating-point, dense, or in raw/X. Back ends run in environments of
+their own, so this module needs nothing but numpy, scipy and h5py. Format: AnnData's on-disk specification 0.1.0.
 """
 
 import re
@@ -22,11 +22,11 @@ BLOCK_ROWS = 8192
 BLOCK_ENTRIES = 1 << 22
 """Rows, and stored counts, of a block: some 80 MB."""
 SPAN = 8
-"""So many rows between two that are wanted are rather read too than passed over."""
+"""Gaps of at most so many rows between wanted ones are read too rather than skipped."""
 PIECE = 128
 """Wanted rows that are read at a time."""
 NO_LABEL = frozenset(("", "unknown", "nan", "na", "n/a", "none", "unassigned", "unannotated"))
-"""What says, in small letters, that a cell has no label."""
+"""Texts, in lower case, that stand for a missing label."""
 _VERSION = re.compile(r"(ENS[A-Z]*\d+)\.\d+")
 _CELL_COLUMNS = {
     "series": "series",
@@ -56,24 +56,24 @@ def without_version(gene: str) -> str:
 
 
 def match_genes(wanted: Sequence[str], genes: Sequence[str]) -> "numpy.ndarray":
-    """Return the place in ``genes`` of each wanted gene, -1 where it is not there.
+    """Return the index in ``genes`` of each wanted gene, -1 where it is missing.
 
-    By its accession as it stands, else without version where that tells one gene only.
+    By its exact accession, else without version where that is unique.
     """
     import numpy as np
 
-    exact = {gene: place for place, gene in enumerate(genes)}
+    exact = {gene: index for index, gene in enumerate(genes)}
     bare: dict[str, int] = {}
-    for place, gene in enumerate(genes):
+    for index, gene in enumerate(genes):
         name = without_version(gene)
-        bare[name] = -1 if name in bare else place
+        bare[name] = -1 if name in bare else index
     return np.array([exact.get(gene, bare.get(without_version(gene), -1)) for gene in wanted], np.int64)
 
 
 class CountMatrix:
-    """The counts of cells, cells × genes. Raises InputError, telling all that does not fit, where it is none.
+    """The counts of cells, cells × genes. Raises InputError with all faults where the file is none.
 
-    ``raw``: look into raw/X where X does not hold whole numbers.
+    ``raw``: read raw/X where X has no whole numbers.
     """
 
     def __init__(self, path: str | Path, raw: bool = False) -> None:
@@ -98,9 +98,14 @@ class CountMatrix:
         root: h5py.Group = self.file
         missing = [f"{name}: not there." for name in ("X", "obs", "var") if name not in root]
         raise_faults(self.title, missing)
-        old = [f"{name}: in the way of AnnData before 0.7; read the file with anndata and write it anew."
-               for name in ("obs", "var") if not isinstance(root[name], h5py.Group)]  # fmt: skip
-        raise_faults(self.title, old)
+        old = (name for name in ("obs", "var") if not isinstance(root[name], h5py.Group))
+        raise_faults(
+            self.title,
+            [
+                f"{name}: in the format before AnnData 0.7; read the file with anndata and write it again."
+                for name in old
+            ],
+        )
         self.names_item = _index(root["obs"], self.title)
         self._take(root["X"], root["var"])
         if raw and "raw" in root and not self._whole(self._data(0, 1 << 16)):
@@ -121,7 +126,7 @@ class CountMatrix:
             raise_faults(self.title, ["X: its indptr, indices and data do not fit each other."])
 
     def _take(self, item: Any, var: "h5py.Group") -> None:
-        """Note where the counts are: ``item`` is a csr_matrix, or an array."""
+        """Set the counts: ``item`` is a csr_matrix, or an array."""
         import h5py
         import numpy as np
 
@@ -131,11 +136,11 @@ class CountMatrix:
             kind = item.attrs.get("encoding-type", "")
             lacking = {"data", "indices", "indptr"} - set(item)
             if kind != "csr_matrix" or lacking:
-                raise_faults(
-                    self.title,
-                    [f"{item.name}: its kind is {kind or 'not told'!r}; expected csr_matrix (rows are cells), as"
-                     " adata.X = scipy.sparse.csr_matrix(adata.X) makes it."],
-                )  # fmt: skip
+                fault = (
+                    f"{item.name}: its encoding-type is {kind!r}; expected csr_matrix (rows are cells), as"
+                    " adata.X = scipy.sparse.csr_matrix(adata.X) makes it."
+                )
+                raise_faults(self.title, [fault])
             shape = item.attrs["shape"]
             self.indptr = item["indptr"][()].astype(np.int64)
         else:
@@ -167,7 +172,7 @@ class CountMatrix:
         return [name for name in self.file["obs"].attrs.get("column-order", ()) if name in self.file["obs"]]
 
     def labels(self, column: str) -> Labels:
-        """Return a column of obs as text. Raises InputError, naming the columns, where it is not there."""
+        """Return a column of obs as text. Raises InputError that lists the columns where it is missing."""
         import h5py
         import numpy as np
 
@@ -183,38 +188,31 @@ class CountMatrix:
             missing, item = item["mask"][()], item["values"]
         elif "categories" in item.attrs:  # before anndata 0.8
             return Labels(item[()].astype(np.int64), _texts(self.file[item.attrs["categories"]]))
-        known, codes = np.unique(np.array(_texts(item), dtype=object).astype(str), return_inverse=True)
+        texts, codes = np.unique(np.array(_texts(item), dtype=object).astype(str), return_inverse=True)
         codes = codes.astype(np.int64).reshape(-1)
         if missing is not None:
             codes[missing] = -1
-        return Labels(codes, known.tolist())
+        return Labels(codes, texts.tolist())
 
     def read_cells(self) -> Iterator[Cell]:
-        """Yield where each cell comes from; what follows its experiment and ``_`` in its name is its barcode."""
+        """Yield the origin of each cell; its barcode is what follows its experiment and ``_`` in its name."""
         frame = self.file["obs"]
-        told: dict[str, Labels] = {}
-        faults = []
-        for field, other in _CELL_COLUMNS.items():
-            name = field if field in frame else other
-            if name in frame:
-                told[field] = self.labels(name)
-            else:
-                faults.append(f"obs: has no column {field!r}.")
-        raise_faults(self.title, faults)
-        columns = [[*labels.categories, ""] for labels in told.values()]
-        codes = zip(*(labels.codes.tolist() for labels in told.values()), strict=True)
-        for name, places in zip(self.names(), codes, strict=True):
-            fields = [known[place] for known, place in zip(columns, places, strict=True)]
-            before = f"{fields[2]}_"
-            yield Cell(*fields, name.removeprefix(before) if name.startswith(before) else "")
+        columns = {field: field if field in frame else other for field, other in _CELL_COLUMNS.items()}
+        raise_faults(
+            self.title, [f"obs: has no column {field!r}." for field, name in columns.items() if name not in frame]
+        )
+        texts = zip(*(self.labels(name).texts() for name in columns.values()), strict=True)
+        for name, fields in zip(self.names(), texts, strict=True):
+            experiment = f"{fields[2]}_"
+            yield Cell._make([*fields, name.removeprefix(experiment) if name.startswith(experiment) else ""])
 
     def blocks(
         self, rows: int = BLOCK_ROWS, entries: int = BLOCK_ENTRIES, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[int, Any]]:
-        """Yield the first row of a block and its counts (csr_matrix), at most so many rows and stored counts.
+        """Yield the first row and the counts (csr_matrix) of blocks of at most so many rows and stored counts.
 
-        ``start`` and ``stop`` are the first row and that after the last one. A row with more counts is a block of its
-        own. Raises InputError where a count is not a whole number from 0.
+        ``start`` and ``stop`` are the first row and that after the last one. A row with more counts is a block by
+        itself. Raises InputError where a count is not a whole number from 0.
         """
         end = self.cells if stop is None else stop
         while start < end:
@@ -227,7 +225,7 @@ class CountMatrix:
             start = after
 
     def select(self, rows: "numpy.ndarray") -> "Iterator[tuple[numpy.ndarray, scipy.sparse.csr_matrix]]":
-        """Yield some of the rows and their counts, in bounded pieces. ``rows`` are given in ascending order."""
+        """Yield some of the rows and their counts, in bounded pieces. ``rows`` are in ascending order."""
         import numpy as np
 
         for near in np.split(rows, np.flatnonzero(np.diff(rows) > SPAN) + 1):
@@ -236,14 +234,14 @@ class CountMatrix:
                 yield some, self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]]
 
     def _data(self, start: int, stop: int) -> "numpy.ndarray":
-        """Return stored values; of an array those of its first rows."""
+        """Return stored values; those of the first rows of an array."""
         if self.indptr is not None:
             return self.item["data"][start:stop]
         return self.item[: max(1, stop // max(self.genes, 1))] if self.cells else self.item[:0]
 
     @staticmethod
     def _whole(values: "numpy.ndarray") -> bool:
-        """Whether values are whole numbers from 0."""
+        """Return whether values are whole numbers from 0."""
         import numpy as np
 
         if values.dtype.kind == "u" or not values.size:

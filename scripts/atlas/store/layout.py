@@ -1,10 +1,9 @@
-"""Which columns of an atlas are what: the named blocks of the embeddings, and the labels of each class.
+"""The layout of an atlas: named blocks of embedding columns, and the number of labels of each class.
 
 The public atlas has 424 columns of embeddings and 23 of labels and of their scores (:data:`PUBLIC`). Other models have
-others, so that a layout is data: in the manifest of an atlas, in the description of a back end, or an option.
+others, so a layout is data: in the manifest of an atlas, in the description of a back end, or an option.
 """
 
-import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def standard_name(name: str) -> str:
-    """Return the name of a block or class as layouts have it: age → age_group, tissue_ontology_term_id → tissue."""
+    """Return the standard name of a block or class: age → age_group, tissue_ontology_term_id → tissue."""
     name = name.removesuffix(_TAIL)
     return _SPELLINGS.get(name, name)
 
@@ -32,7 +31,7 @@ class Layout:
     embeddings: tuple[tuple[str, int], ...]
     """Blocks of the embeddings: name, columns."""
     labels: tuple[tuple[str, int], ...] = ()
-    """Classes of the labels and scores: name, how many labels (best first)."""
+    """Classes of the labels and scores: name, number of labels (best first)."""
 
     def __post_init__(self) -> None:
         for what, parts in (("embeddings", self.embeddings), ("labels", self.labels)):
@@ -54,11 +53,11 @@ class Layout:
         return sum(width for _, width in self.labels)
 
     def block(self, name: str) -> slice:
-        """Return the columns of a block of the embeddings. Raises InputError, naming those there are."""
+        """Return the columns of a block of the embeddings. Raises InputError that lists them."""
         return _columns("block of embeddings", self.embeddings, name)
 
     def label(self, name: str) -> slice:
-        """Return the columns of a class in labels and scores, best first. Raises InputError, naming those there are."""
+        """Return the columns of a class in labels and scores, best first. Raises InputError that lists them."""
         return _columns("class of labels", self.labels, name)
 
     def width(self, kind: str) -> int:
@@ -76,17 +75,17 @@ class Layout:
         return {"embeddings": [list(part) for part in self.embeddings], "labels": [list(part) for part in self.labels]}
 
     @classmethod
-    def from_json(cls, told: Any) -> "Layout":
-        """Return the layout that :meth:`to_json` made; names may be spelled as in the document of the public atlas."""
+    def from_json(cls, value: Any) -> "Layout":
+        """Return the layout of :meth:`to_json`; names may be spelled as in the document of the public atlas."""
         try:
             embeddings, labels = (
-                tuple((standard_name(name), width) for name, width in told.get(key, ()))
+                tuple((standard_name(name), width) for name, width in value.get(key, ()))
                 for key in ("embeddings", "labels")
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 'A layout is {"embeddings": [["other", 256], …], "labels": [["cell_type", 3], …]},'
-                f" but found {json.dumps(told)}."
+                f" but found {json.dumps(value)}."
             ) from error
         return cls(embeddings, labels)
 
@@ -136,29 +135,29 @@ def labels_text(labels: Sequence[tuple[str, int]]) -> str:
 
 
 def near_labels(width: int, labels: Sequence[tuple[str, int]] = PUBLIC.labels) -> list[tuple[tuple[str, int], ...]]:
-    """Return the labels of this width that come from others by leaving out one class."""
+    """Return the labels of this width that differ from others by one missing class."""
     return [
-        (*labels[:place], *labels[place + 1 :])
-        for place, (_, columns) in enumerate(labels)
+        (*labels[:index], *labels[index + 1 :])
+        for index, (_, columns) in enumerate(labels)
         if sum(part[1] for part in labels) - columns == width
     ]
 
 
 def read_layout(text: str) -> Layout:
-    """Return the layout that an option names.
+    """Return the layout of the option --layout.
 
-    ``text`` is the path of a JSON file (a layout, or a manifest that has one), or the layout itself, as
-    ``embeddings=other:256,cell_type:64;labels=cell_type:3,tissue:3``. The part that it does not name is that of the
+    ``text`` is the path of a JSON file (a layout, or a manifest with one), or the layout itself, as
+    ``embeddings=other:256,cell_type:64;labels=cell_type:3,tissue:3``. A part that it does not name is that of the
     public atlas.
     """
     if "=" not in text:
         try:
-            told = json.loads(Path(text).read_text(encoding="utf-8"))
+            value = json.loads(Path(text).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"--layout {text}: cannot be read as a JSON file: {error}.") from error
-        if isinstance(told, Mapping) and "layout" in told:
-            told = told["layout"]
-        return Layout.from_json(told)
+        if isinstance(value, Mapping) and "layout" in value:
+            value = value["layout"]
+        return Layout.from_json(value)
     parts: dict[str, list[list[Any]]] = PUBLIC.to_json()
     for part in text.split(";"):
         kind, _, blocks = part.strip().partition("=")
@@ -170,13 +169,3 @@ def read_layout(text: str) -> Layout:
             )
         parts[kind] = [[name.strip(), int(width)] for name, _, width in pairs]
     return Layout.from_json(parts)
-
-
-def add_layout_option(parser: argparse.ArgumentParser) -> None:
-    """Add --layout to a command that reads atlases."""
-    parser.add_argument(
-        "--layout",
-        metavar="LAYOUT",
-        help="which columns are what, for an atlas without manifest that is not laid out as the public one: a JSON file"
-        " or 'embeddings=other:256,…;labels=cell_type:3,…'; a part that is not named is that of the public atlas",
-    )

@@ -1,7 +1,7 @@
-"""One array in a file as numpy saves it: an npz of ``arr_0`` (stored or deflated), or a plain npy.
+"""Arrays in files as numpy saves them: an npz of ``arr_0`` (stored or deflated), or a plain npy.
 
-:class:`ArrayFile` tells what a file holds by its first bytes, never by its name, and reads it in chunks or as a memory
-map; :class:`NpzWriter` writes rows after rows the very bytes of ``numpy.savez(file, array)``.
+:class:`ArrayFile` recognises a file by its first bytes, never by its name, and reads it in chunks or as a memory map;
+:class:`NpzWriter` writes the bytes of ``numpy.savez(file, array)`` in chunks of rows.
 """
 
 import mmap
@@ -15,22 +15,25 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_path
+from scripts.core.gzip_files import deflate_error
 
 if TYPE_CHECKING:
     import numpy
 
 MEMBER = "arr_0.npy"
-"""What numpy.savez calls the array that is given without a name."""
+"""The name that numpy.savez gives an array without one."""
 PIECE = 1 << 20
 """Bytes that are read at a time."""
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
 _ENTRY = b"PK\x01\x02"
 _HEAD = 4096
-"""Bytes in which the header of an array is looked for; numpy's has 128."""
+"""Bytes in which the header of an array is searched; numpy's has 128."""
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s4B4H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
@@ -39,9 +42,9 @@ _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
 class ArrayFile:
-    """An array that lies in a file. Raises InputError, naming the file, for what is no array or is cut short.
+    """An array in a file. Raises InputError, naming the file, for what is no array or is cut short.
 
-    Opening reads only what stands before and after the numbers.
+    Opening reads only what is before and after the numbers.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,7 +61,7 @@ class ArrayFile:
                 if head[:4] == _ZIP:
                     head = self._open_zip(file, head)
                 elif head[:6] == _NPY:
-                    self._held = self._size = self.bytes
+                    self._stored = self._size = self.bytes
                 else:
                     found = f"its first bytes are {head[:6]!r}" if head else "an empty file"
                     raise InputError(f"{self.path.name}: neither an npz nor an npy: {found}.")
@@ -70,11 +73,11 @@ class ArrayFile:
         self.row_bytes = self.dtype.itemsize
         for width in self.shape[1:]:
             self.row_bytes *= width
-        promised = self.row_bytes * self.shape[0]
-        if self._size - header != promised:
+        expected = self.row_bytes * self.shape[0]
+        if self._size - header != expected:
             raise InputError(
                 f"{self.path.name}: {self._size - header:,} bytes of numbers, but its shape {self.shape} of"
-                f" {self.dtype} is {promised:,} bytes; the file is cut short, or was changed."
+                f" {self.dtype} is {expected:,} bytes; the file is cut short, or was changed."
             )
         self.offset = self._start + header
         self._header = header
@@ -90,10 +93,10 @@ class ArrayFile:
             raise InputError(f"{self.path.name}: no whole npz (no header before its array); the file is damaged.")
         *_, name, extra = _LOCAL.unpack(local)
         self._start = at + _LOCAL.size + name + extra
-        if self._start + self._held > self.bytes:
+        if self._start + self._stored > self.bytes:
             raise InputError(f"{self.path.name}: no whole npz (its array goes beyond its end); the file is cut short.")
         first = head[self._start :] if at == 0 else os.pread(file, _HEAD, self._start)
-        first = first[: self._held]
+        first = first[: self._stored]
         return self._inflate(first, _HEAD) if self.kind == "deflated" else first
 
     def _find_member(self, file: int) -> tuple[int, int, int]:
@@ -105,9 +108,9 @@ class ArrayFile:
             (directory,) = struct.unpack_from("<I", tail, size - 6)
             plain = entry[12:15] == (len(MEMBER), 0, 0) and tail[_CENTRAL.size :].startswith(MEMBER.encode())
             if plain and directory + size == self.bytes and max(entry[10:12]) < 0xFFFFFFFF:
-                self.crc, self._held, self._size = entry[9:12]
+                self.crc, self._stored, self._size = entry[9:12]
                 return entry[-1], entry[5], entry[6]
-        try:  # not as numpy writes files of less than 2 GB
+        try:  # of more than 2 GB, or not written by numpy
             with os.fdopen(os.dup(file), "rb") as handle, zipfile.ZipFile(handle) as archive:
                 members = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
@@ -121,7 +124,7 @@ class ArrayFile:
                 f" {MEMBER.removesuffix('.npy')} that numpy.savez(file, array) writes."
             )
         (member,) = members
-        self.crc, self._held, self._size = member.CRC, member.compress_size, member.file_size
+        self.crc, self._stored, self._size = member.CRC, member.compress_size, member.file_size
         return member.header_offset, member.flag_bits, member.compress_type
 
     def _inflate(self, data: bytes, most: int) -> bytes:
@@ -129,11 +132,11 @@ class ArrayFile:
 
         try:
             return isal_zlib.decompressobj(-15).decompress(data, most)
-        except isal_zlib.error as error:
+        except deflate_error() as error:
             raise InputError(f"{self.path.name}: its array cannot be inflated ({error}); it is damaged.") from error
 
     def _parse(self, head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int]":
-        """Return type, shape, whether columns lie together, and the length of the header of an npy."""
+        """Return type, shape, whether the order is Fortran's, and the length of the header of an npy."""
         end = int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
         try:
             return _parse_header(head[:end])
@@ -149,38 +152,24 @@ class ArrayFile:
 
         A memory map does not check the CRC.
         """
-        return self._mapped()[0]
-
-    def _mapped(self) -> "tuple[numpy.ndarray, mmap.mmap | None]":
         import numpy as np
 
         if self.kind == "deflated":
             raise ValueError(f"{self.path}: deflated")
         if not self.row_bytes * self.rows:
-            return np.zeros(self.shape, self.dtype), None
+            return np.zeros(self.shape, self.dtype)
         with self.path.open("rb") as handle:
             memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-        order = "F" if self.fortran else "C"
-        return np.ndarray(self.shape, self.dtype, memory, self.offset, order=order), memory
+        return np.ndarray(self.shape, self.dtype, memory, self.offset, order="F" if self.fortran else "C")
 
-    def views(self, size: int, start: int = 0, stop: int | None = None) -> "Iterator[numpy.ndarray]":
-        """Yield rows in chunks of at most ``size``: views of a memory map, or arrays of their own where deflated.
+    def read(self) -> "numpy.ndarray":
+        """Return the whole array: a memory map, or in memory where it is deflated."""
+        import numpy as np
 
-        Pages that have been passed leave the memory of the process again.
-        """
-        stop = self.rows if stop is None else min(stop, self.rows)
-        if self.kind == "deflated":
-            for chunk in self.scan(size, start, stop):
-                yield chunk.copy()
-            return
-        array, memory = self._mapped()
-        done = 0
-        for first in range(start, stop, size):
-            yield array[first : min(first + size, stop)]
-            passed = (self.offset + min(first + size, stop) * self.row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
-            if memory is not None and passed > done:
-                memory.madvise(mmap.MADV_DONTNEED, done, passed - done)
-                done = passed
+        if self.kind != "deflated":
+            return self.map()
+        chunks = list(self.scan(max(1, self.rows)))
+        return chunks[0] if chunks else np.empty(self.shape, self.dtype)
 
     def scan(
         self, size: int, start: int = 0, stop: int | None = None, verify: bool = False
@@ -202,31 +191,28 @@ class ArrayFile:
             source.skip(start * self.row_bytes)
             for first in range(start, stop, size):
                 rows = min(size, stop - first)
-                source.fill(memoryview(flat)[: rows * self.row_bytes])
+                source.fill(flat.data[: rows * self.row_bytes])
                 yield buffer[:rows]
             if start == 0 and stop == self.rows:
                 source.finish()
 
     def check(self) -> None:
-        """Read the array once, without looking at its numbers. Raises InputError, see :meth:`scan`."""
+        """Read the array once and discard it. Raises InputError, see :meth:`scan`."""
         rows = max(1, PIECE // max(1, self.row_bytes))
         for _ in self.scan(rows, verify=True):
             pass
 
 
-FORTRAN = (
-    "its columns, not its rows, lie together (Fortran order), so that it cannot be read row by row; save"
-    " numpy.ascontiguousarray(array) in its place."
-)
+FORTRAN = "it is in Fortran order and cannot be read row by row; save numpy.ascontiguousarray(array) instead."
 
 
 class _Reader:
-    """The numbers of a stored array, one after the other."""
+    """Reads the numbers of a stored array in sequence."""
 
     def __init__(self, file: ArrayFile, handle: IO[bytes], verify: bool) -> None:
         self.file = file
         self.handle = handle
-        self.at = file.offset
+        self.position = file.offset
         self.verify = verify and file.crc is not None
         self.crc = 0
         if self.verify:
@@ -236,18 +222,18 @@ class _Reader:
             self.crc = self.crc32(os.pread(handle.fileno(), file._header, file._start))
 
     def skip(self, size: int) -> None:
-        self.at += size
+        self.position += size
 
     def fill(self, view: memoryview) -> None:
         filled = 0
         while filled < len(view):
-            read = os.preadv(self.handle.fileno(), [view[filled : filled + PIECE]], self.at)
+            read = os.preadv(self.handle.fileno(), [view[filled : filled + PIECE]], self.position)
             if not read:
-                raise InputError(f"{self.file.path.name}: it has become shorter while it was read.")
+                raise InputError(f"{self.file.path.name}: it was cut short while it was read.")
             if self.verify:
                 self.crc = self.crc32(view[filled : filled + read], self.crc)
             filled += read
-            self.at += read
+            self.position += read
 
     def finish(self) -> None:
         if self.verify and self.file.crc is not None and self.crc != self.file.crc:
@@ -255,37 +241,37 @@ class _Reader:
 
 
 class _Inflater:
-    """The numbers of a deflated array, one after the other, in bounded memory."""
+    """Reads the numbers of a deflated array in sequence, in bounded memory."""
 
     def __init__(self, file: ArrayFile, handle: IO[bytes]) -> None:
         from isal import isal_zlib
 
         self.file = file
         self.handle = handle
-        self.left = file._held
-        self.packer = isal_zlib.decompressobj(-15)
-        self.error = isal_zlib.error
+        self.left = file._stored
+        self.inflater = isal_zlib.decompressobj(-15)
+        self.error = deflate_error()
         self.crc32 = isal_zlib.crc32
         self.crc = 0
         handle.seek(file._start)
         self.skip(file._header)
 
     def _inflate(self, most: int) -> bytes:
-        """Return at least one byte, and at most as many as wanted."""
-        while not self.packer.eof:
-            data = self.packer.unconsumed_tail
+        """Return at least one byte, and at most ``most``."""
+        while not self.inflater.eof:
+            data = self.inflater.unconsumed_tail
             if not data:
                 data = self.handle.read(min(PIECE >> 2, self.left))
                 self.left -= len(data)
             try:
-                told = self.packer.decompress(data, most)
+                inflated = self.inflater.decompress(data, most)
             except self.error as error:
                 raise InputError(
                     f"{self.file.path.name}: its array cannot be inflated ({error}); it is damaged."
                 ) from error
-            if told:
-                self.crc = self.crc32(told, self.crc)
-                return told
+            if inflated:
+                self.crc = self.crc32(inflated, self.crc)
+                return inflated
             if not data:
                 break
         raise InputError(
@@ -299,19 +285,17 @@ class _Inflater:
     def fill(self, view: memoryview) -> None:
         filled = 0
         while filled < len(view):
-            told = self._inflate(min(len(view) - filled, PIECE))
-            view[filled : filled + len(told)] = told
-            filled += len(told)
+            inflated = self._inflate(min(len(view) - filled, PIECE))
+            view[filled : filled + len(inflated)] = inflated
+            filled += len(inflated)
 
     def finish(self) -> None:
         if self.crc != self.file.crc:
             raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc or 0)}")
 
 
-def _crc_words(found: int, told: int) -> str:
-    return (
-        f"damaged: the CRC of its numbers is {found:08x}, but {told:08x} was written down with them; get the file anew."
-    )
+def _crc_words(found: int, stored: int) -> str:
+    return f"damaged: the CRC of its numbers is {found:08x}, but {stored:08x} is stored with them; get the file again."
 
 
 @lru_cache(maxsize=256)
@@ -348,14 +332,14 @@ class NpzWriter:
         self.dtype = np.dtype(dtype)
         self.shape = shape
         self.written = 0
-        self._partial_file = Path(f"{self.path}.part")
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         from numpy.lib import format as npy
 
         with ExitStack() as stack:
-            archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(self._partial_file.open("wb")), "w"))
+            partial = stack.enter_context(atomic_path(self.path))
+            archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(partial.open("wb")), "w"))
             self._member = stack.enter_context(archive.open(MEMBER, "w", force_zip64=True))
             header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
             npy.write_array_header_1_0(self._member, header)
@@ -371,17 +355,13 @@ class NpzWriter:
         if self.written + len(rows) > self.shape[0]:
             raise ValueError(f"{self.path}: more rows than the {self.shape[0]} of its shape")
         if rows.size:
-            flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
-            for start in range(0, len(flat), PIECE):
-                self._member.write(flat[start : start + PIECE])
+            self._member.write(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
         self.written += len(rows)
 
-    def __exit__(self, kind: object, *error: object) -> None:
-        try:
-            self._stack.close()
-            if kind is None:
-                if self.written != self.shape[0]:
-                    raise ValueError(f"{self.path}: {self.written} rows, but its shape has {self.shape[0]}")
-                self._partial_file.replace(self.path)
-        finally:
-            self._partial_file.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.written != self.shape[0]:
+            with self._stack:
+                raise ValueError(f"{self.path}: {self.written} rows, but its shape has {self.shape[0]}")
+        self._stack.__exit__(kind, error, trace)

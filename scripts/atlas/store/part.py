@@ -1,12 +1,11 @@
-"""An embedded part: the vectors of one matrix's cells, as a back end leaves them for ``embed`` and ``pack``.
+"""An embedded part: the vectors of one matrix's cells, which a back end writes and ``atlas_pack`` reads.
 
 A back end writes ``describe.json``, ``embs.npy``, ``top3.npy`` and ``scores.npy`` where it gives labels, ``kept.npy``
-and ``dropped.tsv``: every array has a row for every cell of the matrix, in its order. ``embed`` adds ``cells.tsv`` and
-``matrix.json``. The page of this format is in docs/formats.md. Back ends run in environments of their own, so
-that nothing but numpy is needed here.
+and ``dropped.tsv``: every array has a row for every cell of the matrix, in its order. ``atlas_embed`` adds
+``cells.tsv`` and ``matrix.json``. The format is described in docs/formats.md. Back ends run in environments of their
+own, so this module needs nothing but numpy.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
+from scripts.atlas.store.files import read_json, read_table, write_json, write_table
 from scripts.atlas.store.layout import Layout
 from scripts.core.errors import InputError, raise_faults
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     import numpy
 
 DESCRIPTION, KEPT, DROPPED, CELLS, MATRIX = "describe.json", "kept.npy", "dropped.tsv", "cells.tsv", "matrix.json"
-ARRAYS = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
-"""Kind of array → its type; each is in {kind}.npy."""
+TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
+"""Kind of array → its type, in parts and in shards."""
 GREATEST = 65504.0
 """The greatest number that float16 holds."""
 SCORE_KINDS = ("logit", "cosine")
-TOLD = 5
-"""Rows that are told one by one."""
+EXAMPLES = 5
+"""Faults of one kind that a message lists."""
 _CHUNK = 1 << 16
 _REASON = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -56,11 +56,11 @@ class Description:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of arrays that the back end gives."""
-        return tuple(ARRAYS) if self.has_labels else ("embs",)
+        return tuple(TYPES) if self.has_labels else ("embs",)
 
     def to_json(self, decoders: bool = True) -> dict[str, Any]:
         """Return the description as in describe.json; without the decoders as in a manifest."""
-        told: dict[str, Any] = {
+        description: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "weights_sha256": self.weights_sha256,
@@ -71,21 +71,21 @@ class Description:
             "notes": list(self.notes),
         }
         if decoders:
-            told["decoders"] = {name: dict(codes) for name, codes in self.decoders.items()}
-        return told
+            description["decoders"] = {name: dict(codes) for name, codes in self.decoders.items()}
+        return description
 
     @classmethod
-    def from_json(cls, told: Any) -> Self:
-        """Return the description that stands in a JSON file. Raises InputError, telling all faults."""
-        if not isinstance(told, Mapping):
-            raise InputError(f"expected a JSON object, but found {json.dumps(told)[:80]}.")
-        faults = [f"{key!r} is missing." for key in ("name", "version", "blocks") if not told.get(key)]
+    def from_json(cls, value: Any) -> Self:
+        """Return the description in a JSON file. Raises InputError with all faults."""
+        if not isinstance(value, Mapping):
+            raise InputError(f"expected a JSON object, but found {json.dumps(value)[:80]}.")
+        faults = [f"{key!r} is missing." for key in ("name", "version", "blocks") if not value.get(key)]
         raise_faults("The description of the back end", faults)
-        layout = Layout.from_json({"embeddings": told["blocks"], "labels": told.get("labels") or []})
-        score_kind = told.get("score_kind")
+        layout = Layout.from_json({"embeddings": value["blocks"], "labels": value.get("labels") or []})
+        score_kind = value.get("score_kind")
         if layout.labels and score_kind not in SCORE_KINDS:
             faults.append(f"score_kind {score_kind!r} is not one of {', '.join(SCORE_KINDS)}.")
-        decoders = told.get("decoders") or {}
+        decoders = value.get("decoders") or {}
         known = {name for name, _ in layout.labels}
         for name, codes in decoders.items():
             if name not in known:
@@ -94,19 +94,19 @@ class Description:
                 faults.append(f'decoders: those of {name!r} must be {{"0": label, …}}.')
         raise_faults("The description of the back end", faults)
         return cls(
-            name=str(told["name"]),
-            version=str(told["version"]),
+            name=str(value["name"]),
+            version=str(value["version"]),
             layout=layout,
-            weights_sha256=told.get("weights_sha256"),
+            weights_sha256=value.get("weights_sha256"),
             score_kind=score_kind,
-            seed_policy=told.get("seed_policy") or "",
+            seed_policy=value.get("seed_policy") or "",
             decoders=decoders,
-            notes=tuple(told.get("notes") or ()),
+            notes=tuple(value.get("notes") or ()),
         )
 
 
 class Cell(NamedTuple):
-    """Where a row comes from; a plate cell has an empty barcode, several runs are joined by ``;``."""
+    """Where a row comes from; the barcode of a plate cell is empty, several runs are joined by ``;``."""
 
     series: str = ""
     sample: str = ""
@@ -125,7 +125,7 @@ class Matrix(NamedTuple):
 
 
 def has_exponent_31(values: "numpy.ndarray") -> bool:
-    """Whether a number of a float16 array is infinite or NaN; ten times as fast as numpy.isfinite tells it."""
+    """Return whether a number of a float16 array is infinite or NaN, ten times as fast as numpy.isfinite."""
     return bool(values.size) and int((values.view("u2") & 0x7FFF).max()) >= 0x7C00
 
 
@@ -168,10 +168,10 @@ def to_codes(values: "numpy.ndarray", what: str, first: int = 0) -> "numpy.ndarr
 
 
 class PartWriter:
-    """Writes what a back end gives, rows after rows; ``rows`` is the number of cells of the matrix.
+    """Write what a back end computes in chunks of rows; ``rows`` is the number of cells of the matrix.
 
-    Use it as a context manager: describe.json is written last, when all rows are there, so that a part without it is
-    an unfinished one. ::
+    Use it as a context manager: describe.json is written last, after all rows, so that a part without it is
+    unfinished. ::
 
         with PartWriter(folder, description, rows=matrix.shape[0]) as part:
             part.append(embs, top3, scores)                           # a chunk of rows
@@ -192,13 +192,13 @@ class PartWriter:
         from numpy.lib import format as npy
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (DESCRIPTION, CELLS, MATRIX, *(f"{kind}.npy" for kind in ARRAYS)):
+        for name in (DESCRIPTION, CELLS, MATRIX, *(f"{kind}.npy" for kind in TYPES)):
             (self.folder / name).unlink(missing_ok=True)
         with ExitStack() as stack:
             for kind in self.description.kinds:
                 shape = (self.rows, self.description.layout.width(kind))
                 handle = stack.enter_context((self.folder / f"{kind}.npy").open("wb"))
-                npy.write_array_header_1_0(handle, {"descr": ARRAYS[kind], "fortran_order": False, "shape": shape})
+                npy.write_array_header_1_0(handle, {"descr": TYPES[kind], "fortran_order": False, "shape": shape})
                 self._files[kind] = handle
             self._stack = stack.pop_all()
         return self
@@ -218,16 +218,17 @@ class PartWriter:
         for kind, values in given.items():
             if (values is None) != (kind not in self._files):
                 raise ValueError(f"{kind}: given or not, against the description")
-            if values is not None and values.shape != (rows, self.description.layout.width(kind)):
-                raise ValueError(f"{kind}: {values.shape}, but {(rows, self.description.layout.width(kind))} is due")
+            expected = rows, self.description.layout.width(kind)
+            if values is not None and values.shape != expected:
+                raise ValueError(f"{kind}: {values.shape}, expected {expected}")
         if self.written + rows > self.rows or (reasons is not None and len(reasons) != rows):
             raise ValueError("more rows than the matrix has cells, or not a reason for each row")
         kept = np.ones(rows, bool) if reasons is None else np.array([not reason for reason in reasons], bool)
-        for place in np.flatnonzero(~kept).tolist():
-            assert reasons is not None
-            if not _REASON.fullmatch(reasons[place]):
-                raise ValueError(f"{reasons[place]!r} is no reason; one looks like NO_COUNTS")
-            self._dropped.append((self.written + place, reasons[place]))
+        for row, reason in enumerate(reasons or (), self.written):
+            if reason and not _REASON.fullmatch(reason):
+                raise ValueError(f"{reason!r} is no reason; one looks like NO_COUNTS")
+            if reason:
+                self._dropped.append((row, reason))
         for kind, values in given.items():
             if values is None:
                 continue
@@ -251,8 +252,7 @@ class PartWriter:
             raise ValueError(f"{self.written} rows were written, but the matrix has {self.rows} cells")
         np.save(self.folder / KEPT, np.array(self._kept, bool))
         write_table(self.folder / DROPPED, ("row", "reason"), self._dropped)
-        text = json.dumps(self.description.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
-        (self.folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8", newline="\n")
+        write_json(self.folder / DESCRIPTION, self.description.to_json())
 
 
 def write_cells(folder: str | Path, cells: Iterable[Cell]) -> None:
@@ -262,14 +262,13 @@ def write_cells(folder: str | Path, cells: Iterable[Cell]) -> None:
 
 def write_matrix(folder: str | Path, matrix: Matrix) -> None:
     """Write matrix.json."""
-    text = json.dumps(matrix._asdict(), indent=1, sort_keys=True, ensure_ascii=False)
-    (Path(folder) / MATRIX).write_text(text + "\n", encoding="utf-8", newline="\n")
+    write_json(Path(folder) / MATRIX, matrix._asdict())
 
 
 class EmbeddedPart:
-    """A part that is there: its arrays are memory maps. Raises InputError, telling every file that does not fit.
+    """A part in a folder; its arrays are memory maps. Raises InputError with every file that does not fit.
 
-    ``complete``: cells.tsv and matrix.json must be there too, as ``embed`` leaves a part.
+    ``complete``: cells.tsv and matrix.json are required too, as ``atlas_embed`` writes them.
     """
 
     def __init__(self, folder: str | Path, complete: bool = True) -> None:
@@ -278,40 +277,31 @@ class EmbeddedPart:
         self.folder = Path(folder)
         self.title = f"The embedded part {self.folder}"
         if not (self.folder / DESCRIPTION).is_file():
-            raise_faults(self.title, [f"{DESCRIPTION}: not there, so that it is no part, or its back end has failed."])
-        self.description = Description.from_json(_read_json(self.folder / DESCRIPTION))
+            raise_faults(self.title, [f"{DESCRIPTION}: not there: this is no part, or its back end has failed."])
+        self.description = Description.from_json(read_json(self.folder / DESCRIPTION))
         self.arrays: dict[str, numpy.ndarray] = {}
         faults = []
         for kind in self.description.kinds:
-            array, fault = _load(self.folder / f"{kind}.npy", ARRAYS[kind])
-            if fault is None and (array.ndim != 2 or array.shape[1] != self.description.layout.width(kind)):
-                width = self.description.layout.width(kind)
-                fault = f"{kind}.npy: its shape is {array.shape}, but the description has {width} columns."
-            if fault is not None:
-                faults.append(fault)
-            self.arrays[kind] = array
-        if not self.description.has_labels:
-            faults += [
-                f"{kind}.npy: there, but the description has no labels."
-                for kind in ("top3", "scores")
-                if (self.folder / f"{kind}.npy").exists()
-            ]
+            self.arrays[kind], fault = _load(self.folder / f"{kind}.npy", TYPES[kind])
+            width = self.description.layout.width(kind)
+            if fault is None and self.arrays[kind].shape[1:] != (width,):
+                fault = f"{kind}.npy: its shape is {self.arrays[kind].shape}, but the description has {width} columns."
+            faults += [fault] if fault else []
+        faults += [
+            f"{kind}.npy: there, but the description has no labels."
+            for kind in TYPES
+            if kind not in self.description.kinds and (self.folder / f"{kind}.npy").exists()
+        ]
         self.kept, fault = _load(self.folder / KEPT, "|b1")
         faults += [fault] if fault else []
         raise_faults(self.title, faults)
-        counts = {KEPT: len(self.kept)} | {f"{kind}.npy": len(array) for kind, array in self.arrays.items()}
-        self.matrix: Matrix | None = None
-        if complete:
-            if not (self.folder / MATRIX).is_file() or not (self.folder / CELLS).is_file():
-                raise_faults(self.title, [f"{CELLS} and {MATRIX}: not there; 'atlas embed' writes them."])
-            told = _read_json(self.folder / MATRIX)
-            if not isinstance(told, dict) or set(told) != set(Matrix._fields):
-                raise_faults(self.title, [f"{MATRIX}: must have {', '.join(Matrix._fields)}."])
-            self.matrix = Matrix(**told)
-            counts[MATRIX] = self.matrix.cells
-        if len(set(counts.values())) > 1:
-            told_counts = ", ".join(f"{name} {rows}" for name, rows in counts.items())
-            raise_faults(self.title, [f"its files have different numbers of rows: {told_counts}."])
+        rows = {KEPT: len(self.kept)} | {f"{kind}.npy": len(array) for kind, array in self.arrays.items()}
+        self.matrix = self._read_matrix() if complete else None
+        if self.matrix is not None:
+            rows[MATRIX] = self.matrix.cells
+        if len(set(rows.values())) > 1:
+            each = ", ".join(f"{name} {number}" for name, number in rows.items())
+            raise_faults(self.title, [f"its files have different numbers of rows: {each}."])
         self.rows: int = len(self.kept)
         self.dropped = self._read_dropped()
         missing = np.flatnonzero(~self.kept).tolist()
@@ -321,20 +311,13 @@ class EmbeddedPart:
                 [f"{KEPT} drops {len(missing)} rows, {DROPPED} {len(self.dropped)}; they are not the same rows."],
             )
 
-    @property
-    def embs(self) -> "numpy.ndarray":
-        """float16 [rows, columns]"""
-        return self.arrays["embs"]
-
-    @property
-    def top3(self) -> "numpy.ndarray | None":
-        """uint16 [rows, labels]; None where the back end gives no labels."""
-        return self.arrays.get("top3")
-
-    @property
-    def scores(self) -> "numpy.ndarray | None":
-        """float16 [rows, labels]; None where the back end gives no labels."""
-        return self.arrays.get("scores")
+    def _read_matrix(self) -> Matrix:
+        if not (self.folder / MATRIX).is_file() or not (self.folder / CELLS).is_file():
+            raise_faults(self.title, [f"{CELLS} and {MATRIX}: not there; atlas_embed writes them."])
+        value = read_json(self.folder / MATRIX)
+        if not isinstance(value, dict) or set(value) != set(Matrix._fields):
+            raise_faults(self.title, [f"{MATRIX}: must have {', '.join(Matrix._fields)}."])
+        return Matrix(**value)
 
     def _read_dropped(self) -> dict[int, str]:
         """Return row → reason."""
@@ -356,37 +339,32 @@ class EmbeddedPart:
             raise_faults(self.title, [f"{CELLS}: {count} cells, but the arrays have {self.rows} rows."])
 
     def faults(self) -> Iterator[str]:
-        """Read all arrays and yield a sentence for each thing that is wrong with their numbers."""
+        """Read all arrays and yield a sentence for each fault of their numbers."""
         import numpy as np
 
-        for kind in ("embs", "scores"):
-            if (array := self.arrays.get(kind)) is None:
-                continue
-            bad = sum(
-                int(((chunk.view("<u2") & 0x7C00) == 0x7C00).any(axis=1).sum()) for chunk in _chunks(array)
-            )  # the exponent of infinity and NaN
-            if bad:
-                yield f"{kind}.npy: {bad} rows have a number that is not finite."
-        if self.top3 is not None:
-            start = 0
-            for name, width in self.description.layout.labels:
-                codes = self.description.decoders.get(name)
-                if codes:
-                    known = np.zeros(65536, bool)
-                    known[[int(code) for code in codes]] = True
-                    unknown = sum(
-                        int((~known[chunk[:, start : start + width]]).any(axis=1)[kept].sum())
-                        for chunk, kept in zip(_chunks(self.top3), _chunks(self.kept), strict=True)
-                    )
-                    if unknown:
-                        yield f"top3.npy: {unknown} rows have a label of {name} that its decoder does not know."
-                start += width
         for kind, array in self.arrays.items():
-            left = [
-                row for row in sorted(self.dropped) if np.asarray(array[row]).view("<u2").any()
-            ]  # every bit of a dropped row is 0
+            bad = [chunk for chunk in _chunks(array) if kind != "top3" and has_exponent_31(chunk)]
+            if bad:
+                number = sum(int((~np.isfinite(chunk)).any(axis=1).sum()) for chunk in bad)
+                yield f"{kind}.npy: {number} rows have a number that is not finite."
+        for name, _ in self.description.layout.labels:
+            codes = self.description.decoders.get(name)
+            if not codes:
+                continue
+            columns = self.description.layout.label(name)
+            known = np.zeros(65536, bool)
+            known[[int(code) for code in codes]] = True
+            unknown = sum(
+                int((~known[chunk[:, columns]]).any(axis=1)[kept].sum())
+                for chunk, kept in zip(_chunks(self.arrays["top3"]), _chunks(self.kept), strict=True)
+            )
+            if unknown:
+                yield f"top3.npy: {unknown} rows have a label of {name} that its decoder does not know."
+        for kind, array in self.arrays.items():
+            # Every bit of a dropped row is 0.
+            left = [row for row in sorted(self.dropped) if np.asarray(array[row]).view("<u2").any()]
             if left:
-                rows = ", ".join(map(str, left[:TOLD]))
+                rows = ", ".join(map(str, left[:EXAMPLES]))
                 yield f"{kind}.npy: {len(left)} dropped rows are not zeros, e.g. {rows}."
 
 
@@ -395,8 +373,8 @@ def _chunks(array: "numpy.ndarray") -> "Iterator[numpy.ndarray]":
         yield array[start : start + _CHUNK]
 
 
-def _load(path: Path, dtype: str) -> "tuple[Any, str | None]":
-    """Return a memory map of an array and None; or an empty array and what is wrong with the file."""
+def _load(path: Path, dtype: str) -> "tuple[numpy.ndarray, str | None]":
+    """Return a memory map of an array and None; or an empty array and the fault of the file."""
     import numpy as np
 
     nothing = np.zeros((0, 0) if dtype != "|b1" else 0, dtype)
@@ -409,36 +387,5 @@ def _load(path: Path, dtype: str) -> "tuple[Any, str | None]":
     if array.dtype != np.dtype(dtype):
         return nothing, f"{path.name}: its numbers are {array.dtype}, expected {np.dtype(dtype)}."
     if not array.flags.c_contiguous:
-        return nothing, f"{path.name}: its columns, not its rows, lie together (Fortran order); expected C order."
+        return nothing, f"{path.name}: it is in Fortran order; expected C order."
     return array, None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}.") from error
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a tab-separated table; white space in values is reduced to single blanks."""
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        handle.write("\t".join(header) + "\n")
-        for row in rows:
-            handle.write("\t".join(" ".join(str(value).split()) for value in row) + "\n")
-
-
-def read_table(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line and the values of each row of a table. Raises InputError for another header."""
-    try:
-        handle = path.open(encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
-    with handle:
-        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if next(lines, None) != list(header):
-            raise InputError(f"{path}: its first line must be {' '.join(header)!r}, separated by tabs.")
-        for values in lines:
-            if len(values) != len(header):
-                raise InputError(f"{path}, line {lines.line_num}: {len(values)} values, expected {len(header)}.")
-            yield lines.line_num, values

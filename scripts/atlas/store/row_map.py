@@ -1,31 +1,33 @@
-"""The map of an atlas: which cell each row is, and where each cell went, a dropped one too.
+"""The map of an atlas: which cell each row is, and what happened to each cell, a dropped one too.
 
-``segments.tsv`` has a line for the rows of a run that lie together, ``{shard}_barcodes.npz`` a barcode for each row,
+``segments.tsv`` has a line for neighbouring rows of one run, ``{shard}_barcodes.npz`` a barcode for each row,
 ``dropped.tsv`` each cell that has no row, with the reason. ``manifest.json`` says what made the atlas, and the size and
-sha256 of each of its files. The page of this format is in docs/formats.md.
+sha256 of each of its files. The format is described in docs/formats.md.
 """
 
 import bisect
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scripts.atlas.store.part import Cell, Description, read_table, write_table
-from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Layout
+from scripts.atlas.store.files import read_table, write_json, write_table
+from scripts.atlas.store.layout import Layout
+from scripts.atlas.store.part import Cell, Description
+from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file, write_atomic
+from scripts.core.files import hash_file
 
 if TYPE_CHECKING:
     import numpy
 
-_SOURCE = ("series", "sample", "experiment", "run", "species")
+MAP_COLUMNS = ("series", "sample", "experiment", "run", "species")
+"""What the map says of each row, beside its barcode."""
 
 
 class Segment(NamedTuple):
-    """Rows of one run that lie together in a shard."""
+    """Neighbouring rows of one run in a shard."""
 
     shard: str
     """Empty where every cell of the run was dropped: such a segment has no rows."""
@@ -39,12 +41,17 @@ class Segment(NamedTuple):
     """Several runs of a cell are joined by ``;``."""
     species: str
     matrix: str
-    """The matrix that has the cells' counts, below the folder of results."""
+    """The matrix with the cells' counts, as a path below the results folder."""
     matrix_sha256: str
     barcode_sha256: str
-    """Of the barcodes of its rows, see :class:`BarcodeSum`."""
+    """Of the barcodes of its rows, see :func:`barcode_sha256`."""
     dropped: int
     """Cells of the run in this matrix that have no row."""
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The values of :data:`MAP_COLUMNS`."""
+        return self[3:8]
 
 
 class DroppedCell(NamedTuple):
@@ -60,7 +67,7 @@ class DroppedCell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of an atlas and the cell that it is."""
+    """A row of an atlas and its cell."""
 
     shard: str
     row: int
@@ -76,17 +83,14 @@ class Row(NamedTuple):
     """Empty for a plate cell."""
 
 
-class BarcodeSum:
-    """The sha256 of barcodes, each with a line end behind it."""
+def barcode_sha256(barcodes: Iterable[bytes]) -> str:
+    """Return the sha256 of barcodes, a line end after each."""
+    return hashlib.sha256(b"".join(barcode + b"\n" for barcode in barcodes)).hexdigest()
 
-    def __init__(self) -> None:
-        self._sum = hashlib.sha256()
 
-    def update(self, barcodes: Iterable[bytes]) -> None:
-        self._sum.update(b"".join(barcode + b"\n" for barcode in barcodes))
-
-    def hexdigest(self) -> str:
-        return self._sum.hexdigest()
+def source_of(cell: Cell) -> tuple[str, ...]:
+    """Return the values of :data:`MAP_COLUMNS`, which the cells of one segment share."""
+    return cell[: len(MAP_COLUMNS)]
 
 
 def write_segments(path: str | Path, segments: Iterable[Segment]) -> None:
@@ -97,10 +101,10 @@ def write_segments(path: str | Path, segments: Iterable[Segment]) -> None:
 def read_segments(path: str | Path) -> Iterator[Segment]:
     """Yield the segments of a segments.tsv. Raises InputError for a line that is none."""
     for number, values in read_table(Path(path), Segment._fields):
-        told = dict(zip(Segment._fields, values, strict=True))
-        if not all(told[name].isdecimal() for name in ("row_start", "rows", "dropped")):
+        shard, row_start, rows, *texts, dropped = values
+        if not (row_start.isdecimal() and rows.isdecimal() and dropped.isdecimal()):
             raise InputError(f"{path}, line {number}: row_start, rows and dropped must be whole numbers.")
-        yield Segment._make([*values[:1], *map(int, values[1:3]), *values[3:11], int(values[11])])
+        yield Segment._make([shard, int(row_start), int(rows), *texts, int(dropped)])
 
 
 def write_dropped(path: str | Path, cells: Iterable[DroppedCell]) -> None:
@@ -115,7 +119,7 @@ def read_dropped(path: str | Path) -> Iterator[DroppedCell]:
 
 
 def file_sum(path: str | Path) -> dict[str, Any]:
-    """Return size and sha256 of a file, as a manifest tells them."""
+    """Return size and sha256 of a file, as they stand in a manifest."""
     return {"bytes": Path(path).stat().st_size, "sha256": hash_file(path)}
 
 
@@ -126,13 +130,13 @@ def write_manifest(
     shards: Mapping[str, tuple[int, Iterable[Path]]],
     files: Iterable[str],
 ) -> None:
-    """Write manifest.json of the files that lie in the folder.
+    """Write manifest.json for the files in the folder.
 
-    ``shards``: name → rows, its files; ``files``: names of the others. No clock, no place: the same atlas has the same
-    manifest everywhere.
+    ``shards``: name → rows, its files; ``files``: names of the others. No clock and no path of a machine: the same
+    atlas has the same manifest everywhere.
     """
     folder = Path(folder)
-    told = {
+    manifest = {
         "format": FORMAT,
         "backend": description.to_json(decoders=False),
         "layout": layout.to_json(),
@@ -144,7 +148,7 @@ def write_manifest(
         ],
         "files": {name: file_sum(folder / name) for name in files},
     }
-    write_atomic(folder / MANIFEST, json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_json(folder / MANIFEST, manifest)
 
 
 class AtlasMap:
@@ -159,21 +163,12 @@ class AtlasMap:
                 " workflow packs have one, the public atlas has none."
             )
         firsts = {shard.name: shard.first for shard in self.atlas.shards}
-        self.segments: list[Segment] = []
-        """Those that have rows, in the order of the rows."""
-        self.empty: list[Segment] = []
-        """Those whose cells were all dropped."""
-        unknown = set()
-        for segment in read_segments(path):
-            if not segment.rows:
-                self.empty.append(segment)
-            elif segment.shard in firsts:
-                self.segments.append(segment)
-            else:
-                unknown.add(segment.shard)
+        segments = [segment for segment in read_segments(path) if segment.rows]
+        unknown = {segment.shard for segment in segments} - set(firsts)
         if unknown:
-            raise InputError(f"{path}: there is no shard {', '.join(sorted(unknown)[:5])}, which it speaks of.")
-        self.segments.sort(key=lambda segment: firsts[segment.shard] + segment.row_start)
+            raise InputError(f"{path}: the atlas has no shard {', '.join(sorted(unknown)[:5])}.")
+        self.segments = sorted(segments, key=lambda segment: firsts[segment.shard] + segment.row_start)
+        """Those that have rows, in the order of the rows."""
         self.starts = [firsts[segment.shard] + segment.row_start for segment in self.segments]
         """The global row at which each segment begins."""
         self._barcodes: tuple[str, numpy.ndarray] | None = None
@@ -185,55 +180,49 @@ class AtlasMap:
     def cell_at(self, global_row: int) -> Row:
         """Return the cell of a row of the whole atlas. Raises InputError where there is none."""
         shard, row = self.atlas.shard_of(global_row)
-        place = bisect.bisect_right(self.starts, global_row) - 1
-        if place < 0 or global_row >= self.starts[place] + self.segments[place].rows:
+        index = bisect.bisect_right(self.starts, global_row) - 1
+        if index < 0 or global_row >= self.starts[index] + self.segments[index].rows:
             raise InputError(f"{self.atlas.path}: {SEGMENTS} has no segment for row {row} of {shard.name}.")
-        return self._row(self.segments[place], row, global_row)
+        return self._row(self.segments[index], row, global_row)
 
     def _row(self, segment: Segment, row: int, global_row: int) -> Row:
         barcodes = self._shard_barcodes(segment.shard)
         barcode = "" if barcodes is None else barcodes[row].decode()
-        source = [getattr(segment, name) for name in _SOURCE]
-        return Row._make([segment.shard, row, global_row, *source, barcode])
+        return Row._make([segment.shard, row, global_row, *segment.source, barcode])
 
     def _shard_barcodes(self, shard: str) -> "numpy.ndarray | None":
         """Return the barcodes of a shard; None where it has none."""
-        import numpy as np
-
         if self._barcodes is None or self._barcodes[0] != shard:
             file = self.atlas.shard(shard).files.get(BARCODES)
             if file is None:
                 return None
-            self._barcodes = (
-                shard,
-                file.map() if file.kind != "deflated" else np.concatenate(list(file.views(1 << 16))),
-            )
+            self._barcodes = shard, file.read()
         return self._barcodes[1]
 
     @cached_property
     def _by_name(self) -> tuple[list[str], list[int]]:
-        """Sorted names of runs and experiments, and the place of the segment of each."""
+        """Sorted names of runs and experiments, and the index of the segment of each."""
         names = sorted(
             {
-                (name, place)
-                for place, segment in enumerate(self.segments)
+                (name, index)
+                for index, segment in enumerate(self.segments)
                 for name in (segment.experiment, segment.run, *segment.run.split(";"))
                 if name
             }
         )
-        return [name for name, _ in names], [place for _, place in names]
+        return [name for name, _ in names], [index for _, index in names]
 
     def segments_of(self, name: str) -> list[int]:
-        """Return the places of the segments of a run or experiment, in the order of their rows."""
-        names, places = self._by_name
-        return places[bisect.bisect_left(names, name) : bisect.bisect_right(names, name)]
+        """Return the indices of the segments of a run or experiment, in the order of their rows."""
+        names, indices = self._by_name
+        return indices[bisect.bisect_left(names, name) : bisect.bisect_right(names, name)]
 
     def rows_of(self, name: str, barcode: str | None = None) -> Iterator[Row]:
         """Yield the rows of a run or experiment, or of one barcode of it; none where there are none."""
         import numpy as np
 
-        for place in self.segments_of(name):
-            segment, first = self.segments[place], self.starts[place]
+        for index in self.segments_of(name):
+            segment, first = self.segments[index], self.starts[index]
             rows: Iterable[int] = range(segment.row_start, segment.row_start + segment.rows)
             if barcode is not None:
                 barcodes = self._shard_barcodes(segment.shard)
@@ -257,24 +246,20 @@ class AtlasMap:
     def find(self, text: str) -> tuple[list[Row], list[DroppedCell]]:
         """Return the rows and the dropped cells that a text names: a run, an experiment, or one of them and a barcode.
 
-        ``text`` is RUN, EXPERIMENT or either with ``_BARCODE`` behind it, as cells are named in the matrices. Raises
+        ``text`` is RUN, EXPERIMENT, or either followed by ``_BARCODE``, as cells are named in the matrices. Raises
         InputError where the atlas has no such cell, dropped ones included.
         """
         name, _, barcode = text.rpartition("_")
-        for told in ((text, None), (name, barcode)):
-            rows, dropped = list(self.rows_of(*told)), list(self.dropped_of(*told))
+        for wanted in ((text, None), (name, barcode)):
+            rows, dropped = list(self.rows_of(*wanted)), list(self.dropped_of(*wanted))
             if rows or dropped:
                 return rows, dropped
-        known = self.segments_of(name) if name else []
-        if known:
+        if name and self.segments_of(name):
             raise InputError(f"{text}: {name} is in {self.atlas.path}, but no cell of it has the barcode {barcode}.")
         raise InputError(f"{text}: no run or experiment of {self.atlas.path}, nor one with a barcode.")
 
-    def place_of(self, text: str) -> Row:
-        """Return the one row that a text names: ``shard:row``, or a cell as :meth:`find` takes it."""
-        shard, colon, row = text.rpartition(":")
-        if colon and row.isdecimal():
-            return self.cell_of(shard, int(row))
+    def row_of(self, text: str) -> Row:
+        """Return the one row that a cell's name, as :meth:`find` takes it, stands for."""
         rows, dropped = self.find(text)
         if len(rows) == 1:
             return rows[0]
@@ -284,6 +269,63 @@ class AtlasMap:
         raise InputError(f"{text}: has no row; it was dropped ({dropped[0].reason}).")
 
 
-def source_of(cell: Cell) -> tuple[str, ...]:
-    """Return what cells of one segment have in common."""
-    return cell[: len(_SOURCE)]
+def has_map(atlas: Atlas) -> bool:
+    """Return whether an atlas says which cell each of its rows is."""
+    return (atlas.path / SEGMENTS).is_file()
+
+
+def shard_segments(atlas: Atlas) -> Iterator[tuple[Shard, list[Segment]]]:
+    """Yield each shard of an atlas with its segments; only those of one shard are in memory.
+
+    Raises InputError where the map does not have every row of every shard once, in their order.
+    """
+    path = atlas.path / SEGMENTS
+    segments = (segment for segment in read_segments(path) if segment.rows)
+    segment = next(segments, None)
+    for shard in atlas.shards:
+        mine: list[Segment] = []
+        rows = 0
+        while segment is not None and segment.shard == shard.name and segment.row_start == rows:
+            mine.append(segment)
+            rows += segment.rows
+            segment = next(segments, None)
+        if rows != shard.rows:
+            raise InputError(
+                f"{path}: it does not have the {shard.rows:,} rows of {shard.name} one after the other, but"
+                f" {rows:,} and then {_row_words(segment)}. 'python -m scripts atlas_check {atlas.path}' lists all of"
+                " its faults."
+            )
+        yield shard, mine
+    if segment is not None:
+        raise InputError(f"{path}: {_row_words(segment)} is no row of a shard, or out of order.")
+
+
+def _row_words(segment: Segment | None) -> str:
+    return "no more" if segment is None else f"row {segment.row_start:,} of {segment.shard}"
+
+
+class MapCodes:
+    """Codes of some columns of the map, shared by all atlases that are read one after the other."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.codes: dict[str, dict[str, int]] = {column: {} for column in columns}
+        """Column → value → code, in the order in which values occur."""
+
+    def names(self, column: str) -> list[str]:
+        """Return the value of each code."""
+        return list(self.codes[column])
+
+    def shards(self, atlas: Atlas) -> "Iterator[tuple[Shard, dict[str, numpy.ndarray]]]":
+        """Yield each shard of an atlas with column → code of each of its rows (intp)."""
+        import numpy as np
+
+        if not self.codes:
+            yield from ((shard, {}) for shard in atlas.shards)
+            return
+        for shard, segments in shard_segments(atlas):
+            rows = [segment.rows for segment in segments]
+            by_row = {}
+            for column, codes in self.codes.items():
+                mine = [codes.setdefault(getattr(segment, column), len(codes)) for segment in segments]
+                by_row[column] = np.repeat(np.array(mine, np.intp), rows)
+            yield shard, by_row

@@ -1,58 +1,37 @@
-"""An atlas of cells: a folder of shards, each of which has its embeddings, labels and scores in a file of their own.
+"""An atlas of cells: a folder of shards with a file each for embeddings, labels and scores.
 
-The files are those of the public atlas, ``step_{step}_{name}_predict_part_{part}_{gpu}_{kind}.npz``; what is beside
-them (the manifest, the map, the decoders) is read where it is there. :class:`Atlas` reads, :class:`ShardWriter` writes.
-The page of this format is in docs/formats.md.
+The files are those of the public atlas, ``step_{step}_{name}_predict_part_{part}_{gpu}_{kind}.npz``; manifest, map and
+decoders are read where they exist. :class:`Atlas` reads, :class:`ShardWriter` writes. The format is described in
+docs/formats.md.
 """
 
-import json
+import bisect
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from scripts.atlas.store.layout import (
-    PUBLIC,
-    Layout,
-    add_layout_option,
-    labels_text,
-    near_labels,
-    read_layout,
-    standard_name,
-)
+from scripts.atlas.store.decoders import read_decoders
+from scripts.atlas.store.files import read_json
+from scripts.atlas.store.layout import PUBLIC, Layout, labels_text, near_labels, read_layout, standard_name
 from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
-from scripts.atlas.store.part import to_codes, to_half
+from scripts.atlas.store.part import TYPES, to_codes, to_half
 from scripts.core.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
     import numpy
 
-__all__ = [
-    "PUBLIC",
-    "Atlas",
-    "Layout",
-    "Shard",
-    "ShardWriter",
-    "add_layout_option",
-    "open_atlases",
-    "read_layout",
-    "shard_name",
-    "shard_place",
-    "write_shard",
-]
-
 MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
 MODEL = "model.npz"
-TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
-"""Kind of file → type of its numbers."""
 LABEL_KINDS = ("top3", "scores")
 BARCODES = "barcodes"
 FORMAT = 1
 """Of the manifest."""
 ROWS = 1 << 16
-"""Rows of a chunk, where nothing else is asked for."""
+"""Rows of a chunk, unless another number is given."""
 _NAME = re.compile(
     r"(?P<shard>step_(?P<step>[0-9]+)_(?P<name>.*)_predict_part_(?P<part>[0-9]+)_(?P<gpu>[0-9]+))"
     r"_(?P<kind>embs|top3|scores|barcodes)\.npz(?:\.npy)?"
@@ -61,7 +40,7 @@ _LIKE = re.compile(r"step_.*\.(npz|npy)")
 _OWN_NAMES = {"scprint2": ""}  # the public files name no model
 
 
-class Place(NamedTuple):
+class ShardNumbers(NamedTuple):
     """The numbers in a shard's name; shards are sorted by them, so that part 10 comes after part 9."""
 
     step: int
@@ -76,32 +55,32 @@ def shard_name(backend: str, part: int, gpu: int = 0, step: int = 0) -> str:
     return f"step_{step}_{name}_predict_part_{part}_{gpu}"
 
 
-def shard_place(name: str) -> Place | None:
+def shard_numbers(name: str) -> ShardNumbers | None:
     """Return the numbers in the name of a shard; None where it is none."""
     found = _NAME.fullmatch(f"{name}_embs.npz")
     if found is None:
         return None
-    return Place(int(found["step"]), int(found["part"]), int(found["gpu"]), found["name"])
+    return ShardNumbers(int(found["step"]), int(found["part"]), int(found["gpu"]), found["name"])
 
 
 class Shard(NamedTuple):
-    """A shard: its files, and where its rows lie in the atlas."""
+    """A shard: its files, and the position of its rows in the atlas."""
 
     name: str
     rows: int
     first: int
     """The global row of its first row."""
     files: Mapping[str, ArrayFile]
-    """embs, top3, scores, barcodes → its file, those that there are."""
+    """embs, top3, scores, barcodes → its file, those that exist."""
 
 
 class Atlas:
-    """An atlas in a folder: ours, or one that has only the shards of the public one.
+    """An atlas in a folder: one that this workflow packed, or one with only shards, as the public one.
 
-    ``layout``: which columns are what; None takes it from the manifest, else it is that of the public atlas, checked
-    against the files. Raises InputError, telling every fault of the folder at once: names, missing files, types,
-    widths, numbers of rows; given a list of ``faults``, adds them there and goes on with the files that are well. Only
-    heads of files are read; ``atlas check`` reads all.
+    ``layout``: which columns are what; by default that of the manifest, else that of the public atlas, checked against
+    the files. Raises InputError with every fault of the folder: names, missing files, types, widths, numbers of rows.
+    Given a list of ``faults``, adds them there instead, and goes on with the files that are correct. Only heads of
+    files are read; ``atlas_check`` reads all.
     """
 
     def __init__(self, path: str | Path, layout: Layout | None = None, faults: list[str] | None = None) -> None:
@@ -109,58 +88,46 @@ class Atlas:
         self.title = f"The atlas {self.path}"
         if not self.path.is_dir():
             raise_faults(self.title, ["not a folder; give the folder that has its shards (…_embs.npz)."])
-        self.manifest: dict[str, Any] | None = self._read_json(MANIFEST)
-        self.decoders: dict[str, dict[str, str]] = self._read_decoders()
-        told = self.manifest["layout"] if self.manifest is not None and "layout" in self.manifest else None
-        self.layout: Layout = layout or (Layout.from_json(told) if told is not None else PUBLIC)
-        self.has_labels: bool = bool(self.manifest.get("has_labels", True)) if self.manifest is not None else True
+        self.manifest = self._read_manifest()
+        decoders = self.path / DECODERS
+        self.decoders = read_decoders(decoders) if decoders.is_file() else {}
+        own = (self.manifest or {}).get("layout")
+        self.layout: Layout = layout or (Layout.from_json(own) if own is not None else PUBLIC)
+        self.has_labels: bool = bool((self.manifest or {}).get("has_labels", True))
         if not self.has_labels:
             self.layout = Layout(self.layout.embeddings)
-        told_later, faults = faults is not None, faults if faults is not None else []
-        names = self._find_files(faults)
-        self.shards: list[Shard] = []
-        first = 0
-        widths: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
-        for name, paths in sorted(names.items(), key=lambda item: shard_place(item[0]) or Place(0, 0, 0, "")):
-            shard = self._open_shard(name, paths, first, faults, widths)
-            self.shards.append(shard)
-            first += shard.rows
+        found: list[str] = []
+        names = self._find_files(found)
+        self.shards = self._open_shards(names, found)
         self._numbers = {shard.name: number for number, shard in enumerate(self.shards)}
-        self.rows_total = first
+        self.rows_total = sum(shard.rows for shard in self.shards)
         """Rows of all shards."""
-        for (kind, width), files in widths.items():
-            faults.append(self._width_fault(kind, width, files))
         if self.manifest is not None:
-            told_names = [shard.get("name") for shard in self.manifest.get("shards", [])]
-            missing = [name for name in told_names if name not in names]
-            faults += [f"{name}: in {MANIFEST}, but none of its files is there." for name in missing]
-            faults += [f"{name}: not in {MANIFEST}." for name in names if name not in told_names]
+            listed = [shard.get("name") for shard in self.manifest.get("shards", [])]
+            found += [f"{name}: in {MANIFEST}, but none of its files is there." for name in listed if name not in names]
+            found += [f"{name}: not in {MANIFEST}." for name in names if name not in listed]
         elif not names:
-            faults.append("no shard in it (step_…_predict_part_…_embs.npz).")
-        if not told_later:
-            raise_faults(self.title, faults)
+            found.append("no shard in it (step_…_predict_part_…_embs.npz).")
+        if faults is None:
+            raise_faults(self.title, found)
+        else:
+            faults += found
 
-    def _read_json(self, name: str) -> Any:
-        path = self.path / name
-        if not path.is_file():
+    @property
+    def backend(self) -> dict[str, Any]:
+        """What the manifest says of the back end; empty without a manifest."""
+        return (self.manifest or {}).get("backend", {})
+
+    def _read_manifest(self) -> dict[str, Any] | None:
+        if not (self.path / MANIFEST).is_file():
             return None
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{self.title}: {name} cannot be read as JSON: {error}.") from error
-        if not isinstance(told, dict):
-            raise InputError(f"{self.title}: {name} must be a JSON object.")
-        return told
-
-    def _read_decoders(self) -> dict[str, dict[str, str]]:
-        told = self._read_json(DECODERS) or {}
-        for name, codes in told.items():
-            if not isinstance(codes, dict) or any(not code.isdecimal() for code in codes):
-                raise InputError(f'{self.title}: {DECODERS}: {name!r} must be {{"0": label, …}}.')
-        return {standard_name(name): codes for name, codes in told.items()}
+        manifest = read_json(self.path / MANIFEST)
+        if not isinstance(manifest, dict):
+            raise InputError(f"{self.title}: {MANIFEST} must be a JSON object.")
+        return manifest
 
     def _find_files(self, faults: list[str]) -> dict[str, dict[str, Path]]:
-        """Return shard → kind → path; tell doubled and strange names."""
+        """Return shard → kind → path; doubled and strange names are faults."""
         names: dict[str, dict[str, Path]] = {}
         for file in sorted(path.name for path in self.path.iterdir()):
             found = _NAME.fullmatch(file)
@@ -175,13 +142,24 @@ class Atlas:
             if found["kind"] in kinds:
                 faults.append(f"{file}: the same array is in {kinds[found['kind']].name} too; keep one of them.")
             kinds[found["kind"]] = self.path / file
-        places = Counter(shard_place(name) for name in names)
+        numbers = Counter(shard_numbers(name) for name in names)
         faults += [
             f"{name}: another shard has the same numbers in its name."
             for name in names
-            if places[shard_place(name)] > 1
+            if numbers[shard_numbers(name)] > 1
         ]
         return names
+
+    def _open_shards(self, names: Mapping[str, Mapping[str, Path]], faults: list[str]) -> list[Shard]:
+        """Open the files of all shards, sorted by their numbers."""
+        shards: list[Shard] = []
+        widths: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+        first = 0
+        for name, paths in sorted(names.items(), key=lambda item: shard_numbers(item[0]) or ()):
+            shards.append(self._open_shard(name, paths, first, faults, widths))
+            first += shards[-1].rows
+        faults += [self._width_fault(kind, width, files) for (kind, width), files in widths.items()]
+        return shards
 
     def _open_shard(
         self,
@@ -191,7 +169,7 @@ class Atlas:
         faults: list[str],
         widths: defaultdict[tuple[str, int], list[str]],
     ) -> Shard:
-        """Open the files of a shard; tell what is wrong with them."""
+        """Open the files of a shard; files of another width than the layout's are collected in ``widths``."""
         files: dict[str, ArrayFile] = {}
         rows: dict[str, int] = {}
         kinds = TYPES if self.has_labels else ("embs",)
@@ -216,8 +194,8 @@ class Atlas:
                 widths[kind, file.shape[1]].append(path.name)
             files[kind] = file
         if len(set(rows.values())) > 1:
-            told = ", ".join(f"{kind} {count}" for kind, count in rows.items())
-            faults.append(f"{name}: its files have different numbers of rows: {told}.")
+            each = ", ".join(f"{kind} {count}" for kind, count in rows.items())
+            faults.append(f"{name}: its files have different numbers of rows: {each}.")
         return Shard(name, rows.get("embs", max(rows.values(), default=0)), first, files)
 
     def _shape_fault(self, kind: str, file: ArrayFile) -> str | None:
@@ -236,54 +214,38 @@ class Atlas:
     def _width_fault(self, kind: str, width: int, files: Sequence[str]) -> str:
         name = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
         expected = self.layout.width(kind)
-        told = f"{name}: {width} columns, but the layout has {expected}"
+        fault = f"{name}: {width} columns, but the layout has {expected}"
         if self.layout is PUBLIC and kind in LABEL_KINDS:
-            told += " (that of the public atlas)"
+            fault += " (that of the public atlas)"
             near = [
                 f"without {next(part[0] for part in PUBLIC.labels if part not in labels)}: --layout"
                 f" '{labels_text(labels)}'"
                 for labels in near_labels(width)
             ]
             if near:
-                return f"{told}; say which class is not there. {'; or '.join(near)}."
+                return f"{fault}; say which class is not there. {'; or '.join(near)}."
         part = "embeddings=name:columns,…" if kind == "embs" else "labels=name:labels,…"
-        return f"{told}; say which columns they are: --layout '{part}'."
+        return f"{fault}; say which columns they are: --layout '{part}'."
 
-    # What is in it
-
-    def rows(
+    def scan(
         self, block: str | None = None, size: int = ROWS, kind: str = "embs", start: int = 0, stop: int | None = None
     ) -> "Iterator[numpy.ndarray]":
         """Yield rows in chunks of at most ``size``, a chunk within one shard: ``array[rows, columns of the block]``.
 
         ``kind``: embs (float16), top3 (uint16) or scores (float16); ``block``: a block of embeddings or a class of
-        labels, None for all columns; ``start`` and ``stop`` are global rows. Chunks are views of memory maps where the
-        shards are stored and arrays where they are deflated; both may be kept.
+        labels, None for all columns; ``start`` and ``stop`` are global rows. The next chunk overwrites the buffer of a
+        chunk. The CRC of stored files is left to ``atlas_check``.
         """
-        yield from self._chunks(block, size, kind, start, stop, ArrayFile.views)
-
-    def scan(
-        self, block: str | None = None, size: int = ROWS, kind: str = "embs", start: int = 0, stop: int | None = None
-    ) -> "Iterator[numpy.ndarray]":
-        """Yield the chunks of :meth:`rows` in a buffer that the next chunk overwrites.
-
-        Faster where every row is looked at once. As with memory maps, the CRC of stored files is left to the check.
-        """
-        yield from self._chunks(block, size, kind, start, stop, ArrayFile.scan)
-
-    def _chunks(
-        self, block: str | None, size: int, kind: str, start: int, stop: int | None, read: Any
-    ) -> "Iterator[numpy.ndarray]":
         columns = self.columns(kind, block)
         stop = self.rows_total if stop is None else min(stop, self.rows_total)
         for shard in self.shards:
             first, last = max(start - shard.first, 0), min(stop - shard.first, shard.rows)
             if first < last:
-                for chunk in read(shard.files[kind], size, first, last):
+                for chunk in shard.files[kind].scan(size, first, last):
                     yield chunk[:, columns]
 
     def columns(self, kind: str, block: str | None) -> slice:
-        """Return the columns of a block or class in files of a kind. Raises InputError where there is no such."""
+        """Return the columns of a block or class in files of a kind. Raises InputError where it does not exist."""
         if kind not in TYPES:
             raise ValueError(f"{kind!r} is none of {', '.join(TYPES)}")
         if kind in LABEL_KINDS and not self.has_labels:
@@ -291,9 +253,9 @@ class Atlas:
         return self.layout.columns(kind, block)
 
     def select(self, block: str | None, rows: "Iterable[int]", kind: str = "embs") -> "numpy.ndarray":
-        """Return some rows (global numbers, in the order given) of a block, as an array of its own.
+        """Return some rows (global numbers, in the order given) of a block, as a new array.
 
-        Raises InputError for rows that are not there.
+        Raises InputError for rows that do not exist.
         """
         import numpy as np
 
@@ -308,22 +270,20 @@ class Atlas:
             begin, end = np.searchsorted(wanted[order], [shard.first, shard.first + shard.rows])
             if begin == end:
                 continue
-            places, local = order[begin:end], wanted[order[begin:end]] - shard.first
+            index, local = order[begin:end], wanted[order[begin:end]] - shard.first
             file = shard.files[kind]
             if file.kind != "deflated":
-                found[places] = file.map()[local, columns]
+                found[index] = file.map()[local, columns]
                 continue
-            at = 0
+            done = 0
             for chunk in file.scan(ROWS, 0, int(local[-1]) + 1):
-                here = (local >= at) & (local < at + len(chunk))
-                found[places[here]] = chunk[local[here] - at, columns]
-                at += len(chunk)
+                here = (local >= done) & (local < done + len(chunk))
+                found[index[here]] = chunk[local[here] - done, columns]
+                done += len(chunk)
         return found
 
     def shard_of(self, row: int) -> tuple[Shard, int]:
         """Return the shard of a global row and the row in it. Raises InputError where there is none."""
-        import bisect
-
         if not 0 <= row < self.rows_total:
             raise InputError(f"{self.title}: no row {row}; its rows are 0 to {self.rows_total - 1}.")
         shard = self.shards[bisect.bisect_right(self.shards, row, key=lambda shard: shard.first) - 1]
@@ -343,8 +303,6 @@ class Atlas:
             raise InputError(f"{self.title}: no shard {name!r}.")
         return self.shards[number]
 
-    # Labels
-
     def label_text(self, name: str, code: int) -> str:
         """Return the label of a code, or the code itself where no decoder knows it."""
         return self.decoders.get(standard_name(name), {}).get(str(code), str(code))
@@ -359,42 +317,40 @@ class Atlas:
             )
 
     def gap_notes(self) -> Iterator[str]:
-        """Yield a sentence for the parts that are not there though later ones are."""
-        told: defaultdict[tuple[int, str, int], set[int]] = defaultdict(set)
+        """Yield a sentence for parts that are missing though later ones exist."""
+        parts: defaultdict[tuple[int, str, int], set[int]] = defaultdict(set)
         gpus: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
-        for shard in self.shards:
-            place = shard_place(shard.name)
-            assert place is not None
-            told[place.step, place.name, place.gpu].add(place.part)
-            gpus[place.step, place.name].add(place.gpu)
+        for step, part, gpu, name in filter(None, (shard_numbers(shard.name) for shard in self.shards)):
+            parts[step, name, gpu].add(part)
+            gpus[step, name].add(gpu)
         for (step, name), ranks in sorted(gpus.items()):
             if missing := _gaps(ranks):
                 yield f"step_{step}_{name}: no shard of GPU {missing}, though there are some of GPU {max(ranks)}."
-        for (step, name, gpu), parts in sorted(told.items()):
-            if missing := _gaps(parts):
-                yield f"step_{step}_{name}, GPU {gpu}: no part {missing}, though there is a part {max(parts)}."
+        for (step, name, gpu), numbers in sorted(parts.items()):
+            if missing := _gaps(numbers):
+                yield f"step_{step}_{name}, GPU {gpu}: no part {missing}, though there is a part {max(numbers)}."
 
 
 def _gaps(numbers: set[int]) -> str:
-    """Return the numbers from 0 that are not there below the greatest, as text: ``3, 7-9``."""
-    told = []
+    """Return the missing numbers from 0 to the greatest, as text: ``3, 7-9``."""
+    gaps = []
     before = -1
     for number in sorted(numbers):
         if number == before + 2:
-            told.append(str(before + 1))
+            gaps.append(str(before + 1))
         elif number > before + 2:
-            told.append(f"{before + 1}-{number - 1}")
+            gaps.append(f"{before + 1}-{number - 1}")
         before = number
-    return ", ".join(told)
+    return ", ".join(gaps)
 
 
 def open_atlases(paths: Sequence[str | Path], layout: str | None = None) -> list[Atlas]:
     """Open several atlases; ``layout`` is the option --layout. Raises InputError with the faults of all of them."""
-    told = read_layout(layout) if layout else None
+    given = read_layout(layout) if layout else None
     atlases, faults = [], []
     for path in paths:
         try:
-            atlases.append(Atlas(path, told))
+            atlases.append(Atlas(path, given))
         except InputError as error:
             faults.append(str(error))
     if faults:
@@ -403,17 +359,17 @@ def open_atlases(paths: Sequence[str | Path], layout: str | None = None) -> list
 
 
 class ShardWriter:
-    """Writes the files of a shard, rows after rows, in bounded memory; they appear when all are whole.
+    """Write the files of a shard in chunks of rows, in bounded memory; they appear when all are complete.
 
-    ``rows`` is how many there will be; ``barcodes`` the width of the longest one, None for no file of barcodes. Raises
-    InputError for numbers that an atlas cannot hold (NaN, infinity, beyond ±65504, codes beyond 65535). ::
+    ``rows`` is the final number of rows; ``barcodes`` the width of the longest one, None for no file of barcodes.
+    Raises InputError for numbers that an atlas cannot hold (NaN, infinity, beyond ±65504, codes beyond 65535). ::
 
         with ShardWriter(folder, shard_name("svd-baseline", 0), layout, rows, barcodes=16) as shard:
             shard.append(embs, barcodes=barcodes)
     """
 
     def __init__(self, folder: str | Path, name: str, layout: Layout, rows: int, barcodes: int | None = None) -> None:
-        if shard_place(name) is None:
+        if shard_numbers(name) is None:
             raise ValueError(f"{name!r} is no name of a shard")
         self.folder = Path(folder)
         self.name = name
@@ -469,26 +425,13 @@ class ShardWriter:
                 writer.append(values.astype(writer.dtype, copy=False))
                 continue
             convert = to_codes if kind == "top3" else to_half
-            step = max(1, (1 << 19) // max(1, values.shape[1] * 2))  # looked at and written while in the cache
+            step = max(1, (1 << 19) // max(1, values.shape[1] * 2))  # checked and written while in the cache
             for start in range(0, len(values), step):
                 rows = convert(values[start : start + step], f"{self.name}_{kind}", self.written + start)
                 writer.append(rows)
         self.written += len(embs)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._stack.__exit__(type(error) if error else None, error, trace)
-
-
-def write_shard(
-    folder: str | Path,
-    name: str,
-    layout: Layout,
-    embs: "numpy.ndarray",
-    top3: "numpy.ndarray | None" = None,
-    scores: "numpy.ndarray | None" = None,
-    barcodes: "numpy.ndarray | None" = None,
-) -> None:
-    """Write a shard that is in memory, see :class:`ShardWriter`."""
-    width = None if barcodes is None else barcodes.dtype.itemsize
-    with ShardWriter(folder, name, layout, len(embs), width) as shard:
-        shard.append(embs, top3, scores, barcodes)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)

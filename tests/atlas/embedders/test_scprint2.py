@@ -212,7 +212,7 @@ def test_a_checkpoint_that_holds_more_than_weights(made, parts, tmp_path, capfd)
     ):
         run(made, tmp_path / "part", "pickled", options=["--weights-only"])
     part = run(made, tmp_path / "part", "pickled", options=["--length", "40"])
-    assert "holds more than weights and was unpickled, which runs what stands in it." in capfd.readouterr().err
+    assert "has more than weights and was unpickled, which runs code in it." in capfd.readouterr().err
     assert (part.embs == parts["continuous"].embs).all()  # weights saved a second time, and read the other way
 
 

@@ -8,7 +8,6 @@ import scipy.sparse
 import yaml
 
 from scripts.atlas.embedders import scprint2
-from scripts.atlas.embedders.expression import log_normalise, neighbours, seed_of
 from scripts.atlas.embedders.scprint2 import Checkpoint
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.layout import PUBLIC
@@ -72,13 +71,13 @@ def test_blocks_are_put_together_by_name():
     assert codes[:, told.layout.label("organism")].tolist() == [[0, 1], [0, 1]]
     blocks["batch"] = np.zeros((2, 4))
     with pytest.raises(
-        ValueError, match=r"the blocks of the model are .*'batch': 4.* its checkpoint tells .*'batch': 5"
+        ValueError, match=r"the blocks of the model are .*'batch': 4.* those of its checkpoint .*'batch': 5"
     ):
         scprint2.assemble(told, blocks, logits)
 
 
 def test_decoders_are_those_of_leaves():
-    assert checkpoint().told_decoders() == {"cell_type": {str(code): f"CL:{code}" for code in range(6)}}
+    assert checkpoint().leaf_decoders() == {"cell_type": {str(code): f"CL:{code}" for code in range(6)}}
 
 
 @pytest.mark.parametrize(
@@ -119,33 +118,6 @@ def test_why_cells_are_dropped():
 def test_groups_lie_together():
     cells = [("GSE1", ""), ("GSE1", ""), ("GSE2", ""), ("GSE2", "SRX1"), ("GSE2", "SRX2"), ("GSE2", "SRX2")]
     assert list(scprint2.groups_of(cells)) == [(0, 2), (2, 3), (3, 4), (4, 6)]
-
-
-def test_neighbours_are_the_nearest_cells():
-    counts = draw_counts(40, seed=2)
-    points = log_normalise(scipy.sparse.csr_matrix(counts)).toarray()
-    between = np.linalg.norm(points[:, None] - points[None], axis=2)  # all axes: the distances themselves
-    np.fill_diagonal(between, np.inf)
-    near, far = neighbours(scipy.sparse.csr_matrix(counts), 6, 120, 0)
-    assert (near == np.argsort(between, axis=1)[:, :6]).all()
-    assert np.allclose(far, np.sort(between, axis=1)[:, :6])
-    centred = points - points.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    flat = left[:, :2] * values[:2]
-    between = np.linalg.norm(flat[:, None] - flat[None], axis=2)
-    np.fill_diagonal(between, np.inf)
-    near, far = neighbours(scipy.sparse.csr_matrix(counts), 6, 2, 0)
-    assert np.allclose(far, np.sort(between, axis=1)[:, :6], atol=0.05)
-
-
-@pytest.mark.parametrize(("cells", "number"), [(0, 0), (1, 0), (2, 1), (4, 3), (9, 6)])
-def test_small_groups_have_fewer_neighbours(cells, number):
-    near, far = neighbours(scipy.sparse.csr_matrix(draw_counts(cells)), 6, 50, 0)
-    assert near.shape == far.shape == (cells, number)
-
-
-def test_seeds_are_of_a_run():
-    assert len({seed_of(seed, run) for seed in range(3) for run in ("SRR1", "SRR2", "SRR3")}) == 9
 
 
 def test_options_that_cannot_be(tmp_path):

@@ -58,8 +58,8 @@ def test_rows_are_those_of_a_direct_computation(tmp_path):
     part = embed(matrix, tmp_path / "model.npz", tmp_path / "part")
     assert part.description.layout.embeddings == (("other", 7),)
     direct = logarithms(counts) @ model.components.astype(np.float64).T
-    assert (part.embs == direct.astype(np.float16)).all()
-    assert (part.top3, part.scores, part.description.score_kind) == (None, None, None)
+    assert (part.arrays["embs"] == direct.astype(np.float16)).all()
+    assert ([*part.arrays], part.description.score_kind) == (["embs"], None)
 
 
 def test_the_basis_is_that_of_an_exact_decomposition(tmp_path):
@@ -157,7 +157,7 @@ def test_a_cell_of_two_series_may_be_drawn_twice_but_one_of_a_series_only_once(t
         fit(tmp_path / "model.npz", first, first)
     told = str(caught.value).splitlines()
     assert told[0] == "The sample of cells needs 5 correction(s):"
-    assert told[1].endswith(f"a cell of this name stands twice in {first}.")
+    assert told[1].endswith(f"a cell of this name occurs twice in {first}.")
 
 
 def test_labels_are_those_of_the_nearest_mean(tmp_path):
@@ -179,8 +179,8 @@ def test_labels_are_those_of_the_nearest_mean(tmp_path):
     means = np.stack([points[np.array(labels["cell_type"]) == kind].mean(axis=0) for kind in model.labels["cell_type"]])
     cosines = points @ means.T / np.outer(np.linalg.norm(points, axis=1), np.linalg.norm(means, axis=1))
     best = np.argsort(-cosines, axis=1)[:, :3]
-    assert (part.top3[:, :3] == best).all()
-    assert (part.scores[:, :3] == np.take_along_axis(cosines, best, 1).astype(np.float16)).all()
+    assert (part.arrays["top3"][:, :3] == best).all()
+    assert (part.arrays["scores"][:, :3] == np.take_along_axis(cosines, best, 1).astype(np.float16)).all()
     assert not list(part.faults())
 
 
@@ -194,7 +194,7 @@ def test_cells_without_counts_are_dropped_and_said_to_be(tmp_path, capsys):
     path = write_matrix(tmp_path / "n.h5ad", more, genes=[*GENES, "ENSG99999999999.1"])
     part = embed(path, tmp_path / "model.npz", tmp_path / "part")
     assert part.dropped == {2: "NO_COUNTS", 7: "NO_KNOWN_GENES"}
-    assert not part.embs[[2, 7]].any()
+    assert not part.arrays["embs"][[2, 7]].any()
     share = f"{counts.sum() / more.sum():.1%}"
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"{path}: 100.0% of the model's genes are in it, {share} of its counts are of these genes; 20 cells, 2 dropped."
@@ -209,7 +209,7 @@ def test_the_sum_of_a_cell_is_that_of_all_its_genes(tmp_path):
     path = write_matrix(tmp_path / "n.h5ad", more, genes=[*GENES, "other"])
     part = embed(path, tmp_path / "model.npz", tmp_path / "part", "--min-found", "0.1")
     direct = logarithms(more)[:, :-1] @ model.components.astype(np.float64).T
-    assert (part.embs == direct.astype(np.float16)).all()
+    assert (part.arrays["embs"] == direct.astype(np.float16)).all()
 
 
 def test_another_species_is_refused(tmp_path):
@@ -225,14 +225,16 @@ def test_another_species_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"of its counts are of these genes; less than 50% of the counts is too"):
         embed(path, tmp_path / "model.npz", tmp_path / "part")
     mouse = write_matrix(tmp_path / "o.h5ad", counts[:, :-1], obs=plate_columns(20, "mus", "10090"))
-    with pytest.raises(InputError, match=r"(?s)its species is mus, but homo was.*its tax_id is 10090, but 9606 was"):
+    with pytest.raises(
+        InputError, match=r"(?s)its species is mus, but homo is to.*its tax_id is 10090, but 9606 is to"
+    ):
         embed(mouse, tmp_path / "model.npz", tmp_path / "part")
 
 
 def test_a_matrix_without_cells_has_no_rows(tmp_path):
     fit(tmp_path / "model.npz", write_matrix(tmp_path / "m.h5ad", draw_counts(20)), components=4)
     path = write_matrix(tmp_path / "n.h5ad", np.zeros((0, 0)), obs={"series": []}, genes=[])
-    assert embed(path, tmp_path / "model.npz", tmp_path / "part").embs.shape == (0, 4)
+    assert embed(path, tmp_path / "model.npz", tmp_path / "part").arrays["embs"].shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,10 @@ def test_a_matrix_without_cells_has_no_rows(tmp_path):
         ),
         ({"reference": "R", "labels": ["kind"]}, "obs: has no column 'kind'; its columns are cell_type, empty."),
         ({"reference": "R", "labels": ["empty"]}, "obs: 0 labels of empty on cells with counts; from 1 to 65536 can"),
-        ({"reference": "R", "labels": ["a=empty", "a=cell_type"]}, "--labels a=empty a=cell_type: a class is there"),
+        (
+            {"reference": "R", "labels": ["a=empty", "a=cell_type"]},
+            "--labels a=empty a=cell_type: a class occurs twice",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_fit_is_told(tmp_path, options, words):
@@ -284,7 +289,7 @@ def test_cells_of_which_none_has_counts_are_all_dropped(tmp_path, cells):
 
 def test_no_basis_from_genes_that_are_there_twice(tmp_path):
     path = write_matrix(tmp_path / "n.h5ad", draw_counts(4, 2), genes=["g", "g"])
-    with pytest.raises(InputError, match=r"n.h5ad: gene 'g' is there twice."):
+    with pytest.raises(InputError, match=r"n.h5ad: gene 'g' occurs twice."):
         fit(tmp_path / "model.npz", path)
 
 

@@ -160,7 +160,7 @@ def shape(root):
     ("change", "words"),
     [
         (drop_parts, "The matrix M needs 2 correction(s):\nobs: not there.\nvar: not there."),
-        (set_kind, "/X: its kind is 'csc_matrix'; expected csr_matrix (rows are cells), as adata.X ="),
+        (set_kind, "/X: its encoding-type is 'csc_matrix'; expected csr_matrix (rows are cells), as adata.X ="),
         (cut, "X: its indptr, indices and data do not fit each other."),
         (set_negative, "The matrix M: rows 0 to 3 have -4 where counts, whole numbers from 0, are needed"),
         (set_column, "X: rows 0 to 3 name columns that X does not have."),

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from scripts.atlas.store.layout import PUBLIC, Layout, read_layout
+from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.part import (
     Cell,
     Description,
@@ -45,9 +45,9 @@ def faults_of(folder):
 def test_a_part_is_read_back_as_it_was_written(tmp_path):
     write(tmp_path)
     part = EmbeddedPart(tmp_path)
-    assert part.embs.tolist() == [[1, 2, 3], [0, 0, 0], [4, 5, 6]]
-    assert part.top3.tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
-    assert part.scores.tolist() == [[1, 1, 1], [0, 0, 0], [-0.5, -0.5, -0.5]]
+    assert part.arrays["embs"].tolist() == [[1, 2, 3], [0, 0, 0], [4, 5, 6]]
+    assert part.arrays["top3"].tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
+    assert part.arrays["scores"].tolist() == [[1, 1, 1], [0, 0, 0], [-0.5, -0.5, -0.5]]
     assert [array.dtype.str for array in part.arrays.values()] == ["<f2", "<u2", "<f2"]
     assert part.kept.tolist() == [True, False, True]
     assert part.dropped == {1: "NO_COUNTS"}
@@ -65,7 +65,7 @@ def test_a_part_without_cells_and_without_labels(tmp_path):
     with PartWriter(tmp_path, bare, 0):
         pass
     part = EmbeddedPart(tmp_path, complete=False)
-    assert (part.rows, part.embs.shape, part.top3, list(part.faults())) == (0, (0, 4), None, [])
+    assert (part.rows, [*part.arrays], part.arrays["embs"].shape, list(part.faults())) == (0, ["embs"], (0, 4), [])
 
 
 def test_an_unfinished_part_is_none(tmp_path):
@@ -132,27 +132,3 @@ def test_codes_that_uint16_cannot_hold():
     with pytest.raises(InputError, match="codes"):
         to_codes(np.array([[1.0]]), "x")
     assert to_codes(np.array([[65535]]), "x").dtype.str == "<u2"
-
-
-def test_the_public_layout_is_that_of_the_document():
-    assert (PUBLIC.embedding_width, PUBLIC.label_width) == (424, 23)
-    assert PUBLIC.block("cell_type") == slice(256, 320)
-    assert PUBLIC.block("age") == PUBLIC.block("age_group") == slice(384, 392)
-    assert PUBLIC.block("ethnicity") == PUBLIC.block("self_reported_ethnicity_ontology_term_id") == slice(404, 412)
-    assert PUBLIC.label("organism_ontology_term_id") == slice(19, 22)
-    with pytest.raises(InputError, match="'colour' is no class of labels of this atlas; it has cell_type, tissue"):
-        PUBLIC.label("colour")
-    assert Layout.from_json(PUBLIC.to_json()) == PUBLIC
-
-
-def test_layouts_that_are_told_as_an_option(tmp_path):
-    told = read_layout("labels=cell_type:3,age:2")
-    assert told == Layout(PUBLIC.embeddings, (("cell_type", 3), ("age_group", 2)))
-    (tmp_path / "layout.json").write_text(json.dumps({"layout": LAYOUT.to_json()}))
-    assert read_layout(str(tmp_path / "layout.json")) == LAYOUT
-    with pytest.raises(InputError, match="--layout: 'cells=a:1' is neither"):
-        read_layout("cells=a:1")
-    with pytest.raises(InputError, match="'sex' is there twice"):
-        read_layout("labels=sex:1,sex:1")
-    with pytest.raises(InputError, match="cannot be read as a JSON file"):
-        read_layout(str(tmp_path / "other.json"))

@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from scripts.atlas.labels.tables import Column, centroids, cross_tables
-from scripts.atlas.store.shards import PUBLIC, Atlas, Layout, ShardWriter, open_atlases, shard_name, write_shard
+from scripts.atlas.store.layout import PUBLIC, Layout
+from scripts.atlas.store.shards import Atlas, ShardWriter, open_atlases, shard_name
 from scripts.core.errors import InputError
+from tests.atlas.small_atlases import rows_of, write_shard
 
 KINDS = ("embs", "top3", "scores")
 
@@ -43,11 +44,11 @@ def test_the_documented_files_load_in_ours(tmp_path):
     atlas = Atlas(tmp_path)
     assert (atlas.layout, atlas.rows_total, atlas.manifest, atlas.decoders) == (PUBLIC, 5, None, {})
     for size in (1, 2, 100):
-        assert np.array_equal(np.concatenate(list(atlas.rows(size=size))), embs)
-        assert np.array_equal(np.concatenate(list(atlas.rows("cell_type", size))), embs[:, 256:320])
-        assert np.array_equal(np.concatenate(list(atlas.rows("age", size, "top3"))), top3[:, 9:12])
-        assert np.array_equal(np.concatenate(list(atlas.rows("cell_culture", size, "scores"))), scores[:, 22:])
-        assert np.array_equal(np.concatenate([part.copy() for part in atlas.scan("organism", size)]), embs[:, 414:422])
+        assert np.array_equal(rows_of(atlas, size=size), embs)
+        assert np.array_equal(rows_of(atlas, "cell_type", size), embs[:, 256:320])
+        assert np.array_equal(rows_of(atlas, "age", size, "top3"), top3[:, 9:12])
+        assert np.array_equal(rows_of(atlas, "cell_culture", size, "scores"), scores[:, 22:])
+        assert np.array_equal(rows_of(atlas, "organism", size), embs[:, 414:422])
     assert next(atlas.decoder_notes()).endswith(
         "are shown as codes: label_decoders.json is not there, and without it the codes mean nothing."
     )
@@ -74,12 +75,11 @@ def test_every_form_of_the_files_gives_the_same(tmp_path, save):
     by_the_document(tmp_path, part=1, rows=3)
     atlas = Atlas(tmp_path)
     assert atlas.rows_total == 8
-    assert np.array_equal(np.concatenate(list(atlas.rows("tissue", 2)))[:5], embs[:, 320:352])
-    assert np.array_equal(np.concatenate(list(atlas.rows("tissue", 2, start=1, stop=4))), embs[1:4, 320:352])
+    assert np.array_equal(rows_of(atlas, "tissue", 2)[:5], embs[:, 320:352])
+    assert np.array_equal(rows_of(atlas, "tissue", 2, start=1, stop=4), embs[1:4, 320:352])
     assert np.array_equal(atlas.select("sex", [4, 0, 4], "top3"), top3[[4, 0, 4], 18:19])
-    rows = list(atlas.rows(None, 3))
-    assert [len(chunk) for chunk in rows] == [3, 2, 3]
-    assert np.array_equal(np.concatenate(rows)[:5], embs)  # what was yielded before is still there
+    assert [len(chunk) for chunk in atlas.scan(None, 3)] == [3, 2, 3]
+    assert np.array_equal(rows_of(atlas, None, 3)[:5], embs)
 
 
 def test_shards_are_sorted_by_their_numbers(tmp_path):
@@ -154,7 +154,7 @@ def test_all_faults_are_told_at_once(tmp_path):
         "step_0__predict_part_0_0_scores.npz: not there; a shard has embs, top3, scores.",
         "step_0__predict_part_1_0_embs.npz: no whole npz (File is not a zip file); the file is cut short or damaged.",
         "step_0__predict_part_2_0: its files have different numbers of rows: embs 5, scores 5, top3 4.",
-        "step_0__predict_part_3_0_embs.npz: its columns, not its rows, lie together (Fortran order)",
+        "step_0__predict_part_3_0_embs.npz: it is in Fortran order",
         "step_0__predict_part_4_0_top3.npz: its numbers are int64; those of top3 are uint16.",
         "step_0__predict_part_5_0_scores.npz: its numbers are float16 (big-endian); those of scores are float16.",
         "step_0_predict_part_0_embs.npz: no name of an atlas; expected step_<run>__predict_part_<subset>_<gpu>_",
@@ -179,9 +179,9 @@ def test_22_columns_of_labels_need_a_layout(tmp_path):
         f" say which class is not there. without sex: --layout '{option}'; or without cell_culture: --layout '"
     ) in told
     (atlas,) = open_atlases([tmp_path], option)
-    assert np.array_equal(next(atlas.rows("organism", kind="top3")), top3[:, 19:22])
+    assert np.array_equal(next(atlas.scan("organism", kind="top3")), top3[:, 19:22])
     with pytest.raises(InputError, match="'sex' is no class of labels"):
-        next(atlas.rows("sex", kind="top3"))
+        next(atlas.scan("sex", kind="top3"))
 
 
 def test_other_widths_need_a_layout(tmp_path):
@@ -197,11 +197,11 @@ def test_folders_that_are_no_atlas(tmp_path):
     with pytest.raises(InputError, match=r"(?s)none.*no shard in it"):
         open_atlases([tmp_path / "none", tmp_path])
     (tmp_path / "manifest.json").write_text("{")
-    assert "manifest.json cannot be read as JSON" in faults_of(tmp_path)
+    assert "manifest.json: cannot be read as JSON" in faults_of(tmp_path)
     (tmp_path / "manifest.json").unlink()
     by_the_document(tmp_path)
     (tmp_path / "label_decoders.json").write_text('{"sex": ["a"]}')
-    assert "'sex' must be {\"0\": label, …}" in faults_of(tmp_path)
+    assert "label_decoders.json: label decoders are" in faults_of(tmp_path)
 
 
 def test_an_atlas_without_labels_says_so_in_its_manifest(tmp_path):
@@ -218,7 +218,7 @@ def test_an_atlas_without_labels_says_so_in_its_manifest(tmp_path):
     assert (atlas.layout, atlas.has_labels, atlas.rows_total) == (layout, False, 3)
     assert atlas.shards[0].files["barcodes"].map().tolist() == [b"ACGT", b"", b"TT"]
     with pytest.raises(InputError, match="has no labels: its back end gives none"):
-        next(atlas.rows("cell_type", kind="top3"))
+        next(atlas.scan("cell_type", kind="top3"))
     np.savez(tmp_path / f"{name}_top3.npz", np.zeros((3, 1), np.uint16))
     manifest["shards"].append({"name": "step_0_svdbaseline_predict_part_1_0"})
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
@@ -253,60 +253,7 @@ def test_the_writer_refuses_codes_that_uint16_does_not_hold(tmp_path, code):
 def test_a_shard_without_rows(tmp_path):
     write_shard(tmp_path, shard_name("scprint2", 0), PUBLIC, *made_up(0))
     atlas = Atlas(tmp_path)
-    assert (atlas.rows_total, list(atlas.rows()), atlas.select(None, []).shape) == (0, [], (0, 424))
-
-
-# Adding up ------------------------------------------------------------------------------------------------------------
-
-
-def test_cross_tables_count_every_row(tmp_path):
-    labels = np.concatenate([by_the_document(tmp_path, part, rows=rows)[1] for part, rows in ((0, 40), (1, 7))])
-    pairs = [
-        (Column("cell_type"), Column("tissue")),
-        (Column("organism"), Column("organism", 2)),
-        (Column("sex"), None),
-    ]
-    tables = cross_tables(Atlas(tmp_path), pairs)
-    for table, (first, second) in zip(tables, ((0, 3), (19, 20), (18, None)), strict=True):
-        expected = np.zeros((9, 9), int)
-        for row in labels:
-            expected[row[first], 0 if second is None else row[second]] += 1
-        dense = table.dense()
-        assert np.array_equal(dense, expected[: dense.shape[0], : dense.shape[1]])
-        assert table.counts.sum() == 47
-        assert table.counts.min() > 0
-    with pytest.raises(InputError, match="sex has 1 labels a cell; no label 2"):
-        cross_tables(Atlas(tmp_path), [(Column("sex", 2), None)])
-
-
-def test_a_cross_table_of_any_codes_stays_small(tmp_path):
-    dice = np.random.default_rng(3)
-    embs, top3, scores = made_up(300)
-    top3[:, 0] = np.where(np.arange(300) < 200, top3[:, 0], dice.integers(0, 65536, 300))
-    top3[:, 3] = np.where(np.arange(300) < 250, top3[:, 3], 65535)
-    for part, rows in enumerate((slice(0, 150), slice(150, 260), slice(260, 300))):
-        write_shard(tmp_path, shard_name("scprint2", part), PUBLIC, embs[rows], top3[rows], scores[rows])
-    (table,) = cross_tables(Atlas(tmp_path), [(Column("cell_type"), Column("tissue"))])
-    expected: dict[tuple[int, int], int] = {}
-    for row in top3.tolist():
-        expected[row[0], row[3]] = expected.get((row[0], row[3]), 0) + 1
-    found = zip(table.first_codes.tolist(), table.second_codes.tolist(), table.counts.tolist(), strict=True)
-    assert list(found) == [(*pair, count) for pair, count in sorted(expected.items())]
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_centroids_are_exact_sums(tmp_path, save):
-    parts = [by_the_document(tmp_path, part, rows=rows, save=save) for part, rows in ((0, 700), (1, 11))]
-    embs, top3 = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    for block, columns in (("tissue", slice(320, 352)), (None, slice(0, 424))):
-        found = centroids(Atlas(tmp_path), block, "disease", 2)
-        codes = top3[:, 7]
-        assert found.codes.tolist() == sorted(set(codes.tolist()))
-        for code, total, count in zip(found.codes, found.sums, found.counts, strict=True):
-            rows = embs[codes == code][:, columns].astype(float)
-            assert count == len(rows)
-            assert np.array_equal(total, np.cumsum(rows[::-1], axis=0)[-1])  # in any order
-        assert np.allclose(found.means[0], embs[codes == found.codes[0]][:, columns].astype(float).mean(axis=0))
+    assert (atlas.rows_total, list(atlas.scan()), atlas.select(None, []).shape) == (0, [], (0, 424))
 
 
 def test_a_shard_whose_second_file_cannot_be_begun_leaves_nothing(tmp_path):
@@ -314,19 +261,6 @@ def test_a_shard_whose_second_file_cannot_be_begun_leaves_nothing(tmp_path):
     with pytest.raises(OSError), ShardWriter(tmp_path, shard_name("scprint2", 0), PUBLIC, 5):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["step_0__predict_part_0_0_scores.npz.part"]
-
-
-def test_a_cross_table_grows_with_the_codes(tmp_path):
-    parts = [made_up(20, seed) for seed in range(3)]
-    parts[1][1][:, 0] = 300
-    parts[2][1][:, 3] = np.arange(100, 120)
-    for part, arrays in enumerate(parts):
-        write_shard(tmp_path, shard_name("scprint2", part), PUBLIC, *arrays)
-    (table,) = cross_tables(Atlas(tmp_path), [(Column("cell_type"), Column("tissue"))])
-    expected = np.zeros((301, 120), int)
-    for _, labels, _ in parts:
-        np.add.at(expected, (labels[:, 0], labels[:, 3]), 1)
-    assert np.array_equal(table.dense(), expected)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

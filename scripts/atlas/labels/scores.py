@@ -1,11 +1,10 @@
-"""How the first, second and third guess at a label compare: exact figures of half-precision scores, and similarity."""
+"""Exact figures of half-precision scores, and the similarity of labels by their mean vectors."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy
-
-_VALUES = 1 << 16
 
 
 class HalfCounts:
@@ -14,7 +13,7 @@ class HalfCounts:
     def __init__(self) -> None:
         import numpy as np
 
-        self.counts = np.zeros(_VALUES, np.int64)
+        self.counts = np.zeros(1 << 16, np.int64)
 
     def add(self, values: "numpy.ndarray") -> None:
         """Count values, float16 of one dimension."""
@@ -26,29 +25,29 @@ class HalfCounts:
         """Return the finite values that occur, ascending, as float64, and how often each does."""
         import numpy as np
 
-        there = np.flatnonzero(self.counts)
-        values = there.astype("<u2").view("<f2").astype(float)
+        occurring = np.flatnonzero(self.counts)
+        values = occurring.astype("<u2").view("<f2").astype(float)
         finite = np.isfinite(values)
-        there, values = there[finite], values[finite]
+        occurring, values = occurring[finite], values[finite]
         order = np.argsort(values, kind="stable")
-        return values[order], self.counts[there[order]]
+        return values[order], self.counts[occurring[order]]
 
 
 def mean_of(values: "numpy.ndarray", counts: "numpy.ndarray") -> float:
-    """Return the mean of values that occur so often; NaN of none."""
+    """Return the mean of values with these counts; NaN without any."""
     whole = int(counts.sum())
     return float(values @ counts / whole) if whole else float("nan")
 
 
-def percentiles_of(values: "numpy.ndarray", counts: "numpy.ndarray", percents: "tuple[float, ...]") -> list[float]:
-    """Return the least value with at least so many percent of all at or below it; NaN of none."""
+def percentiles_of(values: "numpy.ndarray", counts: "numpy.ndarray", percents: Sequence[float]) -> list[float]:
+    """Return the least value with at least so many percent of all at or below it; NaN without any."""
     import numpy as np
 
     if not len(values):
         return [float("nan")] * len(percents)
     sums = np.cumsum(counts)
-    places = np.searchsorted(sums, np.array(percents) / 100 * sums[-1] - 1e-9)
-    return values[np.minimum(places, len(values) - 1)].tolist()
+    index = np.searchsorted(sums, np.array(percents) / 100 * sums[-1] - 1e-9)
+    return values[np.minimum(index, len(values) - 1)].tolist()
 
 
 def sigmoid(values: "numpy.ndarray") -> "numpy.ndarray":
@@ -59,17 +58,10 @@ def sigmoid(values: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def difference(first: "numpy.ndarray", second: "numpy.ndarray") -> "numpy.ndarray":
-    """Return first - second, reckoned in float32 and rounded to float16."""
+    """Return first - second, computed in float32 and rounded to float16."""
     import numpy as np
 
     return np.clip(first.astype(np.float32) - second.astype(np.float32), -65504, 65504).astype("<f2")
-
-
-def centroids(sums: "numpy.ndarray", counts: "numpy.ndarray") -> "numpy.ndarray":
-    """Return the mean vector of each label, float64 [labels, columns]; NaN where a label has no cell."""
-    import numpy as np
-
-    return np.divide(sums, counts[:, None], out=np.full(sums.shape, np.nan), where=counts[:, None] > 0)
 
 
 def cosines(vectors: "numpy.ndarray") -> "numpy.ndarray":
@@ -82,18 +74,18 @@ def cosines(vectors: "numpy.ndarray") -> "numpy.ndarray":
 
 
 def mean_cosine(cosine: "numpy.ndarray", pairs: "numpy.ndarray") -> tuple[float, int]:
-    """Return the mean cosine of pairs of labels that occur so often, and of how many of them no cosine is known."""
+    """Return the mean cosine of pairs of labels with these counts, and how many of them have no known cosine."""
     import numpy as np
 
     known = np.isfinite(cosine)
     weights = np.where(known, pairs, 0)
     whole = weights.sum()
     mean = float((np.where(known, cosine, 0) * weights).sum() / whole) if whole else float("nan")
-    return mean, int(pairs.sum() - np.where(known, pairs, 0).sum())
+    return mean, int(pairs.sum() - whole)
 
 
 def unrelated(pairs: "numpy.ndarray") -> "numpy.ndarray":
-    """Return weights of pairs of different labels if the two had nothing to do with each other, as float64."""
+    """Return the counts, as float64, that pairs of different labels would have if the two were independent."""
     import numpy as np
 
     whole = max(int(pairs.sum()), 1)
