@@ -2,15 +2,17 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scripts.__main__ import COMMANDS
+from scripts.atlas.atlas_embed import BACK_ENDS
 
 HOME = Path(__file__).parents[2]
-DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq"}
+DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq", "simpler_flash": "simpler-flash"}
 TAKEN_ALONG = {"pandas", "urllib3"}  # by anndata and by requests
 RULE = re.compile(r"^(?:rule|checkpoint) (\w+):", re.MULTILINE)
 
@@ -46,7 +48,7 @@ def imported(module: str, seen: set[str]) -> set[str]:
             distribution = DISTRIBUTION.get(top, top)
             if top == "scripts":
                 found |= imported(name, seen)
-            elif distribution in locked():
+            elif top not in sys.stdlib_module_names:
                 found.add(distribution)
     return found
 
@@ -69,6 +71,12 @@ def rules() -> list[tuple[str, str, str]]:
 def test_an_environment_has_what_its_commands_import(rule, environment, command):
     needed = imported(command, set()) | imported("scripts.__main__", set())
     assert needed - TAKEN_ALONG <= set(packages(environment)), rule
+
+
+@pytest.mark.parametrize("name", BACK_ENDS)
+def test_an_environment_has_what_its_back_ends_import(name):
+    environment = "scprint2" if name == "scprint2" else "python"
+    assert imported(BACK_ENDS[name], set()) <= set(packages(environment))
 
 
 @pytest.mark.parametrize("environment", ["python", "star", "sra_tools"])
