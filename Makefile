@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slurm test-debian lint lock bench rulegraph clean
+.PHONY: help setup demo test test-slurm test-debian lint lock docs bench rulegraph clean
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 DEMO ?= demo
@@ -37,6 +37,9 @@ test-debian: ## the demo on a bare Debian SUITE, with FULL=1 all tests too (need
 lock: ## pin the Python packages of pyproject.toml anew, for every Python from 3.11 on (needs uv)
 	uv pip compile pyproject.toml --extra test --extra slurm --universal --python-version 3.11 --generate-hashes \
 		--no-header --annotation-style line --output-file envs/requirements.lock
+
+docs: setup ## make docs/reasons.md anew
+	@python -c "from scripts.plan.reasons import reasons_page; print(reasons_page(), end='')" >docs/reasons.md
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

@@ -118,7 +118,7 @@ def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[st
 def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min_genes: float) -> None:
     """Check the shares of reads with a valid barcode and of reads in genes against their floors.
 
-    Raises RunFault (LOW_VALID_BARCODES, LOW_MAPPING) with the figures.
+    Raises RunFault (LOW_VALID_BARCODES, LOW_GENE_SHARE) with the figures.
     """
     genes = [feature for feature in features if feature in GENE_FEATURES]
     if not genes:
@@ -134,7 +134,7 @@ def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min
     best = max(shares, key=lambda feature: shares[feature])
     if shares[best] < min_genes:
         raise RunFault(
-            "LOW_MAPPING", f"{shares[best]:.1%} of the reads are in a gene ({best}); the floor is {min_genes:.1%}."
+            "LOW_GENE_SHARE", f"{shares[best]:.1%} of the reads are in a gene ({best}); the floor is {min_genes:.1%}."
         )
 
 

@@ -17,6 +17,7 @@ from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_o
 from scripts.formats.pages import cut, render, thousands
 from scripts.harvest.cell_figures import read_cells
 from scripts.harvest.results import list_files
+from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 
@@ -33,31 +34,6 @@ MOST_SERIES = 6
 Row = list[Any]
 Chart = tuple["Markup", str, str]
 
-_MEANINGS = {
-    "OTHER_SPECIES": "of a species that is not configured",
-    "NOT_RNA": "not RNA-seq",
-    "NOT_SINGLE_CELL": "not of single cells",
-    "NO_RUN": "no run in the archive",
-    "LEFT_OUT_BY_USER": "left out in the configuration",
-    "CONTROLLED_ACCESS": "access is controlled (dbGaP, EGA)",
-    "BARCODE_LOST": "the barcode read is not in the archive",
-    "LAYOUT_AMBIGUOUS": "the roles of the reads are not known",
-    "CHEMISTRY_UNKNOWN": "no known kit has such barcodes",
-    "BARCODE_TRIMMED": "the barcode read was trimmed",
-    "BAM_TAGS_STRIPPED": "the BAM file has no barcodes",
-    "DOWNLOAD_FAILED": "could not be downloaded",
-    "CHECKSUM_MISMATCH": "the download is not what the archive promised",
-    "ARCHIVE_CORRUPT": "the archived file is damaged",
-    "QUALITY_LITE": "only with simplified qualities",
-    "READS_MISSING": "fewer reads than the record says",
-    "EMPTY_READS": "no reads",
-    "ALIGN_FAILED": "STAR failed",
-    "COUNT_FAILED": "counting failed",
-    "LOW_MAPPING": "too few reads mapped",
-    "LOW_VALID_BARCODES": "too few valid barcodes",
-    "INCOMPLETE_EXPERIMENT": "another run of the same experiment failed",
-    "DISK_LIMIT": "no room on the disk",
-}
 _FOLDERS = (
     (r"(mex/[^/]+/).+\.tar\.gz", r"\1*.tar.gz", "droplet counts: a matrix with its barcodes and features"),
     (r"(atlas/[^/]+\.distribution/).+", r"\1*", "cells of the atlas by pairs of labels"),
@@ -131,7 +107,7 @@ def reason_rows(ledger: "pandas.DataFrame") -> list[Row]:
             series = of_status.series[of_status.reason == reason].value_counts().sort_index()
             named = [f"{name} ({runs:,})" for name, runs in series.head(MOST_SERIES).items()]
             more = f" and {len(series) - MOST_SERIES:,} more" if len(series) > MOST_SERIES else ""
-            meaning = _MEANINGS.get(str(reason), "")
+            meaning = REASONS[str(reason)].meaning if str(reason) in REASONS else ""
             rows.append([status.replace("_", "\u00a0"), reason, meaning, int(number), ", ".join(named) + more])
     return rows
 

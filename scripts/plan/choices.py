@@ -138,67 +138,65 @@ def left_out_by_user(row: Run, choices: Choices) -> Run:
 def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
     """Return the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
 
-    Raises InputError, telling every fault of the table at once.
+    Raises InputError, with every fault of the table.
     """
     rows: list[Run] = []
     faults: list[str] = []
     labels = {tax_id: label for label, tax_id in choices.species.items()}
-    for row in iterate_runs(path):
-        name = row.run or row.experiment or row.sample or row.series or f"row {len(rows) + 1}"
-        rows.append(_filled(row, name, labels, choices, faults))
+    for number, given in enumerate(iterate_runs(path), 1):
+        row = _fill(given, labels, choices)
+        rows.append(row)
+        if row.status == "planned" and not (row.species and row.assay):
+            name = row.run or row.sample or given.series or f"row {number}"
+            faults += _missing(row, name, choices)
     if not rows:
         faults.append("it has no row below its header.")
-    told = (": species '' is", ": assay '' is")  # said above, in the words of someone who fills in a table
-    faults += (fault for fault in faults_of(rows, choices.species) if not any(words in fault for words in told))
+    for fault in faults_of(rows, choices.species):
+        if fault.value or fault.column not in ("species", "assay"):  # empty ones are reported above, with what to do
+            faults.append(fault.sentence)
     raise_faults(f"The run table ({path})", dict.fromkeys(faults))
     return rows
 
 
-def _filled(row: Run, name: str, labels: Mapping[str, str], choices: Choices, faults: list[str]) -> Run:
+def _missing(row: Run, name: str, choices: Choices) -> Iterator[str]:
+    if not row.species:
+        yield f"{name}: give its species ({', '.join(choices.species)}) or its tax_id."
+    if not row.assay:
+        yield f"{name}: give its assay (plate or droplet), in the table or in the configuration."
+
+
+def _fill(row: Run, labels: Mapping[str, str], choices: Choices) -> Run:
+    """Return a row with its empty cells filled; ``labels`` is tax id → species."""
     series = row.series or LOCAL
     experiment = row.experiment or row.run
-    species = row.species or labels.get(row.tax_id, "")
-    tax_id = row.tax_id or choices.species.get(row.species, "")
-    status, reason, detail = row.status or "planned", row.reason, row.detail
-    if status in ("counted", "failed"):  # a ledger given back: what it tells of the last time is over
-        status, reason, detail = "planned", "", ""
+    assay = _assay_of(row, series, experiment, choices)
+    pinned = choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else ""
+    row = row._replace(
+        series=series,
+        exp_id=row.exp_id or choices.exp_id_of(series),
+        experiment=experiment,
+        tax_id=row.tax_id or choices.species.get(row.species, ""),
+        species=row.species or labels.get(row.tax_id, ""),
+        assay=assay,
+        chemistry=row.chemistry or pinned,
+        layout=row.layout.lower(),
+        source=row.source or choices.source_for(assay),
+        status=row.status or "planned",
+    )
+    if row.status in ("counted", "failed"):  # a ledger given back: what became of its runs counts no more
+        row = row._replace(status="planned", reason="", detail="")
+    if choices.leave_out:
+        row = left_out_by_user(row, choices)
+    if row.status == "planned" and row.tax_id and not row.species:
+        detail = f"{row.organism or 'The species'} (tax id {row.tax_id}) is not configured."
+        row = row._replace(status="left_out", reason="OTHER_SPECIES", detail=detail)
+    return row
+
+
+def _assay_of(row: Run, series: str, experiment: str, choices: Choices) -> str:
     assay = row.assay
     if not assay and (row.read_roles or row.chemistry):
         assay = "droplet" if row.chemistry or "barcode" in row.read_roles else "plate"
     if not assay or choices.assay:
         assay = choices.assay_of(row.run, experiment, row.sample, series, otherwise=assay)
-    chemistry = row.chemistry or (choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else "")
-    row = Run(  # in the order of the columns: a table may have a million rows, and names cost as much as the rest
-        series,
-        row.exp_id or choices.exp_id_of(series),
-        row.sample,
-        experiment,
-        row.run,
-        tax_id,
-        row.organism,
-        species,
-        assay,
-        chemistry,
-        row.layout.lower(),
-        row.read_roles,
-        row.spots,
-        row.bases,
-        row.bytes,
-        row.md5,
-        row.source or choices.source_for(assay),
-        status,
-        reason,
-        detail,
-    )
-    if choices.leave_out:
-        row = left_out_by_user(row, choices)
-    if row.status != "planned":
-        return row
-    if not species and tax_id:
-        told = f"{row.organism or 'The species'} (tax id {tax_id}) is not configured."
-        return row._replace(status="left_out", reason="OTHER_SPECIES", detail=told)
-    if not species:
-        faults.append(f"{name}: give its species ({', '.join(choices.species)}) or its tax_id.")
-    if not assay:
-        faults.append(f"{name}: give its assay (plate or droplet), in the table or in the configuration.")
-    return row
+    return assay

@@ -1,13 +1,19 @@
-"""What a plan costs: jobs, hours, scratch and downloads by stage, reckoned with the size model."""
+"""What a plan costs: jobs, hours, scratch and downloads by stage, estimated with the size model; and how it is shown.
+
+A unit of work (a plate shard or a droplet library) holds its archives and its FASTQ at the height of its conversion.
+"""
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
 from scripts.core.snakemake import Benchmark
+from scripts.plan.footprint import archive_bytes
+from scripts.plan.run_table import Run
 from scripts.plan.size_model import (
     FILE,
     Job,
@@ -18,8 +24,9 @@ from scripts.plan.size_model import (
     scratch_mb,
     unit_sizes,
 )
-from scripts.plan.units import Unit, is_shard
+from scripts.plan.units import Unit, cut_into_units, is_shard, summarize_unit
 
+_EXAMPLES = 3  # runs that a note names
 NODE_CORES, NODE_GB = 16, 64.0
 """The node by which hours are told: a job that takes all its cores, or all its memory, for an hour is a node-hour."""
 # Threads of a stage's jobs, where nobody tells: as in profiles/slurm.
@@ -45,8 +52,8 @@ class Cost(NamedTuple):
     node_hours: float
 
 
-class Reckoner:
-    """Knows what the jobs of an analysis need to be reckoned: the model, the references and the threads."""
+class Estimator:
+    """Knows what the jobs of an analysis need to be estimated: the model, the references and the threads."""
 
     def __init__(
         self,
@@ -125,7 +132,7 @@ class Reckoner:
 
 
 def jobs_done(
-    benchmarks: Iterable[Benchmark], units: Mapping[str, Unit], reckoner: Reckoner
+    benchmarks: Iterable[Benchmark], units: Mapping[str, Unit], estimator: Estimator
 ) -> tuple[list[Job], list[str]]:
     """Return the jobs of a plan of which there is a benchmark, and the names of benchmarks that are of no job of it."""
     experiments: dict[str, list[str]] = {}
@@ -136,17 +143,17 @@ def jobs_done(
     jobs, others = [], []
     for benchmark in benchmarks:
         stage = _RULES.get(benchmark.rule, benchmark.rule)
-        if stage not in reckoner.model.stages:
+        if stage not in estimator.model.stages:
             continue
         known: Mapping[str, float] | None = {}
         if stage in (*_PLATE, *_DROPLET):
             names = experiments.get(benchmark.job, []) if stage == "mex_archive" else [benchmark.job]
             unit = units.get(names[0]) if names else None
-            known = unit and {**unit_sizes(unit), **reckoner.references[reckoner.species[unit.species]]}
+            known = unit and {**unit_sizes(unit), **estimator.references[estimator.species[unit.species]]}
         elif stage in _REFERENCE:
-            known = reckoner.references.get(benchmark.job)
+            known = estimator.references.get(benchmark.job)
         elif stage == "table":
-            known = {"cells": reckoner.cells_of(benchmark.job, units)}
+            known = {"cells": estimator.cells_of(benchmark.job, units)}
         if known is None:
             others.append(f"{benchmark.rule}/{benchmark.job}")
             continue
@@ -187,7 +194,9 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit-gb", type=float, help="what all live jobs together may hold on the scratch")
 
 
-def reckoner_of(options: argparse.Namespace, species: Mapping[str, str], shard_size: int) -> tuple[Reckoner, list[str]]:
+def estimator_of(
+    options: argparse.Namespace, species: Mapping[str, str], shard_size: int
+) -> tuple[Estimator, list[str]]:
     """Return what reckons the costs that parsed options ask for, and which references are still to be made.
 
     ``species`` is label → reference, where the options name none. Raises InputError for words that are no pairs.
@@ -197,14 +206,14 @@ def reckoner_of(options: argparse.Namespace, species: Mapping[str, str], shard_s
     threads = _pairs("--threads", options.threads)
     if wrong := [value for value in threads.values() if not value.isdecimal() or value == "0"]:
         raise InputError(f"--threads: {wrong[0]!r} is not a number of threads.")
-    reckoner = Reckoner(
+    estimator = Estimator(
         read_model(options.model),
         {name: reference_sizes(folder) for name, folder in folders.items()},
         species,
         shard_size,
         {stage: int(value) for stage, value in threads.items()},
     )
-    return reckoner, [name for name, folder in folders.items() if not (folder / "star").exists()]
+    return estimator, [name for name, folder in folders.items() if not (folder / "star").exists()]
 
 
 def _pairs(option: str, words: Iterable[str] | None) -> dict[str, str]:
@@ -212,3 +221,111 @@ def _pairs(option: str, words: Iterable[str] | None) -> dict[str, str]:
     if wrong := ["".join(pair) for pair in pairs if not (pair[0] and pair[2])]:
         raise InputError(f"{option}: {wrong[0]!r} is not of the form NAME=VALUE.")
     return {name: value for name, _, value in pairs}
+
+
+def plan_table(
+    rows: Sequence[Run],
+    estimator: Estimator,
+    open_runs: Collection[str] = (),
+    remarks: Mapping[str, str] | None = None,
+) -> str:
+    """Return the table for a terminal.
+
+    ``open_runs`` are those whose reads must decide what the records leave open; ``remarks`` maps run → what a person
+    should look at, None: the details of the rows.
+    """
+    planned = [row for row in rows if row.status == "planned"]
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    figures: dict[tuple[str, str, str], list[float]] = {}  # bytes to download, peak scratch, core-hours
+    for row in planned:
+        groups.setdefault((row.series, row.species, row.assay), []).append(row)
+    for name, runs in cut_into_units(planned, estimator.shard_size).items():
+        unit = summarize_unit(runs)
+        told = figures.setdefault((runs[0].series, runs[0].species, runs[0].assay), [0.0, 0.0, 0.0])
+        jobs = list(estimator.unit_jobs(name, unit))
+        told[0] += unit.bytes / 1e9
+        told[1] = max(told[1], *(scratch_mb(*job) / 1000 for job in jobs))
+        told[2] += sum(estimator.core_hours(*job) for job in jobs)
+    lines = [("series", "species", "assay", "experiments", "runs", "download GB", "scratch GB", "core-hours")]
+    for key in sorted(groups):
+        lines.append((*key, *_figures(groups[key], figures[key])))
+    if len(groups) > 1:
+        downloads, peaks, hours = zip(*figures.values(), strict=True)
+        lines.append(("all", "", "", *_figures(planned, [sum(downloads), max(peaks), sum(hours)])))
+    told = ["What will be counted:", *_aligned(lines)] if planned else ["Nothing will be counted."]
+    if planned:
+        told.append("(scratch: of the largest unit of work)")
+    unknown = len({row.run for row in planned if not archive_bytes(row)})
+    if unknown:
+        told.append(f"(the records do not tell the size of {unknown:,} runs: they are not in these figures)")
+    told += _left_out([row for row in rows if row.status != "planned"])
+    told += _look({row.run: row.detail if remarks is None else remarks.get(row.run, "") for row in planned}, open_runs)
+    return "\n".join(told)
+
+
+def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | None) -> str:
+    """Return what a plan costs by stage, for a terminal, and by what model."""
+    learnt = sum(stage.jobs for stage in estimator.model.stages.values())
+    model = f"learnt of {learnt:,} jobs done here" if learnt else "as shipped"
+    told = ["What it will cost:", *cost_table(costs)]
+    told.append(
+        f"(the model of scripts/plan/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
+        " scratch and memory: of the largest job)"
+    )
+    most = costs[-1].scratch_gb
+    if limit_gb and most > limit_gb:
+        told.append(f"(the largest unit needs {most:,.0f} GB of scratch; scratch.limit_gb is {limit_gb:g})")
+    return "\n".join(told)
+
+
+def _figures(group: Sequence[Run], figures: Sequence[float]) -> tuple[str, ...]:
+    return (
+        f"{len({row.experiment for row in group}):,}",
+        f"{len({row.run for row in group}):,}",
+        *(f"{value:,.1f}" for value in figures),
+    )
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return [
+        "  "
+        + "  ".join(
+            text.ljust(width) if column < 3 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _left_out(rows: Sequence[Run]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["Left out:"]
+    for reason, number in sorted(Counter(row.reason for row in rows).items()):
+        first = next(row for row in rows if row.reason == reason)
+        name = first.run or first.experiment or first.sample or first.series
+        lines.append(f"  {reason} ({number:,}): {name}: {first.detail}")
+    return lines
+
+
+def _look(remarks: Mapping[str, str], open_runs: Collection[str]) -> list[str]:
+    lines = []
+    noted: dict[str, list[str]] = {}
+    for run, remark in remarks.items():
+        if remark:
+            noted.setdefault(remark, []).append(run)
+    for remark, runs in list(noted.items())[:20]:
+        lines.append(f"  {_some(runs)}: {remark}")
+    if len(noted) > 20:
+        lines.append(f"  … and {len(noted) - 20:,} more notes in the column detail of the plan")
+    undecided = [run for run in remarks if run in open_runs]
+    if undecided:
+        lines.append(f"  {_some(undecided)}: the records leave the layout of the reads open; the reads will decide")
+    return ["Needs a look:", *lines] if lines else []
+
+
+def _some(runs: Iterable[str]) -> str:
+    names = list(dict.fromkeys(runs))
+    told = ", ".join(names[:_EXAMPLES])
+    return f"{told} and {len(names) - _EXAMPLES:,} more runs" if len(names) > _EXAMPLES else told

@@ -1,9 +1,145 @@
-"""Reason codes of the ledger: why a run is left out or failed."""
+"""Reason codes of the ledger: why a run is left out or failed, and what can be done about it.
 
-REASONS = frozenset(
-    """
-    OTHER_SPECIES NOT_RNA NOT_SINGLE_CELL NO_RUN LEFT_OUT_BY_USER CONTROLLED_ACCESS BARCODE_LOST LAYOUT_AMBIGUOUS
-    CHEMISTRY_UNKNOWN BARCODE_TRIMMED BAM_TAGS_STRIPPED DOWNLOAD_FAILED CHECKSUM_MISMATCH ARCHIVE_CORRUPT QUALITY_LITE
-    READS_MISSING EMPTY_READS ALIGN_FAILED COUNT_FAILED LOW_MAPPING LOW_VALID_BARCODES INCOMPLETE_EXPERIMENT DISK_LIMIT
-    """.split()
-)
+The one table of them. docs/reasons.md is made from it (``make docs``), and the report takes its words from here.
+"""
+
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """A reason code."""
+
+    stage: str
+    """Where it is given: a package of scripts/."""
+    meaning: str
+    """A clause, for the report."""
+    remedy: str
+    """What can be done, in sentences."""
+
+
+_RETRY = "Run again with --config retry='[{code}]'."
+
+REASONS = {
+    "OTHER_SPECIES": Reason(
+        "records",
+        "of a species that is not configured",
+        "To count it, add the species to `species:` and its genome to `references:`.",
+    ),
+    "NOT_RNA": Reason(
+        "records",
+        "not RNA-seq",
+        "Nothing, if the record is right: antibody tags, guides, ATAC and genomic libraries are not counted.",
+    ),
+    "NOT_SINGLE_CELL": Reason(
+        "records",
+        "not of single cells",
+        "If it is of single cells, say so: `assay: {ACCESSION: plate}` (or droplet).",
+    ),
+    "NO_RUN": Reason(
+        "records",
+        "no run in the archive",
+        "Look the sample up in GEO. Its reads may be elsewhere or not public yet.",
+    ),
+    "LEFT_OUT_BY_USER": Reason(
+        "records", "left out in the configuration", "Take the accession out of `leave_out:` to count it."
+    ),
+    "CONTROLLED_ACCESS": Reason(
+        "records",
+        "access is controlled (dbGaP, EGA)",
+        "Apply for access; count the reads as local files with a run table.",
+    ),
+    "BARCODE_LOST": Reason(
+        "records, reads",
+        "the barcode read is not in the archive",
+        "Ask the authors for the original FASTQ or BAM files and count those with a run table.",
+    ),
+    "LAYOUT_AMBIGUOUS": Reason(
+        "droplets",
+        "no evidence decides which read is which",
+        "Give `read_roles` in a run table, or the kit's inclusion list under `droplets: {inclusion_lists: …}`.",
+    ),
+    "CHEMISTRY_UNKNOWN": Reason(
+        "droplets",
+        "no known kit has such barcodes",
+        "Configure the kit's inclusion list under `droplets: {inclusion_lists: …}`, or name the kit as "
+        "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml.",
+    ),
+    "BARCODE_TRIMMED": Reason(
+        "droplets",
+        "the barcode read was trimmed",
+        "Ask the authors for the untrimmed reads; barcodes that were cut cannot be recovered.",
+    ),
+    "BAM_TAGS_STRIPPED": Reason(
+        "records, reads",
+        "the BAM file has no barcodes",
+        "Ask the authors for the BAM file with its CB, CR and UR tags, or for the FASTQ files.",
+    ),
+    "DOWNLOAD_FAILED": Reason(
+        "reads", "could not be downloaded", f"{_RETRY} The detail names each source that failed."
+    ),
+    "CHECKSUM_MISMATCH": Reason(
+        "reads", "the download is not what the archive promised", f"{_RETRY} If it stays, report it to the archive."
+    ),
+    "ARCHIVE_CORRUPT": Reason(
+        "reads", "the archived file is damaged", "Another archive may have a good copy: see `archives: {order: …}`."
+    ),
+    "QUALITY_LITE": Reason(
+        "reads",
+        "only with simplified qualities",
+        "Accept it with `archives: {accept_lite: true}`; counts hardly depend on qualities.",
+    ),
+    "READS_MISSING": Reason(
+        "reads", "fewer reads than the record says", f"{_RETRY} If it stays, the archive lost reads; ask the authors."
+    ),
+    "EMPTY_READS": Reason("reads", "no reads", "Nothing: the well or library is empty."),
+    "ALIGN_FAILED": Reason(
+        "plates, droplets", "STAR failed", f"The detail has STAR's own words. When the cause is mended: {_RETRY}"
+    ),
+    "COUNT_FAILED": Reason(
+        "plates, droplets", "counting failed", f"The detail names the cause. When it is mended: {_RETRY}"
+    ),
+    "LOW_VALID_BARCODES": Reason(
+        "droplets",
+        "too few reads with a valid barcode",
+        "Check kit and inclusion list. To count it all the same, lower `droplets: {min_valid_barcodes: …}`.",
+    ),
+    "LOW_GENE_SHARE": Reason(
+        "droplets",
+        "too few reads in genes",
+        "Check species and strand. To count it all the same, lower `droplets: {min_gene_share: …}`.",
+    ),
+    "LOW_MAPPING": Reason(
+        "droplets, until version 0.1",
+        "too few reads in genes",
+        "Ledgers of version 0.1 have it for what is LOW_GENE_SHARE now; do what that says.",
+    ),
+    "INCOMPLETE_EXPERIMENT": Reason(
+        "reads, plates",
+        "another run of the same experiment failed",
+        "Mend that run, or leave it out (`leave_out:`), or count runs by themselves (`count_by: run`).",
+    ),
+    "DISK_LIMIT": Reason(
+        "reads",
+        "no room on the disk",
+        f"Raise `scratch: {{limit_gb: …}}` as the detail says. {_RETRY} "
+        "After a full disk the same command tries again as soon as there is room.",
+    ),
+}
+
+
+def reasons_page() -> str:
+    """Return docs/reasons.md."""
+    lines = [
+        "# Reason codes",
+        "",
+        "Every run that is not counted has one of these codes in the column `reason` of `results/runs.tsv`, and a",
+        "sentence on its own case in `detail`. This page is made from `scripts/plan/reasons.py` by `make docs`.",
+        "",
+        "| code | given by | means | what to do |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{code}` | {reason.stage} | {reason.meaning} | {reason.remedy.replace('{code}', code)} |"
+        for code, reason in REASONS.items()
+    ]
+    return "\n".join(lines) + "\n"

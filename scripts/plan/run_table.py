@@ -112,44 +112,66 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Sequenc
 
 def write_runs(path: str | Path, rows: Iterable[Run]) -> None:
     """Write rows as a run table, sorted."""
-    write_table(path, COLUMNS, sorted(rows, key=row_order))
+    ordered = sorted(rows, key=row_order)
+    write_table(path, COLUMNS, ordered)
 
 
-def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for every value in a run table that cannot be worked with; ``species`` are the known labels."""
-    known = set(species)
+class Fault(NamedTuple):
+    """A value in a run table that cannot be used."""
+
+    column: str
+    value: str
+    sentence: str
+
+
+def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
+    """Yield every value in a run table that cannot be used; ``species`` are the configured labels."""
+    known = sorted(species)
     seen: set[tuple[str, str]] = set()
     assays: dict[tuple[str, str], str] = {}
     for row in rows:
         name = row.run or row.experiment or row.sample or row.series
-        for column in ("series", "experiment", "run"):
-            value = getattr(row, column)
-            if value and not _ACCESSION.fullmatch(value):
-                yield f"{name}: {column} {value!r} is no accession; letters, digits, '_' and '-' make one."
-        if row.status not in ("", *STATUSES):
-            yield f"{name}: status {row.status!r} is not one of {', '.join(STATUSES)}."
-        if row.reason and row.reason not in REASONS:
-            yield f"{name}: reason {row.reason!r} is not a code of the ledger."
-        for column in _NUMBERS:
-            if not (getattr(row, column) or "0").isdecimal():
-                yield f"{name}: {column} {getattr(row, column)!r} is not a whole number."
+        yield from _faults_of_row(row, name)
         if row.status not in ("", "planned"):
             continue
-        if not row.run:
-            yield f"{name}: a planned row needs a run."
-        if row.species not in known:
-            yield f"{name}: species {row.species!r} is not configured; known are {', '.join(sorted(known))}."
-        if row.assay not in ASSAYS:
-            yield f"{name}: assay {row.assay!r} is neither plate nor droplet."
-        elif assays.setdefault((row.experiment, row.species), row.assay) != row.assay:
-            yield f"{name}: experiment {row.experiment} is plate in one row and droplet in another."
-        if row.layout not in ("", *LAYOUTS):
-            yield f"{name}: layout {row.layout!r} is neither single nor paired."
-        if row.read_roles and not set(row.read_roles.split(",")) <= set(ROLES):
-            yield f"{name}: read_roles {row.read_roles!r} has a word that is not one of {', '.join(ROLES)}."
+        yield from _faults_of_planned(row, name, known)
+        if row.assay in ASSAYS and assays.setdefault((row.experiment, row.species), row.assay) != row.assay:
+            sentence = f"{name}: experiment {row.experiment} is plate in one row and droplet in another."
+            yield Fault("assay", row.assay, sentence)
         if (row.run, row.species) in seen:
-            yield f"{name}: the run stands in the table twice for {row.species}."
+            yield Fault("run", row.run, f"{name}: the run stands in the table twice for {row.species}.")
         seen.add((row.run, row.species))
+
+
+def _faults_of_row(row: Run, name: str) -> Iterator[Fault]:
+    for column in ("series", "experiment", "run"):
+        value = getattr(row, column)
+        if value and not _ACCESSION.fullmatch(value):
+            sentence = f"{name}: {column} {value!r} is no accession; letters, digits, '_' and '-' make one."
+            yield Fault(column, value, sentence)
+    if row.status not in ("", *STATUSES):
+        yield Fault("status", row.status, f"{name}: status {row.status!r} is not one of {', '.join(STATUSES)}.")
+    if row.reason and row.reason not in REASONS:
+        yield Fault("reason", row.reason, f"{name}: reason {row.reason!r} is not a code of the ledger.")
+    for column in _NUMBERS:
+        value = getattr(row, column)
+        if not (value or "0").isdecimal():
+            yield Fault(column, value, f"{name}: {column} {value!r} is not a whole number.")
+
+
+def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[Fault]:
+    if not row.run:
+        yield Fault("run", "", f"{name}: a planned row needs a run.")
+    if row.species not in species:
+        sentence = f"{name}: species {row.species!r} is not configured; known are {', '.join(species)}."
+        yield Fault("species", row.species, sentence)
+    if row.assay not in ASSAYS:
+        yield Fault("assay", row.assay, f"{name}: assay {row.assay!r} is neither plate nor droplet.")
+    if row.layout not in ("", *LAYOUTS):
+        yield Fault("layout", row.layout, f"{name}: layout {row.layout!r} is neither single nor paired.")
+    if row.read_roles and not set(row.read_roles.split(",")) <= set(ROLES):
+        sentence = f"{name}: read_roles {row.read_roles!r} has a word that is not one of {', '.join(ROLES)}."
+        yield Fault("read_roles", row.read_roles, sentence)
 
 
 def column_of(row: Run, count_by: str) -> str:

@@ -15,8 +15,7 @@ from typing import Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.snakemake import read_benchmarks
-from scripts.plan.cost import Reckoner, add_cost_options, jobs_done, reckoner_of, write_costs
-from scripts.plan.cost_table import tell_costs
+from scripts.plan.cost import Estimator, add_cost_options, estimator_of, format_costs, jobs_done, write_costs
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import Job, SizeModel, errors_of, learn, write_model
 from scripts.plan.units import cut_into_units, summarize_unit
@@ -53,12 +52,12 @@ def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> 
         yield f"  {name:<14}{number:>6}{figures[0]:>13}{figures[1]:>7}{figures[2]:>15}{figures[3]:>7}"
 
 
-def relearn(folder: str, reckoner: Reckoner, units: Mapping[str, Any], path: str) -> SizeModel:
+def relearn(folder: str, estimator: Estimator, units: Mapping[str, Any], path: str) -> SizeModel:
     """Refit the model to the benchmarks in a folder, print what that changed, write and return the model.
 
     Raises InputError where there is no benchmark of a job of the plan.
     """
-    jobs, others = jobs_done(read_benchmarks(folder), units, reckoner)
+    jobs, others = jobs_done(read_benchmarks(folder), units, estimator)
     if others:
         print(f"{len(others)} benchmark(s) are of no job of this plan: {', '.join(others[:5])} …", file=sys.stderr)
     if not jobs:
@@ -66,7 +65,7 @@ def relearn(folder: str, reckoner: Reckoner, units: Mapping[str, Any], path: str
     learnt = learn(jobs)
     write_model(path, learnt)
     model = SizeModel(learnt)
-    print(*learning_table(jobs, reckoner.model, model), sep="\n")
+    print(*learning_table(jobs, estimator.model, model), sep="\n")
     print(f"({path} is used from now on; delete it to return to the shipped model)")
     return model
 
@@ -86,12 +85,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     species = {label: facts["reference"] for label, facts in config["species"].items()}
     planned = cut_into_units(iterate_runs(options.plan), shard_size)
     units = {name: summarize_unit(rows) for name, rows in planned.items()}
-    reckoner, missing = reckoner_of(options, species, shard_size)
-    if unknown := sorted({unit.species for unit in units.values()} - set(reckoner.species)):
+    estimator, missing = estimator_of(options, species, shard_size)
+    if unknown := sorted({unit.species for unit in units.values()} - set(estimator.species)):
         raise InputError(f"{options.plan}: {', '.join(unknown)} is not configured; give --references SPECIES=NAME.")
     if options.learn:
-        reckoner.model = relearn(options.learn, reckoner, units, options.model)
-    used = {reckoner.species[unit.species] for unit in units.values()}
-    costs = reckoner.costs(units, [name for name in missing if name in used])
-    print(tell_costs(costs, reckoner, limit_gb))
+        estimator.model = relearn(options.learn, estimator, units, options.model)
+    used = {estimator.species[unit.species] for unit in units.values()}
+    costs = estimator.costs(units, [name for name in missing if name in used])
+    print(format_costs(costs, estimator, limit_gb))
     write_costs(options.output, costs)

@@ -16,8 +16,7 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
-from scripts.plan.cost import add_cost_options, reckoner_of, write_costs
-from scripts.plan.cost_table import plan_table, tell_costs
+from scripts.plan.cost import add_cost_options, estimator_of, format_costs, plan_table, write_costs
 from scripts.plan.run_table import write_runs
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
 from scripts.records.client import Archives, report
@@ -99,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     choices = choices_of(options)
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
-    reckoner, missing = reckoner_of(options, {label: label for label in choices.species}, options.shard_size)
+    estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
     if options.run_table:
         plan = Plan(choices)
         rows = plan_from_table(options.run_table, choices)
@@ -110,16 +109,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
-    print(plan_table(rows, reckoner, plan.open, None if options.run_table else plan.remarks))
+    print(plan_table(rows, estimator, plan.open, None if options.run_table else plan.remarks))
     planned = cut_into_units(rows, options.shard_size)
     units = {name: summarize_unit(runs) for name, runs in planned.items()}
     if options.units:
         write_units(options.units, planned, options.count_by)
     if options.index:
         write_index(options.index, units)
-    used = {reckoner.species[unit.species] for unit in units.values()}
-    costs = reckoner.costs(units, [name for name in missing if name in used])
+    used = {estimator.species[unit.species] for unit in units.values()}
+    costs = estimator.costs(units, [name for name in missing if name in used])
     if units:
-        print(tell_costs(costs, reckoner, options.limit_gb))
+        print(format_costs(costs, estimator, options.limit_gb))
     if options.cost:
         write_costs(options.cost, costs)

@@ -487,7 +487,7 @@ def test_floors_of_barcodes_and_genes(analysis):
     assert {status.reason for status in statuses.values()} == {"LOW_VALID_BARCODES"}
     assert "have a barcode of the inclusion list; the floor is 99.9%." in statuses["SRR9000101"].detail
     statuses = analysis.solo(library, "--min-gene-share", "0.999", work="floor")
-    assert {status.reason for status in statuses.values()} == {"LOW_MAPPING"}
+    assert {status.reason for status in statuses.values()} == {"LOW_GENE_SHARE"}
     assert "of the reads are in a gene (GeneFull" in statuses["SRR9000101"].detail
     assert list(analysis.pack(library, work="floor", to="floor/mex").iterdir()) == []
     first = aligned(analysis, "floor")

@@ -17,7 +17,17 @@ LEDGER = [
     Run("GSE1", "GSE1", "GSM2", "SRX2", "SRR3", species="mus", assay="plate", status="failed", reason="EMPTY_READS"),
     Run("GSE2", "GSE2", "GSM3", "SRX3", "SRR4", species="homo", assay="droplet", status="counted"),
     Run("GSE2", "GSE2", "GSM3", "SRX3", "SRR4", species="mus", assay="droplet", status="counted"),
-    Run("GSE2", "GSE2", "GSM4", "SRX4", "SRR5", species="homo", assay="droplet", status="failed", reason="LOW_MAPPING"),
+    Run(
+        "GSE2",
+        "GSE2",
+        "GSM4",
+        "SRX4",
+        "SRR5",
+        species="homo",
+        assay="droplet",
+        status="failed",
+        reason="LOW_GENE_SHARE",
+    ),
     Run("GSE2", "GSE2", "GSM5", status="left_out", reason="NO_RUN"),
 ]
 

@@ -8,8 +8,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.plan.choices import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
-from scripts.plan.cost import Reckoner
-from scripts.plan.cost_table import plan_table
+from scripts.plan.cost import Estimator, plan_table
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.size_model import SizeModel
 
@@ -181,10 +180,10 @@ PLANNED = Run(
 )
 
 
-def reckoner(shard_size: int = 96) -> Reckoner:
+def estimator(shard_size: int = 96) -> Estimator:
     sizes = {"genome_mb": 3200.0, "index_mb": 29_250.0}
     threads = {"download": 2, "fastq": 4, "align": 16, "count": 4}
-    return Reckoner(SizeModel(), {"human": sizes}, {"homo": "human", "mus": "human"}, shard_size, threads)
+    return Estimator(SizeModel(), {"human": sizes}, {"homo": "human", "mus": "human"}, shard_size, threads)
 
 
 def test_the_table_for_a_person() -> None:
@@ -197,7 +196,7 @@ def test_the_table_for_a_person() -> None:
         Run(series="GSE1", sample="GSM5", status="left_out", reason="NO_RUN", detail="No run."),
     ]
     remarks = {"SRR2": "SRA says A, GEO B: SRA is followed.", "SRR3": ""}
-    lines = plan_table(rows, reckoner(2), {"SRR1"}, remarks).splitlines()
+    lines = plan_table(rows, estimator(2), {"SRR1"}, remarks).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
     # a run: 3 GB of archive and twice 2 x 7.5 + 0.2 x 50 GB of FASTQ; core-minutes: 10.2 to download, 20.9 to convert,
@@ -215,12 +214,12 @@ def test_the_table_for_a_person() -> None:
 
 
 def test_sizes_that_no_record_tells() -> None:
-    text = plan_table([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], reckoner())
+    text = plan_table([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], estimator())
     assert "(the records do not tell the size of 1 runs: they are not in these figures)" in text
 
 
 def test_the_table_of_nothing() -> None:
-    assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], reckoner()).splitlines() == [
+    assert plan_table([Run(series="GSE1", status="left_out", reason="NO_RUN")], estimator()).splitlines() == [
         "Nothing will be counted.",
         "Left out:",
         "  NO_RUN (1): GSE1: ",
@@ -229,6 +228,12 @@ def test_the_table_of_nothing() -> None:
 
 def test_many_notes_are_cut_short() -> None:
     rows = [PLANNED._replace(run=f"SRR{n}", detail=f"Note {n % 25}.") for n in range(100)]
-    text = plan_table(rows, reckoner())
+    text = plan_table(rows, estimator())
     assert "  SRR0, SRR25, SRR50 and 1 more runs: Note 0." in text
     assert "  … and 5 more notes in the column detail of the plan" in text
+
+
+def test_a_fault_is_reported_whatever_words_it_has(tmp_path: Path) -> None:
+    (tmp_path / "runs.tsv").write_text("run\tspecies\tassay\tread_roles\nA1\thomo\tplate\tx: species '' is\n")
+    with pytest.raises(InputError, match="read_roles \"x: species '' is\" has a word that is not one of"):
+        plan_from_table(tmp_path / "runs.tsv", parse_choices(SPECIES))

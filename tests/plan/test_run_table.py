@@ -79,17 +79,17 @@ def test_values_that_cannot_be_worked_with(change, words):
     assert list(faults_of([CELL], ["homo", "mus"])) == []
     told = list(faults_of([CELL._replace(**change)], ["homo", "mus"]))
     assert len(told) == 1
-    assert words in told[0]
+    assert words in told[0].sentence
 
 
 def test_a_run_stands_once_for_each_species():
     assert list(faults_of([CELL, CELL._replace(species="homo")], ["homo", "mus"])) == []
-    assert "twice" in next(faults_of([CELL, CELL], ["homo", "mus"]))
+    assert "twice" in next(faults_of([CELL, CELL], ["homo", "mus"])).sentence
 
 
 def test_an_experiment_is_of_one_assay():
     other = CELL._replace(run="SRR2", assay="droplet")
-    assert "plate in one row and droplet in another" in next(faults_of([CELL, other], ["mus"]))
+    assert "plate in one row and droplet in another" in next(faults_of([CELL, other], ["mus"])).sentence
 
 
 def test_columns_are_experiments_or_runs():

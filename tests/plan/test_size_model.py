@@ -7,7 +7,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
-from scripts.plan.cost import Reckoner, jobs_done
+from scripts.plan.cost import Estimator, jobs_done
 from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import (
@@ -184,7 +184,7 @@ def test_benchmarks_are_those_of_jobs_of_the_plan():
         "GSE1.mus.0000": Unit("GSE1", "mus", "SRX1", 10**9, 10**9, 10**6, 3, 0, 0, ""),
         "GSE1.mus.SRX9": Unit("GSE1", "mus", "SRX9", 10**9, 10**9, 2 * 10**6, 1, 0, 0, ""),
     }
-    reckoner = Reckoner(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 96)
+    estimator = Estimator(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 96)
     done = [
         Benchmark("align", "GSE1.mus.0000", 60.0, 9.0, 4),
         Benchmark("mex_archive", "SRX9", 1.0, 9.0, 1),
@@ -193,7 +193,7 @@ def test_benchmarks_are_those_of_jobs_of_the_plan():
         Benchmark("bam", "GSE1.mus.0000", 60.0, 9.0, 1),
         Benchmark("align", "GSE7.mus.0000", 60.0, 9.0, 1),
     ]
-    found, others = jobs_done(done, units, reckoner)
+    found, others = jobs_done(done, units, estimator)
     assert [(job.stage, job.minutes, job.memory_mb) for job in found] == [
         ("align", 1.0, 9.0),
         ("mex_archive", 1 / 60, None),  # too short for its memory to be seen

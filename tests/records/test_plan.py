@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.cost import Reckoner
+from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.size_model import FILE, SizeModel
 from scripts.plan.units import cut_into_units, summarize_unit
@@ -57,9 +57,9 @@ def test_the_cost_of_a_plan(analysis, capsys):
 
 def test_the_second_estimate_is_nearer(analysis, capsys):
     units = {name: summarize_unit(rows) for name, rows in cut_into_units(_planned(analysis), 2).items()}
-    reckoner = Reckoner(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 2)
+    estimator = Estimator(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 2)
     for name, unit in units.items():  # a site whose jobs take a third of the time
-        for stage, sizes in reckoner.unit_jobs(name, unit):
+        for stage, sizes in estimator.unit_jobs(name, unit):
             seconds = SizeModel().minutes(stage, sizes) * 20
             job = "SRX9" if stage == "mex_archive" else name
             memory = int(SizeModel().memory_mb(stage, sizes) / 2)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts.core.snakemake import read_benchmarks
-from scripts.plan.cost import Reckoner, jobs_done
+from scripts.plan.cost import Estimator, jobs_done
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import SizeModel, errors_of, learn, reference_sizes
 from scripts.plan.units import cut_into_units, summarize_unit
@@ -126,8 +126,8 @@ def test_what_one_analysis_teaches_is_nearer_to_the_jobs_of_another(together, mo
         rows = iterate_runs(analysis.folder / "results/plan.tsv")
         units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, shard_size).items()}
         sizes = {name: reference_sizes(analysis.folder / "resources" / name) for name in species.values()}
-        reckoner = Reckoner(SizeModel(), sizes, species, shard_size)
-        jobs, others = jobs_done(read_benchmarks(analysis.folder / "logs/benchmarks"), units, reckoner)
+        estimator = Estimator(SizeModel(), sizes, species, shard_size)
+        jobs, others = jobs_done(read_benchmarks(analysis.folder / "logs/benchmarks"), units, estimator)
         assert not others
         assert {job.stage for job in jobs} >= {"download", "fastq", "align", "count", "solo", "mex_archive", "table"}
         done.append(jobs)

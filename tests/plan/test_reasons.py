@@ -1,0 +1,30 @@
+"""The table of reason codes: each is documented, and each that the code gives is in it."""
+
+import re
+from pathlib import Path
+
+from scripts.plan.reasons import REASONS, reasons_page
+
+HOME = Path(__file__).parents[2]
+GIVEN = re.compile(r'(?:RunFault\(\s*|reason=|reason\s*=\s*|reason, detail = )"([A-Z][A-Z_]+)"')
+
+
+def test_the_page_is_made_from_the_table():
+    assert (HOME / "docs/reasons.md").read_text(encoding="utf-8") == reasons_page()  # make docs
+
+
+def test_every_reason_has_a_stage_a_meaning_and_a_remedy():
+    for code, reason in REASONS.items():
+        assert all(reason), code
+        assert reason.remedy.endswith("."), code
+
+
+def test_every_reason_that_is_given_is_in_the_table():
+    given = {
+        code
+        for path in (HOME / "scripts").rglob("*.py")
+        for code in GIVEN.findall(path.read_text(encoding="utf-8"))
+        if "atlas" not in path.parts  # cells without a row have reasons of their own
+    }
+    assert {"READS_MISSING", "LOW_GENE_SHARE", "OTHER_SPECIES", "LEFT_OUT_BY_USER"} <= given
+    assert given <= REASONS.keys()
