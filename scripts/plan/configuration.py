@@ -41,7 +41,7 @@ def with_types(values: Any, schema: Mapping[str, Any]) -> Any:
         return {key: with_types(value, known.get(key, other)) for key, value in values.items()}
     wanted = schema.get("type", ())
     if (isinstance(values, str) and "string" not in wanted) or values == "null":
-        kinds = {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
+        kinds: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
         read = yaml.safe_load(values)
         for kind in [wanted] if isinstance(wanted, str) else wanted:
             if kind in kinds and isinstance(read, kinds[kind]):

@@ -1,8 +1,11 @@
-"""What a run, or a unit, holds on disk while it is downloaded and converted."""
+"""What runs and units hold on disk while they are downloaded and converted, and in which order units start.
+
+The size model, the download and the conversion all estimate with this module.
+"""
 
 import heapq
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,31 +22,27 @@ def fastq_bytes(bases: int, spots: int) -> int:
     return 2 * bases + 200 * spots
 
 
-class Held(NamedTuple):
+class Footprint(NamedTuple):
     """Bytes that a run, or a unit, holds on disk while it is converted."""
 
     archive: int
     fastq: int
     sorting: int
-    """Of what fasterq-dump sorts, beside the FASTQ, as long as it is at work."""
+    """Of what fasterq-dump sorts beside the FASTQ while it runs."""
 
     @property
     def peak(self) -> int:
-        """All of it together, which is the most that there is at any time."""
+        """The most at any time: all of it together."""
         return sum(self)
 
 
 SORTED_AT_ONCE = 4
-"""So many runs of a unit are converted side by side, at most."""
-_GROWTH = 8  # FASTQ of an archive of unknown bases; with what is sorted, 17 times the archive
+"""Runs of a unit that are converted side by side, at most."""
+_GROWTH = 8  # FASTQ bytes for each byte of an archive of unknown bases; with what is sorted, 17
 
 
-def held_by(row: Run) -> Held:
-    """Return what the download and the conversion of a run may hold.
-
-    The one reckoning of the workflow's size model, of the download and of the conversion. Local files count as
-    nothing themselves: they stay where they are.
-    """
+def run_footprint(row: Run) -> Footprint:
+    """Return what the download and the conversion of a run may hold; local files themselves count as nothing."""
     archive = archive_bytes(row)
     kind = ""
     if row.source.startswith("file:"):
@@ -53,39 +52,39 @@ def held_by(row: Run) -> Held:
         archive = sum(path.stat().st_size for path in paths)
         kind = next(map(fastq_files.kind_of, paths), "")
         if kind == "fastq":
-            return Held(0, 0, 0)
+            return Footprint(0, 0, 0)
     if row.bases.isdecimal() and row.spots.isdecimal():
         fastq = fastq_bytes(int(row.bases), int(row.spots))
         sorting = fastq
     else:
         fastq = _GROWTH * archive
         sorting = (_GROWTH + 1) * archive
-    return Held(0 if kind else archive, fastq, 0 if kind == "fastq.gz" else sorting)
+    return Footprint(0 if kind else archive, fastq, 0 if kind == "fastq.gz" else sorting)
 
 
-def held_by_unit(rows: Iterable[Run]) -> Held:
-    """Return what a unit may hold at the height of its conversion; see :func:`held_by`."""
-    return _together([held_by(row) for row in rows])
+def unit_footprint(rows: Iterable[Run]) -> Footprint:
+    """Return what a unit may hold at the height of its conversion, see :func:`run_footprint`."""
+    return _together([run_footprint(row) for row in rows])
 
 
-def _together(held: Sequence[Held]) -> Held:
-    sorting = heapq.nlargest(SORTED_AT_ONCE, (one.sorting for one in held))
-    return Held(sum(one.archive for one in held), sum(one.fastq for one in held), sum(sorting))
+def _together(footprints: Sequence[Footprint]) -> Footprint:
+    sorting = heapq.nlargest(SORTED_AT_ONCE, (one.sorting for one in footprints))
+    return Footprint(sum(one.archive for one in footprints), sum(one.fastq for one in footprints), sum(sorting))
 
 
 def experiments_that_fit(rows: Iterable[Run], limit: float) -> set[str]:
     """Return the experiments of a unit whose runs, with those before them, hold no more than ``limit`` bytes."""
     fit: set[str] = set()
-    taken: list[Held] = []
+    taken: list[Footprint] = []
     for experiment, runs in columns_of(rows, "experiment").items():
-        more = [held_by(row) for row in runs]
+        more = [run_footprint(row) for row in runs]
         if _together([*taken, *more]).peak <= limit:
             taken += more
             fit.add(experiment)
     return fit
 
 
-def told_gb(size: float) -> str:
+def format_gb(size: float) -> str:
     """Return a number of bytes in GB, rounded up to three digits."""
     digits = max(0, 2 - math.floor(math.log10(size / 1e9))) if size else 0
     rounded = math.ceil(round(size / 1e9 * 10**digits, 6)) / 10**digits
@@ -93,11 +92,37 @@ def told_gb(size: float) -> str:
 
 
 def beyond_limit(limit_gb: float, most: float, row: Run) -> str:
-    """Return the clause that tells what to set where a run has no room below the limit, and its unit takes ``most``."""
-    enough = told_gb(most).removesuffix(" GB")
-    if row.assay != "plate" or held_by(row).peak > limit_gb * 1e9:
+    """Return the clause on what to set where a run does not fit below the limit; its unit holds ``most`` bytes."""
+    enough = format_gb(most).removesuffix(" GB")
+    if row.assay != "plate" or run_footprint(row).peak > limit_gb * 1e9:
         return f"passes scratch.limit_gb, {limit_gb:g}; set that to {enough} or more, and retry to [DISK_LIMIT]."
     return (
         f"with the others of its shard passes scratch.limit_gb, {limit_gb:g}; "
         f"set that to {enough} or more, or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
+
+
+def chain_units(sizes: Mapping[str, float], limit: float, holding: Collection[str] = ()) -> dict[str, str]:
+    """Return unit → the unit that must end before it starts, so that all together hold no more than ``limit``.
+
+    ``sizes`` is what each unit holds at its peak, in the same measure as ``limit``. Those in ``holding`` have started
+    and wait for nothing. The others form chains, largest first; a chain holds one unit at a time, and the first units
+    of all chains and those in ``holding`` add up to no more than the limit. No unit waits for one in ``holding``, which
+    may have failed for good, unless there is no room beside it. A unit larger than the limit starts all the same; its
+    own stages refuse it.
+    """
+    used = sum(sizes[name] for name in holding)
+    chains: list[tuple[float, str]] = []  # what a chain has to do in all, and its last unit
+    before: dict[str, str] = {}
+    for name in sorted(sizes.keys() - set(holding), key=lambda name: (-sizes[name], name)):
+        if used + sizes[name] <= limit or not (chains or holding):
+            used += sizes[name]
+            heapq.heappush(chains, (sizes[name], name))
+            continue
+        if not chains:
+            chains = [(sizes[started], started) for started in sorted(holding)]
+            heapq.heapify(chains)
+        load, last = heapq.heappop(chains)
+        before[name] = last
+        heapq.heappush(chains, (load + sizes[name], name))
+    return before

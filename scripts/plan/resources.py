@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
-from scripts.plan.schedule import chain_units
+from scripts.plan.footprint import chain_units
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}

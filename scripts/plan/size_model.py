@@ -1,4 +1,4 @@
-"""The size model: memory, time and scratch of every stage's jobs, reckoned from the plan and refitted from jobs done.
+"""The size model: memory, time and scratch of every stage's jobs, estimated from the plan and refitted to jobs done.
 
 The one model of the whole workflow. Time and memory of a job are sums of terms: a coefficient times a size of the job
 (:data:`SIZES`), or of its share for each thread (``mspots/threads``). What is shipped here is what such work takes on
@@ -23,7 +23,7 @@ SIZES = {
     "threads": "threads of the job",
     "runs": "runs of the unit",
     "archive_mb": "MB of the unit's archives",
-    "fastq_mb": "MB of its FASTQ, as plan/units.py reckons",
+    "fastq_mb": "MB of its FASTQ, see plan/footprint.py",
     "sorting_mb": "MB of what a conversion sorts beside it",
     "mspots": "millions of its spots",
     "genome_mb": "MB of the reference's sequence",
@@ -41,10 +41,10 @@ class Stage(NamedTuple):
     minutes: Mapping[str, float]
     memory_mb: Mapping[str, float]
     minutes_margin: float = 2.0
-    """By how many times what is expected a job may exceed it before it is ended."""
+    """How many times the expected minutes a job may take before it is ended."""
     memory_margin: float = 1.1
     jobs: int = 0
-    """Of how many jobs it was learnt; 0 as shipped."""
+    """Jobs that it was fitted to; 0 as shipped."""
 
 
 SHIPPED: Mapping[str, Stage] = {
@@ -75,9 +75,9 @@ SHIPPED: Mapping[str, Stage] = {
     "report": Stage({"one": 15}, {"one": 7200}),
 }
 LEAST_MINUTES = 30
-"""What every job is given beside what it is reckoned to take."""
+"""Minutes that every job is given beside what it is expected to take."""
 LEAST_MB = 1000
-"""Below this no job is asked for."""
+"""Least memory of a job."""
 
 # How far the coefficients may be from the shipped ones: few jobs, or toys, must not lead far astray.
 _SHORTEST, _LONGEST = 0.1, 10.0
@@ -90,7 +90,7 @@ _BLUR = {"minutes": 0.02, "memory_mb": 100.0}  # differences below this are no m
 
 
 class Job(NamedTuple):
-    """A job that was done: its stage, its sizes and what it took; memory is None where it was not seen."""
+    """A job that is done: its stage, its sizes and what it took; memory is None where it was not seen."""
 
     stage: str
     sizes: Mapping[str, float]
@@ -139,10 +139,10 @@ def _size_in_mb(path: Path, otherwise: float) -> float:
 
 
 def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:
-    """Return the MB that a unit holds in the scratch folder while a stage is at work on it; 0 for other stages.
+    """Return the MB that a unit holds in the scratch folder during a stage; 0 for other stages.
 
     A download holds the archives; a conversion also the FASTQ and what it sorts of some runs, which is the peak of a
-    unit (plan/units.py reckons it, for the conversion itself too); an alignment the FASTQ and BAM of half its size;
+    unit (see plan/footprint.py); an alignment the FASTQ and BAM of half its size;
     STARsolo the FASTQ and as much again.
     """
     held: dict[str, Callable[[], float]] = {
@@ -155,7 +155,7 @@ def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:
 
 
 def grown(attempt: int) -> float:
-    """Return by how much an attempt is given more than the first: half as much again each time."""
+    """Return the factor by which an attempt is given more than the first: half as much again each time."""
     return 1 + (attempt - 1) / 2
 
 
@@ -197,33 +197,33 @@ class SizeModel:
 
 
 def read_model(path: str | Path) -> SizeModel:
-    """Return the model with what was learnt here, if anything was. Raises InputError, telling all faults."""
+    """Return the model as refitted at this site, else as shipped. Raises InputError, with every fault of the file."""
     try:
         learnt = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return SizeModel()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no size model ({error}); delete it, and what is shipped counts again.") from error
+        raise InputError(f"{path}: not a size model ({error}). Delete it to use the shipped model.") from error
     faults = list(_faults_of(learnt))
-    raise_faults(f"The size model ({path})", [*faults, "or delete it: what is shipped counts again."] if faults else [])
+    raise_faults(f"The size model ({path})", [*faults, "or delete it to use the shipped model."] if faults else [])
     return SizeModel({name: Stage(**values) for name, values in learnt.items()})
 
 
 def _faults_of(learnt: Any) -> Iterable[str]:
     if not isinstance(learnt, dict):
-        yield "it is no JSON object."
+        yield "it is not a JSON object."
         return
     for name, values in learnt.items():
         if name not in SHIPPED or not isinstance(values, dict) or set(values) != set(Stage._fields):
-            yield f"{name}: no stage with {', '.join(Stage._fields)}."
+            yield f"{name}: not a stage with {', '.join(Stage._fields)}."
             continue
         for kind in ("minutes", "memory_mb"):
             terms, known = values[kind], getattr(SHIPPED[name], kind)
             if not isinstance(terms, dict) or set(terms) != set(known) or not all(map(_is_size, terms.values())):
-                yield f"{name}.{kind}: no number of 0 or more for each of {', '.join(known)}."
+                yield f"{name}.{kind}: not a number of 0 or more for each of {', '.join(known)}."
         for kind in ("minutes_margin", "memory_margin"):
             if not _is_size(values[kind]) or values[kind] < 1:
-                yield f"{name}.{kind}: no number of 1 or more."
+                yield f"{name}.{kind}: not a number of 1 or more."
 
 
 def _is_size(value: Any) -> bool:
@@ -231,13 +231,13 @@ def _is_size(value: Any) -> bool:
 
 
 def write_model(path: str | Path, learnt: Mapping[str, Stage]) -> None:
-    """Write what was learnt; the same jobs give the same bytes."""
+    """Write refitted stages; the same jobs give the same bytes."""
     stages = {name: stage._asdict() for name, stage in learnt.items()}
     write_atomic(path, json.dumps(stages, indent=1, sort_keys=True) + "\n")
 
 
 def learn(jobs: Iterable[Job]) -> dict[str, Stage]:
-    """Return the stages of which jobs were done, fitted to these jobs beginning from the shipped coefficients.
+    """Return the stages that have jobs, fitted to these jobs, starting from the shipped coefficients.
 
     The fit is one of ratios, so that short and long jobs count alike; a coefficient moves as far as the jobs depend on
     it, against a shipped one that counts as one job, and not beyond bounds. The margins cover every job seen: time by
@@ -269,59 +269,36 @@ def fit(
 ) -> dict[str, float]:
     """Return the coefficients of ``shipped`` moved towards points of (sizes, what was measured).
 
-    Minimised is the sum of the squared logarithms of measured / reckoned (beyond a factor of 4.5 no longer squared),
+    Minimised is the sum of the squared logarithms of measured / estimated (beyond a factor of 4.5 no longer squared),
     and of the squared logarithms of the coefficients over the shipped ones.
     """
+    if not points:
+        return dict(shipped)
+    import numpy as np
+    from scipy.optimize import least_squares
+
     terms = list(shipped)
-    blur = _BLUR[kind]
-    least = [math.log(_SHORTEST)] * len(terms)
-    if kind == "memory_mb":
-        least = [math.log(_LEAST_MEMORY.get(term, _LESS_MEMORY)) for term in terms]
-    most = math.log(_LONGEST)
-    rows = [([shipped[term] * amount(term, sizes) for term in terms], measured) for sizes, measured in points]
-    moved = [0.0] * len(terms)
-    for _ in range(200):
-        normal = [[_TRUST * (i == j) for j in range(len(terms))] for i in range(len(terms))]
-        slope = [-_TRUST * value for value in moved]
-        for parts, measured in rows:
-            now = [part * math.exp(value) for part, value in zip(parts, moved, strict=True)]
-            reckoned = sum(now) + blur
-            off = math.log((measured + blur) / reckoned)
-            weight = min(1.0, _ROBUST / abs(off)) if off else 1.0
-            shares = [part / reckoned for part in now]
-            for i, share in enumerate(shares):
-                slope[i] += weight * share * off
-                for j, other in enumerate(shares):
-                    normal[i][j] += weight * share * other
-        steps = _solve(normal, slope)
-        longest = max(map(abs, steps))
-        scale = min(1.0, 0.5 / longest) if longest else 0.0
-        before = moved
-        moved = [
-            min(most, max(low, value + scale * step)) for low, value, step in zip(least, moved, steps, strict=True)
-        ]
-        if max(abs(new - old) for new, old in zip(moved, before, strict=True)) < 1e-7:
-            break
+    parts = np.array([[shipped[term] * amount(term, sizes) for term in terms] for sizes, _ in points])
+    measured = np.array([value for _, value in points]) + _BLUR[kind]
+    least = [_LEAST_MEMORY.get(term, _LESS_MEMORY) if kind == "memory_mb" else _SHORTEST for term in terms]
+
+    def residuals(moved: "np.ndarray") -> "np.ndarray":
+        estimated = parts @ np.exp(moved) + _BLUR[kind]
+        return np.concatenate([np.log(measured / estimated), np.sqrt(_TRUST) * moved])
+
+    moved = least_squares(
+        residuals,
+        np.zeros(len(terms)),
+        bounds=(np.log(least), np.log(_LONGEST)),
+        method="dogbox",  # some coefficients start at their bound
+        loss="huber",
+        f_scale=_ROBUST,
+    ).x
     return {term: _digits(shipped[term] * math.exp(value)) for term, value in zip(terms, moved, strict=True)}
 
 
-def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """Return x of matrix · x = right, for a symmetric, positive definite matrix of a few rows."""
-    size = len(right)
-    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
-    for i in range(size):
-        for j in range(i + 1, size):
-            factor = rows[j][i] / rows[i][i]
-            rows[j] = [low - factor * high for low, high in zip(rows[j], rows[i], strict=True)]
-    solved = [0.0] * size
-    for i in reversed(range(size)):
-        rest = sum(rows[i][j] * solved[j] for j in range(i + 1, size))
-        solved[i] = (rows[i][size] - rest) / rows[i][i]
-    return solved
-
-
 def _furthest(terms: Mapping[str, float], points: Sequence[tuple[Mapping[str, float], float]], kind: str) -> float:
-    """Return the largest of measured / reckoned."""
+    """Return the largest of measured / estimated."""
     blur = _BLUR[kind]
     return max(((measured + blur) / (total(terms, sizes) + blur) for sizes, measured in points), default=1.0)
 
@@ -337,8 +314,8 @@ def errors_of(model: SizeModel, jobs: Iterable[Job]) -> dict[str, dict[str, floa
         for kind, measured in (("minutes", job.minutes), ("memory_mb", job.memory_mb)):
             if measured is None:
                 continue
-            reckoned = getattr(model, kind)(job.stage, job.sizes)
-            off = abs(math.log((measured + _BLUR[kind]) / (reckoned + _BLUR[kind])))
+            estimated = getattr(model, kind)(job.stage, job.sizes)
+            off = abs(math.log((measured + _BLUR[kind]) / (estimated + _BLUR[kind])))
             for name in (job.stage, "all"):
                 offs[kind].setdefault(name, []).append(off)
     return {
@@ -347,5 +324,5 @@ def errors_of(model: SizeModel, jobs: Iterable[Job]) -> dict[str, dict[str, floa
 
 
 def memory_seen(seconds: float) -> bool:
-    """Whether the memory that Snakemake's benchmark of a job tells can be that of the job."""
+    """Return whether a job ran long enough for Snakemake to see its memory."""
     return seconds >= _MEMORY_SEEN

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.plan.footprint import held_by_unit
+from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, iterate_values, row_order, write_table
 
 COLUMN = "column"
@@ -73,18 +73,18 @@ def summarize_unit(rows: Sequence[Run]) -> Unit:
         digest.update("\t".join(row._replace(source=source, reason="", detail="")).encode())
         digest.update(b"\n")
     first = rows[0]
-    held = held_by_unit(rows)
+    footprint = unit_footprint(rows)
     bases, spots = (sum(int(getattr(row, name) or 0) for row in rows) for name in ("bases", "spots"))
     return Unit(
         first.series,
         first.species,
         first.experiment,
-        held.archive,
+        footprint.archive,
         bases,
         spots,
         len(rows),
-        held.fastq,
-        held.sorting,
+        footprint.fastq,
+        footprint.sorting,
         digest.hexdigest()[:16],
     )
 
@@ -118,10 +118,11 @@ def read_index(path: str | Path) -> dict[str, Unit]:
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         next(lines)
-        return {
-            name: Unit(series, species, experiment, *map(int, numbers), digest)
-            for name, series, species, experiment, *numbers, digest in lines
-        }
+        units = {}
+        for name, series, species, experiment, *sizes, digest in lines:
+            bytes_, bases, spots, runs, fastq, sorting = map(int, sizes)
+            units[name] = Unit(series, species, experiment, bytes_, bases, spots, runs, fastq, sorting, digest)
+        return units
 
 
 def add_runs_option(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ from scripts.core.files import hash_file, size_of_folder, write_atomic
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
-from scripts.plan.footprint import beyond_limit, experiments_that_fit, held_by, held_by_unit, told_gb
+from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
@@ -73,7 +73,7 @@ class Downloader:
             len(self.rows),
             output,
             lambda: size_of_folder(self.partial) + size_of_folder(self.output),
-            held_by_unit(self.waiting).archive,
+            unit_footprint(self.waiting).archive,
         )
 
     def all(self, parallel: int, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Downloader:
                 for path in arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
-        self.watch.report_peak(held_by_unit(self.rows).archive)
+        self.watch.report_peak(unit_footprint(self.rows).archive)
         shutil.rmtree(self.ready, ignore_errors=True)
         for name in ("online.mkfg", "offline.mkfg"):
             (self.partial / name).unlink(missing_ok=True)
@@ -151,8 +151,8 @@ class Downloader:
     def _room(self, row: Run) -> Iterator[None]:
         """Reserve room for an archive. Raises RunFault(DISK_LIMIT) where there is none for it or for its FASTQ."""
         if self.fitting is not None and row.experiment not in self.fitting:
-            clause = beyond_limit(self.room.limit_gb or 0, held_by_unit(self.rows).peak, row)
-            need = told_gb(held_by(row).peak)
+            clause = beyond_limit(self.room.limit_gb or 0, unit_footprint(self.rows).peak, row)
+            need = format_gb(run_footprint(row).peak)
             raise RunFault("DISK_LIMIT", f"with its FASTQ it may need {need}, which {clause}")
         try:
             self.transfers.reserve(row, int(row.bytes or 0), "archive", self.partial / row.run)

@@ -21,7 +21,7 @@ from scripts.core.errors import RunFault
 from scripts.core.files import size_of_folder
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
-from scripts.plan.footprint import SORTED_AT_ONCE, held_by, held_by_unit, told_gb
+from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
@@ -58,7 +58,7 @@ class Converter:
         before = read_statuses(self.archives / "status.tsv")
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.rows}
         waiting = [status for status in statuses.values() if status.ok]
-        estimate = held_by_unit(self.rows[status.run] for status in waiting)
+        estimate = unit_footprint(self.rows[status.run] for status in waiting)
         watch = UnitWatch(
             len(statuses),
             self.output,
@@ -83,7 +83,7 @@ class Converter:
         work.mkdir()
         try:
             need = self._need(row)
-            self.room.reserve(row, need, f"the conversion may need {told_gb(need)}")
+            self.room.reserve(row, need, f"the conversion may need {format_gb(need)}")
             files, spots = convert(row, self.archives, work, self.offline, self.threads)
             layout = ""
             if row.assay == "plate":
@@ -100,7 +100,7 @@ class Converter:
     def _need(self, row: Run) -> int:
         """Return how many bytes a conversion may need beside the archive."""
         files = arrived(self.archives, row.run)
-        held = held_by(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
+        held = run_footprint(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
         packed = any(path.suffix == ".gz" for path in files)  # ENA's FASTQ is only unpacked
         return held.fastq + (0 if packed else held.sorting)
 

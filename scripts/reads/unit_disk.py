@@ -10,7 +10,7 @@ from scripts.core.concurrency import every
 from scripts.core.errors import DISK_FULL, RunFault
 from scripts.core.progress import Progress
 from scripts.core.subprocesses import ends_if_removed
-from scripts.plan.footprint import beyond_limit, held_by_unit
+from scripts.plan.footprint import beyond_limit, unit_footprint
 from scripts.plan.run_table import Run
 
 
@@ -42,7 +42,7 @@ class DiskRoom:
             raise RunFault("DISK_LIMIT", f"{clause}, and the disk has no room for it.", DISK_FULL)
         total = self.finished() + others + need
         if self.limit_gb is not None and total > self.limit_gb * 1e9:
-            most = max(total, held_by_unit(self.rows).peak)
+            most = max(total, unit_footprint(self.rows).peak)
             raise RunFault("DISK_LIMIT", f"{clause}, which {beyond_limit(self.limit_gb, most, row)}")
 
     def release(self, row: Run) -> None:

@@ -16,8 +16,9 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
-from scripts.plan.cost import add_cost_options, estimator_of, format_costs, plan_table, write_costs
+from scripts.plan.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.run_table import write_runs
+from scripts.plan.summary import format_costs, format_plan
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
 from scripts.records.client import Archives, report
 from scripts.records.lookup import look_up
@@ -109,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
-    print(plan_table(rows, estimator, plan.open, None if options.run_table else plan.remarks))
     planned = cut_into_units(rows, options.shard_size)
+    print(format_plan(rows, planned, estimator, plan.open, None if options.run_table else plan.remarks))
     units = {name: summarize_unit(runs) for name, runs in planned.items()}
     if options.units:
         write_units(options.units, planned, options.count_by)

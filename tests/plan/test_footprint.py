@@ -3,15 +3,18 @@
 import gzip
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scripts.plan.footprint import (
     SORTED_AT_ONCE,
-    Held,
+    Footprint,
     beyond_limit,
+    chain_units,
     experiments_that_fit,
-    held_by,
-    held_by_unit,
-    told_gb,
+    format_gb,
+    run_footprint,
+    unit_footprint,
 )
 from scripts.plan.run_table import Run
 from scripts.plan.units import summarize_unit
@@ -24,31 +27,31 @@ def runs(number, **changes):
 
 
 def test_fastq_has_two_bytes_a_base_and_names_and_is_sorted_once():
-    assert held_by(runs(1)[0]) == Held(100, 2 * 300 + 200 * 2, 1000)
+    assert run_footprint(runs(1)[0]) == Footprint(100, 2 * 300 + 200 * 2, 1000)
 
 
 def test_fastq_of_much_more_than_the_archive_counts_in_full():
-    assert held_by(runs(1, bytes="10")[0]).peak == 2010 > 17 * 10
+    assert run_footprint(runs(1, bytes="10")[0]).peak == 2010 > 17 * 10
 
 
 @pytest.mark.parametrize("unknown", [{"bases": ""}, {"spots": ""}])
 def test_of_unknown_bases_or_spots_the_archive_grows_seventeenfold(unknown):
-    assert held_by(runs(1, **unknown)[0]) == Held(100, 800, 900)
+    assert run_footprint(runs(1, **unknown)[0]) == Footprint(100, 800, 900)
 
 
 def test_an_archive_of_unknown_size_is_reckoned_from_the_bases():
-    assert held_by(runs(1, bytes="")[0]).archive == 120
+    assert run_footprint(runs(1, bytes="")[0]).archive == 120
 
 
 def test_what_is_sorted_counts_for_those_that_are_converted_at_once():
-    assert held_by_unit(runs(3)) == Held(300, 3000, 3000)
-    assert held_by_unit(runs(50)) == Held(5000, 50_000, SORTED_AT_ONCE * 1000)
-    assert held_by_unit([]).peak == 0
+    assert unit_footprint(runs(3)) == Footprint(300, 3000, 3000)
+    assert unit_footprint(runs(50)) == Footprint(5000, 50_000, SORTED_AT_ONCE * 1000)
+    assert unit_footprint([]).peak == 0
 
 
 def test_the_graph_has_the_same_figures():
     unit = summarize_unit(runs(50))
-    assert (unit.bytes, unit.fastq, unit.sorting) == held_by_unit(runs(50))
+    assert (unit.bytes, unit.fastq, unit.sorting) == unit_footprint(runs(50))
 
 
 def test_local_files_stay_where_they_are(tmp_path):
@@ -58,19 +61,19 @@ def test_local_files_stay_where_they_are(tmp_path):
     archive.write_bytes(b"NCBI.sra" + bytes(92))
     size = packed.stat().st_size
     (row,) = runs(1, bytes="", bases="", spots="")
-    assert held_by(row._replace(source=f"file:{plain};{plain}")) == Held(0, 0, 0)
-    assert held_by(row._replace(source=f"file:{packed};{packed}")) == Held(0, 16 * size, 0)
-    assert held_by(row._replace(source=f"file:{archive}")) == Held(0, 800, 900)
-    assert held_by(row._replace(source="file:nowhere.fastq")) == Held(0, 0, 0)
+    assert run_footprint(row._replace(source=f"file:{plain};{plain}")) == Footprint(0, 0, 0)
+    assert run_footprint(row._replace(source=f"file:{packed};{packed}")) == Footprint(0, 16 * size, 0)
+    assert run_footprint(row._replace(source=f"file:{archive}")) == Footprint(0, 800, 900)
+    assert run_footprint(row._replace(source="file:nowhere.fastq")) == Footprint(0, 0, 0)
 
 
 def test_experiments_find_room_in_their_order_and_whole():
     rows = runs(6)
-    assert experiments_that_fit(rows, held_by_unit(rows).peak) == {row.experiment for row in rows}
-    assert experiments_that_fit(rows, held_by_unit(rows[:2]).peak) == {"SRX0", "SRX1"}
+    assert experiments_that_fit(rows, unit_footprint(rows).peak) == {row.experiment for row in rows}
+    assert experiments_that_fit(rows, unit_footprint(rows[:2]).peak) == {"SRX0", "SRX1"}
     assert experiments_that_fit(rows, 2099) == set()
     two = [row._replace(experiment="SRX1") if row.run in ("SRR1", "SRR2") else row for row in rows]
-    assert experiments_that_fit(two, held_by_unit(rows[:2]).peak) == {"SRX0", "SRX3"}
+    assert experiments_that_fit(two, unit_footprint(rows[:2]).peak) == {"SRX0", "SRX3"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_experiments_find_room_in_their_order_and_whole():
     ],
 )
 def test_sizes_are_told_rounded_up(size, told):
-    assert told_gb(size) == told
+    assert format_gb(size) == told
     assert float(told.split()[0]) * 1e9 >= size * (1 - 1e-12)
 
 
@@ -101,3 +104,45 @@ def test_what_to_set_is_told():
         "or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
     assert "shard" not in beyond_limit(3e-6, 5000, row._replace(assay="droplet"))
+
+
+def test_with_room_for_all_nobody_waits():
+    assert chain_units({"a": 3, "b": 2, "c": 1}, 6) == {}
+
+
+def test_without_room_one_goes_after_the_other():
+    assert chain_units({"a": 3, "b": 3, "c": 2}, 3) == {"b": "a", "c": "b"}
+
+
+def test_the_largest_start_chains_and_the_rest_is_shared_out():
+    assert chain_units({"a": 5, "b": 3, "c": 3, "d": 2}, 8) == {"c": "b", "d": "a"}
+
+
+def test_what_has_started_keeps_its_share_and_nothing_waits_for_it():
+    assert chain_units({"a": 4, "b": 2, "c": 2}, 6, holding={"a"}) == {"c": "b"}
+
+
+def test_what_has_started_is_waited_for_where_it_fills_the_limit():
+    assert chain_units({"a": 6, "b": 2}, 6, holding={"a"}) == {"b": "a"}
+
+
+def test_one_that_is_too_large_starts_by_itself():
+    assert chain_units({"a": 9, "b": 1}, 5) == {"b": "a"}
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(1, 50), max_size=30), st.integers(50, 120))
+def test_never_more_than_the_limit_is_held(sizes, limit):
+    before = chain_units(sizes, limit)
+    after = {first: second for second, first in before.items()}
+    assert len(after) == len(before)  # one waits for one
+    first = [name for name in sizes if name not in before]
+    most = 0
+    seen = 0
+    for name in first:  # every chain holds one of its units at a time: at most its largest
+        chain = [name]
+        while chain[-1] in after:
+            chain.append(after[chain[-1]])
+        seen += len(chain)
+        most += max(sizes[unit] for unit in chain)
+    assert seen == len(sizes)
+    assert most <= limit

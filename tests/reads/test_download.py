@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from scripts.core.errors import DISK_FULL, InputError
-from scripts.plan.footprint import held_by, held_by_unit, told_gb
+from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import read_runs, write_runs
 from scripts.reads import download, transfer
 from tests.reads.analysis_directory import UNIT, Analysis
@@ -339,24 +339,24 @@ def test_local_fastq_is_left_where_it_is(analysis):
 
 def test_the_limit_of_the_disk_is_told_before_it_is_reached(several):
     rows = read_runs(several.folder / f"{UNIT}.tsv")
-    limit = held_by_unit(rows[:2]).peak / 1e9
+    limit = unit_footprint(rows[:2]).peak / 1e9
     statuses = several.run("--limit-gb", f"{limit:.9f}")
     assert [status.reason for status in statuses.values()] == ["", "", *["DISK_LIMIT"] * 3]
     assert {status.cause for status in statuses.values()} == {""}
     assert statuses[rows[2].run].detail == (
-        f"with its FASTQ it may need {told_gb(held_by(rows[2]).peak)}, which with the others of its shard passes "
-        f"scratch.limit_gb, {limit:g}; set that to {told_gb(held_by_unit(rows).peak).split()[0]} or more, "
+        f"with its FASTQ it may need {format_gb(run_footprint(rows[2]).peak)}, which with the others of its shard "
+        f"passes scratch.limit_gb, {limit:g}; set that to {format_gb(unit_footprint(rows).peak).split()[0]} or more, "
         "or plates.shard_size to less, and retry to [DISK_LIMIT]."
     )
     assert not [run for run in several.runs[2:] if several.server.asked(run)]
-    assert set(several.run("--limit-gb", told_gb(held_by_unit(rows).peak).split()[0])) == set(several.runs)
+    assert set(several.run("--limit-gb", format_gb(unit_footprint(rows).peak).split()[0])) == set(several.runs)
     assert all(status.ok for status in several.statuses().values())
 
 
 def test_the_runs_of_an_experiment_find_room_together_or_not_at_all(several):
     several.plan(several.runs[:3], experiment="SRX1")
     rows = read_runs(several.folder / f"{UNIT}.tsv")
-    statuses = several.run("--limit-gb", f"{held_by_unit(rows[:2]).peak / 1e9:.9f}")
+    statuses = several.run("--limit-gb", f"{unit_footprint(rows[:2]).peak / 1e9:.9f}")
     assert {status.reason for status in statuses.values()} == {"DISK_LIMIT"}
     assert not several.server.requests
 

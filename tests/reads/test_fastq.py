@@ -15,7 +15,7 @@ import pysam
 import pytest
 
 from scripts.core.errors import DISK_FULL, Interrupted
-from scripts.plan.footprint import held_by, held_by_unit, told_gb
+from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.reads import fastq
@@ -319,8 +319,8 @@ def test_a_run_of_unknown_bases_needs_seventeen_times_its_archive(conversion, wo
     enough = 17 * size / 1e9  # the archive is a link here and holds nothing
     assert conversion.run("--limit-gb", f"{enough + 1e-6:.9f}")[PAIRED].ok
     status = conversion.run("--limit-gb", f"{enough - 1e-6:.9f}")[PAIRED]
-    words = f"the conversion may need {told_gb(17 * size)}, which passes scratch.limit_gb, {enough - 1e-6:g}; "
-    assert status.detail == f"{words}set that to {told_gb(18 * size).split()[0]} or more, and retry to [DISK_LIMIT]."
+    words = f"the conversion may need {format_gb(17 * size)}, which passes scratch.limit_gb, {enough - 1e-6:g}; "
+    assert status.detail == f"{words}set that to {format_gb(18 * size).split()[0]} or more, and retry to [DISK_LIMIT]."
 
 
 def test_the_disk_that_was_used_is_reported_with_its_estimate(conversion, world, capsys):
@@ -332,7 +332,7 @@ def test_the_disk_that_was_used_is_reported_with_its_estimate(conversion, world,
     used, estimate = map(float, re.search(pattern, capsys.readouterr().err, re.MULTILINE).groups())
     fastq = sum((conversion.folder / "fastq" / name).stat().st_size for name in conversion.files())
     assert fastq / 1e6 <= used + 0.05
-    assert used <= estimate == round(held_by_unit(conversion.rows).peak / 1e6, 1)
+    assert used <= estimate == round(unit_footprint(conversion.rows).peak / 1e6, 1)
 
 
 def test_nothing_temporary_is_left(conversion):
@@ -494,7 +494,7 @@ def test_what_is_converted_counts_against_the_limit(conversion, world):
     before = sum(
         (conversion.folder / f"fastq/{name}").stat().st_size for name in conversion.files() if last not in name
     )
-    held = held_by(conversion.rows[-1])
+    held = run_footprint(conversion.rows[-1])
     statuses = conversion.run("--limit-gb", f"{(before + held.fastq + held.sorting - 1000) / 1e9:.9f}")
     assert [status.reason for status in statuses.values()] == ["", "", "DISK_LIMIT"]
     assert all(status.ok for status in conversion.run("--limit-gb", f"{(before + held.peak) / 1e9:.9f}").values())

@@ -75,7 +75,7 @@ def test_the_second_estimate_is_nearer(analysis, capsys):
     before, after, memory_before, memory_after = map(float, all_jobs[2:])
     assert 2.5 < before <= 3 and after < 0.7 * before
     assert memory_after < memory_before
-    assert "learnt of 13 jobs done here" in printed
+    assert "fitted to 13 jobs done here" in printed
     learnt = json.loads((analysis / FILE).read_text())
     assert learnt["align"]["jobs"] == 2
     second = (analysis / "work/plan/cost.tsv").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.plan.footprint import held_by_unit, told_gb
+from scripts.plan.footprint import format_gb, unit_footprint
 from scripts.plan.run_table import read_runs
 from scripts.plan.units import cut_into_units, summarize_unit
 from tests.toy.catalogue import LIBRARY_V3
@@ -50,10 +50,10 @@ def test_a_unit_without_room_is_told_and_the_others_are_counted(analysis, world)
     rows = read_runs(analysis / "results/runs.tsv")
     plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
     (library,) = plan.keys() - set(SHARDS)
-    assert all(held_by_unit(plan[shard]).peak < LIMIT < held_by_unit(plan[library]).peak for shard in SHARDS)
+    assert all(unit_footprint(plan[shard]).peak < LIMIT < unit_footprint(plan[library]).peak for shard in SHARDS)
     failed = {row.run: (row.reason, row.detail) for row in rows if row.status == "failed"}
     assert failed.keys() == set(world.experiments[LIBRARY_V3].runs)
-    enough = told_gb(held_by_unit(plan[library]).peak).removesuffix(" GB")
+    enough = format_gb(unit_footprint(plan[library]).peak).removesuffix(" GB")
     for reason, detail in failed.values():
         assert reason == "DISK_LIMIT"
         words = rf"with its FASTQ it may need [\d.]+ GB, which passes scratch\.limit_gb, {LIMIT / 1e9:g}; "
@@ -66,7 +66,7 @@ def test_no_stage_uses_more_disk_than_estimated(analysis):
     plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
     for shard in SHARDS:
         unit = summarize_unit(plan[shard])
-        asked = {"download": unit.bytes, "fastq": held_by_unit(plan[shard]).peak}
+        asked = {"download": unit.bytes, "fastq": unit_footprint(plan[shard]).peak}
         assert asked["fastq"] == unit.bytes + unit.fastq + unit.sorting
         for stage, most in asked.items():
             log = (analysis / f"logs/{stage}/{shard}.log").read_text(encoding="utf-8")

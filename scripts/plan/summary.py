@@ -1,0 +1,129 @@
+"""The plan as a person reads it: what will be counted, what it will cost, what is left out and why."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from scripts.core.tables import format_table
+from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
+from scripts.plan.footprint import archive_bytes
+from scripts.plan.run_table import Run
+from scripts.plan.size_model import scratch_mb
+from scripts.plan.units import summarize_unit
+
+_EXAMPLES = 3  # runs that a remark names
+_REMARKS = 20
+
+
+def format_plan(
+    rows: Sequence[Run],
+    units: Mapping[str, Sequence[Run]],
+    estimator: Estimator,
+    open_runs: Collection[str] = (),
+    remarks: Mapping[str, str] | None = None,
+) -> str:
+    """Return the summary of a plan, cut into ``units``, for a terminal.
+
+    ``open_runs`` are those whose reads must decide what the records leave open; ``remarks`` maps run → what needs a
+    look, None: the details of the rows.
+    """
+    planned = [row for row in rows if row.status == "planned"]
+    lines = ["Nothing will be counted."]
+    if planned:
+        lines = ["What will be counted:", *_groups(planned, units, estimator), "(scratch: of the largest unit of work)"]
+    unknown = len({row.run for row in planned if not archive_bytes(row)})
+    if unknown:
+        lines.append(f"(the records do not give the size of {unknown:,} runs, which are not in these figures)")
+    lines += _left_out([row for row in rows if row.status != "planned"])
+    lines += _look({row.run: row.detail if remarks is None else remarks.get(row.run, "") for row in planned}, open_runs)
+    return "\n".join(lines)
+
+
+def _groups(planned: Sequence[Run], units: Mapping[str, Sequence[Run]], estimator: Estimator) -> list[str]:
+    """Return a table of the planned runs by series, species and assay."""
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    for row in planned:
+        groups.setdefault((row.series, row.species, row.assay), []).append(row)
+    figures = {key: [0.0, 0.0, 0.0] for key in groups}  # GB to download, peak GB of scratch, core-hours
+    for name, runs in units.items():
+        unit = summarize_unit(runs)
+        sums = figures[runs[0].series, runs[0].species, runs[0].assay]
+        jobs = list(estimator.unit_jobs(name, unit))
+        sums[0] += unit.bytes / 1e9
+        sums[1] = max(sums[1], *(scratch_mb(*job) / 1000 for job in jobs))
+        sums[2] += sum(estimator.core_hours(*job) for job in jobs)
+    lines = [("series", "species", "assay", "experiments", "runs", "download GB", "scratch GB", "core-hours")]
+    lines += [(*key, *_figures(groups[key], figures[key])) for key in sorted(groups)]
+    if len(groups) > 1:
+        downloads, peaks, hours = zip(*figures.values(), strict=True)
+        lines.append(("all", "", "", *_figures(planned, [sum(downloads), max(peaks), sum(hours)])))
+    return format_table(lines, left=3, indent="  ")
+
+
+def _figures(group: Sequence[Run], figures: Sequence[float]) -> tuple[str, str, str, str, str]:
+    experiments, runs = len({row.experiment for row in group}), len({row.run for row in group})
+    downloads, peak, hours = (f"{value:,.1f}" for value in figures)
+    return f"{experiments:,}", f"{runs:,}", downloads, peak, hours
+
+
+def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | None) -> str:
+    """Return what a plan costs by stage, and by which model, for a terminal."""
+    learnt = sum(stage.jobs for stage in estimator.model.stages.values())
+    model = f"fitted to {learnt:,} jobs done here" if learnt else "as shipped"
+    lines: list[Sequence[str]] = [
+        ("stage", "jobs", "download GB", "scratch GB", "memory GB", "core-hours", "node-hours")
+    ]
+    lines += [
+        (
+            cost.stage,
+            f"{cost.jobs:,}",
+            *(_short(value) for value in (cost.download_gb, cost.scratch_gb, cost.memory_gb)),
+            *(_short(value) for value in (cost.core_hours, cost.node_hours)),
+        )
+        for cost in costs
+    ]
+    text = ["What it will cost:", *format_table(lines, indent="  ")]
+    text.append(
+        f"(the model of scripts/plan/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
+        " scratch and memory: of the largest job)"
+    )
+    most = costs[-1].scratch_gb
+    if limit_gb and most > limit_gb:
+        text.append(f"(the largest unit needs {most:,.0f} GB of scratch; scratch.limit_gb is {limit_gb:g})")
+    return "\n".join(text)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _left_out(rows: Sequence[Run]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["Left out:"]
+    for reason, number in sorted(Counter(row.reason for row in rows).items()):
+        first = next(row for row in rows if row.reason == reason)
+        name = first.run or first.experiment or first.sample or first.series
+        lines.append(f"  {reason} ({number:,}): {name}: {first.detail}")
+    return lines
+
+
+def _look(remarks: Mapping[str, str], open_runs: Collection[str]) -> list[str]:
+    lines = []
+    noted: dict[str, list[str]] = {}
+    for run, remark in remarks.items():
+        if remark:
+            noted.setdefault(remark, []).append(run)
+    for remark, runs in list(noted.items())[:_REMARKS]:
+        lines.append(f"  {_some(runs)}: {remark}")
+    if len(noted) > _REMARKS:
+        lines.append(f"  … and {len(noted) - _REMARKS:,} more notes in the column detail of the plan")
+    undecided = [run for run in remarks if run in open_runs]
+    if undecided:
+        lines.append(f"  {_some(undecided)}: the records leave the layout of the reads open; the reads will decide")
+    return ["Needs a look:", *lines] if lines else []
+
+
+def _some(runs: Iterable[str]) -> str:
+    names = list(dict.fromkeys(runs))
+    first = ", ".join(names[:_EXAMPLES])
+    return f"{first} and {len(names) - _EXAMPLES:,} more runs" if len(names) > _EXAMPLES else first

@@ -1,0 +1,78 @@
+"""The plan as a person reads it."""
+
+from scripts.plan.cost import Estimator
+from scripts.plan.run_table import Run
+from scripts.plan.size_model import SizeModel
+from scripts.plan.summary import format_plan
+from scripts.plan.units import cut_into_units
+
+
+def summary(rows, estimator, *more):
+    return format_plan(rows, cut_into_units(rows, estimator.shard_size), estimator, *more)
+
+
+PLANNED = Run(
+    series="GSE1",
+    experiment="SRX1",
+    run="SRR1",
+    species="homo",
+    assay="plate",
+    layout="paired",
+    spots="50000000",
+    bases="7500000000",
+    bytes="3000000000",
+    status="planned",
+)
+
+
+def estimator(shard_size: int = 96) -> Estimator:
+    sizes = {"genome_mb": 3200.0, "index_mb": 29_250.0}
+    threads = {"download": 2, "fastq": 4, "align": 16, "count": 4}
+    return Estimator(SizeModel(), {"human": sizes}, {"homo": "human", "mus": "human"}, shard_size, threads)
+
+
+def test_the_table_for_a_person() -> None:
+    rows = [
+        PLANNED,
+        PLANNED._replace(species="mus"),
+        PLANNED._replace(run="SRR2", experiment="SRX2", detail="SRA says A, GEO B: SRA is followed. Also in GSE2."),
+        PLANNED._replace(run="SRR3", experiment="SRX3", detail="Of GSE9, a part of the SuperSeries."),
+        Run(series="GSE1", sample="GSM4", status="left_out", reason="NO_RUN", detail="No run."),
+        Run(series="GSE1", sample="GSM5", status="left_out", reason="NO_RUN", detail="No run."),
+    ]
+    remarks = {"SRR2": "SRA says A, GEO B: SRA is followed.", "SRR3": ""}
+    lines = summary(rows, estimator(2), {"SRR1"}, remarks).splitlines()
+    assert lines[0] == "What will be counted:"
+    assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
+    # a run: 3 GB of archive and twice 2 x 7.5 + 0.2 x 50 GB of FASTQ; core-minutes: 10.2 to download, 20.9 to convert,
+    # 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5 for the genome) + 0.8
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "106.0", "12.5"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "53.0", "4.9"]
+    assert lines[4].split() == ["all", "3", "3", "12.0", "106.0", "17.4"]
+    assert lines[6:] == [
+        "Left out:",
+        "  NO_RUN (2): GSM4: No run.",
+        "Needs a look:",
+        "  SRR2: SRA says A, GEO B: SRA is followed.",
+        "  SRR1: the records leave the layout of the reads open; the reads will decide",
+    ]
+
+
+def test_sizes_that_no_record_tells() -> None:
+    text = summary([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], estimator())
+    assert "(the records do not give the size of 1 runs, which are not in these figures)" in text
+
+
+def test_the_table_of_nothing() -> None:
+    assert summary([Run(series="GSE1", status="left_out", reason="NO_RUN")], estimator()).splitlines() == [
+        "Nothing will be counted.",
+        "Left out:",
+        "  NO_RUN (1): GSE1: ",
+    ]
+
+
+def test_many_notes_are_cut_short() -> None:
+    rows = [PLANNED._replace(run=f"SRR{n}", detail=f"Note {n % 25}.") for n in range(100)]
+    text = summary(rows, estimator())
+    assert "  SRR0, SRR25, SRR50 and 1 more runs: Note 0." in text
+    assert "  … and 5 more notes in the column detail of the plan" in text
