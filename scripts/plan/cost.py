@@ -7,17 +7,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
-from scripts.core.snakemake import Benchmark
-from scripts.plan.size_model import (
-    FILE,
-    Job,
-    SizeModel,
-    memory_seen,
-    read_model,
-    reference_sizes,
-    scratch_mb,
-    unit_sizes,
-)
+from scripts.plan.size_model import FILE, SizeModel, read_model, reference_sizes, scratch_mb, unit_sizes
 from scripts.plan.units import Unit, is_shard
 
 NODE_CORES, NODE_GB = 16, 64.0
@@ -26,10 +16,9 @@ NODE_CORES, NODE_GB = 16, 64.0
 THREADS = {
     "download": 2, "fastq": 4, "star_index": 16, "align": 16, "count": 4, "solo": 16, "mex_archive": 2, "table": 2,
 }  # fmt: skip
-_PLATE = ("download", "fastq", "align", "count")
-_DROPLET = ("download", "fastq", "read_roles", "solo", "mex_archive")
-_REFERENCE = ("reference", "star_index", "count_index")
-_RULES = {"counts_table": "table", "log_table": "table", "counts_h5ad": "table"}  # rule → stage, where they differ
+PLATE_STAGES = ("download", "fastq", "align", "count")
+DROPLET_STAGES = ("download", "fastq", "read_roles", "solo", "mex_archive")
+REFERENCE_STAGES = ("reference", "star_index", "count_index")
 COLUMNS = ("stage", "jobs", "download_gb", "scratch_gb", "memory_gb", "core_hours", "node_hours")
 
 
@@ -74,13 +63,13 @@ class Estimator:
         """Yield the jobs of a unit: stage and sizes."""
         reference = self.references[self.species[unit.species]]
         sizes = unit_sizes(unit)
-        for stage in _PLATE if is_shard(name) else _DROPLET:
+        for stage in PLATE_STAGES if is_shard(name) else DROPLET_STAGES:
             yield stage, self.sizes(stage, sizes, reference)
 
     def jobs(self, units: Mapping[str, Unit], missing: Iterable[str] = ()) -> Iterator[tuple[str, dict[str, float]]]:
         """Yield all jobs of a plan; ``missing`` names the references that are still to be made."""
         for name in missing:
-            for stage in _REFERENCE:
+            for stage in REFERENCE_STAGES:
                 yield stage, self.sizes(stage, self.references[name])
         for name, unit in units.items():
             yield from self.unit_jobs(name, unit)
@@ -135,44 +124,6 @@ def _together(stage: str, costs: Sequence[Cost]) -> Cost:
         sum(cost.core_hours for cost in costs),
         sum(cost.node_hours for cost in costs),
     )
-
-
-def jobs_done(
-    benchmarks: Iterable[Benchmark], units: Mapping[str, Unit], estimator: Estimator
-) -> tuple[list[Job], list[str]]:
-    """Return the jobs of a plan that have a benchmark, and the names of benchmarks of no job of it."""
-    jobs, others = [], []
-    for benchmark in benchmarks:
-        stage = _RULES.get(benchmark.rule, benchmark.rule)
-        if stage not in estimator.model.stages:
-            continue
-        sizes = _sizes_of(stage, benchmark.job, units, estimator)
-        if sizes is None:
-            others.append(f"{benchmark.rule}/{benchmark.job}")
-            continue
-        memory = benchmark.memory_mb if memory_seen(benchmark.seconds) else None
-        jobs.append(Job(stage, {**sizes, "threads": float(benchmark.threads)}, benchmark.seconds / 60, memory))
-    return jobs, others
-
-
-def _sizes_of(stage: str, job: str, units: Mapping[str, Unit], estimator: Estimator) -> Mapping[str, float] | None:
-    """Return the sizes of a job, None where the plan has no such job."""
-    if stage in _REFERENCE:
-        return estimator.references.get(job)
-    if stage == "table":
-        return {"cells": estimator.cells_of(job, units)}
-    if stage not in (*_PLATE, *_DROPLET):
-        return {}
-    if stage == "mex_archive":  # named after its folder: an experiment, and its species where there are two
-        experiment, _, species = job.partition(".")
-        named = (
-            name
-            for name, unit in units.items()
-            if unit.experiment == experiment and species in ("", unit.species) and not is_shard(name)
-        )
-        job = next(named, "")
-    unit = units.get(job)
-    return unit and {**unit_sizes(unit), **estimator.references[estimator.species[unit.species]]}
 
 
 def write_costs(path: str | Path, costs: Iterable[Cost]) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.snakemake import read_benchmarks
-from scripts.plan.cost import Estimator, add_cost_options, estimator_of, jobs_done, write_costs
+from scripts.plan.cost import Estimator, add_cost_options, estimator_of, write_costs
+from scripts.plan.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs
-from scripts.plan.size_model import Job, SizeModel, errors_of, learn, write_model
+from scripts.plan.size_model import SizeModel, write_model
 from scripts.plan.summary import format_costs
 from scripts.plan.units import cut_into_units, summarize_unit
 

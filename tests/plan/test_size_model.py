@@ -7,18 +7,15 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Benchmark, read_benchmarks
-from scripts.plan.cost import Estimator, jobs_done
+from scripts.plan.cost import Estimator
 from scripts.plan.footprint import archive_bytes
+from scripts.plan.learning import Job, errors_of, fit, jobs_done, learn
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import (
     SHIPPED,
     SIZES,
-    Job,
     SizeModel,
     amount,
-    errors_of,
-    fit,
-    learn,
     read_model,
     reference_sizes,
     scratch_mb,
