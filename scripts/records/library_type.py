@@ -63,7 +63,7 @@ _SPATIAL = _word(r"visium|spatial[-_ ]transcriptom(?:e|ics?)|slide[-_ ]?seq(?:v2
 _PSEUDOBULK = re.compile(r"pseudo[-_ ]?bulk", re.IGNORECASE)
 
 
-class Verdict(NamedTuple):
+class LibraryType(NamedTuple):
     """Why a library is left out (a reason code and a sentence, empty when it is not), and what was seen."""
 
     reason: str = ""
@@ -83,34 +83,36 @@ def library_names(experiment: Experiment, of_geo: Iterable[str]) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def judge_library(strategy: str, source: str, selection: str, names: tuple[str, ...]) -> Verdict:
+def judge_library(strategy: str, source: str, selection: str, names: tuple[str, ...]) -> LibraryType:
     """Judge a library by its strategy, source and selection (the words of SRA or GEO) and by its names and titles."""
     kind = strategy.upper().replace("_", "-").strip()
     origin = source.upper().strip()
     if kind in _NOT_RNA_STRATEGIES:
-        return Verdict("NOT_RNA", f"The library strategy is {strategy}.")
+        return LibraryType("NOT_RNA", f"The library strategy is {strategy}.")
     if origin in ("GENOMIC", "GENOMIC SINGLE CELL", "METAGENOMIC", "VIRAL RNA") and not (
         kind in _RNA_STRATEGIES and selection.upper().strip() in _RNA_SELECTIONS
     ):
-        return Verdict("NOT_RNA", f"The library source is {source}.")
+        return LibraryType("NOT_RNA", f"The library source is {source}.")
     notes = []
     if origin.startswith("GENOMIC"):
         notes.append(f"the source is {source}, but strategy {strategy} and selection {selection} are those of RNA")
     names = tuple(dict.fromkeys(names))
     declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
     if detail := _named_otherwise(names, declared_rna, notes):
-        return Verdict("NOT_RNA", detail)
+        return LibraryType("NOT_RNA", detail)
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
-        return Verdict("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
+        return LibraryType("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
     for name in names:
         if found := _SPATIAL.search(name):
-            return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says spots of a tissue ({found[0]}), not cells.")
+            return LibraryType("NOT_SINGLE_CELL", f"Its name {name!r} says spots of a tissue ({found[0]}), not cells.")
     if "SINGLE CELL" not in origin:
         for name in names:
             if _BULK.search(name) and not _PSEUDOBULK.search(name):
-                return Verdict("NOT_SINGLE_CELL", f"Its name {name!r} says bulk, and its source is not single cell.")
+                return LibraryType(
+                    "NOT_SINGLE_CELL", f"Its name {name!r} says bulk, and its source is not single cell."
+                )
         notes.append("nothing says bulk, so it is taken for a library of single cells")
-    return Verdict(evidence=tuple(notes))
+    return LibraryType(evidence=tuple(notes))
 
 
 def _named_otherwise(names: Iterable[str], declared_rna: bool, notes: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scripts.plan.choices import Choices, left_out_by_user
 from scripts.plan.run_table import Run
 from scripts.records.assay import Judgement, judge_experiment
-from scripts.records.library_type import Verdict, judge_library, library_names
+from scripts.records.library_type import LibraryType, judge_library, library_names
 from scripts.records.series_record import Note, Sample, SeriesRecord
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
@@ -90,7 +90,7 @@ class Library(NamedTuple):
     sample: Sample | None
     names: tuple[str, ...]
     judgement: Judgement
-    verdict: Verdict
+    library_type: LibraryType
     notes: list[Note]
 
 
@@ -124,7 +124,7 @@ def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str],
         plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
         remarks = [note.text for note in notes if not note.routine]
         plan.remarks[run.run] = sentences(_reason(library, run)[1], *remarks)
-        if library.judgement.open and not library.verdict.reason:
+        if library.judgement.open and not library.library_type.reason:
             plan.open.add(run.run)
 
 
@@ -135,10 +135,10 @@ def _judge(
     judgement = judge_experiment(experiment, own, protocol, given)
     names = library_names(experiment, (sample.title, *sample.names) if sample else ())
     declared = (experiment.strategy, experiment.source, experiment.selection)
-    verdict = judge_library(*(declared if any(declared) or sample is None else sample.library), names)
-    if given and verdict.reason == "NOT_SINGLE_CELL":
-        verdict = Verdict(evidence=(*verdict.evidence, verdict.detail))
-    return Library(experiment, origin, gsm, sample, names, judgement, verdict, notes)
+    library_type = judge_library(*(declared if any(declared) or sample is None else sample.library), names)
+    if given and library_type.reason == "NOT_SINGLE_CELL":
+        library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
+    return Library(experiment, origin, gsm, sample, names, judgement, library_type, notes)
 
 
 def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str, object]:
@@ -168,7 +168,7 @@ def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str,
         "read_roles": ",".join(judgement.roles.get(run.run, ())),
         "told_by": judgement.roles_from.get(run.run, ""),
         "open": judgement.open,
-        "evidence": [*judgement.evidence, *library.verdict.evidence],
+        "evidence": [*judgement.evidence, *library.library_type.evidence],
         "notes": [note.text for note in notes],
     }
 
@@ -241,8 +241,8 @@ def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
 
 def _reason(library: Library, run: SraRun) -> tuple[str, str]:
     """Return why a run of a configured species is left out, empty if it is not, and the start of its detail."""
-    if library.verdict.reason:
-        return library.verdict.reason, library.verdict.detail
+    if library.library_type.reason:
+        return library.library_type.reason, library.library_type.detail
     if run.closed:
         return "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
     if bam := _bam_instead(library, run):
