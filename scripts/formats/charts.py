@@ -8,7 +8,6 @@ each single value: a chart of many stays small.
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.formats.pages import render
@@ -213,8 +212,6 @@ def spread(values: "numpy.ndarray", scale: Scale, title: str, width: int = 150) 
 
 SHADES = 9
 """Steps of colour of a heat map, from the least to the greatest: classes ``shade-1`` … ``shade-9``."""
-HEAT_STYLE = (Path(__file__).parent / "templates" / "heat_map.css").read_text(encoding="utf-8")
-"""Style of heat maps, for the pages that are not templates yet."""
 _CELL, _GAP, _LETTER, _LONGEST = 14, 4, 6.7, 30
 
 

@@ -78,31 +78,3 @@ def cut(rows: Sequence[T], most: int, noun: str, file: str = "runs.tsv") -> tupl
         return rows, ""
     where = f"; all of them are in {file}" if file else ""
     return rows[:most], f"The first {most:,} of {several(len(rows), noun)}{where}."
-
-
-def _macro(name: str, *values: Any) -> "Markup":
-    return getattr(_environment().get_template("formats/templates/macros.html").module, name)(*values)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> "Markup":
-    """Return a table of cells that are markup. Left for the pages that are not templates yet."""
-    from markupsafe import Markup
-
-    return _macro("table", list(map(Markup, head)), [list(map(Markup, row)) for row in rows], Markup(caption))
-
-
-def figure(chart: str, name: str, text: str = "") -> "Markup":
-    """Return a chart with its caption. Left for the pages that are not templates yet."""
-    return _macro("figure", chart, name, text)
-
-
-def key(entries: Sequence[tuple[str, str]]) -> "Markup":
-    """Return the legend of a chart. Left for the pages that are not templates yet."""
-    return _macro("legend", entries)
-
-
-def draw(title: str, sections: Sequence[str], style: str = "") -> str:
-    """Return a page of sections of markup. Left for the pages that are not templates yet."""
-    from markupsafe import Markup
-
-    return str(render("formats/templates/plain.html", title=title, sections=map(Markup, sections), style=Markup(style)))

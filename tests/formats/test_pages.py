@@ -61,8 +61,8 @@ def test_figures_tiles_legend_and_links_are_whole():
 
 
 def test_a_value_that_a_template_lacks_is_an_error():
-    with pytest.raises(UndefinedError, match="'title' is undefined"):
-        pages.render("formats/templates/plain.html", sections=[], style="")
+    with pytest.raises(UndefinedError, match="'width' is undefined"):
+        pages.render("formats/templates/chart.svg", height=1, title="", shapes=[])
 
 
 def test_long_lists_are_cut_with_a_note():
