@@ -9,9 +9,9 @@ from scripts.plan.run_table import Run, write_runs
 
 def rows(series, counted, failed):
     row = Run(series=series, species="mus", assay="plate")
-    told = [row._replace(run=f"{series}R{number}", status="counted") for number in range(counted)]
+    counted_rows = [row._replace(run=f"{series}R{number}", status="counted") for number in range(counted)]
     lost = row._replace(status="failed", reason="ARCHIVE_CORRUPT", detail="vdb-validate says no.")
-    return told + [lost._replace(run=f"{series}F{number:03d}") for number in range(failed)]
+    return counted_rows + [lost._replace(run=f"{series}F{number:03d}") for number in range(failed)]
 
 
 def call(tmp_path, ledger, max_failed="0.05"):
@@ -30,10 +30,10 @@ def test_a_share_up_to_the_greatest_is_accepted(tmp_path, counted, failed, max_f
     assert "left_out\t1\n" in (tmp_path / "accepted").read_text()
 
 
-def test_a_greater_share_stops_and_tells_what_to_do(tmp_path):
-    with pytest.raises(InputError) as told:
+def test_a_greater_share_stops_and_says_what_to_do(tmp_path):
+    with pytest.raises(InputError) as error:
         call(tmp_path, rows("GSE1", 18, 1) + rows("GSE2", 100, 1) + rows("GSE3", 0, 51))
-    lines = str(told.value).splitlines()
+    lines = str(error.value).splitlines()
     assert lines[:3] == [
         "Too many runs failed, so no tables are made.",
         "GSE1: 1 of 19 runs failed (5.3%; max_failed is 5.0%):",
@@ -41,9 +41,9 @@ def test_a_greater_share_stops_and_tells_what_to_do(tmp_path):
     ]
     assert lines[3] == "GSE3: 51 of 51 runs failed (100.0%; max_failed is 5.0%):"
     assert "  and 1 more (see the ledger): 1 ARCHIVE_CORRUPT" in lines
-    assert "GSE2" not in str(told.value)
+    assert "GSE2" not in str(error.value)
     for words in ("retry='[ARCHIVE_CORRUPT]'", "raise max_failed", "leave_out: {accession: reason}"):
-        assert words in str(told.value)
+        assert words in str(error.value)
     assert not (tmp_path / "accepted").exists()
 
 

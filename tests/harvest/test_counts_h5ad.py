@@ -169,7 +169,7 @@ def test_one_cell_and_no_cell(tmp_path):
     assert "star_number_of_input_reads" not in read.obs
 
 
-def test_genes_of_another_reference_are_told(tmp_path):
+def test_genes_of_another_reference_are_reported(tmp_path):
     made = Made(tmp_path)
     shutil.copy(tmp_path / "genes.tsv", tmp_path / "kept.tsv")
     write_genes(tmp_path / "genes.tsv", [GeneRow("ENSG1", "", "", 1, "")])

@@ -276,8 +276,8 @@ def test_r_reads_a_table_without_cells(tmp_path):
     data.write_shards()
     data.make()
     read = 'x <- read.csv("table.csv.gz", row.names = 1, encoding = "UTF-8"); cat(dim(x), rownames(x)[4:5], sep = "|")'
-    told = subprocess.run(["Rscript", "-e", read], cwd=tmp_path, capture_output=True, check=True, text=True)
-    assert told.stdout == f'{len(GENES) + len(TALLIES) + 3}|0|A,1|B"2"'
+    done = subprocess.run(["Rscript", "-e", read], cwd=tmp_path, capture_output=True, check=True, text=True)
+    assert done.stdout == f'{len(GENES) + len(TALLIES) + 3}|0|A,1|B"2"'
 
 
 def test_one_cell(tmp_path):
@@ -286,7 +286,7 @@ def test_one_cell(tmp_path):
     assert data.make() == data.plain_table("mus")
 
 
-def test_a_species_that_is_not_planned_is_told(tmp_path):
+def test_a_species_that_is_not_planned_is_reported(tmp_path):
     data = make_random(tmp_path, 4)
     with pytest.raises(InputError, match="no plate runs of species 'homo' are planned, so there is no table to make"):
         data.make("homo")
@@ -298,15 +298,15 @@ def test_two_references_never_meet(tmp_path):
     kept = (tmp_path / "GSE1.mus.0000.h5ad").read_bytes()
     data.write_shards("mm39 sha256:2")
     (tmp_path / "GSE1.mus.0000.h5ad").write_bytes(kept)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         data.make()
-    assert "A table is of one reference, but counts are of two:" in str(told.value)
-    assert "GSE1.mus.0000.h5ad: reference mm10 sha256:1, gene list " in str(told.value)
-    assert "GSE1.mus.0001.h5ad: reference mm39 sha256:2, gene list " in str(told.value)
+    assert "A table is of one reference, but counts are of two:" in str(error.value)
+    assert "GSE1.mus.0000.h5ad: reference mm10 sha256:1, gene list " in str(error.value)
+    assert "GSE1.mus.0001.h5ad: reference mm39 sha256:2, gene list " in str(error.value)
     assert not (tmp_path / "table.csv.gz").exists()
 
 
-def test_shards_that_are_not_those_of_the_ledger_are_told(tmp_path):
+def test_shards_that_are_not_those_of_the_ledger_are_reported(tmp_path):
     data = make_random(tmp_path, 9, cells=3, series=1)
     data.write_shards()
     unit = "GSE1.mus.0000"
@@ -325,7 +325,7 @@ def test_shards_that_are_not_those_of_the_ledger_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "4"])
-def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypatch):
+def test_a_damaged_shard_is_reported_and_leaves_nothing(tmp_path, workers, monkeypatch):
     data = make_random(tmp_path, 1, cells=60, genes=[f"g{number}" for number in range(400)])
     data.write_shards()
     monkeypatch.setattr(counts_table, "PIECE", 4000)
@@ -345,6 +345,6 @@ def test_a_damaged_shard_is_told_and_leaves_nothing(tmp_path, workers, monkeypat
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_nothing_to_work_on_is_told(tmp_path):
+def test_no_input_is_an_error(tmp_path):
     with pytest.raises(InputError, match="give --units, --ledger and --counts, or --htseq-counts with a folder"):
         counts_table.main(["--species", "mus", "--output", str(tmp_path / "x")])

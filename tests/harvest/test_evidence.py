@@ -23,8 +23,13 @@ def join(folder, rows, records=(), **libraries):
     write_runs(folder / "runs.tsv", rows)
     (folder / "records.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     for library, runs in libraries.items():
-        told = {"library": library, "inclusion_lists": {"737K": 9}, "not_tried": {"split_seq": "no list"}, "runs": runs}
-        (folder / f"S.homo.{library}.json").write_text(json.dumps(told))
+        verdicts = {
+            "library": library,
+            "inclusion_lists": {"737K": 9},
+            "not_tried": {"split_seq": "no list"},
+            "runs": runs,
+        }
+        (folder / f"S.homo.{library}.json").write_text(json.dumps(verdicts))
     words = ["--ledger", folder / "runs.tsv", "--records", folder / "records.jsonl", "--chemistries", CHEMISTRIES]
     words += ["--roles", folder / "{unit}.json", "--output", folder / "out" / "evidence.jsonl"]
     evidence.main(list(map(str, words)))
@@ -33,16 +38,16 @@ def join(folder, rows, records=(), **libraries):
 
 def test_a_run_has_what_records_and_reads_said(tmp_path):
     counted = row("R1", chemistry="10x_5p_v2", read_roles="barcode,cdna")
-    (told,) = join(
+    (evidence,) = join(
         tmp_path, [counted], [{"run": "R1", "assay": "droplet", "evidence": ["two reads"]}], X1={"R1": VERDICT}
     )
-    assert (told["run"], told["status"], told["read_roles"]) == ("R1", "counted", "barcode,cdna")
-    assert (told["chemistry"], told["strand"]) == ("10x_5p_v2", "Reverse")
-    assert (told["rank"], told["evidence"]) == (3, "barcodes")
-    assert told["records"]["evidence"] == ["two reads"]
-    assert told["reads"]["figures"] == FIGURES
-    assert (told["reads"]["rank"], told["reads"]["inclusion_lists"]) == (3, {"737K": 9})
-    assert told["reads"]["not_tried"] == {"split_seq": "no list"}
+    assert (evidence["run"], evidence["status"], evidence["read_roles"]) == ("R1", "counted", "barcode,cdna")
+    assert (evidence["chemistry"], evidence["strand"]) == ("10x_5p_v2", "Reverse")
+    assert (evidence["rank"], evidence["evidence"]) == (3, "barcodes")
+    assert evidence["records"]["evidence"] == ["two reads"]
+    assert evidence["reads"]["figures"] == FIGURES
+    assert (evidence["reads"]["rank"], evidence["reads"]["inclusion_lists"]) == (3, {"737K": 9})
+    assert evidence["reads"]["not_tried"] == {"split_seq": "no list"}
 
 
 def test_a_refused_library_keeps_its_figures(tmp_path):
@@ -50,13 +55,13 @@ def test_a_refused_library_keeps_its_figures(tmp_path):
     failed = row("R1", status="failed", reason=fault["reason"], detail=fault["detail"])
     other = row("R2", experiment="X2", status="failed", reason="DOWNLOAD_FAILED")
     said = [{"run": "R1", "told_by": "read lengths"}, {"run": "R2", "told_by": "loader options"}]
-    told = join(tmp_path, [failed, other], said, X1={"R1": {"fault": fault, "figures": FIGURES}})
-    assert (told[0]["reason"], told[0]["strand"]) == ("CHEMISTRY_UNKNOWN", "")
-    assert told[0]["reads"]["fault"] == fault
-    assert told[0]["reads"]["figures"] == FIGURES
-    assert (told[0]["rank"], told[0]["evidence"]) == (0, "")  # the reads were looked at, and did not tell
-    assert told[1]["reads"] is None
-    assert (told[1]["rank"], told[1]["evidence"]) == (0, "loader options")
+    joined = join(tmp_path, [failed, other], said, X1={"R1": {"fault": fault, "figures": FIGURES}})
+    assert (joined[0]["reason"], joined[0]["strand"]) == ("CHEMISTRY_UNKNOWN", "")
+    assert joined[0]["reads"]["fault"] == fault
+    assert joined[0]["reads"]["figures"] == FIGURES
+    assert (joined[0]["rank"], joined[0]["evidence"]) == (0, "")  # the reads were looked at, and did not show them
+    assert joined[1]["reads"] is None
+    assert (joined[1]["rank"], joined[1]["evidence"]) == (0, "loader options")
 
 
 def test_every_row_with_a_run_is_there_once_and_no_other(tmp_path):
@@ -67,19 +72,19 @@ def test_every_row_with_a_run_is_there_once_and_no_other(tmp_path):
         row("R3", experiment="X3"),
         row("R3", experiment="X3", species="mus"),
     ]
-    told = join(tmp_path, rows, X3={"R3": VERDICT})
-    assert [(one["run"], one["species"]) for one in told] == [
+    joined = join(tmp_path, rows, X3={"R3": VERDICT})
+    assert [(one["run"], one["species"]) for one in joined] == [
         ("R1", "homo"),
         ("R2", "homo"),
         ("R3", "homo"),
         ("R3", "mus"),
     ]
-    assert [bool(one["reads"]) for one in told] == [False, False, True, False]
-    assert {one["records"] for one in told} == {None}
+    assert [bool(one["reads"]) for one in joined] == [False, False, True, False]
+    assert {one["records"] for one in joined} == {None}
     assert join(tmp_path, []) == []
 
 
-def test_faults_are_told(tmp_path):
+def test_faults_are_reported(tmp_path):
     write_runs(tmp_path / "runs.tsv", [])
     (tmp_path / "records.jsonl").write_text('{"run": "R1"}\n{"experiment": "X1"}\n')
     words = ["--ledger", str(tmp_path / "runs.tsv"), "--records", str(tmp_path / "records.jsonl")]

@@ -80,12 +80,12 @@ def test_a_plan_without_work_gives_a_ledger(tmp_path):
     assert read_runs(tmp_path / "runs.tsv") == [PLAN[5]]
 
 
-def test_all_that_is_missing_is_told_at_once(tmp_path):
+def test_all_that_is_missing_is_reported_at_once(tmp_path):
     statuses = {"GSE1.mus.0000": [RunStatus("SRR1")], "GSE1.homo.SRX4": STATUSES["GSE1.homo.SRX4"]}
     arguments = write(tmp_path, plan=[*PLAN, plate("SRR6", "SRX6", status="")], statuses=statuses)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         ledger.main(arguments)
-    assert str(told.value) == "\n".join(
+    assert str(error.value) == "\n".join(
         [
             "The ledger needs 3 correction(s):",
             "SRR6: its status in the plan is '', not planned or left_out.",

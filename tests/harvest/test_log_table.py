@@ -139,7 +139,7 @@ def test_plain_logs_of_a_folder(tmp_path, capsys):
     )
 
 
-def test_plain_logs_with_a_ledger_are_told_by_experiment(tmp_path):
+def test_plain_logs_with_a_ledger_are_grouped_by_experiment(tmp_path):
     row = Run("GSE1", "201", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted")
     rows = [row, row._replace(run="SRR2"), row._replace(run="SRR3", experiment="SRX3", sample="GSM3")]
     write_runs(tmp_path / "runs.tsv", rows)
@@ -152,16 +152,16 @@ def test_plain_logs_with_a_ledger_are_told_by_experiment(tmp_path):
     assert "\n% of reads unmapped: too short,76.00%,79.00%\n" in table  # weighed by reads: old logs have no number
 
 
-def test_logs_that_cannot_be_read_are_all_told(tmp_path):
+def test_logs_that_cannot_be_read_are_all_reported(tmp_path):
     folder = tmp_path / "logs"
     whole = gzip.compress(OLD.encode())
     write_logs(folder, LOGS | {"SRR2Log.final.out": OLD[:-200], "SRR3.mus.Log.final.out": "", "SRR6.Log.final.out": ""})
     (folder / "more/SRR3.Log.final.out").unlink()
     (folder / "SRR7.Log.final.out.gz").write_bytes(whole[: len(whole) // 2])
     (folder / "SRR8.Log.final.out").write_text(OLD + OLD)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         make_of_folder(tmp_path)
-    lines = str(told.value).splitlines()
+    lines = str(error.value).splitlines()
     assert lines[0] == "The folder of logs needs 5 correction(s):"
     assert lines[1].startswith(f"{folder}/SRR2Log.final.out: cut short; it ends with 'UNIQUE READS:'")
     assert "SRR3.mus.Log.final.out: not a Log.final.out of STAR; it has no line 'Number of input reads'." in lines[2]
@@ -170,13 +170,13 @@ def test_logs_that_cannot_be_read_are_all_told(tmp_path):
     assert not (tmp_path / "log.csv.gz").exists()
 
 
-def test_names_that_are_not_understood_are_told(tmp_path):
+def test_names_that_are_not_understood_are_reported(tmp_path):
     write_logs(
         tmp_path / "logs", {"SRR1.Log.final.out": OLD, "SRR1.mus.Log.final.out": OLD, "a.b.c.Log.final.out": OLD}
     )
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         make_of_folder(tmp_path)
-    assert str(told.value).splitlines()[1:] == [
+    assert str(error.value).splitlines()[1:] == [
         "SRR1.mus.Log.final.out: a second file of SRR1, beside SRR1.Log.final.out.",
         "a.b.c.Log.final.out: not named RUN.mus.Log.final.out.",
     ]
@@ -189,6 +189,6 @@ def test_names_that_are_not_understood_are_told(tmp_path):
         make_of_folder(tmp_path)
 
 
-def test_nothing_to_work_on_is_told(tmp_path):
+def test_no_input_is_an_error(tmp_path):
     with pytest.raises(InputError, match="give --units, --ledger and --counts, or --logs with a folder"):
         log_table.main(["--species", "mus", "--output", str(tmp_path / "x")])

@@ -54,16 +54,16 @@ def test_the_content_is_that_of_the_family_file(tmp_path: Path) -> None:
     found = gather(tmp_path, rows)
     assert list(found) == ["GSE1"]
     assert list(found["GSE1"]) == ["GSM1", "GSM2"]  # counted, in the order of their accessions
-    told = found["GSE1"]["GSM1"]
-    assert sorted(told) == ["platform_data", "sample_data", "series_data"]
-    assert told["series_data"]["summary"] == ["First = second, über"]
-    assert told["sample_data"]["characteristics_ch1"] == ["age: P1; old", "strain: B6"]
-    assert told["sample_data"]["geo_accession"] == ["GSM1"]
-    assert told["platform_data"] == [
+    cell_data = found["GSE1"]["GSM1"]
+    assert sorted(cell_data) == ["platform_data", "sample_data", "series_data"]
+    assert cell_data["series_data"]["summary"] == ["First = second, über"]
+    assert cell_data["sample_data"]["characteristics_ch1"] == ["age: P1; old", "strain: B6"]
+    assert cell_data["sample_data"]["geo_accession"] == ["GSM1"]
+    assert cell_data["platform_data"] == [
         {"gpl_key": "GPL1", "title": ["NextSeq"]},
         {"gpl_key": "GPL2", "title": ["NextSeq"]},
     ]
-    assert told["series_data"] == found["GSE1"]["GSM2"]["series_data"]
+    assert cell_data["series_data"] == found["GSE1"]["GSM2"]["series_data"]
 
 
 def test_the_tables(tmp_path: Path) -> None:
@@ -119,19 +119,19 @@ def test_a_superseries_has_its_samples_from_its_parts(tmp_path: Path) -> None:
     assert found["GSE9"]["GSM2"]["sample_data"]["title"] == ['cell 2, "é"']
 
 
-def test_a_series_that_geo_does_not_have_is_told_from_sra(tmp_path: Path) -> None:
+def test_a_series_that_geo_does_not_have_is_described_by_sra(tmp_path: Path) -> None:
     xml = package_set(package("SRX1", [run("SRR1")], gse=""), package("SRX2", [run("SRR2")], gse="", taxon=("1", "x")))
     keep(tmp_path / "records", "SRP1", xml=xml)
     found = gather(tmp_path, [cell(1, series="SRP1", exp_id="SRP1", sample="")])
     assert list(found["SRP1"]) == ["SRX1"]
-    told = found["SRP1"]["SRX1"]
-    assert told["platform_data"] == []
-    assert told["series_data"] == {"title": ["Study"], "relation": ["BioProject: PRJNA1", "SRA: SRP1"]}
-    assert told["sample_data"]["characteristics_ch1"] == ["tissue: brain"]
-    assert told["sample_data"]["taxid_ch1"] == ["10090"]
+    cell_data = found["SRP1"]["SRX1"]
+    assert cell_data["platform_data"] == []
+    assert cell_data["series_data"] == {"title": ["Study"], "relation": ["BioProject: PRJNA1", "SRA: SRP1"]}
+    assert cell_data["sample_data"]["characteristics_ch1"] == ["tissue: brain"]
+    assert cell_data["sample_data"]["taxid_ch1"] == ["10090"]
 
 
-def test_a_study_of_geo_samples_is_told_by_geo(tmp_path: Path) -> None:
+def test_a_study_of_geo_samples_is_described_by_geo(tmp_path: Path) -> None:
     keep(tmp_path / "records", "GSE1", soft())
     keep(tmp_path / "records", "PRJNA1", xml=package_set(package("SRX1", [run("SRR1")], gsm="GSM1")))
     found = gather(tmp_path, [cell(1, series="PRJNA1", exp_id="PRJNA1")])
@@ -158,7 +158,7 @@ def test_two_series_of_one_identifier_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "meta.tgz").exists()
 
 
-def test_a_damaged_family_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_family_file_is_reported(tmp_path: Path) -> None:
     keep(tmp_path / "records", "GSE1", soft())
     path = tmp_path / "records" / "GSE1" / "GSE1_family.soft.gz"
     path.write_bytes(gzip.compress(soft().encode())[:-9])

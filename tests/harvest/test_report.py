@@ -56,7 +56,7 @@ def write_all_cells(folder):
     write_cells(folder / "droplets" / "GSE2.homo.h5ad", ["SRX4_A", "SRX4_C", "SRX9_G"], [[1, 2], [0, 5], [9, 9]], {})
 
 
-def test_the_page_tells_what_came_of_the_plan(tmp_path):
+def test_the_page_shows_what_came_of_the_plan(tmp_path):
     write_all_cells(tmp_path)
     (tmp_path / "mex" / "SRX4").mkdir(parents=True)
     for name in ("Gene_Unique_raw.tar.gz", "Gene_Unique_filtered.tar.gz"):
@@ -95,7 +95,7 @@ def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_what_was_noted_of_counted_runs_is_told_once_a_series(tmp_path):
+def test_what_was_noted_of_counted_runs_is_shown_once_a_series(tmp_path):
     noted = "counted by htseq-count: in SRX1, which both counted, 2 of 60 numbers of the native counter differed"
     rows = [row._replace(detail=noted) if row.status == "counted" and row.series == "GSE1" else row for row in ROWS]
     page = Page(make(tmp_path, rows))

@@ -54,7 +54,7 @@ def test_faults_of_text_files_are_reported(tmp_path):
     second = folder / "SRR2.mus.htseq-count.txt"
     text = second.read_text()
 
-    def told():
+    def fault():
         with pytest.raises(InputError) as error:
             counts_table.main(
                 ["--htseq-counts", str(folder), "--species", "mus", "--output", str(tmp_path / "x"), *ledger]
@@ -63,15 +63,15 @@ def test_faults_of_text_files_are_reported(tmp_path):
 
     ledger = ["--ledger", str(tmp_path / "runs.tsv")]
     second.write_text(text.replace("g22", "g23"))
-    assert "are not of the same genes: g23 only in the first; g22 only in the second." in told()
+    assert "are not of the same genes: g23 only in the first; g22 only in the second." in fault()
     second.write_text(text.replace("g1\t5", "g1\t5.5"))
-    assert f"{second}, line 1: not 'gene<TAB>count' as htseq-count writes it: 'g1\\t5.5'." in told()
+    assert f"{second}, line 1: not 'gene<TAB>count' as htseq-count writes it: 'g1\\t5.5'." in fault()
     second.write_text(text.replace("g22", "g1"))
-    assert "line 2: 'g1' is there twice." in told()
+    assert "line 2: 'g1' is there twice." in fault()
     second.write_text("".join(text.splitlines(keepends=True)[:-1]))
-    assert "cut short, or not of htseq-count: it has no line __alignment_not_unique." in told()
+    assert "cut short, or not of htseq-count: it has no line __alignment_not_unique." in fault()
     second.rename(folder / "SRR9.mus.htseq-count.txt")
-    assert told() == "\n".join(
+    assert fault() == "\n".join(
         [
             f"The folder {folder} needs 2 correction(s):",
             "SRR2: counted in the ledger, but a run of it has no file.",
@@ -81,7 +81,7 @@ def test_faults_of_text_files_are_reported(tmp_path):
     for path in folder.iterdir():
         path.unlink()
     ledger = []
-    assert "no file is named RUN.mus.htseq-count.txt" in told()
+    assert "no file is named RUN.mus.htseq-count.txt" in fault()
     assert not (tmp_path / "x").exists()
 
 
@@ -137,10 +137,10 @@ def test_all_faults_of_texts_are_reported_at_once(tmp_path, workers, monkeypatch
     }
     make_texts(tmp_path / "texts", good | faulty)
     (tmp_path / "texts" / "SRR91.mus.htseq-count.txt.gz").write_bytes(gzip.compress(whole.encode())[:-10])
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         of_texts(tmp_path, "--workers", workers)
     texts = tmp_path / "texts"
-    title, *faults = str(told.value).splitlines()
+    title, *faults = str(error.value).splitlines()
     assert title == "The folder of counts needs 5 correction(s):"
     assert faults[:4] == [
         f"{texts}/SRR1.mus.htseq-count.txt and {texts}/SRR5.mus.htseq-count.txt are not of the same genes:"
@@ -157,14 +157,14 @@ def test_a_folder_without_a_readable_text_is_an_error(tmp_path):
     with pytest.raises(InputError, match="texts: not a folder"):
         of_texts(tmp_path)
     make_texts(tmp_path / "texts", {"SRR1.mus.htseq-count.txt": "a\n", "SRR2.mus.htseq-count.txt": "b\t-1\n"})
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         of_texts(tmp_path)
-    assert len(str(told.value).splitlines()) == 3
+    assert len(str(error.value).splitlines()) == 3
     (tmp_path / "texts" / "SRR1.mus.htseq-count.tsv").write_text("")
     (tmp_path / "texts" / "SRR1.htseq-count.txt").write_text("")
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         of_texts(tmp_path)
-    assert str(told.value).splitlines()[1:] == [
+    assert str(error.value).splitlines()[1:] == [
         "SRR1.mus.htseq-count.tsv: not named RUN.mus.htseq-count.txt.",
         "SRR1.mus.htseq-count.txt: a second file of SRR1, beside SRR1.htseq-count.txt.",
     ]

@@ -89,7 +89,7 @@ def sum_up(folder):
     checksums.main(["--results", str(folder), "--output", str(folder / "SHA256SUMS")])
 
 
-def told(folder):
+def faults_of(folder):
     with pytest.raises(InputError) as error:
         verify.main([str(folder)])
     lines = str(error.value).splitlines()
@@ -103,44 +103,46 @@ def test_good_results_are_good(tmp_path, capsys):
     assert capsys.readouterr().err == f"{tmp_path}: 5 files, unchanged, complete and in agreement.\n"
 
 
-def test_changed_lost_and_strange_files_are_told(tmp_path):
+def test_changed_lost_and_strange_files_are_reported(tmp_path):
     make(tmp_path)
     (tmp_path / "more.txt").write_text("x")
     with (tmp_path / "runs.tsv").open("a") as handle:
         handle.write("\n")
     (tmp_path / "mex" / "SRX3" / "Gene_Unique_raw.tar.gz").unlink()
-    assert told(tmp_path) == [
+    assert faults_of(tmp_path) == [
         "mex/SRX3/Gene_Unique_raw.tar.gz: in SHA256SUMS, but missing.",
         "more.txt: not in SHA256SUMS.",
         "runs.tsv: changed; its sha256 is not that of SHA256SUMS.",
         "mex/SRX3: no archive in it, though the library is counted in the ledger.",
     ]
     (tmp_path / "SHA256SUMS").unlink()
-    assert told(tmp_path)[0] == "SHA256SUMS: missing, so changed files cannot be found."
+    assert faults_of(tmp_path)[0] == "SHA256SUMS: missing, so changed files cannot be found."
 
 
 @pytest.mark.parametrize("mapped", [122, 124])
-def test_counts_that_are_not_the_reads_mapped_are_told(tmp_path, mapped):
+def test_counts_that_are_not_the_reads_mapped_are_reported(tmp_path, mapped):
     make(tmp_path, mapped=MAPPED | {"Uniquely mapped reads number": ["6", str(mapped)]})
-    assert told(tmp_path) == [f"mus.log.csv.gz: SRR3: counts and tallies make 123, but STAR mapped {mapped} reads."]
+    assert faults_of(tmp_path) == [
+        f"mus.log.csv.gz: SRR3: counts and tallies make 123, but STAR mapped {mapped} reads."
+    ]
 
 
-def test_tables_of_other_cells_are_told(tmp_path):
+def test_tables_of_other_cells_are_reported(tmp_path):
     make(tmp_path, log_head=[list(reversed(line)) for line in HEAD])
-    assert told(tmp_path) == ["mus.log.csv.gz: its cells are not those of the table of counts, in the same order."]
+    assert faults_of(tmp_path) == ["mus.log.csv.gz: its cells are not those of the table of counts, in the same order."]
 
 
-def test_an_h5ad_with_other_counts_is_told(tmp_path):
+def test_an_h5ad_with_other_counts_is_reported(tmp_path):
     make(tmp_path, h5ad_counts=COUNTS | {"B": [0, 121]})
-    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
     (tmp_path / "mus.h5ad").write_bytes(b"no")
     sum_up(tmp_path)
-    assert "mus.h5ad: cannot be read as the counts of a species" in told(tmp_path)[0]
+    assert "mus.h5ad: cannot be read as the counts of a species" in faults_of(tmp_path)[0]
 
 
-def test_a_header_that_is_not_the_ledgers_is_told(tmp_path):
+def test_a_header_that_is_not_the_ledgers_is_reported(tmp_path):
     make(tmp_path, head=[*HEAD[:3], ["GSM1", ""]])
-    assert told(tmp_path) == [
+    assert faults_of(tmp_path) == [
         "mus.htseq-count.csv.gz: SRR3 has GSE1, mus,  in its header, which is not what the ledger says."
     ]
 
@@ -158,56 +160,56 @@ def test_a_header_that_is_not_the_ledgers_is_told(tmp_path):
         ),
     ],
 )
-def test_a_table_that_is_no_table_is_told(tmp_path, counts, words):
+def test_a_table_that_is_no_table_is_reported(tmp_path, counts, words):
     make(tmp_path)
     names = ["GENENAME", "EXP_ID", "TAXON", "GSM"]
     rows = [[name, *values] for name, values in zip(names, HEAD, strict=True)]
     write_csv_gz(tmp_path / "mus.htseq-count.csv.gz", [*rows, *([name, *map(str, counts[name])] for name in counts)])
     sum_up(tmp_path)
-    assert told(tmp_path)[0].startswith("mus.htseq-count.csv.gz")
-    assert told(tmp_path)[0].endswith(words)
+    assert faults_of(tmp_path)[0].startswith("mus.htseq-count.csv.gz")
+    assert faults_of(tmp_path)[0].endswith(words)
 
 
-def test_archives_that_are_not_whole_are_told(tmp_path):
+def test_archives_that_are_not_whole_are_reported(tmp_path):
     make(tmp_path)
     path = tmp_path / "mex" / "SRX3" / "Gene_Unique_raw.tar.gz"
     name = "mex/SRX3/Gene_Unique_raw.tar.gz"
     write_archive(path, other=b"!")
     sum_up(tmp_path)
-    assert told(tmp_path) == [f"{name}: Gene/raw/matrix.mtx does not have the md5 sum in the metadata."]
+    assert faults_of(tmp_path) == [f"{name}: Gene/raw/matrix.mtx does not have the md5 sum in the metadata."]
     write_archive(path, members=("barcodes.tsv",))
     sum_up(tmp_path)
-    assert told(tmp_path) == [f"{name}: not a MEX archive of metadata, barcodes, features and matrix."]
+    assert faults_of(tmp_path) == [f"{name}: not a MEX archive of metadata, barcodes, features and matrix."]
     path.write_bytes(path.read_bytes()[:-6])
     table = tmp_path / "mus.htseq-count.csv.gz"
     table.write_bytes(table.read_bytes()[:-6])
     sum_up(tmp_path)
-    faults = told(tmp_path)
+    faults = faults_of(tmp_path)
     assert faults[0].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
     assert faults[1].startswith(f"{name}: cannot be read to its end: ")
 
 
-def test_a_count_moved_from_gene_to_gene_is_told_though_all_sums_are_right(tmp_path):
+def test_a_count_moved_from_gene_to_gene_is_reported_though_all_sums_are_right(tmp_path):
     make(tmp_path, counts=COUNTS | {"A,1": [3, 0], "B": [2, 120]}, h5ad_counts=COUNTS)
-    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
 
 
-def test_genes_of_other_names_are_told(tmp_path):
+def test_genes_of_other_names_are_reported(tmp_path):
     make(tmp_path)
     root = anndata.read_h5ad(tmp_path / "mus.h5ad")
     root.var_names = ["A,1", "C"]
     root.write_h5ad(tmp_path / "mus.h5ad")
     sum_up(tmp_path)
-    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
 
 
-def test_a_changed_tally_is_told(tmp_path):
+def test_a_changed_tally_is_reported(tmp_path):
     make(tmp_path)
     root = anndata.read_h5ad(tmp_path / "mus.h5ad")
     root.obs["__ambiguous"] = [0, 1]
     root.write_h5ad(tmp_path / "mus.h5ad")
     sum_up(tmp_path)
-    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
 
 
 def test_counts_beyond_31_bits_are_compared(tmp_path):
@@ -216,10 +218,10 @@ def test_counts_beyond_31_bits_are_compared(tmp_path):
     make(tmp_path, counts=great, mapped=mapped)
     verify.main([str(tmp_path)])
     make(tmp_path, counts=great, mapped=mapped, h5ad_counts=COUNTS | {"B": [2**33 - 2**32, 120]})
-    assert told(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR1;SRR2."]
 
 
-def test_a_row_that_was_taken_out_of_the_ledger_is_told(tmp_path):
+def test_a_row_that_was_taken_out_of_the_ledger_is_reported(tmp_path):
     make(tmp_path)
     write_runs(tmp_path / "plan.tsv", [row._replace(status="planned") for row in ROWS])
     sum_up(tmp_path)
@@ -229,7 +231,7 @@ def test_a_row_that_was_taken_out_of_the_ledger_is_told(tmp_path):
     write_runs(tmp_path / "runs.tsv", [*ROWS[:2], ROWS[3], ROWS[3]._replace(run="SRR5", status="failed")])
     new = hashlib.sha256((tmp_path / "runs.tsv").read_bytes()).hexdigest()
     (tmp_path / "SHA256SUMS").write_text(sums.replace(old, new))
-    assert told(tmp_path) == [
+    assert faults_of(tmp_path) == [
         "runs.tsv: SRR3 is in plan.tsv, but not in the ledger.",
         "runs.tsv: SRR5 is not in plan.tsv, but in the ledger.",
         "runs.tsv: SRR5 is failed without a reason.",
@@ -239,19 +241,19 @@ def test_a_row_that_was_taken_out_of_the_ledger_is_told(tmp_path):
     ]
 
 
-def test_a_ledger_that_is_no_table_is_told_with_the_rest(tmp_path):
+def test_a_ledger_that_is_no_table_is_reported_with_the_rest(tmp_path):
     make(tmp_path)
     (tmp_path / "runs.tsv").write_text("run\nSRR1\tmore\n")
-    faults = told(tmp_path)
+    faults = faults_of(tmp_path)
     assert faults[0] == "runs.tsv: changed; its sha256 is not that of SHA256SUMS."
     assert faults[1:] == [
         f"The run table ({tmp_path}/runs.tsv) needs 1 correction(s): line 2: 2 values, but the header has 1 columns."
     ]
 
 
-def test_runs_of_two_experiments_in_one_cell_and_cells_out_of_order_are_told(tmp_path):
+def test_runs_of_two_experiments_in_one_cell_and_cells_out_of_order_are_reported(tmp_path):
     make(tmp_path, head=[["SRR2;SRR3", "SRR1"], *HEAD[1:3], ["GSM1", "GSM1"]])
-    assert told(tmp_path) == [
+    assert faults_of(tmp_path) == [
         "mus.htseq-count.csv.gz: SRR2;SRR3 are one cell, but not runs of one experiment.",
         "mus.htseq-count.csv.gz: its cells are not sorted by series and run.",
     ]
@@ -268,12 +270,12 @@ def test_runs_of_two_experiments_in_one_cell_and_cells_out_of_order_are_told(tmp
         ),
     ],
 )
-def test_a_log_without_the_reads_mapped_is_told(tmp_path, mapped, words):
+def test_a_log_without_the_reads_mapped_is_reported(tmp_path, mapped, words):
     make(tmp_path, mapped=mapped)
-    assert told(tmp_path) == [f"mus.log.csv.gz: {words}"]
+    assert faults_of(tmp_path) == [f"mus.log.csv.gz: {words}"]
 
 
-def test_files_that_cannot_be_read_are_told(tmp_path):
+def test_files_that_cannot_be_read_are_reported(tmp_path):
     make(tmp_path)
     (tmp_path / "mus.log.csv.gz").write_bytes((tmp_path / "mus.log.csv.gz").read_bytes()[:-6])
     whole = (tmp_path / "mus.h5ad").read_bytes()
@@ -283,14 +285,14 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
         member.size = 5
         archive.addfile(member, io.BytesIO(b'{"a":'))
     sum_up(tmp_path)
-    faults = told(tmp_path)
+    faults = faults_of(tmp_path)
     assert [fault.partition(": ")[0] for fault in faults] == ["mus.log.csv.gz", "mus.h5ad", "mus_meta.tgz"]
     assert faults[0].startswith("mus.log.csv.gz: cannot be read to its end: ")
     assert faults[2].startswith("mus_meta.tgz: cannot be read to its end: ")
     (tmp_path / "mus.htseq-count.csv.gz").write_bytes(b"GENENAME")
     (tmp_path / "mus.h5ad").unlink()
     (tmp_path / "SHA256SUMS").write_text("no sum")
-    faults = told(tmp_path)
+    faults = faults_of(tmp_path)
     assert faults[0] == "SHA256SUMS, line 1: not 'sha256  path' as sha256sum writes it: 'no sum'."
     assert faults[1].startswith("mus.htseq-count.csv.gz: its first row cannot be read: ")
     assert faults[2] == "mus.h5ad: missing, though mus.htseq-count.csv.gz is there."
@@ -306,10 +308,10 @@ def test_folders_of_other_results_are_summed_like_all_others(tmp_path, capsys):
     verify.main([str(tmp_path)])
     assert capsys.readouterr().err.endswith(": 7 files, unchanged, complete and in agreement.\n")
     (tmp_path / "atlas" / "mus" / "cells.tsv").write_text("other")
-    assert told(tmp_path) == ["atlas/mus/cells.tsv: changed; its sha256 is not that of SHA256SUMS."]
+    assert faults_of(tmp_path) == ["atlas/mus/cells.tsv: changed; its sha256 is not that of SHA256SUMS."]
 
 
-def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_told(tmp_path):
+def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_reported(tmp_path):
     make(tmp_path)
     (tmp_path / "droplets").mkdir()
     path = tmp_path / "droplets" / "GSE2.mus.h5ad"
@@ -324,14 +326,14 @@ def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_told(tmp_path):
     write(["SRX3_AC", "SRX3_GT"], [[1, 2], [0, 5]])
     verify.main([str(tmp_path)])
     write(["SRX3_AC", "SRX3_GT"], [[1, 2], [0, 6]])
-    assert told(tmp_path) == ["droplets/GSE2.mus.h5ad: cells have other counts than in the archives in mex/."]
+    assert faults_of(tmp_path) == ["droplets/GSE2.mus.h5ad: cells have other counts than in the archives in mex/."]
     write(["SRX3_AC"], [[1, 2]])
-    assert told(tmp_path) == [
+    assert faults_of(tmp_path) == [
         "droplets/GSE2.mus.h5ad: its 1 cells are not the 2 filtered cells of the archives in mex/."
     ]
     path.write_bytes(b"no")
     sum_up(tmp_path)
-    assert told(tmp_path)[0].startswith("droplets/GSE2.mus.h5ad: cannot be read as the counts of droplets: ")
+    assert faults_of(tmp_path)[0].startswith("droplets/GSE2.mus.h5ad: cannot be read as the counts of droplets: ")
 
 
 def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
@@ -342,6 +344,6 @@ def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
     assert done.stderr == f"The folder {tmp_path} needs 1 correction(s):\nmore.txt: not in SHA256SUMS.\n"
 
 
-def test_a_folder_without_a_ledger_is_told(tmp_path):
+def test_a_folder_without_a_ledger_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"not a folder of results; it has no ledger \(runs.tsv\)"):
         verify.main([str(tmp_path)])
