@@ -12,7 +12,6 @@ from typing import BinaryIO
 from scripts.core.errors import RunFault
 from scripts.core.gzip_files import open_bytes
 
-MAGIC = b"NCBI.sra"  # the first bytes of an archive
 _PIECE = 1 << 20
 _TAIL = 1 << 16
 
@@ -21,7 +20,7 @@ def kind_of(path: str | Path) -> str:
     """Return ``sra``, ``bam``, ``fastq`` or ``fastq.gz``; an empty file is an empty FASTQ. Else empty."""
     with Path(path).open("rb") as handle:
         start = handle.read(1 << 16)
-    if start.startswith(MAGIC):
+    if start.startswith(b"NCBI.sra"):
         return "sra"
     if start.startswith(b"\x1f\x8b"):
         try:

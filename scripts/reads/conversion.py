@@ -1,9 +1,4 @@
-"""The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record.
-
-Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for unpaired reads and for reads that lost their mate.
-Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
-the whole archive has no file.
-"""
+"""The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record."""
 
 import re
 import shutil
@@ -92,13 +87,13 @@ def _bam_reads(row: Run, bam: Path, work: Path) -> Reads:
     """Read a library from a BAM file of Cell Ranger, which may have more spots than the record, but not fewer."""
     if row.assay == "plate":
         raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
-    made = tenx_bam.to_fastq(bam, row.run, work)
-    if row.spots and int(row.spots) > made.spots:
-        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {made.spots:,}.")
-    for file in made.files:
-        if (count := fastq_files.count_reads(file)) != made.spots:
-            raise RunFault("READS_MISSING", f"{count:,} of {made.spots:,} reads are in {file.name}.")
-    return {file.name: file for file in made.files}, made.spots
+    files, spots = tenx_bam.to_fastq(bam, row.run, work)
+    if row.spots and int(row.spots) > spots:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {spots:,}.")
+    for file in files:
+        if (count := fastq_files.count_reads(file)) != spots:
+            raise RunFault("READS_MISSING", f"{count:,} of {spots:,} reads are in {file.name}.")
+    return {file.name: file for file in files}, spots
 
 
 def _ena_reads(row: Run, packed: Sequence[Path], work: Path) -> Reads:

@@ -207,14 +207,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--per-host", type=int, help="transfers from one host at a time (default: as many as runs)")
     parser.add_argument("--limit-gb", type=float, help="what the job may have on disk")
     parser.add_argument("--report", type=float, default=1.0, help="seconds between two looks at the progress")
-    parser.add_argument(
-        "--partial", help="folder of unfinished downloads (default: partial/ beside the output's folder)"
-    )
     parser.add_argument("--output", required=True, help="folder of the archives and of status.tsv")
     options = parser.parse_args(argv)
     rows = read_unit_rows(options.runs)
     output = Path(options.output)
-    partial = Path(options.partial or output.parent.parent / "partial") / options.runs.stem
+    partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
     settings = TransferSettings(
         resolver=options.resolver,

@@ -1,7 +1,8 @@
-"""Set aside what a unit has counted already, so that only its failed runs are tried again.
+"""Set aside what a unit has counted, so that only its failed runs are tried again.
 
-Runs whose reason is to be tried again go back to the start together with the other runs of their column; all other
-rows of the unit's status are kept as they are, and the counted columns among them with their counts.
+A run that failed for one of the reasons is tried again together with the other runs of its column. All other rows of
+the unit's status table are kept, and the counts of counted columns with them. A droplet library is always tried again
+as a whole.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from scripts.plan.units import add_runs_option, read_unit
 def kept_statuses(
     columns: Iterable[Sequence[Run]], statuses: dict[str, RunStatus], reasons: Collection[str]
 ) -> list[RunStatus]:
-    """Return the rows that are not tried again; a run that is counted already has the state ``kept``."""
+    """Return the rows that are not tried again; those of counted runs get the state ``kept``."""
     kept = []
     for runs in columns:
         known = [statuses[row.run] for row in runs if row.run in statuses]
@@ -33,10 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_runs_option(parser)
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")
-    parser.add_argument("--counts", required=True, help="counts of the shard; a library is tried again as a whole")
+    parser.add_argument("--counts", required=True, help="counts of the shard")
     parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv and counts.h5ad")
     arguments = parser.parse_args(argv)
-
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
     columns = read_unit(arguments.runs).values()
     statuses = read_statuses(arguments.status)

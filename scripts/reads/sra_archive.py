@@ -11,7 +11,6 @@ from pathlib import Path
 
 from scripts.core.errors import Interrupted, RunFault
 from scripts.core.subprocesses import Finished, run_program
-from scripts.formats.fastq_files import MAGIC
 
 _EXAMINED = 200  # spots whose qualities are read to recognize SRA Lite
 _DISK_FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
@@ -36,12 +35,6 @@ def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, s
     Path(path).write_text(text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SETTINGS}
     return {**environment, "NCBI_SETTINGS": str(Path(path).resolve()), "LC_ALL": "C"}
-
-
-def is_archive(path: str | Path) -> bool:
-    """Return whether a file begins as an archive does."""
-    with Path(path).open("rb") as handle:
-        return handle.read(len(MAGIC)) == MAGIC
 
 
 def check(path: str | Path, environment: dict[str, str], accept_lite: bool, full: bool = False) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scripts.core.errors import RunFault
 
@@ -32,15 +32,8 @@ _BARCODE, _UMI = "CR", "UR"
 _INDEX = (("BC", "QT"),)
 _USUAL: dict[str, tuple[Piece, ...]] = {"R1": (("CR", "CY"), ("UR", "UY")), "R2": (_OWN,)}
 _EXAMINED = 1000  # records whose tags are checked before anything is written
-_BATCH = 5000  # spots written at a time
+_BUFFER = 1 << 20  # bytes written at a time
 _COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
-
-
-class Converted(NamedTuple):
-    """What was written: the files in read order, and the number of spots."""
-
-    files: tuple[Path, ...]
-    spots: int
 
 
 def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
@@ -54,12 +47,12 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
     return dict(sorted(found.items(), key=lambda item: (item[0][0] != "R", item[0])))
 
 
-def to_fastq(path: str | Path, run: str, folder: str | Path) -> Converted:
+def to_fastq(path: str | Path, run: str, folder: str | Path) -> tuple[list[Path], int]:
     """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those of the header.
 
-    Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs (or their qualities) are not in the records,
-    ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for one without records, READS_MISSING where
-    mates are.
+    Return the files in read order, and the number of spots. Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs
+    (or their qualities) are not in the records, ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for
+    one without records, READS_MISSING where mates are.
     """
     import pysam
 
@@ -67,13 +60,10 @@ def to_fastq(path: str | Path, run: str, folder: str | Path) -> Converted:
     try:
         return _convert(Path(path), run, Path(folder))
     except OSError as error:
-        raise RunFault("ARCHIVE_CORRUPT", f"the BAM file cannot be read: {_plain(error, path)}.") from error
+        words = str(error).replace(f" '{path}'", "").replace(str(path), Path(path).name).rstrip(".")
+        raise RunFault("ARCHIVE_CORRUPT", f"the BAM file cannot be read: {words}.") from error
     finally:
         pysam.set_verbosity(before)
-
-
-def _plain(error: OSError, path: str | Path) -> str:
-    return str(error).replace(f" '{path}'", "").replace(str(path), Path(path).name).rstrip(".")
 
 
 def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
@@ -87,7 +77,7 @@ def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
                 yield record
 
 
-def _convert(path: Path, run: str, folder: Path) -> Converted:
+def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
     import pysam
 
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
@@ -96,31 +86,20 @@ def _convert(path: Path, run: str, folder: Path) -> Converted:
     paired = _check_tags(path, in_header)
     layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
-    files = tuple(folder / f"{run}_{number}.fastq" for number in range(1, len(layout) + 1))
+    files = [folder / f"{run}_{number}.fastq" for number in range(1, len(layout) + 1)]
+    spots = 0
     with ExitStack() as stack:
-        outputs = [stack.enter_context(file.open("w", encoding="ascii", newline="\n")) for file in files]
-        spots = 0
-        batch: list[list[str]] = [[] for _ in files]
-        for name, mates in _spots(path, paired, folder):
-            for texts, (read, build) in zip(batch, builders.items(), strict=True):
+        outputs = [stack.enter_context(file.open("w", _BUFFER, encoding="ascii", newline="\n")) for file in files]
+        for spots, (name, mates) in enumerate(_spots(path, paired, folder), 1):
+            for output, (read, build) in zip(outputs, builders.items(), strict=True):
                 record = mates.get(read, mates.get(""))
                 if record is None:
-                    raise RunFault("READS_MISSING", f"spot {spots + 1:,} of the BAM file has lost its mate.")
+                    raise RunFault("READS_MISSING", f"spot {spots:,} of the BAM file has lost its mate.")
                 bases, qualities = build(record)
-                texts.append(f"@{run}.{spots + 1} {name}\n{bases}\n+\n{qualities}\n")
-            spots += 1
-            if spots % _BATCH == 0:
-                _flush(outputs, batch)
-        _flush(outputs, batch)
+                output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n")
     if not spots:
         raise RunFault("EMPTY_READS", "the BAM file has no reads.")
-    return Converted(files, spots)
-
-
-def _flush(outputs: Sequence, batch: list[list[str]]) -> None:
-    for output, texts in zip(outputs, batch, strict=True):
-        output.write("".join(texts))
-        texts.clear()
+    return files, spots
 
 
 def _check_tags(path: Path, in_header: Mapping[str, tuple[Piece, ...]]) -> bool:

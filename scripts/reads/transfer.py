@@ -108,7 +108,7 @@ class Transfers:
             lite, md5 = self._prefetch(row, path, hurried), ""
         else:
             lite, md5 = self._fetch_offered(source, row, path, hurried)
-        if not sra_archive.is_archive(path):
+        if fastq_files.kind_of(path) != "sra":
             raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not an archive", Again.ONCE)
         recorded = row.md5.lower()
         if recorded and not md5 and not lite and (md5 := hash_file(path, "md5")) != recorded:

@@ -20,12 +20,6 @@ def test_settings_with_a_resolver_name_it(tmp_path):
     assert "disabled" not in text
 
 
-def test_an_archive_is_told_by_its_first_bytes(tmp_path):
-    for content, expected in ((b"NCBI.sra\x88", True), (b"NCBI.sr", False), (b"", False), (b"<html>", False)):
-        (tmp_path / "x").write_bytes(content)
-        assert sra_archive.is_archive(tmp_path / "x") is expected
-
-
 def test_the_words_of_a_tool_lose_clock_name_and_paths():
     errors = (
         "2026-01-02T03:04:05 vdb-validate.3.0.3 info: Database 'SRR1.sra' metadata: md5 ok\n"

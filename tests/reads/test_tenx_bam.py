@@ -73,14 +73,13 @@ def expected(run, spots):
 
 
 @pytest.mark.parametrize("comments", [USUAL, [], ["something else"]])
-def test_the_reads_come_back(tmp_path, monkeypatch, comments):
-    monkeypatch.setattr(tenx_bam, "_BATCH", 7)
+def test_the_reads_come_back(tmp_path, comments):
     spots = made_spots(30)
     path = write_bam(tmp_path / "x.bam", usual_records(spots), comments)
-    made = tenx_bam.to_fastq(path, "SRR1", tmp_path)
-    assert made.spots == 30
-    assert [file.name for file in made.files] == ["SRR1_1.fastq", "SRR1_2.fastq"]
-    assert tuple(file.read_text() for file in made.files) == expected("SRR1", spots)
+    files, spots_written = tenx_bam.to_fastq(path, "SRR1", tmp_path)
+    assert spots_written == 30
+    assert [file.name for file in files] == ["SRR1_1.fastq", "SRR1_2.fastq"]
+    assert tuple(file.read_text() for file in files) == expected("SRR1", spots)
 
 
 def test_mates_are_brought_together(tmp_path):
@@ -89,10 +88,10 @@ def test_mates_are_brought_together(tmp_path):
     firsts = [record(n, *c, tags_of(b, u), 0x41) for n, b, u, c in spots]
     seconds = [record(n, *c, tags_of(b, u), 0x91) for n, b, u, c in spots]
     path = write_bam(tmp_path / "x.bam", [*firsts, *seconds], comments)
-    made = tenx_bam.to_fastq(path, "SRR1", tmp_path)
-    assert made.spots == 12
+    files, spots_written = tenx_bam.to_fastq(path, "SRR1", tmp_path)
+    assert spots_written == 12
     found = {}
-    for first, second in zip(*(file.read_text().split("@SRR1.")[1:] for file in made.files), strict=True):
+    for first, second in zip(*(file.read_text().split("@SRR1.")[1:] for file in files), strict=True):
         assert first.split("\n")[0] == second.split("\n")[0]
         found[first.split("\n")[0].split()[1]] = (first.split("\n")[1], second.split("\n")[1])
     assert found == {name: (b[0] + u[0] + c[0], c[0]) for name, b, u, c in spots}
