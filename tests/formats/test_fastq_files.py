@@ -42,18 +42,18 @@ def test_no_cut_of_a_file_passes_as_more_or_less_than_its_whole_reads(tmp_path):
         if cut in ends:
             assert fastq_files.count_reads(path) == ends[cut], cut
         else:
-            with pytest.raises(RunFault, match=r"READS_MISSING: cut\.fastq is cut off: its last read") as told:
+            with pytest.raises(RunFault, match=r"READS_MISSING: cut\.fastq is cut off: its last read") as fault:
                 fastq_files.count_reads(path)
-            assert told.value.reason == "READS_MISSING"
+            assert fault.value.reason == "READS_MISSING"
 
 
-def test_a_cut_inside_the_qualities_is_told_by_number(tmp_path):
+def test_a_cut_inside_the_qualities_is_refused_by_number(tmp_path):
     path = write(tmp_path / "cut.fastq", READS[:-4])
     with pytest.raises(RunFault, match=r"cut.fastq is cut off: its last read, number 3, is not whole\."):
         fastq_files.count_reads(path)
 
 
-def test_what_is_not_fastq_is_told(tmp_path):
+def test_what_is_not_fastq_is_refused(tmp_path):
     path = write(tmp_path / "page.fastq", b"<html>sorry</html>\n")
     with pytest.raises(RunFault, match=r"page.fastq is not FASTQ: it begins with b'<' instead of '@'\."):
         fastq_files.count_reads(path)
@@ -79,13 +79,13 @@ def test_several_gzip_members_are_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [12, -9, -1])
-def test_a_broken_gzip_file_is_told(tmp_path, cut):
+def test_a_broken_gzip_file_is_refused(tmp_path, cut):
     packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS)[:cut])
     with pytest.raises(RunFault, match=r"ARCHIVE_CORRUPT: reads\.fastq\.gz is a broken gzip file"):
         fastq_files.unpack(packed, tmp_path / "reads.fastq")
 
 
-def test_a_kind_is_told_by_the_first_bytes(tmp_path):
+def test_the_first_bytes_decide_the_kind(tmp_path):
     kinds = {
         b"NCBI.sra\x88\x19": "sra",
         READS: "fastq",

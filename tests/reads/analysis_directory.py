@@ -1,13 +1,15 @@
-"""An analysis directory for tests of single commands: a plan of some toy runs and the records of their series."""
+"""Analysis directories for tests of single commands: a run table, and records to download or archives to convert."""
 
 import gzip
 import os
+import shutil
+import stat
 import urllib.request
 from pathlib import Path
 
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.status import read_statuses
-from scripts.reads import download
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.reads import download, fastq
 
 UNIT = "GSE900001.mus.0000"
 
@@ -17,10 +19,10 @@ class Analysis:
 
     def __init__(self, folder, server, world, runs, **changes):
         self.folder, self.server, self.world, self.runs = folder, server, world, runs
-        place = folder / "resources/records/GSE900001"
-        place.mkdir(parents=True)
+        records = folder / "resources/records/GSE900001"
+        records.mkdir(parents=True)
         experiments = [name for name, made in world.experiments.items() if set(made.runs) & set(runs)]
-        self.xml = place / "sra.xml.gz"
+        self.xml = records / "sra.xml.gz"
         self.xml.write_bytes(gzip.compress(self.answer("/eutils/efetch.fcgi?db=sra&id=" + ",".join(experiments))))
         fields = "run_accession,sra_ftp,sra_md5,sra_bytes"
         rows = [
@@ -28,7 +30,7 @@ class Analysis:
             for run in runs
         ]
         lines = [rows[0].splitlines()[0], *(line for row in rows for line in row.splitlines()[1:])]
-        self.ena = place / "ena.tsv.gz"
+        self.ena = records / "ena.tsv.gz"
         self.ena.write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
         self.plan(runs, **changes)
         server.clear()
@@ -106,3 +108,61 @@ class Analysis:
     def sent(self, run):
         """Bytes of the archive that left the server."""
         return sum(asked.bytes for asked in self.server.asked(f"/{run}$|/{run} $") if asked.method == "GET")
+
+
+class Conversion:
+    """A unit whose download is done, in a folder that is the current one."""
+
+    def __init__(self, folder, world):
+        self.folder, self.world = folder, world
+        self.rows = []
+        self.statuses = []
+        (folder / "archives").mkdir()
+
+    def add(self, run, assay="plate", archive=None, status=None, **changes):
+        spots = str(self.world.archives[run].spots) if run in self.world.archives else ""
+        experiment = "SRX1" if assay == "droplet" else f"SRX{run}"
+        row = Run(series="GSE1", experiment=experiment, run=run, species="mus", assay=assay, spots=spots)
+        self.rows.append(row._replace(status="planned", **changes))
+        self.statuses.append(status or RunStatus(run, source="sra"))
+        if archive is None and (self.world.sra / f"{run}.sra").exists():
+            archive = self.world.sra / f"{run}.sra"
+        if archive:
+            (self.folder / f"archives/{run}.sra").symlink_to(archive)
+        return self
+
+    def run(self, *options):
+        write_statuses("archives/status.tsv", self.statuses)
+        unit = "GSE1.mus.SRX1" if self.rows[0].assay == "droplet" else "GSE1.mus.0000"
+        write_runs(f"{unit}.tsv", self.rows)
+        words = ["--runs", f"{unit}.tsv", "--archives", "archives"]
+        fastq.main([*words, "--output", "fastq", *options])
+        return read_statuses("fastq/status.tsv")
+
+    def files(self):
+        return sorted(path.name for path in (self.folder / "fastq").iterdir() if path.name != "status.tsv")
+
+    def failed(self, run, reason, detail, *options):
+        """Run, and expect that this run fails so and leaves nothing."""
+        status = self.run(*options)[run]
+        assert (status.state, status.reason, status.detail) == ("failed", reason, detail)
+        assert not [name for name in self.files() if name.startswith(run)]
+
+
+WRAPPER = """#!/bin/sh
+{real} "$@"
+status=$?
+for word; do case "$last" in --outdir) folder="$word";; esac; last="$word"; done
+{then}
+exit {status}
+"""
+
+
+def wrap_fasterq_dump(monkeypatch, folder, then, status="$status"):
+    """Put a fasterq-dump on the PATH that does its work and something more."""
+    real = shutil.which("fasterq-dump")
+    program = folder / "bin/fasterq-dump"
+    program.parent.mkdir()
+    program.write_text(WRAPPER.format(real=real, then=then, status=status))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")

@@ -1,4 +1,4 @@
-"""Downloads that are killed: nothing goes on behind their back, and the next job takes up what has arrived."""
+"""Downloads that are killed: no program outlives them, and the next job resumes what has arrived."""
 
 import contextlib
 import json
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.files import size_of_folder
 from scripts.reads import download
-from tests.reads.analysis_directory import Analysis
+from tests.reads.analysis_directory import UNIT, Analysis
 from tests.toy import archives
 from tests.toy.reads import Read
 from tests.toy.server import Server
@@ -30,9 +31,9 @@ RUNS = [ONE, HEAVY, LAST]
 def heavy(world, tmp_path_factory):
     """The toy world, but one of its archives is of several MB, so that a part of it can be on disk."""
     folder = tmp_path_factory.mktemp("heavy")
-    for place in world.folder.iterdir():
-        if place.name not in ("sra", "archives.json"):
-            (folder / place.name).symlink_to(place)
+    for path in world.folder.iterdir():
+        if path.name not in ("sra", "archives.json"):
+            (folder / path.name).symlink_to(path)
     (folder / "sra").mkdir()
     for run in (ONE, LAST):
         (folder / f"sra/{run}.sra").symlink_to(world.sra / f"{run}.sra")
@@ -40,13 +41,13 @@ def heavy(world, tmp_path_factory):
     letters = ["".join(dice.choices("ACGT", k=2000)) for _ in range(50)]
     spots = []
     for _ in range(60000):
-        place = dice.randrange(1900)
+        start = dice.randrange(1900)
         quality = "".join(dice.choices("!#%')+-/13579;=?", k=100))
-        spots.append((Read(dice.choice(letters)[place : place + 100], quality),))
+        spots.append((Read(dice.choice(letters)[start : start + 100], quality),))
     made = archives.load(folder / f"sra/{HEAVY}.sra", spots, "B")
-    told = json.loads((world.folder / "archives.json").read_text())
-    told["archives"][HEAVY] = made._asdict()
-    (folder / "archives.json").write_text(json.dumps(told))
+    facts = json.loads((world.folder / "archives.json").read_text())
+    facts["archives"][HEAVY] = made._asdict()
+    (folder / "archives.json").write_text(json.dumps(facts))
     return World(folder)
 
 
@@ -72,11 +73,11 @@ def wait_until(true, seconds=15):
 def prefetches(analysis):
     """The prefetch processes at work in the analysis directory."""
     found = []
-    for place in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            called = (place / "cmdline").read_bytes().split(b"\0")[0]
-            if called.endswith(b"prefetch") and (place / "cwd").readlink() == analysis.folder:
-                found.append(place.name)
+            called = (process / "cmdline").read_bytes().split(b"\0")[0]
+            if called.endswith(b"prefetch") and (process / "cwd").readlink() == analysis.folder:
+                found.append(process.name)
     return found
 
 
@@ -84,9 +85,9 @@ def prefetches(analysis):
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_job_is_taken_up_where_it_was(analysis, kind, source):
     fault = analysis.server.fault(f"(sra-pub-run-odp|vol1).*{HEAVY}", "stall", share=0.6)
+    part = analysis.folder / "work/partial" / UNIT / HEAVY
     job = started(analysis, "--order", source, "--patience", "60")
-    wait_until(lambda: analysis.sent(HEAVY) > 0)
-    time.sleep(0.5)
+    wait_until(lambda: 0 < analysis.sent(HEAVY) < size_of_folder(part) + (1 << 20))
     job.send_signal(kind)
     assert job.wait(timeout=10) in (-9, 143)
     job.stderr.close()
@@ -111,7 +112,7 @@ def test_a_server_that_cuts_every_transfer_short_is_asked_as_long_as_more_arrive
 
 
 def test_of_broken_transfers_the_largest_part_is_kept(analysis, monkeypatch):
-    """The second source gives more than the first, the third nothing: then the second one is taken up."""
+    """The second source gives more than the first, the third nothing: then that of the second is kept."""
     analysis.server.fault(f"sra-pub-run-odp.*{HEAVY}", "stall", share=0.6)
     analysis.server.fault(f"vol1.*{HEAVY}", "stall", share=0.2)
     seen = []

@@ -1,4 +1,4 @@
-"""How sra-tools are told where to ask, and how their words are told on."""
+"""The settings of sra-tools, and what is taken from their messages."""
 
 from scripts.reads import sra_archive
 

@@ -51,7 +51,7 @@ def tags_of(barcode, umi, without=()):
 
 
 def usual_records(spots, without=()):
-    """One record a spot, forward, reverse and not aligned in turn; some have a second place as well."""
+    """One record a spot, forward, reverse and not aligned in turn; some align to a second locus, too."""
     for number, (name, barcode, umi, cdna) in enumerate(spots):
         flag = (0, 16, 4)[number % 3]
         yield record(name, *cdna, tags_of(barcode, umi, without), flag)
@@ -98,7 +98,7 @@ def test_mates_are_brought_together(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["SRR1_1.fastq", "SRR1_2.fastq", "x.bam"]
 
 
-def test_a_lost_mate_is_told(tmp_path):
+def test_a_lost_mate_is_reported(tmp_path):
     comments = ["10x_bam_to_fastq:R1(CR:CY,UR:UY,SEQ:QUAL)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
     ((name, barcode, umi, cdna),) = made_spots(1)
     path = write_bam(tmp_path / "x.bam", [record(name, *cdna, tags_of(barcode, umi), 0x41)], comments)
@@ -116,17 +116,17 @@ def test_pieces_are_read_from_the_header():
 
 
 @pytest.mark.parametrize("without", [("CR", "CY", "UR", "UY"), ("UR",), ("CY",)])
-def test_stripped_tags_are_told_before_anything_is_written(tmp_path, without):
+def test_stripped_tags_are_reported_before_anything_is_written(tmp_path, without):
     path = write_bam(tmp_path / "x.bam", usual_records(made_spots(4), without))
     counts = ", ".join(f"{tag} in 4" for tag in sorted(without))
-    with pytest.raises(RunFault) as told:
+    with pytest.raises(RunFault) as fault:
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
-    assert told.value.reason == "BAM_TAGS_STRIPPED"
-    assert told.value.detail == f"of the first 4 reads of the BAM file, tags lack: {counts}."
+    assert fault.value.reason == "BAM_TAGS_STRIPPED"
+    assert fault.value.detail == f"of the first 4 reads of the BAM file, tags lack: {counts}."
     assert not list(tmp_path.glob("*.fastq"))
 
 
-def test_a_tag_that_lacks_later_on_is_told(tmp_path, monkeypatch):
+def test_a_tag_that_lacks_later_on_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(tenx_bam, "_EXAMINED", 3)
     good, bad = made_spots(6)[:5], made_spots(6)[5]
     records = [*usual_records(good), record(bad[0], *bad[3], tags_of(bad[1], bad[2], ("UR",)))]
@@ -135,27 +135,27 @@ def test_a_tag_that_lacks_later_on_is_told(tmp_path, monkeypatch):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 
-def test_mates_without_a_header_line_are_told(tmp_path):
+def test_mates_without_a_header_line_are_reported(tmp_path):
     ((name, barcode, umi, cdna),) = made_spots(1)
     path = write_bam(tmp_path / "x.bam", [record(name, *cdna, tags_of(barcode, umi), 0x41)], [])
     with pytest.raises(RunFault, match="BAM_TAGS_STRIPPED: the BAM file has mates, but no header line"):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 
-def test_a_header_without_barcode_is_told(tmp_path):
+def test_a_header_without_barcode_is_reported(tmp_path):
     path = write_bam(tmp_path / "x.bam", usual_records(made_spots(1)), ["10x_bam_to_fastq:R1(SEQ:QUAL)"])
     with pytest.raises(RunFault, match="names no read with a barcode, or none of cDNA"):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 
-def test_an_empty_file_is_told(tmp_path):
+def test_an_empty_file_is_reported(tmp_path):
     path = write_bam(tmp_path / "x.bam", [])
     with pytest.raises(RunFault, match=r"EMPTY_READS: the BAM file has no reads\."):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.9999])
-def test_a_file_cut_short_is_told(tmp_path, share):
+def test_a_file_cut_short_is_reported(tmp_path, share):
     path = write_bam(tmp_path / "x.bam", usual_records(made_spots(5000)))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])

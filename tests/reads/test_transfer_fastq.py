@@ -1,4 +1,4 @@
-"""ENA's FASTQ in place of archives that nobody gives: the same reads and the same counts, or a sentence why not."""
+"""ENA's FASTQ where no source has the archive: the same reads and the same counts, or a sentence why not."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ FILES = "/vol1/fastq/"
 
 
 def made(folder, server, world, runs, **changes):
-    """An analysis directory where no archive is to be had, but ENA's record names FASTQ."""
+    """An analysis directory where no source has an archive, but ENA's record names FASTQ."""
     folder.mkdir(exist_ok=True)
     analysis = Analysis(folder, server, world, runs, **changes)
     analysis.offer_fastq()
@@ -123,7 +123,7 @@ def test_without_ena_among_the_sources_there_is_no_fastq(tmp_path, server, world
     assert not server.asked(FILES)
 
 
-def test_a_cut_transfer_is_taken_up_where_it_broke(tmp_path, server, world):
+def test_a_cut_transfer_is_resumed_where_it_broke(tmp_path, server, world):
     analysis = made(tmp_path, server, world, [PAIRED])
     fault = server.fault(f"{FILES}.*_2", "cut", times=1, share=0.3)
     analysis.run()
@@ -162,7 +162,7 @@ def test_where_the_record_has_other_lengths_the_files_are_not_those_reads(tmp_pa
         ({"spots": "7", "bases": ""}, "the record has 7 spots, ENA's FASTQ {spots:,}."),
     ],
 )
-def test_reads_that_are_not_all_there_are_told(tmp_path, server, world, changes, detail):
+def test_reads_that_are_not_all_there_are_reported(tmp_path, server, world, changes, detail):
     analysis = made(tmp_path, server, world, [PAIRED], **changes)
     analysis.run()
     status = convert(analysis)[0][PAIRED]

@@ -1,0 +1,307 @@
+"""Conversion of real archives: every spot is there, in files of known names, or the run is marked."""
+
+import gzip
+import random
+
+import pysam
+import pytest
+
+from scripts.core.errors import DISK_FULL
+from scripts.plan.status import RunStatus, read_statuses
+from tests.reads.analysis_directory import wrap_fasterq_dump
+from tests.toy import archives
+from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
+from tests.toy.reads import Read
+
+pytestmark = pytest.mark.tools
+
+PAIRED, SINGLE = "SRR9000001", "SRR9000002"
+ORPHAN_RUN, EMPTY_RUN = "SRR9000017", "SRR9000012"
+V3, V2 = "SRR9000101", "SRR9000103"
+FIRST = "@a/1\nACGTAC\n+\nFFFFFF\n@b/1\nACGTAA\n+\nFFFFF#\n"
+SECOND = "@a/2\nTTT\n+\n:::\n@b/2\nTTA\n+\n::,\n"
+
+
+def reads(path):
+    """Return the bases and the qualities of a FASTQ file."""
+    lines = path.read_text().splitlines()
+    return list(zip(lines[1::4], lines[3::4], strict=True))
+
+
+def ena_reads(world, name):
+    """Return the same of a file that ENA offers: made from the reads, not from the archive."""
+    lines = gzip.decompress((world.folder / f"fastq/{name}.fastq.gz").read_bytes()).decode().splitlines()
+    return list(zip(lines[1::4], lines[3::4], strict=True))
+
+
+def test_plate_runs_become_mates_and_single_reads(conversion, world):
+    layouts = {run: len(world.archives[run].read_types) for run in (PAIRED, SINGLE)}
+    conversion.add(PAIRED).add(SINGLE)
+    statuses = conversion.run("--threads", "2")
+    for run, count in layouts.items():
+        assert statuses[run].ok and statuses[run].source == "sra"
+        assert statuses[run].spots == str(world.archives[run].spots)
+        assert statuses[run].layout == ("paired" if count == 2 else "single")
+        names = [f"{run}_1", f"{run}_2"] if count == 2 else [run]
+        for name in names:
+            assert reads(conversion.folder / f"fastq/{name}.fastq") == ena_reads(world, name)
+    assert sorted(layouts.values()) == [1, 2]
+    assert len(conversion.files()) == 3
+
+
+def test_reads_that_lost_their_mate_are_kept_apart(conversion, world):
+    assert ORPHAN_RUN in world.experiments[ORPHANS].runs
+    status = conversion.add(ORPHAN_RUN).run()[ORPHAN_RUN]
+    assert status.ok and status.layout == "paired"
+    assert conversion.files() == [f"{ORPHAN_RUN}.fastq", f"{ORPHAN_RUN}_1.fastq", f"{ORPHAN_RUN}_2.fastq"]
+    assert len(reads(conversion.folder / f"fastq/{ORPHAN_RUN}.fastq")) == 12
+    mates = len(reads(conversion.folder / f"fastq/{ORPHAN_RUN}_1.fastq"))
+    assert mates + 12 == world.archives[ORPHAN_RUN].spots
+
+
+def test_an_empty_cell_is_an_empty_file(conversion, world):
+    assert EMPTY_RUN in world.experiments[EMPTY].runs
+    status = conversion.add(EMPTY_RUN, layout="paired").run()[EMPTY_RUN]
+    assert status.ok and status.spots == "0" and status.layout == ""
+    assert conversion.files() == [f"{EMPTY_RUN}.fastq"]
+    assert (conversion.folder / f"fastq/{EMPTY_RUN}.fastq").read_bytes() == b""
+
+
+def test_an_empty_library_is_reported(conversion):
+    conversion.add(EMPTY_RUN, assay="droplet")
+    conversion.failed(EMPTY_RUN, "EMPTY_READS", "the archive and the record have no spot.")
+
+
+def test_technical_reads_of_a_library_are_kept(conversion, world):
+    assert V3 in world.experiments[LIBRARY_V3].runs and world.archives[V3].read_types.count("T") == 2
+    status = conversion.add(V3, assay="droplet").run("--threads", "2")[V3]
+    assert status.ok and status.spots == str(world.archives[V3].spots) and status.layout == ""
+    assert conversion.files() == [f"{V3}_1.fastq", f"{V3}_2.fastq", f"{V3}_3.fastq"]
+    for number, (count, length, _) in enumerate(world.archives[V3].reads, 1):
+        made = reads(conversion.folder / f"fastq/{V3}_{number}.fastq")
+        assert len(made) == count
+        assert {len(bases) for bases, _ in made} == {int(length)}
+
+
+def test_two_biological_reads_of_a_library(conversion, world):
+    assert V2 in world.experiments[LIBRARY_V2].runs
+    assert conversion.add(V2, assay="droplet").run()[V2].ok
+    assert conversion.files() == [f"{V2}_1.fastq", f"{V2}_2.fastq"]
+
+
+def test_a_library_of_one_read_has_its_number(conversion):
+    assert conversion.add(SINGLE, assay="droplet", read_roles="cdna").run()[SINGLE].ok
+    assert conversion.files() == [f"{SINGLE}_1.fastq"]
+
+
+def test_another_number_of_spots_than_in_the_record_is_reported(conversion, world):
+    spots = world.archives[SINGLE].spots
+    conversion.add(SINGLE, spots="9999").add(PAIRED, spots="")
+    conversion.failed(SINGLE, "READS_MISSING", f"the record has 9,999 spots, the archive {spots:,}.")
+    assert read_statuses("fastq/status.tsv")[PAIRED].ok
+
+
+def loaded(folder, run, spots, read_types="BB"):
+    dice = random.Random(run)
+
+    def read(length):
+        bases = "".join(dice.choices("ACGT", k=length))
+        return Read(bases, "".join(dice.choices("#-7AF", k=length))) if length else None
+
+    path = folder / f"{run}.sra"
+    archives.load(path, [tuple(read(length) for length in lengths) for lengths in spots], read_types)
+    return path
+
+
+def test_most_mates_missing_is_no_layout(conversion, tmp_path):
+    path = loaded(tmp_path, "SRR1", [(60, 60)] * 30 + [(60, 0)] * 70)
+    conversion.add("SRR1", archive=path)
+    detail = "most mates are missing: 30 of 100 spots are pairs, 70 lost one."
+    conversion.failed("SRR1", "READS_MISSING", detail)
+
+
+def test_a_library_whose_reads_are_not_in_step_is_reported(conversion, tmp_path):
+    path = loaded(tmp_path, "SRR1", [(28, 90)] * 99 + [(28, 0)])
+    conversion.add("SRR1", assay="droplet", archive=path)
+    conversion.failed("SRR1", "READS_MISSING", "the reads do not agree: 100, 99 of 100 spots.")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "roles", "layout", "kept"),
+    [
+        ((8, 75, 70), "", "paired", {"_1": 75, "_2": 70}),
+        ((75, 8, 10), "", "single", {"": 75}),
+        ((40, 75, 70), "index,cdna,cdna2", "paired", {"_1": 75, "_2": 70}),
+    ],
+)
+def test_index_reads_of_a_plate_run_go(conversion, tmp_path, lengths, roles, layout, kept):
+    dice = random.Random(3)
+    spots = [tuple(Read("".join(dice.choices("ACGT", k=n)), "F" * n) for n in lengths) for _ in range(20)]
+    three_reads(tmp_path / "three.sra", spots)
+    conversion.add("SRR1", archive=tmp_path / "three.sra", read_roles=roles)
+    status = conversion.run()["SRR1"]
+    assert status.ok and status.layout == layout
+    assert {name: len(reads(conversion.folder / f"fastq/SRR1{name}.fastq")[0][0]) for name in kept} == kept
+    assert len(conversion.files()) == len(kept)
+
+
+def three_reads(path, spots):
+    """Pack three biological reads a spot, which the loader of the toy world leaves to technical ones."""
+    folder = path.parent / "three"
+    folder.mkdir()
+    files = []
+    for number in range(3):
+        file = folder / f"{number + 1}.fastq"
+        file.write_text(archives.fastq_text(((at, spot[number]) for at, spot in enumerate(spots)), number + 1))
+        files.append(file)
+    archives._load_typed(folder / "database", files, "BBB")
+    archives._run(["kar", "-c", path, "-d", folder / "database"], folder)
+
+
+def test_three_long_reads_of_a_plate_run_are_ambiguous(conversion, tmp_path):
+    spots = [tuple(Read("ACGT" * 15, "F" * 60) for _ in range(3))] * 5
+    three_reads(tmp_path / "three.sra", spots)
+    conversion.add("SRR1", archive=tmp_path / "three.sra")
+    detail = "a plate run with 3 reads a spot, of 60, 60, 60 bases."
+    conversion.failed("SRR1", "LAYOUT_AMBIGUOUS", detail)
+
+
+def test_a_file_cut_off_behind_an_exit_status_of_0_is_found(conversion, tmp_path, monkeypatch):
+    wrap_fasterq_dump(monkeypatch, tmp_path, 'for file in "$folder"/*.fastq; do truncate -s -30 "$file"; done')
+    status = conversion.add(SINGLE).run()[SINGLE]
+    assert status.reason == "READS_MISSING" and ".fastq is cut off: its last read, number " in status.detail
+    assert conversion.files() == []
+
+
+def test_whole_reads_lost_behind_an_exit_status_of_0_are_found(conversion, tmp_path, monkeypatch, world):
+    wrap_fasterq_dump(monkeypatch, tmp_path, 'for file in "$folder"/*.fastq; do sed -i "1,4d" "$file"; done')
+    conversion.add(V2, assay="droplet")
+    reads_ = 2 * world.archives[V2].spots
+    conversion.failed(V2, "READS_MISSING", f"{reads_ - 2:,} of {reads_:,} reads are in the FASTQ files.")
+
+
+def test_nothing_written_behind_an_exit_status_of_0_is_found(conversion, tmp_path, monkeypatch, world):
+    wrap_fasterq_dump(monkeypatch, tmp_path, 'for file in "$folder"/*.fastq; do : > "$file"; done')
+    status = conversion.add(SINGLE).run()[SINGLE]
+    assert status.reason == "READS_MISSING"
+
+
+def test_a_full_disk_is_reported_as_such(conversion, tmp_path, monkeypatch):
+    wrap_fasterq_dump(monkeypatch, tmp_path, 'echo "fasterq-dump err: storage exhausted while writing file" >&2')
+    conversion.add(SINGLE)
+    conversion.failed(SINGLE, "DISK_LIMIT", "the disk became full while the archive was converted.")
+    assert read_statuses("fastq/status.tsv")[SINGLE].cause == DISK_FULL
+
+
+def test_a_failing_conversion_is_reported(conversion, tmp_path, monkeypatch):
+    then = 'echo "2026-01-01T00:00:00 fasterq-dump.3.0.3 err: column is odd" >&2'
+    wrap_fasterq_dump(monkeypatch, tmp_path, then, "3")
+    conversion.add(SINGLE)
+    conversion.failed(SINGLE, "ARCHIVE_CORRUPT", "fasterq-dump failed: column is odd.")
+
+
+def local(conversion, source, contents, **changes):
+    for name, content in contents.items():
+        path = conversion.folder / name
+        if name.endswith(".gz"):
+            path.write_bytes(gzip.compress(content.encode()))
+        else:
+            path.write_text(content)
+    return conversion.add("SRR1", status=RunStatus("SRR1", source=source), source=source, **changes)
+
+
+def test_local_pairs_plain_and_gzipped(conversion):
+    local(conversion, "file:one.fastq;two.fastq.gz", {"one.fastq": FIRST, "two.fastq.gz": SECOND}, layout="paired")
+    status = conversion.run()["SRR1"]
+    assert status.ok and (status.spots, status.layout, status.source) == ("2", "", "file:one.fastq;two.fastq.gz")
+    assert (conversion.folder / "fastq/SRR1_1.fastq").read_text() == FIRST
+    assert (conversion.folder / "fastq/SRR1_1.fastq").readlink() == conversion.folder / "one.fastq"
+    assert (conversion.folder / "fastq/SRR1_2.fastq").read_text() == SECOND
+
+
+def test_local_single_reads_and_a_local_library(conversion):
+    local(conversion, "file:one.fastq", {"one.fastq": FIRST})
+    assert conversion.run()["SRR1"].layout == "single"
+    assert conversion.files() == ["SRR1.fastq"]
+
+
+def test_a_local_library(conversion):
+    contents = {"i.fastq": "@a\nA\n+\nF\n@b\nA\n+\nF\n", "one.fastq": FIRST, "two.fastq": SECOND}
+    local(conversion, "file:i.fastq;one.fastq;two.fastq", contents, assay="droplet")
+    assert conversion.run()["SRR1"].spots == "2"
+    assert conversion.files() == ["SRR1_1.fastq", "SRR1_2.fastq", "SRR1_3.fastq"]
+
+
+@pytest.mark.parametrize(
+    ("contents", "changes", "reason", "detail"),
+    [
+        ({"1": FIRST, "2": SECOND[:14]}, {}, "READS_MISSING", "the files do not agree: 2, 1 reads."),
+        ({"1": FIRST, "2": SECOND}, {"spots": "7"}, "READS_MISSING", "the plan has 7 spots, the files 2."),
+        ({"1": FIRST, "2": "hello"}, {}, "READS_MISSING", "2 is not FASTQ."),
+        (
+            {"1": FIRST, "2": SECOND[:-3]},
+            {},
+            "READS_MISSING",
+            "2 is cut off: its last read, number 2, is not whole.",
+        ),
+    ],
+)
+def test_local_files_that_do_not_fit_are_reported(conversion, contents, changes, reason, detail):
+    local(conversion, "file:" + ";".join(contents), contents, **changes)
+    conversion.failed("SRR1", reason, detail)
+
+
+def cell_ranger_bam(path, spots):
+    """Write (barcode and UMI, cDNA) as Cell Ranger keeps them; return what the two FASTQ files must hold."""
+    header = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 10000}]}
+    header["CO"] = ["10x_bam_to_fastq:R1(CR:CY,UR:UY)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
+    with pysam.AlignmentFile(str(path), "wb", header=header) as handle:
+        for number, ((bases, qualities), (cdna, cdna_qualities)) in enumerate(spots):
+            made = pysam.AlignedSegment()
+            made.query_name, made.query_sequence, made.flag = f"r{number}", cdna, 4
+            made.query_qualities = pysam.qualitystring_to_array(cdna_qualities)
+            tags = {"CR": bases[:16], "CY": qualities[:16], "UR": bases[16:], "UY": qualities[16:]}
+            made.set_tags([(tag, value, "Z") for tag, value in tags.items()])
+            handle.write(made)
+    return path
+
+
+def random_reads(number, length):
+    dice = random.Random(length)
+    return [("".join(dice.choices("ACGT", k=length)), "".join(dice.choices("#5?I", k=length))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("how", ["bam", "file"])
+def test_lost_barcodes_are_taken_from_the_bam(conversion, how):
+    spots = list(zip(random_reads(50, 28), random_reads(50, 90), strict=True))
+    bam = cell_ranger_bam(conversion.folder / "x.bam", spots)
+    if how == "bam":
+        conversion.add("SRR1", assay="droplet", source="bam", spots="50")
+        bam.rename(conversion.folder / "archives/SRR1.bam")
+    else:
+        conversion.add("SRR1", assay="droplet", source="file:x.bam")
+    status = conversion.run()["SRR1"]
+    assert status.ok and status.spots == "50"
+    assert conversion.files() == ["SRR1_1.fastq", "SRR1_2.fastq"]
+    assert reads(conversion.folder / "fastq/SRR1_1.fastq") == [first for first, _ in spots]
+    assert reads(conversion.folder / "fastq/SRR1_2.fastq") == [second for _, second in spots]
+
+
+def test_a_bam_with_fewer_spots_than_the_record_is_reported(conversion):
+    cell_ranger_bam(conversion.folder / "x.bam", list(zip(random_reads(5, 28), random_reads(5, 90), strict=True)))
+    conversion.add("SRR1", assay="droplet", source="file:x.bam", spots="6")
+    conversion.failed("SRR1", "READS_MISSING", "the record has 6 spots, the BAM file 5.")
+
+
+def test_a_bam_is_no_source_of_a_plate_run(conversion):
+    cell_ranger_bam(conversion.folder / "x.bam", list(zip(random_reads(5, 28), random_reads(5, 90), strict=True)))
+    conversion.add("SRR1", source="file:x.bam")
+    detail = "a BAM file is no source of a plate run; convert it to FASTQ first."
+    conversion.failed("SRR1", "LAYOUT_AMBIGUOUS", detail)
+
+
+def test_names_are_written_once(conversion):
+    conversion.add(PAIRED).run()
+    lines = (conversion.folder / f"fastq/{PAIRED}_2.fastq").read_text().splitlines()
+    assert set(lines[2::4]) == {"+"}
+    assert lines[::4] == [f"@{PAIRED}.{number} {number}" for number in range(1, len(lines) // 4 + 1)]

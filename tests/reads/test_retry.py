@@ -1,0 +1,46 @@
+"""What is set aside of a unit before its failed runs are tried again."""
+
+import pytest
+
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.reads import retry
+
+ROWS = [
+    Run(series="GSE1", experiment=experiment, run=run, species="mus", assay="plate", status="planned")
+    for experiment, run in (("SRX1", "SRR1"), ("SRX2", "SRR2"), ("SRX2", "SRR3"), ("SRX3", "SRR4"), ("SRX4", "SRR5"))
+]
+STATUSES = [
+    RunStatus("SRR1", spots="7"),
+    RunStatus("SRR2", "failed", "DOWNLOAD_FAILED", "404."),
+    RunStatus("SRR3"),
+    RunStatus("SRR4", "failed", "EMPTY_READS", "no reads."),
+]
+
+
+def run(folder, *reasons, assay="plate"):
+    write_runs(folder / "unit.tsv", [row._replace(assay=assay) for row in ROWS])
+    write_statuses(folder / "status.tsv", STATUSES)
+    (folder / "counts.h5ad").write_bytes(b"counts")
+    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad"]
+    retry.main([*names, "--reasons", *reasons, "--output", "kept"])
+    return {run: (status.state, status.reason) for run, status in read_statuses(folder / "kept/status.tsv").items()}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_columns_with_a_run_of_the_reason_or_without_a_status_are_tried_again(tmp_path):
+    assert run(tmp_path, "DOWNLOAD_FAILED") == {"SRR1": ("kept", ""), "SRR4": ("failed", "EMPTY_READS")}
+    assert (tmp_path / "kept/counts.h5ad").read_bytes() == b"counts"
+
+
+def test_all_reasons_at_once(tmp_path):
+    assert run(tmp_path, "all") == {"SRR1": ("kept", "")}
+
+
+def test_a_library_is_tried_again_as_a_whole(tmp_path):
+    assert run(tmp_path, "DOWNLOAD_FAILED", assay="droplet") == {}
+    assert not (tmp_path / "kept/counts.h5ad").exists()
