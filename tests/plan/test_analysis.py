@@ -1,0 +1,155 @@
+"""What the rules ask of an analysis: its units, references, options and the files that are wanted."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.core.errors import InputError
+from scripts.plan.analysis import Analysis, source_identity
+from scripts.plan.choices import parse_choices
+from scripts.plan.configuration import with_defaults
+from scripts.plan.units import Unit
+
+CONFIG = Path(__file__).parents[2] / "config"
+SCHEMA, REFERENCES, KITS = (
+    yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
+    for name in ("config.schema.yaml", "references.yaml", "chemistries.yaml")
+)
+
+
+def unit(name: str, **sizes: int) -> Unit:
+    series, species, part = name.split(".")
+    return Unit(
+        series,
+        species,
+        part,
+        **{"bytes": 0, "bases": 0, "spots": 0, "runs": 1, "fastq": 0, "sorting": 0} | sizes,
+        digest="d",
+    )
+
+
+def analysis(*units: str, **values: object) -> Analysis:
+    config = with_defaults({"series": ["GSE1"], **values}, SCHEMA)
+    config["references"] = {**REFERENCES, **config["references"]}
+    return Analysis(config, KITS, lambda: {name: unit(name) for name in units})
+
+
+FOUR = ("GSE1.homo.0000", "GSE1.mus.SRX1", "GSE2.homo.SRX9", "GSE2.mus.SRX9")
+
+
+def test_units_are_loaded_when_they_are_first_needed_and_once():
+    loaded = []
+    made = Analysis(analysis().config, KITS, lambda: loaded.append(1) or {})
+    assert not loaded
+    assert (made.units, made.units, loaded) == ({}, {}, [1])
+
+
+def test_units_by_species_and_series():
+    made = analysis(*FOUR)
+    assert made.shards("homo") == ["GSE1.homo.0000"]
+    assert made.libraries("mus") == ["GSE1.mus.SRX1", "GSE2.mus.SRX9"]
+    assert made.libraries("mus", "GSE2") == ["GSE2.mus.SRX9"]
+    assert made.planned_species == ["homo", "mus"]
+    with pytest.raises(InputError, match=r"The plan has no unit 'GSE9\.mus\.0000'"):
+        made.unit("GSE9.mus.0000")
+
+
+def test_a_library_of_two_species_has_two_folders():
+    made = analysis(*FOUR)
+    assert made.folders == {
+        "GSE1.mus.SRX1": "SRX1",
+        "GSE2.homo.SRX9": "SRX9.homo",
+        "GSE2.mus.SRX9": "SRX9.mus",
+    }
+    assert made.library("SRX9.mus") == "GSE2.mus.SRX9"
+    assert made.series_archives("GSE2", "homo") == ["results/mex/SRX9.homo"]
+    with pytest.raises(InputError, match="The plan has no droplet library 'SRX9'"):
+        made.library("SRX9")
+
+
+def test_results_follow_from_what_is_planned():
+    made = analysis(*FOUR, plates={"keep_bam": True})
+    assert list(made.tables()) == [
+        "results/homo_meta.tgz",
+        "results/homo.metadata.samples.csv",
+        "results/homo.metadata.series.csv",
+        "results/homo.htseq-count.csv.gz",
+        "results/homo.log.csv.gz",
+        "results/homo.h5ad",
+        "results/bam/GSE1.homo.0000",
+        "results/mus_meta.tgz",
+        "results/mus.metadata.samples.csv",
+        "results/mus.metadata.series.csv",
+    ]
+    assert made.archives() == [
+        *("results/mex/SRX1", "results/mex/SRX9.homo", "results/mex/SRX9.mus"),
+        *("results/droplets/GSE1.mus.h5ad", "results/droplets/GSE2.homo.h5ad", "results/droplets/GSE2.mus.h5ad"),
+    ]
+    assert list(analysis().tables()) == []
+
+
+def test_an_atlas_embeds_plates_and_each_droplet_series():
+    made = analysis(*FOUR, atlas={"enabled": True})
+    assert made.matrices("homo") == {"plates": "results/homo.h5ad", "droplets.GSE2": "results/droplets/GSE2.homo.h5ad"}
+    assert made.matrix("mus", "droplets.GSE1") == "results/droplets/GSE1.mus.h5ad"
+    with pytest.raises(InputError, match="The plan has no cells 'plates' of mus"):
+        made.matrix("mus", "plates")
+    assert list(made.atlases())[:3] == [
+        *("results/atlas/homo", "work/atlas/homo.checked", "results/atlas/homo.distribution")
+    ]
+    assert list(analysis(*FOUR).atlases()) == []
+
+
+def test_what_decides_the_counts_of_a_unit_changes_its_digest():
+    shard = "GSE1.homo.0000"
+    digests = [
+        analysis(*FOUR, **values).parameters_digest(shard)
+        for values in (
+            {},
+            {"plates": {"strand": "reverse"}},
+            {"count_by": "run"},
+            {"references": {"hg38": {"fasta": "other.fa", "gtf": "other.gtf"}}},
+        )
+    ]
+    assert len(set(digests)) == len(digests)
+    same = analysis(*FOUR, plates={"shard_size": 7}, max_failed=0.5).parameters_digest(shard)
+    assert same == digests[0]
+
+
+def test_sources_of_a_reference():
+    spike_ins = {"fasta": "ercc.fa", "gtf": "ercc.gtf"}
+    fasta = {"address": "https://example.org/hg38.fa.gz", "sha256": "a" * 64}
+    made = analysis(references={"hg38": {"fasta": fasta, "gtf": "mine/genes.gtf", "spike_ins": spike_ins}})
+    assert made.local_sources("hg38") == ["mine/genes.gtf", "ercc.fa", "ercc.gtf"]
+    assert made.source_options("hg38") == [
+        *("--fasta", "https://example.org/hg38.fa.gz", "--fasta-sha256", "a" * 64),
+        *("--gtf", "mine/genes.gtf", "--spike-in-fasta", "ercc.fa", "--spike-in-gtf", "ercc.gtf"),
+    ]
+    assert [source_identity(source) for source in made.sources("hg38").values()][:2] == ["a" * 64, "genes.gtf"]
+
+
+def test_plan_options_say_what_the_configuration_says():
+    made = analysis(
+        series=["GSE1", "lists/mine.txt"],
+        assay={"GSE1": "plate"},
+        leave_out={"SRR1": "too few reads"},
+        droplets={"chemistry": "10x_3p_v3"},
+    )
+    assert made.accession_files() == ["lists/mine.txt"]
+    options = made.plan_options()
+    assert options[:3] == ["--series", "GSE1", "lists/mine.txt"]
+    choices = parse_choices(options)
+    assert choices.species == {"homo": "9606", "mus": "10090"}
+    assert (choices.assay, choices.any_assay) == ({"GSE1": "plate"}, "auto")
+    assert choices.leave_out == {"SRR1": "too few reads"}
+    assert choices.chemistry == "10x_3p_v3"
+    assert analysis(series=[], run_table="mine.tsv", assay="droplet").plan_options()[:2] == ["--run-table", "mine.tsv"]
+
+
+def test_inclusion_lists_are_those_with_a_source():
+    configured = {"3M-february-2018": "lists/3M.txt"}
+    made = analysis(droplets={"inclusion_lists": configured})
+    shipped = sorted(name for name, known in KITS["lists"].items() if known.get("address"))
+    assert made.inclusion_lists() == sorted({*shipped, "3M-february-2018"})
+    assert made.inclusion_list_source("3M-february-2018") == "lists/3M.txt"
