@@ -20,7 +20,7 @@ if _home not in scripts.__path__:
 
 from scripts.core.errors import InputError
 from scripts.core.snakemake import Running, incomplete_outputs, remove_stale_locks
-from scripts.plan.analysis import FIXED_BY, Analysis, source_identity
+from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
 from scripts.plan.configuration import check_configuration, source_address, source_sha256
 from scripts.plan.resources import JobResources, unit_name
 from scripts.plan.retries import Retries
@@ -77,8 +77,10 @@ if config["run_table"]:
 
 # Jobs find the commands (`python -m scripts`) and, outside conda, the Python that runs Snakemake; files of the analysis
 # directory do not shadow them. They end with the Snakemake that runs them, see scripts/core/command.py.
-job_shell = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(HOME))} PYTHONSAFEPATH=1 PYTHONHASHSEED=0; "
-job_shell += "export SRA2MATRIX_WORKFLOW=$PPID; "
+job_shell = (
+    "set -euo pipefail; export PYTHONSAFEPATH=1 PYTHONHASHSEED=0 SRA2MATRIX_WORKFLOW=$PPID; "
+)
+job_shell += f"export PYTHONPATH={shlex.quote(str(HOME))}; "
 if not running.uses_conda:
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 if config["archives"]["api_key"]:
@@ -107,11 +109,6 @@ wildcard_constraints:
     part=r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*",
 
 
-def option(name, value):
-    """Return an option and its value as words of a command line, none where there is no value."""
-    return [name, value] if value else []
-
-
 def no_trigger(value):
     """Return a params function for a value that changes no result: an address, a number of tries.
 
@@ -119,11 +116,6 @@ def no_trigger(value):
     keeps a value out of the triggers.
     """
     return lambda wildcards, threads: value() if callable(value) else value
-
-
-def setting(*keys):
-    """Return a params function for a configured value that changes no result."""
-    return no_trigger(analysis.setting(*keys))
 
 
 def of_unit(answer):
@@ -156,21 +148,13 @@ def reference_file(name):
 
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
-    return [
-        f"work/references/{reference}/{name}"
-        for reference in analysis.references()
-        for name in ("star", "count_index.npz")
-    ]
+    folders = [f"work/references/{reference}" for reference in analysis.references()]
+    return [f"{folder}/{name}" for folder in folders for name in ("star", "count_index.npz")]
 
 
 def inclusion_lists(wildcards):
     """Return every inclusion list that has a source."""
     return [f"work/inclusion_lists/{name}.txt" for name in analysis.inclusion_lists()]
-
-
-def shard_counts(wildcards):
-    """Return the counts of every plate shard of a species."""
-    return [f"work/count/{shard}.h5ad" for shard in analysis.shards(wildcards.species)]
 
 
 def mem_mb(stage):

@@ -71,7 +71,7 @@ rule counts_table:
         units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
-        counts=shard_counts,
+        counts=of(analysis.shard_counts, "species"),
     output:
         table="results/{species}.htseq-count.csv.gz",
     log:
@@ -97,7 +97,7 @@ rule log_table:
         units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
-        counts=shard_counts,
+        counts=of(analysis.shard_counts, "species"),
     output:
         table="results/{species}.log.csv.gz",
     log:
@@ -123,7 +123,7 @@ rule counts_h5ad:
         units=ancient("work/plan/units"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
-        counts=shard_counts,
+        counts=of(analysis.shard_counts, "species"),
         genes=reference_file("genes.tsv"),
     output:
         matrix="results/{species}.h5ad",

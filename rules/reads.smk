@@ -77,7 +77,7 @@ rule fastq:
         runtime=runtime("fastq"),
         scratch_mb=scratch_mb("fastq"),
     params:
-        limit_gb=setting("scratch", "limit_gb"),
+        limit_gb=no_trigger(config["scratch"]["limit_gb"]),
     shell:
         """
         python -m scripts fastq --runs {input.units:q}/{wildcards.unit:q}.tsv --archives {input.archives:q} \

@@ -21,11 +21,11 @@ checkpoint resolve:
     conda:
         "../envs/sra_tools.yaml"
     params:
-        geo=setting("archives", "geo"),
-        eutils=setting("archives", "eutils"),
-        ena=setting("archives", "ena"),
-        order=setting("archives", "order"),
-        retries=setting("archives", "retries"),
+        geo=no_trigger(config["archives"]["geo"]),
+        eutils=no_trigger(config["archives"]["eutils"]),
+        ena=no_trigger(config["archives"]["ena"]),
+        order=no_trigger(config["archives"]["order"]),
+        retries=no_trigger(config["archives"]["retries"]),
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
         choices=analysis.plan_options(),

@@ -5,7 +5,6 @@ Nothing here asks the network or writes a file. What a rule needs of Snakemake i
 
 import functools
 import hashlib
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,10 +32,6 @@ class Analysis:
         self.config = config
         self.kits = kits
         self._load_units = load_units
-
-    def setting(self, *keys: str) -> Any:
-        """Return a configured value: ``setting("archives", "geo")``."""
-        return functools.reduce(operator.getitem, keys, self.config)
 
     # Units
 
@@ -71,6 +66,10 @@ class Analysis:
     def shards(self, species: str) -> list[str]:
         """Return the plate shards of a species."""
         return [name for name, unit in self.units.items() if unit.species == species and is_shard(name)]
+
+    def shard_counts(self, species: str) -> list[str]:
+        """Return the counts of every plate shard of a species."""
+        return [f"work/count/{shard}.h5ad" for shard in self.shards(species)]
 
     def libraries(self, species: str, series: str | None = None) -> list[str]:
         """Return the droplet libraries of a species, of one series or all."""
@@ -245,3 +244,8 @@ class Analysis:
 def source_identity(source: str | Mapping[str, str]) -> str:
     """Return what tells one version of a source from another: its checksum, else the last part of its address."""
     return source_sha256(source) or (source_address(source) or "").rpartition("/")[2]
+
+
+def option(name: str, value: str | list[str] | None) -> list[str | list[str]]:
+    """Return an option and its value as words of a command line, none where there is no value."""
+    return [name, value] if value else []
