@@ -1,4 +1,4 @@
 """Back ends that embed the cells of a matrix, each a program that may run in an environment of its own.
 
-In: counts (h5ad) and a model. Out: an embedded part (docs/formats.md). Begin with README.md.
+In: counts (h5ad) and a model. Out: an embedded part (docs/formats.md). Open README.md first.
 """

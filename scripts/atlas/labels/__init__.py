@@ -1,4 +1,4 @@
-"""What the labels of an atlas say: tables of labels, scores, models trained on labels.
+"""Counts, scores and models of the labels of an atlas.
 
-In: an atlas and labels of cells. Out: tables, pages and models. Begin with :mod:`~scripts.atlas.labels.tables`.
+In: an atlas, and labels of cells. Out: tables, pages and models. Open :mod:`~scripts.atlas.labels.tables` first.
 """

@@ -1,4 +1,4 @@
-"""How an atlas is stored: shards, the map from rows to cells, embedded parts, decoders of labels.
+"""The format of an atlas: shards, the map from rows to cells, embedded parts, label decoders.
 
-In and out: files, described in docs/formats.md. Begin with :mod:`~scripts.atlas.store.shards`.
+In and out: files, described in docs/formats.md. Open :mod:`~scripts.atlas.store.shards` first.
 """
