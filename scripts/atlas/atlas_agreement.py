@@ -163,8 +163,8 @@ def agree(guesses: GuessSums, meaning: LabelNames) -> Agreement:
     import numpy as np
 
     sums = guesses.sums.result()
-    tables = {pair: counter.table() for pair, counter in guesses.pairs.items()}
-    codes = np.unique(np.concatenate([sums.codes, *(each for table in tables.values() for each in table[:2])]))
+    guessed = (codes for counter in guesses.pairs.values() for codes in counter.table()[:2])
+    codes = np.unique(np.concatenate([sums.codes, *guessed]))
     if len(codes) > MOST_LABELS:
         raise InputError(
             f"{guesses.name}: {len(codes):,} labels, more than {MOST_LABELS:,}; look for wrong codes with"
@@ -175,10 +175,7 @@ def agree(guesses: GuessSums, meaning: LabelNames) -> Agreement:
     counts[np.searchsorted(codes, sums.codes)] = sums.counts
     means = np.full((size, sums.sums.shape[1]), np.nan)
     means[np.searchsorted(codes, sums.codes)] = sums.means
-    pairs = {}
-    for pair, (first, second, times) in tables.items():
-        pairs[pair] = np.zeros((size, size), np.int64)
-        pairs[pair][np.searchsorted(codes, first), np.searchsorted(codes, second)] = times
+    pairs = {pair: counter.square(codes) for pair, counter in guesses.pairs.items()}
     seconds = pairs[0, 1].sum(axis=0) if (0, 1) in pairs else np.zeros(size, np.int64)
     order = np.lexsort((np.arange(size), -seconds, -counts))
     means = means[order]

@@ -286,7 +286,7 @@ def describe(atlas: Atlas, found: Found) -> Iterator[str]:
     if has_map(atlas):
         yield f"  map: the rows come from {found.runs:,} runs or plate cells; {found.dropped:,} cells were dropped"
     else:
-        yield f"  no map ({SEGMENTS}): nobody can say which cell a row is"
+        yield f"  no map ({SEGMENTS}): the cells of its rows are unknown"
     if found.deflated:
         yield f"  {found.deflated:,} files are deflated: they are read, but ten times as slow as stored ones"
     if atlas.has_labels:

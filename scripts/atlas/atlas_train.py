@@ -185,11 +185,9 @@ def train(
         if len(codes):
             predicted = found.codes[model.predict(vectors)[0]].astype(np.intp)
             counter.add(codes.astype(np.intp), int(codes.max()), predicted, int(predicted.max()))
-    truth, predicted, counts = counter.table()
-    codes = np.unique(np.concatenate([truth, predicted, found.codes]))
+    codes = np.unique(np.concatenate([*counter.table()[:2], found.codes]))
     check_number(len(codes))
-    confusion = np.zeros((len(codes), len(codes)), np.int64)
-    confusion[np.searchsorted(codes, truth), np.searchsorted(codes, predicted)] = counts
+    confusion = counter.square(codes)
     training = np.zeros(len(codes), np.int64)
     training[np.searchsorted(codes, found.codes)] = found.counts
     order = np.lexsort((np.arange(len(codes)), -training, -confusion.sum(axis=1)))
@@ -436,13 +434,13 @@ def open_rows(atlases: Sequence[Atlas], options: argparse.Namespace) -> Labelled
     mapless = [str(atlas.path) for atlas in atlases if not has_map(atlas)]
     if mapless and options.labels:
         raise InputError(
-            f"{', '.join(mapless)}: no map (segments.tsv), so that nobody can say which cell a row is: a table of"
-            " labels cannot be joined. Without --labels, the atlas's own predictions can be learnt."
+            f"{', '.join(mapless)}: no map (segments.tsv), so the cells of its rows are unknown: a table of labels"
+            " cannot be joined. Without --labels, the atlas's own predictions can be learnt."
         )
     if mapless and options.split != SHARD:
         raise InputError(
-            f"{', '.join(mapless)}: no map (segments.tsv), so that nobody can say of which series a row is, and a model"
-            " cannot be tested on series that it has not seen. --split shard holds out shards instead, but cells of one"
+            f"{', '.join(mapless)}: no map (segments.tsv), so the series of its rows are unknown, and a model cannot be"
+            " tested on series that it has not seen. --split shard holds out shards instead, but cells of one"
             " data set may then be on both sides: the figures are too good."
         )
     if options.labels:

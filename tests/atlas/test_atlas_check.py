@@ -64,7 +64,7 @@ def test_an_atlas_that_is_well(atlas, capsys):
 def test_the_public_atlas_has_no_map(tmp_path, capsys):
     atlas_check.main([str(public(tmp_path / "a", (0, 2))), str(public(tmp_path / "b", save=np.savez_compressed))])
     out = capsys.readouterr().out
-    assert "no map (segments.tsv): nobody can say which cell a row is" in out
+    assert "no map (segments.tsv): the cells of its rows are unknown" in out
     assert "are shown as codes: label_decoders.json is not there" in out
     assert "not complete? step_0_, GPU 0: no part 1, though there is a part 2." in out
     assert "3 files are deflated" in out

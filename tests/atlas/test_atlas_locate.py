@@ -93,5 +93,5 @@ def test_what_cannot_be_located(tmp_path):
     with pytest.raises(InputError, match=r"SRX1: 2 rows; name one of them, such as SRX1_AAAC\."):
         AtlasMap(atlas).row_of("SRX1")
     (atlas / "segments.tsv").unlink()
-    with pytest.raises(InputError, match=r"has no segments.tsv, so that nobody can say which cell a row is"):
+    with pytest.raises(InputError, match=r"has no segments.tsv, so the cells of its rows are unknown"):
         atlas_locate.main([str(atlas), "--global-rows", "0"])

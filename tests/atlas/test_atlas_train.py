@@ -307,10 +307,7 @@ def test_the_public_atlas_cannot_be_split_by_series(tmp_path, capsys):
         embs[:, PUBLIC.block("tissue")] += np.eye(32)[top3[:, 3]] * 5
     folder = write_public(tmp_path / "public", shards)
     told = fault_of(folder, "--label", "tissue")
-    assert (
-        "no map (segments.tsv), so that nobody can say of which series a row is, and a model cannot be tested on"
-        in told
-    )
+    assert "no map (segments.tsv), so the series of its rows are unknown, and a model cannot be tested on" in told
     assert "--split shard holds out shards instead, but cells of one data set may then be on both sides" in told
     table = tmp_path / "labels.tsv"
     table.write_text("run\ttissue\nSRR1\tlung\n")

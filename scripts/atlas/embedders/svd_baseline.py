@@ -13,7 +13,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,31 +56,22 @@ class Found(NamedTuple):
         return f"{self.genes:.1%} of the model's genes are in it, {self.counts:.1%} of its counts are of these genes"
 
 
+@dataclass(eq=False)
 class Model:
     """A basis and its sample: all that is needed to compute the row of a cell."""
 
-    def __init__(
-        self,
-        gene_ids: Sequence[str],
-        components: "numpy.ndarray",
-        singular_values: "numpy.ndarray",
-        sample: Mapping[str, object],
-        labels: Mapping[str, Sequence[str]] | None = None,
-        centroids: "Mapping[str, numpy.ndarray] | None" = None,
-        centroid_cells: "Mapping[str, numpy.ndarray] | None" = None,
-    ) -> None:
-        self.gene_ids = list(gene_ids)
-        self.components = components
-        """float32 [components, genes]"""
-        self.singular_values = singular_values
-        """float64 [components]"""
-        self.sample = dict(sample)
-        self.labels = {name: list(known) for name, known in (labels or {}).items()}
-        """Class → its labels in the order of their codes."""
-        self.centroids = dict(centroids or {})
-        """Class → float64 [labels, components]: the mean embedding of its labelled cells."""
-        self.centroid_cells = dict(centroid_cells or {})
-        """Class → int64 [labels]: how many cells these are."""
+    gene_ids: list[str]
+    components: "numpy.ndarray"
+    """float32 [components, genes]"""
+    singular_values: "numpy.ndarray"
+    """float64 [components]"""
+    sample: dict[str, object]
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    """Class → its labels in the order of their codes."""
+    centroids: "dict[str, numpy.ndarray]" = field(default_factory=dict)
+    """Class → float64 [labels, components]: the mean embedding of its labelled cells."""
+    centroid_cells: "dict[str, numpy.ndarray]" = field(default_factory=dict)
+    """Class → int64 [labels]: the number of these cells."""
 
     @property
     def layout(self) -> Layout:

@@ -94,6 +94,15 @@ class PairCounter:
         first, second = np.divmod(keys, self.shape[1])
         return first, second, self.dense[keys]
 
+    def square(self, codes: "numpy.ndarray") -> "numpy.ndarray":
+        """Return the counts as int64 [codes, codes] of ascending codes, among which are all that occur."""
+        import numpy as np
+
+        first, second, counts = self.table()
+        square = np.zeros((len(codes), len(codes)), np.int64)
+        square[np.searchsorted(codes, first), np.searchsorted(codes, second)] = counts
+        return square
+
 
 def sum_rows(atlas: Atlas) -> int:
     """Return the number of rows that are best added up at a time."""

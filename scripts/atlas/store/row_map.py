@@ -159,7 +159,7 @@ class AtlasMap:
         path = self.atlas.path / SEGMENTS
         if not path.is_file():
             raise InputError(
-                f"{self.atlas.path}: has no {SEGMENTS}, so that nobody can say which cell a row is; atlases that this"
+                f"{self.atlas.path}: has no {SEGMENTS}, so the cells of its rows are unknown; atlases that this"
                 " workflow packs have one, the public atlas has none."
             )
         firsts = {shard.name: shard.first for shard in self.atlas.shards}
