@@ -35,10 +35,10 @@ make_bare_root() {
         rm -f "$root"/var/cache/apt/archives/*.deb
 }
 
-# How this machine reaches its package registries.
+# How this machine reaches its package registries, and how it is called.
 copy_network_settings() {
     local root=$1
-    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/pip.conf"
     { apt-config dump | grep -E '^Acquire::(https?|ftp|Check-|Retries)'; } >"$root/etc/apt/apt.conf.d/90host" 2>/dev/null || true
     if [ -n "$(ls /usr/local/share/ca-certificates 2>/dev/null)" ]; then
@@ -51,16 +51,20 @@ run_targets() {
     local root=$1 settings
     mapfile -t settings < <(env | grep -iE '^((http|https|ftp|no|all)_proxy|PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT))=')
     mkdir -p "$CACHE/apt" "$CACHE/home" "$root/root/.cache"
-    # With namespaces of its own, no process and no shared memory outlives the call.
+    # With namespaces of its own, no process, mount and shared memory outlives the call. The root becomes that of the
+    # namespace, as tests make namespaces of their own, which a changed root alone does not allow.
     unshare --mount --ipc --pid --fork --kill-child bash -euc '
         root=$1 cache=$2
+        mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount -t tmpfs tmpfs "$root/dev/shm"
         mount --rbind /sys "$root/sys"
         mount --bind "$cache/apt" "$root/var/cache/apt/archives"
         mount --bind "$cache/home" "$root/root/.cache"
-        exec chroot "$root" env -i -C /root/sra2matrix "${@:3}"
+        cd "$root"
+        pivot_root . mnt
+        exec chroot . bash -euc "umount -l /mnt; cd /root/sra2matrix; exec env -i \"\$@\"" bash "${@:3}"
     ' bash "$root" "$CACHE" HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
         "${settings[@]}" make "${TARGETS[@]}"
 }
