@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core import http
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
@@ -213,14 +214,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = Path(options.output)
     partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
-    settings = TransferSettings(
-        resolver=options.resolver,
-        accept_lite=options.accept_lite,
-        patience=options.patience,
-        tries=min(2, options.retries),
-        first_wait=options.first_wait,
-        per_host=options.per_host if bounded else None,
-    )
+    policy = http.RetryPolicy(retries=min(2, options.retries), first_wait=options.first_wait, timeout=options.patience)
+    per_host = options.per_host if bounded else None
+    settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host)
     records = UnitRecords(rows, options.records, options.ena, options.patience)
     order = SourceOrder(options.order, options.retries, options.first_wait)
     kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None

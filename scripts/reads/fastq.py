@@ -100,9 +100,9 @@ class Converter:
     def _need(self, row: Run) -> int:
         """Return how many bytes a conversion may need beside the archive."""
         files = arrived(self.archives, row.run)
-        held = run_footprint(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
+        footprint = run_footprint(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
         packed = any(path.suffix == ".gz" for path in files)  # ENA's FASTQ is only unpacked
-        return held.fastq + (0 if packed else held.sorting)
+        return footprint.fastq + (0 if packed else footprint.sorting)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

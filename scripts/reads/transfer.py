@@ -32,11 +32,7 @@ _VERIFIED = 1 << 26  # bytes that prefetch reads in one step of its verification
 _PREFETCH_FAULTS = (
     ("failed to verify", "CHECKSUM_MISMATCH", "its md5 is not the one that the resolver promises"),
     ("size does not match", "CHECKSUM_MISMATCH", "its size is not the one that the resolver promises"),
-    (
-        r"failed to resolve accession .*?- (.*?) \( ?(40[0-9]) ?\)",
-        "DOWNLOAD_FAILED",
-        r"the resolver answers \2, \1",
-    ),
+    (r"failed to resolve .*?- (.*?) \( ?(40[0-9]) ?\)", "DOWNLOAD_FAILED", r"the resolver answers \2, \1"),
     ("file not found while opening", "DOWNLOAD_FAILED", "the address that the resolver gives holds no file"),
 )
 
@@ -49,17 +45,16 @@ class Fetched(NamedTuple):
 
 
 class TransferSettings(NamedTuple):
-    """How sources are asked."""
+    """How sources are asked: prefetch by ``resolver``, HTTP by ``policy``, whose timeout holds for both.
+
+    ``policy`` is that of files without a checksum; with one, the next round resumes a broken transfer. ``per_host`` is
+    the number of transfers from one host at a time, None for any.
+    """
 
     resolver: str
     accept_lite: bool = False
-    patience: float = 60.0
-    """Seconds without a byte that end a transfer."""
-    tries: int = 2
-    """Further HTTP requests for a file without a checksum; with one the next round resumes the transfer."""
-    first_wait: float = 1.0
+    policy: http.RetryPolicy = http.RetryPolicy()
     per_host: int | None = None
-    """Transfers from one host at a time, None for any number."""
 
 
 class Transfers:
@@ -82,10 +77,11 @@ class Transfers:
         """
         folder.mkdir(parents=True, exist_ok=True)
         resumed = any(folder.iterdir())
-        fetch_files = {FASTQ: self._fetch_fastq, BAM: self._fetch_bam}.get(source)
         try:
-            if fetch_files is not None:
-                return fetch_files(row, folder)
+            if source == FASTQ:
+                return self._fetch_fastq(row, folder)
+            if source == BAM:
+                return self._fetch_bam(row, folder)
             return self._fetch_archive(source, row, folder / f"{row.run}.sra", hurried)
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and resumed:
@@ -172,12 +168,9 @@ class Transfers:
 
     def _transfer(self, file: RemoteFile, path: Path, md5: str, hurried: bool) -> None:
         """Fetch one file over HTTP."""
-        policy = http.RetryPolicy(
-            retries=0 if md5 else self.settings.tries,
-            first_wait=self.settings.first_wait,
-            timeout=self.settings.patience,
-            least_rate=_LEAST_RATE if hurried else 0.0,
-        )
+        policy = self.settings.policy._replace(least_rate=_LEAST_RATE if hurried else 0.0)
+        if md5:
+            policy = policy._replace(retries=0)
         try:
             with self._slot(file.url):
                 http.fetch(file.url, path, md5=md5 or None, size=file.size or None, policy=policy)
@@ -196,32 +189,30 @@ class Transfers:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         _mend_transaction(path)
-        step = max(1, int(_LEAST_RATE * self.settings.patience)) if hurried else 1
+        patience = self.settings.policy.timeout
+        step = max(1, int(_LEAST_RATE * patience)) if hurried else 1
         with self._slot(self._prefetch_address(row)):
-            finished = run_program(
+            done = run_program(
                 ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
                 self.online,
                 # While it verifies, prefetch writes nothing, but reads all that has arrived.
                 progress=lambda process: (size_of_folder(path.parent) // step, bytes_read(process) // _VERIFIED),
-                patience=self.settings.patience,
+                patience=patience,
             )
-        said = finished.output + finished.errors
-        if finished.status == 0 and path.is_file():
+        said = done.output + done.errors
+        if done.status == 0 and path.is_file():
             return "SRA Lite file is being retrieved" in said
-        if finished.status == STALLED:
+        if done.status == STALLED:
             few = f"fewer than {_LEAST_RATE / 1000:g} kB a second" if hurried else "no byte"
-            raise SourceFault("DOWNLOAD_FAILED", f"{few} for {self.settings.patience:g} s", Again.EVERY_ROUND)
+            raise SourceFault("DOWNLOAD_FAILED", f"{few} for {patience:g} s", Again.EVERY_ROUND)
         if sra_archive.says_disk_is_full(said):
             raise _disk_became_full()
         for pattern, reason, sentence in _PREFETCH_FAULTS:
             if found := re.search(pattern, said):
                 raise SourceFault(reason, found.expand(sentence))
-        words = sra_archive.first_words(finished.errors, path)
-        raise SourceFault(
-            "DOWNLOAD_FAILED",
-            f"prefetch failed{': ' + words if words else ' and does not say why'}",
-            Again.EVERY_ROUND,
-        )
+        words = sra_archive.first_words(done.errors, path)
+        sentence = f"prefetch failed{': ' + words if words else ' and does not say why'}"
+        raise SourceFault("DOWNLOAD_FAILED", sentence, Again.EVERY_ROUND)
 
     def _prefetch_address(self, row: Run) -> str:
         """Return the address to which the resolver will lead, as the record of the series has it."""
