@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.records.reading import checked_xml, open_record
+from scripts.records.reading import open_record, parse_xml
 from scripts.records.soft import Entity
 
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
@@ -33,10 +33,8 @@ def read_miniml(path: str | Path) -> Iterator[Entity]:
 
     Raises InputError for a file that is damaged, declares entities or is something else.
     """
-    from defusedxml import ElementTree
-
-    with open_record(path) as handle, checked_xml(path):
-        root = ElementTree.fromstring(handle.read())
+    with open_record(path) as handle:
+        root = parse_xml(handle.read(), path)
     if _tag(root) != "MINiML":
         raise InputError(f"{path}: not a family file in MINiML format; its outermost element is {_tag(root)!r}.")
     members: list[str] = []

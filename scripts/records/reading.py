@@ -2,9 +2,10 @@
 
 import contextlib
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
@@ -27,15 +28,49 @@ def open_record(path: str | Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
 
 
-@contextlib.contextmanager
-def checked_xml(name: str | Path) -> Iterator[None]:
-    """Report an XML document that is cut short, ill-formed or declares entities as InputError."""
-    import defusedxml
-    from defusedxml import ElementTree
+def xml_events(read: Callable[[], bytes], name: str | Path) -> Iterator[tuple[str, Element]]:
+    """Yield ("start" or "end", element) of an XML document; ``read`` returns its next piece, and nothing at its end.
 
+    Raises InputError for a document that is cut short, ill-formed or declares entities. These are declared before the
+    first element: up to there defusedxml parses the document too, the rest is left to the parser in C.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser
+
+    guard = DefusedXMLParser(target=_Prolog())
+    guarded = True
+    parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     try:
-        yield
-    except ElementTree.ParseError as error:
+        while piece := read():
+            if guarded:
+                try:
+                    guard.feed(piece)
+                except _FirstElement:
+                    guarded = False
+            parser.feed(piece)
+            yield from cast("Iterator[tuple[str, Element]]", parser.read_events())
+        parser.close()
+    except ParseError as error:
         raise InputError(f"{name}: it is cut short or not well-formed XML ({error}).") from error
-    except defusedxml.DefusedXmlException as error:
+    except DefusedXmlException as error:
         raise InputError(f"{name}: the document declares entities; archives do not, so it is not read.") from error
+
+
+def parse_xml(body: bytes, name: str | Path) -> Element:
+    """Return the outermost element of an XML document, see :func:`xml_events`."""
+    *_, (_, root) = xml_events(iter([body, b""]).__next__, name)
+    return root
+
+
+class _FirstElement(Exception):
+    pass
+
+
+class _Prolog:
+    """Target of a parser that is to read no further than the first element."""
+
+    def start(self, *_: object) -> None:
+        raise _FirstElement
+
+    def close(self) -> None:
+        pass

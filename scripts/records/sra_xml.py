@@ -13,11 +13,13 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.records.reading import checked_xml, open_record
+from scripts.records.reading import open_record, parse_xml, xml_events
 
 _GSM = re.compile(r"GSM\d+")
 _GSE = re.compile(r"GSE\d+")
 _PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
+_READ_TYPES = re.compile(r"--readTypes[= ]+['\"]?([BTA]+)\b")  # options of the loaders
+_PAIR_FILES = re.compile(r"--read([1-9])PairFiles[= ]+['\"]?([^\s,'\"]+)")
 _PIECE = 1 << 18
 
 
@@ -110,21 +112,18 @@ def parse_experiments(handle: BinaryIO, name: str) -> Iterator[Experiment]:
 
 def parse_packages(handle: BinaryIO, name: str) -> Iterator[Element]:
     """Yield the elements EXPERIMENT_PACKAGE of the same documents; each is emptied when the next is asked for."""
-    from defusedxml import ElementTree
-
     documents = _Documents(handle)
     if not documents.more:
         raise InputError(f"{name}: it is empty.")
     while documents.more:
         root: Element | None = None
-        with checked_xml(name):
-            for event, element in ElementTree.iterparse(documents, ("start", "end")):
-                if root is None:
-                    root = element
-                    _check_root(root.tag, name)
-                if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
-                    yield element
-                    root.clear()
+        for event, element in xml_events(documents.read, name):
+            if root is None:
+                root = element
+                _check_root(root.tag, name)
+            if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
+                yield element
+                root.clear()
 
 
 def answer_errors(body: bytes) -> list[str]:
@@ -142,12 +141,9 @@ def packages_of(body: bytes) -> bytes:
 
 def split_packages(bodies: Iterable[bytes]) -> Iterator[tuple[Experiment, bytes]]:
     """Yield the experiments of answers, each with the bytes of its package."""
-    from defusedxml import ElementTree
-
     for body in bodies:
         for package in _PACKAGE.findall(body):
-            with checked_xml("the answer"):
-                yield _experiment(ElementTree.fromstring(package)), package
+            yield _experiment(parse_xml(package, "the answer")), package
 
 
 def package_set(parts: Iterable[bytes]) -> bytes:
@@ -171,7 +167,7 @@ class _Documents:
     def more(self) -> bool:
         return bool(self._rest)
 
-    def read(self, _: int = -1) -> bytes:
+    def read(self) -> bytes:
         while True:
             cut = self._rest.find(b"<?xml ", self._begin)
             block = b""
@@ -276,9 +272,9 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
     statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), Element("none"))
     attributes = _attributes(run, "RUN_ATTRIBUTES/RUN_ATTRIBUTE")
     options = " ".join(dict.fromkeys(value for tag, value in attributes if tag.lower() == "options" and value))
-    read_types = re.search(r"--readTypes[= ]+['\"]?([BTA]+)\b", options)
-    files = [re.search(rf"--read{number}PairFiles[= ]+['\"]?([^\s,'\"]+)", options) for number in range(1, 10)]
-    read_files = tuple(item[1] for item in files if item)
+    read_types = _READ_TYPES.search(options)
+    first_files = dict(reversed(_PAIR_FILES.findall(options)))  # number of the read → its first file
+    read_files = tuple(first_files[number] for number in sorted(first_files))
     reads = sorted(statistics.iterfind("Read"), key=lambda item: int(item.get("index") or 0))
     if read_types and len(read_types[1]) == len(reads):
         kinds = tuple(read_types[1])

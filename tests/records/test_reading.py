@@ -2,12 +2,11 @@
 
 import gzip
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
 
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.records.reading import checked_xml, open_record
+from scripts.records.reading import open_record, parse_xml, xml_events
 
 TEXT = b"^SERIES = GSE1\n" * 1000
 
@@ -38,10 +37,30 @@ def test_a_record_that_is_not_there(tmp_path: Path) -> None:
         pass
 
 
-def test_faults_of_xml_name_the_record() -> None:
-    from defusedxml import ElementTree
+def test_an_xml_document_is_read_to_its_end() -> None:
+    pieces = iter([b"<?xml version='1.0'?><a><b", b">1</b>", b"</a>", b""])
+    events = [(event, element.tag) for event, element in xml_events(pieces.__next__, "answer")]
+    assert events == [("start", "a"), ("start", "b"), ("end", "b"), ("end", "a")]
+    assert parse_xml("<a>ß</a>".encode(), "answer").text == "ß"
 
-    with pytest.raises(InputError, match="answer: it is cut short or not well-formed XML"), checked_xml("answer"):
-        raise ParseError("no element found")
-    with pytest.raises(InputError, match="answer: the document declares entities"), checked_xml("answer"):
-        ElementTree.fromstring('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>')
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<a><b>", "answer: it is cut short or not well-formed XML"),
+        (b"<a>&b;</a>", "answer: it is cut short or not well-formed XML"),
+        (b"", "answer: it is cut short or not well-formed XML"),
+        (b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', "answer: the document declares entities"),
+        ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY a "b">]><x/>'.encode("utf-16"), "entities"),
+    ],
+)
+def test_faults_of_xml(body: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse_xml(body, "answer")
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_entities_are_found_in_whatever_pieces_a_document_comes(cut: int) -> None:
+    body = b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'
+    with pytest.raises(InputError, match="entities"):
+        list(xml_events(iter([body[:cut], body[cut:], b""]).__next__, "answer"))
