@@ -38,8 +38,8 @@ lock: ## pin the Python packages of pyproject.toml anew, for every Python from 3
 	uv pip compile pyproject.toml --extra test --extra slurm --universal --python-version 3.11 --generate-hashes \
 		--no-header --annotation-style line --output-file envs/requirements.lock
 
-docs: setup ## make docs/reasons.md anew
-	@python -c "from scripts.plan.reasons import reasons_page; print(reasons_page(), end='')" >docs/reasons.md
+docs: setup ## make the pages that are made from code: docs/reasons.md, config/README.md
+	@python -m scripts.plan.pages
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

@@ -263,3 +263,34 @@ def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Itera
         paths |= {f"train.{label}.{name}": path for name, path in tables.items()}
     for key, path in paths.items():
         yield from _source_faults(f"atlas.{key}", path)
+
+
+def configuration_page(schema: Mapping[str, Any]) -> str:
+    """Return config/README.md: every key of the schema with its default and description."""
+    lines = [
+        "# Configuration",
+        "",
+        "The workflow reads `config/config.yaml` of the analysis directory, and what `--config` and `--configfile` add. A key",
+        "that is left out has its default; an unknown key is refused with the nearest known one. Genomes known by name are in",
+        "`references.yaml`, droplet kits in `chemistries.yaml`. This page is made from `config.schema.yaml` by `make docs`.",
+        "",
+        "To begin, set `series:` (or `run_table:`), then call `snakemake resolve` for the plan and its cost, `snakemake -n` for",
+        "the jobs, and `snakemake` to run them.",
+        "",
+        "| key | default | description |",
+        "|---|---|---|",
+        *_rows_of(schema),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows_of(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, facts in schema.get("properties", {}).items():
+        key = f"{above}{name}"
+        description = str(facts.get("description", "")).replace("|", "\\|")
+        if "properties" in facts:
+            yield f"| `{key}` | | {description} |"
+            yield from _rows_of(facts, f"{key}.")
+        else:
+            default = yaml.safe_dump(facts.get("default"), default_flow_style=True, width=10**6).splitlines()[0]
+            yield f"| `{key}` | `{default}` | {description} |"
