@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
     parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
     parser.add_argument("--ena", default="", help="address of ENA, asked when the series has no ENA record")
-    parser.add_argument("--retries", type=int, default=5, help="rounds through the sources after the first (default 5)")
+    parser.add_argument("--more-rounds", type=int, default=5, help="rounds through the sources after the first")
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second round, then doubled")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
     parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
@@ -214,11 +214,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = Path(options.output)
     partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
-    policy = http.RetryPolicy(retries=min(2, options.retries), first_wait=options.first_wait, timeout=options.patience)
+    policy = http.RetryPolicy(
+        retries=min(2, options.more_rounds), first_wait=options.first_wait, timeout=options.patience
+    )
     per_host = options.per_host if bounded else None
     settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host)
     records = UnitRecords(rows, options.records, options.ena, options.patience)
-    order = SourceOrder(options.order, options.retries, options.first_wait)
+    order = SourceOrder(options.order, options.more_rounds, options.first_wait)
     kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None
     with ends_with_command():
         try:

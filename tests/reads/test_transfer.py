@@ -117,7 +117,7 @@ def test_a_transfer_that_stalls_gives_way_to_the_next_source(analysis, source):
 
 def test_a_transfer_that_stalls_everywhere_fails(analysis):
     analysis.server.fault(f"/{ONE} ?$", "stall", share=0.5)
-    analysis.run("--retries", "0", "--patience", "0.6")
+    analysis.run("--more-rounds", "0", "--patience", "0.6")
     analysis.check_failed(
         ONE,
         "DOWNLOAD_FAILED",
@@ -350,7 +350,7 @@ def test_a_slow_mirror_is_waited_for_where_there_is_no_other(analysis, source):
 def test_in_the_last_round_a_slow_mirror_is_waited_for(analysis):
     analysis.server.fault("/vol1/", 503)
     analysis.server.fault(OBJECT, "slow", seconds=5)
-    analysis.run("--order", "ncbi", "ena", "--retries", "1")
+    analysis.run("--order", "ncbi", "ena", "--more-rounds", "1")
     analysis.check_served(ONE, "ncbi")
 
 
