@@ -221,7 +221,7 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
         download = ["--records", "records", "--resolver", resolver, "--order", "sra", "--parallel", "2"]
         environment = {**os.environ, "PYTHONPATH": str(HOME)}
         for words in (
-            ["download", *unit, *download, "--more-rounds", "0", "--output", f"work/download/{UNIT}"],
+            ["download", *unit, *download, "--more-passes", "0", "--output", f"work/download/{UNIT}"],
             [
                 "fastq",
                 *unit,

@@ -162,7 +162,7 @@ class Analysis:
         archives = self.config["archives"]
         return [
             *("--order", *archives["order"], "--resolver", archives["sra"], "--ena", archives["ena"]),
-            *("--more-rounds", archives["retries"], "--parallel", archives["parallel"]),
+            *("--more-passes", archives["retries"], "--parallel", archives["parallel"]),
             *("--per-host", archives["per_host"], "--limit-gb", self.config["scratch"]["limit_gb"]),
         ]
 

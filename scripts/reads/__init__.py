@@ -7,8 +7,9 @@ archive in ``work/fastq/{unit}``. Begin with the commands :mod:`~scripts.reads.d
 Four things are done again after a failure, each with its own word:
 
 * a *try* is one HTTP request for a file or an answer; :mod:`scripts.core.http` makes several of them in one call;
-* a *round* is one pass through the sources of a run; ``archives.retries`` is the number of rounds after the first;
-* a *retry* takes up failed runs in a later call, by ``--config retry=…``, or by itself after a full disk:
-  :mod:`scripts.reads.retry`;
+* a *pass* asks every source of a run once (:mod:`~scripts.reads.source_order`); ``archives.retries`` is the number of
+  passes after the first;
+* a *round* takes up the failed runs of a unit in a later call: by ``--config retry=…``, or by itself after a full disk
+  (:mod:`scripts.plan.retries`; the command :mod:`~scripts.reads.retry` sets aside what was counted);
 * a *restart* is Snakemake's: a job that was killed, or failed as a whole, starts again (``retries`` of the profile).
 """

@@ -1,7 +1,7 @@
 """Download the archives of a unit's runs and check each one against its size, its md5 and vdb-validate.
 
 The sources are asked in the order given (sra: prefetch, which asks the resolver; ncbi: the address in the record of the
-series; ena: the archive in ENA's record), in rounds with growing waits, see scripts/reads/source_order.py. An archive
+series; ena: the archive in ENA's record), in passes with growing waits, see scripts/reads/source_order.py. An archive
 that passes every check becomes {run}.sra; a run of source `bam` gives {run}.bam, one of source `file:` a link where it
 is an archive. status.tsv has a row for every run.
 
@@ -132,21 +132,21 @@ class Downloader:
     def _download(self, row: Run) -> tuple[str, bool]:
         """Ask the sources until one gives the run; return its name, and whether what it gave is SRA Lite."""
         with self._room(row):
-            rounds = self.order.rounds(row.source)
-            for source, hurried in rounds:
+            passes = self.order.passes(row.source)
+            for source, hurried in passes:
                 folder = self.partial / row.run / source.name
                 try:
                     fetched = self.transfers.fetch(source.name, row, folder, hurried)
                 except SourceFault as fault:
                     self.watch.progress.report(f"{row.run}: {source.name}: {fault.sentence}.")
-                    rounds.failed(source, fault, size_of_folder(folder))
+                    passes.failed(source, fault, size_of_folder(folder))
                     _keep_largest(folder.parent)
                 else:
-                    rounds.answered(source, found=fetched is not None)
+                    passes.answered(source, found=fetched is not None)
                     if fetched is not None:
                         self._keep(row, source.name, fetched)
                         return source.name, fetched.lite
-            raise rounds.run_fault()
+            raise passes.run_fault()
 
     @contextlib.contextmanager
     def _room(self, row: Run) -> Iterator[None]:
@@ -199,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
     parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
     parser.add_argument("--ena", default="", help="address of ENA, asked when the series has no ENA record")
-    parser.add_argument("--more-rounds", type=int, default=5, help="rounds through the sources after the first")
-    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second round, then doubled")
+    parser.add_argument("--more-passes", type=int, default=5, help="passes through the sources after the first")
+    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the second pass, then doubled")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without a byte that end a transfer")
     parser.add_argument("--accept-lite", action="store_true", help="take SRA Lite where there is nothing else")
     parser.add_argument("--kept", nargs="?", help="folder of the runs that are not tried again, see retry")
@@ -215,12 +215,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
     policy = http.RetryPolicy(
-        retries=min(2, options.more_rounds), first_wait=options.first_wait, timeout=options.patience
+        retries=min(2, options.more_passes), first_wait=options.first_wait, timeout=options.patience
     )
     per_host = options.per_host if bounded else None
     settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host)
     records = UnitRecords(rows, options.records, options.ena, options.patience)
-    order = SourceOrder(options.order, options.more_rounds, options.first_wait)
+    order = SourceOrder(options.order, options.more_passes, options.first_wait)
     kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None
     with ends_with_command():
         try:

@@ -1,6 +1,6 @@
 """Which source is asked for a run, when, and how often: the policy of a download, without any transfer.
 
-The sources are asked in rounds with growing waits. A source that answers for good ("404", another checksum) is not
+The sources are asked in passes with growing waits. A source that answers for good ("404", another checksum) is not
 asked again, an archive that two sources have broken is not looked for at a third, and a source that fails for one run
 after the other is asked last for those that follow.
 """
@@ -16,9 +16,9 @@ from scripts.reads.remote_files import BAM, FASTQ, SOURCES
 
 # When every source failed, the gravest of their faults names the run's.
 _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
-_LONGEST_WAIT = 120.0  # seconds between two rounds
+_LONGEST_WAIT = 120.0  # seconds between two passes
 _LONGEST_REQUESTED_WAIT = 600.0  # seconds, where a server asks for more
-_PROGRESS = 1 << 20  # bytes that a transfer must add for its round not to count
+_PROGRESS = 1 << 20  # bytes that a transfer must add for its pass not to count
 _UNRELIABLE = 3  # failed runs in a row after which a source is asked last
 
 
@@ -27,7 +27,7 @@ class Again(enum.IntEnum):
 
     NEVER = 0
     ONCE = 1
-    EVERY_ROUND = 2
+    EVERY_PASS = 2
 
 
 class SourceFault(Exception):
@@ -49,7 +49,7 @@ class Source:
     """A source in the download of one run."""
 
     name: str
-    again: Again = Again.EVERY_ROUND
+    again: Again = Again.EVERY_PASS
     fault: SourceFault | None = None
     most_bytes: int = 0
     """The most that a transfer has left of the run."""
@@ -58,23 +58,23 @@ class Source:
 class SourceOrder:
     """The order of the sources for all runs of a unit; safe for threads.
 
-    ``more_rounds`` follow the first one, ``first_wait`` seconds after it and then twice as long each time.
+    ``more_passes`` follow the first one, ``first_wait`` seconds after it and then twice as long each time.
     """
 
-    def __init__(self, order: Sequence[str], more_rounds: int, first_wait: float) -> None:
+    def __init__(self, order: Sequence[str], more_passes: int, first_wait: float) -> None:
         self.order = list(order)
-        self.more_rounds = more_rounds
+        self.more_passes = more_passes
         self.first_wait = first_wait
         self._guard = threading.Lock()
         self._failures: dict[str, int] = {}  # in a row
 
-    def rounds(self, planned: str) -> "Rounds":
-        """Return the rounds of a run that is planned from this source (``bam``, or any other)."""
+    def passes(self, planned: str) -> "Passes":
+        """Return the passes of a run that is planned from this source (``bam``, or any other)."""
         if planned == BAM:
-            return Rounds(self, [BAM])
+            return Passes(self, [BAM])
         with self._guard:
             names = sorted(self.order, key=lambda name: self._failures.get(name, 0) >= _UNRELIABLE)
-        return Rounds(self, [*names, FASTQ] if "ena" in names else names)
+        return Passes(self, [*names, FASTQ] if "ena" in names else names)
 
     def note(self, name: str, failed: bool) -> None:
         """Note whether a source failed for a run."""
@@ -82,10 +82,10 @@ class SourceOrder:
             self._failures[name] = self._failures.get(name, 0) + 1 if failed else 0
 
 
-class Rounds:
-    """The sources of one run, round after round: iterate, and report how each one did.
+class Passes:
+    """The sources of one run, pass after pass: iterate, and report how each one did.
 
-    A round in which more of the run arrived than ever does not count: a server may cut each transfer short.
+    A pass in which more of the run arrived than ever does not count: a server may cut each transfer short.
     """
 
     def __init__(self, order: SourceOrder, names: Sequence[str]) -> None:
@@ -96,16 +96,16 @@ class Rounds:
 
     def __iter__(self) -> Iterator[tuple[Source, bool]]:
         """Yield a source, and whether another one may still be asked if it is slow."""
-        while self._counted <= self.order.more_rounds and self._open():
+        while self._counted <= self.order.more_passes and self._open():
             self._wait()
             self._progress = False
             for source in self.sources:
                 others = self._open(besides=source)
                 if not source.again or (source.name == FASTQ and others and not self._counted):
-                    continue  # FASTQ waits for the second round, and as long as archives arrive in parts
+                    continue  # FASTQ waits for the second pass, and as long as archives arrive in parts
                 if source.again == Again.ONCE:
                     source.again = Again.NEVER
-                yield source, bool(others) and self._counted < self.order.more_rounds
+                yield source, bool(others) and self._counted < self.order.more_passes
             self._counted += not self._progress
 
     def _open(self, besides: Source | None = None) -> list[Source]:
@@ -137,7 +137,7 @@ class Rounds:
                 other.again = other.again if other.name == FASTQ else Again.NEVER
 
     def run_fault(self) -> RunFault:
-        """Return the fault of the run after the last round."""
+        """Return the fault of the run after the last pass."""
         faults = {source.name: source.fault for source in self.sources if source.fault}
         reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
         sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, BAM) if name in faults]

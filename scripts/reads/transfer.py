@@ -47,7 +47,7 @@ class Fetched(NamedTuple):
 class TransferSettings(NamedTuple):
     """How sources are asked: prefetch by ``resolver``, HTTP by ``policy``, whose timeout holds for both.
 
-    ``policy`` is that of files without a checksum; with one, the next round resumes a broken transfer. ``per_host`` is
+    ``policy`` is that of files without a checksum; with one, the next pass resumes a broken transfer. ``per_host`` is
     the number of transfers from one host at a time, None for any.
     """
 
@@ -86,7 +86,7 @@ class Transfers:
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and resumed:
                 fault.again = Again.ONCE  # the two halves may not belong together
-            if fault.again != Again.EVERY_ROUND:
+            if fault.again != Again.EVERY_PASS:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         except RunFault as fault:
@@ -204,7 +204,7 @@ class Transfers:
             return "SRA Lite file is being retrieved" in said
         if done.status == STALLED:
             few = f"fewer than {_LEAST_RATE / 1000:g} kB a second" if hurried else "no byte"
-            raise SourceFault("DOWNLOAD_FAILED", f"{few} for {patience:g} s", Again.EVERY_ROUND)
+            raise SourceFault("DOWNLOAD_FAILED", f"{few} for {patience:g} s", Again.EVERY_PASS)
         if sra_archive.says_disk_is_full(said):
             raise _disk_became_full()
         for pattern, reason, sentence in _PREFETCH_FAULTS:
@@ -212,7 +212,7 @@ class Transfers:
                 raise SourceFault(reason, found.expand(sentence))
         words = sra_archive.first_words(done.errors, path)
         sentence = f"prefetch failed{': ' + words if words else ' and does not say why'}"
-        raise SourceFault("DOWNLOAD_FAILED", sentence, Again.EVERY_ROUND)
+        raise SourceFault("DOWNLOAD_FAILED", sentence, Again.EVERY_PASS)
 
     def _prefetch_address(self, row: Run) -> str:
         """Return the address to which the resolver will lead, as the record of the series has it."""
@@ -243,7 +243,7 @@ class Transfers:
 
 def _source_fault(error: http.RemoteError) -> SourceFault:
     """Return the fault of a source that could not be reached, or answered something else than the file."""
-    again = Again.NEVER if error.final else Again.EVERY_ROUND
+    again = Again.NEVER if error.final else Again.EVERY_PASS
     return SourceFault("DOWNLOAD_FAILED", error.fault, again, error.wait)
 
 

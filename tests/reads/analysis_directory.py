@@ -69,7 +69,7 @@ class Analysis:
     def words(self, *options, output="work/download"):
         given = ["--runs", f"{UNIT}.tsv", "--records", "resources/records"]
         given += ["--resolver", self.server.archives["sra"], "--ena", self.server.archives["ena"]]
-        given += ["--more-rounds", "3", "--first-wait", "0.05", "--patience", "1.5", "--output", f"{output}/{UNIT}"]
+        given += ["--more-passes", "3", "--first-wait", "0.05", "--patience", "1.5", "--output", f"{output}/{UNIT}"]
         return [*given, *options]
 
     def run(self, *options, **more):

@@ -18,7 +18,7 @@ ONE, TWO, CORRUPT, GONE = "SRR9000001", "SRR9000002", "SRR9000023", "SRR9000031"
 
 def test_an_archive_that_is_corrupt_everywhere_is_asked_for_twice_only(tmp_path, server, world):
     made = Analysis(tmp_path, server, world, [CORRUPT])
-    made.run("--more-rounds", "5")
+    made.run("--more-passes", "5")
     status = made.statuses()[CORRUPT]
     assert status.reason == "ARCHIVE_CORRUPT"
     assert status.detail.startswith("sra: vdb-validate refuses the archive: ")

@@ -105,7 +105,7 @@ def test_a_killed_job_is_taken_up_where_it_was(analysis, kind, source):
 @pytest.mark.parametrize("source", ["ncbi", "ena"])
 def test_a_server_that_cuts_every_transfer_short_is_asked_as_long_as_more_arrives(analysis, source):
     fault = analysis.server.fault(f"(sra-pub-run-odp|vol1).*{HEAVY}", "cut", times=2, share=0.4)
-    analysis.run("--order", source, "--more-rounds", "0")
+    analysis.run("--order", source, "--more-passes", "0")
     assert fault.left == 0
     analysis.check_served(HEAVY, source)
     assert analysis.sent(HEAVY) == len(analysis.original(HEAVY))
@@ -123,7 +123,7 @@ def test_of_broken_transfers_the_largest_part_is_kept(analysis, monkeypatch):
         seen.append({path.parent.name: path.stat().st_size for path in folder.glob("*/*.part")})
 
     monkeypatch.setattr(download, "_keep_largest", look)
-    analysis.run("--order", "ena", "ncbi", "--more-rounds", "0", "--patience", "0.5")
+    analysis.run("--order", "ena", "ncbi", "--more-passes", "0", "--patience", "0.5")
     size = len(analysis.original(HEAVY))
     sources = [source for parts in seen for source in parts]
     assert sources[:3] == ["ena", "ncbi", "ncbi"] and all(len(parts) == 1 for parts in seen)

@@ -1,4 +1,4 @@
-"""The policy of a download, without a transfer: the order of the sources, rounds and waits."""
+"""The policy of a download, without a transfer: the order of the sources, passes and waits."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from scripts.reads import source_order
 from scripts.reads.source_order import Again, SourceFault, SourceOrder
 
 MB = 1 << 20
-DOWN = SourceFault("DOWNLOAD_FAILED", "the server answered 503.", Again.EVERY_ROUND)
+DOWN = SourceFault("DOWNLOAD_FAILED", "the server answered 503.", Again.EVERY_PASS)
 GONE = SourceFault("DOWNLOAD_FAILED", "the server answered 404.")
 WRONG = SourceFault("CHECKSUM_MISMATCH", "its md5 is another.")
 CORRUPT = SourceFault("ARCHIVE_CORRUPT", "vdb-validate refuses the archive.")
@@ -25,24 +25,24 @@ def ask(order, answers, planned=""):
 
     Return the name of the source that gave the run or the fault of the run, and the sources as they were asked.
     """
-    rounds = order.rounds(planned)
+    passes = order.passes(planned)
     asked = []
-    for source, _ in rounds:
+    for source, _ in passes:
         asked.append(source.name)
         answer = answers[source.name]
         answer = answer.pop(0) if isinstance(answer, list) else answer
         if isinstance(answer, bool):
-            rounds.answered(source, answer)
+            passes.answered(source, answer)
             if answer:
                 return source.name, asked
             continue
         fault, arrived = answer if isinstance(answer, tuple) else (answer, 0)
-        rounds.failed(source, fault, arrived)
-    return rounds.run_fault(), asked
+        passes.failed(source, fault, arrived)
+    return passes.run_fault(), asked
 
 
-def test_sources_are_asked_in_their_order_and_rounds_are_further_and_further_apart(waits):
-    order = SourceOrder(["sra", "ncbi"], more_rounds=3, first_wait=2)
+def test_sources_are_asked_in_their_order_and_passes_are_further_and_further_apart(waits):
+    order = SourceOrder(["sra", "ncbi"], more_passes=3, first_wait=2)
     fault, asked = ask(order, {"sra": DOWN, "ncbi": DOWN})
     assert asked == ["sra", "ncbi"] * 4
     assert waits == [2, 4, 8]
@@ -53,10 +53,10 @@ def test_sources_are_asked_in_their_order_and_rounds_are_further_and_further_apa
 
 
 def test_waits_have_a_bound_and_are_as_long_as_a_server_asks(waits):
-    busy = SourceFault("DOWNLOAD_FAILED", "429.", Again.EVERY_ROUND, wait=400)
-    for fault, longest in ((DOWN, 120), (busy, 400), (SourceFault("", "", Again.EVERY_ROUND, wait=9000), 600)):
+    busy = SourceFault("DOWNLOAD_FAILED", "429.", Again.EVERY_PASS, wait=400)
+    for fault, longest in ((DOWN, 120), (busy, 400), (SourceFault("", "", Again.EVERY_PASS, wait=9000), 600)):
         waits.clear()
-        ask(SourceOrder(["ncbi"], more_rounds=1, first_wait=1000), {"ncbi": [fault, True]})
+        ask(SourceOrder(["ncbi"], more_passes=1, first_wait=1000), {"ncbi": [fault, True]})
         assert waits == [longest]
 
 
@@ -73,14 +73,14 @@ def test_a_source_is_asked_again_as_often_as_its_fault_allows(waits, fault, time
     assert ask(SourceOrder(["sra"], 3, 1), {"sra": fault})[1] == ["sra"] * times
 
 
-def test_a_round_in_which_more_arrived_than_ever_does_not_count(waits):
+def test_a_pass_in_which_more_arrived_than_ever_does_not_count(waits):
     parts = [(DOWN, 2 * MB), (DOWN, 4 * MB), (DOWN, 4 * MB + 1)]
-    fault, asked = ask(SourceOrder(["ncbi"], more_rounds=0, first_wait=1), {"ncbi": parts})
+    fault, asked = ask(SourceOrder(["ncbi"], more_passes=0, first_wait=1), {"ncbi": parts})
     assert asked == ["ncbi"] * 3 and waits == [1, 1]
     assert fault.reason == "DOWNLOAD_FAILED"
 
 
-def test_fastq_of_ena_comes_last_and_in_the_second_round_while_archives_may_still_come(waits):
+def test_fastq_of_ena_comes_last_and_in_the_second_pass_while_archives_may_still_come(waits):
     answers = {"ncbi": DOWN, "ena": DOWN, "ena_fastq": True}
     found, asked = ask(SourceOrder(["ncbi", "ena"], 5, 1), answers)
     assert (found, asked) == ("ena_fastq", ["ncbi", "ena", "ncbi", "ena", "ena_fastq"])
@@ -119,12 +119,12 @@ def test_a_source_that_fails_for_three_runs_in_a_row_is_asked_last_until_it_serv
     assert ask(order, {"sra": True, "ncbi": GONE})[1] == ["sra"]
 
 
-def test_a_slow_source_is_left_only_while_another_one_may_be_asked_and_a_round_follows(waits):
-    rounds = SourceOrder(["sra", "ncbi"], more_rounds=1, first_wait=1).rounds("")
+def test_a_slow_source_is_left_only_while_another_one_may_be_asked_and_a_pass_follows(waits):
+    passes = SourceOrder(["sra", "ncbi"], more_passes=1, first_wait=1).passes("")
     hurried = []
-    for source, left in rounds:
+    for source, left in passes:
         hurried.append((source.name, left))
-        rounds.failed(source, DOWN, 0)
+        passes.failed(source, DOWN, 0)
     assert hurried == [("sra", True), ("ncbi", True), ("sra", False), ("ncbi", False)]
-    rounds = SourceOrder(["sra"], 1, 1).rounds("")
-    assert next(iter(rounds))[1] is False
+    passes = SourceOrder(["sra"], 1, 1).passes("")
+    assert next(iter(passes))[1] is False

@@ -117,7 +117,7 @@ def test_a_transfer_that_stalls_gives_way_to_the_next_source(analysis, source):
 
 def test_a_transfer_that_stalls_everywhere_fails(analysis):
     analysis.server.fault(f"/{ONE} ?$", "stall", share=0.5)
-    analysis.run("--more-rounds", "0", "--patience", "0.6")
+    analysis.run("--more-passes", "0", "--patience", "0.6")
     analysis.check_failed(
         ONE,
         "DOWNLOAD_FAILED",
@@ -347,10 +347,10 @@ def test_a_slow_mirror_is_waited_for_where_there_is_no_other(analysis, source):
     analysis.check_served(ONE, source)
 
 
-def test_in_the_last_round_a_slow_mirror_is_waited_for(analysis):
+def test_in_the_last_pass_a_slow_mirror_is_waited_for(analysis):
     analysis.server.fault("/vol1/", 503)
     analysis.server.fault(OBJECT, "slow", seconds=5)
-    analysis.run("--order", "ncbi", "ena", "--more-rounds", "1")
+    analysis.run("--order", "ncbi", "ena", "--more-passes", "1")
     analysis.check_served(ONE, "ncbi")
 
 

@@ -180,7 +180,7 @@ def test_what_an_earlier_job_downloaded_is_not_fetched_again(tmp_path, server, w
             Path("work/download", UNIT),
             Path("work/partial", UNIT),
             records,
-            SourceOrder(["ena"], more_rounds=0, first_wait=0.05),
+            SourceOrder(["ena"], more_passes=0, first_wait=0.05),
             TransferSettings(server.archives["sra"]),
         )
         assert downloader.run(rows[0]).source == "ena_fastq"
