@@ -8,7 +8,6 @@ of a contig, exons without gene_id, a contig twice) is an error here, before any
 import contextlib
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,22 +19,21 @@ from scripts.core.files import atomic_path, hash_file
 from scripts.core.http import RemoteError, fetch
 from scripts.core.shared_cache import add_links_option, build_once, link_into
 from scripts.core.subprocesses import ends_with_command
+from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
 from scripts.references.fasta import copy_fasta
 from scripts.references.genes_table import write_genes
 
-_ADDRESS = re.compile(r"(https?|ftp)://")
-
-Source = tuple[str, str | None]
+SourceFile = tuple[str, str | None]
 """A path or an address, and its sha256 where one is promised."""
 
 
 def _local_path(source: str) -> str | None:
     """Return the path of a source that is a file."""
-    return None if _ADDRESS.match(source) else source.removeprefix("file://")
+    return None if is_address(source) else source.removeprefix("file://")
 
 
-def _fetch(source: Source, folder: Path, name: str) -> str:
+def _fetch(source: SourceFile, folder: Path, name: str) -> str:
     """Return the path of a source, fetched when it is an address. Raises InputError where it is not as promised."""
     address, sha256 = source
     path = _local_path(address)
@@ -51,7 +49,7 @@ def _fetch(source: Source, folder: Path, name: str) -> str:
     return path
 
 
-def _fetch_all(sources: Sequence[Source], folder: Path, prefix: str, faults: list[str]) -> list[str]:
+def _fetch_all(sources: Sequence[SourceFile], folder: Path, prefix: str, faults: list[str]) -> list[str]:
     paths = []
     for number, source in enumerate(sources):
         try:
@@ -63,8 +61,8 @@ def _fetch_all(sources: Sequence[Source], folder: Path, prefix: str, faults: lis
 
 def make_reference(
     name: str,
-    fastas: Sequence[Source],
-    gtfs: Sequence[Source],
+    fastas: Sequence[SourceFile],
+    gtfs: Sequence[SourceFile],
     genome: str | Path,
     annotation: str | Path,
     genes_table: str | Path,
@@ -111,7 +109,7 @@ def make_reference(
         parts[3].write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def identity_of(sources: Sequence[Source]) -> list[str]:
+def identity_of(sources: Sequence[SourceFile]) -> list[str]:
     """Return what identifies these sources: checksums, or the last part of an address that has none."""
     identities = []
     for address, sha256 in sources:
