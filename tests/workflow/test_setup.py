@@ -60,6 +60,7 @@ class Machine:
             (self.bin / name).symlink_to(shutil.which(name))
 
     def install(self, name: str, text: str) -> None:
+        (self.bin / name).unlink(missing_ok=True)  # a link to the machine's program is not written through
         (self.bin / name).write_text(text, encoding="utf-8")
         (self.bin / name).chmod(0o755)
 
@@ -155,10 +156,9 @@ def test_what_only_tests_need_comes_when_asked_for(machine):
         machine.install(tool, "#!/bin/bash\n")
     machine.install("apt-get", APT % ("Rscript sbatch slurmctld slurmd munged", machine.bin, machine.bin))
     assert machine.set_up()[2] == ["pip envs/requirements.lock"]
-    assert machine.set_up("slurm", "r")[2] == [
-        "apt-get -q update",
-        "apt-get -q install -y --no-install-recommends munge r-base-core slurm-wlm",
-    ]
+    update, install = machine.set_up("slurm", "r")[2]
+    assert update == "apt-get -q update"
+    assert {"r-base-core", "slurm-wlm"} <= set(install.split())  # daemons are looked for in /usr/sbin too
     status, said, _ = machine.set_up("gimp")
     assert (status, said) == (2, "set-up: unknown argument gimp; slurm, r and debootstrap are known\n")
 
