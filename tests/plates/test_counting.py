@@ -6,19 +6,11 @@ from scripts.core.errors import RunFault
 from scripts.plates.counting import check_fragments, choose_checked
 
 LOG = {
-    "Started job on": "Nov 21 05:08:15",
     "Number of input reads": "100",
-    "Average input read length": "150",
-    "UNIQUE READS:": "",
     "Uniquely mapped reads number": "60",
-    "Uniquely mapped reads %": "60.00%",
-    "Average mapped length": "148.00",
-    "Mismatch rate per base, %": "0.30%",
     "Number of reads mapped to multiple loci": "10",
-    "% of reads mapped to multiple loci": "10.00%",
     "Number of reads mapped to too many loci": "5",
     "Number of reads unmapped: too short": "25",
-    "% of reads unmapped: other": "0.00%",
 }
 
 
