@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import LibraryReads, link_into
 from scripts.droplets.solo_options import Settings, solo_arguments
-from scripts.droplets.solo_out import check_outputs, check_shares
-from scripts.plan.matrices import GENE_FEATURES
+from scripts.droplets.solo_out import VALID_BARCODES, read_summary, share_of
+from scripts.formats.matrix_market import read_matrix
+from scripts.plan.matrices import GENE_FEATURES, matrix_names
 from scripts.star import program
+from scripts.star.log import INPUT_READS, read_star_log
 
 PROBE_READS = 50_000
 """Reads that are aligned to find the strand where the barcodes leave it open."""
@@ -90,6 +93,43 @@ def copy_linked_features(folder: Path) -> None:
             shutil.copyfile(content, path)
 
 
+def check_outputs(folder: Path, features: Sequence[str], multireads: Sequence[str], spots: int) -> None:
+    """Check that STAR read every spot and wrote every matrix. Raises RunFault (READS_MISSING, COUNT_FAILED)."""
+    reads = read_star_log(folder / "Log.final.out").get(INPUT_READS, "")
+    if reads != str(spots):
+        raise_if_full(folder)
+        raise RunFault("READS_MISSING", f"STAR read {reads} spots, but the runs of the library have {spots}.")
+    for feature in features:
+        raw = folder / "Solo.out" / feature / "raw"
+        names = ["barcodes.tsv", "features.tsv", *matrix_names(feature, multireads)]
+        if missing := [name for name in names if not (raw / name).is_file()]:
+            raise_if_full(folder)
+            raise RunFault("COUNT_FAILED", f"STAR left no {', '.join(missing)} of {feature}; was the disk full?")
+
+
+def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min_genes: float) -> None:
+    """Check the shares of reads with a valid barcode and of reads in genes against their floors.
+
+    Raises RunFault (LOW_VALID_BARCODES, LOW_GENE_SHARE) with the figures.
+    """
+    genes = [feature for feature in features if feature in GENE_FEATURES]
+    if not genes:
+        return
+    summaries = {feature: read_summary(folder / "Solo.out" / feature / "Summary.csv") for feature in genes}
+    barcodes = share_of(summaries[genes[0]], VALID_BARCODES)
+    if barcodes < min_barcodes:
+        raise RunFault(
+            "LOW_VALID_BARCODES",
+            f"{barcodes:.1%} of the reads have a barcode of the inclusion list; the floor is {min_barcodes:.1%}.",
+        )
+    shares = {one: share_of(summary, f"Reads Mapped to {one}: Unique {one}") for one, summary in summaries.items()}
+    best = max(shares, key=lambda feature: shares[feature])
+    if shares[best] < min_genes:
+        raise RunFault(
+            "LOW_GENE_SHARE", f"{shares[best]:.1%} of the reads are in a gene ({best}); the floor is {min_genes:.1%}."
+        )
+
+
 def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
     """Separate cells from empty droplets in the raw matrix of each gene feature, without aligning again.
 
@@ -119,6 +159,21 @@ def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
             raise_if_full(folder)
             raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
         (folder / "cells" / "Log.out").replace(target.parent / "CellFilter.out")
+
+
+def describe_cells(folder: Path) -> str:
+    """Return the number of cells by their exonic reads, and their medians; empty where no cells were called."""
+    import numpy as np
+
+    path = folder / "Solo.out" / "Gene" / "filtered" / "matrix.mtx"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as handle:
+        matrix = read_matrix(iter(partial(handle.read, 1 << 22), b""), path.stat().st_size)
+    if not matrix.shape[1]:
+        return "0 cells"
+    umis, genes = np.median(np.asarray(matrix.sum(axis=0))), np.median(np.diff(matrix.indptr))
+    return f"{matrix.shape[1]} cells, in the median {umis:g} UMIs of {genes:g} genes"
 
 
 class LibraryCounter:

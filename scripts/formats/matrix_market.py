@@ -96,9 +96,11 @@ def _whole_lines(start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield ``start`` and the pieces after it, cut at line ends. Raises FormatError where the last line has none."""
     rest = b""
     for piece in itertools.chain([start], pieces):
-        lines, end, rest = (rest + piece).rpartition(b"\n")
-        if end:
-            yield lines + end
+        text = rest + piece if rest else piece
+        cut = text.rfind(b"\n") + 1
+        rest = text[cut:]
+        if cut:
+            yield text[:cut]
     if rest:
         raise FormatError("the last line is cut short")
 
@@ -167,8 +169,9 @@ def _parse_entries(lines: bytes, shape: Shape, before: int) -> "scipy.sparse.coo
 def _is_well_formed(lines: bytes, count: int, kind: str) -> bool:
     if kind == "real":
         return _REAL_ENTRIES.fullmatch(lines) is not None
-    digits = np.count_nonzero(np.frombuffer(lines, dtype=np.uint8) - np.uint8(48) < 10)
-    return lines.count(b" ") == 2 * count and digits == len(lines) - 3 * count
+    letters = np.frombuffer(lines, dtype=np.uint8)
+    others = np.count_nonzero(letters < ord("0"))  # than digits: blanks and line ends
+    return lines.count(b" ") == 2 * count and others == 3 * count and letters.max() <= ord("9")
 
 
 def _find_fault(lines: bytes, shape: Shape, before: int) -> str:
