@@ -148,9 +148,13 @@ def count(
 def _chunks(
     atlas: Atlas, labels: Mapping[str, int], map_codes: MapCodes, least: float | None
 ) -> "Iterator[tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]]":
-    """Yield, for chunks of rows, name → code (intp) and, with a least score, class → whether its score reaches it."""
+    """Yield, for chunks of rows, name → code (intp) and, with a least score, class → whether its score reaches it.
+
+    The next chunk overwrites the codes.
+    """
     import numpy as np
 
+    buffer = np.empty((len(labels), TABLE_ROWS), np.intp)  # the same for all chunks, so that it stays in the cache
     for shard, mapped in map_codes.shards(atlas):
         bounds = shard.first, shard.first + shard.rows
         starts = range(0, shard.rows, TABLE_ROWS)
@@ -163,7 +167,9 @@ def _chunks(
         for start, top, score in zip(starts, tops, scores, strict=True):
             codes = {name: values[start : start + TABLE_ROWS] for name, values in mapped.items()}
             if top is not None:
-                codes |= {name: top[:, column].astype(np.intp) for name, column in labels.items()}
+                for (name, column), values in zip(labels.items(), buffer[:, : len(top)], strict=True):
+                    np.copyto(values, top[:, column])
+                    codes[name] = values
             kept = {}
             if score is not None:
                 kept = {name: score[:, column] >= np.float16(least) for name, column in labels.items()}
