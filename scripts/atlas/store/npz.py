@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
@@ -179,122 +179,81 @@ class ArrayFile:
         been read, and with ``verify`` of a stored one too: raises InputError where a bit is not as it was written.
         """
         import numpy as np
+        from isal import isal_zlib
 
         stop = self.rows if stop is None else min(stop, self.rows)
         if self.fortran and len(self.shape) > 1:
             raise InputError(f"{self.path.name}: {FORTRAN}")
+        deflated = self.kind == "deflated"
+        verify = (verify or deflated) and start == 0 and stop == self.rows and self.crc is not None
         buffer = np.empty((max(1, min(size, stop - start)), *self.shape[1:]), self.dtype)
-        flat = buffer.reshape(-1).view(np.uint8)
+        flat = buffer.reshape(-1).view(np.uint8).data
         with self.path.open("rb", buffering=0) as handle:
-            source = _Inflater(self, handle) if self.kind == "deflated" else _Reader(self, handle, verify)
-            source.skip(start * self.row_bytes)
+            handle.seek(self._start)
+            source = _Inflater(handle, self._stored) if deflated else handle
+            crc = isal_zlib.crc32(self._fill(source, memoryview(bytearray(self._header))))
+            if deflated:
+                self._skip(source, start * self.row_bytes)
+            else:
+                handle.seek(start * self.row_bytes, os.SEEK_CUR)
             for first in range(start, stop, size):
                 rows = min(size, stop - first)
-                source.fill(flat.data[: rows * self.row_bytes])
+                view = self._fill(source, flat[: rows * self.row_bytes])
+                if verify:
+                    crc = isal_zlib.crc32(view, crc)
                 yield buffer[:rows]
-            if start == 0 and stop == self.rows:
-                source.finish()
+        if verify and crc != self.crc:
+            raise InputError(
+                f"{self.path.name}: damaged: the CRC of its numbers is {crc:08x}, but {self.crc:08x} is stored with"
+                " them; get the file again."
+            )
 
-    def check(self) -> None:
-        """Read the array once and discard it. Raises InputError, see :meth:`scan`."""
-        rows = max(1, PIECE // max(1, self.row_bytes))
-        for _ in self.scan(rows, verify=True):
-            pass
+    def _fill(self, source: Any, view: memoryview) -> memoryview:
+        """Fill and return a view. Raises InputError where the source ends before, or is damaged."""
+        filled = 0
+        while filled < len(view):
+            try:
+                read = source.readinto(view[filled : filled + PIECE])
+            except deflate_error() as error:
+                raise InputError(f"{self.path.name}: its array cannot be inflated ({error}); it is damaged.") from error
+            if not read:
+                raise InputError(
+                    f"{self.path.name}: its array ends before its last row; the file is cut short or damaged."
+                )
+            filled += read
+        return view
+
+    def _skip(self, source: Any, size: int) -> None:
+        scratch = memoryview(bytearray(min(PIECE, size)))
+        while size:
+            size -= len(self._fill(source, scratch[:size]))
 
 
 FORTRAN = "it is in Fortran order and cannot be read row by row; save numpy.ascontiguousarray(array) instead."
 
 
-class _Reader:
-    """Reads the numbers of a stored array in sequence."""
-
-    def __init__(self, file: ArrayFile, handle: IO[bytes], verify: bool) -> None:
-        self.file = file
-        self.handle = handle
-        self.position = file.offset
-        self.verify = verify and file.crc is not None
-        self.crc = 0
-        if self.verify:
-            from isal import isal_zlib
-
-            self.crc32 = isal_zlib.crc32
-            self.crc = self.crc32(os.pread(handle.fileno(), file._header, file._start))
-
-    def skip(self, size: int) -> None:
-        self.position += size
-
-    def fill(self, view: memoryview) -> None:
-        filled = 0
-        while filled < len(view):
-            read = os.preadv(self.handle.fileno(), [view[filled : filled + PIECE]], self.position)
-            if not read:
-                raise InputError(f"{self.file.path.name}: it was cut short while it was read.")
-            if self.verify:
-                self.crc = self.crc32(view[filled : filled + read], self.crc)
-            filled += read
-            self.position += read
-
-    def finish(self) -> None:
-        if self.verify and self.file.crc is not None and self.crc != self.file.crc:
-            raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc)}")
-
-
 class _Inflater:
-    """Reads the numbers of a deflated array in sequence, in bounded memory."""
+    """Inflates ``size`` bytes of a file in sequence, in bounded memory."""
 
-    def __init__(self, file: ArrayFile, handle: IO[bytes]) -> None:
+    def __init__(self, handle: IO[bytes], size: int) -> None:
         from isal import isal_zlib
 
-        self.file = file
         self.handle = handle
-        self.left = file._stored
+        self.left = size
         self.inflater = isal_zlib.decompressobj(-15)
-        self.error = deflate_error()
-        self.crc32 = isal_zlib.crc32
-        self.crc = 0
-        handle.seek(file._start)
-        self.skip(file._header)
 
-    def _inflate(self, most: int) -> bytes:
-        """Return at least one byte, and at most ``most``."""
+    def readinto(self, view: memoryview) -> int:
+        """Fill at least one byte of a view; return how many, 0 at the end."""
         while not self.inflater.eof:
             data = self.inflater.unconsumed_tail
             if not data:
                 data = self.handle.read(min(PIECE >> 2, self.left))
                 self.left -= len(data)
-            try:
-                inflated = self.inflater.decompress(data, most)
-            except self.error as error:
-                raise InputError(
-                    f"{self.file.path.name}: its array cannot be inflated ({error}); it is damaged."
-                ) from error
-            if inflated:
-                self.crc = self.crc32(inflated, self.crc)
-                return inflated
-            if not data:
-                break
-        raise InputError(
-            f"{self.file.path.name}: its array ends before its last row; the file is cut short or damaged."
-        )
-
-    def skip(self, size: int) -> None:
-        while size:
-            size -= len(self._inflate(min(size, PIECE)))
-
-    def fill(self, view: memoryview) -> None:
-        filled = 0
-        while filled < len(view):
-            inflated = self._inflate(min(len(view) - filled, PIECE))
-            view[filled : filled + len(inflated)] = inflated
-            filled += len(inflated)
-
-    def finish(self) -> None:
-        if self.crc != self.file.crc:
-            raise InputError(f"{self.file.path.name}: {_crc_words(self.crc, self.file.crc or 0)}")
-
-
-def _crc_words(found: int, stored: int) -> str:
-    return f"damaged: the CRC of its numbers is {found:08x}, but {stored:08x} is stored with them; get the file again."
+            inflated = self.inflater.decompress(data, len(view))
+            view[: len(inflated)] = inflated
+            if inflated or not data:
+                return len(inflated)
+        return 0
 
 
 @lru_cache(maxsize=256)
