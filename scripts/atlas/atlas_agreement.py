@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scripts.atlas.labels.output import (
     atlas_notes,
     check_layouts,
@@ -49,7 +51,6 @@ from scripts.formats.charts import Scale, heat_map, histogram, short_number
 from scripts.formats.pages import render, several
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
 
 PAGE = "agreement.html"
@@ -78,10 +79,8 @@ class GuessSums:
         self.sums = LabelSums(columns + ranks + 1)
         """Of each label guessed first: its cells' vectors, their scores of each rank, and the sigmoid of the first."""
 
-    def add(self, codes: "numpy.ndarray", scores: "numpy.ndarray", vectors: "numpy.ndarray | None") -> None:
+    def add(self, codes: np.ndarray, scores: np.ndarray, vectors: np.ndarray | None) -> None:
         """Add rows: codes of their guesses (int32) and scores (float16), both [rows, ranks], and their vectors."""
-        import numpy as np
-
         for rank, counts in enumerate(self.scores):
             counts.add(scores[:, rank])
         for rank, counts in enumerate(self.margins):
@@ -105,13 +104,13 @@ class Agreement:
     cells: int
     names: list[str]
     """Labels that were guessed first or second; those guessed first most often come first."""
-    counts: "numpy.ndarray"
+    counts: np.ndarray
     """int64 [labels]: cells by first guess"""
-    means: "numpy.ndarray"
+    means: np.ndarray
     """float64 [labels, ranks + 1]: mean scores of the cells of each first guess, and mean sigmoid of the first"""
-    pairs: "dict[tuple[int, int], numpy.ndarray]"
+    pairs: dict[tuple[int, int], np.ndarray]
     """Ranks → int64 [labels, labels]"""
-    cosine: "numpy.ndarray"
+    cosine: np.ndarray
     """float64 [labels, labels]; NaN where a label was never guessed first, or means are not compared"""
     scores: list[HalfCounts]
     margins: list[HalfCounts]
@@ -122,7 +121,7 @@ class Agreement:
         return int((self.counts > 0).sum())
 
     @property
-    def shares(self) -> "numpy.ndarray":
+    def shares(self) -> np.ndarray:
         """m / (1 + sum of the row) of first and second guesses, as the public atlas's author has them."""
         table = self.pairs[0, 1]
         return table / (1 + table.sum(axis=1, keepdims=True))
@@ -143,7 +142,7 @@ def add_up(
     for number, atlas in enumerate(atlases):
         size = sum_rows(atlas) if vectors else TABLE_ROWS
         by_code = {name: meanings[name].by_code(number) for name in labels}
-        embs: Iterable[numpy.ndarray | None] = itertools.repeat(None, sum(-(-s.rows // size) for s in atlas.shards))
+        embs: Iterable[np.ndarray | None] = itertools.repeat(None, sum(-(-s.rows // size) for s in atlas.shards))
         if vectors:
             embs = atlas.scan(None, size, "embs")
         chunks = zip(atlas.scan(None, size, "top3"), atlas.scan(None, size, "scores"), embs, strict=True)
@@ -160,8 +159,6 @@ def add_up(
 
 def agree(guesses: GuessSums, meaning: LabelNames) -> Agreement:
     """Return the guesses of a class with their labels in order. Raises InputError for more labels than can be."""
-    import numpy as np
-
     sums = guesses.sums.result()
     guessed = (codes for counter in guesses.pairs.values() for codes in counter.table()[:2])
     codes = np.unique(np.concatenate([sums.codes, *guessed]))
@@ -234,7 +231,6 @@ def similarity_table(classes: Sequence[Agreement]) -> "pandas.DataFrame":
 
 def label_table(found: Agreement, logits: bool) -> "pandas.DataFrame":
     """Return CLASS.labels.tsv, with the labels as index."""
-    import numpy as np
     import pandas as pd
 
     ranks, size = len(found.scores), len(found.names)
@@ -269,7 +265,7 @@ def write_tables(folder: Path, classes: Sequence[Agreement], logits: bool) -> No
     write_frame(folder / "similarity.tsv", similarity_table(classes))
     for found in classes:
         write_frame(folder / f"{found.heading}.labels.tsv", label_table(found, logits), index=found.heading)
-        squares: dict[str, numpy.ndarray] = {}
+        squares: dict[str, np.ndarray] = {}
         if (0, 1) in found.pairs:
             squares |= {"top1_top2": found.pairs[0, 1], "top1_top2.shares": found.shares}
         if found.block:
@@ -363,8 +359,6 @@ def guess_map(found: Agreement) -> dict[str, Any]:
 
 def score_figures(found: Agreement) -> Iterator[tuple[str, str, str]]:
     """Yield a histogram of the scores of each guess, on one scale, and of the margins, on another."""
-    import numpy as np
-
     titles = ("First guess", "Second guess", "Third guess")
     for parts, names in (
         (found.scores, titles),
@@ -384,8 +378,6 @@ def score_figures(found: Agreement) -> Iterator[tuple[str, str, str]]:
 
 def frequent_pairs(found: Agreement) -> Iterator[list[Any]]:
     """Yield the pairs of first and second guesses that most cells have."""
-    import numpy as np
-
     pairs = found.pairs[0, 1]
     order = np.argsort(-pairs, axis=None, kind="stable")[:MOST_PAIRS]
     for first, second in zip(*(part.tolist() for part in np.unravel_index(order, pairs.shape)), strict=True):
@@ -400,8 +392,6 @@ def frequent_pairs(found: Agreement) -> Iterator[list[Any]]:
 
 def cosine_map(found: Agreement) -> dict[str, Any]:
     """Return the heat map of the cosines between the means of labels; nothing for fewer than two labels."""
-    import numpy as np
-
     known = np.flatnonzero(np.isfinite(np.diag(found.cosine)))[:MOST]
     if len(known) < 2:
         return {}

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from scripts.atlas.options import add_layout_option
 from scripts.atlas.store.layout import Layout, read_layout
@@ -23,9 +25,6 @@ from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, SEGMENTS, At
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
-
-if TYPE_CHECKING:
-    import numpy
 
 CHUNK = 1 << 19
 """Bytes that are checked together, so that they stay in the processor's cache."""
@@ -54,7 +53,7 @@ class FileCheck:
         """Its size and sha256 in the manifest."""
         self.bad_rows = 0
         self.first_bad = -1
-        self.seen: dict[int, numpy.ndarray] = {}
+        self.seen: dict[int, np.ndarray] = {}
         """Column → which of the 65536 codes occur, for columns with a code beyond those watched."""
 
     def read(self, watched: Mapping[int, int]) -> Iterator[str]:
@@ -62,8 +61,6 @@ class FileCheck:
 
         ``watched``: column → the code from which on the codes that occur are noted.
         """
-        import numpy as np
-
         file = self.file
         sum_while_reading = self.listed is not None and file.kind != "deflated"
         total = hashlib.sha256()
@@ -94,9 +91,7 @@ class FileCheck:
             digest = total.hexdigest() if sum_while_reading else hash_file(file.path)
             yield from sum_faults(file.path.name, {"bytes": file.bytes, "sha256": digest}, self.listed)
 
-    def _check(self, rows: "numpy.ndarray", first: int, watched: Mapping[int, int]) -> None:
-        import numpy as np
-
+    def _check(self, rows: np.ndarray, first: int, watched: Mapping[int, int]) -> None:
         if self.kind == "top3":
             greatest = rows.max(axis=0)
             for column, known in watched.items():

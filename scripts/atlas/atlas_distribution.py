@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from scripts.atlas.labels.output import (
     atlas_notes,
     check_layouts,
@@ -39,7 +41,6 @@ from scripts.formats.charts import bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import render, several
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
 
 PAGE = "distribution.html"
@@ -109,7 +110,7 @@ def choose_axes(atlases: Sequence[Atlas], rows: Sequence[str], columns: Sequence
     return [pair for pair in itertools.product(chosen_rows, chosen_columns) if pair[0] != pair[1]]
 
 
-Codes = tuple["dict[str, numpy.ndarray]", "dict[tuple[str, str], numpy.ndarray]"]
+Codes = tuple[dict[str, np.ndarray], dict[tuple[str, str], np.ndarray]]
 """Cells of an atlas by the codes of each class or column, and of each pair of them."""
 
 
@@ -147,19 +148,17 @@ def count(
 
 def _chunks(
     atlas: Atlas, labels: Mapping[str, int], map_codes: MapCodes, least: float | None
-) -> "Iterator[tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]]":
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Yield, for chunks of rows, name → code (intp) and, with a least score, class → whether its score reaches it.
 
     The next chunk overwrites the codes.
     """
-    import numpy as np
-
     buffer = np.empty((len(labels), TABLE_ROWS), np.intp)  # the same for all chunks, so that it stays in the cache
     for shard, mapped in map_codes.shards(atlas):
         bounds = shard.first, shard.first + shard.rows
         starts = range(0, shard.rows, TABLE_ROWS)
-        tops: Iterable[numpy.ndarray | None] = itertools.repeat(None, len(starts))
-        scores: Iterable[numpy.ndarray | None] = itertools.repeat(None, len(starts))
+        tops: Iterable[np.ndarray | None] = itertools.repeat(None, len(starts))
+        scores: Iterable[np.ndarray | None] = itertools.repeat(None, len(starts))
         if labels:
             tops = atlas.scan(None, TABLE_ROWS, "top3", *bounds)
         if labels and least is not None:
@@ -176,10 +175,8 @@ def _chunks(
             yield codes, kept
 
 
-def _dense(counter: PairCounter, what: str) -> "numpy.ndarray":
+def _dense(counter: PairCounter, what: str) -> np.ndarray:
     """Return the counts as array[first code, second code]. Raises InputError where it would be too large."""
-    import numpy as np
-
     first, second, counts = counter.table()
     shape = int(first.max(initial=-1)) + 1, int(second.max(initial=0)) + 1
     if shape[0] * shape[1] > MOST_PAIRS:
@@ -199,8 +196,6 @@ def distribute(
     least: float | None = None,
 ) -> Distribution:
     """Count the pairs in all atlases together; ``decoders`` has those of each atlas."""
-    import numpy as np
-
     names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
     map_codes = MapCodes(name for name in names if name in MAP_COLUMNS)
     sources = [str(atlas.path) for atlas in atlases]
@@ -225,9 +220,8 @@ def distribute(
     return Distribution(cells, {name: axes[name] for name in names}, tables, left_out)
 
 
-def order_labels(meaning: LabelNames, counts: "numpy.ndarray") -> Axis:
+def order_labels(meaning: LabelNames, counts: np.ndarray) -> Axis:
     """Return the labels of a class by their cells, those with most first."""
-    import numpy as np
     import pandas as pd
 
     names = meaning.names(len(counts))

@@ -8,7 +8,8 @@ map, and the first label of the classes of --labels.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.atlas.nearest import METRICS, nearest_rows
 from scripts.atlas.options import add_layout_option
@@ -16,9 +17,6 @@ from scripts.atlas.store.row_map import AtlasMap, Row, has_map
 from scripts.atlas.store.shards import SEGMENTS, Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy
 
 VALUES = {"cosine": "similarity", "euclidean": "distance"}
 
@@ -42,10 +40,8 @@ def rows_like(atlas: Atlas, row_map: AtlasMap | None, texts: Sequence[str]) -> l
     return rows
 
 
-def read_vectors(path: str) -> "numpy.ndarray":
+def read_vectors(path: str) -> np.ndarray:
     """Return the vectors of an npy file: one, or a row each."""
-    import numpy as np
-
     try:
         vectors = np.load(Path(path))
     except (OSError, ValueError, EOFError) as error:
@@ -56,8 +52,6 @@ def read_vectors(path: str) -> "numpy.ndarray":
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    import numpy as np
-
     parser = command_parser(__doc__)
     parser.add_argument("atlas", help="the folder of the atlas")
     asked = parser.add_mutually_exclusive_group(required=True)

@@ -5,14 +5,13 @@ again in double precision. So the result is that of double precision throughout,
 size.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from scripts.atlas.store.part import has_exponent_31
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy
 
 METRICS = ("cosine", "euclidean")
 CHUNK = 1 << 19
@@ -24,14 +23,14 @@ _TINY = 2.0**-24  # the error of one rounding to single precision
 class Nearest(NamedTuple):
     """The rows that are nearest to one vector, the nearest first; equally near ones in the order of the atlas."""
 
-    rows: "numpy.ndarray"
+    rows: np.ndarray
     """int64: global rows"""
-    values: "numpy.ndarray"
+    values: np.ndarray
     """float64: cosine similarity, or Euclidean distance"""
 
 
 def nearest_rows(
-    atlas: Atlas, block: str | None, vectors: "numpy.ndarray", most: int, metric: str = "cosine"
+    atlas: Atlas, block: str | None, vectors: np.ndarray, most: int, metric: str = "cosine"
 ) -> tuple[list[Nearest], int]:
     """Return the ``most`` nearest rows of each vector, and how many rows are all zeros.
 
@@ -39,8 +38,6 @@ def nearest_rows(
     direction, is taken as 0. Raises InputError for vectors of another width, vectors that are not finite or have no
     direction, and rows that are not finite.
     """
-    import numpy as np
-
     columns = atlas.columns("embs", block)
     width = columns.stop - columns.start
     vectors = np.ascontiguousarray(vectors, np.float64)
@@ -92,10 +89,8 @@ def nearest_rows(
     return [search.result() for search in searches], zeros
 
 
-def _to_single(half: "numpy.ndarray") -> "numpy.ndarray":
+def _to_single(half: np.ndarray) -> np.ndarray:
     """Return finite numbers of float16 as float32; five times as fast as numpy's conversion."""
-    import numpy as np
-
     bits = half.view(np.int16).astype(np.int32)  # the sign goes to the front
     bits <<= 13
     bits &= np.int32(-0x70002000)  # sign, the low five bits of the exponent, ten bits of the number
@@ -107,9 +102,7 @@ def _to_single(half: "numpy.ndarray") -> "numpy.ndarray":
 class _Search:
     """The nearest rows to one vector so far; nearer rows have greater scores."""
 
-    def __init__(self, vector: "numpy.ndarray", most: int, metric: str) -> None:
-        import numpy as np
-
+    def __init__(self, vector: np.ndarray, most: int, metric: str) -> None:
         self.vector = vector
         self.most = most
         self.metric = metric
@@ -121,10 +114,8 @@ class _Search:
         """The score that a row must exceed to be among the nearest."""
         return float(self.scores[-1]) if len(self.scores) == self.most else float("-inf")
 
-    def take(self, half: "numpy.ndarray", upper: "numpy.ndarray", first: int) -> None:
+    def take(self, half: np.ndarray, upper: np.ndarray, first: int) -> None:
         """Take the rows of a chunk that are nearer; ``upper`` are upper bounds of their scores."""
-        import numpy as np
-
         order = np.argsort(-upper, kind="stable")
         step = max(self.most, 64)
         for start in range(0, len(order), step):
@@ -139,9 +130,7 @@ class _Search:
             best = np.lexsort((rows, -scores))[: self.most]
             self.rows, self.scores = rows[best], scores[best]
 
-    def _measure(self, rows: "numpy.ndarray") -> "numpy.ndarray":
-        import numpy as np
-
+    def _measure(self, rows: np.ndarray) -> np.ndarray:
         if self.metric == "euclidean":
             rows -= self.vector
             rows *= rows
@@ -151,6 +140,4 @@ class _Search:
         return rows.sum(axis=1) / np.where(lengths == 0, 1.0, lengths)
 
     def result(self) -> Nearest:
-        import numpy as np
-
         return Nearest(self.rows, self.scores if self.metric == "cosine" else np.sqrt(-self.scores))

@@ -1,30 +1,22 @@
 """Exact figures of half-precision scores, and the similarity of labels by their mean vectors."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy
+import numpy as np
 
 
 class HalfCounts:
     """How often each float16 value occurs: mean and percentiles of any number of them are exact in 512 KB."""
 
     def __init__(self) -> None:
-        import numpy as np
-
         self.counts = np.zeros(1 << 16, np.int64)
 
-    def add(self, values: "numpy.ndarray") -> None:
+    def add(self, values: np.ndarray) -> None:
         """Count values, float16 of one dimension."""
-        import numpy as np
-
         np.add.at(self.counts, np.ascontiguousarray(values, "<f2").view("<u2").astype(np.intp), 1)
 
-    def ordered(self) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    def ordered(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the finite values that occur, ascending, as float64, and how often each does."""
-        import numpy as np
-
         occurring = np.flatnonzero(self.counts)
         values = occurring.astype("<u2").view("<f2").astype(float)
         finite = np.isfinite(values)
@@ -33,16 +25,14 @@ class HalfCounts:
         return values[order], self.counts[occurring[order]]
 
 
-def mean_of(values: "numpy.ndarray", counts: "numpy.ndarray") -> float:
+def mean_of(values: np.ndarray, counts: np.ndarray) -> float:
     """Return the mean of values with these counts; NaN without any."""
     whole = int(counts.sum())
     return float(values @ counts / whole) if whole else float("nan")
 
 
-def percentiles_of(values: "numpy.ndarray", counts: "numpy.ndarray", percents: Sequence[float]) -> list[float]:
+def percentiles_of(values: np.ndarray, counts: np.ndarray, percents: Sequence[float]) -> list[float]:
     """Return the least value with at least so many percent of all at or below it; NaN without any."""
-    import numpy as np
-
     if not len(values):
         return [float("nan")] * len(percents)
     sums = np.cumsum(counts)
@@ -50,33 +40,25 @@ def percentiles_of(values: "numpy.ndarray", counts: "numpy.ndarray", percents: S
     return values[np.minimum(index, len(values) - 1)].tolist()
 
 
-def sigmoid(values: "numpy.ndarray") -> "numpy.ndarray":
+def sigmoid(values: np.ndarray) -> np.ndarray:
     """Return the share that a logit stands for, 0 to 1."""
-    import numpy as np
-
     return np.exp(-np.logaddexp(0, -np.asarray(values, float)))
 
 
-def difference(first: "numpy.ndarray", second: "numpy.ndarray") -> "numpy.ndarray":
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return first - second, computed in float32 and rounded to float16."""
-    import numpy as np
-
     return np.clip(first.astype(np.float32) - second.astype(np.float32), -65504, 65504).astype("<f2")
 
 
-def cosines(vectors: "numpy.ndarray") -> "numpy.ndarray":
+def cosines(vectors: np.ndarray) -> np.ndarray:
     """Return the cosine of each pair of vectors, float64 [labels, labels]; NaN with a vector that is NaN or zero."""
-    import numpy as np
-
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
     unit = np.divide(vectors, lengths, out=np.full(vectors.shape, np.nan), where=lengths > 0)
     return np.clip(unit @ unit.T, -1, 1)
 
 
-def mean_cosine(cosine: "numpy.ndarray", pairs: "numpy.ndarray") -> tuple[float, int]:
+def mean_cosine(cosine: np.ndarray, pairs: np.ndarray) -> tuple[float, int]:
     """Return the mean cosine of pairs of labels with these counts, and how many of them have no known cosine."""
-    import numpy as np
-
     known = np.isfinite(cosine)
     weights = np.where(known, pairs, 0)
     whole = weights.sum()
@@ -84,10 +66,8 @@ def mean_cosine(cosine: "numpy.ndarray", pairs: "numpy.ndarray") -> tuple[float,
     return mean, int(pairs.sum() - whole)
 
 
-def unrelated(pairs: "numpy.ndarray") -> "numpy.ndarray":
+def unrelated(pairs: np.ndarray) -> np.ndarray:
     """Return the counts, as float64, that pairs of different labels would have if the two were independent."""
-    import numpy as np
-
     whole = max(int(pairs.sum()), 1)
     weights = np.outer(pairs.sum(axis=1).astype(float), pairs.sum(axis=0)) / whole
     np.fill_diagonal(weights, 0)
