@@ -18,10 +18,12 @@ setup: ## install what is missing: system tools and Python packages
 demo: setup ## the whole workflow on toy archives, into the folder DEMO
 	@python -m tests.toy.demo --directory $(DEMO) --cores $(CORES)
 
-lint: setup ## formats and lints
+lint: setup ## formats, lints, types and the direction of imports
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile rules
+	mypy
+	lint-imports
 	snakemake --lint --configfile tests/toy/config.yaml
 
 test: lint ## lint and all tests

@@ -68,6 +68,23 @@ def write_fastq(path: Path, reads: list[str]) -> None:
     path.write_text("".join(f"@{number}\n{read}\n+\n{'F' * len(read)}\n" for number, read in enumerate(reads)))
 
 
+def barcode_read(kit, segments: list[str], umi: str, offset: int, dice: random.Random) -> list[str]:
+    """Return the bases of a barcode read, or its pieces where an adapter stands between them."""
+    read = list("A" * offset + "C" * kit.read_end)
+    for part, text in zip(kit.barcode, segments, strict=True):
+        first = offset + part.start - 1
+        read[first : first + part.length] = text
+    if not kit.umi_own_read:
+        first = offset + kit.umi_start - 1
+        read[first : first + kit.umi_length] = umi
+    adapter = dict(kit.solo).get("soloAdapterSequence", "")
+    if kit.shift:  # the adapter has the linkers between the parts, and they start late
+        for position, base in enumerate(adapter):
+            read[position] = base if base != "N" else read[position]
+        return [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
+    return [segments[0], adapter, segments[1], umi] if adapter else read
+
+
 def count(
     folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0, cut: int = 0
 ) -> tuple[dict, dict, RunStatus]:
@@ -92,20 +109,7 @@ def count(
                 umi = far_from(umis, dice, kit.umi_length - cut)
                 made[barcode, f"G{gene}"] = made.get((barcode, f"G{gene}"), 0) + 1
                 for _ in range(COPIES):
-                    read = list("A" * offset + "C" * kit.read_end)
-                    for part, text in zip(kit.barcode, segments, strict=True):
-                        first = offset + part.start - 1
-                        read[first : first + part.length] = text
-                    if not kit.umi_own_read:
-                        first = offset + kit.umi_start - 1
-                        read[first : first + kit.umi_length] = umi
-                    adapter = dict(kit.solo).get("soloAdapterSequence", "")
-                    if kit.shift:  # the adapter has the linkers between the parts, and they start late
-                        for position, base in enumerate(adapter):
-                            read[position] = base if base != "N" else read[position]
-                        read = [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
-                    elif adapter:  # the parts stand around it
-                        read = [segments[0], adapter, segments[1], umi]
+                    read = barcode_read(kit, segments, umi, offset, dice)
                     start = dice.randrange(0, EXON - 400)
                     piece = genes[gene][start : start + 350]
                     mate = ""
