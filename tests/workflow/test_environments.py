@@ -13,7 +13,7 @@ from scripts.atlas.atlas_embed import BACK_ENDS
 
 HOME = Path(__file__).parents[2]
 DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq", "simpler_flash": "simpler-flash"}
-TAKEN_ALONG = {"pandas", "urllib3"}  # by anndata and by requests
+TAKEN_ALONG = {"urllib3"}  # by requests
 RULE = re.compile(r"^(?:rule|checkpoint) (\w+):", re.MULTILINE)
 
 
