@@ -85,15 +85,18 @@ def totals(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> dict[str, in
 def series_rows(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> list[Row]:
     """Return for each series its kind of cells, how many of its runs have which status, and a bar of these."""
     planned = plan.series[plan.status == "planned"].value_counts()
+    numbers = ledger.value_counts(["series", "status"])
+    kinds: dict[str, list[str]] = {}
+    worked_on = ledger[ledger.status.isin(["counted", "failed"])]
+    for series, species, assay in sorted(worked_on.value_counts(["series", "species", "assay"]).index):
+        kinds.setdefault(series, []).append(f"{species} {assay}")
     rows: list[Row] = []
-    for series, runs in ledger.groupby("series"):
-        numbers = runs.status.value_counts()
-        worked_on = runs[runs.status.isin(["counted", "failed"])]
-        kinds = sorted(set(worked_on.species + " " + worked_on.assay))
-        parts = [(status, words, int(numbers.get(status, 0))) for status, words in _STATUSES.items()]
+    for series in sorted(set(ledger.series)):
+        runs = {status: int(numbers.get((series, status), 0)) for status in _STATUSES}
+        parts = [(status, words, runs[status]) for status, words in _STATUSES.items()]
         bar = parts_bar(parts, title=f"{series}: counted, left out, failed")
-        shown = [planned.get(series), *(numbers.get(status) for status in ("counted", "failed", "left_out"))]
-        rows.append([series, ", ".join(kinds) or None, *(int(number) if number else None for number in shown), bar])
+        shown = [int(planned.get(series, 0)), runs["counted"], runs["failed"], runs["left_out"]]
+        rows.append([series, ", ".join(kinds.get(series, ())) or None, *(number or None for number in shown), bar])
     return rows
 
 
@@ -134,13 +137,10 @@ def _density(cells: "pandas.DataFrame", figure: str, scales: tuple[Scale, Scale]
     return chart, f"Genes by {noun}", "(darker: more cells)"
 
 
-def _shares(cells: "pandas.DataFrame") -> list[tuple[str, str, float]]:
-    """Return class, words and reads of each part of the mapped reads; nothing where the tallies are unknown."""
-    if not set(TALLIES) <= set(cells):
-        return []
-    sums = cells[["counts", *TALLIES]].sum()
-    names = ["in genes", *(name.strip("_").replace("_", " ") for name in TALLIES)]
-    return [(f"part-{index}", name, total) for index, (name, total) in enumerate(zip(names, sums, strict=True))]
+def _parts(sums: Mapping[Any, float]) -> list[tuple[str, str, float]]:
+    """Return class, words and reads of each part of the mapped reads, from the sums of counts and tallies."""
+    names = {"counts": "in genes"} | {name: name.strip("_").replace("_", " ") for name in TALLIES}
+    return [(f"part-{index}", words, sums[name]) for index, (name, words) in enumerate(names.items())]
 
 
 def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]) -> dict[str, Any]:
@@ -156,21 +156,23 @@ def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]
     charts = [_chart(cells[name], scale, *_TITLES[name]) for name, scale in scales.items()]
     if "reads" in scales:
         charts.append(_density(cells, "reads", (scales["reads"], scales["genes"]), "reads"))
+    of_series = cells.groupby("series")
+    medians = of_series[list(scales)].median().to_dict("index")
+    columns = ["counts", *TALLIES] if set(TALLIES) <= set(cells) else []
+    sums = of_series[columns].sum().to_dict("index")
     rows: list[Row] = []
-    for series, mine in cells.groupby("series"):
+    for series, mine in of_series:
         row: Row = [series, len(mine)]
         for name in _TITLES:
             if name in scales:
-                row += [
-                    short_number(mine[name].median()),
-                    spread(mine[name].to_numpy(), scales[name], f"{series}: spread"),
-                ]
+                values = mine[name].to_numpy()
+                row += [short_number(medians[series][name]), spread(values, scales[name], f"{series}: spread")]
             else:
                 row += [None, ""]
-        parts = _shares(mine)
-        rows.append([*row, parts_bar(parts, 130, 10, f"{series}: where the mapped reads went") if parts else ""])
+        title = f"{series}: where the mapped reads went"
+        rows.append([*row, parts_bar(_parts(sums[series]), 130, 10, title) if columns else ""])
     shown, note = cut(rows, MOST_ROWS, "series")
-    shares = _shares(cells)
+    shares = _parts(cells[columns].sum().to_dict()) if columns else []
     whole = max(sum(total for _, _, total in shares), 1)
     return {
         "species": species,

@@ -146,3 +146,10 @@ def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemak
         (tmp_path / name).write_text("seven..", encoding="utf-8")
     found = [(name, number) for name, _, number, _ in report.file_rows(tmp_path)]
     assert found == [("atlas/mus.train/cell_type/*", 1), ("atlas/mus/*", 2), ("mex/SRX1/*.tar.gz", 1), ("runs.tsv", 1)]
+
+
+def test_cells_without_reads_and_tallies_have_genes_alone(tmp_path):
+    write_cells(tmp_path / "mus.h5ad", ["SRX1", "SRX2"], [[5, 0, 5], [1, 1, 28]], {"series": ["GSE1", "GSE1"]})
+    text = Page(make(tmp_path, ROWS[:2])).text
+    assert "GSE1 2 – – 2.5 Files" in " ".join(text)
+    assert "Where the mapped reads of all cells went" not in text
