@@ -1,4 +1,4 @@
-"""Two small embedded parts, as 'atlas embed' leaves them: a droplet matrix and a plate matrix."""
+"""Two small embedded parts, as atlas_embed writes them: a droplet matrix and a plate matrix."""
 
 import numpy as np
 

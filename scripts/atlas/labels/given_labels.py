@@ -27,7 +27,7 @@ NONE = -1
 _SUFFIX = re.compile(rb"(?<=[ACGTN])-[0-9]+$")
 
 
-@dataclass
+@dataclass(eq=False)
 class GivenLabels:
     """Labels by run, experiment or sample, and by barcode."""
 
