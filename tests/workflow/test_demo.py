@@ -1,7 +1,6 @@
 """The whole workflow on the toy archives: what is counted is what was made, and nothing that entered is lost."""
 
 import gzip
-import hashlib
 import io
 import json
 import tarfile
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.plan.run_table import Run, read_runs
+from tests.checksums import sums
 from tests.toy import catalogue, labels
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
@@ -43,12 +43,7 @@ class Demo:
         return pandas.read_csv(self.results / f"{species}.htseq-count.csv.gz", index_col=0, low_memory=False)
 
     def sums(self) -> dict[str, str]:
-        """Return path → SHA-256 of every result."""
-        return {
-            str(path.relative_to(self.results)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.results.rglob("*"))
-            if path.is_file()
-        }
+        return sums(self.results)
 
 
 @pytest.fixture(scope="module")

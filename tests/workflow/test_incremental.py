@@ -1,10 +1,10 @@
 """A series more: only its own runs are worked on, and the results are those of both series from the start."""
 
-import hashlib
 import re
 
 import pytest
 
+from tests.checksums import sums
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 
@@ -14,14 +14,6 @@ FIRST, SECOND = "GSE900003", "GSE900001"
 OF_UNITS = ("download", "fastq", "align", "count")
 REST = {f"SRX90000{number:02d}": "one shard of a few cells is enough here" for number in range(4, 45)}
 OF_TABLES = ("counts_table", "log_table", "metadata", "counts_h5ad")
-
-
-def sums(results):
-    return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(results.rglob("*"))
-        if path.is_file()
-    }
 
 
 def jobs(told):

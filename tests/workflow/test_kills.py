@@ -2,7 +2,6 @@
 called again, completes with the bytes of a run that nobody disturbed."""
 
 import contextlib
-import hashlib
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.checksums import sums
 from tests.shared_memory import segments_of
 from tests.toy import catalogue
 from tests.toy.demo import HOME
@@ -57,12 +57,7 @@ class Analysis:
         return (self.folder / "told").read_text(encoding="utf-8")[-6000:]
 
     def sums(self) -> dict[str, str]:
-        results = self.folder / "results"
-        return {
-            str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(results.rglob("*"))
-            if path.is_file()
-        }
+        return sums(self.folder / "results")
 
     def processes(self, words: re.Pattern = PROGRAMS) -> dict[int, str]:
         """Return process id → command line of the programs that work in this folder or below it."""

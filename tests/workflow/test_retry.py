@@ -1,6 +1,5 @@
 """Trying again: only the runs that failed for the reasons named, and the results are those of a run without a fault."""
 
-import hashlib
 import os
 
 import pytest
@@ -8,20 +7,13 @@ import pytest
 from scripts.core.errors import DISK_FULL
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses, write_statuses
+from tests.checksums import sums
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
 
 pytestmark = pytest.mark.tools
 
 LOST = "SRR9000204"
-
-
-def sums(results):
-    return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(results.rglob("*"))
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The workflow on a real Slurm of one node: the bytes are those of a local run, also when a job is cancelled."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import yaml
 
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.status import disk_was_full, read_statuses
+from tests.checksums import sums
 from tests.shared_memory import segments_of
 from tests.toy import catalogue
 from tests.toy.demo import HOME, run_workflow
@@ -50,15 +50,6 @@ def nothing_goes_on(tmp_path_factory):
     assert not segments_of(tmp_path_factory.getbasetemp())
 
 
-def sums(folder: Path) -> dict[str, str]:
-    results = folder / "results"
-    return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(results.rglob("*"))
-        if path.is_file()
-    }
-
-
 def few_cells(world, server):
     """A few plate cells of mouse."""
     species = {"mus": {"tax_id": 10090, "reference": "mm10"}}
@@ -77,7 +68,7 @@ def local(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     with Server(world) as server:
         assert run_workflow(folder, configuration(world, server), ["--quiet"]) == 0
-    return sums(folder)
+    return sums(folder / "results")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +118,7 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
     cancelled = node.ask("squeue", "-h", "--states", "CANCELLED", "-o", "%i").split()
     assert set(running) <= set(cancelled)
     assert sorted(path.name for path in (folder / "results" / "mex").iterdir()) == [catalogue.LIBRARY_V2]
-    assert sums(folder) == local
+    assert sums(folder / "results") == local
     assert not list((folder / "work").glob("download/*"))
 
 
@@ -137,7 +128,7 @@ def few_local(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("few_local")
     with Server(world) as server:
         assert run_workflow(folder, few_cells(world, server), ["--quiet"]) == 0
-    return sums(folder)
+    return sums(folder / "results")
 
 
 @SLOW
@@ -173,7 +164,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
         assert len(jobs_of(node, "shard", "COMPLETED")) == 2
         assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
     assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
-    assert sums(folder) == few_local
+    assert sums(folder / "results") == few_local
 
 
 @SLOW
@@ -203,4 +194,4 @@ def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more
     assert reference == [("COMPLETED", "2:00"), ("TIMEOUT", "1:00")]
     align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))
     assert align in ([("COMPLETED", "3000M"), (state, "40M")] for state in ("FAILED", "OUT_OF_MEMORY"))
-    assert sums(folder) == few_local
+    assert sums(folder / "results") == few_local
