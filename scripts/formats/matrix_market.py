@@ -96,11 +96,10 @@ def _whole_lines(start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield ``start`` and the pieces after it, cut at line ends. Raises FormatError where the last line has none."""
     rest = b""
     for piece in itertools.chain([start], pieces):
-        text = rest + piece if rest else piece
-        cut = text.rfind(b"\n") + 1
-        rest = text[cut:]
+        cut = piece.rfind(b"\n") + 1
         if cut:
-            yield text[:cut]
+            yield rest + piece[:cut]
+        rest = piece[cut:] if cut else rest + piece
     if rest:
         raise FormatError("the last line is cut short")
 
@@ -290,7 +289,10 @@ class _Block:
 
     def starts(self) -> np.ndarray:
         """Return the positions at which the lines begin."""
-        return np.concatenate([[_WORD], self.ends[:-1] + 1])
+        starts = np.empty_like(self.ends)
+        starts[0] = _WORD
+        starts[1:] = self.ends[:-1] + 1
+        return starts
 
     def columns(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the entries with which a column begins (or may begin again), and the columns, int64.
