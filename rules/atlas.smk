@@ -142,7 +142,7 @@ rule atlas_agreement:
 
 
 rule atlas_train:
-    """Train a model on embeddings to tell a label that somebody gave to cells, tested on series that it has not seen."""
+    """Train a classifier of a label on embeddings, tested on series that it has not seen."""
     input:
         atlas="results/atlas/{species}",
         checked="work/atlas/{species}.checked",

@@ -21,7 +21,7 @@ rule ledger:
         python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
             --statuses 'work/status/{{unit}}.tsv' \
             --output {output.ledger:q} 2>{log:q}
-        rm -rf work/partial/*/ # every unit is done: what units of another plan had begun is not taken up again
+        rm -rf work/partial/*/ # every unit is done; unfinished downloads of other plans are not resumed
         """
 
 

@@ -16,7 +16,7 @@ ACCESSION = re.compile(r"(GSE|GSM|[SED]R[PXR]|PRJ(NA|EB|DB))[0-9]+")
 
 
 def asked_for(series: str | list[str]) -> Iterator[tuple[str, str]]:
-    """Yield (place, word) for all that ``series`` asks for; the lines of a file are read. Raises OSError."""
+    """Yield (key or line, word) for everything in ``series``; files are read line by line. Raises OSError."""
     for number, word in enumerate([series] if isinstance(series, str) else series):
         if ACCESSION.fullmatch(word) or not ("/" in word or "." in word):
             yield f"series.{number}", word

@@ -242,7 +242,7 @@ class Analysis:
 
 
 def source_identity(source: str | Mapping[str, str]) -> str:
-    """Return what tells one version of a source from another: its checksum, else the last part of its address."""
+    """Return what identifies a version of a source: its checksum, else the last part of its address."""
     return source_sha256(source) or (source_address(source) or "").rpartition("/")[2]
 
 

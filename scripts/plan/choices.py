@@ -4,8 +4,7 @@ Standard library only, so that the workflow may plan from a run table before any
 """
 
 import argparse
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,9 +75,13 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def choices_of(options: argparse.Namespace) -> Choices:
-    """Return the choices that parsed options make. Raises InputError, telling all that cannot be understood."""
+    """Return the choices that parsed options make. Raises InputError, with every fault."""
     faults: list[str] = []
-    species = dict(_species(options.species, faults))
+    species: dict[str, str] = {}
+    for word in options.species:
+        label, _, species[label] = word.partition("=")
+        if not label or not species[label].isdecimal():
+            faults.append(f"--species {word}: write LABEL=TAXID, e.g. homo=9606.")
     assay: dict[str, str] = {}
     any_assay = "auto"
     for word in options.assay:
@@ -101,29 +104,12 @@ def choices_of(options: argparse.Namespace) -> Choices:
 
 
 def parse_choices(words: Sequence[str]) -> Choices:
-    """Return the choices among the words of a command line of ``python -m scripts resolve``; others are passed over."""
+    """Return the choices among the words of a command line of ``python -m scripts resolve``; others are ignored."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     add_choices(parser)
     parser.add_argument("--series", nargs="*")
     parser.add_argument("--run-table")
     return choices_of(parser.parse_known_args([str(word) for word in words])[0])
-
-
-def _species(words: Iterable[str], faults: list[str]) -> Iterator[tuple[str, str]]:
-    for word in words:
-        if word.lstrip().startswith("{"):
-            try:
-                told = json.loads(word)
-            except ValueError as error:
-                faults.append(f"--species {word}: not JSON: {error}.")
-                continue
-            for label, value in told.items():
-                yield label, str(value["tax_id"] if isinstance(value, Mapping) else value)
-            continue
-        label, _, tax_id = word.partition("=")
-        if not label or not tax_id.isdecimal():
-            faults.append(f"--species {word}: write LABEL=TAXID, e.g. homo=9606.")
-        yield label, tax_id
 
 
 def left_out_by_user(row: Run, choices: Choices) -> Run:

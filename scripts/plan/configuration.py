@@ -16,11 +16,11 @@ from scripts.plan.reasons import REASONS
 
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
 
-_UNKNOWN_KEY = "additionalProperties"  # the word of the schema that a key breaks which nobody knows
+_UNKNOWN_KEY = "additionalProperties"  # what the validator calls an unknown key
 
 
 def with_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration with the schema's defaults in place of the keys that are not there."""
+    """Return the configuration with the schema's defaults for the keys that are missing."""
     filled = dict(values)
     for key, known in schema.get("properties", {}).items():
         if key not in filled and "default" in known:
@@ -60,7 +60,7 @@ def source_sha256(source: str | Mapping[str, str] | None) -> str | None:
 
 
 def is_address(source: str) -> bool:
-    """Whether a source is fetched (from the network, or from an installed package) rather than read from a path."""
+    """Return whether a source is fetched, from the network or an installed package, and not read from a path."""
     return ADDRESS.match(source) is not None
 
 
@@ -81,37 +81,37 @@ def _all_keys(schema: Mapping[str, Any], above: str = "") -> dict[str, str]:
 
 
 def _schema_faults(error: Any, schema: Mapping[str, Any]) -> Iterator[str]:
-    place = ".".join(str(step) for step in error.absolute_path)
+    key_path = ".".join(str(step) for step in error.absolute_path)
     if error.validator == _UNKNOWN_KEY:
         known = error.schema.get("properties", {})
         everywhere = _all_keys(schema)
         for key in sorted(set(error.instance) - set(known)):
-            where = f"{place}.{key}" if place else key
+            where = f"{key_path}.{key}" if key_path else key
             yield f"{where}: unknown key{_nearest(key, known, everywhere)}"
     elif error.validator == "required":
         for key in sorted(set(error.validator_value) - set(error.instance)):
-            told = error.schema["properties"][key].get("description", "a path or an address")
-            yield f"{place}.{key}: missing; {told}"
+            description = error.schema["properties"][key].get("description", "a path or an address")
+            yield f"{key_path}.{key}: missing; {description}"
     else:
         choices = f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
         expected = _description(error, schema) + choices
-        yield f"{place or 'configuration'}: {error.instance!r} cannot be used; expected: {expected}"
+        yield f"{key_path or 'configuration'}: {error.instance!r} cannot be used; expected: {expected}"
 
 
 def _description(error: Any, schema: Mapping[str, Any]) -> str:
-    """Return the nearest description on the way down to the key that is at fault."""
-    told, here = "what the schema allows", schema
+    """Return the description nearest to the key at fault."""
+    description, here = "what the schema allows", schema
     for step in error.absolute_path:
         if isinstance(step, int):
             continue
         here = here.get("properties", {}).get(step, here.get("additionalProperties", {}))
         if not isinstance(here, Mapping):
             break
-        told = here.get("description", told)
+        description = here.get("description", description)
         if "$ref" in here:
             here = schema["$defs"][here["$ref"].rpartition("/")[2]]
-            told = here.get("description", told)
-    return told
+            description = here.get("description", description)
+    return description
 
 
 def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -128,9 +128,9 @@ def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
         return
     if not words:
         yield "series: the list of accessions is empty"
-    for place, word in words:
+    for key_path, word in words:
         if not ACCESSION.fullmatch(word):
-            yield f"{place}: {word!r} is not an accession of GEO or SRA, e.g. GSE75140, SRP066834 or SRR2967608"
+            yield f"{key_path}: {word!r} is not an accession of GEO or SRA, e.g. GSE75140, SRP066834 or SRR2967608"
 
 
 def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
     taxa: dict[int, str] = {}
     for label, species in config["species"].items():
         if not isinstance(species, Mapping) or not {"tax_id", "reference"} <= set(species):
-            continue  # told as a fault of its shape
+            continue  # reported as a fault of its shape
         name = species["reference"]
         used.add(name)
         if name not in references:
@@ -155,7 +155,7 @@ def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _source_faults(f"references.{name}.{key}", source)
 
 
-def _source_faults(place: str, source: Any) -> Iterator[str]:
+def _source_faults(key_path: str, source: Any) -> Iterator[str]:
     address = source.get("address") if isinstance(source, Mapping) else source
     if not isinstance(address, str) or is_address(address):
         return
@@ -166,7 +166,7 @@ def _source_faults(place: str, source: Any) -> Iterator[str]:
         else:
             path.open("rb").close()
     except OSError as error:
-        yield f"{place}: {address!r} cannot be read: {error.strerror}"
+        yield f"{key_path}: {address!r} cannot be read: {error.strerror}"
 
 
 def check_configuration(
@@ -232,12 +232,12 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
             yield f"droplets.layers: {layer!r} is not counted; features and multireads say what is"
     lists = chemistries["lists"]
     for name, source in droplets["inclusion_lists"].items():
-        place = f"droplets.inclusion_lists.{name}"
+        key_path = f"droplets.inclusion_lists.{name}"
         if name not in lists:
-            yield f"{place}: no chemistry of config/chemistries.yaml uses this list{_nearest(name, lists, {})}"
+            yield f"{key_path}: no chemistry of config/chemistries.yaml uses this list{_nearest(name, lists, {})}"
         elif source_address(source) == "ngs-tools" and not lists[name].get("packaged"):
-            yield f"{place}: the package ngs-tools is not known to have this list; give a path or an address"
-        yield from _source_faults(place, source)
+            yield f"{key_path}: the package ngs-tools is not known to have this list; give a path or an address"
+        yield from _source_faults(key_path, source)
 
 
 def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from scripts.plan.units import Unit, is_shard
 
 NODE_CORES, NODE_GB = 16, 64.0
 """The node of which hours are counted: a job that takes all its cores, or all its memory, for an hour."""
-# Threads of a stage's jobs, where nobody tells: as in profiles/slurm.
+# Threads of a stage's jobs unless they are set: as in profiles/slurm.
 THREADS = {
     "download": 2, "fastq": 4, "star_index": 16, "align": 16, "count": 4, "solo": 16, "mex_archive": 2, "table": 2,
 }  # fmt: skip

@@ -47,7 +47,7 @@ def learn(jobs: Iterable[Job]) -> dict[str, Stage]:
     done: dict[str, list[Job]] = {}
     for job in jobs:
         done.setdefault(job.stage, []).append(job)
-    learnt = {}
+    refitted = {}
     for name in sorted(done.keys() & SHIPPED.keys()):
         shipped = SHIPPED[name]
         minutes = fit(shipped.minutes, [(job.sizes, job.minutes) for job in done[name]], "minutes")
@@ -55,14 +55,14 @@ def learn(jobs: Iterable[Job]) -> dict[str, Stage]:
         memory = fit(shipped.memory_mb, seen, "memory_mb")
         late = _furthest(minutes, [(job.sizes, job.minutes) for job in done[name]], "minutes")
         large = _furthest(memory, seen, "memory_mb")
-        learnt[name] = Stage(
+        refitted[name] = Stage(
             minutes,
             memory,
             _digits(max(shipped.minutes_margin, 1.5 * late)),
             _digits(max(1.25, 1.1 * large)) if seen else shipped.memory_margin,
             len(done[name]),
         )
-    return learnt
+    return refitted
 
 
 def fit(

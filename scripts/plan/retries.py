@@ -50,7 +50,7 @@ class Retries:
         return [folder] if self.reasons(unit) or Path(folder).exists() else []
 
     def round(self, unit: str) -> str:
-        """Return what tells one round from another: the time of the status table that called for it.
+        """Return what identifies a round: the time of the status table that called for it.
 
         As a param of the job that counts it triggers that job. Empty where nothing was ever tried again.
         """

@@ -142,10 +142,10 @@ def grown(attempt: int) -> float:
 
 
 class SizeModel:
-    """The model as shipped, with the stages that were learnt in their place."""
+    """The model as shipped, with refitted stages in place of those."""
 
-    def __init__(self, learnt: Mapping[str, Stage] | None = None) -> None:
-        self.stages = {**SHIPPED, **(learnt or {})}
+    def __init__(self, refitted: Mapping[str, Stage] | None = None) -> None:
+        self.stages = {**SHIPPED, **(refitted or {})}
         self._needed = {
             name: {size for term in (*stage.minutes, *stage.memory_mb) for size in term.split("/")}
             for name, stage in self.stages.items()
@@ -181,21 +181,21 @@ class SizeModel:
 def read_model(path: str | Path) -> SizeModel:
     """Return the model as refitted at this site, else as shipped. Raises InputError, with every fault of the file."""
     try:
-        learnt = json.loads(Path(path).read_text(encoding="utf-8"))
+        refitted = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return SizeModel()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a size model ({error}). Delete it to use the shipped model.") from error
-    faults = list(_faults_of(learnt))
+    faults = list(_faults_of(refitted))
     raise_faults(f"The size model ({path})", [*faults, "or delete it to use the shipped model."] if faults else [])
-    return SizeModel({name: Stage(**values) for name, values in learnt.items()})
+    return SizeModel({name: Stage(**values) for name, values in refitted.items()})
 
 
-def _faults_of(learnt: Any) -> Iterable[str]:
-    if not isinstance(learnt, dict):
+def _faults_of(refitted: Any) -> Iterable[str]:
+    if not isinstance(refitted, dict):
         yield "it is not a JSON object."
         return
-    for name, values in learnt.items():
+    for name, values in refitted.items():
         if name not in SHIPPED or not isinstance(values, dict) or set(values) != set(Stage._fields):
             yield f"{name}: not a stage with {', '.join(Stage._fields)}."
             continue
@@ -212,7 +212,7 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def write_model(path: str | Path, learnt: Mapping[str, Stage]) -> None:
+def write_model(path: str | Path, refitted: Mapping[str, Stage]) -> None:
     """Write refitted stages; the same jobs give the same bytes."""
-    stages = {name: stage._asdict() for name, stage in learnt.items()}
+    stages = {name: stage._asdict() for name, stage in refitted.items()}
     write_atomic(path, json.dumps(stages, indent=1, sort_keys=True) + "\n")

@@ -67,8 +67,8 @@ def _figures(group: Sequence[Run], figures: Sequence[float]) -> tuple[str, str, 
 
 def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | None) -> str:
     """Return what a plan costs by stage, and by which model, for a terminal."""
-    learnt = sum(stage.jobs for stage in estimator.model.stages.values())
-    model = f"fitted to {learnt:,} jobs done here" if learnt else "as shipped"
+    refitted = sum(stage.jobs for stage in estimator.model.stages.values())
+    model = f"fitted to {refitted:,} jobs done here" if refitted else "as shipped"
     lines: list[Sequence[str]] = [
         ("stage", "jobs", "download GB", "scratch GB", "memory GB", "core-hours", "node-hours")
     ]

@@ -1,7 +1,6 @@
 """Choices, and a plan from a hand-made run table."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pytest
@@ -119,14 +118,6 @@ def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
         plan(tmp_path, "run species")
 
 
-def test_species_may_be_json() -> None:
-    told = json.dumps({"homo": {"tax_id": 9606, "reference": "hg38"}, "rat": 10116})
-    choices = parse_choices(["--species", told, "mus=10090"])
-    assert choices.species == {"homo": "9606", "rat": "10116", "mus": "10090"}
-    assert choices.label_of("10116") == "rat"
-    assert choices.label_of("1") == ""
-
-
 def test_faults_of_choices_are_told_at_once() -> None:
     parser = argparse.ArgumentParser()
     add_choices(parser)
@@ -136,7 +127,7 @@ def test_faults_of_choices_are_told_at_once() -> None:
     assert str(caught.value).splitlines() == [
         "The choices of the plan needs 5 correction(s):",
         "--species homo: write LABEL=TAXID, e.g. homo=9606.",
-        "--species {: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1).",
+        "--species {: write LABEL=TAXID, e.g. homo=9606.",
         "--assay drops: 'drops' is not one of auto, plate, droplet.",
         "--assay SRX1=cell: 'cell' is not one of auto, plate, droplet.",
         "--order: 'ddbj' is not one of sra, ncbi, ena.",
