@@ -5,8 +5,6 @@ usage: python -m scripts COMMAND [OPTION ...]
        python -m scripts --version
 """
 
-import ast
-import difflib
 import importlib
 import os
 import sys
@@ -16,7 +14,6 @@ from pathlib import Path
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
 from scripts.core.numeric import thread_variables
-from scripts.core.version import VERSION
 
 # Each command is the module of its name in the package of its stage.
 STAGES = {
@@ -39,6 +36,8 @@ COMMANDS = {command: f"scripts.{stage}.{command}" for stage, commands in STAGES.
 
 def summary(command: str) -> str:
     """Return the first line of a command's docstring, without importing the command."""
+    import ast
+
     source = Path(__file__).parent.parent / (COMMANDS[command].replace(".", "/") + ".py")
     docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]
@@ -57,8 +56,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(help_text())
     elif arguments[0] == "--version":
+        from scripts.core.version import VERSION
+
         print(f"sra2matrix {VERSION}")
     elif arguments[0] not in COMMANDS:
+        import difflib
+
         near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ". 'python -m scripts' lists the commands."
         raise InputError(f"{arguments[0]!r} is not a command{hint}")

@@ -1,6 +1,5 @@
 """Memory and threads of processes that work on arrays."""
 
-import ctypes
 import gc
 import os
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ def tune_for_arrays() -> None:
     half the cost of importing numpy. Garbage is collected less often: a table of runs is a million small objects, none
     of them garbage.
     """
+    import ctypes
+
     gc.set_threshold(200_000)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
