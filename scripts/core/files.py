@@ -1,7 +1,6 @@
 """Files: atomic writing, checksums, sizes, blocks of lines."""
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,6 +42,8 @@ def line_blocks(handle: BinaryIO, size: int = 1 << 22) -> Iterator[bytes]:
 
 def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
     """Return the checksum of a file, in hex."""
+    import hashlib
+
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, algorithm).hexdigest()
 
