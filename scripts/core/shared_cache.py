@@ -23,6 +23,7 @@ from typing import Any
 
 from scripts.core.concurrency import every
 from scripts.core.errors import InputError
+from scripts.core.subprocesses import ends_with_command
 
 _NAMESPACE = Path("/proc/self/ns/pid")
 _HERE = {"machine": platform.node(), "namespace": str(_NAMESPACE.readlink()) if _NAMESPACE.is_symlink() else ""}
@@ -85,13 +86,33 @@ def exclusive(folder: str | Path, kind: str) -> Iterator[str]:
 
 
 def add_links_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option of commands that use :func:`build_once` and :func:`link_into`."""
+    """Add the option of commands that use :func:`build_targets`."""
     parser.add_argument(
         "--links",
         type=Path,
         help="build the files only where they are not there yet from the same sources, also when several jobs ask for"
         " them at once; then put links to them into this folder",
     )
+
+
+def build_targets(
+    links: Path | None,
+    kind: str,
+    made_from: Callable[[], Mapping[str, Any]],
+    targets: Sequence[Path],
+    build: Callable[..., None],
+) -> None:
+    """Build files of one folder, or, where ``links`` is a folder, build them once and link to them from there.
+
+    ``build`` gets the paths to write in the order of ``targets``; for the others see :func:`build_once`.
+    """
+    if links is None:
+        build(*targets)
+        return
+    folder, names = targets[0].parent, [target.name for target in targets]
+    with ends_with_command():
+        build_once(folder, kind, made_from(), names, lambda part: build(*(part / name for name in names)))
+    link_into(links, folder, names)
 
 
 def link_into(links: str | Path, folder: str | Path, names: Sequence[str]) -> None:

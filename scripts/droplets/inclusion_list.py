@@ -9,7 +9,7 @@ from types import MappingProxyType
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
-from scripts.core.shared_cache import add_links_option, build_once, link_into
+from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
 
@@ -149,11 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         summary = f"{args.output.name}: {count} barcodes of {length or 'several'} bases"
         print(f"{summary}: {comparison}" if comparison else summary, file=sys.stderr)
 
-    if not args.links:
-        fetch_into(args.output)
-        return
-    local = Path(args.source)
-    made_from = {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
-    folder, name = args.output.parent, args.output.name
-    build_once(folder, args.output.stem, made_from, [name], lambda part: fetch_into(part / name))
-    link_into(args.links, folder, [name])
+    def made_from() -> Mapping[str, str]:
+        local = Path(args.source)
+        return {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
+
+    build_targets(args.links, args.output.stem, made_from, [args.output], fetch_into)

@@ -4,14 +4,14 @@ The exons are a GTF of the exon lines with nothing but their gene_id, which htse
 the whole annotation and with the same counts.
 """
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.files import atomic_text
-from scripts.core.shared_cache import add_links_option, build_once, link_into
-from scripts.core.subprocesses import ends_with_command
+from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.gene_intervals import build_gene_intervals, write_gene_intervals
 from scripts.references.genes_table import read_genes
 from scripts.references.gtf import Exon, read_exons
@@ -37,21 +37,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--annotation", required=True, help="annotation of the reference (GTF)")
     parser.add_argument("--genes", required=True, help="table of genes (genes.tsv)")
-    parser.add_argument("--output", required=True, help="step functions to write (npz)")
-    parser.add_argument("--exons", required=True, help="exons to write (GTF)")
+    parser.add_argument("--output", required=True, type=Path, help="step functions to write (npz)")
+    parser.add_argument("--exons", required=True, type=Path, help="exons to write (GTF)")
     add_links_option(parser)
     args = parser.parse_args(argv)
-    if not args.links:
-        make_count_index(args.annotation, args.genes, args.output, args.exons)
-        return
-    folder = Path(args.output).parent
-    names = [Path(args.output).name, Path(args.exons).name]
-    described = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    made_from = {"fingerprint": described["fingerprint"]}
 
-    def make(part: Path) -> None:
-        make_count_index(args.annotation, args.genes, *(part / name for name in names))
+    def made_from() -> Mapping[str, str]:
+        described = json.loads(args.output.with_name("reference.json").read_text(encoding="utf-8"))
+        return {"fingerprint": described["fingerprint"]}
 
-    with ends_with_command():
-        build_once(folder, "count_index", made_from, names, make)
-    link_into(args.links, folder, names)
+    build = functools.partial(make_count_index, args.annotation, args.genes)
+    build_targets(args.links, "count_index", made_from, [args.output, args.exons], build)

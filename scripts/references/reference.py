@@ -6,10 +6,11 @@ of a contig, exons without gene_id, a contig twice) is an error here, before any
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +18,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
 from scripts.core.http import RemoteError, fetch
-from scripts.core.shared_cache import add_links_option, build_once, link_into
-from scripts.core.subprocesses import ends_with_command
+from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
 from scripts.references.fasta import copy_fasta
@@ -145,19 +145,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         fastas.append((args.spike_in_fasta, args.spike_in_fasta_sha256))
         gtfs.append((args.spike_in_gtf, args.spike_in_gtf_sha256))
     targets = list(map(Path, (args.genome, args.annotation, args.genes, args.fingerprint)))
-    if not args.links:
-        make_reference(args.name, fastas, gtfs, *targets)
-        return
-    paths = [path for source, _ in (*fastas, *gtfs) if (path := _local_path(source)) is not None]
-    missing = [f"{path}: no such file." for path in paths if not Path(path).is_file()]
-    raise_faults(f"The reference {args.name}", missing)
-    names = [path.name for path in targets]
-    with ends_with_command():
-        build_once(
-            targets[0].parent,
-            "reference",
-            {"fasta": identity_of(fastas), "gtf": identity_of(gtfs)},
-            names,
-            lambda folder: make_reference(args.name, fastas, gtfs, *(folder / name for name in names)),
-        )
-    link_into(args.links, targets[0].parent, names)
+
+    def made_from() -> Mapping[str, list[str]]:
+        paths = [path for source, _ in (*fastas, *gtfs) if (path := _local_path(source)) is not None]
+        missing = [f"{path}: no such file." for path in paths if not Path(path).is_file()]
+        raise_faults(f"The reference {args.name}", missing)
+        return {"fasta": identity_of(fastas), "gtf": identity_of(gtfs)}
+
+    build = functools.partial(make_reference, args.name, fastas, gtfs)
+    build_targets(args.links, "reference", made_from, targets, build)

@@ -8,13 +8,12 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.shared_cache import add_links_option, build_once, link_into
-from scripts.core.subprocesses import ends_with_command
+from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.fasta import contig_lengths
 from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
 
@@ -116,23 +115,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sjdb-overhang", type=int, default=100, help="longest read minus one")
     parser.add_argument("--ready", help="a ready index to link to, instead of making one")
     parser.add_argument("--threads", type=int, default=1, help="threads of STAR")
-    parser.add_argument("--output", required=True, help="folder of the index to write")
+    parser.add_argument("--output", required=True, type=Path, help="folder of the index to write")
     add_links_option(parser)
     args = parser.parse_args(argv)
 
-    def make(output: str | Path) -> None:
+    def made_from() -> Mapping[str, object]:
+        described = json.loads(args.output.with_name("reference.json").read_text(encoding="utf-8"))
+        options = {"ready": args.ready} if args.ready else {"sjdb_overhang": args.sjdb_overhang}
+        return {"fingerprint": described["fingerprint"], "version": running_genome_version(), **options}
+
+    def build(output: Path) -> None:
         if args.ready:
             link_index(args.ready, args.genome, args.sjdb_overhang, output)
         else:
             make_index(args.genome, args.annotation, args.sjdb_overhang, args.threads, output)
 
-    if not args.links:
-        make(args.output)
-        return
-    target = Path(args.output)
-    described = json.loads(target.with_name("reference.json").read_text(encoding="utf-8"))
-    made_from = {"fingerprint": described["fingerprint"], "version": running_genome_version()}
-    made_from |= {"ready": args.ready} if args.ready else {"sjdb_overhang": args.sjdb_overhang}
-    with ends_with_command():
-        build_once(target.parent, target.name, made_from, [target.name], lambda folder: make(folder / target.name))
-    link_into(args.links, target.parent, [target.name])
+    build_targets(args.links, args.output.name, made_from, [args.output], build)
