@@ -6,14 +6,13 @@ usage: python -m scripts COMMAND [OPTION ...]
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
-from scripts.core.numeric import thread_variables
+from scripts.core.numeric import one_thread
 
 # Each command is the module of its name in the package of its stage.
 STAGES = {
@@ -67,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{arguments[0]!r} is not a command{hint}")
     else:
         command, *rest = arguments
-        for variable, value in thread_variables().items():  # commands work side by side in processes of their own
-            os.environ.setdefault(variable, value)
+        one_thread()  # commands run side by side, and the number of threads changes the last bits of a result
         sys.argv = [f"python -m scripts {command}", *rest]  # the name of the program in --help and in errors
         importlib.import_module(COMMANDS[command]).main(rest)
 

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scripts.atlas.labels.output import (
     atlas_notes,
@@ -49,9 +50,6 @@ from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, heat_map, histogram, short_number
 from scripts.formats.pages import render, several
-
-if TYPE_CHECKING:
-    import pandas
 
 PAGE = "agreement.html"
 MOST = 40
@@ -197,10 +195,8 @@ def guess(rank: int) -> str:
     return f"top{rank + 1}"
 
 
-def score_table(classes: Sequence[Agreement], logits: bool) -> "pandas.DataFrame":
+def score_table(classes: Sequence[Agreement], logits: bool) -> pd.DataFrame:
     """Return scores.tsv."""
-    import pandas as pd
-
     rows = []
     for found in classes:
         parts = [(guess(rank), counts, logits) for rank, counts in enumerate(found.scores)]
@@ -214,10 +210,8 @@ def score_table(classes: Sequence[Agreement], logits: bool) -> "pandas.DataFrame
     return pd.DataFrame(rows, columns=["class", "guess", "cells", "mean", *percentiles, "mean_sigmoid"])
 
 
-def similarity_table(classes: Sequence[Agreement]) -> "pandas.DataFrame":
+def similarity_table(classes: Sequence[Agreement]) -> pd.DataFrame:
     """Return similarity.tsv."""
-    import pandas as pd
-
     rows = []
     for found in classes:
         for (first, second), pairs in found.pairs.items():
@@ -229,10 +223,8 @@ def similarity_table(classes: Sequence[Agreement]) -> "pandas.DataFrame":
     return pd.DataFrame(rows, columns=["class", "block", "guesses", "cells", *means])
 
 
-def label_table(found: Agreement, logits: bool) -> "pandas.DataFrame":
+def label_table(found: Agreement, logits: bool) -> pd.DataFrame:
     """Return CLASS.labels.tsv, with the labels as index."""
-    import pandas as pd
-
     ranks, size = len(found.scores), len(found.names)
     names = np.array([*found.names, ""], object)
     undefined = np.full(size, np.nan)
@@ -259,8 +251,6 @@ def label_table(found: Agreement, logits: bool) -> "pandas.DataFrame":
 
 def write_tables(folder: Path, classes: Sequence[Agreement], logits: bool) -> None:
     """Write the tables of all classes."""
-    import pandas as pd
-
     write_frame(folder / "scores.tsv", score_table(classes, logits))
     write_frame(folder / "similarity.tsv", similarity_table(classes))
     for found in classes:

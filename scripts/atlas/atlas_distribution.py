@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scripts.atlas.labels.output import (
     atlas_notes,
@@ -40,9 +41,6 @@ from scripts.core.files import write_atomic
 from scripts.formats.charts import bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import render, several
 
-if TYPE_CHECKING:
-    import pandas
-
 PAGE = "distribution.html"
 MOST = 50
 """Labels of a class that a heat map shows; the others are joined."""
@@ -62,13 +60,13 @@ class Axis:
     """A class of labels, or a column of the map, with the cells of each of its labels."""
 
     heading: str
-    cells: "pandas.Series"
+    cells: pd.Series
     """int64, label → cells; labels with most cells first, those without a cell last."""
     decoded: bool
     """Whether all possible labels are known, so that those without a cell are worth a line."""
 
     @property
-    def occurring(self) -> "pandas.Series":
+    def occurring(self) -> pd.Series:
         return self.cells[self.cells > 0]
 
 
@@ -78,7 +76,7 @@ class Distribution:
 
     cells: int
     axes: dict[str, Axis]
-    tables: "list[pandas.DataFrame]"
+    tables: list[pd.DataFrame]
     """Of each pair of classes, see :func:`~scripts.atlas.labels.tables.order_table`."""
     left_out: list[int]
     """Cells that are missing from each table because their scores are too low."""
@@ -222,8 +220,6 @@ def distribute(
 
 def order_labels(meaning: LabelNames, counts: np.ndarray) -> Axis:
     """Return the labels of a class by their cells, those with most first."""
-    import pandas as pd
-
     names = meaning.names(len(counts))
     order = np.argsort(-counts, kind="stable")
     cells = pd.Series(counts[order], index=pd.Index([names[code] for code in order.tolist()], dtype=object))
@@ -232,8 +228,6 @@ def order_labels(meaning: LabelNames, counts: np.ndarray) -> Axis:
 
 def write_tables(folder: Path, found: Distribution) -> None:
     """Write the tables of a distribution into a folder."""
-    import pandas as pd
-
     labels: list[tuple[str, str, int, float]] = []
     for axis in found.axes.values():
         cells = axis.cells if axis.decoded else axis.occurring
@@ -293,7 +287,7 @@ def draw_page(found: Distribution, notes: Sequence[str]) -> str:
     )
 
 
-def table_section(whole: "pandas.DataFrame", left_out: int) -> dict[str, Any]:
+def table_section(whole: pd.DataFrame, left_out: int) -> dict[str, Any]:
     """Return what the page shows of a pair of classes: its size, its heat map, its missing pairs."""
     rows, columns = str(whole.index.name), str(whole.columns.name)
     missing = gaps(whole)
@@ -315,7 +309,7 @@ def table_section(whole: "pandas.DataFrame", left_out: int) -> dict[str, Any]:
     }
 
 
-def labels_map(shown: "pandas.DataFrame", title: str, joined: tuple[bool, bool]) -> str:
+def labels_map(shown: pd.DataFrame, title: str, joined: tuple[bool, bool]) -> str:
     """Return the heat map of a pair of classes."""
     counts, rows, columns = shown.to_numpy(), shown.index.tolist(), shown.columns.tolist()
     totals = counts.sum(axis=1).tolist()

@@ -12,7 +12,8 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
@@ -20,10 +21,6 @@ from scripts.core import subprocesses
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_folder, hash_file
-from scripts.core.numeric import thread_variables
-
-if TYPE_CHECKING:
-    import numpy
 
 BACK_ENDS = {
     "svd-baseline": "scripts.atlas.embedders.svd_baseline",
@@ -48,7 +45,7 @@ def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
             f"--python {python}: no such program; give the Python of the back end's environment, see"
             " scripts/atlas/embedders/README.md."
         )
-    environment = {**os.environ, **thread_variables(), "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "PYTHONHASHSEED": "0"}
     with subprocesses.ends_with_command():
         sys.stderr.flush()
         process = subprocesses.start(
@@ -94,7 +91,7 @@ def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
             yield f"scores.npy: {rows} rows of {label} do not have their best label first."
 
 
-def _unsorted(scores: "numpy.ndarray") -> int:
+def _unsorted(scores: np.ndarray) -> int:
     return int((scores[:, 1:] > scores[:, :-1]).any(axis=1).sum())
 
 

@@ -13,11 +13,9 @@ from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.numeric import one_thread
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    one_thread()
     parser = command_parser(__doc__)
     parser.add_argument("--matrices", required=True, nargs="+", type=Path, help="counts (h5ad) of cells of a species")
     parser.add_argument("--components", type=int, default=256, help="columns; fewer where the sample's rank is smaller")

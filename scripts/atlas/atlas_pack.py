@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from scripts.atlas.store.files import new_folder, write_json
 from scripts.atlas.store.part import Description, EmbeddedPart
 from scripts.atlas.store.row_map import (
@@ -134,8 +136,6 @@ class Packer:
 
     def _write_run_by_run(self, groups: Sequence[Group], name: str, writer: ShardWriter) -> None:
         """Write the kept rows of neighbouring runs of a part."""
-        import numpy as np
-
         part = self.parts[groups[0].part]
         written = writer.written
         barcodes: list[bytes] = []

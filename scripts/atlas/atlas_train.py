@@ -18,7 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from scripts.atlas.labels.classifier import (
     KINDS,
@@ -55,12 +58,8 @@ from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, Shard, open_atlas
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
-from scripts.core.numeric import one_thread
 from scripts.formats.charts import Scale, heat_map, short_number
 from scripts.formats.pages import cut, render, several
-
-if TYPE_CHECKING:
-    import numpy
 
 PAGE, PREDICTIONS = "train.html", "predictions.tsv"
 MOST = 40
@@ -95,9 +94,9 @@ class Trained:
     """Group, train or test, cells with a label."""
     names: list[str]
     """Labels of the confusion table, those with most cells to test on first."""
-    training: "numpy.ndarray"
+    training: np.ndarray
     """int64 [labels]: cells that the model was fitted to."""
-    confusion: "numpy.ndarray"
+    confusion: np.ndarray
     """int64 [labels, labels]: cells tested on, by their label and the predicted label."""
     majority: int
     """The label with most training cells."""
@@ -115,10 +114,8 @@ class Trained:
         return sum(cells for _, each, cells in self.split if each == side)
 
 
-def choose_split(rows: LabelledRows, test_series: Sequence[str], share: float, seed: int) -> "numpy.ndarray":
+def choose_split(rows: LabelledRows, test_series: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Return for each group whether it is tested on. Raises InputError where there is nothing to choose."""
-    import numpy as np
-
     cells = rows.cells
     check_clashes(rows.given)
     names = list(rows.groups)
@@ -167,11 +164,9 @@ def check_clashes(labels: GivenLabels | None) -> None:
 
 
 def train(
-    rows: LabelledRows, block: str, tested: "numpy.ndarray", kind: str, *, metric: str, shrinkage: float, equal: bool
+    rows: LabelledRows, block: str, tested: np.ndarray, kind: str, *, metric: str, shrinkage: float, equal: bool
 ) -> Trained:
     """Fit a model to the groups that are not tested on, in one pass, and test it on the others in a second one."""
-    import numpy as np
-
     columns = rows.atlases[0].layout.block(block)
     sums = Sums(columns.stop - columns.start)
     for codes, vectors in rows.chunks(block, ~tested):
@@ -267,8 +262,6 @@ def table_notes(labels: GivenLabels, atlases: Sequence[Atlas], trained: Trained)
 
 def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> None:
     """Write the tables of a trained model."""
-    import pandas as pd
-
     figures, baseline = trained.figures, trained.baseline
     tested = trained.confusion.sum(axis=1)
     lines = [[name, *(fraction(getattr(each, name)) for each in (figures, baseline))] for name, _ in _FIGURES]
@@ -332,8 +325,6 @@ def percent(share: float) -> str:
 
 def confusion_map(trained: Trained) -> dict[str, Any]:
     """Return the heat map of labels by predicted labels, each row as shares of its cells; nothing without a test."""
-    import numpy as np
-
     tested = np.flatnonzero(trained.confusion.any(axis=1))
     others = np.setdiff1d(np.flatnonzero(trained.confusion.any(axis=0)), tested)
     if not len(tested):
@@ -495,7 +486,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
-    one_thread()
     atlases = open_atlases(options.atlas, options.layout)
     if options.apply:
         apply(options.apply, atlases, options.output)

@@ -41,11 +41,6 @@ def array_processes(number: int) -> "ProcessPoolExecutor":
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def thread_variables(threads: int = 1) -> dict[str, str]:
-    """Return the environment variables that limit numerical libraries to a number of threads."""
-    return {name: str(threads) for name in _THREADS}
-
-
 def one_thread() -> None:
     """Limit numpy to one thread, so that sums are always in the same order; call it before numpy is imported."""
-    os.environ.update(thread_variables())
+    os.environ.update(dict.fromkeys(_THREADS, "1"))

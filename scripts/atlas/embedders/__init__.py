@@ -2,3 +2,7 @@
 
 In: counts (h5ad) and a model. Out: an embedded part (docs/formats.md). Open README.md first.
 """
+
+from scripts.core.numeric import one_thread
+
+one_thread()  # before a back end imports numpy: the number of threads changes the last bits of a basis

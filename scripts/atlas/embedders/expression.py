@@ -2,15 +2,13 @@
 
 Every number of a cell is computed from that cell's own row, in the order of its genes: which cells are computed
 together changes no bit of it. The axes (:func:`truncated_svd`) are computed by LAPACK: the same bits on one
-kind of machine with one thread, see :func:`one_thread`.
+kind of machine with one thread, see :func:`~scripts.core.numeric.one_thread`.
 """
 
 import hashlib
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy
-    import scipy.sparse
+import numpy as np
+import scipy.sparse
 
 PER = 10_000
 """Counts to which a cell is scaled."""
@@ -24,42 +22,32 @@ def seed_of(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")
 
 
-def totals(counts: "scipy.sparse.csr_matrix") -> "numpy.ndarray":
+def totals(counts: scipy.sparse.csr_matrix) -> np.ndarray:
     """Return the sum of each row of whole numbers, exactly."""
-    import numpy as np
-
     sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts.data, dtype=np.int64)])
     return sums[counts.indptr[1:]] - sums[counts.indptr[:-1]]
 
 
-def log_normalise(counts: "scipy.sparse.csr_matrix") -> "scipy.sparse.csr_matrix":
+def log_normalise(counts: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
     """Return log(1 + 10,000 · count / sum of the cell) in float64; 0 for a cell without counts."""
-    import numpy as np
-    import scipy.sparse
-
     sums = np.maximum(totals(counts), 1)
     scaled = counts.data * float(PER) / np.repeat(sums, np.diff(counts.indptr))
     return scipy.sparse.csr_matrix((np.log1p(scaled), counts.indices, counts.indptr), shape=counts.shape)
 
 
-def as_rows(values: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
+def as_rows(values: np.ndarray) -> scipy.sparse.csr_matrix:
     """Return an array as csr_matrix with all its values: its product sums up each row by itself, in one order.
 
     The products of BLAS do not: how they sum up a row depends on how many rows there are.
     """
-    import numpy as np
-    import scipy.sparse
-
     rows, columns = values.shape
     indices = np.tile(np.arange(columns, dtype=np.int32), rows)
     pointers = np.arange(0, rows * columns + 1, max(columns, 1), dtype=np.int32)[: rows + 1]
     return scipy.sparse.csr_matrix((values.reshape(-1), indices, pointers), shape=values.shape)
 
 
-def unit_rows(values: "numpy.ndarray") -> "numpy.ndarray":
+def unit_rows(values: np.ndarray) -> np.ndarray:
     """Return each row divided by its length; a row of zeros stays zeros."""
-    import numpy as np
-
     lengths = np.sqrt(np.cumsum(values * values, axis=1)[:, -1:])  # in one order, for any number of rows
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
 
@@ -67,9 +55,7 @@ def unit_rows(values: "numpy.ndarray") -> "numpy.ndarray":
 class Centred:
     """A sparse matrix less the mean of each column, for products only; it stays sparse."""
 
-    def __init__(self, matrix: "scipy.sparse.csr_matrix", transposed: bool = False) -> None:
-        import numpy as np
-
+    def __init__(self, matrix: scipy.sparse.csr_matrix, transposed: bool = False) -> None:
         self.matrix, self.transposed = matrix, transposed
         self.means = np.asarray(matrix.mean(axis=0)).reshape(-1)
         self.shape = matrix.shape[::-1] if transposed else matrix.shape
@@ -78,23 +64,17 @@ class Centred:
     def T(self) -> "Centred":  # noqa: N802, as numpy and scipy call it
         return Centred(self.matrix, not self.transposed)
 
-    def __matmul__(self, other: "numpy.ndarray") -> "numpy.ndarray":
-        import numpy as np
-
+    def __matmul__(self, other: np.ndarray) -> np.ndarray:
         if self.transposed:
             return self.matrix.T @ other - np.outer(self.means, other.sum(axis=0))
         return self.matrix @ other - self.means @ other
 
 
-def neighbours(
-    counts: "scipy.sparse.csr_matrix", most: int, components: int, seed: int
-) -> "tuple[numpy.ndarray, numpy.ndarray]":
+def neighbours(counts: scipy.sparse.csr_matrix, most: int, components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest other cells of each cell, nearest first, and their distances: [cells, at most ``most``].
 
     Exact, by Euclidean distance on the principal components of the logarithms of counts per 10,000.
     """
-    import numpy as np
-
     cells = counts.shape[0]
     number = max(0, min(most, cells - 1))
     found, far = np.zeros((cells, number), np.int64), np.zeros((cells, number))
@@ -115,15 +95,13 @@ def neighbours(
     return found, far
 
 
-def truncated_svd(matrix: "scipy.sparse.csr_matrix", most: int, seed: int) -> "tuple[numpy.ndarray, numpy.ndarray]":
+def truncated_svd(matrix: scipy.sparse.csr_matrix, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values [k] and right singular vectors [k, columns] of a sparse matrix, greatest first.
 
     ``k`` is the rank where that is smaller than ``most``. The matrix is not centred. In each vector the value
     that is farthest from 0 is positive. A random subspace is improved by :data:`ROUNDS` power iterations; where the
     smaller side of the matrix is at most ``most`` plus :data:`OVERSAMPLING`, the result is exact.
     """
-    import numpy as np
-
     rows, columns = matrix.shape
     width = min(most + OVERSAMPLING, rows, columns)
     if width == 0:

@@ -6,7 +6,8 @@ are dropped. Readers of the public atlas read the files.
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import seed_of
@@ -14,10 +15,6 @@ from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
-from scripts.core.numeric import one_thread
-
-if TYPE_CHECKING:
-    import numpy
 
 LABELS = {"sex": 2, "cell_culture": 2}
 """Class → how many labels it has."""
@@ -34,10 +31,8 @@ def decoders() -> dict[str, dict[str, str]]:
     }
 
 
-def draw(seed: int, rows: int) -> "Iterator[tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]]":
+def draw(seed: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield embeddings, codes and scores of the cells of a run."""
-    import numpy as np
-
     random = np.random.RandomState(seed)
     for start in range(0, rows, _ROWS):
         number = min(_ROWS, rows - start)
@@ -52,7 +47,6 @@ def draw(seed: int, rows: int) -> "Iterator[tuple[numpy.ndarray, numpy.ndarray, 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    one_thread()
     options = backend_parser(__doc__, needs_model=False).parse_args(argv)
     description = Description(
         name="fixture",

@@ -16,7 +16,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import neighbours, seed_of, totals
@@ -26,11 +29,6 @@ from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
-from scripts.core.numeric import one_thread
-
-if TYPE_CHECKING:
-    import numpy
-    import scipy.sparse
 
 NAME = "scprint2"
 BEST = 3
@@ -106,14 +104,12 @@ class Checkpoint(NamedTuple):
 
 
 def assemble(
-    checkpoint: Checkpoint, blocks: "Mapping[str, numpy.ndarray]", logits: "Mapping[str, numpy.ndarray]"
-) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    checkpoint: Checkpoint, blocks: Mapping[str, np.ndarray], logits: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return embeddings, codes (best first; equals by code) and logits of cells, in the columns of the layout.
 
     ``blocks`` and ``logits`` are by the names of the package. Raises ValueError where one has another width.
     """
-    import numpy as np
-
     ordered = checkpoint.ordered_classes()
     given = {name: values.shape[1] for name, values in blocks.items()}
     due = {name: checkpoint.widths[name] for name in (OTHER, *ordered)}
@@ -202,7 +198,7 @@ class Embedder:
     """A model on its device, and the package's way to show cells to it."""
 
     def __init__(self, path: Path, checkpoint: Checkpoint, organism: str, options: Any, safe: bool) -> None:
-        import pandas
+        import pandas as pd
         import torch
 
         package = import_package()
@@ -234,21 +230,18 @@ class Embedder:
             max_len=min(options.length, len(checkpoint.genes[organism])),
             add_zero_genes=0,
             n_bins=self.model.n_input_bins if self.model.expr_emb_style == "binned" else 0,
-            genedf=pandas.DataFrame({"organism": of}, index=genes),
+            genedf=pd.DataFrame({"organism": of}, index=genes),
         )
         self.collator.organism_ids = set(self.model.organisms)  # which it sets only when it reads its own table
 
     def seed(self, seed: int) -> None:
         """Seed all that draws."""
-        import numpy as np
         import torch
 
         np.random.seed(seed)
         torch.manual_seed(seed)
 
-    def collate(
-        self, counts: "numpy.ndarray", near: "numpy.ndarray | None", far: "numpy.ndarray | None"
-    ) -> dict[str, Any]:
+    def collate(self, counts: np.ndarray, near: np.ndarray | None, far: np.ndarray | None) -> dict[str, Any]:
         """Return what the model sees of cells of one run; ``near`` [cells, neighbours, genes] are their neighbours."""
         elements = []
         for cell, row in enumerate(counts):
@@ -261,9 +254,7 @@ class Embedder:
             raise RuntimeError(f"the package's Collator made {len(batch['x'])} of {len(counts)} cells")
         return batch
 
-    def embed(
-        self, batch: Mapping[str, Any], sums: "numpy.ndarray"
-    ) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def embed(self, batch: Mapping[str, Any], sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return embeddings, codes and logits of a batch; ``sums`` are the counts of each cell over all its genes."""
         import torch
 
@@ -294,11 +285,8 @@ class Embedder:
         return assemble(self.checkpoint, blocks, logits)
 
 
-def known_counts(matrix: CountMatrix, genes: Sequence[str]) -> "tuple[scipy.sparse.csr_matrix, numpy.ndarray]":
+def known_counts(matrix: CountMatrix, genes: Sequence[str]) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
     """Return the matrix that maps counts by a matrix's genes to counts by these genes, and which of these it has."""
-    import numpy as np
-    import scipy.sparse
-
     index = match_genes(matrix.gene_ids, genes)
     rows = np.flatnonzero(index >= 0)
     shape = (len(index), len(genes))
@@ -320,12 +308,9 @@ def groups_of(cells: Sequence[tuple[str, str]]) -> Iterator[tuple[int, int]]:
 
 
 def embed_matrix(
-    matrix: CountMatrix, embedder: Embedder, gene_map: "scipy.sparse.csr_matrix", part: PartWriter, options: Any
+    matrix: CountMatrix, embedder: Embedder, gene_map: scipy.sparse.csr_matrix, part: PartWriter, options: Any
 ) -> None:
     """Write the rows of all cells of a matrix."""
-    import numpy as np
-    import scipy.sparse
-
     origins = list(matrix.read_cells())
     runs = [cell.run for cell in origins]
     groups = [(cell.series, cell.experiment if cell.barcode else "") for cell in origins]
@@ -376,10 +361,8 @@ def embed_matrix(
         print(f"{part.written} of {matrix.cells} cells", flush=True)
 
 
-def reasons_of(sums: "numpy.ndarray", known: "scipy.sparse.csr_matrix", least: int) -> list[str]:
+def reasons_of(sums: np.ndarray, known: scipy.sparse.csr_matrix, least: int) -> list[str]:
     """Return the reason why each cell is dropped, empty where it is kept; ``known``: counts of the model's genes."""
-    import numpy as np
-
     reasons = np.full(len(sums), "", object)
     reasons[np.diff(known.indptr) < least] = "FEW_GENES"
     reasons[totals(known) == 0] = "NO_KNOWN_GENES"
@@ -395,10 +378,8 @@ def join(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: torch.cat([batch[name] for batch in batches]) for name in names if name in batches[0]}
 
 
-def count_found(matrix: CountMatrix, gene_map: "scipy.sparse.csr_matrix") -> float:
+def count_found(matrix: CountMatrix, gene_map: scipy.sparse.csr_matrix) -> float:
     """Return the share of the counts of a matrix that are of genes of the model."""
-    import numpy as np
-
     there = np.diff(gene_map.indptr) > 0
     inside = everything = 0
     for _, counts in matrix.blocks():
@@ -408,7 +389,6 @@ def count_found(matrix: CountMatrix, gene_map: "scipy.sparse.csr_matrix") -> flo
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    one_thread()
     parser = backend_parser(__doc__, needs_model=True)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
     parser.add_argument(
@@ -485,8 +465,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def drop_all(part: PartWriter, cells: int, rows: int = 4096) -> None:
     """Drop all cells, whose organism the model does not know."""
-    import numpy as np
-
     layout = part.description.layout
     for start in range(0, cells, rows):
         number = min(rows, cells - start)

@@ -12,11 +12,15 @@ import itertools
 import json
 import re
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import as_rows, log_normalise, seed_of, totals, truncated_svd, unit_rows
@@ -27,11 +31,6 @@ from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
-from scripts.core.numeric import one_thread
-
-if TYPE_CHECKING:
-    import numpy
-    import scipy.sparse
 
 NAME, VERSION = "svd-baseline", "1"
 BEST = 3
@@ -61,16 +60,16 @@ class Model:
     """A basis and its sample: all that is needed to compute the row of a cell."""
 
     gene_ids: list[str]
-    components: "numpy.ndarray"
+    components: np.ndarray
     """float32 [components, genes]"""
-    singular_values: "numpy.ndarray"
+    singular_values: np.ndarray
     """float64 [components]"""
     sample: dict[str, object]
     labels: dict[str, list[str]] = field(default_factory=dict)
     """Class → its labels in the order of their codes."""
-    centroids: "dict[str, numpy.ndarray]" = field(default_factory=dict)
+    centroids: dict[str, np.ndarray] = field(default_factory=dict)
     """Class → float64 [labels, components]: the mean embedding of its labelled cells."""
-    centroid_cells: "dict[str, numpy.ndarray]" = field(default_factory=dict)
+    centroid_cells: dict[str, np.ndarray] = field(default_factory=dict)
     """Class → int64 [labels]: the number of these cells."""
 
     @property
@@ -78,10 +77,8 @@ class Model:
         labels = tuple((name, min(BEST, len(known))) for name, known in self.labels.items())
         return Layout((("other", len(self.components)),), labels)
 
-    def axes(self, gene_ids: Sequence[str]) -> "tuple[numpy.ndarray, numpy.ndarray]":
+    def axes(self, gene_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the axes for the genes of a matrix, float64 [genes, components], and whether the model has each."""
-        import numpy as np
-
         index = match_genes(gene_ids, self.gene_ids)
         axes = np.zeros((len(gene_ids), len(self.components)))
         axes[index >= 0] = self.components.T[index[index >= 0]]
@@ -89,8 +86,6 @@ class Model:
 
     def write(self, path: Path) -> None:
         """Write model.npz; the same content gives the same bytes."""
-        import numpy as np
-
         about = {"format": FORMAT, "made_by": f"{_COMMON} {VERSION}", "sample": self.sample, "labels": self.labels}
         arrays: dict[str, Any] = {
             "about": np.array(json.dumps(about, sort_keys=True, ensure_ascii=False).encode()),
@@ -107,10 +102,6 @@ class Model:
     @classmethod
     def read(cls, path: Path) -> "Model":
         """Read model.npz. Raises InputError where it is none."""
-        import zipfile
-
-        import numpy as np
-
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].item().decode())
@@ -134,17 +125,13 @@ class Model:
             ) from error
 
 
-def embed_rows(counts: "scipy.sparse.csr_matrix", axes: "numpy.ndarray") -> "numpy.ndarray":
+def embed_rows(counts: scipy.sparse.csr_matrix, axes: np.ndarray) -> np.ndarray:
     """Return the embeddings of cells, float64 [cells, components]."""
     return log_normalise(counts) @ axes
 
 
-def nearest_labels(
-    embeddings: "numpy.ndarray", centroids: "numpy.ndarray", best: int
-) -> "tuple[numpy.ndarray, numpy.ndarray]":
+def nearest_labels(embeddings: np.ndarray, centroids: np.ndarray, best: int) -> tuple[np.ndarray, np.ndarray]:
     """Return codes (uint16) and cosines (float64) of the nearest centroids, best first; equals by code."""
-    import numpy as np
-
     codes = np.zeros((len(embeddings), best), np.uint16)
     scores = np.zeros((len(embeddings), best))
     directions = np.ascontiguousarray(unit_rows(centroids).T)
@@ -183,11 +170,8 @@ def drawn_cells(matrices: Sequence[CountMatrix], cells: int, seed: int) -> list[
 
 def gather_sample(
     matrices: Sequence[CountMatrix], gene_ids: Sequence[str], drawn: Sequence[tuple[bytes, int, int]]
-) -> "scipy.sparse.csr_matrix":
+) -> scipy.sparse.csr_matrix:
     """Return the log-normalised counts of drawn cells, in the order drawn, by the given genes (all of them)."""
-    import numpy as np
-    import scipy.sparse
-
     ranks: list[dict[int, int]] = [{} for _ in matrices]
     for rank, (_, number, row) in enumerate(drawn):
         ranks[number][row] = rank
@@ -229,8 +213,6 @@ def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int)
 
     Where no cell has counts the sample is empty: all cells of such matrices are dropped.
     """
-    import numpy as np
-
     check_gene_names(matrices)
     available = sum(int((matrix.stored() > 0).sum()) for matrix in matrices)
     drawn = drawn_cells(matrices, cells, seed)
@@ -258,9 +240,6 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     Cells without counts, and cells whose label says that it is unknown, are left out. Raises InputError where a column
     is missing or has no label, or where too few counts are of genes of the model.
     """
-    import numpy as np
-    import scipy.sparse
-
     given = {}
     for text in columns:
         name, _, column = text.rpartition("=")
@@ -321,8 +300,6 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
 
     Raises InputError where too few genes, or counts, are those of the model.
     """
-    import numpy as np
-
     axes, there = model.axes(matrix.gene_ids)
     share = float(there.sum() / max(1, len(model.gene_ids)))
     if matrix.cells and share < least:
@@ -372,15 +349,12 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
     return dropped, found
 
 
-def with_counts(counts: "scipy.sparse.csr_matrix", data: "numpy.ndarray") -> "scipy.sparse.csr_matrix":
+def with_counts(counts: scipy.sparse.csr_matrix, data: np.ndarray) -> scipy.sparse.csr_matrix:
     """Return a matrix of other counts for the same cells and genes."""
-    import scipy.sparse
-
     return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    one_thread()
     parser = backend_parser(__doc__, needs_model=True)
     parser.add_argument(
         "--min-found", type=share, default=0.5, help="share of the model's genes, and of the counts, to be found"

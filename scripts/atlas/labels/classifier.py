@@ -27,14 +27,13 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from scripts.atlas.labels.tables import LabelSums
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-
-if TYPE_CHECKING:
-    import numpy
 
 KINDS = ("linear", "centroid")
 METRICS = ("cosine", "euclidean")
@@ -47,16 +46,12 @@ class Sums:
     """Number, sums and products of the rows of each label, from which models are fitted."""
 
     def __init__(self, columns: int) -> None:
-        import numpy as np
-
         self.labels = LabelSums(columns)
         self.products = np.zeros((columns, columns))
         """Of all rows."""
 
-    def add(self, codes: "numpy.ndarray", vectors: "numpy.ndarray") -> None:
+    def add(self, codes: np.ndarray, vectors: np.ndarray) -> None:
         """Add rows: a code each (int32), and vectors, float16 or wider [rows, columns]."""
-        import numpy as np
-
         vectors = np.asarray(vectors, np.float64)
         self.labels.add(codes, vectors)
         self.products += vectors.T @ vectors
@@ -70,9 +65,9 @@ class Model:
     metric: str
     """Of a centroid model; empty for a linear one."""
     classes: tuple[str, ...]
-    weights: "numpy.ndarray"
+    weights: np.ndarray
     """float64 [classes, columns]"""
-    intercepts: "numpy.ndarray"
+    intercepts: np.ndarray
     """float64 [classes]"""
     block: str = ""
     """The block of embeddings that it takes."""
@@ -81,10 +76,8 @@ class Model:
     source: Mapping[str, Any] = field(default_factory=dict)
     """What it was trained on."""
 
-    def scores(self, vectors: "numpy.ndarray") -> "numpy.ndarray":
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
         """Return float64 [rows, classes]: shares of 1 (linear), cosines, or minus half squared distances."""
-        import numpy as np
-
         vectors = np.asarray(vectors, np.float64)
         scores = vectors @ self.weights.T + self.intercepts
         if self.kind == "linear":
@@ -95,10 +88,8 @@ class Model:
             return scores / np.sqrt(np.where(squares > 0, squares, 1))
         return scores - squares / 2
 
-    def predict(self, vectors: "numpy.ndarray") -> "tuple[numpy.ndarray, numpy.ndarray]":
+    def predict(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the index of each row's class and its score; the first class where several are equal."""
-        import numpy as np
-
         best, greatest = np.zeros(len(vectors), np.intp), np.zeros(len(vectors))
         step = max(1, _SCORES // len(self.classes))
         for start in range(0, len(vectors), step):
@@ -114,8 +105,6 @@ def fit(sums: Sums, names: Sequence[str], kind: str, *, metric: str, shrinkage: 
     ``shrinkage`` (0 to 1) shrinks the common covariance towards a sphere; ``equal`` takes all labels as equally
     frequent rather than as frequent as here; both for ``linear``. Raises InputError for less than two labels with rows.
     """
-    import numpy as np
-
     found = sums.labels.result()
     classes = tuple(names[code] for code in found.codes.tolist())
     if len(classes) < 2:
@@ -146,15 +135,13 @@ class Figures(NamedTuple):
     """Mean recall of the labels that the cells have."""
     macro_f1: float
     """Mean F1 of the labels that the cells have or that were predicted."""
-    precision: "numpy.ndarray"
-    recall: "numpy.ndarray"
-    f1: "numpy.ndarray"
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
 
 
-def judge(confusion: "numpy.ndarray") -> Figures:
+def judge(confusion: np.ndarray) -> Figures:
     """Return the figures of a table of cells: their label (rows) by the predicted label (columns)."""
-    import numpy as np
-
     table = np.asarray(confusion, float)
     right, true, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
     undefined = np.full(len(table), np.nan)
@@ -168,10 +155,8 @@ def judge(confusion: "numpy.ndarray") -> Figures:
     return Figures(cells, float(right.sum() / cells), balanced, macro, precision, recall, f1)
 
 
-def predict_one(confusion: "numpy.ndarray", label: int) -> "numpy.ndarray":
+def predict_one(confusion: np.ndarray, label: int) -> np.ndarray:
     """Return the table in which every cell is predicted to have the same label: the baseline."""
-    import numpy as np
-
     table = np.zeros_like(confusion)
     table[:, label] = confusion.sum(axis=1)
     return table
@@ -179,8 +164,6 @@ def predict_one(confusion: "numpy.ndarray", label: int) -> "numpy.ndarray":
 
 def write_model(path: str | Path, model: Model) -> None:
     """Write model.npz: the same model, the same bytes."""
-    import numpy as np
-
     arrays: dict[str, Any] = {
         "format": np.array(FORMAT, "<i8"),
         **{name: np.array(getattr(model, name)) for name in ("kind", "metric", "block", "label")},
@@ -196,8 +179,6 @@ def write_model(path: str | Path, model: Model) -> None:
 
 def read_model(path: str | Path) -> Model:
     """Read model.npz. Raises InputError where the file is none."""
-    import numpy as np
-
     try:
         with Path(path).open("rb") as handle:
             arrays = np.load(handle, allow_pickle=False)

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scripts.atlas.store.part import EXAMPLES
 from scripts.core.errors import InputError, raise_faults
 
 if TYPE_CHECKING:
-    import numpy
-
     from scripts.atlas.store.row_map import Segment
 
 KEYS = ("run", "experiment", "sample")
@@ -38,7 +38,7 @@ class GivenLabels:
     """Labels in alphabetical order: the name of each code."""
     whole: dict[str, int] = field(default_factory=dict)
     """Run, experiment or sample → code of all of its cells."""
-    barcodes: "dict[str, tuple[numpy.ndarray, numpy.ndarray]]" = field(default_factory=dict)
+    barcodes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     """Run, experiment or sample → barcodes in order, and the code of each."""
     rows: int = 0
     repeated: int = 0
@@ -56,8 +56,6 @@ class GivenLabels:
 
     def take(self, labels: Mapping[str, int], codes: Mapping[str, dict[bytes, int]]) -> None:
         """Take labels → code, and name → barcode → code; codes become those of the alphabetical order."""
-        import numpy as np
-
         self.names = sorted(labels)
         order = {labels[label]: code for code, label in enumerate(self.names)}
         for name in sorted(codes):
@@ -67,13 +65,11 @@ class GivenLabels:
             if known:
                 self.barcodes[name] = np.array([*known], np.bytes_), np.array([*known.values()], np.int32)
 
-    def codes(self, segment: "Segment", barcodes: "numpy.ndarray | None") -> "numpy.ndarray":
+    def codes(self, segment: "Segment", barcodes: np.ndarray | None) -> np.ndarray:
         """Return the code of each row of a segment, int32; :data:`NONE` where there is no label.
 
         ``barcodes``: bytes of each row, None where there are none.
         """
-        import numpy as np
-
         codes = np.full(segment.rows, NONE, np.int32)
         names = [
             name
@@ -94,7 +90,7 @@ class GivenLabels:
                 self._merge(general, np.full(segment.rows, self.whole[name], np.int32), segment)
         return np.where(codes == NONE, general, codes)
 
-    def _merge(self, codes: "numpy.ndarray", more: "numpy.ndarray", segment: "Segment") -> None:
+    def _merge(self, codes: np.ndarray, more: np.ndarray, segment: "Segment") -> None:
         """Set labels where there are none yet; note where there is another one."""
         clash = (codes != NONE) & (more != NONE) & (codes != more)
         if clash.any():

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.atlas.labels.given_labels import NONE, GivenLabels
 from scripts.atlas.labels.split import SHARD, linked
@@ -10,9 +11,6 @@ from scripts.atlas.labels.tables import sum_rows
 from scripts.atlas.store.decoders import LabelNames
 from scripts.atlas.store.row_map import Segment, has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, Shard
-
-if TYPE_CHECKING:
-    import numpy
 
 
 class LabelledRows:
@@ -36,10 +34,8 @@ class LabelledRows:
         """Return the label of each code, of so many where codes stand for themselves."""
         return self.given.names if self.given is not None else self.own.names(codes) if self.own else []
 
-    def shards(self) -> "Iterator[tuple[int, Shard, numpy.ndarray, numpy.ndarray | None]]":
+    def shards(self) -> Iterator[tuple[int, Shard, np.ndarray, np.ndarray | None]]:
         """Yield number of the atlas, shard, group of each row, and its code in the table of labels (None without)."""
-        import numpy as np
-
         for number, atlas in enumerate(self.atlases):
             mapped = has_map(atlas) and (self.given is not None or self.split != SHARD)
             shards: Iterator[tuple[Shard, list[Segment]]]
@@ -56,9 +52,7 @@ class LabelledRows:
                 codes = None if self.given is None else self._given_codes(self.given, shard, segments)
                 yield number, shard, groups, codes
 
-    def _given_codes(self, given: GivenLabels, shard: Shard, segments: Sequence[Segment]) -> "numpy.ndarray":
-        import numpy as np
-
+    def _given_codes(self, given: GivenLabels, shard: Shard, segments: Sequence[Segment]) -> np.ndarray:
         barcodes = shard.files[BARCODES].read() if BARCODES in shard.files and given.barcodes else None
         codes = [np.zeros(0, np.int32)]
         for segment in segments:
@@ -68,10 +62,8 @@ class LabelledRows:
         return np.concatenate(codes)
 
     @cached_property
-    def cells(self) -> "numpy.ndarray":
+    def cells(self) -> np.ndarray:
         """Labelled cells of each group, int64; from the map alone, no vector is read."""
-        import numpy as np
-
         counts = np.zeros(0, np.int64)
         for _, _, groups, codes in self.shards():
             mine = np.bincount(groups if codes is None else groups[codes != NONE], minlength=len(self.groups))
@@ -79,7 +71,7 @@ class LabelledRows:
             counts = mine
         return counts
 
-    def chunks(self, block: str, wanted: "numpy.ndarray") -> "Iterator[tuple[numpy.ndarray, numpy.ndarray]]":
+    def chunks(self, block: str, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield code (int32) and vector of the rows that have a label and whose group is wanted.
 
         ``wanted``: bool [groups]. Vectors are float16 [rows, columns of the block].
@@ -100,9 +92,7 @@ class LabelledRows:
                 mine = keep[start : start + size]
                 yield codes[mine], vectors[mine]
 
-    def _own_codes(self, number: int, size: int, bounds: tuple[int, int]) -> "Iterator[numpy.ndarray]":
-        import numpy as np
-
+    def _own_codes(self, number: int, size: int, bounds: tuple[int, int]) -> Iterator[np.ndarray]:
         own = self.own
         assert own is not None
         by_code = own.by_code(number)

@@ -7,15 +7,13 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from scripts.atlas.store.part import EXAMPLES
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
-
-if TYPE_CHECKING:
-    import pandas
 
 
 def fraction(value: float) -> str:
@@ -23,7 +21,7 @@ def fraction(value: float) -> str:
     return "" if value != value else f"{value:.6g}"
 
 
-def write_frame(path: Path, frame: "pandas.DataFrame", index: str | None = None) -> None:
+def write_frame(path: Path, frame: pd.DataFrame, index: str | None = None) -> None:
     """Write a table, fractions as :func:`fraction` does; ``index`` is the heading of its index, None without one."""
     frame.to_csv(
         path,

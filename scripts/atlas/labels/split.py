@@ -5,6 +5,8 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from scripts.atlas.store.row_map import shard_segments
 from scripts.atlas.store.shards import Atlas
 
@@ -18,7 +20,6 @@ def linked(atlases: Sequence[Atlas], column: str) -> dict[str, str]:
     The same cells are often published in more than one series: these must be held out together. A series that shares
     nothing is its own first.
     """
-    import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

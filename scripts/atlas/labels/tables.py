@@ -6,13 +6,13 @@ threads change no bit: counts are whole numbers, and sums of float16 in float64 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
 
 from scripts.atlas.store.shards import Atlas
-
-if TYPE_CHECKING:
-    import numpy
-    import pandas
 
 TABLE_ROWS = 1 << 15
 """Rows of labels that are counted at a time."""
@@ -29,18 +29,14 @@ class PairCounter:
     """
 
     def __init__(self) -> None:
-        import numpy as np
-
         self.shape = (1, 1)
-        self.dense: numpy.ndarray | None = np.zeros(1, np.int64)
+        self.dense: np.ndarray | None = np.zeros(1, np.int64)
         self.keys = np.zeros(0, np.int64)
         self.counts = np.zeros(0, np.int64)
         self._ones, self._cells = np.zeros(0, np.int64), np.zeros(0, np.intp)
 
-    def add(self, first: "numpy.ndarray", first_max: int, second: "numpy.ndarray | None", second_max: int) -> None:
+    def add(self, first: np.ndarray, first_max: int, second: np.ndarray | None, second_max: int) -> None:
         """Count a chunk of codes (intp, one per row; no second one for all); ``…_max`` are the greatest codes in it."""
-        import numpy as np
-
         if first_max >= self.shape[0] or second_max >= self.shape[1]:
             self._grow(first_max, second_max)
         if self.dense is None:
@@ -58,8 +54,6 @@ class PairCounter:
         np.add.at(self.dense, cells, self._ones[: len(first)])  # twice as fast as with a single 1
 
     def _grow(self, first_max: int, second_max: int) -> None:
-        import numpy as np
-
         if self.dense is None:
             return
         # Odd numbers: counts that are a power of two apart would share few lines of the cache.
@@ -76,28 +70,22 @@ class PairCounter:
         grown[: self.shape[0], : self.shape[1]] = self.dense.reshape(self.shape)
         self.dense, self.shape = grown.reshape(-1), (rows, columns)
 
-    def _merge(self, keys: "numpy.ndarray", counts: "numpy.ndarray") -> None:
-        import numpy as np
-
+    def _merge(self, keys: np.ndarray, counts: np.ndarray) -> None:
         merged, index = np.unique(np.concatenate([self.keys, keys]), return_inverse=True)
         total = np.zeros(len(merged), np.int64)
         np.add.at(total, index, np.concatenate([self.counts, counts]))
         self.keys, self.counts = merged, total
 
-    def table(self) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return first codes, second codes and counts (int64) of the pairs that occur, sorted by the codes."""
-        import numpy as np
-
         if self.dense is None:
             return self.keys >> 16, self.keys & 0xFFFF, self.counts
         keys = np.flatnonzero(self.dense)
         first, second = np.divmod(keys, self.shape[1])
         return first, second, self.dense[keys]
 
-    def square(self, codes: "numpy.ndarray") -> "numpy.ndarray":
+    def square(self, codes: np.ndarray) -> np.ndarray:
         """Return the counts as int64 [codes, codes] of ascending codes, among which are all that occur."""
-        import numpy as np
-
         first, second, counts = self.table()
         square = np.zeros((len(codes), len(codes)), np.int64)
         square[np.searchsorted(codes, first), np.searchsorted(codes, second)] = counts
@@ -112,15 +100,15 @@ def sum_rows(atlas: Atlas) -> int:
 class LabelTotals(NamedTuple):
     """The sums of all rows with a label, for each label that occurs."""
 
-    codes: "numpy.ndarray"
+    codes: np.ndarray
     """int64 [labels], ascending"""
-    sums: "numpy.ndarray"
+    sums: np.ndarray
     """float64 [labels, columns]"""
-    counts: "numpy.ndarray"
+    counts: np.ndarray
     """int64 [labels]: rows"""
 
     @property
-    def means(self) -> "numpy.ndarray":
+    def means(self) -> np.ndarray:
         """float64 [labels, columns]"""
         return self.sums / self.counts[:, None]
 
@@ -129,16 +117,11 @@ class LabelSums:
     """Adds up rows of some columns by label; grows with the codes."""
 
     def __init__(self, columns: int) -> None:
-        import numpy as np
-
         self.sums = np.zeros((1, columns))
         self.counts = np.zeros(1, np.int64)
 
-    def add(self, codes: "numpy.ndarray", rows: "numpy.ndarray") -> None:
+    def add(self, codes: np.ndarray, rows: np.ndarray) -> None:
         """Add rows [rows, columns] to the sums of their labels' codes (int32 [rows])."""
-        import numpy as np
-        import scipy.sparse
-
         number = len(codes)
         if not number:
             return
@@ -156,23 +139,18 @@ class LabelSums:
 
     def result(self) -> LabelTotals:
         """Return the sums of the labels that occur."""
-        import numpy as np
-
         occurring = np.flatnonzero(self.counts)
         return LabelTotals(occurring, self.sums[occurring], self.counts[occurring])
 
 
 def order_table(
-    classes: tuple[str, str], names: tuple[Sequence[str], Sequence[str]], counts: "numpy.ndarray"
-) -> "pandas.DataFrame":
+    classes: tuple[str, str], names: tuple[Sequence[str], Sequence[str]], counts: np.ndarray
+) -> pd.DataFrame:
     """Return the cells of each pair of labels of two classes, int64 [row labels, column labels].
 
     Labels without a cell are left out; those with most cells come first, equal ones in their order. ``classes`` are the
     names of index and columns.
     """
-    import numpy as np
-    import pandas as pd
-
     kept, labels = [], []
     for axis in (0, 1):
         totals = counts.sum(axis=1 - axis)
@@ -182,15 +160,12 @@ def order_table(
     return pd.DataFrame(counts[np.ix_(*kept)], index=labels[0], columns=labels[1])
 
 
-def gaps(table: "pandas.DataFrame") -> "pandas.DataFrame":
+def gaps(table: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs of labels that no cell has, though both occur; those with most expected cells first.
 
     Columns: ``row``, ``column``, ``row_cells``, ``column_cells``, and ``expected``, the cells that the pair would have
     if the two classes were independent.
     """
-    import numpy as np
-    import pandas as pd
-
     counts = table.to_numpy()
     row_cells, column_cells = counts.sum(axis=1), counts.sum(axis=0)
     rows, columns = np.nonzero(counts == 0)
@@ -208,13 +183,11 @@ def gaps(table: "pandas.DataFrame") -> "pandas.DataFrame":
     )
 
 
-def join_rest(table: "pandas.DataFrame", most: int) -> "tuple[pandas.DataFrame, tuple[int, int]]":
+def join_rest(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, tuple[int, int]]:
     """Join the rows and the columns after the first ``most``; return the table, and how many of each are joined.
 
     A single one stays as it is: the one that joins it would need as much room.
     """
-    import pandas as pd
-
     counts, names, joined = table.to_numpy(), [table.index, table.columns], [0, 0]
     for axis in (0, 1):
         labels, counts, joined[axis] = _join(names[axis].tolist(), counts, most, axis)
@@ -222,7 +195,7 @@ def join_rest(table: "pandas.DataFrame", most: int) -> "tuple[pandas.DataFrame, 
     return pd.DataFrame(counts, index=names[0], columns=names[1]), (joined[0], joined[1])
 
 
-def join_square(names: Sequence[str], counts: "numpy.ndarray", most: int) -> "tuple[list[str], numpy.ndarray, int]":
+def join_square(names: Sequence[str], counts: np.ndarray, most: int) -> tuple[list[str], np.ndarray, int]:
     """Join the labels after the first ``most`` in a table whose rows and columns are the same labels.
 
     Returns names, counts, and how many labels are joined in the last row and column; a single one stays as it is.
@@ -232,11 +205,7 @@ def join_square(names: Sequence[str], counts: "numpy.ndarray", most: int) -> "tu
     return labels, counts, joined
 
 
-def _join(
-    names: Sequence[str], counts: "numpy.ndarray", most: int, axis: int
-) -> "tuple[list[str], numpy.ndarray, int]":
-    import numpy as np
-
+def _join(names: Sequence[str], counts: np.ndarray, most: int, axis: int) -> tuple[list[str], np.ndarray, int]:
     others = len(names) - most
     if others <= 1:
         return [*names], counts, 0

@@ -8,15 +8,14 @@ their own, so this module needs nothing but numpy, scipy and h5py. Format: AnnDa
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+import h5py
+import numpy as np
+import scipy.sparse
 
 from scripts.atlas.store.part import Cell
 from scripts.core.errors import InputError, raise_faults
-
-if TYPE_CHECKING:
-    import h5py
-    import numpy
-    import scipy.sparse
 
 BLOCK_ROWS = 8192
 BLOCK_ENTRIES = 1 << 22
@@ -40,7 +39,7 @@ _CELL_COLUMNS = {
 class Labels(NamedTuple):
     """A column of text: the label of a cell is ``categories[codes[cell]]``; a code of -1 is a missing value."""
 
-    codes: "numpy.ndarray"
+    codes: np.ndarray
     categories: list[str]
 
     def texts(self) -> list[str]:
@@ -55,13 +54,11 @@ def without_version(gene: str) -> str:
     return found[1] if found else gene
 
 
-def match_genes(wanted: Sequence[str], genes: Sequence[str]) -> "numpy.ndarray":
+def match_genes(wanted: Sequence[str], genes: Sequence[str]) -> np.ndarray:
     """Return the index in ``genes`` of each wanted gene, -1 where it is missing.
 
     By its exact accession, else without version where that is unique.
     """
-    import numpy as np
-
     exact = {gene: index for index, gene in enumerate(genes)}
     bare: dict[str, int] = {}
     for index, gene in enumerate(genes):
@@ -77,8 +74,6 @@ class CountMatrix:
     """
 
     def __init__(self, path: str | Path, raw: bool = False) -> None:
-        import h5py
-
         self.path = Path(path)
         self.title = f"The matrix {self.path}"
         try:
@@ -92,9 +87,6 @@ class CountMatrix:
             raise
 
     def _open(self, raw: bool) -> None:
-        import h5py
-        import numpy as np
-
         root: h5py.Group = self.file
         missing = [f"{name}: not there." for name in ("X", "obs", "var") if name not in root]
         raise_faults(self.title, missing)
@@ -125,13 +117,10 @@ class CountMatrix:
         ):
             raise_faults(self.title, ["X: its indptr, indices and data do not fit each other."])
 
-    def _take(self, item: Any, var: "h5py.Group") -> None:
+    def _take(self, item: Any, var: h5py.Group) -> None:
         """Set the counts: ``item`` is a csr_matrix, or an array."""
-        import h5py
-        import numpy as np
-
         self.item = item
-        self.indptr: numpy.ndarray | None = None
+        self.indptr: np.ndarray | None = None
         if isinstance(item, h5py.Group):
             kind = item.attrs.get("encoding-type", "")
             lacking = {"data", "indices", "indptr"} - set(item)
@@ -158,10 +147,8 @@ class CountMatrix:
         """Return the names of the cells."""
         return _texts(self.names_item)
 
-    def stored(self) -> "numpy.ndarray":
+    def stored(self) -> np.ndarray:
         """Return how many counts are stored of each cell."""
-        import numpy as np
-
         if self.indptr is not None:
             return np.diff(self.indptr)
         return np.full(self.cells, self.genes, np.int64)
@@ -173,9 +160,6 @@ class CountMatrix:
 
     def labels(self, column: str) -> Labels:
         """Return a column of obs as text. Raises InputError that lists the columns where it is missing."""
-        import h5py
-        import numpy as np
-
         frame = self.file["obs"]
         if column not in frame:
             known = ", ".join(self.columns) or "none"
@@ -224,26 +208,22 @@ class CountMatrix:
             yield start, self._read(start, after)
             start = after
 
-    def select(self, rows: "numpy.ndarray") -> "Iterator[tuple[numpy.ndarray, scipy.sparse.csr_matrix]]":
+    def select(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, scipy.sparse.csr_matrix]]:
         """Yield some of the rows and their counts, in bounded pieces. ``rows`` are in ascending order."""
-        import numpy as np
-
         for near in np.split(rows, np.flatnonzero(np.diff(rows) > SPAN) + 1):
             for start in range(0, len(near), PIECE):
                 some = near[start : start + PIECE]
                 yield some, self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]]
 
-    def _data(self, start: int, stop: int) -> "numpy.ndarray":
+    def _data(self, start: int, stop: int) -> np.ndarray:
         """Return stored values; those of the first rows of an array."""
         if self.indptr is not None:
             return self.item["data"][start:stop]
         return self.item[: max(1, stop // max(self.genes, 1))] if self.cells else self.item[:0]
 
     @staticmethod
-    def _whole(values: "numpy.ndarray") -> bool:
+    def _whole(values: np.ndarray) -> bool:
         """Return whether values are whole numbers from 0."""
-        import numpy as np
-
         if values.dtype.kind == "u" or not values.size:
             return True
         if values.dtype.kind == "i":
@@ -251,11 +231,8 @@ class CountMatrix:
         with np.errstate(invalid="ignore"):
             return bool(((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all())
 
-    def _read(self, start: int, stop: int) -> "scipy.sparse.csr_matrix":
+    def _read(self, start: int, stop: int) -> scipy.sparse.csr_matrix:
         """Return the counts of rows as int64."""
-        import numpy as np
-        import scipy.sparse
-
         if self.indptr is None:
             values = self.item[start:stop]
             self._check(values, start, stop)
@@ -272,9 +249,7 @@ class CountMatrix:
             (values.astype(np.int64), indices.astype(kind), pointers.astype(kind)), shape=(stop - start, self.genes)
         )
 
-    def _check(self, values: "numpy.ndarray", start: int, stop: int) -> None:
-        import numpy as np
-
+    def _check(self, values: np.ndarray, start: int, stop: int) -> None:
         if not self._whole(values):
             flat = values.reshape(-1)
             bad = flat[~((flat >= 0) & (flat == np.floor(flat)) & np.isfinite(flat))][0]
@@ -284,10 +259,8 @@ class CountMatrix:
             )
 
 
-def _index(frame: "h5py.Group", title: str) -> "h5py.Dataset":
+def _index(frame: h5py.Group, title: str) -> h5py.Dataset:
     """Return the index of a data frame."""
-    import h5py
-
     name = frame.attrs.get("_index", "_index")
     if name not in frame:
         raise_faults(title, [f"{frame.name}: has no index."])
@@ -295,10 +268,8 @@ def _index(frame: "h5py.Group", title: str) -> "h5py.Dataset":
     return item["values"] if isinstance(item, h5py.Group) else item  # nullable text
 
 
-def _texts(item: "h5py.Dataset") -> list[str]:
+def _texts(item: h5py.Dataset) -> list[str]:
     """Return text, or numbers as text."""
-    import h5py
-
     if h5py.check_string_dtype(item.dtype) is not None:
         return item.asstr()[()].tolist()
     return [str(value) for value in item[()].tolist()]

@@ -8,14 +8,12 @@ its heading (``cell_type_code`` rather than ``cell_type``).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.atlas.store.files import read_json
 from scripts.atlas.store.layout import standard_name
 from scripts.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy
 
 Decoders = Mapping[str, Mapping[str, str]]
 
@@ -42,13 +40,11 @@ class LabelNames:
         """Return the name of each common code, of ``size`` codes where codes stand for themselves."""
         return [str(code) for code in range(size)] if self.known is None else list(self.known)
 
-    def joined(self, tables: Sequence["numpy.ndarray"], axis: int = 0) -> list["numpy.ndarray"]:
+    def joined(self, tables: Sequence[np.ndarray], axis: int = 0) -> list[np.ndarray]:
         """Return the tables of all atlases, with common codes along ``axis``, which gets the same length in all.
 
         Raises InputError where something was counted for a code without a name.
         """
-        import numpy as np
-
         size = max((table.shape[axis] for table in tables), default=0) if self.known is None else len(self.known)
         joined = []
         for atlas, table in enumerate(tables):
@@ -61,10 +57,8 @@ class LabelNames:
             joined.append(np.moveaxis(out, 0, axis))
         return joined
 
-    def by_code(self, atlas: int) -> "numpy.ndarray":
+    def by_code(self, atlas: int) -> np.ndarray:
         """Return the common code of each code of an atlas, int32 [65536]; -1 where the code has no name."""
-        import numpy as np
-
         if self.known is None:
             return np.arange(1 << 16, dtype=np.int32)
         common = np.full(1 << 16, -1, np.int32)

@@ -17,14 +17,15 @@ from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, Any, Self
+
+import numpy as np
+from isal import isal_zlib
+from numpy.lib import format as npy
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.core.gzip_files import deflate_error
-
-if TYPE_CHECKING:
-    import numpy
 
 MEMBER = "arr_0.npy"
 """The name that numpy.savez gives an array without one."""
@@ -127,14 +128,12 @@ class ArrayFile:
         return member.header_offset, member.flag_bits, member.compress_type
 
     def _inflate(self, data: bytes, most: int) -> bytes:
-        from isal import isal_zlib
-
         try:
             return isal_zlib.decompressobj(-15).decompress(data, most)
         except deflate_error() as error:
             raise InputError(f"{self.path.name}: its array cannot be inflated ({error}); it is damaged.") from error
 
-    def _parse(self, head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int]":
+    def _parse(self, head: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
         """Return type, shape, whether the order is Fortran's, and the length of the header of an npy."""
         end = int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
         try:
@@ -146,13 +145,11 @@ class ArrayFile:
     def rows(self) -> int:
         return self.shape[0]
 
-    def map(self) -> "numpy.ndarray":
+    def map(self) -> np.ndarray:
         """Return the array as a memory map, read only; a deflated one cannot be mapped (ValueError).
 
         A memory map does not check the CRC.
         """
-        import numpy as np
-
         if self.kind == "deflated":
             raise ValueError(f"{self.path}: deflated")
         if not self.row_bytes * self.rows:
@@ -161,26 +158,19 @@ class ArrayFile:
             memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         return np.ndarray(self.shape, self.dtype, memory, self.offset, order="F" if self.fortran else "C")
 
-    def read(self) -> "numpy.ndarray":
+    def read(self) -> np.ndarray:
         """Return the whole array: a memory map, or in memory where it is deflated."""
-        import numpy as np
-
         if self.kind != "deflated":
             return self.map()
         chunks = list(self.scan(max(1, self.rows)))
         return chunks[0] if chunks else np.empty(self.shape, self.dtype)
 
-    def scan(
-        self, size: int, start: int = 0, stop: int | None = None, verify: bool = False
-    ) -> "Iterator[numpy.ndarray]":
+    def scan(self, size: int, start: int = 0, stop: int | None = None, verify: bool = False) -> Iterator[np.ndarray]:
         """Yield rows in chunks of at most ``size``, in a buffer that the next chunk overwrites.
 
         Faster than memory maps where every row is read once. The CRC is checked when all rows of a deflated array have
         been read, and with ``verify`` of a stored one too: raises InputError where a bit is not as it was written.
         """
-        import numpy as np
-        from isal import isal_zlib
-
         stop = self.rows if stop is None else min(stop, self.rows)
         if self.fortran and len(self.shape) > 1:
             raise InputError(f"{self.path.name}: {FORTRAN}")
@@ -236,8 +226,6 @@ class _Inflater:
     """Inflates ``size`` bytes of a file in sequence, in bounded memory."""
 
     def __init__(self, handle: IO[bytes], size: int) -> None:
-        from isal import isal_zlib
-
         self.handle = handle
         self.left = size
         self.inflater = isal_zlib.decompressobj(-15)
@@ -257,9 +245,7 @@ class _Inflater:
 
 
 @lru_cache(maxsize=256)
-def _parse_header(head: bytes) -> "tuple[numpy.dtype, tuple[int, ...], bool, int]":
-    from numpy.lib import format as npy
-
+def _parse_header(head: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
     handle = BytesIO(head)
     version = npy.read_magic(handle)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -283,9 +269,7 @@ class NpzWriter:
             writer.append(chunk)
     """
 
-    def __init__(self, path: str | Path, dtype: "numpy.typing.DTypeLike", shape: tuple[int, ...]) -> None:
-        import numpy as np
-
+    def __init__(self, path: str | Path, dtype: np.typing.DTypeLike, shape: tuple[int, ...]) -> None:
         self.path = Path(path)
         self.dtype = np.dtype(dtype)
         self.shape = shape
@@ -293,9 +277,6 @@ class NpzWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from isal import isal_zlib
-        from numpy.lib import format as npy
-
         self._crc32 = isal_zlib.crc32  # several times as fast as that of zipfile
         self._member = zipfile.ZipInfo(MEMBER)
         self._member.external_attr = 0o600 << 16
@@ -317,10 +298,8 @@ class NpzWriter:
         self._member.file_size += data.nbytes
         self._handle.write(data)
 
-    def append(self, rows: "numpy.ndarray") -> None:
+    def append(self, rows: np.ndarray) -> None:
         """Append rows of exactly the array's type and width (ValueError for others)."""
-        import numpy as np
-
         if rows.dtype != self.dtype or rows.shape[1:] != self.shape[1:]:
             raise ValueError(f"{self.path}: {rows.dtype} {rows.shape} does not fit {self.dtype} {self.shape}")
         if self.written + len(rows) > self.shape[0]:

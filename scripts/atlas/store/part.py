@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.lib import format as npy
 
 from scripts.atlas.store.files import read_json, read_table, write_json, write_table
 from scripts.atlas.store.layout import Layout
 from scripts.core.errors import InputError, raise_faults
-
-if TYPE_CHECKING:
-    import numpy
 
 DESCRIPTION, KEPT, DROPPED, CELLS, MATRIX = "describe.json", "kept.npy", "dropped.tsv", "cells.tsv", "matrix.json"
 TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
@@ -124,18 +124,16 @@ class Matrix(NamedTuple):
     cells: int
 
 
-def has_exponent_31(values: "numpy.ndarray") -> bool:
+def has_exponent_31(values: np.ndarray) -> bool:
     """Return whether a number of a float16 array is infinite or NaN, ten times as fast as numpy.isfinite."""
     return bool(values.size) and int((values.view("u2") & 0x7FFF).max()) >= 0x7C00
 
 
-def to_half(values: "numpy.ndarray", what: str, first: int = 0) -> "numpy.ndarray":
+def to_half(values: np.ndarray, what: str, first: int = 0) -> np.ndarray:
     """Return numbers as float16. Raises InputError for NaN, infinity and what float16 cannot hold.
 
     ``first`` is the number of the first row, for the message; ``values`` is 2-D.
     """
-    import numpy as np
-
     half = values.dtype == np.float16
     if half and not has_exponent_31(values):
         return values.astype("<f2", copy=False)
@@ -150,10 +148,8 @@ def to_half(values: "numpy.ndarray", what: str, first: int = 0) -> "numpy.ndarra
     return values.astype("<f2", copy=False)
 
 
-def to_codes(values: "numpy.ndarray", what: str, first: int = 0) -> "numpy.ndarray":
+def to_codes(values: np.ndarray, what: str, first: int = 0) -> np.ndarray:
     """Return whole numbers as uint16. Raises InputError for what it cannot hold; -1 (unknown) is no code."""
-    import numpy as np
-
     if values.dtype == np.uint16:
         return values.astype("<u2", copy=False)
     if values.dtype.kind not in "iu":
@@ -189,8 +185,6 @@ class PartWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from numpy.lib import format as npy
-
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (DESCRIPTION, CELLS, MATRIX, *(f"{kind}.npy" for kind in TYPES)):
             (self.folder / name).unlink(missing_ok=True)
@@ -205,14 +199,12 @@ class PartWriter:
 
     def append(
         self,
-        embs: "numpy.ndarray",
-        top3: "numpy.ndarray | None" = None,
-        scores: "numpy.ndarray | None" = None,
+        embs: np.ndarray,
+        top3: np.ndarray | None = None,
+        scores: np.ndarray | None = None,
         reasons: Sequence[str] | None = None,
     ) -> None:
         """Append rows. ``reasons``: one per row, empty where the cell is kept; a dropped row is written as zeros."""
-        import numpy as np
-
         given = {"embs": embs, "top3": top3, "scores": scores}
         rows = len(embs)
         for kind, values in given.items():
@@ -246,8 +238,6 @@ class PartWriter:
             self._finish()
 
     def _finish(self) -> None:
-        import numpy as np
-
         if self.written != self.rows:
             raise ValueError(f"{self.written} rows were written, but the matrix has {self.rows} cells")
         np.save(self.folder / KEPT, np.array(self._kept, bool))
@@ -272,14 +262,12 @@ class EmbeddedPart:
     """
 
     def __init__(self, folder: str | Path, complete: bool = True) -> None:
-        import numpy as np
-
         self.folder = Path(folder)
         self.title = f"The embedded part {self.folder}"
         if not (self.folder / DESCRIPTION).is_file():
             raise_faults(self.title, [f"{DESCRIPTION}: not there: this is no part, or its back end has failed."])
         self.description = Description.from_json(read_json(self.folder / DESCRIPTION))
-        self.arrays: dict[str, numpy.ndarray] = {}
+        self.arrays: dict[str, np.ndarray] = {}
         faults = []
         for kind in self.description.kinds:
             self.arrays[kind], fault = _load(self.folder / f"{kind}.npy", TYPES[kind])
@@ -340,8 +328,6 @@ class EmbeddedPart:
 
     def faults(self) -> Iterator[str]:
         """Read all arrays and yield a sentence for each fault of their numbers."""
-        import numpy as np
-
         for kind, array in self.arrays.items():
             bad = [chunk for chunk in _chunks(array) if kind != "top3" and has_exponent_31(chunk)]
             if bad:
@@ -368,15 +354,13 @@ class EmbeddedPart:
                 yield f"{kind}.npy: {len(left)} dropped rows are not zeros, e.g. {rows}."
 
 
-def _chunks(array: "numpy.ndarray") -> "Iterator[numpy.ndarray]":
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(array), _CHUNK):
         yield array[start : start + _CHUNK]
 
 
-def _load(path: Path, dtype: str) -> "tuple[numpy.ndarray, str | None]":
+def _load(path: Path, dtype: str) -> tuple[np.ndarray, str | None]:
     """Return a memory map of an array and None; or an empty array and the fault of the file."""
-    import numpy as np
-
     nothing = np.zeros((0, 0) if dtype != "|b1" else 0, dtype)
     try:
         array = np.load(path, mmap_mode=None if path.name == KEPT else "r")

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from scripts.atlas.store.files import read_table, write_json, write_table
 from scripts.atlas.store.layout import Layout
@@ -18,9 +20,6 @@ from scripts.atlas.store.part import Cell, Description
 from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
-
-if TYPE_CHECKING:
-    import numpy
 
 MAP_COLUMNS = ("series", "sample", "experiment", "run", "species")
 """What the map says of each row, beside its barcode."""
@@ -171,7 +170,7 @@ class AtlasMap:
         """Those that have rows, in the order of the rows."""
         self.starts = [firsts[segment.shard] + segment.row_start for segment in self.segments]
         """The global row at which each segment begins."""
-        self._barcodes: tuple[str, numpy.ndarray] | None = None
+        self._barcodes: tuple[str, np.ndarray] | None = None
 
     def cell_of(self, shard: str, row: int) -> Row:
         """Return the cell of a shard's row. Raises InputError where there is no such row."""
@@ -190,7 +189,7 @@ class AtlasMap:
         barcode = "" if barcodes is None else barcodes[row].decode()
         return Row._make([segment.shard, row, global_row, *segment.source, barcode])
 
-    def _shard_barcodes(self, shard: str) -> "numpy.ndarray | None":
+    def _shard_barcodes(self, shard: str) -> np.ndarray | None:
         """Return the barcodes of a shard; None where it has none."""
         if self._barcodes is None or self._barcodes[0] != shard:
             file = self.atlas.shard(shard).files.get(BARCODES)
@@ -219,8 +218,6 @@ class AtlasMap:
 
     def rows_of(self, name: str, barcode: str | None = None) -> Iterator[Row]:
         """Yield the rows of a run or experiment, or of one barcode of it; none where there are none."""
-        import numpy as np
-
         for index in self.segments_of(name):
             segment, first = self.segments[index], self.starts[index]
             rows: Iterable[int] = range(segment.row_start, segment.row_start + segment.rows)
@@ -315,10 +312,8 @@ class MapCodes:
         """Return the value of each code."""
         return list(self.codes[column])
 
-    def shards(self, atlas: Atlas) -> "Iterator[tuple[Shard, dict[str, numpy.ndarray]]]":
+    def shards(self, atlas: Atlas) -> Iterator[tuple[Shard, dict[str, np.ndarray]]]:
         """Yield each shard of an atlas with column → code of each of its rows (intp)."""
-        import numpy as np
-
         if not self.codes:
             yield from ((shard, {}) for shard in atlas.shards)
             return

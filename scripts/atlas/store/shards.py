@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from scripts.atlas.store.decoders import read_decoders
 from scripts.atlas.store.files import read_json
@@ -20,9 +22,6 @@ from scripts.atlas.store.layout import PUBLIC, Layout, labels_text, near_labels,
 from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
 from scripts.atlas.store.part import TYPES, to_codes, to_half
 from scripts.core.errors import InputError, raise_faults
-
-if TYPE_CHECKING:
-    import numpy
 
 MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
 MODEL = "model.npz"
@@ -229,7 +228,7 @@ class Atlas:
 
     def scan(
         self, block: str | None = None, size: int = ROWS, kind: str = "embs", start: int = 0, stop: int | None = None
-    ) -> "Iterator[numpy.ndarray]":
+    ) -> Iterator[np.ndarray]:
         """Yield rows in chunks of at most ``size``, a chunk within one shard: ``array[rows, columns of the block]``.
 
         ``kind``: embs (float16), top3 (uint16) or scores (float16); ``block``: a block of embeddings or a class of
@@ -252,13 +251,11 @@ class Atlas:
             raise InputError(f"{self.title} has no labels: its back end gives none.")
         return self.layout.columns(kind, block)
 
-    def select(self, block: str | None, rows: "Iterable[int]", kind: str = "embs") -> "numpy.ndarray":
+    def select(self, block: str | None, rows: "Iterable[int]", kind: str = "embs") -> np.ndarray:
         """Return some rows (global numbers, in the order given) of a block, as a new array.
 
         Raises InputError for rows that do not exist.
         """
-        import numpy as np
-
         wanted = np.fromiter(rows, np.int64)
         columns = self.columns(kind, block)
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < self.rows_total:
@@ -403,10 +400,10 @@ class ShardWriter:
 
     def append(
         self,
-        embs: "numpy.ndarray",
-        top3: "numpy.ndarray | None" = None,
-        scores: "numpy.ndarray | None" = None,
-        barcodes: "numpy.ndarray | None" = None,
+        embs: np.ndarray,
+        top3: np.ndarray | None = None,
+        scores: np.ndarray | None = None,
+        barcodes: np.ndarray | None = None,
     ) -> None:
         """Append rows; ``barcodes`` is an array of bytes, empty where a row has none."""
         given = {"embs": embs, "top3": top3, "scores": scores, BARCODES: barcodes}
