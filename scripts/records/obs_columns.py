@@ -14,14 +14,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from scripts.plan.run_table import COLUMNS, Run
 from scripts.records.sample_fields import column_name, describe_samples
 from scripts.star.log import CLOCK_FIELDS, merge_fields
-
-if TYPE_CHECKING:
-    import numpy
 
 PLATE_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout", "source")
 SUMS = ("spots", "bases")
@@ -44,7 +43,7 @@ def add_numbers(rows: Sequence[Run], column: str) -> int:
 
 def plate_columns(
     cells: Sequence[Sequence[Run]],
-    tallies: Mapping[str, "numpy.ndarray"],
+    tallies: Mapping[str, np.ndarray],
     logs: Sequence[Mapping[str, str]],
     records: str | Path,
 ) -> dict[str, Any]:
@@ -53,8 +52,6 @@ def plate_columns(
     ``cells`` are the rows of each cell in the ledger, ``tallies`` has its values of each tally, ``logs`` its STAR logs
     and ``records`` is the folder of the archives' answers.
     """
-    import numpy as np
-
     columns: dict[str, Any] = {"runs": [";".join(row.run for row in rows) for rows in cells]}
     columns |= {name: [join_values(rows, name) for rows in cells] for name in PLATE_TEXTS}
     columns |= {name: np.array([add_numbers(rows, name) for rows in cells], np.int64) for name in SUMS}
@@ -79,8 +76,6 @@ def droplet_columns(libraries: Sequence[Mapping[str, Any]], cells: Sequence[int]
 
     Columns of the run table come first, in its order, the others sorted; a field that a library lacks is None.
     """
-    import numpy as np
-
     names = {name for fields in libraries for name in fields}
     ordered = [name for name in COLUMNS if name in names] + sorted(names - set(COLUMNS))
     columns: dict[str, Any] = {
@@ -90,13 +85,11 @@ def droplet_columns(libraries: Sequence[Mapping[str, Any]], cells: Sequence[int]
     return columns | {name: np.array(columns[name], np.int64) for name in SUMS if name in columns}
 
 
-def star_columns(logs: Sequence[Mapping[str, str]]) -> "dict[str, numpy.ndarray]":
+def star_columns(logs: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
     """Return name → values for the fields of STAR's logs that are numbers, in STAR's order.
 
     int64 where all values are whole numbers, UNKNOWN where a log has none; else float64, and NaN.
     """
-    import numpy as np
-
     columns = {}
     for field in merge_fields(log.keys() for log in logs):
         texts = [log.get(field, "").removesuffix("%") for log in logs]

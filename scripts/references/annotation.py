@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from scripts.core.gzip_files import open_bytes
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow
@@ -47,8 +49,6 @@ class Genes:
 
     def rows(self) -> list[GeneRow]:
         """Return the genes that have exons."""
-        import numpy as np
-
         columns = (self.gene, self.contig, self.start, self.end)
         gene, contig, start, end = (np.array(column, np.int64) for column in columns)
         contigs = max(len(self.contig_numbers), 1)

@@ -12,18 +12,18 @@ Arrays of the npz: ``genes``, ``contigs`` (UTF-8, one a line); ``steps``, ``sets
 for which stranded counting has no answer).
 """
 
+import zipfile
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.references.gtf import Exon
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MODES = ("intersection-nonempty", "intersection-strict", "union")
 NO_GENE = -1
@@ -32,15 +32,11 @@ BASE_BITS = 32
 _LAST_BASE = (1 << BASE_BITS) - 1
 
 
-def merge_spans(
-    groups: "np.ndarray", starts: "np.ndarray", ends: "np.ndarray"
-) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+def merge_spans(groups: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge spans of one group that overlap or touch; return groups, starts, ends of what is left.
 
     ``groups`` are numbers from 0, spans half-open and shorter than 2^32; the result is sorted by group and start.
     """
-    import numpy as np
-
     order = np.lexsort((starts, groups))
     groups, starts, ends = groups[order], starts[order], ends[order]
     if not len(groups):
@@ -61,12 +57,12 @@ class GeneIntervals:
 
     genes: list[str]
     contigs: list[str]
-    steps: "np.ndarray"
-    sets: "np.ndarray"
-    stranded_steps: "np.ndarray"
-    stranded_sets: "np.ndarray"
-    set_starts: "np.ndarray"
-    set_genes: "np.ndarray"
+    steps: np.ndarray
+    sets: np.ndarray
+    stranded_steps: np.ndarray
+    stranded_sets: np.ndarray
+    set_starts: np.ndarray
+    set_genes: np.ndarray
     unstranded_exons: int = 0
 
     def members(self, number: int) -> frozenset[int]:
@@ -74,24 +70,8 @@ class GeneIntervals:
         return frozenset(self.set_genes[self.set_starts[number] : self.set_starts[number + 1]].tolist())
 
     @cached_property
-    def step_ends(self) -> "np.ndarray":
-        """Where each step ends: where the next one starts."""
-        import numpy as np
-
-        return np.append(self.steps[1:], np.iinfo(np.int64).max)
-
-    @cached_property
-    def stranded_step_ends(self) -> "np.ndarray":
-        """The same for the stranded steps."""
-        import numpy as np
-
-        return np.append(self.stranded_steps[1:], np.iinfo(np.int64).max)
-
-    @cached_property
-    def outcomes(self) -> "np.ndarray":
+    def outcomes(self) -> np.ndarray:
         """For each set the gene for which it counts, NO_GENE or AMBIGUOUS."""
-        import numpy as np
-
         sizes = np.diff(self.set_starts)
         outcome = np.full(len(sizes), AMBIGUOUS, np.int64)
         outcome[sizes == 0] = NO_GENE
@@ -103,8 +83,6 @@ class StepCounter:
     """Assigns fragments to genes as htseq-count does, and adds them up."""
 
     def __init__(self, genes: GeneIntervals, mode: str, stranded: bool) -> None:
-        import numpy as np
-
         if mode not in MODES:
             raise InputError(f"mode {mode!r} is not one of {', '.join(MODES)}.")
         if stranded and genes.unstranded_exons:
@@ -117,27 +95,24 @@ class StepCounter:
         self.stranded = stranded
         self.steps = genes.stranded_steps if stranded else genes.steps
         self.sets = genes.stranded_sets if stranded else genes.sets
-        self.step_ends = genes.stranded_step_ends if stranded else genes.step_ends
         self.contig_numbers = {name: number for number, name in enumerate(genes.contigs)}
-        self._members: dict[int, frozenset[int]] = {}
-        self._mixed: dict[tuple[int, ...], int] = {}
+        self._members = cache(genes.members)
+        self._outcome_of_mixed = cache(self._combine)
         self._outcomes = genes.outcomes
         self.by_set = np.zeros(len(self._outcomes), np.int64)
         self.by_gene = np.zeros(len(genes.genes), np.int64)
         self.no_feature = 0
         self.ambiguous = 0
 
-    def add(self, fragments: int, owners: "np.ndarray", positions: "np.ndarray", lengths: "np.ndarray") -> None:
+    def add(self, fragments: int, owners: np.ndarray, positions: np.ndarray, lengths: np.ndarray) -> None:
         """Count fragments 0 … ``fragments`` - 1.
 
         Their aligned spans are given by ``owners`` (the fragment, ascending), ``positions`` (contig_strand << 32 |
         first base) and ``lengths`` (bases, > 0). A fragment without a span counts as without feature.
         """
-        import numpy as np
-
         found = np.searchsorted(self.steps, positions, side="right") - 1
         ends = np.minimum(positions + lengths, positions | _LAST_BASE)  # beyond is the next contig strand
-        longer = np.flatnonzero(ends > self.step_ends[found])
+        longer = np.flatnonzero(ends > np.take(self.steps, found + 1, mode="clip"))
         if len(longer):
             last = np.searchsorted(self.steps, ends[longer] - 1, side="right") - 1
             repeats = np.ones(len(found), np.int64)
@@ -165,39 +140,26 @@ class StepCounter:
         if mixed.any():
             self._add_mixed(sets, first, mixed)
 
-    def _add_mixed(self, sets: "np.ndarray", first: "np.ndarray", mixed: "np.ndarray") -> None:
+    def _add_mixed(self, sets: np.ndarray, first: np.ndarray, mixed: np.ndarray) -> None:
         """Count the fragments that lie in more than one set."""
-        import numpy as np
-
         stops = np.append(first[1:], len(sets))[mixed].tolist()
         values = sets.tolist()
-        for start, stop in zip(first[mixed].tolist(), stops, strict=True):
-            key = tuple(values[start:stop])
-            outcome = self._mixed.get(key)
-            if outcome is None:
-                outcome = self._mixed[key] = self._outcome_of_mixed(key)
-            if outcome >= 0:
-                self.by_gene[outcome] += 1
-            elif outcome == AMBIGUOUS:
-                self.ambiguous += 1
-            else:
-                self.no_feature += 1
+        spans = zip(first[mixed].tolist(), stops, strict=True)
+        outcomes = np.array([self._outcome_of_mixed(tuple(values[start:stop])) for start, stop in spans], np.int64)
+        np.add.at(self.by_gene, outcomes[outcomes >= 0], 1)
+        self.ambiguous += int((outcomes == AMBIGUOUS).sum())
+        self.no_feature += int((outcomes == NO_GENE).sum())
 
-    def _outcome_of_mixed(self, numbers: tuple[int, ...]) -> int:
-        sets = []
-        for number in set(numbers):
-            if number not in self._members:
-                self._members[number] = self.genes.members(number)
-            sets.append(self._members[number])
+    def _combine(self, numbers: tuple[int, ...]) -> int:
+        """Return the outcome of a fragment in several sets."""
+        sets = [self._members(number) for number in set(numbers)]
         joined = frozenset.union(*sets) if self.mode == "union" else frozenset.intersection(*sets)
         if len(joined) == 1:
             return next(iter(joined))
         return AMBIGUOUS if joined else NO_GENE
 
-    def totals(self) -> tuple["np.ndarray", int, int]:
+    def totals(self) -> tuple[np.ndarray, int, int]:
         """Return counts by gene (int64), fragments without feature and ambiguous fragments."""
-        import numpy as np
-
         counts = self.by_gene.copy()
         single = self._outcomes >= 0
         np.add.at(counts, self._outcomes[single], self.by_set[single])
@@ -213,10 +175,6 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
 
     Contigs are those that have an exon. Raises InputError for an exon whose gene is not among ``genes``.
     """
-    from array import array
-
-    import numpy as np
-
     gene_numbers = {gene: number for number, gene in enumerate(genes)}
     contig_numbers: dict[str, int] = {}
     columns = [array("q") for _ in range(5)]  # contig, gene, start, end, strand
@@ -247,17 +205,15 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
 
 
 def _sweep(
-    contig_strand: "np.ndarray",
+    contig_strand: np.ndarray,
     contig_strands: int,
-    gene: "np.ndarray",
+    gene: np.ndarray,
     genes: int,
-    start: "np.ndarray",
-    end: "np.ndarray",
+    start: np.ndarray,
+    end: np.ndarray,
     sets: dict[frozenset[int], int],
-) -> tuple["np.ndarray", "np.ndarray"]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return positions and set numbers of the steps of exons; new sets get the next number in ``sets``."""
-    import numpy as np
-
     group, start, end = merge_spans(contig_strand * max(genes, 1) + gene, start, end)
     contig_strand, gene = np.divmod(group, max(genes, 1))
     begin = contig_strand << BASE_BITS
@@ -292,8 +248,6 @@ _ARRAYS = ("steps", "sets", "stranded_steps", "stranded_sets", "set_starts", "se
 
 def write_gene_intervals(path: str | Path, genes: GeneIntervals) -> None:
     """Write the step functions as npz; same steps, same bytes."""
-    import numpy as np
-
     arrays = {name: getattr(genes, name) for name in _ARRAYS}
     for name, texts in (("genes", genes.genes), ("contigs", genes.contigs)):
         arrays[name] = np.frombuffer("".join(f"{text}\n" for text in texts).encode(), np.uint8)
@@ -304,10 +258,6 @@ def write_gene_intervals(path: str | Path, genes: GeneIntervals) -> None:
 
 def read_gene_intervals(path: str | Path) -> GeneIntervals:
     """Return the step functions in an npz. Raises InputError for a file that is none."""
-    import zipfile
-
-    import numpy as np
-
     try:
         with np.load(path) as arrays:
             texts = {name: arrays[name].tobytes().decode().split("\n")[:-1] for name in ("genes", "contigs")}
