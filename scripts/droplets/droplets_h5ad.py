@@ -24,8 +24,7 @@ from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
 from scripts.plan.status import read_statuses
 from scripts.plan.units import is_shard, read_unit_rows, unit_names, unit_tables
-from scripts.records.obs_columns import droplet_columns, library_fields
-from scripts.records.sample_fields import describe_samples
+from scripts.records.obs_columns import describe_samples, droplet_columns, library_fields
 
 if TYPE_CHECKING:
     import numpy

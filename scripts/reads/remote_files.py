@@ -1,8 +1,8 @@
 """The files that archives have of a unit's runs: addresses, sizes and checksums by the records of the series.
 
 NCBI's record (:mod:`scripts.records.sra_xml`) names the archive in full quality, SRA Lite, and what was submitted;
-ENA's filereport (:mod:`scripts.records.ena`) its own copy of the archive, and FASTQ. A run's own size in NCBI's record
-is not the size of its file.
+ENA's filereport (:mod:`scripts.records.run_reports`) its own copy of the archive, and FASTQ. A run's own size in NCBI's
+record is not the size of its file.
 
 A download leaves ``{run}.sra``, ``{run}.bam``, or the FASTQ of ENA: ``{run}_{n}.fastq.gz`` with n the read's number in
 the archive, and ``{run}.fastq.gz`` for unpaired reads and for reads that lost their mate.
@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from scripts.core import http
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run
-from scripts.records import ena, sra_xml
+from scripts.records import sra_xml
 from scripts.records.record_files import ENA_REPORT, SRA_XML
+from scripts.records.run_reports import files_of, parse_report, read_report, report_address
 from scripts.records.sra_xml import RemoteFile, SraRun
 
 SOURCES = ("sra", "ncbi", "ena")
@@ -81,9 +82,9 @@ class UnitRecords:
             lines = [lines[run] for path in paths if run in (lines := self._lines_of(path))]
         if not paths and self.ena_address:
             policy = http.RetryPolicy(retries=0, timeout=self.patience)
-            report = ena.parse_report(http.request(ena.report_address(self.ena_address, run), policy=policy), "ENA")
-            lines = [line for line in report if line["run_accession"] == run]
-        return next(filter(None, (ena.files_of(line, columns, self.scheme) for line in lines)), [])
+            answer = http.request(report_address(self.ena_address, run), policy=policy)
+            lines = [line for line in parse_report(answer, "ENA") if line["run_accession"] == run]
+        return next(filter(None, (files_of(line, columns, self.scheme) for line in lines)), [])
 
     def _paths(self, name: str) -> list[Path]:
         return [folder / name for folder in self.folders if (folder / name).is_file()]
@@ -93,7 +94,7 @@ class UnitRecords:
         return {run.run: run for experiment in experiments for run in experiment.runs if run.run in self.runs}
 
     def _read_report(self, path: Path) -> dict[str, dict[str, str]]:
-        return {line["run_accession"]: line for line in ena.read_report(path) if line["run_accession"] in self.runs}
+        return {line["run_accession"]: line for line in read_report(path) if line["run_accession"] in self.runs}
 
 
 def archives_of(run: SraRun) -> list[RemoteFile]:

@@ -21,7 +21,7 @@ from scripts.core.files import write_atomic
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.locks import RateLimit
 from scripts.core.shared_cache import exclusive
-from scripts.records import ena, record_files, soft, sra_xml
+from scripts.records import record_files, run_reports, soft, sra_xml
 
 if TYPE_CHECKING:
     import requests
@@ -132,7 +132,7 @@ class Archives:
             return found
         path = self.folder / folder / record_files.ENA_REPORT
         report(f"{accession}: asking ENA for its runs")
-        url = ena.report_address(self.ena, accession)
+        url = run_reports.report_address(self.ena, accession)
         with self._request(url) as policy:
             body = http.request(url, policy=policy, session=self._open(), check=_check_report)
         write_atomic(path, _gzipped(body), shared=True)
@@ -235,7 +235,7 @@ def _check_report(body: bytes) -> None:
     if not body:
         raise ValueError("the answer is empty.")
     with _as_value_error("the answer"):
-        ena.parse_report(body, "the answer")
+        run_reports.parse_report(body, "the answer")
 
 
 def _accessions_in(body: bytes) -> set[str]:

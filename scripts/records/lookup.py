@@ -12,7 +12,7 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.http import RemoteError
 from scripts.plan.choices import Choices
 from scripts.plan.run_table import Run
-from scripts.records import ena, record_files, sra_xml
+from scripts.records import record_files, run_reports, sra_xml
 from scripts.records.client import Archives, report, report_failure
 from scripts.records.record_files import RunRecord
 from scripts.records.rows import Origin, Plan, add_experiment, sentences, with_taxon
@@ -261,13 +261,13 @@ def _runs_from_ena(accession: str, folder: str, archives: Archives, notes: list[
             report(f"ENA knows of no run of {accession}.")
         return None
     notes.append(_FROM_ENA)
-    return RunRecord("ENA", ena.experiments_of_report(rows))
+    return RunRecord("ENA", iter(run_reports.experiments_of_report(rows)))
 
 
 def _ena_report(accession: str, folder: str, archives: Archives) -> list[dict[str, str]] | None:
     """Keep ENA's report of an accession in a folder and return its lines; None where ENA does not answer."""
     try:
-        return ena.read_report(archives.ena_report(accession, folder))
+        return run_reports.read_report(archives.ena_report(accession, folder))
     except RemoteError as error:
         report_failure(f"ENA's record of {accession}", error)
         return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.records import ena, miniml, runinfo, soft, sra_xml
+from scripts.records import miniml, run_reports, soft, sra_xml
 from scripts.records.sra_xml import Experiment
 
 FAMILY = "{series}_family.soft.gz"
@@ -82,10 +82,10 @@ def read_any_runs(folder: str | Path) -> RunRecord | None:
     """Return the best record of runs in a folder: SRA XML, else ENA's report, else a table of runs."""
     if path := sra_xml_of(folder):
         return RunRecord("SRA", sra_xml.read_experiments(path))
-    if (path := ena_report_of(folder)) and (rows := ena.read_report(path)):
-        return RunRecord("ENA", ena.experiments_of_report(rows))
+    if (path := ena_report_of(folder)) and (rows := run_reports.read_report(path)):
+        return RunRecord("ENA", iter(run_reports.experiments_of_report(rows)))
     if path := run_list_of(folder):
-        return RunRecord(path.name, iter(runinfo.read_run_list(path)))
+        return RunRecord(path.name, iter(run_reports.read_run_list(path)))
     return None
 
 

@@ -3,7 +3,7 @@
 Each EXPERIMENT_PACKAGE holds one experiment with its study, its sample(s) and its runs; schemas: NCBI
 ``SRA.experiment``, ``SRA.study``, ``SRA.sample``, ``SRA.run``, and elements that NCBI adds (Pool, Statistics,
 SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the same things
-(:mod:`scripts.records.ena`, :mod:`scripts.records.runinfo`).
+(:mod:`scripts.records.run_reports`).
 """
 
 import re

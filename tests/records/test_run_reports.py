@@ -1,0 +1,155 @@
+"""Tables of runs: ENA's filereport, RunInfo and SraRunTable."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from scripts.core.errors import InputError
+from scripts.records import run_reports
+from scripts.records.sra_xml import RemoteFile
+
+HEADER = "\t".join(
+    "run_accession experiment_accession tax_id scientific_name library_layout read_count sample_alias "
+    "fastq_ftp fastq_md5 fastq_bytes".split()
+)
+FILES = "h/SRR2.fastq.gz;h/SRR2_1.fastq.gz;h/SRR2_2.fastq.gz\ta;b;c\t1;2;3"
+ROWS = (
+    f"SRR2\tSRX1\t9606\tHomo sapiens\tPAIRED\t7\tGSM1\t{FILES}",
+    "SRR1\tSRX1\t9606\tHomo sapiens\tPAIRED\t5\tGSM1\t\t\t",
+    "SRR3\tSRX0\t10090\tMus musculus\tSINGLE\t6\tE-1\th/SRR3.fastq.gz\t\t",
+)
+REPORT = "\n".join([HEADER, *ROWS]) + "\n"
+
+
+def test_runs_are_grouped_by_experiment() -> None:
+    first, second = run_reports.experiments_of_report(run_reports.parse_report(REPORT.encode(), "ena"))
+    assert (first.experiment, first.samples, first.layout) == ("SRX0", (), "single")
+    assert (second.experiment, second.samples, second.layout) == ("SRX1", ("GSM1",), "paired")
+    assert [(run.run, run.spots) for run in second.runs] == [("SRR1", "5"), ("SRR2", "7")]
+    assert second.runs[0].taxa == (("9606", "Homo sapiens"),)
+
+
+@pytest.mark.parametrize(
+    "title", ["GSM77: cell 1", "Illumina HiSeq 2000 sequencing; GSM77: cell; Mus musculus; RNA-Seq", "GSM77_r1"]
+)
+def test_the_sample_may_stand_in_a_title(title: str) -> None:
+    body = f"run_accession\texperiment_title\nSRR1\t{title}\n".encode()
+    (found,) = run_reports.experiments_of_report(run_reports.parse_report(body, "ena"))
+    assert found.samples == ("GSM77",)
+
+
+def test_files_are_matched_by_place_only_where_lists_agree() -> None:
+    rows = run_reports.parse_report(REPORT.encode(), "ena")
+    assert run_reports.files_of(rows[0], "fastq") == [
+        RemoteFile("SRR2.fastq.gz", "fastq", 1, "a", "https://h/SRR2.fastq.gz"),
+        RemoteFile("SRR2_1.fastq.gz", "fastq", 2, "b", "https://h/SRR2_1.fastq.gz"),
+        RemoteFile("SRR2_2.fastq.gz", "fastq", 3, "c", "https://h/SRR2_2.fastq.gz"),
+    ]
+    assert run_reports.files_of(rows[1], "fastq") == []
+    assert run_reports.files_of(rows[2], "fastq") == [
+        RemoteFile("SRR3.fastq.gz", "fastq", 0, "", "https://h/SRR3.fastq.gz")
+    ]
+    assert run_reports.files_of(rows[2], "submitted") == []
+    short = {**rows[0], "fastq_md5": "a;b", "fastq_ftp": "ftp://h/1;http://h/2;h/3"}
+    assert [(file.url, file.md5) for file in run_reports.files_of(short, "fastq")] == [
+        ("https://h/1", ""),
+        ("http://h/2", ""),
+        ("https://h/3", ""),
+    ]
+
+
+def test_a_report_may_be_empty() -> None:
+    assert run_reports.parse_report(b"", "ena") == []
+    assert run_reports.parse_report(b"run_accession\ttax_id\n", "ena") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (REPORT[:-20], "ena: the last line is cut short"),
+        (REPORT + "SRR9\tSRX9\n", "ena, line 5: 2 values, but the header has 10 columns"),
+        ("<html></html>\n", "not a filereport of ENA; its first line has no column 'run_accession'"),
+    ],
+)
+def test_what_is_no_whole_report_is_refused(body: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run_reports.parse_report(body.encode(), "ena")
+
+
+def test_a_report_is_read_packed_or_not(tmp_path: Path) -> None:
+    (tmp_path / "ena.tsv").write_text(REPORT)
+    (tmp_path / "ena.tsv.gz").write_bytes(gzip.compress(REPORT.encode()))
+    assert run_reports.read_report(tmp_path / "ena.tsv") == run_reports.read_report(tmp_path / "ena.tsv.gz")
+
+
+def test_the_address_asks_for_everything() -> None:
+    address = run_reports.report_address("https://www.ebi.ac.uk/ena/", "PRJNA1")
+    assert address.startswith(
+        "https://www.ebi.ac.uk/ena/portal/api/filereport?accession=PRJNA1&result=read_run&fields=run"
+    )
+    assert address.endswith("&format=tsv&limit=0")
+
+
+def line(run: str, experiment: str = "SRX1", **values: str) -> str:
+    values = {
+        "Run": run,
+        "Experiment": experiment,
+        "spots": "10",
+        "bases": "1500",
+        "LibraryLayout": "PAIRED",
+        "TaxID": "9606",
+        "ScientificName": "Homo sapiens",
+        "SampleName": "GSM5",
+        "CenterName": '"INSTITUTE OF TOYS, ZURICH"',
+        "Consent": "public",
+        **values,
+    }
+    return ",".join(values.get(name, "") for name in run_reports.RUNINFO)
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_the_header_may_be_missing(header: bool) -> None:
+    head = [",".join(run_reports.RUNINFO)] if header else []
+    text = "\n".join([*head, line("SRR2"), "", line("SRR1"), line("SRR1"), "", *head, line("SRR3", "SRX0")]) + "\n\n"
+    first, second = run_reports.parse_run_list(text.encode(), "runinfo")
+    assert (first.experiment, [run.run for run in first.runs]) == ("SRX0", ["SRR3"])
+    assert [(run.run, run.spots, run.bases) for run in second.runs] == [("SRR1", "10", "1500"), ("SRR2", "10", "1500")]
+    assert (second.samples, second.layout, second.taxa) == (("GSM5",), "paired", (("9606", "Homo sapiens"),))
+    assert second.runs[0].closed == ""
+
+
+def test_a_consent_group_closes_a_run() -> None:
+    (found,) = run_reports.parse_run_list(line("SRR1", Consent="GRU").encode(), "runinfo")
+    assert found.runs[0].closed == "its consent group is 'GRU', not public"
+
+
+def test_the_old_run_selector() -> None:
+    text = (
+        "AvgSpotLen_l\tExperiment_s\tMBases_l\tRun_s\tSample_Name_s\tLibraryLayout_s\tOrganism_s\tSRA_Study_s\n"
+        "150\tSRX9\t314\tSRR1975007\tGSM1658365\tPAIRED\tMus musculus\tSRP057196\n"
+    )
+    (found,) = run_reports.parse_run_list(text.encode(), "table")
+    assert (found.experiment, found.samples, found.study) == ("SRX9", ("GSM1658365",), "SRP057196")
+    assert found.taxa == (("10090", "Mus musculus"),)
+    assert (found.layout, found.runs[0].run, found.runs[0].spots) == ("paired", "SRR1975007", "")
+
+
+def test_the_run_selector_of_today() -> None:
+    text = (
+        "Run,Assay Type,Bases,Bytes,Consent,Experiment,GEO_Accession (exp),LibraryLayout,Organism,Sample Name\n"
+        'SRR7,RNA-Seq,494,352,public,SRX4,GSM3,SINGLE,Danio rerio,"x, y"\n'
+    )
+    (found,) = run_reports.parse_run_list(text.encode(), "table")
+    assert (found.experiment, found.samples, found.strategy, found.taxa) == ("SRX4", ("GSM3",), "RNA-Seq", ())
+    assert (found.runs[0].bases, found.runs[0].size) == ("494", "352")
+
+
+def test_an_empty_table_has_no_run() -> None:
+    assert run_reports.parse_run_list(b"\n\n", "runinfo") == []
+
+
+@pytest.mark.parametrize("body", ["<?xml version='1.0'?><ERROR>no</ERROR>", "Error: no such run\n", "a,b\n1,2\n"])
+def test_what_is_no_table_of_runs_is_refused(body: str) -> None:
+    with pytest.raises(InputError, match="runinfo: not a table of runs; it"):
+        run_reports.parse_run_list(body.encode(), "runinfo")
