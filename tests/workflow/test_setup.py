@@ -198,7 +198,8 @@ def test_ci_skips_what_it_cannot_install(tmp_path, root, installed):
 
 @pytest.mark.parametrize(("demo", "status"), [(0, 0), (2, 2), (69, 0)])
 def test_ci_fails_with_the_demo_on_the_other_debian_where_that_can_be_made(tmp_path, demo, status):
-    assert Ci(tmp_path).run(demo=demo) == (status, ["make test SLURM_TESTS=all", "debian.sh demo"], "")
+    tests = [] if status else ["make test SLURM_TESTS=all"]
+    assert Ci(tmp_path).run(demo=demo) == (status, ["debian.sh demo", *tests], "")
 
 
 def test_a_root_of_debian_that_cannot_be_made_says_why(machine):
