@@ -47,11 +47,11 @@ print(peak())
 """
 OURS = f"""
 import sys, time
-from scripts.records import soft
+from scripts.records import family_files
 {PEAK}
 begin = time.process_time()
 kinds = {{}}
-for entity in soft.read_family(sys.argv[1]):
+for entity in family_files.read_family(sys.argv[1]):
     kinds[entity.kind] = kinds.get(entity.kind, 0) + 1
 print(time.process_time() - begin, kinds["sample"], peak())
 """

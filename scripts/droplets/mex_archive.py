@@ -37,7 +37,7 @@ SOFTWARE = "sra2matrix"
 
 def find_title(row: Run, records: Path) -> str:
     """Return the title of a run's sample in GEO, else that of its experiment in the SRA's record, else nothing."""
-    from scripts.records.soft import read_family
+    from scripts.records.family_files import read_family
     from scripts.records.sra_xml import read_experiments
 
     family = records / row.series / f"{row.series}_family.soft.gz"

@@ -23,7 +23,7 @@ from scripts.core.errors import InputError
 from scripts.core.files import atomic_path, atomic_text
 from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
-from scripts.records.soft import Entity
+from scripts.records.family_files import Entity
 from scripts.records.sra_xml import Experiment
 
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()

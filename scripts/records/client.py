@@ -21,7 +21,7 @@ from scripts.core.files import write_atomic
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.locks import RateLimit
 from scripts.core.shared_cache import exclusive
-from scripts.records import record_files, run_reports, soft, sra_xml
+from scripts.records import family_files, record_files, run_reports, sra_xml
 
 if TYPE_CHECKING:
     import requests
@@ -82,7 +82,7 @@ class Archives:
                 return found
             path = folder / record_files.FAMILY.format(series=series)
             report(f"{series}: asking GEO for its family file")
-            url = soft.family_address(self.geo, series)
+            url = family_files.family_address(self.geo, series)
             with self._request(url) as policy:
                 http.fetch(url, path, check=_check_family, policy=policy, session=self._open())
             return path
@@ -215,7 +215,7 @@ def _as_value_error(name: str | Path) -> Iterator[None]:
 
 def _check_family(path: Path) -> None:
     with _as_value_error(path):
-        kinds = {entity.kind for entity in soft.read_family(path)}
+        kinds = {entity.kind for entity in family_files.read_family(path)}
     if not kinds & {"series", "sample"}:
         raise ValueError("the family file names no series.")
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
@@ -28,8 +28,8 @@ def open_record(path: str | Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
 
 
-def xml_events(read: Callable[[], bytes], name: str | Path) -> Iterator[tuple[str, Element]]:
-    """Yield ("start" or "end", element) of an XML document; ``read`` returns its next piece, and nothing at its end.
+def xml_events(pieces: Iterable[bytes], name: str | Path) -> Iterator[tuple[str, Element]]:
+    """Yield ("start" or "end", element) of an XML document that comes in pieces.
 
     Raises InputError for a document that is cut short, ill-formed or declares entities. These are declared before the
     first element: up to there defusedxml parses the document too, the rest is left to the parser in C.
@@ -41,7 +41,7 @@ def xml_events(read: Callable[[], bytes], name: str | Path) -> Iterator[tuple[st
     guarded = True
     parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     try:
-        while piece := read():
+        for piece in pieces:
             if guarded:
                 try:
                     guard.feed(piece)
@@ -58,7 +58,7 @@ def xml_events(read: Callable[[], bytes], name: str | Path) -> Iterator[tuple[st
 
 def parse_xml(body: bytes, name: str | Path) -> Element:
     """Return the outermost element of an XML document, see :func:`xml_events`."""
-    *_, (_, root) = xml_events(iter([body, b""]).__next__, name)
+    *_, (_, root) = xml_events([body], name)
     return root
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.records import miniml, run_reports, soft, sra_xml
+from scripts.records import family_files, run_reports, sra_xml
+from scripts.records.family_files import Entity, is_miniml
 from scripts.records.sra_xml import Experiment
 
 FAMILY = "{series}_family.soft.gz"
@@ -29,7 +30,7 @@ class RunRecord(NamedTuple):
 def family_of(folder: str | Path, series: str) -> Path | None:
     """Return the family file of a series in its folder, whichever of the two formats it has."""
     found = _first(folder, f"{series}_family.soft", f"{series}_family.xml")
-    if found is None and (path := _first(folder, "sra.xml")) and miniml.is_miniml(path):
+    if found is None and (path := _first(folder, "sra.xml")) and is_miniml(path):
         return path  # MINiML that is named like the XML record of its series
     return found
 
@@ -37,7 +38,7 @@ def family_of(folder: str | Path, series: str) -> Path | None:
 def sra_xml_of(folder: str | Path) -> Path | None:
     """Return the SRA XML in a folder."""
     found = _first(folder, "sra.xml")
-    return None if found is None or miniml.is_miniml(found) else found
+    return None if found is None or is_miniml(found) else found
 
 
 def ena_report_of(folder: str | Path) -> Path | None:
@@ -50,23 +51,18 @@ def run_list_of(folder: str | Path) -> Path | None:
     return _matching(folder, _RUN_LISTS)
 
 
-def read_any_family(path: str | Path) -> Iterator[soft.Entity]:
-    """Yield the entities of a family file in either format, by its first bytes."""
-    return miniml.read_miniml(path) if miniml.is_miniml(path) else soft.read_family(path)
-
-
-def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[Iterator[soft.Entity]]:
+def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[Iterator[Entity]]:
     """Yield the entities of the family file of a series, then of those of its parts; each iterator must be exhausted.
 
     ``folder`` holds the records of all series. Series in ``read`` are skipped; those that are read are added to it.
     """
     waiting = [series]
 
-    def entities(path: Path) -> Iterator[soft.Entity]:
-        for entity in read_any_family(path):
+    def entities(path: Path) -> Iterator[Entity]:
+        for entity in family_files.read_family(path):
             yield entity
             if entity.kind == "series":
-                waiting.extend(soft.parts_of(entity))
+                waiting.extend(entity.linked("parts"))
 
     while waiting:
         name = waiting.pop(0)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.http import RemoteError
-from scripts.records import record_files, soft
 from scripts.records.assay import words_of
 from scripts.records.client import Archives, report_failure
+from scripts.records.family_files import Entity, read_family
 from scripts.records.library_type import NAMING_ATTRIBUTES
 
 
@@ -52,12 +52,12 @@ class SeriesRecord:
         self.found = True
         parts: list[str] = []
         words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
-        for entity in record_files.read_any_family(path):
+        for entity in read_family(path):
             if entity.kind == "series":
-                parts += soft.parts_of(entity)
-                self.studies += soft.studies_of(entity)
-                self.projects += soft.projects_of(entity)
-                self.listed += soft.members_of(entity)
+                parts += entity.linked("parts")
+                self.studies += entity.linked("studies")
+                self.projects += entity.linked("projects")
+                self.listed += entity.linked("samples")
             elif entity.kind == "sample":
                 if entity.well_named:
                     self.samples.setdefault(entity.accession, _sample(entity, words))
@@ -111,7 +111,7 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> S
     return record
 
 
-def _sample(entity: soft.Entity, words: dict[int, frozenset[str]]) -> Sample:
+def _sample(entity: Entity, words: dict[int, frozenset[str]]) -> Sample:
     fields = entity.fields
     own = [value for name in ("title", "description") for value in fields.get(name, ())]
     protocol = "\n".join(value for name in fields if "protocol" in name for value in fields[name])
@@ -123,8 +123,8 @@ def _sample(entity: soft.Entity, words: dict[int, frozenset[str]]) -> Sample:
     )
     return Sample(
         title=entity.first("title"),
-        taxa={sys.intern(tax_id): sys.intern(name) for tax_id, name in soft.taxa_of(entity).items()},
-        experiments=tuple(soft.experiments_of(entity)),
+        taxa={sys.intern(tax_id): sys.intern(name) for tax_id, name in entity.taxa().items()},
+        experiments=tuple(entity.linked("experiments")),
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
         own_words=words_of("\n".join(own)),

@@ -6,6 +6,8 @@ SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the
 (:mod:`scripts.records.run_reports`).
 """
 
+import itertools
+import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ _GSE = re.compile(r"GSE\d+")
 _PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
 _READ_TYPES = re.compile(r"--readTypes[= ]+['\"]?([BTA]+)\b")  # options of the loaders
 _PAIR_FILES = re.compile(r"--read([1-9])PairFiles[= ]+['\"]?([^\s,'\"]+)")
+_ROOTS = ("EXPERIMENT_PACKAGE_SET", "EXPERIMENT_PACKAGE", "ERROR", "eFetchResult", "eEfetchResult")
+_DECLARATION = b"<?xml "
 _PIECE = 1 << 18
 
 
@@ -112,18 +116,20 @@ def parse_experiments(handle: BinaryIO, name: str) -> Iterator[Experiment]:
 
 def parse_packages(handle: BinaryIO, name: str) -> Iterator[Element]:
     """Yield the elements EXPERIMENT_PACKAGE of the same documents; each is emptied when the next is asked for."""
-    documents = _Documents(handle)
-    if not documents.more:
-        raise InputError(f"{name}: it is empty.")
-    while documents.more:
+    empty = True
+    for _, pieces in itertools.groupby(_numbered_pieces(handle), operator.itemgetter(0)):
+        empty = False
         root: Element | None = None
-        for event, element in xml_events(documents.read, name):
+        for event, element in xml_events((piece for _, piece in pieces), name):
             if root is None:
                 root = element
-                _check_root(root.tag, name)
+                if root.tag not in _ROOTS:
+                    raise InputError(f"{name}: not a record of SRA experiments; its outermost element is {root.tag!r}.")
             if event == "end" and element.tag == "EXPERIMENT_PACKAGE":
                 yield element
                 root.clear()
+    if empty:
+        raise InputError(f"{name}: it is empty.")
 
 
 def answer_errors(body: bytes) -> list[str]:
@@ -152,37 +158,23 @@ def package_set(parts: Iterable[bytes]) -> bytes:
     return head + b"".join(part + b"\n" for part in parts if part) + b"</EXPERIMENT_PACKAGE_SET>\n"
 
 
-class _Documents:
-    """A stream cut at each XML declaration: answers that were written one after the other.
-
-    ``read`` gives the pieces of one document and then nothing, once; ``more`` is whether another one follows.
-    """
-
-    def __init__(self, handle: BinaryIO) -> None:
-        self._handle = handle
-        self._rest = handle.read(_PIECE)
-        self._begin = 1  # the declaration at 0 is the document's own
-
-    @property
-    def more(self) -> bool:
-        return bool(self._rest)
-
-    def read(self) -> bytes:
-        while True:
-            cut = self._rest.find(b"<?xml ", self._begin)
-            block = b""
-            if cut < 0:
-                block = self._handle.read(_PIECE)
-                cut = max(len(self._rest) - 5, 0) if block else len(self._rest)  # a declaration may be cut in two
-            piece, self._rest = self._rest[:cut], self._rest[cut:] + block
-            self._begin = 0 if piece else 1
-            if piece or not block:
-                return piece
-
-
-def _check_root(tag: str, name: str) -> None:
-    if tag not in ("EXPERIMENT_PACKAGE_SET", "EXPERIMENT_PACKAGE", "ERROR", "eFetchResult", "eEfetchResult"):
-        raise InputError(f"{name}: not a record of SRA experiments; its outermost element is {tag!r}.")
+def _numbered_pieces(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the pieces of a stream, each with the number of its document: answers may follow each other in a file."""
+    number, rest = 0, b""
+    while True:
+        block = handle.read(_PIECE)
+        first, *others = (rest + block).split(_DECLARATION)
+        *whole, rest = [first, *(_DECLARATION + other for other in others)]
+        for piece in whole:
+            if piece:
+                yield number, piece
+            number += 1
+        cut = max(len(rest) - len(_DECLARATION) + 1, 0) if block else len(rest)  # a declaration may be cut in two
+        if cut:
+            yield number, rest[:cut]
+        if not block:
+            return
+        rest = rest[cut:]
 
 
 def _child(element: Element, path: str) -> Element:

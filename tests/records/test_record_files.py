@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.records import record_files
+from scripts.records.family_files import read_family
 from tests.records.small_archives import family, package, package_set, run
 
 
@@ -19,7 +20,7 @@ def test_the_first_bytes_tell_what_a_record_is(tmp_path: Path) -> None:
     )  # a family under another name
     assert record_files.family_of(folder, "GSE1") == folder / "sra.xml.gz"
     assert record_files.read_any_runs(folder) is None
-    assert [entity.kind for entity in record_files.read_any_family(folder / "sra.xml.gz")][-1] == "series"
+    assert [entity.kind for entity in read_family(folder / "sra.xml.gz")][-1] == "series"
     (folder / "GSE1_family.soft").write_text(family("GSE1"))
     assert record_files.family_of(folder, "GSE1") == folder / "GSE1_family.soft"
 

@@ -1,4 +1,4 @@
-"""GEO family files: what a plain reading gives, and what is refused."""
+"""GEO family files, in SOFT and in MINiML: what a plain reading gives, and what is refused."""
 
 import gzip
 from pathlib import Path
@@ -7,15 +7,15 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.plan import accessions
-from scripts.records import soft
+from scripts.records import family_files
 from tests.records.small_archives import family, sample
 
 
-def entities(tmp_path: Path, text: str | bytes, pack: bool = True) -> list[soft.Entity]:
+def entities(tmp_path: Path, text: str | bytes, pack: bool = True) -> list[family_files.Entity]:
     body = text.encode() if isinstance(text, str) else text
     path = tmp_path / "GSE1_family.soft.gz"
     path.write_bytes(gzip.compress(body) if pack else body)
-    return list(soft.read_family(path))
+    return list(family_files.read_family(path))
 
 
 def test_entities_come_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_field_may_repeat_be_empty_and_hold_an_equals_sign(tmp_path: Path) -> 
 
 def test_line_ends_and_a_short_last_line(tmp_path: Path) -> None:
     (only,) = entities(tmp_path, "^SAMPLE = GSM1\r\n!Sample_title = a\r\n!Sample_last = b")
-    assert only == soft.Entity("sample", "GSM1", {"title": ["a"], "last": ["b"]})
+    assert only == family_files.Entity("sample", "GSM1", {"title": ["a"], "last": ["b"]})
 
 
 def test_text_that_is_not_utf_8_is_read_as_windows_1252(tmp_path: Path) -> None:
@@ -72,18 +72,18 @@ def test_relations(tmp_path: Path) -> None:
     ]
     text = family("GSE1", [sample("GSM1", ["SRX2", "ERX3", "SRX2"], more=["relation = BioSample: SAMN1"])])
     series = entities(tmp_path, family("GSE1", relations=relations))[1]
-    assert soft.parts_of(series) == ["GSE2"]
-    assert soft.projects_of(series) == ["PRJNA7"]
-    assert soft.studies_of(series) == ["SRP8"]
-    assert soft.experiments_of(entities(tmp_path, text)[-1]) == ["SRX2", "ERX3"]
+    assert series.linked("parts") == ["GSE2"]
+    assert series.linked("projects") == ["PRJNA7"]
+    assert series.linked("studies") == ["SRP8"]
+    assert entities(tmp_path, text)[-1].linked("experiments") == ["SRX2", "ERX3"]
 
 
 def test_taxa_of_all_channels(tmp_path: Path) -> None:
     both = (("9606", "Homo sapiens"), ("10090", "Mus musculus"))
     text = sample("GSM1", taxa=both, more=["taxid_ch2 = 9606", "organism_ch2 = Homo sapiens"])
-    assert soft.taxa_of(entities(tmp_path, text)[0]) == dict(both)
+    assert entities(tmp_path, text)[0].taxa() == dict(both)
     text = sample("GSM1", taxa=(), more=["taxid_ch1 = 9606", "taxid_ch1 = 10090", "organism_ch1 = Homo sapiens"])
-    assert soft.taxa_of(entities(tmp_path, text)[0]) == {"9606": "", "10090": ""}
+    assert entities(tmp_path, text)[0].taxa() == {"9606": "", "10090": ""}
 
 
 @pytest.mark.parametrize("name", ["../../GSM1", "GSM1/../x", "GSE1", "", "GSM1\t", "gsm1"])
@@ -94,10 +94,12 @@ def test_a_path_in_a_name_is_no_accession(tmp_path: Path, name: str) -> None:
 
 def test_addresses() -> None:
     base = "https://ftp.ncbi.nlm.nih.gov/geo/"
-    assert soft.family_address(base, "GSE56785").endswith("/geo/series/GSE56nnn/GSE56785/soft/GSE56785_family.soft.gz")
-    assert "/series/GSE3nnn/GSE3105/" in soft.family_address(base, "GSE3105")
-    assert "/series/GSEnnn/GSE105/" in soft.family_address(base, "GSE105")
-    assert "/series/GSEnnn/GSE1/" in soft.family_address(base, "GSE1")
+    assert family_files.family_address(base, "GSE56785").endswith(
+        "/geo/series/GSE56nnn/GSE56785/soft/GSE56785_family.soft.gz"
+    )
+    assert "/series/GSE3nnn/GSE3105/" in family_files.family_address(base, "GSE3105")
+    assert "/series/GSEnnn/GSE105/" in family_files.family_address(base, "GSE105")
+    assert "/series/GSEnnn/GSE1/" in family_files.family_address(base, "GSE1")
     assert accessions.gds_uid("GSE67835") == "200067835"
     assert accessions.gds_uid("SRP1") == "SRP1"
 
@@ -116,9 +118,58 @@ def test_what_is_no_whole_family_file_is_refused(tmp_path: Path, body: bytes, wo
     path = tmp_path / "family"
     path.write_bytes(body)
     with pytest.raises(InputError, match=rf"family: .*{words}"):
-        list(soft.read_family(path))
+        list(family_files.read_family(path))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it cannot be read: No such file"):
-        list(soft.read_family(tmp_path / "family"))
+        list(family_files.read_family(tmp_path / "family"))
+
+
+FAMILY = """<?xml version="1.0" encoding="UTF-8" standalone="no"?>
+<MINiML xmlns="http://www.ncbi.nlm.nih.gov/geo/info/MINiML" version="0.5.0">
+  <Contributor iid="contrib1"><Person><First>Ada</First></Person></Contributor>
+  <Platform iid="GPL1"><Title>NextSeq</Title><Accession database="GEO">GPL1</Accession></Platform>
+  <Sample iid="GSM1"><Title>cell ü</Title><Accession database="GEO">GSM1</Accession>
+    <Channel position="1"><Source>brain</Source><Organism taxid="9606">Homo sapiens</Organism>
+      <Organism taxid="10090">Mus musculus</Organism>
+      <Characteristics tag="age">
+P1
+      </Characteristics></Channel>
+    <Platform-Ref ref="GPL1"/>
+    <Relation type="SRA" target="https://www.ncbi.nlm.nih.gov/sra?term=SRX1"/></Sample>
+  <Series iid="GSE1"><Title>Title</Title><Accession database="GEO">GSE1</Accession><Pubmed-ID>1</Pubmed-ID>
+    <Relation type="SuperSeries of" target="GSE2"/>
+    <Relation type="SRA" target="https://www.ncbi.nlm.nih.gov/sra?term=SRP1"/></Series>
+</MINiML>
+"""
+
+
+def test_entities_have_the_fields_of_soft(tmp_path: Path) -> None:
+    path = tmp_path / "GSE1_family.xml.gz"
+    path.write_bytes(gzip.compress(FAMILY.encode()))
+    assert family_files.is_miniml(path)
+    platform, sample, series = family_files.read_family(path)
+    assert (platform.kind, platform.accession) == ("platform", "GPL1")
+    assert sample.linked("experiments") == ["SRX1"]
+    assert sample.taxa() == {"9606": "Homo sapiens", "10090": "Mus musculus"}
+    assert sample.fields["characteristics_ch1"] == ["age: P1"]
+    assert sample.fields["platform_id"] == ["GPL1"]
+    assert (series.linked("parts"), series.linked("studies")) == (["GSE2"], ["SRP1"])
+    assert series.fields["pubmed_id"] == ["1"]
+    assert series.fields["sample_id"] == ["GSM1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FAMILY[:-20], "cut short or not well-formed XML"),
+        ("<MINiMLs/>", "its outermost element is 'MINiMLs'"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><MINiML>&a;</MINiML>', "the document declares entities"),
+    ],
+)
+def test_what_is_no_whole_family_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "family.xml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        list(family_files.read_family(path))

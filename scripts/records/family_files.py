@@ -1,0 +1,219 @@
+"""GEO family files, in SOFT or MINiML format: the series, samples and platforms of a series.
+
+SOFT (``<GSE>_family.soft[.gz]``) holds entities. Each starts with ``^KIND = accession`` (DATABASE, SERIES, PLATFORM,
+SAMPLE, in any order) and has lines ``!Kind_field = value``; a field may repeat. Data tables stand between
+``!kind_table_begin`` and ``!kind_table_end``; lines that start with ``#`` describe their columns. Text is UTF-8; lines
+of older records that are not UTF-8 are read as Windows-1252. Read as a stream, tables skipped.
+Format: https://www.ncbi.nlm.nih.gov/geo/info/soft.html.
+
+MINiML (``<GSE>_family.xml[.gz]``) has the same content as XML; its tables are external and not read. Its fields get
+their names in SOFT. Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from xml.etree.ElementTree import Element
+
+from scripts.core.errors import InputError
+from scripts.records.reading import open_record, parse_xml
+
+_ACCESSIONS = {"series": re.compile(r"GSE\d+"), "sample": re.compile(r"GSM\d+"), "platform": re.compile(r"GPL\d+")}
+_LINKS = {
+    "experiments": ("relation", re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")),
+    "studies": ("relation", re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")),
+    "projects": ("relation", re.compile(r"\s*BioProject:.*\b(PRJ[A-Z]{2}\d+)\b")),
+    "parts": ("relation", re.compile(r"\s*SuperSeries of:\s*(GSE\d+)\s*$")),
+    "samples": ("sample_id", re.compile(r"(GSM\d+)")),
+}
+_KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
+_DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}
+_IN_CHANNEL = {
+    "Source": "source_name",
+    "Label": "label",
+    "Label-Protocol": "label_protocol",
+    "Molecule": "molecule",
+    "Treatment-Protocol": "treatment_protocol",
+    "Growth-Protocol": "growth_protocol",
+    "Extract-Protocol": "extract_protocol",
+}
+_REFERENCES = {"Platform-Ref": "platform_id", "Sample-Ref": "sample_id"}
+_RENAMED = {"Supplementary-Data": "supplementary_file"}
+_SKIPPED = ("Contact-Ref", "Contributor-Ref")
+
+
+class Entity(NamedTuple):
+    """A series, sample, platform or database of a family file.
+
+    ``kind`` is in lower case; ``fields`` maps a field's name without ``!Kind_`` to its values, in the file's order.
+    """
+
+    kind: str
+    accession: str
+    fields: dict[str, list[str]]
+
+    @property
+    def well_named(self) -> bool:
+        """Whether the accession is one of its kind, and so is safe as the name of a file."""
+        pattern = _ACCESSIONS.get(self.kind)
+        return pattern is not None and pattern.fullmatch(self.accession) is not None
+
+    def first(self, field: str) -> str:
+        """The first value of a field, empty when there is none."""
+        values = self.fields.get(field)
+        return values[0].strip() if values else ""
+
+    def linked(self, kind: str) -> list[str]:
+        """The accessions that the entity names, each once.
+
+        ``kind``: experiments (SRX …) of a sample; studies (SRP …), projects (BioProject), parts (of a SuperSeries) or
+        samples (GSM) of a series.
+        """
+        field, pattern = _LINKS[kind]
+        found = (pattern.match(value) for value in self.fields.get(field, ()))
+        return list(dict.fromkeys(item[1] for item in found if item))
+
+    def taxa(self) -> dict[str, str]:
+        """Tax id → organism over all channels of a sample; the organism is empty where the file does not say."""
+        fields = sorted(self.fields)
+        tax_ids, names = (
+            [value.strip() for field in fields if re.fullmatch(rf"{name}_ch\d+", field) for value in self.fields[field]]
+            for name in ("taxid", "organism")
+        )
+        if len(names) != len(tax_ids):
+            names = [""] * len(tax_ids)
+        taxa: dict[str, str] = {}
+        for tax_id, name in zip(tax_ids, names, strict=True):
+            if tax_id.isdecimal():
+                taxa.setdefault(tax_id, name)
+        return taxa
+
+
+def family_address(base: str, series: str) -> str:
+    """Return where GEO keeps the family file of a series: its stub has ``nnn`` for the last three digits."""
+    return f"{base.rstrip('/')}/series/GSE{series[3:-3]}nnn/{series}/soft/{series}_family.soft.gz"
+
+
+def is_miniml(path: str | Path) -> bool:
+    """Whether a record is XML and names MINiML near its beginning."""
+    with open_record(path) as handle:
+        start = handle.read(2048)
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" and b"<MINiML" in start
+
+
+def read_family(path: str | Path) -> Iterator[Entity]:
+    """Yield the entities of a family file, gzipped or not, in either format by its first bytes.
+
+    Of SOFT one at a time, in the file's order; of MINiML the series last. Raises InputError for a file that is cut
+    short or damaged, declares entities of XML, or is something else.
+    """
+    with open_record(path) as handle:
+        yield from _miniml_entities(handle, path) if is_miniml(path) else _soft_entities(handle, path)
+
+
+def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
+    entity: Entity | None = None
+    prefix = b"!"
+    for number, line in enumerate(handle):
+        mark = line[:1]
+        if mark == b"!":
+            if line.startswith(prefix) and entity is not None:
+                name, equals, value = line[len(prefix) :].partition(b" = ")
+                if not equals:
+                    name = name.rstrip(b"\r\n =")
+                if equals or not name.endswith(b"table_begin"):
+                    entity.fields.setdefault(name.decode("ascii", "replace"), []).append(_text(value))
+                    continue
+            if line.rstrip().lower().endswith(b"_table_begin"):
+                _skip_table(handle)
+        elif mark == b"^":
+            if entity is not None:
+                yield entity
+            keyword, _, accession = line[1:].partition(b"=")
+            kind = keyword.strip().decode("ascii", "replace")
+            entity = Entity(kind.lower(), _text(accession).strip(), {})
+            prefix = f"!{kind.capitalize()}_".encode()
+        elif number == 0 and (line.lstrip()[:1] == b"<" or b"\0" in line):
+            raise InputError(f"{path}: not a family file in SOFT format; it begins with {line[:40]!r}.")
+    if entity is None:
+        raise InputError(f"{path}: not a family file in SOFT format; it has no line that begins with '^'.")
+    yield entity
+
+
+def _skip_table(handle: BinaryIO) -> None:
+    for row in handle:
+        if row[:1] == b"!" and row.rstrip().lower().endswith(b"_table_end"):
+            return
+    raise EOFError
+
+
+def _text(value: bytes) -> str:
+    value = value.rstrip(b"\r\n")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("cp1252", "replace")
+
+
+def _miniml_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
+    root = parse_xml(handle.read(), path)
+    if _tag(root) != "MINiML":
+        raise InputError(f"{path}: not a family file in MINiML format; its outermost element is {_tag(root)!r}.")
+    entities = [_miniml_entity(_KINDS[_tag(element)], element) for element in root if _tag(element) in _KINDS]
+    members = [entity.accession for entity in entities if entity.kind == "sample"]
+    for entity in sorted(entities, key=lambda entity: entity.kind == "series"):
+        if entity.kind == "series":
+            entity.fields.setdefault("sample_id", members)
+        yield entity
+
+
+def _tag(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _value(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def _miniml_entity(kind: str, element: Element) -> Entity:
+    fields: dict[str, list[str]] = {}
+    accession = element.get("iid", "")
+    for child in element:
+        if _tag(child) == "Accession":
+            accession = _value(child)
+        for name, value in _miniml_fields(child):
+            if value:
+                fields.setdefault(name, []).append(value)
+    return Entity(kind, accession, fields)
+
+
+def _miniml_fields(element: Element) -> Iterator[tuple[str, str]]:
+    """Yield the fields of SOFT, and their values, for a child of an entity."""
+    tag = _tag(element)
+    if tag == "Accession":
+        yield "geo_accession", _value(element)
+    elif tag == "Status":
+        yield from ((_DATES[_tag(date)], _value(date)) for date in element if _tag(date) in _DATES)
+    elif tag == "Channel":
+        for child in element:
+            yield from _channel_fields(child, f"ch{element.get('position', '1')}")
+    elif tag == "Organism":
+        yield from (("organism", _value(element)), ("taxid", element.get("taxid", "")))
+    elif tag == "Relation":
+        yield "relation", f"{element.get('type', '')}: {element.get('target', '')}"
+    elif tag in _REFERENCES:
+        yield _REFERENCES[tag], element.get("ref", "")
+    elif tag not in _SKIPPED:
+        yield _RENAMED.get(tag, tag.lower().replace("-", "_")), _value(element)
+
+
+def _channel_fields(element: Element, channel: str) -> Iterator[tuple[str, str]]:
+    tag = _tag(element)
+    if tag == "Organism":
+        yield from ((f"organism_{channel}", _value(element)), (f"taxid_{channel}", element.get("taxid", "")))
+    elif tag == "Characteristics":
+        name = element.get("tag")
+        yield f"characteristics_{channel}", f"{name}: {_value(element)}" if name else _value(element)
+    elif tag in _IN_CHANNEL:
+        yield f"{_IN_CHANNEL[tag]}_{channel}", _value(element)
