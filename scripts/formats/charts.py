@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from scripts.formats.pages import render
 
 if TYPE_CHECKING:
-    import numpy
     from markupsafe import Markup
 
 WIDTH, HEIGHT = 248, 150
@@ -27,10 +28,8 @@ class Scale(NamedTuple):
     high: float
     log: bool
 
-    def position(self, values: "numpy.ndarray | float") -> "numpy.ndarray":
+    def position(self, values: np.ndarray | float) -> np.ndarray:
         """Return the positions of values, 0 to 1; on a logarithmic axis less than 1 (or its low end) is 0."""
-        import numpy as np
-
         array = np.asarray(values, float)
         if self.log:
             array = np.log10(np.maximum(array, 10.0 ** min(self.low, 0)))
@@ -59,7 +58,7 @@ def short_number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def scale_of(values: "numpy.ndarray", log: bool, high: float | None = None) -> Scale:
+def scale_of(values: np.ndarray, log: bool, high: float | None = None) -> Scale:
     """Return a scale that has room for all values: from 0, or from a power of ten, to a round value or to ``high``."""
     greatest = float(values.max()) if len(values) else 1.0
     if log:
@@ -118,14 +117,12 @@ def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> "Mark
 
 
 def histogram(
-    values: "numpy.ndarray", scale: Scale, title: str, bins: int = 40, times: "numpy.ndarray | None" = None
+    values: np.ndarray, scale: Scale, title: str, bins: int = 40, times: np.ndarray | None = None
 ) -> "Markup":
     """Return a histogram with the median marked; the height of a bar is its share of the values.
 
     ``times`` says how often each value occurs, where values are given once and in ascending order.
     """
-    import numpy as np
-
     inner, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
     counts = np.bincount(np.minimum((scale.position(values) * bins).astype(int), bins - 1), times, minlength=bins)
@@ -158,10 +155,8 @@ def _axis(scale: Scale, base: float) -> list[Shape]:
     return shapes
 
 
-def density(across: "numpy.ndarray", up: "numpy.ndarray", scales: tuple[Scale, Scale], title: str) -> "Markup":
+def density(across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], title: str) -> "Markup":
     """Return a map of how many pairs of values are where: darker is more, on a logarithmic scale."""
-    import numpy as np
-
     columns, rows, left = 40, 22, 30
     inner, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
@@ -193,10 +188,8 @@ def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height:
     return _draw(width, height, title, shapes)
 
 
-def spread(values: "numpy.ndarray", scale: Scale, title: str, width: int = 150) -> "Markup":
+def spread(values: np.ndarray, scale: Scale, title: str, width: int = 150) -> "Markup":
     """Return a line from the 5th to the 95th percentile, a thicker one between the quartiles, and the median."""
-    import numpy as np
-
     shapes: list[Shape] = []
     if len(values):
         positions = scale.position(np.percentile(values, [5, 25, 50, 75, 95])) * (width - 4) + 2
@@ -215,10 +208,8 @@ SHADES = 9
 _CELL, _GAP, _LETTER, _LONGEST = 14, 4, 6.7, 30
 
 
-def shades(values: "numpy.ndarray", scale: Scale) -> "numpy.ndarray":
+def shades(values: np.ndarray, scale: Scale) -> np.ndarray:
     """Return the step of colour of each value, 1 to :data:`SHADES`; 0 where it is 0 or no number."""
-    import numpy as np
-
     values = np.asarray(values, float)
     blank = ~np.isfinite(values) | (values == 0 if scale.log else False)
     steps = np.minimum((scale.position(np.where(blank, 1, values)) * SHADES).astype(int), SHADES - 1) + 1
@@ -239,7 +230,7 @@ def _offsets(number: int, joined: bool) -> list[int]:
 
 def heat_map(
     names: tuple[Sequence[str], Sequence[str]],
-    values: "numpy.ndarray",
+    values: np.ndarray,
     scale: Scale,
     title: str,
     words: str,

@@ -10,9 +10,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import h5py
+import numpy as np
+
 if TYPE_CHECKING:
-    import h5py
-    import numpy
     import scipy.sparse
 
 CHUNK = 16384
@@ -32,19 +33,18 @@ def set_encoding(item: Any, kind: str, version: str) -> None:
     item.attrs["encoding-version"] = version
 
 
-def create_group(parent: "h5py.Group", name: str, kind: str = "dict", version: str = "0.1.0") -> "h5py.Group":
+def create_group(parent: h5py.Group, name: str, kind: str = "dict", version: str = "0.1.0") -> h5py.Group:
     """Make a group of an AnnData kind."""
     group = parent.create_group(name)
     set_encoding(group, kind, version)
     return group
 
 
-def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
+def deflate_chunk(values: np.ndarray, size: int) -> bytes:
     """Return the bytes of one chunk of ``size`` elements: padded with zeros, shuffled, deflated in zlib's frame.
 
     A small chunk is deflated by zlib: ISA-L's one call has been seen to give 61 and 64 bytes for the same 56.
     """
-    import numpy as np
     from isal import isal_zlib
 
     planes = np.zeros((values.dtype.itemsize, size), np.uint8)
@@ -60,13 +60,12 @@ def deflate_chunk(values: "numpy.ndarray", size: int) -> bytes:
     return packer.compress(planes.tobytes()) + packer.flush()
 
 
-def inflate_chunk(data: bytes, itemsize: int, room: "numpy.ndarray") -> "numpy.ndarray":
+def inflate_chunk(data: bytes, itemsize: int, room: np.ndarray) -> np.ndarray:
     """Return the elements of a chunk of whole numbers from 0 that was shuffled and deflated.
 
     The type is the narrowest unsigned one that all bytes which are not zero fit in: most chunks need only one byte.
     The elements are in ``room``, which has a byte for each byte of the chunk.
     """
-    import numpy as np
     from isal import isal_zlib
 
     planes = np.frombuffer(isal_zlib.decompress(data, bufsize=len(room)), np.uint8).reshape(itemsize, -1)
@@ -80,7 +79,7 @@ def inflate_chunk(data: bytes, itemsize: int, room: "numpy.ndarray") -> "numpy.n
     return values
 
 
-def _any(planes: "numpy.ndarray") -> bool:
+def _any(planes: np.ndarray) -> bool:
     """Whether a byte is not 0; eight at a time where that is possible."""
     flat = planes.reshape(-1)
     return bool((flat.view("u8") if len(flat) % 8 == 0 else flat).any())
@@ -92,7 +91,7 @@ class ChunkedArray:
     Slices that follow each other inflate each chunk once.
     """
 
-    def __init__(self, root: "h5py.Group", path: str) -> None:
+    def __init__(self, root: h5py.Group, path: str) -> None:
         from h5py import h5d, h5z
 
         item = h5d.open(root.id, path.encode())
@@ -113,8 +112,8 @@ class ChunkedArray:
                 offset, size = chunks[start]
                 self.offsets.append(offset)
                 self.sizes.append(size)
-        self._last: tuple[int, numpy.ndarray] | None = None
-        self._room: numpy.ndarray | None = None
+        self._last: tuple[int, np.ndarray] | None = None
+        self._room: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_last": None, "_room": None}  # inflated chunks stay in this process
@@ -124,13 +123,11 @@ class ChunkedArray:
         """Bytes of an inflated chunk."""
         return self.chunk * self.itemsize
 
-    def use_room(self, room: "numpy.ndarray") -> None:
+    def use_room(self, room: np.ndarray) -> None:
         """Inflate chunks into this memory (uint8) from now on."""
         self._last, self._room = None, room
 
-    def _inflate(self, file: int, number: int) -> "numpy.ndarray":
-        import numpy as np
-
+    def _inflate(self, file: int, number: int) -> np.ndarray:
         if self._room is None:
             self._room = np.empty(self.room, np.uint8)
         if self._last is None or self._last[0] != number:
@@ -138,10 +135,8 @@ class ChunkedArray:
             self._last = number, inflate_chunk(data, self.itemsize, self._room)
         return self._last[1]
 
-    def read(self, file: int, start: int, stop: int) -> "numpy.ndarray":
+    def read(self, file: int, start: int, stop: int) -> np.ndarray:
         """Return the elements ``start`` to ``stop``; ``file`` is the descriptor of the open file."""
-        import numpy as np
-
         if start == stop:
             return np.zeros(0, np.uint8)
         parts = []
@@ -157,19 +152,16 @@ def share_room(arrays: Sequence[ChunkedArray]) -> None:
     Rooms allocated one by one, between other arrays, fragment the heap into thousands of holes, which every later
     allocation searches.
     """
-    import numpy as np
-
     ends = np.cumsum([array.room for array in arrays])
     for array, room in zip(arrays, np.split(np.empty(ends[-1], np.uint8), ends[:-1]), strict=True):
         array.use_room(room)
 
 
-def read_whole(root: "h5py.Group", path: str) -> "numpy.ndarray":
+def read_whole(root: h5py.Group, path: str) -> np.ndarray:
     """Return a small data set; text as bytes. Takes a third of h5py's own time, which matters for many files.
 
     Raises KeyError where it is not there.
     """
-    import numpy as np
     from h5py import h5d, h5s
 
     item = h5d.open(root.id, path.encode())
@@ -179,13 +171,11 @@ def read_whole(root: "h5py.Group", path: str) -> "numpy.ndarray":
     return values
 
 
-def sum_rows(matrix: "h5py.Group", weights: "numpy.ndarray | None" = None) -> "numpy.ndarray":
+def sum_rows(matrix: h5py.Group, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the sum of each row (uint64) of a csr_matrix of whole numbers, read a few rows at a time.
 
     Each number counts times the weight (uint64) of its column; sums are modulo 2**64.
     """
-    import numpy as np
-
     indptr = matrix["indptr"][()]
     sums = np.zeros(len(indptr) - 1, np.uint64)
     for start in range(0, len(sums), ROWS):
@@ -201,9 +191,7 @@ def sum_rows(matrix: "h5py.Group", weights: "numpy.ndarray | None" = None) -> "n
 class ArrayWriter:
     """Writes a one-dimensional array of numbers, compressed, piece by piece; its length need not be known before."""
 
-    def __init__(self, parent: "h5py.Group", name: str, dtype: "numpy.typing.DTypeLike", chunk: int = CHUNK) -> None:
-        import numpy as np
-
+    def __init__(self, parent: h5py.Group, name: str, dtype: np.typing.DTypeLike, chunk: int = CHUNK) -> None:
         self.chunk = chunk
         self.item = parent.create_dataset(
             name,
@@ -219,10 +207,8 @@ class ArrayWriter:
         self._written = 0
         self._rest = np.zeros(0, dtype)
 
-    def append(self, values: "numpy.ndarray") -> None:
+    def append(self, values: np.ndarray) -> None:
         """Append values; they are converted to the type of the array."""
-        import numpy as np
-
         start = 0
         if len(self._rest):
             start = min(self.chunk - len(self._rest), len(values))
@@ -235,7 +221,7 @@ class ArrayWriter:
             start += self.chunk
         self._rest = values[start:].astype(self._rest.dtype)
 
-    def _write(self, values: "numpy.ndarray") -> None:
+    def _write(self, values: np.ndarray) -> None:
         self.item.resize((self._written + len(values),))
         self.item.id.write_direct_chunk((self._written,), deflate_chunk(values, self.chunk))
         self._written += len(values)
@@ -251,15 +237,13 @@ class CsrWriter:
 
     def __init__(
         self,
-        parent: "h5py.Group",
+        parent: h5py.Group,
         name: str,
-        dtype: "numpy.typing.DTypeLike",
+        dtype: np.typing.DTypeLike,
         shape: tuple[int, int] | None = None,
         wide: bool = False,
     ) -> None:
         """Begin the matrix, of a shape that may be known; ``wide`` makes indices int64, for more than 2**31 values."""
-        import numpy as np
-
         self.group = create_group(parent, name, "csr_matrix")
         if shape:
             self.group.attrs["shape"] = np.array(shape, np.int64)
@@ -270,16 +254,12 @@ class CsrWriter:
 
     def append(self, rows: "scipy.sparse.csr_matrix") -> None:
         """Append rows."""
-        import numpy as np
-
         self._data.append(rows.data)
         self._indices.append(rows.indices)
         self._lengths.append(np.diff(rows.indptr))
 
     def finish(self, columns: int) -> None:
         """Write what is left, the pointers and the shape."""
-        import numpy as np
-
         self._data.finish()
         self._indices.finish()
         pointers = np.cumsum(np.concatenate(self._lengths), dtype=np.int64)
@@ -290,7 +270,7 @@ class CsrWriter:
             self.group.attrs["shape"] = np.array([len(pointers) - 1, columns], np.int64)
 
 
-def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk: int = CHUNK) -> "h5py.Dataset":
+def write_array(parent: h5py.Group, name: str, values: np.ndarray, chunk: int = CHUNK) -> h5py.Dataset:
     """Write a one-dimensional array of numbers, compressed where it is not empty."""
     if len(values) == 0:
         item = parent.create_dataset(name, data=values)
@@ -305,10 +285,8 @@ def write_array(parent: "h5py.Group", name: str, values: "numpy.ndarray", chunk:
     return item
 
 
-def write_categories(parent: "h5py.Group", name: str, values: Sequence[str | None]) -> "h5py.Group":
+def write_categories(parent: h5py.Group, name: str, values: Sequence[str | None]) -> h5py.Group:
     """Write text that repeats, as a categorical; None is a missing value. Categories are in byte order."""
-    import numpy as np
-
     known = sorted({value for value in values if value is not None}, key=str.encode)
     codes = {value: code for code, value in enumerate(known)}
     group = create_group(parent, name, "categorical", "0.2.0")
@@ -319,11 +297,8 @@ def write_categories(parent: "h5py.Group", name: str, values: Sequence[str | Non
     return group
 
 
-def write_texts(parent: "h5py.Group", name: str, values: Any) -> "h5py.Dataset":
+def write_texts(parent: h5py.Group, name: str, values: Any) -> h5py.Dataset:
     """Write an array of text (any shape) with a fixed width in UTF-8."""
-    import h5py
-    import numpy as np
-
     encoded = np.char.encode(np.asarray(values, dtype=str), "utf-8")
     dtype = h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize))
     options = {"compression": "gzip", "compression_opts": 6, "chunks": encoded.shape} if encoded.size else {}
@@ -332,38 +307,33 @@ def write_texts(parent: "h5py.Group", name: str, values: Any) -> "h5py.Dataset":
     return item
 
 
-def write_text(parent: "h5py.Group", name: str, value: str) -> None:
+def write_text(parent: h5py.Group, name: str, value: str) -> None:
     """Write one text, of variable width as AnnData does."""
-    import h5py
-
     set_encoding(parent.create_dataset(name, data=value, dtype=h5py.string_dtype()), "string", "0.2.0")
 
 
-def write_text_group(parent: "h5py.Group", name: str, values: Mapping[str, str]) -> None:
+def write_text_group(parent: h5py.Group, name: str, values: Mapping[str, str]) -> None:
     """Write a mapping of text, sorted by its keys."""
     group = create_group(parent, name)
     for key, value in sorted(values.items()):
         write_text(group, key, value)
 
 
-def read_texts(item: "h5py.Dataset") -> list[Any]:
+def read_texts(item: h5py.Dataset) -> list[Any]:
     """Return an array of text as (nested) lists of str."""
     return item.asstr()[()].tolist()
 
 
-def read_text_column(root: "h5py.Group", path: str) -> list[str]:
+def read_text_column(root: h5py.Group, path: str) -> list[str]:
     """Return a one-dimensional array of text, see :func:`read_whole`."""
     return [text.decode() for text in read_whole(root, path).tolist()]
 
 
-def write_frame(parent: "h5py.Group", name: str, index: Sequence[str], columns: Mapping[str, Any]) -> "h5py.Group":
+def write_frame(parent: h5py.Group, name: str, index: Sequence[str], columns: Mapping[str, Any]) -> h5py.Group:
     """Write a data frame: its index, and columns of numbers (numpy arrays) or of text (lists of str).
 
     Text that repeats becomes a categorical, and so does text with None, which stands for a missing value.
     """
-    import h5py
-    import numpy as np
-
     frame = create_group(parent, name, "dataframe", "0.2.0")
     frame.attrs["_index"] = "_index"
     frame.attrs.create("column-order", list(columns), (len(columns),), h5py.string_dtype())
@@ -378,16 +348,14 @@ def write_frame(parent: "h5py.Group", name: str, index: Sequence[str], columns: 
     return frame
 
 
-def write_empty_parts(root: "h5py.Group", names: Sequence[str] = ("layers", "obsm", "obsp", "varm", "varp")) -> None:
+def write_empty_parts(root: h5py.Group, names: Sequence[str] = ("layers", "obsm", "obsp", "varm", "varp")) -> None:
     """Write the parts of an AnnData file that stay empty here."""
     for name in names:
         create_group(root, name)
 
 
-def read_column(frame: "h5py.Group", name: str) -> list[str]:
+def read_column(frame: h5py.Group, name: str) -> list[str]:
     """Return a column of text of a data frame, which may be a categorical; a missing value is empty."""
-    import h5py
-
     item = frame[name]
     if isinstance(item, h5py.Dataset):
         return read_texts(item)

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
+
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.plates.shard_counts import TALLIES
 
 if TYPE_CHECKING:
-    import h5py
     import pandas
 
 _FIGURES = {
@@ -25,8 +27,6 @@ def read_cells(path: Path) -> "tuple[pandas.DataFrame, dict[str, str]]":
     plates, reads, mapped (uniquely mapped, percent) and the tallies of htseq-count; a figure that no cell has is not
     there. Raises InputError where the file cannot be read.
     """
-    import h5py
-    import numpy as np
     import pandas as pd
 
     try:
@@ -49,10 +49,8 @@ def read_cells(path: Path) -> "tuple[pandas.DataFrame, dict[str, str]]":
         raise InputError(f"{path}: cannot be read as counts of cells: {error}.") from error
 
 
-def _read_notes(root: "h5py.File") -> dict[str, str]:
+def _read_notes(root: h5py.File) -> dict[str, str]:
     """Return the texts of uns that name the reference, and those of uns/parameters."""
-    import h5py
-
     uns = root.get("uns", {})
     notes = {"reference": uns["reference"].asstr()[()]} if "reference" in uns else {}
     parameters = uns.get("parameters", {})

@@ -20,6 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
+
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
@@ -54,7 +57,6 @@ class ShardRows:
 
     def read(self, unit: str) -> "scipy.sparse.csr_matrix":
         """Return the counts of a shard, cells × genes."""
-        import numpy as np
         import scipy.sparse
 
         if unit in self._kept:
@@ -102,9 +104,6 @@ def write_h5ad(
 
     Raises InputError where shards do not fit each other, the columns or the table of genes.
     """
-    import h5py
-    import numpy as np
-
     units_of_columns = group_by_unit(columns)
     paths = {unit: counts.replace("{unit}", unit) for unit in units}
     needed = [unit for unit in units if unit in units_of_columns] or list(units[:1])

@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.core.command import command_parser
 from scripts.core.concurrency import produce_ahead
@@ -40,9 +41,6 @@ from scripts.plates.shard_counts import (
     ShardReader,
 )
 
-if TYPE_CHECKING:
-    import numpy
-
 PIECE = csv_gz.PIECE
 """Bytes of text in a deflated piece, about; the table's bytes depend on it."""
 GATHERED = 12
@@ -56,7 +54,7 @@ class ShardCells:
     """The cells of a shard and their columns in the table."""
 
     counts: GeneBlocks
-    columns: "numpy.ndarray"
+    columns: np.ndarray
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
 
     def __post_init__(self) -> None:
@@ -64,10 +62,8 @@ class ShardCells:
         self._all = bool((self.columns >= 0).all())
         self._first = first[0] if self._all and (self.columns[1:] - self.columns[:-1] == 1).all() and first else None
 
-    def read(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return for the genes ``start`` to ``stop`` how many counts each has, their cells, and the counts."""
-        import numpy as np
-
         indptr, cells, counts = self.counts.read(start, stop)
         lengths = np.diff(indptr)
         if self._all:
@@ -76,10 +72,8 @@ class ShardCells:
         genes = np.repeat(np.arange(stop - start), lengths)[used]
         return np.bincount(genes, minlength=stop - start), cells[used], counts[used]
 
-    def offsets(self, cells: "numpy.ndarray") -> "numpy.ndarray":
+    def offsets(self, cells: np.ndarray) -> np.ndarray:
         """Return twice the column of each of some cells (int32)."""
-        import numpy as np
-
         if self._first is None:
             return (2 * self.columns).astype(np.int32)[cells]
         offsets = cells.astype(np.int32)  # the columns of the shard are side by side, in its order
@@ -93,12 +87,12 @@ class RowRange:
     """A range of the table's rows, made by one process."""
 
     names: list[bytes]
-    genes: "numpy.ndarray"
+    genes: np.ndarray
     """int64: index of each row's gene in the gene list, -1 for a tally."""
     width: int
     height: int
     """Rows in a piece."""
-    tallies: "dict[int, numpy.ndarray]" = field(default_factory=dict)
+    tallies: dict[int, np.ndarray] = field(default_factory=dict)
     """Row → tally of each column (int64)."""
     shards: list[ShardCells] = field(default_factory=list)
     """By their last columns."""
@@ -115,21 +109,17 @@ class Gatherer:
     """
 
     def __init__(self, rows: RowRange) -> None:
-        import numpy as np
-
         self.rows = rows
         self._offsets = np.zeros(0, np.int32)  # reused by each gathering
         self._counts = np.zeros(0, np.uint64 if rows.wide else np.uint32)
         self._steps = np.zeros(0, np.int64)  # 0, 1, 2, …
         h5ad.share_room([array for shard in rows.shards for array in shard.counts.arrays])
 
-    def gather(self, start: int, stop: int) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def gather(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return bounds, offsets and counts of the rows ``start`` to ``stop``, as :func:`format_rows` takes them.
 
         The next call overwrites them.
         """
-        import numpy as np
-
         rows = self.rows
         genes = rows.genes[start:stop]
         gene_rows = np.flatnonzero(genes >= 0)
@@ -167,8 +157,6 @@ class Gatherer:
         return bounds, self._offsets[: bounds[-1]], self._counts[: bounds[-1]]
 
     def _make_room(self, size: int) -> None:
-        import numpy as np
-
         if len(self._counts) < size:
             size *= 2  # untouched memory costs nothing
             self._offsets, self._counts = np.empty(size, np.int32), np.empty(size, self._counts.dtype)
@@ -194,9 +182,9 @@ def _format_piece(
     start: int,
     first: int,
     last: int,
-    bounds: "numpy.ndarray",
-    offsets: "numpy.ndarray",
-    counts: "numpy.ndarray",
+    bounds: np.ndarray,
+    offsets: np.ndarray,
+    counts: np.ndarray,
 ) -> Iterator[memoryview]:
     """Yield the text of the rows ``first`` to ``last``, block by block; the gathered counts begin at row ``start``."""
     step = rows_of_block(rows.width)
@@ -244,8 +232,6 @@ def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[RowRange], threa
 
 def lay_out(genes: Sequence[str], width: int, workers: int) -> list[RowRange]:
     """Return the rows of a table of ``width`` columns, a range for each process, without counts."""
-    import numpy as np
-
     names = sorted([*genes, *TALLIES], key=str.encode)
     numbers = {gene: number for number, gene in enumerate(genes)}
     gene_of_row = np.array([numbers.get(name, -1) for name in names], np.int64)
@@ -275,8 +261,6 @@ def write_table(
     Memory is bounded: each of the ``workers`` processes has a block of genes of all cells at a time. The bytes do not
     depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
     """
-    import numpy as np
-
     indices = group_by_unit(columns)
     needed = [unit for unit in units if unit in indices] or list(units[:1])  # without cells: the genes of the first
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)

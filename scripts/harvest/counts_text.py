@@ -6,10 +6,8 @@ an even number of digits (a running sum, eight bytes at a time), and then the di
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy
+import numpy as np
 
 BLOCK = 1 << 20
 """Bytes of text that are formatted together: small enough to stay in a processor's cache."""
@@ -26,7 +24,7 @@ def rows_of_block(width: int) -> int:
 
 
 def format_rows(
-    names: Sequence[bytes], width: int, bounds: "numpy.ndarray", offsets: "numpy.ndarray", counts: "numpy.ndarray"
+    names: Sequence[bytes], width: int, bounds: np.ndarray, offsets: np.ndarray, counts: np.ndarray
 ) -> memoryview:
     """Return the lines of a few rows of a table.
 
@@ -34,8 +32,6 @@ def format_rows(
     other than zero of row number n are at ``bounds[n]`` to ``bounds[n + 1]``, in the order of their columns:
     ``counts`` (uint32 or uint64), and in ``offsets`` (int32) twice the column of each.
     """
-    import numpy as np
-
     if not names:
         return memoryview(b"")
     # How many digits each count has more than one, and by how much all digits so far move what follows.
@@ -89,17 +85,15 @@ def format_rows(
     return view[:total]
 
 
-def _digits(values: "numpy.ndarray") -> "numpy.ndarray":
+def _digits(values: np.ndarray) -> np.ndarray:
     """Return values from 0 to 9 as text."""
     text = values.astype("u1")
     text += 48
     return text
 
 
-def _alternate(words: "numpy.ndarray") -> None:
+def _alternate(words: np.ndarray) -> None:
     """Replace the bytes of an array (uint64, little-endian) by ``,0,0``; each 1 swaps comma and zero from there on."""
-    import numpy as np
-
     words *= np.uint64(_ONES)  # now each byte is the sum of its word's bytes up to it
     words &= np.uint64(_ONES)
     before = words >> np.uint64(56)
@@ -110,13 +104,11 @@ def _alternate(words: "numpy.ndarray") -> None:
     words[1:] ^= before[:-1]
 
 
-def parse_numbers(raw: "numpy.ndarray", lasts: "numpy.ndarray", lengths: "numpy.ndarray") -> "numpy.ndarray | None":
+def parse_numbers(raw: np.ndarray, lasts: np.ndarray, lengths: np.ndarray) -> np.ndarray | None:
     """Return the whole numbers (int64) in a text (uint8) whose last digits are at ``lasts``.
 
     ``lengths`` are their digits. None where a byte of them is not a digit, or where a number has more than 18.
     """
-    import numpy as np
-
     if lengths.max(initial=0) > 18:
         return None
     digits = raw[lasts] - 48  # what is not a digit wraps round to more than 9
@@ -131,13 +123,11 @@ def parse_numbers(raw: "numpy.ndarray", lasts: "numpy.ndarray", lengths: "numpy.
     return None if (digits > 9).any() else values
 
 
-def parse_row(body: bytes, width: int) -> "numpy.ndarray":
+def parse_row(body: bytes, width: int) -> np.ndarray:
     """Return the counts (int64) of a row of ``width`` columns; ``body`` is its text after the name: ``,0,12,0``.
 
     Raises ValueError where the text is not that of as many whole numbers.
     """
-    import numpy as np
-
     raw = np.frombuffer(body, np.uint8)
     commas = np.flatnonzero(raw == _COMMA)
     lengths = np.diff(commas, append=len(raw)) - 1

@@ -14,7 +14,9 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.gzip_files import read_bytes, read_text
@@ -23,9 +25,6 @@ from scripts.harvest.columns import TableColumn, sort_columns
 from scripts.harvest.counts_text import parse_numbers
 from scripts.plan.run_table import Run, column_of
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
-
-if TYPE_CHECKING:
-    import numpy
 
 FILES_OF_SHARD = 256
 """Files that are packed into a shard."""
@@ -175,8 +174,6 @@ class HtseqReader:
     """Reads files of one set of genes, which is that of the first file."""
 
     def __init__(self, first: str | Path) -> None:
-        import numpy as np
-
         self.first = str(first)
         names = list(read_lines(first))
         self.genes = sorted((name for name in names if name not in TALLIES), key=str.encode)
@@ -187,13 +184,11 @@ class HtseqReader:
         self._widths = np.array([len(f"{name}\t0\n".encode()) for name in names], np.int64)
         self._zeros = "".join(f"{name}\t0\n" for name in names).encode()
 
-    def read(self, path: str | Path) -> "tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]":
+    def read(self, path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the indices (in ``genes``) and values of the counts other than zero, and the five tallies; all int64.
 
         Raises InputError as :func:`read_lines` does, and where the genes are not those of the first file.
         """
-        import numpy as np
-
         indices, values = self._read_fast(read_bytes(path)) or self._read_lines(path)
         tallies = np.zeros(len(TALLIES), np.int64)
         of_genes = indices < len(self.genes)
@@ -202,9 +197,7 @@ class HtseqReader:
         order = np.argsort(indices)
         return indices[order], values[order], tallies
 
-    def _read_lines(self, path: str | Path) -> "tuple[numpy.ndarray, numpy.ndarray]":
-        import numpy as np
-
+    def _read_lines(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         counts = read_lines(path)
         if counts.keys() != set(self._names):
             only = {"first": counts.keys() - set(self._names), "second": set(self._names) - counts.keys()}
@@ -221,10 +214,8 @@ class HtseqReader:
         indices = np.flatnonzero(values)
         return indices, values[indices]
 
-    def _read_fast(self, text: bytes) -> "tuple[numpy.ndarray, numpy.ndarray] | None":
+    def _read_fast(self, text: bytes) -> tuple[np.ndarray, np.ndarray] | None:
         """Return indices and values, or None for a file that differs from the first in more than its numbers."""
-        import numpy as np
-
         raw = np.frombuffer(bytearray(text), np.uint8)
         ends = np.flatnonzero(raw == 10)
         if len(ends) != len(self._widths) or len(raw) != ends[-1] + 1:
@@ -252,7 +243,6 @@ def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], 
 
     Returns a sentence for each file that cannot be read, and then writes no shard.
     """
-    import numpy as np
     import scipy.sparse
 
     reader = HtseqReader(first)

@@ -18,8 +18,10 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
+import h5py
+import numpy as np
 from isal import igzip
 
 from scripts.core.command import command_parser
@@ -35,10 +37,6 @@ from scripts.plan.matrices import archive_folders, archive_name
 from scripts.plan.run_table import Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED
-
-if TYPE_CHECKING:
-    import h5py
-    import numpy
 
 MOST_CELLS = 5
 """Cells of a table that are reported one by one."""
@@ -66,22 +64,20 @@ class Table(NamedTuple):
 
     header: list[list[str]]
     genes: int
-    sums: "numpy.ndarray"
+    sums: np.ndarray
     """int64: the counts of each cell over all genes."""
-    tallies: "dict[str, numpy.ndarray]"
+    tallies: dict[str, np.ndarray]
     """Name → int64: a tally of each cell."""
-    fingerprints: "numpy.ndarray"
+    fingerprints: np.ndarray
     """uint64: of the counts of each cell, see :func:`hash_genes`."""
 
 
-def hash_genes(genes: Iterable[bytes]) -> "numpy.ndarray":
+def hash_genes(genes: Iterable[bytes]) -> np.ndarray:
     """Return a hash (uint64) of the name of each gene.
 
     The fingerprint of a cell is the sum of its counts, each times the hash of its gene, modulo 2**64: cells that differ
     in a count, or in the genes' names, have different ones.
     """
-    import numpy as np
-
     return np.array([int.from_bytes(hashlib.blake2b(gene, digest_size=8).digest()) | 1 for gene in genes], np.uint64)
 
 
@@ -111,8 +107,6 @@ def sum_faults(results: Path) -> Iterator[str]:
 
 def add_up(path: Path) -> Table:
     """Read a table of counts through. Raises InputError, naming the row, where it is not laid out as one."""
-    import numpy as np
-
     with igzip.open(path, "rb") as handle:
         header = [next(csv.reader([line.decode()])) for line in itertools.islice(handle, 4)]
         names = [line[0] if line else "" for line in header]
@@ -188,7 +182,7 @@ def log_faults(table: Table, path: Path) -> Iterator[str]:
         yield f"{path.name}: and {len(faults) - MOST_CELLS} more cells like these."
 
 
-def cell_fingerprints(root: "h5py.File") -> "numpy.ndarray":
+def cell_fingerprints(root: h5py.File) -> np.ndarray:
     """Return the fingerprint of each cell of an h5ad, see :func:`hash_genes`."""
     hashes = hash_genes(name.encode() for name in h5ad.read_texts(root["var/_index"]))
     cells, genes = root["X"].attrs["shape"].tolist()
@@ -199,8 +193,6 @@ def cell_fingerprints(root: "h5py.File") -> "numpy.ndarray":
 
 def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
     """Yield a sentence where an h5ad has not the cells, counts and tallies of the table."""
-    import h5py
-
     try:
         with h5py.File(path, "r") as root:
             runs = h5ad.read_column(root["obs"], "runs")
@@ -226,9 +218,6 @@ def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
 
 def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence where the h5ad of a series' droplets has not the cells and counts of its archives."""
-    import h5py
-    import numpy as np
-
     name = path.relative_to(results).as_posix()
     series, _, species = path.name.removesuffix(".h5ad").rpartition(".")
     rows = [row for row in ledger if row.series == series and row.species == species and row.assay == "droplet"]
