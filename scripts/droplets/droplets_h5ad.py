@@ -23,7 +23,7 @@ from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
 from scripts.plan.status import read_statuses
-from scripts.plan.units import is_shard, read_unit_rows, unit_names, unit_tables
+from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names, unit_tables
 from scripts.records.obs_columns import describe_samples, droplet_columns, library_fields
 
 if TYPE_CHECKING:
@@ -157,9 +157,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--layers", nargs="*", default=[], metavar="MATRIX", help="e.g. GeneFull_Unique Gene_EM")
     parser.add_argument("--output", required=True, type=Path, help="the file to write")
     args = parser.parse_args(argv)
-    for option, text, field in (("--archives", args.archives, "{experiment}"), ("--statuses", args.statuses, "{unit}")):
-        if field not in text:
-            raise InputError(f"{option} {text}: there must be {field} in it.")
+    check_field("--archives", args.archives, "{experiment}")
+    check_field("--statuses", args.statuses)
     libraries = counted_libraries(args.units, args.series, args.species, args.archives, args.statuses, args.records)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, args.layers, args.series, args.species)

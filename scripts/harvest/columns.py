@@ -5,13 +5,13 @@ whose rows in the ledger are counted.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.plan.run_table import Run, iterate_runs
-from scripts.plan.units import is_shard, read_unit, unit_tables
+from scripts.plan.units import check_field, is_shard, read_unit, unit_tables
 from scripts.plates.shard_counts import ShardReader
 
 
@@ -59,8 +59,7 @@ def table_columns(units: str | Path, ledger: Iterable[Run], species: str) -> tup
     if not tables:
         raise InputError(f"{units}: no plate runs of species {species!r} are planned, so there is no table to make.")
     settled = {row.run: row for row in ledger if row.species == species and row.assay == "plate"}
-    faults = []
-    columns = []
+    faults, columns = [], []
     for unit, path in tables.items():
         for accession, runs in read_unit(path).items():
             known = [settled[row.run] for row in runs if row.run in settled]
@@ -77,25 +76,49 @@ def table_columns(units: str | Path, ledger: Iterable[Run], species: str) -> tup
     return list(tables), sort_columns(columns)
 
 
-def check_shard_columns(reader: ShardReader, columns: Iterable[TableColumn]) -> list[int]:
-    """Return the index of each column among those of the shard. Raises InputError where the shard has other cells."""
-    indices = {accession: index for index, accession in enumerate(reader.columns)}
-    faults = []
-    found = []
+def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
+    """Return unit → the indices of its columns among all of them."""
+    units: dict[str, list[int]] = {}
+    for index, column in enumerate(columns):
+        units.setdefault(column.unit, []).append(index)
+    return units
+
+
+def open_shards(
+    columns: Sequence[TableColumn], units: Sequence[str], counts: str
+) -> Iterator[tuple[ShardReader, list[int], list[int]]]:
+    """Yield each shard that has columns, open, with the indices of its columns and, in the shard, of their cells.
+
+    ``units`` are the shards of the species, ``counts`` is the path of a shard's counts, with ``{unit}`` in it. Without
+    columns the first shard is yielded, for its genes. Raises InputError where shards do not fit each other or the
+    columns.
+    """
+    of_unit = group_by_unit(columns)
+    first = None
+    for unit in [unit for unit in units if unit in of_unit] or units[:1]:
+        with ShardReader(counts.replace("{unit}", unit)) as reader:
+            first = first or reader
+            _check_reference(first, reader)
+            indices = of_unit.get(unit, [])
+            yield reader, indices, _cells_of(reader, [columns[index] for index in indices])
+
+
+def _cells_of(reader: ShardReader, columns: Iterable[TableColumn]) -> list[int]:
+    cells = {accession: cell for cell, accession in enumerate(reader.columns)}
+    faults, found = [], []
     for column in columns:
-        index = indices.get(column.accession)
-        if index is None:
+        cell = cells.get(column.accession)
+        if cell is None:
             faults.append(f"{column.accession}: counted in the ledger, but the shard has no such column.")
-        elif set(reader.runs[index].split(";")) != {row.run for row in column.rows}:
-            faults.append(f"{column.accession}: its runs are {column.runs}, but in the shard {reader.runs[index]}.")
+        elif set(reader.runs[cell].split(";")) != {row.run for row in column.rows}:
+            faults.append(f"{column.accession}: its runs are {column.runs}, but in the shard {reader.runs[cell]}.")
         else:
-            found.append(index)
+            found.append(cell)
     raise_faults(f"The shard {reader.path}", faults)
     return found
 
 
-def check_reference(first: ShardReader, other: ShardReader) -> None:
-    """Raise InputError, naming both references, where two shards are not of the same genes."""
+def _check_reference(first: ShardReader, other: ShardReader) -> None:
     if (other.genes_sha256, other.reference) != (first.genes_sha256, first.reference):
         raise InputError(
             "A table is of one reference, but counts are of two:\n"
@@ -105,14 +128,6 @@ def check_reference(first: ShardReader, other: ShardReader) -> None:
             )
             + "\nCount one of them again, with the reference of the other."
         )
-
-
-def group_by_unit(columns: Iterable[TableColumn]) -> dict[str, list[int]]:
-    """Return unit → the indices of its columns among all of them."""
-    units: dict[str, list[int]] = {}
-    for index, column in enumerate(columns):
-        units.setdefault(column.unit, []).append(index)
-    return units
 
 
 def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -125,6 +140,5 @@ def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True)
 
 def columns_of_options(options: argparse.Namespace) -> tuple[list[str], list[TableColumn]]:
     """Return the shards and the counted columns that parsed options name, see :func:`table_columns`."""
-    if "{unit}" not in options.counts:
-        raise InputError(f"--counts {options.counts}: there must be {{unit}} in it, e.g. 'work/count/{{unit}}.h5ad'.")
+    check_field("--counts", options.counts, example=", e.g. 'work/count/{unit}.h5ad'")
     return table_columns(options.units, iterate_runs(options.ledger), options.species)

@@ -12,72 +12,47 @@
 Cells are in the order of the table of counts, genes in byte order.
 """
 
+import functools
 import itertools
 import re
 import sys
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+import scipy.sparse
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
-from scripts.harvest.columns import (
-    TableColumn,
-    add_table_options,
-    check_reference,
-    check_shard_columns,
-    columns_of_options,
-    group_by_unit,
-)
+from scripts.harvest.columns import TableColumn, add_table_options, columns_of_options, open_shards
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.records.obs_columns import plate_columns
 from scripts.references.genes_table import GeneRow, read_genes
-
-if TYPE_CHECKING:
-    import scipy.sparse
 
 KEPT_SHARDS = 24
 """Shards that are kept in memory at a time, for series whose runs are not in the order of their experiments."""
 
 
-class ShardRows:
-    """The counts of shards as rows, a few shards in memory at a time."""
+def read_rows(path: str) -> scipy.sparse.csr_matrix:
+    """Return the counts of a shard, cells × genes."""
+    with ShardReader(path) as reader:
+        shape = (len(reader.columns), reader.file["var/_index"].shape[0])
+        indptr, cells, counts = reader.blocks().read(0, shape[1])
+    counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
+    return scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=shape).tocsr()
 
-    def __init__(self, paths: Mapping[str, str], genes: int) -> None:
-        self.paths = paths
-        self.genes = genes
-        self._kept: OrderedDict[str, scipy.sparse.csr_matrix] = OrderedDict()
 
-    def read(self, unit: str) -> "scipy.sparse.csr_matrix":
-        """Return the counts of a shard, cells × genes."""
-        import scipy.sparse
-
-        if unit in self._kept:
-            self._kept.move_to_end(unit)
-            return self._kept[unit]
-        with ShardReader(self.paths[unit]) as reader:
-            indptr, cells, counts = reader.blocks().read(0, self.genes)
-            shape = (len(reader.columns), self.genes)
-        counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
-        rows = scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=shape).tocsr()
-        self._kept[unit] = rows
-        while len(self._kept) > KEPT_SHARDS:
-            self._kept.popitem(last=False)
-        return rows
-
-    def select(self, positions: Iterable[tuple[str, int]]) -> Iterator["scipy.sparse.csr_matrix"]:
-        """Yield the counts of cells (unit, index in it) in their order, neighbours of one unit together."""
-        for unit, group in itertools.groupby(positions, lambda position: position[0]):
-            cells = [cell for _, cell in group]
-            counts = self.read(unit)
-            yield counts if cells == list(range(counts.shape[0])) else counts[cells]
+def select_rows(positions: Iterable[tuple[str, int]]) -> Iterator[scipy.sparse.csr_matrix]:
+    """Yield the counts of cells (path of a shard, index in it) in their order, neighbours in one shard together."""
+    read = functools.lru_cache(KEPT_SHARDS)(read_rows)
+    for path, group in itertools.groupby(positions, lambda position: position[0]):
+        cells = [cell for _, cell in group]
+        counts = read(path)
+        yield counts if cells == list(range(counts.shape[0])) else counts[cells]
 
 
 def check_genes(genes: Sequence[GeneRow], counted: Sequence[str], path: str) -> None:
@@ -100,44 +75,37 @@ def write_h5ad(
     records: str | Path,
     parameters: Mapping[str, str],
 ) -> None:
-    """Write the file. ``counts`` is the path of a shard's counts, with ``{unit}`` in it.
+    """Write the file, see :func:`~scripts.harvest.columns.open_shards`.
 
     Raises InputError where shards do not fit each other, the columns or the table of genes.
     """
-    units_of_columns = group_by_unit(columns)
-    paths = {unit: counts.replace("{unit}", unit) for unit in units}
-    needed = [unit for unit in units if unit in units_of_columns] or list(units[:1])
     logs: list[dict[str, str]] = [{} for _ in columns]
     positions: list[tuple[str, int]] = [("", 0)] * len(columns)
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     dtype: type = np.int32
     stored = 0
     tools = []
-    with ShardReader(paths[needed[0]]) as first:
-        counted = first.genes()
+    counted: list[str] = []
+    for reader, indices, cells in open_shards(columns, units, counts):
+        counted = counted or reader.genes()
+        of_shard = reader.logs()
+        tallies[indices] = reader.tallies()[cells]
+        tools.append(reader.tools())
+        if reader.file["X/data"].dtype.itemsize > 4:
+            dtype = np.int64
+        stored += reader.file["X/data"].shape[0]
+        for index, cell in zip(indices, cells, strict=True):
+            logs[index] = of_shard[cell]
+            positions[index] = (reader.path, cell)
     genes = read_genes(genes_path)
     check_genes(genes, counted, genes_path)
-    for unit in needed:
-        indices = units_of_columns.get(unit, [])
-        with ShardReader(paths[unit]) as reader:
-            check_reference(first, reader)
-            cells = check_shard_columns(reader, [columns[index] for index in indices])
-            shard_logs = reader.logs()
-            tallies[indices] = reader.tallies()[cells]
-            tools.append(reader.tools())
-            if reader.file["X/data"].dtype.itemsize > 4:
-                dtype = np.int64
-            stored += reader.file["X/data"].shape[0]
-        for index, cell in zip(indices, cells, strict=True):
-            logs[index] = {sys.intern(name): sys.intern(value) for name, value in shard_logs[cell].items()}
-            positions[index] = (unit, cell)
     tally_columns = {name: tallies[:, number].copy() for number, name in enumerate(TALLIES)}
     obs = plate_columns([column.rows for column in columns], tally_columns, logs, records)
     del logs
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.CsrWriter(root, "X", dtype, (len(columns), len(genes)), wide=stored >= 2**31)
-        for rows in ShardRows(paths, len(genes)).select(positions):
+        for rows in select_rows(positions):
             matrix.append(rows)
         matrix.finish(len(genes))
         h5ad.write_frame(root, "obs", [column.accession for column in columns], obs)
@@ -149,8 +117,8 @@ def write_h5ad(
         }
         h5ad.write_frame(root, "var", counted, var)
         uns = h5ad.create_group(root, "uns")
-        h5ad.write_text(uns, "genes_sha256", first.genes_sha256)
-        h5ad.write_text(uns, "reference", first.reference)
+        h5ad.write_text(uns, "genes_sha256", reader.genes_sha256)
+        h5ad.write_text(uns, "reference", reader.reference)
         h5ad.write_text_group(uns, "parameters", parameters)
         h5ad.write_text_group(uns, "tools", merge_tools(tools))
         h5ad.write_empty_parts(root)

@@ -23,23 +23,10 @@ from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes, tune_for_arrays
 from scripts.formats import csv_gz, h5ad
-from scripts.harvest.columns import (
-    TableColumn,
-    add_table_options,
-    check_reference,
-    check_shard_columns,
-    columns_of_options,
-    group_by_unit,
-    header_rows,
-)
+from scripts.harvest.columns import TableColumn, columns_of_options, header_rows, open_shards
 from scripts.harvest.counts_text import format_rows, rows_of_block
-from scripts.harvest.text_inputs import COUNTS, columns_of_folder, pack_folder
-from scripts.plan.run_table import read_runs
-from scripts.plates.shard_counts import (
-    TALLIES,
-    GeneBlocks,
-    ShardReader,
-)
+from scripts.harvest.text_inputs import COUNTS, add_folder_options, columns_of_folder, pack_folder
+from scripts.plates.shard_counts import TALLIES, GeneBlocks
 
 PIECE = csv_gz.PIECE
 """Bytes of text in a deflated piece, about; the table's bytes depend on it."""
@@ -254,28 +241,20 @@ def write_table(
     level: int = csv_gz.DEFAULT_LEVEL,
     workers: int = 1,
 ) -> None:
-    """Write the table of ``columns``, in their order.
-
-    ``units`` are the shards of the species, ``counts`` is the path of a shard's counts, with ``{unit}`` in it.
+    """Write the table of ``columns``, in their order, see :func:`~scripts.harvest.columns.open_shards`.
 
     Memory is bounded: each of the ``workers`` processes has a block of genes of all cells at a time. The bytes do not
-    depend on ``workers``. Raises InputError where shards do not fit each other or the columns.
+    depend on ``workers``.
     """
-    indices = group_by_unit(columns)
-    needed = [unit for unit in units if unit in indices] or list(units[:1])  # without cells: the genes of the first
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
     gathered: list[ShardCells] = []
-    with ShardReader(counts.replace("{unit}", needed[0])) as first:
-        ranges = lay_out(first.genes(), len(columns), workers // 2)
-    for unit in needed:
-        with ShardReader(counts.replace("{unit}", unit)) as reader:
-            check_reference(first, reader)
-            of_table = indices.get(unit, [])
-            cells = check_shard_columns(reader, [columns[index] for index in of_table])
-            tallies[of_table] = reader.tallies()[cells]
-            mapped = np.full(len(reader.columns), -1, np.int64)
-            mapped[cells] = of_table
-            gathered.append(ShardCells(reader.blocks(), mapped))
+    ranges: list[RowRange] = []
+    for reader, indices, cells in open_shards(columns, units, counts):
+        ranges = ranges or lay_out(reader.genes(), len(columns), workers // 2)
+        tallies[indices] = reader.tallies()[cells]
+        mapped = np.full(len(reader.columns), -1, np.int64)
+        mapped[cells] = indices
+        gathered.append(ShardCells(reader.blocks(), mapped))
     gathered.sort(key=lambda shard: shard.columns.max(initial=-1))
     order = np.concatenate([shard.columns for shard in gathered])
     for rows in ranges:
@@ -292,14 +271,7 @@ def write_table(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_table_options(parser, required=False)
-    parser.add_argument("--htseq-counts", metavar="FOLDER", help="folder of htseq-count outputs, instead of shards")
-    parser.add_argument(
-        "--count-by", choices=("experiment", "run"), default="experiment", help="what a cell of the folder is"
-    )
-    parser.add_argument(
-        "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
-    )
+    add_folder_options(parser, "--htseq-counts", "folder of htseq-count outputs, instead of shards")
     parser.add_argument(
         "--workers", type=int, default=1, help="processors to use; the bytes are the same for any number"
     )
@@ -307,10 +279,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     tune_for_arrays()
     with contextlib.ExitStack() as stack:
-        if options.htseq_counts:
-            ledger = read_runs(options.ledger) if options.ledger else None
-            found = columns_of_folder(options.htseq_counts, COUNTS, options.species, ledger, options.count_by)
+        if options.folder:
             counts = f"{stack.enter_context(tempfile.TemporaryDirectory())}/{{unit}}.h5ad"
+            found = columns_of_folder(options.folder, COUNTS, options.species, options.ledger, options.count_by)
             units, columns = pack_folder(found, counts, options.workers)
         elif options.units and options.counts and options.ledger:
             counts = options.counts

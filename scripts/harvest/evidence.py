@@ -22,6 +22,7 @@ from scripts.core.errors import InputError
 from scripts.core.files import atomic_text
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.plan.run_table import Run, iterate_runs
+from scripts.plan.units import check_field
 
 LEDGER_FIELDS = "series experiment run species assay read_roles chemistry status reason detail".split()
 
@@ -80,8 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--output", required=True, help="the evidence to write (work/plan/evidence.jsonl)")
     args = parser.parse_args(argv)
-    if "{unit}" not in args.roles:
-        raise InputError(f"--roles {args.roles}: there must be {{unit}} in it.")
+    check_field("--roles", args.roles)
     chemistries, _ = read_chemistries(args.chemistries)
     records = read_records(args.records)
     with atomic_text(args.output) as handle:

@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
 from scripts.core.files import atomic_path
+from scripts.core.tables import format_table
 from scripts.plan.run_table import Run, iterate_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import read_unit, unit_names
@@ -82,8 +83,7 @@ def summarize(rows: Iterable[Run]) -> str:
     if len({row.series for row in rows}) > 1:
         totals = Counter(("all", row.status, row.reason) for row in rows)
         lines += [(*key, str(totals[key])) for key in sorted(totals)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([*map(str.ljust, line[:3], widths), line[3].rjust(widths[3])]) for line in lines)
+    return "\n".join(format_table(lines, left=3))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

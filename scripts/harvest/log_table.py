@@ -14,29 +14,18 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.formats import csv_gz
-from scripts.harvest.columns import (
-    TableColumn,
-    add_table_options,
-    check_shard_columns,
-    columns_of_options,
-    group_by_unit,
-    header_rows,
-)
-from scripts.harvest.text_inputs import LOG, columns_of_folder
-from scripts.plan.run_table import read_runs
-from scripts.plates.shard_counts import ShardReader
+from scripts.harvest.columns import TableColumn, columns_of_options, header_rows, open_shards
+from scripts.harvest.text_inputs import LOG, add_folder_options, columns_of_folder
 from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log, sum_logs
 
 
-def read_logs(columns: Sequence[TableColumn], counts: str) -> list[dict[str, str]]:
-    """Return the STAR log of each column; ``counts`` is the path of a shard's counts, with ``{unit}`` in it."""
+def read_logs(columns: Sequence[TableColumn], units: Sequence[str], counts: str) -> list[dict[str, str]]:
+    """Return the STAR log of each column, see :func:`~scripts.harvest.columns.open_shards`."""
     logs: list[dict[str, str]] = [{} for _ in columns]
-    for unit, indices in sorted(group_by_unit(columns).items()):
-        with ShardReader(counts.replace("{unit}", unit)) as reader:
-            shard_logs = reader.logs()
-            cells = check_shard_columns(reader, [columns[index] for index in indices])
+    for reader, indices, cells in open_shards(columns, units, counts):
+        of_shard = reader.logs()
         for index, cell in zip(indices, cells, strict=True):
-            logs[index] = {sys.intern(name): sys.intern(value) for name, value in shard_logs[cell].items()}
+            logs[index] = of_shard[cell]
     return logs
 
 
@@ -69,22 +58,16 @@ def table_rows(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    add_table_options(parser, required=False)
-    parser.add_argument("--logs", metavar="FOLDER", help="folder of STAR's logs, instead of shards")
-    parser.add_argument(
-        "--count-by", choices=("experiment", "run"), default="experiment", help="what a cell of the folder is"
-    )
+    add_folder_options(parser, "--logs", "folder of STAR's logs, instead of shards")
     parser.add_argument("--clock", choices=("drop", "keep"), default="drop", help="values of the clock's fields")
-    parser.add_argument("--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="of deflate")
     parser.add_argument("--output", required=True, help="the table to write ({species}.log.csv.gz)")
     options = parser.parse_args(argv)
-    if options.logs:
-        ledger = read_runs(options.ledger) if options.ledger else None
-        found = columns_of_folder(options.logs, LOG, options.species, ledger, options.count_by)
+    if options.folder:
+        found = columns_of_folder(options.folder, LOG, options.species, options.ledger, options.count_by)
         columns, logs = [column for column, _ in found], read_files([files for _, files in found])
     elif options.units and options.ledger and options.counts:
-        _, columns = columns_of_options(options)
-        logs = read_logs(columns, options.counts)
+        units, columns = columns_of_options(options)
+        logs = read_logs(columns, units, options.counts)
     else:
         raise InputError("log_table: give --units, --ledger and --counts, or --logs with a folder.")
     csv_gz.write_csv_gz(options.output, table_rows(columns, logs, options.clock == "keep"), options.level)

@@ -9,6 +9,7 @@ same order, the usual case, are read with whole-array steps: the text with all n
 first file, which checks every name at the price of one comparison.
 """
 
+import argparse
 import itertools
 import re
 import sys
@@ -21,9 +22,10 @@ import numpy as np
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.gzip_files import read_bytes, read_text
 from scripts.core.numeric import array_processes
-from scripts.harvest.columns import TableColumn, sort_columns
+from scripts.formats import csv_gz
+from scripts.harvest.columns import TableColumn, add_table_options, sort_columns
 from scripts.harvest.counts_text import parse_numbers
-from scripts.plan.run_table import Run, column_of
+from scripts.plan.run_table import Run, column_of, read_runs
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
 FILES_OF_SHARD = 256
@@ -90,8 +92,20 @@ def find_files(folder: str | Path, kind: Kind, species: str) -> dict[str, Path]:
     return files
 
 
+def add_folder_options(parser: argparse.ArgumentParser, option: str, words: str) -> None:
+    """Add the options of a table that is gathered from shards or from a folder, which ``option`` names."""
+    add_table_options(parser, required=False)
+    parser.add_argument(option, dest="folder", metavar="FOLDER", help=words)
+    parser.add_argument(
+        "--count-by", choices=("experiment", "run"), default="experiment", help="what a cell of the folder is"
+    )
+    parser.add_argument(
+        "--level", type=int, choices=csv_gz.LEVELS, default=csv_gz.DEFAULT_LEVEL, help="0 to 3: ISA-L; 4 to 9: zlib"
+    )
+
+
 def columns_of_folder(
-    folder: str | Path, kind: Kind, species: str, ledger: Sequence[Run] | None, count_by: str
+    folder: str | Path, kind: Kind, species: str, ledger: str | None, count_by: str
 ) -> list[tuple[TableColumn, list[Path]]]:
     """Return the columns of a folder, sorted, with the files of each.
 
@@ -100,15 +114,14 @@ def columns_of_folder(
     GSM stay empty. Raises InputError naming every file and run that does not fit.
     """
     files = find_files(folder, kind, species)
-    if ledger is None:
+    if not ledger:
         rows = [Run(run=name, species=species, experiment=name) for name in files]
         return [(TableColumn("", row.run, (row,)), [files[row.run]]) for row in sorted(rows, key=lambda row: row.run)]
     gathered: dict[tuple[str, str], list[Run]] = {}
-    for row in ledger:
+    for row in read_runs(ledger):
         if row.species == species and row.assay == "plate" and row.status == "counted":
             gathered.setdefault((row.series, column_of(row, count_by)), []).append(row)
-    faults = []
-    found = {}
+    faults, found = [], {}
     for (_, accession), runs in gathered.items():
         column = TableColumn("", accession, tuple(sorted(runs, key=lambda row: row.run)))
         if accession in files:

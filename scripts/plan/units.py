@@ -132,6 +132,12 @@ def add_runs_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_field(option: str, path: str, field: str = "{unit}", example: str = "") -> None:
+    """Raise InputError where the path that an option gives lacks a field to fill in."""
+    if field not in path:
+        raise InputError(f"{option} {path}: there must be {field} in it{example}.")
+
+
 def read_unit(path: str | Path) -> dict[str, list[Run]]:
     """Return the columns of a unit: accession → its runs, both sorted by run.
 

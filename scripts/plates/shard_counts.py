@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import json
 import os
+import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,7 +215,11 @@ class ShardReader:
         star_log = self.file["uns/star_log"]
         fields = h5ad.read_texts(star_log["fields"])
         return [
-            {name: value for name, value, there in zip(fields, row, present, strict=True) if there}
+            {
+                sys.intern(name): sys.intern(value)
+                for name, value, there in zip(fields, row, present, strict=True)
+                if there
+            }
             for row, present in zip(h5ad.read_texts(star_log["values"]), star_log["present"][()], strict=True)
         ]
 
