@@ -26,6 +26,7 @@ from scripts.atlas.labels.output import (
     code_words,
     score_kind,
     score_words,
+    square_map,
     write_frame,
     write_notes,
 )
@@ -39,16 +40,16 @@ from scripts.atlas.labels.scores import (
     sigmoid,
     unrelated,
 )
-from scripts.atlas.labels.tables import TABLE_ROWS, LabelSums, PairCounter, join_square, sum_rows
+from scripts.atlas.labels.tables import TABLE_ROWS, LabelSums, PairCounter, sum_rows
 from scripts.atlas.options import add_atlases
-from scripts.atlas.store.decoders import LabelNames, label_names, read_decoders
+from scripts.atlas.store.decoders import LabelNames, label_names
 from scripts.atlas.store.files import new_folder
 from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.shards import Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import write_atomic
-from scripts.formats.charts import Scale, heat_map, histogram, short_number
+from scripts.formats.charts import Scale, heat_map, histogram
 from scripts.formats.pages import render, several
 
 PAGE = "agreement.html"
@@ -319,32 +320,18 @@ def class_section(found: Agreement) -> dict[str, Any]:
         "block": found.block,
     }
     if found.cells and (0, 1) in found.pairs:
-        section |= {"pairs": list(frequent_pairs(found)), **guess_map(found), **cosine_map(found)}
+        guesses = square_map(
+            found.names,
+            found.pairs[0, 1],
+            MOST,
+            plus=1,
+            scale=Scale(-3, 0, True),
+            title=f"second guesses at {found.heading} by first",
+            words="m / (1 + sum of the row), logarithmic; rows: first guess, columns: second; at the right the cells",
+            hint="first {}, second {}",
+        )
+        section |= {"pairs": list(frequent_pairs(found)), **guesses, **cosine_map(found)}
     return section
-
-
-def guess_map(found: Agreement) -> dict[str, Any]:
-    """Return the heat map of second guesses by first."""
-    names, counts, joined = join_square(found.names, found.pairs[0, 1], MOST)
-    shares = counts / (1 + counts.sum(axis=1, keepdims=True))
-    firsts = int((counts.sum(axis=1) > 0).sum()) if not joined else len(names)
-
-    def hint(row: int, column: int) -> str:
-        cells = int(counts[row, column])
-        return f"first {names[row]}, second {names[column]}: {several(cells, 'cell')}, {shares[row, column]:.2%}"
-
-    chart = heat_map(
-        (names[:firsts], names),
-        shares[:firsts],
-        Scale(-3, 0, True),
-        f"second guesses at {found.heading} by first",
-        "m / (1 + sum of the row), logarithmic; rows: first guess, columns: second; at the right the cells",
-        hint,
-        blank="none",
-        joined=(joined > 0, joined > 0),
-        totals=[short_number(total) for total in counts[:firsts].sum(axis=1).tolist()],
-    )
-    return {"map": chart, "joined": joined}
 
 
 def score_figures(found: Agreement) -> Iterator[tuple[str, str, str]]:
@@ -419,7 +406,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--labels", nargs="+", default=[], metavar="CLASS", help="classes of labels (all)")
     parser.add_argument("--labels-only", action="store_true", help="do not read embeddings: no cosines, in less time")
     options = parser.parse_args(argv)
-    atlases = open_atlases(options.atlas, options.layout)
+    atlases = open_atlases(options.atlas, options.layout, options.decoders)
     check_layouts(atlases, embeddings=not options.labels_only)
     if not options.labels_only:
         check_models(atlases)
@@ -428,9 +415,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in labels or [""]:
         for atlas in atlases:
             atlas.columns("top3", name)
-    given = read_decoders(options.decoders) if options.decoders else {}
-    decoders = [atlas.decoders or given for atlas in atlases]
-    meanings = {name: label_names(name, decoders, [str(atlas.path) for atlas in atlases]) for name in labels}
+    meanings = {name: label_names(name, atlases) for name in labels}
     with new_folder(options.output, PAGE) as folder:
         sums = add_up(atlases, labels, meanings, vectors=not options.labels_only)
         classes = {name: agree(each, meanings[name]) for name, each in sums.items()}

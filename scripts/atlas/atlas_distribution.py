@@ -30,7 +30,7 @@ from scripts.atlas.labels.output import (
 )
 from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter, gaps, join_rest, order_table
 from scripts.atlas.options import add_atlases
-from scripts.atlas.store.decoders import Decoders, LabelNames, label_names, read_decoders
+from scripts.atlas.store.decoders import LabelNames, label_names
 from scripts.atlas.store.files import new_folder
 from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.row_map import MAP_COLUMNS, MapCodes, has_map
@@ -187,22 +187,16 @@ def _dense(counter: PairCounter, what: str) -> np.ndarray:
     return table
 
 
-def distribute(
-    atlases: Sequence[Atlas],
-    pairs: Sequence[tuple[str, str]],
-    decoders: Sequence[Decoders],
-    least: float | None = None,
-) -> Distribution:
-    """Count the pairs in all atlases together; ``decoders`` has those of each atlas."""
+def distribute(atlases: Sequence[Atlas], pairs: Sequence[tuple[str, str]], least: float | None = None) -> Distribution:
+    """Count the pairs in all atlases together."""
     names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
     map_codes = MapCodes(name for name in names if name in MAP_COLUMNS)
-    sources = [str(atlas.path) for atlas in atlases]
-    meanings = {name: label_names(name, decoders, sources) for name in names if name not in map_codes.codes}
+    meanings = {name: label_names(name, atlases) for name in names if name not in map_codes.codes}
     counted = [count(atlas, map_codes, names, pairs, least) for atlas in atlases]
     for name in map_codes.codes:
         known = map_codes.names(name)
-        same = dict(enumerate(range(len(known))))
-        meanings[name] = LabelNames(name, tuple(known), tuple(same for _ in atlases), tuple(sources))
+        same = {code: code for code in range(len(known))}
+        meanings[name] = LabelNames(name, tuple(known), (same,) * len(atlases), ())
     cells = sum(atlas.rows_total for atlas in atlases)
     axes = {}
     for name, meaning in meanings.items():
@@ -354,14 +348,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", nargs="+", default=[], metavar="CLASS", help=f"of columns ({', '.join(COLUMNS)})")
     parser.add_argument("--min-score", type=float, metavar="SCORE", help="leave out labels with a lower score")
     options = parser.parse_args(argv)
-    atlases = open_atlases(options.atlas, options.layout)
+    atlases = open_atlases(options.atlas, options.layout, options.decoders)
     check_layouts(atlases, embeddings=False)
     pairs = choose_axes(atlases, options.rows, options.columns)
     if options.min_score is not None:
         score_kind(atlases)
-    given = read_decoders(options.decoders) if options.decoders else {}
     with new_folder(options.output, PAGE) as folder:
-        found = distribute(atlases, pairs, [atlas.decoders or given for atlas in atlases], options.min_score)
+        found = distribute(atlases, pairs, options.min_score)
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
         write_notes(folder, notes)

@@ -43,13 +43,14 @@ from scripts.atlas.labels.output import (
     code_words,
     fraction,
     some,
+    square_map,
     write_frame,
     write_notes,
 )
 from scripts.atlas.labels.split import SHARD, SPLITS, hold_out
-from scripts.atlas.labels.tables import PairCounter, join_square, sum_rows
+from scripts.atlas.labels.tables import PairCounter, sum_rows
 from scripts.atlas.options import add_atlases, share
-from scripts.atlas.store.decoders import label_names, read_decoders
+from scripts.atlas.store.decoders import label_names
 from scripts.atlas.store.files import new_folder, write_table
 from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.part import EXAMPLES
@@ -58,7 +59,7 @@ from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, Shard, open_atlas
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
-from scripts.formats.charts import Scale, heat_map, short_number
+from scripts.formats.charts import Scale
 from scripts.formats.pages import cut, render, several
 
 PAGE, PREDICTIONS = "train.html", "predictions.tsv"
@@ -205,7 +206,7 @@ def train(
 def check_number(labels: int) -> None:
     """Raise InputError for more labels than a class of cells can have."""
     if labels > MOST_LABELS:
-        raise InputError(f"{labels:,} labels, but at most {MOST_LABELS:,} can be told apart: is this column a label?")
+        raise InputError(f"{labels:,} labels, but at most {MOST_LABELS:,} are possible: is this column a label?")
 
 
 def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
@@ -214,7 +215,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
     if rows.own is not None:
         note = (
             f"WARNING: these labels ({rows.own.label}) are themselves predictions, the first guesses of the model that"
-            " made the atlas. The figures tell how well they are imitated, not how well cells are told."
+            " made the atlas. The figures say how well they are imitated, not how well cells are predicted."
         )
         blocks = [name for name, _ in rows.atlases[0].layout.embeddings]
         if block == (rows.own.label if rows.own.label in blocks else OTHER):
@@ -232,7 +233,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
     if strangers:
         notes.append(
             f"{several(sum(strangers.values()), 'cell')} to test on have labels that no training cell has"
-            f" ({some(list(strangers))}): the model cannot tell them, and they count as wrong."
+            f" ({some(list(strangers))}): the model cannot predict them, and they count as wrong."
         )
     if rows.given is not None:
         notes += table_notes(rows.given, rows.atlases, trained)
@@ -326,33 +327,19 @@ def percent(share: float) -> str:
 def confusion_map(trained: Trained) -> dict[str, Any]:
     """Return the heat map of labels by predicted labels, each row as shares of its cells; nothing without a test."""
     tested = np.flatnonzero(trained.confusion.any(axis=1))
-    others = np.setdiff1d(np.flatnonzero(trained.confusion.any(axis=0)), tested)
     if not len(tested):
         return {}
-    order = np.concatenate([tested, others])
-    names, counts, joined = join_square(
-        [trained.names[label] for label in order.tolist()], trained.confusion[np.ix_(order, order)], MOST
+    order = np.concatenate([tested, np.setdiff1d(np.flatnonzero(trained.confusion.any(axis=0)), tested)])
+    return square_map(
+        [trained.names[label] for label in order.tolist()],
+        trained.confusion[np.ix_(order, order)],
+        MOST,
+        plus=0,
+        scale=Scale(0, 1, False),
+        title="labels by predicted labels",
+        words="share of the row's cells; rows: the label, columns: the prediction; at the right the cells",
+        hint="{} predicted as {}",
     )
-    totals = counts.sum(axis=1)
-    shown = int((totals > 0).sum()) if not joined else len(names)
-    shares = counts[:shown] / np.maximum(totals[:shown], 1)[:, None]
-
-    def hint(row: int, column: int) -> str:
-        cells = int(counts[row, column])
-        return f"{names[row]} told as {names[column]}: {several(cells, 'cell')}, {shares[row, column]:.1%}"
-
-    chart = heat_map(
-        (names[:shown], names),
-        np.where(shares > 0, shares, np.nan),
-        Scale(0, 1, False),
-        "labels by labels told",
-        "share of the row's cells; rows: the label, columns: what it is told as; at the right the cells",
-        hint,
-        blank="none",
-        joined=(joined > 0, joined > 0),
-        totals=[short_number(total) for total in totals[:shown].tolist()],
-    )
-    return {"map": chart, "joined": joined}
 
 
 def backend_of(atlas: Atlas) -> dict[str, Any] | None:
@@ -400,7 +387,7 @@ def apply(path: str, atlases: Sequence[Atlas], output: str) -> None:
     raise_faults(f"--apply {path}", faults)
     codes = model.source.get("codes")
     notes = [
-        f"{model.label} as told by {Path(path).name}, from the block {model.block}: predictions, with the"
+        f"{model.label} as predicted by {Path(path).name}, from the block {model.block}: predictions, with the"
         f" {'share (softmax)' if model.kind == 'linear' else model.metric} of the label as score."
     ]
     if codes:
@@ -436,12 +423,9 @@ def open_rows(atlases: Sequence[Atlas], options: argparse.Namespace) -> Labelled
         )
     if options.labels:
         return LabelledRows(atlases, options.split, read_labels(options.labels, options.label))
-    given = read_decoders(options.decoders) if options.decoders else {}
     for atlas in atlases:
         atlas.columns("top3", options.label)
-    sources = [str(atlas.path) for atlas in atlases]
-    own = label_names(options.label, [atlas.decoders or given for atlas in atlases], sources)
-    return LabelledRows(atlases, options.split, own)
+    return LabelledRows(atlases, options.split, label_names(options.label, atlases))
 
 
 def words_of(options: argparse.Namespace, block: str, columns: int, trained: Trained) -> str:
@@ -486,7 +470,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
-    atlases = open_atlases(options.atlas, options.layout)
+    atlases = open_atlases(options.atlas, options.layout, options.decoders)
     if options.apply:
         apply(options.apply, atlases, options.output)
         return

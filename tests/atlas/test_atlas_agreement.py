@@ -210,8 +210,8 @@ def test_several_atlases_are_counted_as_one(tmp_path):
     assert "Vectors of different models cannot be compared." in fault_of([first, third])
     assert run([first, third], "--labels-only").is_dir()
     logits, _ = mapped(tmp_path / "d", kind="logit")
-    assert "a: scores are cosine, but" in fault_of([first, logits])
-    assert "d: logit. They cannot be counted together" in fault_of([first, logits])
+    assert "a: scores are cosine; but" in fault_of([first, logits])
+    assert "d: scores are logit." in fault_of([first, logits])
 
 
 def test_what_cannot_be_shown_is_told(tmp_path):

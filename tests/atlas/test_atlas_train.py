@@ -183,7 +183,8 @@ def test_a_model_tells_the_labels_of_an_atlas_with_their_cells(tmp_path, capsys)
     shares = np.exp(scores) / np.exp(scores).sum()
     assert rows[40][3:5] == [KINDS[shares.argmax()], f"{shares.max():.4g}"]
     assert (
-        "cell_type as told by model.npz, from the block other: predictions, with the share" in capsys.readouterr().err
+        "cell_type as predicted by model.npz, from the block other: predictions, with the share"
+        in capsys.readouterr().err
     )
     other, _ = make(tmp_path / "other", weights="1" * 64)
     with pytest.raises(InputError, match=r"other: its vectors are not of the model on whose vectors .*model\.npz was"):
@@ -210,7 +211,7 @@ def test_labels_of_runs_experiments_samples_and_barcodes(tmp_path):
         "neuron": ["1", "0"],
     }
     notes = (output / "notes.txt").read_text()
-    assert "40 cells to test on have labels that no training cell has (B cell): the model cannot tell them" in notes
+    assert "40 cells to test on have labels that no training cell has (B cell): the model cannot predict them" in notes
     assert "80 of 240 cells have a label in whole.tsv." in notes
     assert figures_of(output)["accuracy"] == [0, 0]
 
@@ -384,9 +385,7 @@ def test_labels_that_cannot_be_learnt(tmp_path):
     )
     atlas_train.MOST_LABELS, before = 100, atlas_train.MOST_LABELS
     try:
-        assert "160 labels, but at most 100 can be told apart: is this column a label?" in fault_of(
-            folder, labels=table
-        )
+        assert "160 labels, but at most 100 are possible: is this column a label?" in fault_of(folder, labels=table)
     finally:
         atlas_train.MOST_LABELS = before
     empty = write_mapped(tmp_path / "empty", [], ONLY_OTHER)

@@ -7,13 +7,18 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from scripts.atlas.labels.tables import join_square
 from scripts.atlas.store.part import EXAMPLES
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
+from scripts.formats.charts import Scale, heat_map, short_number
+from scripts.formats.pages import several
 
 
 def fraction(value: float) -> str:
@@ -37,8 +42,7 @@ def write_frame(path: Path, frame: pd.DataFrame, index: str | None = None) -> No
 def write_notes(folder: Path, notes: Sequence[str]) -> None:
     """Write notes.txt, a line for each thing to know before reading the tables; and print them."""
     write_atomic(folder / "notes.txt", "".join(f"{note}\n" for note in notes))
-    for note in notes:
-        print(note, file=sys.stderr)
+    print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
 
 
 def some(names: Sequence[str]) -> str:
@@ -64,28 +68,21 @@ def check_layouts(atlases: Sequence[Atlas], *, embeddings: bool) -> None:
     """Raise InputError, naming both, where atlases differ from the first in labels, or in embeddings if asked."""
     faults = []
     for kind in ("embeddings", "labels") if embeddings else ("labels",):
-        (path, known), *others = ((atlas.path, _blocks(getattr(atlas.layout, kind))) for atlas in atlases)
-        faults += [f"{path}: {kind} {known}; but {other}: {blocks}." for other, blocks in others if blocks != known]
+        blocks = [getattr(atlas.layout, kind) for atlas in atlases]
+        texts = [", ".join(f"{name} {width}" for name, width in parts) or "none" for parts in blocks]
+        faults += _differences(atlases, [f"{kind} {text}" for text in texts])
     raise_faults("What is read together", faults)
-
-
-def _blocks(parts: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{name} {width}" for name, width in parts) or "none"
 
 
 def check_models(atlases: Sequence[Atlas]) -> None:
     """Raise InputError, naming both, where different models made the vectors of atlases."""
-    (path, known), *others = ((atlas.path, _model(atlas)) for atlas in atlases)
-    faults = [f"{path}: {known}; but {other}: {model}." for other, model in others if model != known]
-    if faults:
+    models = []
+    for atlas in atlases:
+        weights = (atlas.backend.get("weights_sha256") or "none")[:16]
+        model = f"{atlas.backend.get('name', 'unknown')} {atlas.backend.get('version', '')}, weights {weights}"
+        models.append("no manifest that names its model" if atlas.manifest is None else model)
+    if faults := _differences(atlases, models):
         raise InputError("\n".join(["Vectors of different models cannot be compared.", *faults]))
-
-
-def _model(atlas: Atlas) -> str:
-    if atlas.manifest is None:
-        return "no manifest that names its model"
-    weights = (atlas.backend.get("weights_sha256") or "none")[:16]
-    return f"{atlas.backend.get('name', 'unknown')} {atlas.backend.get('version', '')}, weights {weights}"
 
 
 def score_kind(atlases: Sequence[Atlas]) -> str | None:
@@ -94,16 +91,48 @@ def score_kind(atlases: Sequence[Atlas]) -> str | None:
     Raises InputError, naming both, where atlases differ.
     """
     kinds = [atlas.backend.get("score_kind") for atlas in atlases]
-    for atlas, kind in zip(atlases, kinds, strict=True):
-        if kind != kinds[0]:
-            raise InputError(
-                f"{atlases[0].path}: scores are {kinds[0] or 'not described'}, but {atlas.path}:"
-                f" {kind or 'not described'}. They cannot be counted together; give one atlas at a time."
-            )
+    if faults := _differences(atlases, [f"scores are {kind or 'not described'}" for kind in kinds]):
+        raise InputError("\n".join(["Scores of different kinds cannot be counted together.", *faults]))
     return kinds[0]
+
+
+def _differences(atlases: Sequence[Atlas], texts: Sequence[str]) -> list[str]:
+    """Return a sentence for each atlas whose text is not that of the first."""
+    return [
+        f"{atlases[0].path}: {texts[0]}; but {atlas.path}: {text}."
+        for atlas, text in zip(atlases, texts, strict=True)
+        if text != texts[0]
+    ]
 
 
 def atlas_notes(atlases: Sequence[Atlas]) -> list[str]:
     """Return the note on several atlases; none for one."""
     names = ", ".join(atlas.path.name for atlas in atlases)
     return [f"{len(atlases)} atlases are counted as one: {names}."] if len(atlases) > 1 else []
+
+
+def square_map(
+    names: Sequence[str], counts: np.ndarray, most: int, *, plus: int, scale: Scale, title: str, words: str, hint: str
+) -> dict[str, Any]:
+    """Return the heat map of cells by two labels of a class, as shares of a row's cells plus ``plus``.
+
+    ``names`` are those of rows and columns; rows without a cell come last and are not drawn. Labels after the first
+    ``most`` are joined; ``joined`` is their number. ``hint`` is a format of the two names.
+    """
+    names, counts, joined = join_square(names, counts, most)
+    rows = len(names) if joined else int(counts.any(axis=1).sum())
+    totals = counts[:rows].sum(axis=1)
+    shares = counts[:rows] / np.maximum(totals + plus, 1)[:, None]
+
+    def words_of(row: int, column: int) -> str:
+        cells = several(int(counts[row, column]), "cell")
+        return f"{hint.format(names[row], names[column])}: {cells}, {shares[row, column]:.2%}"
+
+    chart = heat_map(
+        (names[:rows], names),
+        *(np.where(shares > 0, shares, np.nan), scale, title, words, words_of),
+        blank="none",
+        joined=(joined > 0, joined > 0),
+        totals=[short_number(total) for total in totals.tolist()],
+    )
+    return {"map": chart, "joined": joined}

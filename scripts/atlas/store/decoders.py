@@ -8,6 +8,7 @@ its heading (``cell_type_code`` rather than ``cell_type``).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from scripts.atlas.store.files import read_json
 from scripts.atlas.store.layout import standard_name
 from scripts.core.errors import InputError
 
-Decoders = Mapping[str, Mapping[str, str]]
+if TYPE_CHECKING:
+    from scripts.atlas.store.shards import Atlas
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,18 @@ def read_decoders(path: str | Path) -> dict[str, dict[str, str]]:
     return {standard_name(label): codes for label, codes in decoders.items()}
 
 
-def label_names(label: str, decoders: Sequence[Decoders], sources: Sequence[str]) -> LabelNames:
-    """Return the names of the codes of a class in atlases with these decoders.
+def label_names(label: str, atlases: Sequence["Atlas"]) -> LabelNames:
+    """Return the names of the codes of a class in atlases, by their decoders.
 
     Atlases with different decoders are joined by name: common codes are those of the first, then what others add.
     Raises InputError where only some of the atlases have a decoder of this class.
     """
     label = standard_name(label)
-    mine = [{standard_name(name): codes for name, codes in known.items()}.get(label, {}) for known in decoders]
+    sources = tuple(str(atlas.path) for atlas in atlases)
+    mine = [atlas.decoders.get(label, {}) for atlas in atlases]
     without = [source for source, codes in zip(sources, mine, strict=True) if not codes]
     if len(without) == len(mine):
-        return LabelNames(label, None, tuple({} for _ in mine), tuple(sources))
+        return LabelNames(label, None, tuple({} for _ in mine), sources)
     if without:
         named = next(source for source, codes in zip(sources, mine, strict=True) if codes)
         raise InputError(
@@ -114,4 +117,4 @@ def label_names(label: str, decoders: Sequence[Decoders], sources: Sequence[str]
     for codes in mine:
         ordered = sorted((int(code), name) for code, name in codes.items())
         common.append({code: known.setdefault(" ".join(name.split()), len(known)) for code, name in ordered})
-    return LabelNames(label, tuple(known), tuple(common), tuple(sources))
+    return LabelNames(label, tuple(known), tuple(common), sources)

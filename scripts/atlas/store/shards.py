@@ -341,8 +341,11 @@ def _gaps(numbers: set[int]) -> str:
     return ", ".join(gaps)
 
 
-def open_atlases(paths: Sequence[str | Path], layout: str | None = None) -> list[Atlas]:
-    """Open several atlases; ``layout`` is the option --layout. Raises InputError with the faults of all of them."""
+def open_atlases(paths: Sequence[str | Path], layout: str | None = None, decoders: str | None = None) -> list[Atlas]:
+    """Open several atlases. Raises InputError with the faults of all of them.
+
+    ``layout`` is the option --layout, ``decoders`` the label decoders for atlases without any.
+    """
     given = read_layout(layout) if layout else None
     atlases, faults = [], []
     for path in paths:
@@ -352,6 +355,9 @@ def open_atlases(paths: Sequence[str | Path], layout: str | None = None) -> list
             faults.append(str(error))
     if faults:
         raise InputError("\n".join(faults))
+    names = read_decoders(decoders) if decoders else {}
+    for atlas in atlases:
+        atlas.decoders = atlas.decoders or names
     return atlases
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ def test_decoders_of_any_spelling(tmp_path):
     path.write_text('{"cell_type_ontology_term_id": {"0": "CL:1", "2": "CL:3"}, "age": {"0": "adult"}}')
     decoders = read_decoders(path)
     assert sorted(decoders) == ["age_group", "cell_type"]
-    names = label_names("cell_type", [decoders], ["atlas"])
+    names = label_names("cell_type", [SimpleNamespace(path="atlas", decoders=decoders)])
     assert names.known == ("CL:1", "CL:3")
     assert names.joined([np.array([5, 0, 7])])[0].tolist() == [5, 7]
     for text in ("[]", '{"a": 1}', '{"a": {"x": "y"}}', '{"a": {"0": 1}}', "no"):
