@@ -7,7 +7,6 @@ else 2 and every fault.
 """
 
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from scripts.atlas.store.part import EXAMPLES, has_exponent_31
 from scripts.atlas.store.row_map import Segment, barcode_sha256, file_sum, has_map, read_dropped, read_segments
 from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, SEGMENTS, Atlas, Shard
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file
 
 CHUNK = 1 << 19
@@ -295,15 +294,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_layout_option(parser)
     options = parser.parse_args(argv)
     layout = read_layout(options.layout) if options.layout else None
-    refused: list[str] = []
-    for path in options.atlases:
-        try:
-            atlas, found, faults = check(path, layout)
-            for line in describe(atlas, found):
-                print(line)
-            sys.stdout.flush()
-            raise_faults(atlas.title, faults)
-        except InputError as error:
-            refused.append(str(error))
-    if refused:
-        raise InputError("\n".join(refused))
+
+    def report(path: str) -> None:
+        atlas, found, faults = check(path, layout)
+        print(*describe(atlas, found), sep="\n", flush=True)
+        raise_faults(atlas.title, faults)
+
+    try_all(report, options.atlases)

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from scripts.atlas.store.count_matrix import CountMatrix
-from scripts.atlas.store.part import EmbeddedPart, Matrix, write_cells, write_matrix
+from scripts.atlas.store.files import write_json, write_table
+from scripts.atlas.store.part import CELLS, MATRIX, Cell, EmbeddedPart, Matrix
 from scripts.core import subprocesses
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
@@ -121,8 +122,8 @@ def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output
         except InputError as error:
             raise InputError(f"{title}: {error}") from error
         raise_faults(title, part_faults(part, name, cells))
-        write_cells(unfinished, origins)
-        write_matrix(unfinished, Matrix(result_path(matrix), hash_file(matrix), cells))
+        write_table(unfinished / CELLS, Cell._fields, origins)
+        write_json(unfinished / MATRIX, Matrix(result_path(matrix), hash_file(matrix), cells)._asdict())
     return EmbeddedPart(output)
 
 

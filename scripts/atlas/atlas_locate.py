@@ -7,12 +7,13 @@ directions are a binary search in segments.tsv.
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from scripts.atlas.options import add_layout_option
-from scripts.atlas.store.row_map import AtlasMap, Row
+from scripts.atlas.store.row_map import AtlasMap, DroppedCell, Row
 from scripts.atlas.store.shards import open_atlases
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, try_all
 
 
 def locate(
@@ -22,36 +23,23 @@ def locate(
 
     ``rows`` are ``shard:row``. Raises InputError with all that do not exist.
     """
-    found: list[Row] = []
-    notes: list[str] = []
-    faults: list[str] = []
-    for text in rows:
+
+    def row_at(text: str) -> tuple[list[Row], list[DroppedCell]]:
         shard, colon, row = text.rpartition(":")
-        try:
-            if not colon or not row.isdecimal():
-                raise InputError(f"{text}: not SHARD:ROW, e.g. step_0_svdbaseline_predict_part_0_0:17")
-            found.append(atlas.cell_of(shard, int(row)))
-        except InputError as error:
-            faults.append(str(error))
-    for number in global_rows:
-        try:
-            found.append(atlas.cell_at(number))
-        except InputError as error:
-            faults.append(str(error))
-    for text in cells:
-        try:
-            mine, dropped = atlas.find(text)
-        except InputError as error:
-            faults.append(str(error))
-            continue
-        found += mine
-        notes += [
-            f"{'_'.join(filter(None, [cell.experiment or cell.run, cell.barcode]))} has no row: {cell.reason}"
-            for cell in dropped
-        ]
-    if faults:
-        raise InputError("\n".join(faults))
-    return found, notes
+        if not colon or not row.isdecimal():
+            raise InputError(f"{text}: not SHARD:ROW, e.g. step_0_svdbaseline_predict_part_0_0:17")
+        return [atlas.cell_of(shard, int(row))], []
+
+    searches = [partial(row_at, text) for text in rows]
+    searches += [partial(lambda number: ([atlas.cell_at(number)], []), number) for number in global_rows]
+    searches += [partial(atlas.find, text) for text in cells]
+    found = try_all(lambda search: search(), searches)
+    notes = [
+        f"{'_'.join(filter(None, [cell.experiment or cell.run, cell.barcode]))} has no row: {cell.reason}"
+        for _, dropped in found
+        for cell in dropped
+    ]
+    return [row for mine, _ in found for row in mine], notes
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,20 +15,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.atlas.store.files import new_folder, write_json
+from scripts.atlas.store.files import new_folder, write_json, write_table
 from scripts.atlas.store.part import Description, EmbeddedPart
 from scripts.atlas.store.row_map import (
     DroppedCell,
     Segment,
     barcode_sha256,
     source_of,
-    write_dropped,
     write_manifest,
-    write_segments,
 )
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file
 
 SHARD_ROWS = 100_000
@@ -50,14 +48,13 @@ class Group(NamedTuple):
 
 def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
     """Open the parts and read all of their numbers. Raises InputError with all faults of all parts."""
-    parts, faults = [], []
-    for folder in folders:
-        try:
-            part = EmbeddedPart(folder)
-            raise_faults(part.title, part.faults())
-            parts.append(part)
-        except InputError as error:
-            faults.append(str(error))
+
+    def open_part(folder: str) -> EmbeddedPart:
+        part = EmbeddedPart(folder)
+        raise_faults(part.title, part.faults())
+        return part
+
+    parts, faults = try_all(open_part, folders), []
     for part in parts[1:]:
         first, other = _identity(parts[0].description), _identity(part.description)
         differing = [key for key in first if first[key] != other[key]]
@@ -167,8 +164,8 @@ class Packer:
 
     def finish(self, model: Path | None) -> None:
         """Write the other files of the atlas, the manifest last."""
-        write_segments(self.folder / SEGMENTS, self.segments)
-        write_dropped(self.folder / DROPPED, self.dropped)
+        write_table(self.folder / SEGMENTS, Segment._fields, self.segments)
+        write_table(self.folder / DROPPED, DroppedCell._fields, self.dropped)
         write_json(self.folder / DECODERS, self.description.to_json()["decoders"])
         files = [SEGMENTS, DROPPED, DECODERS]
         if model is not None:

@@ -16,28 +16,23 @@ from scripts.atlas.options import add_layout_option
 from scripts.atlas.store.row_map import AtlasMap, Row, has_map
 from scripts.atlas.store.shards import SEGMENTS, Atlas, open_atlases
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, try_all
 
 VALUES = {"cosine": "similarity", "euclidean": "distance"}
 
 
 def rows_like(atlas: Atlas, row_map: AtlasMap | None, texts: Sequence[str]) -> list[int]:
     """Return the global rows of ``shard:row`` or cells. Raises InputError with all that do not exist."""
-    rows, faults = [], []
-    for text in texts:
+
+    def row_like(text: str) -> int:
         shard, colon, row = text.rpartition(":")
-        try:
-            if colon and row.isdecimal():
-                rows.append(atlas.global_row(shard, int(row)))
-            elif row_map is not None:
-                rows.append(row_map.row_of(text).global_row)
-            else:
-                raise InputError(f"{text}: {atlas.path} has no {SEGMENTS}, so that a row can only be named SHARD:ROW.")
-        except InputError as error:
-            faults.append(str(error))
-    if faults:
-        raise InputError("\n".join(faults))
-    return rows
+        if colon and row.isdecimal():
+            return atlas.global_row(shard, int(row))
+        if row_map is not None:
+            return row_map.row_of(text).global_row
+        raise InputError(f"{text}: {atlas.path} has no {SEGMENTS}, so that a row can only be named SHARD:ROW.")
+
+    return try_all(row_like, texts)
 
 
 def read_vectors(path: str) -> np.ndarray:

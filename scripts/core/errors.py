@@ -1,6 +1,10 @@
 """The errors that every command shares."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
@@ -36,3 +40,16 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
     lines = list(faults)
     if lines:
         raise InputError("\n".join([f"{title} needs {len(lines)} correction(s):", *lines]))
+
+
+def try_all(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the result of a function for each item. Raises one InputError with the faults of all, a line each."""
+    results, faults = [], []
+    for item in items:
+        try:
+            results.append(function(item))
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+    return results

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.atlas.store.files import write_table
 from scripts.atlas.store.layout import PUBLIC, Layout
 from scripts.atlas.store.part import Description
-from scripts.atlas.store.row_map import Segment, write_manifest, write_segments
+from scripts.atlas.store.row_map import Segment, write_manifest
 from scripts.atlas.store.shards import ShardWriter, shard_name
 
 DECODERS = {
@@ -74,7 +75,7 @@ def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="
             arrays = [arrays[0], None, None]
         write_shard(folder, name, layout, *arrays, np.array([*itertools.chain.from_iterable(barcodes)], "S8"))
         told[name] = (row, sorted(folder.glob(f"{name}_*.npz")))
-    write_segments(folder / "segments.tsv", segments)
+    write_table(folder / "segments.tsv", Segment._fields, segments)
     (folder / "label_decoders.json").write_text(json.dumps(decoders or {}))
     backend = Description("svd-baseline", "1", layout, weights, kind if layout.labels else None)
     write_manifest(folder, backend, layout, told, ["segments.tsv", "label_decoders.json"])

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from scripts.atlas.store.files import write_json, write_table
 from scripts.atlas.store.layout import Layout
-from scripts.atlas.store.part import Cell, Description, Matrix, PartWriter, write_cells, write_matrix
+from scripts.atlas.store.part import CELLS, MATRIX, Cell, Description, Matrix, PartWriter
 
 LAYOUT = Layout((("other", 3), ("cell_type", 2)), (("cell_type", 2), ("sex", 1)))
 DECODERS = {"cell_type": {"0": "CL:1", "1": "CL:2", "2": "CL:3"}, "sex": {"0": "PATO:1", "1": "PATO:2"}}
@@ -43,8 +44,8 @@ def write_part(folder, cells, reasons=None, first=0.0, description=TOY, matrix="
     with PartWriter(folder, description, len(cells)) as part:
         if cells:
             part.append(*numbers(len(cells), first, description), reasons=reasons)
-    write_cells(folder, cells)
-    write_matrix(folder, Matrix(matrix, sha, len(cells)))
+    write_table(folder / CELLS, Cell._fields, cells)
+    write_json(folder / MATRIX, Matrix(matrix, sha, len(cells))._asdict())
     return str(folder)
 
 

@@ -211,7 +211,7 @@ def test_several_atlases_are_counted_as_one(tmp_path):
     assert run([first, third], "--labels-only").is_dir()
     logits, _ = mapped(tmp_path / "d", kind="logit")
     assert "a: scores are cosine; but" in fault_of([first, logits])
-    assert "d: scores are logit." in fault_of([first, logits])
+    assert "d: logit." in fault_of([first, logits])
 
 
 def test_what_cannot_be_shown_is_told(tmp_path):

@@ -184,9 +184,7 @@ def test_atlases_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(InputError, match=r"ours has names for the codes of cell_type, but .*bare has none, so that"):
         run([ours, bare])
     logits, _ = mapped(tmp_path / "logits", kind="logit")
-    with pytest.raises(
-        InputError, match=r"counted together\.\n.*ours: scores are cosine; but .*logits: scores are logit\.$"
-    ):
+    with pytest.raises(InputError, match=r"counted together\.\n.*ours: scores are cosine; but .*logits: logit\.$"):
         run([ours, logits], "--min-score", "0")
     assert run([ours, bare], "--decoders", str(ours / "label_decoders.json")).is_dir()
 

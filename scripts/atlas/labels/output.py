@@ -70,7 +70,7 @@ def check_layouts(atlases: Sequence[Atlas], *, embeddings: bool) -> None:
     for kind in ("embeddings", "labels") if embeddings else ("labels",):
         blocks = [getattr(atlas.layout, kind) for atlas in atlases]
         texts = [", ".join(f"{name} {width}" for name, width in parts) or "none" for parts in blocks]
-        faults += _differences(atlases, [f"{kind} {text}" for text in texts])
+        faults += _differences(atlases, texts, f"{kind} ")
     raise_faults("What is read together", faults)
 
 
@@ -91,15 +91,15 @@ def score_kind(atlases: Sequence[Atlas]) -> str | None:
     Raises InputError, naming both, where atlases differ.
     """
     kinds = [atlas.backend.get("score_kind") for atlas in atlases]
-    if faults := _differences(atlases, [f"scores are {kind or 'not described'}" for kind in kinds]):
+    if faults := _differences(atlases, [kind or "not described" for kind in kinds], "scores are "):
         raise InputError("\n".join(["Scores of different kinds cannot be counted together.", *faults]))
     return kinds[0]
 
 
-def _differences(atlases: Sequence[Atlas], texts: Sequence[str]) -> list[str]:
+def _differences(atlases: Sequence[Atlas], texts: Sequence[str], what: str = "") -> list[str]:
     """Return a sentence for each atlas whose text is not that of the first."""
     return [
-        f"{atlases[0].path}: {texts[0]}; but {atlas.path}: {text}."
+        f"{atlases[0].path}: {what}{texts[0]}; but {atlas.path}: {text}."
         for atlas, text in zip(atlases, texts, strict=True)
         if text != texts[0]
     ]

@@ -8,7 +8,7 @@ own, so this module needs nothing but numpy.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,16 +243,6 @@ class PartWriter:
         np.save(self.folder / KEPT, np.array(self._kept, bool))
         write_table(self.folder / DROPPED, ("row", "reason"), self._dropped)
         write_json(self.folder / DESCRIPTION, self.description.to_json())
-
-
-def write_cells(folder: str | Path, cells: Iterable[Cell]) -> None:
-    """Write cells.tsv: a row for each cell of the matrix, in its order."""
-    write_table(Path(folder) / CELLS, Cell._fields, cells)
-
-
-def write_matrix(folder: str | Path, matrix: Matrix) -> None:
-    """Write matrix.json."""
-    write_json(Path(folder) / MATRIX, matrix._asdict())
 
 
 class EmbeddedPart:

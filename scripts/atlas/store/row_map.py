@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.atlas.store.files import read_table, write_json, write_table
+from scripts.atlas.store.files import read_table, write_json
 from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.part import Cell, Description
 from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Shard
@@ -92,11 +92,6 @@ def source_of(cell: Cell) -> tuple[str, ...]:
     return cell[: len(MAP_COLUMNS)]
 
 
-def write_segments(path: str | Path, segments: Iterable[Segment]) -> None:
-    """Write segments.tsv."""
-    write_table(Path(path), Segment._fields, segments)
-
-
 def read_segments(path: str | Path) -> Iterator[Segment]:
     """Yield the segments of a segments.tsv. Raises InputError for a line that is none."""
     for number, values in read_table(Path(path), Segment._fields):
@@ -104,11 +99,6 @@ def read_segments(path: str | Path) -> Iterator[Segment]:
         if not (row_start.isdecimal() and rows.isdecimal() and dropped.isdecimal()):
             raise InputError(f"{path}, line {number}: row_start, rows and dropped must be whole numbers.")
         yield Segment._make([shard, int(row_start), int(rows), *texts, int(dropped)])
-
-
-def write_dropped(path: str | Path, cells: Iterable[DroppedCell]) -> None:
-    """Write dropped.tsv."""
-    write_table(Path(path), DroppedCell._fields, cells)
 
 
 def read_dropped(path: str | Path) -> Iterator[DroppedCell]:

@@ -21,7 +21,7 @@ from scripts.atlas.store.files import read_json
 from scripts.atlas.store.layout import PUBLIC, Layout, labels_text, near_labels, read_layout, standard_name
 from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
 from scripts.atlas.store.part import TYPES, to_codes, to_half
-from scripts.core.errors import InputError, raise_faults
+from scripts.core.errors import InputError, raise_faults, try_all
 
 MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
 MODEL = "model.npz"
@@ -347,14 +347,7 @@ def open_atlases(paths: Sequence[str | Path], layout: str | None = None, decoder
     ``layout`` is the option --layout, ``decoders`` the label decoders for atlases without any.
     """
     given = read_layout(layout) if layout else None
-    atlases, faults = [], []
-    for path in paths:
-        try:
-            atlases.append(Atlas(path, given))
-        except InputError as error:
-            faults.append(str(error))
-    if faults:
-        raise InputError("\n".join(faults))
+    atlases = try_all(lambda path: Atlas(path, given), paths)
     names = read_decoders(decoders) if decoders else {}
     for atlas in atlases:
         atlas.decoders = atlas.decoders or names

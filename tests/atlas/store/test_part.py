@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from scripts.atlas.store.files import write_json, write_table
 from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.part import (
     Cell,
@@ -12,8 +13,6 @@ from scripts.atlas.store.part import (
     PartWriter,
     to_codes,
     to_half,
-    write_cells,
-    write_matrix,
 )
 from scripts.core.errors import InputError
 
@@ -30,8 +29,8 @@ def write(folder, **changes):
     with PartWriter(folder, WITH_LABELS, 3) as part:
         part.append(embs[:1], top3[:1], np.ones((1, 3)))
         part.append(embs[1:], top3[1:], np.full((2, 3), -0.5), reasons=["NO_COUNTS", ""])
-    write_cells(folder, CELLS)
-    write_matrix(folder, Matrix("droplets/GSE1.homo.h5ad", "0" * 64, 3))
+    write_table(folder / "cells.tsv", Cell._fields, CELLS)
+    write_json(folder / "matrix.json", Matrix("droplets/GSE1.homo.h5ad", "0" * 64, 3)._asdict())
     for name, values in changes.items():
         np.save(folder / f"{name}.npy", values)
 
@@ -113,7 +112,7 @@ def test_numbers_that_are_wrong(tmp_path):
 
 def test_cells_that_are_not_as_many_as_the_rows(tmp_path):
     write(tmp_path)
-    write_cells(tmp_path, CELLS[:2])
+    write_table(tmp_path / "cells.tsv", Cell._fields, CELLS[:2])
     with pytest.raises(InputError, match=r"cells.tsv: 2 cells, but the arrays have 3 rows"):
         list(EmbeddedPart(tmp_path).cells())
 
