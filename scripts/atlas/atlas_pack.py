@@ -48,28 +48,22 @@ class Group(NamedTuple):
 
 def open_parts(folders: Sequence[str]) -> list[EmbeddedPart]:
     """Open the parts and read all of their numbers. Raises InputError with all faults of all parts."""
+    parts: list[EmbeddedPart] = []
 
-    def open_part(folder: str) -> EmbeddedPart:
+    def open_part(folder: str) -> None:
         part = EmbeddedPart(folder)
         raise_faults(part.title, part.faults())
-        return part
-
-    parts, faults = try_all(open_part, folders), []
-    for part in parts[1:]:
-        first, other = _identity(parts[0].description), _identity(part.description)
-        differing = [key for key in first if first[key] != other[key]]
+        parts.append(part)
+        first, other = (each.description.to_json() for each in (parts[0], part))
+        differing = [key for key in sorted(first) if key != "notes" and first[key] != other[key]]
         if differing:
-            faults.append(
-                f"{parts[0].folder} and {part.folder} do not come from one back end: {', '.join(differing)} differ"
+            raise InputError(
+                f"{parts[0].folder} and {folder} do not come from one back end: {', '.join(differing)} differ"
                 f" ({first[differing[0]]}; {other[differing[0]]}). Make an atlas of each."
             )
-    if faults:
-        raise InputError("\n".join(faults))
+
+    try_all(open_part, folders)
     return parts
-
-
-def _identity(description: Description) -> dict[str, object]:
-    return {key: value for key, value in sorted(description.to_json().items()) if key != "notes"}
 
 
 def group_cells(parts: Sequence[EmbeddedPart]) -> list[Group]:
