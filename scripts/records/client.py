@@ -6,13 +6,14 @@ second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/
 """
 
 import contextlib
+import functools
 import gzip
 import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scripts.core import http
@@ -27,17 +28,6 @@ if TYPE_CHECKING:
     import requests
 
 BATCH = 250  # accessions in one request to E-utilities
-
-
-class Answers(NamedTuple):
-    """Answers of E-utilities (EXPERIMENT_PACKAGE_SET), and the errors that they report."""
-
-    bodies: list[bytes]
-    errors: list[str]
-
-    def add(self, body: bytes) -> None:
-        self.bodies.append(body)
-        self.errors.extend(sra_xml.answer_errors(body))
 
 
 class Archives:
@@ -63,14 +53,13 @@ class Archives:
         self.folder = Path(folder)
         self.geo, self.eutils, self.ena = geo, eutils, ena
         self.use_ena = use_ena
-        self.key = key
-        self.email = email
+        optional = {"email": email, "api_key": key}
+        self.identity = {"tool": "sra2matrix", **{name: value for name, value in optional.items() if value}}
         self.limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
         self.policy = RetryPolicy(retries, min(2, retries), first_wait)
         self.unreachable: set[str] = set()  # hosts
         self.reached = False
         self.requests = 0
-        self._session: requests.Session | None = None
 
     def family_file(self, series: str) -> Path:
         """Return the family file of a series, fetched unless it is kept. Raises RemoteError."""
@@ -84,47 +73,42 @@ class Archives:
             report(f"{series}: asking GEO for its family file")
             url = family_files.family_address(self.geo, series)
             with self._request(url) as policy:
-                http.fetch(url, path, check=_check_family, policy=policy, session=self._open())
+                http.fetch(url, path, check=_check_family, policy=policy, session=self._session)
             return path
 
-    def experiments_xml(self, accessions: Sequence[str]) -> Answers:
+    def experiments_xml(self, accessions: Sequence[str]) -> list[bytes]:
         """Return the answers of E-utilities for experiments or runs. Raises RemoteError."""
-        answers = Answers([], [])
-        for begin in range(0, len(accessions), BATCH):
-            self._batch(accessions[begin : begin + BATCH], answers)
-        found = set().union(*map(_accessions_in, answers.bodies))
+        bodies = [body for batch in _batches(accessions) for body in self._fetch_batch(batch)]
+        found = set().union(*map(_accessions_in, bodies))
         missing = [accession for accession in accessions if accession not in found]
         if missing and len(missing) < min(len(accessions), BATCH):  # a long answer may lack what a second one has
-            self._batch(missing, answers)
-        return answers
+            bodies += self._fetch_batch(missing)
+        return bodies
 
-    def _batch(self, accessions: Sequence[str], answers: Answers) -> None:
+    def _fetch_batch(self, accessions: Sequence[str]) -> list[bytes]:
         report(f"asking NCBI for {len(accessions)} experiments from {accessions[0]} on")
         body = self._eutils("efetch.fcgi", {"id": ",".join(accessions), "rettype": "full"}, _check_xml)
         if len(accessions) > 1 and sra_xml.answer_errors(body) and not sra_xml.packages_of(body):
             middle = len(accessions) // 2  # one bad accession spoils the whole answer
-            self._batch(accessions[:middle], answers)
-            self._batch(accessions[middle:], answers)
-        else:
-            answers.add(body)
+            return self._fetch_batch(accessions[:middle]) + self._fetch_batch(accessions[middle:])
+        return [body]
 
-    def search_xml(self, *terms: str) -> Answers:
-        """Return the answers for all that searches of accessions find. Raises RemoteError."""
-        answers = Answers([], [])
+    def search_xml(self, *terms: str) -> list[bytes]:
+        """Return the answers to searches of accessions, and for all that they find. Raises RemoteError."""
+        bodies = []
         for term in terms:
             report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
             found = self._eutils("esearch.fcgi", {"term": term, "usehistory": "y", "retmax": "0"}, _check_search)
-            answers.errors.extend(sra_xml.answer_errors(found))
+            bodies.append(found)
             history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
             for begin in range(0, int(_tag(found, "Count") or 0), BATCH):
                 fields = {**history, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
-                answers.add(self._eutils("efetch.fcgi", fields, _check_xml))
-        return answers
+                bodies.append(self._eutils("efetch.fcgi", fields, _check_xml))
+        return bodies
 
-    def samples_xml(self, samples: Sequence[str]) -> Answers:
+    def samples_xml(self, samples: Sequence[str]) -> list[bytes]:
         """Return the answers for samples of GEO, which NCBI takes as words of a search only. Raises RemoteError."""
-        batches = (samples[begin : begin + BATCH] for begin in range(0, len(samples), BATCH))
-        return self.search_xml(*(" OR ".join(batch) for batch in batches))
+        return self.search_xml(*map(" OR ".join, _batches(samples)))
 
     def ena_report(self, accession: str, folder: str) -> Path:
         """Return ENA's filereport of an accession, fetched unless it is kept. Raises RemoteError."""
@@ -134,8 +118,8 @@ class Archives:
         report(f"{accession}: asking ENA for its runs")
         url = run_reports.report_address(self.ena, accession)
         with self._request(url) as policy:
-            body = http.request(url, policy=policy, session=self._open(), check=_check_report)
-        write_atomic(path, _gzipped(body), shared=True)
+            body = http.request(url, policy=policy, session=self._session, check=_check_report)
+        write_atomic(path, gzip.compress(body, 6, mtime=0), shared=True)
         return path
 
     def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
@@ -144,19 +128,15 @@ class Archives:
         if not parts:
             return None
         path = self.folder / folder / record_files.SRA_XML
-        write_atomic(path, _gzipped(sra_xml.package_set(parts)), shared=True)
+        write_atomic(path, gzip.compress(sra_xml.package_set(parts), 6, mtime=0), shared=True)
         return path
 
     def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:
         url = f"{self.eutils.rstrip('/')}/{tool}"
-        data = {"db": "sra", "tool": "sra2matrix", **fields}
-        if self.email:
-            data["email"] = self.email
-        if self.key:
-            data["api_key"] = self.key
+        data = {"db": "sra", **self.identity, **fields}
         with self._request(url) as policy:
             limited = policy._replace(limit=self.limit)
-            return http.request(url, data=data, policy=limited, session=self._open(), check=check)
+            return http.request(url, data=data, policy=limited, session=self._session, check=check)
 
     @contextlib.contextmanager
     def _request(self, url: str) -> Iterator[RetryPolicy]:
@@ -177,12 +157,15 @@ class Archives:
         self.reached = True
         self.unreachable.discard(host)
 
-    def _open(self) -> "requests.Session":
-        if self._session is None:
-            import requests
+    @functools.cached_property
+    def _session(self) -> "requests.Session":
+        import requests
 
-            self._session = requests.Session()
-        return self._session
+        return requests.Session()
+
+
+def _batches(accessions: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (accessions[begin : begin + BATCH] for begin in range(0, len(accessions), BATCH))
 
 
 def report(message: str) -> None:
@@ -194,14 +177,6 @@ def report_failure(what: str, error: RemoteError) -> str:
     """Report why something could not be fetched; return a sentence for the plan, the same whatever the reason was."""
     report(f"{what} could not be fetched: {error}")
     return f"{what} could not be fetched."
-
-
-def _gzipped(body: bytes) -> bytes:
-    """Return bytes gzipped, the same for the same bytes."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as file:
-        file.write(body)
-    return buffer.getvalue()
 
 
 @contextlib.contextmanager

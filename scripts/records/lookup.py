@@ -29,16 +29,12 @@ def look_up(asked: Sequence[str], archives: Archives, choices: Choices) -> Plan:
     """Return the plan of all accessions asked for, in their order. Raises InputError, naming all that failed."""
     plan = Plan(choices)
     faults: list[str] = []
-    for single, group in itertools.groupby(asked, lambda name: name[2] in "MXR"):
+    for in_batches, group in itertools.groupby(asked, lambda name: name[2] in "MXR"):
         accessions = list(group)
-        for part in [accessions] if single else [[accession] for accession in accessions]:
+        for part in [accessions] if in_batches else [[accession] for accession in accessions]:
+            add = _add_accessions if in_batches else _add_series if part[0].startswith("GSE") else _add_study
             try:
-                if single:
-                    _add_singles(part, archives, plan)
-                elif part[0].startswith("GSE"):
-                    _add_series(part[0], archives, plan)
-                else:
-                    _add_study(part[0], archives, plan)
+                add(part, archives, plan)
             except InputError as error:
                 faults.append(str(error))
     raise_faults("The look-up", faults)
@@ -48,11 +44,12 @@ def look_up(asked: Sequence[str], archives: Archives, choices: Choices) -> Plan:
     return plan
 
 
-def _add_series(series: str, archives: Archives, plan: Plan) -> None:
+def _add_series(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     """Add the rows of a GEO series, which may be a SuperSeries.
 
     Raises InputError when no archive gave its runs, though some could be reached.
     """
+    (series,) = asked
     notes: list[Note] = []
     geo = fetch_series_record(series, archives, notes)
     for name in geo.ill_named:
@@ -85,8 +82,9 @@ def _add_series(series: str, archives: Archives, plan: Plan) -> None:
         plan.no_run(series, Run(series=series), sentence, notes)
 
 
-def _add_study(accession: str, archives: Archives, plan: Plan) -> None:
+def _add_study(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     """Add the rows of an SRA study or a BioProject. Raises InputError as for a series."""
+    (accession,) = asked
     notes: list[Note] = []
     found = _kept(accession, archives, notes) or _runs_of_study(accession, archives, notes)
     _require_answer(accession, found, archives, notes)
@@ -95,12 +93,12 @@ def _add_study(accession: str, archives: Archives, plan: Plan) -> None:
         plan.no_run(accession, Run(series=accession), _NO_PUBLIC_RUN if found else _NOT_ASKED, notes)
 
 
-def _add_singles(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
+def _add_accessions(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     """Add the rows of samples, experiments and runs. Raises InputError as for a series."""
     notes: dict[str, list[Note]] = {name: [] for name in asked}
     missing = [name for name in asked if record_files.read_any_runs(archives.folder / name) is None]
-    failed = _fetch_singles([name for name in missing if not name.startswith("GSM")], archives, notes)
-    failed += _fetch_singles([name for name in missing if name.startswith("GSM")], archives, notes)
+    failed = _fetch_accessions([name for name in missing if not name.startswith("GSM")], archives, notes)
+    failed += _fetch_accessions([name for name in missing if name.startswith("GSM")], archives, notes)
     if failed and archives.reached:
         raise InputError(f"{', '.join(failed)}: no archive could be asked for them; try again later.")
     record_of = _series_records(archives)
@@ -170,50 +168,67 @@ def _runs_of_series(
         return only_wanted(kept)
     accessions = geo.accessions()
     if geo.found and not wanted and not accessions:
-        return RunRecord("GEO", iter(()))
-    try:
+        return RunRecord("GEO", ())
+
+    def search() -> tuple[list[bytes], Iterable[bytes]]:
         if wanted:
-            answers = archives.experiments_xml(list(wanted))
-            packages: Iterable[bytes] = map(sra_xml.packages_of, answers.bodies)
-        else:
-            answers = archives.search_xml(next(iter(accessions), series))
-            packages = _belonging({series, *accessions}, answers.bodies)
-    except RemoteError as error:
-        report_failure(f"NCBI's record of the runs of {series}", error)
-    else:
-        path = archives.keep_xml(series, packages)
-        notes += _ncbi_notes(answers.errors)
-        if path is None:
-            return RunRecord("SRA", iter(()))
-        if archives.use_ena and accessions:
-            _ena_report(accessions[0], series, archives)  # for its files; the plan does without
-        return RunRecord("SRA", sra_xml.read_experiments(path))
+            bodies = archives.experiments_xml(list(wanted))
+            return bodies, map(sra_xml.packages_of, bodies)
+        bodies = archives.search_xml(next(iter(accessions), series))
+        return bodies, _belonging({series, *accessions}, bodies)
+
+    found = _runs_from_ncbi(series, f"the runs of {series}", search, accessions[:1], archives, notes)
+    if found is not None:
+        return found
     for accession in accessions:
-        if record := _runs_from_ena(accession, series, archives, notes):
-            return only_wanted(record)
+        if found := _runs_from_ena(accession, series, archives, notes):
+            return only_wanted(found)
     return None
 
 
 def _runs_of_study(accession: str, archives: Archives, notes: list[Note]) -> RunRecord | None:
     """Ask NCBI for a study, and ENA where NCBI fails or does not have it; None when neither answered."""
-    answered = False
+
+    def search() -> tuple[list[bytes], Iterable[bytes]]:
+        bodies = archives.search_xml(accession)
+        if not any(map(sra_xml.packages_of, bodies)):
+            bodies = archives.experiments_xml([accession])
+        return bodies, _belonging({accession}, bodies)
+
+    found = _runs_from_ncbi(accession, accession, search, [accession], archives, notes)
+    if found is not None and found.experiments:
+        return found
+    return _runs_from_ena(accession, accession, archives, notes) or found
+
+
+def _runs_from_ncbi(
+    name: str,
+    what: str,
+    search: Callable[[], tuple[list[bytes], Iterable[bytes]]],
+    of_ena: Sequence[str],
+    archives: Archives,
+    notes: list[Note],
+) -> RunRecord | None:
+    """Keep and return what NCBI has of a series or study, whose report at ENA is kept too; None without an answer.
+
+    ``search`` returns NCBI's answers and the packages among them that are wanted.
+    """
     try:
-        answers = archives.search_xml(accession)
-        if not any(map(sra_xml.packages_of, answers.bodies)):
-            answers = archives.experiments_xml([accession])
-        answered = True
-        if path := archives.keep_xml(accession, _belonging({accession}, answers.bodies)):
-            if archives.use_ena:
-                _ena_report(accession, accession, archives)
-            return RunRecord("SRA", sra_xml.read_experiments(path))
-        notes += _ncbi_notes(answers.errors)
+        bodies, packages = search()
     except RemoteError as error:
-        report_failure(f"NCBI's record of {accession}", error)
-    record = _runs_from_ena(accession, accession, archives, notes)
-    return record or (RunRecord("SRA", iter(())) if answered else None)
+        report_failure(f"NCBI's record of {what}", error)
+        return None
+    path = archives.keep_xml(name, packages)
+    notes += _ncbi_notes(bodies)
+    if path is None:
+        return RunRecord("SRA", ())
+    if archives.use_ena:
+        for accession in of_ena:
+            _ena_report(accession, name, archives)  # for its files; the plan does without
+    return RunRecord("SRA", sra_xml.read_experiments(path))
 
 
-def _fetch_singles(names: Sequence[str], archives: Archives, notes: dict[str, list[Note]]) -> list[str]:
+def _fetch_accessions(names: Sequence[str], archives: Archives, notes: dict[str, list[Note]]) -> list[str]:
     """Fetch the packages of samples, or of experiments and runs; keep each under its accession.
 
     Returns those for which no archive answered.
@@ -222,20 +237,20 @@ def _fetch_singles(names: Sequence[str], archives: Archives, notes: dict[str, li
         return []
     try:
         ask = archives.samples_xml if names[0].startswith("GSM") else archives.experiments_xml
-        answers = ask(names)
+        bodies = ask(names)
     except RemoteError as error:
         report_failure(f"NCBI's record of {', '.join(names[:3])}{'…' if len(names) > 3 else ''}", error)
         return [name for name in names if name.startswith("GSM") or _ena_report(name, name, archives) is None]
     wanted = set(names)
     found: dict[str, list[bytes]] = {}
-    for item, package in sra_xml.split_packages(answers.bodies):
+    for item, package in sra_xml.split_packages(bodies):
         for name in {item.experiment, *item.samples, *(run.run for run in item.runs)} & wanted:
             found.setdefault(name, []).append(package)
     for name, packages in found.items():
         archives.keep_xml(name, packages)
     for name in names:
         if record_files.sra_xml_of(archives.folder / name) is None:
-            notes[name] += _ncbi_notes(answers.errors)
+            notes[name] += _ncbi_notes(bodies)
     return []
 
 
@@ -249,7 +264,8 @@ def _belonging(accessions: set[str], bodies: Iterable[bytes]) -> Iterator[bytes]
             yield package
 
 
-def _ncbi_notes(errors: Iterable[str]) -> list[Note]:
+def _ncbi_notes(bodies: Iterable[bytes]) -> list[Note]:
+    errors = [error for body in bodies for error in sra_xml.answer_errors(body)]
     return [Note(f"NCBI says: {error.rstrip('.')}.") for error in dict.fromkeys(errors)]
 
 
@@ -261,7 +277,7 @@ def _runs_from_ena(accession: str, folder: str, archives: Archives, notes: list[
             report(f"ENA knows of no run of {accession}.")
         return None
     notes.append(_FROM_ENA)
-    return RunRecord("ENA", iter(run_reports.experiments_of_report(rows)))
+    return RunRecord("ENA", run_reports.experiments_of_report(rows))
 
 
 def _ena_report(accession: str, folder: str, archives: Archives) -> list[dict[str, str]] | None:

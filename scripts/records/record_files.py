@@ -5,7 +5,7 @@ and tables of runs that a person may have added: RunInfo or SraRunTable.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class RunRecord(NamedTuple):
     """The experiments of a record and where it comes from: ``SRA``, ``ENA``, ``GEO`` or the name of a table of runs."""
 
     source: str
-    experiments: Iterator[Experiment]
+    experiments: Iterable[Experiment]
 
 
 def family_of(folder: str | Path, series: str) -> Path | None:
@@ -79,9 +79,9 @@ def read_any_runs(folder: str | Path) -> RunRecord | None:
     if path := sra_xml_of(folder):
         return RunRecord("SRA", sra_xml.read_experiments(path))
     if (path := ena_report_of(folder)) and (rows := run_reports.read_report(path)):
-        return RunRecord("ENA", iter(run_reports.experiments_of_report(rows)))
+        return RunRecord("ENA", run_reports.experiments_of_report(rows))
     if path := run_list_of(folder):
-        return RunRecord(path.name, iter(run_reports.read_run_list(path)))
+        return RunRecord(path.name, run_reports.read_run_list(path))
     return None
 
 

@@ -13,6 +13,8 @@ from scripts.records.series_record import Note, Sample, SeriesRecord
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
+FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
+_EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence
 _LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)
 
 
@@ -145,25 +147,20 @@ def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str,
     """Return what the judgement of a run rests on."""
     experiment, judgement = library.experiment, library.judgement
     return {
+        **{field: getattr(experiment, field) for field in _EXPERIMENT_FIELDS},
         "run": run.run,
-        "experiment": experiment.experiment,
         "sample": library.gsm,
         "series": library.origin.series,
         "record": library.origin.source,
         "names": list(library.names),
-        "strategy": experiment.strategy,
-        "source": experiment.source,
-        "selection": experiment.selection,
-        "layout": experiment.layout,
-        "instrument": experiment.instrument,
         "reads": [
             {"length": read.length, "stdev": read.stdev, "count": read.spots, "kind": read.kind} for read in run.reads
         ],
         "variable": run.variable,
         "options": run.options,
         "files": [file._asdict() for file in run.files],
-        "full_quality": full_quality(run) is not None,
-        "lite": _has_lite(run),
+        "full_quality": _file_of_kind(run, FULL_QUALITY) is not None,
+        "lite": _file_of_kind(run, LITE) is not None,
         "assay": judgement.assay,
         "read_roles": ",".join(judgement.roles.get(run.run, ())),
         "told_by": judgement.roles_from.get(run.run, ""),
@@ -184,8 +181,8 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
     experiment, assay = library.experiment, library.judgement.assay
     notes = [*library.notes, *_notes_of_run(library, run)]
     taxa = _taxa(run, experiment, library.sample, notes)
-    archive = full_quality(run)
-    if archive is None and _has_lite(run):
+    archive = _file_of_kind(run, FULL_QUALITY)
+    if archive is None and _file_of_kind(run, LITE):
         notes.append(Note("Only SRA Lite (simplified qualities) is on offer."))
     known = [(tax_id, organism, label) for tax_id, organism in taxa if (label := choices.label_of(tax_id))]
     foreign = [f"{organism} (tax id {tax_id})" for tax_id, organism in taxa if not choices.label_of(tax_id)]
@@ -234,8 +231,7 @@ def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
     elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
         notes.append(Note(f"SRA's pool names the sample {run.samples[0]}.", run.samples))
     if _LONG_READS.search(experiment.instrument):
-        text = f"The reads are long ones ({experiment.instrument}), for which the alignment is not made."
-        notes.append(Note(text))
+        notes.append(Note(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made."))
     return notes
 
 
@@ -259,13 +255,8 @@ def _bam_instead(library: Library, run: SraRun) -> RemoteFile | None:
     return library.judgement.bams.get(run.run) if origin.asked == origin.series else None
 
 
-def full_quality(run: SraRun) -> RemoteFile | None:
-    """Return the archive of a run with its true qualities, where it is on offer."""
-    return next((file for file in run.files if file.kind == "SRA Normalized"), None)
-
-
-def _has_lite(run: SraRun) -> bool:
-    return any(file.kind == "SRA Lite" for file in run.files)
+def _file_of_kind(run: SraRun, kind: str) -> RemoteFile | None:
+    return next((file for file in run.files if file.kind == kind), None)
 
 
 def _taxa(run: SraRun, experiment: Experiment, sample: Sample | None, notes: list[Note]) -> list[tuple[str, str]]:
@@ -278,8 +269,7 @@ def _taxa(run: SraRun, experiment: Experiment, sample: Sample | None, notes: lis
         return list({**of_sra, **of_geo, **of_sra}.items())
     by_sra, by_geo = (" and ".join(f"{name} ({tax_id})" for tax_id, name in taxa.items()) for taxa in (of_sra, of_geo))
     if all(_MIXTURE.search(name) for name in of_sra.values()):
-        text = f"SRA says {by_sra}, GEO {by_geo}: GEO is followed, which names the species of the mixture."
-        notes.append(Note(text))
+        notes.append(Note(f"SRA says {by_sra}, GEO {by_geo}: GEO is followed, which names the species of the mixture."))
         return list(of_geo.items())
     notes.append(Note(f"SRA says {by_sra}, GEO {by_geo}: SRA is followed."))
     return list(of_sra.items())

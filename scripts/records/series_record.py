@@ -88,25 +88,22 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> S
 
     Adds a note for each family file that GEO does not give. Relations may go round in circles.
     """
-    record = SeriesRecord()
-    try:
-        waiting = record.add_file(archives.family_file(series))
-    except RemoteError as error:
-        notes.append(Note(report_failure(f"GEO's family file of {series}", error)))
-        return record
-    described = {name for sample in record.samples.values() for name in sample.series}
-    seen = {series}
+    record, waiting, seen = SeriesRecord(), [series], set[str]()
+    described: set[str] = set()
     while waiting:
-        part = waiting.pop(0)
-        if part in seen:
+        name = waiting.pop(0)
+        if name in seen:
             continue
-        seen.add(part)
-        if part in described:
+        seen.add(name)
+        if name in described:
             continue
         try:
-            waiting += record.add_file(archives.family_file(part))
+            waiting += record.add_file(archives.family_file(name))
         except RemoteError as error:
-            notes.append(Note(report_failure(f"GEO's family file of {part} (a part of {series})", error)))
+            of = "" if name == series else f" (a part of {series})"
+            notes.append(Note(report_failure(f"GEO's family file of {name}{of}", error)))
+        if name == series:
+            described = {name for sample in record.samples.values() for name in sample.series}
     record.parts = sorted(seen - {series})
     return record
 
