@@ -22,22 +22,17 @@ _FEATURES = frozenset([b"exon", b"gene", b"transcript"])
 
 @dataclass
 class Genes:
-    """What annotations say of genes; ``gene``, ``contig``, ``start`` and ``end`` have an item an exon."""
+    """What annotations say of genes and their exons."""
 
     numbers: dict[bytes, int] = field(default_factory=dict)  # gene_id → number
     contig_numbers: dict[bytes, int] = field(default_factory=dict)
     names: dict[bytes, bytes] = field(default_factory=dict)
     biotypes: dict[bytes, bytes] = field(default_factory=dict)
-    gene: "array[int]" = field(default_factory=lambda: array("q"))
-    contig: "array[int]" = field(default_factory=lambda: array("q"))
-    start: "array[int]" = field(default_factory=lambda: array("q"))
-    end: "array[int]" = field(default_factory=lambda: array("q"))
+    exons: "array[int]" = field(default_factory=lambda: array("q"))  # of each: gene, contig, start, end
 
     def add_exon(self, gene_id: bytes, contig: bytes, start: int, end: int) -> None:
-        self.gene.append(self.numbers.setdefault(gene_id, len(self.numbers)))
-        self.contig.append(self.contig_numbers.setdefault(contig, len(self.contig_numbers)))
-        self.start.append(start)
-        self.end.append(end)
+        gene = self.numbers.setdefault(gene_id, len(self.numbers))
+        self.exons.extend((gene, self.contig_numbers.setdefault(contig, len(self.contig_numbers)), start, end))
 
     def describe(self, gene_id: bytes, attributes: bytes) -> None:
         """Note name and biotype of a gene where a line has them."""
@@ -49,8 +44,7 @@ class Genes:
 
     def rows(self) -> list[GeneRow]:
         """Return the genes that have exons."""
-        columns = (self.gene, self.contig, self.start, self.end)
-        gene, contig, start, end = (np.array(column, np.int64) for column in columns)
+        gene, contig, start, end = np.array(self.exons, np.int64).reshape(-1, 4).T
         contigs = max(len(self.contig_numbers), 1)
         group, start, end = merge_spans(gene * contigs + contig, start, end)
         lengths = np.bincount(group // contigs, end - start, minlength=len(self.numbers)).astype(np.int64)

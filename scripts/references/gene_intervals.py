@@ -12,6 +12,8 @@ Arrays of the npz: ``genes``, ``contigs`` (UTF-8, one a line); ``steps``, ``sets
 for which stranded counting has no answer).
 """
 
+import itertools
+import operator
 import zipfile
 from array import array
 from collections.abc import Iterable, Sequence
@@ -100,9 +102,7 @@ class StepCounter:
         self._outcome_of_mixed = cache(self._combine)
         self._outcomes = genes.outcomes
         self.by_set = np.zeros(len(self._outcomes), np.int64)
-        self.by_gene = np.zeros(len(genes.genes), np.int64)
-        self.no_feature = 0
-        self.ambiguous = 0
+        self.by_outcome = np.zeros(len(genes.genes) + 2, np.int64)  # AMBIGUOUS and NO_GENE index the last two
 
     def add(self, fragments: int, owners: np.ndarray, positions: np.ndarray, lengths: np.ndarray) -> None:
         """Count fragments 0 … ``fragments`` - 1.
@@ -129,26 +129,19 @@ class StepCounter:
             kept = sets != 0
         owners, sets = owners[kept], sets[kept]
         if not len(owners):
-            self.no_feature += fragments
+            self.by_outcome[NO_GENE] += fragments
             return
         first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
-        self.no_feature += fragments - len(first)
+        self.by_outcome[NO_GENE] += fragments - len(first)
         lowest = np.minimum.reduceat(sets, first)
         highest = np.maximum.reduceat(sets, first)
         mixed = lowest != highest
         self.by_set += np.bincount(lowest[~mixed], minlength=len(self.by_set))
         if mixed.any():
-            self._add_mixed(sets, first, mixed)
-
-    def _add_mixed(self, sets: np.ndarray, first: np.ndarray, mixed: np.ndarray) -> None:
-        """Count the fragments that lie in more than one set."""
-        stops = np.append(first[1:], len(sets))[mixed].tolist()
-        values = sets.tolist()
-        spans = zip(first[mixed].tolist(), stops, strict=True)
-        outcomes = np.array([self._outcome_of_mixed(tuple(values[start:stop])) for start, stop in spans], np.int64)
-        np.add.at(self.by_gene, outcomes[outcomes >= 0], 1)
-        self.ambiguous += int((outcomes == AMBIGUOUS).sum())
-        self.no_feature += int((outcomes == NO_GENE).sum())
+            stops = np.append(first[1:], len(sets))[mixed].tolist()
+            values = sets.tolist()
+            for start, stop in zip(first[mixed].tolist(), stops, strict=True):
+                self.by_outcome[self._outcome_of_mixed(tuple(values[start:stop]))] += 1
 
     def _combine(self, numbers: tuple[int, ...]) -> int:
         """Return the outcome of a fragment in several sets."""
@@ -160,14 +153,9 @@ class StepCounter:
 
     def totals(self) -> tuple[np.ndarray, int, int]:
         """Return counts by gene (int64), fragments without feature and ambiguous fragments."""
-        counts = self.by_gene.copy()
-        single = self._outcomes >= 0
-        np.add.at(counts, self._outcomes[single], self.by_set[single])
-        return (
-            counts,
-            self.no_feature + int(self.by_set[self._outcomes == NO_GENE].sum()),
-            self.ambiguous + int(self.by_set[self._outcomes == AMBIGUOUS].sum()),
-        )
+        counts = self.by_outcome.copy()
+        np.add.at(counts, self._outcomes, self.by_set)
+        return counts[:-2], int(counts[NO_GENE]), int(counts[AMBIGUOUS])
 
 
 def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneIntervals:
@@ -177,18 +165,16 @@ def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneInt
     """
     gene_numbers = {gene: number for number, gene in enumerate(genes)}
     contig_numbers: dict[str, int] = {}
-    columns = [array("q") for _ in range(5)]  # contig, gene, start, end, strand
-    unstranded = 0
+    rows = array("q")
     strands = {"+": 0, "-": 1, ".": 0}
+    unstranded = 0
     for exon in exons:
         if exon.gene_id not in gene_numbers:
             raise InputError(f"gene {exon.gene_id!r} of the annotation is not in the table of genes; make both again.")
         unstranded += exon.strand == "."
         contig = contig_numbers.setdefault(exon.contig, len(contig_numbers))
-        values = (contig, gene_numbers[exon.gene_id], exon.start, exon.end, strands[exon.strand])
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-    contigs, numbers, starts, ends, minus = (np.array(column, np.int64) for column in columns)
+        rows.extend((contig, gene_numbers[exon.gene_id], exon.start, exon.end, strands[exon.strand]))
+    contigs, numbers, starts, ends, minus = np.array(rows, np.int64).reshape(-1, 5).T
     sets: dict[frozenset[int], int] = {frozenset(): 0}
     steps = _sweep(contigs, len(contig_numbers), numbers, len(genes), starts, ends, sets)
     stranded = _sweep(contigs * 2 + minus, 2 * len(contig_numbers), numbers, len(genes), starts, ends, sets)
@@ -217,30 +203,17 @@ def _sweep(
     group, start, end = merge_spans(contig_strand * max(genes, 1) + gene, start, end)
     contig_strand, gene = np.divmod(group, max(genes, 1))
     begin = contig_strand << BASE_BITS
-    events = np.concatenate([begin + start, begin + end])
-    gene = np.concatenate([gene, ~gene])  # a negative one: the gene ends here
+    events, gene = np.concatenate([begin + start, begin + end]), np.tile(gene, 2)
     order = np.argsort(events, kind="stable")
-    positions = [number << BASE_BITS for number in range(contig_strands)]
-    numbers = [0] * contig_strands
+    steps = {number << BASE_BITS: 0 for number in range(contig_strands)}
     current: set[int] = set()
-    ordered = events[order].tolist()
-    for index, (position, event) in enumerate(zip(ordered, gene[order].tolist(), strict=True)):
-        if event >= 0:
-            current.add(event)
-        else:
-            current.discard(~event)
-        if index + 1 == len(ordered) or ordered[index + 1] != position:
-            positions.append(position)
-            numbers.append(sets.setdefault(frozenset(current), len(sets)))
-    steps, step_sets = np.array(positions, np.int64), np.array(numbers, np.int32)
-    order = np.argsort(steps, kind="stable")  # where an exon starts at base 0, its step comes after the empty one
-    steps, step_sets = steps[order], step_sets[order]
-    if len(steps):
-        kept = np.append(steps[1:] != steps[:-1], True)
-        steps, step_sets = steps[kept], step_sets[kept]
-        kept = np.append(True, step_sets[1:] != step_sets[:-1])
-        steps, step_sets = steps[kept], step_sets[kept]
-    return steps, step_sets
+    ordered = zip(events[order].tolist(), gene[order].tolist(), strict=True)
+    for position, here in itertools.groupby(ordered, operator.itemgetter(0)):
+        current ^= {number for _, number in here}  # a gene begins and ends in turn
+        steps[position] = sets.setdefault(frozenset(current), len(sets))
+    found = np.array(sorted(steps.items()), np.int64).reshape(-1, 2)
+    positions, numbers = found[np.diff(found[:, 1], prepend=-1) != 0].T
+    return positions.copy(), numbers.astype(np.int32)
 
 
 _ARRAYS = ("steps", "sets", "stranded_steps", "stranded_sets", "set_starts", "set_genes")
