@@ -9,7 +9,7 @@ the names of the files.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -85,9 +85,9 @@ def judge_experiment(
     own_words |= words_of("\n".join((experiment.title, experiment.library, experiment.sample_title)))
     protocol_words |= words_of("\n".join((experiment.protocol, experiment.study_title)))
     evidence = [f"the configuration says {given}"] if given else []
-    clues = [clue for find in (_by_files, _by_options, _by_lengths) if (clue := find(experiment.runs))]
-    evidence += [sentence for _, sentence in clues]
-    assay = given or next((found for found, _ in clues), "")
+    signs = list(_signs_of_droplets(experiment.runs))
+    evidence += signs
+    assay = given or ("droplet" if signs else "")
     certain = bool(assay)
     for kind, words in (("name", own_words), ("protocol", protocol_words)):
         if len(words) == 1:
@@ -107,7 +107,7 @@ def judge_experiment(
 
 def _judge_droplet(runs: tuple[SraRun, ...], certain: bool, evidence: list[str]) -> Judgement:
     described = [run for run in runs if run.reads]
-    lost = [run for run in described if not run.variable and len(_informative(run.reads)) == 1]
+    lost = [run for run in described if not run.variable and _long_reads(run) == 1]
     if lost and len(lost) == len(described):
         bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
         if len(bams) < len(runs):
@@ -193,32 +193,26 @@ def _kind_by_length(read: Read) -> str:
     return "cdna" if read.length >= CDNA_LENGTH else ""
 
 
-def _informative(reads: Iterable[Read]) -> list[Read]:
-    """The reads that can hold a barcode or cDNA: longer than an index."""
-    return [read for read in reads if read.length > INDEX_LENGTH]
+def _long_reads(run: SraRun) -> int:
+    """Return how many reads can hold a barcode or cDNA: they are longer than an index."""
+    return sum(read.length > INDEX_LENGTH for read in run.reads)
 
 
-def _by_files(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
-    bam = next((bam for run in runs if (bam := ten_x_bam(run))), None)
-    return None if bam is None else ("droplet", f"the submitter's 10x BAM {bam.name!r} is on offer")
-
-
-def _by_options(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
+def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
+    """Yield what files, loader's options and lengths say of droplets."""
+    if bam := next(filter(None, map(ten_x_bam, runs)), None):
+        yield f"the submitter's 10x BAM {bam.name!r} is on offer"
     for run in runs:
-        long_technical = [r for r in run.reads if r.kind == "T" and r.length >= BARCODE_LENGTHS[0]]
-        if len(long_technical) == 1 and any(r.kind == "B" and r.length >= CDNA_LENGTH for r in run.reads):
+        long_technical = [read for read in run.reads if read.kind == "T" and read.length >= BARCODE_LENGTHS[0]]
+        if len(long_technical) == 1 and any(read.kind == "B" and read.length >= CDNA_LENGTH for read in run.reads):
             kinds = "".join(read.kind for read in run.reads)
-            return "droplet", f"the loader's options say {kinds}: a technical read beside the cDNA"
-    return None
-
-
-def _by_lengths(runs: tuple[SraRun, ...]) -> tuple[str, str] | None:
+            yield f"the loader's options say {kinds}: a technical read beside the cDNA"
+            break
     described = [run for run in runs if run.reads and not run.variable]
-    shapes = {tuple(_kind_by_length(read) for read in run.reads) for run in described}
+    shapes = [[_kind_by_length(read) for read in run.reads] for run in described]
     if shapes and all(shape.count("barcode") == 1 and shape.count("cdna") == 1 for shape in shapes):
         lengths = ", ".join(f"{read.length:g}" for read in described[0].reads)
-        return "droplet", f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
-    return None
+        yield f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
 
 
 def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
@@ -228,7 +222,7 @@ def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
             return "droplet", "an index read was deposited beside R1 and R2, as for droplet libraries", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
     described = all(run.reads for run in experiment.runs)
-    paired = any(len(_informative(run.reads)) >= 2 for run in experiment.runs)
+    paired = any(_long_reads(run) >= 2 for run in experiment.runs)
     if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not described):
         return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate", False
     if spots > FEW_SPOTS:

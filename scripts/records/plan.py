@@ -8,13 +8,14 @@ taken from its config/config.yaml.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.snakemake import read_benchmarks
+from scripts.core.tables import format_table
 from scripts.plan.cost import Estimator, add_cost_options, estimator_of, write_costs
 from scripts.plan.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs
@@ -37,21 +38,16 @@ def configured(path: str | Path) -> dict[str, Any]:
     return with_defaults(values or {}, yaml.safe_load(_SCHEMA.read_text(encoding="utf-8")))
 
 
-def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> Iterable[str]:
-    """Yield the lines of a table of the factors by which two models are off, on average, a line a stage."""
+def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> list[str]:
+    """Return the lines of a table of the factors by which two models are off, on average, a line a stage."""
     errors = errors_of(before, jobs), errors_of(after, jobs)
-    yield "The model is off by a factor of, on average:"
-    yield f"  {'stage':<14}{'jobs':>6}{'time before':>13}{'after':>7}{'memory before':>15}{'after':>7}"
+    rows = [("stage", "jobs", "time before", "after", "memory before", "after")]
     for name in [*after.stages, "all"]:
-        if name not in errors[0]["minutes"]:
-            continue
-        number = sum(name in (job.stage, "all") for job in jobs)
-        figures = [
-            f"{error[kind][name]:.2f}" if name in error[kind] else "-"
-            for kind in ("minutes", "memory_mb")
-            for error in errors
-        ]
-        yield f"  {name:<14}{number:>6}{figures[0]:>13}{figures[1]:>7}{figures[2]:>15}{figures[3]:>7}"
+        if name in errors[0]["minutes"]:
+            number = sum(name in (job.stage, "all") for job in jobs)
+            factors = [error[kind].get(name) for kind in ("minutes", "memory_mb") for error in errors]
+            rows.append((name, str(number), *("-" if factor is None else f"{factor:.2f}" for factor in factors)))
+    return ["The model is off by a factor of, on average:", *format_table(rows, indent="  ")]
 
 
 def relearn(folder: str, estimator: Estimator, units: Mapping[str, Any], path: str) -> SizeModel:

@@ -6,7 +6,6 @@ a row for every run, also for those that are left out, and a row without a run f
 table for a person goes to standard output, progress to standard error.
 """
 
-import argparse
 import os
 import re
 from collections.abc import Sequence
@@ -56,24 +55,6 @@ def _malformed(word: str) -> str:
     return f"{fault}; e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543."
 
 
-def look_up_options(options: argparse.Namespace, choices: Choices) -> Plan:
-    """Look up what the options of the command ask for."""
-    archives = Archives(
-        options.records,
-        options.geo,
-        options.eutils,
-        options.ena,
-        use_ena="ena" in options.order,
-        key=os.environ.get("NCBI_API_KEY", ""),
-        email=options.email,
-        retries=options.retries,
-        first_wait=options.first_wait,
-    )
-    plan = look_up(read_asked(options.series), archives, choices)
-    report(f"{archives.requests} requests to the archives")
-    return plan
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -104,7 +85,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         plan = Plan(choices)
         rows = plan_from_table(options.run_table, choices)
     else:
-        plan = look_up_options(options, choices)
+        archives = Archives(
+            options.records,
+            options.geo,
+            options.eutils,
+            options.ena,
+            use_ena="ena" in options.order,
+            key=os.environ.get("NCBI_API_KEY", ""),
+            email=options.email,
+            retries=options.retries,
+            first_wait=options.first_wait,
+        )
+        plan = look_up(read_asked(options.series), archives, choices)
+        report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
