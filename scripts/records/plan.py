@@ -41,7 +41,7 @@ def configured(path: str | Path) -> dict[str, Any]:
 def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> list[str]:
     """Return the lines of a table of the factors by which two models are off, on average, a line a stage."""
     errors = errors_of(before, jobs), errors_of(after, jobs)
-    rows = [("stage", "jobs", "time before", "after", "memory before", "after")]
+    rows: list[tuple[str, ...]] = [("stage", "jobs", "time before", "after", "memory before", "after")]
     for name in [*after.stages, "all"]:
         if name in errors[0]["minutes"]:
             number = sum(name in (job.stage, "all") for job in jobs)

@@ -14,7 +14,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.accessions import ACCESSION, asked_for
-from scripts.plan.choices import Choices, add_choices, choices_of, plan_from_table
+from scripts.plan.choices import add_choices, choices_of, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_plan

@@ -28,9 +28,8 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
     try:
         for header, line in _pieces(path):
             if header:
-                if contig and not contigs[contig]:
-                    faults.append(f"{path}: contig {contig} has no sequence.")
-                contig = line[1:].split(None, 1)[0].decode("utf-8", "replace") if line[1:].strip() else ""
+                _check_length(path, contig, contigs, faults)
+                contig = _name_of(line)
                 if not contig:
                     faults.append(f"{path}: a sequence has no name; the name follows '>' at once.")
                 elif contig in contigs:
@@ -42,8 +41,7 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
                 faults.append(f"{path}: not a FASTA file; its first line must begin with '>', but is {start!r}.")
                 return
             else:
-                strange = line.translate(None, _LETTERS + b"\n")
-                if strange:
+                if strange := line.translate(None, _LETTERS + b"\n"):
                     letters = "".join(sorted(set(strange.decode("utf-8", "replace"))))
                     faults.append(f"{path}: contig {contig} has letters that are no nucleotides: {letters[:20]!r}.")
                 contigs[contig] += len(line) - line.count(b"\n")
@@ -56,7 +54,15 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
         return
     if contig is None:
         faults.append(f"{path}: the file holds no sequence.")
-    elif contig and not contigs[contig]:
+    _check_length(path, contig, contigs, faults)
+
+
+def _name_of(header: bytes) -> str:
+    return (header[1:].split(None, 1) or [b""])[0].decode("utf-8", "replace")
+
+
+def _check_length(path: str | Path, contig: str | None, contigs: dict[str, int], faults: list[str]) -> None:
+    if contig and not contigs[contig]:
         faults.append(f"{path}: contig {contig} has no sequence.")
 
 
@@ -64,33 +70,18 @@ def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
     """Yield (True, header line) and (False, whole lines of sequence, in blocks); CR and blank lines are taken out."""
     with open_bytes(path) as handle:
         rest = b""
-        while True:
-            block = handle.read(BLOCK_BYTES)
-            text = rest + block
-            if not text:
-                return
-            if block:
-                cut = text.rfind(b"\n") + 1
-                rest, text = text[cut:], text[:cut]
-            else:
-                rest = b""
-                text += b"\n"
-            if b"\r" in text:
-                text = text.replace(b"\r\n", b"\n")
+        while text := rest + (block := handle.read(BLOCK_BYTES)):
+            cut = text.rfind(b"\n") + 1 if block else len(text)
+            text, rest = text[:cut] if block else text + b"\n", text[cut:]
+            text = text.replace(b"\r\n", b"\n")
             if b"\n\n" in text or text.startswith(b"\n"):
                 text = b"".join(line for line in io.BytesIO(text) if line.strip())
-            yield from _split_headers(text)
-            if not block:
-                return
-
-
-def _split_headers(text: bytes) -> Iterator[tuple[bool, bytes]]:
-    begin = 0
-    while begin < len(text):
-        is_header = text.startswith(b">", begin)
-        end = text.find(b"\n" if is_header else b"\n>", begin) + 1 or len(text)
-        yield is_header, text[begin:end]
-        begin = end
+            begin = 0
+            while begin < len(text):
+                is_header = text.startswith(b">", begin)
+                end = text.find(b"\n" if is_header else b"\n>", begin) + 1 or len(text)
+                yield is_header, text[begin:end]
+                begin = end
 
 
 def contig_lengths(path: str | Path) -> dict[str, int]:
@@ -99,7 +90,7 @@ def contig_lengths(path: str | Path) -> dict[str, int]:
     contig = ""
     for header, line in _pieces(path):
         if header:
-            contig = line[1:].split(None, 1)[0].decode("utf-8", "replace")
+            contig = _name_of(line)
             lengths[contig] = 0
         else:
             lengths[contig] += len(line) - line.count(b"\n")

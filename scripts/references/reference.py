@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
-from scripts.core.http import RemoteError, fetch
+from scripts.core.http import fetch
 from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
@@ -33,27 +33,20 @@ def _local_path(source: str) -> str | None:
     return None if is_address(source) else source.removeprefix("file://")
 
 
-def _fetch(source: SourceFile, folder: Path, name: str) -> str:
-    """Return the path of a source, fetched when it is an address. Raises InputError where it is not as promised."""
-    address, sha256 = source
-    path = _local_path(address)
-    if path is None:
-        try:
-            return str(fetch(address, folder / name, sha256=sha256))
-        except RemoteError as error:
-            raise InputError(str(error)) from error
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
-    if sha256 and (found := hash_file(path)) != sha256.lower():
-        raise InputError(f"{path}: its sha256 is {found}, but {sha256} was promised.")
-    return path
-
-
-def _fetch_all(sources: Sequence[SourceFile], folder: Path, prefix: str, faults: list[str]) -> list[str]:
+def _fetch(sources: Sequence[SourceFile], prefix: str, faults: list[str]) -> list[str]:
+    """Return the paths of sources, fetched when they are addresses, into files of this prefix; add what is wrong to ``faults``."""
     paths = []
-    for number, source in enumerate(sources):
+    for number, (address, sha256) in enumerate(sources):
+        path = _local_path(address)
         try:
-            paths.append(_fetch(source, folder, f"{prefix}-{number}-{source[0].rpartition('/')[2] or 'source'}"))
+            if path is None:
+                target = Path(f"{prefix}-{number}-{address.rpartition('/')[2] or 'source'}")
+                path = str(fetch(address, target, sha256=sha256))
+            elif not Path(path).is_file():
+                raise InputError(f"{path}: no such file.")
+            elif sha256 and (found := hash_file(path)) != sha256.lower():
+                raise InputError(f"{path}: its sha256 is {found}, but {sha256} was promised.")
+            paths.append(path)
         except InputError as error:
             faults.append(str(error))
     return paths
@@ -78,8 +71,8 @@ def make_reference(
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(atomic_path(path)) for path in (genome, annotation, genes_table, fingerprint)]
         with TemporaryDirectory(dir=parts[0].parent, prefix=".sources.") as folder:
-            local_fastas = _fetch_all(fastas, Path(folder), "fasta", faults)
-            local_gtfs = _fetch_all(gtfs, Path(folder), "gtf", faults)
+            local_fastas = _fetch(fastas, f"{folder}/fasta", faults)
+            local_gtfs = _fetch(gtfs, f"{folder}/gtf", faults)
             with parts[0].open("wb") as output:
                 for path in local_fastas:
                     copy_fasta(path, output, contigs, faults)
