@@ -34,7 +34,7 @@ def _local_path(source: str) -> str | None:
 
 
 def _fetch(sources: Sequence[SourceFile], prefix: str, faults: list[str]) -> list[str]:
-    """Return the paths of sources, fetched when they are addresses, into files of this prefix; add what is wrong to ``faults``."""
+    """Return the paths of sources, those of addresses fetched into ``{prefix}-…``; add what is wrong to ``faults``."""
     paths = []
     for number, (address, sha256) in enumerate(sources):
         path = _local_path(address)
