@@ -57,7 +57,7 @@ def as_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
 
 
-class SeriesRecord:
+class SeriesMetadata:
     """The record of a series and its counted samples; the samples are in a temporary file, since there may be many."""
 
     def __init__(self, counted: Counted, folder: str | Path, scratch: IO[bytes]) -> None:
@@ -159,7 +159,7 @@ def series_of_experiment(experiment: Experiment, series: str) -> dict[str, list[
     }
 
 
-def member_pieces(record: SeriesRecord) -> Iterator[bytes]:
+def member_pieces(record: SeriesMetadata) -> Iterator[bytes]:
     """Yield the bytes of a series' JSON file: a map of its counted samples, in the order of their accessions."""
     platforms = [{**record.platforms[name], "gpl_key": name} for name in sorted(record.platforms)]
     before = b'{"platform_data": ' + as_json(platforms) + b', "sample_data": '
@@ -171,7 +171,7 @@ def member_pieces(record: SeriesRecord) -> Iterator[bytes]:
     yield b"}\n"
 
 
-def add_member(archive: tarfile.TarFile, name: str, record: SeriesRecord) -> None:
+def add_member(archive: tarfile.TarFile, name: str, record: SeriesMetadata) -> None:
     """Add a series' JSON file to the tarball, by way of a temporary file: that of many samples exceeds the memory."""
     member = tarfile.TarInfo(name)
     member.mode, member.uname, member.gname = 0o644, "root", "root"
@@ -203,7 +203,7 @@ def gather(
         written: dict[str, str] = {}
         for counted in counted_series(ledger, species):
             with tempfile.TemporaryFile() as scratch:
-                record = SeriesRecord(counted, folder, scratch)
+                record = SeriesMetadata(counted, folder, scratch)
                 if not record.read():
                     print(f"{counted.series}: there is no record of it, so it has no metadata.", file=sys.stderr)
                     continue

@@ -48,10 +48,10 @@ class Genes:
         contigs = max(len(self.contig_numbers), 1)
         group, start, end = merge_spans(gene * contigs + contig, start, end)
         lengths = np.bincount(group // contigs, end - start, minlength=len(self.numbers)).astype(np.int64)
-        names = list(self.contig_numbers)
+        names = [name.decode() for name in self.contig_numbers]
         contigs_of: list[list[str]] = [[] for _ in self.numbers]
         for pair in np.unique(group).tolist():
-            contigs_of[pair // contigs].append(names[pair % contigs].decode())
+            contigs_of[pair // contigs].append(names[pair % contigs])
         return [
             GeneRow(
                 gene_id.decode(),

@@ -30,11 +30,11 @@ def test_a_ready_index_is_linked_when_it_fits(mm10: Path, tmp_path: Path) -> Non
     parameters = old / "genomeParameters.txt"
     parameters.write_text(parameters.read_text().replace("versionGenome\t2.7.4a", "versionGenome\t20201"))
     (old / "chrLength.txt").write_text("5\n" + (old / "chrLength.txt").read_text().partition("\n")[2])
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as caught:
         star_index.main([*inputs, f"--ready={old}", f"--output={tmp_path / 'other'}"])
-    assert "needs 2 correction(s)" in str(told.value)
-    assert "its version is 20201, but the installed STAR reads 2.7.4a" in str(told.value)
-    assert "1 contig(s) are not those of the reference's genome" in str(told.value)
+    assert "needs 2 correction(s)" in str(caught.value)
+    assert "its version is 20201, but the installed STAR reads 2.7.4a" in str(caught.value)
+    assert "1 contig(s) are not those of the reference's genome" in str(caught.value)
     (old / "SA").unlink()
     with pytest.raises(InputError, match="SA is missing"):
         star_index.main([*inputs, f"--ready={old}", f"--output={tmp_path / 'other'}"])
