@@ -1,6 +1,7 @@
 """Threads: items that are produced ahead of their consumer, work on several items at a time, repeated calls."""
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,18 +61,12 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
         for item in items:
             yield item, work(item)
         return
-    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    for item in items:
-        waiting.put(item)
+    waiting = iter(items)  # the threads share it
     done: queue.SimpleQueue[tuple[Item, Future[Result]]] = queue.SimpleQueue()
     stop = threading.Event()
 
     def worker() -> None:
-        while not stop.is_set():
-            try:
-                item = waiting.get_nowait()
-            except queue.Empty:
-                return
+        for item in itertools.takewhile(lambda _: not stop.is_set(), waiting):
             future: Future[Result] = Future()
             try:
                 future.set_result(work(item))

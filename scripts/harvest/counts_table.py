@@ -45,15 +45,14 @@ class ShardCells:
     """int64: column in the table of each cell of the shard, -1 for a cell that is not in it."""
 
     def __post_init__(self) -> None:
-        first = self.columns[:1].tolist()
-        self._all = bool((self.columns >= 0).all())
-        self._first = first[0] if self._all and (self.columns[1:] - self.columns[:-1] == 1).all() and first else None
+        self._all_used = bool((self.columns >= 0).all())
+        self._offsets = (2 * self.columns).astype(np.int32)
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return for the genes ``start`` to ``stop`` how many counts each has, their cells, and the counts."""
         indptr, cells, counts = self.counts.read(start, stop)
         lengths = np.diff(indptr)
-        if self._all:
+        if self._all_used:
             return lengths, cells, counts
         used = self.columns[cells] >= 0
         genes = np.repeat(np.arange(stop - start), lengths)[used]
@@ -61,12 +60,7 @@ class ShardCells:
 
     def offsets(self, cells: np.ndarray) -> np.ndarray:
         """Return twice the column of each of some cells (int32)."""
-        if self._first is None:
-            return (2 * self.columns).astype(np.int32)[cells]
-        offsets = cells.astype(np.int32)  # the columns of the shard are side by side, in its order
-        offsets += self._first
-        offsets += offsets
-        return offsets
+        return self._offsets[cells]
 
 
 @dataclass
@@ -121,7 +115,9 @@ class Gatherer:
         for row, tally in tallies.items():
             sizes[row] = np.count_nonzero(tally)
         bounds = np.concatenate([[0], np.cumsum(sizes)])
-        self._make_room(int(bounds[-1]))
+        if len(self._counts) < bounds[-1]:
+            size = 2 * int(bounds[-1])  # untouched memory costs nothing
+            self._offsets, self._counts = np.empty(size, np.int32), np.empty(size, self._counts.dtype)
         begins = bounds[gene_rows]
         for shard, (lengths, cells, counts) in zip(rows.shards, parts, strict=False):
             ends = np.cumsum(lengths)
@@ -143,43 +139,25 @@ class Gatherer:
                     values[begin:end] = values[begin:end][order]
         return bounds, self._offsets[: bounds[-1]], self._counts[: bounds[-1]]
 
-    def _make_room(self, size: int) -> None:
-        if len(self._counts) < size:
-            size *= 2  # untouched memory costs nothing
-            self._offsets, self._counts = np.empty(size, np.int32), np.empty(size, self._counts.dtype)
-
 
 def format_range(rows: RowRange) -> Iterator[bytes | memoryview | None]:
     """Yield the text of a range of rows, block by block, and None between pieces."""
     if not rows.width:
         yield from (name + b"\n" for name in rows.names)
         return
-    gatherer = Gatherer(rows)
+    gatherer, step = Gatherer(rows), rows_of_block(rows.width)
     for start in range(0, len(rows.names), rows.height * GATHERED):
         stop = min(start + rows.height * GATHERED, len(rows.names))
-        gathered = gatherer.gather(start, stop)
+        bounds, offsets, counts = gatherer.gather(start, stop)
         for first in range(start, stop, rows.height):
             if first:
                 yield None
-            yield from _format_piece(rows, start, first, min(first + rows.height, stop), *gathered)
-
-
-def _format_piece(
-    rows: RowRange,
-    start: int,
-    first: int,
-    last: int,
-    bounds: np.ndarray,
-    offsets: np.ndarray,
-    counts: np.ndarray,
-) -> Iterator[memoryview]:
-    """Yield the text of the rows ``first`` to ``last``, block by block; the gathered counts begin at row ``start``."""
-    step = rows_of_block(rows.width)
-    for row in range(first, last, step):
-        end = min(row + step, last)
-        part = bounds[row - start : end - start + 1]
-        here = slice(part[0], part[-1])
-        yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
+            last = min(first + rows.height, stop)
+            for row in range(first, last, step):
+                end = min(row + step, last)
+                part = bounds[row - start : end - start + 1]
+                here = slice(part[0], part[-1])
+                yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
 
 
 def add_rows(pieces: csv_gz.PieceWriter, rows: RowRange, threads: int) -> None:

@@ -39,23 +39,19 @@ class Kind(NamedTuple):
     """End of its name, after the run and the species."""
     word: str
     """Part of the names of such files and of no others."""
-    pattern: re.Pattern[str]
-    """Run and species of a name."""
+    dot: str
+    """Pattern of what is before the ending."""
 
 
-def _kind(ending: str, word: str, dot: str) -> Kind:
-    return Kind(ending, word, re.compile(rf"([^.]+?)(?:\.([^.]+?))?{dot}{re.escape(ending)}(?:\.gz)?"))
-
-
-COUNTS = _kind("htseq-count.txt", "htseq-count", r"\.")
-LOG = _kind("Log.final.out", "Log.final", r"\.?")
+COUNTS = Kind("htseq-count.txt", "htseq-count", r"\.")
+LOG = Kind("Log.final.out", "Log.final", r"\.?")
 _NAMED = 5
 """Skipped files that are named one by one."""
 
 
 def _run_and_species(path: Path, folder: Path, kind: Kind) -> tuple[str | None, str | None]:
     """Return the run and, where the name has it, the species of a file of a kind; no run for another file."""
-    if found := kind.pattern.fullmatch(path.name):
+    if found := re.fullmatch(rf"([^.]+?)(?:\.([^.]+?))?{kind.dot}{re.escape(kind.ending)}(?:\.gz)?", path.name):
         return found[1], found[2]
     is_named_by_folder = path.name.removesuffix(".gz") == kind.ending and path.parent != folder
     return (path.parent.name if is_named_by_folder else None), None
@@ -251,8 +247,8 @@ class HtseqReader:
         return self._numbers[lines], values
 
 
-def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], first: Path, output: str) -> list[str]:
-    """Write a shard of columns from text files; the files of a column are added up. ``first`` has the genes of all.
+def pack_files(found: Sequence[tuple[TableColumn, list[Path]]], first: Path, output: str) -> list[str]:
+    """Write a shard of columns from their files, which are added up. ``first`` has the genes of all.
 
     Returns a sentence for each file that cannot be read, and then writes no shard.
     """
@@ -261,8 +257,8 @@ def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], 
     reader = HtseqReader(first)
     none = np.zeros(0, np.int64)
     indices, values, cells, faults = [none], [none], [none], []
-    tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
-    for cell, paths in enumerate(files):
+    tallies = np.zeros((len(found), len(TALLIES)), np.int64)
+    for cell, (_, paths) in enumerate(found):
         for path in paths:
             try:
                 of_file, counts, tallies_of_file = reader.read(path)
@@ -276,10 +272,9 @@ def pack_files(columns: Sequence[TableColumn], files: Sequence[Sequence[Path]], 
     if faults:
         return faults
     coordinates = np.concatenate(cells), np.concatenate(indices)
-    matrix = scipy.sparse.coo_matrix((np.concatenate(values), coordinates), shape=(len(columns), len(reader.genes)))
-    names, runs = [column.accession for column in columns], [column.runs for column in columns]
-    logs: list[dict[str, str]] = [{} for _ in columns]
-    write_shard_counts(output, ShardCounts(reader.genes, names, runs, matrix.tocsc(), tallies, logs))
+    matrix = scipy.sparse.coo_matrix((np.concatenate(values), coordinates), shape=(len(found), len(reader.genes)))
+    names, runs = [column.accession for column, _ in found], [column.runs for column, _ in found]
+    write_shard_counts(output, ShardCounts(reader.genes, names, runs, matrix.tocsc(), tallies, [{} for _ in found]))
     return []
 
 
@@ -292,20 +287,13 @@ def pack_folder(
     is not of the genes of the others.
     """
     first = choose_first([path for _, files in found for path in files])
-    starts = range(0, len(found), FILES_OF_SHARD)
-    units = [f"{number:06d}" for number in range(len(starts))]
-    columns = [column._replace(unit=units[index // FILES_OF_SHARD]) for index, (column, _) in enumerate(found)]
-    files = [paths for _, paths in found]
-    tasks = (
-        [columns[start : start + FILES_OF_SHARD] for start in starts],
-        [files[start : start + FILES_OF_SHARD] for start in starts],
-        itertools.repeat(first),
-        [counts.replace("{unit}", unit) for unit in units],
-    )
+    shards = [found[start : start + FILES_OF_SHARD] for start in range(0, len(found), FILES_OF_SHARD)]
+    units = [f"{number:06d}" for number in range(len(shards))]
+    tasks = shards, itertools.repeat(first), [counts.replace("{unit}", unit) for unit in units]
     if workers > 1 and len(units) > 1:
         with array_processes(min(workers, len(units))) as pool:
             faults = list(pool.map(pack_files, *tasks))
     else:
         faults = list(map(pack_files, *tasks))
     raise_faults("The folder of counts", itertools.chain.from_iterable(faults))
-    return units, columns
+    return units, [column._replace(unit=units[index // FILES_OF_SHARD]) for index, (column, _) in enumerate(found)]
