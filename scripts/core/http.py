@@ -116,8 +116,6 @@ def request(
                 return b""
             # `Accept-Encoding` is identity, but a server may compress all the same: then decode.
             body = b"".join(response.raw.stream(1 << 20, decode_content=True))
-            if not response.headers.get("Content-Encoding"):
-                _check_length(url, len(body), response.headers.get("Content-Length"))
         if is_html(body):
             raise RemoteError(url, "the answer is a web page, not what was asked.")
         _check_answer(url, check, body)
@@ -178,18 +176,15 @@ class _Transfer:
     policy: RetryPolicy
     session: "requests.Session | None"
 
-    def __post_init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        self.received = 0  # bytes in the partial file
-        self.digests = {name: hashlib.new(name) for name in self.checksums}
-        self.validator = ""  # ETag or date of the answer that the bytes are from
-
     def restart(self) -> None:
         """Drop what was received."""
         self.part.unlink(missing_ok=True)
-        self._forget()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.received = 0  # bytes in the partial file
+        self.digests = {name: hashlib.new(name) for name in self.checksums}
+        self.validator = ""  # ETag or date of the answer that the bytes are from
 
     @contextlib.contextmanager
     def restarting(self) -> Iterator[None]:
@@ -206,6 +201,7 @@ class _Transfer:
         if not left or not self.checksums or (self.size is not None and left > self.size):
             self.restart()
             return
+        self._begin()
         with self.part.open("rb") as handle:
             while piece := handle.read(1 << 20):
                 self._add(piece)
@@ -286,15 +282,14 @@ class _Transfer:
     def _copy(self, response: "requests.Response", total: int | None) -> None:
         """Append the body to the partial file. Raises RemoteError for one that is cut short or a web page."""
         packed = self._is_packed(response)
-        length = None if packed else response.headers.get("Content-Length")
         pieces = response.raw.stream(_BUFFER, decode_content=packed)
         first = next(pieces, b"")
         if response.status_code == 200:
-            self._replace_by(first, length)
+            length = "" if packed else response.headers.get("Content-Length", "")
+            self._replace_by(first, int(length) if length.isdecimal() else None)
         etag = response.headers.get("ETag", "")
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.validator = "" if packed else strong
-        before = self.received
         self.part.parent.mkdir(parents=True, exist_ok=True)
         with self.part.open("ab") as handle:
             for piece in _check_speed(self.url, itertools.chain([first], pieces), self.policy):
@@ -302,17 +297,15 @@ class _Transfer:
                 self._add(piece)
                 if self.size is not None and self.received > self.size:
                     return  # there may be no end of it
-        _check_length(self.url, self.received - before, length)
         if total is not None and self.received < total:
             raise RemoteError(self.url, f"the server gave no more than {self.received:,} of {total:,} bytes.")
         if not packed:
             with self.part.open("rb") as handle, self.restarting():  # the first piece may have been too short
                 self._refuse_html(handle.read(_HTML_START))
 
-    def _replace_by(self, first: bytes, length: str | None) -> None:
+    def _replace_by(self, first: bytes, size: int | None) -> None:
         """Drop what was received for a body that is the whole file. Raises RemoteError, and keeps it, for another."""
         self._refuse_html(first)
-        size = int(length) if length and length.isdecimal() else None
         if self.received and None not in (self.size, size) and size != self.size:
             raise RemoteError(self.url, f"the server has {size:,} bytes, but the file {self.size:,}.")
         self.restart()
@@ -333,11 +326,6 @@ def _check_speed(url: str, pieces: Iterable[bytes], policy: RetryPolicy) -> Iter
             if received < policy.least_rate * passed:
                 raise RemoteError(url, f"only {received / passed / 1000:,.1f} kB a second arrived.")
             since, received = time.monotonic(), 0
-
-
-def _check_length(url: str, received: int, promised: str | None) -> None:
-    if promised is not None and promised.isdecimal() and received != int(promised):
-        raise RemoteError(url, f"the answer was cut short: {received:,} of {int(promised):,} bytes arrived.")
 
 
 Content = TypeVar("Content", bytes, Path)
@@ -381,6 +369,7 @@ def _respond(
                 timeout=(min(20.0, policy.timeout), policy.timeout),
             ) as response:
                 _check_status(url, response, ranged="Range" in headers)
+                response.raw.enforce_content_length = True  # as urllib3 2 does
                 yield response
         except (requests.ConnectionError, urllib3.exceptions.NewConnectionError) as error:
             raise UnreachableError(url, f"no connection: {_root_cause(error)}.") from error

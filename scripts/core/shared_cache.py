@@ -1,7 +1,7 @@
 """Shared folders of files that the first one to need them builds and all others use: references, indices, lists.
 
 Several analyses, on one machine or on several, may share a folder for resources. A file in it is complete: it is built
-in ``.{kind}.{token}.part`` and renamed, and only then ``.made/{kind}.json`` says from what it was built. Whoever builds
+in ``.{kind}.*.part`` and renamed, and only then ``.made/{kind}.json`` says from what it was built. Whoever builds
 it owns ``.{kind}.making``, a folder with ``owner.json`` (machine, process, when that started), which is touched every
 few seconds; others wait, and take over when the owner has ended or is silent. To create a folder and to rename one are
 atomic on every shared file system; nothing else is relied on, file locks in particular. Should two ever build the same
@@ -44,28 +44,26 @@ def build_once(
     folder that it gets. Files of another version are built again, but not in a folder outside the current one: other
     analyses may be using those, and an InputError says so.
     """
+    from tempfile import TemporaryDirectory
+
     folder = Path(folder)
     if _is_built(folder, kind, made_from, names):
         return False
-    with exclusive(folder, kind) as token:
+    with exclusive(folder, kind):
         if _is_built(folder, kind, made_from, names):
             return False
         for left in folder.glob(f".{kind}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
-        part = folder / f".{kind}.{token}.part"
-        part.mkdir()
-        try:
-            build(part)
-            return _publish(folder, kind, made_from, names, part)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with TemporaryDirectory(".part", f".{kind}.", folder, ignore_cleanup_errors=True) as part:
+            build(Path(part))
+            return _publish(folder, kind, made_from, names, Path(part))
 
 
 @contextlib.contextmanager
-def exclusive(folder: str | Path, kind: str) -> Iterator[str]:
+def exclusive(folder: str | Path, kind: str) -> Iterator[None]:
     """Wait until nobody else builds the same in a shared folder, and keep others from it in the block.
 
-    Yields a unique token. Look in the block for what another one has built by then.
+    Look in the block for what another one has built by then.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +78,7 @@ def exclusive(folder: str | Path, kind: str) -> Iterator[str]:
 
     try:
         with every(HEARTBEAT, beat):
-            yield token
+            yield
     finally:
         _remove_lock(lock, token)
 
@@ -153,9 +151,7 @@ def _publish(folder: Path, kind: str, made_from: Mapping[str, Any], names: Seque
     for name in names:
         target = folder / name
         if target.is_dir() and not target.is_symlink():
-            old = part / f"{name}.old"
-            target.rename(old)
-            shutil.rmtree(old, ignore_errors=True)
+            target.rename(part / f"{name}.old")
         (part / name).replace(target)
     described = part / "made_from"
     described.write_text(json.dumps(made_from, indent=1, sort_keys=True) + "\n", encoding="utf-8")

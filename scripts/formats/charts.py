@@ -222,10 +222,7 @@ def _length(name: str) -> float:
 
 def _offsets(number: int, joined: bool) -> list[int]:
     """Return where each row (or column) of a heat map begins and the last one ends, in pixels."""
-    offsets = [index * _CELL for index in range(number + 1)]
-    if joined:
-        offsets[-2:] = [offset + _GAP for offset in offsets[-2:]]
-    return offsets
+    return [index * _CELL + (_GAP if joined and index >= number - 1 else 0) for index in range(number + 1)]
 
 
 def heat_map(

@@ -93,21 +93,18 @@ class OneMemberWriter(PieceWriter):
         self._whole.__exit__(kind, error, trace)
 
 
-def _cut(lines: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    gathered: list[bytes] = []
+def _cut(lines: Iterable[bytes]) -> Iterator[bytes | None]:
+    """Yield lines, and None between pieces."""
     length = 0
     for line in lines:
-        gathered.append(line)
+        if length >= PIECE:
+            yield None
+            length = 0
+        yield line
         length += len(line)
-        if length >= size:
-            yield gathered
-            gathered, length = [], 0
-    if gathered:
-        yield gathered
 
 
 def write_csv_gz(path: str | Path, rows: Iterable[Sequence[str]], level: int = DEFAULT_LEVEL) -> None:
     """Write a table of text row by row."""
     with OneMemberWriter(path, level) as member:
-        for lines in _cut(map(csv_line, rows), PIECE):
-            member.add(lines)
+        member.add(_cut(map(csv_line, rows)))

@@ -23,6 +23,7 @@ MATRIX_CHUNK = 1 << 16
 SMALL = 1 << 16
 """Bytes of a chunk up to which zlib deflates it."""
 LEVEL = 1
+_PACKED = {"shuffle": True, "compression": "gzip", "compression_opts": LEVEL}
 ROWS = 2000
 """Rows of a matrix that are added up together."""
 
@@ -187,33 +188,18 @@ class ArrayWriter:
 
     def __init__(self, parent: h5py.Group, name: str, dtype: np.typing.DTypeLike, chunk: int = CHUNK) -> None:
         self.chunk = chunk
-        self.item = parent.create_dataset(
-            name,
-            (0,),
-            dtype,
-            maxshape=(None,),
-            chunks=(chunk,),
-            shuffle=True,
-            compression="gzip",
-            compression_opts=LEVEL,
-        )
+        self.item = parent.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(chunk,), **_PACKED)
         set_encoding(self.item, "array", "0.2.0")
         self._written = 0
         self._rest = np.zeros(0, dtype)
 
     def append(self, values: np.ndarray) -> None:
         """Append values; they are converted to the type of the array."""
-        start = 0
-        if len(self._rest):
-            start = min(self.chunk - len(self._rest), len(values))
-            self._rest = np.concatenate([self._rest, values[:start].astype(self._rest.dtype)])
-            if len(self._rest) < self.chunk:
-                return
-            self._write(self._rest)
-        while len(values) - start >= self.chunk:
-            self._write(values[start : start + self.chunk].astype(self._rest.dtype))
-            start += self.chunk
-        self._rest = values[start:].astype(self._rest.dtype)
+        values = np.concatenate([self._rest, values.astype(self._rest.dtype, copy=False)])
+        whole = len(values) // self.chunk * self.chunk
+        for start in range(0, whole, self.chunk):
+            self._write(values[start : start + self.chunk])
+        self._rest = values[whole:].copy()
 
     def _write(self, values: np.ndarray) -> None:
         self.item.resize((self._written + len(values),))
@@ -270,9 +256,7 @@ def write_array(parent: h5py.Group, name: str, values: np.ndarray, chunk: int = 
         item = parent.create_dataset(name, data=values)
     else:
         chunk = min(chunk, len(values))
-        item = parent.create_dataset(
-            name, values.shape, values.dtype, chunks=(chunk,), shuffle=True, compression="gzip", compression_opts=LEVEL
-        )
+        item = parent.create_dataset(name, values.shape, values.dtype, chunks=(chunk,), **_PACKED)
         for start in range(0, len(values), chunk):
             item.id.write_direct_chunk((start,), deflate_chunk(values[start : start + chunk], chunk))
     set_encoding(item, "array", "0.2.0")
