@@ -11,17 +11,15 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
 def tune_for_arrays() -> None:
-    """Tune a process for many short-lived arrays of a megabyte; call it before numpy is imported.
+    """Tune a process for many short-lived arrays of a megabyte.
 
     With glibc, up to 256 MB of freed memory are kept for the next array, which saves a tenth of the time of a big
-    table: memory from the system has to be cleared each time. The threads of linear algebra, which no table needs, are
-    half the cost of importing numpy. Garbage is collected less often: a table of runs is a million small objects, none
-    of them garbage.
+    table: memory from the system has to be cleared each time. Garbage is collected less often: a table of runs is a
+    million small objects, none of them garbage.
     """
     import ctypes
 
     gc.set_threshold(200_000)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
@@ -38,9 +36,7 @@ def array_processes(number: int) -> "ProcessPoolExecutor":
     return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), tune_for_arrays)
 
 
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
 def one_thread() -> None:
     """Limit numpy to one thread, so that sums are always in the same order; call it before numpy is imported."""
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    for library in ("OPENBLAS", "OMP", "MKL", "NUMEXPR"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"

@@ -7,6 +7,7 @@ it that sees the command's end of a pipe close (:func:`start`).
 
 import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -47,7 +48,15 @@ for group in groups:
     except (ProcessLookupError, PermissionError):
         pass
 """
-_guards: list[subprocess.Popen[bytes]] = []  # one, as soon as a program has been started
+
+
+@functools.cache
+def _guard() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", "-c", _GUARD]
+    no = subprocess.DEVNULL
+    guard = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=no, stderr=no, start_new_session=True)
+    atexit.register(guard.communicate)
+    return guard
 
 
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -56,18 +65,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     ``options`` are those of Popen. The guard runs before the program starts.
     """
     with _lock:
-        if not _guards:
-            _guards.append(
-                subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", _GUARD],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                    bufsize=0,
-                )
-            )
-            atexit.register(_guards[0].communicate)
+        _guard()
         process = subprocess.Popen(arguments, start_new_session=True, **options)
         _send(f"+{process.pid}\n")
         _running.add(process)
@@ -82,10 +80,10 @@ def release(process: subprocess.Popen[bytes]) -> None:
 
 
 def _send(line: str) -> None:
+    guard = _guard()
+    assert guard.stdin is not None
     with contextlib.suppress(OSError):  # the guard was killed
-        for guard in _guards:
-            assert guard.stdin is not None
-            guard.stdin.write(line.encode())
+        guard.stdin.write(line.encode())
 
 
 def external_signal(status: int) -> str:

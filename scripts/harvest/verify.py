@@ -45,15 +45,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     *(csv.Error, json.JSONDecodeError, UnicodeDecodeError),
 )
 """What is raised for a file that is cut short or damaged."""
-BROKEN: tuple[type[Exception], ...] = (
-    *UNREADABLE,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    RuntimeError,
-)
+BROKEN: tuple[type[Exception], ...] = (*UNREADABLE, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 """The same for an HDF5 file, in which any item may be of any type."""
 NO_ARCHIVE: tuple[type[Exception], ...] = (InputError, *BROKEN)
 _NAME = re.compile(rb'"(?:[^"]|"")*"|[^,\n]*')
@@ -86,11 +78,7 @@ def sum_faults(results: Path) -> Iterator[str]:
     if not (results / SUMS).exists():
         yield f"{SUMS}: missing, so changed files cannot be found."
         return
-    try:
-        sums = read_sums(results / SUMS)
-    except InputError as error:
-        yield str(error)
-        return
+    sums = read_sums(results / SUMS)
     files = set(list_files(results))
     for name in sorted(sums.keys() | files, key=str.encode):
         if name not in sums:
@@ -225,9 +213,7 @@ def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator
     folders = archive_folders(libraries)
     cells: list[str] = []
     totals = []
-    for experiment in sorted({row.experiment for row in rows}):
-        if not libraries.get((experiment, species), False):
-            continue
+    for experiment in sorted({row.experiment for row in rows if libraries.get((row.experiment, species))}):
         archive = results / "mex" / folders[experiment, species] / archive_name("Gene", "Unique", "filtered")
         if not archive.exists():
             continue
@@ -285,9 +271,11 @@ def archive_faults(path: Path, name: str) -> Iterator[str]:
 
 
 def readable(name: str, faults: Iterator[str]) -> Iterator[str]:
-    """Yield faults, and one more where the file of this name turns out to be cut short or damaged."""
+    """Yield faults, and one more where a file turns out to be wrong, cut short or damaged."""
     try:
         yield from faults
+    except InputError as error:
+        yield " ".join(str(error).splitlines())
     except UNREADABLE as error:
         yield f"{name}: cannot be read to its end: {error}."
 
@@ -298,11 +286,7 @@ def table_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[s
     logs, matrix = results / f"{species}{LOGS}", results / f"{species}.h5ad"
     if not matrix.exists():
         yield f"{matrix.name}: missing, though {path.name} is there."
-    try:
-        table = add_up(path)
-    except InputError as error:
-        yield str(error)
-        return
+    table = add_up(path)
     yield from header_faults(table, ledger, species, path.name)
     if logs.exists():
         yield from readable(logs.name, log_faults(table, logs))
@@ -310,14 +294,9 @@ def table_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[s
         yield from h5ad_faults(table, matrix)
 
 
-def find_faults(results: Path) -> Iterator[str]:
-    """Yield a sentence for everything that is wrong with a folder of results."""
-    yield from sum_faults(results)
-    try:
-        ledger = read_runs(results / "runs.tsv")
-    except InputError as error:
-        yield " ".join(str(error).splitlines())
-        return
+def content_faults(results: Path) -> Iterator[str]:
+    """Yield a sentence for everything that is wrong in the files of a folder of results."""
+    ledger = read_runs(results / "runs.tsv")
     yield from conservation_faults(results, ledger)
     for path in sorted(results.glob(f"*{COUNTS}")):
         yield from readable(path.name, table_faults(path, results, ledger))
@@ -337,5 +316,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = Path(options.results)
     if not (results / "runs.tsv").is_file():
         raise InputError(f"{results}: not a folder of results; it has no ledger (runs.tsv).")
-    raise_faults(f"The folder {results}", find_faults(results))
+    faults = [*readable(SUMS, sum_faults(results)), *readable("runs.tsv", content_faults(results))]
+    raise_faults(f"The folder {results}", faults)
     print(f"{results}: {len(list_files(results))} files, unchanged, complete and in agreement.", file=sys.stderr)
