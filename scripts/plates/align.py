@@ -11,8 +11,7 @@ from scripts.core.command import command_parser
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
-from scripts.plates.alignments import publish
-from scripts.plates.cells import fail_runs, find_cells, read_cell_statuses
+from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
 from scripts.star.genome_memory import find_namespace, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS
 from scripts.star.program import index_parameters, program

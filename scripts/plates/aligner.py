@@ -18,8 +18,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.subprocesses import external_signal, raise_if_full, raise_if_killed
-from scripts.plates.alignments import bam_files, log_file
-from scripts.plates.cells import CellReads
+from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
 from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
 from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options

@@ -16,7 +16,7 @@ from scripts.core.errors import InputError
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_runs_option, read_unit
-from scripts.plates.alignments import alignment_files
+from scripts.plates.cells import alignment_files
 from scripts.plates.shard_counts import reference_label
 
 _OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")

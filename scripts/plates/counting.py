@@ -19,9 +19,8 @@ from scripts.core.errors import InputError, RunFault
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.plates.alignments import alignment_files, log_file
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
-from scripts.plates.cells import fail_runs
+from scripts.plates.cells import alignment_files, fail_runs, log_file
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log

@@ -11,7 +11,7 @@ import pytest
 from scripts.core.errors import Interrupted
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plates import align
-from scripts.plates.alignments import alignment_files, log_file
+from scripts.plates.cells import alignment_files, log_file
 from scripts.star.log import read_star_log
 from tests.plates.shards import (
     CHOSEN,

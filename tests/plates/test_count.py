@@ -12,7 +12,7 @@ from scripts.plan.run_table import read_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import write_units
 from scripts.plates import counting
-from scripts.plates.alignments import log_file
+from scripts.plates.cells import log_file
 from tests.plates.shards import CHOSEN, EMPTY, TWO_RUNS, UNIT, lay_out, run_align, run_count, table
 from tests.toy.world import World
 
