@@ -13,8 +13,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.files import write_json, write_table
 from scripts.atlas.store.part import CELLS, MATRIX, Cell, EmbeddedPart, Matrix
@@ -87,13 +85,10 @@ def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
     yield from part.faults()
     for label, _ in part.description.layout.labels:
         scores = part.arrays["scores"][:, part.description.layout.label(label)]
-        rows = sum(_unsorted(scores[row : row + _ROWS]) for row in range(0, part.rows, _ROWS))
+        chunks = (scores[row : row + _ROWS] for row in range(0, part.rows, _ROWS))
+        rows = sum(int((chunk[:, 1:] > chunk[:, :-1]).any(axis=1).sum()) for chunk in chunks)
         if rows:
             yield f"scores.npy: {rows} rows of {label} do not have their best label first."
-
-
-def _unsorted(scores: np.ndarray) -> int:
-    return int((scores[:, 1:] > scores[:, :-1]).any(axis=1).sum())
 
 
 def result_path(matrix: Path, results: str = RESULTS) -> str:

@@ -1,8 +1,7 @@
 """Find the cell of a row of an atlas, or the rows of a run, an experiment or a cell.
 
 Prints a table: shard, row in it, row among those of the whole atlas, series, sample, experiment, run, species and
-barcode (empty for plate cells). Cells that were dropped have no row; they are listed, with the reason, on stderr. Both
-directions are a binary search in segments.tsv.
+barcode (empty for plate cells). Cells that were dropped have no row; they are listed, with the reason, on stderr.
 """
 
 import sys

@@ -104,7 +104,8 @@ class Packer:
     def __init__(self, folder: Path, parts: Sequence[EmbeddedPart]) -> None:
         self.folder = folder
         self.parts = parts
-        self.description = _merge_notes(parts)
+        notes = dict.fromkeys(note for part in parts for note in part.description.notes)
+        self.description = dataclasses.replace(parts[0].description, notes=tuple(notes))
         self.segments: list[Segment] = []
         self.dropped: list[DroppedCell] = []
         self.shards: dict[str, tuple[int, list[Path]]] = {}
@@ -166,12 +167,6 @@ class Packer:
             shutil.copyfile(model, self.folder / MODEL)
             files.append(MODEL)
         write_manifest(self.folder, self.description, self.description.layout, self.shards, files)
-
-
-def _merge_notes(parts: Sequence[EmbeddedPart]) -> Description:
-    """Return the description of all parts: what they share, and the notes of each once."""
-    notes = dict.fromkeys(note for part in parts for note in part.description.notes)
-    return dataclasses.replace(parts[0].description, notes=tuple(notes))
 
 
 def model_faults(model: Path | None, description: Description) -> Iterator[str]:

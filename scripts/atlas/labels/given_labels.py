@@ -8,6 +8,7 @@ a column of its own name, or in ``label``; a row without one is ignored. Other c
 
 import csv
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +55,12 @@ class GivenLabels:
     def keys(self) -> set[str]:
         return self.whole.keys() | self.barcodes.keys()
 
-    def take(self, labels: Mapping[str, int], codes: Mapping[str, dict[bytes, int]]) -> None:
-        """Take labels → code, and name → barcode → code; codes become those of the alphabetical order."""
-        self.names = sorted(labels)
-        order = {labels[label]: code for code, label in enumerate(self.names)}
-        for name in sorted(codes):
-            known = {barcode: order[code] for barcode, code in sorted(codes[name].items())}
+    def take(self, labels: Mapping[str, Mapping[bytes, str]]) -> None:
+        """Take name → barcode → label."""
+        self.names = sorted({label for known in labels.values() for label in known.values()})
+        codes = {label: code for code, label in enumerate(self.names)}
+        for name in sorted(labels):
+            known = {barcode: codes[label] for barcode, label in sorted(labels[name].items())}
             if b"" in known:
                 self.whole[name] = known.pop(b"")
             if known:
@@ -122,22 +123,19 @@ def _read(lines: Iterator[list[str]], path: str, label: str) -> GivenLabels:
         faults.append(f"no column that names cells: {', '.join(KEYS)}; it has {columns}.")
     raise_faults(path, faults)
     table = GivenLabels(path, column or "")
-    labels: dict[str, int] = {}
-    codes: dict[str, dict[bytes, int]] = {}
+    labels: dict[str, dict[bytes, str]] = {}
     for name, barcode, text, line in _cells(lines, head, table, faults):
-        code = labels.setdefault(text, len(labels))
-        known = codes.setdefault(name, {})
+        known = labels.setdefault(name, {})
         if barcode in known:
             table.repeated += 1
-            if known[barcode] != code:
-                other = list(labels)[known[barcode]]
+            if known[barcode] != text:
                 cell = f"{name} {barcode.decode()}".strip()
-                faults.append(f"line {line}: {cell} is {text!r}, but {other!r} before.")
-        known.setdefault(barcode, code)
+                faults.append(f"line {line}: {cell} is {text!r}, but {known[barcode]!r} before.")
+        known.setdefault(barcode, sys.intern(text))
     if len(faults) > EXAMPLES:
         faults = [*faults[:EXAMPLES], f"and {len(faults) - EXAMPLES:,} more."]
     raise_faults(path, faults)
-    table.take(labels, codes)
+    table.take(labels)
     return table
 
 

@@ -27,13 +27,6 @@ PIECE = 128
 NO_LABEL = frozenset(("", "unknown", "nan", "na", "n/a", "none", "unassigned", "unannotated"))
 """Texts, in lower case, that stand for a missing label."""
 _VERSION = re.compile(r"(ENS[A-Z]*\d+)\.\d+")
-_CELL_COLUMNS = {
-    "series": "series",
-    "sample": "sample",
-    "experiment": "experiment",
-    "run": "runs",
-    "species": "species",
-}
 
 
 class Labels(NamedTuple):
@@ -90,17 +83,12 @@ class CountMatrix:
         root: h5py.Group = self.file
         missing = [f"{name}: not there." for name in ("X", "obs", "var") if name not in root]
         raise_faults(self.title, missing)
-        old = (name for name in ("obs", "var") if not isinstance(root[name], h5py.Group))
-        raise_faults(
-            self.title,
-            [
-                f"{name}: in the format before AnnData 0.7; read the file with anndata and write it again."
-                for name in old
-            ],
-        )
+        old = "in the format before AnnData 0.7; read the file with anndata and write it again."
+        faults = [f"{name}: {old}" for name in ("obs", "var") if not isinstance(root[name], h5py.Group)]
+        raise_faults(self.title, faults)
         self.names_item = _index(root["obs"], self.title)
         self._take(root["X"], root["var"])
-        if raw and "raw" in root and not self._whole(self._data(0, 1 << 16)):
+        if raw and "raw" in root and len(_no_counts(self._data(0, 1 << 16))):
             self._take(root["raw/X"], root["raw/var"])
         if self.names_item.shape[0] != self.cells:
             raise_faults(self.title, [f"obs: {self.names_item.shape[0]} cells, but X has {self.cells} rows."])
@@ -181,11 +169,10 @@ class CountMatrix:
     def read_cells(self) -> Iterator[Cell]:
         """Yield the origin of each cell; its barcode is what follows its experiment and ``_`` in its name."""
         frame = self.file["obs"]
-        columns = {field: field if field in frame else other for field, other in _CELL_COLUMNS.items()}
-        raise_faults(
-            self.title, [f"obs: has no column {field!r}." for field, name in columns.items() if name not in frame]
-        )
-        texts = zip(*(self.labels(name).texts() for name in columns.values()), strict=True)
+        columns = [*Cell._fields[:3], "run" if "run" in frame else "runs", "species"]
+        missing = [name.removesuffix("s") if name == "runs" else name for name in columns if name not in frame]
+        raise_faults(self.title, [f"obs: has no column {name!r}." for name in missing])
+        texts = zip(*(self.labels(name).texts() for name in columns), strict=True)
         for name, fields in zip(self.names(), texts, strict=True):
             experiment = f"{fields[2]}_"
             yield Cell._make([*fields, name.removeprefix(experiment) if name.startswith(experiment) else ""])
@@ -221,16 +208,6 @@ class CountMatrix:
             return self.item["data"][start:stop]
         return self.item[: max(1, stop // max(self.genes, 1))] if self.cells else self.item[:0]
 
-    @staticmethod
-    def _whole(values: np.ndarray) -> bool:
-        """Return whether values are whole numbers from 0."""
-        if values.dtype.kind == "u" or not values.size:
-            return True
-        if values.dtype.kind == "i":
-            return bool(values.min() >= 0)
-        with np.errstate(invalid="ignore"):
-            return bool(((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all())
-
     def _read(self, start: int, stop: int) -> scipy.sparse.csr_matrix:
         """Return the counts of rows as int64."""
         if self.indptr is None:
@@ -250,13 +227,21 @@ class CountMatrix:
         )
 
     def _check(self, values: np.ndarray, start: int, stop: int) -> None:
-        if not self._whole(values):
-            flat = values.reshape(-1)
-            bad = flat[~((flat >= 0) & (flat == np.floor(flat)) & np.isfinite(flat))][0]
+        bad = _no_counts(values)
+        if len(bad):
             raise InputError(
-                f"{self.title}: rows {start} to {stop - 1} have {bad!s} where counts, whole numbers from 0, are"
+                f"{self.title}: rows {start} to {stop - 1} have {bad[0]!s} where counts, whole numbers from 0, are"
                 " needed; normalised values cannot be embedded."
             )
+
+
+def _no_counts(values: np.ndarray) -> np.ndarray:
+    """Return the values that are not whole numbers from 0."""
+    values = values.reshape(-1)
+    if values.dtype.kind in "iu":
+        return values[values < 0]
+    with np.errstate(invalid="ignore"):
+        return values[~((values >= 0) & (values == np.floor(values)) & np.isfinite(values))]
 
 
 def _index(frame: h5py.Group, title: str) -> h5py.Dataset:

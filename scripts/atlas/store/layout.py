@@ -129,20 +129,6 @@ PUBLIC = Layout(
 """The layout of the public atlas: 424 columns of embeddings, 23 of labels."""
 
 
-def labels_text(labels: Sequence[tuple[str, int]]) -> str:
-    """Return labels as the option --layout takes them: ``labels=cell_type:3,tissue:3``."""
-    return "labels=" + ",".join(f"{name}:{width}" for name, width in labels)
-
-
-def near_labels(width: int, labels: Sequence[tuple[str, int]] = PUBLIC.labels) -> list[tuple[tuple[str, int], ...]]:
-    """Return the labels of this width that differ from others by one missing class."""
-    return [
-        (*labels[:index], *labels[index + 1 :])
-        for index, (_, columns) in enumerate(labels)
-        if sum(part[1] for part in labels) - columns == width
-    ]
-
-
 def read_layout(text: str) -> Layout:
     """Return the layout of the option --layout.
 

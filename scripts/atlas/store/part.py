@@ -9,7 +9,6 @@ own, so this module needs nothing but numpy.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -179,22 +178,19 @@ class PartWriter:
         self.description = description
         self.rows = rows
         self.written = 0
-        self._kept: list[bool] = []
+        self._kept = np.zeros(rows, bool)
         self._dropped: list[tuple[int, str]] = []
         self._files: dict[str, IO[bytes]] = {}
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (DESCRIPTION, CELLS, MATRIX, *(f"{kind}.npy" for kind in TYPES)):
             (self.folder / name).unlink(missing_ok=True)
-        with ExitStack() as stack:
-            for kind in self.description.kinds:
-                shape = (self.rows, self.description.layout.width(kind))
-                handle = stack.enter_context((self.folder / f"{kind}.npy").open("wb"))
-                npy.write_array_header_1_0(handle, {"descr": TYPES[kind], "fortran_order": False, "shape": shape})
-                self._files[kind] = handle
-            self._stack = stack.pop_all()
+        for kind in self.description.kinds:
+            shape = (self.rows, self.description.layout.width(kind))
+            self._files[kind] = (self.folder / f"{kind}.npy").open("wb")
+            header = {"descr": TYPES[kind], "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(self._files[kind], header)
         return self
 
     def append(
@@ -229,18 +225,17 @@ class PartWriter:
             convert = to_codes if kind == "top3" else to_half
             part = convert(values, f"{kind} of {self.description.name}", self.written)
             self._files[kind].write(np.ascontiguousarray(part).data)
-        self._kept.extend(kept.tolist())
+        self._kept[self.written : self.written + rows] = kept
         self.written += rows
 
     def __exit__(self, kind: object, *error: object) -> None:
-        self._stack.close()
-        if kind is None:
-            self._finish()
-
-    def _finish(self) -> None:
+        for file in self._files.values():
+            file.close()
+        if kind is not None:
+            return
         if self.written != self.rows:
             raise ValueError(f"{self.written} rows were written, but the matrix has {self.rows} cells")
-        np.save(self.folder / KEPT, np.array(self._kept, bool))
+        np.save(self.folder / KEPT, self._kept)
         write_table(self.folder / DROPPED, ("row", "reason"), self._dropped)
         write_json(self.folder / DESCRIPTION, self.description.to_json())
 

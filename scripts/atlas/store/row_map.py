@@ -189,26 +189,17 @@ class AtlasMap:
         return self._barcodes[1]
 
     @cached_property
-    def _by_name(self) -> tuple[list[str], list[int]]:
-        """Sorted names of runs and experiments, and the index of the segment of each."""
-        names = sorted(
-            {
-                (name, index)
-                for index, segment in enumerate(self.segments)
-                for name in (segment.experiment, segment.run, *segment.run.split(";"))
-                if name
-            }
-        )
-        return [name for name, _ in names], [index for _, index in names]
-
-    def segments_of(self, name: str) -> list[int]:
-        """Return the indices of the segments of a run or experiment, in the order of their rows."""
-        names, indices = self._by_name
-        return indices[bisect.bisect_left(names, name) : bisect.bisect_right(names, name)]
+    def segments_of(self) -> Mapping[str, list[int]]:
+        """Run or experiment → the indices of its segments, in the order of their rows."""
+        found: dict[str, list[int]] = {}
+        for index, segment in enumerate(self.segments):
+            for name in {segment.experiment, segment.run, *segment.run.split(";")} - {""}:
+                found.setdefault(name, []).append(index)
+        return found
 
     def rows_of(self, name: str, barcode: str | None = None) -> Iterator[Row]:
         """Yield the rows of a run or experiment, or of one barcode of it; none where there are none."""
-        for index in self.segments_of(name):
+        for index in self.segments_of.get(name, ()):
             segment, first = self.segments[index], self.starts[index]
             rows: Iterable[int] = range(segment.row_start, segment.row_start + segment.rows)
             if barcode is not None:
@@ -241,7 +232,7 @@ class AtlasMap:
             rows, dropped = list(self.rows_of(*wanted)), list(self.dropped_of(*wanted))
             if rows or dropped:
                 return rows, dropped
-        if name and self.segments_of(name):
+        if name in self.segments_of:
             raise InputError(f"{text}: {name} is in {self.atlas.path}, but no cell of it has the barcode {barcode}.")
         raise InputError(f"{text}: no run or experiment of {self.atlas.path}, nor one with a barcode.")
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from scripts.atlas.store.decoders import read_decoders
 from scripts.atlas.store.files import read_json
-from scripts.atlas.store.layout import PUBLIC, Layout, labels_text, near_labels, read_layout, standard_name
+from scripts.atlas.store.layout import PUBLIC, Layout, read_layout, standard_name
 from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
 from scripts.atlas.store.part import TYPES, to_codes, to_half
 from scripts.core.errors import InputError, raise_faults, try_all
@@ -216,11 +216,10 @@ class Atlas:
         fault = f"{name}: {width} columns, but the layout has {expected}"
         if self.layout is PUBLIC and kind in LABEL_KINDS:
             fault += " (that of the public atlas)"
-            near = [
-                f"without {next(part[0] for part in PUBLIC.labels if part not in labels)}: --layout"
-                f" '{labels_text(labels)}'"
-                for labels in near_labels(width)
-            ]
+            near = []
+            for missing in (part for part in PUBLIC.labels if PUBLIC.label_width - part[1] == width):
+                labels = ",".join(f"{name}:{best}" for name, best in PUBLIC.labels if name != missing[0])
+                near.append(f"without {missing[0]}: --layout 'labels={labels}'")
             if near:
                 return f"{fault}; say which class is not there. {'; or '.join(near)}."
         part = "embeddings=name:columns,…" if kind == "embs" else "labels=name:labels,…"
