@@ -41,7 +41,8 @@ lock: ## pin the Python packages of pyproject.toml anew, for every Python from 3
 		--no-header --annotation-style line --output-file envs/requirements.lock
 
 docs: setup ## make the pages that are made from code: docs/reasons.md, config/README.md
-	@python -m scripts.plan.pages
+	@python -m scripts.plan.reasons >docs/reasons.md
+	@python -m scripts.plan.configuration >config/README.md
 
 bench: setup ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done

@@ -22,8 +22,7 @@ from scripts.core.errors import InputError
 from scripts.core.snakemake import Running, incomplete_outputs, remove_stale_locks
 from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
 from scripts.plan.configuration import check_configuration, source_address, source_sha256
-from scripts.plan.resources import JobResources, unit_name
-from scripts.plan.retries import Retries
+from scripts.plan.jobs import JobResources, Retries, unit_name
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.units import read_index
 

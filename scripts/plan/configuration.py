@@ -14,6 +14,7 @@ from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
 
+SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
 
 _UNKNOWN_KEY = "additionalProperties"  # what the validator calls an unknown key
@@ -265,8 +266,9 @@ def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Itera
         yield from _source_faults(f"atlas.{key}", path)
 
 
-def configuration_page(schema: Mapping[str, Any]) -> str:
+def configuration_page() -> str:
     """Return config/README.md: every key of the schema with its default and description."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     lines = [
         "# Configuration",
         "",
@@ -295,3 +297,7 @@ def _rows_of(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
         else:
             default = yaml.safe_dump(facts.get("default"), default_flow_style=True, width=10**6).splitlines()[0]
             yield f"| `{key}` | `{default}` | {description} |"
+
+
+if __name__ == "__main__":
+    print(configuration_page(), end="")

@@ -143,3 +143,7 @@ def reasons_page() -> str:
         for code, reason in REASONS.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reasons_page(), end="")

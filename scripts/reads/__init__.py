@@ -10,6 +10,6 @@ Four things are done again after a failure, each with its own word:
 * a *pass* asks every source of a run once (:mod:`~scripts.reads.source_order`); ``archives.retries`` is the number of
   passes after the first;
 * a *round* takes up the failed runs of a unit in a later call: by ``--config retry=…``, or by itself after a full disk
-  (:mod:`scripts.plan.retries`; the command :mod:`~scripts.reads.retry` sets aside what was counted);
+  (:mod:`scripts.plan.jobs`; the command :mod:`~scripts.reads.retry` sets aside what was counted);
 * a *restart* is Snakemake's: a job that was killed, or failed as a whole, starts again (``retries`` of the profile).
 """

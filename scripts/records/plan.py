@@ -23,19 +23,17 @@ from scripts.plan.size_model import SizeModel, write_model
 from scripts.plan.summary import format_costs
 from scripts.plan.units import cut_into_units, summarize_unit
 
-_SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
-
 
 def configured(path: str | Path) -> dict[str, Any]:
     """Return the configuration with its defaults; the defaults where there is no such file."""
     import yaml
 
-    from scripts.plan.configuration import with_defaults
+    from scripts.plan.configuration import SCHEMA, with_defaults
 
     values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
     if not isinstance(values or {}, Mapping):
         raise InputError(f"{path}: a configuration is a map of keys and values.")
-    return with_defaults(values or {}, yaml.safe_load(_SCHEMA.read_text(encoding="utf-8")))
+    return with_defaults(values or {}, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 
 
 def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> list[str]:

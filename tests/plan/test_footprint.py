@@ -1,4 +1,4 @@
-"""What runs and units hold on disk: one reckoning for the workflow, the download and the conversion."""
+"""What runs and units hold on disk: one estimate for the workflow, the download and the conversion."""
 
 import gzip
 

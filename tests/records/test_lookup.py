@@ -85,7 +85,7 @@ def test_a_failing_source_is_replaced_by_the_other(tmp_path: Path, small: SmallA
     assert (rows["SRR1"][0].spots, rows["SRR1"][0].layout, rows["SRR1"][0].status) == ("10", "paired", "planned")
     assert "SRR9" not in rows  # of the project, but not of the series
     assert rows["SRX2"][0].detail == "The archive has no public run of the experiment. Runs from ENA, not from NCBI."
-    assert plan(tmp_path, "GSE1", small=small) == rows  # the same words when ENA's record lies there
+    assert plan(tmp_path, "GSE1", small=small) == rows  # the same words when there is a record of ENA
 
 
 def test_no_archive_gives_the_runs(tmp_path: Path, small: SmallArchives) -> None:

@@ -1,5 +1,11 @@
-"""Memory, time and scratch of each job, from the plan, the references and the size model."""
+"""What the rules ask about jobs: memory, time and scratch, and which failed runs are tried again.
 
+``retry:`` in the configuration names the reasons. The rule ``retry`` sets aside what a unit has counted in
+``work/retry/{parameters digest}/{unit}/``; only the failed columns are then done again. A *round* is one such try.
+"""
+
+import functools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +13,9 @@ from typing import Any
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
+from scripts.plan.reasons import REASONS
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
+from scripts.plan.status import disk_was_full, read_statuses
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb"}
@@ -82,6 +90,52 @@ class JobResources:
         config = self.analysis.config
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
         return ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+
+
+class Retries:
+    """What is tried again in an analysis; paths are relative to the analysis directory."""
+
+    def __init__(self, analysis: Analysis, resources: JobResources) -> None:
+        self.analysis = analysis
+        self.resources = resources
+        self.reasons = functools.cache(self._reasons)
+
+    def _reasons(self, unit: str) -> list[str]:
+        """Return for which reasons failed runs of a unit are tried again, sorted; empty where it has none of them.
+
+        Those that are configured, and a full disk as soon as there is room for the unit.
+        """
+        wanted = self.analysis.config["retry"]
+        status = Path(f"work/status/{unit}.tsv")
+        if not status.exists() or (not wanted and b"DISK_LIMIT" not in status.read_bytes()):
+            return []
+        failed = [row for row in read_statuses(status).values() if row.reason]
+        reasons = set(REASONS if wanted == "all" else wanted)
+        if any(map(disk_was_full, failed)) and self._has_room(unit):
+            reasons.add("DISK_LIMIT")
+        return sorted(reasons & {row.reason for row in failed})
+
+    def _has_room(self, unit: str) -> bool:
+        folder = next(folder for folder in map(Path, ("work/fastq", "work")) if folder.exists())
+        return shutil.disk_usage(folder).free > 1e6 * self.resources.scratch_mb("fastq", unit)
+
+    def _folder(self, unit: str) -> str:
+        return f"work/retry/{self.analysis.parameters_digest(unit)}/{unit}"
+
+    def previous(self, unit: str) -> list[str]:
+        """Return the folder of what a unit had counted before its last round; empty where there was none."""
+        folder = self._folder(unit)
+        return [folder] if self.reasons(unit) or Path(folder).exists() else []
+
+    def round(self, unit: str) -> str:
+        """Return what identifies a round: the time of the status table that called for it.
+
+        As a param of the job that counts it triggers that job. Empty where nothing was ever tried again.
+        """
+        if self.reasons(unit):
+            return str(Path(f"work/status/{unit}.tsv").stat().st_mtime_ns)
+        note = Path(self._folder(unit)) / "round"
+        return note.read_text(encoding="utf-8").strip() if note.exists() else ""
 
 
 def unit_name(wildcards: Mapping[str, str]) -> str:
