@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
@@ -27,7 +29,6 @@ from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names
 from scripts.records.obs_columns import describe_samples, droplet_columns, library_fields
 
 if TYPE_CHECKING:
-    import numpy
     import scipy.sparse
 
 MAIN = "Gene_Unique"
@@ -71,10 +72,8 @@ def counted_libraries(
     return libraries
 
 
-def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray":
+def same_cells(archive: MexArchive, barcodes: np.ndarray) -> np.ndarray:
     """Return the index in the archive of each barcode, -1 where it is missing."""
-    import numpy as np
-
     order = np.argsort(archive.barcodes, kind="stable")
     if not order.size:
         return np.full(barcodes.size, -1)
@@ -84,10 +83,8 @@ def same_cells(archive: MexArchive, barcodes: "numpy.ndarray") -> "numpy.ndarray
     return np.where(archive.barcodes[indices] == barcodes, indices, -1)
 
 
-def cell_rows(archive: MexArchive, cells: "numpy.ndarray | None" = None) -> "scipy.sparse.csr_matrix":
+def cell_rows(archive: MexArchive, cells: np.ndarray | None = None) -> "scipy.sparse.csr_matrix":
     """Return the counts of an archive, a row a cell, or of the indices ``cells`` (-1: a cell without counts)."""
-    import numpy as np
-
     rows = archive.matrix.T.tocsr()
     if cells is not None:
         rows = rows[np.maximum(cells, 0)]

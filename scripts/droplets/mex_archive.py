@@ -1,11 +1,15 @@
 """Pack the matrices of a droplet library into MEX archives; merge, show, verify, unpack or convert such archives."""
 
 import argparse
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from isal import igzip
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
@@ -27,6 +31,8 @@ from scripts.plan.matrices import (
 from scripts.plan.run_table import Run
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
+from scripts.records.family_files import read_family
+from scripts.records.sra_xml import read_experiments
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -37,9 +43,6 @@ SOFTWARE = "sra2matrix"
 
 def find_title(row: Run, records: Path) -> str:
     """Return the title of a run's sample in GEO, else that of its experiment in the SRA's record, else nothing."""
-    from scripts.records.family_files import read_family
-    from scripts.records.sra_xml import read_experiments
-
     family = records / row.series / f"{row.series}_family.soft.gz"
     if row.sample and family.is_file():
         for entity in read_family(family):
@@ -91,8 +94,6 @@ def pack_library(
     EM, Rescue and Velocyto matrices of the cells are cut out of the raw ones. Where no cells were called (no
     ``filtered`` folder), there are no filtered archives.
     """
-    import numpy as np
-
     written = []
     cells: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as temporary:
@@ -152,6 +153,22 @@ def pack(args: argparse.Namespace) -> None:
         print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
 
 
+def own_fields(
+    arguments: str, output: str, experiments: Iterable[str], description: str, libraries: str
+) -> dict[str, str]:
+    """Return the metadata of an archive that is not STAR's alone."""
+    return {
+        "type": TYPE,
+        "software": SOFTWARE,
+        "software_version": VERSION,
+        "arguments": arguments,
+        "output_type": output,
+        "experiment_accession": ";".join(experiments),
+        "description": description,
+        "library_accession": libraries,
+    }
+
+
 def write_matrix(
     target: Path,
     folder: str,
@@ -202,20 +219,13 @@ def merge(args: argparse.Namespace) -> None:
         parts[experiment] = part.metadata
         matrices.append(part.matrix)
         barcodes += [f"{experiment}_{barcode}" for barcode in part.barcodes.astype(str).tolist()]
-    joined = {
-        field: ";".join(dict.fromkeys(part.get(field, "") for part in parts.values()))
+    descriptions, libraries = (
+        ";".join(dict.fromkeys(part.get(field, "") for part in parts.values()))
         for field in ("description", "library_accession")
-    }
-    fields = {
-        "type": TYPE,
-        "software": SOFTWARE,
-        "software_version": VERSION,
-        "arguments": " ; ".join(f"{name}: {part.get('arguments', '')}" for name, part in parts.items()),
-        "output_type": first.metadata.get("output_type", ""),
-        "experiment_accession": ";".join(parts),
-        "description": args.description or joined["description"],
-        "library_accession": joined["library_accession"],
-    }
+    )
+    arguments = " ; ".join(f"{name}: {part.get('arguments', '')}" for name, part in parts.items())
+    output = first.metadata.get("output_type", "")
+    fields = own_fields(arguments, output, parts, args.description or descriptions, libraries)
     merged = scipy.sparse.hstack(matrices, format="csc")
     write_matrix(
         args.output, first.folder, first.matrix_name, fields, barcodes, first.features, merged, args.metadata_name
@@ -227,20 +237,14 @@ def plates(args: argparse.Namespace) -> None:
     import anndata
 
     data = anndata.read_h5ad(args.counts)
-    experiments = list(dict.fromkeys(data.obs["experiment"].astype(str))) if "experiment" in data.obs else []
-    samples = list(dict.fromkeys(data.obs["sample"].astype(str))) if "sample" in data.obs else []
+    experiments, samples = (
+        list(dict.fromkeys(data.obs[column].astype(str))) if column in data.obs else []
+        for column in ("experiment", "sample")
+    )
     names = data.var["gene_name"].astype(str) if "gene_name" in data.var else data.var_names
-    parameters = data.uns.get("parameters", {})
-    fields = {
-        "type": TYPE,
-        "software": SOFTWARE,
-        "software_version": VERSION,
-        "arguments": " ".join(f"{name}={value}" for name, value in sorted(parameters.items())),
-        "output_type": output_type("Gene", "Unique", "raw"),
-        "experiment_accession": ";".join(experiments),
-        "description": args.description,
-        "library_accession": ";".join(samples),
-    }
+    arguments = " ".join(f"{name}={value}" for name, value in sorted(data.uns.get("parameters", {}).items()))
+    output = output_type("Gene", "Unique", "raw")
+    fields = own_fields(arguments, output, experiments, args.description, ";".join(samples))
     features = [(gene, name, "Gene Expression") for gene, name in zip(data.var_names, names, strict=True)]
     matrix = data.X.T.tocsc()
     write_matrix(
@@ -282,15 +286,12 @@ def unpack(args: argparse.Namespace) -> None:
     """Write the members below a folder; with --tenx as the gzip'd files that readers of 10x matrices expect."""
     paths = unpack_archive(args.archive, args.output)
     if args.tenx:
-        from isal import igzip
-
         for path in paths:
             if path.name in METADATA_NAMES:
                 continue
             name = "matrix.mtx" if path.suffix == ".mtx" else path.name
             with path.open("rb") as reader, igzip.open(path.with_name(f"{name}.gz"), "wb", compresslevel=2) as writer:
-                while piece := reader.read(1 << 20):
-                    writer.write(piece)
+                shutil.copyfileobj(reader, writer, 1 << 20)
             path.unlink()
         paths = sorted(paths[0].parent.iterdir())
     for path in paths:

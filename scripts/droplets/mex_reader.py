@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+import numpy as np
+from isal import igzip
+
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import deflate_error
 from scripts.droplets.mex_writer import MD5, METADATA_NAMES, TYPE
 
 if TYPE_CHECKING:
     import anndata
-    import numpy
     import scipy.sparse
 
 FIELDS = (
@@ -54,7 +56,7 @@ class MexArchive:
     folder: str
     metadata: dict[str, str]
     """The metadata without the lines of the members."""
-    barcodes: "numpy.ndarray"
+    barcodes: np.ndarray
     """Bytes (dtype S): a barcode each."""
     features: list[tuple[str, ...]]
     matrix: "scipy.sparse.csc_matrix"
@@ -109,8 +111,6 @@ class ArchiveStream:
     """
 
     def __init__(self, handle: BinaryIO, name: str) -> None:
-        from isal import igzip
-
         self.name = name
         self._stream = igzip.IGzipFile(fileobj=handle, mode="rb")
         self.metadata: dict[str, str] = {}
@@ -129,9 +129,6 @@ class ArchiveStream:
         except (OSError, zlib.error, deflate_error()) as error:
             raise InputError(f"{self.name}: the archive cannot be read: {error}.") from error
 
-    def _read_whole(self, size: int) -> bytes:
-        return b"".join(self._read_pieces(size))
-
     def _read_pieces(self, size: int) -> Iterator[bytes]:
         while size:
             piece = self._read(min(size, _READ))
@@ -140,28 +137,32 @@ class ArchiveStream:
             size -= len(piece)
             yield piece
 
-    def pieces(self, member: Member) -> Iterator[bytes]:
-        """Yield the content of the current member, which must be read to its end; take its md5."""
+    def _member_pieces(self, member: Member) -> Iterator[bytes]:
         digest = hashlib.md5(usedforsecurity=False)
         for piece in self._read_pieces(member.size):
             digest.update(piece)
             yield piece
-        if self._read_whole(-member.size % _BLOCK).strip(b"\0"):
+        if b"".join(self._read_pieces(-member.size % _BLOCK)).strip(b"\0"):
             raise self.error(f"{member.path} is longer than its header says")
         if member.part != "metadata":
             self.digests[member.path] = digest.hexdigest()
 
-    def members(self) -> Iterator[Member]:
-        """Yield the four members in their order; each must be read through :meth:`pieces` before the next."""
+    def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
+        """Yield the four members in their order, each with its content, to be read to its end before the next one."""
         seen: dict[str, str] = {}
-        while (header := self._read_whole(_BLOCK)) != b"\0" * _BLOCK:
+        while (header := b"".join(self._read_pieces(_BLOCK))) != b"\0" * _BLOCK:
             member = self._parse_header(header, next(iter(seen.values()), ""))
             if member.part in seen:
                 raise self.error(f"{member.path} is the second {member.part}")
             if not seen and member.part != "metadata":
                 raise self.error(f"the first member is {member.path}, but must be metadata.tsv or manifest.tsv")
             seen[member.part] = member.path
-            yield member
+            pieces = self._member_pieces(member)
+            if member.part == "metadata":
+                content = b"".join(pieces)
+                self._parse_metadata(member.path, content)
+                pieces = iter([content])
+            yield member, pieces
         if missing := [part for part in PARTS if part not in seen]:
             raise self.error(f"it has no {', '.join(missing)}")
         tail = 0
@@ -191,19 +192,17 @@ class ArchiveStream:
             raise self.error(f"{info.name} of {info.size} bytes is larger than any {part}")
         return Member(info.name, info.size, part)
 
-    def read_metadata(self, member: Member) -> bytes:
-        """Read the metadata into ``metadata`` (fields) and ``expected`` (md5 of members); return their bytes."""
-        content = b"".join(self.pieces(member))
+    def _parse_metadata(self, path: str, content: bytes) -> None:
         try:
             rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), delimiter="\t"))
         except (UnicodeDecodeError, csv.Error) as error:
-            raise self.error(f"{member.path} is no table ({error})") from error
+            raise self.error(f"{path} is no table ({error})") from error
         if not rows or rows[0] != ["name", "value"]:
-            raise self.error(f"{member.path} does not begin with the line 'name<TAB>value'")
-        folder = member.path.rpartition("/")[0]
+            raise self.error(f"{path} does not begin with the line 'name<TAB>value'")
+        folder = path.rpartition("/")[0]
         for row in rows[1:]:
             if len(row) != 2:
-                raise self.error(f"{member.path} has a line of {len(row)} values: {row!r:.80}")
+                raise self.error(f"{path} has a line of {len(row)} values: {row!r:.80}")
             name, value = row
             if name not in FIELDS and value.startswith(MD5):  # some writers name members by their own machine's path
                 self.expected[f"{folder}/{name.rpartition('/')[2]}"] = value.removeprefix(MD5)
@@ -211,7 +210,6 @@ class ArchiveStream:
                 self.metadata[name] = value
         if self.metadata.get("type") != TYPE:
             raise self.error(f"its type is {self.metadata.get('type', 'missing')!r}, but {TYPE!r} is read")
-        return content
 
     def differing(self) -> list[str]:
         """Return the members read so far whose md5 is not that in the metadata, or has none there."""
@@ -254,23 +252,20 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
     from scripts.formats.matrix_market import FormatError, read_matrix
 
     with open_archive(source) as stream:
-        folder = ""
         contents: dict[str, bytes] = {}
-        for member in stream.members():
-            if member.part == "metadata":
-                folder = member.path.rpartition("/")[0]
-                stream.read_metadata(member)
-            elif member.part == "matrix":
-                try:
-                    matrix = read_matrix(stream.pieces(member), member.size)
-                except FormatError as error:
-                    raise InputError(f"{stream.name}: {member.path}: {error}.") from error
-            else:
-                contents[member.part] = b"".join(stream.pieces(member))
+        for member, pieces in stream.members():
+            if member.part != "matrix":
+                contents[member.part] = b"".join(pieces)
+                continue
+            try:
+                matrix = read_matrix(pieces, member.size)
+            except FormatError as error:
+                raise InputError(f"{stream.name}: {member.path}: {error}.") from error
+            folder = member.path.rpartition("/")[0]
         stream.check_digests()
-        barcodes = _parse_barcodes(contents.pop("barcodes.tsv"))
+        barcodes = _parse_barcodes(contents["barcodes.tsv"])
         try:
-            features = _parse_features(contents.pop("features.tsv"))
+            features = _parse_features(contents["features.tsv"])
         except UnicodeDecodeError as error:
             raise InputError(f"{stream.name}: features.tsv is not UTF-8: {error}.") from error
         if len({len(row) for row in features}) > 1:
@@ -283,9 +278,7 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
         return MexArchive(folder, stream.metadata, barcodes, features, matrix, dict(stream.digests))
 
 
-def _parse_barcodes(content: bytes) -> "numpy.ndarray":
-    import numpy as np
-
+def _parse_barcodes(content: bytes) -> np.ndarray:
     content = content.replace(b"\r\n", b"\n")
     if content and not content.endswith(b"\n"):
         content += b"\n"
@@ -307,12 +300,9 @@ def _parse_features(content: bytes) -> list[tuple[str, ...]]:
 def verify_archive(source: str | Path | BinaryIO) -> dict[str, bool]:
     """Return path → whether a member has the md5 in the metadata. Raises InputError for what is no archive."""
     with open_archive(source) as stream:
-        for member in stream.members():
-            if member.part == "metadata":
-                stream.read_metadata(member)
-            else:
-                for _ in stream.pieces(member):
-                    pass
+        for _, pieces in stream.members():
+            for _ in pieces:
+                pass
         differing = set(stream.differing())
         return {path: path not in differing for path in stream.digests}
 
@@ -326,15 +316,11 @@ def unpack_archive(source: str | Path | BinaryIO, target: str | Path) -> list[Pa
     target.mkdir(parents=True, exist_ok=True)
     with open_archive(source) as stream, tempfile.TemporaryDirectory(prefix=".unpack.", dir=target) as partial:
         paths = []
-        for member in stream.members():
+        for member, pieces in stream.members():
             path = Path(partial, member.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if member.part == "metadata":
-                path.write_bytes(stream.read_metadata(member))
-            else:
-                with path.open("wb") as writer:
-                    for piece in stream.pieces(member):
-                        writer.write(piece)
+            with path.open("wb") as writer:
+                writer.writelines(pieces)
             paths.append(member.path)
         stream.check_digests()
         for name in paths:

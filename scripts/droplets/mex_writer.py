@@ -14,6 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from isal import isal_zlib
+
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 
@@ -74,8 +77,6 @@ def _store(content: bytes) -> bytes:
 
 
 def _deflate(piece: memoryview, level: int) -> tuple[bytes, int, int]:
-    from isal import isal_zlib
-
     packer = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
     packed = packer.compress(piece) + packer.flush(isal_zlib.Z_FULL_FLUSH)
     return packed, isal_zlib.crc32(piece), len(piece)
@@ -127,8 +128,6 @@ class _Deflater:
         self._free.append(piece)
 
     def _put(self, result: tuple[bytes, int, int]) -> None:
-        from isal import isal_zlib
-
         packed, crc, length = result
         self.handle.write(packed)
         self.crc = isal_zlib.crc32_combine(self.crc, crc, length)
@@ -215,8 +214,6 @@ def _lines_of_matrix(source: io.FileIO | io.BytesIO, name: str) -> int:
 
 def _pack_part(deflater: _Deflater, source: io.FileIO | io.BytesIO, size: int, name: str, *, matrix: bool) -> str:
     """Pack a member behind its header; return its md5. Raises InputError for a file that changes or is cut short."""
-    import numpy as np
-
     expected = _lines_of_matrix(source, name) if matrix else 0
     deflater.level = BARCODE_LEVEL if name.endswith("/barcodes.tsv") else LEVEL
     digest = hashlib.md5(usedforsecurity=False)
@@ -240,8 +237,6 @@ def _pack_part(deflater: _Deflater, source: io.FileIO | io.BytesIO, size: int, n
 
 def _finish(handle: BinaryIO, head: bytes, metadata: bytes, deflater: _Deflater) -> None:
     """Write gzip's end, and the true metadata over the blank ones, which are as long."""
-    from isal import isal_zlib
-
     first = head + metadata + _padding(len(metadata))
     crc = isal_zlib.crc32_combine(isal_zlib.crc32(first), deflater.crc, deflater.length)
     handle.write(_LAST_BLOCK + struct.pack("<II", crc, (len(first) + deflater.length) & 0xFFFFFFFF))

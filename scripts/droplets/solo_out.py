@@ -11,12 +11,10 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.core.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy
 
 VALID_BARCODES = "Reads With Valid Barcodes"
 
@@ -76,13 +74,11 @@ def stable_arguments(words: Sequence[str]) -> str:
     return " ".join(kept)
 
 
-def find_barcodes(raw: str | Path, filtered: str | Path) -> "numpy.ndarray":
+def find_barcodes(raw: str | Path, filtered: str | Path) -> np.ndarray:
     """Return the index (from 0) in the raw list of each barcode of the filtered one; both are a barcode a line.
 
     Raises InputError where a barcode is missing from the raw list or is there twice.
     """
-    import numpy as np
-
     wanted = {barcode + b"\n": number for number, barcode in enumerate(Path(filtered).read_bytes().splitlines())}
     indices = np.full(len(wanted), -1, dtype=np.int64)
     found = 0

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, write_atomic
 from scripts.core.subprocesses import raise_if_full
@@ -163,8 +165,6 @@ def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
 
 def describe_cells(folder: Path) -> str:
     """Return the number of cells by their exonic reads, and their medians; empty where no cells were called."""
-    import numpy as np
-
     path = folder / "Solo.out" / "Gene" / "filtered" / "matrix.mtx"
     if not path.is_file():
         return ""
