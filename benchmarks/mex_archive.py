@@ -79,7 +79,7 @@ data = read_mex_archive_as_anndata("ours.tar.gz")
 """
 FILTER_OURS = """
 from scripts.formats.matrix_market import filter_columns
-from scripts.droplets.solo_out import find_barcodes
+from scripts.droplets.starsolo import find_barcodes
 filter_columns("small.mtx", "ours.mtx", find_barcodes("solo/Solo.out/Gene/raw/barcodes.tsv", "cells.tsv"))
 """
 FILTER_THEIRS = """

@@ -16,7 +16,7 @@ from scripts.core.errors import InputError
 from scripts.core.version import VERSION
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
-from scripts.droplets.solo_out import find_barcodes, read_command, stable_arguments
+from scripts.droplets.starsolo import find_barcodes, read_command, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (
     ALL_FEATURES,

@@ -18,8 +18,8 @@ from scripts.core.files import atomic_path, replace_folder
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_reads import LibraryReads
-from scripts.droplets.solo_options import Settings
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
+from scripts.droplets.starsolo import Settings
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run

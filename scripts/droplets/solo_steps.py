@@ -20,8 +20,7 @@ from scripts.core.subprocesses import raise_if_full
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import LibraryReads, link_into
-from scripts.droplets.solo_options import Settings, solo_arguments
-from scripts.droplets.solo_out import VALID_BARCODES, read_summary, share_of
+from scripts.droplets.starsolo import VALID_BARCODES, Settings, read_summary, share_of, solo_arguments
 from scripts.formats.matrix_market import read_matrix
 from scripts.plan.matrices import GENE_FEATURES, matrix_names
 from scripts.star import program

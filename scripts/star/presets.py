@@ -1,6 +1,6 @@
 """STAR's options: the presets of plates and droplets, and every option of a plate cell.
 
-What a droplet library has beside its preset depends on its chemistry: :mod:`scripts.droplets.solo_options`.
+What a droplet library has beside its preset depends on its chemistry: :mod:`scripts.droplets.starsolo`.
 """
 
 from collections.abc import Mapping
