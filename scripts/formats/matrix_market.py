@@ -8,6 +8,7 @@ then by row. (https://math.nist.gov/MatrixMarket/formats.html)
 import io
 import itertools
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ _SHORTEST_ENTRY = 6  # "1 1 1\n"
 _WORD = 8
 _ZEROS = np.uint64(0x3030303030303030)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_POWERS = 10 ** np.arange(_WORD - 1, -1, -1, dtype=np.int64)
+_PADDING = 2 * _WORD  # digits of the longest number
 _VALUES = {"integer": rb"[0-9]++", "real": rb"-?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"}
 _ENTRY = {kind: re.compile(rb"([0-9]++) ([0-9]++) %b" % value) for kind, value in _VALUES.items()}
 _REAL_ENTRIES = re.compile(rb"(?:[0-9]++ [0-9]++ %b\n)*+" % _VALUES["real"])
@@ -58,11 +61,9 @@ def parse_head(text: bytes) -> tuple[Shape, int] | None:
             words = line.lower().split()
             if words[:3] != [b"%%matrixmarket", b"matrix", b"coordinate"] or words[4:] != [b"general"]:
                 raise FormatError(f"not a Matrix Market coordinate file: it begins with {line[:60]!r}")
-            if words[3] not in (b"integer", b"real"):
-                raise FormatError(
-                    f"a matrix of kind {words[3].decode('ascii', 'replace')!r}; integer and real are read"
-                )
-            kind = words[3].decode()
+            kind = words[3].decode("ascii", "replace")
+            if kind not in _VALUES:
+                raise FormatError(f"a matrix of kind {kind!r}; integer and real are read")
         elif line.startswith(b"%"):
             comments.append(line)
         elif line.strip():
@@ -102,9 +103,6 @@ def _whole_lines(start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
         rest = piece[cut:] if cut else rest + piece
     if rest:
         raise FormatError("the last line is cut short")
-
-
-# Whole matrices -------------------------------------------------------------------------------------------------------
 
 
 def read_matrix(pieces: Iterable[bytes], size: int) -> "scipy.sparse.csc_matrix":
@@ -151,10 +149,16 @@ def _parse_entries(lines: bytes, shape: Shape, before: int) -> "scipy.sparse.coo
     """Return the entries of some lines; ``before`` is how many came before. Raises FormatError."""
     import scipy.io
 
-    count = lines.count(b"\n")
+    letters = np.frombuffer(lines, dtype=np.uint8)
+    count = int(np.count_nonzero(letters == 10))
     if before + count > shape.entries:
         raise FormatError(f"more entries than the {shape.entries} promised")
-    if not _is_well_formed(lines, count, shape.kind):  # scipy silently drops what follows a number
+    if shape.kind == "real":
+        well_formed = _REAL_ENTRIES.fullmatch(lines) is not None
+    else:
+        blanks, others = np.count_nonzero(letters == 32), np.count_nonzero(letters < ord("0"))
+        well_formed = blanks == 2 * count and others == 3 * count and letters.max() <= ord("9")
+    if not well_formed:  # scipy silently drops what follows a number
         raise FormatError(_find_fault(lines, shape, before))
     try:
         entries = scipy.io.mmread(io.BytesIO(_head_bytes(shape._replace(entries=count, comments=())) + lines))
@@ -163,14 +167,6 @@ def _parse_entries(lines: bytes, shape: Shape, before: int) -> "scipy.sparse.coo
     if not np.isfinite(entries.data).all():
         raise FormatError(_find_fault(lines, shape, before))
     return entries
-
-
-def _is_well_formed(lines: bytes, count: int, kind: str) -> bool:
-    if kind == "real":
-        return _REAL_ENTRIES.fullmatch(lines) is not None
-    letters = np.frombuffer(lines, dtype=np.uint8)
-    others = np.count_nonzero(letters < ord("0"))  # than digits: blanks and line ends
-    return lines.count(b" ") == 2 * count and others == 3 * count and letters.max() <= ord("9")
 
 
 def _find_fault(lines: bytes, shape: Shape, before: int) -> str:
@@ -201,9 +197,6 @@ def matrix_text(matrix: "scipy.sparse.csc_matrix") -> Iterator[bytes]:
         yield "".join(map(line.format, row_numbers, numbers[some].tolist(), values)).encode()
 
 
-# Some columns ---------------------------------------------------------------------------------------------------------
-
-
 def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) -> int:
     """Write the matrix of some of the columns, renumbered in the order given; return how many entries it has.
 
@@ -229,8 +222,7 @@ def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) 
             with body.open("rb") as reader, Path(target).open("wb") as writer:
                 writer.write(_head_bytes(shape._replace(columns=columns.size, entries=kept)))
                 reader.seek(room)
-                while piece := reader.read(BLOCK):
-                    writer.write(piece)
+                shutil.copyfileobj(reader, writer, BLOCK)
             body.unlink()
     except FormatError as error:
         raise InputError(f"{source}: {error}.") from error
@@ -241,29 +233,71 @@ def _copy_columns(
     blocks: Iterable[bytes], shape: Shape, renumbered: np.ndarray, write: Callable[[bytes], object]
 ) -> tuple[int, bool]:
     """Copy the entries of the wanted columns; return how many, and whether they came out in order."""
-    seen = kept = 0
+    seen = kept = last_old = last_new = 0
     ordered = True
-    last_old = last_new = 0
     for lines in blocks:
-        block = _Block(lines)
-        seen += block.size
-        firsts, columns = block.columns(shape.columns)
+        text = b"0" * _PADDING + lines
+        letters = np.frombuffer(text, dtype=np.uint8)
+        separators = np.flatnonzero(letters <= 32)
+        if separators.size % 3 or (letters[separators].reshape(-1, 3) != (32, 32, 10)).any():
+            raise FormatError("an entry is not 'row column value'")
+        blank1, blank2, ends = (separators[part::3] for part in range(3))
+        firsts, columns = _find_columns(letters, blank1, blank2, shape.columns)
         new = renumbered[columns]
         wanted = np.flatnonzero(new)
-        starts = np.concatenate([block.starts()[firsts], [block.letters.size]])
-        counts = np.diff(firsts, append=block.size)
-        kept += int(counts[wanted].sum())
+        bounds = np.append(firsts, ends.size)
+        starts = np.append(_PADDING, ends + 1)[bounds]
+        seen += ends.size
+        kept += int(np.diff(bounds)[wanted].sum())
         ordered &= not ((columns[1:] < columns[:-1]).any() or columns[0] < last_old)
         ordered &= not ((np.diff(new[wanted]) < 0).any() or (wanted.size > 0 and new[wanted[0]] < last_new))
         last_old = int(columns[-1])
         copied = []
         for index, old, number in zip(wanted.tolist(), columns[wanted].tolist(), new[wanted].tolist(), strict=True):
             last_new = number
-            copied.append(block.text[starts[index] : starts[index + 1]].replace(b" %d " % old, b" %d " % number))
+            copied.append(text[starts[index] : starts[index + 1]].replace(b" %d " % old, b" %d " % number))
         write(b"".join(copied))
     if seen != shape.entries:
         raise FormatError(f"{seen} entries, but {shape.entries} are promised")
     return kept, ordered
+
+
+def _find_columns(
+    letters: np.ndarray, blank1: np.ndarray, blank2: np.ndarray, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries with which a column begins (or may begin again), and the columns, int64.
+
+    The column of an entry is between the positions ``blank1`` and ``blank2``. Raises FormatError where it is not a
+    number from 1 to ``limit``.
+    """
+    widths = blank2 - blank1 - 1
+    if widths.min() < 1 or widths.max() > _PADDING:
+        raise FormatError("a number of an entry is empty or too long")
+    words = np.ndarray((letters.size - 7,), "<u8", letters.data, 0, (1,))  # the eight characters from a position on
+
+    def digits_before(ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
+        """Return the last eight characters of numbers, less ``'0'``, as uint64, 0 before the number."""
+        masks = _ALL << ((_WORD - np.clip(widths, 0, _WORD)).astype(np.uint64) << np.uint64(3))
+        return (words[ends - _WORD] ^ _ZEROS) & masks
+
+    last = digits_before(blank2, widths)
+    if widths.max() <= _WORD:
+        changes = np.flatnonzero(np.concatenate([[True], last[1:] != last[:-1]]))
+        columns = _decimals_of(last[changes])
+    else:
+        changes = np.arange(blank2.size)
+        columns = _decimals_of(last) + 10**_WORD * _decimals_of(digits_before(blank2 - _WORD, widths - _WORD))
+    if columns.min() < 1 or columns.max() > limit:
+        raise FormatError(f"an entry is outside the {limit} columns")
+    return changes, columns
+
+
+def _decimals_of(words: np.ndarray) -> np.ndarray:
+    """Return the numbers of eight decimal digits each, the first in the lowest byte. Raises FormatError otherwise."""
+    digits = words.view(np.uint8).reshape(-1, _WORD)
+    if digits.max(initial=0) > 9:
+        raise FormatError("a number of an entry has other characters than digits")
+    return digits @ _POWERS
 
 
 def _sort_entries(path: Path, head: int) -> None:
@@ -272,75 +306,3 @@ def _sort_entries(path: Path, head: int) -> None:
     lines = content[head:].splitlines(keepends=True)
     lines.sort(key=lambda line: tuple(int(word) for word in line.split(b" ", 2)[1::-1]))
     path.write_bytes(content[:head] + b"".join(lines))
-
-
-class _Block:
-    """Whole lines of entries and the positions of their separators; eight bytes of padding precede the text."""
-
-    def __init__(self, lines: bytes) -> None:
-        self.text = b"00000000" + lines
-        self.letters = np.frombuffer(self.text, dtype=np.uint8)
-        separators = np.flatnonzero(self.letters <= 32)
-        if separators.size % 3 or (self.letters[separators].reshape(-1, 3) != (32, 32, 10)).any():
-            raise FormatError("an entry is not 'row column value'")
-        self.blank1, self.blank2, self.ends = (separators[part::3] for part in range(3))
-        self.size = self.ends.size
-        self._words = np.ndarray((self.letters.size - 7,), "<u8", self.letters.data, 0, (1,))
-
-    def starts(self) -> np.ndarray:
-        """Return the positions at which the lines begin."""
-        starts = np.empty_like(self.ends)
-        starts[0] = _WORD
-        starts[1:] = self.ends[:-1] + 1
-        return starts
-
-    def columns(self, limit: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the entries with which a column begins (or may begin again), and the columns, int64.
-
-        Raises FormatError where a column is not one of 1 to ``limit``.
-        """
-        widths = self.blank2 - self.blank1 - 1
-        if widths.min() < 1 or widths.max() > 2 * _WORD:
-            raise FormatError("a number of an entry is empty or too long")
-        if widths.max() > _WORD:
-            changes = np.arange(self.size)
-        else:
-            words = self._words_before(self.blank2, widths)
-            changes = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
-        columns = self._numbers_before(self.blank2[changes], widths[changes])
-        if columns.min() < 1 or columns.max() > limit:
-            raise FormatError(f"an entry is outside the {limit} columns")
-        return changes, columns
-
-    def _words_before(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
-        """Return, as uint64, the last eight characters before ``ends`` less ``'0'``, those before the number 0."""
-        words = self._words[ends - _WORD]
-        words ^= _ZEROS  # no borrow from character to character
-        words &= _ALL << ((_WORD - np.minimum(widths, _WORD)).astype(np.uint64) << np.uint64(3))
-        return words
-
-    def _numbers_before(self, ends: np.ndarray, widths: np.ndarray) -> np.ndarray:
-        """Return the whole numbers of ``widths`` (at most 16) digits that end before ``ends``, int64."""
-        numbers = _decimals_of(self._words_before(ends, widths))
-        long = np.flatnonzero(widths > _WORD)
-        if long.size:
-            numbers[long] += self._numbers_before(ends[long] - _WORD, widths[long] - _WORD) * 10**_WORD
-        return numbers
-
-
-def _decimals_of(words: np.ndarray) -> np.ndarray:
-    """Return the numbers of eight decimal digits each, the first in the lowest byte. Raises FormatError otherwise."""
-    bad = words + np.uint64(0x7676767676767676)
-    bad |= words
-    bad &= np.uint64(0x8080808080808080)
-    if bad.any():
-        raise FormatError("a number of an entry has other characters than digits")
-    numbers = words * np.uint64(2561)
-    numbers >>= np.uint64(8)
-    numbers &= np.uint64(0x00FF00FF00FF00FF)
-    numbers *= np.uint64(6553601)
-    numbers >>= np.uint64(16)
-    numbers &= np.uint64(0x0000FFFF0000FFFF)
-    numbers *= np.uint64(42949672960001)
-    numbers >>= np.uint64(32)
-    return numbers.view(np.int64)
