@@ -27,12 +27,12 @@ MD5 = "md5sum:"
 """Begins the value of a member in the metadata."""
 
 PIECE = 1 << 19
-"""Bytes that are deflated by themselves; a fixed number, so that threads do not change the bytes. They are read, hashed
-and deflated while they are in the processor's cache."""
+"""Bytes that are deflated by themselves; a fixed number, so that threads do not change the bytes."""
 LEVEL = 3
 BARCODE_LEVEL = 1
 """Level of ISA-L; sequences shrink to the two bits of a base at any of them, and level 1 is faster."""
 _BLOCK = tarfile.BLOCKSIZE
+_READ = 1 << 18  # bytes that are read and hashed while they are in the processor's cache
 _STORED = 0xFFFF
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # no name, no time
 _LAST_BLOCK = b"\x03\x00"
@@ -76,7 +76,7 @@ def _store(content: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _deflate(piece: memoryview, level: int) -> tuple[bytes, int, int]:
+def _deflate(piece: bytearray, level: int) -> tuple[bytes, int, int]:
     packer = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -15)
     packed = packer.compress(piece) + packer.flush(isal_zlib.Z_FULL_FLUSH)
     return packed, isal_zlib.crc32(piece), len(piece)
@@ -88,44 +88,29 @@ class _Deflater:
     def __init__(self, handle: BinaryIO, threads: int, pool: ThreadPoolExecutor | None) -> None:
         self.handle, self.threads, self.pool = handle, threads, pool
         self.crc, self.length = 0, 0
-        self._waiting: deque[tuple[Future[tuple[bytes, int, int]], bytearray]] = deque()
-        self._free: list[bytearray] = []
-        self._piece = bytearray(PIECE)
-        self._filled = 0
+        self._waiting: deque[Future[tuple[bytes, int, int]]] = deque()
+        self._piece = bytearray()
         self.level = self._piece_level = LEVEL  # a piece has the level of its first byte
 
     def write(self, content: bytes) -> None:
-        """Take a few bytes."""
-        source = io.BytesIO(content)
-        while self.take(source, len(content)):
-            pass
+        """Take some bytes of the stream."""
+        start = 0
+        while start < len(content):
+            if len(self._piece) == PIECE:
+                self._submit()
+            end = min(len(content), start + PIECE - len(self._piece))
+            self._piece += memoryview(content)[start:end]
+            start = end
 
-    def take(self, source: io.FileIO | io.BytesIO, most: int) -> memoryview:
-        """Take at most so many bytes of a source and return them, good until the next call; empty at its end."""
-        first = self._filled
-        if first == PIECE:
-            self._submit(self._piece, PIECE)
-            self._piece, first = self._free.pop() if self._free else bytearray(PIECE), 0
-            self._piece_level = self.level
-        view = memoryview(self._piece)[first : first + most]
-        read = source.readinto(view) or 0
-        self._filled = first + read
-        return view[:read]
-
-    def _submit(self, piece: bytearray, size: int) -> None:
-        content = memoryview(piece)[:size]
+    def _submit(self) -> None:
+        piece, level = self._piece, self._piece_level
+        self._piece, self._piece_level = bytearray(), self.level
         if self.pool is None:
-            self._put(_deflate(content, self._piece_level))
-            self._free.append(piece)
+            self._put(_deflate(piece, level))
             return
-        while len(self._waiting) > self.threads:
-            self._take_first()
-        self._waiting.append((self.pool.submit(_deflate, content, self._piece_level), piece))
-
-    def _take_first(self) -> None:
-        future, piece = self._waiting.popleft()
-        self._put(future.result())
-        self._free.append(piece)
+        if len(self._waiting) > self.threads:
+            self._put(self._waiting.popleft().result())
+        self._waiting.append(self.pool.submit(_deflate, piece, level))
 
     def _put(self, result: tuple[bytes, int, int]) -> None:
         packed, crc, length = result
@@ -135,10 +120,10 @@ class _Deflater:
 
     def close(self) -> None:
         """Deflate what is left and wait for all."""
-        if self._filled:
-            self._submit(self._piece, self._filled)
+        if self._piece:
+            self._submit()
         while self._waiting:
-            self._take_first()
+            self._put(self._waiting.popleft().result())
 
 
 @contextmanager
@@ -219,12 +204,13 @@ def _pack_part(deflater: _Deflater, source: io.FileIO | io.BytesIO, size: int, n
     digest = hashlib.md5(usedforsecurity=False)
     read = lines = 0
     last = 10
-    while len(piece := deflater.take(source, size - read)):
+    while piece := source.read(min(_READ, size - read)):
         if matrix:
             lines += int(np.count_nonzero(np.frombuffer(piece, dtype=np.uint8) == 10))
         digest.update(piece)
         read += len(piece)
         last = piece[-1]
+        deflater.write(piece)
     if read != size or source.read(1):
         raise InputError(f"{name}: the file changed while it was packed.")
     if last != 10:
