@@ -5,6 +5,7 @@ spots; then those that stand out, and each kit's own position, on the whole samp
 reads are measured on every pair that may be these two, joined.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -70,25 +71,6 @@ class Alternative(NamedTuple):
         return f"{reads}{start}{orientation} on {self.names} ({self.share:.1%} of spots, chance {self.chance:.2%})"
 
 
-class Windows(NamedTuple):
-    """The possible barcodes of some spots at some offsets, sorted, so that each list is searched in its own order."""
-
-    ordered: np.ndarray
-    """Packed barcodes, ascending."""
-    order: np.ndarray
-    """Index of each of them among spots × offsets."""
-    informative: np.ndarray
-    """bool, spots × offsets: the barcode is whole and not mostly of one base."""
-
-    def on_list(self, packed: np.ndarray) -> np.ndarray:
-        """Return whether each barcode is informative and on a sorted list: bool, spots × offsets."""
-        found = np.searchsorted(packed, self.ordered)
-        found[found == packed.size] = 0
-        hits = np.empty(self.order.size, dtype=bool)
-        hits[self.order] = packed[found] == self.ordered
-        return hits.reshape(self.informative.shape) & self.informative
-
-
 def pack_windows(
     codes: np.ndarray, start: int, length: int, offsets: int, reverse: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -118,17 +100,30 @@ class _Spots:
 
     def __init__(self, codes: np.ndarray) -> None:
         self.codes = codes
-        self._windows: dict[tuple[int, int, int, bool], Windows] = {}
+        self._windows = functools.cache(self._sorted_windows)
 
-    def windows(self, start: int, length: int, offsets: int, reverse: bool) -> Windows:
-        """Return the windows at ``start`` (from 0) and the following offsets."""
-        key = (start, length, offsets, reverse)
-        if key not in self._windows:
-            packed, informative = pack_windows(self.codes, *key)
-            flat = packed.ravel()
-            order = np.argsort(flat)
-            self._windows[key] = Windows(flat[order], order, informative)
-        return self._windows[key]
+    def _sorted_windows(
+        self, start: int, length: int, offsets: int, reverse: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the packed barcodes, ascending, the index of each among spots × offsets, and which are informative."""
+        packed, informative = pack_windows(self.codes, start, length, offsets, reverse)
+        flat = packed.ravel()
+        order = np.argsort(flat)
+        return flat[order], order, informative
+
+    def on_list(
+        self, packed: np.ndarray, start: int, length: int, offsets: int = 1, reverse: bool = False
+    ) -> np.ndarray:
+        """Return whether each barcode is informative and on a sorted list: bool, spots × offsets.
+
+        The barcodes are at ``start`` (from 0) and the following offsets.
+        """
+        ordered, order, informative = self._windows(start, length, offsets, reverse)
+        found = np.searchsorted(packed, ordered)  # in the order of the list, which is quicker
+        found[found == packed.size] = 0
+        hits = np.empty(order.size, dtype=bool)
+        hits[order] = packed[found] == ordered
+        return hits.reshape(informative.shape) & informative
 
     def find_hits(
         self, layout: BarcodeLayout, lists: PackedLists, first: int, offsets: int, reverse: bool
@@ -138,8 +133,8 @@ class _Spots:
         for shift in range(layout.shift + 1):
             hits = np.ones_like(found)
             for segment in layout.segments:
-                windows = self.windows(first + shift + segment.start - 1, segment.length, offsets, reverse)
-                hits &= windows.on_list(lists.packed[segment.list])
+                start = first + shift + segment.start - 1
+                hits &= self.on_list(lists.packed[segment.list], start, segment.length, offsets, reverse)
                 if not hits.any():
                     break
             found |= hits
@@ -184,11 +179,7 @@ def testable_layouts(
     left: dict[str, str] = {}
     for chemistry in chemistries:
         missing = [name for name in chemistry.lists if name not in lists.packed]
-        unlike = [
-            part.list
-            for part in chemistry.barcode
-            if part.list and not missing and lists.lengths[part.list] != part.length
-        ]
+        unlike = [part.list for part in chemistry.barcode if lists.lengths.get(part.list, part.length) != part.length]
         if chemistry.proof != "list":
             left[chemistry.name] = "barcodes do not prove it; name it to take it"
         elif missing:
@@ -317,7 +308,7 @@ def find_trimmed(
                 continue
             packed = lists.packed[segment.list]
             cut = np.unique(packed >> packed.dtype.type(2 * (segment.length - length)))
-            share = float(_Spots(sample.codes).windows(0, length, 1, False).on_list(cut).mean())
+            share = float(_Spots(sample.codes).on_list(cut, 0, length, 1, False).mean())
             if share > max(MIN_SHARE, MARGIN * cut.size / 4.0**length):
                 return read, segment.list, length
     return None

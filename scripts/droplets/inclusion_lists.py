@@ -123,14 +123,6 @@ def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
     return packed, length
 
 
-def unpack_codes(packed: np.ndarray, length: int) -> np.ndarray:
-    """Return the base codes (barcodes × bases, each 0 to 3) of packed barcodes."""
-    codes = np.empty((packed.size, length), dtype=np.uint8)
-    for column in range(length):
-        codes[:, column] = (packed >> packed.dtype.type(2 * (length - 1 - column))) & packed.dtype.type(3)
-    return codes
-
-
 def content_digest(path: str | Path, length: int) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of a plain list's barcodes, sorted, each once, a line each.
 
@@ -140,11 +132,12 @@ def content_digest(path: str | Path, length: int) -> str:
         barcodes = sorted(set(Path(path).read_bytes().split()))
         return hashlib.sha256(b"".join(barcode + b"\n" for barcode in barcodes)).hexdigest()[:16]
     packed, _ = read_packed(path)
-    packed = packed[np.concatenate([[True], packed[1:] != packed[:-1]])]
-    digest = hashlib.sha256()
+    packed = packed[np.append(True, packed[1:] != packed[:-1])]
+    shifts = np.arange(2 * (length - 1), -1, -2, dtype=packed.dtype)
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)
-    for start in range(0, packed.size, 1 << 20):
-        lines = letters[unpack_codes(packed[start : start + (1 << 20)], length)]
+    digest = hashlib.sha256()
+    for start in range(0, packed.size, 1 << 16):
+        lines = letters[packed[start : start + (1 << 16), None] >> shifts & packed.dtype.type(3)]
         digest.update(np.pad(lines, ((0, 0), (0, 1)), constant_values=10).tobytes())
     return digest.hexdigest()[:16]
 

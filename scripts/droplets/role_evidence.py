@@ -45,26 +45,25 @@ class _BarcodeRead(NamedTuple):
     rank: int
     best: Alternative | None = None
 
-    @property
-    def offset(self) -> int:
-        """Bases by which the barcode starts later than the kit's own position."""
-        return self.best.offset if self.best else 0
-
 
 class Verdict(NamedTuple):
     """What a run's reads are; ``candidates`` are the kits that the evidence leaves, which differ in strand only.
 
-    ``rank`` is one of RANKS, ``offset`` the bases by which the barcode starts later than the kit's own position,
-    ``umi_length`` the bases of the UMI that the reads hold, ``best`` what the barcodes showed where they decided.
+    ``rank`` is one of RANKS, ``umi_length`` the bases of the UMI that the reads hold, ``best`` what the barcodes showed
+    where they decided.
     """
 
     roles: tuple[str, ...]
     candidates: tuple[Chemistry, ...]
-    offset: int
     rank: int
     best: Alternative | None
     mean_lengths: tuple[float, ...]
     umi_length: int
+
+    @property
+    def offset(self) -> int:
+        """Bases by which the barcode starts later than the kit's own position."""
+        return self.best.offset if self.best else 0
 
     @property
     def words(self) -> str:
@@ -210,20 +209,14 @@ def judge_run(
             of_read = [one for one in found if one.read == given_read]
             chosen = _judge_by_barcodes({given_read: filled[given_read]}, of_read, layouts, lists)._replace(rank=1)
     read, kit = chosen.read, chosen.candidates[0]
-    _check_length(filled[read], read, kit, chosen.offset)
-    first = chosen.best.first if chosen.best else None
+    offset, first = (chosen.best.offset, chosen.best.first) if chosen.best else (0, None)
+    _check_length(filled[read], read, kit, offset)
     roles = tuple(given_roles) if read == given_read else _assign_roles(filled, reads, read, kit, first)
     if kit.umi_own_read and "umi" not in roles:
         roles = _assign_roles(filled, reads, read, kit)
-    return Verdict(
-        roles,
-        chosen.candidates,
-        chosen.offset,
-        chosen.rank,
-        chosen.best,
-        tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads)),
-        kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, chosen.offset),
-    )
+    lengths = tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads))
+    umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, offset)
+    return Verdict(roles, chosen.candidates, chosen.rank, chosen.best, lengths, umi_length)
 
 
 def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:
