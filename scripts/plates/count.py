@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="htseq-count's -m")
     parser.add_argument("--strand", choices=tuple(STRANDS), default="none", help="htseq-count's -s: no, yes, reverse")
     parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
-    parser.add_argument("--kept", nargs="?", help="folder of an earlier round's results, see scripts/reads/retry.py")
+    parser.add_argument("--kept", nargs="?", help="folder of what is not tried again, see retry")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")
     parser.add_argument("--status", required=True, help="status table of the shard to write")
