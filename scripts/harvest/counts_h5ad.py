@@ -40,10 +40,7 @@ KEPT_SHARDS = 24
 def read_rows(path: str) -> scipy.sparse.csr_matrix:
     """Return the counts of a shard, cells × genes."""
     with ShardReader(path) as reader:
-        shape = (len(reader.columns), reader.file["var/_index"].shape[0])
-        indptr, cells, counts = reader.blocks().read(0, shape[1])
-    counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
-    return scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=shape).tocsr()
+        return reader.matrix().tocsr()
 
 
 def select_rows(positions: Iterable[tuple[str, int]]) -> Iterator[scipy.sparse.csr_matrix]:

@@ -123,19 +123,12 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
 
 def read_shard_counts(path: str | Path) -> ShardCounts:
     """Return the counts of a shard, all of them. Raises InputError for a file that is no shard or is damaged."""
-    import scipy.sparse
-
     with ShardReader(path) as reader:
-        genes = reader.genes()
-        matrix = reader.file["X"]
-        counts = scipy.sparse.csc_matrix(
-            (matrix["data"][()], matrix["indices"][()], matrix["indptr"][()]), shape=(len(reader.columns), len(genes))
-        )
         return ShardCounts(
-            genes=genes,
+            genes=reader.genes(),
             columns=reader.columns,
             runs=reader.runs,
-            counts=counts,
+            counts=reader.matrix(),
             tallies=reader.tallies(),
             logs=reader.logs(),
             reference=reader.reference,
@@ -222,6 +215,15 @@ class ShardReader:
             }
             for row, present in zip(h5ad.read_texts(star_log["values"]), star_log["present"][()], strict=True)
         ]
+
+    def matrix(self) -> "scipy.sparse.csc_matrix":
+        """Return all counts, cells × genes."""
+        import scipy.sparse
+
+        genes: int = self.file["var/_index"].shape[0]
+        indptr, cells, counts = self.blocks().read(0, genes)
+        counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
+        return scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=(len(self.columns), genes))
 
     def blocks(self) -> "GeneBlocks":
         """Return what is needed to read the counts of some genes without this reader."""

@@ -55,16 +55,15 @@ def _add_series(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     for name in geo.ill_named:
         report(f"{series}: its family file has a sample named {name!r}, which is no GSM accession; it is skipped.")
     samples = geo.samples_of_experiments()
-    found = _runs_of_series(series, geo, samples, archives, notes)
-    _require_answer(series, found, archives, notes)
-    origin = Origin(series, series, geo, found.source if found else "", tuple(notes))
+    found = _answered(series, _runs_of_series(series, geo, samples, archives, notes), archives, notes)
+    origin = Origin(series, series, geo, found.source, tuple(notes))
     experiments: set[str] = set()
     samples_with_runs: set[str] = set()
-    for experiment in found.experiments if found else ():
+    for experiment in found.experiments:
         experiments.add(experiment.experiment)
         samples_with_runs.update(experiment.samples)
         add_experiment(experiment, origin, samples.get(experiment.experiment, []), plan)
-    missing = "The archive has no public run of the experiment." if found else _NOT_ASKED
+    missing = "The archive has no public run of the experiment." if found.source else _NOT_ASKED
     for gsm, sample in geo.samples.items():
         row = with_taxon(Run(series=series, sample=gsm), sample.taxa, plan.choices)
         of_sample = [*geo.part_notes(gsm), *notes]
@@ -78,7 +77,7 @@ def _add_series(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
             row = Run(series=series, sample=gsm)
             plan.no_run(series, row, "GEO lists the sample, but does not describe it.", notes)
     if series not in plan.accounted:
-        sentence = "The series has no sample with a run." if found else _NOT_ASKED
+        sentence = "The series has no sample with a run." if found.source else _NOT_ASKED
         plan.no_run(series, Run(series=series), sentence, notes)
 
 
@@ -87,10 +86,10 @@ def _add_study(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     (accession,) = asked
     notes: list[Note] = []
     found = _kept(accession, archives, notes) or _runs_of_study(accession, archives, notes)
-    _require_answer(accession, found, archives, notes)
+    found = _answered(accession, found, archives, notes)
     _add_found(found, accession, accession, notes, _series_records(archives), plan)
     if accession not in plan.accounted:
-        plan.no_run(accession, Run(series=accession), _NO_PUBLIC_RUN if found else _NOT_ASKED, notes)
+        plan.no_run(accession, Run(series=accession), _NO_PUBLIC_RUN if found.source else _NOT_ASKED, notes)
 
 
 def _add_accessions(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
@@ -103,27 +102,27 @@ def _add_accessions(asked: Sequence[str], archives: Archives, plan: Plan) -> Non
         raise InputError(f"{', '.join(failed)}: no archive could be asked for them; try again later.")
     record_of = _series_records(archives)
     for name in asked:
-        _add_found(_kept(name, archives, notes[name]), "", name, notes[name], record_of, plan)
+        _add_found(_kept(name, archives, notes[name]) or RunRecord(), "", name, notes[name], record_of, plan)
         if name not in plan.accounted:
             row = Run(sample=name) if name.startswith("GSM") else Run(experiment=name if name[1:3] == "RX" else "")
             plan.no_run(name, row, f"{name}: {_NOT_ASKED if name in failed else _NO_PUBLIC_RUN}", notes[name])
 
 
 def _add_found(
-    found: RunRecord | None, label: str, asked: str, notes: Sequence[Note], record_of: RecordOf, plan: Plan
+    found: RunRecord, label: str, asked: str, notes: Sequence[Note], record_of: RecordOf, plan: Plan
 ) -> None:
     """Add experiments that were not found through their series, with what GEO says of their samples.
 
     ``label`` is the series of their rows; empty: the series, study or project that each experiment names.
     """
     only = frozenset([asked]) if asked[1:3] == "RR" else frozenset()
-    for experiment in found.experiments if found else ():
+    for experiment in found.experiments:
         accession = next(iter(experiment.series), "")
         geo, more = record_of(accession)
         described = [gsm for gsm in experiment.samples if gsm in geo.samples]
         named = [gsm for gsm in described if experiment.experiment in geo.samples[gsm].experiments]
         series = label or accession or experiment.study or experiment.project
-        origin = Origin(series, asked, geo, found.source if found else "", (*notes, *more), only)
+        origin = Origin(series, asked, geo, found.source, (*notes, *more), only)
         add_experiment(experiment, origin, named, plan)
 
 
@@ -138,10 +137,12 @@ def _series_records(archives: Archives) -> RecordOf:
     return record_of
 
 
-def _require_answer(accession: str, found: RunRecord | None, archives: Archives, notes: Sequence[Note]) -> None:
+def _answered(accession: str, found: RunRecord | None, archives: Archives, notes: Sequence[Note]) -> RunRecord:
+    """Return a record of runs. Raises InputError where there is none, though some archive could be reached."""
     if found is None and archives.reached:
         texts = [note.text for note in notes]
         raise InputError(sentences(f"{accession}: its runs could not be looked up; try again later.", *texts))
+    return found or RunRecord()
 
 
 def _kept(accession: str, archives: Archives, notes: list[Note]) -> RunRecord | None:
@@ -168,7 +169,7 @@ def _runs_of_series(
         return only_wanted(kept)
     accessions = geo.accessions()
     if geo.found and not wanted and not accessions:
-        return RunRecord("GEO", ())
+        return RunRecord("GEO")
 
     def search() -> tuple[list[bytes], Iterable[bytes]]:
         if wanted:
@@ -221,7 +222,7 @@ def _runs_from_ncbi(
     path = archives.keep_xml(name, packages)
     notes += _ncbi_notes(bodies)
     if path is None:
-        return RunRecord("SRA", ())
+        return RunRecord("SRA")
     if archives.use_ena:
         for accession in of_ena:
             _ena_report(accession, name, archives)  # for its files; the plan does without

@@ -21,10 +21,13 @@ _REPORTS = re.compile(r"filereport_read_run_\w+\.(tsv|txt)(\.gz)?")  # as ENA's 
 
 
 class RunRecord(NamedTuple):
-    """The experiments of a record and where it comes from: ``SRA``, ``ENA``, ``GEO`` or the name of a table of runs."""
+    """The experiments of a record and where it comes from: ``SRA``, ``ENA``, ``GEO`` or the name of a table of runs.
 
-    source: str
-    experiments: Iterable[Experiment]
+    The source is empty where no archive could be asked.
+    """
+
+    source: str = ""
+    experiments: Iterable[Experiment] = ()
 
 
 def family_of(folder: str | Path, series: str) -> Path | None:

@@ -89,7 +89,7 @@ class Library(NamedTuple):
     experiment: Experiment
     origin: Origin
     gsm: str
-    sample: Sample | None
+    sample: Sample
     names: tuple[str, ...]
     judgement: Judgement
     library_type: LibraryType
@@ -103,7 +103,7 @@ def sentences(*parts: str) -> str:
 def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
     """Add the rows of an experiment's runs; ``named`` are the samples (GSM) that name it in GEO."""
     gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
-    sample = origin.series_record.samples.get(gsm)
+    sample = origin.series_record.sample(gsm)
     notes = list(origin.notes)
     if len(named) > 1:
         notes.append(Note(f"GEO names the experiment for {', '.join(named)}.", tuple(named)))
@@ -114,7 +114,7 @@ def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str],
     runs = [run for run in experiment.runs if not origin.only or run.run in origin.only]
     if not runs:
         row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
-        row = with_taxon(row, dict(experiment.taxa) or (sample.taxa if sample else {}), plan.choices)
+        row = with_taxon(row, dict(experiment.taxa) or sample.taxa, plan.choices)
         plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
         return
     accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
@@ -130,14 +130,11 @@ def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str],
             plan.open.add(run.run)
 
 
-def _judge(
-    experiment: Experiment, gsm: str, sample: Sample | None, given: str, origin: Origin, notes: list[Note]
-) -> Library:
-    own, protocol = (sample.own_words, sample.protocol_words) if sample else (frozenset[str](), frozenset[str]())
-    judgement = judge_experiment(experiment, own, protocol, given)
-    names = library_names(experiment, (sample.title, *sample.names) if sample else ())
+def _judge(experiment: Experiment, gsm: str, sample: Sample, given: str, origin: Origin, notes: list[Note]) -> Library:
+    judgement = judge_experiment(experiment, sample.own_words, sample.protocol_words, given)
+    names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
-    library_type = judge_library(*(declared if any(declared) or sample is None else sample.library), names)
+    library_type = judge_library(*(declared if any(declared) else sample.library), names)
     if given and library_type.reason == "NOT_SINGLE_CELL":
         library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
     return Library(experiment, origin, gsm, sample, names, judgement, library_type, notes)
@@ -259,10 +256,10 @@ def _file_of_kind(run: SraRun, kind: str) -> RemoteFile | None:
     return next((file for file in run.files if file.kind == kind), None)
 
 
-def _taxa(run: SraRun, experiment: Experiment, sample: Sample | None, notes: list[Note]) -> list[tuple[str, str]]:
+def _taxa(run: SraRun, experiment: Experiment, sample: Sample, notes: list[Note]) -> list[tuple[str, str]]:
     """Return (tax id, organism) of a run: SRA's, and those that GEO adds. Adds a note where they disagree."""
     of_sra = dict(run.taxa or experiment.taxa)
-    of_geo = dict(sample.taxa) if sample is not None else {}
+    of_geo = dict(sample.taxa)
     if not of_sra or not of_geo:
         return list((of_sra or of_geo).items())
     if set(of_sra) & set(of_geo):

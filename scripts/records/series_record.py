@@ -1,8 +1,11 @@
 """What GEO's family files say of a series, of its parts and of their samples, as far as the plan needs it."""
 
+import functools
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.http import RemoteError
@@ -23,16 +26,19 @@ class Note(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a family file says of a sample."""
+    """What a family file says of a sample; empty where there is none."""
 
-    title: str
-    taxa: dict[str, str]  # tax id → organism
-    experiments: tuple[str, ...]
-    series: tuple[str, ...]
-    library: tuple[str, str, str]  # strategy, source, selection
-    own_words: frozenset[str]  # assays that the title and the description speak of
-    protocol_words: frozenset[str]
-    names: tuple[str, ...]  # values of characteristics that name the kind of the library
+    title: str = ""
+    taxa: Mapping[str, str] = MappingProxyType({})  # tax id → organism
+    experiments: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    library: tuple[str, str, str] = ("", "", "")  # strategy, source, selection
+    own_words: frozenset[str] = frozenset()  # assays that the title and the description speak of
+    protocol_words: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()  # values of characteristics that name the kind of the library
+
+
+_words_of_protocol = functools.lru_cache(words_of)  # most samples of a series share theirs
 
 
 @dataclass
@@ -51,7 +57,6 @@ class SeriesRecord:
         """Add what a family file says; return the parts of its series."""
         self.found = True
         parts: list[str] = []
-        words: dict[int, frozenset[str]] = {}  # of a protocol, by its hash: the samples of a series share one
         for entity in read_family(path):
             if entity.kind == "series":
                 parts += entity.linked("parts")
@@ -60,10 +65,13 @@ class SeriesRecord:
                 self.listed += entity.linked("samples")
             elif entity.kind == "sample":
                 if entity.well_named:
-                    self.samples.setdefault(entity.accession, _sample(entity, words))
+                    self.samples.setdefault(entity.accession, _sample(entity))
                 else:
                     self.ill_named.append(entity.accession)
         return parts
+
+    def sample(self, gsm: str) -> Sample:
+        return self.samples.get(gsm, Sample())
 
     def accessions(self) -> list[str]:
         """Return the BioProjects and studies of the series, each once."""
@@ -79,7 +87,7 @@ class SeriesRecord:
 
     def part_notes(self, gsm: str) -> list[Note]:
         """Return a note that names the parts of the SuperSeries to which a sample belongs, if there are any."""
-        parts = [part for part in self.samples[gsm].series if part in self.parts] if gsm in self.samples else []
+        parts = [part for part in self.sample(gsm).series if part in self.parts]
         return [Note(f"Of {', '.join(parts)}, a part of the SuperSeries.", routine=True)] if parts else []
 
 
@@ -108,12 +116,10 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> S
     return record
 
 
-def _sample(entity: Entity, words: dict[int, frozenset[str]]) -> Sample:
+def _sample(entity: Entity) -> Sample:
     fields = entity.fields
     own = [value for name in ("title", "description") for value in fields.get(name, ())]
     protocol = "\n".join(value for name in fields if "protocol" in name for value in fields[name])
-    if hash(protocol) not in words:
-        words[hash(protocol)] = words_of(protocol)
     attributes = [value.partition(":") for value in fields.get("characteristics_ch1", ())]
     strategy, source, selection = (
         sys.intern(entity.first(f"library_{name}")) for name in ("strategy", "source", "selection")
@@ -125,6 +131,6 @@ def _sample(entity: Entity, words: dict[int, frozenset[str]]) -> Sample:
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
         own_words=words_of("\n".join(own)),
-        protocol_words=words[hash(protocol)],
+        protocol_words=_words_of_protocol(protocol),
         names=tuple(value.strip() for tag, _, value in attributes if tag.lower().strip() in NAMING_ATTRIBUTES),
     )
