@@ -67,8 +67,9 @@ class Estimator:
             yield stage, self.sizes(stage, sizes, reference)
 
     def jobs(self, units: Mapping[str, Unit], missing: Iterable[str] = ()) -> Iterator[tuple[str, dict[str, float]]]:
-        """Yield all jobs of a plan; ``missing`` names the references that are still to be made."""
-        for name in missing:
+        """Yield all jobs of a plan; ``missing`` names references that would have to be made."""
+        used = {self.species[unit.species] for unit in units.values()}
+        for name in filter(used.__contains__, missing):
             for stage in REFERENCE_STAGES:
                 yield stage, self.sizes(stage, self.references[name])
         for name, unit in units.items():

@@ -27,6 +27,7 @@ from scripts.records import family_files, record_files, run_reports, sra_xml
 if TYPE_CHECKING:
     import requests
 
+_ACCESSION = re.compile(rb'<(?:EXPERIMENT|RUN)\b[^>]*?\saccession="(\w+)"')
 BATCH = 250  # accessions in one request to E-utilities
 
 
@@ -79,7 +80,7 @@ class Archives:
     def experiments_xml(self, accessions: Sequence[str]) -> list[bytes]:
         """Return the answers of E-utilities for experiments or runs. Raises RemoteError."""
         bodies = [body for batch in _batches(accessions) for body in self._fetch_batch(batch)]
-        found = set().union(*map(_accessions_in, bodies))
+        found = {accession.decode() for body in bodies for accession in _ACCESSION.findall(body)}
         missing = [accession for accession in accessions if accession not in found]
         if missing and len(missing) < min(len(accessions), BATCH):  # a long answer may lack what a second one has
             bodies += self._fetch_batch(missing)
@@ -211,12 +212,6 @@ def _check_report(body: bytes) -> None:
         raise ValueError("the answer is empty.")
     with _as_value_error("the answer"):
         run_reports.parse_report(body, "the answer")
-
-
-def _accessions_in(body: bytes) -> set[str]:
-    """Return the experiments and runs that an answer holds."""
-    found = re.findall(rb'<(?:EXPERIMENT|RUN)\b[^>]*?\saccession="(\w+)"', body)
-    return {accession.decode("ascii", "replace") for accession in found}
 
 
 def _tag(body: bytes, name: str) -> str:

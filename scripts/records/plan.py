@@ -86,7 +86,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{options.plan}: {', '.join(unknown)} is not configured; give --references SPECIES=NAME.")
     if options.learn:
         estimator.model = relearn(options.learn, estimator, units, options.model)
-    used = {estimator.species[unit.species] for unit in units.values()}
-    costs = estimator.costs(units, [name for name in missing if name in used])
+    costs = estimator.costs(units, missing)
     print(format_costs(costs, estimator, limit_gb))
     write_costs(options.output, costs)

@@ -110,8 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_units(options.units, planned, options.count_by)
     if options.index:
         write_index(options.index, units)
-    used = {estimator.species[unit.species] for unit in units.values()}
-    costs = estimator.costs(units, [name for name in missing if name in used])
+    costs = estimator.costs(units, missing)
     if units:
         print(format_costs(costs, estimator, options.limit_gb))
     if options.cost:

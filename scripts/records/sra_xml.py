@@ -213,7 +213,8 @@ def _experiment(package: Element) -> Experiment:
     of_study = [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
     parents = _attributes(study, "STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
     taxa = [(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
-    kinds = _read_kinds(experiment)
+    specs = experiment.iterfind("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")  # in older records
+    kinds = tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
     return Experiment(
         experiment=experiment.get("accession", ""),
         title=_text(experiment, "TITLE"),
@@ -252,12 +253,6 @@ def _samples(experiment: Element, samples: Sequence[Element]) -> tuple[str, ...]
     for sample in samples:
         names += [*_external(sample, "geo"), sample.get("alias")]
     return _accessions(_GSM, names)
-
-
-def _read_kinds(experiment: Element) -> tuple[str, ...]:
-    """Return the kinds of the reads by SPOT_DESCRIPTOR, which older records have."""
-    specs = experiment.iterfind("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")
-    return tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
 
 
 def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:

@@ -104,11 +104,10 @@ def make_reference(
 
 def identity_of(sources: Sequence[SourceFile]) -> list[str]:
     """Return what identifies these sources: checksums, or the last part of an address that has none."""
-    identities = []
-    for address, sha256 in sources:
-        path = _local_path(address)
-        identities.append(sha256 or (address.rpartition("/")[2] if path is None else hash_file(path)))
-    return identities
+    return [
+        sha256 or (hash_file(path) if (path := _local_path(address)) is not None else address.rpartition("/")[2])
+        for address, sha256 in sources
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
