@@ -19,17 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.atlas.labels.output import (
-    atlas_notes,
-    check_layouts,
-    check_models,
-    code_words,
-    score_kind,
-    score_words,
-    square_map,
-    write_frame,
-    write_notes,
-)
+from scripts.atlas.labels import output
 from scripts.atlas.labels.scores import (
     HalfCounts,
     cosines,
@@ -252,10 +242,10 @@ def label_table(found: Agreement, logits: bool) -> pd.DataFrame:
 
 def write_tables(folder: Path, classes: Sequence[Agreement], logits: bool) -> None:
     """Write the tables of all classes."""
-    write_frame(folder / "scores.tsv", score_table(classes, logits))
-    write_frame(folder / "similarity.tsv", similarity_table(classes))
+    output.write_frame(folder / "scores.tsv", score_table(classes, logits))
+    output.write_frame(folder / "similarity.tsv", similarity_table(classes))
     for found in classes:
-        write_frame(folder / f"{found.heading}.labels.tsv", label_table(found, logits), index=found.heading)
+        output.write_frame(folder / f"{found.heading}.labels.tsv", label_table(found, logits), index=found.heading)
         squares: dict[str, np.ndarray] = {}
         if (0, 1) in found.pairs:
             squares |= {"top1_top2": found.pairs[0, 1], "top1_top2.shares": found.shares}
@@ -263,17 +253,17 @@ def write_tables(folder: Path, classes: Sequence[Agreement], logits: bool) -> No
             squares["cosine"] = found.cosine
         for name, values in squares.items():
             square = pd.DataFrame(values, index=found.names, columns=found.names)
-            write_frame(folder / f"{found.heading}.{name}.tsv", square, index=found.heading)
+            output.write_frame(folder / f"{found.heading}.{name}.tsv", square, index=found.heading)
 
 
 def notes_of(atlases: Sequence[Atlas], classes: Mapping[str, Agreement], codes: Sequence[str]) -> list[str]:
     """Return what to know before reading the tables."""
-    kind = score_kind(atlases)
-    notes = [f"Scores are {score_words(kind)}."]
+    kind = output.score_kind(atlases)
+    notes = [f"Scores are {output.score_words(kind)}."]
     if kind != "cosine":
         notes.append("Shares are the sigmoid of a label's own score: those of a cell do not add up to 1.")
     if codes:
-        notes.append(code_words(codes))
+        notes.append(output.code_words(codes))
     single = [name for name, found in classes.items() if len(found.scores) == 1]
     if single:
         notes.append(f"Of {', '.join(single)} there is one guess only: no second one to agree with.")
@@ -284,7 +274,7 @@ def notes_of(atlases: Sequence[Atlas], classes: Mapping[str, Agreement], codes: 
         )
     if not all(found.block for found in classes.values()):
         notes.append("Embeddings were not read (--labels-only): no cosines.")
-    return notes + atlas_notes(atlases)
+    return notes + output.atlas_notes(atlases)
 
 
 def hundredths(value: float) -> str:
@@ -320,7 +310,7 @@ def class_section(found: Agreement) -> dict[str, Any]:
         "block": found.block,
     }
     if found.cells and (0, 1) in found.pairs:
-        guesses = square_map(
+        guesses = output.square_map(
             found.names,
             found.pairs[0, 1],
             MOST,
@@ -407,10 +397,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--labels-only", action="store_true", help="do not read embeddings: no cosines, in less time")
     options = parser.parse_args(argv)
     atlases = open_atlases(options.atlas, options.layout, options.decoders)
-    check_layouts(atlases, embeddings=not options.labels_only)
+    output.check_layouts(atlases, embeddings=not options.labels_only)
     if not options.labels_only:
-        check_models(atlases)
-    logits = score_kind(atlases) != "cosine"
+        output.check_models(atlases)
+    logits = output.score_kind(atlases) != "cosine"
     labels = list(dict.fromkeys(map(standard_name, options.labels))) or [name for name, _ in atlases[0].layout.labels]
     for name in labels or [""]:
         for atlas in atlases:
@@ -422,6 +412,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         notes = notes_of(atlases, classes, [name for name in labels if meanings[name].known is None])
         write_tables(folder, list(classes.values()), logits)
         write_atomic(folder / PAGE, draw_page(list(classes.values()), notes, logits))
-        write_notes(folder, notes)
+        output.write_notes(folder, notes)
     cells = sum(atlas.rows_total for atlas in atlases)
     print(f"{options.output}: {several(cells, 'cell')}, {', '.join(labels)}.", file=sys.stderr)

@@ -19,15 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.atlas.labels.output import (
-    atlas_notes,
-    check_layouts,
-    code_words,
-    score_kind,
-    score_words,
-    write_frame,
-    write_notes,
-)
+from scripts.atlas.labels import output
 from scripts.atlas.labels.tables import TABLE_ROWS, PairCounter, gaps, join_rest, order_table
 from scripts.atlas.options import add_atlases
 from scripts.atlas.store.decoders import LabelNames, label_names
@@ -227,7 +219,7 @@ def write_tables(folder: Path, found: Distribution) -> None:
         cells = axis.cells if axis.decoded else axis.occurring
         shares = cells.to_numpy() / max(int(cells.sum()), 1)
         labels += zip(itertools.repeat(axis.heading), cells.index, cells.tolist(), shares.tolist(), strict=False)
-    write_frame(folder / "labels.tsv", pd.DataFrame(labels, columns=["class", "label", "cells", "share"]))
+    output.write_frame(folder / "labels.tsv", pd.DataFrame(labels, columns=["class", "label", "cells", "share"]))
     summary, missing = [], []
     for whole, left_out in zip(found.tables, found.left_out, strict=True):
         rows, columns = str(whole.index.name), str(whole.columns.name)
@@ -235,7 +227,7 @@ def write_tables(folder: Path, found: Distribution) -> None:
         for name, values in (("", whole), (".shares", whole.div(cells, axis=0))):
             beside = values.copy()
             beside.insert(0, "cells", cells, allow_duplicates=True)
-            write_frame(folder / f"{rows}_by_{columns}{name}.tsv", beside, index=rows)
+            output.write_frame(folder / f"{rows}_by_{columns}{name}.tsv", beside, index=rows)
         pairs = gaps(whole)
         numbers = [int(cells.sum()), left_out, *whole.shape, whole.size, whole.size - len(pairs), len(pairs)]
         summary.append([rows, columns, *numbers, len(pairs) / max(whole.size, 1)])
@@ -243,9 +235,9 @@ def write_tables(folder: Path, found: Distribution) -> None:
         pairs.insert(2, "columns", columns)
         missing.append(pairs)
     head = ["rows", "columns", "cells", "left_out", "row_labels", "column_labels", "pairs", "found", "missing"]
-    write_frame(folder / "tables.tsv", pd.DataFrame(summary, columns=[*head, "missing_share"]))
+    output.write_frame(folder / "tables.tsv", pd.DataFrame(summary, columns=[*head, "missing_share"]))
     head = ["rows", "row", "columns", "column", "row_cells", "column_cells", "expected"]
-    write_frame(folder / "missing.tsv", pd.concat(missing) if missing else pd.DataFrame(columns=head))
+    output.write_frame(folder / "missing.tsv", pd.concat(missing) if missing else pd.DataFrame(columns=head))
 
 
 def notes_of(atlases: Sequence[Atlas], found: Distribution, least: float | None) -> list[str]:
@@ -258,11 +250,11 @@ def notes_of(atlases: Sequence[Atlas], found: Distribution, least: float | None)
         notes.append("A label is the first guess of the model that made the atlas, not what somebody saw in the cells.")
     codes = [name for name in labels if not found.axes[name].decoded]
     if codes:
-        notes.append(code_words(codes))
+        notes.append(output.code_words(codes))
     if least is not None and labels:
-        kind = score_words(score_kind(atlases))
+        kind = output.score_words(output.score_kind(atlases))
         notes.append(f"A label counts where its score is {least:g} or more. Scores are {kind}.")
-    return notes + atlas_notes(atlases)
+    return notes + output.atlas_notes(atlases)
 
 
 def draw_page(found: Distribution, notes: Sequence[str]) -> str:
@@ -349,14 +341,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--min-score", type=float, metavar="SCORE", help="leave out labels with a lower score")
     options = parser.parse_args(argv)
     atlases = open_atlases(options.atlas, options.layout, options.decoders)
-    check_layouts(atlases, embeddings=False)
+    output.check_layouts(atlases, embeddings=False)
     pairs = choose_axes(atlases, options.rows, options.columns)
     if options.min_score is not None:
-        score_kind(atlases)
+        output.score_kind(atlases)
     with new_folder(options.output, PAGE) as folder:
         found = distribute(atlases, pairs, options.min_score)
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
-        write_notes(folder, notes)
+        output.write_notes(folder, notes)
         write_atomic(folder / PAGE, draw_page(found, notes))
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)

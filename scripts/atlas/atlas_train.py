@@ -23,39 +23,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.atlas.labels.classifier import (
-    KINDS,
-    METRICS,
-    Figures,
-    Model,
-    Sums,
-    fit,
-    judge,
-    predict_one,
-    read_model,
-    write_model,
-)
+from scripts.atlas.labels import classifier, output
+from scripts.atlas.labels.classifier import KINDS, METRICS, Figures, Model, Sums
 from scripts.atlas.labels.given_labels import GivenLabels, read_labels
 from scripts.atlas.labels.labelled_rows import LabelledRows
-from scripts.atlas.labels.output import (
-    check_layouts,
-    check_models,
-    code_words,
-    fraction,
-    some,
-    square_map,
-    write_frame,
-    write_notes,
-)
 from scripts.atlas.labels.split import SHARD, SPLITS, hold_out
 from scripts.atlas.labels.tables import PairCounter, sum_rows
 from scripts.atlas.options import add_atlases, share
 from scripts.atlas.store.decoders import label_names
 from scripts.atlas.store.files import new_folder, write_table
 from scripts.atlas.store.layout import standard_name
-from scripts.atlas.store.part import EXAMPLES
-from scripts.atlas.store.row_map import MAP_COLUMNS, Segment, has_map, shard_segments
-from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, Shard, open_atlases
+from scripts.atlas.store.part import first_few
+from scripts.atlas.store.row_map import MAP_COLUMNS, has_map, shard_segments
+from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
@@ -104,11 +84,11 @@ class Trained:
 
     @cached_property
     def figures(self) -> Figures:
-        return judge(self.confusion)
+        return classifier.judge(self.confusion)
 
     @cached_property
     def baseline(self) -> Figures:
-        return judge(predict_one(self.confusion, self.majority))
+        return classifier.judge(classifier.predict_one(self.confusion, self.majority))
 
     def cells(self, side: str) -> int:
         """Return the labelled cells of a side, train or test."""
@@ -118,7 +98,8 @@ class Trained:
 def choose_split(rows: LabelledRows, test_series: Sequence[str], share: float, seed: int) -> np.ndarray:
     """Return for each group whether it is tested on. Raises InputError where there is nothing to choose."""
     cells = rows.cells
-    check_clashes(rows.given)
+    if rows.given is not None:
+        raise_faults(f"{rows.given.path}: of cells with two labels, the table", first_few(rows.given.clashes))
     names = list(rows.groups)
     labelled = [name for name, number in zip(names, cells.tolist(), strict=True) if number]
     if not labelled:
@@ -149,19 +130,11 @@ def choose_split(rows: LabelledRows, test_series: Sequence[str], share: float, s
 def _strangers(labels: GivenLabels | None) -> str:
     if labels is None:
         return ""
-    unknown = sorted(labels.keys - labels.used)
+    unused = labels.unused
     return (
         f" {labels.path} names {len(labels.keys):,} runs, experiments or samples, of which the atlas does not have"
-        f" {len(unknown):,}{': ' if unknown else ''}{some(unknown)}."
+        f" {len(unused):,}{': ' if unused else ''}{output.some(unused)}."
     )
-
-
-def check_clashes(labels: GivenLabels | None) -> None:
-    """Raise InputError where the rows of a table of labels contradict each other on a cell."""
-    if labels is not None and labels.clashes:
-        clashes = len(labels.clashes)
-        more = [f"and {clashes - EXAMPLES:,} more."] if clashes > EXAMPLES else []
-        raise_faults(f"{labels.path}: of cells with two labels, the table", [*labels.clashes[:EXAMPLES], *more])
 
 
 def train(
@@ -175,7 +148,7 @@ def train(
     found = sums.labels.result()
     check_number(len(found.codes))
     names = rows.names(int(found.codes.max(initial=0)) + 1)
-    model = fit(sums, names, kind, metric=metric, shrinkage=shrinkage, equal=equal)
+    model = classifier.fit(sums, names, kind, metric=metric, shrinkage=shrinkage, equal=equal)
     counter = PairCounter()
     for codes, vectors in rows.chunks(block, tested):
         if len(codes):
@@ -222,7 +195,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
             note += f" The block {block} is what they were predicted from: it goes round in a circle."
         notes.append(note)
         if rows.own.known is None:
-            notes.append(code_words([rows.own.label]))
+            notes.append(output.code_words([rows.own.label]))
     if _WARNINGS[rows.split]:
         notes.append(_WARNINGS[rows.split])
     strangers = {
@@ -233,7 +206,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
     if strangers:
         notes.append(
             f"{several(sum(strangers.values()), 'cell')} to test on have labels that no training cell has"
-            f" ({some(list(strangers))}): the model cannot predict them, and they count as wrong."
+            f" ({output.some(list(strangers))}): the model cannot predict them, and they count as wrong."
         )
     if rows.given is not None:
         notes += table_notes(rows.given, rows.atlases, trained)
@@ -241,7 +214,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
     if joined:
         notes.append(
             f"{rows.split} that share runs, experiments or samples are held out together, under the name of the first:"
-            f" {some([f'{name} with {rows.group_of[name]}' for name in joined])}."
+            f" {output.some([f'{name} with {rows.group_of[name]}' for name in joined])}."
         )
     return notes
 
@@ -251,11 +224,10 @@ def table_notes(labels: GivenLabels, atlases: Sequence[Atlas], trained: Trained)
     total = sum(atlas.rows_total for atlas in atlases)
     labelled = sum(number for _, _, number in trained.split)
     yield f"{labelled:,} of {several(total, 'cell')} have a label in {Path(labels.path).name}."
-    unknown = sorted(labels.keys - labels.used)
-    if unknown:
+    if unused := labels.unused:
         yield (
-            f"{len(unknown):,} of {len(labels.keys):,} runs, experiments or samples of the table are not in the"
-            f" atlas: {some(unknown)}."
+            f"{len(unused):,} of {len(labels.keys):,} runs, experiments or samples of the table are not in the"
+            f" atlas: {output.some(unused)}."
         )
     if labels.repeated or labels.empty:
         yield f"Rows of the table: {labels.rows:,}, {labels.repeated:,} repeated, {labels.empty:,} without label."
@@ -265,13 +237,13 @@ def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> No
     """Write the tables of a trained model."""
     figures, baseline = trained.figures, trained.baseline
     tested = trained.confusion.sum(axis=1)
-    lines = [[name, *(fraction(getattr(each, name)) for each in (figures, baseline))] for name, _ in _FIGURES]
+    lines = [[name, *(output.fraction(getattr(each, name)) for each in (figures, baseline))] for name, _ in _FIGURES]
     for side in ("train", "test"):
         groups = sum(each == side for _, each, _ in trained.split)
         lines += [[f"{side}_cells", *[str(trained.cells(side))] * 2], [f"{side}_{split}", *[str(groups)] * 2]]
     for name, counts in (("train_labels", trained.training), ("test_labels", tested)):
         lines.append([name, *[str(int((counts > 0).sum()))] * 2])
-    write_frame(folder / "figures.tsv", pd.DataFrame(lines, columns=["figure", "model", "most_frequent_label"]))
+    output.write_frame(folder / "figures.tsv", pd.DataFrame(lines, columns=["figure", "model", "most_frequent_label"]))
     columns = {
         "train_cells": trained.training,
         "test_cells": tested,
@@ -280,10 +252,10 @@ def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> No
         "recall": figures.recall,
         "f1": figures.f1,
     }
-    write_frame(folder / "labels.tsv", pd.DataFrame(columns, index=trained.names), index=heading)
+    output.write_frame(folder / "labels.tsv", pd.DataFrame(columns, index=trained.names), index=heading)
     confusion = pd.DataFrame(trained.confusion, index=trained.names, columns=trained.names)
-    write_frame(folder / "confusion.tsv", confusion, index=heading)
-    write_frame(folder / "split.tsv", pd.DataFrame(trained.split, columns=[split, "side", "cells"]))
+    output.write_frame(folder / "confusion.tsv", confusion, index=heading)
+    output.write_frame(folder / "split.tsv", pd.DataFrame(trained.split, columns=[split, "side", "cells"]))
 
 
 def draw_page(trained: Trained, heading: str, split: str, words: str, notes: Sequence[str]) -> str:
@@ -330,7 +302,7 @@ def confusion_map(trained: Trained) -> dict[str, Any]:
     if not len(tested):
         return {}
     order = np.concatenate([tested, np.setdiff1d(np.flatnonzero(trained.confusion.any(axis=0)), tested)])
-    return square_map(
+    return output.square_map(
         [trained.names[label] for label in order.tolist()],
         trained.confusion[np.ix_(order, order)],
         MOST,
@@ -353,9 +325,7 @@ def predictions(model: Model, atlases: Sequence[Atlas]) -> Iterator[list[str]]:
     """Yield a line for each row of the atlases: the atlas, the shard, the row, the label, its score, and its cell."""
     for atlas in atlases:
         size = sum_rows(atlas)
-        shards: Iterator[tuple[Shard, list[Segment]]]
-        shards = shard_segments(atlas) if has_map(atlas) else ((shard, []) for shard in atlas.shards)
-        for shard, segments in shards:
+        for shard, segments in shard_segments(atlas):
             barcodes: Iterator[bytes] = itertools.repeat(b"")
             if BARCODES in shard.files:
                 barcodes = iter(shard.files[BARCODES].read().tolist())
@@ -371,9 +341,9 @@ def predictions(model: Model, atlases: Sequence[Atlas]) -> Iterator[list[str]]:
                     row += 1
 
 
-def apply(path: str, atlases: Sequence[Atlas], output: str) -> None:
+def apply(path: str, atlases: Sequence[Atlas], target: str) -> None:
     """Predict the labels of all rows of atlases. Raises InputError where the model was not made for them."""
-    model = read_model(path)
+    model = classifier.read_model(path)
     faults = []
     for atlas in atlases:
         columns = atlas.layout.block(model.block)
@@ -393,9 +363,9 @@ def apply(path: str, atlases: Sequence[Atlas], output: str) -> None:
     if codes:
         notes.append(f"Labels are codes: {Path(path).name} was trained on codes without decoders.")
     head = ["atlas", "shard", "row", f"{model.label}{'_code' if codes else ''}", "score", *MAP_COLUMNS, "barcode"]
-    with new_folder(output, PREDICTIONS) as folder:
+    with new_folder(target, PREDICTIONS) as folder:
         write_table(folder / PREDICTIONS, head, predictions(model, atlases))
-        write_notes(folder, notes)
+        output.write_notes(folder, notes)
 
 
 def choose_block(atlas: Atlas, label: str, asked: str | None) -> str:
@@ -474,8 +444,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.apply:
         apply(options.apply, atlases, options.output)
         return
-    check_layouts(atlases, embeddings=True)
-    check_models(atlases)
+    output.check_layouts(atlases, embeddings=True)
+    output.check_models(atlases)
     block = choose_block(atlases[0], options.label, options.block)
     rows = open_rows(atlases, options)
     with new_folder(options.output, PAGE) as folder:
@@ -497,11 +467,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             "labels": "table" if rows.own is None else "predicted",
             "codes": heading != label,
         }
-        write_model(folder / MODEL, dataclasses.replace(trained.model, block=block, label=label, source=source))
+        classifier.write_model(
+            folder / MODEL, dataclasses.replace(trained.model, block=block, label=label, source=source)
+        )
         write_tables(folder, trained, heading, options.split)
         words = words_of(options, block, trained.model.weights.shape[1], trained)
         write_atomic(folder / PAGE, draw_page(trained, heading, options.split, words, notes))
-        write_notes(folder, [words, *notes])
+        output.write_notes(folder, [words, *notes])
     figures, baseline = trained.figures, trained.baseline
     print(
         f"{options.output}: accuracy {percent(figures.accuracy)} (baseline {percent(baseline.accuracy)}), balanced"

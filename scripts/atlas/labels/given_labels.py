@@ -12,15 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.atlas.store.part import EXAMPLES
+from scripts.atlas.store.part import first_few
+from scripts.atlas.store.row_map import Segment
 from scripts.core.errors import InputError, raise_faults
-
-if TYPE_CHECKING:
-    from scripts.atlas.store.row_map import Segment
 
 KEYS = ("run", "experiment", "sample")
 NONE = -1
@@ -55,6 +52,11 @@ class GivenLabels:
     def keys(self) -> set[str]:
         return self.whole.keys() | self.barcodes.keys()
 
+    @property
+    def unused(self) -> list[str]:
+        """Names of which no cell's code was looked up."""
+        return sorted(self.keys - self.used)
+
     def take(self, labels: Mapping[str, Mapping[bytes, str]]) -> None:
         """Take name → barcode → label."""
         self.names = sorted({label for known in labels.values() for label in known.values()})
@@ -66,7 +68,7 @@ class GivenLabels:
             if known:
                 self.barcodes[name] = np.array([*known], np.bytes_), np.array([*known.values()], np.int32)
 
-    def codes(self, segment: "Segment", barcodes: np.ndarray | None) -> np.ndarray:
+    def codes(self, segment: Segment, barcodes: np.ndarray | None) -> np.ndarray:
         """Return the code of each row of a segment, int32; :data:`NONE` where there is no label.
 
         ``barcodes``: bytes of each row, None where there are none.
@@ -91,7 +93,7 @@ class GivenLabels:
                 self._merge(general, np.full(segment.rows, self.whole[name], np.int32), segment)
         return np.where(codes == NONE, general, codes)
 
-    def _merge(self, codes: np.ndarray, more: np.ndarray, segment: "Segment") -> None:
+    def _merge(self, codes: np.ndarray, more: np.ndarray, segment: Segment) -> None:
         """Set labels where there are none yet; note where there is another one."""
         clash = (codes != NONE) & (more != NONE) & (codes != more)
         if clash.any():
@@ -132,9 +134,7 @@ def _read(lines: Iterator[list[str]], path: str, label: str) -> GivenLabels:
                 cell = f"{name} {barcode.decode()}".strip()
                 faults.append(f"line {line}: {cell} is {text!r}, but {known[barcode]!r} before.")
         known.setdefault(barcode, sys.intern(text))
-    if len(faults) > EXAMPLES:
-        faults = [*faults[:EXAMPLES], f"and {len(faults) - EXAMPLES:,} more."]
-    raise_faults(path, faults)
+    raise_faults(path, first_few(faults))
     table.take(labels)
     return table
 

@@ -9,7 +9,7 @@ from scripts.atlas.labels.given_labels import NONE, GivenLabels
 from scripts.atlas.labels.split import SHARD, linked
 from scripts.atlas.labels.tables import sum_rows
 from scripts.atlas.store.decoders import LabelNames
-from scripts.atlas.store.row_map import Segment, has_map, shard_segments
+from scripts.atlas.store.row_map import Segment, shard_segments
 from scripts.atlas.store.shards import BARCODES, Atlas, Shard
 
 
@@ -37,10 +37,8 @@ class LabelledRows:
     def shards(self) -> Iterator[tuple[int, Shard, np.ndarray, np.ndarray | None]]:
         """Yield number of the atlas, shard, group of each row, and its code in the table of labels (None without)."""
         for number, atlas in enumerate(self.atlases):
-            mapped = has_map(atlas) and (self.given is not None or self.split != SHARD)
-            shards: Iterator[tuple[Shard, list[Segment]]]
-            shards = shard_segments(atlas) if mapped else ((shard, []) for shard in atlas.shards)
-            for shard, segments in shards:
+            mapped = self.given is not None or self.split != SHARD
+            for shard, segments in shard_segments(atlas) if mapped else ((shard, []) for shard in atlas.shards):
                 if self.split == SHARD:
                     name = f"{atlas.path.name}/{shard.name}" if len(self.atlases) > 1 else shard.name
                     group = self.groups.setdefault(name, len(self.groups))

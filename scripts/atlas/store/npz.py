@@ -16,7 +16,6 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tokenize import TokenError
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -310,11 +309,9 @@ class NpzWriter:
                 self._write(data[start : start + PIECE])
         self.written += len(rows)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        if any(error):
+            self._stack.__exit__(*error)
             return
         with self._stack:
             if self.written != self.shape[0]:

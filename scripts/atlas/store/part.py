@@ -104,6 +104,12 @@ class Description:
         )
 
 
+def first_few(faults: Sequence[str]) -> list[str]:
+    """Return the first of many faults, and how many more there are."""
+    more = len(faults) - EXAMPLES
+    return [*faults[:EXAMPLES], *([f"and {more:,} more."] if more > 0 else [])]
+
+
 class Cell(NamedTuple):
     """Where a row comes from; the barcode of a plate cell is empty, several runs are joined by ``;``."""
 

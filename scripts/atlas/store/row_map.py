@@ -253,11 +253,14 @@ def has_map(atlas: Atlas) -> bool:
 
 
 def shard_segments(atlas: Atlas) -> Iterator[tuple[Shard, list[Segment]]]:
-    """Yield each shard of an atlas with its segments; only those of one shard are in memory.
+    """Yield each shard of an atlas with its segments, none without a map; only those of one shard are in memory.
 
     Raises InputError where the map does not have every row of every shard once, in their order.
     """
     path = atlas.path / SEGMENTS
+    if not has_map(atlas):
+        yield from ((shard, []) for shard in atlas.shards)
+        return
     segments = (segment for segment in read_segments(path) if segment.rows)
     segment = next(segments, None)
     for shard in atlas.shards:
