@@ -215,8 +215,7 @@ class _Transfer:
         """Receive what is missing, in one try."""
         if self.size and self.received == self.size:
             return
-        headers = self._negotiate()
-        with _respond(self.url, headers, self.policy, self.session) as response:
+        with _respond(self.url, self._negotiate(), self.policy, self.session) as response:
             if response.status_code == 416:
                 self._refuse_longer(response)
                 return
@@ -239,13 +238,10 @@ class _Transfer:
 
     def _negotiate(self) -> dict[str, str]:
         """Return the headers that ask for what is missing: RFC 9110, 14.2 (Range) and 13.1.5 (If-Range)."""
-        if not self.received:
-            return {}
         if not self.validator and not self.checksums:
             self.restart()
-            return {}
-        headers = {"Range": f"bytes={self.received}-"}
-        return headers | {"If-Range": self.validator} if self.validator else headers
+        headers = {"Range": f"bytes={self.received}-"} if self.received else {}
+        return headers | {"If-Range": self.validator} if headers and self.validator else headers
 
     def _refuse_longer(self, response: "requests.Response") -> None:
         """Raise RemoteError for 416 (nothing is left to send), unless a checksum may prove the file whole."""

@@ -5,12 +5,12 @@ and starts with an empty window, so the bytes depend on where the text is cut an
 those of ISA-L (fast), 4 to 9 those of zlib. One member, because some readers stop after the first. RFC 1952, RFC 1951.
 """
 
+import contextlib
 import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from isal import isal_zlib
@@ -59,38 +59,27 @@ class PieceWriter:
             self.handle.write(packer.compress(text))
         self.handle.write(packer.flush(zlib.Z_SYNC_FLUSH))
 
+    def add_file(self, path: str | Path, crc: int, length: int) -> None:
+        """Append pieces that another writer wrote to a file."""
+        with Path(path).open("rb") as pieces:
+            shutil.copyfileobj(pieces, self.handle, 1 << 20)
+        self.crc = isal_zlib.crc32_combine(self.crc, crc, length)
+        self.length += length
+
     def _begin_piece(self) -> Any:
         if self.level <= 3:
             return isal_zlib.compressobj(self.level, wbits=-15)
         return zlib.compressobj(self.level, zlib.DEFLATED, -15)
 
 
-class OneMemberWriter(PieceWriter):
-    """Writes one gzip member from pieces, beside the target, which appears when all is written."""
-
-    def __init__(self, path: str | Path, level: int) -> None:
-        self._whole = atomic_path(path)
-        self.partial = self._whole.__enter__()
-        super().__init__(self.partial.open("wb"), level)
-        self.handle.write(_HEADER)
-
-    def __enter__(self) -> "OneMemberWriter":
-        return self
-
-    def add_file(self, path: str | Path, crc: int, length: int) -> None:
-        """Append pieces that another :class:`PieceWriter` wrote to a file."""
-        with Path(path).open("rb") as pieces:
-            shutil.copyfileobj(pieces, self.handle, 1 << 20)
-        self.crc = isal_zlib.crc32_combine(self.crc, crc, length)
-        self.length += length
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.handle.write(_LAST_BLOCK + struct.pack("<II", self.crc, self.length & 0xFFFFFFFF))
-        self.handle.close()
-        self._whole.__exit__(kind, error, trace)
+@contextlib.contextmanager
+def one_member(path: str | Path, level: int) -> Iterator[PieceWriter]:
+    """Open a gzip file of one member for writing; it appears when the block ends without an error."""
+    with atomic_path(path) as partial, partial.open("wb") as handle:
+        handle.write(_HEADER)
+        pieces = PieceWriter(handle, level)
+        yield pieces
+        handle.write(_LAST_BLOCK + struct.pack("<II", pieces.crc, pieces.length & 0xFFFFFFFF))
 
 
 def _cut(lines: Iterable[bytes]) -> Iterator[bytes | None]:
@@ -106,5 +95,5 @@ def _cut(lines: Iterable[bytes]) -> Iterator[bytes | None]:
 
 def write_csv_gz(path: str | Path, rows: Iterable[Sequence[str]], level: int = DEFAULT_LEVEL) -> None:
     """Write a table of text row by row."""
-    with OneMemberWriter(path, level) as member:
-        member.add(_cut(map(csv_line, rows)))
+    with one_member(path, level) as pieces:
+        pieces.add(_cut(map(csv_line, rows)))

@@ -36,13 +36,9 @@ HEADERS = ("EXP_ID", "TAXON", "GSM")
 
 def header_rows(first: str, columns: Sequence[TableColumn]) -> list[list[str]]:
     """Return the header rows of a table: its first one, of this name, with the runs; then EXP_ID, TAXON and GSM."""
-    rows = [column.rows[0] for column in columns]
-    return [
-        [first, *(column.runs for column in columns)],
-        [HEADERS[0], *(row.exp_id or row.series for row in rows)],
-        [HEADERS[1], *(row.species for row in rows)],
-        [HEADERS[2], *(row.sample for row in rows)],
-    ]
+    firsts = [(column.runs, column.rows[0]) for column in columns]
+    heads = [(runs, row.exp_id or row.series, row.species, row.sample) for runs, row in firsts]
+    return [list(line) for line in zip((first, *HEADERS), *heads, strict=True)]
 
 
 def sort_columns(columns: Iterable[TableColumn]) -> list[TableColumn]:

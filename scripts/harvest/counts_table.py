@@ -176,19 +176,19 @@ def write_spool(rows: RowRange, path: str, level: int, threads: int) -> tuple[in
         return pieces.crc, pieces.length
 
 
-def write_rows(member: csv_gz.OneMemberWriter, ranges: Sequence[RowRange], threads: int) -> None:
-    """Append ranges of rows to a member: the first by this process, each of the others by one of its own."""
+def write_rows(pieces: csv_gz.PieceWriter, ranges: Sequence[RowRange], threads: int) -> None:
+    """Append ranges of rows: the first by this process, each of the others by one of its own."""
     first, *others = ranges
     if not others:
-        add_rows(member, first, threads)
+        add_rows(pieces, first, threads)
         return
-    spools = [f"{member.partial}{number}" for number in range(len(others))]
+    spools = [f"{pieces.handle.name}{number}" for number in range(len(others))]
     try:
         with array_processes(len(others)) as pool:
-            written = pool.map(write_spool, others, spools, itertools.repeat(member.level), itertools.repeat(threads))
-            add_rows(member, first, threads)
+            written = pool.map(write_spool, others, spools, itertools.repeat(pieces.level), itertools.repeat(threads))
+            add_rows(pieces, first, threads)
             for spool, (crc, length) in zip(spools, written, strict=True):
-                member.add_file(spool, crc, length)
+                pieces.add_file(spool, crc, length)
                 Path(spool).unlink()
     finally:
         for spool in spools:
@@ -241,9 +241,9 @@ def write_table(
         rows.wide = tallies.max(initial=0) >= 2**32 or any(shard.counts.data.itemsize > 4 for shard in gathered)
         for row in np.flatnonzero(rows.genes < 0).tolist():
             rows.tallies[row] = np.ascontiguousarray(tallies[:, TALLIES.index(rows.names[row].decode())])
-    with csv_gz.OneMemberWriter(path, level) as member:
-        member.add(map(csv_gz.csv_line, header_rows("GENENAME", columns)))
-        write_rows(member, ranges, 1 if workers < 2 else 2)
+    with csv_gz.one_member(path, level) as pieces:
+        pieces.add(map(csv_gz.csv_line, header_rows("GENENAME", columns)))
+        write_rows(pieces, ranges, 1 if workers < 2 else 2)
     print(f"{path}: {sum(len(rows.names) for rows in ranges)} rows, {len(columns)} cells.", file=sys.stderr)
 
 
