@@ -177,16 +177,13 @@ def _wait_for(lock: Path) -> None:
     """Return when a lock has gone, or remove that of an owner that has ended."""
     beat, since, reported = None, time.monotonic(), False
     what = f"{lock.parent}: {lock.name[1:].removesuffix('.making')}"
-    while True:
+    while owner := _read(lock / "owner.json"):
         try:
             modified = (lock / "owner.json").stat().st_mtime_ns
         except OSError:
             return
         if modified != beat:
             beat, since = modified, time.monotonic()
-        owner = _read(lock / "owner.json")
-        if owner is None:
-            return
         name = f"process {owner.get('process')} on {owner.get('machine')}"
         if _has_ended(owner) or time.monotonic() - since > SILENCE:
             print(f"{what}: {name}, which was building it, has ended; it is built again.", file=sys.stderr, flush=True)
@@ -218,8 +215,7 @@ def _start_of(process: int) -> float | None:
 
 def _remove_lock(lock: Path, token: str) -> None:
     """Remove a lock, if it is still that of this token."""
-    owner = _read(lock / "owner.json")
-    if owner is None or owner.get("token") != token:
+    if (_read(lock / "owner.json") or {}).get("token") != token:
         return
     removed = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:8]}.gone")
     with contextlib.suppress(OSError):
@@ -228,8 +224,7 @@ def _remove_lock(lock: Path, token: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
+    with contextlib.suppress(OSError, ValueError):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+        return content if isinstance(content, dict) else None
+    return None

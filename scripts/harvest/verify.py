@@ -192,16 +192,14 @@ def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
         return
     if runs != table.header[0][1:]:
         yield f"{path.name}: its cells are not those of the table of counts, in the same order."
-        return
-    if genes != table.genes:
+    elif genes != table.genes:
         yield f"{path.name}: it has {genes} genes, the table of counts {table.genes}."
-        return
-    different = fingerprints != table.fingerprints
-    for name, values in tallies.items():
-        different |= values != table.tallies[name]
-    if different.any():
-        names = [run for run, differs in zip(runs, different.tolist(), strict=True) if differs]
-        yield f"{path.name}: {len(names)} cells have other counts than in the table, the first is {names[0]}."
+    else:
+        different = fingerprints != table.fingerprints
+        for name, values in tallies.items():
+            different |= values != table.tallies[name]
+        if names := list(itertools.compress(runs, different)):
+            yield f"{path.name}: {len(names)} cells have other counts than in the table, the first is {names[0]}."
 
 
 def droplet_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[str]:
