@@ -97,7 +97,6 @@ def is_html(start: bytes) -> bool:
 
 def request(
     url: str,
-    params: Mapping[str, str] | None = None,
     *,
     data: Mapping[str, str] | None = None,
     policy: RetryPolicy | None = None,
@@ -111,7 +110,7 @@ def request(
     policy = policy or RetryPolicy()
 
     def attempt() -> bytes:
-        with _respond(url, {}, policy, session, params, data) as response:
+        with _respond(url, {}, policy, session, data) as response:
             if response.status_code == 204:  # ENA: nothing is known of this accession
                 return b""
             # `Accept-Encoding` is identity, but a server may compress all the same: then decode.
@@ -341,7 +340,6 @@ def _respond(
     headers: Mapping[str, str],
     policy: RetryPolicy,
     session: "requests.Session | None",
-    params: Mapping[str, str] | None = None,
     data: Mapping[str, str] | None = None,
 ) -> Iterator["requests.Response"]:
     """Ask once; the answer is good (200, 204, 206, 416) in the block. Faults of the transfer become RemoteError."""
@@ -358,7 +356,6 @@ def _respond(
             with session.request(
                 "GET" if data is None else "POST",
                 url,
-                params=params,
                 data=data,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
                 stream=True,

@@ -153,10 +153,10 @@ def run_program(
     return Finished(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 
 
-def _end(processes: Iterable[subprocess.Popen[bytes]], grace: float = 3.0) -> None:
+def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
     """End process groups: SIGTERM, and SIGKILL after the grace period."""
     processes = [process for process in processes if process.poll() is None]
-    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
+    for number, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 1.0)):
         for process in processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)

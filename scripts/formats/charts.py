@@ -116,14 +116,12 @@ def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> "Mark
     return render("formats/templates/chart.svg", width=width, height=height, title=title, shapes=shapes)
 
 
-def histogram(
-    values: np.ndarray, scale: Scale, title: str, bins: int = 40, times: np.ndarray | None = None
-) -> "Markup":
+def histogram(values: np.ndarray, scale: Scale, title: str, times: np.ndarray | None = None) -> "Markup":
     """Return a histogram with the median marked; the height of a bar is its share of the values.
 
     ``times`` says how often each value occurs, where values are given once and in ascending order.
     """
-    inner, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    bins, inner, tall = 40, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     base = _TOP + tall
     counts = np.bincount(np.minimum((scale.position(values) * bins).astype(int), bins - 1), times, minlength=bins)
     heights = np.maximum(counts / max(float(counts.max()), 1) * tall, 1)
@@ -188,8 +186,9 @@ def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height:
     return _draw(width, height, title, shapes)
 
 
-def spread(values: np.ndarray, scale: Scale, title: str, width: int = 150) -> "Markup":
+def spread(values: np.ndarray, scale: Scale, title: str) -> "Markup":
     """Return a line from the 5th to the 95th percentile, a thicker one between the quartiles, and the median."""
+    width = 150
     shapes: list[Shape] = []
     if len(values):
         positions = scale.position(np.percentile(values, [5, 25, 50, 75, 95])) * (width - 4) + 2
