@@ -8,14 +8,12 @@ each single value: a chart of many stays small.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from scripts.formats.pages import render
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 WIDTH, HEIGHT = 248, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 10, 10, 14, 26
@@ -112,11 +110,11 @@ class Text(NamedTuple):
 Shape = Rect | Line | Text
 
 
-def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> "Markup":
+def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> Markup:
     return render("formats/templates/chart.svg", width=width, height=height, title=title, shapes=shapes)
 
 
-def histogram(values: np.ndarray, scale: Scale, title: str, times: np.ndarray | None = None) -> "Markup":
+def histogram(values: np.ndarray, scale: Scale, title: str, times: np.ndarray | None = None) -> Markup:
     """Return a histogram with the median marked; the height of a bar is its share of the values.
 
     ``times`` says how often each value occurs, where values are given once and in ascending order.
@@ -153,7 +151,7 @@ def _axis(scale: Scale, base: float) -> list[Shape]:
     return shapes
 
 
-def density(across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], title: str) -> "Markup":
+def density(across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], title: str) -> Markup:
     """Return a map of how many pairs of values are where: darker is more, on a logarithmic scale."""
     columns, rows, left = 40, 22, 30
     inner, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
@@ -174,7 +172,7 @@ def density(across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], tit
     return _draw(WIDTH, HEIGHT, title, shapes)
 
 
-def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height: int = 12, title: str = "") -> "Markup":
+def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height: int = 12, title: str = "") -> Markup:
     """Return a bar cut into parts (class, words and amount), each with its share as its hint."""
     whole = sum(amount for _, _, amount in parts)
     shapes, x = [], 0.0
@@ -186,7 +184,7 @@ def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height:
     return _draw(width, height, title, shapes)
 
 
-def spread(values: np.ndarray, scale: Scale, title: str) -> "Markup":
+def spread(values: np.ndarray, scale: Scale, title: str) -> Markup:
     """Return a line from the 5th to the 95th percentile, a thicker one between the quartiles, and the median."""
     width = 150
     shapes: list[Shape] = []
@@ -235,15 +233,13 @@ def heat_map(
     blank: str = "",
     joined: tuple[bool, bool] = (False, False),
     totals: Sequence[str] = (),
-) -> "Markup":
+) -> Markup:
     """Return a heat map with its key: a square for each value of rows × columns, a faint one where it is blank.
 
     ``names`` are those of rows and columns, ``words`` say what the colour is, ``hint`` says what a square of a row and
     a column is, ``blank`` what one without colour means. ``joined`` says whether the last row and the last column
     are all the others together; they stand apart. ``totals`` are texts at the right of the rows.
     """
-    from markupsafe import Markup
-
     rows, columns = names
     left = max([60, *map(_length, rows)])
     top = max([20, *map(_length, columns)])
@@ -290,7 +286,7 @@ def _shade_key(scale: Scale, words: str, blank: str, y: float) -> tuple[list[Sha
 
 def bar_list(
     names: Sequence[str], values: Sequence[float], texts: Sequence[str], title: str, joined: bool = False
-) -> "Markup":
+) -> Markup:
     """Return a list of names with a bar each, the longest for the greatest value, and a text at its end.
 
     ``joined`` says that the last one is all others together.

@@ -1,17 +1,14 @@
 """The figures of the cells of an h5ad of this workflow: what the report shows of them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.plates.shard_counts import TALLIES
-
-if TYPE_CHECKING:
-    import pandas
 
 _FIGURES = {
     "star_number_of_input_reads": "reads",
@@ -20,15 +17,13 @@ _FIGURES = {
 }
 
 
-def read_cells(path: Path) -> "tuple[pandas.DataFrame, dict[str, str]]":
+def read_cells(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return a frame with a row a cell, and the notes on the reference and the parameters.
 
     Columns are series, experiment, counts (reads or molecules that count for a gene), genes (with a count) and, for
     plates, reads, mapped (uniquely mapped, percent) and the tallies of htseq-count; a figure that no cell has is not
     there. Raises InputError where the file cannot be read.
     """
-    import pandas as pd
-
     try:
         with h5py.File(path, "r") as root:
             obs = root["obs"]

@@ -9,7 +9,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
 
 from scripts.core.command import command_parser
 from scripts.core.files import write_atomic
@@ -21,10 +24,6 @@ from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
 from scripts.plates.shard_counts import TALLIES
 
-if TYPE_CHECKING:
-    import pandas
-    from markupsafe import Markup
-
 MOST_FAILED = 500
 """Failed runs that get a row of their own."""
 MOST_ROWS = 400
@@ -32,7 +31,7 @@ MOST_ROWS = 400
 MOST_SERIES = 6
 """Series that are named for a reason."""
 Row = list[Any]
-Chart = tuple["Markup", str, str]
+Chart = tuple[Markup, str, str]
 
 _FOLDERS = (
     (r"(mex/[^/]+/).+\.tar\.gz", r"\1*.tar.gz", "droplet counts: a matrix with its barcodes and features"),
@@ -63,14 +62,12 @@ _TITLES = {
 _STATUSES = {"counted": "counted", "left_out": "left out", "failed": "failed"}
 
 
-def frame_of(rows: Sequence[Run]) -> "pandas.DataFrame":
+def frame_of(rows: Sequence[Run]) -> pd.DataFrame:
     """Return a run table as a data frame of text."""
-    import pandas as pd
-
     return pd.DataFrame(rows, columns=COLUMNS, dtype=object)
 
 
-def totals(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> dict[str, int]:
+def totals(plan: pd.DataFrame, ledger: pd.DataFrame) -> dict[str, int]:
     """Return the key figures."""
     counted = ledger[ledger.status == "counted"].drop_duplicates(["experiment", "species", "assay"])
     return {
@@ -82,7 +79,7 @@ def totals(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> dict[str, in
     } | {status: int((ledger.status == status).sum()) for status in _STATUSES}
 
 
-def series_rows(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> list[Row]:
+def series_rows(plan: pd.DataFrame, ledger: pd.DataFrame) -> list[Row]:
     """Return for each series its kind of cells, how many of its runs have which status, and a bar of these."""
     planned = plan.series[plan.status == "planned"].value_counts()
     numbers = ledger.value_counts(["series", "status"])
@@ -100,7 +97,7 @@ def series_rows(plan: "pandas.DataFrame", ledger: "pandas.DataFrame") -> list[Ro
     return rows
 
 
-def reason_rows(ledger: "pandas.DataFrame") -> list[Row]:
+def reason_rows(ledger: pd.DataFrame) -> list[Row]:
     """Return status, reason, its meaning, number of runs and their series, for each reason; the most frequent first."""
     rows: list[Row] = []
     for status in ("failed", "left_out"):
@@ -115,7 +112,7 @@ def reason_rows(ledger: "pandas.DataFrame") -> list[Row]:
     return rows
 
 
-def note_rows(ledger: "pandas.DataFrame") -> list[Row]:
+def note_rows(ledger: pd.DataFrame) -> list[Row]:
     """Return series, number of runs, the first of them and its note, for each kind of note on counted runs.
 
     Notes on droplet libraries have figures of each run; all of one chemistry and read roles are of one kind.
@@ -126,13 +123,13 @@ def note_rows(ledger: "pandas.DataFrame") -> list[Row]:
     return [[series, len(runs), runs.run.iloc[0], runs.detail.iloc[0]] for (series, _), runs in groups]
 
 
-def _chart(values: "pandas.Series", scale: Scale, title: str, name: str) -> Chart:
+def _chart(values: pd.Series, scale: Scale, title: str, name: str) -> Chart:
     """Return a histogram with its caption."""
     low, high = values.quantile([0.05, 0.95])
     return histogram(values.to_numpy(), scale, title), name, f"5–95 %: {short_number(low)}–{short_number(high)}"
 
 
-def _density(cells: "pandas.DataFrame", figure: str, scales: tuple[Scale, Scale], noun: str) -> Chart:
+def _density(cells: pd.DataFrame, figure: str, scales: tuple[Scale, Scale], noun: str) -> Chart:
     chart = density(cells[figure].to_numpy(), cells.genes.to_numpy(), scales, f"{noun} and genes of all cells")
     return chart, f"Genes by {noun}", "(darker: more cells)"
 
@@ -143,7 +140,7 @@ def _parts(sums: Mapping[Any, float]) -> list[tuple[str, str, float]]:
     return [(f"part-{index}", words, sums[name]) for index, (name, words) in enumerate(names.items())]
 
 
-def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]) -> dict[str, Any]:
+def plate_part(species: str, cells: pd.DataFrame, notes: Mapping[str, str]) -> dict[str, Any]:
     """Return the quality of the plate cells of a species: charts of all, and a row for each series."""
     noted = "; ".join(f"{name}: {value}" for name, value in notes.items())
     if cells.empty:
@@ -186,7 +183,7 @@ def plate_part(species: str, cells: "pandas.DataFrame", notes: Mapping[str, str]
     }
 
 
-def library_rows(ledger: "pandas.DataFrame", cells: Mapping[str, "pandas.DataFrame"]) -> list[Row]:
+def library_rows(ledger: pd.DataFrame, cells: Mapping[str, pd.DataFrame]) -> list[Row]:
     """Return a row for each counted droplet library; ``cells`` are those of each series and species."""
     rows: list[Row] = []
     counted = ledger[(ledger.assay == "droplet") & (ledger.status == "counted")]
@@ -204,11 +201,9 @@ def library_rows(ledger: "pandas.DataFrame", cells: Mapping[str, "pandas.DataFra
     return rows
 
 
-def droplet_charts(cells: Mapping[str, "pandas.DataFrame"]) -> Iterator[tuple[str, int, list[Chart]]]:
+def droplet_charts(cells: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, int, list[Chart]]]:
     """Yield species, number of cells and charts of all its droplet cells."""
-    import pandas as pd
-
-    of_species: dict[str, list[pandas.DataFrame]] = {}
+    of_species: dict[str, list[pd.DataFrame]] = {}
     for name, matrix in cells.items():
         if not matrix.empty:
             of_species.setdefault(name.rpartition(".")[2], []).append(matrix)
