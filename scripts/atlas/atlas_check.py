@@ -33,8 +33,6 @@ CHUNK = 1 << 19
 class Found:
     """What an atlas has."""
 
-    rows: int = 0
-    shards: int = 0
     bytes: int = 0
     deflated: int = 0
     """Files that are deflated."""
@@ -42,65 +40,69 @@ class Found:
     dropped: int = 0
 
 
-class FileCheck:
-    """Reads one file once: its CRC, its sha256 where a manifest has it, and its numbers."""
+class NumberCheck:
+    """Finds rows that are not finite, and codes that a decoder may not know, in the chunks of a file."""
 
-    def __init__(self, file: ArrayFile, kind: str, listed: Mapping[str, Any] | None) -> None:
-        self.file = file
+    def __init__(self, kind: str, limits: Mapping[int, tuple[int, set[int], str]]) -> None:
         self.kind = kind
-        self.listed = listed
-        """Its size and sha256 in the manifest."""
-        self.bad_rows = 0
+        self.limits = limits
+        self.rows = self.bad_rows = 0
         self.first_bad = -1
         self.seen: dict[int, np.ndarray] = {}
-        """Column → which of the 65536 codes occur, for columns with a code beyond those watched."""
+        """Column → which of the 65536 codes occur, for columns with a code beyond its limit."""
 
-    def read(self, watched: Mapping[int, int]) -> Iterator[str]:
-        """Read the file; yield a sentence for each fault.
-
-        ``watched``: column → the code from which on the codes that occur are noted.
-        """
-        file = self.file
-        sum_while_reading = self.listed is not None and file.kind != "deflated"
-        total = hashlib.sha256()
-        try:
-            if sum_while_reading:
-                with file.path.open("rb") as handle:
-                    total.update(handle.read(file.offset))
-            first = 0
-            for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes)), verify=True):
-                if sum_while_reading:
-                    total.update(rows.reshape(-1).view(np.uint8).data)
-                self._check(rows, first, watched)
-                first += len(rows)
-            if sum_while_reading:
-                with file.path.open("rb") as handle:
-                    handle.seek(file.offset + file.rows * file.row_bytes)
-                    total.update(handle.read())
-        except InputError as error:
-            yield str(error)
-        except OSError as error:
-            yield f"{file.path.name}: cannot be read: {error.strerror}."
-        if self.bad_rows:
-            yield (
-                f"{file.path.name}: {self.bad_rows:,} rows have a number that is not finite, the first is row"
-                f" {self.first_bad}."
-            )
-        if self.listed is not None:
-            digest = total.hexdigest() if sum_while_reading else hash_file(file.path)
-            yield from sum_faults(file.path.name, {"bytes": file.bytes, "sha256": digest}, self.listed)
-
-    def _check(self, rows: np.ndarray, first: int, watched: Mapping[int, int]) -> None:
+    def add(self, rows: np.ndarray) -> None:
         if self.kind == "top3":
             greatest = rows.max(axis=0)
-            for column, known in watched.items():
-                if greatest[column] >= known:
+            for column, (below, *_) in self.limits.items():
+                if greatest[column] >= below:
                     self.seen.setdefault(column, np.zeros(65536, bool))[rows[:, column]] = True
         elif self.kind != BARCODES and has_exponent_31(rows):
             bad = ~np.isfinite(rows).all(axis=1)
             if not self.bad_rows:
-                self.first_bad = first + int(np.argmax(bad))
+                self.first_bad = self.rows + int(np.argmax(bad))
             self.bad_rows += int(bad.sum())
+        self.rows += len(rows)
+
+    def faults(self) -> Iterator[str]:
+        """Yield a sentence for each fault of the numbers."""
+        if self.bad_rows:
+            yield f"{self.bad_rows:,} rows have a number that is not finite, the first is row {self.first_bad}."
+        for column, codes in sorted(self.seen.items()):
+            _, known, name = self.limits[column]
+            strange = [code for code in codes.nonzero()[0].tolist() if code not in known]
+            if strange:
+                some = ", ".join(map(str, strange[:EXAMPLES])) + (", …" if len(strange) > EXAMPLES else "")
+                yield f"column {column} ({name}) has codes that its decoder does not know: {some}."
+
+
+def file_faults(file: ArrayFile, numbers: NumberCheck, listed: Mapping[str, Any] | None) -> Iterator[str]:
+    """Read a file once; yield a sentence for each fault of its CRC, its numbers, and its sum.
+
+    ``listed``: its size and sha256 in the manifest; None without.
+    """
+    name = file.path.name
+    summed = listed is not None and file.kind != "deflated"  # its bytes are read in the order of the file
+    total = hashlib.sha256()
+    try:
+        with file.path.open("rb") as handle:
+            if summed:
+                total.update(handle.read(file.offset))
+            for rows in file.scan(max(1, CHUNK // max(1, file.row_bytes)), verify=True):
+                if summed:
+                    total.update(rows.reshape(-1).view(np.uint8).data)
+                numbers.add(rows)
+            if summed:
+                handle.seek(file.offset + file.rows * file.row_bytes)
+                total.update(handle.read())
+    except InputError as error:
+        yield str(error)
+    except OSError as error:
+        yield f"{name}: cannot be read: {error.strerror}."
+    yield from (f"{name}: {fault}" for fault in numbers.faults())
+    if listed is not None:
+        digest = total.hexdigest() if summed else hash_file(file.path)
+        yield from sum_faults(name, {"bytes": file.bytes, "sha256": digest}, listed)
 
 
 def sum_faults(name: str, found: Mapping[str, Any], listed: Mapping[str, Any]) -> Iterator[str]:
@@ -133,22 +135,14 @@ def shard_faults(atlas: Atlas, shard: Shard, found: Found) -> Iterator[str]:
     for kind, file in shard.files.items():
         if listed is not None and file.path.name not in listed:
             yield f"{file.path.name}: not in the manifest."
-        check = FileCheck(file, kind, None if listed is None else listed.get(file.path.name))
         fits = kind != "top3" or file.shape[1] == atlas.layout.label_width
-        yield from check.read({column: below for column, (below, *_) in limits.items()} if fits else {})
-        for column, codes in sorted(check.seen.items()):
-            _, known, name = limits[column]
-            strange = [code for code in codes.nonzero()[0].tolist() if code not in known]
-            if strange:
-                some = ", ".join(map(str, strange[:EXAMPLES])) + (", …" if len(strange) > EXAMPLES else "")
-                yield f"{file.path.name}: column {column} ({name}) has codes that its decoder does not know: {some}."
+        numbers = NumberCheck(kind, limits if fits else {})
+        yield from file_faults(file, numbers, None if listed is None else listed.get(file.path.name))
         found.bytes += file.bytes
         found.deflated += file.kind == "deflated"
     for name in listed or ():
         if all(name != file.path.name for file in shard.files.values()) and not (atlas.path / name).exists():
             yield f"{name}: in the manifest, but not there."
-    found.shards += 1
-    found.rows += shard.rows
 
 
 def map_faults(atlas: Atlas, found: Found) -> Iterator[str]:
@@ -269,7 +263,7 @@ def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, Found,
 
 def describe(atlas: Atlas, found: Found) -> Iterator[str]:
     """Yield lines on what an atlas has."""
-    yield f"{atlas.path}: {found.rows:,} rows in {found.shards:,} shards, {found.bytes:,} bytes."
+    yield f"{atlas.path}: {atlas.rows_total:,} rows in {len(atlas.shards):,} shards, {found.bytes:,} bytes."
     if atlas.manifest is not None:
         weights = atlas.backend.get("weights_sha256")
         program = f"{atlas.backend.get('name')} {atlas.backend.get('version')}"

@@ -70,16 +70,12 @@ class LabelNames:
     def refuse(self, atlas: int, nameless: Sequence[int]) -> None:
         """Raise InputError where there are codes without a name."""
         if nameless:
+            codes = ", ".join(map(str, nameless[:8])) + (f" and {len(nameless) - 8:,} more" if nameless[8:] else "")
             raise InputError(
-                f"{self.sources[atlas]}: {self.label} has cells with {_several_codes([*map(str, nameless)])}, for which"
+                f"{self.sources[atlas]}: {self.label} has cells with code{'s'[: len(nameless) - 1]} {codes}, for which"
                 f" the label decoders have no name (they name {len(self.common[atlas]):,}). Are they those of the model"
                 " that made this atlas?"
             )
-
-
-def _several_codes(codes: Sequence[str]) -> str:
-    some = ", ".join(codes[:8]) + (f" and {len(codes) - 8:,} more" if len(codes) > 8 else "")
-    return f"code{'' if len(codes) == 1 else 's'} {some}"
 
 
 def read_decoders(path: str | Path) -> dict[str, dict[str, str]]:

@@ -5,7 +5,6 @@
 """
 
 import math
-import mmap
 import os
 import struct
 import warnings
@@ -55,19 +54,16 @@ class ArrayFile:
         self.crc: int | None = None
         self._start = 0  # of the member in the file
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                self.bytes = os.fstat(file).st_size
-                head = os.pread(file, _HEAD, 0)
+            with self.path.open("rb", buffering=0) as handle:
+                self.bytes = os.fstat(handle.fileno()).st_size
+                head = os.pread(handle.fileno(), _HEAD, 0)
                 if head[:4] == _ZIP:
-                    head = self._open_zip(file, head)
+                    head = self._open_zip(handle.fileno(), head)
                 elif head[:6] == _NPY:
                     self._stored = self._size = self.bytes
                 else:
                     found = f"its first bytes are {head[:6]!r}" if head else "an empty file"
                     raise InputError(f"{self.path.name}: neither an npz nor an npy: {found}.")
-            finally:
-                os.close(file)
         except OSError as error:
             raise InputError(f"{self.path.name}: cannot be read: {error.strerror}.") from error
         self.dtype, self.shape, self.fortran, header = self._parse(head)
@@ -153,9 +149,7 @@ class ArrayFile:
             raise ValueError(f"{self.path}: deflated")
         if not self.row_bytes * self.rows:
             return np.zeros(self.shape, self.dtype)
-        with self.path.open("rb") as handle:
-            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.ndarray(self.shape, self.dtype, memory, self.offset, order="F" if self.fortran else "C")
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, "F" if self.fortran else "C")
 
     def read(self) -> np.ndarray:
         """Return the whole array: a memory map, or in memory where it is deflated."""

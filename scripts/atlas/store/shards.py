@@ -97,7 +97,7 @@ class Atlas:
         found: list[str] = []
         names = self._find_files(found)
         self.shards = self._open_shards(names, found)
-        self._numbers = {shard.name: number for number, shard in enumerate(self.shards)}
+        self._by_name = {shard.name: shard for shard in self.shards}
         self.rows_total = sum(shard.rows for shard in self.shards)
         """Rows of all shards."""
         if self.manifest is not None:
@@ -293,10 +293,9 @@ class Atlas:
 
     def shard(self, name: str) -> Shard:
         """Return the shard of this name. Raises InputError where there is none."""
-        number = self._numbers.get(name)
-        if number is None:
+        if name not in self._by_name:
             raise InputError(f"{self.title}: no shard {name!r}.")
-        return self.shards[number]
+        return self._by_name[name]
 
     def label_text(self, name: str, code: int) -> str:
         """Return the label of a code, or the code itself where no decoder knows it."""
