@@ -327,10 +327,7 @@ def class_section(found: Agreement) -> dict[str, Any]:
 def score_figures(found: Agreement) -> Iterator[tuple[str, str, str]]:
     """Yield a histogram of the scores of each guess, on one scale, and of the margins, on another."""
     titles = ("First guess", "Second guess", "Third guess")
-    for parts, names in (
-        (found.scores, titles),
-        (found.margins, ("First less second", "Second less third")),
-    ):
+    for parts, names in ((found.scores, titles), (found.margins, ("First less second", "Second less third"))):
         known = [counts.ordered() for counts in parts]
         known = [each for each in known if len(each[0])]
         if not known:

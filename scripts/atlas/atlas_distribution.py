@@ -186,9 +186,8 @@ def distribute(atlases: Sequence[Atlas], pairs: Sequence[tuple[str, str]], least
     meanings = {name: label_names(name, atlases) for name in names if name not in map_codes.codes}
     counted = [count(atlas, map_codes, names, pairs, least) for atlas in atlases]
     for name in map_codes.codes:
-        known = map_codes.names(name)
-        same = {code: code for code in range(len(known))}
-        meanings[name] = LabelNames(name, tuple(known), (same,) * len(atlases), ())
+        known = tuple(map_codes.codes[name])
+        meanings[name] = LabelNames(name, known, (dict(enumerate(range(len(known)))),) * len(atlases), ())
     cells = sum(atlas.rows_total for atlas in atlases)
     axes = {}
     for name, meaning in meanings.items():

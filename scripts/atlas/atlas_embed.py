@@ -93,12 +93,8 @@ def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
 
 def result_path(matrix: Path, results: str = RESULTS) -> str:
     """Return the path of a matrix below the results folder, or its name where it is elsewhere."""
-    parts = matrix.parts
-    if results in parts:
-        below = parts[len(parts) - parts[::-1].index(results) :]
-        if below:
-            return "/".join(below)
-    return matrix.name
+    _, found, below = f"/{matrix.as_posix()}".rpartition(f"/{results}/")
+    return below if found else matrix.name
 
 
 def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output: Path) -> EmbeddedPart:

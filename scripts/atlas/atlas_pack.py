@@ -17,13 +17,7 @@ import numpy as np
 
 from scripts.atlas.store.files import new_folder, write_json, write_table
 from scripts.atlas.store.part import Description, EmbeddedPart
-from scripts.atlas.store.row_map import (
-    DroppedCell,
-    Segment,
-    barcode_sha256,
-    source_of,
-    write_manifest,
-)
+from scripts.atlas.store.row_map import MAP_COLUMNS, DroppedCell, Segment, barcode_sha256, write_manifest
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults, try_all
@@ -73,7 +67,7 @@ def group_cells(parts: Sequence[EmbeddedPart]) -> list[Group]:
     seen: dict[tuple[str, ...], int] = {}
     for number, part in enumerate(parts):
         start = 0
-        for source, cells in itertools.groupby(part.cells(), key=source_of):
+        for source, cells in itertools.groupby(part.cells(), key=lambda cell: cell[: len(MAP_COLUMNS)]):
             widths = [len(cell.barcode.encode()) for cell in cells]
             stop = start + len(widths)
             groups.append(Group(number, start, stop, int(part.kept[start:stop].sum()), source, max(widths)))
@@ -166,7 +160,7 @@ class Packer:
         if model is not None:
             shutil.copyfile(model, self.folder / MODEL)
             files.append(MODEL)
-        write_manifest(self.folder, self.description, self.description.layout, self.shards, files)
+        write_manifest(self.folder, self.description, self.shards, files)
 
 
 def model_faults(model: Path | None, description: Description) -> Iterator[str]:

@@ -90,6 +90,14 @@ class Trained:
     def baseline(self) -> Figures:
         return classifier.judge(classifier.predict_one(self.confusion, self.majority))
 
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """labels.tsv, with the labels as index."""
+        tested, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        cells = {"train_cells": self.training, "test_cells": tested, "told_cells": predicted}
+        shares = {name: getattr(self.figures, name) for name in ("precision", "recall", "f1")}
+        return pd.DataFrame(cells | shares, index=self.names)
+
     def cells(self, side: str) -> int:
         """Return the labelled cells of a side, train or test."""
         return sum(cells for _, each, cells in self.split if each == side)
@@ -236,23 +244,14 @@ def table_notes(labels: GivenLabels, atlases: Sequence[Atlas], trained: Trained)
 def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> None:
     """Write the tables of a trained model."""
     figures, baseline = trained.figures, trained.baseline
-    tested = trained.confusion.sum(axis=1)
     lines = [[name, *(output.fraction(getattr(each, name)) for each in (figures, baseline))] for name, _ in _FIGURES]
     for side in ("train", "test"):
         groups = sum(each == side for _, each, _ in trained.split)
         lines += [[f"{side}_cells", *[str(trained.cells(side))] * 2], [f"{side}_{split}", *[str(groups)] * 2]]
-    for name, counts in (("train_labels", trained.training), ("test_labels", tested)):
-        lines.append([name, *[str(int((counts > 0).sum()))] * 2])
+    for name, counts in (("train_labels", trained.training), ("test_labels", trained.confusion.any(axis=1))):
+        lines.append([name, *[str(np.count_nonzero(counts))] * 2])
     output.write_frame(folder / "figures.tsv", pd.DataFrame(lines, columns=["figure", "model", "most_frequent_label"]))
-    columns = {
-        "train_cells": trained.training,
-        "test_cells": tested,
-        "told_cells": trained.confusion.sum(axis=0),
-        "precision": figures.precision,
-        "recall": figures.recall,
-        "f1": figures.f1,
-    }
-    output.write_frame(folder / "labels.tsv", pd.DataFrame(columns, index=trained.names), index=heading)
+    output.write_frame(folder / "labels.tsv", trained.table, index=heading)
     confusion = pd.DataFrame(trained.confusion, index=trained.names, columns=trained.names)
     output.write_frame(folder / "confusion.tsv", confusion, index=heading)
     output.write_frame(folder / "split.tsv", pd.DataFrame(trained.split, columns=[split, "side", "cells"]))
@@ -262,12 +261,7 @@ def draw_page(trained: Trained, heading: str, split: str, words: str, notes: Seq
     """Return the page."""
     figures, baseline = trained.figures, trained.baseline
     majority = f"the baseline: always {trained.names[trained.majority]}, the most frequent in training"
-    counts = trained.training, trained.confusion.sum(axis=1), trained.confusion.sum(axis=0)
-    shares = figures.precision, figures.recall, figures.f1
-    labels = [
-        [name, *(int(each[row]) for each in counts), *(percent(float(each[row])) for each in shares)]
-        for row, name in enumerate(trained.names)
-    ]
+    labels = [[*row[:4], *map(percent, row[4:])] for row in trained.table.itertuples()]
     return render(
         "atlas/templates/train.html",
         label=heading,

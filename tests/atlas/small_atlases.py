@@ -78,7 +78,7 @@ def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="
     write_table(folder / "segments.tsv", Segment._fields, segments)
     (folder / "label_decoders.json").write_text(json.dumps(decoders or {}))
     backend = Description("svd-baseline", "1", layout, weights, kind if layout.labels else None)
-    write_manifest(folder, backend, layout, told, ["segments.tsv", "label_decoders.json"])
+    write_manifest(folder, backend, told, ["segments.tsv", "label_decoders.json"])
     return folder
 
 

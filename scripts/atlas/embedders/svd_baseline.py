@@ -265,7 +265,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in given.items()}
     inside = everything = 0
     for start, counts in reference.blocks():
-        known_counts = totals(with_counts(counts, np.where(there[counts.indices], counts.data, 0)))
+        known_counts = known_totals(counts, there)
         everything += int(counts.data.sum())
         inside += int(known_counts.sum())
         embeddings = embed_rows(counts, axes)
@@ -321,8 +321,7 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
     with PartWriter(output, description, rows=matrix.cells) as part:
         for _, counts in matrix.blocks():
             sums = totals(counts)
-            mine = there[counts.indices]
-            known = totals(with_counts(counts, np.where(mine, counts.data, 0)))
+            known = known_totals(counts, there)
             everything += int(sums.sum())
             inside += int(known.sum())
             embeddings = embed_rows(counts, axes)
@@ -349,9 +348,10 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
     return dropped, found
 
 
-def with_counts(counts: scipy.sparse.csr_matrix, data: np.ndarray) -> scipy.sparse.csr_matrix:
-    """Return a matrix of other counts for the same cells and genes."""
-    return scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)
+def known_totals(counts: scipy.sparse.csr_matrix, there: np.ndarray) -> np.ndarray:
+    """Return the counts of each cell that are of genes of the model; ``there``: whether it has each gene."""
+    data = np.where(there[counts.indices], counts.data, 0)
+    return totals(scipy.sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.atlas.store.files import read_table, write_json
-from scripts.atlas.store.layout import Layout
-from scripts.atlas.store.part import Cell, Description
+from scripts.atlas.store.part import Description
 from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
@@ -87,11 +86,6 @@ def barcode_sha256(barcodes: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(barcode + b"\n" for barcode in barcodes)).hexdigest()
 
 
-def source_of(cell: Cell) -> tuple[str, ...]:
-    """Return the values of :data:`MAP_COLUMNS`, which the cells of one segment share."""
-    return cell[: len(MAP_COLUMNS)]
-
-
 def read_segments(path: str | Path) -> Iterator[Segment]:
     """Yield the segments of a segments.tsv. Raises InputError for a line that is none."""
     for number, values in read_table(Path(path), Segment._fields):
@@ -115,7 +109,6 @@ def file_sum(path: str | Path) -> dict[str, Any]:
 def write_manifest(
     folder: str | Path,
     description: Description,
-    layout: Layout,
     shards: Mapping[str, tuple[int, Iterable[Path]]],
     files: Iterable[str],
 ) -> None:
@@ -128,8 +121,8 @@ def write_manifest(
     manifest = {
         "format": FORMAT,
         "backend": description.to_json(decoders=False),
-        "layout": layout.to_json(),
-        "has_labels": bool(layout.labels),
+        "layout": description.layout.to_json(),
+        "has_labels": description.has_labels,
         "rows": sum(rows for rows, _ in shards.values()),
         "shards": [
             {"name": name, "rows": rows, "files": {path.name: file_sum(path) for path in paths}}
@@ -291,10 +284,6 @@ class MapCodes:
     def __init__(self, columns: Iterable[str]) -> None:
         self.codes: dict[str, dict[str, int]] = {column: {} for column in columns}
         """Column → value → code, in the order in which values occur."""
-
-    def names(self, column: str) -> list[str]:
-        """Return the value of each code."""
-        return list(self.codes[column])
 
     def shards(self, atlas: Atlas) -> Iterator[tuple[Shard, dict[str, np.ndarray]]]:
         """Yield each shard of an atlas with column → code of each of its rows (intp)."""
