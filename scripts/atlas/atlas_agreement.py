@@ -43,13 +43,10 @@ from scripts.formats.charts import Scale, heat_map, histogram
 from scripts.formats.pages import render, several
 
 PAGE = "agreement.html"
-MOST = 40
-"""Labels of a heat map; the others are joined."""
-MOST_PAIRS = 20
-"""Pairs of guesses of each class that the page shows."""
+MOST = 40  # labels of a heat map; the others are joined
+MOST_PAIRS = 20  # pairs of guesses of each class that the page shows
 MOST_LABELS = 2048
-OTHER = "other"
-"""The block whose means are compared for a class without a block."""
+OTHER = "other"  # the block whose means are compared for a class without a block
 PERCENTS = (5.0, 25.0, 50.0, 75.0, 95.0)
 
 
@@ -350,8 +347,7 @@ def frequent_pairs(found: Agreement) -> Iterator[list[Any]]:
             break
         cosine = float(found.cosine[first, second])
         share = cells / (1 + int(pairs[first].sum()))
-        text = "–" if cosine != cosine else f"{cosine:.2f}"
-        yield [found.names[first], found.names[second], cells, f"{share:.1%}", text]
+        yield [found.names[first], found.names[second], cells, f"{share:.1%}", hundredths(cosine)]
 
 
 def cosine_map(found: Agreement) -> dict[str, Any]:

@@ -25,8 +25,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file
 
-CHUNK = 1 << 19
-"""Bytes that are checked together, so that they stay in the processor's cache."""
+CHUNK = 1 << 19  # bytes that are checked together, so that they stay in the processor's cache
 
 
 @dataclass

@@ -34,17 +34,12 @@ from scripts.formats.charts import bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import render, several
 
 PAGE = "distribution.html"
-MOST = 50
-"""Labels of a class that a heat map shows; the others are joined."""
-MOST_GAPS = 25
-"""Missing pairs of each table that the page shows."""
-MOST_BARS = 12
-"""Labels of a class that get a bar."""
-MOST_PAIRS = 1 << 22
-"""Greatest size of a table, in pairs."""
+MOST = 50  # labels of a class that a heat map shows; the others are joined
+MOST_GAPS = 25  # missing pairs of each table that the page shows
+MOST_BARS = 12  # labels of a class that get a bar
+MOST_PAIRS = 1 << 22  # greatest size of a table, in pairs
 ROW = "cell_type"
-COLUMNS = ("tissue", "disease", "age_group", "assay", "organism")
-"""The default."""
+COLUMNS = ("tissue", "disease", "age_group", "assay", "organism")  # the default
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,7 @@ BACK_ENDS = {
 }
 """Name → program."""
 HOME = Path(__file__).resolve().parents[2]
-LINES = 20
-"""Last lines of a back end that failed, which are shown."""
+LINES = 20  # last lines of a back end that failed, which are shown
 RESULTS = "results"
 _ROWS = 1 << 16
 

@@ -24,8 +24,7 @@ from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file
 
 SHARD_ROWS = 100_000
-CHUNK = 4096
-"""Rows that are in memory at a time."""
+CHUNK = 4096  # rows that are in memory at a time
 
 
 class Group(NamedTuple):

@@ -43,13 +43,10 @@ from scripts.formats.charts import Scale
 from scripts.formats.pages import cut, render, several
 
 PAGE, PREDICTIONS = "train.html", "predictions.tsv"
-MOST = 40
-"""Labels of the heat map; the others are joined."""
-MOST_ROWS = 400
-"""Rows of a table of the page."""
+MOST = 40  # labels of the heat map; the others are joined
+MOST_ROWS = 400  # rows of a table of the page
 MOST_LABELS = 2048
-OTHER = "other"
-"""The block for a label without a block of its name."""
+OTHER = "other"  # the block for a label without a block of its name
 SHRINKAGE = 0.01
 _PRIORS = {"counts": "as frequent as in training", "equal": "equally frequent"}
 _FIGURES = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1"))

@@ -10,8 +10,7 @@ import hashlib
 import numpy as np
 import scipy.sparse
 
-PER = 10_000
-"""Counts to which a cell is scaled."""
+PER = 10_000  # counts to which a cell is scaled
 OVERSAMPLING = 32
 ROUNDS = 4
 """Additional columns, and power iterations, of the randomised subspace (Halko, Martinsson and Tropp 2011)."""

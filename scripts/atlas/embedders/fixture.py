@@ -16,10 +16,8 @@ from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 
-LABELS = {"sex": 2, "cell_culture": 2}
-"""Class → how many labels it has."""
-FEW = 12
-"""Labels of every other class."""
+LABELS = {"sex": 2, "cell_culture": 2}  # class → how many labels it has
+FEW = 12  # labels of every other class
 _ROWS = 4096
 
 

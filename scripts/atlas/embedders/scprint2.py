@@ -31,8 +31,7 @@ from scripts.core.command import run_command
 from scripts.core.errors import InputError
 
 NAME = "scprint2"
-BEST = 3
-"""Labels of a class that the public atlas does not have, at most."""
+BEST = 3  # labels of a class that the public atlas does not have, at most
 NEIGHBOURS, COMPONENTS = 6, 50
 """Neighbours that a model of metacells sees, and axes on which they are found, as in the package."""
 OTHER = "other"

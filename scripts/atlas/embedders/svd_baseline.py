@@ -33,12 +33,9 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
 
 NAME, VERSION = "svd-baseline", "1"
-BEST = 3
-"""Labels of a cell, at most."""
-CODES = 65_536
-"""Labels of a class, at most: codes are uint16."""
-ROWS = 1024
-"""Cells whose labels are computed at a time."""
+BEST = 3  # labels of a cell, at most
+CODES = 65_536  # labels of a class, at most: codes are uint16
+ROWS = 1024  # cells whose labels are computed at a time
 FORMAT = 1
 _COMMON = "sra2matrix svd-baseline"
 

@@ -20,8 +20,7 @@ from scripts.atlas.store.row_map import Segment
 from scripts.core.errors import InputError, raise_faults
 
 KEYS = ("run", "experiment", "sample")
-NONE = -1
-"""The code of a cell without a label."""
+NONE = -1  # the code of a cell without a label
 _SUFFIX = re.compile(rb"(?<=[ACGTN])-[0-9]+$")
 
 

@@ -14,10 +14,8 @@ import scipy.sparse
 
 from scripts.atlas.store.shards import Atlas
 
-TABLE_ROWS = 1 << 15
-"""Rows of labels that are counted at a time."""
-SUM_BYTES = 1 << 21
-"""Bytes of a chunk whose rows are added up."""
+TABLE_ROWS = 1 << 15  # rows of labels that are counted at a time
+SUM_BYTES = 1 << 21  # bytes of a chunk whose rows are added up
 DENSE = 1 << 22
 """Cells up to which pairs are counted in an array; beyond it only the pairs that occur are kept."""
 

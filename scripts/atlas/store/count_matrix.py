@@ -17,13 +17,9 @@ import scipy.sparse
 from scripts.atlas.store.part import Cell
 from scripts.core.errors import InputError, raise_faults
 
-BLOCK_ROWS = 8192
-BLOCK_ENTRIES = 1 << 22
-"""Rows, and stored counts, of a block: some 80 MB."""
-SPAN = 8
-"""Gaps of at most so many rows between wanted ones are read too rather than skipped."""
-PIECE = 128
-"""Wanted rows that are read at a time."""
+BLOCK_ROWS, BLOCK_ENTRIES = 8192, 1 << 22  # rows, and stored counts, of a block: some 80 MB
+SPAN = 8  # gaps of at most so many rows between wanted ones are read too rather than skipped
+PIECE = 128  # wanted rows that are read at a time
 NO_LABEL = frozenset(("", "unknown", "nan", "na", "n/a", "none", "unassigned", "unannotated"))
 """Texts, in lower case, that stand for a missing label."""
 _VERSION = re.compile(r"(ENS[A-Z]*\d+)\.\d+")

@@ -25,19 +25,12 @@ from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.core.gzip_files import deflate_error
 
-MEMBER = "arr_0.npy"
-"""The name that numpy.savez gives an array without one."""
-PIECE = 1 << 20
-"""Bytes that are read at a time."""
+MEMBER = "arr_0.npy"  # the name that numpy.savez gives an array without one
+PIECE = 1 << 20  # bytes that are read at a time
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
-_ENTRY = b"PK\x01\x02"
-_HEAD = 4096
-"""Bytes in which the header of an array is searched; numpy's has 128."""
+_HEAD = 4096  # bytes in which the header of an array is searched; numpy's has 128
 _LOCAL = struct.Struct("<4s5H3I2H")
-_CENTRAL = struct.Struct("<4s4B4H3I5H2I")
-_END = struct.Struct("<4s4H2IH")
-_PLAIN_END = b"\x00\x00"  # no comment
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
@@ -54,11 +47,11 @@ class ArrayFile:
         self.crc: int | None = None
         self._start = 0  # of the member in the file
         try:
-            with self.path.open("rb", buffering=0) as handle:
+            with self.path.open("rb") as handle:
                 self.bytes = os.fstat(handle.fileno()).st_size
                 head = os.pread(handle.fileno(), _HEAD, 0)
                 if head[:4] == _ZIP:
-                    head = self._open_zip(handle.fileno(), head)
+                    head = self._open_zip(handle)
                 elif head[:6] == _NPY:
                     self._stored = self._size = self.bytes
                 else:
@@ -77,50 +70,35 @@ class ArrayFile:
         self.offset = self._start + header
         self._header = header
 
-    def _open_zip(self, file: int, head: bytes) -> bytes:
-        """Find the array's member; return its first bytes. ``head`` are the first bytes of the file."""
-        at, flags, method = self._find_member(file)
-        if flags & 1 or method not in _METHODS:
-            raise InputError(f"{self.path.name}: neither stored nor deflated; numpy.savez writes such files.")
-        self.kind = _METHODS[method]
-        local = head[: _LOCAL.size] if at == 0 else os.pread(file, _LOCAL.size, at)
-        if len(local) < _LOCAL.size or local[:4] != _ZIP:
-            raise InputError(f"{self.path.name}: no whole npz (no header before its array); the file is damaged.")
-        *_, name, extra = _LOCAL.unpack(local)
-        self._start = at + _LOCAL.size + name + extra
-        if self._start + self._stored > self.bytes:
-            raise InputError(f"{self.path.name}: no whole npz (its array goes beyond its end); the file is cut short.")
-        first = head[self._start :] if at == 0 else os.pread(file, _HEAD, self._start)
-        first = first[: self._stored]
-        return self._inflate(first, _HEAD) if self.kind == "deflated" else first
-
-    def _find_member(self, file: int) -> tuple[int, int, int]:
-        """Take the array's size and CRC from the directory; return where its member begins, flags and method."""
-        size = _CENTRAL.size + len(MEMBER) + _END.size
-        tail = os.pread(file, size, max(0, self.bytes - size))
-        if len(tail) == size and tail[:4] == _ENTRY and tail.endswith(_PLAIN_END):
-            entry = _CENTRAL.unpack(tail[: _CENTRAL.size])
-            (directory,) = struct.unpack_from("<I", tail, size - 6)
-            plain = entry[12:15] == (len(MEMBER), 0, 0) and tail[_CENTRAL.size :].startswith(MEMBER.encode())
-            if plain and directory + size == self.bytes and max(entry[10:12]) < 0xFFFFFFFF:
-                self.crc, self._stored, self._size = entry[9:12]
-                return entry[-1], entry[5], entry[6]
-        try:  # of more than 2 GB, or not written by numpy
-            with os.fdopen(os.dup(file), "rb") as handle, zipfile.ZipFile(handle) as archive:
+    def _open_zip(self, handle: IO[bytes]) -> bytes:
+        """Find the array's member; return its first bytes."""
+        name = self.path.name
+        try:
+            with zipfile.ZipFile(handle) as archive:
                 members = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
             raise InputError(
-                f"{self.path.name}: no whole npz ({str(error).rstrip('.')}); the file is cut short or damaged."
+                f"{name}: no whole npz ({str(error).rstrip('.')}); the file is cut short or damaged."
             ) from error
         names = [member.filename for member in members]
         if names != [MEMBER]:
             raise InputError(
-                f"{self.path.name}: its arrays are {', '.join(names) or 'none'}; expected the one array"
+                f"{name}: its arrays are {', '.join(names) or 'none'}; expected the one array"
                 f" {MEMBER.removesuffix('.npy')} that numpy.savez(file, array) writes."
             )
         (member,) = members
+        if member.flag_bits & 1 or member.compress_type not in _METHODS:
+            raise InputError(f"{name}: neither stored nor deflated; numpy.savez writes such files.")
+        self.kind = _METHODS[member.compress_type]
         self.crc, self._stored, self._size = member.CRC, member.compress_size, member.file_size
-        return member.header_offset, member.flag_bits, member.compress_type
+        local = os.pread(handle.fileno(), _LOCAL.size, member.header_offset)
+        if len(local) < _LOCAL.size or local[:4] != _ZIP:
+            raise InputError(f"{name}: no whole npz (no header before its array); the file is damaged.")
+        self._start = member.header_offset + _LOCAL.size + sum(_LOCAL.unpack(local)[-2:])
+        if self._start + self._stored > self.bytes:
+            raise InputError(f"{name}: no whole npz (its array goes beyond its end); the file is cut short.")
+        first = os.pread(handle.fileno(), min(_HEAD, self._stored), self._start)
+        return self._inflate(first, _HEAD) if self.kind == "deflated" else first
 
     def _inflate(self, data: bytes, most: int) -> bytes:
         try:

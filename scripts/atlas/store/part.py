@@ -21,13 +21,10 @@ from scripts.atlas.store.layout import Layout
 from scripts.core.errors import InputError, raise_faults
 
 DESCRIPTION, KEPT, DROPPED, CELLS, MATRIX = "describe.json", "kept.npy", "dropped.tsv", "cells.tsv", "matrix.json"
-TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}
-"""Kind of array → its type, in parts and in shards."""
-GREATEST = 65504.0
-"""The greatest number that float16 holds."""
+TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}  # kind of array → its type, in parts and in shards
+GREATEST = 65504.0  # the greatest number that float16 holds
 SCORE_KINDS = ("logit", "cosine")
-EXAMPLES = 5
-"""Faults of one kind that a message lists."""
+EXAMPLES = 5  # faults of one kind that a message lists
 _CHUNK = 1 << 16
 _REASON = re.compile(r"[A-Z][A-Z0-9_]*")
 

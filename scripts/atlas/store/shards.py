@@ -26,10 +26,8 @@ MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "droppe
 MODEL = "model.npz"
 LABEL_KINDS = ("top3", "scores")
 BARCODES = "barcodes"
-FORMAT = 1
-"""Of the manifest."""
-ROWS = 1 << 16
-"""Rows of a chunk, unless another number is given."""
+FORMAT = 1  # of the manifest
+ROWS = 1 << 16  # rows of a chunk, unless another number is given
 _NAME = re.compile(
     r"(?P<shard>step_(?P<step>[0-9]+)_(?P<name>.*)_predict_part_(?P<part>[0-9]+)_(?P<gpu>[0-9]+))"
     r"_(?P<kind>embs|top3|scores|barcodes)\.npz(?:\.npy)?"
@@ -141,33 +139,26 @@ class Atlas:
                 faults.append(f"{file}: the same array is in {kinds[found['kind']].name} too; keep one of them.")
             kinds[found["kind"]] = self.path / file
         numbers = Counter(shard_numbers(name) for name in names)
-        faults += [
-            f"{name}: another shard has the same numbers in its name."
-            for name in names
-            if numbers[shard_numbers(name)] > 1
-        ]
+        twice = (name for name in names if numbers[shard_numbers(name)] > 1)
+        faults += [f"{name}: another shard has the same numbers in its name." for name in twice]
         return names
 
     def _open_shards(self, names: Mapping[str, Mapping[str, Path]], faults: list[str]) -> list[Shard]:
         """Open the files of all shards, sorted by their numbers."""
         shards: list[Shard] = []
-        widths: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         first = 0
         for name, paths in sorted(names.items(), key=lambda item: shard_numbers(item[0]) or ()):
-            shards.append(self._open_shard(name, paths, first, faults, widths))
+            shards.append(self._open_shard(name, paths, first, faults))
             first += shards[-1].rows
-        faults += [self._width_fault(kind, width, files) for (kind, width), files in widths.items()]
+        for kind in TYPES:
+            widths: defaultdict[int, list[str]] = defaultdict(list)
+            for file in (shard.files[kind] for shard in shards if kind in shard.files):
+                widths[file.shape[1]].append(file.path.name)
+            widths.pop(self.layout.width(kind), None)
+            faults += [self._width_fault(kind, width, files) for width, files in widths.items()]
         return shards
 
-    def _open_shard(
-        self,
-        name: str,
-        paths: Mapping[str, Path],
-        first: int,
-        faults: list[str],
-        widths: defaultdict[tuple[str, int], list[str]],
-    ) -> Shard:
-        """Open the files of a shard; files of another width than the layout's are collected in ``widths``."""
+    def _open_shard(self, name: str, paths: Mapping[str, Path], first: int, faults: list[str]) -> Shard:
         files: dict[str, ArrayFile] = {}
         rows: dict[str, int] = {}
         kinds = TYPES if self.has_labels else ("embs",)
@@ -188,8 +179,6 @@ class Atlas:
             if fault:
                 faults.append(f"{path.name}: {fault}")
                 continue
-            if kind in TYPES and file.shape[1] != self.layout.width(kind):
-                widths[kind, file.shape[1]].append(path.name)
             files[kind] = file
         if len(set(rows.values())) > 1:
             each = ", ".join(f"{kind} {count}" for kind, count in rows.items())
@@ -266,15 +255,7 @@ class Atlas:
             if begin == end:
                 continue
             index, local = order[begin:end], wanted[order[begin:end]] - shard.first
-            file = shard.files[kind]
-            if file.kind != "deflated":
-                found[index] = file.map()[local, columns]
-                continue
-            done = 0
-            for chunk in file.scan(ROWS, 0, int(local[-1]) + 1):
-                here = (local >= done) & (local < done + len(chunk))
-                found[index[here]] = chunk[local[here] - done, columns]
-                done += len(chunk)
+            found[index] = shard.files[kind].read()[local, columns]
         return found
 
     def shard_of(self, row: int) -> tuple[Shard, int]:
