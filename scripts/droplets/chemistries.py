@@ -124,12 +124,15 @@ class InclusionList(NamedTuple):
 
 _LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents")
 _CHEMISTRY_KEYS = ("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo")
+_UMI_KEYS = ("start", "length", "own_read", "least")
 _PACKAGED = re.compile(r"(\S+?)(?: (\d+)-(\d+))?")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _BASES = re.compile(r"[ACGT]+")
 
 
-def _block_faults(key: str, block: Any, known: Sequence[str], positive: Sequence[str] = ()) -> Iterator[str]:
+def _block_faults(
+    key: str, block: Any, known: Sequence[str], positive: Sequence[str] = (), optional: Sequence[str] = ()
+) -> Iterator[str]:
     """Yield a sentence for unknown keys of a block, and for ``positive`` keys that are no whole number above 0."""
     if not isinstance(block, dict):
         yield f"{key}: it must be a block of keys, but is {block!r}."
@@ -137,7 +140,7 @@ def _block_faults(key: str, block: Any, known: Sequence[str], positive: Sequence
     for name in block:
         if name not in known:
             yield f"{key}.{name}: unknown key; known are {', '.join(sorted(known))}."
-    for name in positive:
+    for name in (*positive, *(name for name in optional if name in block)):
         value = block.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield f"{key}.{name}: it must be a whole number above 0, but is {value!r}."
@@ -164,13 +167,10 @@ def _chemistry_faults(key: str, block: Any, lists: Mapping[str, Any]) -> Iterato
     if not isinstance(block, dict):
         return
     yield from _barcode_faults(f"{key}.barcode", block.get("barcode"), lists)
-    yield from _block_faults(key, block, tuple(block), [name for name in ("shift", "split") if name in block])
+    yield from _block_faults(key, block, tuple(block), optional=("shift", "split"))
     umi = block.get("umi")
     if umi is not None:
-        least = ["least"] if isinstance(umi, dict) and "least" in umi else []
-        yield from _block_faults(
-            f"{key}.umi", umi, ("start", "length", "own_read", "least"), ["start", "length", *least]
-        )
+        yield from _block_faults(f"{key}.umi", umi, _UMI_KEYS, ("start", "length"), ("least",))
     if not block.get("refused"):
         if block.get("strand") not in STRANDS:
             yield f"{key}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
@@ -203,23 +203,12 @@ def _oligo_faults(key: str, oligo: Any) -> Iterator[str]:
 
 
 def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
-    umi = block.get("umi") or {}
-    oligo = block.get("oligo")
+    same = ("title", "strand", "mates", "proof", "refused", "shift", "split")
     return Chemistry(
-        name=name,
-        title=str(block.get("title", name)),
+        **{"name": name, "title": name} | {key: block[key] for key in same if block.get(key)},
         barcode=tuple(Segment(part["start"], part["length"], part.get("list") or "") for part in block["barcode"]),
-        umi_start=umi.get("start", 0),
-        umi_length=umi.get("length", 0),
-        umi_own_read=bool(umi.get("own_read", False)),
-        umi_least=umi.get("least", 0),
-        strand=block.get("strand", ""),
-        mates=bool(block.get("mates", False)),
-        proof=block.get("proof", "list"),
-        refused=block.get("refused") or "",
-        shift=block.get("shift", 0),
-        split=block.get("split", 0),
-        oligo=Oligo(oligo["start"], oligo["rna"], oligo["feature"]) if oligo else None,
+        **{f"umi_{key}": value for key, value in (block.get("umi") or {}).items()},
+        oligo=Oligo(**block["oligo"]) if block.get("oligo") else None,
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
     )
 
@@ -246,13 +235,13 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
     """
     import yaml
 
+    title = f"The chemistries ({path})"
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"The chemistries ({path}) cannot be read: {error.strerror}.") from error
+        raise InputError(f"{title} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
-        raise InputError(f"The chemistries ({path}) are not YAML: {' '.join(str(error).split())}.") from error
-    title = f"The chemistries ({path})"
+        raise InputError(f"{title} are not YAML: {' '.join(str(error).split())}.") from error
     raise_faults(title, _block_faults("file", content, ("lists", "chemistries")))
     lists, kits = content.get("lists") or {}, content.get("chemistries") or {}
     faults = [fault for name, block in lists.items() for fault in _list_faults(f"lists.{name}", block)]

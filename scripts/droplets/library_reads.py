@@ -70,13 +70,14 @@ class LibraryReads:
         lengths = self.verdicts[run]["mean_lengths"]
         roles = self.verdicts[run]["roles"].split(",")
         numbers = [number for number, one in enumerate(roles, 1) if one == role]
-        return [self._file(run, role, number) for number in sorted(numbers, key=lambda one: (lengths[one - 1], one))]
-
-    def _file(self, run: str, role: str, number: int) -> Path:
-        for path in (self.fastq / f"{run}_{number}.fastq", self.fastq / f"{run}.fastq"):
-            if path.is_file():
-                return path
-        raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
+        files = []
+        for number in sorted(numbers, key=lambda one: (lengths[one - 1], one)):
+            names = (f"{run}_{number}.fastq", f"{run}.fastq")
+            path = next((self.fastq / name for name in names if (self.fastq / name).is_file()), None)
+            if path is None:
+                raise RunFault("READS_MISSING", f"there is no file {names[0]} with the {role} read of {run}.")
+            files.append(path)
+        return files
 
     def identities(self) -> dict[str, list[int]]:
         """Return file name → identity of all files of reads that STAR is given."""
@@ -85,9 +86,8 @@ class LibraryReads:
 
     def barcode_read_length(self) -> float:
         """Mean length of the barcode reads, the least of the runs."""
-        return min(
-            verdict["mean_lengths"][verdict["roles"].split(",").index("barcode")] for verdict in self.verdicts.values()
-        )
+        verdicts = self.verdicts.values()
+        return min(one["mean_lengths"][one["roles"].split(",").index("barcode")] for one in verdicts)
 
     def umi_length(self) -> int:
         """Bases of the UMI that the reads hold, the least of the runs."""

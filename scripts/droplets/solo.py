@@ -72,22 +72,13 @@ def add_proof(status: RunStatus, verdict: Mapping[str, Any], kit: Chemistry, fig
 
 def clear_work(folder: Path) -> None:
     """Remove what STAR needed but nobody reads later."""
-    for name in ("reads", "probe", "cells", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages"):
-        path = folder / name
+    names = ("reads", "probe", "cells", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
+    lists = (path for path in folder.glob("*.txt") if path.is_symlink())
+    for path in [*(folder / name for name in names), *lists]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for path in folder.glob("*.txt"):
-        if path.is_symlink():
-            path.unlink()
-
-
-def publish(partial: Path, output: Path) -> None:
-    """Make the folder of a counted library the output."""
-    clear_work(partial)
-    replace_folder(partial, output)
-    (output / STAMP).unlink()
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -155,7 +146,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             statuses = {run: add_proof(status, verdicts[run], kit, figures) for run, status in statuses.items()}
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
-            publish(partial, args.output)
+            clear_work(partial)
+            replace_folder(partial, args.output)
+            (args.output / STAMP).unlink()
         except (RunFault, Interrupted) as fault:
             clear_work(partial)
             if not (partial / STAMP).is_file():
