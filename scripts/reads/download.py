@@ -214,11 +214,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = Path(options.output)
     partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
-    policy = http.RetryPolicy(
-        retries=min(2, options.more_passes), first_wait=options.first_wait, timeout=options.patience
-    )
-    per_host = options.per_host if bounded else None
-    settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host)
+    retries = min(2, options.more_passes)
+    policy = http.RetryPolicy(retries=retries, first_wait=options.first_wait, timeout=options.patience)
+    settings = TransferSettings(options.resolver, options.accept_lite, policy, options.per_host if bounded else None)
     records = UnitRecords(rows, options.records, options.ena, options.patience)
     order = SourceOrder(options.order, options.more_passes, options.first_wait)
     kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None

@@ -33,7 +33,6 @@ _INDEX = (("BC", "QT"),)
 _USUAL: dict[str, tuple[Piece, ...]] = {"R1": (("CR", "CY"), ("UR", "UY")), "R2": (_OWN,)}
 _EXAMINED = 1000  # records whose tags are checked before anything is written
 _BUFFER = 1 << 20  # bytes written at a time
-_COMPLEMENT = str.maketrans("ACGTNacgtn", "TGCANtgcan")
 
 
 def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
@@ -128,14 +127,11 @@ def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tupl
     """Return a function record → (bases, qualities) of one read."""
 
     def build(record: "pysam.AlignedSegment") -> tuple[str, str]:
-        bases, qualities = [], []
+        bases = qualities = ""
         for piece in pieces:
             if piece == _OWN:
-                sequence = record.query_sequence or ""
-                quality = record.query_qualities_str or ""
-                if record.flag & 0x10:
-                    sequence = sequence.translate(_COMPLEMENT)[::-1]
-                    quality = quality[::-1]
+                sequence = record.get_forward_sequence() or ""
+                quality = (record.query_qualities_str or "")[:: -1 if record.is_reverse else 1]
             else:
                 try:
                     sequence, quality = (str(record.get_tag(tag)) for tag in piece)
@@ -143,27 +139,24 @@ def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tupl
                     raise RunFault(
                         "BAM_TAGS_STRIPPED", f"read {record.query_name!r} of the BAM file has no tag {error.args[0]}."
                     ) from error
-            bases.append(sequence)
-            qualities.append(quality)
-        read = "".join(bases), "".join(qualities)
-        if len(read[0]) != len(read[1]):
-            raise RunFault(
-                "READS_MISSING",
-                f"read {record.query_name!r} of the BAM file has {len(read[0])} bases, but {len(read[1])} qualities.",
-            )
-        return read
+            bases += sequence
+            qualities += quality
+        if len(bases) != len(qualities):
+            counts = f"{len(bases)} bases, but {len(qualities)} qualities"
+            raise RunFault("READS_MISSING", f"read {record.query_name!r} of the BAM file has {counts}.")
+        return bases, qualities
 
     return build
 
 
 def _spots(path: Path, paired: bool, folder: Path) -> Iterator[tuple[str, dict[str, "pysam.AlignedSegment"]]]:
     """Yield (name, read → record) of every spot; unpaired records have the empty name of a read."""
+    import pysam
+
     if not paired:
         for record in _records(path):
             yield record.query_name or "", {"": record}
         return
-    import pysam
-
     # Mates are apart in a file sorted by position: collate brings them together without sorting by name.
     together = folder / "collated.bam"
     pysam.collate("-o", str(together), "-l", "1", "-T", str(folder / "collate"), str(path), catch_stdout=False)
