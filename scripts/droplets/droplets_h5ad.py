@@ -41,10 +41,10 @@ class CountedLibrary(NamedTuple):
     folder: Path
     fields: dict[str, Any]
 
-    def read(self, matrix: str, kind: str = "filtered") -> MexArchive:
-        """Return an archive, ``Gene_Unique`` and so on. Raises InputError where it is missing."""
+    def read(self, matrix: str) -> MexArchive:
+        """Return the archive of the cells, ``Gene_Unique`` and so on. Raises InputError where it is missing."""
         feature, _, way = matrix.rpartition("_")
-        return read_archive(self.folder / archive_name(feature, way, kind))
+        return read_archive(self.folder / archive_name(feature, way, "filtered"))
 
 
 def counted_libraries(

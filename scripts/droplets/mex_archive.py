@@ -56,15 +56,6 @@ def find_title(row: Run, records: Path) -> str:
     return ""
 
 
-def library_fields(row: Run, records: Path) -> dict[str, str]:
-    """Return the fields of the metadata that describe the library."""
-    return {
-        "experiment_accession": row.experiment,
-        "description": find_title(row, records),
-        "library_accession": row.sample or row.experiment,
-    }
-
-
 def cells_feature(feature: str) -> str:
     """Return the feature by which cells are called: the feature itself, for Velocyto Gene, as STAR does."""
     return "Gene" if feature == VELOCYTO else feature
@@ -140,16 +131,13 @@ def pack(args: argparse.Namespace) -> None:
     if not all(row.run in statuses and statuses[row.run].ok for row in rows):
         print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
         return
-    written = pack_library(
-        args.solo,
-        args.output,
-        args.features,
-        args.multireads,
-        library_fields(rows[0], args.records),
-        args.metadata_name,
-        args.threads,
-    )
-    for path in written:
+    library = {
+        "experiment_accession": rows[0].experiment,
+        "description": find_title(rows[0], args.records),
+        "library_accession": rows[0].sample or rows[0].experiment,
+    }
+    options = (args.features, args.multireads, library, args.metadata_name, args.threads)
+    for path in pack_library(args.solo, args.output, *options):
         print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
 
 

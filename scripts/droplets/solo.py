@@ -112,15 +112,8 @@ def read_settings(args: argparse.Namespace) -> Settings:
     """Return what the options configure. Raises InputError for an option of STAR without a value."""
     if bad := [option for option in args.set if not option.partition("=")[2]]:
         raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
-    return Settings(
-        features=args.features,
-        multireads=args.multireads,
-        cell_filter=args.cell_filter,
-        preset=args.preset,
-        star_options=dict(option.split("=", 1) for option in args.set),
-        min_valid_barcodes=args.min_valid_barcodes,
-        min_gene_share=args.min_gene_share,
-    )
+    options = vars(args) | {"star_options": dict(option.split("=", 1) for option in args.set)}
+    return Settings(**{name: options[name] for name in Settings._fields})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
