@@ -74,13 +74,8 @@ def counted_libraries(
 
 def same_cells(archive: MexArchive, barcodes: np.ndarray) -> np.ndarray:
     """Return the index in the archive of each barcode, -1 where it is missing."""
-    order = np.argsort(archive.barcodes, kind="stable")
-    if not order.size:
-        return np.full(barcodes.size, -1)
-    found = np.searchsorted(archive.barcodes, barcodes, sorter=order)
-    found[found == order.size] = 0
-    indices = order[found]
-    return np.where(archive.barcodes[indices] == barcodes, indices, -1)
+    indices = {barcode: index for index, barcode in enumerate(archive.barcodes.tolist())}
+    return np.array([indices.get(barcode, -1) for barcode in barcodes.tolist()], dtype=np.int64)
 
 
 def cell_rows(archive: MexArchive, cells: np.ndarray | None = None) -> "scipy.sparse.csr_matrix":

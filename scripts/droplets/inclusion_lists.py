@@ -5,6 +5,7 @@ base highest, as uint32 up to 16 bases and uint64 up to 32.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -72,29 +73,27 @@ def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = T
 
 
 def _check_block(source: str | Path, block: bytes, count: int, length: int, one_length: bool) -> tuple[int, int]:
-    letters = np.frombuffer(block, dtype=np.uint8)
-    ends = np.flatnonzero(letters == 10)
-    lengths = np.diff(ends, prepend=-1) - 1
-    bad = (BASE_CODES[letters] == _NO_BASE) & (letters != 10)
-    if (lengths == 0).any():
-        bad[ends[lengths == 0]] = True
-    if bad.any():
-        line = int(np.searchsorted(ends, np.flatnonzero(bad)[0]))
-        text = block.split(b"\n")[line].decode("ascii", "replace")
-        raise InputError(
-            f"{source}, line {count + line + 1}: expected a barcode of A, C, G and T, but found {text[:60]!r}."
-        )
+    """Return ``count`` with the barcodes of the block, and their length; ``length`` is that of the blocks before."""
     if not count:
-        length = int(lengths[0])
-    other = np.flatnonzero(lengths != length)
-    if other.size:
-        if one_length:
-            line = int(other[0])
-            raise InputError(
-                f"{source}, line {count + line + 1}: a barcode of {lengths[line]} letters, but the first has {length}."
-            )
-        length = 0
-    return count + ends.size, length
+        length = block.index(b"\n")
+    end = _end_of_barcodes(block, b"{%d}" % length) if length else 0
+    if end < len(block) and not one_length:
+        length, end = 0, _end_of_barcodes(block, b"+")
+    if end < len(block):
+        line = block[end : block.index(b"\n", end)]
+        number = count + block.count(b"\n", 0, end) + 1
+        where = f"{source}, line {number}"
+        if line and not line.translate(None, b"ACGTacgt"):
+            raise InputError(f"{where}: a barcode of {len(line)} letters, but the first has {length}.")
+        text = line.decode("ascii", "replace")
+        raise InputError(f"{where}: expected a barcode of A, C, G and T, but found {text[:60]!r}.")
+    return count + block.count(b"\n"), length
+
+
+def _end_of_barcodes(block: bytes, times: bytes) -> int:
+    """Return the end of the lines at the beginning of a block that are each a barcode of so many letters."""
+    found = re.match(rb"(?:[ACGTacgt]%b\n)*+" % times, block)
+    return found.end() if found else 0
 
 
 def read_packed(path: str | Path) -> tuple[np.ndarray, int]:

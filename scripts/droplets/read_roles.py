@@ -103,10 +103,8 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 def _find_disagreement(verdicts: Mapping[str, Verdict]) -> RunFault | None:
     """Return the fault of a library whose runs are of two kits or start the barcode at two offsets, or None."""
-    runs = iter(verdicts.items())
-    first, of_first = next(runs, ("", None))
-    for run, verdict in runs:
-        assert of_first is not None
+    (first, of_first), *others = verdicts.items()
+    for run, verdict in others:
         if verdict.candidates != of_first.candidates:
             kits = [" or ".join(kit.title for kit in one.candidates) for one in (of_first, verdict)]
             differing = f"{first} is {kits[0]}, but {run} is {kits[1]}"
@@ -142,7 +140,7 @@ def judge_library(
         except RunFault as fault:
             runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
         runs[row.run]["figures"] = _figures_json(figures)
-    if disagreement := _find_disagreement(verdicts):
+    if verdicts and (disagreement := _find_disagreement(verdicts)):
         for run in verdicts:
             runs[run]["fault"] = {"reason": disagreement.reason, "detail": disagreement.detail}
     return {

@@ -27,12 +27,10 @@ def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, s
 
     With ``resolver``, the address of an SDL resolver, the tools fetch from there; without it they stay offline.
     """
-    text = _EVERYWHERE
-    if resolver is None:
-        text += _OFFLINE
-    else:
-        text += "".join(_RESOLVER.format(repository=name, address=resolver) for name in ("main", "protected"))
-    Path(path).write_text(text, encoding="utf-8")
+    settings = [_EVERYWHERE, _OFFLINE]
+    if resolver is not None:
+        settings[1:] = [_RESOLVER.format(repository=name, address=resolver) for name in ("main", "protected")]
+    Path(path).write_text("".join(settings), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SETTINGS}
     return {**environment, "NCBI_SETTINGS": str(Path(path).resolve()), "LC_ALL": "C"}
 
