@@ -3,7 +3,7 @@
 In: FASTQ of a library, inclusion lists and the reference. Out: STARsolo's matrices, MEX archives and h5ad.
 
 Commands in their order: inclusion_list; :mod:`~scripts.droplets.read_roles` (which read is the barcode, and which kit:
-barcode_search measures, role_evidence judges); :mod:`~scripts.droplets.solo` (solo_steps counts); mex_archive (packs,
-by mex_writer and mex_reader); droplets_h5ad. The kits are described in :mod:`~scripts.droplets.chemistries`. Begin with
-read_roles and solo.
+barcode_search measures, role_evidence judges); :mod:`~scripts.droplets.solo` (solo_steps counts, starsolo has STAR's
+options and outputs); mex_archive (packs, by mex_writer and mex_reader); droplets_h5ad. The kits are described in
+:mod:`~scripts.droplets.chemistries`. Begin with read_roles and solo.
 """

@@ -8,9 +8,9 @@ import io
 import struct
 import tarfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -126,21 +126,13 @@ class _Deflater:
             self._put(self._waiting.popleft().result())
 
 
-@contextmanager
-def _opened(sources: Sequence[str | Path | bytes]) -> Iterator[list[tuple[io.FileIO | io.BytesIO, int]]]:
-    """Open parts of an archive, with their sizes. Raises InputError where one is missing."""
-    with ExitStack() as stack:
-        handles: list[tuple[io.FileIO | io.BytesIO, int]] = []
-        for source in sources:
-            if isinstance(source, bytes):
-                handles.append((io.BytesIO(source), len(source)))
-            elif not Path(source).is_file():
-                raise InputError(f"{source}: there is no such file to be packed.")
-            else:
-                handle = stack.enter_context(Path(source).open("rb", buffering=0))
-                handles.append((handle, handle.seek(0, 2)))
-                handle.seek(0)
-        yield handles
+def _open(source: str | Path | bytes, stack: ExitStack) -> io.FileIO | io.BytesIO:
+    """Open a part of an archive, until the stack is closed. Raises InputError where it is missing."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if not Path(source).is_file():
+        raise InputError(f"{source}: there is no such file to be packed.")
+    return stack.enter_context(Path(source).open("rb", buffering=0))
 
 
 def write_archive(
@@ -164,7 +156,8 @@ def write_archive(
     """
     names = [f"{folder}/barcodes.tsv", f"{folder}/features.tsv", f"{folder}/{matrix_name}"]
     blank = metadata_text(fields, dict.fromkeys(names, "0" * 32))
-    with _opened([barcodes, features, matrix]) as parts, ExitStack() as stack:
+    with ExitStack() as stack:
+        parts = [_open(source, stack) for source in (barcodes, features, matrix)]
         handle = stack.enter_context(stack.enter_context(atomic_path(target)).open("wb"))
         pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
         head = _tar_header(f"{folder}/{metadata_name}", len(blank))
@@ -172,7 +165,9 @@ def write_archive(
         deflater = _Deflater(handle, threads, pool)
         total = len(head) + len(blank) + len(_padding(len(blank)))
         digests = {}
-        for name, (source, size) in zip(names, parts, strict=True):
+        for name, source in zip(names, parts, strict=True):
+            size = source.seek(0, io.SEEK_END)
+            source.seek(0)
             deflater.write(_tar_header(name, size))
             digests[name] = _pack_part(deflater, source, size, name, matrix=name == names[2])
             total += _BLOCK + size + len(_padding(size))
