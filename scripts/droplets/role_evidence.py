@@ -94,10 +94,8 @@ def _assign_roles(
 
     Raises RunFault where a role is in doubt.
     """
-    roles = ["none"] * reads
-    barcodes = [barcode_read] if first is None else [first, barcode_read]
-    for read in barcodes:
-        roles[read] = "barcode"
+    barcodes = (first, barcode_read)
+    roles = ["barcode" if read in barcodes else "none" for read in range(reads)]
     rest = {read: sample for read, sample in samples.items() if read not in barcodes and sample.lengths.any()}
     if chemistry.umi_own_read:
         umis = [
@@ -138,9 +136,8 @@ def _assign_roles(
 
 def _barcode_read_by_length(samples: Mapping[int, ReadSample], chemistry: Chemistry) -> int:
     """Return the read whose length is that of the kit's barcode read. Raises RunFault where not exactly one is."""
-    exact = [read for read, sample in samples.items() if np.median(sample.lengths) == chemistry.read_end]
-    near = [read for read, sample in samples.items() if chemistry.read_end <= np.median(sample.lengths) <= 32]
-    for found in (exact, near):
+    for longest in (chemistry.read_end, 32):
+        found = [one for one, sample in samples.items() if chemistry.read_end <= np.median(sample.lengths) <= longest]
         if len(found) == 1:
             return found[0]
     raise RunFault(
@@ -230,8 +227,7 @@ def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, R
         raise RunFault("LAYOUT_AMBIGUOUS", f"read_roles names {len(roles)} reads, but a spot of the run has {reads}.")
     if list(roles).count("barcode") not in (1, 2) or list(roles).count("cdna") != 1:
         raise RunFault("LAYOUT_AMBIGUOUS", "read_roles must name one barcode read and one cdna read.")
-    missing = [role for number, role in enumerate(roles) if role in ("barcode", "cdna") and number not in filled]
-    if missing:
+    if missing := [role for read, role in enumerate(roles) if role in ("barcode", "cdna") and read not in filled]:
         raise RunFault("READS_MISSING", f"the archive does not hold what read_roles calls {' and '.join(missing)}.")
     return list(roles).index("barcode") if list(roles).count("barcode") == 1 else None
 
