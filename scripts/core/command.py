@@ -56,7 +56,7 @@ def wait_for_earlier_job() -> None:
     The log is the one file that two such jobs are certain to share. On a file system without locks this does nothing.
     """
     global _log
-    try:
+    with contextlib.suppress(OSError):
         if not stat.S_ISREG(os.fstat(2).st_mode):
             return
         # An open file of our own, which no program inherits: the lock ends with this process.
@@ -66,8 +66,6 @@ def wait_for_earlier_job() -> None:
         except BlockingIOError:
             print("An earlier job still writes the same files: waiting for its end.", file=sys.stderr, flush=True)
             fcntl.flock(_log, fcntl.LOCK_EX)
-    except OSError:
-        return
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -43,11 +43,9 @@ def produce_ahead(items: Iterable[Item], consume: Callable[[Iterator[Item]], Non
 def _put(waiting: "queue.Queue[object]", item: object, consumer: "Future[None]") -> bool:
     """Put an item into the queue; return False where the consumer has ended."""
     while not consumer.done():
-        try:
+        with contextlib.suppress(queue.Full):
             waiting.put(item, timeout=_POLL)
-        except queue.Full:
-            continue
-        return True
+            return True
     return False
 
 

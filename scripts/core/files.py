@@ -11,15 +11,10 @@ from typing import BinaryIO, TextIO
 def size_of_folder(folder: str | Path) -> int:
     """Return the bytes of all files below a folder; files that are removed meanwhile do not count."""
     total = 0
-    stack = [str(folder)]
-    while stack:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(stack.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                else:
-                    with contextlib.suppress(FileNotFoundError):
-                        total += entry.stat(follow_symlinks=False).st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(parent, name).lstat().st_size
     return total
 
 

@@ -85,7 +85,7 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     removed: list[Path] = []
     machine = platform.node().encode()
-    try:
+    with contextlib.suppress(OSError):  # the folder cannot be written, as in a dry run, or has no locks
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / _RUNNING, os.O_RDWR | os.O_CREAT, 0o666)
         _open.append(handle)
@@ -100,8 +100,6 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, machine, 0)
         fcntl.flock(handle, fcntl.LOCK_SH)
-    except OSError:  # a folder that cannot be written, as in a dry run, or a file system without locks
-        return removed
     return removed
 
 

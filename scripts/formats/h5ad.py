@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+from numpy.typing import DTypeLike
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -186,7 +187,7 @@ def sum_rows(matrix: h5py.Group, weights: np.ndarray | None = None) -> np.ndarra
 class ArrayWriter:
     """Writes a one-dimensional array of numbers, compressed, piece by piece; its length need not be known before."""
 
-    def __init__(self, parent: h5py.Group, name: str, dtype: np.typing.DTypeLike, chunk: int = CHUNK) -> None:
+    def __init__(self, parent: h5py.Group, name: str, dtype: DTypeLike, chunk: int = CHUNK) -> None:
         self.chunk = chunk
         self.item = parent.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(chunk,), **_PACKED)
         set_encoding(self.item, "array", "0.2.0")
@@ -216,12 +217,7 @@ class CsrWriter:
     """Writes a csr_matrix row by row; its number of rows need not be known before."""
 
     def __init__(
-        self,
-        parent: h5py.Group,
-        name: str,
-        dtype: np.typing.DTypeLike,
-        shape: tuple[int, int] | None = None,
-        wide: bool = False,
+        self, parent: h5py.Group, name: str, dtype: DTypeLike, shape: tuple[int, int] | None = None, wide: bool = False
     ) -> None:
         """Begin the matrix, of a shape that may be known; ``wide`` makes indices int64, for more than 2**31 values."""
         self.group = create_group(parent, name, "csr_matrix")
