@@ -208,6 +208,6 @@ def test_what_was_learnt_here_counts_and_faults_of_it_are_told(analysis):
     path.write_text(json.dumps({"align": {**learnt, "memory_margin": 0.5}, "algin": learnt}))
     answer = analysis.snakemake("-n")
     assert answer.status == 1
-    assert "align.memory_margin: no number of 1 or more." in answer.text
-    assert "algin: no stage with minutes, memory_mb" in answer.text
+    assert "align.memory_margin: not a number of 1 or more." in answer.text
+    assert "algin: not a stage with minutes, memory_mb" in answer.text
     assert "Traceback" not in answer.text
