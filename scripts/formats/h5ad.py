@@ -94,20 +94,17 @@ class ChunkedArray:
         self.itemsize: int = item.dtype.itemsize
         self.length: int = item.shape[0]
         self.chunk = 0
-        self.offsets: list[int] = []
-        self.sizes: list[int] = []
+        self.chunks: list[tuple[int, int]] = []
+        """Offset and size of each chunk in the file."""
         if self.length:
             layout = item.get_create_plist()
             filters = [layout.get_filter(number)[0] for number in range(layout.get_nfilters())]
             if filters != [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE] or item.dtype.kind not in "iu":
                 raise ValueError(f"{path} is not stored as shuffled and deflated chunks of whole numbers")
             self.chunk = layout.get_chunk()[0]
-            chunks: dict[int, tuple[int, int]] = {}
-            item.chunk_iter(lambda info: chunks.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
-            for start in range(0, self.length, self.chunk):
-                offset, size = chunks[start]
-                self.offsets.append(offset)
-                self.sizes.append(size)
+            found: dict[int, tuple[int, int]] = {}
+            item.chunk_iter(lambda info: found.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
+            self.chunks = [found[start] for start in range(0, self.length, self.chunk)]
         self._last: tuple[int, np.ndarray] | None = None
         self._room: np.ndarray | None = None
 
@@ -127,7 +124,8 @@ class ChunkedArray:
         if self._room is None:
             self._room = np.empty(self.room, np.uint8)
         if self._last is None or self._last[0] != number:
-            data = os.pread(file, self.sizes[number], self.offsets[number])
+            offset, size = self.chunks[number]
+            data = os.pread(file, size, offset)
             self._last = number, inflate_chunk(data, self.itemsize, self._room)
         return self._last[1]
 

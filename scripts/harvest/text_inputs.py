@@ -208,11 +208,11 @@ class HtseqReader:
 
     def _read_lines(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         counts = read_lines(path)
-        if counts.keys() != set(self._names):
-            only = {"first": counts.keys() - set(self._names), "second": set(self._names) - counts.keys()}
+        known = set(self._names)
+        if counts.keys() != known:
             differences = [
                 f"{', '.join(sorted(names)[:3])}{' and others' if len(names) > 3 else ''} only in the {which}"
-                for which, names in only.items()
+                for which, names in (("first", counts.keys() - known), ("second", known - counts.keys()))
                 if names
             ]
             raise InputError(
