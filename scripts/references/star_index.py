@@ -6,13 +6,14 @@ genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a re
 
 import json
 import math
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import atomic_folder
 from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.fasta import contig_lengths
 from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
@@ -37,18 +38,15 @@ def make_index(genome: str | Path, annotation: str | Path, overhang: int, thread
     lengths = contig_lengths(genome)
     if not lengths:
         raise InputError(f"{genome}: the file holds no sequence.")
-    folder = output.with_name(output.name + ".part")
-    shutil.rmtree(folder, ignore_errors=True)
-    index, run = folder / "index", folder / "run"
-    index.mkdir(parents=True)
-    run.mkdir()
+    if output.is_symlink():
+        output.unlink()
     arguments = ["--runMode", "genomeGenerate", "--runDirPerm", "All_RWX", "--runThreadN", str(threads)]
-    arguments += ["--genomeDir", str(index.absolute()), "--outFileNamePrefix", f"{run.absolute()}/"]
     arguments += ["--genomeFastaFiles", str(Path(genome).absolute())]
     arguments += ["--sjdbGTFfile", str(Path(annotation).absolute()), "--sjdbOverhang", str(overhang)]
     for name, value in size_options(sum(lengths.values()), len(lengths), overhang).items():
         arguments += [f"--{name}", str(value)]
-    try:
+    with atomic_folder(output) as index, TemporaryDirectory(prefix=".star_index.", dir=output.parent) as run:
+        arguments += ["--genomeDir", str(index.absolute()), "--outFileNamePrefix", f"{Path(run).absolute()}/"]
         status, complaint = run_star(arguments, run)
         if status:
             raise InputError(f"STAR could not make the index of {genome}: {complaint}")
@@ -57,10 +55,6 @@ def make_index(genome: str | Path, annotation: str | Path, overhang: int, thread
             raise InputError(f"STAR made an index without {', '.join(missing)}; is the disk full?")
         if index_contigs(index) != lengths:
             raise InputError(f"STAR made an index whose contigs are not those of {genome}.")
-        _clear(output)
-        index.replace(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str | Path) -> None:
@@ -93,19 +87,12 @@ def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str
             f"{ready}: made with sjdbOverhang {parameters.get('sjdbOverhang')}; the configured {overhang} is not used.",
             file=sys.stderr,
         )
-    _clear(output)
-    output.mkdir(parents=True)
-    for path in sorted(ready.iterdir()):
-        if path.is_file():
-            (output / path.name).symlink_to(path)
-
-
-def _clear(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if output.is_symlink():
+        output.unlink()
+    with atomic_folder(output) as folder:
+        for path in sorted(ready.iterdir()):
+            if path.is_file():
+                (folder / path.name).symlink_to(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
