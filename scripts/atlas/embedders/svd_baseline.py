@@ -218,13 +218,12 @@ def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int)
     if drawn:
         sample = gather_sample(matrices, gene_ids, drawn)
         values, vectors = truncated_svd(sample, components, seed_of(seed, "basis"))
-    names = hashlib.sha256(b"".join(digest for digest, _, _ in drawn)).hexdigest()
     about = {
         "cells": len(drawn),
         "cells_asked_for": cells,
         "cells_with_counts": available,
         "components_asked_for": components,
-        "drawn_sha256": names,
+        "drawn_sha256": hashlib.sha256(b"".join(digest for digest, _, _ in drawn)).hexdigest(),
         "rule": "the cells with the least sha256 of '{seed}:{series}:{cell}'",
         "seed": seed,
     }
@@ -252,14 +251,13 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
         given[wanted] = (known, codes[labels.codes])
     if len(given) < len(columns):
         raise InputError(f"--labels {' '.join(columns)}: a class occurs twice.")
+    model.labels = {name: known for name, (known, _) in given.items()}
+    sums = {name: np.zeros((len(known), len(model.components))) for name, known in model.labels.items()}
+    numbers = {name: np.zeros(len(known), np.int64) for name, known in model.labels.items()}
+    model.centroids, model.centroid_cells = sums, numbers
     if not model.sample["cells"]:  # no cell will be labelled
-        model.labels = {name: known for name, (known, _) in given.items()}
-        model.centroids = {name: np.zeros((len(known), len(model.components))) for name, known in model.labels.items()}
-        model.centroid_cells = {name: np.zeros(len(known), np.int64) for name, known in model.labels.items()}
         return Found(0, 0)
     axes, there = model.axes(reference.gene_ids)
-    sums = {name: np.zeros((len(known), axes.shape[1])) for name, (known, _) in given.items()}
-    numbers = {name: np.zeros(len(known), np.int64) for name, (known, _) in given.items()}
     inside = everything = 0
     for start, counts in reference.blocks():
         known_counts = known_totals(counts, there)
@@ -282,12 +280,9 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     for name, (known, _) in given.items():
         kept = numbers[name] > 0
         if not 1 <= kept.sum() <= CODES:
-            faults.append(
-                f"obs: {int(kept.sum())} labels of {name} on cells with counts; from 1 to {CODES} can be used."
-            )
-        model.labels[name] = [label for label, is_kept in zip(known, kept, strict=True) if is_kept]
-        model.centroids[name] = sums[name][kept] / numbers[name][kept][:, None]
-        model.centroid_cells[name] = numbers[name][kept]
+            faults.append(f"obs: {kept.sum()} labels of {name} on cells with counts; from 1 to {CODES} can be used.")
+        model.labels[name] = list(itertools.compress(known, kept))
+        sums[name], numbers[name] = sums[name][kept] / numbers[name][kept][:, None], numbers[name][kept]
     raise_faults(reference.title, faults)
     return found
 

@@ -9,7 +9,7 @@ a column of its own name, or in ``label``; a row without one is ignored. Other c
 import csv
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,17 +55,6 @@ class GivenLabels:
     def unused(self) -> list[str]:
         """Names of which no cell's code was looked up."""
         return sorted(self.keys - self.used)
-
-    def take(self, labels: Mapping[str, Mapping[bytes, str]]) -> None:
-        """Take name → barcode → label."""
-        self.names = sorted({label for known in labels.values() for label in known.values()})
-        codes = {label: code for code, label in enumerate(self.names)}
-        for name in sorted(labels):
-            known = {barcode: codes[label] for barcode, label in sorted(labels[name].items())}
-            if b"" in known:
-                self.whole[name] = known.pop(b"")
-            if known:
-                self.barcodes[name] = np.array([*known], np.bytes_), np.array([*known.values()], np.int32)
 
     def codes(self, segment: Segment, barcodes: np.ndarray | None) -> np.ndarray:
         """Return the code of each row of a segment, int32; :data:`NONE` where there is no label.
@@ -134,7 +123,14 @@ def _read(lines: Iterator[list[str]], path: str, label: str) -> GivenLabels:
                 faults.append(f"line {line}: {cell} is {text!r}, but {known[barcode]!r} before.")
         known.setdefault(barcode, sys.intern(text))
     raise_faults(path, first_few(faults))
-    table.take(labels)
+    table.names = sorted({text for known in labels.values() for text in known.values()})
+    codes = {text: code for code, text in enumerate(table.names)}
+    for name in sorted(labels):
+        by_barcode = {barcode: codes[text] for barcode, text in sorted(labels[name].items())}
+        if b"" in by_barcode:
+            table.whole[name] = by_barcode.pop(b"")
+        if by_barcode:
+            table.barcodes[name] = np.array([*by_barcode], np.bytes_), np.array([*by_barcode.values()], np.int32)
     return table
 
 
