@@ -46,7 +46,6 @@ PAGE = "agreement.html"
 MOST = 40  # labels of a heat map; the others are joined
 MOST_PAIRS = 20  # pairs of guesses of each class that the page shows
 MOST_LABELS = 2048
-OTHER = "other"  # the block whose means are compared for a class without a block
 PERCENTS = (5.0, 25.0, 50.0, 75.0, 95.0)
 
 
@@ -118,11 +117,10 @@ def add_up(
 ) -> dict[str, GuessSums]:
     """Add up the guesses of some classes in one pass over the rows of atlases, with ``vectors`` embeddings too."""
     layout = atlases[0].layout
-    blocks = [name for name, _ in layout.embeddings]
     found = {}
     for name in labels:
         columns = layout.label(name)
-        block = (name if name in blocks else OTHER if OTHER in blocks else blocks[0]) if vectors else None
+        block = layout.block_of(name) if vectors else None
         width = layout.block(block).stop - layout.block(block).start if block else 0
         found[name] = GuessSums(name, columns.stop - columns.start, block, width)
     for number, atlas in enumerate(atlases):

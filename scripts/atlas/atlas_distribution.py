@@ -343,6 +343,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = distribute(atlases, pairs, options.min_score)
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
-        output.write_notes(folder, notes)
         write_atomic(folder / PAGE, draw_page(found, notes))
+        output.write_notes(folder, notes)
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)

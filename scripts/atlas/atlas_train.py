@@ -46,7 +46,6 @@ PAGE, PREDICTIONS = "train.html", "predictions.tsv"
 MOST = 40  # labels of the heat map; the others are joined
 MOST_ROWS = 400  # rows of a table of the page
 MOST_LABELS = 2048
-OTHER = "other"  # the block for a label without a block of its name
 SHRINKAGE = 0.01
 _PRIORS = {"counts": "as frequent as in training", "equal": "equally frequent"}
 _FIGURES = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1"))
@@ -196,7 +195,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
             " made the atlas. The figures say how well they are imitated, not how well cells are predicted."
         )
         blocks = [name for name, _ in rows.atlases[0].layout.embeddings]
-        if block == (rows.own.label if rows.own.label in blocks else OTHER):
+        if block == (rows.own.label if rows.own.label in blocks else "other"):
             note += f" The block {block} is what they were predicted from: it goes round in a circle."
         notes.append(note)
         if rows.own.known is None:
@@ -359,15 +358,6 @@ def apply(path: str, atlases: Sequence[Atlas], target: str) -> None:
         output.write_notes(folder, notes)
 
 
-def choose_block(atlas: Atlas, label: str, asked: str | None) -> str:
-    """Return the block to train on: the one asked for, that of the label's name, ``other``, or the first."""
-    blocks = [name for name, _ in atlas.layout.embeddings]
-    if asked:
-        atlas.layout.block(asked)
-        return standard_name(asked)
-    return next((name for name in (standard_name(label), OTHER) if name in blocks), blocks[0])
-
-
 def open_rows(atlases: Sequence[Atlas], options: argparse.Namespace) -> LabelledRows:
     """Return the rows with the labels that the options name. Raises InputError where there are none."""
     mapless = [str(atlas.path) for atlas in atlases if not has_map(atlas)]
@@ -408,7 +398,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--label", help="class of the atlas, or column of --labels, to predict")
     what.add_argument("--apply", metavar="MODEL", help="predict labels with this model.npz instead of training one")
     parser.add_argument("--labels", metavar="TSV", help="given labels of cells; default: the atlas's own labels")
-    parser.add_argument("--block", help=f"of embeddings; default: that of the label's name, or else {OTHER}")
+    parser.add_argument("--block", help="of embeddings; default: that of the label's name, or else other")
     parser.add_argument("--model", choices=KINDS, default=KINDS[0], help="kind of model")
     parser.add_argument("--metric", choices=METRICS, default=METRICS[0], help="of --model centroid")
     parser.add_argument(
@@ -437,7 +427,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     output.check_layouts(atlases, embeddings=True)
     output.check_models(atlases)
-    block = choose_block(atlases[0], options.label, options.block)
+    layout = atlases[0].layout
+    block = standard_name(options.block or layout.block_of(options.label))
+    columns = layout.columns("embs", block)
     rows = open_rows(atlases, options)
     with new_folder(options.output, PAGE) as folder:
         tested = choose_split(rows, options.test_series, options.test_share, options.seed)
@@ -462,7 +454,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             folder / MODEL, dataclasses.replace(trained.model, block=block, label=label, source=source)
         )
         write_tables(folder, trained, heading, options.split)
-        words = words_of(options, block, trained.model.weights.shape[1], trained)
+        words = words_of(options, block, columns.stop - columns.start, trained)
         write_atomic(folder / PAGE, draw_page(trained, heading, options.split, words, notes))
         output.write_notes(folder, [words, *notes])
     figures, baseline = trained.figures, trained.baseline

@@ -56,6 +56,11 @@ class Layout:
         """Return the columns of a block of the embeddings. Raises InputError that lists them."""
         return _columns("block of embeddings", self.embeddings, name)
 
+    def block_of(self, label: str) -> str:
+        """Return the block of a class of labels: that of its name, else ``other``, else the first."""
+        blocks = [name for name, _ in self.embeddings]
+        return next((name for name in (standard_name(label), "other") if name in blocks), blocks[0])
+
     def label(self, name: str) -> slice:
         """Return the columns of a class in labels and scores, best first. Raises InputError that lists them."""
         return _columns("class of labels", self.labels, name)
