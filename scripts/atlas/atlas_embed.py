@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.atlas.store.files import write_json, write_table
-from scripts.atlas.store.part import CELLS, MATRIX, Cell, EmbeddedPart, Matrix
+from scripts.atlas.store.part import CELLS, MATRIX, Cell, EmbeddedPart, Matrix, chunks
 from scripts.core import subprocesses
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
@@ -30,7 +30,6 @@ BACK_ENDS = {
 HOME = Path(__file__).resolve().parents[2]
 LINES = 20  # last lines of a back end that failed, which are shown
 RESULTS = "results"
-_ROWS = 1 << 16
 
 
 def run_backend(name: str, python: str, arguments: Sequence[str]) -> None:
@@ -84,8 +83,7 @@ def part_faults(part: EmbeddedPart, name: str, cells: int) -> Iterator[str]:
     yield from part.faults()
     for label, _ in part.description.layout.labels:
         scores = part.arrays["scores"][:, part.description.layout.label(label)]
-        chunks = (scores[row : row + _ROWS] for row in range(0, part.rows, _ROWS))
-        rows = sum(int((chunk[:, 1:] > chunk[:, :-1]).any(axis=1).sum()) for chunk in chunks)
+        rows = sum(int((chunk[:, 1:] > chunk[:, :-1]).any(axis=1).sum()) for chunk in chunks(scores))
         if rows:
             yield f"scores.npy: {rows} rows of {label} do not have their best label first."
 

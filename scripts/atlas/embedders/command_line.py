@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import CountMatrix
 from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
@@ -17,6 +18,9 @@ def backend_parser(description: str | None, needs_model: bool) -> argparse.Argum
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--model", required=needs_model, type=Path, help="the weights" if needs_model else "not used")
     parser.add_argument("--output", required=True, type=Path, help="folder to write the part into")
+    if needs_model:
+        words = "share of the model's genes, and of the counts, to be found"
+        parser.add_argument("--min-found", type=share, default=0.5, help=words)
     return parser
 
 

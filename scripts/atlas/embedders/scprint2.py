@@ -8,7 +8,6 @@ scripts/atlas/embedders/README.md.
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import sys
 import types
@@ -23,12 +22,12 @@ import scipy.sparse
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import neighbours, seed_of, totals
-from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import CountMatrix, match_genes
 from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
+from scripts.core.files import hash_file
 
 NAME = "scprint2"
 BEST = 3  # labels of a class that the public atlas does not have, at most
@@ -394,15 +393,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--precision", choices=("float32", "float16", "bfloat16"), help="default: float16 on a GPU, as in the package"
     )
     parser.add_argument("--batch-size", type=int, default=32, help="cells that the model sees at a time")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of torch on a CPU; with another number, other last bits"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU; another number, other last bits")
     parser.add_argument("--genes", choices=SELECTIONS, default="random", help="which of a cell's genes the model sees")
     parser.add_argument("--length", type=int, default=2000, help="how many genes of a cell the model sees, at most")
     parser.add_argument("--min-genes", type=int, default=0, help="drop cells with fewer of the model's genes")
-    parser.add_argument(
-        "--min-found", type=share, default=0.5, help="share of the model's genes, and of the counts, to be found"
-    )
     parser.add_argument("--weights-only", action="store_true", help="refuse a checkpoint that must be unpickled")
     options = parser.parse_args(argv)
     if min(options.batch_size, options.threads, options.length) < 1:
@@ -418,7 +412,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{options.model}: has more than weights and was unpickled, which runs code in it.", flush=True)
     checkpoint = Checkpoint.from_parameters(parameters, options.model)
     organism = f"NCBITaxon:{options.tax_id}"
-    with CountMatrix(options.matrix) as matrix, options.model.open("rb") as handle:
+    with CountMatrix(options.matrix) as matrix:
         check_species(matrix, options.species, options.tax_id)
         notes = [
             f"genes that the model sees of a cell: {SELECTIONS[options.genes]}, at most {options.length}",
@@ -448,7 +442,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             name=NAME,
             version=importlib.metadata.version("scprint2"),
             layout=checkpoint.layout,
-            weights_sha256=hashlib.file_digest(handle, "sha256").hexdigest(),
+            weights_sha256=hash_file(options.model),
             score_kind="logit",
             seed_policy="the generators of numpy and torch are seeded by sha256 of '{seed}:{run}' where a run begins",
             decoders=checkpoint.leaf_decoders(),

@@ -24,7 +24,6 @@ import scipy.sparse
 
 from scripts.atlas.embedders.command_line import backend_parser, check_species
 from scripts.atlas.embedders.expression import as_rows, log_normalise, seed_of, totals, truncated_svd, unit_rows
-from scripts.atlas.options import share
 from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
@@ -347,11 +346,7 @@ def known_totals(counts: scipy.sparse.csr_matrix, there: np.ndarray) -> np.ndarr
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = backend_parser(__doc__, needs_model=True)
-    parser.add_argument(
-        "--min-found", type=share, default=0.5, help="share of the model's genes, and of the counts, to be found"
-    )
-    options = parser.parse_args(argv)
+    options = backend_parser(__doc__, needs_model=True).parse_args(argv)
     model = Model.read(options.model)
     with CountMatrix(options.matrix) as matrix:
         check_species(matrix, options.species, options.tax_id)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.atlas.store.files import read_json
 from scripts.core.errors import InputError
 
 _SPELLINGS = {"age": "age_group", "ethnicity": "self_reported_ethnicity", "remaining": "other"}
@@ -142,10 +143,7 @@ def read_layout(text: str) -> Layout:
     public atlas.
     """
     if "=" not in text:
-        try:
-            value = json.loads(Path(text).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"--layout {text}: cannot be read as a JSON file: {error}.") from error
+        value = read_json(Path(text))
         if isinstance(value, Mapping) and "layout" in value:
             value = value["layout"]
         return Layout.from_json(value)

@@ -317,7 +317,7 @@ class EmbeddedPart:
     def faults(self) -> Iterator[str]:
         """Read all arrays and yield a sentence for each fault of their numbers."""
         for kind, array in self.arrays.items():
-            bad = [chunk for chunk in _chunks(array) if kind != "top3" and has_exponent_31(chunk)]
+            bad = [chunk for chunk in chunks(array) if kind != "top3" and has_exponent_31(chunk)]
             if bad:
                 number = sum(int((~np.isfinite(chunk)).any(axis=1).sum()) for chunk in bad)
                 yield f"{kind}.npy: {number} rows have a number that is not finite."
@@ -330,7 +330,7 @@ class EmbeddedPart:
             known[[int(code) for code in codes]] = True
             unknown = sum(
                 int((~known[chunk[:, columns]]).any(axis=1)[kept].sum())
-                for chunk, kept in zip(_chunks(self.arrays["top3"]), _chunks(self.kept), strict=True)
+                for chunk, kept in zip(chunks(self.arrays["top3"]), chunks(self.kept), strict=True)
             )
             if unknown:
                 yield f"top3.npy: {unknown} rows have a label of {name} that its decoder does not know."
@@ -342,7 +342,8 @@ class EmbeddedPart:
                 yield f"{kind}.npy: {len(left)} dropped rows are not zeros, e.g. {rows}."
 
 
-def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows of an array in chunks."""
     for start in range(0, len(array), _CHUNK):
         yield array[start : start + _CHUNK]
 

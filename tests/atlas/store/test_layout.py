@@ -28,5 +28,5 @@ def test_layouts_that_are_told_as_an_option(tmp_path):
         read_layout("cells=a:1")
     with pytest.raises(InputError, match="'sex' is there twice"):
         read_layout("labels=sex:1,sex:1")
-    with pytest.raises(InputError, match="cannot be read as a JSON file"):
+    with pytest.raises(InputError, match="cannot be read as JSON"):
         read_layout(str(tmp_path / "other.json"))
