@@ -109,9 +109,9 @@ def test_blocks_change_no_bit(tmp_path, limits):
         assert (np.concatenate([part[place] for part in by_part]) == told[place]).all()
 
 
-def run_fit(folder, output, *matrices):
+def run_fit(folder, output, *matrices, threads="2"):
     """In a process of its own, as the workflow does it."""
-    environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": threads}
     command = [sys.executable, "-m", "scripts", "atlas_model", "--seed", "5", "--cells", "40"]
     subprocess.run([*command, "--matrices", *matrices, "--output", output], cwd=folder, env=environment, check=True)
     return (folder / output).read_bytes()
@@ -122,7 +122,7 @@ def test_the_order_of_files_and_cells_changes_no_byte(tmp_path):
     write_matrix(tmp_path / "a.h5ad", counts[:50])
     write_droplets(tmp_path / "b.h5ad", counts[50:], {"SRX100": 25, "SRX101": 15})
     first = run_fit(tmp_path, "first.npz", "a.h5ad", "b.h5ad")
-    assert first == run_fit(tmp_path, "again.npz", "a.h5ad", "b.h5ad")
+    assert first == run_fit(tmp_path, "again.npz", "a.h5ad", "b.h5ad", threads="1")
     order = np.random.RandomState(0).permutation(50)
     obs = {name: [values[place] for place in order] for name, values in plate_columns(50).items()}
     mixed = np.random.RandomState(1).permutation(120)
@@ -309,3 +309,9 @@ def test_a_model_that_is_none(tmp_path):
     np.savez(tmp_path / "new.npz", **told)
     with pytest.raises(InputError, match=r"new.npz: its format is 2, but only 1 can be read"):
         embed(matrix, tmp_path / "new.npz", tmp_path / "part")
+
+
+def test_a_back_end_uses_one_thread_whatever_the_user_sets():
+    script = "import os, scripts.atlas.embedders.svd_baseline; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "OPENBLAS_NUM_THREADS": "4"}
+    assert subprocess.check_output([sys.executable, "-c", script], env=environment, text=True) == "1\n"
