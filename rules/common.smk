@@ -55,6 +55,8 @@ def load_units():
     if running.is_main or not Path(INDEX).exists():
         if config["run_table"]:
             return analysis.units_of_run_table()
+        # Of a checkpoint's outputs Snakemake itself asks for the first alone.
+        running.redo({path for path in rules.resolve.output if not Path(path).exists()})
         checkpoints.resolve.get()
         running.redo(incomplete_outputs(".snakemake"))
     return read_index(INDEX)

@@ -1,6 +1,7 @@
 """The dry run: which rules, how often, from a run table alone; and every fault of the configuration at once."""
 
 import json
+import shutil
 
 import pytest
 
@@ -103,6 +104,22 @@ def test_without_a_plan_only_the_look_up_is_planned(analysis):
     assert answer.status == 0, answer.text
     assert set(answer.jobs) == {"resolve", "all", "total"} or answer.jobs["resolve"] == 1
     assert answer.jobs["download"] == 0
+
+
+@pytest.mark.parametrize("missing", ["units.tsv", "units", "records.jsonl", "cost.tsv"])
+def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
+    """Also where all results but one are there: Snakemake itself asks for the first output of a checkpoint alone."""
+    analysis.configure(series=["GSE1"])
+    made = ("plan.tsv", "runs.tsv", "report.html", "SHA256SUMS")
+    planned = ("evidence.jsonl", "units.tsv", "records.jsonl", "cost.tsv", "units/GSE1.mus.0000.tsv")
+    for name in [f"results/{name}" for name in made] + [f"work/plan/{name}" for name in planned]:
+        path = analysis.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("unit\n", encoding="utf-8")
+    assert not analysis.snakemake("-n").jobs["resolve"]
+    path = analysis.folder / "work/plan" / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert analysis.snakemake("-n").jobs["resolve"] == 1
 
 
 def test_targets(analysis):
