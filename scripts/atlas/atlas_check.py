@@ -29,7 +29,7 @@ CHUNK = 1 << 19  # bytes that are checked together, so that they stay in the pro
 
 
 @dataclass
-class Found:
+class AtlasSize:
     """What an atlas has."""
 
     bytes: int = 0
@@ -124,7 +124,7 @@ def decoder_limits(layout: Layout, decoders: Mapping[str, Mapping[str, str]]) ->
     return limits
 
 
-def shard_faults(atlas: Atlas, shard: Shard, found: Found) -> Iterator[str]:
+def shard_faults(atlas: Atlas, shard: Shard, found: AtlasSize) -> Iterator[str]:
     """Read the files of a shard; yield a sentence for each fault, and count what was found."""
     listed = next(
         (each.get("files", {}) for each in (atlas.manifest or {}).get("shards", []) if each.get("name") == shard.name),
@@ -144,7 +144,7 @@ def shard_faults(atlas: Atlas, shard: Shard, found: Found) -> Iterator[str]:
             yield f"{name}: in the manifest, but not there."
 
 
-def map_faults(atlas: Atlas, found: Found) -> Iterator[str]:
+def map_faults(atlas: Atlas, found: AtlasSize) -> Iterator[str]:
     """Yield a sentence for each fault of segments and barcodes, which must name the cell of every row once."""
     by_shard: dict[str, list[Segment]] = {}
     dropped = 0
@@ -243,13 +243,13 @@ def manifest_faults(atlas: Atlas) -> Iterator[str]:
             yield f"{name}: {rows[name]} rows, but the manifest says {listed}."
 
 
-def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, Found, list[str]]:
+def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, AtlasSize, list[str]]:
     """Read all of an atlas; return it, what it has, and a sentence for each fault.
 
     Raises InputError where nothing of it can be read.
     """
     faults: list[str] = []
-    found = Found()
+    found = AtlasSize()
     atlas = Atlas(path, layout, faults)
     for shard in atlas.shards:
         faults += shard_faults(atlas, shard, found)
@@ -260,7 +260,7 @@ def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, Found,
     return atlas, found, faults
 
 
-def describe(atlas: Atlas, found: Found) -> Iterator[str]:
+def describe(atlas: Atlas, found: AtlasSize) -> Iterator[str]:
     """Yield lines on what an atlas has."""
     yield f"{atlas.path}: {atlas.rows_total:,} rows in {len(atlas.shards):,} shards, {found.bytes:,} bytes."
     if atlas.manifest is not None:

@@ -15,7 +15,7 @@ STRANDS = ("Forward", "Reverse", "Unstranded")
 PROOFS = ("list", "pinned")
 
 
-class Segment(NamedTuple):
+class BarcodeSegment(NamedTuple):
     """A part of the barcode: ``start`` counts from 1 on the barcode read; ``list`` is empty where none is known."""
 
     start: int
@@ -30,7 +30,7 @@ class BarcodeLayout(NamedTuple):
     a read of their own, which is put before the other one; ``segments`` count from the first base of the joined reads.
     """
 
-    segments: tuple[Segment, ...]
+    segments: tuple[BarcodeSegment, ...]
     shift: int = 0
     split: int = 0
 
@@ -57,7 +57,7 @@ class Chemistry(NamedTuple):
 
     name: str
     title: str
-    barcode: tuple[Segment, ...]
+    barcode: tuple[BarcodeSegment, ...]
     umi_start: int = 0
     umi_length: int = 0
     umi_own_read: bool = False
@@ -189,7 +189,7 @@ def _barcode_faults(key: str, segments: Any, lists: Mapping[str, Any]) -> Iterat
         yield f"{key}: it must list the parts of the barcode, each with start, length and list."
         return
     for number, segment in enumerate(segments):
-        yield from _block_faults(f"{key}.{number}", segment, Segment._fields, ["start", "length"])
+        yield from _block_faults(f"{key}.{number}", segment, BarcodeSegment._fields, ["start", "length"])
         if isinstance(segment, dict) and segment.get("list") is not None and segment["list"] not in lists:
             yield f"{key}.{number}.list: {segment['list']!r} is not one of lists."
 
@@ -206,7 +206,9 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
     same = ("title", "strand", "mates", "proof", "refused", "shift", "split")
     return Chemistry(
         **{"name": name, "title": name} | {key: block[key] for key in same if block.get(key)},
-        barcode=tuple(Segment(part["start"], part["length"], part.get("list") or "") for part in block["barcode"]),
+        barcode=tuple(
+            BarcodeSegment(part["start"], part["length"], part.get("list") or "") for part in block["barcode"]
+        ),
         **{f"umi_{key}": value for key, value in (block.get("umi") or {}).items()},
         oligo=Oligo(**block["oligo"]) if block.get("oligo") else None,
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),

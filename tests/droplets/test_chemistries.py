@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.droplets.chemistries import Segment, chemistry_named, read_chemistries
+from scripts.droplets.chemistries import BarcodeSegment, chemistry_named, read_chemistries
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 
@@ -30,7 +30,7 @@ def test_kits_of_10x_are_where_10x_says():
     assert (kits["10x_3p_v1"].read_end, kits["10x_3p_v2"].read_end, kits["split_seq"].read_end) == (14, 26, 94)
     assert lists["3M-february-2018"].barcodes == 6_794_880
     assert kits["drop_seq"].lists == ()
-    assert kits["bd_rhapsody"].barcode[2] == Segment(44, 9, "bd-rhapsody-cls3")
+    assert kits["bd_rhapsody"].barcode[2] == BarcodeSegment(44, 9, "bd-rhapsody-cls3")
     assert all(isinstance(value, str) and "_" in value for name, value in kits["indrops_v2"].solo if "position" in name)
 
 

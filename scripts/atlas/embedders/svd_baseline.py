@@ -39,7 +39,7 @@ FORMAT = 1
 _COMMON = "sra2matrix svd-baseline"
 
 
-class Found(NamedTuple):
+class SharedGenes(NamedTuple):
     """How far a matrix and a model have the same genes, as shares from 0 to 1."""
 
     genes: float
@@ -52,7 +52,7 @@ class Found(NamedTuple):
 
 
 @dataclass(eq=False)
-class Model:
+class Basis:
     """A basis and its sample: all that is needed to compute the row of a cell."""
 
     gene_ids: list[str]
@@ -96,7 +96,7 @@ class Model:
             np.savez(handle, **arrays)
 
     @classmethod
-    def read(cls, path: Path) -> "Model":
+    def read(cls, path: Path) -> "Basis":
         """Read model.npz. Raises InputError where it is none."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -204,7 +204,7 @@ def check_gene_names(matrices: Iterable[CountMatrix]) -> None:
     raise_faults("The genes of the matrices", faults)
 
 
-def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int) -> Model:
+def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int) -> Basis:
     """Return the basis of a sample of cells: the order of the matrices and of their cells does not matter.
 
     Where no cell has counts the sample is empty: all cells of such matrices are dropped.
@@ -226,10 +226,10 @@ def fit(matrices: Sequence[CountMatrix], components: int, cells: int, seed: int)
         "rule": "the cells with the least sha256 of '{seed}:{series}:{cell}'",
         "seed": seed,
     }
-    return Model(gene_ids, vectors.astype(np.float32), values, about)
+    return Basis(gene_ids, vectors.astype(np.float32), values, about)
 
 
-def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], least: float) -> Found:
+def add_labels(model: Basis, reference: CountMatrix, columns: Sequence[str], least: float) -> SharedGenes:
     """Add to a model the mean embedding of each label in columns of obs (``column`` or ``class=column``).
 
     Cells without counts, and cells whose label says that it is unknown, are left out. Raises InputError where a column
@@ -255,7 +255,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     numbers = {name: np.zeros(len(known), np.int64) for name, known in model.labels.items()}
     model.centroids, model.centroid_cells = sums, numbers
     if not model.sample["cells"]:  # no cell will be labelled
-        return Found(0, 0)
+        return SharedGenes(0, 0)
     axes, there = model.axes(reference.gene_ids)
     inside = everything = 0
     for start, counts in reference.blocks():
@@ -269,7 +269,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
             ones = scipy.sparse.csr_matrix((np.ones(len(rows)), (mine[rows], rows)), shape=(len(known), len(mine)))
             sums[name] += ones @ embeddings
             numbers[name] += np.bincount(mine[rows], minlength=len(known))
-    found = Found(float(there.sum() / max(1, len(model.gene_ids))), inside / max(1, everything))
+    found = SharedGenes(float(there.sum() / max(1, len(model.gene_ids))), inside / max(1, everything))
     if found.counts < least:
         raise InputError(
             f"{reference.path}: {found}; less than {least:.0%} of the counts is too little. Are these cells of the same"
@@ -286,7 +286,7 @@ def add_labels(model: Model, reference: CountMatrix, columns: Sequence[str], lea
     return found
 
 
-def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: float) -> tuple[int, Found]:
+def embed(matrix: CountMatrix, model: Basis, weights: str, output: Path, least: float) -> tuple[int, SharedGenes]:
     """Write the part of a matrix; return the number of dropped cells, and how far the genes match.
 
     Raises InputError where too few genes, or counts, are those of the model.
@@ -331,7 +331,7 @@ def embed(matrix: CountMatrix, model: Model, weights: str, output: Path, least: 
                 )
             else:
                 part.append(embeddings, reasons=reasons)
-    found = Found(share, inside / max(1, everything))
+    found = SharedGenes(share, inside / max(1, everything))
     if everything and not model.sample["cells"]:
         raise InputError(f"{matrix.path}: its cells have counts, but the model was fitted to no cell; fit another one.")
     if everything and found.counts < least:
@@ -347,7 +347,7 @@ def known_totals(counts: scipy.sparse.csr_matrix, there: np.ndarray) -> np.ndarr
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = backend_parser(__doc__, needs_model=True).parse_args(argv)
-    model = Model.read(options.model)
+    model = Basis.read(options.model)
     with CountMatrix(options.matrix) as matrix:
         check_species(matrix, options.species, options.tax_id)
         dropped, found = embed(matrix, model, hash_file(options.model), options.output, options.min_found)

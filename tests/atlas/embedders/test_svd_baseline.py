@@ -33,7 +33,7 @@ def fit(output, *matrices, **options):
     for name, values in options.items():
         arguments += [f"--{name.replace('_', '-')}", *(map(str, values) if isinstance(values, list) else [str(values)])]
     atlas_model.main(arguments)
-    return svd_baseline.Model.read(output)
+    return svd_baseline.Basis.read(output)
 
 
 def embed(matrix, model, output, *more):
@@ -204,7 +204,7 @@ def test_cells_without_counts_are_dropped_and_said_to_be(tmp_path, capsys):
 def test_the_sum_of_a_cell_is_that_of_all_its_genes(tmp_path):
     counts = draw_counts(20)
     fit(tmp_path / "model.npz", write_matrix(tmp_path / "m.h5ad", counts))
-    model = svd_baseline.Model.read(tmp_path / "model.npz")
+    model = svd_baseline.Basis.read(tmp_path / "model.npz")
     more = np.hstack([counts, np.full((20, 1), 50)])
     path = write_matrix(tmp_path / "n.h5ad", more, genes=[*GENES, "other"])
     part = embed(path, tmp_path / "model.npz", tmp_path / "part", "--min-found", "0.1")
