@@ -96,7 +96,7 @@ def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
 
 
 def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by: str) -> None:
-    """Write the run table of every unit into a folder, which is made anew."""
+    """Write the run table of every unit into a folder, which is replaced as a whole."""
     folder = Path(folder)
     if folder.exists():
         shutil.rmtree(folder)
@@ -160,7 +160,7 @@ def read_unit_rows(path: str | Path) -> list[Run]:
 
 def unit_names(folder: str | Path) -> list[str]:
     """Return the names of the units that have a run table in a folder, sorted."""
-    return sorted(path.stem for path in Path(folder).glob("*.tsv"))
+    return sorted(path.stem for path in Path(folder).glob("*.*.*.tsv"))
 
 
 def unit_tables(folder: str | Path, species: str, series: str | None = None) -> dict[str, Path]:

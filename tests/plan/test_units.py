@@ -100,6 +100,7 @@ def test_units_are_found_by_species_and_series(tmp_path):
     write_units(tmp_path, cut_into_units(rows, 1), "experiment")
     assert list(unit_tables(tmp_path, "mus")) == ["GSE1.mus.0000", "GSE2.mus.0000"]
     assert unit_tables(tmp_path, "mus", "GSE2") == {"GSE2.mus.0000": tmp_path / "GSE2.mus.0000.tsv"}
+    (tmp_path / "notes.tsv").touch()  # a file of the user's
     assert unit_tables(tmp_path, "fly") == {}
 
 
