@@ -35,7 +35,7 @@ rule atlas_model:
 
 
 rule atlas_embed:
-    """Embed the cells of a matrix: the back end runs as a program of its own, and what it gives is checked."""
+    """Embed the cells of a matrix. The back end is a separate program, and its output is checked."""
     input:
         matrix=of(analysis.matrix, "species", "part"),
         model=of(analysis.embedding_model, "species"),
@@ -77,7 +77,7 @@ rule atlas_pack:
         basis=lambda wildcards: (
             analysis.embedding_model(wildcards.species)
             if config["atlas"]["backend"] == "svd-baseline"
-            else []  # a checkpoint stays with its user
+            else []  # checkpoints are the user's, never copied
         ),
     output:
         atlas=directory("results/atlas/{species}"),
@@ -98,7 +98,7 @@ rule atlas_pack:
 
 
 rule atlas_check:
-    """Read an atlas once, as anyone who got it would: sums, widths, finite values, a cell for every row."""
+    """Check an atlas in one read: checksums, widths, finite values, a cell for every row."""
     input:
         atlas="results/atlas/{species}",
     output:
@@ -112,7 +112,7 @@ rule atlas_check:
 
 
 rule atlas_distribution:
-    """Show how the labels of an atlas lie across each other."""
+    """Count pairs of labels of an atlas, and what is missing."""
     input:
         atlas="results/atlas/{species}",
         checked="work/atlas/{species}.checked",

@@ -34,7 +34,7 @@ rule inclusion_list:
 
 
 rule read_roles:
-    """Prove from a sample of the reads which one is the barcode and which kit made it."""
+    """Find the barcode read and the kit from a sample of the reads."""
     input:
         units=ancient("work/plan/units"),
         fastq="work/fastq/{library}",
@@ -111,7 +111,7 @@ rule solo:
 
 
 rule mex_archive:
-    """Pack every matrix of a library into an archive that never changes by itself."""
+    """Pack every matrix of a library into a MEX archive, always with the same bytes."""
     input:
         units=ancient("work/plan/units"),
         solo=of(lambda folder: f"work/solo/{analysis.library(folder)}", "archive"),

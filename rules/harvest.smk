@@ -5,7 +5,7 @@ In: work/count/, work/status/, resources/records/. Out: results/.
 
 
 rule ledger:
-    """Say of every run that entered what became of it."""
+    """Report the final status of every run that entered."""
     input:
         plan="results/plan.tsv",
         units=ancient("work/plan/units"),
@@ -26,7 +26,7 @@ rule ledger:
 
 
 rule evidence:
-    """Join what the records said of each run, what its reads proved and what became of it."""
+    """Join what the records say of each run, what its reads prove, and its final status."""
     input:
         ledger="results/runs.tsv",
         records="work/plan/records.jsonl",
@@ -149,7 +149,7 @@ rule counts_h5ad:
 
 
 rule metadata:
-    """Gather what GEO says of the samples and series that were counted."""
+    """Gather the metadata of GEO for the samples and series that were counted."""
     input:
         ledger="results/runs.tsv",
         accepted="work/accepted",
@@ -170,7 +170,7 @@ rule metadata:
 
 
 rule report:
-    """Draw the page on which a person sees what came of the plan."""
+    """Draw the quality report, one page."""
     input:
         plan="results/plan.tsv",
         ledger="results/runs.tsv",
@@ -194,7 +194,7 @@ rule report:
 
 
 rule checksums:
-    """Assert that nothing was lost, and sum up every result."""
+    """Check that nothing was lost, and write the checksum of every result."""
     input:
         plan="results/plan.tsv",
         ledger="results/runs.tsv",

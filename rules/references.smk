@@ -40,7 +40,7 @@ rule reference:
 
 
 rule star_index:
-    """Build STAR's index of a reference, or take over a ready one."""
+    """Build STAR's index of a reference, or link to a ready one."""
     input:
         genome="work/references/{reference}/genome.fa",
         annotation="work/references/{reference}/annotation.gtf",

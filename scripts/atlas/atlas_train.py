@@ -196,7 +196,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
         )
         blocks = [name for name, _ in rows.atlases[0].layout.embeddings]
         if block == (rows.own.label if rows.own.label in blocks else "other"):
-            note += f" The block {block} is what they were predicted from: it goes round in a circle."
+            note += f" The block {block} is what they were predicted from: the test is circular."
         notes.append(note)
         if rows.own.known is None:
             notes.append(output.code_words([rows.own.label]))

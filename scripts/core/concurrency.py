@@ -85,7 +85,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
 
 @contextlib.contextmanager
 def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    """Call ``call`` every so many seconds, in a thread of its own, while the block runs."""
+    """Call ``call`` at an interval, in a thread of its own, while the block runs."""
     over = threading.Event()
 
     def repeat() -> None:

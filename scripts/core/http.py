@@ -113,7 +113,7 @@ def request(
         with _respond(url, {}, policy, session, data) as response:
             if response.status_code == 204:  # ENA: nothing is known of this accession
                 return b""
-            # `Accept-Encoding` is identity, but a server may compress all the same: then decode.
+            # `Accept-Encoding` is identity, but a server may compress anyway: then decode.
             body = b"".join(response.raw.stream(1 << 20, decode_content=True))
         if is_html(body):
             raise RemoteError(url, "the answer is a web page, not what was asked.")

@@ -173,7 +173,7 @@ def stable_arguments(words: Sequence[str]) -> str:
 def find_barcodes(raw: str | Path, filtered: str | Path) -> np.ndarray:
     """Return the index (from 0) in the raw list of each barcode of the filtered one; both are a barcode a line.
 
-    Raises InputError where a barcode is missing from the raw list or is there twice.
+    Raises InputError where a barcode is missing from the raw list or duplicated.
     """
     wanted = {barcode + b"\n": number for number, barcode in enumerate(Path(filtered).read_bytes().splitlines())}
     indices = np.full(len(wanted), -1, dtype=np.int64)

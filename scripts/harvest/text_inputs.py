@@ -134,7 +134,7 @@ def columns_of_folder(
 def read_lines(path: str | Path) -> dict[str, int]:
     """Return name → count of a file, line by line, tallies included.
 
-    Raises InputError, naming file and line, for a line that is not ``name<TAB>count``, a name that is there twice and
+    Raises InputError, naming file and line, for a line that is not ``name<TAB>count``, a duplicated name and
     a file without the five tallies.
     """
     counts: dict[str, int] = {}
@@ -147,7 +147,7 @@ def read_lines(path: str | Path) -> dict[str, int]:
                 raise InputError(f"{path}: cut short in line {number}: {line!r}.")
             raise InputError(f"{path}, line {number}: not 'gene<TAB>count' as htseq-count writes it: {line!r}.")
         if name in counts:
-            raise InputError(f"{path}, line {number}: {name!r} is there twice.")
+            raise InputError(f"{path}, line {number}: {name!r} is duplicated.")
         counts[name] = int(count)
     missing = [name for name in TALLIES if name not in counts]
     if missing:

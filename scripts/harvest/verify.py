@@ -108,7 +108,7 @@ def add_up(path: Path) -> Table:
             text = found[0] if found else b""
             name = text[1:-1].replace(b'""', b'"') if text[:1] == b'"' else text
             if before is not None and name <= before:
-                raise InputError(f"{path.name}, row {number}: {name.decode()!r} is not in byte order, or there twice.")
+                raise InputError(f"{path.name}, row {number}: {name.decode()!r} is not in byte order, or duplicated.")
             before = name
             try:
                 counts = parse_row(line.rstrip(b"\n")[len(text) :], width)
@@ -283,7 +283,7 @@ def table_faults(path: Path, results: Path, ledger: Sequence[Run]) -> Iterator[s
     species = path.name.removesuffix(COUNTS)
     logs, matrix = results / f"{species}{LOGS}", results / f"{species}.h5ad"
     if not matrix.exists():
-        yield f"{matrix.name}: missing, though {path.name} is there."
+        yield f"{matrix.name}: missing, though {path.name} exists."
     table = add_up(path)
     yield from header_faults(table, ledger, species, path.name)
     if logs.exists():

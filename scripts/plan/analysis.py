@@ -108,7 +108,7 @@ class Analysis:
         return sources
 
     def local_sources(self, reference: str) -> list[str]:
-        """Return those sources of a reference that are local files, whose change makes the reference anew."""
+        """Return those sources of a reference that are local files, whose change rebuilds the reference."""
         addresses = [source_address(source) or "" for source in self.sources(reference).values()]
         return [address for address in addresses if not is_address(address)]
 

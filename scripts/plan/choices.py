@@ -1,6 +1,6 @@
 """The user's choices applied to rows of a plan, and a plan from a hand-made run table.
 
-Standard library only, so that the workflow may plan from a run table before any tool is there.
+Standard library only, so that the workflow may plan from a run table before any tool is installed.
 """
 
 import argparse
@@ -169,7 +169,7 @@ def _fill(row: Run, labels: Mapping[str, str], choices: Choices) -> Run:
         source=row.source or choices.source_for(assay),
         status=row.status or "planned",
     )
-    if row.status in ("counted", "failed"):  # a ledger given back: what became of its runs counts no more
+    if row.status in ("counted", "failed"):  # a ledger used as plan: the outcomes of its runs do not count
         row = row._replace(status="planned", reason="", detail="")
     if choices.leave_out:
         row = left_out_by_user(row, choices)

@@ -108,7 +108,7 @@ def chain_units(sizes: Mapping[str, float], limit: float, holding: Collection[st
     ``sizes`` is what each unit holds at its peak, in the same measure as ``limit``. Those in ``holding`` have started
     and wait for nothing. The others form chains, largest first; a chain holds one unit at a time, and the first units
     of all chains and those in ``holding`` add up to no more than the limit. No unit waits for one in ``holding``, which
-    may have failed for good, unless there is no room beside it. A unit larger than the limit starts all the same; its
+    may have failed permanently, unless there is no room beside it. A unit larger than the limit starts anyway; its
     own stages refuse it.
     """
     used = sum(sizes[name] for name in holding)

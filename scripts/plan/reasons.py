@@ -93,20 +93,18 @@ REASONS = {
     ),
     "EMPTY_READS": Reason("reads", "no reads", "Nothing: the well or library is empty."),
     "ALIGN_FAILED": Reason(
-        "plates, droplets", "STAR failed", f"The detail has STAR's own words. When the cause is mended: {_RETRY}"
+        "plates, droplets", "STAR failed", f"The detail has STAR's own words. Fix the cause. {_RETRY}"
     ),
-    "COUNT_FAILED": Reason(
-        "plates, droplets", "counting failed", f"The detail names the cause. When it is mended: {_RETRY}"
-    ),
+    "COUNT_FAILED": Reason("plates, droplets", "counting failed", f"The detail names the cause; fix it. {_RETRY}"),
     "LOW_VALID_BARCODES": Reason(
         "droplets",
         "too few reads with a valid barcode",
-        "Check kit and inclusion list. To count it all the same, lower `droplets: {min_valid_barcodes: …}`.",
+        "Check kit and inclusion list. To count it anyway, lower `droplets: {min_valid_barcodes: …}`.",
     ),
     "LOW_GENE_SHARE": Reason(
         "droplets",
         "too few reads in genes",
-        "Check species and strand. To count it all the same, lower `droplets: {min_gene_share: …}`.",
+        "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`.",
     ),
     "LOW_MAPPING": Reason(
         "droplets, until version 0.1",

@@ -71,7 +71,7 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         header = next(lines, [])
         faults = [f"line 1: {name!r} is not a column of a run table." for name in header if name not in columns]
-        faults += [f"line 1: column {name!r} is there twice." for name in sorted(set(header)) if header.count(name) > 1]
+        faults += [f"line 1: column {name!r} is duplicated." for name in sorted(set(header)) if header.count(name) > 1]
         if "run" not in header:
             faults.append("line 1: no column 'run'; the first line names the columns, separated by tabs.")
         raise_faults(f"The run table ({path})", faults)
@@ -139,7 +139,7 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
             sentence = f"{name}: experiment {row.experiment} is plate in one row and droplet in another."
             yield Fault("assay", row.assay, sentence)
         if (row.run, row.species) in seen:
-            yield Fault("run", row.run, f"{name}: the run stands in the table twice for {row.species}.")
+            yield Fault("run", row.run, f"{name}: the run is duplicated for {row.species}.")
         seen.add((row.run, row.species))
 
 

@@ -5,7 +5,7 @@ The one model of the whole workflow. Time and memory of a job are sums of terms:
 common machines. ``python -m scripts plan --learn`` fits the coefficients to the jobs of a site and keeps them in
 resources/size_model.json, from which the rules and the next plan take them: a JSON object stage → {``jobs``: number,
 ``minutes`` and ``memory_mb``: {term: coefficient}, ``minutes_margin`` and ``memory_margin``: factor}; stages that are
-not in it are as shipped. Standard library only: Snakemake reads it before any tool is there.
+not in it are as shipped. Standard library only: Snakemake reads it before any tool is installed.
 """
 
 import json

@@ -15,8 +15,8 @@ from scripts.core.errors import DISK_FULL, InputError, RunFault
 class RunStatus(NamedTuple):
     """The state of a run: ``ok``, ``failed``, or ``kept`` from an earlier try.
 
-    ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause`` tells faults
-    of one reason apart, see :class:`RunFault`; it does not go into the ledger.
+    ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause``
+    distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger.
     """
 
     run: str

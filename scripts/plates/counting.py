@@ -208,7 +208,7 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
         return _count_with_htseq(cells, counting)
     genes = read_gene_intervals(counting.intervals)
     if genes.genes != counting.genes:
-        raise InputError(f"{counting.intervals}: made from another table of genes; make both anew.")
+        raise InputError(f"{counting.intervals}: made from another table of genes; rebuild both.")
     StepCounter(genes, counting.mode, counting.strand != "none")  # raises InputError before any cell is counted
 
     def count(column: str) -> CellCounts | RunFault:
@@ -246,7 +246,7 @@ def _count_with_htseq(cells: Mapping[str, list[Path]], counting: Counting) -> Co
     try:
         return CountedCells(dict(zip(cells, count_htseq(list(cells.values()), counting), strict=True)), tools)
     except InputError as error:
-        print(f"{error}\nNow each cell by itself.", file=sys.stderr)
+        print(f"{error}\nCounting each cell separately.", file=sys.stderr)
     counted: dict[str, CellCounts | RunFault] = {}
     for column, paths in cells.items():
         try:

@@ -77,7 +77,7 @@ def check_shard(shard: ShardCounts) -> None:
     if len(shard.runs) != cells or len(shard.logs) != cells or shard.tallies.shape != (cells, len(TALLIES)):
         raise ValueError("columns, runs, tallies and logs of a shard must be of the same cells")
     if len(set(shard.columns)) != cells:
-        raise ValueError("a column of a shard is there twice")
+        raise ValueError("a column of a shard is duplicated")
     ordered = [gene.encode() for gene in shard.genes]
     if any(left >= right for left, right in itertools.pairwise(ordered)):
         raise ValueError("the genes of a shard must be in byte order, each once")

@@ -9,7 +9,7 @@ Where no source has an archive, ENA's FASTQ is taken (source `ena_fastq`, with `
 it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes and md5 in ENA's record.
 
 Unfinished downloads are in a folder beside the output (work/partial/{unit}); a job that follows a killed one resumes
-them. A run that fails for good leaves nothing there, any other only the largest part that a source gave and that of the
+them. A run that fails permanently leaves none, any other only the largest part that a source gave and that of the
 current source.
 """
 
@@ -78,7 +78,7 @@ class Downloader:
         )
 
     def all(self, parallel: int, seconds: float) -> None:
-        """Download every run, with a report every so many seconds; then fill the output."""
+        """Download every run, with a report at an interval; then fill the output."""
         statuses = []
         with self.watch.watching(seconds):
             for row, status in side_by_side(self.run, self.rows, parallel):

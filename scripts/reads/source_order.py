@@ -1,6 +1,6 @@
 """Which source is asked for a run, when, and how often: the policy of a download, without any transfer.
 
-The sources are asked in passes with growing waits. A source that answers for good ("404", another checksum) is not
+The sources are asked in passes with growing waits. A source whose answer is final ("404", another checksum) is not
 asked again, an archive that two sources have broken is not looked for at a third, and a source that fails for one run
 after the other is asked last for those that follow.
 """

@@ -265,7 +265,7 @@ def _mend_transaction(path: Path) -> None:
 
     Beside ``X.tmp`` it keeps ``X.prf``: the 8 bytes ``NCBIprTr`` and the size of the part in 8 bytes, least first (as
     prefetch 3.0.3 leaves them on SIGTERM). A killed prefetch leaves it empty, and the next one would start
-    from nothing. Should the part be broken, the checksum tells and it is fetched anew.
+    from nothing. A damaged part fails the checksum and is fetched again.
     """
     part = path.with_name(path.name + ".tmp")
     note = path.with_name(path.name + ".prf")

@@ -66,7 +66,7 @@ class UnitWatch:
 
     @contextlib.contextmanager
     def watching(self, seconds: float) -> Iterator[None]:
-        """Report every so many seconds inside the block."""
+        """Report at an interval inside the block."""
         with every(seconds, self._tick):
             yield
         self.progress.end()

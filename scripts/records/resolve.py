@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
     parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard")
     parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
-    parser.add_argument("--units", help="folder for the run table of each unit of work, made anew")
+    parser.add_argument("--units", help="folder for the run table of each unit of work, replaced as a whole")
     parser.add_argument("--index", help="the index of the units, a row each")
     add_cost_options(parser)
     parser.add_argument("--cost", help="table of what the plan costs by stage to write")

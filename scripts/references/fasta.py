@@ -33,7 +33,7 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
                 if not contig:
                     faults.append(f"{path}: a sequence has no name; the name follows '>' at once.")
                 elif contig in contigs:
-                    faults.append(f"{path}: contig {contig} is there twice; each needs a name of its own.")
+                    faults.append(f"{path}: contig {contig} is duplicated; names must be unique.")
                 contigs.setdefault(contig, 0)
                 output.write(line.rstrip() + b"\n")
             elif contig is None:

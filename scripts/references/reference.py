@@ -63,7 +63,7 @@ def make_reference(
 ) -> None:
     """Write the four files of a reference from its sources.
 
-    Raises InputError, listing every fault; then none of the files is there.
+    Raises InputError, listing every fault; then no file is written.
     """
     faults: list[str] = []
     contigs: dict[str, int] = {}

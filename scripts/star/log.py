@@ -48,7 +48,7 @@ def read_star_log(path: str | Path) -> dict[str, str]:
         if not bar and not _is_section(name):
             continue
         if name in fields:
-            raise InputError(f"{path}, line {number}: the field {name!r} is there twice; two logs in one file?")
+            raise InputError(f"{path}, line {number}: the field {name!r} is duplicated; two logs in one file?")
         fields[name] = value.strip()
     if INPUT_READS not in fields:
         raise InputError(f"{path}: not a Log.final.out of STAR; it has no line {INPUT_READS!r}.")

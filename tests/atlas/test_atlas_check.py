@@ -155,7 +155,7 @@ def test_files_of_the_manifest_that_are_not_there(atlas):
         path.unlink()
     (atlas / f"{FIRST}_barcodes.npz").unlink()
     told = faults_of(atlas)
-    assert f"{SECOND}: in manifest.json, but none of its files is there." in told
+    assert f"{SECOND}: in manifest.json, but none of its files exists." in told
     assert f"{FIRST}_barcodes.npz: in the manifest, but not there." in told
     assert f"{FIRST}_barcodes.npz: not there, though there is a map." in told
     assert f"segments.tsv: {SECOND} is no shard of this atlas." in told

@@ -273,7 +273,7 @@ def test_the_same_atlas_gives_the_same_bytes_and_a_folder_is_replaced(tmp_path):
     assert not [name for name, text in first.items() if str(tmp_path).encode() in text]
     assert not (tmp_path / "found.part").exists()
     (found / "distribution.html").unlink()
-    with pytest.raises(InputError, match=r"something else is there \(it has no distribution\.html\)"):
+    with pytest.raises(InputError, match=r"the folder has other files \(it has no distribution\.html\)"):
         run(folder)
 
 

@@ -132,6 +132,6 @@ def test_a_run_that_is_in_two_parts(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "atlas").mkdir()
     (tmp_path / "atlas/thesis.txt").write_text("x")
-    with pytest.raises(InputError, match="something else is there"):
+    with pytest.raises(InputError, match="the folder has other files"):
         packed(tmp_path)
     assert (tmp_path / "atlas/thesis.txt").read_text() == "x"

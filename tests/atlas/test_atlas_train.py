@@ -317,7 +317,7 @@ def test_the_public_atlas_cannot_be_split_by_series(tmp_path, capsys):
     notes, err = (output / "notes.txt").read_text(), capsys.readouterr().err
     for words in (
         "WARNING: these labels (tissue) are themselves predictions, the first guesses of the model that made the",
-        "The block tissue is what they were predicted from: it goes round in a circle.",
+        "The block tissue is what they were predicted from: the test is circular.",
         "Labels of tissue are shown as codes",
         "WARNING: cells are held out by shard. Cells of one data set may be on both sides",
     ):

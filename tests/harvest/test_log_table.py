@@ -166,7 +166,7 @@ def test_logs_that_cannot_be_read_are_all_reported(tmp_path):
     assert lines[1].startswith(f"{folder}/SRR2Log.final.out: cut short; it ends with 'UNIQUE READS:'")
     assert "SRR3.mus.Log.final.out: not a Log.final.out of STAR; it has no line 'Number of input reads'." in lines[2]
     assert "SRR7.Log.final.out.gz: cut short or damaged, it cannot be inflated" in lines[4]
-    assert "SRR8.Log.final.out, line 10: the field 'Started job on' is there twice" in lines[5]
+    assert "SRR8.Log.final.out, line 10: the field 'Started job on' is duplicated" in lines[5]
     assert not (tmp_path / "log.csv.gz").exists()
 
 

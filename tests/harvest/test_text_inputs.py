@@ -67,7 +67,7 @@ def test_faults_of_text_files_are_reported(tmp_path):
     second.write_text(text.replace("g1\t5", "g1\t5.5"))
     assert f"{second}, line 1: not 'gene<TAB>count' as htseq-count writes it: 'g1\\t5.5'." in fault()
     second.write_text(text.replace("g22", "g1"))
-    assert "line 2: 'g1' is there twice." in fault()
+    assert "line 2: 'g1' is duplicated." in fault()
     second.write_text("".join(text.splitlines(keepends=True)[:-1]))
     assert "cut short, or not of htseq-count: it has no line __alignment_not_unique." in fault()
     second.rename(folder / "SRR9.mus.htseq-count.txt")
@@ -146,7 +146,7 @@ def test_all_faults_of_texts_are_reported_at_once(tmp_path, workers, monkeypatch
         f"{texts}/SRR1.mus.htseq-count.txt and {texts}/SRR5.mus.htseq-count.txt are not of the same genes:"
         " g2 only in the second. A table is of one reference.",
         f"{texts}/SRR2.mus.htseq-count.txt: cut short in line 5: '__amb'.",
-        f"{texts}/SRR3.mus.htseq-count.txt, line 2: 'g1' is there twice.",
+        f"{texts}/SRR3.mus.htseq-count.txt, line 2: 'g1' is duplicated.",
         f"{texts}/SRR4.mus.htseq-count.txt: cut short, or not of htseq-count: it has no line {', '.join(TALLIES)}.",
     ]
     assert faults[4].startswith(f"{texts}/SRR91.mus.htseq-count.txt.gz: cut short or damaged, it cannot be inflated: ")

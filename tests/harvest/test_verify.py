@@ -150,7 +150,7 @@ def test_a_header_that_is_not_the_ledgers_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ({"B": [1, 2], "A": [1, 2]}, "row 6: 'A' is not in byte order, or there twice."),
+        ({"B": [1, 2], "A": [1, 2]}, "row 6: 'A' is not in byte order, or duplicated."),
         ({"B": [1, 2, 3]}, "row 5 (B): not 2 whole numbers, each after a comma."),
         ({"B": [1, 2.5]}, "row 5 (B): not 2 whole numbers, each after a comma."),
         ({"B": [1, -2]}, "row 5 (B): not 2 whole numbers, each after a comma."),
@@ -295,7 +295,7 @@ def test_files_that_cannot_be_read_are_reported(tmp_path):
     faults = faults_of(tmp_path)
     assert faults[0] == "SHA256SUMS, line 1: not 'sha256  path' as sha256sum writes it: 'no sum'."
     assert faults[1].startswith("mus.htseq-count.csv.gz: its first row cannot be read: ")
-    assert faults[2] == "mus.h5ad: missing, though mus.htseq-count.csv.gz is there."
+    assert faults[2] == "mus.h5ad: missing, though mus.htseq-count.csv.gz exists."
     assert faults[3].startswith("mus.htseq-count.csv.gz: cannot be read to its end: ")
 
 

@@ -108,7 +108,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "A3: spots 'x' is not a whole number.",
         "A3: assay 'well' is neither plate nor droplet.",
         "A/4: run 'A/4' is no accession",
-        "A5: the run stands in the table twice for homo.",
+        "A5: the run is duplicated for homo.",
     ):
         assert words in told
 

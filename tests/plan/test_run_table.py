@@ -43,7 +43,7 @@ def test_columns_may_stand_in_any_order_and_be_few(tmp_path):
     ("text", "words"),
     [
         ("run\tspecis\n", "line 1: 'specis' is not a column of a run table."),
-        ("run\trun\n", "line 1: column 'run' is there twice."),
+        ("run\trun\n", "line 1: column 'run' is duplicated."),
         ("series\n", "line 1: no column 'run'"),
         ("", "line 1: no column 'run'"),
         ("run\tspecies\nSRR1\n", "line 2: 1 values, but the header has 2 columns."),

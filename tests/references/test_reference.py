@@ -57,7 +57,7 @@ def test_all_faults_of_all_sources_are_reported(tmp_path: Path) -> None:
         gtf=gtf_line("chr1", 1, 4, 'transcript_id "T";') + "chr1\texon\n" + gtf_line("chr1", 9, 90, 'gene_id "a";'),
     )
     assert found == [
-        "in.fa: contig chr1 is there twice; each needs a name of its own.",
+        "in.fa: contig chr1 is duplicated; names must be unique.",
         "in.fa: contig chr1 has letters that are no nucleotides: '-'.",
         "in.fa: a sequence has no name; the name follows '>' at once.",
         "in.fa: contig chr3 has no sequence.",

@@ -92,7 +92,7 @@ def test_what_is_no_log(tmp_path):
         InputError, match=r"short: cut short; it ends with 'UNMAPPED READS:' and has no line '% of reads"
     ):
         read_star_log(write(tmp_path / "short", NEW[: NEW.index("Number of reads unmapped")]))
-    with pytest.raises(InputError, match=r"line 17: the field 'Started job on' is there twice; two logs in one file"):
+    with pytest.raises(InputError, match=r"line 17: the field 'Started job on' is duplicated; two logs in one file"):
         read_star_log(write(tmp_path / "twice", NEW + NEW))
 
 

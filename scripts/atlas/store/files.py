@@ -20,7 +20,7 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and ((path / mark).exists() or not any(path.iterdir()))):
-        raise InputError(f"{path}: something else is there (it has no {mark}); give a new folder to --output.")
+        raise InputError(f"{path}: the folder has other files (it has no {mark}); give a new folder to --output.")
     with atomic_folder(path) as partial:
         yield partial
 

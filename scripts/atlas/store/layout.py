@@ -41,7 +41,7 @@ class Layout:
                 if not _NAME.fullmatch(name) or isinstance(width, bool) or not isinstance(width, int) or width < 1:
                     raise InputError(f"The {what} of a layout: {name!r} with {width!r} columns is no block.")
                 if names.count(name) > 1:
-                    raise InputError(f"The {what} of a layout: {name!r} is there twice.")
+                    raise InputError(f"The {what} of a layout: {name!r} is duplicated.")
         if not self.embeddings:
             raise InputError("A layout needs at least one block of embeddings.")
 

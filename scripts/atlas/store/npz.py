@@ -96,7 +96,7 @@ class ArrayFile:
             raise InputError(f"{name}: no whole npz (no header before its array); the file is damaged.")
         self._start = member.header_offset + _LOCAL.size + sum(_LOCAL.unpack(local)[-2:])
         if self._start + self._stored > self.bytes:
-            raise InputError(f"{name}: no whole npz (its array goes beyond its end); the file is cut short.")
+            raise InputError(f"{name}: no whole npz (its array is longer than the file); the file is cut short.")
         first = os.pread(handle.fileno(), min(_HEAD, self._stored), self._start)
         return self._inflate(first, _HEAD) if self.kind == "deflated" else first
 

@@ -100,7 +100,7 @@ class Atlas:
         """Rows of all shards."""
         if self.manifest is not None:
             listed = [shard.get("name") for shard in self.manifest.get("shards", [])]
-            found += [f"{name}: in {MANIFEST}, but none of its files is there." for name in listed if name not in names]
+            found += [f"{name}: in {MANIFEST}, but none of its files exists." for name in listed if name not in names]
             found += [f"{name}: not in {MANIFEST}." for name in names if name not in listed]
         elif not names:
             found.append("no shard in it (step_…_predict_part_…_embs.npz).")

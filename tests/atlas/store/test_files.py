@@ -38,6 +38,6 @@ def test_a_folder_replaces_only_one_with_its_mark(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["atlas"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.txt").touch()
-    words = r"other: something else is there \(it has no manifest\.json\)"
+    words = r"other: the folder has other files \(it has no manifest\.json\)"
     with pytest.raises(InputError, match=words), new_folder(tmp_path / "other", "manifest.json"):
         pass

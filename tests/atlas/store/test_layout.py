@@ -26,7 +26,7 @@ def test_layouts_that_are_told_as_an_option(tmp_path):
     assert read_layout(str(tmp_path / "layout.json")) == LAYOUT
     with pytest.raises(InputError, match="--layout: 'cells=a:1' is neither"):
         read_layout("cells=a:1")
-    with pytest.raises(InputError, match="'sex' is there twice"):
+    with pytest.raises(InputError, match="'sex' is duplicated"):
         read_layout("labels=sex:1,sex:1")
     with pytest.raises(InputError, match="cannot be read as JSON"):
         read_layout(str(tmp_path / "other.json"))

@@ -224,7 +224,7 @@ def test_an_atlas_without_labels_says_so_in_its_manifest(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     told = faults_of(tmp_path)
     assert "top3.npz: there, but manifest.json says that this atlas has no labels." in told
-    assert "step_0_svdbaseline_predict_part_1_0: in manifest.json, but none of its files is there." in told
+    assert "step_0_svdbaseline_predict_part_1_0: in manifest.json, but none of its files exists." in told
 
 
 # What the writer refuses ----------------------------------------------------------------------------------------------
