@@ -82,9 +82,9 @@ def test_values_that_cannot_be_worked_with(change, words):
     assert words in told[0].sentence
 
 
-def test_a_run_stands_once_for_each_species():
+def test_a_run_is_unique_for_each_species():
     assert list(faults_of([CELL, CELL._replace(species="homo")], ["homo", "mus"])) == []
-    assert "twice" in next(faults_of([CELL, CELL], ["homo", "mus"])).sentence
+    assert "is duplicated" in next(faults_of([CELL, CELL], ["homo", "mus"])).sentence
 
 
 def test_an_experiment_is_of_one_assay():
