@@ -186,8 +186,7 @@ def read_model(path: str | Path) -> SizeModel:
         return SizeModel()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a size model ({error}). Delete it to use the shipped model.") from error
-    faults = list(_faults_of(refitted))
-    raise_faults(f"The size model ({path})", [*faults, "or delete it to use the shipped model."] if faults else [])
+    raise_faults(f"The size model ({path}; delete it to use the shipped model)", _faults_of(refitted))
     return SizeModel({name: Stage(**values) for name, values in refitted.items()})
 
 
