@@ -47,7 +47,7 @@ def disk_was_full(status: RunStatus) -> bool:
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
     """Return run → status, in the order of the file. Raises InputError where the header is another one.
 
-    Tables of version 0.2 have no column ``cause``.
+    Tables of version 0.1 have no column ``cause``.
     """
     known = RunStatus._fields
     with Path(path).open(encoding="utf-8", newline="") as handle:

@@ -114,10 +114,14 @@ def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:
 
 
 def read_index(path: str | Path) -> dict[str, Unit]:
-    """Return unit name → what the graph needs to know of it, from the index that :func:`write_index` wrote."""
+    """Return unit name → what the graph needs to know of it, from the index that :func:`write_index` wrote.
+
+    Raises InputError for an index with other columns, which another version wrote.
+    """
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        next(lines)
+        if next(lines, []) != ["unit", *Unit._fields]:
+            raise InputError(f"{path}: not an index of units as this version writes it. Delete it to rebuild it.")
         units = {}
         for name, series, species, experiment, *sizes, digest in lines:
             bytes_, bases, spots, runs, fastq, sorting = map(int, sizes)

@@ -181,7 +181,7 @@ class Downloader:
         names = [path.name for path in arrived(self.ready, row.run)]
         whole = bool(names) and names == sorted(note["files"]) and note["md5"] == row.md5
         same_kind = (note["source"] == "bam") == (row.source == "bam")
-        if not (whole and same_kind and "lite" in note):  # notes of version 0.2 do not say
+        if not (whole and same_kind and "lite" in note):  # notes of version 0.1 do not say
             return None
         return (note["source"], note["lite"]) if self.accept_lite or not note["lite"] else None
 

@@ -118,3 +118,12 @@ def test_a_digest_is_of_what_is_planned_not_of_sentences():
     assert digest() == digest(detail="a note", reason="", source="ena")
     assert digest() != digest(source="file:mine.fastq")
     assert digest() != digest(layout="paired")
+
+
+@pytest.mark.parametrize("text", ["", "unit\tseries\nGSE1.mus.0000\tGSE1\n"])
+def test_an_index_of_another_version_is_refused(tmp_path, text):
+    (tmp_path / "units.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"units\.tsv: not an index of units as this version writes it\. Delete it to rebuild it"
+    ):
+        read_index(tmp_path / "units.tsv")
