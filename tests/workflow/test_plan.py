@@ -137,7 +137,7 @@ def test_every_fault_is_told_at_once_and_no_job_starts(analysis):
     )
     answer = analysis.snakemake()
     assert answer.status == 1
-    assert "needs 2 correction(s):" in answer.text
+    assert "needs 3 correction(s):" in answer.text
     assert "sries: unknown key; did you mean 'series'?" in answer.text
     assert "series: nothing is asked for" in answer.text
     assert "species.homo.reference: 'hg83' is neither" in answer.text
