@@ -190,7 +190,7 @@ def measure(code: tuple[str, str], **values: object) -> Cost:
 
 def cat(paths: Sequence[Path]) -> Cost:
     """Return what cat needs to read the files."""
-    begun = time.monotonic()
+    started = time.monotonic()
     process = os.fork()
     if not process:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -198,7 +198,7 @@ def cat(paths: Sequence[Path]) -> Cost:
     _, status, usage = os.wait4(process, 0)
     if status:
         raise SystemExit("cat could not read the files")
-    return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - begun, usage.ru_maxrss / 1024)
+    return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss / 1024)
 
 
 def in_turn(repeats: int, *works: Callable[[], Cost]) -> list[Cost]:

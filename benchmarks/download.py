@@ -6,7 +6,7 @@ Archives are made by sra-tools' own loader from a seed and served by a loopback 
 --latency seconds. A shard of 96 runs (--quick: 16) is fetched and converted by our two commands, two runs at a time,
 and by the loop, one run at a time and two (xargs -P). CPU is user and system time of all processes, scratch the most
 that the folder held, sampled every 20 ms. The loop proves nothing: it is fed one archive with a wrong checksum and one
-that is corrupt as well, after the measurement, and what it makes of them is told.
+that is corrupt as well, after the measurement, and the result is reported.
 """
 
 import argparse
@@ -148,8 +148,8 @@ def served(archives: Archives, latency: float) -> Iterator[str]:
                 "noqual": False,
                 "locations": [{"link": link, "service": "s3", "region": "us-east-1"}],
             }
-            told = {"version": "2", "result": [{"bundle": run, "status": 200, "msg": "ok", "files": [file]}]}
-            self._send(json.dumps(told).encode(), 200, {})
+            reported = {"version": "2", "result": [{"bundle": run, "status": 200, "msg": "ok", "files": [file]}]}
+            self._send(json.dumps(reported).encode(), 200, {})
 
         def do_GET(self) -> None:
             body = archives.contents[urlsplit(self.path).path.rpartition("/")[2]]
@@ -192,13 +192,13 @@ def measure(work: Callable[[Path], None], folder: Path) -> Cost:
             peak = max(peak, size_of_folder(folder))
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begun = time.monotonic()
+    started = time.monotonic()
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
         work(folder)
     finally:
-        wall = time.monotonic() - begun
+        wall = time.monotonic() - started
         over.set()
         watcher.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -278,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     costs[name].append(measure(work, folder / "work"))
             broken = [WRONG_SUM, CORRUPT]
             measure(ours(broken, archives, size.spots, resolver), folder / "work")
-            told = {run: status.reason for run, status in read_statuses(folder / "work/work/fastq/status.tsv").items()}
+            ended = {run: status.reason for run, status in read_statuses(folder / "work/work/fastq/status.tsv").items()}
             measure(loop(broken, resolver, 1), folder / "work")
             taken = {run: bool(list((folder / "work/fastq").glob(f"{run}*"))) for run in broken}
     medians = {
@@ -290,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{name:24}{cost.wall:10.2f}{cost.cpu:10.2f}{cost.scratch:12.1f}{cost.scratch / packed:12.1f}x")
     for run, kind in ((WRONG_SUM, "wrong checksum"), (CORRUPT, "corrupt archive")):
         print(
-            f"{kind}: ours ends as {told[run]}; the loop {'made FASTQ of it' if taken[run] else 'made nothing of it'}"
+            f"{kind}: ours ends as {ended[run]}; the loop {'made FASTQ of it' if taken[run] else 'made nothing of it'}"
         )
     mine, one, two = medians.values()
     figures = {
@@ -307,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "wall_ratio_two_at_a_time": round(two.wall / mine.wall, 2),
         "cpu_ratio": round(two.cpu / mine.cpu, 2),
         "scratch_of_archives": round(mine.scratch / packed, 2),
-        "broken_archives_found": sum(bool(reason) for reason in told.values()),
+        "broken_archives_found": sum(bool(reason) for reason in ended.values()),
         "broken_archives_taken_by_loop": sum(taken.values()),
     }
     print(json.dumps(figures))

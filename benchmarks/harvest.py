@@ -6,7 +6,7 @@ Shards are made from a seed (--quick: 1,000 cells). Every measurement is a proce
 system time of all of them, peak their memory together (proportional set size, sampled). From shards: the table, beside
 `igzip -1` and `pigz -6` on the finished text, and the h5ad, beside anndata's gzip writer. From text files of 1,000
 cells (--quick: 60): the table, beside a straightforward Python 3 reading of the 2017 algorithm, pandas and polars.
-Polars is measured where it is installed; the table tells where not. --folder keeps the shards for a next time.
+Polars is measured where it is installed; where it is not, the table says so. --folder keeps the shards for a next time.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def measure(command: Sequence[str], folder: Path, source: Path | None = None, ta
 
     sampler = threading.Thread(target=sample)
     sampler.start()
-    told = process.stderr.read() if process.stderr else b""
+    reported = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     done.set()
@@ -174,7 +174,7 @@ def measure(command: Sequence[str], folder: Path, source: Path | None = None, ta
         feeder.stdout.close()
         feeder.wait()
     if process.returncode:
-        sys.exit(f"{command}: exit status {process.returncode}\n{told.decode()}")
+        sys.exit(f"{command}: exit status {process.returncode}\n{reported.decode()}")
     return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - start, peak[0])
 
 
@@ -254,7 +254,7 @@ def in_turn(repeats: int, measured: dict[str, Callable[[], Cost]]) -> dict[str, 
         for name, call in measured.items():
             costs[name].append(call())
             print(f"{name}: {costs[name][-1].cpu:.2f} s", file=sys.stderr, flush=True)
-    return {name: median(told) for name, told in costs.items()}
+    return {name: median(reported) for name, reported in costs.items()}
 
 
 def text_of(path: Path) -> tuple[int, str]:
@@ -274,7 +274,7 @@ def installed(module: str) -> bool:
     return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
-def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> dict[str, Cost]:
+def table_from_shards(folder: Path, sizes: Sizes, reported: dict[str, object]) -> dict[str, Cost]:
     """Measure the table from shards, with one and two processors, and the deflaters on its text."""
     arguments = [sys.executable, "-m", "scripts", "counts_table", "--units", "units", "--ledger", "runs.tsv"]
     arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus"]
@@ -291,15 +291,15 @@ def table_from_shards(folder: Path, sizes: Sizes, told: dict[str, object]) -> di
     costs = in_turn(sizes.repeats, measured)
     if shutil.which("pigz"):
         costs["pigz -6"] = measure(["pigz", "-p1", "-6", "-n", "-c"], folder, source=table)
-    told["table_bytes"] = table.stat().st_size
-    told["text_bytes"], digest = text_of(table)
-    told["table_same_bytes_for_1_and_2_processors"] = table.read_bytes() == other.read_bytes()
-    told["table_text_md5"] = digest
+    reported["table_bytes"] = table.stat().st_size
+    reported["text_bytes"], digest = text_of(table)
+    reported["table_same_bytes_for_1_and_2_processors"] = table.read_bytes() == other.read_bytes()
+    reported["table_text_md5"] = digest
     other.unlink()
     return costs
 
 
-def h5ad_from_shards(folder: Path, told: dict[str, object]) -> dict[str, Cost]:
+def h5ad_from_shards(folder: Path, reported: dict[str, object]) -> dict[str, Cost]:
     """Measure the h5ad from shards, and anndata's own writer."""
     arguments = [sys.executable, "-m", "scripts", "counts_h5ad", "--units", "units", "--ledger", "runs.tsv"]
     arguments += ["--counts", "shards/{unit}.h5ad", "--species", "mus"]
@@ -311,13 +311,13 @@ def h5ad_from_shards(folder: Path, told: dict[str, object]) -> dict[str, Cost]:
             "anndata gzip": lambda: measure([sys.executable, "-W", "ignore", "-c", ANNDATA], folder),
         },
     )
-    told["h5ad_bytes"] = (folder / "mus.h5ad").stat().st_size
-    told["anndata_bytes"] = (folder / "peer.h5ad").stat().st_size
+    reported["h5ad_bytes"] = (folder / "mus.h5ad").stat().st_size
+    reported["anndata_bytes"] = (folder / "peer.h5ad").stat().st_size
     (folder / "peer.h5ad").unlink()
     return costs
 
 
-def table_from_texts(folder: Path, sizes: Sizes, told: dict[str, object]) -> dict[str, Cost]:
+def table_from_texts(folder: Path, sizes: Sizes, reported: dict[str, object]) -> dict[str, Cost]:
     """Measure the table from text files, beside programs that read them as they are."""
     peers = {"2017, gzip 9": PLAIN.replace("LEVEL", "9"), "2017, gzip 6": PLAIN.replace("LEVEL", "6")}
     if installed("pandas"):
@@ -330,7 +330,7 @@ def table_from_texts(folder: Path, sizes: Sizes, told: dict[str, object]) -> dic
         measured[name] = lambda program=program: measure([sys.executable, "-c", program], folder)
     costs = in_turn(1, measured)
     measure([sys.executable, "-c", PLAIN.replace("LEVEL", "1")], folder)
-    told["text_from_files_same_as_2017"] = text_of(folder / "ours.csv.gz") == text_of(folder / "peer.csv.gz")
+    reported["text_from_files_same_as_2017"] = text_of(folder / "ours.csv.gz") == text_of(folder / "peer.csv.gz")
     more = [measured["from text"]() for _ in range(sizes.repeats - 1)]
     return costs | {"from text": median([costs["from text"], *more])}
 
@@ -358,17 +358,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.cells:
         sizes = sizes._replace(cells=options.cells)
     model = Model()
-    told: dict[str, object] = {"cells": sizes.cells, "genes": GENES, "text_cells": sizes.text_cells}
+    reported: dict[str, object] = {"cells": sizes.cells, "genes": GENES, "text_cells": sizes.text_cells}
     with tempfile.TemporaryDirectory(prefix="harvest.") as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         started = time.perf_counter()
         make_shards(folder, sizes.cells, model)
         print(f"made {sizes.cells:,} cells in {time.perf_counter() - started:.0f} s", flush=True)
-        costs = table_from_shards(folder, sizes, told)
-        costs |= h5ad_from_shards(folder, told)
+        costs = table_from_shards(folder, sizes, reported)
+        costs |= h5ad_from_shards(folder, reported)
         shutil.rmtree(folder / "texts", ignore_errors=True)
         make_texts(folder, sizes.text_cells, model)
-        costs |= table_from_texts(folder, sizes, told)
+        costs |= table_from_texts(folder, sizes, reported)
         shutil.rmtree(folder / "texts")
 
     print(f"\n{sizes.cells:,} cells × {GENES:,} genes from shards; {sizes.text_cells:,} cells from text\n")
@@ -376,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rate = {}
     for name, cost in costs.items():
         if name.startswith(("table", "limit", "pigz")):
-            rate[name] = float(str(told["text_bytes"])) / 1e6 / cost.cpu
+            rate[name] = float(str(reported["text_bytes"])) / 1e6 / cost.cpu
         speed = f"{rate[name]:14.0f}" if name in rate else ""
         print(f"{name:32}{cost.cpu:9.2f}{cost.wall:9.2f}{cost.peak:9.0f}{speed}")
     print(f"\n{'ratio of CPU':32}{'':>9}{'aim':>9}")
@@ -390,15 +390,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     ratios["h5ad / anndata gzip, memory"] = round(costs["h5ad"].peak / costs["anndata gzip"].peak, 3)
     print(f"{'h5ad / anndata gzip, memory':32}{ratios['h5ad / anndata gzip, memory']:9.3f}{0.1:9.2f}")
     limit = next(name for name in rate if name.startswith("limit"))
-    told["share_of_limit"] = round(rate["table, 1 processor"] / rate[limit], 3)
-    print(f"{'share of the limit':32}{told['share_of_limit']:9.3f}")
-    print(f"same bytes for 1 and 2 processors: {told['table_same_bytes_for_1_and_2_processors']}")
-    print(f"same text from files as the plain program: {told['text_from_files_same_as_2017']}\n")
+    reported["share_of_limit"] = round(rate["table, 1 processor"] / rate[limit], 3)
+    print(f"{'share of the limit':32}{reported['share_of_limit']:9.3f}")
+    print(f"same bytes for 1 and 2 processors: {reported['table_same_bytes_for_1_and_2_processors']}")
+    print(f"same text from files as the plain program: {reported['text_from_files_same_as_2017']}\n")
     figures = {
         name: {"cpu_s": round(c.cpu, 2), "wall_s": round(c.wall, 2), "peak_mb": round(c.peak)}
         for name, c in costs.items()
     }
-    print(json.dumps({"benchmark": "harvest", "quick": options.quick, **told, "ratios": ratios, "costs": figures}))
+    print(json.dumps({"benchmark": "harvest", "quick": options.quick, **reported, "ratios": ratios, "costs": figures}))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def measure(code: str, folder: Path) -> Cost:
     """Run Python code in a folder and return what it cost."""
     import time
 
-    begun = time.monotonic()
+    started = time.monotonic()
     process = os.fork()
     if not process:
         os.chdir(folder)
@@ -101,7 +101,7 @@ def measure(code: str, folder: Path) -> Cost:
     _, status, usage = os.wait4(process, 0)
     if status:
         raise SystemExit(f"a measurement ended with status {os.waitstatus_to_exitcode(status)}:\n{code}")
-    return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - begun, usage.ru_maxrss / 1024)
+    return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss / 1024)
 
 
 def in_turn(folder: Path, repeats: int, *codes: str) -> list[Cost]:

@@ -101,10 +101,10 @@ def write_analysis(folder: Path, plan: Plan) -> None:
 
 def dry_run(folder: Path, snakefile: Path, *options: str) -> tuple[Cost, int]:
     """Return what a dry run costs, and how many jobs it plans."""
-    told = folder / "told.txt"
+    reported = folder / "reported.txt"
     command = ["-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "-n", "--quiet", "rules"]
-    cost = run_measured(python(*command, *options), told)
-    lines = told.read_text(encoding="utf-8").splitlines()
+    cost = run_measured(python(*command, *options), reported)
+    lines = reported.read_text(encoding="utf-8").splitlines()
     return cost, next(int(line.split()[1]) for line in lines if line.startswith("total"))
 
 
@@ -137,9 +137,9 @@ def measure_run(place: Path, parts: int) -> dict[str, float]:
     (folder / "Snakefile").write_text(PEER, encoding="utf-8")
     command = ["-m", "snakemake", "--snakefile", str(folder / "Snakefile"), "--directory", str(folder)]
     command += ["--cores", "2", "--scheduler", "greedy", "--quiet", "--config", f"parts={parts}"]
-    begun = time.monotonic()
+    started = time.monotonic()
     cost = run_measured(python(*command))
-    return {"cpu_s": cost.cpu, "wall_s": time.monotonic() - begun, "jobs": 4 * parts + 2}
+    return {"cpu_s": cost.cpu, "wall_s": time.monotonic() - started, "jobs": 4 * parts + 2}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -164,8 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         shards = max(1, run_cells // SHARD_SIZE)
         nothing, sharded, single = (measure_run(Path(place), parts) for parts in (0, shards, run_cells))
     print(f"{'snakemake -n':<44}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
-    told = {**figures, f"{peer_cells:,} cells, a job for each cell and step": peer}
-    for name, row in told.items():
+    reported = {**figures, f"{peer_cells:,} cells, a job for each cell and step": peer}
+    for name, row in reported.items():
         print(f"{name:<44}{row['cpu_s']:>9.1f}{row['peak_mb']:>9.0f}{row['jobs']:>9,}")
     ours = figures[f"{peer_cells:,} cells"]
     ratios = {key: ours[key] / peer[key] for key in ("cpu_s", "peak_mb", "jobs")}
@@ -188,8 +188,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"a job: {overhead['a_job_cpu_ms']:.0f} ms of CPU, {overhead['a_job_wall_ms']:.0f} ms", end="; ")
     ratios["run_cpu_s"] = sharded["cpu_s"] / single["cpu_s"]
     print(f"shards / a job for each cell and step: CPU {ratios['run_cpu_s']:.3f}")
-    told = {"plans": figures, "peer": {"cells": peer_cells, **peer}, "overhead": overhead, "ratios": ratios}
-    print(json.dumps(told))
+    reported = {"plans": figures, "peer": {"cells": peer_cells, **peer}, "overhead": overhead, "ratios": ratios}
+    print(json.dumps(reported))
 
 
 if __name__ == "__main__":

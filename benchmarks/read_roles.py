@@ -1,4 +1,4 @@
-"""Telling barcode read and kit from the reads: how many of a battery of libraries are told right, and what it costs.
+"""Barcode read and kit from the reads: share of a battery of libraries that is judged right, and the cost.
 
     python -m benchmarks.read_roles [--quick] [--inclusion-lists FOLDER]
 
@@ -45,32 +45,32 @@ def judge_battery(fraction: float, spots: int, step: int) -> dict[str, float]:
     """Judge every so many-th library of the battery; return how many are right, refused without need, and wrong."""
     chemistries, known = read_chemistries(CHEMISTRIES)
     lists = make_lists(known, [name for name, one in known.items() if one.length], fraction, SEED)
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     cpu = 0.0
     libraries = chain(battery(chemistries, lists, spots, SEED), hostile(chemistries, lists, spots, SEED))
     for made in islice(libraries, 0, None, step):
-        begun = time.process_time()
+        started = time.process_time()
         try:
             verdict = judge_run(made.samples, len(made.roles) or len(made.samples), list(chemistries.values()), lists)
             same = verdict.roles == made.roles and made.kit in [kit.name for kit in verdict.candidates]
             outcome = "right" if same and not made.fault else "wrong"
         except RunFault as fault:
             outcome = "right" if fault.reason == made.fault else "ambiguous"
-        cpu += time.process_time() - begun
-        told[outcome] += 1
-    judged = told.total()
+        cpu += time.process_time() - started
+        reported[outcome] += 1
+    judged = reported.total()
     return {
         "libraries": judged,
-        "right": told["right"],
-        "ambiguous": told["ambiguous"],
-        "wrong": told["wrong"],
-        "right_share": round(told["right"] / judged, 4),
+        "right": reported["right"],
+        "ambiguous": reported["ambiguous"],
+        "wrong": reported["wrong"],
+        "right_share": round(reported["right"] / judged, 4),
         "cpu_ms_a_library": round(1000 * cpu / judged, 1),
     }
 
 
 def gather_lists(folder: Path, given: str) -> list[str]:
-    """Put the true inclusion lists that are to be had into ``folder/lists``; return their names."""
+    """Put the true inclusion lists that can be obtained into ``folder/lists``; return their names."""
     _, known = read_chemistries(CHEMISTRIES)
     installed = importlib.util.find_spec("ngs_tools") is not None
     (folder / "lists").mkdir()
@@ -144,10 +144,10 @@ def in_own_process(work: object, *arguments: object) -> object:
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as answer:
-        told = answer.read()
+        reported = answer.read()
     if os.waitpid(process, 0)[1]:
         raise SystemExit("the input could not be made")
-    return json.loads(told)
+    return json.loads(reported)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -170,8 +170,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             assert isinstance(arguments, list)
             cpu, peak = measure(Path(folder), arguments)
             verdict = json.loads(Path(folder, f"{kit}.json").read_text(encoding="utf-8"))["runs"]["SRR1"]
-            told = "right" if kit in verdict.get("candidates", []) else "WRONG"
-            print(f"{kit + ', 200,000 spots':34}{cpu:10.2f} s{peak:8.0f} MB  {told}")
+            reported = "right" if kit in verdict.get("candidates", []) else "WRONG"
+            print(f"{kit + ', 200,000 spots':34}{cpu:10.2f} s{peak:8.0f} MB  {reported}")
             costs.append((cpu, peak))
     figures |= {
         "quick": args.quick,

@@ -143,7 +143,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "a row a cell": (folder / "peer.html").stat().st_size,
         }
     medians = {
-        name: Cost(*(statistics.median(values) for values in zip(*told, strict=True))) for name, told in costs.items()
+        name: Cost(*(statistics.median(values) for values in zip(*reported, strict=True)))
+        for name, reported in costs.items()
     }
     print(f"{rows:,} runs\n\n{'':16}{'CPU s':>9}{'wall s':>9}{'peak MB':>9}{'page MB':>9}")
     for name, cost in medians.items():

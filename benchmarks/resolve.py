@@ -31,7 +31,7 @@ SEED = 3
 HOME = Path(__file__).parent.parent
 SERIES = "GSE999999"
 
-# Peak memory is the process's own high-water mark: what wait4 tells begins with that of whoever started it.
+# Peak memory is the process's own high-water mark: what wait4 reports includes that of the parent before exec.
 PEAK = """
 def peak():
     with open("/proc/self/status") as status:
@@ -223,11 +223,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 theirs.append(read_by(options.geoparse, PEER, path, size.samples))
             metadata.append(measured(command))
         packed = path.stat().st_size / 1e6
-    figures = told(size, firsts, seconds, ours, theirs, metadata, packed)
+    figures = reported(size, firsts, seconds, ours, theirs, metadata, packed)
     print(json.dumps(figures, sort_keys=True))
 
 
-def told(
+def reported(
     size: Size,
     firsts: list[tuple[int, Cost]],
     seconds: list[tuple[int, Cost]],
@@ -237,14 +237,14 @@ def told(
     packed: float,
 ) -> dict[str, float | int | None]:
     """Print the table and return the figures."""
-    requests, again_requests = (statistics.median(number for number, _ in told) for told in (firsts, seconds))
+    requests, again_requests = (statistics.median(number for number, _ in reported) for reported in (firsts, seconds))
     wall, cpu, peak = (statistics.median(getattr(cost, name) for _, cost in firsts) for name in ("wall", "cpu", "peak"))
     again_wall = statistics.median(cost.wall for _, cost in seconds)
     our_cpu, our_peak = map(statistics.median, zip(*ours, strict=True))
     their_cpu, their_peak = map(statistics.median, zip(*theirs, strict=True)) if theirs else (None, None)
     meta_cpu, meta_peak = (statistics.median(getattr(cost, name) for cost in metadata) for name in ("cpu", "peak"))
     print(f"look-up of {size.looked_up:,} samples        requests   wall s    CPU s  peak MB")
-    print(f"  nothing lies there             {requests:8.0f} {wall:8.2f} {cpu:8.2f} {peak:8.0f}")
+    print(f"  empty folder                  {requests:8.0f} {wall:8.2f} {cpu:8.2f} {peak:8.0f}")
     print(f"  the records lie there          {again_requests:8.0f} {again_wall:8.2f}")
     print(f"family of {size.samples:,} samples, {size.rows:,} rows, {packed:.1f} MB   CPU s  peak MB")
     print(f"  ours                                    {our_cpu:8.2f} {our_peak:8.0f}")

@@ -135,8 +135,8 @@ class Maker:
             reads, role = made[letter]()
             samples[number] = self.sequenced(reads, rate)
             roles.append(role)
-        told = name or f"{kit.name} {order} {length} nt, {rate:.1%} errors"
-        return Made(told, samples, tuple(roles), "" if kit.refused or fault else kit.name, fault)
+        reported = name or f"{kit.name} {order} {length} nt, {rate:.1%} errors"
+        return Made(reported, samples, tuple(roles), "" if kit.refused or fault else kit.name, fault)
 
     def bulk(self, lengths: Sequence[int], rate: float) -> Made:
         """Make a bulk or plate library: cDNA reads, and indices where they are short."""
@@ -217,7 +217,7 @@ class Spoiler:
 def hostile(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int, seed: int) -> Iterator[Made]:
     """Yield libraries that are hard to tell: spoilt ones of droplets, and others that look like droplets in part.
 
-    A library with a fault must be refused for that reason, one without must be told.
+    A library with a fault must be refused for that reason, one without must be recognized.
     """
     maker = Maker(lists, spots, seed)
     spoiler = Spoiler(maker)

@@ -25,12 +25,12 @@ def run_measured(command: Sequence[str], output: Path | None = None) -> Cost:
     with (output or Path(os.devnull)).open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, env=environment)
         assert process.stderr is not None
-        told = process.stderr.read()
+        reported = process.stderr.read()
         process.stderr.close()
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {told.decode(errors='replace')[-800:]}")
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {reported.decode(errors='replace')[-800:]}")
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 

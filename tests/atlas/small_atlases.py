@@ -55,7 +55,7 @@ def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="
     and sample, experiment, species, barcodes where they matter.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    segments, told = [], {}
+    segments, reported = [], {}
     for part, pieces in enumerate(shards):
         name = shard_name("svd-baseline", part)
         arrays = [np.concatenate(parts) for parts in zip(*(piece["arrays"] for piece in pieces), strict=True)]
@@ -74,11 +74,11 @@ def write_mapped(folder, shards, layout, decoders=None, kind="cosine", weights="
         if not layout.labels:
             arrays = [arrays[0], None, None]
         write_shard(folder, name, layout, *arrays, np.array([*itertools.chain.from_iterable(barcodes)], "S8"))
-        told[name] = (row, sorted(folder.glob(f"{name}_*.npz")))
+        reported[name] = (row, sorted(folder.glob(f"{name}_*.npz")))
     write_table(folder / "segments.tsv", Segment._fields, segments)
     (folder / "label_decoders.json").write_text(json.dumps(decoders or {}))
     backend = Description("svd-baseline", "1", layout, weights, kind if layout.labels else None)
-    write_manifest(folder, backend, told, ["segments.tsv", "label_decoders.json"])
+    write_manifest(folder, backend, reported, ["segments.tsv", "label_decoders.json"])
     return folder
 
 

@@ -42,7 +42,7 @@ def write_matrix(
     obs: Mapping[str, Any] | None = None,
     genes: Sequence[str] = GENES,
 ) -> Path:
-    """Write counts (cells × genes); plate cells, unless told otherwise."""
+    """Write counts (cells × genes); plate cells by default."""
     rows = scipy.sparse.csr_matrix(counts)
     rows.sort_indices()
     cells = rows.shape[0]

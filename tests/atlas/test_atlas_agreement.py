@@ -40,7 +40,7 @@ def square(path):
 
 
 def plain_cosines(vectors, labels):
-    """Return {(label, label): cosine of their means}, reckoned plainly."""
+    """Return {(label, label): cosine of their means}, computed plainly."""
     means = {str(code): vectors[labels == code].astype(float).mean(axis=0) for code in np.unique(labels).tolist()}
     return {
         (one, other): float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -214,7 +214,7 @@ def test_several_atlases_are_counted_as_one(tmp_path):
     assert "d: logit." in fault_of([first, logits])
 
 
-def test_what_cannot_be_shown_is_told(tmp_path):
+def test_what_cannot_be_shown_is_reported(tmp_path):
     folder, _ = mapped(tmp_path / "atlas", {**DECODERS, "tissue": {"0": "U:0"}})
     assert "tissue has cells with codes 1, 2, 3, 4, 5, 6, 7, 8, for which the label decoders have no name" in fault_of(
         folder

@@ -72,22 +72,22 @@ def test_the_public_atlas_has_no_map(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_every_flipped_bit_is_told(tmp_path, capsys, save):
+def test_every_flipped_bit_is_reported(tmp_path, capsys, save):
     folder = public(tmp_path / "a", rows=50, save=save)
     paths = sorted(folder.iterdir())
     for path in paths:
         whole = bytearray(path.read_bytes())
         whole[len(whole) // 2] ^= 1
         path.write_bytes(whole)
-    told = faults_of(folder)
-    assert "needs 3 correction(s)" in told
+    reported = faults_of(folder)
+    assert "needs 3 correction(s)" in reported
     for path in paths:
-        assert f"{path.name}: " in told
+        assert f"{path.name}: " in reported
     if save is np.savez:
-        assert told.count("damaged: the CRC of its numbers is") == 3
+        assert reported.count("damaged: the CRC of its numbers is") == 3
 
 
-def test_all_faults_of_several_atlases_are_told(tmp_path):
+def test_all_faults_of_several_atlases_are_reported(tmp_path):
     one, two = public(tmp_path / "one", (0, 1, 2)), public(tmp_path / "two")
     cut = one / f"{shard_name('scprint2', 1)}_top3.npz"
     cut.write_bytes(cut.read_bytes()[:300])
@@ -97,12 +97,12 @@ def test_all_faults_of_several_atlases_are_told(tmp_path):
     bad[3] = np.inf
     np.savez(one / f"{shard_name('scprint2', 0)}_embs.npz", bad)
     np.savez(two / f"{shard_name('scprint2', 0)}_scores.npz", np.full((4, 23), -np.inf, np.float16))
-    told = faults_of(one, two)
-    assert "part_1_0_top3.npz: no whole npz" in told
-    assert "part_2_0_scores.npz: not there" in told
-    assert "part_0_0_embs.npz: 2 rows have a number that is not finite, the first is row 2." in told
-    assert "two needs 1 correction(s)" in told
-    assert "part_0_0_scores.npz: 4 rows have a number that is not finite, the first is row 0." in told
+    reported = faults_of(one, two)
+    assert "part_1_0_top3.npz: no whole npz" in reported
+    assert "part_2_0_scores.npz: not there" in reported
+    assert "part_0_0_embs.npz: 2 rows have a number that is not finite, the first is row 2." in reported
+    assert "two needs 1 correction(s)" in reported
+    assert "part_0_0_scores.npz: 4 rows have a number that is not finite, the first is row 0." in reported
 
 
 def test_a_layout_may_be_given(tmp_path, capsys):
@@ -129,10 +129,10 @@ def test_codes_that_no_decoder_knows(tmp_path):
     labels[3, 0] = 4000
     labels[1, 3] = 5
     np.savez(path, labels)
-    told = faults_of(folder)
-    assert "needs 2 correction(s)" in told
-    assert "top3.npz: column 0 (cell_type) has codes that its decoder does not know: 4000." in told
-    assert "top3.npz: column 3 (tissue) has codes that its decoder does not know: 5." in told
+    reported = faults_of(folder)
+    assert "needs 2 correction(s)" in reported
+    assert "top3.npz: column 0 (cell_type) has codes that its decoder does not know: 4000." in reported
+    assert "top3.npz: column 3 (tissue) has codes that its decoder does not know: 5." in reported
 
 
 def test_files_that_are_not_as_the_manifest_says(atlas):
@@ -141,25 +141,27 @@ def test_files_that_are_not_as_the_manifest_says(atlas):
         atlas, FIRST, LAYOUT, np.ones((4, 5)), np.zeros((4, 3), int), np.zeros((4, 3)), np.array([b"A" * 8] * 4)
     )
     (atlas / "label_decoders.json").unlink()
-    told = faults_of(atlas)
+    reported = faults_of(atlas)
     for kind in ("embs", "top3", "scores", "barcodes"):
-        assert f"{FIRST}_{kind}.npz: changed; its sha256 is not that of the manifest." in told
-    assert "dropped.tsv: changed" in told
-    assert "label_decoders.json: in the manifest, but not there." in told
-    assert f"{FIRST}_barcodes.npz: the barcodes of SRR1;SRR2 are not those of segments.tsv (barcode_sha256)." in told
-    assert f"{FIRST}_barcodes.npz: SRR1;SRR2 has the barcode AAAAAAAA in more than one row." in told
+        assert f"{FIRST}_{kind}.npz: changed; its sha256 is not that of the manifest." in reported
+    assert "dropped.tsv: changed" in reported
+    assert "label_decoders.json: in the manifest, but not there." in reported
+    assert (
+        f"{FIRST}_barcodes.npz: the barcodes of SRR1;SRR2 are not those of segments.tsv (barcode_sha256)." in reported
+    )
+    assert f"{FIRST}_barcodes.npz: SRR1;SRR2 has the barcode AAAAAAAA in more than one row." in reported
 
 
 def test_files_of_the_manifest_that_are_not_there(atlas):
     for path in atlas.glob(f"{SECOND}*"):
         path.unlink()
     (atlas / f"{FIRST}_barcodes.npz").unlink()
-    told = faults_of(atlas)
-    assert f"{SECOND}: in manifest.json, but none of its files exists." in told
-    assert f"{FIRST}_barcodes.npz: in the manifest, but not there." in told
-    assert f"{FIRST}_barcodes.npz: not there, though there is a map." in told
-    assert f"segments.tsv: {SECOND} is no shard of this atlas." in told
-    assert "the manifest says 7 rows, but the shards have 4." in told
+    reported = faults_of(atlas)
+    assert f"{SECOND}: in manifest.json, but none of its files exists." in reported
+    assert f"{FIRST}_barcodes.npz: in the manifest, but not there." in reported
+    assert f"{FIRST}_barcodes.npz: not there, though there is a map." in reported
+    assert f"segments.tsv: {SECOND} is no shard of this atlas." in reported
+    assert "the manifest says 7 rows, but the shards have 4." in reported
 
 
 @pytest.mark.parametrize(
@@ -184,12 +186,12 @@ def test_files_of_the_manifest_that_are_not_there(atlas):
 def test_segments_that_do_not_cover_every_row_once(atlas, change, words):
     write_table(atlas / "segments.tsv", Segment._fields, change(list(read_segments(atlas / "segments.tsv"))))
     sign(atlas, "segments.tsv")
-    told = faults_of(atlas)
-    assert words in told
-    assert "sha256 is not that" not in told
+    reported = faults_of(atlas)
+    assert words in reported
+    assert "sha256 is not that" not in reported
 
 
-def test_numbers_of_rows_that_the_manifest_tells_otherwise(atlas):
+def test_numbers_of_rows_that_differ_from_the_manifest(atlas):
     manifest = json.loads((atlas / "manifest.json").read_text())
     manifest["shards"][0]["rows"] = 9
     (atlas / "manifest.json").write_text(json.dumps(manifest))
@@ -216,9 +218,9 @@ def test_what_is_deflated_is_checked_against_the_manifest_too(atlas, capsys):
 def test_shards_that_the_manifest_does_not_know(atlas):
     for path in atlas.glob(f"{SECOND}*"):
         shutil.copy(path, atlas / path.name.replace("part_1", "part_2"))
-    told = faults_of(atlas)
-    assert "step_0_toy_predict_part_2_0: not in manifest.json." in told
-    assert "step_0_toy_predict_part_2_0: rows 0 to 2 are in no segment." in told
+    reported = faults_of(atlas)
+    assert "step_0_toy_predict_part_2_0: not in manifest.json." in reported
+    assert "step_0_toy_predict_part_2_0: rows 0 to 2 are in no segment." in reported
 
 
 def test_the_whole_layout_of_the_public_atlas_is_written_and_read(tmp_path, capsys):

@@ -35,7 +35,7 @@ def counts_of(path):
 
 
 def pairs_of(top3, first, second, kept=slice(None)):
-    """Return {(code, code): cells}, reckoned plainly."""
+    """Return {(code, code): cells}, computed plainly."""
     columns = PUBLIC.label(first).start, PUBLIC.label(second).start
     found, times = np.unique(top3[kept][:, columns], axis=0, return_counts=True)
     return {(str(a), str(b)): n for (a, b), n in zip(found.tolist(), times.tolist(), strict=True)}
@@ -56,16 +56,16 @@ def test_the_public_atlas_is_counted_and_its_codes_are_said_to_be_codes(tmp_path
     assert cells == sorted(cells, reverse=True)
     page = Page((found / "distribution.html").read_text())
     words = " ".join(page.text)
-    for told in (words, capsys.readouterr().err):
+    for reported in (words, capsys.readouterr().err):
         assert (
             "Labels of cell_type, tissue, disease, age_group, assay, organism are shown as codes: the atlas has no"
-            " decoders for them (label_decoders.json), without which nobody can say what a code means." in told
+            " decoders for them (label_decoders.json), without which nobody can say what a code means." in reported
         )
-        assert "A label is the first guess of the model that made the atlas" in told
+        assert "A label is the first guess of the model that made the atlas" in reported
     assert "347 cells." in words
 
 
-def test_shares_add_up_and_what_is_missing_is_told(tmp_path):
+def test_shares_add_up_and_what_is_missing_is_reported(tmp_path):
     embs, top3, scores = made_up(6)
     top3[:, 0] = [4, 4, 4, 4, 2, 1]
     top3[:, 3] = [0, 0, 1, 0, 1, 0]
@@ -155,9 +155,9 @@ def test_an_atlas_without_labels_is_shown_by_its_map(tmp_path, capsys):
     folder, _ = mapped(tmp_path / "atlas", {}, ONLY_OTHER)
     found = run(folder)
     assert counts_of(found / "series_by_species.tsv") == {("GSE1", "homo"): 62, ("GSE2", "homo"): 64}
-    told = "This atlas has no labels, its back end gives none: cells are shown by what the map knows."
-    assert told in capsys.readouterr().err
-    assert told in (found / "distribution.html").read_text()
+    reported = "This atlas has no labels, its back end gives none: cells are shown by what the map knows."
+    assert reported in capsys.readouterr().err
+    assert reported in (found / "distribution.html").read_text()
 
 
 def test_atlases_are_counted_as_one_by_name(tmp_path):
@@ -173,7 +173,7 @@ def test_atlases_are_counted_as_one_by_name(tmp_path):
     assert sum(cells for (row, _), cells in by_name.items() if row == "CL:0000002") == first + (codes == 6).sum()
 
 
-def test_atlases_that_do_not_fit_are_told(tmp_path):
+def test_atlases_that_do_not_fit_are_reported(tmp_path):
     ours, _ = mapped(tmp_path / "ours")
     bare, _ = mapped(tmp_path / "bare", {})
     public = write_public(tmp_path / "public", [made_up(3)])
@@ -198,7 +198,7 @@ def test_atlases_that_do_not_fit_are_told(tmp_path):
         (["--layout", "labels=cell_type:3"], "23 columns, but the layout has 3"),
     ],
 )
-def test_wrong_options_are_told(tmp_path, options, words):
+def test_wrong_options_are_reported(tmp_path, options, words):
     with pytest.raises(InputError) as caught:
         run(write_public(tmp_path / "atlas", [made_up(3)]), *options)
     assert words in str(caught.value)

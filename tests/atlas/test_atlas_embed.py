@@ -75,15 +75,15 @@ def test_an_older_part_is_replaced(tmp_path, droplets):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "reported"),
     [
         ("results/homo.h5ad", "homo.h5ad"),
         ("/a/results/old/results/droplets/b.h5ad", "droplets/b.h5ad"),
         ("/somewhere/homo.h5ad", "homo.h5ad"),
     ],
 )
-def test_paths_are_told_below_the_results(path, told):
-    assert atlas_embed.result_path(Path(path)) == told
+def test_paths_are_relative_to_the_results(path, reported):
+    assert atlas_embed.result_path(Path(path)) == reported
 
 
 def test_options_after_the_dashes_reach_the_back_end(tmp_path):
@@ -91,10 +91,10 @@ def test_options_after_the_dashes_reach_the_back_end(tmp_path):
     python = write_interpreter(tmp_path / "python", "import sys\nprint(sys.argv[1:], file=sys.stderr)\nsys.exit(7)\n")
     with pytest.raises(InputError) as caught:
         run(matrix, tmp_path / "part", "--python", python, "--model", "w", "--", "--device", "cpu", backend="scprint2")
-    told = str(caught.value).splitlines()
-    assert told[0] == "The back end scprint2 ended with exit status 7; its last lines:"
-    assert told[1].startswith("['-m', 'scripts.atlas.embedders.scprint2', '--matrix', ")
-    assert told[1].endswith("'--seed', '0', '--model', 'w', '--device', 'cpu']")
+    reported = str(caught.value).splitlines()
+    assert reported[0] == "The back end scprint2 ended with exit status 7; its last lines:"
+    assert reported[1].startswith("['-m', 'scripts.atlas.embedders.scprint2', '--matrix', ")
+    assert reported[1].endswith("'--seed', '0', '--model', 'w', '--device', 'cpu']")
 
 
 def test_the_last_lines_of_a_crash_are_shown(tmp_path):
@@ -103,15 +103,15 @@ def test_the_last_lines_of_a_crash_are_shown(tmp_path):
     python = write_interpreter(tmp_path / "python", text)
     with pytest.raises(InputError) as caught:
         run(matrix, tmp_path / "part", "--python", python)
-    told = str(caught.value).splitlines()
-    assert told[0] == "The back end fixture ended with exit status 1; its last lines:"
-    assert "line 98" in told
-    assert "line 50" not in told
-    assert told[-1] == f"Is {python} the Python of its environment? --python names another one."
+    reported = str(caught.value).splitlines()
+    assert reported[0] == "The back end fixture ended with exit status 1; its last lines:"
+    assert "line 98" in reported
+    assert "line 50" not in reported
+    assert reported[-1] == f"Is {python} the Python of its environment? --python names another one."
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5ad", "python"]
 
 
-def test_a_fault_that_the_back_end_tells_is_passed_on(tmp_path):
+def test_a_fault_of_the_back_end_is_passed_on(tmp_path):
     matrix = write_matrix(tmp_path / "m.h5ad", draw_counts(3))
     with pytest.raises(
         InputError, match=r"^The back end svd-baseline cannot embed this:\ngone.npz: cannot be read: No "
@@ -159,7 +159,7 @@ def changed(tmp_path, change):
     return str(caught.value).replace(str(matrix), "M").splitlines()
 
 
-def test_every_fault_of_a_part_is_told(tmp_path):
+def test_every_fault_of_a_part_is_reported(tmp_path):
     change = "embs[0, 3] = np.inf; top3[1, 0] = 77; scores[3, 3:6] = 1, 2, 3; embs[2, 9] = 1"
     assert changed(tmp_path, change) == [
         "What the back end fixture made of M needs 4 correction(s):",
@@ -170,7 +170,7 @@ def test_every_fault_of_a_part_is_told(tmp_path):
     ]
 
 
-def test_lost_rows_are_told(tmp_path):
+def test_lost_rows_are_reported(tmp_path):
     change = (
         "embs, top3, scores, kept = embs[:3], top3[:3], scores[:3], np.load(folder / 'kept.npy')[:3];"
         " np.save(folder / 'kept.npy', kept)"
@@ -180,19 +180,19 @@ def test_lost_rows_are_told(tmp_path):
     )
 
 
-def test_files_that_do_not_fit_are_told(tmp_path):
-    told = changed(tmp_path, "embs = embs[:, :9].astype('f4'); scores = scores[:, :4]")
-    assert told[0].startswith("What the back end fixture made of M: The embedded part ")
-    assert told[1:] == [
+def test_files_that_do_not_fit_are_reported(tmp_path):
+    reported = changed(tmp_path, "embs = embs[:, :9].astype('f4'); scores = scores[:, :4]")
+    assert reported[0].startswith("What the back end fixture made of M: The embedded part ")
+    assert reported[1:] == [
         "embs.npy: its numbers are float32, expected float16.",
         "scores.npy: its shape is (6, 4), but the description has 23 columns.",
     ]
 
 
-def test_a_part_of_another_back_end_is_told(tmp_path):
+def test_a_part_of_another_back_end_is_reported(tmp_path):
     change = (
-        "told = json.loads((folder / 'describe.json').read_text()); told['name'] = 'scprint2';"
-        " (folder / 'describe.json').write_text(json.dumps(told))"
+        "reported = json.loads((folder / 'describe.json').read_text()); reported['name'] = 'scprint2';"
+        " (folder / 'describe.json').write_text(json.dumps(reported))"
     )
     assert changed(tmp_path, change)[1] == "describe.json: it is of the back end scprint2, expected fixture."
 

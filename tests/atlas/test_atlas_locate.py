@@ -17,7 +17,7 @@ def packed(folder, *options):
     return folder / "atlas"
 
 
-def told(capsys, atlas, *options):
+def reported(capsys, atlas, *options):
     """Return the rows that locate prints, and what it says on stderr."""
     capsys.readouterr()
     atlas_locate.main([str(atlas), *options])
@@ -44,7 +44,9 @@ def test_every_row_is_located_and_back(tmp_path, capsys):
         (back,) = where.rows_of(cell.experiment, cell.barcode)
         assert back == row
         assert where.row_of(f"{cell.experiment}_{cell.barcode}" if cell.barcode else cell.run) == row
-    rows, err = told(capsys, atlas, "--global-rows", "3", "--rows", "step_0_toy_predict_part_1_0:2", "--cells", "SRR2")
+    rows, err = reported(
+        capsys, atlas, "--global-rows", "3", "--rows", "step_0_toy_predict_part_1_0:2", "--cells", "SRR2"
+    )
     assert rows == [
         ["step_0_toy_predict_part_1_0", "2", "6", "GSE2", "GSM13", "SRX13", "SRR13", "homo", ""],
         ["step_0_toy_predict_part_0_0", "3", "3", "GSE1", "GSM1", "SRX5", "SRR5", "homo", "ACGTACGT"],
@@ -56,7 +58,7 @@ def test_every_row_is_located_and_back(tmp_path, capsys):
 
 def test_the_same_barcode_of_two_runs(tmp_path, capsys):
     atlas = packed(tmp_path)
-    assert [told(capsys, atlas, "--cells", f"{name}_AAAC")[0][0][1:3] for name in ("SRX1", "SRR3")] == [
+    assert [reported(capsys, atlas, "--cells", f"{name}_AAAC")[0][0][1:3] for name in ("SRX1", "SRR3")] == [
         ["0", "0"],
         ["2", "2"],
     ]
@@ -67,7 +69,7 @@ def test_a_run_without_kept_cells(tmp_path, capsys):
     segments = {segment.experiment: segment for segment in read_segments(atlas / "segments.tsv")}
     assert segments["SRX4"][:3] == ("", 0, 0)
     assert segments["SRX4"].dropped == 2
-    rows, err = told(capsys, atlas, "--cells", "SRX4")
+    rows, err = reported(capsys, atlas, "--cells", "SRX4")
     assert rows == []
     assert err == "SRX4_AAAC has no row: NO_COUNTS\nSRX4_TTTT has no row: NO_COUNTS\n"
     with pytest.raises(InputError, match=r"SRX4_AAAC: has no row; it was dropped \(NO_COUNTS\)"):

@@ -21,7 +21,7 @@ def packed(folder, *options):
     return folder / "atlas"
 
 
-def told(capsys, atlas, *options):
+def reported(capsys, atlas, *options):
     """Return the rows that locate prints, and what it says on stderr."""
     capsys.readouterr()
     atlas_locate.main([str(atlas), *options])
@@ -108,11 +108,12 @@ def test_parts_of_two_back_ends_are_no_atlas(tmp_path):
     other = write_part(tmp_path / "b", PLATES, description=dataclasses.replace(TOY, version="2.0"))
     with pytest.raises(InputError) as caught:
         atlas_pack.main(["--parts", part, other, str(tmp_path / "c"), "--output", str(tmp_path / "atlas")])
-    told = str(caught.value)
+    reported = str(caught.value)
     assert (
-        f"{part} and {other} do not come from one back end: version differ (1.0; 2.0). Make an atlas of each." in told
+        f"{part} and {other} do not come from one back end: version differ (1.0; 2.0). Make an atlas of each."
+        in reported
     )
-    assert "describe.json: not there" in told
+    assert "describe.json: not there" in reported
     assert not (tmp_path / "atlas").exists()
 
 

@@ -61,8 +61,8 @@ def write_truth(path, truth, column="run", label="cell_type", suffix="", prefix=
 def run(folder, *options, labels=None):
     folders = folder if isinstance(folder, list) else [folder]
     output = folders[0].parent / "trained"
-    told = ["--labels", str(labels)] if labels else []
-    atlas_train.main([*map(str, folders), "--output", str(output), "--label", "cell_type", *told, *options])
+    reported = ["--labels", str(labels)] if labels else []
+    atlas_train.main([*map(str, folders), "--output", str(output), "--label", "cell_type", *reported, *options])
     return output
 
 
@@ -77,7 +77,7 @@ def fault_of(*arguments, **options):
 
 
 def plain_discriminant(vectors, kinds, shrinkage=0.01):
-    """Return weights and intercepts, reckoned from the definition."""
+    """Return weights and intercepts, computed from the definition."""
     vectors = vectors.astype(float)
     means = np.array([vectors[kinds == kind].mean(axis=0) for kind in range(3)])
     rest = vectors - means[kinds]
@@ -106,11 +106,13 @@ def test_the_linear_model_is_the_one_that_plain_numpy_gives(tmp_path):
     assert (model.kind, model.block, model.label, model.source["labels"]) == ("linear", "other", "cell_type", "table")
 
     vectors, kinds = gathered(truth, TEST)
-    told = (vectors.astype(float) @ weights.T + intercepts).argmax(axis=1)
+    reported = (vectors.astype(float) @ weights.T + intercepts).argmax(axis=1)
     with np.load(output / "model.npz") as arrays:  # as its page says
-        assert np.array_equal((vectors.astype(float) @ arrays["weights"].T + arrays["intercepts"]).argmax(axis=1), told)
+        assert np.array_equal(
+            (vectors.astype(float) @ arrays["weights"].T + arrays["intercepts"]).argmax(axis=1), reported
+        )
     confusion = np.zeros((3, 3), int)
-    np.add.at(confusion, (kinds, told), 1)
+    np.add.at(confusion, (kinds, reported), 1)
     head, rows = table_of(output / "confusion.tsv")
     order = [KINDS.index(name) for name in head[1:]]
     assert [row[0] for row in rows] == head[1:]
@@ -120,7 +122,7 @@ def test_the_linear_model_is_the_one_that_plain_numpy_gives(tmp_path):
     recall = np.diag(confusion) / confusion.sum(axis=1)
     f1 = 2 * np.diag(confusion) / (confusion.sum(axis=0) + confusion.sum(axis=1))
     share = (kinds == 0).mean()
-    assert figures["accuracy"] == pytest.approx([(told == kinds).mean(), share], abs=1e-6)
+    assert figures["accuracy"] == pytest.approx([(reported == kinds).mean(), share], abs=1e-6)
     assert figures["balanced_accuracy"] == pytest.approx([recall.mean(), 1 / 3], abs=1e-6)
     assert figures["macro_f1"] == pytest.approx([f1.mean(), 2 * share / (1 + share) / 3], abs=1e-6)
     assert [figures[name][0] for name in ("train_cells", "test_cells", "train_series", "test_series")] == [
@@ -157,12 +159,12 @@ def test_the_nearest_mean_is_the_one_that_plain_numpy_gives(tmp_path, metric):
     vectors = vectors.astype(float)
     if metric == "cosine":
         lengths = np.linalg.norm(vectors, axis=1)[:, None] * np.linalg.norm(means, axis=1)
-        told = (vectors @ means.T / lengths).argmax(axis=1)
+        reported = (vectors @ means.T / lengths).argmax(axis=1)
     else:
-        told = ((vectors[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    assert figures_of(output)["accuracy"][0] == pytest.approx((told == kinds).mean(), abs=1e-6)
+        reported = ((vectors[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert figures_of(output)["accuracy"][0] == pytest.approx((reported == kinds).mean(), abs=1e-6)
     predicted = apply(folder, output / "model.npz")
-    assert [row[3] for row in predicted if row[8] in TEST] == [KINDS[kind] for kind in told]
+    assert [row[3] for row in predicted if row[8] in TEST] == [KINDS[kind] for kind in reported]
 
 
 def apply(folder, model, *options):
@@ -171,7 +173,7 @@ def apply(folder, model, *options):
     return table_of(output / "predictions.tsv")[1]
 
 
-def test_a_model_tells_the_labels_of_an_atlas_with_their_cells(tmp_path, capsys):
+def test_a_model_predicts_the_labels_of_an_atlas_with_their_cells(tmp_path, capsys):
     folder, truth = make(tmp_path / "atlas")
     output = run(folder, "--test-series", "GSE2", labels=write_truth(tmp_path / "truth.tsv", truth))
     rows = apply(folder, output / "model.npz")
@@ -216,7 +218,7 @@ def test_labels_of_runs_experiments_samples_and_barcodes(tmp_path):
     assert figures_of(output)["accuracy"] == [0, 0]
 
 
-def test_unknown_runs_and_repeated_rows_are_told(tmp_path):
+def test_unknown_runs_and_repeated_rows_are_reported(tmp_path):
     folder, truth = make(tmp_path / "atlas")
     labels = write_truth(tmp_path / "truth.tsv", truth)
     strange = "".join(f"SRR9{number}\t\tneuron\t\n" for number in range(7))
@@ -228,9 +230,9 @@ def test_unknown_runs_and_repeated_rows_are_told(tmp_path):
     )
     assert "Rows of the table: 249, 1 repeated, 1 without label." in notes
     labels.write_text("run\tcell_type\nSRR98\tneuron\nSRR99\tB cell\n")
-    told = fault_of(folder, labels=labels)
-    assert "No cell has a label: there is nothing to train on." in told
-    assert "names 2 runs, experiments or samples, of which the atlas does not have 2: SRR98, SRR99." in told
+    reported = fault_of(folder, labels=labels)
+    assert "No cell has a label: there is nothing to train on." in reported
+    assert "names 2 runs, experiments or samples, of which the atlas does not have 2: SRR98, SRR99." in reported
 
 
 def test_two_runs_of_a_cell_that_have_different_labels(tmp_path):
@@ -242,8 +244,8 @@ def test_two_runs_of_a_cell_that_have_different_labels(tmp_path):
     folder = write_mapped(tmp_path / "atlas", [pieces], ONLY_OTHER)
     table = tmp_path / "labels.tsv"
     table.write_text("run\tcell_type\nSRR1\tB cell\nSRR2\tT cell\nSRR3\tT cell\nSRR4\tB cell\n")
-    told = fault_of(folder, labels=table)
-    assert "SRR1;SRR2 (SRX-SRR1;SRR2), row 0 of step_0_svdbaseline_predict_part_0_0: 'B cell' and 'T cell'" in told
+    reported = fault_of(folder, labels=table)
+    assert "SRR1;SRR2 (SRX-SRR1;SRR2), row 0 of step_0_svdbaseline_predict_part_0_0: 'B cell' and 'T cell'" in reported
     table.write_text("run\tcell_type\nSRR2\tB cell\nSRR3\tT cell\nSRR4\tB cell\n")
     output = run(folder, "--test-series", "GSE2", labels=table)
     assert figures_of(output)["train_cells"] == [2, 2]
@@ -282,21 +284,22 @@ def test_series_that_share_a_run_are_held_out_together(tmp_path):
     )
 
 
-def test_what_cannot_be_held_out_is_told(tmp_path):
+def test_what_cannot_be_held_out_is_reported(tmp_path):
     folder, truth = make(tmp_path / "atlas")
     labels = write_truth(tmp_path / "truth.tsv", {name: truth[name] for name in ("SRR00", "SRR01", "SRR10")})
-    told = fault_of(folder, "--test-series", "GSE3", "GSE4", labels=labels)
-    assert "GSE3: no cell with a label." in told
-    assert "GSE4: no series of the atlas." in told
-    told = fault_of(folder, "--test-series", "GSE1", "GSE2", labels=labels)
-    assert "nothing is left to train on; there are GSE1, GSE2." in told
+    reported = fault_of(folder, "--test-series", "GSE3", "GSE4", labels=labels)
+    assert "GSE3: no cell with a label." in reported
+    assert "GSE4: no series of the atlas." in reported
+    reported = fault_of(folder, "--test-series", "GSE1", "GSE2", labels=labels)
+    assert "nothing is left to train on; there are GSE1, GSE2." in reported
     one, truth = make(tmp_path / "one", series=["GSE1"])
     labels = write_truth(tmp_path / "truth.tsv", truth)
-    told = fault_of(one, labels=labels)
+    reported = fault_of(one, labels=labels)
     assert (
-        "All 80 cells with a label are of one series (GSE1), so that a model cannot be tested on another one." in told
+        "All 80 cells with a label are of one series (GSE1), so that a model cannot be tested on another one."
+        in reported
     )
-    assert "or --split sample holds out samples of it; figures then say less." in told
+    assert "or --split sample holds out samples of it; figures then say less." in reported
     output = run(one, "--split", "sample", labels=labels)
     assert "WARNING: cells are held out by sample." in (output / "notes.txt").read_text()
     assert [row[1:] for row in table_of(output / "split.tsv")[1]] == [["train", "40"], ["test", "40"]]
@@ -307,9 +310,9 @@ def test_the_public_atlas_cannot_be_split_by_series(tmp_path, capsys):
     for embs, top3, _ in shards:
         embs[:, PUBLIC.block("tissue")] += np.eye(32)[top3[:, 3]] * 5
     folder = write_public(tmp_path / "public", shards)
-    told = fault_of(folder, "--label", "tissue")
-    assert "no map (segments.tsv), so the series of its rows are unknown, and a model cannot be tested on" in told
-    assert "--split shard holds out shards instead, but cells of one data set may then be on both sides" in told
+    reported = fault_of(folder, "--label", "tissue")
+    assert "no map (segments.tsv), so the series of its rows are unknown, and a model cannot be tested on" in reported
+    assert "--split shard holds out shards instead, but cells of one data set may then be on both sides" in reported
     table = tmp_path / "labels.tsv"
     table.write_text("run\ttissue\nSRR1\tlung\n")
     assert "a table of labels cannot be joined" in fault_of(folder, "--label", "tissue", labels=table)
@@ -358,10 +361,10 @@ def test_the_labels_of_our_own_atlases_are_learnt_by_name(tmp_path):
     assert rows == {name: known.count(name) for name in names}
     assert "WARNING: these labels (cell_type) are themselves predictions" in (output / "notes.txt").read_text()
     third, _ = labelled(tmp_path / "c", DECODERS, 3, weights="f" * 64)
-    told = fault_of([first, third])
-    assert "Vectors of different models cannot be compared." in told
-    assert "a: svd-baseline 1, weights 0000000000000000; but " in told
-    assert "c: svd-baseline 1, weights ffffffffffffffff." in told
+    reported = fault_of([first, third])
+    assert "Vectors of different models cannot be compared." in reported
+    assert "a: svd-baseline 1, weights 0000000000000000; but " in reported
+    assert "c: svd-baseline 1, weights ffffffffffffffff." in reported
     bare = write_public(tmp_path / "bare", [made_up(5, TWO_LABELS)], TWO_LABELS)
     (bare / "segments.tsv").write_text("")
     text = "embeddings=other:4,cell_type:3;labels=cell_type:3,tissue:3"
@@ -393,7 +396,7 @@ def test_labels_that_cannot_be_learnt(tmp_path):
     assert not (tmp_path / "trained").exists()
 
 
-def test_a_label_that_is_never_told(tmp_path):
+def test_a_label_that_is_never_predicted(tmp_path):
     folder, truth = make(tmp_path / "atlas")
     labels = write_truth(tmp_path / "truth.tsv", truth)
     lines = labels.read_text().splitlines(keepends=True)

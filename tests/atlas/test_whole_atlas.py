@@ -52,8 +52,8 @@ def test_every_row_is_that_of_its_cell(tmp_path, matrices):
         name = f"{cell.experiment}_{cell.barcode}" if cell.barcode else cell.experiment
         names.add(name)
         source = sources[bool(cell.barcode)]
-        told = source.obs.loc[name]
-        assert cell.run == told["run" if cell.barcode else "runs"]
+        reported = source.obs.loc[name]
+        assert cell.run == reported["run" if cell.barcode else "runs"]
         counts = source[name, genes].X.toarray()[0].astype(float)
         direct = components @ np.log1p(10_000 * counts / counts.sum())
         assert (row == direct.astype(np.float16)).all()

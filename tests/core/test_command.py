@@ -21,7 +21,7 @@ from scripts.core.subprocesses import ends_with_command
 def main():
     folder = Path(sys.argv[1])
     with ends_with_command():
-        (folder / "begun").touch()
+        (folder / "started").touch()
         try:
             while not (folder / "finish").exists():
                 time.sleep(0.02)
@@ -41,7 +41,7 @@ def started(folder, variable):
     words = [sys.executable, "-c", WORKFLOW, shell, sys.executable, COMMAND, folder]
     environment = {**os.environ, "PYTHONPATH": str(HOME)}
     workflow = subprocess.Popen(words, env=environment, start_new_session=True)
-    await_that((folder / "begun").exists)
+    await_that((folder / "started").exists)
     return workflow
 
 

@@ -1,4 +1,4 @@
-"""Fetching from an address, on a loopback server that plays every trick known of the archives."""
+"""Fetching from an address, on a loopback server with every fault known of the archives."""
 
 import email.utils
 import hashlib

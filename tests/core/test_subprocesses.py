@@ -94,10 +94,10 @@ def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
 
 
 def test_a_program_that_stands_still_is_ended():
-    begun = time.monotonic()
+    started = time.monotonic()
     caught = subprocesses.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)
     assert caught.status == subprocesses.STALLED
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
 
 
 def test_a_program_that_makes_progress_goes_on(tmp_path):

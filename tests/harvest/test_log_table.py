@@ -149,7 +149,7 @@ def test_plain_logs_with_a_ledger_are_grouped_by_experiment(tmp_path):
     table = make_of_folder(tmp_path, ["--ledger", str(tmp_path / "runs.tsv")])
     assert table.startswith("FIELD_NAMES,SRR1;SRR2,SRR3\nEXP_ID,201,201\nTAXON,mus,mus\nGSM,GSM1,GSM3\n")
     assert "\nNumber of input reads,4000,7\n" in table
-    assert "\n% of reads unmapped: too short,76.00%,79.00%\n" in table  # weighed by reads: old logs have no number
+    assert "\n% of reads unmapped: too short,76.00%,79.00%\n" in table  # weighted by reads: old logs have no number
 
 
 def test_logs_that_cannot_be_read_are_all_reported(tmp_path):

@@ -88,7 +88,7 @@ def test_other_species_are_left_out(tmp_path: Path) -> None:
     )
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     header = "run species assay spots layout"
     lines = [
         "A1  plate  ",
@@ -100,8 +100,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError) as caught:
         plan(tmp_path, header, *lines)
-    told = str(caught.value)
-    assert told.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 correction(s):")
+    reported = str(caught.value)
+    assert reported.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 correction(s):")
     for words in (
         "A1: give its species (homo, mus) or its tax_id.",
         "A2: species 'rat' is not configured; known are homo, mus.",
@@ -110,7 +110,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "A/4: run 'A/4' is no accession",
         "A5: the run is duplicated for homo.",
     ):
-        assert words in told
+        assert words in reported
 
 
 def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:
         plan(tmp_path, "run species")
 
 
-def test_faults_of_choices_are_told_at_once() -> None:
+def test_faults_of_choices_are_reported_at_once() -> None:
     parser = argparse.ArgumentParser()
     add_choices(parser)
     words = ["--species", "homo", "{", "--assay", "drops", "SRX1=cell", "--order", "sra", "ddbj"]

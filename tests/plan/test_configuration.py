@@ -22,9 +22,9 @@ def check(**values):
 
 
 def faults(**values) -> list[str]:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         check(**values)
-    title, *lines = str(told.value).splitlines()
+    title, *lines = str(reported.value).splitlines()
     assert title == f"The configuration (config/config.yaml) needs {len(lines)} correction(s):"
     return lines
 
@@ -38,8 +38,8 @@ def test_layers_are_matrices_that_are_counted():
     features = ["Gene", "GeneFull", "Velocyto"]
     droplets = {"features": features, "layers": layers, "multireads": ["Unique", "EM"]}
     assert check(series=["GSE1"], droplets=droplets)["droplets"]["layers"] == layers
-    told = faults(series=["GSE1"], droplets={"layers": ["Velocyto_spliced", "Gene_Rescue", "Gene_EM"]})
-    assert told == [
+    reported = faults(series=["GSE1"], droplets={"layers": ["Velocyto_spliced", "Gene_Rescue", "Gene_EM"]})
+    assert reported == [
         f"droplets.layers: '{layer}' is not counted; features and multireads say what is"
         for layer in ("Velocyto_spliced", "Gene_Rescue")
     ]
@@ -61,9 +61,9 @@ def test_a_list_of_the_package_is_no_path():
         InputError, match=r"droplets\.inclusion_lists\.all: no chemistry of config/chemistries\.yaml uses"
     ):
         configure(all="https://example.org/lists")
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         configure(two="ngs-tools")
-    assert str(told.value).splitlines()[1:] == [
+    assert str(reported.value).splitlines()[1:] == [
         "droplets.inclusion_lists.two: the package ngs-tools is not known to have this list; give a path or an address"
     ]
 
@@ -84,8 +84,8 @@ def test_defaults_are_not_shared_between_configurations():
     assert check(series=["GSE1"])["species"]["homo"]["tax_id"] == 9606
 
 
-def test_all_faults_are_told_at_once():
-    told = faults(
+def test_all_faults_are_reported_at_once():
+    reported = faults(
         series=[],
         countby="run",
         species={"homo": {"tax_id": 9606, "reference": "hg39"}},
@@ -94,12 +94,12 @@ def test_all_faults_are_told_at_once():
         leave_out=[],
         plates={"mod": "union"},
     )
-    assert any(line == "countby: unknown key; did you mean 'count_by'?" for line in told)
-    assert any(line == "plates.mod: unknown key; did you mean 'mode'?" for line in told)
-    assert any(line.startswith("species.homo.reference: 'hg39' is neither") and "'hg38'" in line for line in told)
-    assert any(line.startswith("leave_out: [] cannot be used; expected: runs, samples or") for line in told)
-    assert any(line.startswith("series: nothing is asked for") for line in told)
-    assert len(told) == 5
+    assert any(line == "countby: unknown key; did you mean 'count_by'?" for line in reported)
+    assert any(line == "plates.mod: unknown key; did you mean 'mode'?" for line in reported)
+    assert any(line.startswith("species.homo.reference: 'hg39' is neither") and "'hg38'" in line for line in reported)
+    assert any(line.startswith("leave_out: [] cannot be used; expected: runs, samples or") for line in reported)
+    assert any(line.startswith("series: nothing is asked for") for line in reported)
+    assert len(reported) == 5
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_all_faults_are_told_at_once():
     ],
 )
 def test_words_of_a_fault(values, words):
-    told = faults(**copy.deepcopy(values))
-    assert len(told) == 1
-    assert told[0].startswith(words)
+    reported = faults(**copy.deepcopy(values))
+    assert len(reported) == 1
+    assert reported[0].startswith(words)
 
 
 def test_accessions_come_from_files_too(tmp_path):
@@ -189,7 +189,7 @@ def test_text_that_is_no_number_stays_a_fault():
     ]
 
 
-def test_an_atlas_tells_what_its_back_end_lacks(tmp_path):
+def test_the_message_names_what_a_back_end_lacks(tmp_path):
     reference = tmp_path / "labelled.h5ad"
     reference.touch()
     atlas = {

@@ -39,7 +39,7 @@ def test_of_unknown_bases_or_spots_the_archive_grows_seventeenfold(unknown):
     assert run_footprint(runs(1, **unknown)[0]) == Footprint(100, 800, 900)
 
 
-def test_an_archive_of_unknown_size_is_reckoned_from_the_bases():
+def test_an_archive_of_unknown_size_is_estimated_from_the_bases():
     assert run_footprint(runs(1, bytes="")[0]).archive == 120
 
 
@@ -77,7 +77,7 @@ def test_experiments_find_room_in_their_order_and_whole():
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "reported"),
     [
         (0, "0 GB"),
         (1, "0.000000001 GB"),
@@ -88,12 +88,12 @@ def test_experiments_find_room_in_their_order_and_whole():
         (1_234_567_890_123, "1235 GB"),
     ],
 )
-def test_sizes_are_told_rounded_up(size, told):
-    assert format_gb(size) == told
-    assert float(told.split()[0]) * 1e9 >= size * (1 - 1e-12)
+def test_sizes_are_rounded_up(size, reported):
+    assert format_gb(size) == reported
+    assert float(reported.split()[0]) * 1e9 >= size * (1 - 1e-12)
 
 
-def test_what_to_set_is_told():
+def test_what_to_set_is_reported():
     (row,) = runs(1)
     assert (
         beyond_limit(1e-6, 5000, row)

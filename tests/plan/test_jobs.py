@@ -94,7 +94,7 @@ def test_nothing_is_tried_again_unless_it_is_asked_for(folder):
     assert retries("all").reasons("GSE1.homo.0007") == []
 
 
-def test_a_round_is_told_by_the_status_that_calls_for_it_then_by_its_note(folder):
+def test_a_round_is_identified_by_the_status_that_calls_for_it_then_by_its_note(folder):
     fail("EMPTY_READS")
     asked = retries("all")
     (previous,) = asked.previous(UNIT)

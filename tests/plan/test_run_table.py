@@ -1,4 +1,4 @@
-"""The run table, the status table and the units of work: what is written is what is read, and faults are told."""
+"""The run table, the status table and the units of work: what is written is what is read, and faults are reported."""
 
 import pytest
 
@@ -51,12 +51,12 @@ def test_columns_may_stand_in_any_order_and_be_few(tmp_path):
 )
 def test_words_of_an_unreadable_table(tmp_path, text, words):
     (tmp_path / "plan.tsv").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="needs 1 correction") as told:
+    with pytest.raises(InputError, match="needs 1 correction") as reported:
         read_runs(tmp_path / "plan.tsv")
-    assert words in str(told.value)
+    assert words in str(reported.value)
 
 
-def test_an_absent_table_is_told(tmp_path):
+def test_an_absent_table_is_reported(tmp_path):
     with pytest.raises(InputError, match="it cannot be read: No such file"):
         read_runs(tmp_path / "none.tsv")
 
@@ -77,9 +77,9 @@ def test_an_absent_table_is_told(tmp_path):
 )
 def test_values_that_cannot_be_worked_with(change, words):
     assert list(faults_of([CELL], ["homo", "mus"])) == []
-    told = list(faults_of([CELL._replace(**change)], ["homo", "mus"]))
-    assert len(told) == 1
-    assert words in told[0].sentence
+    reported = list(faults_of([CELL._replace(**change)], ["homo", "mus"]))
+    assert len(reported) == 1
+    assert words in reported[0].sentence
 
 
 def test_a_run_is_unique_for_each_species():

@@ -1,4 +1,4 @@
-"""The size model: what jobs are reckoned to take, how it learns, and the cost of a plan."""
+"""The size model: estimates of what jobs take, how it learns, and the cost of a plan."""
 
 import math
 import random
@@ -144,12 +144,12 @@ def test_no_coefficient_is_negative_and_the_same_jobs_give_the_same_bytes(tmp_pa
         ('{"algin": {}}', "algin: not a stage with minutes, memory_mb, minutes_margin, memory_margin, jobs."),
     ],
 )
-def test_faults_of_the_file_are_told(tmp_path, text, words):
+def test_faults_of_the_file_are_reported(tmp_path, text, words):
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         read_model(tmp_path / "model.json")
-    assert words in str(told.value)
-    assert "delete it to use the shipped model" in str(told.value).lower()
+    assert words in str(reported.value)
+    assert "delete it to use the shipped model" in str(reported.value).lower()
 
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"

@@ -18,7 +18,7 @@ def test_statuses_come_back(tmp_path):
     assert not read["SRR0"].ok
 
 
-def test_a_full_disk_is_told_from_a_limit_by_its_cause():
+def test_a_full_disk_differs_from_a_limit_by_its_cause():
     full = RunStatus("SRR1").failed(RunFault("DISK_LIMIT", "no room.", DISK_FULL))
     assert disk_was_full(full)
     assert not disk_was_full(full.failed(RunFault("DISK_LIMIT", "the disk has room, but the limit is reached.")))

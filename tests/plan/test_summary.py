@@ -58,7 +58,7 @@ def test_the_table_for_a_person() -> None:
     ]
 
 
-def test_sizes_that_no_record_tells() -> None:
+def test_sizes_that_no_record_has() -> None:
     text = summary([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], estimator())
     assert "(the records do not give the size of 1 runs, which are not in these figures)" in text
 

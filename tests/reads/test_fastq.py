@@ -90,7 +90,7 @@ def test_nothing_temporary_is_left(conversion):
 
 
 def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversion, tmp_path, monkeypatch):
-    marker = tmp_path / "begun"
+    marker = tmp_path / "started"
     wrap_fasterq_dump(monkeypatch, tmp_path, f"[ -e {marker} ] || {{ touch {marker}; sleep 60; }}")
     conversion.add(SINGLE)
     write_runs("GSE1.mus.0000.tsv", conversion.rows)

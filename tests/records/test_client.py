@@ -68,7 +68,7 @@ def test_an_answer_cut_short_is_asked_for_again(tmp_path: Path, small: SmallArch
         if word in path and cuts:
             cuts.pop()
             status, body = small.answer(path, form)
-            return status, body[: len(body) * 2 // 3]  # a length that fits: only the content tells
+            return status, body[: len(body) * 2 // 3]  # a length that fits: only the content shows it
         return None
 
     small.before = before

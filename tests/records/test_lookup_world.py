@@ -1,4 +1,4 @@
-"""The look-up against the server that plays all archives: the toy world's series, with faults on demand."""
+"""The look-up against the server of all archives: the toy world's series, with faults on demand."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -84,7 +84,7 @@ DESCRIBED = {"GSM1": {"geo_title": "cell one", "geo_source_name": "brain", "geo_
         ("sra.xml.gz", gzip.compress(MINIML.encode())),
     ],
 )
-def test_every_record_of_a_family_tells_the_same(tmp_path, name, data):
+def test_every_record_of_a_series_gives_the_same(tmp_path, name, data):
     (tmp_path / "GSE1").mkdir()
     (tmp_path / "GSE1" / name).write_bytes(data)
     assert describe_samples(tmp_path, "GSE1", {"GSM1"}) == DESCRIBED
@@ -100,7 +100,7 @@ def test_a_series_of_series_is_followed_to_its_parts(tmp_path):
     assert describe_samples(tmp_path, "GSE9", {"GSM1"}) == DESCRIBED
 
 
-def test_a_series_without_a_record_tells_nothing(tmp_path):
+def test_a_series_without_a_record_gives_nothing(tmp_path):
     assert describe_samples(tmp_path, "GSE1", {"GSM1"}) == {}
     assert describe_samples(tmp_path, "SRP1", {""}) == {}
 

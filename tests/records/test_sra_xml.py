@@ -106,7 +106,7 @@ def test_documents_are_cut_at_any_place(monkeypatch: pytest.MonkeyPatch) -> None
         assert [item.experiment for item in parse(text)] == ["SRX1", "SRX2"], piece
 
 
-def test_an_error_answer_holds_nothing_and_tells_why() -> None:
+def test_an_error_answer_is_empty_and_says_why() -> None:
     body = b'<?xml version="1.0" ?>\n<eFetchResult>\n<ERROR>SRR1 is\n not public</ERROR></eFetchResult>'
     assert parse(body) == []
     assert sra_xml.answer_errors(body) == ["SRR1 is not public"]

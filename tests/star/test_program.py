@@ -1,4 +1,4 @@
-"""STAR is run by a script that plays it: what it says of its failure, and which failures are no fault of a run."""
+"""STAR is run by a script in its place: what it says of its failure, and which failures are no fault of a run."""
 
 from pathlib import Path
 

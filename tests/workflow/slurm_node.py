@@ -131,9 +131,9 @@ class SlurmNode:
         until = time.monotonic() + 60
         while self.ask("sinfo", "-h", "-o", "%T") != "idle":
             if time.monotonic() > until or self.process.poll() is not None:
-                told = [path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.*"))]
+                reported = [path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.*"))]
                 self.stop()
-                raise RuntimeError("\n".join(["Slurm does not come up.", *told]))
+                raise RuntimeError("\n".join(["Slurm does not come up.", *reported]))
             time.sleep(0.1)
         return self
 

@@ -190,9 +190,9 @@ def test_anndata_reads_the_plate_counts(demo):
 def test_metadata_join_by_experiment_and_sample(demo):
     with tarfile.open(demo.results / "mus_meta.tgz") as archive:
         names = archive.getnames()
-        told = json.load(archive.extractfile("mus_meta/GSE900004.metadata.json"))
+        reported = json.load(archive.extractfile("mus_meta/GSE900004.metadata.json"))
     assert "mus_meta/GSE900004.metadata.json" in names
-    sample = told["GSM9000007"]
+    sample = reported["GSM9000007"]
     assert set(sample) == {"series_data", "platform_data", "sample_data"}
     assert sample["sample_data"]["geo_accession"] == ["GSM9000007"]
     samples = (demo.results / "mus.metadata.samples.csv").read_text(encoding="utf-8")
@@ -262,11 +262,11 @@ def test_embeddings_and_labels_are_those_of_a_direct_computation(demo, species):
 
 
 def test_sums_are_of_every_result(demo):
-    told = dict(
+    reported = dict(
         reversed(line.split("  ")) for line in (demo.results / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     )
-    assert told == {path: digest for path, digest in demo.sums().items() if path != "SHA256SUMS"}
-    assert list(told) == sorted(told)
+    assert reported == {path: digest for path, digest in demo.sums().items() if path != "SHA256SUMS"}
+    assert list(reported) == sorted(reported)
 
 
 def test_a_second_call_does_nothing(demo):
@@ -276,7 +276,7 @@ def test_a_second_call_does_nothing(demo):
         assert not server.requests
 
 
-def test_no_result_tells_of_the_machine(demo):
+def test_no_result_names_the_machine(demo):
     words = [b"127.0.0.1", str(demo.results.parent).encode(), str(Path.home()).encode() + b"/"]
     for path in sorted(demo.results.rglob("*")):
         if not path.is_file():

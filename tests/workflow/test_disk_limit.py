@@ -1,4 +1,4 @@
-"""A unit that is larger than the bound on scratch is told so, and the others go on; what stages held is in logs/."""
+"""A unit larger than the bound on scratch fails with DISK_LIMIT, the others go on; disk use of stages is in logs/."""
 
 import re
 import subprocess
@@ -41,12 +41,12 @@ def analysis(world, tmp_path_factory) -> Path:
     with Server(world) as server:
         done = call(folder, world.configuration(server), scratch={"limit_gb": LIMIT / 1e9})
         assert done.returncode == 0, done.stderr
-        (folder / "told").write_text(done.stderr, encoding="utf-8")
+        (folder / "reported").write_text(done.stderr, encoding="utf-8")
         assert not server.asked("sra-pub-run-odp.*SRR900010")
     return folder
 
 
-def test_a_unit_without_room_is_told_and_the_others_are_counted(analysis, world):
+def test_a_unit_without_room_is_reported_and_the_others_are_counted(analysis, world):
     rows = read_runs(analysis / "results/runs.tsv")
     plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
     (library,) = plan.keys() - set(SHARDS)
@@ -76,8 +76,8 @@ def test_no_stage_uses_more_disk_than_estimated(analysis):
 
 def test_all_units_together_open_no_more_transfers_than_configured(analysis):
     """20 to a host, as a unit opens 2: 10 units at most, whatever more the user gives."""
-    told = (analysis / "told").read_text(encoding="utf-8")
-    assert re.search(r"Provided resources: .*\bdownloads=\D*10\b", told), told[:3000]
+    reported = (analysis / "reported").read_text(encoding="utf-8")
+    assert re.search(r"Provided resources: .*\bdownloads=\D*10\b", reported), reported[:3000]
 
 
 def test_nothing_is_left_of_runs_that_failed(analysis):

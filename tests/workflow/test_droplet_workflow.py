@@ -1,4 +1,4 @@
-"""Droplet libraries in the whole workflow: a failing cell filter costs no alignment, and evidence tells all runs."""
+"""Droplet libraries in the whole workflow: a failing cell filter costs no alignment, and evidence has all runs."""
 
 import json
 import re
@@ -19,7 +19,7 @@ LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
 
 @pytest.fixture(scope="module")
 def analysis(world, tmp_path_factory):
-    """Two libraries below a floor, then with cells that cannot be told, then counted; and what was there each time."""
+    """Two libraries below a floor, then with cells that cannot be called, then counted; what was there each time."""
     folder = tmp_path_factory.mktemp("droplets")
     seen = []
     for cell_filter, floor in (("EmptyDrops_CR", 0.999), ("EmptyDrops_CR 1 2", 0), ("EmptyDrops_CR", 0)):
@@ -76,15 +76,15 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
         assert (archive.matrix != own.T).nnz == 0
 
 
-def test_evidence_tells_every_run_with_its_figures(analysis):
+def test_evidence_has_every_run_with_its_figures(analysis):
     folder, (*_, (ledger, _, _)) = analysis
-    told = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
-    assert [one["run"] for one in told] == [row.run for row in ledger]
-    for one in told:
+    reported = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
+    assert [one["run"] for one in reported] == [row.run for row in ledger]
+    for one in reported:
         assert (one["strand"], one["reads"]["rank"]) == ("Forward", 3)
         best, *others = one["reads"]["figures"]
         assert best["share"] > 0.9 > max(other["share"] for other in others)
         assert all(figure["chance"] < 0.1 for figure in one["reads"]["figures"])
         assert one["records"]["evidence"]
-    by_strand = next(one for one in told if one["experiment"] == catalogue.LIBRARY_V2)
+    by_strand = next(one for one in reported if one["experiment"] == catalogue.LIBRARY_V2)
     assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in by_strand["detail"]

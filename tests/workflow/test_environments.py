@@ -23,8 +23,8 @@ def locked() -> dict[str, str]:
 
 
 def packages(environment: str) -> dict[str, str]:
-    told = yaml.safe_load((HOME / "envs" / f"{environment}.yaml").read_text(encoding="utf-8"))
-    pinned = next(part["pip"] for part in told["dependencies"] if isinstance(part, dict))
+    reported = yaml.safe_load((HOME / "envs" / f"{environment}.yaml").read_text(encoding="utf-8"))
+    pinned = next(part["pip"] for part in reported["dependencies"] if isinstance(part, dict))
     return {name.lower(): version for name, version in (package.split("==") for package in pinned)}
 
 

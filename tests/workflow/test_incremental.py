@@ -16,10 +16,10 @@ REST = {f"SRX90000{number:02d}": "one shard of a few cells is enough here" for n
 OF_TABLES = ("counts_table", "log_table", "metadata", "counts_h5ad")
 
 
-def jobs(told):
+def jobs(reported):
     """Return rule → what it was run for, from Snakemake's list of jobs."""
     done = {}
-    for rule, text in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.+\n)+)", told, re.M):
+    for rule, text in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.+\n)+)", reported, re.M):
         wildcards = re.search(r"wildcards: (.+)", text)
         done.setdefault(rule, []).extend(wildcards[1].split("=")[1:] if wildcards else [""])
     return {rule: sorted(names) for rule, names in done.items()}

@@ -39,11 +39,11 @@ class Analysis:
         values = {**self.world.configuration(server), **self.choices}
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
-        with (self.folder / "told").open("ab") as told:
+        with (self.folder / "reported").open("ab") as reported:
             workflow = subprocess.Popen(
                 [*command, "--cores", "2"],
                 stdin=subprocess.DEVNULL,
-                stdout=told,
+                stdout=reported,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -51,10 +51,10 @@ class Analysis:
         return workflow
 
     def run(self, server: Server) -> None:
-        assert self.start(server).wait(timeout=180) == 0, self.told()
+        assert self.start(server).wait(timeout=180) == 0, self.reported()
 
-    def told(self) -> str:
-        return (self.folder / "told").read_text(encoding="utf-8")[-6000:]
+    def reported(self) -> str:
+        return (self.folder / "reported").read_text(encoding="utf-8")[-6000:]
 
     def sums(self) -> dict[str, str]:
         return sums(self.folder / "results")
@@ -75,8 +75,8 @@ class Analysis:
 def await_that(true, workflow, analysis, seconds=90) -> None:
     until = time.monotonic() + seconds
     while not true():
-        assert workflow.poll() is None, analysis.told()
-        assert time.monotonic() < until, analysis.told()
+        assert workflow.poll() is None, analysis.reported()
+        assert time.monotonic() < until, analysis.reported()
         time.sleep(0.005)
 
 
@@ -155,7 +155,7 @@ def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
         for process in analysis.processes(stars):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        assert workflow.wait(timeout=180) == 0, analysis.told()
+        assert workflow.wait(timeout=180) == 0, analysis.reported()
     logs = "".join(path.read_text(encoding="utf-8") for path in (analysis.folder / "logs/align").iterdir())
     assert "STAR was ended by SIGKILL; was there too little memory? It is aligned once more." in logs
     assert analysis.sums() == undisturbed
@@ -174,7 +174,9 @@ def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         assert workflow.wait(timeout=180) == 1
-        assert "STAR was ended by SIGKILL; was there too little memory? Run the same command again." in analysis.told()
+        assert (
+            "STAR was ended by SIGKILL; was there too little memory? Run the same command again." in analysis.reported()
+        )
         assert not (analysis.folder / "results/runs.tsv").exists()
         nothing_goes_on(analysis)
         analysis.run(server)
@@ -192,7 +194,7 @@ from pathlib import Path
 from scripts.core.command import run_command
 
 def main():
-    Path(sys.argv[1]).write_text("begun")
+    Path(sys.argv[1]).write_text("started")
     while not Path(sys.argv[2]).exists():
         time.sleep(0.02)
     Path(sys.argv[1]).write_text("ended")

@@ -128,7 +128,7 @@ def test_targets(analysis):
     assert analysis.snakemake("-n", "references").jobs["star_index"] == 2
 
 
-def test_every_fault_is_told_at_once_and_no_job_starts(analysis):
+def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
     analysis.configure(
         series=[],
         sries=["GSE1"],
@@ -164,7 +164,7 @@ def test_malformed_accession_and_unreadable_path(analysis):
         ({"run": "SRR 1"}, "run 'SRR 1' is no accession"),
     ],
 )
-def test_faults_of_a_run_table_are_told_before_any_job(analysis, change, words):
+def test_faults_of_a_run_table_are_reported_before_any_job(analysis, change, words):
     row = plates("GSE1", 1)[0]._replace(**change)
     analysis.configure(run_table=analysis.run_table([row, *plates("GSE1", 1, start=5)]), references=SOURCES)
     answer = analysis.snakemake("-n")
@@ -207,7 +207,7 @@ def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(a
     assert known["mem_mb"] == int(1.1 * (900 + 1000 + 8 * 360))
 
 
-def test_what_was_learnt_here_counts_and_faults_of_it_are_told(analysis):
+def test_what_was_learnt_here_counts_and_faults_of_it_are_reported(analysis):
     rows = [row._replace(bytes="9000000000", bases="1000000000", spots="10000000") for row in plates("GSE1", 2)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
     learnt = {

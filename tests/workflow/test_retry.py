@@ -108,9 +108,9 @@ def test_too_many_failed_runs_stop_the_harvest(world, configuration, tmp_path, c
     with Server(world) as server:
         server.fault(LOST, "404")
         assert run_workflow(tmp_path, configuration(server, max_failed=0.05)) == 1
-        told = capfd.readouterr().err
-        assert LOST in told
-        assert "DOWNLOAD_FAILED" in told
+        reported = capfd.readouterr().err
+        assert LOST in reported
+        assert "DOWNLOAD_FAILED" in reported
         results = tmp_path / "results"
         assert (results / "runs.tsv").exists()
         assert not (results / "homo.htseq-count.csv.gz").exists()

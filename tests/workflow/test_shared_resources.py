@@ -35,13 +35,16 @@ class Analysis:
 
     def start(self, *options: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
-        with (self.folder / "told").open("ab") as told:
+        with (self.folder / "reported").open("ab") as reported:
             return subprocess.Popen(
-                [*command, "--cores", "2", *options], stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT
+                [*command, "--cores", "2", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=reported,
+                stderr=subprocess.STDOUT,
             )
 
-    def told(self) -> str:
-        return (self.folder / "told").read_text(encoding="utf-8")
+    def reported(self) -> str:
+        return (self.folder / "reported").read_text(encoding="utf-8")
 
     def results(self) -> dict[str, str]:
         results = self.folder / "results"
@@ -68,7 +71,7 @@ def together(world, tmp_path_factory):
         running = [analysis.start() for analysis in both]
         try:
             for analysis, workflow in zip(both, running, strict=True):
-                assert workflow.wait(timeout=240) == 0, analysis.told()
+                assert workflow.wait(timeout=240) == 0, analysis.reported()
         finally:
             for workflow in running:
                 with contextlib.suppress(ProcessLookupError):
@@ -97,13 +100,13 @@ def test_neither_of_them_makes_anything_anew(together, world):
     assert any(path.name == "SA" for path in before)
     with Server(world):
         for analysis in both:
-            told = subprocess.run(
+            reported = subprocess.run(
                 [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "-n"],
                 cwd=analysis.folder, capture_output=True, text=True, check=True,
             )  # fmt: skip
-            assert "Nothing to be done" in told.stdout + told.stderr
+            assert "Nothing to be done" in reported.stdout + reported.stderr
         third = Analysis(place / "three", place / "shared", values)  # one that comes later takes what is there
-        assert third.start("references").wait(timeout=120) == 0, third.told()
+        assert third.start("references").wait(timeout=120) == 0, third.reported()
     assert shared_files(place / "shared") == before
     assert (third.folder / "work/references/hg38/star").samefile(place / "shared/hg38/star")
 
@@ -114,7 +117,7 @@ def test_another_genome_of_the_same_name_is_refused_and_nothing_is_touched(toget
     other = {**values["references"], "hg38": {**values["references"]["hg38"], "sjdb_overhang": 50}}
     fourth = Analysis(place / "four", place / "shared", {**values, "references": other})
     assert fourth.start("references").wait(timeout=120) == 1
-    assert "resources/hg38: star was made from something else (sjdb_overhang)" in fourth.told()
+    assert "resources/hg38: star was made from something else (sjdb_overhang)" in fourth.reported()
     assert shared_files(place / "shared") == before
 
 
@@ -142,8 +145,8 @@ def test_what_one_analysis_teaches_is_nearer_to_the_jobs_of_another(together, mo
             assert after[kind][name] < 1.3 * before[kind][name]
 
     monkeypatch.chdir(both[0].folder)
-    first = (both[0].folder / "work/plan/cost.tsv").read_text()  # what `snakemake resolve` told
-    assert "What it will cost:" in both[0].told()
+    first = (both[0].folder / "work/plan/cost.tsv").read_text()  # what `snakemake resolve` reported
+    assert "What it will cost:" in both[0].reported()
     plan.main(["--learn", "logs/benchmarks"])
     second = (both[0].folder / "work/plan/cost.tsv").read_text()
     hours = [float(text.splitlines()[-1].split("\t")[5]) for text in (first, second)]

@@ -78,17 +78,17 @@ def node():
 
 
 def start(node, folder: Path, values: dict, *options: str) -> subprocess.Popen:
-    """Start the workflow through the profile; its messages go to the file `told`."""
+    """Start the workflow through the profile; its messages go to the file `reported`."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-c", SNAKEMAKE, "--snakefile", HOME / "Snakefile", "--directory", folder]
-    with (folder / "told").open("wb") as told:
+    with (folder / "reported").open("wb") as reported:
         workflow = subprocess.Popen(
             [*command, "--workflow-profile", PROFILE, *OPTIONS, *options],
             cwd=folder,
             env=node.environment,
             stdin=subprocess.DEVNULL,
-            stdout=told,
+            stdout=reported,
             stderr=subprocess.STDOUT,
         )
     STARTED.append(workflow)
@@ -108,13 +108,13 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
         workflow = start(node, folder, configuration(world, server))
         until = time.monotonic() + 90
         while fault.left or not (running := jobs_of(node, "download", "RUNNING")):
-            assert workflow.poll() is None, (folder / "told").read_text()
-            assert time.monotonic() < until, (folder / "told").read_text()
+            assert workflow.poll() is None, (folder / "reported").read_text()
+            assert time.monotonic() < until, (folder / "reported").read_text()
             time.sleep(0.1)
         node.ask("scancel", *running)
-        assert workflow.wait(timeout=180) == 0, (folder / "told").read_text()
-    told = (folder / "told").read_text()
-    assert "Trying to restart job" in told
+        assert workflow.wait(timeout=180) == 0, (folder / "reported").read_text()
+    reported = (folder / "reported").read_text()
+    assert "Trying to restart job" in reported
     cancelled = node.ask("squeue", "-h", "--states", "CANCELLED", "-o", "%i").split()
     assert set(running) <= set(cancelled)
     assert sorted(path.name for path in (folder / "results" / "mex").iterdir()) == [catalogue.LIBRARY_V2]
@@ -146,7 +146,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
             "srun", "sh", "-c", f"head -c 50M /dev/zero >{filling}; truncate -s -200k {filling}"
         )  # 0.2 MB are left
         workflow = start(node, folder, few_cells(world, server), *groups)
-        assert workflow.wait(timeout=240) == 1, (folder / "told").read_text()
+        assert workflow.wait(timeout=240) == 1, (folder / "reported").read_text()
         rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
         failed = [
             row for path in folder.glob("work/status/*.tsv") for row in read_statuses(path).values() if row.reason
@@ -160,7 +160,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
         }
         node.ask("srun", "rm", str(filling))
         workflow = start(node, folder, few_cells(world, server), *groups)  # the same command
-        assert workflow.wait(timeout=240) == 0, (folder / "told").read_text()
+        assert workflow.wait(timeout=240) == 0, (folder / "reported").read_text()
         assert len(jobs_of(node, "shard", "COMPLETED")) == 2
         assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
     assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
@@ -176,20 +176,20 @@ def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more
         workflow = start(node, folder, few_cells(world, server), *less)
         until = time.monotonic() + 90
         while fault.left == 3:
-            assert workflow.poll() is None, (folder / "told").read_text()
-            assert time.monotonic() < until, (folder / "told").read_text()
+            assert workflow.poll() is None, (folder / "reported").read_text()
+            assert time.monotonic() < until, (folder / "reported").read_text()
             time.sleep(0.1)
         workflow.kill()
         workflow.wait()
         left = jobs_of(node, "reference", "RUNNING")
-        assert left  # Slurm's jobs outlive their workflow: it is told to end them
+        assert left  # Slurm's jobs outlive their workflow: the test ends them
         node.ask("scancel", *left)
         before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
         workflow = start(node, folder, few_cells(world, server), *less)
-        assert workflow.wait(timeout=280) == 0, (folder / "told").read_text()
-    assert (folder / "told").read_text().count("Trying to restart job") == 2
-    told = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
-    jobs = [line.split() for line in told if line.split()[0] not in before]
+        assert workflow.wait(timeout=280) == 0, (folder / "reported").read_text()
+    assert (folder / "reported").read_text().count("Trying to restart job") == 2
+    reported = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
+    jobs = [line.split() for line in reported if line.split()[0] not in before]
     reference = sorted((job[1], job[2]) for job in jobs if job[4].startswith("rule_reference"))
     assert reference == [("COMPLETED", "2:00"), ("TIMEOUT", "1:00")]
     align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))

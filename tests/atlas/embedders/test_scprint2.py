@@ -75,7 +75,7 @@ import torch
 model.eval()
 counts = np.load(folder / "counts.npy").astype(float)
 first = model.genes.index("ENSG00000000000")
-told = {}
+reported = {}
 for library, rows in (("SRX1", range(11)), ("SRX2", range(11, 20))):
     np.random.seed(seed_of(2, f"SRR1{library};SRR2{library}"))
     for row in rows:
@@ -92,9 +92,9 @@ for library, rows in (("SRX1", range(11)), ("SRX2", range(11, 20))):
             given = model(torch.tensor(seen + first)[None].int(), values, req_depth=values.sum(1), do_class=True)
         names = ["other", *model.classes]
         blocks = dict(zip(names, given["compressed_cell_embs"], strict=True))
-        told[row] = {name: block[0].tolist() for name, block in blocks.items()}
-        told[row]["logits"] = {name: given["cls_output_" + name][0].tolist() for name in model.classes}
-Path(sys.argv[3]).write_text(json.dumps(told))
+        reported[row] = {name: block[0].tolist() for name, block in blocks.items()}
+        reported[row]["logits"] = {name: given["cls_output_" + name][0].tolist() for name in model.classes}
+Path(sys.argv[3]).write_text(json.dumps(reported))
 """
 
 
@@ -116,7 +116,7 @@ def test_rows_are_those_of_the_model_with_blocks_by_name(made, parts, tmp_path):
             assert part.top3[int(row), columns].tolist() == best.tolist()
             assert np.allclose(part.scores[int(row), columns], np.array(logits)[best], rtol=2e-3, atol=2e-5)
     assert part.description.decoders["cell_type"]["8"] == "cell_type_ontology_term_id:8"
-    assert "9" not in part.description.decoders["cell_type"]  # a parent, which is never told
+    assert "9" not in part.description.decoders["cell_type"]  # a parent, which is never predicted
 
 
 # The package's own Embedder, on the cells of the second library; only what it would ask a database is given to it.
@@ -135,15 +135,15 @@ from scprint2.tasks import Embedder
 model = package.scPRINT2.load_from_checkpoint(folder / "continuous.ckpt", precpt_gene_emb=None, gene_pos_file=None)
 table = pandas.DataFrame({"organism": [name for name in model.organisms for _ in model._genes[name]]}, model.genes)
 scdataloader.collator.load_genes = lambda organisms: table
-scprint2.model.utils.translate = lambda *told: None
+scprint2.model.utils.translate = lambda *reported: None
 counts = np.load(folder / "counts.npy")[11:].astype(np.float32)
 obs = pandas.DataFrame({"organism_ontology_term_id": ["NCBITaxon:9606"] * 9}, [f"cell{number}" for number in range(9)])
 cells = anndata.AnnData(counts, obs, pandas.DataFrame(index=model._genes["NCBITaxon:9606"]))
 np.random.seed(seed_of(2, "SRR1SRX2;SRR2SRX2"))
 embed = Embedder(batch_size=4, num_workers=0, how="random expr", max_len=length, doplot=False, use_knn=False)
 cells, _ = embed(model, cells)
-told = {name: cells.obsm[name] for name in cells.obsm} | {name: cells.obs[name].astype(str) for name in cells.obs}
-np.savez(sys.argv[3], **{name: np.asarray(values, "U" if name in cells.obs else "f8") for name, values in told.items()})
+out = {name: cells.obsm[name] for name in cells.obsm} | {name: cells.obs[name].astype(str) for name in cells.obs}
+np.savez(sys.argv[3], **{name: np.asarray(values, "U" if name in cells.obs else "f8") for name, values in out.items()})
 """
 
 
@@ -161,7 +161,7 @@ def test_rows_are_those_of_the_package_s_own_embedder(made, parts, tmp_path):
             known = part.description.decoders[standard_name(name)]
             codes, scores = part.top3[11:, columns], part.scores[11:, columns].astype(float)
             for row, label in enumerate(own[f"pred_{name}"].tolist()):
-                near = scores[row] > scores[row, 0] - 1e-3  # which is first cannot be told in float16
+                near = scores[row] > scores[row, 0] - 1e-3  # which is first is undefined in float16
                 assert label in [known[str(code)] for code in codes[row][near].tolist()], (name, row)
         assert own["scprint_emb"].shape == (9, 424)
         assert not np.allclose(own["scprint_emb"], part.embs[11:], atol=0.01)  # its blocks are in alphabetical order
@@ -206,7 +206,7 @@ def test_genes_that_are_not_those_of_the_checkpoint(made, tmp_path):
         run(made, tmp_path / "part", matrix="other.h5ad")
 
 
-def test_a_checkpoint_that_holds_more_than_weights(made, parts, tmp_path, capfd):
+def test_a_checkpoint_with_more_than_weights(made, parts, tmp_path, capfd):
     with pytest.raises(
         InputError, match=r"pickled.ckpt: cannot be read as weights only, and unpickling it, which runs"
     ):

@@ -59,21 +59,21 @@ def test_a_checkpoint_of_all_classes_has_the_public_layout():
 
 
 def test_blocks_are_put_together_by_name():
-    told = checkpoint()
+    reported = checkpoint()
     blocks = {name: np.full((2, width), width * 1.5) for name, width in sorted({**WIDTHS, "other": 256}.items())}
-    logits = {name: np.zeros((2, number)) for name, number in told.classes.items()}
+    logits = {name: np.zeros((2, number)) for name, number in reported.classes.items()}
     logits["tissue_ontology_term_id"] = np.array([[0, 5, 1, 5, 2, 3], [-9, -8, -7, -6, -5, -4]])
-    embeddings, codes, scores = scprint2.assemble(told, blocks, logits)
-    for name, width in told.layout.embeddings:
-        assert (embeddings[:, told.layout.block(name)] == width * 1.5).all()
-    assert codes[:, told.layout.label("tissue")].tolist() == [[1, 3, 5], [5, 4, 3]]
-    assert scores[:, told.layout.label("tissue")].tolist() == [[5, 5, 3], [-4, -5, -6]]
-    assert codes[:, told.layout.label("organism")].tolist() == [[0, 1], [0, 1]]
+    embeddings, codes, scores = scprint2.assemble(reported, blocks, logits)
+    for name, width in reported.layout.embeddings:
+        assert (embeddings[:, reported.layout.block(name)] == width * 1.5).all()
+    assert codes[:, reported.layout.label("tissue")].tolist() == [[1, 3, 5], [5, 4, 3]]
+    assert scores[:, reported.layout.label("tissue")].tolist() == [[5, 5, 3], [-4, -5, -6]]
+    assert codes[:, reported.layout.label("organism")].tolist() == [[0, 1], [0, 1]]
     blocks["batch"] = np.zeros((2, 4))
     with pytest.raises(
         ValueError, match=r"the blocks of the model are .*'batch': 4.* those of its checkpoint .*'batch': 5"
     ):
-        scprint2.assemble(told, blocks, logits)
+        scprint2.assemble(reported, blocks, logits)
 
 
 def test_decoders_are_those_of_leaves():
@@ -110,8 +110,8 @@ def test_counts_by_the_genes_of_the_model(tmp_path):
 
 def test_why_cells_are_dropped():
     known = scipy.sparse.csr_matrix(np.array([[1, 2, 0], [0, 0, 0], [0, 0, 0], [4, 0, 0]]))
-    told = scprint2.reasons_of(np.array([9, 0, 3, 4]), known, 2)
-    assert told == ["", "NO_COUNTS", "NO_KNOWN_GENES", "FEW_GENES"]
+    reported = scprint2.reasons_of(np.array([9, 0, 3, 4]), known, 2)
+    assert reported == ["", "NO_COUNTS", "NO_KNOWN_GENES", "FEW_GENES"]
     assert scprint2.reasons_of(np.array([9, 0, 3, 4]), known, 0)[3] == ""
 
 
@@ -130,8 +130,8 @@ def test_options_that_cannot_be(tmp_path):
 
 
 def test_the_environment_names_versions_that_fit():
-    told = yaml.safe_load((Path(__file__).parents[3] / "envs" / "scprint2.yaml").read_text(encoding="utf-8"))
-    versions = dict(package.split("==") for package in told["dependencies"][-1]["pip"])
+    reported = yaml.safe_load((Path(__file__).parents[3] / "envs" / "scprint2.yaml").read_text(encoding="utf-8"))
+    versions = dict(package.split("==") for package in reported["dependencies"][-1]["pip"])
     needed = {"scprint2": "1.0.3", "torch": "2.8.0", "pyarrow": "20.0.0", "setuptools": "75.8.0"}
     assert needed.items() <= versions.items()
     assert versions["numpy"].startswith("1.")  # what pyarrow 20 was chosen for

@@ -103,10 +103,10 @@ def test_blocks_change_no_bit(tmp_path, limits):
         whole = svd_baseline.embed_rows(next(matrix.blocks())[1], axes)
         parts = [svd_baseline.embed_rows(block, axes) for _, block in matrix.blocks(**limits)]
     assert (np.concatenate(parts) == whole).all()
-    told = svd_baseline.nearest_labels(whole, model.centroids["cell_type"], 3)
+    reported = svd_baseline.nearest_labels(whole, model.centroids["cell_type"], 3)
     by_part = [svd_baseline.nearest_labels(part, model.centroids["cell_type"], 3) for part in parts]
     for place in (0, 1):
-        assert (np.concatenate([part[place] for part in by_part]) == told[place]).all()
+        assert (np.concatenate([part[place] for part in by_part]) == reported[place]).all()
 
 
 def run_fit(folder, output, *matrices, threads="2"):
@@ -155,9 +155,9 @@ def test_a_cell_of_two_series_may_be_drawn_twice_but_one_of_a_series_only_once(t
     assert fit(tmp_path / "model.npz", first, other).sample["cells"] == 10
     with pytest.raises(InputError) as caught:
         fit(tmp_path / "model.npz", first, first)
-    told = str(caught.value).splitlines()
-    assert told[0] == "The sample of cells needs 5 correction(s):"
-    assert told[1].endswith(f"a cell of this name occurs twice in {first}.")
+    reported = str(caught.value).splitlines()
+    assert reported[0] == "The sample of cells needs 5 correction(s):"
+    assert reported[1].endswith(f"a cell of this name occurs twice in {first}.")
 
 
 def test_labels_are_those_of_the_nearest_mean(tmp_path):
@@ -254,7 +254,7 @@ def test_a_matrix_without_cells_has_no_rows(tmp_path):
         ),
     ],
 )
-def test_what_is_wrong_with_a_fit_is_told(tmp_path, options, words):
+def test_what_is_wrong_with_a_fit_is_reported(tmp_path, options, words):
     counts = draw_counts(10)
     reference = write_reference(
         tmp_path / "r.h5ad", counts, {"cell_type": ["a", "b"] * 5, "empty": ["unknown", "NaN"] * 5}
@@ -304,9 +304,9 @@ def test_a_model_that_is_none(tmp_path):
             embed(matrix, tmp_path / name, tmp_path / "part")
     fit(tmp_path / "model.npz", matrix)
     with np.load(tmp_path / "model.npz") as arrays:
-        told = dict(arrays)
-    told["about"] = np.array(json.dumps({"format": 2}).encode())
-    np.savez(tmp_path / "new.npz", **told)
+        reported = dict(arrays)
+    reported["about"] = np.array(json.dumps({"format": 2}).encode())
+    np.savez(tmp_path / "new.npz", **reported)
     with pytest.raises(InputError, match=r"new.npz: its format is 2, but only 1 can be read"):
         embed(matrix, tmp_path / "new.npz", tmp_path / "part")
 

@@ -21,7 +21,7 @@ def test_tables_of_labels_that_cannot_be_used(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         read_labels(path, "cell_type")
-    for told in ("labels.tsv", *words):
-        assert told in str(caught.value)
+    for reported in ("labels.tsv", *words):
+        assert reported in str(caught.value)
     with pytest.raises(InputError, match=r"nowhere\.tsv: cannot be read as a table: "):
         read_labels(tmp_path / "nowhere.tsv", "cell_type")

@@ -117,7 +117,7 @@ def test_genes_are_matched_with_and_without_version():
     genes = ["ENSG00000000001.4", "ENSG00000000002", "TP53.1", "ENSG00000000003.1", "ENSG00000000003.2_PAR_Y"]
     wanted = ["ENSG00000000002.9", "ENSG00000000001", "ENSG00000000001.4", "TP53", "TP53.1", "ENSG00000000003.7", "x"]
     assert match_genes(wanted, genes).tolist() == [1, 0, 0, -1, 2, 3, -1]
-    assert match_genes(["ENSG1"], ["ENSG1.1", "ENSG1.2"]).tolist() == [-1]  # which one cannot be told
+    assert match_genes(["ENSG1"], ["ENSG1.1", "ENSG1.2"]).tolist() == [-1]  # which one is undecided
     assert without_version("ENSMUSG00000000001.12") == "ENSMUSG00000000001"
 
 
@@ -168,7 +168,7 @@ def shape(root):
         (lambda root: root["obs"].pop("sample"), "obs: has no column 'sample'."),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, change, words):
+def test_what_is_wrong_is_reported(tmp_path, change, words):
     assert words in faulty(tmp_path, change)
 
 

@@ -19,9 +19,9 @@ def test_the_public_layout_is_that_of_the_document():
     assert Layout.from_json(PUBLIC.to_json()) == PUBLIC
 
 
-def test_layouts_that_are_told_as_an_option(tmp_path):
-    told = read_layout("labels=cell_type:3,age:2")
-    assert told == Layout(PUBLIC.embeddings, (("cell_type", 3), ("age_group", 2)))
+def test_layouts_given_as_an_option(tmp_path):
+    reported = read_layout("labels=cell_type:3,age:2")
+    assert reported == Layout(PUBLIC.embeddings, (("cell_type", 3), ("age_group", 2)))
     (tmp_path / "layout.json").write_text(json.dumps({"layout": LAYOUT.to_json()}))
     assert read_layout(str(tmp_path / "layout.json")) == LAYOUT
     with pytest.raises(InputError, match="--layout: 'cells=a:1' is neither"):

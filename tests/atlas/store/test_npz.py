@@ -85,7 +85,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_cut_anywhere_is_told(tmp_path, form):
+def test_a_file_cut_anywhere_is_reported(tmp_path, form):
     path = FORMS[form](tmp_path / "x.npz", VALUES)
     whole = path.read_bytes()
     for length in [*range(80), *range(80, len(whole) - 80, 11), *range(len(whole) - 80, len(whole))]:
@@ -95,7 +95,7 @@ def test_a_file_cut_anywhere_is_told(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["stored", "deflated"])
-def test_a_flipped_bit_is_told_by_reading(tmp_path, form):
+def test_a_flipped_bit_is_reported_by_reading(tmp_path, form):
     path = FORMS[form](tmp_path / "x.npz", np.arange(3000, dtype="<f2").reshape(600, 5))
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 4
@@ -104,7 +104,7 @@ def test_a_flipped_bit_is_told_by_reading(tmp_path, form):
         chunks(ArrayFile(path), 100, verify=True)
 
 
-def test_a_flipped_bit_in_the_header_is_told_by_reading(tmp_path):
+def test_a_flipped_bit_in_the_header_is_reported_by_reading(tmp_path):
     path = savez(tmp_path / "x.npz", VALUES)
     whole = bytearray(path.read_bytes())
     place = whole.index(b"     ")  # blanks that pad the header
@@ -115,23 +115,23 @@ def test_a_flipped_bit_in_the_header_is_told_by_reading(tmp_path):
 
 
 def test_files_that_are_no_array(tmp_path):
-    def told(name="x.npz"):
+    def reported(name="x.npz"):
         with pytest.raises(InputError) as caught:
             ArrayFile(tmp_path / name)
         return str(caught.value)
 
-    assert told("none.npz") == "none.npz: cannot be read: No such file or directory."
+    assert reported("none.npz") == "none.npz: cannot be read: No such file or directory."
     (tmp_path / "x.npz").write_text("<html>")
-    assert told() == "x.npz: neither an npz nor an npy: its first bytes are b'<html>'."
+    assert reported() == "x.npz: neither an npz nor an npy: its first bytes are b'<html>'."
     np.savez(tmp_path / "x.npz", embs=VALUES, top3=VALUES)
-    assert "x.npz: its arrays are embs.npy, top3.npy; expected the one array arr_0" in told()
+    assert "x.npz: its arrays are embs.npy, top3.npy; expected the one array arr_0" in reported()
     np.savez(tmp_path / "x.npz", np.array([{}], object))
-    assert "it holds Python objects, not numbers" in told()
+    assert "it holds Python objects, not numbers" in reported()
     np.savez(tmp_path / "x.npz", np.float16(1))
-    assert "it holds a single number, not rows" in told()
+    assert "it holds a single number, not rows" in reported()
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("arr_0.npy", b"x" * 99)
-    assert told() == "x.npz: neither stored nor deflated; numpy.savez writes such files."
+    assert reported() == "x.npz: neither stored nor deflated; numpy.savez writes such files."
 
 
 def test_a_shape_that_promises_more_than_there_is(tmp_path):
@@ -168,11 +168,11 @@ def test_the_sizes_of_a_deflated_array_that_lie(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["stored", "deflated", "npy"])
-def test_any_damage_is_told_or_does_no_harm(tmp_path, form):
+def test_any_damage_is_reported_or_does_no_harm(tmp_path, form):
     path = FORMS[form](tmp_path / "x.npz", VALUES)
     whole = path.read_bytes()
     dice = np.random.default_rng(7)
-    told = 0
+    reported = 0
     places = range(0, 128 if form == "npy" else len(whole), 2)  # an npy has no CRC
     for place in places:
         damaged = bytearray(whole)
@@ -183,8 +183,8 @@ def test_any_damage_is_told_or_does_no_harm(tmp_path, form):
             chunks(file, 2, verify=True)
         except InputError as error:
             assert str(error).startswith(f"{path.name}: ")
-            told += 1
+            reported += 1
         else:
             if (file.dtype, file.shape) == (VALUES.dtype, VALUES.shape):
                 assert np.array_equal(np.concatenate(chunks(file, 3)), VALUES)
-    assert told > len(places) / 3
+    assert reported > len(places) / 3

@@ -54,9 +54,9 @@ def test_a_part_is_read_back_as_it_was_written(tmp_path):
     assert part.matrix == Matrix("droplets/GSE1.homo.h5ad", "0" * 64, 3)
     assert part.description == WITH_LABELS
     assert list(part.faults()) == []
-    told = json.loads((tmp_path / "describe.json").read_text())
-    assert told["blocks"] == [["other", 2], ["sex", 1]]
-    assert told["decoders"] == DECODERS
+    reported = json.loads((tmp_path / "describe.json").read_text())
+    assert reported["blocks"] == [["other", 2], ["sex", 1]]
+    assert reported["decoders"] == DECODERS
 
 
 def test_a_part_without_cells_and_without_labels(tmp_path):
@@ -75,14 +75,14 @@ def test_an_unfinished_part_is_none(tmp_path):
     assert "describe.json: not there" in faults_of(tmp_path)
 
 
-def test_every_file_that_does_not_fit_is_told_at_once(tmp_path):
+def test_every_file_that_does_not_fit_is_reported_at_once(tmp_path):
     write(tmp_path, embs=np.zeros((3, 3), np.float32), top3=np.zeros((3, 4), np.uint16))
     (tmp_path / "scores.npy").unlink()
-    told = faults_of(tmp_path)
-    assert "needs 3 correction(s)" in told
-    assert "embs.npy: its numbers are float32, expected float16." in told
-    assert "top3.npy: its shape is (3, 4), but the description has 3 columns." in told
-    assert "scores.npy: not there." in told
+    reported = faults_of(tmp_path)
+    assert "needs 3 correction(s)" in reported
+    assert "embs.npy: its numbers are float32, expected float16." in reported
+    assert "top3.npy: its shape is (3, 4), but the description has 3 columns." in reported
+    assert "scores.npy: not there." in reported
 
 
 @pytest.mark.parametrize(

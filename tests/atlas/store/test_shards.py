@@ -95,7 +95,7 @@ def test_shards_are_sorted_by_their_numbers(tmp_path):
     ]
 
 
-def test_parts_that_are_not_there_are_told(tmp_path):
+def test_parts_that_are_not_there_are_reported(tmp_path):
     for part, gpu in ((0, 0), (1, 0), (5, 0), (0, 2), (2, 2)):
         by_the_document(tmp_path, part, gpu, 1)
     assert list(Atlas(tmp_path).gap_notes()) == [
@@ -132,10 +132,10 @@ def test_rows_and_shards(tmp_path):
         atlas.global_row("x", 0)
 
 
-# What is wrong is told ------------------------------------------------------------------------------------------------
+# Faults --------------------------------------------------------------------------------------------------------------
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_faults_are_reported_at_once(tmp_path):
     for part in range(7):
         by_the_document(tmp_path, part)
     embs, top3, scores = made_up(5)
@@ -148,8 +148,8 @@ def test_all_faults_are_told_at_once(tmp_path):
     np.savez(tmp_path / name_of("scores", 5), scores.astype(">f2"))
     (tmp_path / "step_0_predict_part_0_embs.npz").write_bytes(b"")
     np.save(tmp_path / name_of("embs", 6), embs)
-    told = faults_of(tmp_path)
-    assert "needs 8 correction(s)" in told
+    reported = faults_of(tmp_path)
+    assert "needs 8 correction(s)" in reported
     for words in (
         "step_0__predict_part_0_0_scores.npz: not there; a shard has embs, top3, scores.",
         "step_0__predict_part_1_0_embs.npz: no whole npz (File is not a zip file); the file is cut short or damaged.",
@@ -160,7 +160,7 @@ def test_all_faults_are_told_at_once(tmp_path):
         "step_0_predict_part_0_embs.npz: no name of an atlas; expected step_<run>__predict_part_<subset>_<gpu>_",
         "step_0__predict_part_6_0_embs.npz.npy: the same array is in step_0__predict_part_6_0_embs.npz too",
     ):
-        assert words in told
+        assert words in reported
 
 
 def test_22_columns_of_labels_need_a_layout(tmp_path):
@@ -169,15 +169,15 @@ def test_22_columns_of_labels_need_a_layout(tmp_path):
         by_the_document(tmp_path, part)
         for kind, array in (("top3", top3), ("scores", scores)):
             np.savez(tmp_path / name_of(kind, part), np.delete(array, 18, axis=1))
-    told = faults_of(tmp_path)
-    assert "needs 2 correction(s)" in told
+    reported = faults_of(tmp_path)
+    assert "needs 2 correction(s)" in reported
     option = (
         "labels=cell_type:3,tissue:3,disease:3,age_group:3,assay:3,self_reported_ethnicity:3,organism:3,cell_culture:1"
     )
     assert (
         f"step_0__predict_part_0_0_top3.npz and 1 more: 22 columns, but the layout has 23 (that of the public atlas);"
         f" say which class is not there. without sex: --layout '{option}'; or without cell_culture: --layout '"
-    ) in told
+    ) in reported
     (atlas,) = open_atlases([tmp_path], option)
     assert np.array_equal(next(atlas.scan("organism", kind="top3")), top3[:, 19:22])
     with pytest.raises(InputError, match="'sex' is no class of labels"):
@@ -187,8 +187,10 @@ def test_22_columns_of_labels_need_a_layout(tmp_path):
 def test_other_widths_need_a_layout(tmp_path):
     by_the_document(tmp_path)
     np.savez(tmp_path / name_of("embs"), np.zeros((5, 300), np.float16))
-    told = faults_of(tmp_path)
-    assert "embs.npz: 300 columns, but the layout has 424; say which columns they are: --layout 'embeddings=" in told
+    reported = faults_of(tmp_path)
+    assert (
+        "embs.npz: 300 columns, but the layout has 424; say which columns they are: --layout 'embeddings=" in reported
+    )
 
 
 def test_folders_that_are_no_atlas(tmp_path):
@@ -209,9 +211,9 @@ def test_an_atlas_without_labels_says_so_in_its_manifest(tmp_path):
     name = shard_name("svd-baseline", 0)
     assert name == "step_0_svdbaseline_predict_part_0_0"
     write_shard(tmp_path, name, layout, np.ones((3, 4), np.float32), barcodes=np.array([b"ACGT", b"", b"TT"]))
-    told = faults_of(tmp_path, layout)
-    assert "top3.npz: not there" in told
-    assert "scores.npz: not there" in told
+    reported = faults_of(tmp_path, layout)
+    assert "top3.npz: not there" in reported
+    assert "scores.npz: not there" in reported
     manifest = {"layout": layout.to_json(), "has_labels": False, "shards": [{"name": name}]}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     atlas = Atlas(tmp_path)
@@ -222,9 +224,9 @@ def test_an_atlas_without_labels_says_so_in_its_manifest(tmp_path):
     np.savez(tmp_path / f"{name}_top3.npz", np.zeros((3, 1), np.uint16))
     manifest["shards"].append({"name": "step_0_svdbaseline_predict_part_1_0"})
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    told = faults_of(tmp_path)
-    assert "top3.npz: there, but manifest.json says that this atlas has no labels." in told
-    assert "step_0_svdbaseline_predict_part_1_0: in manifest.json, but none of its files exists." in told
+    reported = faults_of(tmp_path)
+    assert "top3.npz: there, but manifest.json says that this atlas has no labels." in reported
+    assert "step_0_svdbaseline_predict_part_1_0: in manifest.json, but none of its files exists." in reported
 
 
 # What the writer refuses ----------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ def test_a_shard_without_rows(tmp_path):
     assert (atlas.rows_total, list(atlas.scan()), atlas.select(None, []).shape) == (0, [], (0, 424))
 
 
-def test_a_shard_whose_second_file_cannot_be_begun_leaves_nothing(tmp_path):
+def test_a_shard_whose_second_file_cannot_be_opened_leaves_nothing(tmp_path):
     (tmp_path / "step_0__predict_part_0_0_scores.npz.part").mkdir()
     with pytest.raises(OSError), ShardWriter(tmp_path, shard_name("scprint2", 0), PUBLIC, 5):
         pass
