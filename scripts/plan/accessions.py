@@ -21,7 +21,7 @@ def asked_for(series: str | list[str]) -> Iterator[tuple[str, str]]:
         if ACCESSION.fullmatch(word) or not ("/" in word or "." in word):
             yield f"series.{number}", word
             continue
-        for line_number, line in enumerate(Path(word).read_text(encoding="utf-8").splitlines(), start=1):
+        for line_number, line in enumerate(Path(word).read_text(encoding="utf-8-sig").splitlines(), start=1):
             accession = line.partition("#")[0].strip()
             if accession:
                 yield f"{word}, line {line_number}", accession
