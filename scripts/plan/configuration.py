@@ -125,7 +125,8 @@ def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
     try:
         words = list(asked_for(config["series"]))
     except (OSError, UnicodeDecodeError) as error:
-        yield f"series: the list of accessions cannot be read: {error}"
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "not text in UTF-8"
+        yield f"series: the list of accessions cannot be read: {reason}"
         return
     if not words:
         yield "series: the list of accessions is empty"

@@ -106,7 +106,10 @@ def test_all_faults_are_reported_at_once():
     ("values", "words"),
     [
         ({"series": ["gse75140"]}, "series.0: 'gse75140' is not an accession of GEO or SRA, e.g. GSE75140"),
-        ({"series": "no/such/list.txt"}, "series: the list of accessions cannot be read"),
+        (
+            {"series": "no/such/list.txt"},
+            "series: the list of accessions cannot be read: no/such/list.txt: No such file",
+        ),
         ({"run_table": "no/such/table.tsv"}, "run_table: 'no/such/table.tsv' cannot be read: No such file"),
         ({"series": ["GSE1"], "max_failed": 2}, "max_failed: 2 cannot be used; expected: share of a series' runs"),
         (
