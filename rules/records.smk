@@ -29,6 +29,7 @@ checkpoint resolve:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
         choices=analysis.plan_options(),
+        asked=lambda wildcards: analysis.asked_digest(),  # a trigger: also by a file with an older time
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
     shell:
         """

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.core.errors import InputError
+from scripts.core.files import hash_file
 from scripts.plan.accessions import ACCESSION
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
@@ -137,6 +138,11 @@ class Analysis:
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""
         return [word for word in self._series() if not ACCESSION.fullmatch(word)]
+
+    def asked_digest(self) -> str:
+        """Return the digest of the files that say what is asked for: the run table or the lists of accessions."""
+        table = self.config["run_table"]
+        return " ".join(map(hash_file, [table] if table else self.accession_files()))
 
     def _series(self) -> Sequence[str]:
         series = self.config["series"]

@@ -1,6 +1,7 @@
 """The dry run: which rules, how often, from a run table alone; and every fault of the configuration at once."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -120,6 +121,15 @@ def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
     path = analysis.folder / "work/plan" / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert analysis.snakemake("-n").jobs["resolve"] == 1
+
+
+def test_a_run_table_with_an_older_time_makes_a_new_plan(analysis):
+    analysis.configure(run_table=analysis.run_table(plates("GSE1", 2)), references=SOURCES)
+    assert analysis.snakemake("--cores", "1", "resolve").status == 0
+    assert not analysis.snakemake("-n", "resolve").jobs["resolve"]
+    path = analysis.folder / analysis.run_table(plates("GSE1", 3))
+    os.utime(path, (0, 0))
+    assert analysis.snakemake("-n", "resolve").jobs["resolve"] == 1
 
 
 def test_targets(analysis):
