@@ -193,8 +193,14 @@ class Analysis:
         return self.library_in[folder]
 
     def series_archives(self, series: str, species: str) -> list[str]:
-        """Return the folders of the archives of every droplet library of a series and species."""
-        return [f"results/mex/{self.folders[name]}" for name in self.libraries(species, series)]
+        """Return the folders of the archives of every droplet library of a series and species.
+
+        Raises InputError where the plan has none.
+        """
+        folders = [f"results/mex/{self.folders[name]}" for name in self.libraries(species, series)]
+        if not folders:
+            raise InputError(f"The plan has no droplet library of {series} of species {species!r}.")
+        return folders
 
     def tables(self) -> Iterator[str]:
         """Yield the tables of every species of which something is planned."""

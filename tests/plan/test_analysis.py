@@ -64,6 +64,8 @@ def test_a_library_of_two_species_has_two_folders():
     }
     assert made.library("SRX9.mus") == "GSE2.mus.SRX9"
     assert made.series_archives("GSE2", "homo") == ["results/mex/SRX9.homo"]
+    with pytest.raises(InputError, match=r"The plan has no droplet library of GSE7 of species 'homo'\."):
+        made.series_archives("GSE7", "homo")
     with pytest.raises(InputError, match="The plan has no droplet library 'SRX9'"):
         made.library("SRX9")
 
