@@ -8,7 +8,7 @@ from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import scratch_mb
-from scripts.plan.units import summarize_unit
+from scripts.plan.units import Unit, is_shard
 
 _EXAMPLES = 3  # runs that a remark names
 _REMARKS = 20
@@ -16,12 +16,12 @@ _REMARKS = 20
 
 def format_plan(
     rows: Sequence[Run],
-    units: Mapping[str, Sequence[Run]],
+    units: Mapping[str, Unit],
     estimator: Estimator,
     open_runs: Collection[str] = (),
     remarks: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the summary of a plan, cut into ``units``, for a terminal.
+    """Return the summary of a plan and its ``units`` for a terminal.
 
     ``open_runs`` are those whose reads must decide what the records leave open; ``remarks`` maps run → what needs a
     look, None: the details of the rows.
@@ -38,15 +38,14 @@ def format_plan(
     return "\n".join(lines)
 
 
-def _groups(planned: Sequence[Run], units: Mapping[str, Sequence[Run]], estimator: Estimator) -> list[str]:
+def _groups(planned: Sequence[Run], units: Mapping[str, Unit], estimator: Estimator) -> list[str]:
     """Return a table of the planned runs by series, species and assay."""
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for row in planned:
         groups.setdefault((row.series, row.species, row.assay), []).append(row)
     figures = {key: [0.0, 0.0, 0.0] for key in groups}  # GB to download, peak GB of scratch, core-hours
-    for name, runs in units.items():
-        unit = summarize_unit(runs)
-        sums = figures[runs[0].series, runs[0].species, runs[0].assay]
+    for name, unit in units.items():
+        sums = figures[unit.series, unit.species, "plate" if is_shard(name) else "droplet"]
         jobs = list(estimator.unit_jobs(name, unit))
         sums[0] += unit.bytes / 1e9
         sums[1] = max(sums[1], *(scratch_mb(*job) / 1000 for job in jobs))

@@ -104,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
     planned = cut_into_units(rows, options.shard_size)
-    print(format_plan(rows, planned, estimator, plan.open, None if options.run_table else plan.remarks))
     units = {name: summarize_unit(runs) for name, runs in planned.items()}
+    print(format_plan(rows, units, estimator, plan.open, None if options.run_table else plan.remarks))
     if options.units:
         write_units(options.units, planned, options.count_by)
     if options.index:

@@ -4,11 +4,11 @@ from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import SizeModel
 from scripts.plan.summary import format_plan
-from scripts.plan.units import cut_into_units
+from scripts.plan.units import summarize_units
 
 
 def summary(rows, estimator, *more):
-    return format_plan(rows, cut_into_units(rows, estimator.shard_size), estimator, *more)
+    return format_plan(rows, summarize_units(rows, estimator.shard_size), estimator, *more)
 
 
 PLANNED = Run(
