@@ -11,7 +11,9 @@ from scripts.atlas.store.files import write_table
 from scripts.atlas.store.layout import PUBLIC, Layout
 from scripts.atlas.store.part import Description
 from scripts.atlas.store.row_map import Segment, write_manifest
-from scripts.atlas.store.shards import ShardWriter, shard_name
+from scripts.atlas.store.shards import Atlas, ShardWriter, shard_name
+
+WIDE = Layout((("other", 6), ("cell_type", 2)), (("sex", 1),))
 
 DECODERS = {
     "cell_type": {str(code): f"CL:{code:07d}" for code in range(9)},
@@ -95,3 +97,27 @@ def table_of(path):
 
 ONLY_OTHER = Layout((("other", 4),))
 TWO_LABELS = Layout((("other", 4), ("cell_type", 3)), (("cell_type", 3), ("tissue", 3)))
+
+
+def write_wide(folder, embs, rows=None):
+    """Write an atlas of the layout WIDE, of ``rows`` rows a shard."""
+    folder.mkdir(exist_ok=True)
+    for part, start in enumerate(range(0, len(embs), rows or len(embs))):
+        here = embs[start : start + (rows or len(embs))]
+        labels = np.zeros((len(here), 1), np.uint16)
+        write_shard(folder, shard_name("scprint2", part), WIDE, here, labels, labels.astype(np.float16))
+    return Atlas(folder, WIDE)
+
+
+def nearest_by_hand(embs, vector, most, metric):
+    """Return rows and values in double precision, without any short cut."""
+    embs = embs.astype(np.float64)
+    if metric == "cosine":
+        lengths = np.sqrt((embs * embs).sum(axis=1))
+        unit = vector / np.sqrt((vector * vector).sum())
+        values = (embs * unit).sum(axis=1) / np.where(lengths == 0, 1, lengths)
+        order = np.lexsort((np.arange(len(embs)), -values))[:most]
+    else:
+        values = np.sqrt(((embs - vector) ** 2).sum(axis=1))
+        order = np.lexsort((np.arange(len(embs)), values))[:most]
+    return order.tolist(), values[order].tolist()

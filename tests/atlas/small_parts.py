@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scripts.atlas import atlas_pack
 from scripts.atlas.store.files import write_json, write_table
 from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.part import CELLS, MATRIX, Cell, Description, Matrix, PartWriter
@@ -55,3 +56,12 @@ def write_both(folder):
         write_part(folder / "droplets", DROPLETS, REASONS),
         write_part(folder / "plates", PLATES, first=100.0, matrix="homo.h5ad", sha="c" * 64),
     ]
+
+
+KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reason] + PLATES
+
+
+def packed(folder, *options):
+    """Pack both parts; return the atlas."""
+    atlas_pack.main(["--parts", *write_both(folder), "--output", str(folder / "atlas"), *options])
+    return folder / "atlas"

@@ -1,20 +1,12 @@
 import numpy as np
 import pytest
 
-from scripts.atlas import atlas_locate, atlas_pack
+from scripts.atlas import atlas_locate
 from scripts.atlas.store.row_map import AtlasMap, read_segments
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
 from tests.atlas.small_atlases import rows_of
-from tests.atlas.small_parts import DROPLETS, PLATES, REASONS, numbers, write_both
-
-KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reason] + PLATES
-
-
-def packed(folder, *options):
-    """Pack both parts; return the atlas."""
-    atlas_pack.main(["--parts", *write_both(folder), "--output", str(folder / "atlas"), *options])
-    return folder / "atlas"
+from tests.atlas.small_parts import KEPT, numbers, packed
 
 
 def reported(capsys, atlas, *options):

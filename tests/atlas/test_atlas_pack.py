@@ -10,15 +10,16 @@ from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.row_map import AtlasMap, read_dropped, read_segments
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
-from tests.atlas.small_parts import DECODERS, DROPLETS, LAYOUT, PLATES, REASONS, TOY, write_both, write_part
-
-KEPT = [cell for cell, reason in zip(DROPLETS, REASONS, strict=True) if not reason] + PLATES
-
-
-def packed(folder, *options):
-    """Pack both parts; return the atlas."""
-    atlas_pack.main(["--parts", *write_both(folder), "--output", str(folder / "atlas"), *options])
-    return folder / "atlas"
+from tests.atlas.small_parts import (
+    DECODERS,
+    DROPLETS,
+    KEPT,
+    LAYOUT,
+    PLATES,
+    TOY,
+    packed,
+    write_part,
+)
 
 
 def reported(capsys, atlas, *options):

@@ -2,37 +2,11 @@ import numpy as np
 import pytest
 
 from scripts.atlas import atlas_pack, atlas_search
-from scripts.atlas.store.layout import PUBLIC, Layout
-from scripts.atlas.store.shards import Atlas, shard_name
+from scripts.atlas.store.layout import PUBLIC
+from scripts.atlas.store.shards import shard_name
 from scripts.core.errors import InputError
 from tests.atlas.small_atlases import write_shard
 from tests.atlas.small_parts import write_both
-
-WIDE = Layout((("other", 6), ("cell_type", 2)), (("sex", 1),))
-
-
-def write(folder, embs, rows=None):
-    """Write an atlas of several shards."""
-    folder.mkdir(exist_ok=True)
-    for part, start in enumerate(range(0, len(embs), rows or len(embs))):
-        here = embs[start : start + (rows or len(embs))]
-        labels = np.zeros((len(here), 1), np.uint16)
-        write_shard(folder, shard_name("scprint2", part), WIDE, here, labels, labels.astype(np.float16))
-    return Atlas(folder, WIDE)
-
-
-def by_hand(embs, vector, most, metric):
-    """Return rows and values in double precision, without any short cut."""
-    embs = embs.astype(np.float64)
-    if metric == "cosine":
-        lengths = np.sqrt((embs * embs).sum(axis=1))
-        unit = vector / np.sqrt((vector * vector).sum())
-        values = (embs * unit).sum(axis=1) / np.where(lengths == 0, 1, lengths)
-        order = np.lexsort((np.arange(len(embs)), -values))[:most]
-    else:
-        values = np.sqrt(((embs - vector) ** 2).sum(axis=1))
-        order = np.lexsort((np.arange(len(embs)), values))[:most]
-    return order.tolist(), values[order].tolist()
 
 
 def printed(capsys, *arguments):

@@ -5,36 +5,9 @@ from hypothesis import strategies as st
 
 from scripts.atlas import nearest as kernel
 from scripts.atlas.nearest import nearest_rows
-from scripts.atlas.store.layout import Layout
-from scripts.atlas.store.shards import Atlas, shard_name
+from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError
-from tests.atlas.small_atlases import write_shard
-
-WIDE = Layout((("other", 6), ("cell_type", 2)), (("sex", 1),))
-
-
-def write(folder, embs, rows=None):
-    """Write an atlas of several shards."""
-    folder.mkdir(exist_ok=True)
-    for part, start in enumerate(range(0, len(embs), rows or len(embs))):
-        here = embs[start : start + (rows or len(embs))]
-        labels = np.zeros((len(here), 1), np.uint16)
-        write_shard(folder, shard_name("scprint2", part), WIDE, here, labels, labels.astype(np.float16))
-    return Atlas(folder, WIDE)
-
-
-def by_hand(embs, vector, most, metric):
-    """Return rows and values in double precision, without any short cut."""
-    embs = embs.astype(np.float64)
-    if metric == "cosine":
-        lengths = np.sqrt((embs * embs).sum(axis=1))
-        unit = vector / np.sqrt((vector * vector).sum())
-        values = (embs * unit).sum(axis=1) / np.where(lengths == 0, 1, lengths)
-        order = np.lexsort((np.arange(len(embs)), -values))[:most]
-    else:
-        values = np.sqrt(((embs - vector) ** 2).sum(axis=1))
-        order = np.lexsort((np.arange(len(embs)), values))[:most]
-    return order.tolist(), values[order].tolist()
+from tests.atlas.small_atlases import WIDE, nearest_by_hand, write_wide
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -46,7 +19,7 @@ def test_the_nearest_rows_are_those_of_double_precision(tmp_path, monkeypatch, m
     embs[dice.integers(0, 1000, 300)] = embs[0]  # many that are equally near
     embs[500:700] = (embs[1] + dice.normal(size=(200, 8)) * 1e-3).astype(np.float16)  # and many nearly so
     embs[900] = 0
-    atlas = write(tmp_path / "atlas", embs, rows)
+    atlas = write_wide(tmp_path / "atlas", embs, rows)
     columns = atlas.columns("embs", block)
     vectors = np.concatenate([embs[[0, 1, 999]].astype(float), dice.normal(size=(2, 8))])[:, columns]
     for chunk in (1, 1 << 22):
@@ -54,7 +27,9 @@ def test_the_nearest_rows_are_those_of_double_precision(tmp_path, monkeypatch, m
         found, zeros = nearest_rows(atlas, block, vectors, 20, metric)
         assert zeros == 1
         for vector, nearest in zip(vectors, found, strict=True):
-            assert (nearest.rows.tolist(), nearest.values.tolist()) == by_hand(embs[:, columns], vector, 20, metric)
+            assert (nearest.rows.tolist(), nearest.values.tolist()) == nearest_by_hand(
+                embs[:, columns], vector, 20, metric
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -65,7 +40,7 @@ def test_every_half_is_the_same_single(bits):
 
 
 def test_more_rows_are_asked_for_than_there_are(tmp_path):
-    atlas = write(tmp_path, np.eye(8, dtype=np.float16)[:3])
+    atlas = write_wide(tmp_path, np.eye(8, dtype=np.float16)[:3])
     ((rows, values),), _ = nearest_rows(atlas, "other", np.eye(8)[1:2, :6], 10)
     assert rows.tolist() == [1, 0, 2]
     assert values.tolist() == [1, 0, 0]
@@ -82,11 +57,11 @@ def test_more_rows_are_asked_for_than_there_are(tmp_path):
 )
 def test_vectors_that_cannot_be_compared(tmp_path, vectors, words):
     with pytest.raises(InputError, match=words):
-        nearest_rows(write(tmp_path, np.ones((2, 8))), "other", vectors, 1, "cosine")
+        nearest_rows(write_wide(tmp_path, np.ones((2, 8))), "other", vectors, 1, "cosine")
 
 
 def test_rows_that_are_not_finite_are_not_passed_over(tmp_path):
-    atlas = write(tmp_path, np.ones((9, 8)))
+    atlas = write_wide(tmp_path, np.ones((9, 8)))
     bad = np.ones((9, 8), np.float16)
     bad[7, 2] = np.nan
     np.savez(atlas.shards[0].files["embs"].path, bad)

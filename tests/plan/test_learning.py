@@ -10,17 +10,7 @@ from scripts.plan.cost import Estimator
 from scripts.plan.learning import Job, errors_of, fit, jobs_done, learn
 from scripts.plan.size_model import SHIPPED, SizeModel, amount, read_model, write_model
 from scripts.plan.units import Unit
-
-HUMAN = {"genome_mb": 3200.0, "index_mb": 29_000.0}
-SIZED = {
-    **HUMAN,
-    "threads": 16.0,
-    "runs": 96.0,
-    "archive_mb": 6000.0,
-    "fastq_mb": 40_000.0,
-    "sorting_mb": 9000.0,
-    "mspots": 100.0,
-}
+from tests.plan.test_size_model import HUMAN, SIZED
 
 
 def jobs(number: int, seed: int, scale: dict[str, float], noise: float = 0.1) -> list[Job]:
