@@ -15,8 +15,9 @@ from scripts.plan.run_table import Run
 from scripts.records import record_files, run_reports, sra_xml
 from scripts.records.client import Archives, report, report_failure
 from scripts.records.record_files import RunRecord
-from scripts.records.rows import Origin, Plan, add_experiment, sentences, with_taxon
+from scripts.records.rows import Origin, Plan, add_experiments, sentences, with_taxon
 from scripts.records.series_record import Note, SeriesRecord, fetch_series_record
+from scripts.records.sra_xml import Experiment
 
 _FROM_ENA = Note("Runs from ENA, not from NCBI.")
 _NO_PUBLIC_RUN = "The archives know of no public run."
@@ -59,10 +60,14 @@ def _add_series(asked: Sequence[str], archives: Archives, plan: Plan) -> None:
     origin = Origin(series, series, geo, found.source, tuple(notes))
     experiments: set[str] = set()
     samples_with_runs: set[str] = set()
-    for experiment in found.experiments:
-        experiments.add(experiment.experiment)
-        samples_with_runs.update(experiment.samples)
-        add_experiment(experiment, origin, samples.get(experiment.experiment, []), plan)
+
+    def noted() -> Iterator[Experiment]:
+        for experiment in found.experiments:
+            experiments.add(experiment.experiment)
+            samples_with_runs.update(experiment.samples)
+            yield experiment
+
+    add_experiments(noted(), origin, samples, plan)
     missing = "The archive has no public run of the experiment." if found.source else _NOT_ASKED
     for gsm, sample in geo.samples.items():
         row = with_taxon(Run(series=series, sample=gsm), sample.taxa, plan.choices)
@@ -116,14 +121,18 @@ def _add_found(
     ``label`` is the series of their rows; empty: the series, study or project that each experiment names.
     """
     only = frozenset([asked]) if asked[1:3] == "RR" else frozenset()
+    homes: dict[tuple[str, str], list[Experiment]] = {}  # (series of the rows, series in GEO) → experiments
     for experiment in found.experiments:
         accession = next(iter(experiment.series), "")
-        geo, more = record_of(accession)
-        described = [gsm for gsm in experiment.samples if gsm in geo.samples]
-        named = [gsm for gsm in described if experiment.experiment in geo.samples[gsm].experiments]
         series = label or accession or experiment.study or experiment.project
-        origin = Origin(series, asked, geo, found.source, (*notes, *more), only)
-        add_experiment(experiment, origin, named, plan)
+        homes.setdefault((series, accession), []).append(experiment)
+    for (series, accession), experiments in homes.items():
+        geo, more = record_of(accession)
+        named = {
+            item.experiment: [gsm for gsm in item.samples if item.experiment in geo.sample(gsm).experiments]
+            for item in experiments
+        }
+        add_experiments(experiments, Origin(series, asked, geo, found.source, (*notes, *more), only), named, plan)
 
 
 def _series_records(archives: Archives) -> RecordOf:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scripts.plan.choices import Choices, left_out_by_user
@@ -73,14 +73,29 @@ def _accessions_of(row: Run) -> tuple[str, ...]:
 
 
 class Origin(NamedTuple):
-    """How an experiment was found: the series of its rows, what was asked for, and what GEO and the archives say."""
+    """How experiments were found: the series of their rows, what was asked for, and what GEO and the archives say.
+
+    ``only`` are the runs, experiments and samples that are wanted, all when it is empty.
+    """
 
     series: str
     asked: str
     series_record: SeriesRecord
     source: str  # of the record of its runs
     notes: tuple[Note, ...] = ()
-    only: frozenset[str] = frozenset()  # runs wanted; all when empty
+    only: frozenset[str] = frozenset()
+
+    def wants(self, experiment: Experiment, named: Sequence[str]) -> bool:
+        """Whether an experiment or one of its runs is wanted; ``named`` are the samples that name it in GEO."""
+        return self._wants_whole(experiment, named) or any(run.run in self.only for run in experiment.runs)
+
+    def wanted_runs(self, experiment: Experiment, named: Sequence[str]) -> list[SraRun]:
+        """Return the runs of an experiment that are wanted."""
+        whole = self._wants_whole(experiment, named)
+        return [run for run in experiment.runs if whole or run.run in self.only]
+
+    def _wants_whole(self, experiment: Experiment, named: Sequence[str]) -> bool:
+        return not self.only or not self.only.isdisjoint((experiment.experiment, *experiment.samples, *named))
 
 
 class Library(NamedTuple):
@@ -100,8 +115,21 @@ def sentences(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
-    """Add the rows of an experiment's runs; ``named`` are the samples (GSM) that name it in GEO."""
+def add_experiments(
+    experiments: Iterable[Experiment], origin: Origin, named: Mapping[str, Sequence[str]], plan: Plan
+) -> None:
+    """Add the rows of the experiments of a series or study, which are given all together.
+
+    ``named`` maps an experiment to the samples (GSM) that name it in GEO. Experiments that are not wanted
+    (``origin.only``) get no row.
+    """
+    for experiment in experiments:
+        of_geo = named.get(experiment.experiment, ())
+        if origin.wants(experiment, of_geo):
+            _add_experiment(experiment, origin, of_geo, plan)
+
+
+def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
     gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
     sample = origin.series_record.sample(gsm)
     notes = list(origin.notes)
@@ -111,12 +139,12 @@ def add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str],
         text = f"GEO says that the sample is {gsm}, SRA {', '.join(experiment.samples)}."
         notes.append(Note(text, experiment.samples))
     notes += origin.series_record.part_notes(gsm)
-    runs = [run for run in experiment.runs if not origin.only or run.run in origin.only]
-    if not runs:
+    if not experiment.runs:
         row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
         row = with_taxon(row, dict(experiment.taxa) or sample.taxa, plan.choices)
         plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
         return
+    runs = origin.wanted_runs(experiment, named)
     accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
     library = _judge(experiment, gsm, sample, plan.choices.assay_of(*filter(None, accessions)), origin, notes)
     for run in runs:

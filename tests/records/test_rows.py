@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+from scripts.plan.choices import parse_choices
+from scripts.records.rows import Origin, Plan, add_experiments
+from scripts.records.series_record import SeriesRecord
+from scripts.records.sra_xml import read_experiments
 from tests.records.looked_up import FISH, HUMAN, MOUSE, plan, two_cells
 from tests.records.small_archives import family, keep, package, package_set, run, sample
 
@@ -129,3 +133,14 @@ def test_long_reads_need_a_look(tmp_path: Path) -> None:
     keep(tmp_path / "records", "SRP1", xml=package_set(text))
     (row,) = plan(tmp_path, "SRP1")["SRR1"]
     assert row.detail == "The reads are long ones (Sequel II), for which the alignment is not made."
+
+
+def test_only_what_is_wanted_gets_a_row(tmp_path: Path) -> None:
+    keep(tmp_path, "GSE1", xml=package_set(*two_cells()[1].values()))
+    choices = parse_choices(["--species", "homo=9606", "mus=10090"])
+    expected = {"SRR2": ["SRR2"], "SRX2": ["SRR3"], "GSM1": ["SRR1", "SRR2"], "": ["SRR1", "SRR2", "SRR3"], "X": []}
+    for wanted, runs in expected.items():
+        origin = Origin("GSE1", wanted, SeriesRecord(), "SRA", only=frozenset(filter(None, [wanted])))
+        made = Plan(choices)
+        add_experiments(read_experiments(tmp_path / "GSE1" / "sra.xml.gz"), origin, {}, made)
+        assert sorted(made.rows) == runs
