@@ -1,4 +1,4 @@
-"""Files: atomic writing, checksums, sizes, blocks of lines."""
+"""Files: paths below a folder, atomic writing, deletion, checksums, sizes, blocks of lines."""
 
 import contextlib
 import os
@@ -6,6 +6,52 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+from scripts.core.errors import InputError
+
+_LONGEST_NAME = 255  # bytes, of one part of a path, on every file system in use
+
+
+def path_below(folder: str | Path, *names: str) -> Path:
+    """Return the path ``folder/name/name/…``, which is always below the folder.
+
+    Each name is one part of the path. Raises InputError for a name that is none: empty, ``.`` or ``..``, with a slash,
+    a control character or a byte that is not UTF-8, too long, or with a leading ``-``, as programs read an option.
+    """
+    for name in names:
+        if fault := _name_fault(name):
+            shown = name if len(name) <= 80 else f"{name[:80]}…"
+            raise InputError(f"{shown!r} cannot be the name of a file or folder in {folder}: it {fault}.")
+    return Path(folder, *names)
+
+
+def _name_fault(name: str) -> str:
+    """Return why a name cannot be one part of a path; empty where it can."""
+    if name in ("", ".", ".."):
+        return "is no name"
+    if "/" in name:
+        return "has a slash"
+    if name.startswith("-"):
+        return "begins with '-', like an option"
+    if not name.isprintable():  # control characters, and bytes that are not UTF-8
+        return "has control characters or bytes that are not UTF-8"
+    return "is too long" if len(name.encode()) > _LONGEST_NAME else ""
+
+
+def remove_folder(folder: str | Path, *names: str, ignore_errors: bool = False) -> None:
+    """Delete the folder ``folder/name/…`` with all in it, if it exists. No link is followed.
+
+    ``folder`` is a work folder of ours, ``names`` are parts of a path below it, at least one, see :func:`path_below`.
+    Raises InputError where one of these parts is a link, which somebody else made.
+    """
+    if not names:
+        raise ValueError("a work folder itself is not deleted")
+    path = path_below(folder, *names)
+    for depth in range(1, len(names) + 1):
+        if (link := Path(folder, *names[:depth])).is_symlink():
+            raise InputError(f"{link}: a link, not a folder of this workflow, so it is not deleted. Remove the link.")
+    if path.exists():
+        shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
 def size_of_folder(folder: str | Path) -> int:
@@ -78,13 +124,13 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder ``{path}.part``, which replaces ``path`` when the block ends without an error."""
     path = Path(path)
     partial = path.with_name(f"{path.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_folder(partial.parent, partial.name, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
         replace_folder(partial, path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_folder(partial.parent, partial.name, ignore_errors=True)
 
 
 def replace_folder(folder: Path, target: Path) -> None:
@@ -92,8 +138,8 @@ def replace_folder(folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if folder.parent != target.parent:
         arriving = target.with_name(f".{target.name}.arriving")
-        shutil.rmtree(arriving, ignore_errors=True)
+        remove_folder(arriving.parent, arriving.name, ignore_errors=True)
         shutil.move(folder, arriving)
         folder = arriving
-    shutil.rmtree(target, ignore_errors=True)
+    remove_folder(target.parent, target.name, ignore_errors=True)
     folder.replace(target)

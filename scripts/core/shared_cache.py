@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import platform
-import shutil
 import sys
 import time
 import uuid
@@ -23,6 +22,7 @@ from typing import Any
 
 from scripts.core.concurrency import every
 from scripts.core.errors import InputError
+from scripts.core.files import remove_folder
 from scripts.core.subprocesses import ends_with_command
 
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -53,7 +53,7 @@ def build_once(
         if _is_built(folder, kind, made_from, names):
             return False
         for left in folder.glob(f".{kind}.*.part"):
-            shutil.rmtree(left, ignore_errors=True)
+            remove_folder(folder, left.name, ignore_errors=True)
         with TemporaryDirectory(".part", f".{kind}.", folder, ignore_cleanup_errors=True) as part:
             build(Path(part))
             return _publish(folder, kind, made_from, names, Path(part))
@@ -168,7 +168,7 @@ def _create_lock(lock: Path, token: str) -> bool:
     try:
         candidate.rename(lock)  # fails where the lock exists: it is not empty
     except OSError:
-        shutil.rmtree(candidate, ignore_errors=True)
+        remove_folder(candidate.parent, candidate.name, ignore_errors=True)
         return False
     return True
 
@@ -220,7 +220,7 @@ def _remove_lock(lock: Path, token: str) -> None:
     removed = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:8]}.gone")
     with contextlib.suppress(OSError):
         lock.rename(removed)
-        shutil.rmtree(removed, ignore_errors=True)
+        remove_folder(removed.parent, removed.name, ignore_errors=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import RunFault
+from scripts.core.files import path_below
 from scripts.droplets.chemistries import Chemistry
 from scripts.plan.run_table import Run
 
@@ -27,7 +28,7 @@ def file_identity(path: Path) -> list[int]:
 
 def link_into(folder: Path, name: str, target: Path) -> str:
     """Link to a file by a name without blanks, since STAR splits paths at blanks and commas; return that name."""
-    link = folder / name
+    link = path_below(folder, *name.split("/"))
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(target.resolve())

@@ -14,7 +14,7 @@ from typing import Any
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, Interrupted, RunFault
-from scripts.core.files import atomic_path, replace_folder
+from scripts.core.files import atomic_path, remove_folder, replace_folder
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_reads import LibraryReads
@@ -76,7 +76,7 @@ def clear_work(folder: Path) -> None:
     lists = (path for path in folder.glob("*.txt") if path.is_symlink())
     for path in [*(folder / name for name in names), *lists]:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_folder(folder, path.name)
         else:
             path.unlink(missing_ok=True)
 
@@ -145,12 +145,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         except (RunFault, Interrupted) as fault:
             clear_work(partial)
             if not (partial / STAMP).is_file():
-                shutil.rmtree(partial)
+                remove_folder(partial.parent, partial.name)
             if isinstance(fault, Interrupted):
                 raise
             statuses = {run: status.failed(fault) for run, status in statuses.items()}
     if not all(status.ok for status in statuses.values()):
-        shutil.rmtree(args.output, ignore_errors=True)
+        remove_folder(args.output.parent, args.output.name, ignore_errors=True)
         args.output.mkdir()
     for status in statuses.values():
         print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)

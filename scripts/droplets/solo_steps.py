@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scripts.core.errors import RunFault
-from scripts.core.files import hash_file, write_atomic
+from scripts.core.files import hash_file, remove_folder, write_atomic
 from scripts.core.subprocesses import raise_if_full
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
@@ -137,7 +137,7 @@ def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
     Raises RunFault (COUNT_FAILED) where STAR cannot or leaves no matrix.
     """
     for old in folder.glob("Solo.out/*/filtered"):
-        shutil.rmtree(old)
+        remove_folder(old.parent, old.name)
     if cell_filter.split()[0] == "None":
         return
     for feature in features:
@@ -233,7 +233,7 @@ class LibraryCounter:
             return kit, figures
         path.unlink(missing_ok=True)
         for name in ("Solo.out", "_STARtmp"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+            remove_folder(self.folder, name, ignore_errors=True)
         first = self.reads[0].split(",")[0]
         kit, figures = probe_strand(self.candidates, first, self.index, self.folder, threads)
         run_star(self.arguments(kit, threads), self.folder)

@@ -13,12 +13,12 @@ the run itself with ``count_by: run``). Jobs read that table and nothing else of
 import argparse
 import csv
 import hashlib
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import path_below, remove_folder
 from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, iterate_values, row_order, write_table
 
@@ -98,14 +98,12 @@ def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
 def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by: str) -> None:
     """Write the run table of every unit into a folder, which is replaced as a whole."""
     folder = Path(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
+    remove_folder(folder.parent, folder.name)
     folder.mkdir(parents=True)
     for name, rows in units.items():
         by_run = count_by == "run" and is_shard(name)
-        write_table(
-            folder / f"{name}.tsv", (*COLUMNS, COLUMN), ((*row, row.run if by_run else row.experiment) for row in rows)
-        )
+        path = path_below(folder, f"{name}.tsv")
+        write_table(path, (*COLUMNS, COLUMN), ((*row, row.run if by_run else row.experiment) for row in rows))
 
 
 def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:

@@ -8,7 +8,6 @@ in the folder of partial results, and with them ``{column}.reads.json``, the fin
 import contextlib
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
+from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import external_signal, raise_if_full, raise_if_killed
 from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
@@ -42,16 +42,16 @@ class Aligner:
         parameters = json.dumps([index_digest, PLATE_PRESETS[preset]])
         recorded = partial / "parameters.json"
         if not recorded.exists() or recorded.read_text(encoding="utf-8") != parameters:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_folder(partial.parent, partial.name, ignore_errors=True)
             partial.mkdir(parents=True)
             recorded.write_text(parameters, encoding="utf-8")
         self.work = partial / "cells"
-        shutil.rmtree(self.work, ignore_errors=True)
+        remove_folder(partial, self.work.name, ignore_errors=True)
         self.work.mkdir()
         self.genome = GenomeMemory(index, self.work)
 
     def _fingerprint_file(self, cell: CellReads) -> Path:
-        return self.partial / f"{cell.name}.reads.json"
+        return path_below(self.partial, f"{cell.name}.reads.json")
 
     def is_aligned(self, cell: CellReads) -> bool:
         """Whether an earlier try has aligned the same reads of this cell."""
@@ -107,13 +107,13 @@ class Aligner:
         log = log_file(self.partial, cell.name)
         log.unlink(missing_ok=True)
         calls = cell.calls()
-        folders = [self.work / f"{cell.name}.{number}" for number in range(len(calls))]
+        folders = [path_below(self.work, f"{cell.name}.{number}") for number in range(len(calls))]
         logs = []
         for folder, mates in zip(folders, calls, strict=True):
             try:
                 logs.append(self._call(folder, mates, cell.spots, threads, genome_load))
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)  # makes room for others on a full disk
+                remove_folder(self.work, folder.name, ignore_errors=True)  # makes room for others on a full disk
                 raise
         reads = sum(int(log[INPUT_READS]) for log in logs)
         if reads != cell.spots:
@@ -129,7 +129,7 @@ class Aligner:
             made.write_text(format_log(sum_logs(logs)), encoding="utf-8")
         made.replace(log)
         for folder in folders:
-            shutil.rmtree(folder)
+            remove_folder(self.work, folder.name)
 
     def _call(
         self, folder: Path, mates: list[list[Path]], spots: int, threads: int, genome_load: str

@@ -5,7 +5,6 @@ reads of one coordinate are sorted by name. So the same reads give the same byte
 """
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
+from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import raise_if_killed
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_runs_option, read_unit
@@ -48,7 +48,7 @@ def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) ->
     Raises InputError with samtools' words where it fails.
     """
     scratch = output.with_name(f".{output.name}.sorting")
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_folder(scratch.parent, scratch.name, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
         (scratch / "header").write_text(header, encoding="utf-8")
@@ -64,7 +64,7 @@ def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) ->
         (scratch / "sorted.bam.bai").replace(f"{output}.bai")
         (scratch / "sorted.bam").replace(output)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_folder(scratch.parent, scratch.name, ignore_errors=True)
 
 
 def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
@@ -108,4 +108,4 @@ def main(argv: Sequence[str] | None = None) -> None:
             ["samtools", "view", "--no-PG", "-H", str(files[0])], capture_output=True, text=True, check=True
         ).stdout
         header = make_header(text, reference, [row.run for row in rows])
-        sort_cell(files, header, max(1, args.threads), output / f"{column}.bam")
+        sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))

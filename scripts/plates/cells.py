@@ -10,14 +10,13 @@ the records of a read together.
 """
 
 import json
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.core.errors import InputError, RunFault
-from scripts.core.files import replace_folder
+from scripts.core.files import path_below, remove_folder, replace_folder
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -39,7 +38,7 @@ class CellReads:
 
         Raises RunFault (READS_MISSING) where FASTQ files are missing or differ in their number of reads.
         """
-        first, second, unpaired = (folder / f"{row.run}{part}.fastq" for part in ("_1", "_2", ""))
+        first, second, unpaired = (path_below(folder, f"{row.run}{part}.fastq") for part in ("_1", "_2", ""))
         paired = first.exists()
         if paired != second.exists():
             found, missing = (first, second) if paired else (second, first)
@@ -141,12 +140,12 @@ def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
 
 def bam_files(folder: str | Path, column: str) -> tuple[Path, Path]:
     """Return the paths of a cell's BAM files: of its first call of STAR, and of unpaired reads beside pairs."""
-    return Path(folder) / f"{column}.bam", Path(folder) / f"{column}.single.bam"
+    return path_below(folder, f"{column}.bam"), path_below(folder, f"{column}.single.bam")
 
 
 def log_file(folder: str | Path, column: str) -> Path:
     """Return the path of a cell's log."""
-    return Path(folder) / f"{column}.Log.final.out"
+    return path_below(folder, f"{column}.Log.final.out")
 
 
 def alignment_files(folder: str | Path, column: str) -> list[Path]:
@@ -165,7 +164,7 @@ def publish(
     write_statuses(partial / "status.tsv", statuses.values())
     for path in partial.iterdir():
         if path.is_dir():
-            shutil.rmtree(path)
+            remove_folder(partial, path.name)
         elif path.name not in kept:
             path.unlink()
     replace_folder(partial, output)

@@ -1,11 +1,11 @@
 """The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record."""
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import DISK_FULL, RunFault
+from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import run_program
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
@@ -25,7 +25,7 @@ def convert(row: Run, archives: Path, work: Path, offline: Mapping[str, str], th
     A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools.
     Raises RunFault.
     """
-    archive, bam = archives / f"{row.run}.sra", archives / f"{row.run}.bam"
+    archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
         files, spots = _bam_reads(row, bam, work)
     elif archive.is_file():
@@ -64,7 +64,7 @@ def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threa
         ],
         offline,
     )
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove_folder(work, temporary.name, ignore_errors=True)
     if "disk-limit ex" in done.errors:
         raise RunFault("DISK_LIMIT", "the disk has too little room to convert the archive.", DISK_FULL)
     if sra_archive.says_disk_is_full(done.errors):

@@ -15,7 +15,6 @@ current source.
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from scripts.core import http
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
-from scripts.core.files import hash_file, size_of_folder, write_atomic
+from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
@@ -91,7 +90,7 @@ class Downloader:
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
         self.watch.report_peak(unit_footprint(self.rows).archive)
-        shutil.rmtree(self.ready, ignore_errors=True)
+        remove_folder(self.partial, self.ready.name, ignore_errors=True)
         for name in ("online.mkfg", "offline.mkfg"):
             (self.partial / name).unlink(missing_ok=True)
 
@@ -106,7 +105,7 @@ class Downloader:
             source, lite = self._ready_from(row) or self._download(row)
             return status._replace(source=source, detail=_LITE if lite else "")
         except RunFault as fault:
-            shutil.rmtree(self.partial / row.run, ignore_errors=True)
+            remove_folder(self.partial, row.run, ignore_errors=True)
             return status.failed(fault)
 
     def _check_local(self, row: Run) -> bool:
@@ -126,7 +125,7 @@ class Downloader:
         if row.md5 and hash_file(paths[0], "md5") != row.md5.lower():
             raise RunFault("CHECKSUM_MISMATCH", f"the md5 of {paths[0]} is not {row.md5}, as the plan says.")
         lite = sra_archive.check(paths[0], self.transfers.offline, self.accept_lite)
-        fastq_files.link(paths[0], self.ready / f"{row.run}.sra")
+        fastq_files.link(paths[0], path_below(self.ready, f"{row.run}.sra"))
         return lite
 
     def _download(self, row: Run) -> tuple[str, bool]:
@@ -134,7 +133,7 @@ class Downloader:
         with self._room(row):
             passes = self.order.passes(row.source)
             for source, hurried in passes:
-                folder = self.partial / row.run / source.name
+                folder = path_below(self.partial, row.run, source.name)
                 try:
                     fetched = self.transfers.fetch(source.name, row, folder, hurried)
                 except SourceFault as fault:
@@ -156,7 +155,7 @@ class Downloader:
             need = format_gb(run_footprint(row).peak)
             raise RunFault("DISK_LIMIT", f"with its FASTQ it may need {need}, which {clause}")
         try:
-            self.transfers.reserve(row, int(row.bytes or 0), "archive", self.partial / row.run)
+            self.transfers.reserve(row, int(row.bytes or 0), "archive", path_below(self.partial, row.run))
             yield
         finally:
             self.room.release(row)
@@ -167,14 +166,14 @@ class Downloader:
             path.unlink()
         names = [path.name for path in fetched.files]
         note = {"source": source, "lite": fetched.lite, "md5": row.md5, "files": names}
-        write_atomic(self.ready / f"{row.run}.json", json.dumps(note))
+        write_atomic(path_below(self.ready, f"{row.run}.json"), json.dumps(note))
         for path in fetched.files:
             path.replace(self.ready / path.name)
-        shutil.rmtree(self.partial / row.run, ignore_errors=True)
+        remove_folder(self.partial, row.run, ignore_errors=True)
 
     def _ready_from(self, row: Run) -> tuple[str, bool] | None:
         """Return the source of a run that an earlier job downloaded as the plan has it, and whether it is Lite."""
-        path = self.ready / f"{row.run}.json"
+        path = path_below(self.ready, f"{row.run}.json")
         if not path.is_file():
             return None
         note = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +188,7 @@ class Downloader:
 def _keep_largest(folder: Path) -> None:
     """Delete what broken transfers of a run left, but for the largest part."""
     for part in sorted(folder.iterdir(), key=size_of_folder)[:-1]:
-        shutil.rmtree(part, ignore_errors=True)
+        remove_folder(folder, part.name, ignore_errors=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

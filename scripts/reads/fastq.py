@@ -11,14 +11,13 @@ archive; lengths and names are not repeated, which saves a fifth of the disk. EN
 follows the name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
-from scripts.core.files import size_of_folder
+from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
@@ -78,8 +77,8 @@ class Converter:
     def run(self, status: RunStatus) -> RunStatus:
         """Convert one run and return its status; a run that fails leaves nothing."""
         row = self.rows[status.run]
-        work = self.output / f".{row.run}"
-        shutil.rmtree(work, ignore_errors=True)
+        work = path_below(self.output, f".{row.run}")
+        remove_folder(self.output, work.name, ignore_errors=True)
         work.mkdir()
         try:
             need = self._need(row)
@@ -89,13 +88,13 @@ class Converter:
             if row.assay == "plate":
                 files, layout = plate_files(row, files)
             for name, path in files.items():
-                path.replace(self.output / name)
+                path.replace(path_below(self.output, name))
             return status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
         except RunFault as fault:
             return status.failed(fault)
         finally:
             self.room.release(row)
-            shutil.rmtree(work, ignore_errors=True)
+            remove_folder(self.output, work.name, ignore_errors=True)
 
     def _need(self, row: Run) -> int:
         """Return how many bytes a conversion may need beside the archive."""

@@ -6,7 +6,6 @@ Which source that is, and what happens when it fails, is decided in :mod:`~scrip
 import contextlib
 import errno
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock, Semaphore
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import DISK_FULL, InputError, RunFault
-from scripts.core.files import hash_file, size_of_folder
+from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder
 from scripts.core.progress import format_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, run_program
 from scripts.formats import fastq_files
@@ -82,17 +81,17 @@ class Transfers:
                 return self._fetch_fastq(row, folder)
             if source == BAM:
                 return self._fetch_bam(row, folder)
-            return self._fetch_archive(source, row, folder / f"{row.run}.sra", hurried)
+            return self._fetch_archive(source, row, path_below(folder, f"{row.run}.sra"), hurried)
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and resumed:
                 fault.again = Again.ONCE  # the two halves may not belong together
             if fault.again != Again.EVERY_PASS:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder.parent, folder.name, ignore_errors=True)
             raise
         except RunFault as fault:
             if fault.reason == "DISK_LIMIT":
                 raise
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder.parent, folder.name, ignore_errors=True)
             raise SourceFault(fault.reason, fault.detail) from fault
 
     def reserve(self, row: Run, need: int, what: str, folder: Path) -> None:
@@ -116,7 +115,7 @@ class Transfers:
         return Fetched([path], sra_archive.check(path, self.offline, self.settings.accept_lite, full))
 
     def _fetch_bam(self, row: Run, folder: Path) -> Fetched:
-        path = folder / f"{row.run}.bam"
+        path = path_below(folder, f"{row.run}.bam")
         self._fetch_offered(BAM, row, path, hurried=False)
         if fastq_files.kind_of(path) != "bam":
             raise SourceFault("DOWNLOAD_FAILED", f"what arrived is {_kind(path)}, not a BAM file", Again.ONCE)

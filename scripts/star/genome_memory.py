@@ -25,6 +25,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.files import remove_folder
 from scripts.core.subprocesses import end_all, ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 
@@ -93,7 +94,7 @@ class GenomeMemory:
             yield SHARED
             return
         self._library = None
-        shutil.rmtree(self.work / ".shared_memory", ignore_errors=True)
+        remove_folder(self.work, ".shared_memory", ignore_errors=True)
         print(f"Nor into a file: {complaint}\nEach cell loads it now.", file=sys.stderr)
         yield NOT_SHARED
 
@@ -108,7 +109,7 @@ class GenomeMemory:
         try:
             return self.run(["--genomeLoad", genome_load], folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(self.work, folder.name, ignore_errors=True)
 
     @contextlib.contextmanager
     def _lock_of_node(self) -> Iterator[None]:

@@ -1,10 +1,12 @@
 """Files are written whole or not at all, hashed and measured."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from scripts.core import files
+from scripts.core.errors import InputError
 
 TEXT = b"one line\n" * 10_000
 
@@ -68,3 +70,59 @@ def test_a_folder_replaces_another_in_one_step(tmp_path):
     assert [item.name for item in path.iterdir()] == ["newer"]
     assert [item.name for item in path.parent.iterdir()] == ["folder"]
     assert not elsewhere.exists()
+
+
+def test_a_path_below_a_folder(tmp_path):
+    assert files.path_below(tmp_path, "SRR1", "sra") == tmp_path / "SRR1" / "sra"
+    assert files.path_below("work", "Zellen ä.1") == Path("work/Zellen ä.1")
+    assert files.path_below(tmp_path, ".SRR1", "..a") == tmp_path / ".SRR1" / "..a"
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "it is no name"),
+        (".", "it is no name"),
+        ("..", "it is no name"),
+        ("/home/x/data", "it has a slash"),
+        ("../SRR1", "it has a slash"),
+        ("a/b", "it has a slash"),
+        ("--option-file=x", "it begins with '-', like an option"),
+        ("-rf", "it begins with '-', like an option"),
+        ("a\nb", "it has control characters or bytes that are not UTF-8"),
+        ("a\0", "it has control characters or bytes that are not UTF-8"),
+        ("a\x1b[31m", "it has control characters or bytes that are not UTF-8"),
+        ("a\udcff", "it has control characters or bytes that are not UTF-8"),
+        ("ä" * 128, "it is too long"),
+    ],
+)
+@pytest.mark.parametrize("before", [[], ["SRR1"]])
+def test_a_name_that_leaves_its_folder_is_refused(tmp_path, name, fault, before):
+    with pytest.raises(InputError) as error:
+        files.path_below(tmp_path, *before, name)
+    shown = name if len(name) <= 80 else f"{name[:80]}…"
+    assert str(error.value) == f"{shown!r} cannot be the name of a file or folder in {tmp_path}: {fault}."
+    with pytest.raises(InputError):
+        files.remove_folder(tmp_path, *before, name)
+
+
+def test_only_folders_of_ours_are_deleted(tmp_path):
+    theirs, work = tmp_path / "theirs", tmp_path / "work"
+    (theirs / "data").mkdir(parents=True)
+    (work / "SRR1" / "sra").mkdir(parents=True)
+    (work / "link").symlink_to(theirs)
+    (work / "SRR1" / "link").symlink_to(theirs)
+    for names in (["link"], ["link", "data"]):
+        with pytest.raises(InputError) as error:
+            files.remove_folder(work, *names)
+        assert str(error.value) == (
+            f"{work / 'link'}: a link, not a folder of this workflow, so it is not deleted. Remove the link."
+        )
+    with pytest.raises(InputError, match="has a slash"):
+        files.remove_folder(work, str(theirs))
+    with pytest.raises(ValueError, match="work folder itself"):
+        files.remove_folder(work)
+    files.remove_folder(work, "SRR1")
+    files.remove_folder(work, "SRR1")
+    assert [path.name for path in work.iterdir()] == ["link"]
+    assert [path.name for path in theirs.iterdir()] == ["data"]
