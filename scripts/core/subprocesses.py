@@ -59,6 +59,11 @@ def _guard() -> subprocess.Popen[bytes]:
     return guard
 
 
+def path_argument(path: str | Path) -> str:
+    """Return a path as an argument of a program, which cannot take it for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a program in a process group that ends with this command, even where that is killed.
 

@@ -13,6 +13,7 @@ from isal import igzip
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
+from scripts.core.files import path_below
 from scripts.core.version import VERSION
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
@@ -43,12 +44,12 @@ SOFTWARE = "sra2matrix"
 
 def find_title(row: Run, records: Path) -> str:
     """Return the title of a run's sample in GEO, else that of its experiment in the SRA's record, else nothing."""
-    family = records / row.series / f"{row.series}_family.soft.gz"
+    family = path_below(records, row.series, f"{row.series}_family.soft.gz")
     if row.sample and family.is_file():
         for entity in read_family(family):
             if entity.kind == "sample" and entity.accession == row.sample:
                 return entity.first("title")
-    record = records / row.series / "sra.xml.gz"
+    record = path_below(records, row.series, "sra.xml.gz")
     if record.is_file():
         for experiment in read_experiments(record):
             if experiment.experiment == row.experiment:

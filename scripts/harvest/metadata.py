@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, atomic_text
+from scripts.core.files import atomic_path, atomic_text, path_below
 from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
 from scripts.records.family_files import Entity
@@ -213,7 +213,8 @@ def gather(
                         " give each series its own."
                     )
                 written[counted.exp_id] = counted.series
-                add_member(tar, f"{species}_meta/{counted.exp_id}.metadata.json", record)
+                member = path_below(f"{species}_meta", f"{counted.exp_id}.metadata.json")
+                add_member(tar, member.as_posix(), record)
                 names = {"doc_id": [counted.exp_id]}
                 for accession in sorted(record.positions):
                     fields = json.loads(record.sample(accession)) | names | {"geo_accession": [accession]}

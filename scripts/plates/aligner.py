@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.files import path_below, remove_folder
-from scripts.core.subprocesses import external_signal, raise_if_full, raise_if_killed
+from scripts.core.subprocesses import external_signal, path_argument, raise_if_full, raise_if_killed
 from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
 from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
@@ -161,7 +161,7 @@ def _checked_log(folder: Path) -> dict[str, str]:
         raise_if_full(folder)
         raise RunFault("ALIGN_FAILED", "STAR ended well, but wrote no BAM file or no log; is the disk full?")
     check = subprocess.run(
-        ["samtools", "quickcheck", "-v", str(bam)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ["samtools", "quickcheck", "-v", path_argument(bam)], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if check.returncode:
         raise_if_killed("samtools", check.returncode)

@@ -13,7 +13,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import path_below, remove_folder
-from scripts.core.subprocesses import raise_if_killed
+from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.status import read_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import alignment_files
@@ -54,7 +54,7 @@ def sort_cell(files: Sequence[Path], header: str, threads: int, output: Path) ->
         (scratch / "header").write_text(header, encoding="utf-8")
         common = ["--no-PG", "-@", str(threads - 1), "-m", _MEMORY]
         steps = [
-            ["samtools", "cat", "--no-PG", "-h", str(scratch / "header"), *map(str, files)],
+            ["samtools", "cat", "--no-PG", "-h", str(scratch / "header"), *map(path_argument, files)],
             ["samtools", "sort", *common, "-n", "-l", "0", "-T", str(scratch / "named"), "-"],
             ["samtools", "sort", *common, "-T", str(scratch / "placed"), "-o", str(scratch / "sorted.bam"), "-"],
         ]
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
             continue
         text = subprocess.run(
-            ["samtools", "view", "--no-PG", "-H", str(files[0])], capture_output=True, text=True, check=True
+            ["samtools", "view", "--no-PG", "-H", path_argument(files[0])], capture_output=True, text=True, check=True
         ).stdout
         header = make_header(text, reference, [row.run for row in rows])
         sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError, RunFault
-from scripts.core.subprocesses import raise_if_killed
+from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
@@ -162,7 +162,7 @@ def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[Cel
 def _run_htseq(paths: Sequence[str], counting: Counting) -> str:
     command = [sys.executable, "-m", "HTSeq.scripts.count", "-f", "bam", "-r", "name", "-s", STRANDS[counting.strand]]
     command += ["-m", counting.mode, "-t", "exon", "-i", "gene_id", "-a", str(_MIN_QUALITY), "--nonunique", "none"]
-    command += ["-q", *paths, str(counting.exons)]
+    command += ["-q", *map(path_argument, paths), path_argument(counting.exons)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise_if_killed("htseq-count", done.returncode)

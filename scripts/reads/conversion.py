@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scripts.core.errors import DISK_FULL, RunFault
 from scripts.core.files import path_below, remove_folder
-from scripts.core.subprocesses import run_program
+from scripts.core.subprocesses import path_argument, run_program
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.reads import sra_archive, tenx_bam
@@ -60,7 +60,7 @@ def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threa
         [
             *("fasterq-dump", *split, "--threads", str(threads)),
             *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
-            *("--temp", str(temporary), "--outdir", str(work), str(archive)),
+            *("--temp", str(temporary), "--outdir", str(work), path_argument(archive)),
         ],
         offline,
     )

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from scripts.core.errors import Interrupted, RunFault
-from scripts.core.subprocesses import Finished, run_program
+from scripts.core.subprocesses import Finished, path_argument, run_program
 
 _EXAMINED = 200  # spots whose qualities are read to recognize SRA Lite
 _DISK_FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
@@ -40,7 +40,7 @@ def check(path: str | Path, environment: dict[str, str], accept_lite: bool, full
 
     Raises RunFault: ARCHIVE_CORRUPT in the words of vdb-validate, QUALITY_LITE where Lite is not accepted.
     """
-    done = run_program(["vdb-validate", str(path)], environment)
+    done = run_program(["vdb-validate", path_argument(path)], environment)
     if done.status or "is consistent" not in done.errors + done.output:
         words = first_words(done.errors, path) or "it does not say that it is consistent"
         raise RunFault("ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {words}.")
@@ -56,7 +56,7 @@ def count_spots(path: str | Path, environment: dict[str, str]) -> int:
     An archive of no spots at all has no table, or one without columns. Raises RunFault(ARCHIVE_CORRUPT) where the
     archive cannot be read.
     """
-    done = run_program(["vdb-dump", "--info", str(path)], environment)
+    done = run_program(["vdb-dump", "--info", path_argument(path)], environment)
     raise_if_silent("vdb-dump", done)
     fields = dict(re.findall(r"^(\w+)\s*: (.*)$", done.output, re.MULTILINE))
     if "type" not in fields:
@@ -70,7 +70,7 @@ def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
     SRA Lite keeps no qualities; the tools then print 30 for every base, and 3 for those of reads that did not pass the
     filter. An archive whose first spots hold nothing else is Lite, whatever its name.
     """
-    done = run_program(["vdb-dump", "-R", f"1-{_EXAMINED}", "-C", "QUALITY", "-N", str(path)], environment)
+    done = run_program(["vdb-dump", "-R", f"1-{_EXAMINED}", "-C", "QUALITY", "-N", path_argument(path)], environment)
     return set(re.findall(r"\d+", done.output)) in ({"30"}, {"3", "30"})
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import RunFault
+from scripts.core.files import path_below
 
 if TYPE_CHECKING:
     import pysam
@@ -85,7 +86,7 @@ def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
     paired = _check_tags(path, in_header)
     layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
-    files = [folder / f"{run}_{number}.fastq" for number in range(1, len(layout) + 1)]
+    files = [path_below(folder, f"{run}_{number}.fastq") for number in range(1, len(layout) + 1)]
     spots = 0
     with ExitStack() as stack:
         outputs = [stack.enter_context(file.open("w", _BUFFER, encoding="ascii", newline="\n")) for file in files]

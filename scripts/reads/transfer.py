@@ -16,7 +16,7 @@ from scripts.core import http
 from scripts.core.errors import DISK_FULL, InputError, RunFault
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder
 from scripts.core.progress import format_bytes
-from scripts.core.subprocesses import STALLED, bytes_read, run_program
+from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_program
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.reads import sra_archive
@@ -192,7 +192,7 @@ class Transfers:
         step = max(1, int(_LEAST_RATE * patience)) if hurried else 1
         with self._slot(self._prefetch_address(row)):
             done = run_program(
-                ["prefetch", "--max-size", "u", "--output-file", str(path), row.run],
+                ["prefetch", "--max-size", "u", "--output-file", path_argument(path), row.run],
                 self.online,
                 # While it verifies, prefetch writes nothing, but reads all that has arrived.
                 progress=lambda process: (size_of_folder(path.parent) // step, bytes_read(process) // _VERIFIED),

@@ -159,3 +159,9 @@ def test_no_program_outlives_its_command(tmp_path, kind, number):
     command.send_signal(kind)
     assert command.wait(timeout=10) in (143, -9)
     assert gone(pid)
+
+
+def test_a_path_is_never_an_option():
+    assert subprocesses.path_argument("--option-file=x") == "./--option-file=x"
+    assert subprocesses.path_argument(Path("work/-x")) == "work/-x"
+    assert subprocesses.path_argument("/home/x/a.bam") == "/home/x/a.bam"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import InputError, RunFault
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.plates.cells import CellReads, fail_siblings
+from scripts.plates.cells import CellReads, bam_files, fail_siblings, log_file
 
 
 def test_siblings_of_a_failed_run() -> None:
@@ -59,3 +59,11 @@ def test_other_reads_have_another_fingerprint(tmp_path: Path) -> None:
     before = make_cell(tmp_path, READS, None).fingerprint()
     assert make_cell(tmp_path, READS, None).fingerprint() == before
     assert make_cell(tmp_path, READS.replace("A", "C"), None).fingerprint() != before
+
+
+@pytest.mark.parametrize("column", ["/home/x/thesis", "../SRX1", "-rf"])
+def test_files_of_a_cell_are_always_in_its_folder(tmp_path: Path, column: str) -> None:
+    with pytest.raises(InputError, match="cannot be the name of a file or folder"):
+        bam_files(tmp_path, column)
+    with pytest.raises(InputError, match="cannot be the name of a file or folder"):
+        log_file(tmp_path, column)

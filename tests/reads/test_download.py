@@ -7,7 +7,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
-from scripts.plan.run_table import read_runs, write_runs
+from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.reads import download
 from tests.reads.analysis_directory import UNIT, Analysis
 
@@ -34,6 +34,22 @@ def test_one_lost_run_does_not_stop_the_others(tmp_path, server, world):
     assert states == {ONE: "", GONE: "DOWNLOAD_FAILED", TWO: "", CORRUPT: "ARCHIVE_CORRUPT"}
     made.check_served(ONE, "sra")
     made.check_served(TWO, "sra")
+
+
+def test_a_run_that_is_named_like_a_folder_elsewhere_deletes_nothing(tmp_path, monkeypatch):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "analysis").mkdir()
+    monkeypatch.chdir(tmp_path / "analysis")
+    for run in (str(tmp_path / "thesis"), "../../../../thesis", "--option-file=x"):
+        row = Run("GSE1", experiment="SRX1", run=run, species="mus", assay="plate", bytes="9", status="planned")
+        write_runs("GSE1.mus.0000.tsv", [row])
+        nowhere = ["--resolver", "http://127.0.0.1:9", "--more-passes", "0", "--patience", "1"]
+        with pytest.raises(InputError) as error:
+            download.main(
+                ["--runs", "GSE1.mus.0000.tsv", "--records", "records", *nowhere, "--output", "work/download/GSE1"]
+            )
+        assert str(error.value).startswith(f"'{run}.json' cannot be the name of a file or folder in work/partial/GSE1.")
+        assert (tmp_path / "thesis").is_dir()
 
 
 def test_a_source_that_keeps_failing_is_asked_last(several):
