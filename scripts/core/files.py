@@ -1,11 +1,13 @@
-"""Files: paths below a folder, atomic writing, deletion, checksums, sizes, blocks of lines."""
+"""Files: paths below a folder, reading in bounds, atomic writing, deletion, checksums, sizes, blocks of lines."""
 
 import contextlib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import IO, Any, AnyStr, BinaryIO, TextIO
 
 from scripts.core.errors import InputError
 
@@ -52,6 +54,78 @@ def remove_folder(folder: str | Path, *names: str, ignore_errors: bool = False) 
             raise InputError(f"{link}: a link, not a folder of this workflow, so it is not deleted. Remove the link.")
     if path.exists():
         shutil.rmtree(path, ignore_errors=ignore_errors)
+
+
+def kind_of_item(mode: int) -> str:
+    """Return what an item of a folder is, by its mode: ``file``, ``folder``, ``link``, ``FIFO``, ``socket``, …."""
+    for is_kind, kind in (
+        (stat.S_ISREG, "file"),
+        (stat.S_ISDIR, "folder"),
+        (stat.S_ISLNK, "link"),
+        (stat.S_ISFIFO, "FIFO"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if is_kind(mode):
+            return kind
+    return "device"
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file of a folder that somebody else made, for reading; never waits, as for the writer of a FIFO.
+
+    A link is followed to a file. Raises OSError, and InputError for what is no file on a disk: a folder, a FIFO, a
+    device, a socket, a file of /proc or /sys, which have no end or no size.
+    """
+    if (kind := kind_of_item(Path(path).stat().st_mode)) != "file":
+        raise InputError(f"{path}: a {kind}, not a file.")
+    if os.path.realpath(path).startswith(("/proc/", "/sys/")):
+        raise InputError(f"{path}: a file of the system, not on a disk.")
+    handle = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):  # it was replaced meanwhile
+        handle.close()
+        raise InputError(f"{path}: not a file.")
+    return handle
+
+
+def read_bounded(path: str | Path, most: int) -> bytes:
+    """Return the content of a file, see :func:`open_regular`. Raises InputError where it has more than ``most`` bytes.
+
+    Raises InputError where it cannot be read.
+    """
+    try:
+        with open_regular(path) as handle:
+            content = handle.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    if len(content) > most:
+        raise InputError(f"{path}: more than {most:,} bytes, too large for such a file.")
+    return content
+
+
+def bounded_lines(handle: IO[AnyStr], most: int, name: str) -> Iterator[AnyStr]:
+    """Yield the lines of an open file, with their ends.
+
+    Raises InputError, with the file's name, for a line of more than ``most`` bytes or characters.
+    """
+    number = 0
+    while line := handle.readline(most + 1):
+        number += 1
+        if len(line) > most:
+            raise InputError(f"{name}, line {number}: more than {most:,} characters, too long for such a file.")
+        yield line
+
+
+def parse_json(content: bytes | str, name: str) -> Any:
+    """Return the value of a JSON text. Raises InputError, with the file's name, where there is none.
+
+    Values nested too deep and numbers of too many digits are refused as well.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise InputError(f"{name}: cannot be read as JSON: its values are nested too deep.") from error
+    except ValueError as error:
+        raise InputError(f"{name}: cannot be read as JSON: {error}.") from error
 
 
 def size_of_folder(folder: str | Path) -> int:

@@ -1,6 +1,9 @@
 """Files are written whole or not at all, hashed and measured."""
 
 import hashlib
+import io
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -126,3 +129,60 @@ def test_only_folders_of_ours_are_deleted(tmp_path):
     files.remove_folder(work, "SRR1")
     assert [path.name for path in work.iterdir()] == ["link"]
     assert [path.name for path in theirs.iterdir()] == ["data"]
+
+
+def test_only_files_are_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("file", "link"):
+        with files.open_regular(tmp_path / name) as handle:
+            assert handle.read() == b"x"
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "system").symlink_to("/proc/self/environ")
+    with socket.socket(socket.AF_UNIX) as here:
+        here.bind("socket")
+    for name, words in {
+        "fifo": "a FIFO, not a file",
+        "folder": "a folder, not a file",
+        "zero": "a device, not a file",
+        "socket": "a socket, not a file",
+        "system": "a file of the system, not on a disk",
+    }.items():
+        with pytest.raises(InputError) as error:
+            files.open_regular(tmp_path / name)
+        assert str(error.value) == f"{tmp_path / name}: {words}."
+    with pytest.raises(FileNotFoundError):
+        files.open_regular(tmp_path / "nowhere")
+
+
+def test_reading_is_bounded(tmp_path):
+    (tmp_path / "file").write_bytes(b"1234")
+    assert files.read_bounded(tmp_path / "file", 4) == b"1234"
+    with pytest.raises(InputError, match=r"file: more than 3 bytes, too large for such a file\.$"):
+        files.read_bounded(tmp_path / "file", 3)
+    with pytest.raises(InputError, match=r"nowhere: cannot be read: No such file or directory\.$"):
+        files.read_bounded(tmp_path / "nowhere", 3)
+    assert list(files.bounded_lines(io.BytesIO(b"abc\nd"), 4, "x")) == [b"abc\n", b"d"]
+    assert list(files.bounded_lines(io.StringIO(""), 4, "x")) == []
+    with pytest.raises(InputError) as error:
+        list(files.bounded_lines(io.StringIO("abc\nabcde\n"), 4, "x.tsv"))
+    assert str(error.value) == "x.tsv, line 2: more than 4 characters, too long for such a file."
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 300_000, "its values are nested too deep."),
+        ("9" * 5000, "Exceeds the limit (4300 digits)"),
+        (b'"\xff"', "'utf-8' codec can't decode byte 0xff"),
+        ("{", "Expecting property name enclosed in double quotes"),
+    ],
+)
+def test_json_that_cannot_be_read(text, words):
+    with pytest.raises(InputError) as error:
+        files.parse_json(text, "x.json")
+    assert str(error.value).startswith(f"x.json: cannot be read as JSON: {words}")
+    assert files.parse_json('{"a": [1]}', "x.json") == {"a": [1]}
