@@ -40,6 +40,11 @@ REASONS = {
         "no run in the archive",
         "Look the sample up in GEO. Its reads may be elsewhere or not public yet.",
     ),
+    "INDEX_READS_ONLY": Reason(
+        "records, reads, droplets",
+        "only index reads, of another run's spots",
+        "Nothing: its experiment is counted from the other runs. Where there are none, ask the authors for the reads.",
+    ),
     "LEFT_OUT_BY_USER": Reason(
         "records", "left out in the configuration", "Take the accession out of `leave_out:` to count it."
     ),
@@ -54,9 +59,11 @@ REASONS = {
         "Ask the authors for the original FASTQ or BAM files and count those with a run table.",
     ),
     "LAYOUT_AMBIGUOUS": Reason(
-        "droplets",
+        "records, reads, droplets",
         "no evidence decides which read is which",
-        "Give `read_roles` in a run table, or the kit's inclusion list under `droplets: {inclusion_lists: …}`.",
+        "Give `read_roles` in a run table, or the kit's inclusion list under `droplets: {inclusion_lists: …}`. Reads "
+        "that are joined in one, or two runs of which no spot's name shows that they belong together: give the reads "
+        "as files (`file:R1.fastq.gz;R2.fastq.gz`) in a run table.",
     ),
     "CHEMISTRY_UNKNOWN": Reason(
         "droplets",
@@ -89,9 +96,16 @@ REASONS = {
         "Accept it with `archives: {accept_lite: true}`; counts hardly depend on qualities.",
     ),
     "READS_MISSING": Reason(
-        "reads", "fewer reads than the record says", f"{_RETRY} If it stays, the archive lost reads; ask the authors."
+        "records, reads, droplets",
+        "fewer reads than the record says, or a read of each spot is missing",
+        f"{_RETRY} If it stays, the archive lost reads; ask the authors. A run that has one of two reads of its spots "
+        "is counted together with the run that has the other one: ask for both.",
     ),
-    "EMPTY_READS": Reason("reads", "no reads", "Nothing: the well or library is empty."),
+    "EMPTY_READS": Reason(
+        "records, reads",
+        "no reads",
+        "Nothing: the run, well or library is empty. An experiment with other runs is counted from those.",
+    ),
     "ALIGN_FAILED": Reason(
         "plates, droplets", "STAR failed", f"The detail has STAR's own words. Fix the cause. {_RETRY}"
     ),

@@ -9,16 +9,25 @@ the names of the files.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun
+from scripts.records.run_parts import (
+    BARCODE_LENGTHS,
+    CDNA_LENGTH,
+    INDEX_LENGTH,
+    file_read,
+    kind_by_length,
+    lengths_of,
+    long_reads,
+)
+from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
-INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
-BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone
-CDNA_LENGTH = 45  # nt; the cDNA read of a droplet library is at least this long, unless it was trimmed
 TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
+BARCODE_AND_UMI = (24, 26, 28)  # nt; of the 10x kits
+CYCLES = frozenset((50, 51, 55, 56, 57, 58, 75, 76, 90, 91, 98, 100, 101, 125, 126, 150, 151))  # nt; usual cDNA reads
+LONGEST_CDNA = 151  # nt; of the instruments on which droplet libraries are sequenced
 FEW_SPOTS = 10_000_000  # as many as one cell of a plate usually has
 MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
 
@@ -40,7 +49,6 @@ _WORDS = {
 _PATTERNS = {
     assay: tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns) for assay, patterns in _WORDS.items()
 }
-_FILE_READ = re.compile(r"(?<![a-z0-9])[RI][1-4](?![a-z0-9])", re.IGNORECASE)  # the last one in a file's name
 
 
 class Judgement(NamedTuple):
@@ -101,18 +109,19 @@ def judge_experiment(
         assay, sentence, certain = _by_spots(experiment)
         evidence.append(sentence)
     if assay == "droplet":
-        return _judge_droplet(experiment.runs, certain, evidence)
+        return _judge_droplet(experiment, certain, evidence)
     return Judgement(assay, {}, not certain, evidence=tuple(evidence))
 
 
-def _judge_droplet(runs: tuple[SraRun, ...], certain: bool, evidence: list[str]) -> Judgement:
+def _judge_droplet(experiment: Experiment, certain: bool, evidence: list[str]) -> Judgement:
+    runs = experiment.runs
     described = [run for run in runs if run.reads]
-    lost = [run for run in described if not run.variable and _long_reads(run) == 1]
+    lost = [run for run in described if not run.variable and long_reads(run) == 1]
     if lost and len(lost) == len(described):
         bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
         if len(bams) < len(runs):
             bams = {}
-        return Judgement("droplet", {}, False, "BARCODE_LOST", _lost(lost[0]), tuple(evidence), bams)
+        return Judgement("droplet", {}, False, *_one_read_fault(lost[0], experiment.starts), tuple(evidence), bams)
     found = {run.run: judged for run in runs if (judged := find_roles(run))}
     roles_from = {run: source for run, (_, source) in found.items()}
     by_names = NAMES in roles_from.values()
@@ -135,16 +144,10 @@ def find_roles(run: SraRun) -> tuple[tuple[str, ...], str] | None:
     return None
 
 
-def _name_of(file: str) -> str:
-    """R1, R2, I1 …, as the last such word of a file's name says, empty without one."""
-    found = _FILE_READ.findall(file)
-    return found[-1].upper() if found else ""
-
-
 def _roles_by_options(run: SraRun) -> tuple[str, ...]:
     """By the original file of each read. Not of kits that call the cDNA R1 (10x v1) or R3 (ATAC)."""
     lengths = [read.length for read in run.reads]
-    names = [_name_of(file) for file in run.read_files]
+    names = [file_read(file) for file in run.read_files]
     if len(names) != len(lengths) or not {"R1", "R2"} <= set(names) <= {"R1", "R2", "I1", "I2"}:
         return ()
     barcode, cdna = lengths[names.index("R1")], lengths[names.index("R2")]
@@ -154,7 +157,7 @@ def _roles_by_options(run: SraRun) -> tuple[str, ...]:
 
 
 def _roles_by_lengths(run: SraRun) -> tuple[str, ...]:
-    kinds = [_kind_by_length(read) for read in run.reads]
+    kinds = [kind_by_length(read) for read in run.reads]
     if kinds.count("barcode") == 1 and kinds.count("cdna") == 1 and "" not in kinds:
         return tuple(kinds)
     return ()
@@ -162,7 +165,7 @@ def _roles_by_lengths(run: SraRun) -> tuple[str, ...]:
 
 def _roles_by_names(run: SraRun) -> tuple[str, ...]:
     """By the submitted files: index reads are known by length, the others are R1 before R2, as loaders take them."""
-    names = [_name_of(file.name) for file in run.files if file.kind == "fastq"]
+    names = [file_read(file.name) for file in run.files if file.kind == "fastq"]
     kinds = sorted(set(names))
     numbers = {names.count(kind) for kind in kinds}
     if kinds not in (["R1", "R2"], ["I1", "R1", "R2"], ["I1", "I2", "R1", "R2"]) or len(numbers) > 1:
@@ -183,21 +186,6 @@ def ten_x_bam(run: SraRun) -> RemoteFile | None:
     return next((file for file in run.files if file.kind.lower().startswith("10x genomics bam")), None)
 
 
-def _kind_by_length(read: Read) -> str:
-    if read.length == 0:
-        return "none"
-    if read.length <= INDEX_LENGTH:
-        return "index"
-    if BARCODE_LENGTHS[0] <= read.length <= BARCODE_LENGTHS[1] and read.stdev <= 1:
-        return "barcode"
-    return "cdna" if read.length >= CDNA_LENGTH else ""
-
-
-def _long_reads(run: SraRun) -> int:
-    """Return how many reads can hold a barcode or cDNA: they are longer than an index."""
-    return sum(read.length > INDEX_LENGTH for read in run.reads)
-
-
 def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
     """Yield what files, loader's options and lengths say of droplets."""
     if bam := next(filter(None, map(ten_x_bam, runs)), None):
@@ -209,7 +197,7 @@ def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
             yield f"the loader's options say {kinds}: a technical read beside the cDNA"
             break
     described = [run for run in runs if run.reads and not run.variable]
-    shapes = [[_kind_by_length(read) for read in run.reads] for run in described]
+    shapes = [[kind_by_length(read) for read in run.reads] for run in described]
     if shapes and all(shape.count("barcode") == 1 and shape.count("cdna") == 1 for shape in shapes):
         lengths = ", ".join(f"{read.length:g}" for read in described[0].reads)
         yield f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
@@ -218,11 +206,11 @@ def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
 def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
     for run in experiment.runs:
         files = [*run.read_files, *(file.name for file in run.files if file.kind == "fastq")]
-        if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {_name_of(file) for file in files}:
+        if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {file_read(file) for file in files}:
             return "droplet", "an index read was deposited beside R1 and R2, as for droplet libraries", False
     spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
     described = all(run.reads for run in experiment.runs)
-    paired = any(_long_reads(run) >= 2 for run in experiment.runs)
+    paired = any(long_reads(run) >= 2 for run in experiment.runs)
     if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not described):
         return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate", False
     if spots > FEW_SPOTS:
@@ -230,10 +218,39 @@ def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
     return "plate", "nothing speaks of droplets", described
 
 
-def _lost(run: SraRun) -> str:
-    lengths = ", ".join(f"{read.length:g}" for read in run.reads)
-    sentence = f"The archive holds only the cDNA read of this droplet library ({lengths} nt); the barcodes are lost"
+def _one_read_fault(run: SraRun, starts: Sequence[int]) -> tuple[str, str]:
+    """Return reason and sentence of a droplet run that has one read a spot: it holds cDNA, or barcodes, or both.
+
+    ``starts`` are the first bases of the reads by the record's spot descriptor.
+    """
+    (read,) = (read for read in run.reads if read.length > INDEX_LENGTH)
+    if kind_by_length(read) == "barcode":
+        reason = "READS_MISSING"
+        sentence = f"The archive holds only the barcode read of this droplet library ({lengths_of(run)}), and no cDNA"
+    elif joined := _joined_parts(read.length, starts):
+        reason = "LAYOUT_AMBIGUOUS"
+        sentence = (
+            f"The archive holds one read a spot ({lengths_of(run)}) of this droplet library, in which barcode, UMI and "
+            f"cDNA may be joined ({joined}); count the reads from files with a run table, divided into two"
+        )
+    else:
+        reason = "BARCODE_LOST"
+        sentence = (
+            f"The archive holds only the cDNA read of this droplet library ({lengths_of(run)}); the barcodes are lost"
+        )
     bam = ten_x_bam(run)
     if bam is None:
-        return f"{sentence}."
-    return f"{sentence}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {bam.url}"
+        return reason, f"{sentence}."
+    return reason, f"{sentence}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {bam.url}"
+
+
+def _joined_parts(length: float, starts: Sequence[int]) -> str:
+    """Return of what a read may be joined, in nt, by the spot descriptor or by its length; empty where it is not."""
+    if len(starts) > 1 and starts[0] == 1 and length >= starts[1] + TRIMMED_CDNA:
+        return f"the record's spot descriptor begins its second read at base {starts[1]}"
+    if length in CYCLES:
+        return ""
+    sums = [(first, length - first) for first in (*BARCODE_AND_UMI, length / 2) if length - first in CYCLES]
+    if sums:
+        return f"{length:g} is {sums[0][0]:g} + {sums[0][1]:g}"
+    return f"it is longer than any cDNA read, of at most {LONGEST_CDNA} nt" if length > LONGEST_CDNA else ""

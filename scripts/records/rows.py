@@ -9,6 +9,7 @@ from scripts.plan.choices import Choices, left_out_by_user
 from scripts.plan.run_table import Run
 from scripts.records.assay import Judgement, judge_experiment
 from scripts.records.library_type import LibraryType, judge_library, library_names
+from scripts.records.run_parts import RunParts, lone_fault, sort_runs
 from scripts.records.series_record import Note, Sample, SeriesRecord
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
@@ -28,6 +29,7 @@ class Plan:
         self.evidence: dict[str, str] = {}  # run → JSON
         self.open: set[str] = set()  # runs whose reads must decide what the records leave open
         self.remarks: dict[str, str] = {}  # run → what a person should look at
+        self.mates: dict[str, str] = {}  # run → the run that has the other read of its spots
         self.accounted: set[str] = set()  # accessions that a row or its detail names
 
     def add(self, key: str, rows: list[Run], asked: str, notes: Sequence[Note] = ()) -> bool:
@@ -63,9 +65,21 @@ class Plan:
         rows = []
         for key, group in self.rows.items():
             names = ", ".join(self.also_in.get(key, ()))
-            for row in group:
+            for row in map(self._with_mate, group):
                 rows.append(row._replace(detail=sentences(row.detail, f"Also in {names}.")) if names else row)
         return rows
+
+    def _with_mate(self, row: Run) -> Run:
+        """Return a row, left out where it has one read of its spots and the run with the other one is not planned."""
+        mate = self.mates.get(row.run)
+        if mate is None or row.status != "planned":
+            return row
+        others = self.rows.get(mate, [])
+        if any(other.status == "planned" and other.species == row.species for other in others):
+            return row
+        fate = f"is left out ({others[0].reason})" if others else "was not asked for"
+        detail = f"The other read of its spots is {mate}, which {fate}; a spot is counted with both."
+        return row._replace(status="left_out", reason="READS_MISSING", detail=detail)
 
 
 def _accessions_of(row: Run) -> tuple[str, ...]:
@@ -102,6 +116,7 @@ class Library(NamedTuple):
     """An experiment, its sample in GEO, and how both are judged."""
 
     experiment: Experiment
+    parts: RunParts
     origin: Origin
     gsm: str
     sample: Sample
@@ -109,6 +124,15 @@ class Library(NamedTuple):
     judgement: Judgement
     library_type: LibraryType
     notes: list[Note]
+
+    def roles(self, run: SraRun) -> tuple[str, ...]:
+        """Return the roles of the reads of a run, as far as the record shows them."""
+        return self.parts.roles(run, self.judgement.roles, self.judgement.assay)
+
+    def roles_from(self, run: SraRun) -> str:
+        """Return what these roles are taken from, empty without any."""
+        mate = self.parts.mates.get(run.run, "")
+        return self.judgement.roles_from.get(run.run) or self.judgement.roles_from.get(mate, "")
 
 
 def sentences(*parts: str) -> str:
@@ -147,6 +171,7 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
     runs = origin.wanted_runs(experiment, named)
     accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
     library = _judge(experiment, gsm, sample, plan.choices.assay_of(*filter(None, accessions)), origin, notes)
+    plan.mates.update(library.parts.mates)
     for run in runs:
         rows, notes = _rows_of_run(library, run, plan.choices)
         if not plan.add(run.run, rows, origin.asked, notes):
@@ -154,18 +179,19 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
         plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
         remarks = [note.text for note in notes if not note.routine]
         plan.remarks[run.run] = sentences(_reason(library, run)[1], *remarks)
-        if library.judgement.open and not library.library_type.reason:
+        if library.judgement.open and not _reason(library, run)[0]:
             plan.open.add(run.run)
 
 
 def _judge(experiment: Experiment, gsm: str, sample: Sample, given: str, origin: Origin, notes: list[Note]) -> Library:
-    judgement = judge_experiment(experiment, sample.own_words, sample.protocol_words, given)
+    parts = sort_runs(experiment)
+    judgement = judge_experiment(parts.whole, sample.own_words, sample.protocol_words, given)
     names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
     library_type = judge_library(*(declared if any(declared) else sample.library), names)
     if given and library_type.reason == "NOT_SINGLE_CELL":
         library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
-    return Library(experiment, origin, gsm, sample, names, judgement, library_type, notes)
+    return Library(experiment, parts, origin, gsm, sample, names, judgement, library_type, notes)
 
 
 def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str, object]:
@@ -187,8 +213,8 @@ def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str,
         "full_quality": _file_of_kind(run, FULL_QUALITY) is not None,
         "lite": _file_of_kind(run, LITE) is not None,
         "assay": judgement.assay,
-        "read_roles": ",".join(judgement.roles.get(run.run, ())),
-        "told_by": judgement.roles_from.get(run.run, ""),
+        "read_roles": ",".join(library.roles(run)),
+        "told_by": library.roles_from(run),
         "open": judgement.open,
         "evidence": [*judgement.evidence, *library.library_type.evidence],
         "notes": [note.text for note in notes],
@@ -234,7 +260,7 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
         assay=assay,
         chemistry=choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else "",
         layout=experiment.layout,
-        read_roles=",".join(library.judgement.roles.get(run.run, ())),
+        read_roles=",".join(library.roles(run)),
         spots=run.spots,
         bases=run.bases,
         bytes=str(archive.size) if archive is not None and (archive.size or source == "bam") else run.size,
@@ -255,6 +281,9 @@ def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
         notes.append(Note(f"The run pools the samples {', '.join(run.samples)}.", run.samples))
     elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
         notes.append(Note(f"SRA's pool names the sample {run.samples[0]}.", run.samples))
+    if mate := library.parts.mates.get(run.run):
+        own, other = (1, 2) if run.run in library.parts.first_halves else (2, 1)
+        notes.append(Note(f"Read {own} of the spots whose read {other} is {mate}; both are joined.", routine=True))
     if _LONG_READS.search(experiment.instrument):
         notes.append(Note(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made."))
     return notes
@@ -266,8 +295,14 @@ def _reason(library: Library, run: SraRun) -> tuple[str, str]:
         return library.library_type.reason, library.library_type.detail
     if run.closed:
         return "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
+    if aside := library.parts.left_out.get(run.run) or lone_fault(run, library.judgement.assay):
+        return aside
     if bam := _bam_instead(library, run):
-        return "", f"The archive lost the barcodes; the reads are those of the submitter's BAM, {bam.name}."
+        lost = library.judgement.fault == "BARCODE_LOST"
+        clause = (
+            "The archive lost the barcodes" if lost else "The archive has no read of barcodes alone beside the cDNA"
+        )
+        return "", f"{clause}; the reads are those of the submitter's BAM, {bam.name}."
     return library.judgement.fault, library.judgement.detail
 
 

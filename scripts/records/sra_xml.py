@@ -94,6 +94,7 @@ class Experiment(NamedTuple):
     study_title: str = ""
     study_abstract: str = ""
     instrument: str = ""
+    starts: tuple[int, ...] = ()  # first base of each read in a spot, counted from 1, by the spot descriptor
     runs: tuple[SraRun, ...] = ()
 
 
@@ -213,7 +214,8 @@ def _experiment(package: Element) -> Experiment:
     of_study = [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
     parents = _attributes(study, "STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
     taxa = [(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
-    specs = experiment.iterfind("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")  # in older records
+    specs = experiment.findall("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")  # in older records
+    starts = tuple(_int(_text(spec, "BASE_COORD")) for spec in specs)
     kinds = tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
     return Experiment(
         experiment=experiment.get("accession", ""),
@@ -238,6 +240,7 @@ def _experiment(package: Element) -> Experiment:
         study_title=_text(study, "DESCRIPTOR/STUDY_TITLE"),
         study_abstract=_text(study, "DESCRIPTOR/STUDY_ABSTRACT"),
         instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
+        starts=starts if all(starts) else (),
         runs=tuple(_run(item, kinds) for item in package.iterfind("RUN_SET/RUN")),
     )
 

@@ -198,6 +198,24 @@ def test_the_barcode_is_lost() -> None:
     assert judge(one(), protocol=DROPLET).fault == ""
 
 
+@pytest.mark.parametrize(
+    ("lengths", "starts", "reason", "words"),
+    [
+        ((202,), (), "LAYOUT_AMBIGUOUS", "202 is 101 + 101"),
+        ((119, 8), (), "LAYOUT_AMBIGUOUS", "119 is 28 + 91"),
+        ((400,), (), "LAYOUT_AMBIGUOUS", "it is longer than any cDNA read, of at most 151 nt"),
+        ((126,), (1, 27), "LAYOUT_AMBIGUOUS", "the record's spot descriptor begins its second read at base 27"),
+        ((126,), (1,), "BARCODE_LOST", "(126 nt); the barcodes are lost."),
+        ((26,), (1, 27), "READS_MISSING", "only the barcode read of this droplet library (26 nt), and no cDNA."),
+        ((98,), (1, 99), "BARCODE_LOST", "(98 nt); the barcodes are lost."),
+    ],
+)
+def test_one_read_of_a_library_is_not_always_the_cdna(lengths, starts, reason, words) -> None:
+    judged = judge_experiment(Experiment("SRX1", runs=(one(*lengths),), starts=starts), DROPLET, NOTHING)
+    assert judged.fault == reason
+    assert words in judged.detail
+
+
 def test_a_bam_stands_in_only_where_every_run_has_one_for_everybody() -> None:
     free = BAM._replace(anonymous=("https://x/b.bam",))
     with_bam, without = one(98, files=(free,)), one(98)._replace(run="SRR2")

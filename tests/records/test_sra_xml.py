@@ -59,7 +59,8 @@ def test_quoted_options_and_several_attributes_of_them() -> None:
 
 def test_a_read_descriptor_names_kinds_in_older_records() -> None:
     spec = "".join(
-        f"<READ_SPEC><READ_INDEX>{place}</READ_INDEX><READ_CLASS>{kind} Read</READ_CLASS></READ_SPEC>"
+        f"<READ_SPEC><READ_INDEX>{place}</READ_INDEX><READ_CLASS>{kind} Read</READ_CLASS>"
+        f"<READ_TYPE>Forward</READ_TYPE><BASE_COORD>{1 + 28 * place}</BASE_COORD></READ_SPEC>"
         for place, kind in enumerate(("Technical", "Application"))
     )
     text = package("SRX1", [run("SRR1", lengths=(28, 91))]).replace(
@@ -67,6 +68,7 @@ def test_a_read_descriptor_names_kinds_in_older_records() -> None:
     )
     (found,) = parse(package_set(text))
     assert [read.kind for read in found.runs[0].reads] == ["T", "B"]
+    assert found.starts == (1, 29)
 
 
 def test_a_variable_number_of_reads() -> None:
