@@ -19,6 +19,8 @@ if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
 from scripts.core.errors import InputError
+from scripts.core.output import printable
+from scripts.core.secrets import mask, take_secrets
 from scripts.core.snakemake import Running, incomplete_outputs, remove_stale_locks
 from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
 from scripts.plan.configuration import check_configuration, source_address, source_sha256
@@ -39,7 +41,7 @@ def reported(function):
         try:
             return function(*arguments, **named)
         except InputError as error:
-            raise WorkflowError(str(error))
+            raise WorkflowError(mask(printable(str(error))))
 
     return checked
 
@@ -64,7 +66,8 @@ def load_units():
 
 kits = shipped("chemistries.yaml")
 config = reported(check_configuration)(
-    config,
+    # What Snakemake prints and records of its jobs has no secret.
+    reported(take_secrets)(config, running.command_line_config),
     shipped("config.schema.yaml"),
     references=shipped("references.yaml"),
     chemistries=kits,
@@ -84,8 +87,6 @@ job_shell = (
 job_shell += f"export PYTHONPATH={shlex.quote(str(HOME))}; "
 if not running.uses_conda:
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-if config["archives"]["api_key"]:
-    job_shell += f"export NCBI_API_KEY={shlex.quote(config['archives']['api_key'])}; "
 shell.prefix(job_shell)
 
 # A workflow that was killed leaves locks: the same command goes on all the same.

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from scripts.core.errors import InputError, Interrupted
+from scripts.core.output import guard_output
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
@@ -90,6 +91,7 @@ def run_command(main: Callable[[], None]) -> None:
 
     The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted`, both without a traceback.
     """
+    guard_output()
     try:
         join_workflow()
         main()

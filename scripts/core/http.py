@@ -6,7 +6,8 @@ Both
 * try again, after growing waits, on connection errors, 408, 425, 429 and 5xx, and obey ``Retry-After``;
 * refuse an HTML page in place of a file, a body shorter than its ``Content-Length``, a wrong size or checksum and an
   answer that the caller's ``check`` refuses;
-* raise :class:`RemoteError` in the end, an InputError that names the address and the last fault.
+* follow no redirect of a form or of an address with a secret: it would be sent on to whoever answers;
+* raise :class:`RemoteError` in the end, an InputError that names the address, without its secrets, and the last fault.
 """
 
 import contextlib
@@ -23,6 +24,8 @@ from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
 from scripts.core.locks import RateLimit
+from scripts.core.output import printable
+from scripts.core.secrets import has_secret, mask, reveal
 from scripts.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ _HTML = re.compile(
 _HTML_START = 2048  # bytes in which a web page shows
 _BUFFER = 1 << 14  # bytes of a file that are received before they are written
 _PROGRESS = 1 << 20  # bytes that a failed try must have brought to go uncounted
+_LONGEST_TARGET = 200  # characters of the address of a redirect that are shown
 _LONGEST_RETRY_AFTER = 600.0  # seconds; for a server that asks to wait longer, nobody waits
 
 
@@ -49,9 +53,8 @@ class RemoteError(InputError):
     """
 
     def __init__(self, url: str, fault: str, status: int | None = None, wait: float = 0.0, final: bool = False) -> None:
-        super().__init__(f"{url}: {fault}")
-        self.url = url
-        self.fault = fault
+        self.url, self.fault = mask(printable(url)), mask(printable(fault))
+        super().__init__(f"{self.url}: {self.fault}")
         self.status = status
         self.wait = wait
         self.final = final
@@ -350,17 +353,22 @@ def _respond(
         raise RemoteError(url, "not an address that begins with https:// or http://.", final=True)
     if policy.limit is not None:
         policy.limit.wait()
+    address = reveal(url)
+    is_secret = data is not None or has_secret(address)
     with contextlib.ExitStack() as stack:
         session = session or stack.enter_context(requests.Session())
         try:
             with session.request(
                 "GET" if data is None else "POST",
-                url,
+                address,
                 data=data,
+                allow_redirects=not is_secret,
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
                 stream=True,
                 timeout=(min(20.0, policy.timeout), policy.timeout),
             ) as response:
+                if is_secret:
+                    _refuse_redirect(url, response)
                 _check_status(url, response, ranged="Range" in headers)
                 response.raw.enforce_content_length = True  # as urllib3 2 does
                 yield response
@@ -372,6 +380,20 @@ def _respond(
             raise RemoteError(url, f"{_root_cause(error)}.", final=True) from error
         except (urllib3.exceptions.HTTPError, requests.RequestException, ConnectionError) as error:
             raise RemoteError(url, f"the transfer broke: {_root_cause(error)}.") from error
+
+
+def _refuse_redirect(url: str, response: "requests.Response") -> None:
+    """Raise RemoteError for a redirect of a form (e-mail address, API key) or of an address with a secret."""
+    if response.is_redirect:
+        target = response.headers["Location"]
+        target = f"{target[:_LONGEST_TARGET]}…" if len(target) > _LONGEST_TARGET else target
+        raise RemoteError(
+            url,
+            f"the server redirects to {target!r}. What was sent holds a secret or an e-mail address and is not"
+            " sent on; configure that address, if you trust it.",
+            response.status_code,
+            final=True,
+        )
 
 
 def _check_status(url: str, response: "requests.Response", ranged: bool) -> None:

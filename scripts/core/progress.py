@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 
+from scripts.core.output import clear_line
+
 _SILENCE = 10.0  # seconds without a line after which a log gets one
 _RECENT = 15.0  # seconds over which the rate is measured
 _BAR = 30  # columns, fewer on a narrow terminal
-_CLEAR = "\r\x1b[K"
 
 
 class Progress:
@@ -30,7 +31,9 @@ class Progress:
         """Print a line above the bar."""
         with self._lock:
             self._last_line = time.monotonic()
-            print(f"{_CLEAR if sys.stderr.isatty() else ''}{line}", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                clear_line()
+            print(line, file=sys.stderr, flush=True)
 
     def show(self, size: int, share: float) -> None:
         """Show the bytes by now, and the share (0 to 1) of all work that is done."""
@@ -41,7 +44,8 @@ class Progress:
                 self._seen.popleft()
             self._share = min(1.0, max(0.0, share))
             if sys.stderr.isatty():
-                print(f"{_CLEAR}{self._bar()}", end="", file=sys.stderr, flush=True)
+                clear_line()
+                print(self._bar(), end="", file=sys.stderr, flush=True)
             elif now - self._last_line >= _SILENCE:
                 self.report(self.summary())
 
@@ -49,7 +53,8 @@ class Progress:
         """Remove the bar."""
         with self._lock:
             if sys.stderr.isatty():
-                print(_CLEAR, end="", file=sys.stderr, flush=True)
+                clear_line()
+                sys.stderr.flush()
 
     def summary(self) -> str:
         """Return a line such as ``3 of 96 runs, 1.2 GB, 20.0 MB/s``."""

@@ -120,6 +120,11 @@ class Running:
         self.config_files = ", ".join(map(str, workflow.configfiles))
 
     @property
+    def command_line_config(self) -> Mapping[str, Any]:
+        """The values of ``--config``."""
+        return dict(self._workflow.config_settings.config or {})
+
+    @property
     def is_dry_run(self) -> bool:
         return bool(self._workflow.dryrun)
 

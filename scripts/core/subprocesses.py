@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, Interrupted
+from scripts.core.secrets import without_secrets
 
 STALLED = -1000  # status of a program that was ended because it made no progress
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
@@ -67,11 +68,12 @@ def path_argument(path: str | Path) -> str:
 def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a program in a process group that ends with this command, even where that is killed.
 
-    ``options`` are those of Popen. The guard runs before the program starts.
+    ``options`` are those of Popen. The guard runs before the program starts. The program gets no secrets of ours.
     """
+    environment = without_secrets(options.pop("env", None))
     with _lock:
         _guard()
-        process = subprocess.Popen(arguments, start_new_session=True, **options)
+        process = subprocess.Popen(arguments, start_new_session=True, env=environment, **options)
         _send(f"+{process.pid}\n")
         _running.add(process)
     return process

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
+from scripts.core.secrets import mask
 from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
@@ -151,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def made_from() -> Mapping[str, str]:
         local = Path(args.source)
-        return {"source": args.sha256 or (hash_file(local) if local.is_file() else args.source.rpartition("/")[2])}
+        return {
+            "source": args.sha256 or (hash_file(local) if local.is_file() else mask(args.source).rpartition("/")[2])
+        }
 
     build_targets(args.links, args.output.stem, made_from, [args.output], fetch_into)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from scripts.core.secrets import mask
 from scripts.records.run_parts import (
     BARCODE_LENGTHS,
     CDNA_LENGTH,
@@ -241,7 +242,10 @@ def _one_read_fault(run: SraRun, starts: Sequence[int]) -> tuple[str, str]:
     bam = ten_x_bam(run)
     if bam is None:
         return reason, f"{sentence}."
-    return reason, f"{sentence}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {bam.url}"
+    return (
+        reason,
+        f"{sentence}, but the submitter's BAM is on offer: {bam.name}, {bam.size / 1e9:.1f} GB, {mask(bam.url)}",
+    )
 
 
 def _joined_parts(length: float, starts: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.http import RemoteError
+from scripts.core.secrets import mask
 from scripts.plan.choices import Choices
 from scripts.plan.run_table import Run
 from scripts.records import record_files, run_reports, sra_xml
@@ -276,7 +277,7 @@ def _belonging(accessions: set[str], bodies: Iterable[bytes]) -> Iterator[bytes]
 
 def _ncbi_notes(bodies: Iterable[bytes]) -> list[Note]:
     errors = [error for body in bodies for error in sra_xml.answer_errors(body)]
-    return [Note(f"NCBI says: {error.rstrip('.')}.") for error in dict.fromkeys(errors)]
+    return [Note(f"NCBI says: {mask(error).rstrip('.')}.") for error in dict.fromkeys(errors)]
 
 
 def _runs_from_ena(accession: str, folder: str, archives: Archives, notes: list[Note]) -> RunRecord | None:

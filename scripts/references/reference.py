@@ -18,6 +18,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, hash_file
 from scripts.core.http import fetch
+from scripts.core.secrets import mask, name_of_address
 from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
@@ -40,7 +41,7 @@ def _fetch(sources: Sequence[SourceFile], prefix: str, faults: list[str]) -> lis
         path = _local_path(address)
         try:
             if path is None:
-                target = Path(f"{prefix}-{number}-{address.rpartition('/')[2] or 'source'}")
+                target = Path(f"{prefix}-{number}-{name_of_address(address) or 'source'}")
                 path = str(fetch(address, target, sha256=sha256))
             elif not Path(path).is_file():
                 raise InputError(f"{path}: no such file.")
@@ -105,7 +106,7 @@ def make_reference(
 def identity_of(sources: Sequence[SourceFile]) -> list[str]:
     """Return what identifies these sources: checksums, or the last part of an address that has none."""
     return [
-        sha256 or (hash_file(path) if (path := _local_path(address)) is not None else address.rpartition("/")[2])
+        sha256 or (hash_file(path) if (path := _local_path(address)) is not None else mask(address).rpartition("/")[2])
         for address, sha256 in sources
     ]
 

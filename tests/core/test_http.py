@@ -2,6 +2,7 @@
 
 import email.utils
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -492,3 +493,68 @@ def test_a_transfer_that_hardly_moves_is_given_up(stage: Stage, tmp_path: Path) 
     assert (tmp_path / "file.part").stat().st_size >= 1 << 14
     stage.answers = [whole()]
     assert remote.fetch(stage.url, tmp_path / "file", md5=MD5, policy=policy).read_bytes() == BODY
+
+
+@pytest.fixture
+def other() -> Iterator[Stage]:
+    """A server of somebody else."""
+    other = Stage()
+    other.answers = [whole(b"mine now")]
+    yield other
+    other.close()
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["other", "same", "https://127.0.0.1:9/x", "file:///etc/passwd", "//127.0.0.1:9"])
+def test_a_form_is_not_sent_on(stage: Stage, other: Stage, code: int, target: str) -> None:
+    location = {"other": other.url, "same": f"{stage.url}?again"}.get(target, target)
+    stage.answers = [status(code, Location=location), whole(b"mine now")]
+    with pytest.raises(RemoteError) as caught:
+        remote.request(stage.url, data={"api_key": "0123456789"}, policy=QUICK)
+    assert str(caught.value) == (
+        f"{stage.url}: the server redirects to '{location}'. What was sent holds a secret or an e-mail address and is"
+        " not sent on; configure that address, if you trust it."
+    )
+    assert caught.value.status == code
+    assert (len(stage.requests), len(other.requests)) == (1, 0)
+
+
+def test_an_address_with_a_secret_is_not_sent_on_and_not_shown(stage: Stage, other: Stage, tmp_path: Path) -> None:
+    stage.answers = [status(302, Location=f"{other.url}?Signature=0123456789&x={'y' * 300}")]
+    for secret, shown in (("", "?X-Amz-Signature=***"), ("me:0123456789@", "?X-Amz-Signature=***")):
+        address = stage.url.replace("://", f"://{secret}") + "?X-Amz-Signature=0123456789"
+        with pytest.raises(RemoteError) as caught:
+            remote.fetch(address, tmp_path / "file", policy=QUICK)
+        assert str(caught.value).startswith(f"{stage.url.replace('://', '://me:***@' if secret else '://')}{shown}: ")
+        assert "0123456789" not in str(caught.value) + caught.value.url + caught.value.fault
+        assert len(str(caught.value)) < 500
+    assert not other.requests
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_without_a_secret_leads_on(stage: Stage, other: Stage) -> None:
+    stage.answers = [status(302, Location=other.url)]
+    assert remote.request(stage.url, policy=QUICK) == b"mine now"
+
+
+def test_a_masked_address_is_asked_with_its_secrets(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = stage.url.replace("://", "://me:***@")
+    monkeypatch.setenv("SRA2MATRIX_ADDRESSES", json.dumps({masked: masked.replace("***", "pw")}))
+    stage.answers = [whole(b"good"), status(404)]
+    assert remote.request(f"{masked}/below", policy=QUICK) == b"good"
+    assert stage.requests[0]["authorization"] == "Basic bWU6cHc="
+    with pytest.raises(RemoteError, match=r"me:\*\*\*@.*: the server answered 404"):
+        remote.request(f"{masked}/below", policy=QUICK)
+
+
+def test_no_error_repeats_a_secret_or_controls_the_terminal(stage: Stage) -> None:
+    def hostile(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 404 \x1b[2J https://me:0123456789@x \xe2\x80\xae\r\nContent-Length: 0\r\n\r\n")
+        handler.close_connection = True
+
+    stage.answers = [hostile]
+    for address in (stage.url, "http://me:0123456789@127.0.0.1:1/x?sig=0123456789", "ftp://me:0123456789@host/x"):
+        with pytest.raises(RemoteError) as caught:
+            remote.request(address, policy=QUICK._replace(retries=0))
+        assert "0123456789" not in str(caught.value) + caught.value.fault
+        assert str(caught.value).isprintable()
