@@ -4,7 +4,8 @@ The set of fields differs between STAR's versions. A section line (``UNIQUE READ
 an empty cell has ``-nan`` where STAR divided by zero. Format as written by STAR's Stats.cpp.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
@@ -33,6 +34,7 @@ _SHARES = {
     "% of chimeric reads": "Number of chimeric reads",
 }
 _READ_LENGTH = "Average input read length"
+_MAPPED_LENGTH = "Average mapped length"
 
 
 def read_star_log(path: str | Path) -> dict[str, str]:
@@ -90,33 +92,79 @@ def merge_fields(logs: Iterable[Iterable[str]]) -> list[str]:
 def sum_logs(logs: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return one log for reads that STAR aligned in several calls (pairs and unpaired reads, several runs).
 
-    Fields are in the order of the first log; clock fields are the first's. Numbers of reads and splices are sums;
-    percentages of reads are computed from the sums (old versions of STAR lack some of these numbers); averages and
-    rates, which a log has only rounded, are means weighted by the number of reads that they describe.
+    Fields are in STAR's order; clock fields are the first log's. Numbers of reads and splices are sums; percentages of
+    reads are computed from the sums. Averages and rates, which a log has only rounded, are means over the logs that
+    have the field, each weighted by what it describes: reads, bases that are mapped, or deletions and insertions. A
+    number that one of the logs lacks (old versions of STAR do not write all) is not in the sum.
     """
     summed: dict[str, str] = {}
-    for name, value in logs[0].items():
-        values = [log.get(name, "") for log in logs]
-        if name in CLOCK_FIELDS or not value:
-            summed[name] = value
+    for name in merge_fields(logs):
+        having = [log for log in logs if name in log]
+        values = [log[name] for log in having]
+        if name in CLOCK_FIELDS or _is_section(name):
+            summed[name] = values[0]
         elif name in _SHARES and all(_SHARES[name] in log for log in logs):
             reads = sum(int(log[INPUT_READS]) for log in logs)
             part = sum(int(log[_SHARES[name]]) for log in logs)
             summed[name] = f"{100 * part / reads if reads else 0:.2f}%"
-        elif value.isdecimal() and name != _READ_LENGTH:
-            summed[name] = str(sum(int(text) for text in values if text))
-        else:
-            described = INPUT_READS if name == _READ_LENGTH or name in _SHARES else UNIQUELY_MAPPED
-            summed[name] = _mean(values, [int(log.get(described) or 0) for log in logs], whole=name == _READ_LENGTH)
+        elif name in _WEIGHTS or name in _SHARES:
+            weight = _WEIGHTS.get(name, _input_reads)
+            summed[name] = _mean(values, [weight(log) for log in having], whole=name == _READ_LENGTH)
+        elif len(having) == len(logs) and all(value.isdecimal() for value in values):
+            summed[name] = str(sum(map(int, values)))
     return summed
 
 
-def _mean(values: Sequence[str], weights: Sequence[int], *, whole: bool) -> str:
+def _number(log: Mapping[str, str], name: str) -> float:
+    """Return the value of a field; 0 where it is absent or STAR divided by zero."""
+    value = log.get(name, "").rstrip("%")
+    try:
+        number = float(value)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _input_reads(log: Mapping[str, str]) -> float:
+    return _number(log, INPUT_READS)
+
+
+def _mapped_reads(log: Mapping[str, str]) -> float:
+    return _number(log, UNIQUELY_MAPPED)
+
+
+def _mapped_bases(log: Mapping[str, str]) -> float:
+    return _mapped_reads(log) * _number(log, _MAPPED_LENGTH)
+
+
+def _events(rate: str, length: str) -> Callable[[Mapping[str, str]], float]:
+    """Return a function that estimates the deletions or insertions of a log from their rate a base.
+
+    A rate that is rounded to 0.00 %, though events are described, is taken for the middle of what is rounded to it.
+    """
+
+    def count(log: Mapping[str, str]) -> float:
+        return _mapped_bases(log) * max(_number(log, rate), 0.0025) if _number(log, length) else 0.0
+
+    return count
+
+
+_WEIGHTS: Mapping[str, Callable[[Mapping[str, str]], float]] = {
+    _READ_LENGTH: _input_reads,
+    _MAPPED_LENGTH: _mapped_reads,
+    "Mismatch rate per base, %": _mapped_bases,
+    "Deletion rate per base": _mapped_bases,
+    "Insertion rate per base": _mapped_bases,
+    "Deletion average length": _events("Deletion rate per base", "Deletion average length"),
+    "Insertion average length": _events("Insertion rate per base", "Insertion average length"),
+}
+"""Averages and rates, and how much each log weighs in their mean; as STAR's Stats.cpp computes them."""
+
+
+def _mean(values: Sequence[str], weights: Sequence[float], *, whole: bool) -> str:
     unit = "%" if values[0].endswith("%") else ""
     total = sum(weights)
     if not total:
         return values[0]
-    mean = sum(
-        float(value.rstrip("%")) * weight for value, weight in zip(values, weights, strict=True) if weight and value
-    )
+    mean = sum(float(value.rstrip("%")) * weight for value, weight in zip(values, weights, strict=True) if weight)
     return f"{mean / total:.0f}" if whole else f"{mean / total:.2f}{unit}"

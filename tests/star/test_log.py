@@ -119,7 +119,7 @@ def test_a_log_of_two_calls() -> None:
     assert summed["Uniquely mapped reads number"] == "80"
     assert summed["Uniquely mapped reads %"] == "53.33%"
     assert summed["Average mapped length"] == "129.50"
-    assert summed["Mismatch rate per base, %"] == "0.38%"
+    assert summed["Mismatch rate per base, %"] == "0.34%"  # of 60 x 148 and 20 x 74 bases
     assert summed["% of reads mapped to multiple loci"] == "13.33%"
     assert summed["UNIQUE READS:"] == ""
 
@@ -129,3 +129,28 @@ def test_an_empty_call_changes_no_mean(tmp_path: Path) -> None:
     assert summed == LOG
     (tmp_path / "Log.final.out").write_text(format_log(summed))
     assert read_star_log(tmp_path / "Log.final.out") == LOG
+
+
+def test_means_are_weighted_by_what_they_describe() -> None:
+    """A call without any deletion has no length of one: 0.00 says that there is none."""
+    pairs = LOG | {"Deletion rate per base": "0.00%", "Deletion average length": "0.00"}
+    pairs |= {"Insertion rate per base": "0.02%", "Insertion average length": "1.00"}
+    others = OTHER | {"Deletion rate per base": "0.05%", "Deletion average length": "3.00"}
+    others |= {"Insertion rate per base": "0.04%", "Insertion average length": "4.00"}
+    for logs in ([pairs, others], [others, pairs]):
+        summed = sum_logs(logs)
+        assert summed["Deletion average length"] == "3.00"
+        assert summed["Deletion rate per base"] == "0.01%"  # 0.74 of 10,360 bases
+        assert summed["Insertion average length"] == "1.75"  # 1.776 of 1 and 0.592 of 4 bases
+    rounded = pairs | {"Deletion average length": "1.00"}  # some deletions, at a rate below 0.005 %
+    assert summed["Deletion average length"] == "3.00"
+    assert sum_logs([rounded, rounded])["Deletion average length"] == "1.00"
+
+
+def test_a_field_that_one_version_lacks_is_no_zero() -> None:
+    old = {name: value for name, value in LOG.items() if name != "Number of reads unmapped: too short"}
+    new = LOG | {"% of reads unmapped: too short": "25.00%", "Number of chimeric reads": "1"}
+    summed = sum_logs([old | {"% of reads unmapped: too short": "10.00%"}, new])
+    assert "Number of reads unmapped: too short" not in summed
+    assert "Number of chimeric reads" not in summed
+    assert summed["% of reads unmapped: too short"] == "17.50%"
