@@ -13,10 +13,21 @@ import numpy as np
 from scripts.core.gzip_files import open_bytes
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow
-from scripts.references.gtf import BIOTYPE_KEYS, NAME_KEYS, GtfLineError, gene_id_of, parse_attributes, parse_line
+from scripts.references.gtf import (
+    BIOTYPE_KEYS,
+    NAME_KEYS,
+    GtfLineError,
+    decode_text,
+    for_star,
+    gene_id_of,
+    parse_attributes,
+    parse_line,
+)
 
 _MOST_LISTED = 5  # faults of one kind in one file that are listed one by one
 _HOPELESS = 1000  # faults in a file without an exon after which the rest is not read
+_LOOSE_SHARE = 0.05  # of all genes that may have exons without a transcript
+_MITOCHONDRION = (b"M", b"MT")
 _FEATURES = frozenset([b"exon", b"gene", b"transcript"])
 
 
@@ -55,8 +66,8 @@ class Genes:
         return [
             GeneRow(
                 gene_id.decode(),
-                self.names.get(gene_id, gene_id).decode(),
-                self.biotypes.get(gene_id, b"").decode(),
+                decode_text(self.names.get(gene_id, gene_id)),
+                decode_text(self.biotypes.get(gene_id, b"")),
                 int(lengths[number]),
                 ";".join(sorted(contigs_of[number])),
             )
@@ -85,52 +96,86 @@ class _Faults:
 def copy_annotation(
     path: str | Path, output: BinaryIO, genes: Genes, contigs: dict[str, int], genome: str
 ) -> Iterator[str]:
-    """Append a GTF to ``output`` with ``\\n`` line ends, enter its genes and yield a sentence for every fault.
+    """Append a GTF to ``output``, enter its genes and yield a sentence for every fault.
 
+    Line ends become ``\\n``, exons are written so that STAR reads them as HTSeq does (:func:`for_star`), and lines on
+    contigs that the genome lacks are left out: so genes.tsv, STAR's index and the counts have the same genes.
     ``contigs`` are name → length in the genome, ``genome`` says where they come from.
     """
-    faults = _Faults(path)
-    lengths = {name.encode(): length for name, length in contigs.items()}
-    exons: Counter[bytes] = Counter()
-    earlier = set(genes.numbers)
+    copy = _Copy(path, genes, {name.encode(): length for name, length in contigs.items()})
     try:
         with open_bytes(path) as handle:
             for number, line in enumerate(handle, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 line = line.rstrip(b"\r\n")
-                output.write(line + b"\n")
+                if number == 1 and b"\r" in line:
+                    yield f"{path}: its lines end with CR alone; convert them: tr '\\r' '\\n' <old.gtf >new.gtf."
+                    return
                 try:
-                    found = _parse_feature(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                    kept = copy.add_line(number, line)
                 except GtfLineError as error:
-                    faults.add(error.kind, number, str(error))
-                    if not exons and faults.kinds.total() >= _HOPELESS:
-                        yield from faults.sentences()
+                    copy.faults.add(error.kind, number, str(error))
+                    if not copy.exons and copy.faults.kinds.total() >= _HOPELESS:
+                        yield from copy.faults.sentences()
                         yield f"{path}: not a GTF file; the rest of it was not read."
                         return
                     continue
-                if found is None:
-                    continue
-                contig, feature, start, end, gene_id, attributes = found
-                if gene_id not in genes.names or gene_id not in genes.biotypes:
-                    genes.describe(gene_id, attributes)
-                if feature != b"exon":
-                    continue
-                exons[contig] += 1
-                genes.add_exon(gene_id, contig, start, end)
-                if gene_id in earlier:
-                    earlier.discard(gene_id)
-                    text = f"gene {gene_id.decode()} is also in the annotation of the genome"
-                    faults.add("gene in two annotations", number, text)
-                if end > (lengths.get(contig) or end):
-                    text = f"an exon ends at base {end}, but contig {contig.decode()} has {lengths[contig]}"
-                    text += "; genome and annotation are of different assemblies"
-                    faults.add("exon beyond the end of its contig", number, text)
+                if kept is not None:
+                    output.write(kept + b"\n")
     except (EOFError, OSError) as error:
         yield f"{path}: the file cannot be read to its end ({error}); is it cut short?"
         return
-    yield from faults.sentences()
-    if not exons and not faults.listed:
+    yield from copy.faults.sentences()
+    if not copy.exons and not copy.faults.listed:
         yield f"{path}: no line has the feature 'exon' in its third column."
-    yield from _compare_contigs(path, exons, lengths, genome)
+    yield from _compare_contigs(path, copy, genome)
+    yield from _check_transcripts(path, copy)
+
+
+class _Copy:
+    """The state of one annotation that is copied."""
+
+    def __init__(self, path: str | Path, genes: Genes, lengths: dict[bytes, int]) -> None:
+        self.genes = genes
+        self.lengths = lengths
+        self.faults = _Faults(path)
+        self.exons: Counter[bytes] = Counter()  # of each contig
+        self.elsewhere: set[bytes] = set()  # genes with exons on contigs that the genome lacks
+        self.loose: Counter[bytes] = Counter()  # gene → exons without a transcript_id
+        self.earlier = set(genes.numbers)
+
+    def add_line(self, number: int, line: bytes) -> bytes | None:
+        """Return what is to be written of a line, None for a line to leave out. Raises GtfLineError."""
+        contig = line.partition(b"\t")[0]
+        is_elsewhere = bool(self.lengths) and contig not in self.lengths and not line.startswith(b"#")
+        found = _parse_feature(line)
+        if found is None:
+            return None if is_elsewhere else line
+        contig, feature, start, end, gene_id, attributes = found
+        if gene_id not in self.genes.names or gene_id not in self.genes.biotypes:
+            self.genes.describe(gene_id, attributes)
+        if feature != b"exon":
+            return None if is_elsewhere else line
+        self.exons[contig] += 1
+        if is_elsewhere:
+            self.elsewhere.add(gene_id)
+            return None
+        line, transcript = for_star(line, gene_id)
+        if not transcript:
+            self.loose[gene_id] += 1
+        self.genes.add_exon(gene_id, contig, start, end)
+        self._check_exon(number, contig, end, gene_id)
+        return line
+
+    def _check_exon(self, number: int, contig: bytes, end: int, gene_id: bytes) -> None:
+        if gene_id in self.earlier:
+            self.earlier.discard(gene_id)
+            text = f"gene {gene_id.decode()} is also in the annotation of the genome"
+            self.faults.add("gene in two annotations", number, text)
+        if end > (self.lengths.get(contig) or end):
+            text = f"an exon ends at base {end}, but contig {contig.decode()} has {self.lengths[contig]}"
+            text += "; genome and annotation are of different assemblies"
+            self.faults.add("exon beyond the end of its contig", number, text)
 
 
 def _parse_feature(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] | None:
@@ -152,15 +197,15 @@ def _parse_feature(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] |
     return contig, feature, start, end, gene_id, attributes
 
 
-def _compare_contigs(path: str | Path, exons: Counter[bytes], lengths: dict[bytes, int], genome: str) -> Iterator[str]:
+def _compare_contigs(path: str | Path, copy: _Copy, genome: str) -> Iterator[str]:
     """Yield a fault where the contigs of genome and annotation do not match; print a few that are missing."""
+    exons, lengths = copy.exons, copy.lengths
     missing = [contig for contig in exons if contig not in lengths]
     if not missing or not lengths:
         return
-    other = {contig: _other_name(contig) for contig in missing}
-    renamed = [contig for contig in missing if other[contig] in lengths]
+    renamed = [(contig, other) for contig in missing for other in _other_names(contig) if other in lengths]
     if renamed:
-        pairs = ", ".join(f"{contig.decode()} ({other[contig].decode()})" for contig in renamed[:5])
+        pairs = ", ".join(f"{contig.decode()} ({other.decode()})" for contig, other in renamed[:5])
         yield (
             f"{path}: {len(renamed)} contig(s) have other names in the genome {genome}: {pairs};"
             " take genome and annotation from one source."
@@ -175,15 +220,31 @@ def _compare_contigs(path: str | Path, exons: Counter[bytes], lengths: dict[byte
             f" ({listed}); it has {known}."
         )
     else:
+        genes = len(copy.elsewhere - copy.genes.numbers.keys())
         print(
-            f"{path}: {lost} exons on {len(missing)} contig(s) that the genome does not have ({listed});"
-            " their genes stay in the tables and count nothing there.",
+            f"{path}: {lost} exons on {len(missing)} contig(s) that the genome does not have ({listed}) are left out,"
+            f" and with them {genes} gene(s).",
             file=sys.stderr,
         )
 
 
-def _other_name(contig: bytes) -> bytes:
-    """Return the name of a contig in the other convention: chr1 of UCSC and GENCODE, 1 of Ensembl."""
-    if contig in (b"MT", b"chrM"):
-        return b"chrM" if contig == b"MT" else b"MT"
-    return contig[3:] if contig.startswith(b"chr") else b"chr" + contig
+def _check_transcripts(path: str | Path, copy: _Copy) -> Iterator[str]:
+    """Yield a fault where many genes have exons that no transcript joins; print a few."""
+    genes = [gene for gene, exons in copy.loose.items() if exons > 1]
+    if not genes:
+        return
+    text = (
+        f"{path}: {len(genes)} gene(s) have exons without a transcript_id (e.g. {genes[0].decode()}), so that STAR"
+        " knows no splice junction between them"
+    )
+    if len(genes) > _LOOSE_SHARE * len(copy.genes.numbers):
+        yield f"{text}; use an annotation that names transcripts."
+    else:
+        print(f"{text}.", file=sys.stderr)
+
+
+def _other_names(contig: bytes) -> list[bytes]:
+    """Return the names of a contig in other conventions: chr1 of UCSC and GENCODE, 1 of Ensembl; M and MT."""
+    bare = contig.removeprefix(b"chr")
+    same = _MITOCHONDRION if bare in _MITOCHONDRION else (bare,)
+    return [name for item in same for name in (item, b"chr" + item) if name != contig]

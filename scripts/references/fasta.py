@@ -84,14 +84,20 @@ def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
                 begin = end
 
 
-def contig_lengths(path: str | Path) -> dict[str, int]:
-    """Return contig → length (bases) of a genome that :func:`copy_fasta` wrote."""
-    lengths: dict[str, int] = {}
+def sequences(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (contig, bases) of a genome that :func:`copy_fasta` wrote, each contig in blocks."""
     contig = ""
     for header, line in _pieces(path):
         if header:
             contig = _name_of(line)
-            lengths[contig] = 0
+            yield contig, b""
         else:
-            lengths[contig] += len(line) - line.count(b"\n")
+            yield contig, line.replace(b"\n", b"")
+
+
+def contig_lengths(path: str | Path) -> dict[str, int]:
+    """Return contig → length (bases) of a genome that :func:`copy_fasta` wrote."""
+    lengths: dict[str, int] = {}
+    for contig, bases in sequences(path):
+        lengths[contig] = lengths.get(contig, 0) + len(bases)
     return lengths

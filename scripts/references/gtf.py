@@ -3,6 +3,9 @@
 Parsed as HTSeq does, so that both see the same exons: ``;`` inside quotes is text, a repeated attribute has its last
 value, quotes may be missing, lines that start with ``#`` are comments. Dialects: GENCODE (``gene_type``), Ensembl
 (``gene_biotype``), RefSeq (``gene``, ``gene_biotype`` on the line of the gene only), UCSC (neither name nor biotype).
+
+STAR (loadGTF.cpp) splits a line at every blank, also within a column, and the attributes at ``" ; =`` too, wherever
+they are; a repeated attribute has its first value. :func:`for_star` writes exons so that it reads what HTSeq reads.
 """
 
 import re
@@ -13,6 +16,9 @@ from typing import NamedTuple
 from scripts.core.errors import InputError
 
 _ATTRIBUTE = re.compile(rb'\s*([^\s=";]+)[\s=]+((?:"[^"]*"|[^";])*)(?:;|$)')
+_PLAIN_IDS = re.compile(rb'gene_id "[^\s";=]+"; (?:gene_version "\d+"; )?transcript_id "([^\s";=]+)";')
+_SEPARATORS = bytes.maketrans(b'";=\t', b"    ")
+_NOT_FOR_STAR = re.compile(rb'[\s";=]')
 _LEADING_GENE_ID = re.compile(rb'gene_id "([^"]*)"')
 NAME_KEYS = (b"gene_name", b"gene", b"gene_symbol")
 BIOTYPE_KEYS = (b"gene_type", b"gene_biotype", b"biotype")
@@ -59,6 +65,36 @@ def gene_id_of(attributes: bytes) -> bytes:
     return parse_attributes(attributes).get(b"gene_id", b"")
 
 
+def for_star(line: bytes, gene_id: bytes) -> tuple[bytes, bytes]:
+    """Return the line of an exon, changed where STAR would not read the same ids as HTSeq, and its transcript_id.
+
+    Almost every line stays as it is; in others, blanks within columns become ``_``, and of the attributes only ids,
+    names and biotypes stay. Raises GtfLineError for a ``gene_id`` that STAR cannot read.
+    """
+    if _NOT_FOR_STAR.search(gene_id):
+        text = f'gene_id {_text(gene_id)!r} has a blank or one of the characters ; = " inside, where STAR cuts it'
+        raise GtfLineError("a gene_id that STAR cuts", f"{text}; rename the gene")
+    *columns, attributes = line.split(b"\t", 8)
+    plain = _PLAIN_IDS.match(attributes)
+    if plain and attributes.count(b"gene_id") == attributes.count(b"transcript_id") == 1:
+        transcript = plain[1]
+    else:
+        values = parse_attributes(attributes)
+        transcript = _NOT_FOR_STAR.sub(b"_", values.get(b"transcript_id", b""))
+        words = attributes.translate(_SEPARATORS).split()
+        if [_word_after(words, key) for key in (b"gene_id", b"transcript_id")] != [gene_id, transcript]:
+            ids = {b"gene_id": gene_id, b"transcript_id": transcript}
+            named = {key: values[key] for key in (*NAME_KEYS, *BIOTYPE_KEYS) if key in values}
+            attributes = b" ".join(b'%b "%b";' % pair for pair in (ids | named).items() if pair[1])
+    return b"\t".join([*(b"_".join(column.split()) for column in columns), attributes]), transcript
+
+
+def _word_after(words: list[bytes], key: bytes) -> bytes:
+    """Return what STAR takes for the value of an attribute, empty where it does not find it."""
+    position = words.index(key) + 1 if key in words else len(words)
+    return words[position] if position < len(words) else b""
+
+
 def parse_line(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] | None:
     """Return contig, feature, start (from 0), end, strand, attributes of a line without its end; None for a comment.
 
@@ -102,6 +138,14 @@ def read_exons(path: str | Path) -> Iterator[Exon]:
             except GtfLineError as error:
                 raise InputError(f"{path}, line {number}: {error}.") from None
             yield Exon(_text(parsed[0]), parsed[2], parsed[3], _text(parsed[4]), _text(gene_id))
+
+
+def decode_text(value: bytes) -> str:
+    """Return a name as text: UTF-8, else Windows-1252 (Latin-1), as older annotations have it."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("cp1252", "replace")
 
 
 def _text(value: bytes) -> str:

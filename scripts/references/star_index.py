@@ -16,7 +16,8 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_folder
 from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.fasta import contig_lengths
-from scripts.star.program import INDEX_FILES, index_contigs, index_parameters, run_star, running_genome_version
+from scripts.references.index_check import compare_annotation, compare_genome
+from scripts.star.program import INDEX_FILES, index_parameters, run_star, running_genome_version
 
 _DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
 _BYTES_A_BASE = 12  # memory that STAR needs to make an index, with a margin
@@ -53,15 +54,17 @@ def make_index(genome: str | Path, annotation: str | Path, overhang: int, thread
         missing = [name for name in INDEX_FILES if not (index / name).is_file() or not (index / name).stat().st_size]
         if missing:
             raise InputError(f"STAR made an index without {', '.join(missing)}; is the disk full?")
-        if index_contigs(index) != lengths:
-            raise InputError(f"STAR made an index whose contigs are not those of {genome}.")
+        faults = [*compare_genome(index, genome), *compare_annotation(index, annotation)]
+        raise_faults("The index that STAR has made", faults)
 
 
-def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str | Path) -> None:
+def link_index(
+    ready: str | Path, genome: str | Path, annotation: str | Path, overhang: int, output: str | Path
+) -> None:
     """Make ``output`` a folder of links to a ready index.
 
     Raises InputError, listing all faults, for an index that is incomplete, is of a version that the installed STAR does
-    not read or is of another genome.
+    not read, or is of another genome or annotation.
     """
     ready, output = Path(ready).absolute(), Path(output)
     title = f"The STAR index {ready}"
@@ -72,17 +75,9 @@ def link_index(ready: str | Path, genome: str | Path, overhang: int, output: str
     made, read = parameters.get("versionGenome", "none"), running_genome_version()
     if made != read:
         faults.append(f"its version is {made}, but the installed STAR reads {read}; make a new index (index: null).")
-    contigs, lengths = index_contigs(ready), contig_lengths(genome)
-    differing = sorted(name for name in contigs.keys() | lengths.keys() if contigs.get(name) != lengths.get(name))
-    if differing:
-        faults.append(
-            f"{len(differing)} contig(s) are not those of the reference's genome {genome} ({', '.join(differing[:5])});"
-            " give the FASTA and the spike-ins it was made from."
-        )
+    faults += [*compare_genome(ready, genome), *compare_annotation(ready, annotation)]
     raise_faults(title, faults)
-    if parameters.get("sjdbGTFfile", "-") == "-" and parameters.get("sjdbFileChrStartEnd", "-") == "-":
-        print(f"{ready}: made without an annotation, so that STAR knows no annotated junctions.", file=sys.stderr)
-    elif parameters.get("sjdbOverhang") != str(overhang):
+    if parameters.get("sjdbOverhang") != str(overhang):
         print(
             f"{ready}: made with sjdbOverhang {parameters.get('sjdbOverhang')}; the configured {overhang} is not used.",
             file=sys.stderr,
@@ -113,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def build(output: Path) -> None:
         if args.ready:
-            link_index(args.ready, args.genome, args.sjdb_overhang, output)
+            link_index(args.ready, args.genome, args.annotation, args.sjdb_overhang, output)
         else:
             make_index(args.genome, args.annotation, args.sjdb_overhang, args.threads, output)
 

@@ -17,9 +17,9 @@ def gtf_line(contig: str, start: int, end: int, attributes: str, feature: str = 
 GTF = (
     "#!comment\n"
     + gtf_line("chr2", 1, 60, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";', "gene")
-    + gtf_line("chr2", 1, 20, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
-    + gtf_line("chr2", 11, 30, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
-    + gtf_line("chr2", 41, 60, 'gene_id "b"; gene_name "B"; gene_type "lncRNA";')
+    + gtf_line("chr2", 1, 20, 'gene_id "b"; transcript_id "b1"; gene_name "B"; gene_type "lncRNA";')
+    + gtf_line("chr2", 11, 30, 'gene_id "b"; transcript_id "b2"; gene_name "B"; gene_type "lncRNA";')
+    + gtf_line("chr2", 41, 60, 'gene_id "b"; transcript_id "b2"; gene_name "B"; gene_type "lncRNA";')
     + gtf_line("chr1", 2, 4, 'gene_id "a";')
 )
 

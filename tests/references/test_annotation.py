@@ -25,6 +25,8 @@ def test_a_gene_on_two_contigs_is_one_gene_and_reported(tmp_path: Path, capsys: 
     [
         (("1", "chr1"), "in.gtf: 1 contig(s) have other names in the genome in.fa: 1 (chr1);"),
         (("chrM", "MT"), "in.gtf: 1 contig(s) have other names in the genome in.fa: chrM (MT);"),
+        (("MT", "M"), "in.gtf: 1 contig(s) have other names in the genome in.fa: MT (M);"),
+        (("M", "chrM"), "in.gtf: 1 contig(s) have other names in the genome in.fa: M (chrM);"),
         (
             ("NC_1.1", "chr1"),
             "in.gtf: 1 of 1 exons are on contigs that the genome in.fa does not have (NC_1.1); it has chr1.",
@@ -41,8 +43,10 @@ def test_contigs_that_do_not_meet(tmp_path: Path, contigs: tuple[str, str], word
 
 def test_a_few_exons_elsewhere_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     made = make(tmp_path, gtf=GTF + gtf_line("HSCHR_PATCH", 1, 5, 'gene_id "p";'))
-    assert "1 exons on 1 contig(s) that the genome does not have (HSCHR_PATCH)" in capsys.readouterr().err
-    assert [gene.gene_id for gene in read_genes(made / "genes.tsv")] == ["a", "b", "p"]
+    words = "1 exons on 1 contig(s) that the genome does not have (HSCHR_PATCH) are left out, and with them 1 gene(s)."
+    assert words in capsys.readouterr().err
+    assert [gene.gene_id for gene in read_genes(made / "genes.tsv")] == ["a", "b"]  # as in STAR's index
+    assert "HSCHR_PATCH" not in (made / "annotation.gtf").read_text()
 
 
 def test_many_faults_of_a_kind_are_counted(tmp_path: Path) -> None:
@@ -55,3 +59,36 @@ def test_a_gene_of_the_genome_among_the_spike_ins(tmp_path: Path) -> None:
     (tmp_path / "more.gtf").write_text(gtf_line("chr1", 1, 4, 'gene_id "a";'))
     (fault,) = faults(tmp_path, gtfs=[(str(tmp_path / "more.gtf"), None)])
     assert fault == "more.gtf, line 1: gene a is also in the annotation of the genome."
+
+
+@pytest.mark.parametrize("share", [0.04, 0.06])
+def test_genes_whose_exons_no_transcript_joins(tmp_path: Path, capsys: pytest.CaptureFixture, share: float) -> None:
+    """STAR knows no junction of theirs: a few are reported, many are refused."""
+    genes = 100
+    gtf = ""
+    for gene in range(genes):
+        transcript = "" if gene < share * genes else f' transcript_id "t{gene}";'
+        gtf += "".join(gtf_line("chr2", start, start + 1, f'gene_id "g{gene}";{transcript}') for start in (1, 9))
+    words = f"in.gtf: {int(share * genes)} gene(s) have exons without a transcript_id (e.g. g0), so that STAR"
+    if share < 0.05:
+        make(tmp_path, gtf=gtf)
+        assert words in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    else:
+        (fault,) = faults(tmp_path, gtf=gtf)
+        assert fault.startswith(words)
+
+
+def test_lines_of_old_macs_are_refused(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, gtf=GTF.replace("\n", "\r"))
+    assert fault.startswith("in.gtf: its lines end with CR alone; convert them: tr")
+
+
+def test_a_name_in_latin_1(tmp_path: Path) -> None:
+    line = gtf_line("chr1", 1, 4, 'gene_id "a"; transcript_id "t"; gene_name "caf\xe9";')
+    made = make(tmp_path, gtf=line.encode("latin-1"))
+    assert read_genes(made / "genes.tsv")[0].gene_name == "caf\xe9"
+
+
+def test_an_odd_quote_is_refused_with_its_line(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, gtf=gtf_line("chr1", 1, 4, 'gene_id "a"; transcript_id "t"; gene_name "5" end";'))
+    assert fault == "in.gtf, line 1: a quote in the attributes is not closed."

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.references.gtf import Exon, GtfLineError, gene_id_of, parse_attributes, parse_line, read_exons
+from scripts.references.gtf import Exon, GtfLineError, for_star, gene_id_of, parse_attributes, parse_line, read_exons
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,31 @@ def test_an_exon_without_gene_id_is_reported_with_its_line(tmp_path) -> None:
     with pytest.raises(InputError) as found:
         list(read_exons(path))
     assert str(found.value) == f"{path}, line 2: an exon without gene_id."
+
+
+@pytest.mark.parametrize(
+    ("columns", "attributes", "written"),
+    [
+        ("havana", 'gene_id "A"; transcript_id "T"; gene_name "a b";', None),
+        ("havana", 'gene_id "A"; gene_version "5"; transcript_id "T";', None),
+        ("x", 'transcript_id "T"; gene_id A', None),
+        ("x", 'gene_id "A";', None),
+        ("Curated Genomic", 'gene_id "A"; transcript_id "T";', 'Curated_Genomic|gene_id "A"; transcript_id "T";'),
+        ("x", 'gene_id "B"; gene_id "A"; transcript_id "T";', 'x|gene_id "A"; transcript_id "T";'),
+        ("x", 'note "of gene_id B"; gene_id "A"; transcript_id "T";', 'x|gene_id "A"; transcript_id "T";'),
+        ("x", 'gene_id "A"; transcript_id ""; gene_name "N"; level 2;', 'x|gene_id "A"; gene_name "N";'),
+        ("x", 'gene_id "A"; transcript_id "T 1";', 'x|gene_id "A"; transcript_id "T_1";'),
+    ],
+)
+def test_an_exon_is_written_so_that_star_reads_the_same_ids(columns: str, attributes: str, written: str | None) -> None:
+    line = f"chr1\t{columns}\texon\t1\t9\t.\t+\t.\t"
+    source, _, text = (written or f"{columns}|{attributes}").partition("|")
+    expected = f"chr1\t{source}\texon\t1\t9\t.\t+\t.\t{text}".encode()
+    assert for_star((line + attributes).encode(), b"A")[0] == expected
+
+
+@pytest.mark.parametrize("gene_id", ["gene A", "A;B", "A=B"])
+def test_a_gene_id_that_star_cuts_is_refused(gene_id: str) -> None:
+    line = f'chr1\t.\texon\t1\t9\t.\t+\t.\tgene_id "{gene_id}"; transcript_id "T";'.encode()
+    with pytest.raises(GtfLineError, match="has a blank or one of the characters ; = "):
+        for_star(line, gene_id.encode())
