@@ -55,7 +55,7 @@ def shipped(name):
 def load_units():
     """Return unit name → unit; ``resolve`` runs first, unless a run table is given."""
     if running.is_main or not Path(INDEX).exists():
-        if config["run_table"]:
+        if analysis.has_run_table:
             return analysis.units_of_run_table()
         # Of a checkpoint's outputs Snakemake itself asks for the first alone.
         running.redo({path for path in rules.resolve.output if not Path(path).exists()})
@@ -76,7 +76,7 @@ config = reported(check_configuration)(
 analysis = Analysis(config, kits, load_units)
 resources = JobResources(analysis, reported(read_model)(FILE))
 retries = Retries(analysis, resources)
-if config["run_table"]:
+if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
 
 # Jobs find the commands (`python -m scripts`) and, outside conda, the Python that runs Snakemake; files of the analysis

@@ -10,9 +10,9 @@ from typing import Any
 
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
-from scripts.plan.accessions import ACCESSION
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
+from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.matrices import archive_folders
 from scripts.plan.units import Unit, is_shard, summarize_units
 
@@ -40,6 +40,12 @@ class Analysis:
     def units(self) -> Mapping[str, Unit]:
         """Unit name → unit, sorted by name."""
         return self._load_units()
+
+    @functools.cached_property
+    def has_run_table(self) -> bool:
+        """Whether the plan is that of a run table, which needs no record: a table of runs of an archive is judged."""
+        table = self.config["run_table"]
+        return bool(table) and not is_run_list(table)
 
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
@@ -137,7 +143,7 @@ class Analysis:
 
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""
-        return [word for word in self._series() if not ACCESSION.fullmatch(word)]
+        return [word for word in self._series() if is_path(word)]
 
     def asked_digest(self) -> str:
         """Return the digest of the files that say what is asked for: the run table or the lists of accessions."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
-from scripts.plan.accessions import gds_uid
-from scripts.plan.run_table import ASSAYS, Run, faults_of, iterate_runs
+from scripts.core.untrusted import whole_number
+from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
+from scripts.plan.run_table import ASSAYS, NUMBERS, Run, faults_of, iterate_runs
 
 SOURCES = ("sra", "ncbi", "ena")
 LOCAL = "local"  # the series of a run table that names none
@@ -121,6 +122,15 @@ def left_out_by_user(row: Run, choices: Choices) -> Run:
     return row
 
 
+def foreign_species(tax_id: str, organism: str) -> tuple[str, str]:
+    """Return why a run of no configured species is left out: reason and detail, by what its record says."""
+    if tax_id or organism:
+        reason = "OTHER_SPECIES"
+        return reason, f"{organism or 'The species'} (tax id {tax_id or 'unknown'}) is not configured."
+    reason = "SPECIES_UNKNOWN"
+    return reason, "The record does not name a species; give it as species or tax_id in a run table."
+
+
 def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
     """Return the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
 
@@ -130,7 +140,7 @@ def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
     faults: list[str] = []
     labels = {tax_id: label for label, tax_id in choices.species.items()}
     for number, given in enumerate(iterate_runs(path), 1):
-        row = _fill(given, labels, choices)
+        row = _fill(_clean(given), labels, choices)
         rows.append(row)
         if row.status == "planned" and not (row.species and row.assay):
             name = row.run or row.sample or given.series or f"row {number}"
@@ -149,6 +159,17 @@ def _missing(row: Run, name: str, choices: Choices) -> Iterator[str]:
         yield f"{name}: give its species ({', '.join(choices.species)}) or its tax_id."
     if not row.assay:
         yield f"{name}: give its assay (plate or droplet), in the table or in the configuration."
+
+
+def _clean(row: Run) -> Run:
+    """Return a row that a person wrote with whole numbers as such, and archives' accessions in upper case."""
+    whole = {name: whole_number(getattr(row, name)) for name in ("tax_id", *NUMBERS)}
+    values = {name: str(number) for name, number in whole.items() if number is not None}
+    if not row.source.startswith("file:"):
+        upper = {name: getattr(row, name).upper() for name in ("series", "sample", "experiment", "run")}
+        values |= {name: word for name, word in upper.items() if accession_of(word, *KINDS)}
+    row = row._replace(**values)
+    return row if row.tax_id or row.species else row._replace(tax_id=taxon("", row.organism)[0])
 
 
 def _fill(row: Run, labels: Mapping[str, str], choices: Choices) -> Run:
@@ -174,8 +195,8 @@ def _fill(row: Run, labels: Mapping[str, str], choices: Choices) -> Run:
     if choices.leave_out:
         row = left_out_by_user(row, choices)
     if row.status == "planned" and row.tax_id and not row.species:
-        detail = f"{row.organism or 'The species'} (tax id {row.tax_id}) is not configured."
-        row = row._replace(status="left_out", reason="OTHER_SPECIES", detail=detail)
+        reason, detail = foreign_species(row.tax_id, row.organism)
+        row = row._replace(status="left_out", reason=reason, detail=detail)
     return row
 
 

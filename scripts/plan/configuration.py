@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import raise_faults
-from scripts.plan.accessions import ACCESSION, asked_for
+from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
 
@@ -122,17 +122,7 @@ def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
     if not config["series"]:
         yield "series: nothing is asked for; name at least one accession, e.g. GSE67835, or give a run_table"
         return
-    try:
-        words = list(asked_for(config["series"]))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "not text in UTF-8"
-        yield f"series: the list of accessions cannot be read: {reason}"
-        return
-    if not words:
-        yield "series: the list of accessions is empty"
-    for key_path, word in words:
-        if not ACCESSION.fullmatch(word):
-            yield f"{key_path}: {word!r} is not an accession of GEO or SRA, e.g. GSE75140, SRP066834 or SRR2967608"
+    yield from asked_for(config["series"])[1]
 
 
 def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:

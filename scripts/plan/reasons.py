@@ -25,6 +25,11 @@ REASONS = {
         "of a species that is not configured",
         "To count it, add the species to `species:` and its genome to `references:`.",
     ),
+    "SPECIES_UNKNOWN": Reason(
+        "records",
+        "of a species that its record does not name",
+        "Give its `species` or `tax_id` in a run table (`run_table:`), or its organism in the table of runs.",
+    ),
     "NOT_RNA": Reason(
         "records",
         "not RNA-seq",

@@ -3,14 +3,14 @@
 Tab-separated UTF-8 with ``\\n`` line ends and one header line; rows sorted by series, experiment, run, species.
 """
 
-import csv
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import raise_faults
+from scripts.core.errors import InputError, raise_faults
+from scripts.core.untrusted import open_lines, quoted, strip_blanks
 from scripts.plan.reasons import REASONS
 
 
@@ -46,8 +46,22 @@ ASSAYS = ("plate", "droplet")
 LAYOUTS = ("single", "paired")
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 
-_ACCESSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # a name that is safe in a path and in a wildcard
-_NUMBERS = ("spots", "bases", "bytes")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # safe in a path, in a wildcard, and behind an option
+_NOT_NAMED = "no accession; a letter, then letters, digits, '_' and '-' make one, 80 at most"
+_SHAPES = (
+    *((column, _NAME, _NOT_NAMED) for column in ("series", "experiment", "run")),
+    (
+        "sample",
+        re.compile(r"(?![.-])[^/\\\x00-\x1f\x7f]{1,200}"),
+        "no name of a sample; letters, digits and blanks make one",
+    ),
+    ("exp_id", re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}"), "no name of a file"),
+    ("tax_id", re.compile(r"[1-9][0-9]{0,9}"), "not a whole number"),
+    ("md5", re.compile(r"[0-9A-Fa-f]{32}"), "no MD5 checksum, which has 32 hex digits"),
+)
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_UNCLEAN = re.compile(r'(?:^|\t)[^\S\t]|[^\S\t](?:\t|$)|"|[\ufeff\u200b-\u200d\u2060]')
+NUMBERS = ("spots", "bases", "bytes")
 # A column of accessions or of a small vocabulary repeats down the table: one string object serves all its rows.
 _REPEATED = [COLUMNS.index(name) for name in COLUMNS if name not in ("run", "spots", "bases", "bytes", "md5", "detail")]
 
@@ -60,33 +74,54 @@ def row_order(row: Run) -> tuple[str, ...]:
 def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[str]]:
     """Yield the values of each row of a run table in the order of ``columns``; columns that it lacks are empty.
 
-    Raises InputError, naming the file, for an unreadable file, a missing header, an unknown or doubled column and
-    a row of the wrong width.
+    A table that a person made may have blanks and quotes around its cells, blank lines and empty columns. Raises
+    InputError, naming the file, for an unreadable file, a missing header, an unknown or doubled column and, behind the
+    other rows, for all rows of the wrong width.
     """
-    try:
-        handle = Path(path).open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise_faults(f"The run table ({path})", [f"it cannot be read: {error.strerror}."])
-    with handle:
-        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header = next(lines, [])
-        faults = [f"line 1: {name!r} is not a column of a run table." for name in header if name not in columns]
-        faults += [f"line 1: column {name!r} is duplicated." for name in sorted(set(header)) if header.count(name) > 1]
-        if "run" not in header:
-            faults.append("line 1: no column 'run'; the first line names the columns, separated by tabs.")
-        raise_faults(f"The run table ({path})", faults)
-        in_order = header == list(columns)
-        indices = [header.index(name) if name in header else None for name in columns]
-        width = len(header)
-        for values in lines:
-            if not values:
-                continue
-            if len(values) != width:
-                raise_faults(
-                    f"The run table ({path})",
-                    [f"line {lines.line_num}: {len(values)} values, but the header has {width} columns."],
-                )
+    title = f"The run table ({path})"
+    lines = enumerate(_lines(path, title), 1)
+    where, header = _header(lines)
+    header = [name.lower() if name.lower() in columns else name for name in header]
+    faults = [f"{where}: {name!r} is not a column of a run table." for name in header if name not in columns]
+    faults += [f"{where}: column {name!r} is duplicated." for name in sorted(set(header)) if header.count(name) > 1]
+    if "run" not in header:
+        faults.append(f"{where}: no column 'run'; the first line names the columns, separated by tabs.")
+    raise_faults(title, faults)
+    in_order = header == list(columns)
+    indices = [header.index(name) if name in header else None for name in columns]
+    width = len(header)
+    for number, line in lines:
+        values = _cells(line) if _UNCLEAN.search(line) else line.split("\t")
+        if len(values) > width and not any(values[width:]):
+            values = values[:width]
+        if len(values) == width and any(values):
             yield values if in_order else ["" if index is None else values[index] for index in indices]
+        elif any(values):
+            faults.append(f"line {number}: {len(values)} values, but the header has {width} columns.")
+    raise_faults(title, faults)
+
+
+def _lines(path: str | Path, title: str) -> Iterator[str]:
+    try:
+        yield from open_lines(path)
+    except InputError as error:
+        raise_faults(title, [str(error).removeprefix(f"{path}: ")])
+
+
+def _header(lines: Iterable[tuple[int, str]]) -> tuple[str, list[str]]:
+    """Return where the first line is that is not blank, and its cells but for empty ones at its end."""
+    for number, line in lines:
+        cells = _cells(line)
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            return f"line {number}", cells
+    return "line 1", []
+
+
+def _cells(line: str) -> list[str]:
+    cells = [strip_blanks(cell) for cell in line.split("\t")]
+    return [cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell for cell in cells]
 
 
 def iterate_runs(path: str | Path) -> Iterator[Run]:
@@ -144,19 +179,19 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
 
 
 def _faults_of_row(row: Run, name: str) -> Iterator[Fault]:
-    for column in ("series", "experiment", "run"):
+    name = name if name.isprintable() else quoted(name)
+    for column, pattern, words in _SHAPES:
         value = getattr(row, column)
-        if value and not _ACCESSION.fullmatch(value):
-            sentence = f"{name}: {column} {value!r} is no accession; letters, digits, '_' and '-' make one."
-            yield Fault(column, value, sentence)
+        if value and not pattern.fullmatch(value):
+            yield Fault(column, value, f"{name}: {column} {quoted(value)} is {words}.")
     if row.status not in ("", *STATUSES):
-        yield Fault("status", row.status, f"{name}: status {row.status!r} is not one of {', '.join(STATUSES)}.")
+        yield Fault("status", row.status, f"{name}: status {quoted(row.status)} is not one of {', '.join(STATUSES)}.")
     if row.reason and row.reason not in REASONS:
-        yield Fault("reason", row.reason, f"{name}: reason {row.reason!r} is not a code of the ledger.")
-    for column in _NUMBERS:
+        yield Fault("reason", row.reason, f"{name}: reason {quoted(row.reason)} is not a code of the ledger.")
+    for column in NUMBERS:
         value = getattr(row, column)
-        if not (value or "0").isdecimal():
-            yield Fault(column, value, f"{name}: {column} {value!r} is not a whole number.")
+        if value and not _NUMBER.fullmatch(value):
+            yield Fault(column, value, f"{name}: {column} {quoted(value)} is not a whole number.")
 
 
 def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[Fault]:

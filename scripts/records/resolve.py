@@ -7,59 +7,40 @@ table for a person goes to standard output, progress to standard error.
 """
 
 import os
-import re
 from collections.abc import Sequence
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
-from scripts.plan.accessions import ACCESSION, asked_for
 from scripts.plan.choices import add_choices, choices_of, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
+from scripts.plan.lists import asked_for, is_run_list
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_plan
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
 from scripts.records.client import Archives, report
+from scripts.records.listed_runs import plan_run_list
 from scripts.records.lookup import look_up
 from scripts.records.rows import Plan
 
 
 def read_asked(words: Sequence[str]) -> list[str]:
-    """Return the accessions asked for, each once. Raises InputError, naming all that are malformed or unreadable."""
-    accessions: dict[str, None] = {}
-    faults = []
-    for word in words:
-        try:
-            for source, accession in asked_for([word]):
-                where = "" if source.startswith("series.") else f"{source}: "
-                if ACCESSION.fullmatch(accession):
-                    accessions.setdefault(accession)
-                else:
-                    faults.append(f"{where}{_malformed(accession)}")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text"
-            faults.append(f"{word}: the list of accessions cannot be read: {reason}.")
+    """Return the accessions asked for, each once. Raises InputError, with all that is malformed or unreadable."""
+    accessions, faults = asked_for(words)
     if not faults and not accessions:
         faults.append("nothing is asked for; name at least one accession, e.g. GSE67835.")
     raise_faults("What is asked for", faults)
-    return list(accessions)
-
-
-def _malformed(word: str) -> str:
-    fault = f"{word!r} is not an accession that can be looked up"
-    upper = word.strip().upper()
-    if ACCESSION.fullmatch(upper):
-        return f"{fault}; did you mean {upper}?"
-    if re.fullmatch(r"[SED]RS\d+|SAM[NED][A-Z]?\d+", upper):
-        return f"{fault}; name the sample's experiments (SRX…) or runs (SRR…)."
-    return f"{fault}; e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543."
+    return accessions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--series", nargs="+", help="accessions, or files with one a line")
-    source.add_argument("--run-table", help="a run table to plan from, without any look-up")
+    source.add_argument("--series", nargs="+", help="accessions, or files: lists of them, tables of runs")
+    source.add_argument(
+        "--run-table",
+        help="a run table, an SraRunTable, RunInfo or filereport of ENA to plan from, without any look-up",
+    )
     add_choices(parser)
     parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
     parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
@@ -81,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
-    if options.run_table:
+    if options.run_table and is_run_list(options.run_table):
+        plan = plan_run_list(options.run_table, choices)
+        rows = plan.all_rows()
+    elif options.run_table:
         plan = Plan(choices)
         rows = plan_from_table(options.run_table, choices)
     else:
@@ -105,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
     planned = cut_into_units(rows, options.shard_size)
     units = {name: summarize_unit(runs) for name, runs in planned.items()}
-    print(format_plan(rows, units, estimator, plan.open, None if options.run_table else plan.remarks))
+    print(format_plan(rows, units, estimator, plan.open, plan.remarks if plan.rows else None))
     if options.units:
         write_units(options.units, planned, options.count_by)
     if options.index:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from scripts.plan.choices import Choices, left_out_by_user
+from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
 from scripts.records.assay import Judgement, judge_experiment
 from scripts.records.library_type import LibraryType, judge_library, library_names
@@ -16,6 +16,7 @@ from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
 _EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence
+_FAULTS = 3  # that a detail quotes
 _LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)
 
 
@@ -51,13 +52,16 @@ class Plan:
             self.accounted.add(asked)
         return added
 
-    def no_run(self, asked: str, row: Run, sentence: str, notes: Sequence[Note] = ()) -> None:
-        """Add a row without a run, which is for what was asked for or for a part of it."""
+    def no_run(self, asked: str, row: Run, sentence: str, notes: Sequence[Note] = (), key: str = "") -> None:
+        """Add a row without a run that can be used, which is for what was asked for or for a part of it.
+
+        ``key`` is what tells it from other rows; by default its experiment, its sample or its series.
+        """
         detail = sentences(sentence, *(note.text for note in notes))
         row = row._replace(exp_id=self.choices.exp_id_of(row.series), status="left_out", reason="NO_RUN", detail=detail)
         if not any(_accessions_of(row)):
             self.accounted.add(asked)  # by the sentence
-        key = row.experiment or row.sample or row.series or asked
+        key = key or row.experiment or row.sample or row.series or asked
         self.add(key, [left_out_by_user(row, self.choices)], asked, notes)
 
     def all_rows(self) -> list[Run]:
@@ -156,19 +160,23 @@ def add_experiments(
 def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
     gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
     sample = origin.series_record.sample(gsm)
-    notes = list(origin.notes)
+    notes = [*origin.notes, *map(Note, experiment.faults)]
     if len(named) > 1:
         notes.append(Note(f"GEO names the experiment for {', '.join(named)}.", tuple(named)))
     if named and experiment.samples and gsm not in experiment.samples:
         text = f"GEO says that the sample is {gsm}, SRA {', '.join(experiment.samples)}."
         notes.append(Note(text, experiment.samples))
     notes += origin.series_record.part_notes(gsm)
+    row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
+    row = with_taxon(row, dict(experiment.taxa) or sample.taxa, plan.choices)
     if not experiment.runs:
-        row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
-        row = with_taxon(row, dict(experiment.taxa) or sample.taxa, plan.choices)
         plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
         return
+    _add_faulty([run for run in origin.wanted_runs(experiment, named) if run.fault], origin.asked, row, notes, plan)
+    experiment = experiment._replace(runs=tuple(run for run in experiment.runs if not run.fault))
     runs = origin.wanted_runs(experiment, named)
+    if not runs:
+        return
     accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
     library = _judge(experiment, gsm, sample, plan.choices.assay_of(*filter(None, accessions)), origin, notes)
     plan.mates.update(library.parts.mates)
@@ -181,6 +189,17 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
         plan.remarks[run.run] = sentences(_reason(library, run)[1], *remarks)
         if library.judgement.open and not _reason(library, run)[0]:
             plan.open.add(run.run)
+
+
+def _add_faulty(runs: Sequence[SraRun], asked: str, row: Run, notes: Sequence[Note], plan: Plan) -> None:
+    """Add the rows of runs that cannot be used: one each where it has an accession, one for all others."""
+    for run in runs:
+        if run.run:
+            plan.no_run(asked, row._replace(run=run.run), run.fault, notes, key=run.run)
+    unnamed = [run.fault for run in runs if not run.run]
+    if unnamed:
+        more = f"There are {len(unnamed) - _FAULTS:,} more." if len(unnamed) > _FAULTS else ""
+        plan.no_run(asked, row, sentences(*unnamed[:_FAULTS], more), notes, key=f"{row.experiment}: {unnamed[0]}")
 
 
 def _judge(experiment: Experiment, gsm: str, sample: Sample, given: str, origin: Origin, notes: list[Note]) -> Library:
@@ -234,9 +253,11 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
     taxa = _taxa(run, experiment, library.sample, notes)
     archive = _file_of_kind(run, FULL_QUALITY)
     if archive is None and _file_of_kind(run, LITE):
-        notes.append(Note("Only SRA Lite (simplified qualities) is on offer."))
+        notes.append(Note("Only SRA Lite (simplified qualities) is on offer; archives: {accept_lite: true} takes it."))
     known = [(tax_id, organism, label) for tax_id, organism in taxa if (label := choices.label_of(tax_id))]
-    foreign = [f"{organism} (tax id {tax_id})" for tax_id, organism in taxa if not choices.label_of(tax_id)]
+    foreign = [
+        f"{organism} (tax id {tax_id or 'unknown'})" for tax_id, organism in taxa if not choices.label_of(tax_id)
+    ]
     if len(known) > 1:
         labels = " and ".join(label for _, _, label in known)
         notes.append(Note(f"A sample of {labels}, counted in each.", routine=True))
@@ -247,8 +268,7 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
     if not known:
         tax_id, organism = taxa[0] if taxa else ("", "")
         known = [(tax_id, organism, "")]
-        reason = "OTHER_SPECIES"
-        detail = f"{organism or 'The species'} (tax id {tax_id or 'unknown'}) is not configured."
+        reason, detail = foreign_species(tax_id, organism)
     elif not reason and (bam := _bam_instead(library, run)):
         archive, source = bam, "bam"
     row = Run(

@@ -1,77 +1,36 @@
-"""Tables of runs: ENA's filereport, and NCBI's RunInfo and SraRunTable.
+"""Tables of runs as records: ENA's filereport, and NCBI's RunInfo and SraRunTable, see :mod:`scripts.plan.lists`.
 
-- ENA's filereport (result=read_run) has a run a line, and files as parallel lists joined by ``;``. Interface:
-  https://www.ebi.ac.uk/ena/portal/api/doc. Addresses carry no scheme (``ftp.sra.ebi.ac.uk/vol1/…``); the same path is
-  served over https. A paired run may list three files, the orphans first: take checksums by name.
-- RunInfo (efetch, rettype=runinfo) is CSV of 47 columns whose header may be missing (an answer to several accessions
-  may also repeat it), with blank lines and quoted commas.
-- SraRunTable, of the Run Selector, is CSV with a header of any columns; until 2018 it was tab-separated and its columns
-  ended in ``_s`` (text) or ``_l`` (number).
+ENA's filereport (result=read_run) has a run a line, and files as parallel lists joined by ``;``. Interface:
+https://www.ebi.ac.uk/ena/portal/api/doc. Addresses carry no scheme (``ftp.sra.ebi.ac.uk/vol1/…``); the same path is
+served over https. A paired run may list three files, the orphans first: take checksums by name.
 """
 
-import csv
+import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
+from scripts.core.untrusted import decimal_number, quoted, text_lines, web_address, whole_number
+from scripts.plan import lists
+from scripts.plan.accessions import accession_of, accessions_in, taxon
+from scripts.plan.footprint import archive_bytes
+from scripts.plan.lists import ENA, ListedRun, sample_attributes
+from scripts.plan.run_table import Run
 from scripts.records.reading import open_record
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
-RUNINFO = (
-    "Run ReleaseDate LoadDate spots bases spots_with_mates avgLength size_MB AssemblyName download_path Experiment "
-    "LibraryName LibraryStrategy LibrarySelection LibrarySource LibraryLayout InsertSize InsertDev Platform Model "
-    "SRAStudy BioProject Study_Pubmed_id ProjectID Sample BioSample SampleType TaxID ScientificName SampleName "
-    "g1k_pop_code source g1k_analysis_group Subject_ID Sex Disease Tumor Affection_Status Analyte_Type "
-    "Histological_Type Body_Site CenterName Submission dbgap_study_accession Consent RunHash ReadHash"
-).split()
-# RunInfo's names of the columns of the others: ENA's; the Run Selector's, in lower case, without suffix, blanks as '_'.
-_ENA = {
-    "run_accession": "Run",
-    "experiment_accession": "Experiment",
-    "secondary_sample_accession": "Sample",
-    "study_accession": "BioProject",
-    "secondary_study_accession": "SRAStudy",
-    "tax_id": "TaxID",
-    "scientific_name": "ScientificName",
-    "library_name": "LibraryName",
-    "library_layout": "LibraryLayout",
-    "library_strategy": "LibraryStrategy",
-    "library_source": "LibrarySource",
-    "library_selection": "LibrarySelection",
-    "instrument_model": "Model",
-    "read_count": "spots",
-    "base_count": "bases",
-    "experiment_title": "ExperimentTitle",
-    "sample_title": "SampleTitle",
-    "study_title": "StudyTitle",
-    "experiment_alias": "ExperimentName",
-    "sample_alias": "SampleName",
-    "run_alias": "RunName",
-    "study_alias": "StudyName",
-}
 _FILES = (f"{kind}_{column}" for kind in ("fastq", "submitted", "sra") for column in ("ftp", "md5", "bytes"))
-FIELDS = (*_ENA, "sample_accession", "submitted_format", *_FILES)
+FIELDS = (*ENA, "submitted_format", *_FILES)
 """The columns of a filereport that are asked for."""
-_SELECTOR = {name.lower(): name for name in RUNINFO} | {
-    "assay_type": "LibraryStrategy",
-    "sra_study": "SRAStudy",
-    "sra_sample": "Sample",
-    "sample_name": "SampleName",
-    "organism": "ScientificName",
-    "library_name": "LibraryName",
-    "instrument": "Model",
-    "geo_accession_(exp)": "GeoAccession",
-}
 _NAMING = "GeoAccession ExperimentName SampleName RunName ExperimentTitle LibraryName".split()  # may hold a GSM
-_GSM = re.compile(r"(?:.*; )?(GSM\d+)")
-_RUN = re.compile(r"[SED]RR\d+")
-_TAX_IDS = {"homo sapiens": "9606", "mus musculus": "10090"}  # for tables without tax ids; these names are unambiguous
+_SAMPLE = re.compile(r"(?:.*; )?(GSM[0-9]+)")
+_MEGA = 1 << 20
 
 
 def report_address(base: str, accession: str) -> str:
-    """Return the address of the filereport of a study, project, experiment or run."""
+    """Return the address of the filereport of a study, project, sample, experiment or run."""
     query = {"accession": accession, "result": "read_run", "fields": ",".join(FIELDS), "format": "tsv", "limit": "0"}
     return f"{base.rstrip('/')}/portal/api/filereport?{urlencode(query, safe=',')}"
 
@@ -87,37 +46,53 @@ def read_report(path: str | Path) -> list[dict[str, str]]:
 
 def parse_report(body: bytes, name: str) -> list[dict[str, str]]:
     """Return the lines of a filereport, see :func:`read_report`."""
-    text = body.decode("utf-8", "replace").lstrip("\ufeff")
-    if not text.strip():
+    if not body.strip():
         return []
-    if not text.endswith("\n"):
+    if not body.rstrip(b"\0").endswith((b"\n", b"\r")):  # a line end in UTF-16 may end with NUL
         raise InputError(f"{name}: the last line is cut short.")
-    lines = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    header = next(lines)
+    lines = text_lines(io.BytesIO(body), name)
+    header = next(lines).split("\t")
     if "run_accession" not in header:
         raise InputError(f"{name}: not a filereport of ENA; its first line has no column 'run_accession'.")
     rows = []
-    for number, values in enumerate(lines, 2):
-        if not values:
+    for number, line in enumerate(lines, 2):
+        if not line:
             continue
+        values = line.split("\t")
         if len(values) != len(header):
             raise InputError(f"{name}, line {number}: {len(values)} values, but the header has {len(header)} columns.")
-        row = dict(zip(header, values, strict=True))
-        if _RUN.fullmatch(row["run_accession"]):
-            rows.append(row)
+        rows.append(dict(zip(header, values, strict=True)))
     return rows
+
+
+def report_error(body: bytes) -> str:
+    """Return what ENA says in its answer to a request that it refuses (status 400); empty where it says nothing.
+
+    It is a line of text, or JSON with a ``message``.
+    """
+    text = " ".join(body[:2000].decode("utf-8", "replace").split())
+    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
+    text = found[1] if found else text
+    return "" if text[:1] in ("<", "{", "[") or not text.isprintable() else text[:300]
 
 
 def experiments_of_report(rows: Iterable[dict[str, str]]) -> list[Experiment]:
     """Return the experiments of a filereport with their runs, in the order of the accessions."""
-    return _experiments({_ENA.get(column, column): value for column, value in row.items()} for row in rows)
+    return experiments_of_rows(_listed(number, row) for number, row in enumerate(rows, 2))
+
+
+def _listed(line: int, row: Mapping[str, str]) -> ListedRun:
+    values = {ENA.get(column, column): value for column, value in row.items()}
+    run = accession_of(values["Run"], "run")
+    fault = "" if run else f"ENA's report, line {line}: {quoted(values['Run'])} is not a run."
+    return ListedRun(line, run, values, sample_attributes(row), fault)
 
 
 def files_of(row: dict[str, str], kind: str, scheme: str = "https") -> list[RemoteFile]:
     """Return the files of a line of a filereport that ENA has as ``fastq``, ``submitted`` or ``sra``, in its order.
 
-    Addresses without a scheme, or of FTP, get ``scheme``. Sizes and checksums are taken only where their lists are as
-    long as that of the addresses.
+    Addresses without a scheme, or of FTP, get ``scheme``; what is no address of the web then is left out. Sizes and
+    checksums are taken only where their lists are as long as that of the addresses.
     """
     addresses, sums, sizes = (
         [item for item in row.get(f"{kind}_{column}", "").split(";") if item] for column in ("ftp", "md5", "bytes")
@@ -126,15 +101,16 @@ def files_of(row: dict[str, str], kind: str, scheme: str = "https") -> list[Remo
     sizes = sizes if len(sizes) == len(addresses) else [""] * len(addresses)
     files = []
     for address, md5, size in zip(addresses, sums, sizes, strict=True):
-        url = re.sub(r"^(ftp://)?(?!\w+://)", f"{scheme}://", address)
-        files.append(RemoteFile(address.rpartition("/")[2], kind, int(size) if size.isdecimal() else 0, md5, url))
+        url = web_address(re.sub(r"^(ftp://)?(?!\w+://)", f"{scheme}://", address))
+        if url:
+            files.append(RemoteFile(address.rpartition("/")[2], kind, whole_number(size) or 0, md5, url))
     return files
 
 
 def read_run_list(path: str | Path) -> list[Experiment]:
     """Return the experiments of a RunInfo or SraRunTable file, gzipped or not, with their runs.
 
-    Raises InputError for a file that is damaged or has no column or value that is a run.
+    Rows that name no run become runs with a fault. Raises InputError for a file that is damaged or is no table of runs.
     """
     with open_record(path) as handle:
         return parse_run_list(handle.read(), str(path))
@@ -142,69 +118,72 @@ def read_run_list(path: str | Path) -> list[Experiment]:
 
 def parse_run_list(body: bytes, name: str) -> list[Experiment]:
     """Return the experiments of a table of runs, see :func:`read_run_list`; none for an empty table."""
-    text = body.decode("utf-8-sig", "replace")
-    if text.lstrip()[:1] == "<":
-        raise InputError(f"{name}: not a table of runs; it begins with {text.lstrip()[:40]!r}.")
-    return _experiments(_run_list_rows(text, name))
+    if body.lstrip()[:1] == b"<":
+        raise InputError(f"{name}: not a table of runs; it begins with {body.lstrip()[:40]!r}.")
+    return experiments_of_rows(lists.parse_run_list(text_lines(io.BytesIO(body), name), name))
 
 
-def _run_list_rows(text: str, name: str) -> Iterator[dict[str, str]]:
-    first = text.partition("\n")[0]
-    delimiter = "\t" if first.count("\t") > first.count(",") else ","
-    header: list[str] | None = None
-    for values in csv.reader(text.splitlines(), delimiter=delimiter):
-        if not any(values):
-            continue
-        if not _RUN.fullmatch(values[0].strip()):
-            keys = [re.sub(r"_[sldt]$", "", value.strip()).lower().replace(" ", "_") for value in values]
-            columns = [_SELECTOR.get(key, key) for key in keys]
-            if "Run" in columns:
-                header = columns
-                continue
-            if header is None:
-                raise InputError(f"{name}: not a table of runs; its first line begins with {values[0][:40]!r}.")
-        row = dict(zip(header or RUNINFO, values, strict=False))
-        if _RUN.fullmatch(row.get("Run", "")):
-            yield row
+def experiments_of_rows(rows: Iterable[ListedRun]) -> list[Experiment]:
+    """Return the experiments of rows of a table of runs, in the order of the accessions, as their runs are.
 
-
-def _experiments(rows: Iterable[dict[str, str]]) -> list[Experiment]:
-    """Return the experiments of rows under RunInfo's names, sorted as their runs are."""
-    grouped: dict[str, dict[str, dict[str, str]]] = {}  # experiment → run → row
+    A run without an experiment is one by itself. A run with a fault, of its row or of its experiment's accession, keeps
+    it; it is used for nothing.
+    """
+    grouped: dict[str, dict[str, ListedRun]] = {}  # experiment → run, or line without one → row
     for row in rows:
-        grouped.setdefault(row.get("Experiment", ""), {}).setdefault(row["Run"], row)
-    return [_experiment([row for _, row in sorted(grouped[name].items())]) for name in sorted(grouped)]
+        experiment = accession_of(row.values.get("Experiment", "").upper(), "experiment")
+        if not row.fault and not experiment and row.values.get("Experiment"):
+            named = quoted(row.values["Experiment"])
+            row = row._replace(fault=f"Its experiment is named {named}, which is no accession.")
+        key = experiment if row.fault else experiment or row.run
+        grouped.setdefault(key, {}).setdefault(row.run or f"line {row.line}", row)
+    return [_experiment(name, [row for _, row in sorted(grouped[name].items())]) for name in sorted(grouped)]
 
 
-def _experiment(group: list[dict[str, str]]) -> Experiment:
-    first = group[0]
-    study, project = first.get("SRAStudy", ""), first.get("BioProject", "")
-    names = [row.get(column, "") for column in _NAMING for row in group]
+def _experiment(accession: str, group: Sequence[ListedRun]) -> Experiment:
+    first = next((row for row in group if not row.fault), group[0]).values
+    faults: list[str] = []
+
+    def checked(column: str, *kinds: str) -> str:
+        value = first.get(column, "")
+        found = accession_of(value.upper(), *kinds)
+        if value and not found:
+            faults.append(f"{column} is {quoted(value)}, which is no accession.")
+        return found
+
+    study, project = checked("SRAStudy", "study", "project"), checked("BioProject", "project", "study")
+    biosample, submission = checked("BioSample", "biosample", "sra_sample"), checked("Submission", "submission")
+    sample = checked("Sample", "sra_sample", "biosample")
+    names = [row.values.get(column, "") for column in _NAMING for row in group]
     return Experiment(
-        experiment=first.get("Experiment", ""),
+        experiment=accession,
         title=first.get("ExperimentTitle", ""),
-        study=study if study or project.startswith("PRJ") else project,
+        study=study or ("" if project.startswith("PRJ") else project),
         project=project if project.startswith("PRJ") else "",
-        series=tuple(re.findall(r"^GSE\d+", first.get("StudyName", ""))),
-        samples=tuple(dict.fromkeys(found[1] for name in names if (found := _GSM.match(name)))),
-        sample=first.get("Sample", ""),
-        taxa=_taxon(first),
+        series=accessions_in("series", [first.get("StudyName", "")]),
+        samples=accessions_in("sample", [found[1] for name in names if (found := _SAMPLE.match(name))]),
+        sample=sample,
+        others=tuple(filter(None, (sample, biosample, submission))),
+        taxa=_taxa(first),
         strategy=first.get("LibraryStrategy", ""),
         source=first.get("LibrarySource", ""),
         selection=first.get("LibrarySelection", ""),
         layout=first.get("LibraryLayout", "").lower(),
         library=first.get("LibraryName", ""),
         sample_title=first.get("SampleTitle", ""),
+        attributes=next((row.attributes for row in group if row.attributes), ()),
         study_title=first.get("StudyTitle", ""),
         instrument=first.get("Model", ""),
+        faults=tuple(faults),
         runs=tuple(
             SraRun(
-                run=row["Run"],
-                spots=_number(row.get("spots", "")),
-                bases=_number(row.get("bases", "")),
-                size=_number(row.get("bytes", "")),
-                closed=_closed(row.get("Consent", "")),
-                taxa=_taxon(row),
+                run=row.run,
+                spots=_count(row.values.get("spots", "")),
+                bases=_count(row.values.get("bases", "")),
+                size=_size(row.values),
+                closed=_closed(row.values.get("Consent", "")),
+                taxa=_taxa(row.values),
+                fault=row.fault,
             )
             for row in group
         ),
@@ -212,14 +191,27 @@ def _experiment(group: list[dict[str, str]]) -> Experiment:
 
 
 def _closed(consent: str) -> str:
-    return f"its consent group is {consent!r}, not public" if consent and consent.lower() != "public" else ""
+    return f"its consent group is {quoted(consent)}, not public" if consent and consent.lower() != "public" else ""
 
 
-def _number(value: str) -> str:
-    return value if value.isdecimal() else ""
+def _count(text: str) -> str:
+    number = whole_number(text)
+    return "" if number is None else str(number)
 
 
-def _taxon(row: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    organism = row.get("ScientificName", "")
-    tax_id = row.get("TaxID") or _TAX_IDS.get(organism.lower(), "")
-    return ((tax_id, organism),) if tax_id else ()
+def _size(values: Mapping[str, str]) -> str:
+    """Return the bytes of a run's archive: as the table has them, else about as many as follows from the rest of it."""
+    for column, unit in (("Bytes", 1), ("size_MB", _MEGA), ("MBytes", _MEGA)):
+        if number := decimal_number(values.get(column, "")):
+            return str(round(number * unit))
+    for column in ("sra_bytes", "fastq_bytes", "submitted_bytes"):
+        sizes = [whole_number(size) for size in values.get(column, "").split(";") if size]
+        if sizes and None not in sizes:
+            return str(sum(size or 0 for size in sizes))
+    megabases = None if _count(values.get("bases", "")) else decimal_number(values.get("MBases", ""))
+    return str(archive_bytes(Run(bases=str(round(megabases * _MEGA))))) if megabases else ""
+
+
+def _taxa(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    found = taxon(values.get("TaxID", ""), values.get("ScientificName", ""))
+    return (found,) if any(found) else ()

@@ -15,10 +15,10 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
+from scripts.core.untrusted import decimal_number, quoted, web_address, whole_number
+from scripts.plan.accessions import accession_of, accessions_in, taxon
 from scripts.records.reading import open_record, parse_xml, xml_events
 
-_GSM = re.compile(r"GSM\d+")
-_GSE = re.compile(r"GSE\d+")
 _PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
 _READ_TYPES = re.compile(r"--readTypes[= ]+['\"]?([BTA]+)\b")  # options of the loaders
 _PAIR_FILES = re.compile(r"--read([1-9])PairFiles[= ]+['\"]?([^\s,'\"]+)")
@@ -69,6 +69,7 @@ class SraRun(NamedTuple):
     files: tuple[RemoteFile, ...] = ()
     taxa: tuple[tuple[str, str], ...] = ()  # (tax id, organism) of the pool's members
     samples: tuple[str, ...] = ()  # GSM of the pool's members
+    fault: str = ""  # why it cannot be used: a value that is none of its kind
 
 
 class Experiment(NamedTuple):
@@ -82,6 +83,7 @@ class Experiment(NamedTuple):
     series: tuple[str, ...] = ()  # GSE
     samples: tuple[str, ...] = ()  # GSM
     sample: str = ""  # SRS
+    others: tuple[str, ...] = ()  # further accessions: samples of SRA and BioSample, the submission
     taxa: tuple[tuple[str, str], ...] = ()
     strategy: str = ""
     source: str = ""
@@ -95,6 +97,7 @@ class Experiment(NamedTuple):
     study_abstract: str = ""
     instrument: str = ""
     starts: tuple[int, ...] = ()  # first base of each read in a spot, counted from 1, by the spot descriptor
+    faults: tuple[str, ...] = ()  # values of its record that are none of their kind, a sentence each
     runs: tuple[SraRun, ...] = ()
 
 
@@ -201,9 +204,18 @@ def _external(element: Element, namespace: str) -> list[str]:
     ]
 
 
-def _accessions(pattern: re.Pattern[str], values: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the accessions among values, each once: a value may carry a suffix (``GSM1_r1``)."""
-    return tuple(dict.fromkeys(found[0] for value in values if value and (found := pattern.match(value.strip()))))
+class _Gate:
+    """Takes the accessions of a package, and notes what is none of its kind."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+
+    def take(self, what: str, value: str | None, *kinds: str) -> str:
+        """Return an accession of one of these kinds; empty where there is none."""
+        found = accession_of(value or "", *kinds)
+        if value and not found:
+            self.faults.append(f"The record names the {what} {quoted(value)}, which is no accession.")
+        return found
 
 
 def _experiment(package: Element) -> Experiment:
@@ -213,20 +225,36 @@ def _experiment(package: Element) -> Experiment:
     layout = next(iter(_child(design, "LIBRARY_LAYOUT")), None)
     of_study = [*_external(study, "geo"), study.get("alias"), _text(study, ".//CENTER_PROJECT_NAME")]
     parents = _attributes(study, "STUDY_ATTRIBUTES/STUDY_ATTRIBUTE")
-    taxa = [(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
+    taxa = [taxon(_text(item, "SAMPLE_NAME/TAXON_ID"), _text(item, "SAMPLE_NAME/SCIENTIFIC_NAME")) for item in samples]
     specs = experiment.findall("DESIGN/SPOT_DESCRIPTOR/SPOT_DECODE_SPEC/READ_SPEC")  # in older records
     starts = tuple(_int(_text(spec, "BASE_COORD")) for spec in specs)
     kinds = tuple("T" if "technical" in _text(spec, "READ_CLASS").lower() else "B" for spec in specs)
+    gate = _Gate()
+    accession = gate.take("experiment", experiment.get("accession"), "experiment")
+    unnamed = "" if accession else next(iter(gate.faults), "The record names no experiment.")
+    named_study = study.get("accession") or _child(experiment, "STUDY_REF").get("accession")
+    named_samples = [gate.take("sample", item.get("accession"), "sra_sample", "biosample") for item in samples]
+    biosamples = [name for item in samples for name in _external(item, "biosample")]
     return Experiment(
-        experiment=experiment.get("accession", ""),
+        experiment=accession,
         title=_text(experiment, "TITLE"),
-        study=study.get("accession") or _child(experiment, "STUDY_REF").get("accession") or "",
-        project=next(iter(_external(study, "bioproject")), ""),
-        parents=tuple(value for tag, value in parents if tag.lower() == "parent_bioproject"),
-        series=_accessions(_GSE, of_study),
+        study=gate.take("study", named_study, "study", "project"),
+        project=gate.take("project", next(iter(_external(study, "bioproject")), ""), "project"),
+        parents=accessions_in("project", (value for tag, value in parents if tag.lower() == "parent_bioproject")),
+        series=accessions_in("series", of_study),
         samples=_samples(experiment, samples),
-        sample=next((item.get("accession") or "" for item in samples), ""),
-        taxa=tuple(pair for pair in dict.fromkeys(taxa) if pair[0]),
+        sample=next(iter(named_samples), ""),
+        others=tuple(
+            filter(
+                None,
+                (
+                    *named_samples,
+                    *accessions_in("biosample", biosamples),
+                    *accessions_in("submission", [_child(package, "SUBMISSION").get("accession")]),
+                ),
+            )
+        ),
+        taxa=tuple(pair for pair in dict.fromkeys(taxa) if any(pair)),
         strategy=_text(design, "LIBRARY_STRATEGY"),
         source=_text(design, "LIBRARY_SOURCE"),
         selection=_text(design, "LIBRARY_SELECTION"),
@@ -241,7 +269,8 @@ def _experiment(package: Element) -> Experiment:
         study_abstract=_text(study, "DESCRIPTOR/STUDY_ABSTRACT"),
         instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
         starts=starts if all(starts) else (),
-        runs=tuple(_run(item, kinds) for item in package.iterfind("RUN_SET/RUN")),
+        faults=tuple(gate.faults),
+        runs=tuple(_run(item, kinds, unnamed) for item in package.iterfind("RUN_SET/RUN")),
     )
 
 
@@ -249,35 +278,38 @@ def _samples(experiment: Element, samples: Sequence[Element]) -> tuple[str, ...]
     """Return the samples (GSM) that the experiment names, else those that its descriptor and its samples name."""
     attributes = _attributes(experiment, "EXPERIMENT_ATTRIBUTES/EXPERIMENT_ATTRIBUTE")
     names = [experiment.get("alias"), *(value for tag, value in attributes if tag.lower() == "geo accession")]
-    own = _accessions(_GSM, [*names, *_external(experiment, "geo")])
+    own = accessions_in("sample", [*names, *_external(experiment, "geo")])
     if own:
         return own
     names = [*_external(_child(experiment, "DESIGN/SAMPLE_DESCRIPTOR"), "geo")]
     for sample in samples:
         names += [*_external(sample, "geo"), sample.get("alias")]
-    return _accessions(_GSM, names)
+    return accessions_in("sample", names)
 
 
-def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
+def _run(run: Element, kinds: tuple[str, ...], unnamed: str) -> SraRun:
+    """Return a run; ``unnamed`` is the fault of an experiment that has no accession."""
+    gate = _Gate()
+    accession = gate.take("run", run.get("accession"), "run")
     statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), Element("none"))
     attributes = _attributes(run, "RUN_ATTRIBUTES/RUN_ATTRIBUTE")
     options = " ".join(dict.fromkeys(value for tag, value in attributes if tag.lower() == "options" and value))
     read_types = _READ_TYPES.search(options)
     first_files = dict(reversed(_PAIR_FILES.findall(options)))  # number of the read → its first file
     read_files = tuple(first_files[number] for number in sorted(first_files))
-    reads = sorted(statistics.iterfind("Read"), key=lambda item: int(item.get("index") or 0))
+    reads = sorted(statistics.iterfind("Read"), key=lambda item: _int(item.get("index")))
     if read_types and len(read_types[1]) == len(reads):
         kinds = tuple(read_types[1])
     elif len(kinds) != len(reads):
         kinds = ("",) * len(reads)
     members = run.findall("Pool/Member")
-    taxa = dict.fromkeys((item.get("tax_id") or "", item.get("organism") or "") for item in members)
+    taxa = dict.fromkeys(taxon(item.get("tax_id") or "", item.get("organism") or "") for item in members)
     names = [name for item in members for name in (*_external(item, "geo"), item.get("sample_name"))]
     return SraRun(
-        run=run.get("accession") or "",
-        spots=run.get("total_spots") or "",
-        bases=run.get("total_bases") or "",
-        size=run.get("size") or "",
+        run=accession,
+        spots=_count(run.get("total_spots")),
+        bases=_count(run.get("total_bases")),
+        size=_count(run.get("size")),
         closed=_closed(run),
         reads=tuple(
             Read(_float(item.get("average")), _float(item.get("stdev")), _int(item.get("count")), kind)
@@ -292,14 +324,22 @@ def _run(run: Element, kinds: tuple[str, ...]) -> SraRun:
                 kind=item.get("semantic_name") or "",
                 size=_int(item.get("size")),
                 md5=item.get("md5") or "",
-                url=item.get("url") or next((link.get("url") or "" for link in item.iterfind("Alternatives")), ""),
+                url=_address(item),
                 anonymous=_anonymous(item),
             )
             for item in run.iterfind("SRAFiles/SRAFile")
         ),
-        taxa=tuple(pair for pair in taxa if pair[0]),
-        samples=_accessions(_GSM, names),
+        taxa=tuple(pair for pair in taxa if any(pair)),
+        samples=accessions_in("sample", names),
+        fault=unnamed or next(iter(gate.faults), "" if accession else "The record has a run without an accession."),
     )
+
+
+def _address(file: Element) -> str:
+    """Return the first address of a file, on the web or in a cloud; empty where there is none."""
+    links = (file, *file.iterfind("Alternatives"))
+    found = (web_address(link.get("url") or "", ("https", "http", "s3", "gs", "ftp")) for link in links)
+    return next(filter(None, found), "")
 
 
 def _anonymous(file: Element) -> tuple[str, ...]:
@@ -308,7 +348,7 @@ def _anonymous(file: Element) -> tuple[str, ...]:
     addresses = [link.get("url") or "" for link in links if link.get("access_type", "anonymous") == "anonymous"]
     if not links:
         addresses = [file.get("url") or ""]
-    return tuple(dict.fromkeys(address for address in addresses if address.startswith(("https://", "http://"))))
+    return tuple(dict.fromkeys(address for address in addresses if web_address(address)))
 
 
 def _closed(run: Element) -> str:
@@ -324,11 +364,13 @@ def _closed(run: Element) -> str:
 
 
 def _int(value: str | None) -> int:
-    return int(value) if value and value.isdecimal() else 0
+    return whole_number(value or "") or 0
+
+
+def _count(value: str | None) -> str:
+    number = whole_number(value or "")
+    return "" if number is None else str(number)
 
 
 def _float(value: str | None) -> float:
-    try:
-        return float(value or 0)
-    except ValueError:
-        return 0.0
+    return decimal_number(value or "") or 0.0

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.accessions import asked_for
 from scripts.plan.configuration import check_configuration, with_defaults
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -105,10 +104,13 @@ def test_all_faults_are_reported_at_once():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"series": ["gse75140"]}, "series.0: 'gse75140' is not an accession of GEO or SRA, e.g. GSE75140"),
+        (
+            {"series": ["gse75140"]},
+            "series.0: 'gse75140' is not an accession that can be looked up; did you mean GSE75140?",
+        ),
         (
             {"series": "no/such/list.txt"},
-            "series: the list of accessions cannot be read: no/such/list.txt: No such file",
+            "series.0: no/such/list.txt: it cannot be read: No such file",
         ),
         ({"run_table": "no/such/table.tsv"}, "run_table: 'no/such/table.tsv' cannot be read: No such file"),
         ({"series": ["GSE1"], "max_failed": 2}, "max_failed: 2 cannot be used; expected: share of a series' runs"),
@@ -158,11 +160,10 @@ def test_words_of_a_fault(values, words):
 
 def test_accessions_come_from_files_too(tmp_path):
     listed = tmp_path / "accessions.txt"
-    listed.write_text("GSE1 # the first\n\n# none here\nSRR2\n", encoding="utf-8")
-    assert list(asked_for(["GSM3", str(listed)])) == [
-        ("series.0", "GSM3"),
-        (f"{listed}, line 1", "GSE1"),
-        (f"{listed}, line 4", "SRR2"),
+    listed.write_text("GSE1 # the first\n\n# none here\nSRR\n", encoding="utf-8")
+    assert faults(series=["GSM3", str(listed)]) == [
+        f"{listed}, line 4: 'SRR' is not an accession that can be looked up; "
+        "e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543."
     ]
 
 

@@ -23,16 +23,17 @@ def test_all_malformed_accessions_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         resolve.read_asked(["gse75140", str(listed), "SAMN05379703", "../GSE1", "X99", "SRS7"])
     lines = str(caught.value).splitlines()
-    assert lines[0] == "What is asked for needs 6 correction(s):"
-    assert "'gse75140' is not an accession that can be looked up; did you mean GSE75140?" in lines
+    assert lines[0] == "What is asked for needs 4 correction(s):"
+    assert "series.0: 'gse75140' is not an accession that can be looked up; did you mean GSE75140?" in lines
     assert any(re.search(r"series\.txt, line 2: 'GSE' is not an accession .*; e\.g\. GSE67835", line) for line in lines)
-    assert sum("name the sample's experiments (SRX…) or runs (SRR…)" in line for line in lines) == 2
-    assert any("../GSE1: the list of accessions cannot be read" in line for line in lines)
+    assert "series.3: ../GSE1: it cannot be read: No such file or directory." in lines
 
 
 def test_nothing_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "none.txt").write_text("# nothing\n")
     with pytest.raises(InputError, match="nothing is asked for"):
+        resolve.read_asked([])
+    with pytest.raises(InputError, match=r"none\.txt has no accession"):
         resolve.read_asked([str(tmp_path / "none.txt")])
 
 

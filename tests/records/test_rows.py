@@ -100,7 +100,10 @@ def test_reasons(tmp_path: Path) -> None:
         "SRR6": "BARCODE_LOST",
         "SRR7": "",
     }
-    assert rows["SRR5"].detail == "Only SRA Lite (simplified qualities) is on offer."
+    assert (
+        rows["SRR5"].detail
+        == "Only SRA Lite (simplified qualities) is on offer; archives: {accept_lite: true} takes it."
+    )
     assert (rows["SRR5"].bytes, rows["SRR5"].md5) == ("990", "")
     assert (rows["SRR6"].bytes, rows["SRR6"].md5) == ("5", "1" * 32)
     assert "s3://x/a.bam" in rows["SRR6"].detail

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.plan.lists import RUNINFO
 from scripts.records import run_reports
 from scripts.records.sra_xml import RemoteFile
 
@@ -105,12 +106,12 @@ def line(run: str, experiment: str = "SRX1", **values: str) -> str:
         "Consent": "public",
         **values,
     }
-    return ",".join(values.get(name, "") for name in run_reports.RUNINFO)
+    return ",".join(values.get(name, "") for name in RUNINFO)
 
 
 @pytest.mark.parametrize("header", [True, False])
 def test_the_header_may_be_missing(header: bool) -> None:
-    head = [",".join(run_reports.RUNINFO)] if header else []
+    head = [",".join(RUNINFO)] if header else []
     text = "\n".join([*head, line("SRR2"), "", line("SRR1"), line("SRR1"), "", *head, line("SRR3", "SRX0")]) + "\n\n"
     first, second = run_reports.parse_run_list(text.encode(), "runinfo")
     assert (first.experiment, [run.run for run in first.runs]) == ("SRX0", ["SRR3"])
@@ -141,7 +142,12 @@ def test_the_run_selector_of_today() -> None:
         'SRR7,RNA-Seq,494,352,public,SRX4,GSM3,SINGLE,Danio rerio,"x, y"\n'
     )
     (found,) = run_reports.parse_run_list(text.encode(), "table")
-    assert (found.experiment, found.samples, found.strategy, found.taxa) == ("SRX4", ("GSM3",), "RNA-Seq", ())
+    assert (found.experiment, found.samples, found.strategy, found.taxa) == (
+        "SRX4",
+        ("GSM3",),
+        "RNA-Seq",
+        (("7955", "Danio rerio"),),
+    )
     assert (found.runs[0].bases, found.runs[0].size) == ("494", "352")
 
 
