@@ -37,7 +37,7 @@ REASONS = {
     ),
     "NOT_SINGLE_CELL": Reason(
         "records",
-        "not of single cells",
+        "not shown to be of single cells",
         "If it is of single cells, say so: `assay: {ACCESSION: plate}` (or droplet).",
     ),
     "NO_RUN": Reason(
@@ -71,8 +71,9 @@ REASONS = {
         "as files (`file:R1.fastq.gz;R2.fastq.gz`) in a run table.",
     ),
     "CHEMISTRY_UNKNOWN": Reason(
-        "droplets",
+        "records, droplets",
         "no known kit has such barcodes",
+        "Libraries of pooled cells (CEL-Seq2, MARS-seq, …) are counted with a run table that names kit and roles. "
         "Configure the kit's inclusion list under `droplets: {inclusion_lists: …}`, or name the kit as "
         "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml.",
     ),

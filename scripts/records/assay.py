@@ -1,19 +1,23 @@
-"""Plate or droplet, and which read is which, as far as the records say.
+"""Plate or droplet, single cells or not, and which read is which, as far as the records say.
 
 "Is this run a droplet?" is answered by, in this order: the user (:meth:`scripts.plan.choices.Choices.assay_of`), this
 module, and, where it leaves the roles of the reads open, the reads themselves (:mod:`scripts.droplets.read_roles`).
 
 Evidence of the assay, best first: a 10x BAM that the submitter deposited; the loader's options; the lengths of the
-reads; the words of titles and protocol; the number of spots. Evidence of the roles: the loader's options; the lengths;
+reads; methods that titles, protocol and series name; what siblings in the study are; the names of the files; the number
+of spots. A library of many barcoded cells is a droplet one, whatever vessel they were sorted into. Whether a library is
+of single cells at all: :mod:`scripts.records.single_cell`. Evidence of the roles: the loader's options; the lengths;
 the names of the files.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.secrets import mask
+from scripts.records.evidence import Evidence, RecordText, Scope
 from scripts.records.run_parts import (
     BARCODE_LENGTHS,
     CDNA_LENGTH,
@@ -23,42 +27,82 @@ from scripts.records.run_parts import (
     lengths_of,
     long_reads,
 )
+from scripts.records.single_cell import (
+    CELLS_OF_A_PLATE,
+    FEW_SPOTS,
+    LIKELY,
+    MANY_SPOTS,
+    SHOWN,
+    CellVerdict,
+    Siblings,
+    against,
+    gather_evidence,
+    says_single_cell,
+    spots_of,
+)
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
 BARCODE_AND_UMI = (24, 26, 28)  # nt; of the 10x kits
+SHORT_BARCODES = (6, 19)  # nt; barcode and UMI of methods that pool the cells of a plate
 CYCLES = frozenset((50, 51, 55, 56, 57, 58, 75, 76, 90, 91, 98, 100, 101, 125, 126, 150, 151))  # nt; usual cDNA reads
 LONGEST_CDNA = 151  # nt; of the instruments on which droplet libraries are sequenced
-FEW_SPOTS = 10_000_000  # as many as one cell of a plate usually has
-MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
 
-# Words of protocols and titles: first names of methods (not of solutions: 10X PBS), then words that are also used with
-# the other assay (droplet kits end in a 96-well plate, inDrops copies CEL-Seq) and count only where no method is named.
+PLATE, DROPLET, POOLED = "plate", "droplet", "pooled"
+"""One cell a library; many barcoded cells, of a kit that may be known; many barcoded cells of a plate, of none."""
+
+# Words of texts: first names of methods (not of solutions: 10X PBS), then words that are also used with the other
+# assay (droplet kits end in a 96-well plate) and count only where no method is named.
 _WORDS = {
-    "droplet": (
-        r"10x[-\s_]*(?:genomics|chromium|single|v[1-4]\b|3['′’p]|5['′’p]|next|gem)|chromium|cell\s?ranger|gemcode"
-        r"|drop[-\s]?seq|in[-\s]?drops?\b|seq[-\s]?well|rhapsody|single cell [35]['′’]|ddseq|dnbelab"
-        r"|\b10x\s*(?:sc|sn)?rna|rna[-\s]?seq 10x\b",
-        r"gel bead|droplets?\b|microfluidic chip|split[-\s]?seq|parse biosci|microwell[-\s]?seq",
+    DROPLET: (
+        r"10x[-\s_]*(?:genomics|chromium|single|v[1-4]\b|3['′’p]|5['′’p]|next|gem|droplet)|cell\s?ranger|gemcode"
+        r"|(?<!valent )chromium(?!\W*(?:vi\b|iii\b|6|picolin|chlor|expos|trioxid))(?=.{0,60}(?:controller|single|chip"
+        r"|next|gem|10x|kit|v[1-4]\b|platform|system|instrument|library))"
+        r"|drop[-\s]?seq|in[-\s]?drops?\b|seq[-\s]?well|rhapsody|single cell [35]['′’]|ddseq|dnbelab|dronc[-\s]?seq"
+        r"|\b10x\s*(?:sc|sn)?rna|rna[-\s]?seq 10x\b|pip[-\s]?seq|gexscope|singleron"
+        r"|split[-\s]?seq|parse biosci|evercode|microwell[-\s]?seq",
+        r"gel bead|(?:cells|nuclei|in(?:to)?|oil|microfluidic|nano\w+|single) droplets?\b"
+        r"|droplet[-\s](?:based|microfluid\w*|sequenc\w*|generat\w*|encapsul\w*)",
     ),
-    "plate": (
-        r"smart[-\s]?seq|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|mars[-\s]?seq|quartz[-\s]?seq"
-        r"|\bSTRT\b|scrb[-\s]?seq|suPeR-?seq|hand[-\s]?picked|mouth pipett",
-        r"smart[-\s]?er\b|nextera xt|(?:96|384)[-\s]?well|cel[-\s]?seq|\bwell[-\s]?plates?\b|tang (?:et al|protocol)",
+    POOLED: (
+        r"m?cel[-\s]?seq\s?2?\b|mars[-\s]?seq|(?:mc)?scrb[-\s]?seq|\bSTRT\b|quartz[-\s]?seq[-\s]?2|\bsort[-\s]seq\b"
+        r"|\bsci[-\s]?(?:RNA[-\s]?seq|plex|fate)\w*|combinatorial[-\s](?:cellular )?index\w*|share[-\s]?seq"
+        r"|vasa[-\s]?(?:plate|seq)|icell8",
+        r"(?:cell|well)[-\s]specific (?:\w+ )?(?:primers?|barcod\w+)|barcoded (?:RT\b|reverse|oligo|poly|primers?)"
+        r"|unique molecular identifiers?|\bUMIs?\b|\bcell[-\s]barcod\w+",
+    ),
+    PLATE: (
+        r"smart[-\s]?seq|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|quartz[-\s]?seq(?![-\s]?2)"
+        r"|suPeR-?seq|hand[-\s]?picked|mouth pipett|patch[-\s]?seq|ramda[-\s]?seq|g&t[-\s]?seq|flash[-\s]seq",
+        r"smart[-\s]?er\b|nextera xt|(?:96|384)[-\s]?well|\bwell[-\s]?plates?\b|tang (?:et al|protocol)",
     ),
 }
 _PATTERNS = {
     assay: tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns) for assay, patterns in _WORDS.items()
 }
+_BARE_10X = re.compile(
+    r"\b10x\b(?!\s*(?:PBS|TE\b|TBE|buffer|magnif|cover|object|depth|concentr|dilut|volume|more|higher|fold|excess|stock"
+    r"|dose|MIC|IC50|LPS))",
+    re.IGNORECASE,
+)
+_FILE_SAMPLE = re.compile(r"_S(\d+)_(?:L\d{3}_)?[RI]\d")  # as bcl2fastq numbers samples: a 10x sample has four indexes
+_SAMPLE_INDEX = re.compile(r"(?<![A-Z])SI[-_](?:GA|NA|TT|NT|TS|3A|P\d+)[-_][A-H]\d{1,2}(?!\d)")  # 10x's own names
+_GROUPS = (
+    ("name", (Scope.NAME, Scope.TRAIT, Scope.DESCRIPTION)),
+    ("protocol", (Scope.PROTOCOL,)),
+    ("data processing", (Scope.PROCESSING,)),
+    ("series", (Scope.SERIES_TITLE, Scope.DESIGN)),
+    ("summary", (Scope.SUMMARY,)),
+)
 
 
 class Judgement(NamedTuple):
     """What the records say of an experiment.
 
     ``roles`` maps run → roles of its reads in archive order, where they are known, and ``roles_from`` run → OPTIONS,
-    LENGTHS or NAMES; ``open``: the reads must decide; ``fault`` is BARCODE_LOST (with a sentence) or empty; ``bams``
+    LENGTHS or NAMES; ``open``: the reads must decide; ``fault`` is a reason code (with a sentence) or empty; ``bams``
     maps run → the 10x BAM that anybody may fetch instead, where every run of the experiment has one; ``evidence`` are
-    sentences for a person.
+    sentences for a person on the assay and the roles, ``pieces`` is the evidence of single cells.
     """
 
     assay: str
@@ -69,49 +113,207 @@ class Judgement(NamedTuple):
     evidence: tuple[str, ...] = ()
     bams: Mapping[str, RemoteFile] = MappingProxyType({})
     roles_from: Mapping[str, str] = MappingProxyType({})
+    pieces: tuple[Evidence, ...] = ()
+
+
+class _LibraryKind(NamedTuple):
+    """What a library is (PLATE, DROPLET or POOLED), whether that is certain, and the words that say so."""
+
+    kind: str
+    certain: bool
+    words: str = ""
 
 
 OPTIONS, LENGTHS, NAMES = "loader options", "read lengths", "names of the files"
 """Evidence of the roles of reads, best first. Names say which files there are, and not their order."""
 
 
-def words_of(text: str) -> frozenset[str]:
-    """Return which assays a text speaks of: by the names of their methods, else by words that are used with them."""
+@functools.lru_cache(maxsize=4096)  # most samples of a series share their protocol
+def methods_in(text: str) -> Mapping[str, str]:
+    """Return kind → the words that name it in a text: names of methods, else words that are used with them."""
     for rank in (0, 1):
-        found = frozenset(assay for assay, patterns in _PATTERNS.items() if patterns[rank].search(text))
+        found = {kind: words[0] for kind, patterns in _PATTERNS.items() if (words := patterns[rank].search(text))}
+        if DROPLET in found:
+            found.pop(POOLED, None)  # inDrops makes its libraries as CEL-Seq does
+        elif POOLED in found and rank == 1:
+            found.pop(PLATE, None)  # barcodes are given to cells in a plate, too
         if found:
             return found
-    return frozenset()
+    return {}
 
 
 def judge_experiment(
-    experiment: Experiment, own_words: frozenset[str], protocol_words: frozenset[str], given: str = ""
+    experiment: Experiment,
+    texts: Sequence[RecordText] = (),
+    siblings: Siblings | None = None,
+    *,
+    source: str = "",
+    given: str = "",
+    pinned: bool = False,
 ) -> Judgement:
-    """Judge an experiment by its runs, its texts, and the assays that GEO's own words and protocol speak of.
+    """Judge an experiment by its runs, its texts (and those of its sample and series) and its siblings.
 
-    ``given`` is the assay that the user has decided on, empty when it is to be judged.
+    ``source`` is the library source by GEO, where SRA does not say; ``given`` the assay that the user has decided on,
+    empty when it is to be judged; ``pinned``: the user names the chemistry of all droplet libraries.
     """
-    own_words |= words_of("\n".join((experiment.title, experiment.library, experiment.sample_title)))
-    protocol_words |= words_of("\n".join((experiment.protocol, experiment.study_title)))
+    siblings = siblings or Siblings()
+    verdict = gather_evidence(experiment, texts, experiment.source or source, siblings)
     evidence = [f"the configuration says {given}"] if given else []
-    signs = list(_signs_of_droplets(experiment.runs))
+    signs = list(signs_of_droplets(experiment.runs))
     evidence += signs
-    assay = given or ("droplet" if signs else "")
-    certain = bool(assay)
-    for kind, words in (("name", own_words), ("protocol", protocol_words)):
-        if len(words) == 1:
-            (word,) = words
-            evidence.append(f"its {kind} speaks of a {word} method")
-            if assay not in ("", word):
-                evidence.append(f"the reads do not confirm that: taken for {assay}")
-            assay, certain = assay or word, True
-            break
-    if not assay:
-        assay, sentence, certain = _by_spots(experiment)
-        evidence.append(sentence)
-    if assay == "droplet":
-        return _judge_droplet(experiment, certain, evidence)
-    return Judgement(assay, {}, not certain, evidence=tuple(evidence))
+    named = _by_methods(texts, evidence)
+    if given or signs:
+        kind = _LibraryKind(given or DROPLET, True)
+        if named is not None and named.kind != kind.kind:
+            evidence.append(f"the reads do not confirm that: taken for {kind.kind}")
+    else:
+        kind = _kind_of(experiment, texts, verdict, siblings, named, evidence)
+    if kind.kind == PLATE:
+        judged = Judgement(PLATE, {}, not kind.certain, evidence=tuple(evidence))
+    else:
+        judged = _judge_droplet(experiment, kind.certain, evidence)
+    judged = judged._replace(pieces=verdict.pieces)
+    shown = verdict.total() if kind.kind == PLATE else verdict.total(of_many=True) + _worth(kind, signs)
+    if shown < SHOWN and not given:
+        fault, detail = "NOT_SINGLE_CELL", against(verdict, _accession(experiment))
+        return judged._replace(open=False, fault=fault, detail=detail)
+    if kind.kind == POOLED and not pinned:
+        fault, detail = "CHEMISTRY_UNKNOWN", _pooled(kind, _accession(experiment))
+        return judged._replace(open=False, fault=fault, detail=detail)
+    return judged
+
+
+def _worth(kind: _LibraryKind, signs: Sequence[str]) -> int:
+    """Return how much the assay itself says of single cells: barcodes of cells are for them."""
+    if signs:
+        return 12
+    return 6 if kind.certain else SHOWN - LIKELY
+
+
+def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKind | None:
+    """Return the kind of the one method that the texts nearest to the library name, None without one."""
+    for name, scopes in _GROUPS:
+        found = methods_in("\n".join(text.text.replace("_", " ") for text in texts if text.scope in scopes))
+        if len(found) != 1:
+            continue
+        ((kind, words),) = found.items()
+        if name in ("data processing", "summary") and kind != DROPLET:
+            continue
+        evidence.append(f"its {name} speaks of a {kind} method ({words})")
+        return _LibraryKind(kind, name in ("name", "protocol"), words)
+    return None
+
+
+def _kind_of(
+    experiment: Experiment,
+    texts: Sequence[RecordText],
+    verdict: CellVerdict,
+    siblings: Siblings,
+    named: _LibraryKind | None,
+    evidence: list[str],
+) -> _LibraryKind:
+    """Return what a library is by the method that its texts name, else by its reads, siblings, files and spots."""
+    unsure = named is None or (named.kind == PLATE and not named.certain)
+    if unsure and (short := _short_barcode(experiment.runs)):
+        evidence.append(short)
+        named = _LibraryKind(POOLED, True)
+    if named is not None and named.kind == POOLED and _demultiplexed(experiment, verdict, siblings):
+        evidence.append("its cells were separated by their barcodes: each is an experiment of its own")
+        return _LibraryKind(PLATE, True)
+    if named is not None and named.certain:
+        return named
+    among_droplets = siblings.droplets > 0 and 3 * siblings.droplets >= siblings.experiments - 1
+    if among_droplets or verdict.total(of_many=True) >= LIKELY:
+        signs = _signs_of_many_cells(experiment, texts, verdict, siblings, named is not None)
+        if among_droplets:
+            signs = [f"{siblings.droplets} experiments of its study are droplet libraries by their reads", *signs]
+        if signs:
+            evidence += signs
+            return _LibraryKind(DROPLET, False)
+    if named is not None:
+        return named
+    spots = spots_of(experiment)
+    many = f", though {spots:,} spots are many for one cell" if spots > FEW_SPOTS else ""
+    evidence.append(f"nothing speaks of droplets{many}")
+    return _LibraryKind(PLATE, all(run.reads for run in experiment.runs) and not many)
+
+
+def _short_barcode(runs: Sequence[SraRun]) -> str:
+    """Return a sentence where every run has a read of 6 to 19 nt beside its cDNA that is no index read."""
+    described = [run for run in runs if run.reads and not run.variable]
+    for run in described:
+        lengths = sorted(read.length for read in run.reads if read.length)
+        if len(lengths) != 2 or "I1" in map(file_read, _file_names(run)):
+            return ""
+        if not SHORT_BARCODES[0] <= lengths[0] <= SHORT_BARCODES[1] or lengths[1] < TRIMMED_CDNA:
+            return ""
+    if not described:
+        return ""
+    return f"its reads are of {lengths_of(described[0])}: a short one, as of barcodes of pooled cells, beside the cDNA"
+
+
+def _demultiplexed(experiment: Experiment, verdict: CellVerdict, siblings: Siblings) -> bool:
+    """Whether the experiments of a study of pooled cells hold one cell each: no barcode read, small, and many."""
+    reads = [[read.length for read in run.reads if read.length > 0] for run in experiment.runs]
+    if any(length < CDNA_LENGTH for lengths in reads if len(lengths) > 1 for length in lengths):
+        return False
+    if verdict.total() < SHOWN or spots_of(experiment) > FEW_SPOTS:
+        return False
+    many = max(siblings.small, siblings.unknown)
+    return many >= 4 * CELLS_OF_A_PLATE or (many >= CELLS_OF_A_PLATE and verdict.one_cell_each())
+
+
+def _signs_of_many_cells(
+    experiment: Experiment, texts: Sequence[RecordText], verdict: CellVerdict, siblings: Siblings, named: bool
+) -> list[str]:
+    """Return what makes it likely that a library of single cells holds many of them.
+
+    Names of methods in its series (``named``) say more than its files and spots.
+    """
+    signs = []
+    names = "\n".join(text.text.replace("_", " ") for text in texts if text.scope is Scope.NAME)
+    if _BARE_10X.search(names):
+        signs.append("its name says 10x")
+    if named:
+        return signs
+    files = [name for run in experiment.runs for name in _file_names(run)]
+    if any(map(_SAMPLE_INDEX.search, files)):
+        signs.append("its files are named after a sample index of 10x")
+    numbers = sorted({int(found[1]) for name in files if (found := _FILE_SAMPLE.search(name))})
+    if any(numbers[begin + 3] == number + 3 for begin, number in enumerate(numbers[:-3])):
+        signs.append("its files are of four sample indexes in a row, as of one sample of 10x")
+    if says_single_cell(experiment.source) and {"I1", "R1", "R2"} <= set(map(file_read, files)):
+        signs.append("an index read was deposited beside R1 and R2, as for droplet libraries")
+    return [*signs, *_signs_of_spots(experiment, verdict, siblings)]
+
+
+def _signs_of_spots(experiment: Experiment, verdict: CellVerdict, siblings: Siblings) -> Iterator[str]:
+    if all(run.reads for run in experiment.runs) and not any(long_reads(run) >= 2 for run in experiment.runs):
+        return
+    spots = spots_of(experiment)
+    if spots > MANY_SPOTS:
+        yield f"{spots:,} spots of a single-cell library are too many for one cell of a plate"
+    elif spots > FEW_SPOTS and siblings.experiments < CELLS_OF_A_PLATE and not verdict.one_cell_each():
+        few = f"its study has {siblings.experiments} experiment(s)"
+        yield f"{spots:,} spots are many for one cell, {few}, and nothing says one cell each"
+
+
+def _file_names(run: SraRun) -> list[str]:
+    """Return the names of the files that were loaded or submitted."""
+    return [*run.read_files, *(file.name for file in run.files if file.kind in ("fastq", "submitted"))]
+
+
+def _accession(experiment: Experiment) -> str:
+    return experiment.experiment or next((run.run for run in experiment.runs), "ACCESSION")
+
+
+def _pooled(kind: _LibraryKind, accession: str) -> str:
+    shown = f"speak of a method that pools barcoded cells ({kind.words})" if kind.words else "have a short barcode read"
+    subject = "its records" if kind.words else "its spots"
+    return (
+        f"Many cells are in one library: {subject} {shown}, and no chemistry for it is configured. "
+        f"If it is one cell, set `assay: {{{accession}: plate}}`."
+    )
 
 
 def _judge_droplet(experiment: Experiment, certain: bool, evidence: list[str]) -> Judgement:
@@ -187,7 +389,7 @@ def ten_x_bam(run: SraRun) -> RemoteFile | None:
     return next((file for file in run.files if file.kind.lower().startswith("10x genomics bam")), None)
 
 
-def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
+def signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
     """Yield what files, loader's options and lengths say of droplets."""
     if bam := next(filter(None, map(ten_x_bam, runs)), None):
         yield f"the submitter's 10x BAM {bam.name!r} is on offer"
@@ -202,21 +404,6 @@ def _signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
     if shapes and all(shape.count("barcode") == 1 and shape.count("cdna") == 1 for shape in shapes):
         lengths = ", ".join(f"{read.length:g}" for read in described[0].reads)
         yield f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
-
-
-def _by_spots(experiment: Experiment) -> tuple[str, str, bool]:
-    for run in experiment.runs:
-        files = [*run.read_files, *(file.name for file in run.files if file.kind == "fastq")]
-        if "SINGLE CELL" in experiment.source.upper() and {"I1", "R1", "R2"} <= {file_read(file) for file in files}:
-            return "droplet", "an index read was deposited beside R1 and R2, as for droplet libraries", False
-    spots = sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
-    described = all(run.reads for run in experiment.runs)
-    paired = any(long_reads(run) >= 2 for run in experiment.runs)
-    if spots > MANY_SPOTS and "SINGLE CELL" in experiment.source.upper() and (paired or not described):
-        return "droplet", f"{spots:,} spots of a single-cell library are too many for one cell of a plate", False
-    if spots > FEW_SPOTS:
-        return "plate", f"nothing speaks of droplets, though {spots:,} spots are many for one cell", False
-    return "plate", "nothing speaks of droplets", described
 
 
 def _one_read_fault(run: SraRun, starts: Sequence[int]) -> tuple[str, str]:

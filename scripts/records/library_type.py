@@ -111,7 +111,6 @@ def judge_library(strategy: str, source: str, selection: str, names: tuple[str, 
                 return LibraryType(
                     "NOT_SINGLE_CELL", f"Its name {name!r} says bulk, and its source is not single cell."
                 )
-        notes.append("nothing says bulk, so it is taken for a library of single cells")
     return LibraryType(evidence=tuple(notes))
 
 

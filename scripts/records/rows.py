@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
-from scripts.records.assay import Judgement, judge_experiment
+from scripts.records.assay import Judgement, judge_experiment, signs_of_droplets
 from scripts.records.library_type import LibraryType, judge_library, library_names
 from scripts.records.run_parts import RunParts, lone_fault, sort_runs
 from scripts.records.series_record import Note, Sample, SeriesRecord
+from scripts.records.single_cell import Siblings, siblings_of, study_of
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
+from scripts.records.texts import texts_of_experiment
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
@@ -151,13 +153,17 @@ def add_experiments(
     ``named`` maps an experiment to the samples (GSM) that name it in GEO. Experiments that are not wanted
     (``origin.only``) get no row.
     """
-    for experiment in experiments:
+    together = list(experiments)
+    siblings = siblings_of(together, (item.experiment for item in together if any(signs_of_droplets(item.runs))))
+    for experiment in together:
         of_geo = named.get(experiment.experiment, ())
         if origin.wants(experiment, of_geo):
-            _add_experiment(experiment, origin, of_geo, plan)
+            _add_experiment(experiment, origin, of_geo, siblings[study_of(experiment)], plan)
 
 
-def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], plan: Plan) -> None:
+def _add_experiment(
+    experiment: Experiment, origin: Origin, named: Sequence[str], siblings: Siblings, plan: Plan
+) -> None:
     gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
     sample = origin.series_record.sample(gsm)
     notes = [*origin.notes, *map(Note, experiment.faults)]
@@ -177,8 +183,7 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
     runs = origin.wanted_runs(experiment, named)
     if not runs:
         return
-    accessions = (*(run.run for run in runs), experiment.experiment, gsm, origin.series, *experiment.series)
-    library = _judge(experiment, gsm, sample, plan.choices.assay_of(*filter(None, accessions)), origin, notes)
+    library = _judge(experiment, gsm, named, origin, siblings, plan.choices, notes)
     plan.mates.update(library.parts.mates)
     for run in runs:
         rows, notes = _rows_of_run(library, run, plan.choices)
@@ -202,15 +207,40 @@ def _add_faulty(runs: Sequence[SraRun], asked: str, row: Run, notes: Sequence[No
         plan.no_run(asked, row, sentences(*unnamed[:_FAULTS], more), notes, key=f"{row.experiment}: {unnamed[0]}")
 
 
-def _judge(experiment: Experiment, gsm: str, sample: Sample, given: str, origin: Origin, notes: list[Note]) -> Library:
+def _judge(
+    experiment: Experiment,
+    gsm: str,
+    named: Sequence[str],
+    origin: Origin,
+    siblings: Siblings,
+    choices: Choices,
+    notes: list[Note],
+) -> Library:
     parts = sort_runs(experiment)
-    judgement = judge_experiment(parts.whole, sample.own_words, sample.protocol_words, given)
+    sample = origin.series_record.sample(gsm)
+    given = choices.assay_of(*filter(None, _names_of(experiment, gsm, named, origin)))
+    judgement = judge_experiment(
+        parts.whole,
+        (*origin.series_record.texts_of(gsm), *texts_of_experiment(experiment)),
+        siblings,
+        source=sample.library[1],
+        given=given,
+        pinned=choices.chemistry != "auto",
+    )
     names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
     library_type = judge_library(*(declared if any(declared) else sample.library), names)
     if given and library_type.reason == "NOT_SINGLE_CELL":
         library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
     return Library(experiment, parts, origin, gsm, sample, names, judgement, library_type, notes)
+
+
+def _names_of(experiment: Experiment, gsm: str, named: Sequence[str], origin: Origin) -> Iterator[str]:
+    """Yield the accessions by which a person may name an experiment, the narrowest first."""
+    yield from (run.run for run in experiment.runs)
+    yield from (experiment.experiment, gsm, *named, *experiment.samples, experiment.sample)
+    yield from (origin.series, *experiment.series, *origin.series_record.sample(gsm).series)
+    yield from (experiment.study, experiment.project, *experiment.parents)
 
 
 def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str, object]:
@@ -235,7 +265,8 @@ def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str,
         "read_roles": ",".join(library.roles(run)),
         "told_by": library.roles_from(run),
         "open": judgement.open,
-        "evidence": [*judgement.evidence, *library.library_type.evidence],
+        "evidence": [piece._asdict() for piece in judgement.pieces],
+        "judged_by": [*judgement.evidence, *library.library_type.evidence],
         "notes": [note.text for note in notes],
     }
 

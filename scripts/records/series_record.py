@@ -1,6 +1,5 @@
 """What GEO's family files say of a series, of its parts and of their samples, as far as the plan needs it."""
 
-import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +8,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.http import RemoteError
-from scripts.records.assay import words_of
 from scripts.records.client import Archives, report_failure
+from scripts.records.evidence import RecordText
 from scripts.records.family_files import Entity, read_family
 from scripts.records.library_type import NAMING_ATTRIBUTES
+from scripts.records.texts import texts_of_sample, texts_of_series
 
 
 class Note(NamedTuple):
@@ -33,12 +33,8 @@ class Sample(NamedTuple):
     experiments: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
     library: tuple[str, str, str] = ("", "", "")  # strategy, source, selection
-    own_words: frozenset[str] = frozenset()  # assays that the title and the description speak of
-    protocol_words: frozenset[str] = frozenset()
+    texts: tuple[RecordText, ...] = ()
     names: tuple[str, ...] = ()  # values of characteristics that name the kind of the library
-
-
-_words_of_protocol = functools.lru_cache(words_of)  # most samples of a series share theirs
 
 
 @dataclass
@@ -51,6 +47,7 @@ class SeriesRecord:
     projects: list[str] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)  # samples that a series names, described or not
     ill_named: list[str] = field(default_factory=list)
+    texts: dict[str, tuple[RecordText, ...]] = field(default_factory=dict)  # series → what its own texts say
     found: bool = False
 
     def add_file(self, path: Path) -> list[str]:
@@ -60,6 +57,7 @@ class SeriesRecord:
         for entity in read_family(path):
             if entity.kind == "series":
                 parts += entity.linked("parts")
+                self.texts.setdefault(entity.accession, texts_of_series(entity))
                 self.studies += entity.linked("studies")
                 self.projects += entity.linked("projects")
                 self.listed += entity.linked("samples")
@@ -72,6 +70,12 @@ class SeriesRecord:
 
     def sample(self, gsm: str) -> Sample:
         return self.samples.get(gsm, Sample())
+
+    def texts_of(self, gsm: str) -> tuple[RecordText, ...]:
+        """Return the texts of a sample and of its series (of all series of the record, where it names none)."""
+        sample = self.sample(gsm)
+        of_series = [name for name in sample.series if name in self.texts] or list(self.texts)
+        return (*sample.texts, *(text for name in of_series for text in self.texts[name]))
 
     def accessions(self) -> list[str]:
         """Return the BioProjects and studies of the series, each once."""
@@ -118,8 +122,6 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> S
 
 def _sample(entity: Entity) -> Sample:
     fields = entity.fields
-    own = [value for name in ("title", "description") for value in fields.get(name, ())]
-    protocol = "\n".join(value for name in fields if "protocol" in name for value in fields[name])
     attributes = [value.partition(":") for value in fields.get("characteristics_ch1", ())]
     strategy, source, selection = (
         sys.intern(entity.first(f"library_{name}")) for name in ("strategy", "source", "selection")
@@ -130,7 +132,6 @@ def _sample(entity: Entity) -> Sample:
         experiments=tuple(entity.linked("experiments")),
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
-        own_words=words_of("\n".join(own)),
-        protocol_words=_words_of_protocol(protocol),
+        texts=texts_of_sample(entity),
         names=tuple(value.strip() for tag, _, value in attributes if tag.lower().strip() in NAMING_ATTRIBUTES),
     )

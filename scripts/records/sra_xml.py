@@ -9,6 +9,7 @@ SRAFiles). The types here also hold what ENA's filereport and RunInfo say of the
 import itertools
 import operator
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -91,6 +92,7 @@ class Experiment(NamedTuple):
     layout: str = ""  # single, paired or empty
     library: str = ""
     protocol: str = ""
+    design: str = ""  # its description
     sample_title: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     study_title: str = ""
@@ -260,13 +262,14 @@ def _experiment(package: Element) -> Experiment:
         selection=_text(design, "LIBRARY_SELECTION"),
         layout="" if layout is None else layout.tag.lower(),
         library=_text(design, "LIBRARY_NAME"),
-        protocol=_text(design, "LIBRARY_CONSTRUCTION_PROTOCOL"),
+        protocol=sys.intern(_text(design, "LIBRARY_CONSTRUCTION_PROTOCOL")),  # one copy of what experiments share
+        design=sys.intern(_text(experiment, "DESIGN/DESIGN_DESCRIPTION")),
         sample_title=next((title for item in samples if (title := _text(item, "TITLE"))), ""),
         attributes=tuple(
             pair for sample in samples for pair in _attributes(sample, "SAMPLE_ATTRIBUTES/SAMPLE_ATTRIBUTE")
         ),
-        study_title=_text(study, "DESCRIPTOR/STUDY_TITLE"),
-        study_abstract=_text(study, "DESCRIPTOR/STUDY_ABSTRACT"),
+        study_title=sys.intern(_text(study, "DESCRIPTOR/STUDY_TITLE")),
+        study_abstract=sys.intern(_text(study, "DESCRIPTOR/STUDY_ABSTRACT")),
         instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
         starts=starts if all(starts) else (),
         faults=tuple(gate.faults),

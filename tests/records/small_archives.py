@@ -44,11 +44,14 @@ def sample(
     title: str = "cell",
     more: Iterable[str] = (),
 ) -> str:
-    """Return a sample of a family file; ``more`` are further lines without ``!Sample_``."""
+    """Return a sample of a family file, of a single cell; ``more`` are further lines without ``!Sample_``."""
+    more = list(more)
     lines = [f"^SAMPLE = {gsm}", f"!Sample_title = {title}", f"!Sample_geo_accession = {gsm}"]
     for tax_id, name in taxa:
         lines += [f"!Sample_organism_ch1 = {name}", f"!Sample_taxid_ch1 = {tax_id}"]
     lines += [f"!Sample_{line}" for line in more]
+    if not any(line.startswith("library_source") for line in more):
+        lines.append("!Sample_library_source = transcriptomic single cell")
     lines += [f"!Sample_relation = SRA: https://www.ncbi.nlm.nih.gov/sra?term={name}" for name in experiments]
     lines += [f"!Sample_series_id = {name}" for name in series]
     return "\n".join(lines) + "\n"

@@ -4,13 +4,14 @@ import io
 
 import pytest
 
-from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, words_of
+from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, methods_in
+from scripts.records.evidence import RecordText, Scope
 from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 
 BAM = RemoteFile("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")
-NOTHING: frozenset[str] = frozenset()
-DROPLET, PLATE = frozenset({"droplet"}), frozenset({"plate"})
+NOTHING, DROPLET, PLATE, BOTH = "", "on a Chromium controller", "by Smart-seq2", "by Smart-seq2 and by Chromium v3"
+SINGLE_CELL = "TRANSCRIPTOMIC SINGLE CELL"
 
 
 def one(*lengths: float, **more: object) -> SraRun:
@@ -22,8 +23,11 @@ def roles_of(run: SraRun) -> tuple[str, ...]:
     return found[0] if found else ()
 
 
-def judge(*runs: SraRun, own=NOTHING, protocol=NOTHING, given: str = "", source: str = "TRANSCRIPTOMIC") -> Judgement:
-    return judge_experiment(Experiment("SRX1", source=source, runs=runs), own, protocol, given)
+def judge(
+    *runs: SraRun, own: str = "", protocol: str = "", given: str = "", source: str = SINGLE_CELL, **more: object
+) -> Judgement:
+    texts = (RecordText(Scope.NAME, "sample title", own), RecordText(Scope.PROTOCOL, "extraction protocol", protocol))
+    return judge_experiment(Experiment("SRX1", source=source, runs=runs), texts, given=given, **more)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_a_record_with_and_without_the_loaders_options(lengths, names, without) 
     for options, roles in ((files, expected), ("", expected if without else ())):
         text = package_set(package("SRX1", [run("SRR1", lengths=lengths, options=options)]))
         (experiment,) = parse_experiments(io.BytesIO(text.encode()), "answer")
-        assert judge_experiment(experiment, DROPLET, NOTHING).roles.get("SRR1", ()) == roles
+        assert judge_experiment(experiment, given="droplet").roles.get("SRR1", ()) == roles
 
 
 @pytest.mark.parametrize(
@@ -164,22 +168,22 @@ def test_words_decide_where_lengths_do_not() -> None:
     assert "the reads must show which of them holds the barcode" in judged.evidence
     assert judge(one(75, 75), protocol=PLATE).assay == "plate"
     assert judge(one(75, 75), own=PLATE, protocol=DROPLET).assay == "plate"
-    assert judge(one(75, 75), own=PLATE | DROPLET, protocol=DROPLET).assay == "droplet"
+    assert judge(one(75, 75), own=BOTH, protocol=DROPLET).assay == "droplet"
 
 
 def test_an_index_read_speaks_of_droplets_where_nothing_else_does() -> None:
     files = ("a_I1_001.fastq.gz", "a_R1_001.fastq.gz", "a_R2_001.fastq.gz")
-    judged = judge(one(8, 150, 150, read_files=files), source="TRANSCRIPTOMIC SINGLE CELL")
+    judged = judge(one(8, 150, 150, read_files=files))
     assert (judged.assay, judged.open, judged.roles) == ("droplet", True, {"SRR1": ("index", "barcode", "cdna")})
-    assert judge(one(8, 150, 150, read_files=files)).assay == "plate"
-    assert judge(one(8, 150, 150, read_files=files), own=PLATE, source="TRANSCRIPTOMIC SINGLE CELL").assay == "plate"
+    assert judge(one(8, 150, 150, read_files=files), source="TRANSCRIPTOMIC").assay == "plate"
+    assert judge(one(8, 150, 150, read_files=files), own=PLATE).assay == "plate"
 
 
 def test_many_spots_of_single_cells_are_no_plate() -> None:
-    judged = judge(one(151, 151, spots="90000000"), source="TRANSCRIPTOMIC SINGLE CELL")
-    assert (judged.assay, judged.open) == ("droplet", True)
     judged = judge(one(151, 151, spots="90000000"))
-    assert (judged.assay, judged.open) == ("plate", True)
+    assert (judged.assay, judged.open, judged.fault) == ("droplet", True, "")
+    judged = judge(one(151, 151, spots="90000000"), source="TRANSCRIPTOMIC")
+    assert (judged.assay, judged.open, judged.fault) == ("plate", False, "NOT_SINGLE_CELL")
     assert judge(one(75, 75)).open is False
     assert judge(one()).open is True  # no statistics
 
@@ -211,7 +215,7 @@ def test_the_barcode_is_lost() -> None:
     ],
 )
 def test_one_read_of_a_library_is_not_always_the_cdna(lengths, starts, reason, words) -> None:
-    judged = judge_experiment(Experiment("SRX1", runs=(one(*lengths),), starts=starts), DROPLET, NOTHING)
+    judged = judge_experiment(Experiment("SRX1", runs=(one(*lengths),), starts=starts), given="droplet")
     assert judged.fault == reason
     assert words in judged.detail
 
@@ -245,10 +249,18 @@ def test_the_user_decides() -> None:
         ("SMARTer kit, C1 Single-Cell Auto Prep IFC chip (Fluidigm)", "plate"),
         ("sorted into 96 well plates, Nextera XT", "plate"),
         ("cells in droplets or in 96-well plates", "droplet plate"),
+        ("lipid droplets were stained; droplet digital PCR", ""),
+        ("mice were given hexavalent chromium; chromium(VI) exposure system", ""),
         ("10x Genomics for one cohort, Smart-seq2 for the other", "droplet plate"),
         ("RNA was extracted with Trizol", ""),
-        ("MARS-seq", "plate"),
+        ("MARS-seq", "pooled"),
+        ("CEL-Seq2 was used as described", "pooled"),
+        ("mCEL-Seq2 of cells in 384-well plates", "pooled"),
+        ("barcoded oligo-dT primers in each well of a 384-well plate", "pooled"),
+        ("Quartz-Seq2", "pooled"),
+        ("Quartz-Seq", "plate"),
+        ("FACS sort, sequenced on a NextSeq", ""),
     ],
 )
 def test_words(text: str, assays: str) -> None:
-    assert " ".join(sorted(words_of(text))) == assays
+    assert " ".join(sorted(methods_in(text))) == assays

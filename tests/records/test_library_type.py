@@ -110,4 +110,4 @@ def test_spots_of_a_tissue_are_no_cells(name: str) -> None:
 def test_bulk_is_not_guessed() -> None:
     verdict = judge_library(*BULKY, ("liver, rep 1", "pseudobulk", "bulky tumour"))
     assert verdict.reason == ""
-    assert verdict.evidence == ("nothing says bulk, so it is taken for a library of single cells",)
+    assert verdict.evidence == ()

@@ -194,8 +194,8 @@ def test_a_study_and_a_project(tmp_path: Path, small: SmallArchives) -> None:
 
 def test_a_study_that_only_ena_has(tmp_path: Path, small: SmallArchives) -> None:
     small.reports["ERP1"] = (
-        "run_accession\texperiment_accession\ttax_id\tscientific_name\tlibrary_layout\tread_count\tbase_count\n"
-        "ERR1\tERX1\t9606\tHomo sapiens\tSINGLE\t5\t250\n"
+        "run_accession\texperiment_accession\ttax_id\tscientific_name\tlibrary_layout\tread_count\tbase_count\tlibrary_source\n"
+        "ERR1\tERX1\t9606\tHomo sapiens\tSINGLE\t5\t250\tTRANSCRIPTOMIC SINGLE CELL\n"
     )
     rows = plan(tmp_path, "ERP1", small=small)
     row = rows["ERR1"][0]

@@ -1,0 +1,409 @@
+"""Pieces of evidence on whether a library holds one cell, found in the texts of its records.
+
+A text is searched for the words of :data:`RULES`. Which rules apply, and how much they count, depends on its scope:
+names (titles, source name) and traits (characteristics) are about the one library, a protocol is often shared by all
+libraries of a series, and the texts of a series are about all of them. Phrases that speak of single cells or of bulk
+without saying that this library is one (``single-cell suspension``, ``pseudobulk``) are taken out before.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Scope(StrEnum):
+    """What a text is about, from the library itself to all of its study."""
+
+    NAME = "name"
+    TRAIT = "trait"  # tag: value
+    DESCRIPTION = "description"
+    PROTOCOL = "protocol"
+    PROCESSING = "processing"
+    SERIES_TITLE = "series title"
+    DESIGN = "design"
+    SUMMARY = "summary"
+
+
+class RecordText(NamedTuple):
+    """A text of a record: its scope, where it is, as a person would say it, and the text."""
+
+    scope: Scope
+    where: str
+    text: str
+
+
+class Evidence(NamedTuple):
+    """A piece of evidence. ``weight`` counts for a library of one cell where it is positive, else against it."""
+
+    code: str
+    weight: int
+    where: str
+    words: str
+
+    @property
+    def sentence(self) -> str:
+        """Half a sentence for a person: ``sample title says '500 cells'``."""
+        return f"{self.where} says {self.words!r}" if self.where else self.words
+
+
+class Rule(NamedTuple):
+    """A code, the words that give it, and its weight by scope."""
+
+    code: str
+    pattern: re.Pattern[str]
+    weights: Mapping[Scope, int]
+
+
+VETO = -20
+"""The weight of what the name of a library says against one cell: more than all that other texts can say for it."""
+
+N, T, D, P, TITLE, DESIGN, SUMMARY = (
+    Scope.NAME,
+    Scope.TRAIT,
+    Scope.DESCRIPTION,
+    Scope.PROTOCOL,
+    Scope.SERIES_TITLE,
+    Scope.DESIGN,
+    Scope.SUMMARY,
+)
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_KIND = r"(?:cells?|nucle(?:us|i|ar)|[a-z]*(?:cytes?|blasts?|neurons?|blastomeres?|zygotes?|spermatids?|macrophages?))"
+_NO_CELL = (  # "single dose T cells", "individual donors' cells"
+    r"(?!dose|end|read|clon|donor|animal|patient|inject|strand|time|guide|gene|mutant|knock|hit|agent|treat|index|copy"
+    r"|allele|culture|layer|molecule|subject|sample|litter|tumou?r|well|embryo|blastocyst|organoid|fiber|fibre|islet"
+    r"|colon|population|nucleotide|batch|lane|wildtype|base)"
+)
+_ONE = rf"\b(?:single[-\s]*|individual[-\s]+){_NO_CELL}(?:[\w+/-]+[-\s]+){{0,2}}?"
+_ONE_OF_KIND = rf"{_ONE}{_KIND}\b"
+_SC_SEQ = (
+    r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*|\bsc[-\s]?(?:m?RNA|transcriptom)\w*|\bsingle[-\s]?(?:cell|nucle(?:us|i|ar))"
+)
+_TO_SEQ = (
+    r"(?:\s*\([^)]{0,30}\))?[-\s]+(?:m?RNA|transcript\w*|cDNA|full[-\s]length|whole[-\s]transcriptom|librar\w+"
+    r"|sequenc\w+|RT\b|lys(?:is|ates?)|amplif\w+|omics|seq\b|gene[-\s]expression|tagged|smart|auto)"
+)
+_PUT = (
+    r"sort\w*|deposit\w*|pick\w*|collect\w*|captur\w*|dispens\w*|transfer\w*|aspirat\w*|isolat\w*|plac\w*|seeded"
+    r"|lys\w+"
+)
+_VESSEL = r"(?:wells?|plates?|tubes?|strips?|lysis|chips?|IFCs?|microfluidic\w*|C1)\b"
+_MANY = (
+    r"(?<![\w.,^/-])(?:\d{1,3}(?:,\d{3})+|\d{2,}(?:\.\d+)?|\d+(?:\.\d+)?\s*(?:k|[x×*]\s*10\s*[\^eE]?\s*\d+|[eE]\d+)"
+    r"|10\s*\^\s*\d+|(?:one|two|five|ten|several)?\s*(?:hundred|thousand|million)s?(?:\s+of)?)"
+)
+_TIMES = (
+    r"(?![-\s]*(?:days?|d|weeks?|wks?|w|months?|mo|years?|yrs?|y|h|hrs?|hours?|min|%|[munµμ]M|ng|ug|µg|mg|ml|µl|ul|kb|bp"
+    r"|°|x|nt)\b)"
+)
+_MANY_CELLS = rf"{_MANY}{_TIMES}[-\s]*(?:[a-z+-]+[-\s]+){{0,2}}?(?:cells|nuclei|oocytes|neurons|embryos)\b"
+_COUNTED_PREFIX = re.compile(
+    r"(?:\b(?:days?|weeks?|months?|hours?|stage|passage|rep(?:licate)?|donor|patient|clone|line|no|number|id|plate|batch"
+    r"|mouse|sample|well|cluster|th|cd|type|group|layer|chip|lane|run|subject|case|control|p|d|e|w)[\s.:#-]*|#)$",
+    re.IGNORECASE,
+)
+
+RULES = (
+    # For one cell.
+    Rule("NAME_SINGLE_CELL", _words(_ONE_OF_KIND, _SC_SEQ, r"\bsingle[-\s]?cell"), {N: 5, T: 5, D: 4}),
+    Rule("NAME_SINGLE", _words(r"\bsingle$", r"^single\b(?![-\s](?:end|read))"), {N: 2}),
+    Rule("NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {N: 5}),
+    Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {N: 2, T: 2}),
+    Rule("CELL_NUMBER", _words(r"\bcell[-\s#]*(?:no\.?\s*)?\d+\b"), {N: 1}),
+    Rule(
+        "PROTOCOL_SINGLE_CELL",
+        _words(
+            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_TO_SEQ}",
+            r"\b(?:sc|sn)RNA[-\s]?seq\w*",
+            rf"{_ONE_OF_KIND}[^.]{{0,100}}?\b(?:{_PUT})\b[^.]{{0,120}}?\b{_VESSEL}",
+            rf"\b(?:{_PUT})\b[^.]{{0,60}}?{_ONE_OF_KIND}[^.]{{0,100}}?\b{_VESSEL}",
+            r"\b(?:one|1|a|single)\s+(?:single\s+)?(?:cell|nucleus)\s*(?:per|/|in each|in a)\s*(?:well|tube|chamber)",
+            rf"\bfrom (?:a |each )?(?:{_ONE_OF_KIND})",
+            rf"\beach {_ONE_OF_KIND}",
+            r"\b(?:hand|manual(?:ly)?)[-\s]?pick\w*|\bmouth[-\s]pipett\w*|\bmicromanipulat\w+",
+        ),
+        {P: 4, D: 4},
+    ),
+    Rule(
+        "METHOD_OF_ONE_CELL",
+        _words(
+            r"\bfluidigm\b",
+            r"\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))",
+            r"\bpatch[-\s]?seq\b",
+            r"\bsuper-?seq\b",
+            r"\bSTRT[-/\s]?C1\b",
+            r"\bTang\b[^.]{0,40}?(?:et al|protocol|method)",
+            r"\bquartz[-\s]?seq\b(?![-\s]?2)",
+        ),
+        {N: 3, T: 3, D: 3, P: 3, TITLE: 2, DESIGN: 2, SUMMARY: 2},
+    ),
+    Rule(
+        "METHOD_OF_LOW_INPUT",
+        _words(r"\bsmart[-\s]?seq(?![-\s]?(?:®|v4|stranded|HT|total|mRNA|pico))\w*", r"\bSS[23]\b"),
+        {N: 2, T: 2, D: 1, P: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
+    ),
+    Rule(
+        "SERIES_SINGLE_CELL",
+        _words(_SC_SEQ, _ONE_OF_KIND),
+        {TITLE: 4},
+    ),
+    Rule(
+        "SERIES_SINGLE_CELL",
+        _words(
+            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_TO_SEQ}",
+            r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*",
+            r"\bsingle[-\s]?(?:cell|nucle(?:us|ar|i))s?[-\s]+(?:level|resolution|profil\w+|analys\w+|atlas|data|samples?)",
+            rf"\b(?:from|of|in|sequenc\w+|profil\w+) (?:\S+ ){{0,3}}?{_ONE_OF_KIND}",
+        ),
+        {DESIGN: 3, SUMMARY: 2},
+    ),
+    # Against it.
+    Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {N: VETO, T: -10, D: -10}),
+    Rule("CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {N: VETO, T: -10, D: -10}),
+    Rule("POOL", _words(r"\b\d*pool(?:ed|s)?\b(?!\s*(?:librar|lane|sequenc|index|run))"), {N: VETO}),
+    Rule(
+        "POOL",
+        _words(
+            rf"\b\d*pooled[-\s]+(?:[\w+-]+[-\s]+){{0,2}}?{_KIND}\b",
+            rf"\bpools? of (?:\d+\s+)?(?:[\w+-]+\s+){{0,2}}?{_KIND}\b",
+        ),
+        {T: VETO, D: -10},
+    ),
+    Rule(
+        "NEGATIVE_CONTROL",
+        _words(
+            r"\bneg(?:ative)?[-\s]?(?:control|ctrl)\b(?!\s*(?:(?:si|sh|sg|g|mi|cr)?RNA|guide|oligo|vector|antibody|group"
+            r"|mice|mouse|virus|peptide|treat|plasmid|lentivir|AAV|mimic|inhibitor))",
+            r"\bno[-\s](?:template|cells?|RT)\b(?:[-\s]controls?)?",
+            r"\bNTC\b",
+            r"\bwater[-\s](?:control|blank|well)",
+            r"\bblank\b(?!\s*vector)",
+            r"(?<![\w.,])(?:0|zero)[-\s]cells?\b",
+            r"\bERCCs?[-\s]*(?:only|control)",
+        ),
+        {N: VETO, D: -10},
+    ),
+    Rule(
+        "EMPTY_WELL",
+        _words(r"\bempty\b(?!\s*(?:vector|plasmid|lentivir|virus|construct|AAV|cassette|lipo|capsid|backbone))"),
+        {N: VETO},
+    ),
+    Rule(
+        "RIBOSOME_PROFILING",
+        _words(
+            r"\bribo[-\s]?seq\b|\bribosome[-\s](?:profil\w+|footprint\w*|protected)|\bpolysom\w+|\btranslatom\w+",
+            r"\bTRAP[-\s]?seq\b|\bRPF\b",
+        ),
+        {N: VETO, T: VETO, D: -10, P: -6},
+    ),
+    Rule(
+        "OTHER_RNA_METHOD",
+        _words(
+            r"\b(?:mi|micro|small|pi|circ)[-\s]?RNA[-\s]?seq\w*|\b(?:PRO|GRO|TT|NET|SLAM|CAGE|RIP|CLIP|MeRIP|m6A)-?seq\b",
+            r"\b[ie]?CLIP\b|\bnascent RNA\b",
+        ),
+        {N: VETO, T: -10},
+    ),
+    Rule("POPULATION", _words(r"\bpopulations?\b", r"\btotal[-\s]RNA\b"), {N: -6, D: -4}),
+    Rule(
+        "TISSUE",
+        _words(
+            r"\b(?:tissue|cell)[-\s](?:lysates?|pellets?|homogenates?)",
+            r"\bwhole[-\s](?:tissue|brain|liver|embryo|blood|lung|kidney|heart|spleen|organ)s?\b(?!.*\bcell\b)",
+            r"\bbiops(?:y|ies)\b",
+        ),
+        {N: -5},
+    ),
+    Rule("LASER_CAPTURE", _words(r"\bLCM\b", r"\blaser[-\s]?captur\w*", r"\bmicro-?dissect\w+"), {N: -3, P: -2, D: -2}),
+    Rule(
+        "MANY_CELLED",
+        _words(r"\bmorulae?\b", r"\bblastocysts?\b", r"\bgastrula\w*", r"\b(?<!1-cell )(?<!one-cell )embryos?\b"),
+        {N: -4},
+    ),
+    Rule(
+        "REPLICATE", _words(r"\b(?:bio(?:logical)?[-\s]*)?rep(?:licate)?s?[-\s.#]*\d+\b", r"\bbiological rep"), {N: -2}
+    ),
+    Rule("CULTURE", _words(r"\bcultur(?:e|es|ed)\b", r"\borganoids?\b", r"\bcell line\b"), {N: -1}),
+    Rule(
+        "RNA_KIT_OF_POPULATIONS",
+        _words(
+            r"\b(?:mi|micro)?RNeasy\b|\btri-?zol\b|\bTRI[-\s]reagent|\bqiazol\b|\bmirvana\b|\bdirect-?zol\b|\bpicopure\b",
+            r"\bnucleospin\b|\bRNAqueous\b|\bmagmax\b|\bnorgen\b|\bpurelink\b|\bRNAzol\b|\bquick-?RNA\b|\bRNA-?bee\b"
+            r"|\bReliaPrep\b|\bRNA (?:plus |mini|micro|extraction |isolation |purification )+(?:mini |micro )?kit",
+            r"\btotal RNA\b(?!-)[^.]{0,60}?\b(?:extract|isolat|purif|prepar|obtain|collect|harvest|made|quantif)\w*",
+            r"\b(?:extract|isolat|purif|prepar|obtain)\w*(?: of)? total RNA\b",
+            r"\bRNA (?:was|were|samples were) (?:extracted|isolated|purified|obtained)\b"
+            r"(?! (?:directly )?from (?:\S+ ){0,2}(?:single|individual|each))",
+            r"\bRIN\b|\bRNA integrity\b|\bRNA quality\b",
+            r"\d\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
+        ),
+        {P: -4, D: -4},
+    ),
+    Rule(
+        "LIBRARY_KIT_OF_POPULATIONS",
+        _words(
+            r"\bTruSeq\b(?![-\s]*(?:SBS|PE|SR|cluster|nano|DNA|adapt\w+|ind(?:ex|ices)|primer|dual|rapid|v3|barcod))",
+            r"\bNEBNext\b[^.]{0,20}?(?:Ultra|poly|RNA|rRNA)(?!\s*(?:II )?(?:FS )?DNA)|\bKAPA (?:stranded|m?RNA)",
+            r"\bribo-?zero\b|\brRNA[-\s](?:deplet|remov)\w*|\bribosom\w+ RNA (?:deplet|remov)\w*|\bribo-?deplet\w*"
+            r"|\bribosome RNA remov\w*|\bribosomal RNA was",
+            r"\bpoly[-\s]?\(?A\)?\+?[-\s](?:RNA |mRNA )?(?:select|enrich|pull|purif|capture)\w*",
+            r"\bpoly-?T oligo-attached",
+            r"\bm?RNA (?:was|were) (?:enriched|fragmented|purified)\b|\boligo[-\s(]*dT\)?[-\s](?:magnetic )?beads?\b",
+            r"\bquantseq\b|\bsureselect strand|\bovation\b|\bscriptseq\b|\bstranded (?:total |m)?RNA",
+        ),
+        {P: -3, D: -4, N: -5},
+    ),
+    Rule(
+        "BARCODED_BULK",
+        _words(r"\b(?:brb|prime|drug|plate|dru|tag|lexo\w*)-?seq\b(?<!tag-seq)", r"\bbulk RNA barcoding"),
+        {N: VETO, T: VETO, D: -10, P: -8, TITLE: -8, DESIGN: -8},
+    ),
+    Rule(
+        "CELLS_SORTED_TOGETHER",
+        _words(
+            rf"{_MANY_CELLS}(?: \S+){{0,4}}? (?:were|was|are) (?:\w+ly )?(?:sort|collect|FACS|pool|lys|pick|harvest)",
+            rf"\b(?:sort|collect|pool|lys|pick|isolat)\w*(?: \S+){{0,5}}? {_MANY_CELLS}",
+            rf"{_MANY_CELLS} (?:per|for each|from each|in each) (?:sample|replicate|library|population|reaction|tube)",
+        ),
+        {P: -4, D: -6},
+    ),
+    Rule(
+        "PROTOCOL_OF_POPULATIONS",
+        _words(
+            r"\bbulk\b",
+            r"\bsorted (?:cell )?populations?\b|\bpopulations? of cells\b|\bpooled cells\b|\bcells were pooled\b"
+            r"|\bpools? of (?:\d+ )?cells\b",
+        ),
+        {P: -3},
+    ),
+    Rule(  # counts where the name is that of an embryo
+        "WHOLE_EMBRYOS",
+        _words(r"\b(?:single|individual|whole|each) (?:\w+ )?(?:embryos?|blastocysts?|morulae?|organoids?)\b"),
+        {P: -8, D: -8},
+    ),
+    Rule("SERIES_BULK", _words(r"\bbulk\b"), {TITLE: -2, DESIGN: -1, SUMMARY: -1}),
+    Rule("SERIES_BULK", _words(r"[\[(][^\])]*\bbulk\b[^\])]*[\])]\s*$"), {TITLE: -8}),
+    Rule(
+        "SERIES_OF_ANOTHER_KIND",
+        _words(
+            r"[\[(](?!.*(?:\bsc|\bsn|single|smart|cell))[^\])]*\b(?:RNA[-\s]?seq|micro-?array|array)\b[^\])]*[\])]\s*$"
+        ),
+        {TITLE: -3},
+    ),
+)
+
+# Phrases without meaning for this question, by what they leave.
+_CELLS = r"single[-\s]*(?:cell|nucle(?:us|i))s?"
+_NEUTRAL = _words(
+    r"\bpseudo[-\s]?bulk\w*",
+    rf"\b{_CELLS}[-\s]+(?:suspen\w+|digest\w*|dissociat\w*|disaggreg\w*|solutions?|gat(?:e|es|ed|ing)\b|clon\w+|derived"
+    r"|lines?\b|colon(?:y|ies)|sorted populations?|organisms?|electropor\w+|imaging|tracking|force|western|homogenates?"
+    r"|slurry|prep\b|preparations?|culture)",
+    r"\bsingle[-\s]celled\b",
+    rf"\bas {_CELLS}\b",
+    rf"\b(?:in)?to (?:(?:a|obtain|generate|yield|get|produce|make|form) )*{_CELLS}\b(?!{_TO_SEQ})"
+    r"(?![^.]{0,40}\bwells?\b)",
+    rf"\b(?:gated?|gating) (?:on|for) (?:\S+ )?{_CELLS}\b",
+    r"\b(?:doublets?|singlets?)\b",
+    r"\bnon[-\s]bulk\b|\bbulky\b",
+)
+_NOT_OURS = _words(
+    r"\b(?:not|non|without|unlike|versus|vs\.?|instead of|rather than|than|previous(?:ly)?|published|publicly available"
+    r"|public|existing|available|(?:compar|integrat|combin|overlap|overlay)\w* (?:to|with|of|our|and)"
+    r"|deconvol\w+|using a)(?: (?!single|bulk|sc|sn)\S+){0,3}? (?:bulk\b(?:[-\s]\w+)?|sc[-\s]?RNA\S*|sn[-\s]?RNA\S*"
+    rf"|{_CELLS}(?:[-\s]\w+){{0,2}})",
+    r"\b(?:bulk|primarily been described with) (?:transcriptom\w+ )?(?:changes|mixtures?|averages?)",
+    r"\bbulk (?:mixtures?|averag\w+|measurements?|stud\w+|approach\w*|methods?) (?:of|mask|obscur|fail|can)\w*",
+)
+_COUNT_TAG = re.compile(
+    r"(?:no\.?|num(?:ber)?|#|n)[-_ ]*(?:of)?[-_ ]*(?:input |sorted )?(?:cells?|nuclei)"
+    r"|cells?[-_ ](?:count|number|num|no\.?)|(?:cells?|nuclei)[-_ ](?:per|/)[-_ ]?(?:well|sample|library|reaction|tube)"
+    r"|input[-_ ]cells?|ncells?|cells? input|amount of cells|starting cells|(?:number|count)[-_ ]cells?",
+    re.IGNORECASE,
+)
+_PLACE_TAG = re.compile(
+    r"(?:(?:sort(?:ing)?|cell|plate|c1|384|96)[-_ ])*(?:well|plate|chip|ifc)(?:[-_ ](?:id|position|number|no|name))?"
+    r"|cell[-_ ](?:id|name|index|label)|experiment[-_ ]sample[-_ ]name",
+    re.IGNORECASE,
+)
+_KIND_TAG = re.compile(
+    r"(?:sample|well|cell|library|control)[-_ ]?(?:type|content|kind|description)?|type|control", re.I
+)
+_NUMBER = re.compile(r"\s*(?:~|ca\.?|about|approx\w*)?\s*(\d[\d,.]*)\s*(k|[x×e^])?", re.IGNORECASE)
+_BY_SCOPE = {scope: tuple(rule for rule in RULES if scope in rule.weights) for scope in Scope}
+_STAGES = frozenset("16 32 64 128".split())  # cells of an embryo
+
+
+def evidence_in(text: RecordText) -> tuple[Evidence, ...]:
+    """Return the pieces of evidence in a text, in the order of the rules."""
+    return _evidence_in(*text)
+
+
+@functools.lru_cache(maxsize=4096)  # most samples of a series share their protocol and many of their traits
+def _evidence_in(scope: Scope, where: str, text: str) -> tuple[Evidence, ...]:
+    return tuple(_search(scope, where, text))
+
+
+def _search(scope: Scope, where: str, text: str) -> Iterator[Evidence]:
+    tag, colon, value = text.partition(":") if scope is T else ("", "", "")
+    if colon:
+        where = f"{where} {tag.strip()!r}"
+        yield from _by_tag(where, tag.strip(), value.strip())
+        text = value.strip()
+    text = _plain(text, scope)
+    for rule in _BY_SCOPE[scope]:
+        if found := _first(rule, text):
+            yield Evidence(rule.code, rule.weights[scope], where, found)
+    if scope is T and _KIND_TAG.fullmatch(tag.strip()):
+        for rule in _BY_SCOPE[N]:
+            if rule.code in ("NEGATIVE_CONTROL", "EMPTY_WELL") and (found := _first(rule, text)):
+                yield Evidence(rule.code, VETO, where, found)
+
+
+def _first(rule: Rule, text: str) -> str:
+    """Return the first words of a rule in a text, empty without any."""
+    for found in rule.pattern.finditer(text):
+        words = found[0].strip()
+        if rule.code == "CELL_COUNT_MANY" and not _is_count(text[: found.start()], words):
+            continue
+        if rule.code == "MANY_CELLED" and re.search(r"\bcells?\b|blastomere", re.sub(r"\b\d+-cell\b", "", text)):
+            continue
+        return words if len(words) < 90 else f"{words[:86]} …"
+    return ""
+
+
+def _is_count(before: str, words: str) -> bool:
+    """Whether a number before ``cells`` counts them: not in ``day 14 cells``, ``32-cell`` (an embryo)."""
+    if _COUNTED_PREFIX.search(before):
+        return False
+    return not (words.split("-")[0].split(" ")[0] in _STAGES and not words.endswith("s"))
+
+
+def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
+    """Yield what a characteristic says whose tag is known: a number of cells, or the well of a plate."""
+    if _PLACE_TAG.fullmatch(tag) and value.lower() not in ("", "na", "n/a", "none", "missing"):
+        yield Evidence("WELL", 1, where, value)
+    if not _COUNT_TAG.fullmatch(tag):
+        return
+    low = value.lower()
+    number = _NUMBER.match(value)
+    if number and not number[2] and float(number[1].replace(",", "").rstrip(".") or 0) == 0:
+        yield Evidence("EMPTY_WELL", VETO, where, value)
+    elif low in ("one", "single") or (number and not number[2] and number[1].rstrip(".") in ("1", "1.0")):
+        yield Evidence("CELL_COUNT_ONE", 6, where, value)
+    elif number or re.search(r"bulk|pool|population|many|multiple|mini", low):
+        yield Evidence("CELL_COUNT_MANY", VETO, where, value)
+
+
+def _plain(text: str, scope: Scope) -> str:
+    """Return a text without phrases that mean nothing here, with blanks for the separators of names."""
+    if scope in (N, T, D):
+        text = re.sub(r"_+|(?<=\w)\.(?=[A-Za-z])", " ", text)
+    text = _NEUTRAL.sub(" ~ ", text)
+    return text if scope in (N, T) else _NOT_OURS.sub(" ~ ", text)

@@ -1,0 +1,150 @@
+"""Whether a library is of single cells: the sum of the evidence in its texts, its series and its siblings.
+
+A library is not taken for one of single cells unless its records show it. Of each kind of evidence the strongest piece
+counts, once, so that a text that several records repeat does not count several times.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from scripts.records.evidence import Evidence, RecordText, evidence_in
+from scripts.records.sra_xml import Experiment
+
+SHOWN = 4
+"""The sum of the weights from which on a library is one of single cells."""
+LIKELY = 2
+"""The sum from which on single cells are likely, so that other signs may tell what the library holds."""
+FEW_SPOTS = 10_000_000  # as many as one cell of a plate usually has
+MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
+CELLS_OF_A_PLATE = 24  # experiments of one study and layout, from which on they may be the cells of a plate
+_SMALL = 6_000_000  # spots of one cell
+_OTHER_STRATEGIES = frozenset(["MIRNA-SEQ", "NCRNA-SEQ", "RIP-SEQ", "RIBO-SEQ"])
+_OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many barcoded ones
+    """
+    CELL_COUNT_MANY POOL CELLS_SORTED_TOGETHER POPULATION TISSUE MANY_CELLED REPLICATE CULTURE WHOLE_EMBRYOS
+    LASER_CAPTURE MANY_SPOTS NEGATIVE_CONTROL EMPTY_WELL PROTOCOL_OF_POPULATIONS
+    """.split()
+)
+_ONE_CELL_EACH = frozenset("CELL_COUNT_ONE NAME_ONE_CELL GERM_CELL METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
+_LOOKED_FOR = (
+    "its library source, names, characteristics and protocols, and the title, summary and design of its series"
+)
+
+
+class Siblings(NamedTuple):
+    """What the experiments of a study (of one layout) have in common, as far as one says something of another."""
+
+    experiments: int = 1
+    small: int = 0  # those with few enough spots for one cell each
+    unknown: int = 0  # those whose spots the record does not say
+    single_cell: int = 0  # those whose library source says single cell
+    droplets: int = 0  # those whose reads are those of a droplet library
+
+
+class CellVerdict(NamedTuple):
+    """The pieces of evidence, at most one of a kind."""
+
+    pieces: tuple[Evidence, ...] = ()
+
+    def total(self, of_many: bool = False) -> int:
+        """Return the sum of the weights; ``of_many``: for a library that may hold many barcoded cells."""
+        return sum(piece.weight for piece in self.pieces if not (of_many and piece.code in _OF_ONE_CELL))
+
+    def codes(self) -> set[str]:
+        return {piece.code for piece in self.pieces}
+
+    def one_cell_each(self) -> bool:
+        """Whether something says that a library holds one cell, and not only that it is of single cells."""
+        single = (piece for piece in self.pieces if piece.code == "NAME_SINGLE_CELL")
+        return bool(self.codes() & _ONE_CELL_EACH) or any(not _names_many(piece.words) for piece in single)
+
+
+def spots_of(experiment: Experiment) -> int:
+    """Return the spots of an experiment over all runs, 0 where the record does not say."""
+    return sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
+
+
+def study_of(experiment: Experiment) -> tuple[str, str]:
+    """Return the key of an experiment's siblings: its study and its layout."""
+    return experiment.study or experiment.project or next(iter(experiment.series), ""), experiment.layout
+
+
+def siblings_of(experiments: Iterable[Experiment], droplets: Iterable[str]) -> dict[tuple[str, str], Siblings]:
+    """Return study and layout → siblings; ``droplets`` are the experiments whose reads show a droplet library."""
+    by_reads = frozenset(droplets)
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    single: Counter[str] = Counter()
+    for experiment in experiments:
+        study = study_of(experiment)
+        count = counts.setdefault(study, Counter())
+        spots = spots_of(experiment)
+        count["experiments"] += 1
+        count["small"] += 0 < spots <= _SMALL
+        count["unknown"] += not spots
+        count["droplets"] += experiment.experiment in by_reads
+        single[study[0]] += says_single_cell(experiment.source)
+    return {study: Siblings(**count, single_cell=single[study[0]]) for study, count in counts.items()}
+
+
+def says_single_cell(source: str) -> bool:
+    return "SINGLE CELL" in source.upper()
+
+
+def gather_evidence(
+    experiment: Experiment, texts: Iterable[RecordText], source: str, siblings: Siblings
+) -> CellVerdict:
+    """Return the verdict on an experiment by its texts, its library source and its siblings."""
+    best: dict[str, Evidence] = {}
+    pieces = [*_of_record(experiment, source, siblings)]
+    for text in texts:
+        pieces += evidence_in(text)
+    for piece in pieces:
+        known = best.get(piece.code)
+        if known is None or abs(piece.weight) > abs(known.weight):
+            best[piece.code] = piece
+    if "MANY_CELLED" not in best:
+        best.pop("WHOLE_EMBRYOS", None)
+    return CellVerdict(tuple(sorted(best.values(), key=lambda piece: (-abs(piece.weight), piece.code))))
+
+
+def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Iterator[Evidence]:
+    """Yield what the fields of the record and the siblings say."""
+    spots = spots_of(experiment)
+    strategy = experiment.strategy.upper().replace("_", "-")
+    if strategy in _OTHER_STRATEGIES:
+        yield Evidence("OTHER_RNA_METHOD", -20, "library strategy", experiment.strategy)
+    if says_single_cell(source):
+        yield Evidence("SOURCE_SINGLE_CELL", 8, "library source", source)
+    elif siblings.single_cell:
+        words = f"{siblings.single_cell} other experiment(s) of its study have a single-cell source, it has not"
+        yield Evidence("SIBLINGS_SINGLE_CELL", -4, "", words)
+    if siblings.small >= CELLS_OF_A_PLATE and 0 < spots <= FEW_SPOTS:
+        words = f"{siblings.small} experiments of its study are as small as libraries of one cell"
+        yield Evidence("MANY_SMALL_SIBLINGS", 2, "", words)
+    elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and not spots:
+        yield Evidence("MANY_SIBLINGS", 2, "", f"its study has {siblings.experiments} experiments")
+    if spots > FEW_SPOTS * 2:
+        weight = -2 if spots > MANY_SPOTS else -1
+        yield Evidence("MANY_SPOTS", weight, "", f"{spots:,} spots are many for one cell")
+
+
+def _names_many(words: str) -> bool:
+    """Whether words such as ``scRNA-seq`` or ``single cells`` may also name a library of many cells."""
+    return bool(re.search(r"s$|\bs[cn]", words.lower())) or "rna" in words.lower()
+
+
+def against(verdict: CellVerdict, accession: str) -> str:
+    """Return the sentence of a library that is not shown to be of single cells."""
+    pro = [piece for piece in verdict.pieces if piece.weight > 0]
+    con = [piece for piece in verdict.pieces if piece.weight < 0]
+    overrule = f"If it is a single cell, set `assay: {{{accession}: plate}}`."
+    if not con:
+        if pro:
+            said = " and ".join(piece.sentence for piece in pro[:2])
+            return f"That it is a single cell is not shown: {said}, which is not enough. {overrule}"
+        return f"Nothing says that it is a single cell: looked for in {_LOOKED_FOR}. {overrule}"
+    said = " and ".join(piece.sentence for piece in con[:2])
+    though = f", though {pro[0].sentence}" if pro else ", and nothing says that it is a single cell"
+    return f"Not shown to be a single cell: {said}{though}. {overrule}"
