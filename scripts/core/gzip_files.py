@@ -2,11 +2,17 @@
 
 import contextlib
 import gzip
-from collections.abc import Iterator
+import io
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from scripts.core.errors import InputError
+from scripts.core.files import open_regular
+
+FREE = 1 << 24
+"""Bytes that a small gzip stream may inflate to whatever its size."""
 
 
 def deflate_error() -> type[Exception]:
@@ -14,6 +20,77 @@ def deflate_error() -> type[Exception]:
     from isal import isal_zlib
 
     return cast(type[Exception], isal_zlib.error)
+
+
+class BoundedGzip:
+    """The text of a gzip stream from anywhere. Every fault is an InputError with the name of the file.
+
+    ``most`` is how many times its own bytes it may inflate to, beyond :data:`FREE`; None for any number.
+    """
+
+    def __init__(self, handle: BinaryIO, name: str, most: int | None = None) -> None:
+        from isal import igzip
+
+        self.name = name
+        self.most = most
+        self.inflated = 0
+        self._packed = _Counted(handle)
+        self._stream = igzip.IGzipFile(fileobj=cast(BinaryIO, self._packed), mode="rb")
+        self._errors = (OSError, EOFError, zlib.error, deflate_error())
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most ``size``; none at the end."""
+        return self._take(self._stream.read, size)
+
+    def line(self, most: int) -> bytes:
+        """Return the next line with its end, empty at the end. Raises InputError where it has more bytes."""
+        line = self._take(self._stream.readline, most + 1)
+        if len(line) > most:
+            raise InputError(f"{self.name}: a line of more than {most:,} bytes, too long for such a file.")
+        return line
+
+    def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            piece = read(size)
+        except EOFError as error:
+            raise InputError(f"{self.name}: cannot be read to its end: it is cut short, or not gzipped.") from error
+        except self._errors as error:
+            raise InputError(f"{self.name}: cannot be read to its end: {error}.") from error
+        self.inflated += len(piece)
+        if self.most is not None and self.inflated > FREE + self.most * self._packed.bytes:
+            raise InputError(f"{self.name}: it inflates to more than {self.most} times its size, as no such file does.")
+        return piece
+
+
+class _Counted(io.RawIOBase):
+    """Counts the bytes that are read from a file."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self.bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any) -> int:
+        piece = self._handle.read(len(view))
+        view[: len(piece)] = piece
+        self.bytes += len(piece)
+        return len(piece)
+
+
+@contextlib.contextmanager
+def open_bounded(path: str | Path, name: str, most: int | None = None) -> Iterator[BoundedGzip]:
+    """Open a gzipped file of a folder that somebody else made, see :func:`~scripts.core.files.open_regular`.
+
+    ``name`` is that of the file in errors, ``most`` as for :class:`BoundedGzip`. Raises InputError.
+    """
+    try:
+        handle = open_regular(path)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}.") from error
+    with handle:
+        yield BoundedGzip(handle, name, most)
 
 
 @contextlib.contextmanager

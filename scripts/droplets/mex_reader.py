@@ -10,19 +10,18 @@ import re
 import shutil
 import tarfile
 import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
-from isal import igzip
 
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import deflate_error
-from scripts.droplets.mex_writer import MD5, METADATA_NAMES, TYPE
+from scripts.core.files import path_below
+from scripts.core.gzip_files import BoundedGzip
+from scripts.droplets.mex_writer import CONTROL, MD5, METADATA_NAMES, TYPE
 
 if TYPE_CHECKING:
     import anndata
@@ -45,8 +44,12 @@ PARTS = ("metadata", "barcodes.tsv", "features.tsv", "matrix")
 _BLOCK = tarfile.BLOCKSIZE
 _READ = 1 << 22
 _LIMITS = {"metadata": 1 << 22, "barcodes.tsv": 1 << 31, "features.tsv": 1 << 31}
+_MOST_INFLATED = 100  # times its own size; barcodes and counts inflate to five or ten times
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _MAX_TAIL = 1 << 20
+_LONGEST_BARCODE = 1 << 10
+_MOST_CELLS, _MOST_GENES = 1 << 22, 1 << 20  # of a matrix of cells that is added up
+_MOST_NAMES = 1 << 27  # bytes of barcodes or of features of a matrix that is added up
 
 
 @dataclass
@@ -112,7 +115,7 @@ class ArchiveStream:
 
     def __init__(self, handle: BinaryIO, name: str) -> None:
         self.name = name
-        self._stream = igzip.IGzipFile(fileobj=handle, mode="rb")
+        self._stream = BoundedGzip(handle, name, _MOST_INFLATED)
         self.metadata: dict[str, str] = {}
         self.expected: dict[str, str] = {}
         self.digests: dict[str, str] = {}
@@ -121,19 +124,11 @@ class ArchiveStream:
         """Return the error of an archive that breaks the format."""
         return InputError(f"{self.name}: not a MEX archive: {fault}.")
 
-    def _read(self, size: int) -> bytes:
-        try:
-            return self._stream.read(size)
-        except EOFError as error:
-            raise InputError(f"{self.name}: the archive is cut short.") from error
-        except (OSError, zlib.error, deflate_error()) as error:
-            raise InputError(f"{self.name}: the archive cannot be read: {error}.") from error
-
     def _read_pieces(self, size: int) -> Iterator[bytes]:
         while size:
-            piece = self._read(min(size, _READ))
+            piece = self._stream.read(min(size, _READ))
             if not piece:
-                raise InputError(f"{self.name}: the archive is cut short.")
+                raise InputError(f"{self.name}: cannot be read to its end: it is cut short.")
             size -= len(piece)
             yield piece
 
@@ -166,7 +161,7 @@ class ArchiveStream:
         if missing := [part for part in PARTS if part not in seen]:
             raise self.error(f"it has no {', '.join(missing)}")
         tail = 0
-        while piece := self._read(_READ):
+        while piece := self._stream.read(_READ):
             tail += len(piece)
             if piece.strip(b"\0") or tail > _MAX_TAIL:
                 raise self.error("there is more behind its four members")
@@ -197,6 +192,8 @@ class ArchiveStream:
             rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline=""), delimiter="\t"))
         except (UnicodeDecodeError, csv.Error) as error:
             raise self.error(f"{path} is no table ({error})") from error
+        if control := CONTROL.search(content.decode()):
+            raise self.error(f"{path} has the control character {control[0]!r}")
         if not rows or rows[0] != ["name", "value"]:
             raise self.error(f"{path} does not begin with the line 'name<TAB>value'")
         folder = path.rpartition("/")[0]
@@ -211,6 +208,12 @@ class ArchiveStream:
         if self.metadata.get("type") != TYPE:
             raise self.error(f"its type is {self.metadata.get('type', 'missing')!r}, but {TYPE!r} is read")
 
+    def skim(self) -> None:
+        """Read all members, which must be as the format says; for :meth:`differing`."""
+        for _, pieces in self.members():
+            for _ in pieces:
+                pass
+
     def differing(self) -> list[str]:
         """Return the members read so far whose md5 is not that in the metadata, or has none there."""
         return [path for path, digest in self.digests.items() if self.expected.get(path) != digest]
@@ -222,10 +225,10 @@ class ArchiveStream:
 
 
 @contextmanager
-def open_archive(source: str | Path | BinaryIO) -> Iterator[ArchiveStream]:
-    """Open an archive from a path, an http(s) address or an open file."""
+def open_archive(source: str | Path | BinaryIO, name: str = "") -> Iterator[ArchiveStream]:
+    """Open an archive from a path, an http(s) address or an open file, which errors call ``name``."""
     if not isinstance(source, str | Path):
-        yield ArchiveStream(source, getattr(source, "name", None) or "the archive")
+        yield ArchiveStream(source, name or str(getattr(source, "name", None) or "the archive"))
         return
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         import urllib.request
@@ -257,19 +260,22 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
             if member.part != "matrix":
                 contents[member.part] = b"".join(pieces)
                 continue
+            shape = (
+                (_count_lines(contents["features.tsv"]), _count_lines(contents["barcodes.tsv"]))
+                if len(contents) == 3
+                else None
+            )
             try:
-                matrix = read_matrix(pieces, member.size)
+                matrix = read_matrix(pieces, member.size, shape)
             except FormatError as error:
                 raise InputError(f"{stream.name}: {member.path}: {error}.") from error
             folder = member.path.rpartition("/")[0]
         stream.check_digests()
-        barcodes = _parse_barcodes(contents["barcodes.tsv"])
         try:
+            barcodes = _parse_barcodes(contents["barcodes.tsv"])
             features = _parse_features(contents["features.tsv"])
-        except UnicodeDecodeError as error:
-            raise InputError(f"{stream.name}: features.tsv is not UTF-8: {error}.") from error
-        if len({len(row) for row in features}) > 1:
-            raise InputError(f"{stream.name}: the lines of features.tsv do not have the same number of columns.")
+        except ValueError as error:
+            raise InputError(f"{stream.name}: {error}.") from error
         if matrix.shape != (len(features), barcodes.size):
             raise InputError(
                 f"{stream.name}: the matrix is of {matrix.shape[0]} features and {matrix.shape[1]} barcodes, but there"
@@ -278,31 +284,96 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
         return MexArchive(folder, stream.metadata, barcodes, features, matrix, dict(stream.digests))
 
 
+def _count_lines(content: bytes) -> int:
+    return content.count(b"\n") + (content[-1:] not in (b"\n", b""))
+
+
+def sum_cells(
+    stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarray]
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Read an archive of cells; return its barcodes, its number of features, and the sum of each cell (uint64).
+
+    Each count is taken times the weight (uint64) of its feature, which ``weigh`` gives for the first columns of all;
+    sums are modulo 2**64. Memory holds barcodes and features, not the counts. Raises InputError for what is no such
+    archive; for md5 see :meth:`ArchiveStream.differing`.
+    """
+    from scripts.formats.matrix_market import FormatError, sum_columns
+
+    contents: dict[str, bytes] = {}
+    for member, pieces in stream.members():
+        if member.part == "matrix":
+            if not {"barcodes.tsv", "features.tsv"} <= contents.keys():
+                raise stream.error(f"{member.path} is before its barcodes and features")
+            try:
+                barcodes = _parse_barcodes(contents["barcodes.tsv"])
+                genes = _parse_features(contents["features.tsv"])
+                weights = weigh(row[0].encode() for row in genes)
+                sums = sum_columns(pieces, member.size, (len(genes), barcodes.size), weights)
+            except FormatError as error:
+                raise InputError(f"{stream.name}: {member.path}: {error}.") from error
+            except ValueError as error:
+                raise InputError(f"{stream.name}: {error}.") from error
+            continue
+        if member.size > _MOST_NAMES:
+            raise stream.error(f"{member.path} of {member.size:,} bytes is larger than that of any cells")
+        contents[member.part] = b"".join(pieces)
+        most = {"barcodes.tsv": _MOST_CELLS, "features.tsv": _MOST_GENES}.get(member.part)
+        if most is not None and _count_lines(contents[member.part]) > most:
+            raise stream.error(f"{member.path} has more than {most:,} lines")
+    return barcodes, len(genes), sums
+
+
 def _parse_barcodes(content: bytes) -> np.ndarray:
+    """Return barcodes (dtype S). Raises ValueError where one is empty, too long or not printable ASCII."""
+    barcodes = _split_barcodes(content)
+    if barcodes.size:
+        letters = barcodes.view(np.uint8).reshape(barcodes.size, -1)
+        if letters.min() >= 33 and letters.max() <= 126:
+            return barcodes
+        # What is shorter than the longest ends with zeros, so that a zero is followed by zeros only.
+        strange = (((letters < 33) | (letters > 126)) & (letters != 0)).any(axis=1) | (letters[:, 0] == 0)
+        strange |= ((letters[:, :-1] == 0) & (letters[:, 1:] != 0)).any(axis=1)
+        if strange.any():
+            line = int(strange.argmax())
+            raise ValueError(f"barcodes.tsv, line {line + 1}: {letters[line].tobytes()[:40]!r} is no barcode")
+    return barcodes
+
+
+def _split_barcodes(content: bytes) -> np.ndarray:
     content = content.replace(b"\r\n", b"\n")
     if content and not content.endswith(b"\n"):
         content += b"\n"
     length = content.find(b"\n")
     letters = np.frombuffer(content, dtype=np.uint8)
-    if length > 0 and letters.size % (length + 1) == 0:
+    if 0 < length <= _LONGEST_BARCODE and letters.size % (length + 1) == 0:
         table = letters.reshape(-1, length + 1)
         if (table[:, -1] == 10).all() and np.count_nonzero(letters == 10) == table.shape[0]:
             return np.ascontiguousarray(table[:, :-1]).view(f"S{length}")[:, 0]
     lines = content.split(b"\n")[:-1]
+    if max(map(len, lines), default=0) > _LONGEST_BARCODE:
+        raise ValueError(f"barcodes.tsv has a barcode of more than {_LONGEST_BARCODE:,} characters")
     return np.array(lines, dtype=np.bytes_) if lines else np.zeros(0, dtype="S1")
 
 
 def _parse_features(content: bytes) -> list[tuple[str, ...]]:
-    lines = content.decode("utf-8").replace("\r\n", "\n").split("\n")
-    return [tuple(line.split("\t")) for line in (lines if lines[-1] else lines[:-1])]
+    """Return the columns of each feature. Raises ValueError where they are no table of text."""
+    try:
+        text = content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"features.tsv is not UTF-8: {error}") from error
+    if control := CONTROL.search(text):
+        raise ValueError(f"features.tsv has the control character {control[0]!r}")
+    lines = text.split("\n")
+    features = [tuple(line.split("\t")) for line in (lines if lines[-1] else lines[:-1])]
+    if len({len(row) for row in features}) > 1:
+        raise ValueError("the lines of features.tsv do not have the same number of columns")
+    return features
 
 
 def verify_archive(source: str | Path | BinaryIO) -> dict[str, bool]:
     """Return path → whether a member has the md5 in the metadata. Raises InputError for what is no archive."""
     with open_archive(source) as stream:
-        for _, pieces in stream.members():
-            for _ in pieces:
-                pass
+        stream.skim()
         differing = set(stream.differing())
         return {path: path not in differing for path in stream.digests}
 
@@ -317,7 +388,7 @@ def unpack_archive(source: str | Path | BinaryIO, target: str | Path) -> list[Pa
     with open_archive(source) as stream, tempfile.TemporaryDirectory(prefix=".unpack.", dir=target) as partial:
         paths = []
         for member, pieces in stream.members():
-            path = Path(partial, member.path)
+            path = path_below(partial, *member.path.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as writer:
                 writer.writelines(pieces)

@@ -5,6 +5,7 @@ The same content gives the same bytes on every machine, at any number of threads
 
 import hashlib
 import io
+import re
 import struct
 import tarfile
 from collections import deque
@@ -23,6 +24,8 @@ from scripts.core.files import atomic_path
 TYPE = "MexGeneArchive_v1"
 METADATA_NAMES = ("metadata.tsv", "manifest.tsv")
 """Names of the metadata: the specification's, and the one that the published reader looks for."""
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters, which no text in an archive has."""
 MD5 = "md5sum:"
 """Begins the value of a member in the metadata."""
 
@@ -54,12 +57,12 @@ def _padding(size: int) -> bytes:
 def metadata_text(fields: Mapping[str, str], members: Mapping[str, str]) -> bytes:
     """Return the text of metadata.tsv; ``members`` is path in the archive → md5 in hexadecimal digits.
 
-    White space inside a value becomes a blank, so that a line is a name, a tab and a value. Only a value that begins
-    with a quote is quoted, as csv readers (the published one, and ours) expect it.
+    White space and control characters inside a value become a blank, so that a line is a name, a tab and a value. Only
+    a value that begins with a quote is quoted, as csv readers (the published one, and ours) expect it.
     """
     lines = ["name\tvalue"]
     for name, value in fields.items():
-        line = " ".join(value.split())
+        line = " ".join(CONTROL.sub(" ", value).split())
         if line.startswith('"'):
             line = '"' + line.replace('"', '""') + '"'
         lines.append(f"{name}\t{line}")

@@ -25,8 +25,6 @@ SMALL = 1 << 16
 """Bytes of a chunk up to which zlib deflates it."""
 LEVEL = 1
 _PACKED = {"shuffle": True, "compression": "gzip", "compression_opts": LEVEL}
-ROWS = 2000
-"""Rows of a matrix that are added up together."""
 
 
 def set_encoding(item: Any, kind: str, version: str) -> None:
@@ -163,23 +161,6 @@ def read_whole(root: h5py.Group, path: str) -> np.ndarray:
     if values.size:
         item.read(h5s.ALL, h5s.ALL, values)
     return values
-
-
-def sum_rows(matrix: h5py.Group, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the sum of each row (uint64) of a csr_matrix of whole numbers, read a few rows at a time.
-
-    Each number counts times the weight (uint64) of its column; sums are modulo 2**64.
-    """
-    indptr = matrix["indptr"][()]
-    sums = np.zeros(len(indptr) - 1, np.uint64)
-    for start in range(0, len(sums), ROWS):
-        bounds = indptr[start : start + ROWS + 1]
-        values = matrix["data"][bounds[0] : bounds[-1]].astype(np.uint64)
-        if weights is not None:
-            values *= weights[matrix["indices"][bounds[0] : bounds[-1]]]
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values)])
-        sums[start : start + ROWS] = np.diff(running[bounds - bounds[0]])
-    return sums
 
 
 class ArrayWriter:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import scipy.sparse
 
 BLOCK = 1 << 22
+MOST_COLUMNS = 1 << 26
+"""Columns of a matrix that is read without knowing how many are expected."""
+_LONGEST_LINE = 1 << 10
 _MAX_HEAD = 1 << 16
 _SHORTEST_ENTRY = 6  # "1 1 1\n"
 _WORD = 8
@@ -94,19 +97,63 @@ def _take_head(pieces: Iterator[bytes]) -> tuple[Shape, bytes]:
 
 
 def _whole_lines(start: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield ``start`` and the pieces after it, cut at line ends. Raises FormatError where the last line has none."""
+    """Yield ``start`` and the pieces after it, cut at line ends.
+
+    Raises FormatError where the last line has none, or a line is longer than any entry.
+    """
     rest = b""
     for piece in itertools.chain([start], pieces):
         cut = piece.rfind(b"\n") + 1
         if cut:
             yield rest + piece[:cut]
         rest = piece[cut:] if cut else rest + piece
+        if len(rest) > _LONGEST_LINE:
+            raise FormatError(f"an entry of more than {_LONGEST_LINE:,} characters: {rest[:60]!r}")
     if rest:
         raise FormatError("the last line is cut short")
 
 
-def read_matrix(pieces: Iterable[bytes], size: int) -> "scipy.sparse.csc_matrix":
+def _check_shape(shape: Shape, size: int | None, expected: tuple[int, int] | None) -> None:
+    """Raise FormatError where a head promises more than its text of ``size`` bytes or than ``expected``."""
+    if size is not None and shape.entries > size // _SHORTEST_ENTRY:
+        raise FormatError(f"{shape.entries} entries are promised, more than its {size} bytes can hold")
+    if expected is not None and (shape.rows, shape.columns) != expected:
+        raise FormatError(
+            f"the matrix is of {shape.rows} features and {shape.columns} barcodes, but there are {expected[0]} and"
+            f" {expected[1]}"
+        )
+    if shape.rows >= 2**31 or shape.columns > MOST_COLUMNS:
+        raise FormatError(f"{shape.rows} rows and {shape.columns} columns are more than can be read")
+
+
+def sum_columns(pieces: Iterable[bytes], size: int, expected: tuple[int, int], weights: np.ndarray) -> np.ndarray:
+    """Return the sum of each column (uint64) of a matrix of whole numbers whose text comes in pieces.
+
+    Each number counts times the weight (uint64) of its row; sums are modulo 2**64. ``size`` and ``expected`` as for
+    :func:`read_matrix`. Memory holds a piece of the text. Raises FormatError.
+    """
+    pieces = iter(pieces)
+    shape, text = _take_head(pieces)
+    _check_shape(shape, size, expected)
+    if shape.kind != "integer":
+        raise FormatError(f"a matrix of kind {shape.kind!r} instead of integer")
+    sums = np.zeros(shape.columns, np.uint64)
+    filled = 0
+    for lines in _whole_lines(text, pieces):
+        entries = _parse_entries(lines, shape, filled)
+        filled += entries.nnz
+        np.add.at(sums, entries.col, entries.data.astype(np.uint64) * weights[entries.row])
+    if filled != shape.entries:
+        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
+    return sums
+
+
+def read_matrix(
+    pieces: Iterable[bytes], size: int, expected: tuple[int, int] | None = None
+) -> "scipy.sparse.csc_matrix":
     """Return the matrix whose text comes in pieces; ``size`` is the length of the text in bytes.
+
+    ``expected``, where it is known, are its rows and columns.
 
     Row indices are int32, whole values int32 (int64 where one needs it), real ones float64. Memory holds the matrix and
     a piece of the text, not the entries in scipy's three long arrays. Raises FormatError; a head that promises more
@@ -116,10 +163,7 @@ def read_matrix(pieces: Iterable[bytes], size: int) -> "scipy.sparse.csc_matrix"
 
     pieces = iter(pieces)
     shape, text = _take_head(pieces)
-    if shape.entries > size // _SHORTEST_ENTRY:
-        raise FormatError(f"{shape.entries} entries are promised, more than its {size} bytes can hold")
-    if shape.rows >= 2**31 or shape.columns > 2**31:
-        raise FormatError(f"{shape.rows} rows and {shape.columns} columns are more than can be read")
+    _check_shape(shape, size, expected)
     rows = np.empty(shape.entries, dtype=np.int32)
     values = np.empty(shape.entries, dtype=np.float64 if shape.kind == "real" else np.int32)
     begins, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # where a column begins, and which it is
@@ -208,6 +252,7 @@ def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) 
         with Path(source).open("rb") as handle:
             pieces = iter(partial(handle.read, BLOCK), b"")
             shape, text = _take_head(pieces)
+            _check_shape(shape, None, None)
             renumbered = np.zeros(shape.columns + 1, dtype=np.int32)
             if columns.size and (columns.min() < 0 or columns.max() >= shape.columns):
                 raise FormatError(f"a column is outside its {shape.columns} columns")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scripts.core.errors import InputError
-from scripts.formats import h5ad
+from scripts.formats import h5ad, h5ad_checked
 from scripts.plates.shard_counts import TALLIES
 
 _FIGURES = {
@@ -33,7 +33,7 @@ def read_cells(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
                 "experiment": h5ad.read_column(obs, "experiment")
                 if "experiment" in obs
                 else [name.partition("_")[0] for name in index],
-                "counts": h5ad.sum_rows(root["X"]).astype(float),
+                "counts": h5ad_checked.sum_rows(root, "X").astype(float),
                 "genes": np.diff(root["X/indptr"][()]).astype(float),
             }
             for name, figure in _FIGURES.items():

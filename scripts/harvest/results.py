@@ -7,16 +7,18 @@ more than one species) has the archives of a droplet library; ``SHA256SUMS`` has
 
 import csv
 import gzip
+import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from scripts.core.errors import InputError
-from scripts.core.files import write_atomic
+from scripts.core.files import bounded_lines, kind_of_item, open_regular, path_below, read_bounded, write_atomic
 from scripts.plan.matrices import archive_folders
-from scripts.plan.run_table import Run, read_runs
+from scripts.plan.run_table import Run, iterate_runs
 
 SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"
@@ -24,15 +26,49 @@ LOGS = ".log.csv.gz"
 _SUM = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
 FINAL = ("counted", "left_out", "failed")
 TIME_STAMP = ".snakemake_timestamp"
-"""Snakemake's file with the time of a folder; without one it takes the folder's own time."""
+"""Snakemake's file with the time of a folder; without one it takes the folder's own time. It is empty."""
+MOST_ROWS = 500_000
+"""Rows of a ledger that are compared with other files, some 300 MB in memory."""
+MOST_FAULTS = 20
+"""Faults of a list of files that are reported one by one."""
+_MOST_SUMS = 1 << 26  # bytes of SHA256SUMS
+_LONGEST_NAME = 1 << 12  # bytes of the name of a gene or a field
+_LONGEST_NUMBER = 24  # bytes of a number with its comma
+
+
+def look_through(results: str | Path) -> tuple[dict[str, int], list[str]]:
+    """Return path → size of all files in the folder, relative to it, in byte order; and what else is in it.
+
+    No link is followed. Each link, FIFO, device and so on is a sentence, and so is a name that is no plain text.
+    """
+    found: dict[str, int] = {}
+    strange: list[str] = []
+    folders = [""]
+    while folders:
+        parent = folders.pop()
+        try:
+            with os.scandir(Path(results, parent)) as items:
+                for item in items:
+                    path = f"{parent}/{item.name}" if parent else item.name
+                    status = item.stat(follow_symlinks=False)
+                    kind = kind_of_item(status.st_mode)
+                    if not item.name.isprintable():
+                        strange.append(f"{path!r}: a {kind} whose name has control characters or is not UTF-8.")
+                    elif kind == "file":
+                        found[path] = status.st_size
+                    elif kind == "folder":
+                        folders.append(path)
+                    else:
+                        strange.append(f"{path}: a {kind}; a folder of results has only files and folders.")
+        except OSError as error:
+            strange.append(f"{parent or results}: cannot be read: {error.strerror}.")
+    return {path: found[path] for path in sorted(found, key=str.encode)}, sorted(strange)
 
 
 def list_files(results: str | Path) -> list[str]:
     """Return the paths of all files in the folder but SHA256SUMS and Snakemake's own, relative to it, in byte order."""
-    results = Path(results)
-    files = (path for path in results.rglob("*") if path.is_file() and path.name != TIME_STAMP)
-    paths = (path.relative_to(results).as_posix() for path in files)
-    return sorted((path for path in paths if path not in (SUMS, f"{SUMS}.part")), key=str.encode)
+    skipped = (SUMS, f"{SUMS}.part")
+    return [path for path in look_through(results)[0] if path not in skipped and Path(path).name != TIME_STAMP]
 
 
 def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
@@ -43,19 +79,54 @@ def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
 def read_sums(path: str | Path) -> dict[str, str]:
     """Return path → sha256 of a file that :func:`write_sums` or ``sha256sum`` wrote.
 
-    Raises InputError, naming the line, for another file.
+    Raises InputError, with all lines that are none, or whose path is doubled, absolute or has ``..``.
     """
-    sums = {}
+    name = Path(path).name
+    sums: dict[str, str] = {}
+    faults = []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_bounded(path, _MOST_SUMS).decode().split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{Path(path).name}: not text in UTF-8: {error}.") from error
-    for number, line in enumerate(lines, 1):
+        raise InputError(f"{name}: not text in UTF-8: {error}.") from error
+    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, 1):
         found = _SUM.fullmatch(line)
         if found is None:
-            raise InputError(f"{Path(path).name}, line {number}: not 'sha256  path' as sha256sum writes it: {line!r}.")
+            faults.append(f"{name}, line {number}: not 'sha256  path' as sha256sum writes it: {line[:200]!r}.")
+            continue
+        try:
+            path_below("the folder", *found[2].split("/"))
+        except InputError as error:
+            faults.append(f"{name}, line {number}: {found[2][:200]!r} is no path in the folder: {error}")
+        if found[2] in sums:
+            faults.append(f"{name}, line {number}: {found[2]!r} is there more than once.")
         sums[found[2]] = found[1].lower()
+    if faults:
+        more = [f"{name}: and {len(faults) - MOST_FAULTS} more lines like these."] if faults[MOST_FAULTS:] else []
+        raise InputError("\n".join(faults[:MOST_FAULTS] + more))
     return sums
+
+
+def longest_line(ledger: Sequence[Run]) -> int:
+    """Return how many bytes a line of a table of these plate runs has at most.
+
+    A line has a name and, for each run at most, a number or an accession of each of its kinds.
+    """
+    plates = [row for row in ledger if row.assay == "plate"]
+    names = sum(len(row.run) + len(row.exp_id or row.series) + len(row.species) + len(row.sample) for row in plates)
+    return _LONGEST_NAME + 4 * names + _LONGEST_NUMBER * len(plates)
+
+
+def read_ledger(path: str | Path, most: int = MOST_ROWS) -> list[Run]:
+    """Return the rows of a plan or a ledger without the values that are not compared with other files.
+
+    Raises InputError where it is no run table, or has more than ``most`` rows.
+    """
+    rows: list[Run] = []
+    for row in iterate_runs(path):
+        if len(rows) == most:
+            raise InputError(f"{Path(path).name}: more than {most:,} rows; see the option --max-rows of verify.")
+        rows.append(row._replace(organism="", spots="", bases="", bytes="", md5="", source="", detail=""))
+    return rows
 
 
 def counted_libraries(ledger: Sequence[Run]) -> dict[tuple[str, str], bool]:
@@ -68,41 +139,54 @@ def counted_libraries(ledger: Sequence[Run]) -> dict[tuple[str, str], bool]:
     return counted
 
 
-def conservation_faults(results: str | Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each difference between the folder and the ledger."""
+def conservation_faults(results: str | Path, ledger: Sequence[Run], most: int = MOST_ROWS) -> Iterator[str]:
+    """Yield a sentence for each difference between the folder and the ledger; ``most`` as for :func:`read_ledger`."""
     results = Path(results)
-    yield from _plan_faults(results / "plan.tsv", ledger)
+    files = list_files(results)
+    if "plan.tsv" in files:
+        yield from _plan_faults(results / "plan.tsv", ledger, most)
     for row in ledger:
         name = row.run or row.experiment or row.sample or row.series
         if row.status not in FINAL:
             yield f"runs.tsv: {name} ends as {row.status!r}; expected {', '.join(FINAL)}."
         elif row.status != "counted" and not row.reason:
             yield f"runs.tsv: {name} is {row.status} without a reason."
-    yield from _table_faults(results, ledger)
-    yield from _archive_faults(results, ledger)
+    yield from _table_faults(results, files, ledger)
+    yield from _archive_faults(files, ledger)
 
 
-def _table_faults(results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+def species_of(files: Iterable[str], ending: str) -> list[str]:
+    """Return the species that have a table with this ending, sorted."""
+    return sorted(name.removesuffix(ending) for name in files if name.endswith(ending) and "/" not in name)
+
+
+def archive_files(files: Iterable[str]) -> list[str]:
+    """Return the MEX archives among the files, ``mex/{library}/{matrix}.tar.gz``."""
+    return [name for name in files if re.fullmatch(r"mex/[^/]+/[^/]+\.tar\.gz", name)]
+
+
+def _table_faults(results: Path, files: Sequence[str], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence where the columns of a table are not the counted plate runs of its species."""
     counted: dict[str, set[str]] = {}
     for row in ledger:
         if row.assay == "plate" and row.status in ("counted", "failed"):
             counted.setdefault(row.species, set()).update([row.run] if row.status == "counted" else [])
     for ending in (COUNTS, LOGS):
-        tables = {path.name.removesuffix(ending) for path in results.glob(f"*{ending}")}
+        tables = set(species_of(files, ending))
         for species in sorted(counted.keys() | tables):
             if species in tables:
-                yield from _column_faults(results / f"{species}{ending}", counted.get(species, set()))
+                path = results / f"{species}{ending}"
+                yield from _column_faults(path, counted.get(species, set()), longest_line(ledger))
             else:
                 yield f"{species}{ending}: missing, though plate runs of {species} are in the ledger."
 
 
-def _archive_faults(results: Path, ledger: Sequence[Run]) -> Iterator[str]:
+def _archive_faults(files: Sequence[str], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence where the folders with archives are not those of the counted droplet libraries."""
     libraries = counted_libraries(ledger)
     folders = archive_folders(libraries)
     counted = {folders[library] for library, whole in libraries.items() if whole}
-    found = {path.parent.name for path in results.glob("mex/*/*.tar.gz")}
+    found = {name.split("/")[1] for name in archive_files(files)}
     for folder in sorted(counted ^ found):
         if folder in counted:
             yield f"mex/{folder}: no archive in it, though the library is counted in the ledger."
@@ -110,12 +194,10 @@ def _archive_faults(results: Path, ledger: Sequence[Run]) -> Iterator[str]:
             yield f"mex/{folder}: archives of a library that is not counted in the ledger."
 
 
-def _plan_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
+def _plan_faults(path: Path, ledger: Sequence[Run], most: int) -> Iterator[str]:
     """Yield a sentence where the rows of the ledger are not those of the plan."""
-    if not path.exists():
-        return
     try:
-        plan = read_runs(path)
+        plan = read_ledger(path, most)
     except InputError as error:
         yield " ".join(str(error).splitlines())
         return
@@ -129,11 +211,22 @@ def _plan_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
             yield f"runs.tsv: {_name_some(names)} {words} the ledger."
 
 
-def _column_faults(path: Path, expected: set[str]) -> Iterator[str]:
+def split_line(line: bytes) -> list[str]:
+    """Return the values of a line of a CSV table, none of an empty one. Raises ValueError where it is no such line."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-            columns = next(csv.reader(handle), [])[1:]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        return next(csv.reader([line.decode()]), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(str(error)) from error
+
+
+def _column_faults(path: Path, expected: set[str], longest: int) -> Iterator[str]:
+    try:
+        with open_regular(path) as packed, gzip.open(packed) as handle:
+            columns = split_line(next(bounded_lines(cast(BinaryIO, handle), longest, path.name), b""))[1:]
+    except InputError as error:
+        yield str(error)
+        return
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         yield f"{path.name}: its first row cannot be read: {error}."
         return
     runs = Counter(run for column in columns for run in column.split(";"))

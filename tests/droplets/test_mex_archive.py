@@ -42,7 +42,10 @@ def test_verify_reports_all_archives(tmp_path):
     bad = tmp_path / "bad.tar.gz"
     bad.write_bytes(b"")
     mex_archive.main(["verify", str(good)])
-    with pytest.raises(InputError, match=r"bad\.tar\.gz: the archive is cut short\.\n.*none\.tar\.gz: cannot be read"):
+    with pytest.raises(
+        InputError,
+        match=r"bad\.tar\.gz: cannot be read to its end: it is cut short\.\n.*none\.tar\.gz: cannot be read",
+    ):
         mex_archive.main(["verify", str(bad), str(good), str(tmp_path / "none.tar.gz")])
 
 

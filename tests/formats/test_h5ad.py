@@ -42,16 +42,6 @@ def test_anndata_reads_it(tmp_path, monkeypatch, chunk, wide):
         assert h5ad.read_column(root["obs"], "category") == ["x", "", "y", "x", "x", "y", "ä"]
 
 
-def test_rows_are_added_up_with_and_without_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(h5ad, "ROWS", 2)
-    dense = np.array([[1, 0, 2], [0, 0, 0], [2**33, 1, 0]], np.int64)
-    make(tmp_path / "a.h5ad", dense, {})
-    weights = np.array([3, 5, 2**63], np.uint64)
-    with h5py.File(tmp_path / "a.h5ad") as root:
-        assert h5ad.sum_rows(root["X"]).tolist() == [3, 0, 2**33 + 1]
-        assert h5ad.sum_rows(root["X"], weights).tolist() == [3, 0, 3 * 2**33 + 5]  # 2 * 2**63 is 0 modulo 2**64
-
-
 @pytest.mark.parametrize("greatest", [1, 255, 256, 2**31 - 1])
 def test_slices_are_read_without_hdf5(tmp_path, greatest):
     values = np.random.default_rng(1).integers(0, greatest, 50, endpoint=True).astype(np.int32)

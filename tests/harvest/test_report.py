@@ -26,6 +26,7 @@ def write_cells(path, index, counts, obs, notes=()):
         matrix = h5ad.create_group(root, "X", "csr_matrix")
         matrix.attrs["shape"] = np.array(dense.shape, np.int64)
         h5ad.write_array(matrix, "data", dense[dense > 0])
+        h5ad.write_array(matrix, "indices", np.nonzero(dense)[1])
         h5ad.write_array(matrix, "indptr", np.concatenate([[0], np.cumsum((dense > 0).sum(axis=1))]))
         h5ad.write_frame(root, "obs", index, obs)
         uns = h5ad.create_group(root, "uns")
