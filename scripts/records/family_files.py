@@ -10,6 +10,7 @@ MINiML (``<GSE>_family.xml[.gz]``) has the same content as XML; its tables are e
 their names in SOFT. Schema: https://www.ncbi.nlm.nih.gov/geo/info/MINiML.xsd.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +18,19 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
+from scripts.core.untrusted import decode_text
+from scripts.plan.accessions import KINDS, accession_of, taxon
 from scripts.records.reading import open_record, parse_xml
 
-_ACCESSIONS = {"series": re.compile(r"GSE\d+"), "sample": re.compile(r"GSM\d+"), "platform": re.compile(r"GPL\d+")}
-_LINKS = {
-    "experiments": ("relation", re.compile(r"\s*SRA:.*\b([SED]RX\d+)\b")),
-    "studies": ("relation", re.compile(r"\s*SRA:.*\b([SED]RP\d+)\b")),
-    "projects": ("relation", re.compile(r"\s*BioProject:.*\b(PRJ[A-Z]{2}\d+)\b")),
-    "parts": ("relation", re.compile(r"\s*SuperSeries of:\s*(GSE\d+)\s*$")),
-    "samples": ("sample_id", re.compile(r"(GSM\d+)")),
+_PLATFORM = re.compile("GPL[0-9]{1,12}")
+_LINKS = {  # kind of accession, field, and what is before the accession
+    "experiments": ("experiment", "relation", r"\s*SRA:.*\b"),
+    "studies": ("study", "relation", r"\s*SRA:.*\b"),
+    "projects": ("project", "relation", r"\s*BioProject:.*\b"),
+    "parts": ("series", "relation", r"\s*SuperSeries of:\s*"),
+    "samples": ("sample", "sample_id", r"\s*"),
 }
+_LINKED = {name: re.compile(f"{before}({KINDS[kind]}[0-9]{{1,12}})\\b") for name, (kind, _, before) in _LINKS.items()}
 _KINDS = {"Series": "series", "Sample": "sample", "Platform": "platform"}
 _DATES = {"Submission-Date": "submission_date", "Release-Date": "status", "Last-Update-Date": "last_update_date"}
 _IN_CHANNEL = {
@@ -56,8 +60,9 @@ class Entity(NamedTuple):
     @property
     def well_named(self) -> bool:
         """Whether the accession is one of its kind, and so is safe as the name of a file."""
-        pattern = _ACCESSIONS.get(self.kind)
-        return pattern is not None and pattern.fullmatch(self.accession) is not None
+        if self.kind == "platform":
+            return _PLATFORM.fullmatch(self.accession) is not None
+        return bool(accession_of(self.accession, self.kind))
 
     def first(self, field: str) -> str:
         """The first value of a field, empty when there is none."""
@@ -70,8 +75,8 @@ class Entity(NamedTuple):
         ``kind``: experiments (SRX …) of a sample; studies (SRP …), projects (BioProject), parts (of a SuperSeries) or
         samples (GSM) of a series.
         """
-        field, pattern = _LINKS[kind]
-        found = (pattern.match(value) for value in self.fields.get(field, ()))
+        pattern = _LINKED[kind]
+        found = (pattern.match(value) for value in self.fields.get(_LINKS[kind][1], ()))
         return list(dict.fromkeys(item[1] for item in found if item))
 
     def taxa(self) -> dict[str, str]:
@@ -81,12 +86,14 @@ class Entity(NamedTuple):
             [value.strip() for field in fields if re.fullmatch(rf"{name}_ch\d+", field) for value in self.fields[field]]
             for name in ("taxid", "organism")
         )
-        if len(names) != len(tax_ids):
+        if not tax_ids:
+            tax_ids = [""] * len(names)
+        elif len(names) != len(tax_ids):
             names = [""] * len(tax_ids)
         taxa: dict[str, str] = {}
         for tax_id, name in zip(tax_ids, names, strict=True):
-            if tax_id.isdecimal():
-                taxa.setdefault(tax_id, name)
+            if any(found := taxon(tax_id, name)):
+                taxa.setdefault(*found)
         return taxa
 
 
@@ -116,6 +123,8 @@ def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
     entity: Entity | None = None
     prefix = b"!"
     for number, line in enumerate(handle):
+        if number == 0:
+            line = _first_line(line, path)
         mark = line[:1]
         if mark == b"!":
             if line.startswith(prefix) and entity is not None:
@@ -134,11 +143,17 @@ def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
             kind = keyword.strip().decode("ascii", "replace")
             entity = Entity(kind.lower(), _text(accession).strip(), {})
             prefix = f"!{kind.capitalize()}_".encode()
-        elif number == 0 and (line.lstrip()[:1] == b"<" or b"\0" in line):
-            raise InputError(f"{path}: not a family file in SOFT format; it begins with {line[:40]!r}.")
     if entity is None:
         raise InputError(f"{path}: not a family file in SOFT format; it has no line that begins with '^'.")
     yield entity
+
+
+def _first_line(line: bytes, path: str | Path) -> bytes:
+    """Return the first line without a byte order mark. Raises InputError for what is not SOFT."""
+    line = line.removeprefix(codecs.BOM_UTF8)
+    if line.lstrip()[:1] == b"<" or b"\0" in line or b"\r" in line.rstrip(b"\r\n"):
+        raise InputError(f"{path}: not a family file in SOFT format; it begins with {line[:40]!r}.")
+    return line
 
 
 def _skip_table(handle: BinaryIO) -> None:
@@ -149,11 +164,7 @@ def _skip_table(handle: BinaryIO) -> None:
 
 
 def _text(value: bytes) -> str:
-    value = value.rstrip(b"\r\n")
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("cp1252", "replace")
+    return decode_text(value.rstrip(b"\r\n").replace(b"\r", b" "))
 
 
 def _miniml_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:

@@ -29,6 +29,6 @@ def plan_run_list(path: str | Path, choices: Choices) -> Plan:
     plan = Plan(choices)
     name = Path(path).name
     for label, experiments in sorted(series.items()):
-        origin = Origin(label, label, SeriesRecord(), name, (Note(f"Runs from {name}."),))
+        origin = Origin(label, label, SeriesRecord(), name, (Note(f"Runs from {name}.", routine=True),))
         add_experiments(experiments, origin, {}, plan)
     return plan

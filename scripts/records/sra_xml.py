@@ -272,7 +272,7 @@ def _experiment(package: Element) -> Experiment:
         study_abstract=sys.intern(_text(study, "DESCRIPTOR/STUDY_ABSTRACT")),
         instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
         starts=starts if all(starts) else (),
-        faults=tuple(gate.faults),
+        faults=tuple(fault for fault in gate.faults if fault != unnamed),
         runs=tuple(_run(item, kinds, unnamed) for item in package.iterfind("RUN_SET/RUN")),
     )
 

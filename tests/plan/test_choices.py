@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.choices import Choices, add_choices, choices_of, left_out_by_user, parse_choices, plan_from_table
+from scripts.plan.choices import (
+    Choices,
+    add_choices,
+    choices_of,
+    foreign_species,
+    left_out_by_user,
+    parse_choices,
+    plan_from_table,
+)
 from scripts.plan.run_table import Run, read_runs, write_runs
 
 SPECIES = ["--species", "homo=9606", "mus=10090"]
@@ -159,3 +167,29 @@ def test_a_fault_is_reported_whatever_words_it_has(tmp_path: Path) -> None:
     (tmp_path / "runs.tsv").write_text("run\tspecies\tassay\tread_roles\nA1\thomo\tplate\tx: species '' is\n")
     with pytest.raises(InputError, match="read_roles \"x: species '' is\" has a word that is not one of"):
         plan_from_table(tmp_path / "runs.tsv", parse_choices(SPECIES))
+
+
+def test_numbers_and_accessions_as_people_write_them(tmp_path: Path) -> None:
+    header = "run experiment tax_id assay spots source"
+    first, second = plan(tmp_path, header, "srr1 srx2 10090.0 plate 1,234 ", "c1 c2 9606 plate 12.0 file:a.fastq.gz")
+    assert (first.run, first.experiment, first.tax_id, first.species, first.spots) == (
+        "SRR1",
+        "SRX2",
+        "10090",
+        "mus",
+        "1234",
+    )
+    assert (second.run, second.experiment, second.species, second.spots) == ("c1", "c2", "homo", "12")
+
+
+def test_the_name_of_a_species_is_enough(tmp_path: Path) -> None:
+    rows = plan(tmp_path, "run organism assay", "A1 Mouse plate", "A2 Zebrafish plate")
+    assert [(row.species, row.reason) for row in rows] == [("mus", ""), ("", "OTHER_SPECIES")]
+    with pytest.raises(InputError, match=r"A3: give its species \(homo, mus\) or its tax_id\."):
+        plan(tmp_path, "run organism assay", "A3 Axolotl plate")
+
+
+def test_why_a_species_is_left_out() -> None:
+    assert foreign_species("7955", "Danio rerio") == ("OTHER_SPECIES", "Danio rerio (tax id 7955) is not configured.")
+    assert foreign_species("", "Axolotl") == ("OTHER_SPECIES", "Axolotl (tax id unknown) is not configured.")
+    assert foreign_species("", "")[0] == "SPECIES_UNKNOWN"

@@ -98,3 +98,70 @@ def test_columns_are_experiments_or_runs():
         "SRX1": ["SRR1", "SRR2"]
     }
     assert list(columns_of(rows, "run")) == ["SRR1", "SRR2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_as_people_save_them(tmp_path, encoding, end):
+    lines = [
+        "",
+        "Run\tspecies\tread_roles\torganism\t\t",
+        ' SRR1\xa0\t"mus"\t"barcode,cdna"\té\t\t',
+        "\t\t\t",
+        "SRR2\t\t\t\t",
+    ]
+    (tmp_path / "runs.tsv").write_bytes(end.join(lines).encode(encoding))
+    assert read_runs(tmp_path / "runs.tsv") == [
+        Run(run="SRR1", species="mus", read_roles="barcode,cdna", organism="é"),
+        Run(run="SRR2"),
+    ]
+
+
+def test_only_line_feeds_end_rows(tmp_path):
+    (tmp_path / "runs.tsv").write_text("run\tdetail\nSRR1\ta\u2028b\x0bc\x85d\nSRR2\t\n", encoding="utf-8")
+    assert [(row.run, row.detail) for row in read_runs(tmp_path / "runs.tsv")] == [
+        ("SRR1", "a\u2028b\x0bc\x85d"),
+        ("SRR2", ""),
+    ]
+
+
+def test_all_rows_of_the_wrong_width_are_told(tmp_path):
+    (tmp_path / "runs.tsv").write_text("run\tspecies\nSRR1\nSRR2\tmus\nSRR3\tmus\tx\n")
+    with pytest.raises(InputError) as reported:
+        read_runs(tmp_path / "runs.tsv")
+    assert str(reported.value).splitlines()[1:] == [
+        "line 2: 1 values, but the header has 2 columns.",
+        "line 4: 3 values, but the header has 2 columns.",
+    ]
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    (tmp_path / "runs.tsv").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match="this is a workbook, not a text; save it as text, separated by tabs"):
+        read_runs(tmp_path / "runs.tsv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(
+            (name, value)
+            for name in ("series", "experiment", "run")
+            for value in ("-x", ".x", "a/b", "A" * 81, "a\n", "é")
+        ),
+        *(("sample", value) for value in ("/home/x", "../x", "--option", "a\\b", "\x1b[31m")),
+        *(("exp_id", value) for value in ("../x", "a/b", "-x", "é")),
+        *(("tax_id", value) for value in ("0", "-1", "x", "9" * 5000)),
+        *(("spots", value) for value in ("9" * 5000, "-1", "²")),
+        ("md5", "../x"),
+    ],
+)
+def test_values_that_leave_their_place(column, value):
+    (fault,) = faults_of([CELL._replace(**{column: value})], ["homo", "mus"])
+    assert (fault.column, fault.value) == (column, value)
+    assert fault.sentence.isprintable()
+    assert len(fault.sentence) < 250
+
+
+def test_names_of_samples_are_free(tmp_path):
+    assert list(faults_of([CELL._replace(sample="Donor 3 (left), é")], ["mus"])) == []

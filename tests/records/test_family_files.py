@@ -173,3 +173,24 @@ def test_what_is_no_whole_family_is_refused(tmp_path: Path, text: str, words: st
     path.write_text(text)
     with pytest.raises(InputError, match=words):
         list(family_files.read_family(path))
+
+
+def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
+    text = "\ufeff^SAMPLE = GSM1\n!Sample_title = a\u2028b\x0bc\x85d\re\n!Sample_description = f\n"
+    (only,) = entities(tmp_path, text)
+    assert only == family_files.Entity("sample", "GSM1", {"title": ["a\u2028b\x0bc\x85d e"], "description": ["f"]})
+    with pytest.raises(InputError, match="not a family file in SOFT format"):
+        entities(tmp_path, "^SAMPLE = GSM1\r!Sample_title = a\r")
+
+
+def test_a_name_without_a_tax_id_is_a_species(tmp_path: Path) -> None:
+    text = "^SAMPLE = GSM1\n!Sample_organism_ch1 = Mus musculus\n!Sample_organism_ch2 = Ambystoma mexicanum\n"
+    (only,) = entities(tmp_path, text)
+    assert only.taxa() == {"10090": "Mus musculus", "": "Ambystoma mexicanum"}
+
+
+@pytest.mark.parametrize("target", ["SRX/../x", "SRX1x", "SRX" + "1" * 40, "/home/x", "SRX١"])
+def test_relations_name_accessions_only(tmp_path: Path, target: str) -> None:
+    text = f"^SAMPLE = GSM1\n!Sample_relation = SRA: https://www.ncbi.nlm.nih.gov/sra?term={target}\n"
+    (only,) = entities(tmp_path, text)
+    assert only.linked("experiments") == []

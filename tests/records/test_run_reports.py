@@ -159,3 +159,104 @@ def test_an_empty_table_has_no_run() -> None:
 def test_what_is_no_table_of_runs_is_refused(body: str) -> None:
     with pytest.raises(InputError, match="runinfo: not a table of runs; it"):
         run_reports.parse_run_list(body.encode(), "runinfo")
+
+
+def test_only_line_feeds_end_lines_of_a_report() -> None:
+    title = "GSM1: a\u2028b\x0bc\x85d\re"
+    body = f"run_accession\texperiment_title\r\nSRR1\t{title}\r\nSRR2\t\n".encode()
+    rows = run_reports.parse_report(body, "ena")
+    assert [row["run_accession"] for row in rows] == ["SRR1", "SRR2"]
+    assert rows[0]["experiment_title"] == title.replace("\r", " ")
+
+
+def test_a_bad_run_of_a_report_is_that_run_alone() -> None:
+    body = b"run_accession\texperiment_accession\n/home/x\tSRX1\nSRR2\tSRX1\nSRR3\t../SRX9\n"
+    second, first = run_reports.experiments_of_report(run_reports.parse_report(body, "ena"))[::-1]
+    assert (second.experiment, [(run.run, run.fault) for run in second.runs]) == (
+        "SRX1",
+        [("SRR2", ""), ("", "ENA's report, line 2: '/home/x' is not a run.")],
+    )
+    fault = "Its experiment is named '../SRX9', which is no accession."
+    assert (first.experiment, [(run.run, run.fault) for run in first.runs]) == ("", [("SRR3", fault)])
+
+
+def test_bad_values_of_other_columns_are_not_used() -> None:
+    body = b"Run,Experiment,BioSample,SRA Study,BioProject,TaxID\nSRR1,SRX1,SAMN1,/x,PRJNA1,-1\n"
+    (found,) = run_reports.parse_run_list(body, "table")
+    assert (found.study, found.project, found.others, found.taxa) == ("", "PRJNA1", ("SAMN1",), ())
+    assert found.faults == ("SRAStudy is '/x', which is no accession.",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "size"),
+    [
+        ("Bytes", "352", "352"),
+        ("bytes", "352.0", "352"),
+        ("Bytes", "3.5e+09", "3500000000"),  # as spreadsheets write it
+        ("size_MB", "2", str(2 << 20)),
+        ("MBytes_l", "2", str(2 << 20)),
+        ("MBases_l", "10", "4194304"),  # two fifths of the bases
+        ("MBases,Bases", "10,100", ""),  # the bases say more
+        ("sra_bytes,fastq_bytes", "7,1;2", "7"),
+        ("fastq_bytes", "1;2;3", "6"),
+        ("fastq_bytes", "1;x", ""),
+        ("Bytes", "-1", ""),
+        ("Bytes", "9" * 5000, ""),
+    ],
+)
+def test_sizes(columns: str, values: str, size: str) -> None:
+    run = "run_accession" if "_bytes" in columns else "Run"
+    text = f"{run},Experiment,{columns}\nSRR1,SRX1,{values}\n"
+    (found,) = run_reports.parse_run_list(text.encode(), "table")
+    assert found.runs[0].size == size
+
+
+def test_numbers_as_r_writes_them() -> None:
+    (found,) = run_reports.parse_run_list(b'"Run","spots","bases"\n"SRR1",12.0,"1,234,567"\n', "table")
+    assert (found.runs[0].spots, found.runs[0].bases) == ("12", "1234567")
+
+
+def test_columns_of_samples_are_attributes() -> None:
+    header = "Run,Experiment,cell count,source_name,ReleaseDate,Platform,DATASTORE region"
+    text = f"{header}\nSRR1,SRX1,1,skin,2020,ILLUMINA,x\n"
+    (found,) = run_reports.parse_run_list(text.encode(), "table")
+    assert found.attributes == (("cell count", "1"), ("source_name", "skin"))
+    report = "run_accession\tcell_type\tfastq_ftp\tfirst_public\nSRR1\tneuron\tx\t2020\n"
+    (found,) = run_reports.experiments_of_report(run_reports.parse_report(report.encode(), "ena"))
+    assert found.attributes == (("cell_type", "neuron"),)
+
+
+def test_runs_without_an_experiment_are_not_one_experiment() -> None:
+    found = run_reports.parse_run_list(b"Run,BioProject\nERR1,PRJEB1\nERR2,PRJEB1\n", "table")
+    assert [(item.experiment, len(item.runs)) for item in found] == [("ERR1", 1), ("ERR2", 1)]
+
+
+def test_rows_of_a_kept_table_that_name_no_run_stay() -> None:
+    text = "Run,Experiment\nSRR1 ,SRX1\nsrr2,SRX1\nSRR 3,SRX1\n"
+    (found,) = run_reports.parse_run_list(text.encode("utf-16"), "table")
+    assert [(run.run, run.fault) for run in found.runs] == [
+        ("SRR1", ""),
+        ("SRR2", ""),
+        ("", "table, line 4: 'SRR 3' in column Run is not a run (SRR…, ERR… or DRR…)."),
+    ]
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "file:///etc/passwd", "s3://a/b"])
+def test_files_have_addresses_of_the_web(address: str) -> None:
+    row = {"fastq_ftp": f"{address};h/2.gz", "fastq_md5": "a;b", "fastq_bytes": f"{'9' * 5000};2"}
+    assert run_reports.files_of(row, "fastq") == [RemoteFile("2.gz", "fastq", 2, "b", "https://h/2.gz")]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"Invalid accession: GSE1\n", "Invalid accession: GSE1"),
+        (b'{"timestamp": 1, "message" : "Invalid field(s)"}', "Invalid field(s)"),
+        (b"<html>no</html>", ""),
+        (b'{"error": 1}', ""),
+        (b"", ""),
+        (b"a\x1b[31m", ""),
+    ],
+)
+def test_the_words_of_a_refusal(body: bytes, words: str) -> None:
+    assert run_reports.report_error(body) == words

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,63 @@ def test_answers_are_kept_as_they_came() -> None:
     assert parts[0] in whole
     assert [item.experiment for item in parse(whole)] == ["SRX1", "SRX1"]
     assert sra_xml.packages_of(b"<eFetchResult/>") == b""
+
+
+def test_a_bad_run_is_that_run_alone() -> None:
+    runs = [run("/home/x/data"), run("SRR2"), run("--option-file=x"), run("")]
+    (found,) = parse(package_set(package("SRX1", runs)))
+    assert [(item.run, item.fault) for item in found.runs] == [
+        ("", "The record names the run '/home/x/data', which is no accession."),
+        ("SRR2", ""),
+        ("", "The record names the run '--option-file=x', which is no accession."),
+        ("", "The record has a run without an accession."),
+    ]
+
+
+def test_a_bad_experiment_spoils_its_runs() -> None:
+    (found,) = parse(package_set(package("/home/x", [run("SRR2")])))
+    fault = "The record names the experiment '/home/x', which is no accession."
+    assert (found.experiment, found.runs[0].run, found.runs[0].fault) == ("", "SRR2", fault)
+
+
+def test_other_bad_accessions_are_not_used() -> None:
+    text = package("SRX1", [run("SRR1")], gsm="GSM1/../x", gse="/GSE1", study="../SRP1", project="PRJNA1\n")
+    (found,) = parse(package_set(text.replace('SAMPLE accession="SRS1"', 'SAMPLE accession="SRS 1"')))
+    assert (found.study, found.sample, found.samples, found.series) == ("", "", ("GSM1",), ())
+    assert found.faults == (
+        "The record names the sample 'SRS 1', which is no accession.",
+        "The record names the study '../SRP1', which is no accession.",
+    )
+
+
+def test_samples_and_submission_by_all_their_names() -> None:
+    ids = '<IDENTIFIERS><EXTERNAL_ID namespace="BioSample">SAMN1</EXTERNAL_ID></IDENTIFIERS><TITLE>cell</TITLE>'
+    text = package("SRX1", [run("SRR1")]).replace("<TITLE>cell</TITLE><SAMPLE_NAME>", f"{ids}<SAMPLE_NAME>")
+    text = text.replace("<STUDY ", '<SUBMISSION accession="SRA9"/><STUDY ')
+    (found,) = parse(package_set(text))
+    assert (found.sample, found.others) == ("SRS1", ("SRS1", "SAMN1", "SRA9"))
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "abc", "1e3", "²", "NaN"])
+def test_numbers_that_are_none(number: str) -> None:
+    text = package("SRX1", [run("SRR1")])
+    for name in ("total_spots", "total_bases", "size", "index", "count", "average", "stdev"):
+        text = re.sub(rf' {name}="[^"]*"', f' {name}="{number}"', text)
+    (found,) = parse(package_set(text))
+    (item,) = found.runs
+    assert (item.spots, item.bases, item.size, item.files[0].size) == ("", "", "", 0)
+    assert all(read.length in (0, 1000) and read.stdev in (0, 1000) and read.spots == 0 for read in item.reads)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "file:///etc/passwd", "/etc/passwd", "--upload-file=x", "http://h:x/"])
+def test_addresses_that_are_none(url: str) -> None:
+    text = package("SRX1", [run("SRR1")]).replace("https://example.org/SRR1", url)
+    (found,) = parse(package_set(text))
+    assert (found.runs[0].files[0].url, found.runs[0].files[0].anonymous) == ("", ())
+
+
+def test_a_species_may_have_a_name_alone() -> None:
+    (found,) = parse(package_set(package("SRX1", [run("SRR1")], taxon=("", "Mus musculus"))))
+    assert found.taxa == (("10090", "Mus musculus"),)
+    (found,) = parse(package_set(package("SRX1", [run("SRR1")], taxon=("", ""))))
+    assert found.taxa == ()
