@@ -100,7 +100,7 @@ def sample_text(number: int, dice: random.Random) -> str:
     more += [f"{name} = {sentence(60)}" for name in ("growth_protocol_ch1", "treatment_protocol_ch1")]
     more += [f"extract_protocol_ch1 = {sentence(80)}", f"data_processing = {sentence(60)}", "platform_id = GPL1"]
     more += [f"contact_{name} = {sentence(3)}" for name in ("name", "email", "institute", "address", "city", "country")]
-    more += ["library_strategy = RNA-Seq", "library_source = transcriptomic", "library_selection = cDNA"]
+    more += ["library_strategy = RNA-Seq", "library_source = transcriptomic single cell", "library_selection = cDNA"]
     return sample(f"GSM{number}", [f"SRX{number}"], series=[SERIES], title=f"cell {number}", more=more)
 
 

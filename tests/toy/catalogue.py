@@ -147,7 +147,6 @@ def _mixed_series() -> tuple[Experiment, ...]:
                 f"{ORGANISMS[tax_id].split()[1]} cell {number - 200}",
                 ends=1 + number % 2,
                 fragments=300 + number % 7 * 60,
-                source="TRANSCRIPTOMIC",
                 characteristics=("tissue: blood", f"donor: {'D1' if number % 2 else 'D2'}"),
             )
         )
