@@ -24,7 +24,7 @@ from scripts.core.files import atomic_path
 from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
-from scripts.plan.status import read_statuses
+from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names, unit_tables
 from scripts.records.obs_columns import describe_samples, droplet_columns, library_fields
 
@@ -62,12 +62,14 @@ def counted_libraries(
     libraries = []
     for unit, mine in rows.items():
         status = read_statuses(statuses.replace("{unit}", unit))
-        if not all(row.run in status and status[row.run].ok for row in mine):
+        if not all(row.run in status for row in mine) or not is_whole(status[row.run] for row in mine):
             continue
+        counted = [row for row in mine if status[row.run].state != "left_out"]
         experiment = mine[0].experiment
         name = folders[experiment, species]
-        first = status[mine[0].run]
-        fields = library_fields(mine, first.chemistry, first.read_roles, geo.get(mine[0].sample, {}))
+        first = next(status[row.run] for row in mine if status[row.run].ok)
+        rows_told = [row._replace(read_roles=status[row.run].read_roles or row.read_roles) for row in counted]
+        fields = library_fields(rows_told, first.chemistry, first.read_roles, geo.get(mine[0].sample, {}))
         libraries.append(CountedLibrary(experiment, Path(archives.replace("{experiment}", name)), fields))
     return libraries
 

@@ -30,7 +30,7 @@ from scripts.plan.matrices import (
     output_type,
 )
 from scripts.plan.run_table import Run
-from scripts.plan.status import read_statuses
+from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.records.family_files import read_family
 from scripts.records.sra_xml import read_experiments
@@ -129,7 +129,7 @@ def pack(args: argparse.Namespace) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     for old in args.output.glob("*.tar.gz*"):
         old.unlink()
-    if not all(row.run in statuses and statuses[row.run].ok for row in rows):
+    if not all(row.run in statuses for row in rows) or not is_whole(statuses[row.run] for row in rows):
         print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
         return
     library = {

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from scripts.droplets.barcode_search import Alternative, PackedLists, testable_l
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
 from scripts.droplets.inclusion_lists import read_packed
-from scripts.droplets.role_evidence import RANKS, Verdict, judge_run
+from scripts.droplets.role_evidence import RANKS, Verdict, holds_index_only, judge_run
 from scripts.plan.run_table import Run
-from scripts.plan.status import read_statuses
+from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 
 
@@ -60,6 +60,9 @@ def judge_files(
     if not next(iter(samples.values())).lengths.size:
         raise RunFault("EMPTY_READS", "the run has no reads.")
     roles = tuple(row.read_roles.split(",")) if row.read_roles else ()
+    if holds_index_only(samples, roles):
+        lengths = ", ".join(f"{sample.lengths.mean():g}" for sample in samples.values())
+        raise RunFault("INDEX_READS_ONLY", f"the run holds only index reads ({lengths} nt).")
     return judge_run(
         samples,
         max(max(files) + 1, len(roles)),
@@ -101,6 +104,13 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _name_sibling(fault: dict[str, str], row: Run, verdicts: Collection[str], spots: Mapping[str, str]) -> None:
+    """Add to the fault of a run of index reads which run of its library has the reads of the same spots."""
+    same = [run for run in verdicts if spots[row.run] and spots[run] == spots[row.run]]
+    if same:
+        fault["detail"] = f"{fault['detail'].rstrip('.')}, those of the {int(spots[row.run]):,} spots of {same[0]}."
+
+
 def _find_disagreement(verdicts: Mapping[str, Verdict]) -> RunFault | None:
     """Return the fault of a library whose runs are of two kits or start the barcode at two offsets, or None."""
     (first, of_first), *others = verdicts.items()
@@ -129,9 +139,14 @@ def judge_library(
     _, not_tried = testable_layouts(chemistries.values(), lists)
     runs: dict[str, dict[str, Any]] = {}
     verdicts: dict[str, Verdict] = {}
+    spots: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row.run):
-        if row.run in statuses and not statuses[row.run].ok:
+        status = statuses.get(row.run) or RunStatus(row.run)
+        if not status.ok:
             continue
+        spots[row.run] = status.spots or row.spots
+        if status.read_roles:  # of a run to which another one was joined
+            row = row._replace(read_roles=status.read_roles)
         figures: list[Alternative] = []
         try:
             verdict = judge_files(row, read_files(folder, row.run), chemistries, lists, chemistry, size, figures)
@@ -140,6 +155,10 @@ def judge_library(
         except RunFault as fault:
             runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
         runs[row.run]["figures"] = _figures_json(figures)
+    for row in rows:
+        given = runs.get(row.run, {}).get("fault", {})
+        if given.get("reason") == "INDEX_READS_ONLY":
+            _name_sibling(given, row, verdicts, spots)
     if verdicts and (disagreement := _find_disagreement(verdicts)):
         for run in verdicts:
             runs[run]["fault"] = {"reason": disagreement.reason, "detail": disagreement.detail}

@@ -30,6 +30,9 @@ INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""
 RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
 """What a verdict rests on; the barcodes are the strongest."""
+BARCODE_LENGTHS = (20, 34)
+"""Bases of a read that holds barcode and UMI alone."""
+_LONGEST_UMI = 24  # bases behind the barcode that hold a UMI and hardly any cDNA
 _SEQUENCES_OF_INDEX = 16
 _SHARE_OF_INDEX = 0.3
 MIN_OF_OLIGO = 0.25
@@ -188,13 +191,13 @@ def judge_run(
     is raised: LAYOUT_AMBIGUOUS, CHEMISTRY_UNKNOWN, BARCODE_TRIMMED, BARCODE_LOST or READS_MISSING.
     """
     filled = {read: sample for read, sample in samples.items() if sample.lengths.any()}
-    if len(filled) < 2:
-        raise RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
-    given_read = _given_barcode_read(given_roles, reads, filled)
     layouts, _ = testable_layouts([given_chemistry] if given_chemistry else chemistries, lists)
     found = measure_alternatives(filled, list(layouts), lists)
     if figures is not None:
         figures.extend(found)
+    if len(filled) < 2:
+        raise _one_read_fault(filled, choose_best(found))
+    given_read = _given_barcode_read(given_roles, reads, filled)
     if given_chemistry:
         chosen = _judge_given(filled, found, given_chemistry, given_read)
     else:
@@ -214,6 +217,32 @@ def judge_run(
     lengths = tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads))
     umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, offset)
     return Verdict(roles, chosen.candidates, chosen.rank, chosen.best, lengths, umi_length)
+
+
+def holds_index_only(samples: Mapping[int, ReadSample], given_roles: Sequence[str] = ()) -> bool:
+    """Whether no read is longer than a sample index, unless the run table says that one is barcode, UMI or cDNA."""
+    longest = max((int(sample.lengths.max()) for sample in samples.values() if sample.lengths.size), default=0)
+    return 0 < longest <= INDEX_LENGTH and set(given_roles) <= {"index", "none"}
+
+
+def _one_read_fault(filled: Mapping[int, ReadSample], best: Alternative | None) -> RunFault:
+    """Return the fault of a run that has one read a spot, or none: it may hold cDNA, barcodes, or both."""
+    length = next((int(np.median(sample.lengths)) for sample in filled.values()), 0)
+    if best and not best.reverse and best.share > max(MIN_SHARE, MARGIN * best.chance):
+        behind = length - best.offset - best.layout.end
+        if behind > _LONGEST_UMI:
+            return RunFault(
+                "LAYOUT_AMBIGUOUS",
+                f"the only read of a spot, of {length} bases, holds its barcode ({best.words}): barcode, UMI and cDNA"
+                " are joined in it; divide it into two files.",
+            )
+        return RunFault("READS_MISSING", f"a spot has one read only, which holds its barcode ({best.words}).")
+    if BARCODE_LENGTHS[0] <= length <= BARCODE_LENGTHS[1]:
+        return RunFault(
+            "READS_MISSING",
+            f"a spot has one read only, of {length} bases as barcode and UMI have; the cDNA is not among the reads.",
+        )
+    return RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
 
 
 def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:

@@ -23,7 +23,7 @@ from scripts.droplets.starsolo import Settings
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
 
@@ -31,13 +31,16 @@ from scripts.star.presets import DROPLET_PRESETS
 def gather_faults(
     rows: Sequence[Run], statuses: Mapping[str, RunStatus], verdicts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, RunStatus]:
-    """Return run → status after the verdicts; a library with a failed run is incomplete, and its other runs say so."""
+    """Return run → status after the verdicts; a library with a failed run is incomplete, and its other runs say so.
+
+    Runs that are left out or joined to another one do not make it so.
+    """
     after: dict[str, RunStatus] = {}
     for row in rows:
         status = statuses.get(row.run) or RunStatus(row.run).failed(
             RunFault("READS_MISSING", "the stage before left no status of the run.")
         )
-        verdict = verdicts.get(row.run, {})
+        verdict = {} if status.is_aside else verdicts.get(row.run, {})
         if status.ok and (fault := verdict.get("fault")):
             status = status.failed(RunFault(fault["reason"], fault["detail"]))
         elif status.ok and not verdict:
@@ -45,7 +48,7 @@ def gather_faults(
         if verdict.get("roles"):
             status = status._replace(read_roles=verdict["roles"], chemistry=verdict["chemistry"])
         after[row.run] = status
-    failed = sorted(run for run, status in after.items() if not status.ok)
+    failed = sorted(run for run, status in after.items() if not (status.ok or status.is_aside))
     if failed:
         first = after[failed[0]]
         incomplete = RunFault(
@@ -125,8 +128,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
     partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    if all(status.ok for status in statuses.values()):
-        library = LibraryReads(rows, verdicts, args.fastq)
+    if is_whole(statuses.values()):
+        counted = [row for row in rows if statuses[row.run].ok]
+        library = LibraryReads(counted, {row.run: verdicts[row.run] for row in counted}, args.fastq)
         candidates = [chemistries[name] for name in library.candidates]
         partial.mkdir(parents=True, exist_ok=True)
         try:
@@ -136,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                     library, candidates, spots, partial, args.index, args.inclusion_lists, settings
                 )
                 kit, figures = counter.count(args.threads)
-            statuses = {run: add_proof(status, verdicts[run], kit, figures) for run, status in statuses.items()}
+            for run in library.verdicts:
+                statuses[run] = add_proof(statuses[run], verdicts[run], kit, figures)
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             clear_work(partial)
@@ -148,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 remove_folder(partial.parent, partial.name)
             if isinstance(fault, Interrupted):
                 raise
-            statuses = {run: status.failed(fault) for run, status in statuses.items()}
-    if not all(status.ok for status in statuses.values()):
+            statuses = {run: status.failed(fault) if status.ok else status for run, status in statuses.items()}
+    if not is_whole(statuses.values()):
         remove_folder(args.output.parent, args.output.name, ignore_errors=True)
         args.output.mkdir()
     for status in statuses.values():

@@ -1,7 +1,7 @@
 """The columns of a species' plate tables: which cells, in which order, and in which shard their counts are.
 
 Columns are sorted by series, then by their first run. A column is an experiment (or a run, with ``count_by: run``)
-whose rows in the ledger are counted.
+whose rows in the ledger are counted; some of its runs may be left out.
 """
 
 import argparse
@@ -60,11 +60,12 @@ def table_columns(units: str | Path, ledger: Iterable[Run], species: str) -> tup
         for accession, runs in read_unit(path).items():
             known = [settled[row.run] for row in runs if row.run in settled]
             counted = [row for row in known if row.status == "counted"]
+            left_out = [row for row in known if row.status == "left_out"]
             if len(known) < len(runs):
                 faults.append(
                     f"{accession}: the ledger does not have all its runs; make the ledger of this plan first."
                 )
-            elif counted and len(counted) < len(runs):
+            elif counted and len(counted) + len(left_out) < len(runs):
                 faults.append(f"{accession}: only some of its runs are counted in the ledger.")
             elif counted:
                 columns.append(TableColumn(unit, accession, tuple(counted)))

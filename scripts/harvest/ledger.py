@@ -17,17 +17,19 @@ STATUS_FIELDS = ("source", "spots", "layout", "chemistry", "read_roles")
 
 
 def settle_unit(columns: Iterable[Sequence[Run]], statuses: Mapping[str, RunStatus]) -> list[Run]:
-    """Return the rows of a unit for the ledger; a column is counted only where all its runs are.
+    """Return the rows of a unit for the ledger; a column is counted only where all its runs are that are not left out.
 
     ``columns`` has the runs of each column, ``statuses`` a status for every run.
     """
     settled = []
     for runs in columns:
-        failed = [statuses[row.run] for row in runs if not statuses[row.run].ok]
-        for row in runs:
-            status = statuses[row.run]
+        of_column = [statuses[row.run] for row in runs]
+        failed = [status for status in of_column if not (status.ok or status.is_aside)]
+        for row, status in zip(runs, of_column, strict=True):
             outcome, reason, detail = "counted", "", status.detail
-            if not status.ok:
+            if status.state == "left_out":
+                outcome, reason = "left_out", status.reason
+            elif status in failed:
                 outcome, reason = "failed", status.reason
             elif failed:
                 outcome, reason = "failed", "INCOMPLETE_EXPERIMENT"

@@ -195,7 +195,8 @@ def library_rows(ledger: pd.DataFrame, cells: Mapping[str, pd.DataFrame]) -> lis
             medians = [short_number(mine[name].median()) if len(mine) else None for name in ("counts", "genes")]
             figures = [len(mine), thousands(mine.counts.sum()), *medians]
         chemistry = ", ".join(sorted(set(runs.chemistry) - {""}))
-        spots = sum(map(int, filter(None, runs.spots)))
+        halves = (runs.read_roles != "") & ~runs.read_roles.str.contains("barcode")  # cDNA of another run's spots
+        spots = sum(map(int, filter(None, runs.spots[~halves])))
         reads = short_number(spots) if spots else None
         rows.append([series, species, experiment, chemistry or None, len(runs), reads, *figures])
     return rows

@@ -109,7 +109,7 @@ class Retries:
         status = Path(f"work/status/{unit}.tsv")
         if not status.exists() or (not wanted and b"DISK_LIMIT" not in status.read_bytes()):
             return []
-        failed = [row for row in read_statuses(status).values() if row.reason]
+        failed = [row for row in read_statuses(status).values() if row.state == "failed"]
         reasons = set(REASONS if wanted == "all" else wanted)
         if any(map(disk_was_full, failed)) and self._has_room(unit):
             reasons.add("DISK_LIMIT")

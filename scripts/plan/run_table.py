@@ -209,6 +209,19 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
         yield Fault("read_roles", row.read_roles, sentence)
 
 
+def has_second_reads(row: Run) -> bool:
+    """Whether a run holds, by its ``read_roles``, only the second reads of spots whose first ones are another run's."""
+    roles = row.read_roles.split(",")
+    if row.assay == "droplet":
+        return bool(row.read_roles) and "barcode" not in roles
+    return "cdna2" in roles and "cdna" not in roles
+
+
+def spots_of(rows: Iterable[Run]) -> list[str]:
+    """Return the spots of runs that are counted together, as the table has them; those of a joined pair once."""
+    return [row.spots for row in rows if not has_second_reads(row)]
+
+
 def column_of(row: Run, count_by: str) -> str:
     """Return the accession under which a run is counted: its experiment, or itself with ``count_by: run``."""
     return row.run if count_by == "run" else row.experiment

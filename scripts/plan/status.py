@@ -11,9 +11,15 @@ from typing import NamedTuple
 
 from scripts.core.errors import DISK_FULL, InputError, RunFault
 
+LEFT_OUT = frozenset(("INDEX_READS_ONLY", "EMPTY_READS"))
+"""Reasons for which a run is left out by itself: its experiment is counted without it."""
+
 
 class RunStatus(NamedTuple):
-    """The state of a run: ``ok``, ``failed``, or ``kept`` from an earlier try.
+    """The state of a run: ``ok``, ``failed``, ``left_out``, ``joined``, or ``kept`` from an earlier try.
+
+    A run that is ``left_out`` has nothing to count (:data:`LEFT_OUT`), one that is ``joined`` has its reads among those
+    of another run of its experiment. Later stages pass both on and do not look for their files.
 
     ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause``
     distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger.
@@ -34,9 +40,21 @@ class RunStatus(NamedTuple):
     def ok(self) -> bool:
         return self.state == "ok"
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether the run has no files of its own that are counted."""
+        return self.state in ("left_out", "joined")
+
     def failed(self, fault: RunFault) -> "RunStatus":
-        """Return the row of a run that met this fault."""
-        return self._replace(state="failed", reason=fault.reason, detail=fault.detail, cause=fault.cause)
+        """Return the row of a run that met this fault; some leave the run out, see :data:`LEFT_OUT`."""
+        state = "left_out" if fault.reason in LEFT_OUT else "failed"
+        return self._replace(state=state, reason=fault.reason, detail=fault.detail, cause=fault.cause)
+
+
+def is_whole(statuses: Iterable[RunStatus]) -> bool:
+    """Whether an experiment can be counted: some run of it has reads, and all the others are aside."""
+    states = [status for status in statuses if not status.is_aside]
+    return bool(states) and all(status.ok for status in states)
 
 
 def disk_was_full(status: RunStatus) -> bool:

@@ -14,7 +14,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import path_argument, raise_if_killed
-from scripts.plan.status import read_statuses
+from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import alignment_files
 from scripts.plates.shard_counts import reference_label
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for column, rows in columns.items():
         files = alignment_files(args.alignments, column)
-        if not files or not all(row.run in statuses and statuses[row.run].ok for row in rows):
+        if not files or not is_whole(statuses[row.run] for row in rows if row.run in statuses):
             print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
             continue
         text = subprocess.run(

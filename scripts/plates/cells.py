@@ -19,7 +19,7 @@ from scripts.core.errors import InputError, RunFault
 from scripts.core.files import path_below, remove_folder, replace_folder
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 
 _TAIL_BYTES = 1 << 16
 
@@ -104,7 +104,7 @@ def find_cells(
 ) -> tuple[list[CellReads], dict[str, RunStatus]]:
     """Return the cells that can be aligned, and the statuses of all runs after this look at their files.
 
-    A failed run fails the other runs of its cell.
+    A failed run fails the other runs of its cell; a cell of which every run is left out is none.
     """
     statuses_after = dict(statuses)
     cells = []
@@ -117,7 +117,7 @@ def find_cells(
                     cell.add_run(folder, row, status)
             except RunFault as fault:
                 statuses_after[row.run] = status.failed(fault)
-        if fail_siblings(rows, statuses_after):
+        if fail_siblings(rows, statuses_after) and cell.files:
             cells.append(cell)
     return cells, statuses_after
 
@@ -130,8 +130,8 @@ def fail_runs(rows: Sequence[Run], statuses: dict[str, RunStatus], fault: RunFau
 
 
 def fail_siblings(rows: Sequence[Run], statuses: dict[str, RunStatus]) -> bool:
-    """Fail the good runs of a cell that has a failed one; return whether all runs are good."""
-    failed = [row.run for row in rows if not statuses[row.run].ok]
+    """Fail the good runs of a cell that has a failed one; return whether there is none."""
+    failed = [row.run for row in rows if not (statuses[row.run].ok or statuses[row.run].is_aside)]
     if failed:
         detail = f"{', '.join(failed)} of the same experiment failed; counts of a part of it would mislead."
         fail_runs(rows, statuses, RunFault("INCOMPLETE_EXPERIMENT", detail))
@@ -159,7 +159,7 @@ def publish(
     """Turn the folder of partial results into the output: alignments of the good cells, and the status table."""
     kept = {"status.tsv"}
     for name, rows in columns.items():
-        if all(statuses[row.run].ok for row in rows):
+        if is_whole(statuses[row.run] for row in rows):
             kept |= {path.name for path in (*bam_files(partial, name), log_file(partial, name))}
     write_statuses(partial / "status.tsv", statuses.values())
     for path in partial.iterdir():

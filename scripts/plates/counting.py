@@ -6,6 +6,7 @@ the fragments that were counted must be those that STAR says it mapped.
 """
 
 import hashlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from scripts.core.errors import InputError, RunFault
 from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus
+from scripts.plan.status import RunStatus, is_whole
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
 from scripts.plates.cells import alignment_files, fail_runs, log_file
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
@@ -279,7 +280,7 @@ def count_shard(
     faults: dict[str, RunFault] = {}
     cells: dict[str, list[Path]] = {}
     for column, rows in columns.items():
-        if not all(statuses[row.run].ok for row in rows):
+        if not is_whole(statuses[row.run] for row in rows):
             continue
         files = alignment_files(alignments, column)
         if files and log_file(alignments, column).exists():
@@ -300,15 +301,17 @@ def count_shard(
     for column, fault in faults.items():
         print(f"{column}: {fault}", file=sys.stderr)
         fail_runs(columns[column], statuses_after, fault)
-    for status in [statuses_after[row.run] for column in kept for row in columns[column]]:
-        statuses_after[status.run] = status._replace(detail=counted.note or status.detail)
+    of_cells = {column: [statuses[row.run] for row in columns[column]] for column in kept}
+    for status in itertools.chain.from_iterable(of_cells.values()):
+        if status.ok:
+            statuses_after[status.run] = status._replace(detail=counted.note or status.detail)
     star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
     matrix = np.array([counts.genes for counts in kept.values()], np.int64).reshape(len(kept), len(counting.genes))
     tallies = np.array([counts.tallies for counts in kept.values()], np.int64).reshape(len(kept), len(TALLIES))
     shard = ShardCounts(
         genes=counting.genes,
         columns=list(kept),
-        runs=[";".join(row.run for row in columns[column]) for column in kept],
+        runs=[";".join(one.run for one in of_cells[column] if one.state != "left_out") for column in kept],
         counts=scipy.sparse.csc_matrix(matrix),
         tallies=tallies,
         logs=[logs[column] for column in kept],

@@ -148,7 +148,7 @@ def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]
             f"The kept counts are of {earlier.reference} and the new ones of {counted.reference}: delete work/retry and"
             " count the whole shard again."
         )
-    cells = [cell for cell, runs in enumerate(earlier.runs) if runs.split(";")[0] in kept]
+    cells = [cell for cell, runs in enumerate(earlier.runs) if any(run in kept for run in runs.split(";"))]
     return ShardCounts(
         genes=counted.genes,
         columns=counted.columns + [earlier.columns[cell] for cell in cells],

@@ -12,7 +12,8 @@ from scripts.plan.run_table import Run
 from scripts.reads import sra_archive, tenx_bam
 from scripts.reads.remote_files import arrived
 
-_INDEX_READ = 12  # reads of at most so many bases hold a sample's index, not cDNA
+INDEX_READ = 12
+"""Reads of at most so many bases hold a sample's index, not cDNA."""
 _TALLY = re.compile(r"^([a-z0-9 -]+?) *: ([\d,]+)$", re.MULTILINE)
 
 Reads = tuple[dict[str, Path], int]
@@ -187,7 +188,7 @@ def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], s
         if len(roles) == len(numbered):
             chosen = [path for path, role in zip(numbered, roles, strict=True) if role.startswith("cdna")]
         else:
-            chosen = [path for path, length in zip(numbered, lengths, strict=True) if length > _INDEX_READ]
+            chosen = [path for path, length in zip(numbered, lengths, strict=True) if length > INDEX_READ]
         if not 1 <= len(chosen) <= 2 or whole in files:
             words = ", ".join(map(str, lengths))
             raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")

@@ -2,16 +2,18 @@
 
 Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for unpaired reads and for reads that lost their mate.
 Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
-the whole archive has no file. A run of source `file:` is read from the files that the plan names, one of source `bam`
-(a library whose archive has lost the barcodes) from the BAM file of Cell Ranger, one of source `ena_fastq` from ENA's
-FASTQ. A run that lacks reads is marked READS_MISSING in status.tsv: the exit status of fasterq-dump proves nothing.
+the whole archive has no file. Of the runs of an experiment, one of index reads is left out, and two that are the two
+reads of the same spots become one, see scripts/reads/partial_runs.py. A run of source `file:` is read from the files
+that the plan names, one of source `bam` (a library whose archive has lost the barcodes) from the BAM file of Cell
+Ranger, one of source `ena_fastq` from ENA's FASTQ. A run that lacks reads is marked READS_MISSING in status.tsv: the
+exit status of fasterq-dump proves nothing.
 
 Reads have the name that fasterq-dump gives them, {run}.{spot}, behind it the archive's own, and the qualities of the
 archive; lengths and names are not repeated, which saves a fifth of the disk. ENA's FASTQ has the same but for what
 follows the name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
@@ -21,11 +23,12 @@ from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import Run, row_order
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
-from scripts.plan.units import add_runs_option, read_unit_rows
+from scripts.plan.units import add_runs_option, read_unit
 from scripts.reads import sra_archive
 from scripts.reads.conversion import convert, plate_files
+from scripts.reads.partial_runs import settle_parts
 from scripts.reads.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
@@ -35,7 +38,16 @@ _NOT_DOWNLOADED = RunFault("DOWNLOAD_FAILED", "the download does not know this r
 class Converter:
     """The conversions of one unit, whose download is in the folder ``archives``."""
 
-    def __init__(self, rows: Sequence[Run], archives: Path, output: Path, limit_gb: float | None, threads: int) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[Run]],
+        archives: Path,
+        output: Path,
+        limit_gb: float | None,
+        threads: int,
+    ) -> None:
+        self.columns = columns
+        rows = sorted((row for runs in columns.values() for row in runs), key=row_order)
         self.rows = {row.run: row for row in rows}
         self.archives = archives
         self.output = output
@@ -70,9 +82,13 @@ class Converter:
                 statuses[status.run] = status
                 words = f"{int(status.spots):,} spots" if status.ok else f"{status.reason}: {status.detail}"
                 watch.finish(f"{status.run}: {words}")
+        settled = settle_parts(self.columns, statuses, self.output)
+        for run, status in settled.items():
+            if status.state != statuses[run].state:
+                watch.progress.report(f"{run}: {status.detail}")
         watch.report_peak(estimate.peak)
         (self.output / "offline.mkfg").unlink()
-        write_statuses(self.output / "status.tsv", statuses.values())
+        write_statuses(self.output / "status.tsv", settled.values())
 
     def run(self, status: RunStatus) -> RunStatus:
         """Convert one run and return its status; a run that fails leaves nothing."""
@@ -113,6 +129,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     output = Path(options.output)
-    rows = read_unit_rows(options.runs)
+    columns = read_unit(options.runs)
     with ends_with_command(), exclusive_lock(output.parent / f".{output.name}.lock"):
-        Converter(rows, Path(options.archives), output, options.limit_gb, options.threads).all()
+        Converter(columns, Path(options.archives), output, options.limit_gb, options.threads).all()

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.plan.run_table import COLUMNS, Run
+from scripts.plan.run_table import COLUMNS, Run, spots_of
 from scripts.records import record_files
 from scripts.star.log import CLOCK_FIELDS, merge_fields
 
@@ -40,7 +40,7 @@ def join_values(rows: Sequence[Run], column: str) -> str:
 
 def add_numbers(rows: Sequence[Run], column: str) -> int:
     """Return the sum of a column of numbers, or UNKNOWN where a row has none."""
-    numbers = [getattr(row, column) for row in rows]
+    numbers = spots_of(rows) if column == "spots" else [getattr(row, column) for row in rows]
     return sum(map(int, numbers)) if all(numbers) else UNKNOWN
 
 

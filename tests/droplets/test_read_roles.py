@@ -116,6 +116,26 @@ def test_junk_at_the_head_of_a_run_is_skipped(folder, small):
     assert written["figures"][0]["share"] > 0.7
 
 
+def test_a_run_of_index_reads_says_whose_they_are(folder, small):
+    runs = {"SRR1": small.bulk((10, 10), 0.01), "SRR2": small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)}
+    statuses = [RunStatus("SRR1", spots="300"), RunStatus("SRR2", spots="300")]
+    written = command(folder, runs, statuses)["runs"]
+    assert written["SRR1"]["fault"] == {
+        "reason": "INDEX_READS_ONLY",
+        "detail": "the run holds only index reads (10, 10 nt), those of the 300 spots of SRR2.",
+    }
+    assert "fault" not in written["SRR2"]
+    statuses[0] = RunStatus("SRR1", spots="299")
+    assert command(folder, runs, statuses)["runs"]["SRR1"]["fault"]["detail"].endswith("index reads (10, 10 nt).")
+
+
+def test_roles_of_a_joined_run_are_those_of_its_status(folder, small):
+    made = small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
+    statuses = [RunStatus("SRR1", read_roles="barcode,cdna"), RunStatus("SRR2", "joined", read_roles="cdna")]
+    written = command(folder, {"SRR1": made, "SRR2": made._replace(samples={})}, statuses, roles="barcode")["runs"]
+    assert {run: verdict["roles"] for run, verdict in written.items()} == {"SRR1": "barcode,cdna"}
+
+
 def test_two_kits_in_one_library_are_refused_and_both_named(folder, small):
     runs = {
         "SRR1": small.library(KITS["10x_3p_v3"], "BC", 28, 0.01),

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Maker, battery, make_lists
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import PackedLists, measure_alternatives
+from scripts.droplets.barcode_search import PackedLists, join_samples, measure_alternatives
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.fastq_sample import make_sample
 from scripts.droplets.role_evidence import judge_run
@@ -209,6 +209,25 @@ def test_feature_barcodes_are_known_by_the_oligo_of_the_bead(lists):
 def test_one_read_a_spot_has_lost_its_barcode(maker, lists):
     fault = fault_of(maker.bulk((90,), 0.01), lists)
     assert fault.reason == "BARCODE_LOST"
+
+
+def test_one_read_that_holds_barcodes_has_not_lost_them(maker, lists):
+    made = maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
+    barcodes, cdna = made.samples[0], made.samples[1]
+    joined = join_samples(barcodes, cdna, 28)
+    fault = fault_of(made._replace(samples={0: joined}), lists)
+    assert fault.reason == "LAYOUT_AMBIGUOUS"
+    assert fault.detail.startswith(
+        "the only read of a spot, of 118 bases, holds its barcode (read 1 on 3M-february-2018"
+    )
+    fault = fault_of(made._replace(samples={0: barcodes}), lists)
+    assert (fault.reason, fault.detail[:54]) == (
+        "READS_MISSING",
+        "a spot has one read only, which holds its barcode (rea",
+    )
+    fault = fault_of(maker.bulk((28,), 0.01), lists)
+    assert fault.reason == "READS_MISSING"
+    assert "of 28 bases as barcode and UMI have" in fault.detail
 
 
 def test_barcode_read_alone_misses_the_cdna(maker, lists):

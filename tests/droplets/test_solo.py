@@ -1,8 +1,23 @@
 """The statuses of a library's runs before it is counted; test_whole_droplets.py counts with STAR."""
 
+from scripts.core.errors import RunFault
 from scripts.droplets import solo
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
+
+
+def test_runs_that_are_aside_do_not_fail_the_library():
+    rows = [Run(run=f"R{number}") for number in range(1, 5)]
+    statuses = {row.run: RunStatus(row.run) for row in rows}
+    statuses["R3"] = RunStatus("R3", "joined")
+    statuses["R4"] = RunStatus("R4").failed(RunFault("EMPTY_READS", "the archive and the record have no spot."))
+    index = {"fault": {"reason": "INDEX_READS_ONLY", "detail": "the run holds only index reads (10, 10 nt)."}}
+    good = {"roles": "barcode,cdna", "chemistry": "10x_3p_v3"}
+    after = solo.gather_faults(rows, statuses, {"R1": good, "R2": index})
+    assert [after[row.run].state for row in rows] == ["ok", "left_out", "joined", "left_out"]
+    assert after["R2"].detail == "the run holds only index reads (10, 10 nt)."
+    after = solo.gather_faults(rows[1:2], statuses, {"R2": index})
+    assert after["R2"].state == "left_out"
 
 
 def test_a_fault_of_one_run_fails_the_library():

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import Interrupted
+from scripts.core.errors import Interrupted, RunFault
 from scripts.droplets import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
 from scripts.droplets.mex_reader import read_archive
+from scripts.harvest.ledger import settle_unit
 from scripts.plan.matrices import archives_of
-from scripts.plan.run_table import Run, write_runs
+from scripts.plan.run_table import Run, spots_of, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import cut_into_units, write_units
+from scripts.reads.partial_runs import settle_parts
 from tests.toy import archives, catalogue
 from tests.toy.world import World
 
@@ -224,6 +226,56 @@ def test_reads_of_several_genes_only_add_and_cells_keep_their_sums(analysis, lib
         wanted = raw.matrix[:, [indices[barcode] for barcode in cells.barcodes.tolist()]]
         assert (cells.matrix != wanted).nnz == 0
         assert cells.matrix.nnz == wanted.nnz
+
+
+def test_a_library_in_halves_and_with_runs_aside_has_the_counts_made(analysis, world, tmp_path):
+    """Barcodes and cDNA in a run each, a run of index reads, an empty one: the counts are those of the library."""
+    library, run = catalogue.LIBRARY_V2, "SRR9000103"
+    (row,) = (row for row in analysis.rows if row.run == run)
+    rows = [row._replace(run=name, spots=row.spots) for name in (run, "SRR9000104", "SRR9000105", "SRR9000106")]
+    table = tmp_path / f"{analysis.unit(library)}.tsv"
+    write_runs(table, rows)
+    fastq = tmp_path / "fastq"
+    fastq.mkdir()
+    whole = analysis.fastq(library)
+    shutil.copyfile(whole / f"{run}_1.fastq", fastq / f"{run}_1.fastq")
+    reads = (
+        (whole / f"{run}_2.fastq").read_text().replace(f"@{run}.", "@SRR9000104.").replace(f"+{run}.", "+SRR9000104.")
+    )
+    (fastq / "SRR9000104_1.fastq").write_text(reads)
+    (fastq / "SRR9000105_1.fastq").write_text(f"@SRR9000105.1 1\nACGTACGT\n+\n{'F' * 8}\n" * int(row.spots))
+    statuses = {one.run: RunStatus(one.run, spots=row.spots) for one in rows}
+    statuses["SRR9000106"] = RunStatus("SRR9000106").failed(RunFault("EMPTY_READS", "no spot."))
+    statuses = settle_parts({library: rows}, statuses, fastq)
+    write_statuses(fastq / "status.tsv", statuses.values())
+    common = ["--runs", str(table), "--fastq", str(fastq), "--chemistries", CHEMISTRIES]
+    common += ["--inclusion-lists", str(analysis.folder / "lists")]
+    read_roles.main([*common, "--output", str(tmp_path / "roles.json")])
+    status = tmp_path / "status.tsv"
+    solo.main(
+        [
+            *common,
+            *("--index", str(analysis.folder / "index"), "--roles", str(tmp_path / "roles.json")),
+            *("--features", "Gene", "--output", str(tmp_path / "solo"), "--status", str(status)),
+        ]
+    )
+    after = read_statuses(status)
+    assert {name: (one.state, one.reason) for name, one in after.items()} == {
+        run: ("ok", ""),
+        "SRR9000104": ("joined", ""),
+        "SRR9000105": ("left_out", "INDEX_READS_ONLY"),
+        "SRR9000106": ("left_out", "EMPTY_READS"),
+    }
+    assert (after[run].read_roles, after[run].chemistry) == ("barcode,cdna", "10x_3p_v2")
+    arguments = ["--records", str(tmp_path), "--features", "Gene", "--multireads", "Unique"]
+    arguments += ["--solo", str(tmp_path / "solo"), "--status", str(status), "--output", str(tmp_path / "mex")]
+    mex_archive.main(["pack", "--runs", str(table), *arguments])
+    archive = read_archive(tmp_path / "mex" / "Gene_Unique_raw.tar.gz")
+    whole = read_archive(analysis.folder / f"results/mex/{library}/Gene_Unique_raw.tar.gz")
+    assert (archive.matrix != whole.matrix).nnz == 0
+    settled = {row.run: row for row in settle_unit([rows], after)}
+    assert [settled[one.run].status for one in rows] == ["counted", "counted", "left_out", "left_out"]
+    assert spots_of(row for row in settled.values() if row.status == "counted") == [row.spots]
 
 
 def test_every_matrix_of_the_specification_is_there(analysis):

@@ -38,6 +38,11 @@ def test_failed_cells_are_no_columns(tmp_path):
     assert [column.accession for column in columns] == ["SRX2"]
 
 
+def test_a_run_that_is_left_out_is_not_in_the_column_of_its_experiment(tmp_path):
+    _, columns = found(tmp_path / "units", ["left_out", "counted", "left_out", "left_out"])
+    assert [column.runs for column in columns] == ["SRR3"]
+
+
 def test_a_ledger_of_another_plan_is_an_error(tmp_path):
     with pytest.raises(InputError) as error:
         found(tmp_path / "units", ["", "counted", "failed", "counted"])

@@ -69,6 +69,25 @@ def test_every_row_gets_its_final_status(tmp_path, capsys):
     ]
 
 
+def test_runs_that_are_aside_do_not_fail_their_experiment(tmp_path):
+    statuses = STATUSES | {
+        "GSE1.mus.0000": [
+            RunStatus("SRR1", "left_out", "INDEX_READS_ONLY", "index reads."),
+            RunStatus("SRR2"),
+            RunStatus("SRR3", "joined", detail="Its reads are joined to the spots of SRR2.", read_roles="cdna2"),
+        ]
+    }
+    ledger.main(write(tmp_path, statuses=statuses))
+    rows = {row.run: row for row in read_runs(tmp_path / "runs.tsv")}
+    assert rows["SRR1"][-3:] == ("left_out", "INDEX_READS_ONLY", "index reads.")
+    assert rows["SRR2"][-3:] == ("counted", "", "")
+    assert rows["SRR3"][-3:] == ("counted", "", "Its reads are joined to the spots of SRR2.")
+    statuses["GSE1.mus.0000"][1] = RunStatus("SRR2", "failed", "ALIGN_FAILED", "no.")
+    ledger.main(write(tmp_path, statuses=statuses))
+    rows = {row.run: row.reason for row in read_runs(tmp_path / "runs.tsv")}
+    assert (rows["SRR1"], rows["SRR3"]) == ("INDEX_READS_ONLY", "INCOMPLETE_EXPERIMENT")
+
+
 def test_by_run_a_sibling_is_counted(tmp_path):
     ledger.main(write(tmp_path, count_by="run"))
     rows = {row.run: row.status for row in read_runs(tmp_path / "runs.tsv")}

@@ -106,6 +106,12 @@ def test_a_round_is_identified_by_the_status_that_calls_for_it_then_by_its_note(
     assert (later.previous(UNIT), later.round(UNIT)) == ([previous], "77")
 
 
+def test_what_is_left_out_is_not_tried_again(folder):
+    left_out = RunStatus("SRR1", "left_out", "EMPTY_READS", "no spot.")
+    write_statuses(f"work/status/{UNIT}.tsv", [left_out, RunStatus("SRR9")])
+    assert retries("all").reasons(UNIT) == []
+
+
 def test_a_full_disk_is_tried_again_when_there_is_room_a_limit_is_not(folder):
     fail("DISK_LIMIT")
     assert retries().reasons(UNIT) == []

@@ -4,7 +4,7 @@ import pytest
 
 from scripts.core.errors import DISK_FULL, InputError, RunFault
 from scripts.plan.run_table import COLUMNS
-from scripts.plan.status import RunStatus, disk_was_full, read_statuses, write_statuses
+from scripts.plan.status import RunStatus, disk_was_full, is_whole, read_statuses, write_statuses
 
 
 def test_statuses_come_back(tmp_path):
@@ -16,6 +16,23 @@ def test_statuses_come_back(tmp_path):
     assert read["SRR1"] == fine
     assert read["SRR0"] == RunStatus("SRR0", "failed", "DISK_LIMIT", "no room", cause="disk_full")
     assert not read["SRR0"].ok
+
+
+@pytest.mark.parametrize("reason", ["INDEX_READS_ONLY", "EMPTY_READS"])
+def test_a_run_with_nothing_to_count_is_left_out(reason):
+    status = RunStatus("SRR1").failed(RunFault(reason, "nothing."))
+    assert (status.state, status.reason, status.is_aside) == ("left_out", reason, True)
+    assert not status.ok
+
+
+def test_an_experiment_is_counted_without_runs_that_are_aside():
+    good, joined, failed = RunStatus("SRR1"), RunStatus("SRR2", "joined"), RunStatus("SRR3", "failed")
+    left_out = RunStatus("SRR4", "left_out", "EMPTY_READS")
+    assert is_whole([good])
+    assert is_whole([good, joined, left_out])
+    assert not is_whole([good, failed])
+    assert not is_whole([left_out, left_out])
+    assert not is_whole([])
 
 
 def test_a_full_disk_differs_from_a_limit_by_its_cause():

@@ -81,6 +81,25 @@ def test_an_ordinary_run_table_is_a_unit_too(tmp_path):
     assert read_unit_rows(tmp_path / "mine.tsv") == sorted(rows, key=row_order)
 
 
+def test_by_run_the_halves_of_a_pair_are_one_column(tmp_path):
+    rows = [
+        CELL._replace(run=run, experiment=experiment, read_roles=roles)
+        for run, experiment, roles in (
+            ("SRR1", "SRX1", "cdna"),
+            ("SRR2", "SRX1", "cdna2"),
+            ("SRR3", "SRX2", ""),
+            ("SRR4", "SRX2", ""),
+        )
+    ]
+    write_units(tmp_path / "units", cut_into_units(rows, 4), "run")
+    columns = read_unit(next((tmp_path / "units").iterdir()))
+    assert {name: [row.run for row in runs] for name, runs in columns.items()} == {
+        "SRX1": ["SRR1", "SRR2"],
+        "SRR3": ["SRR3"],
+        "SRR4": ["SRR4"],
+    }
+
+
 def test_a_unit_without_rows_is_refused(tmp_path):
     write_runs(tmp_path / "empty.tsv", [])
     with pytest.raises(InputError, match=r"empty\.tsv: the run table of the unit has no row\."):

@@ -7,7 +7,7 @@ import pytest
 from scripts.core.errors import InputError, RunFault
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.plates.cells import CellReads, bam_files, fail_siblings, log_file
+from scripts.plates.cells import CellReads, bam_files, fail_siblings, find_cells, log_file
 
 
 def test_siblings_of_a_failed_run() -> None:
@@ -21,6 +21,20 @@ def test_siblings_of_a_failed_run() -> None:
         "DOWNLOAD_FAILED",
         "INCOMPLETE_EXPERIMENT",
     ]
+
+
+def test_a_cell_is_made_of_the_runs_that_are_not_aside(tmp_path: Path) -> None:
+    rows = [Run(run=run) for run in ("SRR1", "SRR2", "SRR3")]
+    statuses = {
+        "SRR1": RunStatus("SRR1", spots="1"),
+        "SRR2": RunStatus("SRR2", "left_out", "INDEX_READS_ONLY"),
+        "SRR3": RunStatus("SRR3", "joined", spots="1"),
+    }
+    for mate in "12":
+        (tmp_path / f"SRR1_{mate}.fastq").write_text(READS)
+    ((cell,), after) = find_cells({"SRX1": rows, "SRX2": rows[1:]}, statuses, tmp_path)
+    assert (cell.name, cell.spots, [path.name for path in cell.files]) == ("SRX1", 1, ["SRR1_1.fastq", "SRR1_2.fastq"])
+    assert after == statuses
 
 
 def make_cell(folder: Path, pair: str | None, unpaired: str | None) -> CellReads:

@@ -68,8 +68,9 @@ def test_an_empty_cell_is_an_empty_file(conversion, world):
 
 
 def test_an_empty_library_is_reported(conversion):
-    conversion.add(EMPTY_RUN, assay="droplet")
-    conversion.failed(EMPTY_RUN, "EMPTY_READS", "the archive and the record have no spot.")
+    status = conversion.add(EMPTY_RUN, assay="droplet").add(V2, assay="droplet").run()[EMPTY_RUN]
+    assert status[1:4] == ("left_out", "EMPTY_READS", "the archive and the record have no spot.")
+    assert conversion.files() == [f"{V2}_1.fastq", f"{V2}_2.fastq"]
 
 
 def test_technical_reads_of_a_library_are_kept(conversion, world):

@@ -41,6 +41,17 @@ def test_all_reasons_at_once(tmp_path):
     assert run(tmp_path, "all") == {"SRR1": ("kept", "")}
 
 
+def test_runs_that_are_aside_stay_so(tmp_path, monkeypatch):
+    aside = [RunStatus("SRR2", "joined"), RunStatus("SRR3"), RunStatus("SRR4", "left_out", "EMPTY_READS")]
+    monkeypatch.setattr(f"{__name__}.STATUSES", [STATUSES[0], *aside])
+    assert run(tmp_path, "all") == {
+        "SRR1": ("kept", ""),
+        "SRR2": ("joined", ""),
+        "SRR3": ("kept", ""),
+        "SRR4": ("left_out", "EMPTY_READS"),
+    }
+
+
 def test_a_library_is_tried_again_as_a_whole(tmp_path):
     assert run(tmp_path, "DOWNLOAD_FAILED", assay="droplet") == {}
     assert not (tmp_path / "kept/counts.h5ad").exists()
