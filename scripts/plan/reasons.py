@@ -33,7 +33,8 @@ REASONS = {
     "NOT_RNA": Reason(
         "records",
         "not RNA-seq",
-        "Nothing, if the record is right: antibody tags, guides, ATAC and genomic libraries are not counted.",
+        "Nothing, if the record is right: antibody tags, V(D)J, guides, ATAC and genomic libraries are not counted. If "
+        "only its name misleads, name the run, experiment or sample itself: `assay: {ACCESSION: droplet}` (or plate).",
     ),
     "NOT_SINGLE_CELL": Reason(
         "records",
@@ -72,10 +73,11 @@ REASONS = {
     ),
     "CHEMISTRY_UNKNOWN": Reason(
         "records, droplets",
-        "no known kit has such barcodes",
+        "of a kit that is not known, or not counted",
         "Libraries of pooled cells (CEL-Seq2, MARS-seq, …) are counted with a run table that names kit and roles. "
         "Configure the kit's inclusion list under `droplets: {inclusion_lists: …}`, or name the kit as "
-        "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml.",
+        "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml. "
+        "Probes (10x Flex) and long reads are not counted; if the record misleads: `assay: {ACCESSION: droplet}`.",
     ),
     "BARCODE_TRIMMED": Reason(
         "droplets",

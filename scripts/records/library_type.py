@@ -1,90 +1,141 @@
 """Whether a library is of RNA, and of single cells, by what its record says of it.
 
 Libraries that a series holds beside gene expression (antibody tags, hashtags, V(D)J, chromatin, guides, genomes) mostly
-have the right strategy and source; where they do not, their names decide. A name counts only where it does not speak of
-gene expression as well, since ``GEX + ADT`` may be one archive of both.
+have the right strategy and source; where they do not, their names decide (:mod:`scripts.records.library_kinds`), or
+the libraries beside them (:mod:`scripts.records.library_siblings`). A name counts only where it does not speak of gene
+expression as well, since ``GEX + ADT`` may be one archive of both. Protocols are often shared by all libraries of a
+sample, so they count only where they name a kit of spots or probes and no other.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scripts.records.sra_xml import Experiment
-
-NAMING_ATTRIBUTES = frozenset(
-    ["library", "library type", "library_type", "modality", "assay", "data type", "feature type", "molecule subtype"]
+from scripts.records.evidence import RecordText, Scope
+from scripts.records.library_kinds import (
+    FLEX,
+    LONG_READS,
+    REASONS,
+    Found,
+    is_expression,
+    kinds_in,
+    kit_in,
+    long_reads_in,
 )
-"""Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library."""
+from scripts.records.library_siblings import Beside
+from scripts.records.sra_xml import Experiment
+from scripts.records.texts import own_title
+
+# Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library, and a kit.
+_NAMING_ATTRIBUTES = frozenset(
+    "library,library type,library name,library strategy,library kind,modality,assay,assay type,data type,datatype,"
+    "omics,feature type,molecule subtype,experiment type,sequencing type,seq type,technique".split(",")
+)
+_KIT_ATTRIBUTES = frozenset(
+    "technology,platform,kit,library kit,library prep,library preparation,library preparation kit,library construction,"
+    "library preparation method,library construction method,library preparation protocol,method,library method,"
+    "library construction protocol,chemistry,chemistry version,10x chemistry,10x version,sequencing technology,"
+    "single cell platform".split(",")
+)
 _NOT_RNA_STRATEGIES = frozenset(
     """
     WGS WGA WXS WCS AMPLICON ATAC-SEQ BISULFITE-SEQ CHIA-PET CHIP-SEQ CLONE CLONEEND CTS CUT&RUN CUT&TAG
     DNASE-HYPERSENSITIVITY FAIRE-SEQ FINISHING GBS HI-C MBD-SEQ MEDIP-SEQ MNASE-SEQ MRE-SEQ NOME-SEQ POOLCLONE RAD-SEQ
     RESTRICTION-SEQ SELEX SYNTHETIC-LONG-READ TARGETED-CAPTURE TN-SEQ VALIDATION
+    MIRNA-SEQ NCRNA-SEQ RIBO-SEQ RIP-SEQ CLIP-SEQ CHM-SEQ
     """.split()
 ) | {"TETHERED CHROMATIN CONFORMATION CAPTURE", "DNA-SEQ"}
 _RNA_STRATEGIES = frozenset("RNA-SEQ SSRNA-SEQ FL-CDNA EST SNRNA-SEQ SCRNA-SEQ".split())
 _RNA_SELECTIONS = frozenset(
     ["CDNA", "POLYA", "OLIGO-DT", "RT-PCR", "CDNA_OLIGO_DT", "CDNA_RANDOMPRIMING", "CAGE", "RACE", "INVERSE RRNA"]
 )
-
-
-def _word(pattern: str) -> re.Pattern[str]:
-    """A pattern that stands alone among letters; '_' and digits may be its neighbours, as in ``S1_ADT2``."""
-    return re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])", re.IGNORECASE)
-
-
-_KINDS = (
-    ("antibody tags", _word(r"ADTs?|antibody[-_ ]?(?:derived|capture|tags?)[a-z-]*|TotalSeq(?:[-_ ]?[ABC])?|AbSeq")),
-    ("hashtags", _word(r"HTOs?|hashtags?(?:[-_ ]?oligos?)?|cell[-_ ]?hashing|hashing|multiseq[-_ ]?barcodes?")),
-    ("feature barcodes", _word(r"feature[-_ ]?barcod(?:e|es|ing)")),
-    ("V(D)J", _word(r"(?:sc)?V\(?D\)?J(?:[-_ ]?(?:seq|library|enriched|[TB]))?|(?:sc)?[TB]CR[-_ ]?seq")),
-    (
-        "V(D)J",
-        re.compile(r"(?:^|[-_ \[(])(?:sc)?[TB]CR(?:[-_ ](?:library|enriched|enrichment|amplicon)|[\])]|$)", re.I),
-    ),
-    ("open chromatin", _word(r"(?:sc|sn)?ATAC(?:[-_ ]?seq)?")),
-    ("guides", _word(r"(?:sg|g|guide[-_ ]?)RNA[-_ ]?(?:library|seq|capture|enrich\w*|amplicons?)")),
-    ("guides", _word(r"CRISPR[-_ ]?(?:guides?|capture|screen(?:ing)?[-_ ]?library)|guide[-_ ]?(?:capture|library)")),
-    (
-        "genomic DNA",
-        _word(r"genomic[-_ ]?DNA|gDNA|whole[-_ ]?(?:genome|exome)|WGS|WES|(?:sc)?DNA[-_ ]?seq|exome"),
-    ),
-    ("chromatin", _word(r"ChIP[-_ ]?seq|CUT&(?:RUN|TAG)|Hi-?C|bisulfite|WGBS|RRBS|(?:DNA[-_ ]?)?methylome")),
+_BULK = re.compile(
+    r"(?<![A-Za-z])bulk(?:[-_ ]?(?:m?RNA|tissue|samples?|cells?|population|controls?|libraries|library)?"
+    r"(?:[-_ ]?seq)?)?(?![A-Za-z])",
+    re.IGNORECASE,
 )
-# Words that say that the reads are (also) those of gene expression. The first overrule any name, the second only names
-# that may speak of the cells rather than of the library.
-_EXPRESSION = _word(
-    r"GEX|gene[-_ ]?expression|mRNA|cDNA|RNA[-_ ]?library|[35]['′]?[-_ ]?(?:RNA|expression)|RNA ?[+&/]|[+&/] ?RNA"
-)
-_RNA_SEQ = _word(r"(?:sc|sn|single[-_ ](?:cell|nucle(?:us|i|ar))[-_ ])?RNA[-_ ]?seq|transcriptom(?:e|ics?)")
-_ABOUT_THE_CELLS = frozenset({"V(D)J", "guides", "open chromatin", "chromatin", "genomic DNA"})
-_BULK = _word(r"bulk(?:[-_ ]?(?:m?RNA|tissue|samples?|cells?|population|controls?|libraries|library)?(?:[-_ ]?seq)?)?")
-_SPATIAL = _word(r"visium|spatial[-_ ]transcriptom(?:e|ics?)|slide[-_ ]?seq(?:v2)?|stereo[-_ ]?seq|geomx|cosmx|merfish")
+_STRATEGY = re.compile(r"\s*[*]?\s*library[ _]strategy\s*:\s*(.+)", re.IGNORECASE)
 _PSEUDOBULK = re.compile(r"pseudo[-_ ]?bulk", re.IGNORECASE)
+_LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|Vega|MinION|GridION|PromethION", re.IGNORECASE)
+_CONSEQUENCES = {
+    "NOT_SINGLE_CELL": "not cells",
+    FLEX: "whose ligated probes are counted against a probe set and not against the genome",
+    LONG_READS: "for which the alignment is not made",
+}
 
 
 class LibraryType(NamedTuple):
-    """Why a library is left out (a reason code and a sentence, empty when it is not), and what was seen."""
+    """Why a library is left out (a reason code and a sentence, empty when it is not), and what was seen.
+
+    ``by_words``: it is left out for the words of its names, its siblings or its protocol alone, which may mislead.
+    """
 
     reason: str = ""
     detail: str = ""
     evidence: tuple[str, ...] = ()
+    by_words: bool = False
+
+
+class Background(NamedTuple):
+    """What else the records say of a library; empty where they do not."""
+
+    strategies: tuple[str, ...] = ()
+    """What GEO's curators note as the strategies of the sample, where the list of strategies has none for it."""
+    kits: tuple[str, ...] = ()
+    """Values of attributes that name a kit or a method, which libraries of one sample share."""
+    protocol: str = ""
+    study: str = ""
+    """Title and abstract: they tell androgen deprivation from antibody tags."""
+    instrument: str = ""
+    beside: Beside | None = None
+
+
+_NO_BACKGROUND = Background()
 
 
 def library_names(experiment: Experiment, of_geo: Iterable[str]) -> tuple[str, ...]:
     """Return the names of a library by SRA and by GEO, without what SRA adds (accession, organism, strategy)."""
-    title = re.sub(r"^.*?\bGSM\d+:\s*", "", experiment.title)
-    pieces = title.split("; ")
-    if title != experiment.title and len(pieces) >= 3:
-        title = "; ".join(pieces[:-2])
     library = "" if re.fullmatch(r"GSM\d+(_r\d+)?", experiment.library) else experiment.library
-    attributes = [value for tag, value in experiment.attributes if tag.lower().strip() in NAMING_ATTRIBUTES]
-    names = (library, title, experiment.sample_title, *of_geo, *attributes)
+    names = (library, own_title(experiment.title), experiment.sample_title, *of_geo, *names_in(experiment.attributes))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def judge_library(strategy: str, source: str, selection: str, names: tuple[str, ...]) -> LibraryType:
-    """Judge a library by its strategy, source and selection (the words of SRA or GEO) and by its names and titles."""
+def names_in(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the values of attributes (tag, value) that name the kind of a library, of SRA or of GEO."""
+    return tuple(value for tag, value in attributes if _plain(tag) in _NAMING_ATTRIBUTES)
+
+
+def background_of(texts: Iterable[RecordText], instrument: str, beside: Beside | None) -> Background:
+    """Return the background of a library by the texts of its record."""
+    strategies, kits, protocols, study = [], [], [], []
+    for text in texts:
+        if text.scope in (Scope.PROCESSING, Scope.DESCRIPTION):
+            if found := _STRATEGY.match(text.text):
+                strategies.append(found[1])
+        elif text.scope is Scope.TRAIT:
+            tag, _, value = text.text.partition(":")
+            if _plain(tag) in _KIT_ATTRIBUTES:
+                kits.append(value.strip())
+        elif text.scope is Scope.PROTOCOL:
+            protocols.append(text.text)
+        elif text.scope in (Scope.SERIES_TITLE, Scope.SUMMARY, Scope.DESIGN):
+            study.append(text.text)
+    return Background(tuple(strategies), tuple(kits), "\n".join(protocols), "\n".join(study), instrument, beside)
+
+
+def _plain(tag: str) -> str:
+    return tag.lower().strip().replace("_", " ")
+
+
+def has_long_reads(instrument: str) -> bool:
+    """Whether an instrument makes long reads."""
+    return _LONG_READS.search(instrument) is not None
+
+
+def judge_library(
+    strategy: str, source: str, selection: str, names: tuple[str, ...], background: Background = _NO_BACKGROUND
+) -> LibraryType:
+    """Judge a library by its strategy, source and selection (the words of SRA or GEO), its names and its background."""
     kind = strategy.upper().replace("_", "-").strip()
     origin = source.upper().strip()
     if kind in _NOT_RNA_STRATEGIES:
@@ -98,13 +149,10 @@ def judge_library(strategy: str, source: str, selection: str, names: tuple[str, 
         notes.append(f"the source is {source}, but strategy {strategy} and selection {selection} are those of RNA")
     names = tuple(dict.fromkeys(names))
     declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
-    if detail := _named_otherwise(names, declared_rna, notes):
-        return LibraryType("NOT_RNA", detail)
+    if left_out := _judge_words(names, strategy, declared_rna, background, notes):
+        return left_out
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
         return LibraryType("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
-    for name in names:
-        if found := _SPATIAL.search(name):
-            return LibraryType("NOT_SINGLE_CELL", f"Its name {name!r} says spots of a tissue ({found[0]}), not cells.")
     if "SINGLE CELL" not in origin:
         for name in names:
             if _BULK.search(name) and not _PSEUDOBULK.search(name):
@@ -114,15 +162,51 @@ def judge_library(strategy: str, source: str, selection: str, names: tuple[str, 
     return LibraryType(evidence=tuple(notes))
 
 
-def _named_otherwise(names: Iterable[str], declared_rna: bool, notes: list[str]) -> str:
-    """Return a sentence for the first name of another kind of library, empty without one; note names of both kinds."""
+def _judge_words(
+    names: tuple[str, ...], strategy: str, declared_rna: bool, background: Background, notes: list[str]
+) -> LibraryType | None:
+    """Judge a library by its names, its siblings, its kit and its instrument, in this order; None if it stays in."""
     for name in names:
-        for kind, pattern in _KINDS:
-            found = pattern.search(name)
-            if not found:
-                continue
-            about_cells = kind in _ABOUT_THE_CELLS and declared_rna and _RNA_SEQ.search(name)
-            if not (about_cells or _EXPRESSION.search(name)):
-                return f"Its name {name!r} says {kind} ({found[0].strip(' -_[(')})."
-            notes.append(f"{name!r} speaks of {kind} and of gene expression")
-    return ""
+        for found in _others_in(name, background.study, declared_rna):
+            return _left_out(found, f"Its name {name!r}")
+        notes += [
+            f"{name!r} speaks of {found.kind} and of gene expression" for found in kinds_in(name, background.study)
+        ]
+    for found in kinds_in(strategy):  # archives take new ones, such as "Spatial Transcriptomics"
+        return _left_out(found, "Its strategy")
+    noted = [next(_others_in(name, background.study, declared_rna), None) for name in background.strategies]
+    if noted and noted[0] and all(noted):  # that of another library of the sample may be noted beside it
+        return _left_out(noted[0], f"The library strategy {background.strategies[0]!r}")
+    if beside := background.beside:
+        return LibraryType(REASONS.get(beside.kind, "NOT_RNA"), beside.sentence, by_words=True)
+    for kit in background.kits:
+        for found in kinds_in(kit):
+            if found.kind in REASONS:
+                return _left_out(found, f"Its attribute {kit!r}")
+    if of_protocol := kit_in(background.protocol):
+        return _left_out(of_protocol, "Its protocol")
+    return _judge_read_length(names, background.instrument)
+
+
+def _others_in(name: str, study: str, declared_rna: bool) -> Iterator[Found]:
+    """Yield the kinds that a name speaks of, unless it speaks of gene expression as well."""
+    for found in kinds_in(name, study):
+        if not is_expression(found.kind, name, declared_rna):
+            yield found
+
+
+def _judge_read_length(names: tuple[str, ...], instrument: str) -> LibraryType | None:
+    """Judge by the instrument, and by names only where it is unknown: many samples have long reads beside others."""
+    if has_long_reads(instrument):
+        return _left_out(Found(LONG_READS, instrument), "Its instrument")
+    for name in () if instrument else names:
+        if found := long_reads_in(name):
+            return _left_out(found, f"Its name {name!r}")
+    return None
+
+
+def _left_out(found: Found, where: str) -> LibraryType:
+    reason = REASONS.get(found.kind, "NOT_RNA")
+    consequence = _CONSEQUENCES.get(found.kind) or _CONSEQUENCES.get(reason)
+    detail = f"{where} says {found.kind} ({found.word})" + (f", {consequence}." if consequence else ".")
+    return LibraryType(reason, detail, by_words=True)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
 from scripts.records.assay import Judgement, judge_experiment, signs_of_droplets
-from scripts.records.library_type import LibraryType, judge_library, library_names
+from scripts.records.library_siblings import Beside, Neighbour, kinds_by_neighbours
+from scripts.records.library_type import LibraryType, background_of, has_long_reads, judge_library, library_names
 from scripts.records.run_parts import RunParts, lone_fault, sort_runs
 from scripts.records.series_record import Note, Sample, SeriesRecord
 from scripts.records.single_cell import Siblings, siblings_of, study_of
@@ -19,7 +20,6 @@ _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.I
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
 _EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence
 _FAULTS = 3  # that a detail quotes
-_LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|MinION|GridION|PromethION", re.IGNORECASE)
 
 
 class Plan:
@@ -118,6 +118,13 @@ class Origin(NamedTuple):
         return not self.only or not self.only.isdisjoint((experiment.experiment, *experiment.samples, *named))
 
 
+class Around(NamedTuple):
+    """What the other experiments of its study say of one: of its assay, and of what it holds."""
+
+    siblings: Siblings
+    beside: Beside | None
+
+
 class Library(NamedTuple):
     """An experiment, its sample in GEO, and how both are judged."""
 
@@ -155,16 +162,36 @@ def add_experiments(
     """
     together = list(experiments)
     siblings = siblings_of(together, (item.experiment for item in together if any(signs_of_droplets(item.runs))))
+    beside = kinds_by_neighbours(_neighbour(item, origin, named.get(item.experiment, ())) for item in together)
     for experiment in together:
         of_geo = named.get(experiment.experiment, ())
         if origin.wants(experiment, of_geo):
-            _add_experiment(experiment, origin, of_geo, siblings[study_of(experiment)], plan)
+            around = Around(siblings[study_of(experiment)], beside.get(experiment.experiment))
+            _add_experiment(experiment, origin, of_geo, around, plan)
 
 
-def _add_experiment(
-    experiment: Experiment, origin: Origin, named: Sequence[str], siblings: Siblings, plan: Plan
-) -> None:
-    gsm = named[0] if named else next(iter(experiment.samples), experiment.sample)
+def _gsm_of(experiment: Experiment, named: Sequence[str]) -> str:
+    return named[0] if named else next(iter(experiment.samples), experiment.sample)
+
+
+def _neighbour(experiment: Experiment, origin: Origin, named: Sequence[str]) -> Neighbour:
+    """Return an experiment as far as those beside it are judged by it."""
+    sample = origin.series_record.sample(_gsm_of(experiment, named))
+    return Neighbour(
+        experiment.experiment,
+        study_of(experiment)[0],
+        experiment.sample,
+        experiment.strategy,
+        experiment.source,
+        library_names(experiment, (sample.title, *sample.names)),
+        (experiment.strategy, experiment.selection, *(round(read.length) for read in experiment.runs[0].reads))
+        if experiment.runs
+        else (),
+    )
+
+
+def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str], around: Around, plan: Plan) -> None:
+    gsm = _gsm_of(experiment, named)
     sample = origin.series_record.sample(gsm)
     notes = [*origin.notes, *map(Note, experiment.faults)]
     if len(named) > 1:
@@ -183,7 +210,7 @@ def _add_experiment(
     runs = origin.wanted_runs(experiment, named)
     if not runs:
         return
-    library = _judge(experiment, gsm, named, origin, siblings, plan.choices, notes)
+    library = _judge(experiment, gsm, named, origin, around, plan.choices, notes)
     plan.mates.update(library.parts.mates)
     for run in runs:
         rows, notes = _rows_of_run(library, run, plan.choices)
@@ -212,25 +239,29 @@ def _judge(
     gsm: str,
     named: Sequence[str],
     origin: Origin,
-    siblings: Siblings,
+    around: Around,
     choices: Choices,
     notes: list[Note],
 ) -> Library:
     parts = sort_runs(experiment)
     sample = origin.series_record.sample(gsm)
     given = choices.assay_of(*filter(None, _names_of(experiment, gsm, named, origin)))
+    texts = (*origin.series_record.texts_of(gsm), *texts_of_experiment(experiment))
     judgement = judge_experiment(
         parts.whole,
-        (*origin.series_record.texts_of(gsm), *texts_of_experiment(experiment)),
-        siblings,
+        texts,
+        around.siblings,
         source=sample.library[1],
         given=given,
         pinned=choices.chemistry != "auto",
     )
     names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
-    library_type = judge_library(*(declared if any(declared) else sample.library), names)
-    if given and library_type.reason == "NOT_SINGLE_CELL":
+    background = background_of(texts, experiment.instrument, around.beside)
+    library_type = judge_library(*(declared if any(declared) else sample.library), names, background)
+    overruled = given and library_type.reason in ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")
+    by_name = {experiment.experiment, gsm, *(run.run for run in experiment.runs)} & choices.assay.keys()
+    if overruled or (by_name and library_type.by_words):
         library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
     return Library(experiment, parts, origin, gsm, sample, names, judgement, library_type, notes)
 
@@ -335,7 +366,7 @@ def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
     if mate := library.parts.mates.get(run.run):
         own, other = (1, 2) if run.run in library.parts.first_halves else (2, 1)
         notes.append(Note(f"Read {own} of the spots whose read {other} is {mate}; both are joined.", routine=True))
-    if _LONG_READS.search(experiment.instrument):
+    if has_long_reads(experiment.instrument) and not library.library_type.reason:
         notes.append(Note(f"The reads are long ones ({experiment.instrument}), for which the alignment is not made."))
     return notes
 

@@ -11,7 +11,7 @@ from scripts.core.http import RemoteError
 from scripts.records.client import Archives, report_failure
 from scripts.records.evidence import RecordText
 from scripts.records.family_files import Entity, read_family
-from scripts.records.library_type import NAMING_ATTRIBUTES
+from scripts.records.library_type import names_in
 from scripts.records.texts import texts_of_sample, texts_of_series
 
 
@@ -133,5 +133,5 @@ def _sample(entity: Entity) -> Sample:
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
         texts=texts_of_sample(entity),
-        names=tuple(value.strip() for tag, _, value in attributes if tag.lower().strip() in NAMING_ATTRIBUTES),
+        names=names_in((tag, value.strip()) for tag, _, value in attributes),
     )

@@ -1,5 +1,6 @@
 """A look-up of small records by the command resolve, for tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.plan.run_table import Run, read_runs
@@ -10,13 +11,15 @@ HUMAN, MOUSE, FISH = ("9606", "Homo sapiens"), ("10090", "Mus musculus"), ("7955
 UNREACHABLE = "http://127.0.0.1:9"
 
 
-def plan(tmp_path: Path, *words: str, small: SmallArchives | None = None) -> dict[str, list[Run]]:
+def plan(
+    tmp_path: Path, *words: str, small: SmallArchives | None = None, options: Sequence[str] = ()
+) -> dict[str, list[Run]]:
     """Resolve and return run (or, without one, experiment or sample or series) → rows."""
     url = small.url if small else UNREACHABLE
     command = ["--series", *words, "--species", "homo=9606", "mus=10090", "--first-wait", "0.01", "--retries", "3"]
     command += ["--geo", f"{url}/geo", "--eutils", f"{url}/eutils", "--ena", f"{url}/ena"]
     command += ["--records", str(tmp_path / "records"), "--evidence", str(tmp_path / "work" / "evidence.jsonl")]
-    resolve.main([*command, "--output", str(tmp_path / "results" / "plan.tsv")])
+    resolve.main([*command, *options, "--output", str(tmp_path / "results" / "plan.tsv")])
     rows: dict[str, list[Run]] = {}
     for row in read_runs(tmp_path / "results" / "plan.tsv"):
         rows.setdefault(row.run or row.experiment or row.sample or row.series, []).append(row)

@@ -130,11 +130,62 @@ def test_a_bam_on_offer_stands_in_for_lost_barcodes(tmp_path: Path) -> None:
     assert (row.status, row.reason, row.source) == ("left_out", "BARCODE_LOST", "sra")
 
 
-def test_long_reads_need_a_look(tmp_path: Path) -> None:
+def test_libraries_beside_gene_expression(tmp_path: Path) -> None:
+    names = {"1": "P1_GEX", "2": "P1_T", "3": "P2_T", "4": "P1_ADT"}
+    packages = [package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}", title=name) for n, name in names.items()]
+    keep(tmp_path / "records", "GSE1", xml=package_set(*packages))
+    rows = {name: group[0] for name, group in plan(tmp_path, "GSE1").items()}
+    assert [rows[f"SRR{n}"].reason for n in names] == ["", "NOT_RNA", "", "NOT_RNA"]
+    sentence = "Its name 'P1_T' differs from 'P1_GEX' (SRX1) in one word: V(D)J beside gene expression."
+    assert rows["SRR2"].detail.startswith(sentence)
+    assert rows["SRR4"].detail.startswith("Its name 'P1_ADT' says antibody tags (ADT).")
+    for accession in ("GSM2", "SRX2", "SRR2"):  # who names the library itself knows what it is
+        options = ["--assay", f"{accession}=plate"]
+        rows = {name: group[0] for name, group in plan(tmp_path, "GSE1", options=options).items()}
+        assert (rows["SRR2"].status, rows["SRR4"].status) == ("planned", "left_out")
+    rows = {name: group[0] for name, group in plan(tmp_path, "GSE1", options=["--assay", "GSE1=plate"]).items()}
+    assert (rows["SRR2"].reason, rows["SRR4"].reason) == ("NOT_RNA", "NOT_RNA")
+
+
+def test_names_of_geo_and_of_a_kit(tmp_path: Path) -> None:
+    said = {
+        "1": ["data_processing = *library strategy: Spatial transcriptomics"],
+        "2": ["data_processing = library strategy: scRNA-seq", "data_processing = library strategy: VDJ"],
+        "3": ["characteristics_ch1 = assay: TCR"],
+        "4": ["characteristics_ch1 = chemistry: Flex"],
+        "5": ["extract_protocol_ch1 = Chromium Fixed RNA Profiling kit, 16 probe barcodes"],
+        "6": ["characteristics_ch1 = kit: 10x Chromium Single Cell V(D)J"],
+        "7": [],
+    }
+    samples = [sample(f"GSM{n}", [f"SRX{n}"], title=f"P{n}", more=lines) for n, lines in said.items()]
+    samples[-1] = samples[-1].replace("P7", "TCR_1")
+    packages = [package(f"SRX{n}", [run(f"SRR{n}", lengths=(28, 91))], gsm=f"GSM{n}") for n in said]
+    keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
+    rows = {name: group[0] for name, group in plan(tmp_path, "GSE1").items()}
+    assert {name: row.reason for name, row in rows.items()} == {
+        "SRR1": "NOT_SINGLE_CELL",
+        "SRR2": "",  # both are of the sample
+        "SRR3": "NOT_RNA",
+        "SRR4": "CHEMISTRY_UNKNOWN",
+        "SRR5": "CHEMISTRY_UNKNOWN",
+        "SRR6": "",  # the kit of both
+        "SRR7": "NOT_RNA",
+    }
+    probes = "whose ligated probes are counted against a probe set and not against the genome."
+    assert rows["SRR4"].detail == f"Its attribute 'Flex' says 10x Flex (Flex), {probes}"
+    assert rows["SRR5"].detail == f"Its protocol says 10x Flex (Fixed RNA Profiling), {probes}"
+    assert "says spots of a tissue (Spatial transcriptomics), not cells." in rows["SRR1"].detail
+
+
+def test_long_reads_are_left_out_unless_the_user_says_otherwise(tmp_path: Path) -> None:
     platform = "<PLATFORM><PACBIO_SMRT><INSTRUMENT_MODEL>Sequel II</INSTRUMENT_MODEL></PACBIO_SMRT></PLATFORM>"
     text = package("SRX1", [run("SRR1")], gse="").replace("</EXPERIMENT>", f"{platform}</EXPERIMENT>")
     keep(tmp_path / "records", "SRP1", xml=package_set(text))
     (row,) = plan(tmp_path, "SRP1")["SRR1"]
+    assert (row.status, row.reason) == ("left_out", "CHEMISTRY_UNKNOWN")
+    assert row.detail == "Its instrument says long reads (Sequel II), for which the alignment is not made."
+    (row,) = plan(tmp_path, "SRP1", options=["--assay", "SRP1=plate"])["SRR1"]
+    assert row.status == "planned"
     assert row.detail == "The reads are long ones (Sequel II), for which the alignment is not made."
 
 
