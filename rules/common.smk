@@ -21,7 +21,12 @@ if _home not in scripts.__path__:
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.secrets import mask, take_secrets
-from scripts.core.snakemake import Running, incomplete_outputs, remove_stale_locks
+from scripts.core.snakemake import (
+    Running,
+    incomplete_outputs,
+    remove_broken_folders,
+    remove_stale_locks,
+)
 from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
 from scripts.plan.configuration import check_configuration, source_address, source_sha256
 from scripts.plan.jobs import JobResources, Retries, unit_name
@@ -31,6 +36,8 @@ from scripts.plan.units import read_index
 running = Running(workflow)
 HOME = running.home
 INDEX = "work/plan/units.tsv"
+UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+"
+PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
 
 def reported(function):
@@ -93,6 +100,11 @@ shell.prefix(job_shell)
 if running.is_main:
     for lock in remove_stale_locks(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
+    # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
+    temporary = dict.fromkeys(("work/download", "work/fastq", "work/align", "work/solo"), UNIT)
+    temporary |= dict.fromkeys((f"work/atlas/{species}" for species in config["species"]), PART)
+    for folder in [] if running.is_dry_run else remove_broken_folders(".snakemake", temporary):
+        print(f"A job or a removal was cut off; what it left is removed: {folder}", file=sys.stderr)
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
 running.limit("downloads", resources.downloads_at_once())
@@ -102,13 +114,13 @@ wildcard_constraints:
     series=r"[A-Za-z][A-Za-z0-9_-]*",
     species="|".join(config["species"]),
     reference="|".join(analysis.references()),
-    unit=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+",
+    unit=UNIT,
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
     parameters="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
     archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
     label="[A-Za-z][A-Za-z0-9_]*",
-    part=r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*",
+    part=PART,
 
 
 def no_trigger(value):

@@ -22,8 +22,7 @@ rule retry:
         """
         python -m scripts retry --runs {input.units:q}/{wildcards.unit:q}.tsv --reasons {params.reasons} \
             --status work/status/{wildcards.unit:q}.tsv --counts work/count/{wildcards.unit:q}.h5ad \
-            --output {output.kept:q} 2>{log:q}
-        echo {params.round} >{output.kept:q}/round
+            --round {params.round:q} --output {output.kept:q} 2>{log:q}
         """
 
 

@@ -20,6 +20,7 @@ from scripts.core import subprocesses
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_folder, hash_file
+from scripts.core.folders import seal
 
 BACK_ENDS = {
     "svd-baseline": "scripts.atlas.embedders.svd_baseline",
@@ -112,6 +113,7 @@ def embed(name: str, python: str, matrix: Path, arguments: Sequence[str], output
         raise_faults(title, part_faults(part, name, cells))
         write_table(unfinished / CELLS, Cell._fields, origins)
         write_json(unfinished / MATRIX, Matrix(result_path(matrix), hash_file(matrix), cells)._asdict())
+        seal(unfinished)
     return EmbeddedPart(output)
 
 

@@ -22,6 +22,7 @@ from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGME
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file
+from scripts.core.folders import require_whole
 
 SHARD_ROWS = 100_000
 CHUNK = 4096  # rows that are in memory at a time
@@ -189,6 +190,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(options.model) > 1:
         parser.error("--model: one file")
     model = Path(options.model[0]) if options.model else None
+    for part in options.parts:
+        require_whole(part)
     parts = open_parts(options.parts)
     raise_faults("The model", model_faults(model, parts[0].description))
     groups = group_cells(parts)

@@ -23,14 +23,22 @@ from scripts.core.output import guard_output
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _log: int | None = None  # open and locked until the command ends
+_is_job = False
 
 
 def join_workflow() -> None:
     """Make this command a job of the workflow that called it, if one did."""
+    global _is_job
     workflow = os.environ.pop(VARIABLE, "")  # not for the programs that the command starts
     if workflow.isdigit():
+        _is_job = True
         end_with([os.getppid(), int(workflow)])
         wait_for_earlier_job()
+
+
+def is_job() -> bool:
+    """Whether this command is a job of a workflow, and not called by hand."""
+    return _is_job
 
 
 def end_with(processes: Sequence[int]) -> None:

@@ -215,5 +215,12 @@ def replace_folder(folder: Path, target: Path) -> None:
         remove_folder(arriving.parent, arriving.name, ignore_errors=True)
         shutil.move(folder, arriving)
         folder = arriving
-    remove_folder(target.parent, target.name, ignore_errors=True)
+    # Renamed, not removed: whatever is under the name of the target at any time is whole.
+    old = f".{target.name}.old"
+    remove_folder(target.parent, old, ignore_errors=True)
+    if target.is_symlink():
+        remove_folder(target.parent, target.name)  # raises InputError
+    with contextlib.suppress(FileNotFoundError):
+        target.replace(target.with_name(old))
     folder.replace(target)
+    remove_folder(target.parent, old, ignore_errors=True)

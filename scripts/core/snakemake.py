@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.folders import remove_broken
+
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
 
@@ -101,6 +103,23 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
                 os.pwrite(handle, machine, 0)
         fcntl.flock(handle, fcntl.LOCK_SH)
     return removed
+
+
+def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -> list[Path]:
+    """Remove work folders that are not whole, and return them, see :func:`scripts.core.folders.remove_broken`.
+
+    ``folder`` is the ``.snakemake`` of :func:`remove_stale_locks`, which comes first. Nothing is removed where another
+    workflow may be running there.
+    """
+    if not _open or any(Path(folder, "locks").glob("*.lock")):
+        return []
+    try:
+        fcntl.flock(_open[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return remove_broken(names)
+    except BlockingIOError:
+        return []
+    finally:
+        fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
 
 class Running:

@@ -24,6 +24,7 @@ from scripts.core.secrets import without_secrets
 
 STALLED = -1000  # status of a program that was ended because it made no progress
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+_GRACE = 5.0  # seconds until a group that was killed has ended
 _FULL = 1 << 20  # bytes; a disk with less free space is full
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
@@ -80,10 +81,25 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def release(process: subprocess.Popen[bytes]) -> None:
-    """Forget a program that has ended."""
+    """Forget a program that has ended, and end what it left in its group.
+
+    A program may be a script that starts the real one: where the script alone is killed, the real one goes on writing.
+    """
+    _end_group(process.pid)
     with _lock:
         _running.discard(process)
         _send(f"-{process.pid}\n")
+
+
+def _end_group(group: int) -> None:
+    """Kill a group whose leader has ended, and return when nobody is left in it."""
+    until = time.monotonic() + _GRACE
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(group, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):  # as process 1 of a namespace we inherit them
+                os.waitpid(-group, os.WNOHANG)
+            time.sleep(0.01)
 
 
 def _send(line: str) -> None:

@@ -13,7 +13,8 @@ from isal import igzip
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.files import path_below
+from scripts.core.files import atomic_folder, path_below
+from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
@@ -126,20 +127,19 @@ def pack(args: argparse.Namespace) -> None:
     """Pack a library; a failed one leaves the folder empty."""
     rows = read_unit_rows(args.runs)
     statuses = read_statuses(args.status)
-    args.output.mkdir(parents=True, exist_ok=True)
-    for old in args.output.glob("*.tar.gz*"):
-        old.unlink()
-    if not all(row.run in statuses for row in rows) or not is_whole(statuses[row.run] for row in rows):
-        print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
-        return
-    library = {
-        "experiment_accession": rows[0].experiment,
-        "description": find_title(rows[0], args.records),
-        "library_accession": rows[0].sample or rows[0].experiment,
-    }
-    options = (args.features, args.multireads, library, args.metadata_name, args.threads)
-    for path in pack_library(args.solo, args.output, *options):
-        print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
+    require_whole(args.solo)
+    with atomic_folder(args.output) as target:
+        if not all(row.run in statuses for row in rows) or not is_whole(statuses[row.run] for row in rows):
+            print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
+            return
+        library = {
+            "experiment_accession": rows[0].experiment,
+            "description": find_title(rows[0], args.records),
+            "library_accession": rows[0].sample or rows[0].experiment,
+        }
+        options = (args.features, args.multireads, library, args.metadata_name, args.threads)
+        for path in pack_library(args.solo, target, *options):
+            print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
 
 
 def own_fields(

@@ -10,6 +10,7 @@ from typing import Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, RunFault
 from scripts.core.files import write_atomic
+from scripts.core.folders import require_whole
 from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
@@ -134,7 +135,11 @@ def judge_library(
     chemistry: str = "auto",
     size: int = 100_000,
 ) -> dict[str, Any]:
-    """Return the verdict on each run of a library that has not failed before, as the command writes it."""
+    """Return the verdict on each run of a library that has not failed before, as the command writes it.
+
+    Raises Interrupted where the folder is not whole.
+    """
+    require_whole(folder)
     statuses = read_statuses(folder / "status.tsv")
     _, not_tried = testable_layouts(chemistries.values(), lists)
     runs: dict[str, dict[str, Any]] = {}

@@ -15,6 +15,7 @@ from typing import Any
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.files import atomic_path, remove_folder, replace_folder
+from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_reads import LibraryReads
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chemistries, _ = read_chemistries(args.chemistries)
     rows = read_unit_rows(args.runs)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
+    require_whole(args.fastq)
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
     partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -162,3 +164,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     with atomic_path(args.status) as table:
         write_statuses(table, statuses.values())
         shutil.copyfile(table, args.output / "status.tsv")
+        seal(args.output)

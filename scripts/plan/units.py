@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.core.files import path_below, remove_folder
+from scripts.core.files import atomic_folder, path_below
 from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, row_order, write_table
 
@@ -97,15 +97,13 @@ def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
 
 def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by: str) -> None:
     """Write the run table of every unit into a folder, which is replaced as a whole."""
-    folder = Path(folder)
-    remove_folder(folder.parent, folder.name)
-    folder.mkdir(parents=True)
-    for name, rows in units.items():
-        by_run = count_by == "run" and is_shard(name)
-        pairs = {row.experiment for row in rows if has_second_reads(row)}  # half a pair has no column of its own
-        columns = (row.run if by_run and row.experiment not in pairs else row.experiment for row in rows)
-        path = path_below(folder, f"{name}.tsv")
-        write_table(path, (*COLUMNS, COLUMN), ((*row, column) for row, column in zip(rows, columns, strict=True)))
+    with atomic_folder(folder) as partial:
+        for name, rows in units.items():
+            by_run = count_by == "run" and is_shard(name)
+            pairs = {row.experiment for row in rows if has_second_reads(row)}  # half a pair has no column of its own
+            columns = (row.run if by_run and row.experiment not in pairs else row.experiment for row in rows)
+            path = path_below(partial, f"{name}.tsv")
+            write_table(path, (*COLUMNS, COLUMN), ((*row, column) for row, column in zip(rows, columns, strict=True)))
 
 
 def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, RunFault
 from scripts.core.files import path_below, remove_folder
+from scripts.core.folders import unseal
 from scripts.core.subprocesses import external_signal, path_argument, raise_if_full, raise_if_killed
 from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
@@ -38,6 +39,7 @@ class Aligner:
         """Empty ``partial`` where it was made with another index or preset."""
         self.preset = preset
         self.partial = partial
+        unseal(partial)
         index_digest = hashlib.sha256((index / "genomeParameters.txt").read_bytes()).hexdigest()
         parameters = json.dumps([index_digest, PLATE_PRESETS[preset]])
         recorded = partial / "parameters.json"

@@ -12,8 +12,16 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.files import path_below, remove_folder
-from scripts.core.subprocesses import path_argument, raise_if_killed
+from scripts.core.files import atomic_folder, path_below, remove_folder
+from scripts.core.folders import require_whole
+from scripts.core.subprocesses import (
+    ends_with_command,
+    path_argument,
+    raise_if_killed,
+    release,
+    run_program,
+    start,
+)
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import alignment_files
@@ -74,10 +82,12 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
         for step in steps:
             source = running[-1].stdout if running else None
             target = subprocess.DEVNULL if step is steps[-1] else subprocess.PIPE
-            running.append(subprocess.Popen(step, stdin=source or subprocess.DEVNULL, stdout=target, stderr=messages))
+            running.append(start(step, stdin=source or subprocess.DEVNULL, stdout=target, stderr=messages))
             if source:
                 source.close()
         statuses = [process.wait() for process in running]
+        for process in running:
+            release(process)
         messages.seek(0)
         complaint = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
     for step, status in zip(steps, statuses, strict=True):
@@ -95,17 +105,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="folder of sorted BAM files to write")
     args = parser.parse_args(argv)
     columns = read_unit(args.runs)
+    require_whole(args.alignments)
     statuses = read_statuses(Path(args.alignments) / "status.tsv")
     reference = reference_label(args.reference)
-    output = Path(args.output)
-    output.mkdir(parents=True, exist_ok=True)
-    for column, rows in columns.items():
-        files = alignment_files(args.alignments, column)
-        if not files or not is_whole(statuses[row.run] for row in rows if row.run in statuses):
-            print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
-            continue
-        text = subprocess.run(
-            ["samtools", "view", "--no-PG", "-H", path_argument(files[0])], capture_output=True, text=True, check=True
-        ).stdout
-        header = make_header(text, reference, [row.run for row in rows])
-        sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))
+    with ends_with_command(), atomic_folder(args.output) as output:
+        for column, rows in columns.items():
+            files = alignment_files(args.alignments, column)
+            if not files or not is_whole(statuses[row.run] for row in rows if row.run in statuses):
+                print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
+                continue
+            text = run_program(["samtools", "view", "--no-PG", "-H", path_argument(files[0])]).output
+            header = make_header(text, reference, [row.run for row in rows])
+            sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, RunFault
 from scripts.core.files import path_below, remove_folder, replace_folder
+from scripts.core.folders import require_whole, seal
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
@@ -90,7 +91,11 @@ class CellReads:
 
 
 def read_cell_statuses(folder: str | Path, columns: Mapping[str, Sequence[Run]]) -> dict[str, RunStatus]:
-    """Return run → status of a folder's status.tsv. Raises InputError where a run of the shard is missing."""
+    """Return run → status of a folder's status.tsv.
+
+    Raises Interrupted where the folder is not whole, InputError where a run of the shard is missing.
+    """
+    require_whole(folder)
     path = Path(folder) / "status.tsv"
     statuses = read_statuses(path)
     missing = [row.run for rows in columns.values() for row in rows if row.run not in statuses]
@@ -167,4 +172,5 @@ def publish(
             remove_folder(partial, path.name)
         elif path.name not in kept:
             path.unlink()
+    seal(partial)
     replace_folder(partial, output)

@@ -23,6 +23,7 @@ from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
+from scripts.core.folders import seal, unseal
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
@@ -64,6 +65,7 @@ class Downloader:
         self.fitting = None if limit_gb is None else experiments_that_fit(self.waiting, limit_gb * 1e9)
         self.ready.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
+        unseal(self.output)
         for left in ("*.sra", "*.bam", "*.fastq.gz", "status.tsv"):
             for path in self.output.glob(left):
                 path.unlink()
@@ -89,6 +91,7 @@ class Downloader:
                 for path in arrived(self.ready, status.run):
                     path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", statuses)
+        seal(self.output)
         self.watch.report_peak(unit_footprint(self.rows).archive)
         remove_folder(self.partial, self.ready.name, ignore_errors=True)
         for name in ("online.mkfg", "offline.mkfg"):

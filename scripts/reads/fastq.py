@@ -20,6 +20,7 @@ from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
 from scripts.core.files import path_below, remove_folder, size_of_folder
+from scripts.core.folders import require_whole, seal, unseal
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
@@ -53,7 +54,9 @@ class Converter:
         self.output = output
         self.workers = max(1, min(threads, len(rows), SORTED_AT_ONCE))
         self.threads = max(1, threads // self.workers)
+        require_whole(archives)
         output.mkdir(parents=True, exist_ok=True)
+        unseal(output)
         for left in ("*.fastq", "status.tsv"):
             for path in output.glob(left):
                 path.unlink()
@@ -89,6 +92,7 @@ class Converter:
         watch.report_peak(estimate.peak)
         (self.output / "offline.mkfg").unlink()
         write_statuses(self.output / "status.tsv", settled.values())
+        seal(self.output)
 
     def run(self, status: RunStatus) -> RunStatus:
         """Convert one run and return its status; a run that fails leaves nothing."""

@@ -7,9 +7,9 @@ as a whole.
 
 import shutil
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.files import atomic_folder
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
@@ -35,15 +35,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--reasons", nargs="+", required=True, help="reason codes to try again, or all")
     parser.add_argument("--status", required=True, help="the unit's final status table")
     parser.add_argument("--counts", required=True, help="counts of the shard")
-    parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv and counts.h5ad")
+    parser.add_argument("--round", default="", help="what identifies this try, for a later call of the workflow")
+    parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv, counts.h5ad and round")
     arguments = parser.parse_args(argv)
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
     columns = read_unit(arguments.runs).values()
     statuses = read_statuses(arguments.status)
     is_plate = all(row.assay == "plate" for rows in columns for row in rows)
     kept = kept_statuses(columns, statuses, reasons) if is_plate else []
-    folder = Path(arguments.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(status.state == "kept" for status in kept):
-        shutil.copyfile(arguments.counts, folder / "counts.h5ad")
-    write_statuses(folder / "status.tsv", kept)
+    with atomic_folder(arguments.output) as folder:
+        if any(status.state == "kept" for status in kept):
+            shutil.copyfile(arguments.counts, folder / "counts.h5ad")
+        write_statuses(folder / "status.tsv", kept)
+        (folder / "round").write_text(f"{arguments.round}\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from scripts.core import snakemake
-from scripts.core.snakemake import incomplete_outputs, remove_stale_locks
+from scripts.core.snakemake import incomplete_outputs, remove_broken_folders, remove_stale_locks
 
 HOME = Path(__file__).parents[2]
 
@@ -99,3 +99,25 @@ def test_outputs_that_were_cut_off(tmp_path):
         record.write_text("{}")
     (tmp_path / "incomplete" / "x").write_text("no record")
     assert incomplete_outputs(tmp_path) == {short, long}
+
+
+def test_broken_folders_go_where_nobody_else_is_at_work(tmp_path):
+    broken = tmp_path / "work" / "fastq" / "unit"
+    broken.mkdir(parents=True)
+    assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == []  # nobody registered
+    with another_workflow(tmp_path) as other:
+        assert other.stdout.readline() == "[]\n"
+        remove_stale_locks(tmp_path)
+        assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == []
+        other.kill()
+        other.wait()
+        for lock in (made := locks(tmp_path)):
+            assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == []
+            lock.unlink()
+        assert len(made) == 2
+        assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == [broken]
+    assert not broken.exists()
+    with another_workflow(tmp_path) as other:  # the look left us registered
+        assert other.stdout.readline() == "[]\n"
+        assert [remove_stale_locks(tmp_path), other.kill()] == [[], None]
+    free()

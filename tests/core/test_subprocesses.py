@@ -93,6 +93,22 @@ def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
         subprocesses.raise_if_full(tmp_path)
 
 
+def test_a_script_that_is_killed_leaves_no_program_behind(tmp_path):
+    """Debian's STAR is a script that starts the real program and waits for it."""
+    script = tmp_path / "STAR"
+    script.write_text("#!/bin/bash\nsleep 300 &\necho $! >program.part\nmv program.part program\nwait\n")
+    script.chmod(0o755)
+    process = subprocesses.start([str(script)], cwd=tmp_path)
+    await_file(tmp_path / "program")
+    program = int((tmp_path / "program").read_text())
+    assert alive(program)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert alive(program)
+    subprocesses.release(process)
+    assert not alive(program)
+
+
 def test_a_program_that_stands_still_is_ended():
     started = time.monotonic()
     caught = subprocesses.run_program([PYTHON, "-c", "import time; time.sleep(60)"], progress=lambda _: 7, patience=0.6)

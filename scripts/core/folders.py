@@ -1,0 +1,91 @@
+"""Folders that a later job reads: a whole one has an end mark, which lists its files.
+
+The mark is ``.whole.tsv``: a line a file, its path below the folder and its size in bytes. It is written last and
+removed first. A folder without a mark, or without one of the files in it, is what a killed job left, or what is left
+of one whose removal was cut off.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.core import command
+from scripts.core.errors import Interrupted
+from scripts.core.files import remove_folder, write_atomic
+
+MARK = ".whole.tsv"
+_NOT_LISTED = (MARK, f"{MARK}.part", ".snakemake_timestamp")
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return path below the folder → file, for every file in it; links are not followed."""
+    files: dict[str, Path] = {}
+    for parent, folders, names in os.walk(folder):
+        paths = [Path(parent, name) for name in names]
+        paths += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+        files |= {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: path for name, path in files.items() if name not in _NOT_LISTED}
+
+
+def seal(folder: str | Path) -> None:
+    """Write the end mark of a folder: its files are complete."""
+    folder = Path(folder)
+    lines = [f"{name}\t{path.lstat().st_size}\n" for name, path in sorted(_files(folder).items())]
+    write_atomic(folder / MARK, "".join(lines))
+
+
+def unseal(folder: str | Path) -> None:
+    """Remove the end mark of a folder, if there is one: its files are about to change."""
+    (Path(folder) / MARK).unlink(missing_ok=True)
+
+
+def find_fault(folder: str | Path, sizes: bool = True) -> str:
+    """Return what is wrong with a folder in a clause, empty where it is whole.
+
+    Without ``sizes`` only the names are compared, which costs a look at the folder and none at its files.
+    """
+    folder = Path(folder)
+    try:
+        lines = (folder / MARK).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "it has no end mark"
+    files = _files(folder)
+    for line in lines:
+        name, _, size = line.rpartition("\t")
+        if name not in files:
+            return f"its file {name} is missing"
+        if sizes and (found := files[name].lstat().st_size) != int(size):
+            return f"its file {name} has {found} bytes instead of {size}"
+    return ""
+
+
+def require_whole(folder: str | Path) -> None:
+    """Raise :class:`Interrupted` where an input folder of this job is not whole: that is no fault of the runs in it.
+
+    A command that is called by hand reads a folder without a mark as it is.
+    """
+    if not command.is_job() and not (Path(folder) / MARK).exists():
+        return
+    if fault := find_fault(folder):
+        raise Interrupted(
+            f"{folder} is not whole: {fault}; the job that made it, or its removal, was cut off."
+            " Run the same command again: the folder is made anew."
+        )
+
+
+def remove_broken(names: Mapping[str | Path, str]) -> list[Path]:
+    """Remove folders that are not whole, and return them.
+
+    ``names`` is parent folder → regular expression of the names of folders in it that are ours; others stay.
+    """
+    removed = []
+    for parent, ours in names.items():
+        for path in sorted(Path(parent).iterdir()) if Path(parent).is_dir() else ():
+            if not re.fullmatch(ours, path.name) or path.is_symlink() or not path.is_dir():
+                continue
+            if find_fault(path, sizes=False):
+                unseal(path)
+                remove_folder(parent, path.name)
+                removed.append(path)
+    return removed
