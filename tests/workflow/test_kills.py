@@ -11,97 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.checksums import sums
 from tests.shared_memory import segments_of
 from tests.toy import catalogue
 from tests.toy.demo import HOME
 from tests.toy.server import Server
+from tests.workflow.killed import KilledAnalysis, await_that, kill_alone, kill_group, nothing_goes_on
 
 pytestmark = pytest.mark.tools
-
-SERIES = "GSE900003"  # plate cells of two species, and what must be left out
-PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
-
-
-class Analysis:
-    """An analysis of a small series of plate cells, or of what else is given."""
-
-    def __init__(self, world, folder: Path, **choices) -> None:
-        self.world, self.folder = world, folder
-        self.choices = choices or {"series": [SERIES], "droplets": {}}
-        self.started: list[subprocess.Popen] = []
-        (folder / "config").mkdir(parents=True)
-
-    def start(self, server: Server) -> subprocess.Popen:
-        """Call the workflow, always by the same command, in a process group of its own."""
-        values = {**self.world.configuration(server), **self.choices}
-        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
-        with (self.folder / "reported").open("ab") as reported:
-            workflow = subprocess.Popen(
-                [*command, "--cores", "2"],
-                stdin=subprocess.DEVNULL,
-                stdout=reported,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.started.append(workflow)
-        return workflow
-
-    def run(self, server: Server) -> None:
-        assert self.start(server).wait(timeout=180) == 0, self.reported()
-
-    def reported(self) -> str:
-        return (self.folder / "reported").read_text(encoding="utf-8")[-6000:]
-
-    def sums(self) -> dict[str, str]:
-        return sums(self.folder / "results")
-
-    def processes(self, words: re.Pattern = PROGRAMS) -> dict[int, str]:
-        """Return process id → command line of the programs that work in this folder or below it."""
-        found = {}
-        for place in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                state = (place / "stat").read_text().rpartition(")")[2].split()[0]
-                here = (place / "cwd").readlink()
-                if state != "Z" and here.is_relative_to(self.folder) and words.search(line):
-                    found[int(place.name)] = line
-        return found
-
-
-def await_that(true, workflow, analysis, seconds=90) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert workflow.poll() is None, analysis.reported()
-        assert time.monotonic() < until, analysis.reported()
-        time.sleep(0.005)
-
-
-def kill_group(workflow) -> None:
-    os.killpg(workflow.pid, signal.SIGKILL)
-    workflow.wait()
-
-
-def kill_alone(workflow) -> None:
-    workflow.kill()
-    workflow.wait()
-
-
-def nothing_goes_on(analysis, seconds=10.0) -> None:
-    """Assert that soon nobody works in the analysis directory any more, and that no shared memory is left."""
-    until = time.monotonic() + seconds
-    while (left := analysis.processes()) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not left
-    assert not segments_of(analysis.folder)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(world, tmp_path_factory):
-    analysis = Analysis(world, tmp_path_factory.mktemp("undisturbed") / "analysis")
+    analysis = KilledAnalysis(world, tmp_path_factory.mktemp("undisturbed") / "analysis")
     with Server(world) as server:
         analysis.run(server)
     assert not segments_of(analysis.folder)
@@ -110,7 +32,7 @@ def undisturbed(world, tmp_path_factory):
 
 @pytest.fixture
 def analysis(world, tmp_path):
-    made = Analysis(world, tmp_path / "analysis")
+    made = KilledAnalysis(world, tmp_path / "analysis")
     yield made
     for workflow in made.started:  # a test that fails leaves none behind
         if workflow.poll() is None:
@@ -165,7 +87,7 @@ def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
 def test_a_star_killed_while_it_counts_a_library(world, tmp_path):
     """A process that is killed is no fault of the run: the job fails, and the same command completes."""
     choices = {"series": [catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
-    analysis, other = (Analysis(world, tmp_path / name, **choices) for name in ("analysis", "other"))
+    analysis, other = (KilledAnalysis(world, tmp_path / name, **choices) for name in ("analysis", "other"))
     with Server(world) as server:
         workflow = analysis.start(server)
         stars = re.compile(r"STAR-\w+ .*soloType")

@@ -1,0 +1,96 @@
+"""Analyses whose workflow is killed, and what must be true afterwards."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from tests.checksums import sums
+from tests.shared_memory import segments_of
+from tests.toy.demo import HOME
+from tests.toy.server import Server
+
+SERIES = "GSE900003"  # plate cells of two species, and what must be left out
+PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
+
+
+class KilledAnalysis:
+    """An analysis of a small series of plate cells, or of what else is given."""
+
+    def __init__(self, world, folder: Path, **choices) -> None:
+        self.world, self.folder = world, folder
+        self.choices = choices or {"series": [SERIES], "droplets": {}}
+        self.started: list[subprocess.Popen] = []
+        (folder / "config").mkdir(parents=True)
+
+    def start(self, server: Server, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
+        """Call the workflow, always by the same command, in a process group of its own."""
+        values = {**self.world.configuration(server), **self.choices}
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
+        with (self.folder / "reported").open("ab") as reported:
+            workflow = subprocess.Popen(
+                [*command, "--cores", "2"],
+                stdin=subprocess.DEVNULL,
+                stdout=reported,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
+        self.started.append(workflow)
+        return workflow
+
+    def run(self, server: Server) -> None:
+        assert self.start(server).wait(timeout=180) == 0, self.reported()
+
+    def reported(self) -> str:
+        return (self.folder / "reported").read_text(encoding="utf-8")[-6000:]
+
+    def sums(self) -> dict[str, str]:
+        return sums(self.folder / "results")
+
+    def processes(self, words: re.Pattern = PROGRAMS) -> dict[int, str]:
+        """Return process id → command line of the programs that work in this folder or below it."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                state = (place / "stat").read_text().rpartition(")")[2].split()[0]
+                here = (place / "cwd").readlink()
+                if state != "Z" and here.is_relative_to(self.folder) and words.search(line):
+                    found[int(place.name)] = line
+        return found
+
+
+def await_that(true, workflow, analysis, seconds=90) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert workflow.poll() is None, analysis.reported()
+        assert time.monotonic() < until, analysis.reported()
+        time.sleep(0.005)
+
+
+def kill_group(workflow) -> None:
+    os.killpg(workflow.pid, signal.SIGKILL)
+    workflow.wait()
+
+
+def kill_alone(workflow) -> None:
+    workflow.kill()
+    workflow.wait()
+
+
+def nothing_goes_on(analysis, seconds=10.0) -> None:
+    """Assert that soon nobody works in the analysis directory any more, and that no shared memory is left."""
+    until = time.monotonic() + seconds
+    while (left := analysis.processes()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
+    assert not segments_of(analysis.folder)
