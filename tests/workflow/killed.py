@@ -50,8 +50,8 @@ class KilledAnalysis:
     def run(self, server: Server) -> None:
         assert self.start(server).wait(timeout=180) == 0, self.reported()
 
-    def reported(self) -> str:
-        return (self.folder / "reported").read_text(encoding="utf-8")[-6000:]
+    def reported(self, characters: int = 6000) -> str:
+        return (self.folder / "reported").read_text(encoding="utf-8")[-characters:]
 
     def sums(self) -> dict[str, str]:
         return sums(self.folder / "results")

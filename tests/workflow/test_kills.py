@@ -69,6 +69,44 @@ def test_a_workflow_killed_in_a_conversion_or_an_alignment(world, analysis, undi
     assert not segments_of(analysis.folder)
 
 
+@pytest.mark.parametrize("mark", ["left", "removed"])
+def test_a_folder_of_which_half_is_left(world, analysis, undisturbed, mark):
+    """As a removal that is cut off leaves it; the folder is made anew, and no good cell is failed."""
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        await_that(lambda: analysis.processes(re.compile("-m scripts align")), workflow, analysis)
+        kill_group(workflow)
+        nothing_goes_on(analysis)
+        folders = [path.parent for path in (analysis.folder / "work").glob("*/*/.whole.tsv")]
+        assert {folder.parent.name for folder in folders} >= {"fastq"}
+        for folder in folders:
+            for path in sorted(folder.glob("*[1-9]*"))[::2]:
+                path.unlink()
+            (folder / ".snakemake_timestamp").unlink(missing_ok=True)
+            if mark == "removed":
+                (folder / ".whole.tsv").unlink()
+        analysis.run(server)
+    assert "A job or a removal was cut off; what it left is removed: work/fastq/" in analysis.reported(1 << 20)
+    assert analysis.sums() == undisturbed
+
+
+def test_a_script_of_star_that_is_killed_takes_the_program_with_it(world, analysis, undisturbed):
+    """Debian's STAR is a script around the program; two programs would write into one folder."""
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        scripts = re.compile(r"bash \S*/STAR .*LoadAndKeep")
+        try:
+            await_that(lambda: analysis.processes(scripts), workflow, analysis)
+        except AssertionError:
+            pytest.skip("STAR is no script here")
+        for process in analysis.processes(scripts):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert workflow.wait(timeout=180) == 0, analysis.reported()
+    assert analysis.sums() == undisturbed
+    assert not segments_of(analysis.folder)
+
+
 def test_a_star_killed_in_an_alignment(world, analysis, undisturbed):
     with Server(world) as server:
         workflow = analysis.start(server)
