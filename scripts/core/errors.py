@@ -6,6 +6,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MOST_FAULTS = 100  # that are told at once
+
 DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
 
@@ -36,10 +38,11 @@ class Interrupted(Exception):
 
 
 def raise_faults(title: str, faults: Iterable[str]) -> None:
-    """Raise one :class:`InputError` with all faults, a line each; return when there is none."""
+    """Raise one :class:`InputError` with all faults, a line each, 100 at most; return when there is none."""
     lines = list(faults)
     if lines:
-        raise InputError("\n".join([f"{title} needs {len(lines)} correction(s):", *lines]))
+        more = [f"… and {len(lines) - _MOST_FAULTS:,} more."] if len(lines) > _MOST_FAULTS else []
+        raise InputError("\n".join([f"{title} needs {len(lines)} correction(s):", *lines[:_MOST_FAULTS], *more]))
 
 
 def try_all(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -16,33 +16,35 @@ _MARKS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .ods; .xls
 _PIECE = 1 << 18
 LONGEST_LINE = 1 << 26
-"""Bytes; a longer line is not read into memory."""
+LARGEST_TEXT = 1 << 30
+"""Bytes; a longer line is not read into memory, and no more of a text than that, when it is inflated."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # byte order marks and blanks of no width, which str.strip leaves
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3}){1,5}")
 _DECIMAL = re.compile(r"[0-9]{0,18}\.?[0-9]{0,18}([eE][+-]?[0-9]{1,3})?")
 
 
-def open_lines(path: str | Path) -> Iterator[str]:
-    """Yield the lines of a text file, gzipped or not, see :func:`text_lines`.
+def open_lines(path: str | Path, most: int = LARGEST_TEXT) -> Iterator[str]:
+    """Yield the lines of a text file of at most so many bytes, gzipped or not, see :func:`text_lines`.
 
     Raises InputError, which names the file, where it cannot be read.
     """
     try:
         with open_bytes(path) as handle:
-            yield from text_lines(handle, path)
+            yield from text_lines(handle, path, most)
     except EOFError as error:
         raise InputError(f"{path}: it cannot be read: it is cut short.") from error
     except OSError as error:
         raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
 
 
-def text_lines(handle: BinaryIO, name: str | Path) -> Iterator[str]:
+def text_lines(handle: BinaryIO, name: str | Path, most: int = LARGEST_TEXT) -> Iterator[str]:
     r"""Yield the lines of a text without their ends: ``\n`` or ``\r\n``, or ``\r`` where the text has no ``\n``.
 
     Whatever else Unicode counts among line ends (VT, FF, U+0085, U+2028) is part of a line, and a ``\r`` within one
     becomes a blank. UTF-16 is known by its byte order mark; all else is UTF-8, but a line that is not is read as
-    Windows-1252. Raises InputError, with the line, for what is no text, and for a line beyond LONGEST_LINE.
+    Windows-1252. Raises InputError, with the line, for what is no text, for a line beyond LONGEST_LINE, and for a text
+    of more than ``most`` bytes.
     """
     head = handle.read(_PIECE)
     if head.startswith(_WORKBOOKS):
@@ -53,7 +55,7 @@ def text_lines(handle: BinaryIO, name: str | Path) -> Iterator[str]:
         pieces = map(_as_utf8(encoding), pieces)
     first = next(pieces)
     end = b"\r" if b"\r" in first and b"\n" not in first else b"\n"
-    for number, line in enumerate(_split(itertools.chain([first], pieces), end, name), 1):
+    for number, line in enumerate(_split(itertools.chain([first], pieces), end, name, most), 1):
         if b"\0" in line:
             raise InputError(f"{name}, line {number}: not a text, it has a NUL character; save it as text in UTF-8.")
         yield decode_text(line.removesuffix(b"\r")).replace("\r", " ")
@@ -64,9 +66,12 @@ def _as_utf8(encoding: str) -> "functools.partial[bytes]":
     return functools.partial(lambda piece: decoder.decode(piece).encode())
 
 
-def _split(pieces: Iterable[bytes], end: bytes, name: str | Path) -> Iterator[bytes]:
+def _split(pieces: Iterable[bytes], end: bytes, name: str | Path, most: int) -> Iterator[bytes]:
     rest = b""
     for piece in pieces:
+        most -= len(piece)
+        if most < 0:
+            raise InputError(f"{name}: too long for what it should be; the rest of it is not read.")
         *lines, rest = (rest + piece).split(end)
         yield from lines
         if len(rest) > LONGEST_LINE:

@@ -60,6 +60,9 @@ _SHAPES = (
     ("md5", re.compile(r"[0-9A-Fa-f]{32}"), "no MD5 checksum, which has 32 hex digits"),
 )
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_LARGEST = 1 << 34  # bytes: of some ten million rows
+_LONGEST_NAME = 80
+_MOST_FAULTS = 1000  # that are told at once
 _UNCLEAN = re.compile(r'(?:^|\t)[^\S\t]|[^\S\t](?:\t|$)|"|[\ufeff\u200b-\u200d\u2060]')
 NUMBERS = ("spots", "bases", "bytes")
 # A column of accessions or of a small vocabulary repeats down the table: one string object serves all its rows.
@@ -82,8 +85,10 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
     lines = enumerate(_lines(path, title), 1)
     where, header = _header(lines)
     header = [name.lower() if name.lower() in columns else name for name in header]
-    faults = [f"{where}: {name!r} is not a column of a run table." for name in header if name not in columns]
-    faults += [f"{where}: column {name!r} is duplicated." for name in sorted(set(header)) if header.count(name) > 1]
+    faults = [f"{where}: {quoted(name)} is not a column of a run table." for name in header if name not in columns]
+    faults += [
+        f"{where}: column {quoted(name)} is duplicated." for name in sorted(set(header)) if header.count(name) > 1
+    ]
     if "run" not in header:
         faults.append(f"{where}: no column 'run'; the first line names the columns, separated by tabs.")
     raise_faults(title, faults)
@@ -98,12 +103,14 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
             yield values if in_order else ["" if index is None else values[index] for index in indices]
         elif any(values):
             faults.append(f"line {number}: {len(values)} values, but the header has {width} columns.")
+            if len(faults) == _MOST_FAULTS:
+                break
     raise_faults(title, faults)
 
 
 def _lines(path: str | Path, title: str) -> Iterator[str]:
     try:
-        yield from open_lines(path)
+        yield from open_lines(path, _LARGEST)
     except InputError as error:
         raise_faults(title, [str(error).removeprefix(f"{path}: ")])
 
@@ -166,6 +173,7 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
     assays: dict[tuple[str, str], str] = {}
     for row in rows:
         name = row.run or row.experiment or row.sample or row.series
+        name = name if name.isprintable() and len(name) <= _LONGEST_NAME else quoted(name)
         yield from _faults_of_row(row, name)
         if row.status not in ("", "planned"):
             continue
@@ -179,7 +187,6 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
 
 
 def _faults_of_row(row: Run, name: str) -> Iterator[Fault]:
-    name = name if name.isprintable() else quoted(name)
     for column, pattern, words in _SHAPES:
         value = getattr(row, column)
         if value and not pattern.fullmatch(value):
@@ -198,14 +205,14 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
     if not row.run:
         yield Fault("run", "", f"{name}: a planned row needs a run.")
     if row.species not in species:
-        sentence = f"{name}: species {row.species!r} is not configured; known are {', '.join(species)}."
+        sentence = f"{name}: species {quoted(row.species)} is not configured; known are {', '.join(species)}."
         yield Fault("species", row.species, sentence)
     if row.assay not in ASSAYS:
-        yield Fault("assay", row.assay, f"{name}: assay {row.assay!r} is neither plate nor droplet.")
+        yield Fault("assay", row.assay, f"{name}: assay {quoted(row.assay)} is neither plate nor droplet.")
     if row.layout not in ("", *LAYOUTS):
-        yield Fault("layout", row.layout, f"{name}: layout {row.layout!r} is neither single nor paired.")
+        yield Fault("layout", row.layout, f"{name}: layout {quoted(row.layout)} is neither single nor paired.")
     if row.read_roles and not set(row.read_roles.split(",")) <= set(ROLES):
-        sentence = f"{name}: read_roles {row.read_roles!r} has a word that is not one of {', '.join(ROLES)}."
+        sentence = f"{name}: read_roles {quoted(row.read_roles)} has a word that is not one of {', '.join(ROLES)}."
         yield Fault("read_roles", row.read_roles, sentence)
 
 

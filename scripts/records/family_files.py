@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
-from scripts.core.untrusted import decode_text
+from scripts.core.untrusted import LONGEST_LINE, decode_text
 from scripts.plan.accessions import KINDS, accession_of, taxon
 from scripts.records.reading import open_record, parse_xml
 
@@ -122,7 +122,8 @@ def read_family(path: str | Path) -> Iterator[Entity]:
 def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
     entity: Entity | None = None
     prefix = b"!"
-    for number, line in enumerate(handle):
+    lines = _bounded_lines(handle, path)
+    for number, line in enumerate(lines):
         if number == 0:
             line = _first_line(line, path)
         mark = line[:1]
@@ -135,7 +136,7 @@ def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
                     entity.fields.setdefault(name.decode("ascii", "replace"), []).append(_text(value))
                     continue
             if line.rstrip().lower().endswith(b"_table_begin"):
-                _skip_table(handle)
+                _skip_table(lines)
         elif mark == b"^":
             if entity is not None:
                 yield entity
@@ -156,8 +157,15 @@ def _first_line(line: bytes, path: str | Path) -> bytes:
     return line
 
 
-def _skip_table(handle: BinaryIO) -> None:
-    for row in handle:
+def _bounded_lines(handle: BinaryIO, path: str | Path) -> Iterator[bytes]:
+    while line := handle.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise InputError(f"{path}: a line of more than {LONGEST_LINE:,} bytes is not read.")
+        yield line
+
+
+def _skip_table(lines: Iterator[bytes]) -> None:
+    for row in lines:
         if row[:1] == b"!" and row.rstrip().lower().endswith(b"_table_end"):
             return
     raise EOFError

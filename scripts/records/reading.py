@@ -54,6 +54,8 @@ def xml_events(pieces: Iterable[bytes], name: str | Path) -> Iterator[tuple[str,
         raise InputError(f"{name}: it is cut short or not well-formed XML ({error}).") from error
     except DefusedXmlException as error:
         raise InputError(f"{name}: the document declares entities; archives do not, so it is not read.") from error
+    except (ValueError, LookupError) as error:
+        raise InputError(f"{name}: XML in an encoding that is not read ({error}).") from error
 
 
 def parse_xml(body: bytes, name: str | Path) -> Element:

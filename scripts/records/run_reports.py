@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlencode
 
 from scripts.core.errors import InputError
@@ -27,6 +28,7 @@ FIELDS = (*ENA, "submitted_format", *_FILES)
 _NAMING = "GeoAccession ExperimentName SampleName RunName ExperimentTitle LibraryName".split()  # may hold a GSM
 _SAMPLE = re.compile(r"(?:.*; )?(GSM[0-9]+)")
 _MEGA = 1 << 20
+_LARGEST = 1 << 29  # bytes: some 200,000 runs
 
 
 def report_address(base: str, accession: str) -> str:
@@ -41,7 +43,14 @@ def read_report(path: str | Path) -> list[dict[str, str]]:
     Raises InputError for a file that is cut short or is something else.
     """
     with open_record(path) as handle:
-        return parse_report(handle.read(), str(path))
+        return parse_report(_whole(handle, path), str(path))
+
+
+def _whole(handle: BinaryIO, path: str | Path) -> bytes:
+    body = handle.read(_LARGEST + 1)
+    if len(body) > _LARGEST:
+        raise InputError(f"{path}: more than {_LARGEST >> 20} MB; a table of runs is never that long.")
+    return body
 
 
 def parse_report(body: bytes, name: str) -> list[dict[str, str]]:
@@ -113,7 +122,7 @@ def read_run_list(path: str | Path) -> list[Experiment]:
     Rows that name no run become runs with a fault. Raises InputError for a file that is damaged or is no table of runs.
     """
     with open_record(path) as handle:
-        return parse_run_list(handle.read(), str(path))
+        return parse_run_list(_whole(handle, path), str(path))
 
 
 def parse_run_list(body: bytes, name: str) -> list[Experiment]:

@@ -23,6 +23,7 @@ from scripts.records.reading import open_record, parse_xml, xml_events
 _PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
 _READ_TYPES = re.compile(r"--readTypes[= ]+['\"]?([BTA]+)\b")  # options of the loaders
 _PAIR_FILES = re.compile(r"--read([1-9])PairFiles[= ]+['\"]?([^\s,'\"]+)")
+_MD5 = re.compile("[0-9A-Fa-f]{32}")
 _ROOTS = ("EXPERIMENT_PACKAGE_SET", "EXPERIMENT_PACKAGE", "ERROR", "eFetchResult", "eEfetchResult")
 _DECLARATION = b"<?xml "
 _PIECE = 1 << 18
@@ -326,7 +327,7 @@ def _run(run: Element, kinds: tuple[str, ...], unnamed: str) -> SraRun:
                 name=item.get("filename") or "",
                 kind=item.get("semantic_name") or "",
                 size=_int(item.get("size")),
-                md5=item.get("md5") or "",
+                md5=found if (found := item.get("md5") or "") and _MD5.fullmatch(found) else "",
                 url=_address(item),
                 anonymous=_anonymous(item),
             )

@@ -29,3 +29,14 @@ def test_a_fault_of_a_run_has_code_sentence_and_cause():
     fault = RunFault("DISK_LIMIT", "no room.", "disk_full")
     assert (fault.reason, fault.detail, fault.cause) == ("DISK_LIMIT", "no room.", "disk_full")
     assert RunFault("EMPTY_READS", "no reads.").cause == ""
+
+
+def test_a_hundred_faults_are_told_at_once():
+    with pytest.raises(InputError) as caught:
+        raise_faults("The list", (f"line {number}" for number in range(1234)))
+    lines = str(caught.value).splitlines()
+    assert (lines[0], lines[100], lines[101:]) == (
+        "The list needs 1234 correction(s):",
+        "line 99",
+        ["… and 1,134 more."],
+    )

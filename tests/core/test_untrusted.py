@@ -141,3 +141,10 @@ def test_addresses_of_the_web(address: str) -> None:
 )
 def test_what_is_no_address_of_the_web(address: str) -> None:
     assert web_address(address) == ""
+
+
+def test_a_text_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(gzip.compress(b"\n" * 100))
+    assert len(list(open_lines(tmp_path / "a.txt", 100))) == 100
+    with pytest.raises(InputError, match=r"a\.txt: too long for what it should be"):
+        list(open_lines(tmp_path / "a.txt", 99))

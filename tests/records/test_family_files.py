@@ -194,3 +194,10 @@ def test_relations_name_accessions_only(tmp_path: Path, target: str) -> None:
     text = f"^SAMPLE = GSM1\n!Sample_relation = SRA: https://www.ncbi.nlm.nih.gov/sra?term={target}\n"
     (only,) = entities(tmp_path, text)
     assert only.linked("experiments") == []
+
+
+def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family_files, "LONGEST_LINE", 20)
+    assert entities(tmp_path, "^SAMPLE = GSM1\n!Sample_title = a")[0].first("title") == "a"
+    with pytest.raises(InputError, match="a line of more than 20 bytes is not read"):
+        entities(tmp_path, "^SAMPLE = GSM1\n!Sample_title = abcdefgh\n")

@@ -64,3 +64,9 @@ def test_entities_are_found_in_whatever_pieces_a_document_comes(cut: int) -> Non
     body = b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'
     with pytest.raises(InputError, match="entities"):
         list(xml_events([body[:cut], body[cut:]], "answer"))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-7", "x-evil"])
+def test_encodings_that_are_not_read(encoding: str) -> None:
+    with pytest.raises(InputError, match=r"a\.xml: XML in an encoding that is not read"):
+        parse_xml(f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode(), "a.xml")
