@@ -39,6 +39,7 @@ _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _HTML_START = 2048  # bytes in which a web page shows
+_ERROR_START = 4096  # bytes of what comes with an error's status that are kept
 _BUFFER = 1 << 14  # bytes of a file that are received before they are written
 _PROGRESS = 1 << 20  # bytes that a failed try must have brought to go uncounted
 _LONGEST_TARGET = 200  # characters of the address of a redirect that are shown
@@ -49,7 +50,7 @@ class RemoteError(InputError):
     """An address that did not give what was asked.
 
     ``status`` is the HTTP status, None when none was received; ``wait`` the seconds that the server asked to wait;
-    ``final`` is true where another try would end alike.
+    ``final`` is true where another try would end alike; ``body`` has the first bytes of what came with the status.
     """
 
     def __init__(self, url: str, fault: str, status: int | None = None, wait: float = 0.0, final: bool = False) -> None:
@@ -58,6 +59,7 @@ class RemoteError(InputError):
         self.status = status
         self.wait = wait
         self.final = final
+        self.body = b""
 
 
 class ChecksumError(RemoteError):
@@ -402,7 +404,9 @@ def _check_status(url: str, response: "requests.Response", ranged: bool) -> None
         return
     transient = status in _TRANSIENT or status >= 500
     fault = f"the server answered {status} {response.reason}."
-    raise RemoteError(url, fault, status, _retry_after(response) if transient else 0.0, final=not transient)
+    error = RemoteError(url, fault, status, _retry_after(response) if transient else 0.0, final=not transient)
+    error.body = response.raw.read(_ERROR_START, decode_content=True)
+    raise error
 
 
 def _root_cause(error: BaseException) -> str:
@@ -441,7 +445,9 @@ def _retry(
         error = _last_error(state)
         tries = f" ({state.attempt_number} tries)" if state.attempt_number > 1 else ""
         fault = f"{error.fault.rstrip('.')}{tries}."
-        raise type(error)(url, fault, error.status, error.wait, error.final) from error.__cause__
+        last = type(error)(url, fault, error.status, error.wait, error.final)
+        last.body = error.body
+        raise last from error.__cause__
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, RemoteError) and not error.final),

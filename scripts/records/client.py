@@ -5,37 +5,78 @@ Requests to E-utilities are batched, go by POST, and share one rate limit with a
 second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 
+import collections
 import contextlib
 import functools
-import gzip
-import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import InputError
-from scripts.core.files import write_atomic
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.locks import RateLimit
+from scripts.core.secrets import mask
 from scripts.core.shared_cache import exclusive
 from scripts.records import family_files, record_files, run_reports, sra_xml
+from scripts.records.reading import parse_xml
+from scripts.records.sra_xml import Answer, Experiment
 
 if TYPE_CHECKING:
     import requests
 
-_ACCESSION = re.compile(rb'<(?:EXPERIMENT|RUN)\b[^>]*?\saccession="(\w+)"')
 BATCH = 250  # accessions in one request to E-utilities
+_IN_VAIN = 7  # requests in a row that bring nothing, after which a batch is not cut into smaller pieces any more
+_ABSENT = re.compile(
+    r"(?!.*\b(?:backend|internal|server|database|time(?:d )?out|unable|fail\w*|connect\w*)\b)"
+    r".*\b(?:not public|not exist|not found|no longer|withdrawn|suppressed|removed)\b",
+    re.IGNORECASE,
+)
+"""What NCBI says of an accession that it does not have or does not show; all else is a failure."""
+_NAME = re.compile(r"\b[SED]R[A-Z]\d+\b")
+_NO_IDS = re.compile(rb"\bID list is empty|\bEmpty id list", re.IGNORECASE)
+
+Take = Callable[[Experiment, bytes], None]
+Piece = TypeVar("Piece", bound=Sequence[Any])
+
+
+class Unanswered(InputError):
+    """Something that no archive could be asked for: the look-up ends, without a plan, and the next call asks again."""
+
+
+class DamagedError(RemoteError):
+    """A package that is not well-formed XML, also when it is asked for by itself."""
+
+
+class IncompleteError(RemoteError):
+    """A search of which fewer experiments came than its ``count``."""
+
+    def __init__(self, url: str, fault: str, count: int) -> None:
+        super().__init__(url, fault)
+        self.count = count
+
+
+class Unfound(NamedTuple):
+    """What did not come: ``absent`` maps an accession that the archive does not have to its own words on it (or
+    nothing), ``failed`` one of which the archive gave no answer to the error."""
+
+    absent: dict[str, str]
+    failed: dict[str, RemoteError]
+
+    def add(self, other: "Unfound") -> None:
+        self.absent.update(other.absent)
+        self.failed.update(other.failed)
 
 
 class Archives:
     """The archives and what they answered; each record is asked for once and kept as it came.
 
     ``folder`` holds a folder an accession; ``key`` is NCBI's API key, ``email`` the address that NCBI asks for.
-    ``reached`` says whether any archive has answered, ``requests`` how many requests were made.
+    ``reached`` says whether any archive has answered, ``requests`` how many requests were made. ``refresh`` names
+    what is asked for although it is kept, or is ``all``.
     """
 
     def __init__(
@@ -50,6 +91,7 @@ class Archives:
         email: str = "",
         retries: int = 5,
         first_wait: float = 1.0,
+        refresh: Iterable[str] = (),
     ) -> None:
         self.folder = Path(folder)
         self.geo, self.eutils, self.ena = geo, eutils, ena
@@ -58,111 +100,257 @@ class Archives:
         self.identity = {"tool": "sra2matrix", **{name: value for name, value in optional.items() if value}}
         self.limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
         self.policy = RetryPolicy(retries, min(2, retries), first_wait)
-        self.unreachable: set[str] = set()  # hosts
+        self.failing: set[str] = set()  # hosts whose last answer was none
         self.reached = False
         self.requests = 0
+        self.refresh = set(refresh)
+        self.renewed: set[str] = set()
+        self.warnings: list[str] = []
 
-    def family_file(self, series: str) -> Path:
-        """Return the family file of a series, fetched unless it is kept. Raises RemoteError."""
+    def renews(self, what: str, *names: str) -> bool:
+        """Return whether something is asked for anew, whatever is kept: once, where ``refresh`` has its name."""
+        if what in self.renewed or self.refresh.isdisjoint({"all", *names}):
+            return False
+        self.renewed.add(what)
+        return True
+
+    def warn(self, message: str) -> None:
+        """Print a message now, and keep it for the end of the look-up."""
+        report(message)
+        self.warnings.append(message)
+
+    def family_file(self, series: str, of: str = "") -> Path | None:
+        """Return the family file of a series (a part of another), fetched unless it is kept; None where GEO has none.
+
+        Raises RemoteError.
+        """
         folder = self.folder / series
-        if found := record_files.family_of(folder, series):
+        anew = self.renews(f"family of {series}", series, of)
+        if not anew and (found := record_files.family_of(folder, series)):
             return found
         with exclusive(self.folder, f"family.{series}"):  # several analyses may share the folder
-            if found := record_files.family_of(folder, series):
+            if not anew and (found := record_files.family_of(folder, series)):
                 return found
             path = folder / record_files.FAMILY.format(series=series)
             report(f"{series}: asking GEO for its family file")
             url = family_files.family_address(self.geo, series)
-            with self._request(url) as policy:
-                http.fetch(url, path, check=_check_family, policy=policy, session=self._session)
+            try:
+                with self._request(url) as policy:
+                    http.fetch(url, path, check=_check_family, policy=policy, session=self._session)
+            except RemoteError as error:
+                if error.status != 404:
+                    raise
+                return None
             return path
 
-    def experiments_xml(self, accessions: Sequence[str]) -> list[bytes]:
-        """Return the answers of E-utilities for experiments or runs. Raises RemoteError."""
-        bodies = [body for batch in _batches(accessions) for body in self._fetch_batch(batch)]
-        found = {accession.decode() for body in bodies for accession in _ACCESSION.findall(body)}
-        missing = [accession for accession in accessions if accession not in found]
-        if missing and len(missing) < min(len(accessions), BATCH):  # a long answer may lack what a second one has
-            bodies += self._fetch_batch(missing)
-        return bodies
+    def fetch_experiments(self, accessions: Sequence[str], take: Take) -> Unfound:
+        """Pass the packages of experiments or runs to ``take``, and return what did not come.
 
-    def _fetch_batch(self, accessions: Sequence[str]) -> list[bytes]:
-        report(f"asking NCBI for {len(accessions)} experiments from {accessions[0]} on")
-        body = self._eutils("efetch.fcgi", {"id": ",".join(accessions), "rettype": "full"}, _check_xml)
-        if len(accessions) > 1 and sra_xml.answer_errors(body) and not sra_xml.packages_of(body):
-            middle = len(accessions) // 2  # one bad accession spoils the whole answer
-            return self._fetch_batch(accessions[:middle]) + self._fetch_batch(accessions[middle:])
-        return [body]
+        What a batch lacks is asked for again, in the end by itself: one accession that spoils an answer, or whose
+        package is damaged, does not cost the others.
+        """
+        unfound = Unfound({}, {})
+        down: RemoteError | None = None
+        for batch in _batches(accessions):
+            if down is not None:
+                unfound.failed.update(dict.fromkeys(batch, down))
+                continue
+            report(f"asking NCBI for {len(batch)} experiments from {batch[0]} on")
+            absent, failed = _ask_in_pieces(batch, functools.partial(self._fetch_ids, take=take, unfound=unfound))
+            unfound.absent.update({name: "" for name in absent if name not in unfound.absent})
+            unfound.failed.update(failed)
+            if len(failed) == len(batch) > 1:
+                down = next(iter(failed.values()))
+        return unfound
 
-    def search_xml(self, *terms: str) -> list[bytes]:
-        """Return the answers to searches of accessions, and for all that they find. Raises RemoteError."""
-        bodies = []
-        for term in terms:
-            report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
-            found = self._eutils("esearch.fcgi", {"term": term, "usehistory": "y", "retmax": "0"}, _check_search)
-            bodies.append(found)
-            history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
-            for begin in range(0, int(_tag(found, "Count") or 0), BATCH):
-                fields = {**history, "retstart": str(begin), "retmax": str(BATCH), "rettype": "full"}
-                bodies.append(self._eutils("efetch.fcgi", fields, _check_xml))
-        return bodies
+    def _fetch_ids(self, piece: Sequence[str], patient: bool, take: Take, unfound: Unfound) -> Sequence[str]:
+        """Ask for experiments or runs; return those that did not come and that NCBI does not say to be absent."""
+        answer = self._efetch({"id": ",".join(piece)}, patient)
+        wanted, found = set(piece), set[str]()
+        for experiment, package in answer.packages:
+            if names := wanted & {experiment.experiment, *(run.run for run in experiment.runs)}:
+                found |= names
+                take(experiment, package)
+        missing = [name for name in piece if name not in found]
+        if len(piece) == 1 and missing and answer.damaged:
+            raise DamagedError(self.eutils, f"the package of {answer.damaged[0]} is not well-formed XML.", final=True)
+        for text in answer.errors:
+            named = [name for name in missing if re.search(rf"\b{name}\b", text)] if _ABSENT.match(text) else []
+            unfound.absent.update(dict.fromkeys(named, f"NCBI says: {mask(text).rstrip('.')}."))
+        return [name for name in missing if name not in unfound.absent]
 
-    def samples_xml(self, samples: Sequence[str]) -> list[bytes]:
-        """Return the answers for samples of GEO, which NCBI takes as words of a search only. Raises RemoteError."""
-        return self.search_xml(*map(" OR ".join, _batches(samples)))
+    def search(self, term: str, take: Take) -> Unfound:
+        """Pass the packages of all experiments that a search finds to ``take``; return those that are damaged.
 
-    def ena_report(self, accession: str, folder: str) -> Path:
-        """Return ENA's filereport of an accession, fetched unless it is kept. Raises RemoteError."""
-        if found := record_files.ena_report_of(self.folder / folder):
-            return found
-        path = self.folder / folder / record_files.ENA_REPORT
+        Raises RemoteError, an IncompleteError where fewer came than NCBI counts.
+        """
+        report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
+        pages = _Pages(self, take)
+        for _ in range(2):  # a history may expire, and a study may change while it is read
+            pages.read(self._esearch({"term": term, "usehistory": "y", "retmax": "0"}))
+            if pages.are_complete:
+                break
+        else:
+            why = f" ({pages.fault})" if pages.fault else ""
+            fault = f"{len(pages.seen):,} of {pages.count:,} experiments came for {term}{why}."
+            raise IncompleteError(self.eutils, fault, pages.count)
+        if not pages.damaged:
+            return Unfound({}, {})
+        return self.fetch_experiments(list(pages.damaged), take)
+
+    def search_words(self, words: Sequence[str], take: Take) -> Unfound:
+        """Search for accessions that NCBI takes as words of a search only, see :meth:`search`."""
+        unfound = Unfound({}, {})
+        for batch in _batches(words):
+            unfound.add(self.search(" OR ".join(batch), take))
+        return unfound
+
+    def series_of_sample(self, sample: str) -> list[str]:
+        """Return the series of a sample by GEO's own search. Raises RemoteError."""
+        report(f"{sample}: asking NCBI for its series in GEO")
+        found = self._esearch({"db": "gds", "term": f"{sample}[ACCN] AND gse[ETYP]", "retmax": "100"})
+        uids = re.findall(rb"<Id>2(\d{8})</Id>", found)
+        return [f"GSE{int(uid)}" for uid in uids]
+
+    def ena_report(self, accession: str) -> bytes:
+        """Return ENA's filereport of an accession; empty where ENA does not know it. Raises RemoteError."""
         report(f"{accession}: asking ENA for its runs")
         url = run_reports.report_address(self.ena, accession)
         with self._request(url) as policy:
-            body = http.request(url, policy=policy, session=self._session, check=_check_report)
-        write_atomic(path, gzip.compress(body, 6, mtime=0), shared=True)
-        return path
+            return http.request(url, policy=policy, session=self._session, check=_check_report)
 
-    def keep_xml(self, folder: str, packages: Iterable[bytes]) -> Path | None:
-        """Keep packages as one record; None when there is none."""
-        parts = [part for part in packages if part]
-        if not parts:
-            return None
-        path = self.folder / folder / record_files.SRA_XML
-        write_atomic(path, gzip.compress(sra_xml.package_set(parts), 6, mtime=0), shared=True)
-        return path
+    def _esearch(self, fields: Mapping[str, str]) -> bytes:
+        return self._eutils("esearch.fcgi", fields, _check_search)
 
-    def _eutils(self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None]) -> bytes:
+    def _efetch(self, fields: Mapping[str, str], patient: bool = True) -> Answer:
+        try:
+            body = self._eutils("efetch.fcgi", {**fields, "rettype": "full"}, _check_answer, patient)
+        except RemoteError as error:
+            if error.status != 400 or not _NO_IDS.search(error.body):
+                raise
+            return Answer([], [], [])  # NCBI knows none of these accessions
+        return sra_xml.read_answer(body)
+
+    def _eutils(
+        self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None], patient: bool = True
+    ) -> bytes:
         url = f"{self.eutils.rstrip('/')}/{tool}"
         data = {"db": "sra", **self.identity, **fields}
         with self._request(url) as policy:
-            limited = policy._replace(limit=self.limit)
+            limited = policy._replace(limit=self.limit, retries=policy.retries if patient else min(1, policy.retries))
             return http.request(url, data=data, policy=limited, session=self._session, check=check)
 
     @contextlib.contextmanager
     def _request(self, url: str) -> Iterator[RetryPolicy]:
-        """Yield how to ask a host: without further tries for a connection once it could not be reached."""
+        """Yield how to ask a host: with few further tries while it does not answer as it should."""
         self.requests += 1
         host = urlsplit(url).netloc
+        policy = self.policy
+        if host in self.failing:
+            policy = policy._replace(retries=min(1, policy.retries), unreachable_retries=0)
         try:
-            yield self.policy._replace(unreachable_retries=0) if host in self.unreachable else self.policy
-        except UnreachableError:
-            self.unreachable.add(host)
+            yield policy
+        except RemoteError as error:
+            self.reached |= not isinstance(error, UnreachableError)
+            if not error.final:
+                self.failing.add(host)
             raise
-        except RemoteError:
-            self._answered(host)
-            raise
-        self._answered(host)
-
-    def _answered(self, host: str) -> None:
         self.reached = True
-        self.unreachable.discard(host)
+        self.failing.discard(host)
 
     @functools.cached_property
     def _session(self) -> "requests.Session":
         import requests
 
         return requests.Session()
+
+
+class _Pages:
+    """The pages of a search and what has come of them so far."""
+
+    def __init__(self, archives: Archives, take: Take) -> None:
+        self.archives = archives
+        self.take = take
+        self.count = 0
+        self.seen: set[str] = set()
+        self.damaged: dict[str, None] = {}
+        self.fault = ""
+        self._settled: set[str] = set()  # experiments of pages that came whole
+
+    @property
+    def are_complete(self) -> bool:
+        return len(self.seen | self.damaged.keys()) >= self.count
+
+    def read(self, found: bytes) -> None:
+        """Read all pages of a search's result."""
+        self.count, self.fault = int(_tag(found, "Count")), ""
+        self._settled.clear()
+        history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
+        for begin in range(0, self.count, BATCH):
+            if self.are_complete:
+                return
+            page = range(begin, min(begin + BATCH, self.count))
+            _, failed = _ask_in_pieces(page, functools.partial(self._read_page, history))
+            for error in failed.values():
+                self.fault = error.fault.rstrip(".")
+            if len(failed) == len(page):
+                return
+
+    def _read_page(self, history: Mapping[str, str], page: range, patient: bool) -> range:
+        """Ask for some places of the result; return them unless as many experiments came that no other page had."""
+        if self.are_complete:
+            return page[:0]
+        fields = {**history, "retstart": str(page.start), "retmax": str(len(page))}
+        answer = self.archives._efetch(fields, patient)
+        self.damaged.update(dict.fromkeys(answer.damaged))
+        found = set(answer.damaged)
+        for experiment, package in answer.packages:
+            found.add(experiment.experiment)
+            if experiment.experiment not in self.seen:
+                self.seen.add(experiment.experiment)
+                self.take(experiment, package)
+        found -= self._settled
+        if len(found) < len(page):
+            return page
+        self._settled |= found
+        return page[:0]
+
+
+def _ask_in_pieces(whole: Piece, ask: Callable[[Piece, bool], Piece]) -> tuple[list[Any], dict[Any, RemoteError]]:
+    """Ask for things until they came; return those that are absent, and those of which there is no answer.
+
+    ``ask`` gets a piece, and whether to be patient; it returns what of it did not come, or raises RemoteError. A piece
+    of which nothing came is cut in two, one thing is asked for twice.
+    """
+    waiting, alone = collections.deque([whole]), set[Any]()
+    absent: list[Any] = []
+    failed: dict[Any, RemoteError] = {}
+    in_vain = 0
+    while waiting:
+        piece = waiting.popleft()
+        error: RemoteError | None = None
+        missing: Piece = piece
+        try:
+            missing = ask(piece, in_vain == 0)
+        except RemoteError as caught:
+            error = caught
+        if len(missing) < len(piece):
+            in_vain = 0
+            if missing:
+                waiting.append(missing)
+            continue
+        in_vain += 1
+        middle = len(piece) // 2
+        if middle and in_vain <= _IN_VAIN and not isinstance(error, UnreachableError):
+            waiting += cast("list[Piece]", [piece[:middle], piece[middle:]])
+        elif error is not None:
+            failed.update(dict.fromkeys(piece, error))
+        elif not middle and piece[0] not in alone:
+            alone.add(piece[0])
+            waiting.append(piece)
+        else:
+            absent += piece
+    return absent, failed
 
 
 def _batches(accessions: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -174,10 +362,9 @@ def report(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def report_failure(what: str, error: RemoteError) -> str:
-    """Report why something could not be fetched; return a sentence for the plan, the same whatever the reason was."""
-    report(f"{what} could not be fetched: {error}")
-    return f"{what} could not be fetched."
+def answer_of(archive: str, error: RemoteError) -> str:
+    """Return what an archive answered instead of what it was asked, without the long query of the address."""
+    return f"{archive}: {error.url.partition('?')[0]}: {error.fault}"
 
 
 @contextlib.contextmanager
@@ -196,14 +383,23 @@ def _check_family(path: Path) -> None:
         raise ValueError("the family file names no series.")
 
 
-def _check_xml(body: bytes) -> None:
+def _check_answer(body: bytes) -> None:
+    """Raise ValueError for an answer without packages that speaks of an error, unless that is one of accessions."""
     with _as_value_error("the answer"):
-        for _ in sra_xml.parse_packages(io.BytesIO(body), "the answer"):
-            pass
+        answer = sra_xml.read_answer(body)
+    if not answer.packages and not answer.damaged:
+        for text in answer.errors:
+            if not _ABSENT.match(text) or not _NAME.search(text):
+                raise ValueError(f"NCBI says: {text.rstrip('.')}.")
 
 
 def _check_search(body: bytes) -> None:
-    if not _tag(body, "Count") and not sra_xml.answer_errors(body):
+    with _as_value_error("the answer"):
+        root = parse_xml(body, "the answer")
+    for element in root.iter():
+        if element.tag.lower() == "error":
+            raise ValueError(f"NCBI says: {' '.join((element.text or '').split()).rstrip('.')}.")
+    if root.tag != "eSearchResult" or not _tag(body, "Count").isdecimal():
         raise ValueError("the answer is no result of a search.")
 
 

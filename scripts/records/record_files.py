@@ -1,14 +1,23 @@
 """The folder of kept records: ``<records>/<accession>/`` has the archives' answers as they came, gzipped or not.
 
 ``<GSE>_family.soft.gz`` (or ``.xml.gz``, MINiML), ``sra.xml.gz`` (EXPERIMENT_PACKAGE_SET), ``ena.tsv.gz`` (filereport),
-and tables of runs that a person may have added: RunInfo or SraRunTable.
+and tables of runs that a person may have added: RunInfo or SraRunTable. ``answers.json``, written with them, says what
+was asked for and does not exist, and so that the records are complete; without it they were placed by a person, or by
+version 0.1 or 0.2.
 """
 
+import contextlib
+import gzip
+import hashlib
+import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple
 
+from scripts.core.files import hash_file, write_atomic
 from scripts.records import family_files, run_reports, sra_xml
 from scripts.records.family_files import Entity, is_miniml
 from scripts.records.sra_xml import Experiment
@@ -16,15 +25,24 @@ from scripts.records.sra_xml import Experiment
 FAMILY = "{series}_family.soft.gz"
 SRA_XML = "sra.xml.gz"
 ENA_REPORT = "ena.tsv.gz"
+ANSWERS = "answers.json"
 _RUN_LISTS = re.compile(r".*(SraRunTable|runinfo).*", re.IGNORECASE)
 _REPORTS = re.compile(r"filereport_read_run_\w+\.(tsv|txt)(\.gz)?")  # as ENA's browser names it
 
 
-class RunRecord(NamedTuple):
-    """The experiments of a record and where it comes from: ``SRA``, ``ENA``, ``GEO`` or the name of a table of runs.
+class Answers(NamedTuple):
+    """What the archives answered beside the records that are kept of an accession."""
 
-    The source is empty where no archive could be asked.
-    """
+    absent: dict[str, str] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
+    """Experiments that they do not have, each with NCBI's own words or nothing."""
+    unlinked: tuple[str, ...] = ()
+    """Samples for which GEO names no experiment, and that were searched for."""
+    no_family: tuple[str, ...] = ()
+    """Series of which GEO has no family file."""
+
+
+class KeptRuns(NamedTuple):
+    """The experiments of a record and where it comes from: ``SRA``, ``ENA`` or the name of a table of runs."""
 
     source: str = ""
     experiments: Iterable[Experiment] = ()
@@ -77,15 +95,100 @@ def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[I
             yield entities(path)
 
 
-def read_any_runs(folder: str | Path) -> RunRecord | None:
+def is_placed(folder: str | Path) -> bool:
+    """Whether a folder has a record of runs that a person placed there."""
+    has_runs = sra_xml_of(folder) or ena_report_of(folder) or run_list_of(folder)
+    return bool(has_runs) and answers_of(folder) is None and not is_unfinished(folder)
+
+
+def packages_of(folder: str | Path) -> Iterator[bytes]:
+    """Yield the packages of the SRA XML in a folder as they came."""
+    if path := sra_xml_of(folder):
+        yield from sra_xml.read_packages(path)
+
+
+def read_any_runs(folder: str | Path) -> KeptRuns | None:
     """Return the best record of runs in a folder: SRA XML, else ENA's report, else a table of runs."""
     if path := sra_xml_of(folder):
-        return RunRecord("SRA", sra_xml.read_experiments(path))
+        return KeptRuns("SRA", sra_xml.read_experiments(path))
     if (path := ena_report_of(folder)) and (rows := run_reports.read_report(path)):
-        return RunRecord("ENA", run_reports.experiments_of_report(rows))
+        return KeptRuns("ENA", run_reports.experiments_of_report(rows))
     if path := run_list_of(folder):
-        return RunRecord(path.name, run_reports.read_run_list(path))
+        return KeptRuns(path.name, run_reports.read_run_list(path))
     return None
+
+
+def answers_of(folder: str | Path) -> Answers | None:
+    """Return what was answered beside the records in a folder; None where they are not those that we wrote."""
+    values = _read_answers(folder)
+    if not values or any(_checksum(folder, name) != digest for name, digest in values["files"].items()):
+        return None
+    return Answers(**{name: values[name] for name in Answers._fields if name in values})
+
+
+def is_unfinished(folder: str | Path) -> bool:
+    """Whether a look-up that wrote into a folder was killed before it had written all records."""
+    return any(not _checksum(folder, name) for name in _read_answers(folder).get("files", {}))
+
+
+def _read_answers(folder: str | Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        values = json.loads((Path(folder) / ANSWERS).read_text(encoding="utf-8"))
+        if isinstance(values, dict) and isinstance(values.get("files"), dict):
+            return values
+    return {}
+
+
+def _checksum(folder: str | Path, name: str) -> str:
+    path = Path(folder) / name
+    return hash_file(path) if path.is_file() else ""
+
+
+class RecordWriter:
+    """Writes the records of an accession: nothing is kept before :meth:`commit`. A context manager."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.packages = 0
+        self._part = self.folder / f"{SRA_XML}.{os.getpid()}.part"
+        self._closing = contextlib.ExitStack()
+        self._closing.callback(self._part.unlink, missing_ok=True)
+        self._raw = self._closing.enter_context(self._part.open("wb"))
+        self._xml = self._closing.enter_context(gzip.GzipFile("", "wb", 6, self._raw, mtime=0))
+        self._xml.write(sra_xml.SET_HEAD)
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def add(self, package: bytes) -> None:
+        """Add a package as it came."""
+        self._xml.write(package + b"\n")
+        self.packages += 1
+
+    def commit(self, report: bytes | None, answers: Answers) -> None:
+        """Keep the packages, if any, ENA's report, if there is one, and what says that this is all."""
+        self._xml.write(sra_xml.SET_TAIL)
+        self._xml.close()
+        self._raw.close()
+        files = {SRA_XML: hash_file(self._part)} if self.packages else {}
+        packed = None if report is None else gzip.compress(report, 6, mtime=0)
+        if packed is not None:
+            files[ENA_REPORT] = hashlib.sha256(packed).hexdigest()
+        elif ena := ena_report_of(self.folder):
+            files[ena.name] = hash_file(ena)
+        # What the files are comes first: a look-up that is killed before they are written asks again.
+        values = {"files": files, **answers._asdict()}
+        write_atomic(self.folder / ANSWERS, json.dumps(values, indent=1, sort_keys=True) + "\n", shared=True)
+        if packed is not None:
+            write_atomic(self.folder / ENA_REPORT, packed, shared=True)
+        if self.packages:
+            self._part.replace(self.folder / SRA_XML)
 
 
 def _first(folder: str | Path, *names: str) -> Path | None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
@@ -95,7 +96,8 @@ def _accessions_of(row: Run) -> tuple[str, ...]:
 class Origin(NamedTuple):
     """How experiments were found: the series of their rows, what was asked for, and what GEO and the archives say.
 
-    ``only`` are the runs, experiments and samples that are wanted, all when it is empty.
+    ``only`` are the runs, experiments, samples and submissions that are wanted, all when it is empty; ``own_notes`` are
+    those of an experiment or a run.
     """
 
     series: str
@@ -104,6 +106,7 @@ class Origin(NamedTuple):
     source: str  # of the record of its runs
     notes: tuple[Note, ...] = ()
     only: frozenset[str] = frozenset()
+    own_notes: Mapping[str, Sequence[Note]] = MappingProxyType({})
 
     def wants(self, experiment: Experiment, named: Sequence[str]) -> bool:
         """Whether an experiment or one of its runs is wanted; ``named`` are the samples that name it in GEO."""
@@ -114,8 +117,13 @@ class Origin(NamedTuple):
         whole = self._wants_whole(experiment, named)
         return [run for run in experiment.runs if whole or run.run in self.only]
 
+    def asked_for(self, *accessions: str) -> list[str]:
+        """Return what was asked for and led to these accessions."""
+        return [name for name in dict.fromkeys(accessions) if name in self.only] or [self.asked]
+
     def _wants_whole(self, experiment: Experiment, named: Sequence[str]) -> bool:
-        return not self.only or not self.only.isdisjoint((experiment.experiment, *experiment.samples, *named))
+        names = (experiment.experiment, *experiment.samples, *experiment.others, *named)
+        return not self.only or not self.only.isdisjoint(names)
 
 
 class Around(NamedTuple):
@@ -200,21 +208,28 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
         text = f"GEO says that the sample is {gsm}, SRA {', '.join(experiment.samples)}."
         notes.append(Note(text, experiment.samples))
     notes += origin.series_record.part_notes(gsm)
+    notes += origin.own_notes.get(experiment.experiment, ())
+    names = (experiment.experiment, gsm, *named, *experiment.samples, *experiment.others)
     row = Run(series=origin.series, sample=gsm, experiment=experiment.experiment)
     row = with_taxon(row, dict(experiment.taxa) or sample.taxa, plan.choices)
     if not experiment.runs:
-        plan.no_run(origin.asked, row, "The archive has the experiment, but no run of it.", notes)
+        plan.no_run(origin.asked_for(*names)[0], row, "The archive has the experiment, but no run of it.", notes)
         return
-    _add_faulty([run for run in origin.wanted_runs(experiment, named) if run.fault], origin.asked, row, notes, plan)
+    asked = origin.asked_for(*names)[0]
+    _add_faulty([run for run in origin.wanted_runs(experiment, named) if run.fault], asked, row, notes, plan)
     experiment = experiment._replace(runs=tuple(run for run in experiment.runs if not run.fault))
     runs = origin.wanted_runs(experiment, named)
     if not runs:
         return
+    others = [run.run for run in experiment.runs if run not in runs and run.run not in plan.rows]
+    if others:
+        notes.append(Note(f"Of the runs of {experiment.experiment}, {', '.join(others)} was not asked for."))
     library = _judge(experiment, gsm, named, origin, around, plan.choices, notes)
     plan.mates.update(library.parts.mates)
     for run in runs:
         rows, notes = _rows_of_run(library, run, plan.choices)
-        if not plan.add(run.run, rows, origin.asked, notes):
+        added = [plan.add(run.run, rows, asked, notes) for asked in origin.asked_for(run.run, *names)]
+        if not added[0]:
             continue
         plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
         remarks = [note.text for note in notes if not note.routine]
@@ -358,7 +373,7 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
 
 def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
     gsm, experiment = library.gsm, library.experiment
-    notes = []
+    notes = list(library.origin.own_notes.get(run.run, ()))
     if len(run.samples) > 1:
         notes.append(Note(f"The run pools the samples {', '.join(run.samples)}.", run.samples))
     elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:
@@ -389,12 +404,8 @@ def _reason(library: Library, run: SraRun) -> tuple[str, str]:
 
 
 def _bam_instead(library: Library, run: SraRun) -> RemoteFile | None:
-    """Return the BAM to read where the archive lost the barcodes.
-
-    The download reads its address in the record of the series, which a single accession does not have.
-    """
-    origin = library.origin
-    return library.judgement.bams.get(run.run) if origin.asked == origin.series else None
+    """Return the BAM to read where the archive lost the barcodes."""
+    return library.judgement.bams.get(run.run)
 
 
 def _file_of_kind(run: SraRun, kind: str) -> RemoteFile | None:

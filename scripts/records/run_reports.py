@@ -85,6 +85,15 @@ def report_error(body: bytes) -> str:
     return "" if text[:1] in ("<", "{", "[") or not text.isprintable() else text[:300]
 
 
+def join_reports(bodies: Sequence[bytes]) -> bytes:
+    """Return the reports of several studies as one, each run once; a single one as it came."""
+    if len(bodies) == 1:
+        return bodies[0]
+    rows = {row["run_accession"]: row for body in bodies for row in parse_report(body, "ENA")}
+    lines = ["\t".join(FIELDS), *("\t".join(row.get(field, "") for field in FIELDS) for row in rows.values())]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
 def experiments_of_report(rows: Iterable[dict[str, str]]) -> list[Experiment]:
     """Return the experiments of a filereport with their runs, in the order of the accessions."""
     return experiments_of_rows(_listed(number, row) for number, row in enumerate(rows, 2))

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.http import RemoteError
-from scripts.records.client import Archives, report_failure
+from scripts.records import record_files
+from scripts.records.client import Archives, Unanswered, report
 from scripts.records.evidence import RecordText
 from scripts.records.family_files import Entity, read_family
 from scripts.records.library_type import names_in
@@ -48,11 +49,10 @@ class SeriesRecord:
     listed: list[str] = field(default_factory=list)  # samples that a series names, described or not
     ill_named: list[str] = field(default_factory=list)
     texts: dict[str, tuple[RecordText, ...]] = field(default_factory=dict)  # series → what its own texts say
-    found: bool = False
+    not_at_geo: list[str] = field(default_factory=list)  # series of which GEO has no family file
 
     def add_file(self, path: Path) -> list[str]:
         """Add what a family file says; return the parts of its series."""
-        self.found = True
         parts: list[str] = []
         for entity in read_family(path):
             if entity.kind == "series":
@@ -95,27 +95,41 @@ class SeriesRecord:
         return [Note(f"Of {', '.join(parts)}, a part of the SuperSeries.", routine=True)] if parts else []
 
 
-def fetch_series_record(series: str, archives: Archives, notes: list[Note]) -> SeriesRecord:
+def fetch_series_record(series: str, archives: Archives, notes: list[Note], lenient: bool = False) -> SeriesRecord:
     """Return the record of a series with those of its parts whose samples it does not hold itself.
 
-    Adds a note for each family file that GEO does not give. Relations may go round in circles.
+    Adds a note for each family file that GEO does not have. Raises Unanswered where GEO could not be asked, unless it
+    is ``lenient``: then that is a note, too. Relations may go round in circles.
     """
     record, waiting, seen = SeriesRecord(), [series], set[str]()
     described: set[str] = set()
+    answers = record_files.answers_of(archives.folder / series)
+    unknown = set(answers.no_family) if answers and not archives.renews(f"parts of {series}", series) else set()
+    faults: list[str] = []
     while waiting:
         name = waiting.pop(0)
-        if name in seen:
+        if name in seen or name in described:
+            seen.add(name)
             continue
         seen.add(name)
-        if name in described:
-            continue
+        of = "" if name == series else f" (a part of {series})"
         try:
-            waiting += record.add_file(archives.family_file(name))
+            path = None if name in unknown else archives.family_file(name, series)
         except RemoteError as error:
-            of = "" if name == series else f" (a part of {series})"
-            notes.append(Note(report_failure(f"GEO's family file of {name}{of}", error)))
+            faults.append(f"GEO's family file of {name}{of} could not be fetched: {error}")
+            notes.append(Note(f"GEO's family file of {name}{of} could not be fetched."))
+            continue
+        if path is None:
+            record.not_at_geo.append(name)
+            notes.append(Note(f"GEO has no family file of {name}{of}."))
+        else:
+            waiting += record.add_file(path)
         if name == series:
             described = {name for sample in record.samples.values() for name in sample.series}
+    if faults and not lenient:
+        raise Unanswered("\n".join(faults))
+    for fault in faults:
+        report(fault)
     record.parts = sorted(seen - {series})
     return record
 

@@ -10,7 +10,7 @@ import itertools
 import operator
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
@@ -20,12 +20,16 @@ from scripts.core.untrusted import decimal_number, quoted, web_address, whole_nu
 from scripts.plan.accessions import accession_of, accessions_in, taxon
 from scripts.records.reading import open_record, parse_xml, xml_events
 
-_PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
+_PACKAGE = re.compile(rb"<EXPERIMENT_PACKAGE(?:\s[^>]*)?>.*?</EXPERIMENT_PACKAGE>", re.DOTALL)
+_OWN_ACCESSION = re.compile(rb"<EXPERIMENT\b[^>]*?\saccession=[\"'](\w+)")
 _READ_TYPES = re.compile(r"--readTypes[= ]+['\"]?([BTA]+)\b")  # options of the loaders
 _PAIR_FILES = re.compile(r"--read([1-9])PairFiles[= ]+['\"]?([^\s,'\"]+)")
 _MD5 = re.compile("[0-9A-Fa-f]{32}")
 _ROOTS = ("EXPERIMENT_PACKAGE_SET", "EXPERIMENT_PACKAGE", "ERROR", "eFetchResult", "eEfetchResult")
 _DECLARATION = b"<?xml "
+SET_HEAD = b'<?xml version="1.0" encoding="UTF-8" ?>\n<!DOCTYPE EXPERIMENT_PACKAGE_SET>\n<EXPERIMENT_PACKAGE_SET>\n'
+SET_TAIL = b"</EXPERIMENT_PACKAGE_SET>\n"
+"""What stands before and after the packages of a record, each of which has a line end after it."""
 _PIECE = 1 << 18
 
 
@@ -139,30 +143,51 @@ def parse_packages(handle: BinaryIO, name: str) -> Iterator[Element]:
         raise InputError(f"{name}: it is empty.")
 
 
-def answer_errors(body: bytes) -> list[str]:
-    """Return the ERROR elements of an answer of E-utilities, e.g. for accessions that are not public."""
-    found = re.findall(rb"<ERROR>(.*?)</ERROR>", body[:65536], re.S)
-    return [" ".join(text.decode("utf-8", "replace").split()) for text in found]
+class Answer(NamedTuple):
+    """An answer of efetch: its packages, each with its bytes, and what is wrong with it."""
+
+    packages: list[tuple[Experiment, bytes]]
+    damaged: list[str]
+    """Experiments whose packages are not well-formed XML."""
+    errors: list[str]
+    """What its elements ERROR, in any case, say."""
 
 
-def packages_of(body: bytes) -> bytes:
-    """Return the bytes between the outermost tags of an EXPERIMENT_PACKAGE_SET, empty when it holds no package."""
-    begin = re.search(rb"<EXPERIMENT_PACKAGE_SET\b[^>]*>", body)
-    end = body.rfind(b"</EXPERIMENT_PACKAGE_SET>")
-    return body[begin.end() : end].strip(b"\r\n") if begin and end > 0 else b""
+def read_answer(body: bytes) -> Answer:
+    """Return what an answer of efetch holds. Raises InputError for what is no answer: no XML, cut short, other XML.
+
+    Packages are read one by one, so that a damaged one does not cost the others.
+    """
+    name = "the answer"
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<":
+        start = body[:80].decode("utf-8", "replace")
+        raise InputError(f"{name}: not XML; " + (f"it begins with {start!r}." if start else "it is empty."))
+    packages: list[tuple[Experiment, bytes]] = []
+    damaged: list[str] = []
+    for package in _PACKAGE.findall(body):
+        try:
+            packages.append((_experiment(parse_xml(package, name)), package))
+        except InputError:
+            damaged += [accession.decode() for accession in _OWN_ACCESSION.findall(package)]
+    root = parse_xml(_PACKAGE.sub(b"", body), name)
+    elements = [element for element in root.iter() if element.tag.lower() == "error"]
+    errors = [" ".join(" ".join(element.itertext()).split()) for element in elements]
+    if root.tag != "EXPERIMENT_PACKAGE_SET" and not errors:
+        raise InputError(f"{name}: not a record of SRA experiments; its outermost element is {root.tag!r}.")
+    return Answer(packages, damaged, errors)
 
 
-def split_packages(bodies: Iterable[bytes]) -> Iterator[tuple[Experiment, bytes]]:
-    """Yield the experiments of answers, each with the bytes of its package."""
-    for body in bodies:
-        for package in _PACKAGE.findall(body):
-            yield _experiment(parse_xml(package, "the answer")), package
-
-
-def package_set(parts: Iterable[bytes]) -> bytes:
-    """Return one EXPERIMENT_PACKAGE_SET that holds the packages of several answers, their bytes unchanged."""
-    head = b'<?xml version="1.0" encoding="UTF-8" ?>\n<!DOCTYPE EXPERIMENT_PACKAGE_SET>\n<EXPERIMENT_PACKAGE_SET>\n'
-    return head + b"".join(part + b"\n" for part in parts if part) + b"</EXPERIMENT_PACKAGE_SET>\n"
+def read_packages(path: str | Path) -> Iterator[bytes]:
+    """Yield the packages of a record as they came, gzipped or not. Raises InputError for a damaged file."""
+    rest = b""
+    with open_record(path) as handle:
+        while block := handle.read(_PIECE):
+            rest += block
+            end = 0
+            for found in _PACKAGE.finditer(rest):
+                yield found[0]
+                end = found.end()
+            rest = rest[end:]
 
 
 def _numbered_pieces(handle: BinaryIO) -> Iterator[tuple[int, bytes]]:

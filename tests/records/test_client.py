@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.records import client
 from tests.records.looked_up import plan, two_cells
 from tests.records.small_archives import SmallArchives, family, package, run, sample
@@ -22,7 +23,7 @@ def test_records_are_fetched_once_and_kept(tmp_path: Path, small: SmallArchives)
     ]
     assert small.requests[1][1] == {"db": "sra", "tool": "sra2matrix", "id": "SRX1,SRX2", "rettype": "full"}
     kept = {path.name: path for path in (tmp_path / "records" / "GSE1").iterdir()}
-    assert set(kept) == {"GSE1_family.soft.gz", "sra.xml.gz", "ena.tsv.gz"}
+    assert set(kept) == {"GSE1_family.soft.gz", "sra.xml.gz", "ena.tsv.gz", "answers.json"}
     assert gzip.decompress(kept["GSE1_family.soft.gz"].read_bytes()).decode() == soft
     assert small.packages["SRX2"] in gzip.decompress(kept["sra.xml.gz"].read_bytes()).decode()
     plan_bytes = (tmp_path / "results" / "plan.tsv").read_bytes()
@@ -37,10 +38,9 @@ def test_records_are_fetched_once_and_kept(tmp_path: Path, small: SmallArchives)
 def test_geo_gives_a_web_page(tmp_path: Path, small: SmallArchives) -> None:
     small.packages = two_cells()[1]
     small.before = lambda path, form: (200, b"<!DOCTYPE html><html>captcha</html>") if "/geo/" in path else None
-    rows = plan(tmp_path, "GSE1", small=small)
-    assert sorted(rows) == ["SRR1", "SRR2", "SRR3"]
-    assert rows["SRR1"][0].detail == "GEO's family file of GSE1 could not be fetched."
-    assert not list((tmp_path / "records" / "GSE1").glob("*family*"))
+    with pytest.raises(InputError, match=r"GEO's family file of GSE1 could not be fetched: .*the answer is a web page"):
+        plan(tmp_path, "GSE1", small=small)
+    assert not list((tmp_path / "records").glob("GSE1/*"))
 
 
 def test_429_three_times_then_good(tmp_path: Path, small: SmallArchives) -> None:
@@ -74,7 +74,7 @@ def test_an_answer_cut_short_is_asked_for_again(tmp_path: Path, small: SmallArch
     small.before = before
     assert sorted(plan(tmp_path, "GSE1", small=small)) == ["SRR1", "SRR2", "SRR3"]
     assert cuts == []
-    assert len(list((tmp_path / "records" / "GSE1").iterdir())) == 3
+    assert len(list((tmp_path / "records" / "GSE1").iterdir())) == 4
 
 
 def test_an_error_answer_spoils_only_its_own_accession(tmp_path: Path, small: SmallArchives) -> None:
@@ -116,9 +116,10 @@ def test_a_key_raises_the_rate_and_is_sent(
     tmp_path: Path, small: SmallArchives, spaces: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small.packages = two_cells()[1]
-    plan(tmp_path, "SRX2", small=small)
+    plan(tmp_path / "first", "SRX2", small=small)
     monkeypatch.setenv("NCBI_API_KEY", "secret")
     plan(tmp_path, "SRX1", small=small)
-    assert [form.get("api_key") for path, form in small.requests if "eutils" in path] == [None, "secret"]
-    assert spaces == [1 / 3, 1 / 10]
+    keys = [form.get("api_key") for path, form in small.requests if "eutils" in path]
+    assert keys == [None, None, None, "secret", "secret", "secret"]  # for the experiment, then for all of its series
+    assert spaces == 3 * [1 / 3] + 3 * [1 / 10]
     assert b"secret" not in (tmp_path / "results" / "plan.tsv").read_bytes()

@@ -54,23 +54,25 @@ def test_only_the_xml_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
 
 def test_only_the_family_file_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
     keep(tmp_path / "records", "GSE1", two_cells()[0])
-    rows = plan(tmp_path, "GSE1")
-    assert {name: (group[0].reason, group[0].sample) for name, group in rows.items()} == {
-        "SRX1": ("NO_RUN", "GSM1"),
-        "SRX2": ("NO_RUN", "GSM2"),
-    }
-    assert rows["SRX1"][0].detail == "No archive could be asked for its runs."
+    with pytest.raises(InputError, match=r"GSE1: SRX1, SRX2: .*no connection.* ENA: .*no connection"):
+        plan(tmp_path, "GSE1")
+    assert not (tmp_path / "results").exists()
+    assert [path.name for path in (tmp_path / "records" / "GSE1").iterdir()] == ["GSE1_family.soft.gz"]
 
 
 def test_nothing_is_kept_and_there_is_no_network(tmp_path: Path) -> None:
-    rows = plan(tmp_path, "GSE1", "SRP7", "GSM5", "SRR6")
-    assert {(row.series, row.sample, row.reason) for group in rows.values() for row in group} == {
-        ("GSE1", "", "NO_RUN"),
-        ("SRP7", "", "NO_RUN"),
-        ("", "GSM5", "NO_RUN"),
-        ("", "", "NO_RUN"),
-    }
-    assert rows[""][0].detail == "SRR6: No archive could be asked for its runs."
+    with pytest.raises(InputError) as caught:
+        plan(tmp_path, "GSE1", "SRP7", "GSM5", "SRR6")
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "The look-up could not be completed: no plan is written, and the same command asks again."
+    assert [line.partition(":")[0] for line in lines] == [
+        "GEO's family file of GSE1 could not be fetched",
+        "SRP7",
+        "SRR6",
+        "GSM5",
+    ]
+    assert all("no connection: Connection refused" in line for line in lines)
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_failing_source_is_replaced_by_the_other(tmp_path: Path, small: SmallArchives) -> None:
@@ -93,11 +95,14 @@ def test_no_archive_gives_the_runs(tmp_path: Path, small: SmallArchives) -> None
     small.before = lambda path, form: None if path.startswith("/geo") else (503, b"")
     with pytest.raises(InputError) as caught:
         plan(tmp_path, "GSE1", "SRP5", "SRX7", "GSM8", small=small)
-    assert str(caught.value).splitlines() == [
-        "The look-up needs 3 correction(s):",
-        "GSE1: its runs could not be looked up; try again later.",
-        "SRP5: its runs could not be looked up; try again later.",
-        "SRX7, GSM8: no archive could be asked for them; try again later.",
+    lines = str(caught.value).replace(small.url, "URL").splitlines()[1:]
+    answer = "the server answered 503 Service Unavailable"
+    ena = f"ENA: URL/ena/portal/api/filereport: {answer}"
+    assert lines == [
+        f"GSE1: SRX1, SRX2: NCBI: URL/eutils/efetch.fcgi: {answer} (2 tries). {ena} (2 tries).",
+        f"SRP5: NCBI: URL/eutils/esearch.fcgi: {answer} (2 tries). {ena} (2 tries).",
+        f"SRX7: NCBI: URL/eutils/efetch.fcgi: {answer} (2 tries). {ena} (2 tries).",
+        f"GSM8: NCBI: URL/eutils/esearch.fcgi: {answer} (2 tries). {ena} (2 tries).",
     ]
     assert not (tmp_path / "results" / "plan.tsv").exists()
     assert (tmp_path / "records" / "GSE1" / "GSE1_family.soft.gz").exists()
@@ -106,8 +111,8 @@ def test_no_archive_gives_the_runs(tmp_path: Path, small: SmallArchives) -> None
 def test_an_empty_answer_of_ena_is_no_answer(tmp_path: Path, small: SmallArchives) -> None:
     small.families["GSE1"], small.packages = two_cells()
     small.before = lambda path, form: (500, b"") if path.startswith("/eutils") else None
-    for asked, words in (("GSE1", "GSE1: its runs"), ("SRP1", "SRP1: its runs")):
-        with pytest.raises(InputError, match=f"{words} could not be looked up; try again later"):
+    for asked, words in (("GSE1", "GSE1: SRX1, SRX2: NCBI: "), ("SRP1", "SRP1: NCBI: ")):
+        with pytest.raises(InputError, match=f"{words}.* 500 .* ENA knows of no run of"):
             plan(tmp_path, asked, small=small)
     small.before = lambda path, form: None
     assert len(plan(tmp_path, "GSE1", small=small)) == 3
@@ -121,11 +126,12 @@ def test_samples_without_experiments_and_experiments_without_runs(tmp_path: Path
     keep(tmp_path / "records", "GSE1", soft, xml)
     rows = plan(tmp_path, "GSE1")
     words = {name: (group[0].sample, group[0].status, group[0].reason, group[0].detail) for name, group in rows.items()}
+    kept = "The record that is kept of GSE1 has no such experiment, and no archive could be asked."
     assert words == {
         "SRR1": ("GSM1", "planned", "", ""),
         "GSM2": ("GSM2", "left_out", "NO_RUN", "GEO names no SRA experiment for the sample."),
         "SRX3": ("GSM3", "left_out", "NO_RUN", "The archive has the experiment, but no run of it."),
-        "SRX4": ("GSM4", "left_out", "NO_RUN", "The archive has no public run of the experiment."),
+        "SRX4": ("GSM4", "left_out", "NO_RUN", kept),
     }
     assert rows["GSM2"][0].species == "mus"
 
@@ -134,7 +140,7 @@ def test_a_series_without_samples_and_one_that_nobody_knows(tmp_path: Path, smal
     small.families["GSE1"] = family("GSE1")
     rows = plan(tmp_path, "GSE1", "GSE2", small=small)
     assert rows["GSE1"][0].detail == "The series has no sample with a run."
-    words = "The series has no sample with a run. GEO's family file of GSE2 could not be fetched."
+    words = "The series has no sample with a run. GEO has no family file of GSE2."
     assert (rows["GSE2"][0].reason, rows["GSE2"][0].detail) == ("NO_RUN", words)
 
 
@@ -163,14 +169,13 @@ def test_single_accessions(tmp_path: Path, small: SmallArchives) -> None:
         "SRX9": ("", "", "NO_RUN"),
         "GSM9": ("", "GSM9", "NO_RUN"),
     }
+    assert rows["SRR2"][0].detail == "Of the runs of SRX1, SRR1 was not asked for."
     assert sorted(path.name for path in (tmp_path / "records").iterdir() if path.name[0] != ".") == [
         "GSE1",
-        "GSM2",
-        "SRR2",
-        "SRX2",
+        "homes.tsv",
     ]
     small.requests.clear()
-    assert plan(tmp_path, "SRR2", "GSM2", "SRX2", small=small).keys() == {"SRR2", "SRR3"}
+    assert plan(tmp_path, "SRR2", "GSM2", "SRX2", "SRX9", "GSM9", small=small) == rows
     assert small.requests == []
 
 

@@ -38,7 +38,7 @@ def test_a_superseries_of_superseries_in_a_circle(tmp_path: Path, small: SmallAr
     assert sorted(rows) == ["SRR3", "SRR4"]
     assert {group[0].series for group in rows.values()} == {"GSE1"}
     assert rows["SRR4"][0].detail == (
-        "GEO's family file of GSE9 (a part of GSE1) could not be fetched. Of GSE4, GSE2, a part of the SuperSeries."
+        "GEO has no family file of GSE9 (a part of GSE1). Of GSE4, GSE2, a part of the SuperSeries."
     )
     assert sorted(path.name for path in (tmp_path / "records").iterdir() if path.name[0] != ".") == [
         "GSE1",

@@ -112,7 +112,7 @@ def test_documents_are_cut_at_any_place(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_error_answer_is_empty_and_says_why() -> None:
     body = b'<?xml version="1.0" ?>\n<eFetchResult>\n<ERROR>SRR1 is\n not public</ERROR></eFetchResult>'
     assert parse(body) == []
-    assert sra_xml.answer_errors(body) == ["SRR1 is not public"]
+    assert sra_xml.read_answer(body) == ([], [], ["SRR1 is not public"])
     assert parse(b'<?xml version="1.0" ?><ERROR>no</ERROR>') == []
 
 
@@ -155,16 +155,6 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(package_set(package("SRX1", [run("SRR1")])).encode())[:-10])
     with pytest.raises(InputError, match=r"sra\.xml\.gz: it is cut short"):
         list(sra_xml.read_experiments(path))
-
-
-def test_answers_are_kept_as_they_came() -> None:
-    answers = [package_set(package("SRX1", [run("SRR1")])).encode(), package_set().encode()]
-    parts = [sra_xml.packages_of(answer) for answer in answers]
-    assert parts[1] == b""
-    whole = sra_xml.package_set([*parts, parts[0]])
-    assert parts[0] in whole
-    assert [item.experiment for item in parse(whole)] == ["SRX1", "SRX1"]
-    assert sra_xml.packages_of(b"<eFetchResult/>") == b""
 
 
 def test_a_bad_run_is_that_run_alone() -> None:
@@ -225,3 +215,47 @@ def test_a_species_may_have_a_name_alone() -> None:
     assert found.taxa == (("10090", "Mus musculus"),)
     (found,) = parse(package_set(package("SRX1", [run("SRR1")], taxon=("", ""))))
     assert found.taxa == ()
+
+
+def test_an_answer_is_read_package_by_package() -> None:
+    texts = [package(f"SRX{n}", [run(f"SRR{n}")]) for n in (1, 2, 3, 4)]
+    texts[1] = texts[1].replace("<TITLE>cell", "<TITLE>\x01cell")
+    texts[2] = texts[2].replace("<TITLE>cell", "<TITLE>&nbsp;cell")
+    answer = sra_xml.read_answer(package_set(*texts).encode())
+    assert [(item.experiment, package.decode()) for item, package in answer.packages] == [
+        ("SRX1", texts[0]),
+        ("SRX4", texts[3]),
+    ]
+    assert (answer.damaged, answer.errors) == (["SRX2", "SRX3"], [])
+
+
+@pytest.mark.parametrize("tag", ["ERROR", "Error", "error"])
+def test_an_error_among_packages_is_read(tag: str) -> None:
+    text = package_set(f"<{tag}>database\n down</{tag}>", package("SRX1", [run("SRR1", options="<b>no error</b>")]))
+    answer = sra_xml.read_answer(text.encode())
+    assert [item.experiment for item, _ in answer.packages] == ["SRX1"]
+    assert answer.errors == ["database down"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not XML; it is empty"),
+        (b'{"error":"API rate limit exceeded"}', "not XML; it begins with"),
+        (b"<eFetchResult/>", "outermost element is 'eFetchResult'"),
+        (package_set(package("SRX1", [run("SRR1")])).encode()[:-40], "cut short or not well-formed XML"),
+        (BOMB.encode(), "declares entities"),
+    ],
+)
+def test_what_is_no_answer_is_refused(body: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        sra_xml.read_answer(body)
+
+
+def test_packages_are_read_as_they_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [package("SRX1", [run("SRR1")]), package("SRX2", []).replace("PACKAGE>", "PACKAGE >", 1)]
+    path = tmp_path / "sra.xml"
+    path.write_text(package_set(*texts), encoding="utf-8")
+    for piece in (1, 7, 1 << 18):
+        monkeypatch.setattr(sra_xml, "_PIECE", piece)
+        assert [package.decode() for package in sra_xml.read_packages(path)] == texts

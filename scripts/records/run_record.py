@@ -1,0 +1,294 @@
+"""The runs of a series, study or project: the record that is kept, completed by what the archives answer.
+
+NCBI is asked first; ENA's report of the same study is compared with its answer run by run, and stands in for it. What
+could not be asked ends the look-up (:class:`~scripts.records.client.Unanswered`): it is never taken for something that
+does not exist.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scripts.core.http import RemoteError
+from scripts.core.shared_cache import exclusive
+from scripts.records import record_files, run_reports
+from scripts.records.client import Archives, DamagedError, IncompleteError, Take, Unanswered, Unfound, answer_of
+from scripts.records.record_files import Answers, RecordWriter
+from scripts.records.series_record import Note, SeriesRecord, fetch_series_record
+from scripts.records.sra_xml import Experiment
+
+FROM_ENA = Note("Runs from ENA, not from NCBI.")
+_IN_ENA = Note("The run is in ENA, not in NCBI.")
+_NO_PUBLIC_RUN = "The archive has no public run of the experiment."
+_FEW = 50  # experiments that ENA is asked for one by one
+
+
+@dataclass
+class RunRecord:
+    """What is known of the runs of a series, study or project.
+
+    ``source`` is ``SRA``, ``ENA`` or the name of a table of runs; ``notes`` are those of an experiment or a run;
+    ``absent`` says of an experiment that GEO names why it has no run.
+    """
+
+    source: str = "SRA"
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    notes: dict[str, list[Note]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def add_of_ena(self, experiments: Iterable[Experiment]) -> None:
+        """Add the runs that only ENA has."""
+        known = {run.run for experiment in self.experiments.values() for run in experiment.runs}
+        for experiment in experiments:
+            runs = tuple(run for run in experiment.runs if run.run not in known)
+            mine = self.experiments.get(experiment.experiment)
+            if mine is None and runs:
+                self.experiments[experiment.experiment] = experiment._replace(runs=runs)
+                self.notes[experiment.experiment] = [FROM_ENA]
+            elif mine is not None and runs:
+                self.experiments[experiment.experiment] = mine._replace(runs=(*mine.runs, *runs))
+                self.notes.update({run.run: [_IN_ENA] for run in runs})
+
+
+def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRecord:
+    """Return the record of the runs of a series (with what GEO says of it), study or project; keep it.
+
+    Raises Unanswered where an archive that should know of its runs could not be asked.
+    """
+    anew = archives.renews(f"runs of {name}", name)
+    look_up = _LookUp(name, geo, archives, anew)
+    if look_up.is_complete:
+        return look_up.result()
+    with exclusive(archives.folder, f"runs.{name}"):  # several analyses may share the folder
+        return _LookUp(name, geo, archives, anew).ask()
+
+
+class _LookUp:
+    """A look-up of the runs of ``name``: what is kept of them, and what is missing."""
+
+    def __init__(self, name: str, geo: SeriesRecord, archives: Archives, anew: bool) -> None:
+        self.name, self.geo, self.archives = name, geo, archives
+        self.folder = archives.folder / name
+        self.record = RunRecord()
+        self.answers: Answers | None = None
+        self.lines: list[dict[str, str]] | None = None  # of ENA's report
+        self.wanted = geo.samples_of_experiments()
+        self.without_experiment = {gsm for gsm, sample in geo.samples.items() if not sample.experiments}
+        if not anew and not record_files.is_unfinished(self.folder):
+            self._read_kept()
+        known = self.record.experiments
+        self.is_kept = self.answers is not None or bool(known or self.lines)
+        self.absent: dict[str, str] = dict(self.answers.absent) if self.answers else {}
+        found = {*known, *self.absent, *(item.experiment for item in self.of_ena())}
+        self.missing = [item for item in self.wanted if item not in found]
+        if self.missing and known and self.record.source != "SRA":  # NCBI's record replaces a table of runs
+            self.missing = list(self.wanted)
+        linked = {gsm for experiment in known.values() for gsm in experiment.samples}
+        searched = self.answers.unlinked if self.answers else ()
+        self.unlinked = self.without_experiment - linked - set(searched)
+
+    def _read_kept(self) -> None:
+        self.answers = record_files.answers_of(self.folder)
+        if path := record_files.ena_report_of(self.folder):
+            self.lines = run_reports.read_report(path)
+        kept = record_files.read_any_runs(self.folder)
+        if kept is not None and kept.source != "ENA":
+            self.record.source = kept.source
+            self.record.experiments = {item.experiment: item for item in kept.experiments}
+
+    @property
+    def studies(self) -> list[str]:
+        """The accessions by which NCBI's search and ENA know the series, or the study itself."""
+        if not self.name.startswith("GSE"):
+            return [self.name]
+        found = [item.project or item.study for item in self.record.experiments.values()]
+        return list(dict.fromkeys(self.geo.projects or self.geo.studies or filter(None, found)))
+
+    @property
+    def is_of_ena(self) -> bool:
+        """Whether ENA, not NCBI, is the archive to which this was submitted."""
+        return any(name.startswith(("E", "PRJEB")) for name in (*self.studies, *self.wanted))
+
+    @property
+    def is_complete(self) -> bool:
+        if not self.is_kept or self.missing or (self.unlinked and self.studies):
+            return False
+        return self.answers is None or self.lines is not None or not self.compares_with_ena
+
+    @property
+    def compares_with_ena(self) -> bool:
+        """Whether ENA is asked even where NCBI answers."""
+        return bool(self.studies) and (self.archives.use_ena or self.is_of_ena)
+
+    def of_ena(self) -> list[Experiment]:
+        """Return the experiments of ENA's report that are of the series: a report is that of a study."""
+        return [
+            experiment
+            for experiment in run_reports.experiments_of_report(self.lines or ())
+            if not self.wanted
+            or experiment.experiment in self.wanted
+            or not self.without_experiment.isdisjoint(experiment.samples)
+        ]
+
+    def result(self) -> RunRecord:
+        """Return the record, with the runs that only ENA has and why experiments have none."""
+        record = self.record
+        if not record.experiments and self.lines:
+            record.source = "ENA"
+        record.add_of_ena(self.of_ena())
+        if record.source not in ("SRA", "ENA"):
+            record.notes = {experiment: [Note(f"Runs from {record.source}.")] for experiment in record.experiments}
+        for experiment in self.wanted:
+            if experiment not in record.experiments and experiment not in record.absent:
+                words = [_NO_PUBLIC_RUN, self.absent.get(experiment, "")]
+                words.append(FROM_ENA.text if record.source == "ENA" else "")
+                record.absent[experiment] = " ".join(filter(None, words))
+        return record
+
+    def ask(self) -> RunRecord:
+        """Ask the archives for what is missing; keep it with what was kept before, and return the whole."""
+        before = self.is_kept and self.answers is None and not self.is_complete
+        with RecordWriter(self.folder) as writer:
+            seen = set[str]()
+            if self.record.source == "SRA" and self.record.experiments:
+                seen |= self.record.experiments.keys()
+                for package in record_files.packages_of(self.folder):
+                    writer.add(package)
+
+            def take(experiment: Experiment, package: bytes) -> None:
+                if experiment.experiment in seen:
+                    return
+                if self.record.source != "SRA":
+                    self.record = RunRecord()
+                seen.add(experiment.experiment)
+                self.record.experiments[experiment.experiment] = experiment
+                writer.add(package)
+
+            asking = _Asking(self, take)
+            asking.ask()
+            if asking.faults and before and not self.archives.reached:
+                return self._offline()
+            if asking.faults:
+                raise Unanswered(f"{self.name}: " + " ".join(filter(None, dict.fromkeys(asking.faults))))
+            answers = Answers(self.absent, tuple(sorted(self.without_experiment)), tuple(self.geo.not_at_geo))
+            writer.commit(asking.report, answers)
+        return self.result()
+
+    def _offline(self) -> RunRecord:
+        """Return what a person placed in the folder, where there is no network to complete it."""
+        sentence = f"The record that is kept of {self.name} has no such experiment, and no archive could be asked."
+        result = self.result()
+        result.absent |= dict.fromkeys((item for item in self.missing if item not in result.experiments), sentence)
+        return result
+
+
+class _Asking:
+    """What the archives answer to a look-up. ``take`` gets the packages that are of it."""
+
+    def __init__(self, look_up: _LookUp, take: Take) -> None:
+        self.look_up, self.archives, self.take = look_up, look_up.archives, take
+        self.unfound = Unfound({}, {})
+        self.search_fault: RemoteError | None = None
+        self.ena_fault: RemoteError | None = None
+        self.report: bytes | None = None  # of ENA
+        self.faults: list[str] = []
+
+    def ask(self) -> None:
+        """Ask NCBI, then ENA; ``faults`` says of what there is no answer."""
+        look_up = self.look_up
+        if look_up.missing:
+            self.unfound = self.archives.fetch_experiments(look_up.missing, self.take)
+        elif not look_up.is_kept:
+            self._search()
+        self._ask_ena()
+        self._complete_search()
+        if look_up.is_kept or look_up.wanted:
+            self._link_samples()
+        self._find_faults()
+
+    def _search(self) -> None:
+        for term in self.look_up.studies or [self.look_up.name]:
+            try:
+                self.unfound.add(self.archives.search(term, self._take_own))
+            except RemoteError as error:
+                self.search_fault = error
+
+    def _take_own(self, item: Experiment, package: bytes) -> None:
+        """Take an experiment that is one of the studies: a search finds words, also of others."""
+        if {self.look_up.name, *self.look_up.studies} & {item.study, item.project, *item.parents, *item.series}:
+            self.take(item, package)
+
+    def _ask_ena(self) -> None:
+        look_up = self.look_up
+        names = look_up.studies
+        if not names and len(self.unfound.failed) <= _FEW:
+            names = list(self.unfound.failed)
+        is_needed = look_up.compares_with_ena or self.unfound.failed or self.search_fault
+        if look_up.lines is not None or not names or not is_needed:
+            return
+        try:
+            self.report = run_reports.join_reports([self.archives.ena_report(name) for name in names])
+            look_up.lines = run_reports.parse_report(self.report, "ENA")
+        except RemoteError as error:
+            self.ena_fault = error
+
+    def _complete_search(self) -> None:
+        """Ask NCBI by accession for what its search left out: what ENA has of the study, and GEO of its series."""
+        if not isinstance(self.search_fault, IncompleteError):
+            return
+        known = self.look_up.record.experiments
+        names = {item.experiment: None for item in self.look_up.of_ena()}
+        for series in {series: None for item in known.values() for series in item.series}:
+            geo = fetch_series_record(series, self.archives, [], lenient=True)
+            names |= dict.fromkeys(geo.samples_of_experiments())
+        self.archives.fetch_experiments([name for name in names if name not in known], self._take_own)
+        if len(known) >= self.search_fault.count:
+            self.search_fault = None
+
+    def _link_samples(self) -> None:
+        """Find the experiments of samples for which GEO names none: in ENA's report, then in the studies at NCBI."""
+        look_up = self.look_up
+        known = look_up.record.experiments
+        named = [item for item in look_up.of_ena() if not look_up.unlinked.isdisjoint(item.samples)]
+        self.archives.fetch_experiments([item.experiment for item in named if item.experiment not in known], self.take)
+        linked = {gsm for item in (*named, *known.values()) for gsm in item.samples}
+
+        def take(item: Experiment, package: bytes) -> None:
+            if not left.isdisjoint(item.samples):
+                self.take(item, package)
+
+        if left := look_up.unlinked - linked:
+            for study in look_up.studies:
+                try:
+                    self.archives.search(study, take)
+                except RemoteError as error:
+                    if not look_up.lines:
+                        self.faults.append(f"The samples for which GEO names no experiment: {answer_of('NCBI', error)}")
+
+    def _find_faults(self) -> None:
+        look_up = self.look_up
+        found = {*look_up.record.experiments, *(item.experiment for item in look_up.of_ena())}
+        look_up.absent |= {name: says for name, says in self.unfound.absent.items() if name not in found}
+        failed: dict[str, list[str]] = {}  # what was answered → experiments
+        for name, error in self.unfound.failed.items():
+            if name in found:
+                continue
+            if isinstance(error, DamagedError) and look_up.lines is not None:
+                look_up.absent[name] = f"NCBI says of it: {error.fault}"
+            elif not look_up.lines:
+                failed.setdefault(answer_of("NCBI", error), []).append(name)
+        for words, names in failed.items():
+            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+            self.faults.append(f"{', '.join(names[:3])}{more}: {words}")
+        search = self.search_fault
+        count = search.count if isinstance(search, IncompleteError) else 0
+        if search is not None and (not look_up.lines or len(found) < count):
+            self.faults.append(answer_of("NCBI", search))
+        studies = ", ".join(look_up.studies)
+        if self.ena_fault is not None:
+            words = answer_of("ENA", self.ena_fault)
+            if self.faults or look_up.is_of_ena:
+                self.faults.append(words)
+            else:
+                self.archives.warn(f"{look_up.name}: runs of {studies} that only ENA has are not in the plan. {words}")
+        elif self.faults and look_up.lines is not None:
+            self.faults.append(f"ENA knows of no run of {studies}." if not look_up.lines else "")
