@@ -8,7 +8,6 @@ cannot do anything any more).
 
 import argparse
 import contextlib
-import fcntl
 import os
 import signal
 import stat
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from scripts.core.errors import InputError, Interrupted
+from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
@@ -70,11 +70,7 @@ def wait_for_earlier_job() -> None:
             return
         # An open file of our own, which no program inherits: the lock ends with this process.
         _log = os.open("/dev/fd/2", os.O_WRONLY | os.O_APPEND)
-        try:
-            fcntl.flock(_log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("An earlier job still writes the same files: waiting for its end.", file=sys.stderr, flush=True)
-            fcntl.flock(_log, fcntl.LOCK_EX)
+        wait_for_lock(_log, "An earlier job still writes the same files: waiting for its end.")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -163,18 +164,40 @@ def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(handle, algorithm).hexdigest()
 
 
+def refuse_link(path: Path) -> None:
+    """Raise InputError where a file that is about to be written is a link, which somebody else made."""
+    if path.is_symlink():
+        raise InputError(f"{path}: a link, in place of a file that is written here; it is not followed. Remove it.")
+
+
+def new_file(path: Path) -> int:
+    """Return a new, empty file, open for reading and writing, in place of what a killed job left under its name.
+
+    Raises InputError where there is a link, or a file of somebody else that cannot be removed.
+    """
+    refuse_link(path)
+    try:
+        path.unlink(missing_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except (FileExistsError, PermissionError) as error:
+        raise InputError(f"{path}: it cannot be made anew: {error.strerror}. Remove it.") from error
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path, shared: bool = False) -> Iterator[Path]:
     """Yield the path of a partial file beside ``path``, which takes its place when the block ends without an error.
 
-    The partial file is ``{path}.part``, so that a job that was killed leaves nothing that the next one does not
-    replace; ``shared`` gives each process one of its own, for files that several may write at once.
+    The partial file is made anew and empty. It is ``{path}.part``, so that a job that was killed leaves nothing that
+    the next one does not replace; ``shared`` gives it a name that nobody can foresee, for folders of several analyses.
+    Raises InputError where somebody else put a link in its place.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part" if shared else f"{path.name}.part")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part" if shared else f"{path.name}.part")
+    os.close(new_file(partial))
     try:
         yield partial
+        refuse_link(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -199,7 +222,10 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     partial = path.with_name(f"{path.name}.part")
     remove_folder(partial.parent, partial.name, ignore_errors=True)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except FileExistsError as error:
+        raise InputError(f"{partial}: it cannot be made anew: {error.strerror}. Remove it.") from error
     try:
         yield partial
         replace_folder(partial, path)

@@ -13,16 +13,19 @@ Both
 import contextlib
 import hashlib
 import itertools
+import os
 import random
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
+from scripts.core.files import new_file, refuse_link
 from scripts.core.locks import RateLimit
 from scripts.core.output import printable
 from scripts.core.secrets import has_secret, mask, reveal
@@ -182,7 +185,8 @@ class _Transfer:
 
     def restart(self) -> None:
         """Drop what was received."""
-        self.part.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # reported when it is made anew
+            self.part.unlink(missing_ok=True)
         self._begin()
 
     def _begin(self) -> None:
@@ -200,8 +204,16 @@ class _Transfer:
             raise
 
     def resume(self) -> None:
-        """Take what an earlier process left, where a checksum will verify it; else drop it."""
-        left = self.part.stat().st_size if self.part.is_file() else 0
+        """Take what an earlier process left, where a checksum will verify it; else drop it.
+
+        Raises InputError for a link in its place. What another user may still write to is dropped.
+        """
+        refuse_link(self.part)
+        left = 0
+        with contextlib.suppress(FileNotFoundError):
+            state = self.part.lstat()
+            own = stat.S_ISREG(state.st_mode) and state.st_uid == os.geteuid() and state.st_nlink == 1
+            left = state.st_size if own else 0
         if not left or not self.checksums or (self.size is not None and left > self.size):
             self.restart()
             return
@@ -291,7 +303,7 @@ class _Transfer:
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.validator = "" if packed else strong
         self.part.parent.mkdir(parents=True, exist_ok=True)
-        with self.part.open("ab") as handle:
+        with self._open_part() as handle:
             for piece in _check_speed(self.url, itertools.chain([first], pieces), self.policy):
                 handle.write(piece)
                 self._add(piece)
@@ -302,6 +314,13 @@ class _Transfer:
         if not packed:
             with self.part.open("rb") as handle, self.restarting():  # the first piece may have been too short
                 self._refuse_html(handle.read(_HTML_START))
+
+    def _open_part(self) -> BinaryIO:
+        """Return the partial file, to which what comes is appended. Raises InputError for a link."""
+        if not self.received:
+            return os.fdopen(new_file(self.part), "ab")
+        refuse_link(self.part)
+        return os.fdopen(os.open(self.part, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC), "ab")
 
     def _replace_by(self, first: bytes, size: int | None) -> None:
         """Drop what was received for a body that is the whole file. Raises RemoteError, and keeps it, for another."""

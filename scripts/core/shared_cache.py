@@ -22,7 +22,8 @@ from typing import Any
 
 from scripts.core.concurrency import every
 from scripts.core.errors import InputError
-from scripts.core.files import remove_folder
+from scripts.core.files import parse_json, read_bounded, remove_folder
+from scripts.core.locks import REPORT_EVERY, user_name
 from scripts.core.subprocesses import ends_with_command
 
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -32,6 +33,8 @@ HEARTBEAT = 10.0
 """Seconds after which an owner shows again that it is alive."""
 SILENCE = 180.0
 """Seconds of silence after which an owner on another machine is taken to have ended."""
+_NO_OWNER = 10.0  # seconds after which what has no owner is no lock: a lock appears together with its owner
+_LONGEST_NOTE = 1 << 20  # bytes of a JSON file here
 
 
 def build_once(
@@ -146,6 +149,8 @@ def _publish(folder: Path, kind: str, made_from: Mapping[str, Any], names: Seque
     if _is_built(folder, kind, made_from, names):
         return False
     record = folder / ".made" / f"{kind}.json"
+    if record.parent.is_symlink():
+        raise InputError(f"{record.parent}: a link, which is not followed. Remove it.")
     record.parent.mkdir(exist_ok=True)
     record.unlink(missing_ok=True)
     for name in names:
@@ -174,32 +179,56 @@ def _create_lock(lock: Path, token: str) -> bool:
 
 
 def _wait_for(lock: Path) -> None:
-    """Return when a lock has gone, or remove that of an owner that has ended."""
-    beat, since, reported = None, time.monotonic(), False
+    """Return when a lock has gone, or remove that of an owner that has ended; report who holds it, again each minute.
+
+    Raises InputError where the lock stays something that is no lock.
+    """
+    beat, since, next_report = -1, time.monotonic(), 0.0
     what = f"{lock.parent}: {lock.name[1:].removesuffix('.making')}"
-    while owner := _read(lock / "owner.json"):
-        try:
-            modified = (lock / "owner.json").stat().st_mtime_ns
-        except OSError:
-            return
+    while os.path.lexists(lock):
+        modified, owner, user = _look_at(lock)
         if modified != beat:
             beat, since = modified, time.monotonic()
+        silent = time.monotonic() - since
         name = f"process {owner.get('process')} on {owner.get('machine')}"
-        if _has_ended(owner) or time.monotonic() - since > SILENCE:
-            print(f"{what}: {name}, which was building it, has ended; it is built again.", file=sys.stderr, flush=True)
-            _remove_lock(lock, owner.get("token", ""))
+        if not owner and silent > _NO_OWNER:
+            raise InputError(f"{lock}: not a lock of this workflow; {user} put it there. Remove it.")
+        if owner and (_has_ended(owner) or silent > SILENCE):
+            if _remove_lock(lock, owner.get("token", "")):
+                print(f"{what}: {name}, which was building it, has ended; it is built again.", file=sys.stderr)
+                return
+            if _look_at(lock)[1] == owner:
+                raise InputError(f"{what}: {name} has ended, but {lock} is that of {user}, who has to remove it.")
             return
-        if not reported:
-            print(f"{what}: {name} is building it; waiting.", file=sys.stderr, flush=True)
-            reported = True
+        if owner and time.monotonic() >= next_report:
+            print(f"{what}: {name} is building it; waiting.", file=sys.stderr)
+            print(f"  The lock {lock} is that of user {user}.", file=sys.stderr, flush=True)
+            next_report = time.monotonic() + REPORT_EVERY
         time.sleep(0.2)
+
+
+def _look_at(lock: Path) -> tuple[int, dict[str, Any], str]:
+    """Return when a lock was last touched (-1: unknown), what it says of its owner, and the user whose file it is."""
+    owner = _read_owner(lock)
+    with contextlib.suppress(OSError):
+        state = (lock / "owner.json" if owner else lock).lstat()
+        return state.st_mtime_ns if owner else -1, owner, user_name(state.st_uid)
+    return -1, {}, "somebody"
+
+
+def _read_owner(lock: Path) -> dict[str, Any]:
+    """Return what a lock says of its owner; empty where it is no lock."""
+    owner = _read(lock / "owner.json") or {}
+    named = all(isinstance(owner.get(name), str) for name in ("machine", "token"))
+    numbered = all(isinstance(owner.get(name, 0), int | float) for name in ("process", "started"))
+    return owner if named and numbered else {}
 
 
 def _has_ended(owner: Mapping[str, Any]) -> bool:
     """Return whether an owner is known to have ended; processes of other users and machines may be hidden from us."""
     if not owner.items() >= {**_HERE, "user": os.getuid()}.items():
         return False
-    start = _start_of(owner.get("process", 0))
+    start = _start_of(int(owner.get("process", 0)))
     return start is None or abs(start - owner.get("started", start)) > 1
 
 
@@ -213,18 +242,22 @@ def _start_of(process: int) -> float | None:
         return None
 
 
-def _remove_lock(lock: Path, token: str) -> None:
-    """Remove a lock, if it is still that of this token."""
-    if (_read(lock / "owner.json") or {}).get("token") != token:
-        return
+def _remove_lock(lock: Path, token: str) -> bool:
+    """Remove a lock, if it is still that of this token; return whether it was removed."""
+    if _read_owner(lock).get("token") != token:
+        return False
     removed = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:8]}.gone")
-    with contextlib.suppress(OSError):
+    try:
         lock.rename(removed)
-        remove_folder(removed.parent, removed.name, ignore_errors=True)
+    except OSError:
+        return False
+    remove_folder(removed.parent, removed.name, ignore_errors=True)
+    return True
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_text(encoding="utf-8"))
+    """Return the object of a small JSON file; None where it is something else, which others may have put there."""
+    with contextlib.suppress(OSError, ValueError, InputError):
+        content = parse_json(read_bounded(path, _LONGEST_NOTE), str(path))
         return content if isinstance(content, dict) else None
     return None

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.core.folders import remove_broken
+from scripts.core.locks import wait_for_lock
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -89,7 +90,7 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
     machine = platform.node().encode()
     with contextlib.suppress(OSError):  # the folder cannot be written, as in a dry run, or has no locks
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / _RUNNING, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(folder / _RUNNING, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         _open.append(handle)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,7 +102,7 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
             elif not stale:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, machine, 0)
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        wait_for_lock(handle, f"{folder / _RUNNING}: waiting for a workflow that looks for locks here.", fcntl.LOCK_SH)
     return removed
 
 

@@ -7,6 +7,7 @@ then by row. (https://math.nist.gov/MatrixMarket/formats.html)
 
 import io
 import itertools
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
+from scripts.core.files import new_file
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -259,7 +261,7 @@ def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) 
             renumbered[columns + 1] = np.arange(1, columns.size + 1)
             room = len(_head_bytes(shape._replace(columns=columns.size)))  # the number of entries only gets shorter
             body = Path(f"{target}.part")
-            with body.open("wb") as writer:
+            with os.fdopen(new_file(body), "wb") as writer:
                 writer.write(b" " * room)
                 kept, ordered = _copy_columns(_whole_lines(text, pieces), shape, renumbered, writer.write)
             if not ordered:

@@ -8,6 +8,7 @@ second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/
 import collections
 import contextlib
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ class Archives:
         self.use_ena = use_ena
         optional = {"email": email, "api_key": key}
         self.identity = {"tool": "sra2matrix", **{name: value for name, value in optional.items() if value}}
-        self.limit = RateLimit(self.folder / ".rates", "eutils", 10 if key else 3)
+        self.limit = RateLimit(self.folder / f".rates.{os.geteuid()}", "eutils", 10 if key else 3)
         self.policy = RetryPolicy(retries, min(2, retries), first_wait)
         self.failing: set[str] = set()  # hosts whose last answer was none
         self.reached = False

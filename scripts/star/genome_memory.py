@@ -15,7 +15,6 @@ Where shared memory is refused or too small, the genome is loaded once into a fi
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.files import remove_folder
+from scripts.core.locks import open_lock, wait_for_lock
 from scripts.core.subprocesses import end_all, ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 
@@ -123,11 +123,10 @@ class GenomeMemory:
         with contextlib.ExitStack() as locks:
             for key in (index.st_ino, index.st_ino + 1):
                 path = Path(tempfile.gettempdir()) / f"sra2matrix.star.{index.st_dev}.{key}.lock"
-                lock = locks.enter_context(path.open("a"))
-                with contextlib.suppress(PermissionError):
-                    path.chmod(0o666)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                self._locks.append(lock.fileno())
+                lock = open_lock(path, for_all=True)
+                locks.callback(os.close, lock)
+                wait_for_lock(lock, f"{path}: another shard has the genome in the node's memory; waiting for its end.")
+                self._locks.append(lock)
             self._call("Remove")
             try:
                 yield

@@ -186,3 +186,58 @@ def test_json_that_cannot_be_read(text, words):
         files.parse_json(text, "x.json")
     assert str(error.value).startswith(f"x.json: cannot be read as JSON: {words}")
     assert files.parse_json('{"a": [1]}', "x.json") == {"a": [1]}
+
+
+@pytest.mark.parametrize("target", ["mine", "nowhere"])
+def test_a_link_in_place_of_a_partial_file_is_refused_and_not_followed(tmp_path, target):
+    (tmp_path / "mine").write_text("mine")
+    partial = tmp_path / "file.part"
+    partial.symlink_to(tmp_path / target)
+    words = rf"^{partial}: a link, in place of a file that is written here; it is not followed\. Remove it\.$"
+    with pytest.raises(InputError, match=words):
+        files.write_atomic(tmp_path / "file", "new")
+    with pytest.raises(InputError, match=words), files.atomic_text(tmp_path / "file"):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_link_that_comes_while_a_file_is_written_does_not_take_its_place(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(InputError, match="a link"), files.atomic_path(tmp_path / "file") as partial:
+        partial.unlink()
+        partial.symlink_to(tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_was_planted_under_the_name_of_a_partial_file_is_not_written_to(tmp_path, monkeypatch):
+    planted = tmp_path / "file.part"
+    planted.write_text("planted")
+    with planted.open() as theirs:
+        files.write_atomic(tmp_path / "file", "new")
+        assert theirs.read() == "planted"
+    assert (tmp_path / "file").read_text() == "new"
+    planted.write_text("theirs")
+
+    def refuse(self, missing_ok):
+        raise PermissionError(1, "Not yours")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(InputError, match=rf"^{planted}: it cannot be made anew: Not yours\. Remove it\.$"):
+        files.write_atomic(tmp_path / "file", "newer")
+    (tmp_path / "folder.part").touch()
+    with (
+        pytest.raises(InputError, match=r"folder\.part: it cannot be made anew"),
+        files.atomic_folder(tmp_path / "folder"),
+    ):
+        pass
+
+
+def test_nobody_can_foresee_the_name_of_a_partial_file_in_a_shared_folder(tmp_path):
+    names = set()
+    for _ in range(3):
+        with files.atomic_path(tmp_path / "file", shared=True) as partial:
+            names.add(partial.name)
+    assert len(names) == 3
+    assert all(name.startswith("file.") and name.endswith(".part") and len(name) > 20 for name in names)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core import http as remote
+from scripts.core.errors import InputError
 from scripts.core.http import ChecksumError, RemoteError, RetryPolicy, UnreachableError
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
@@ -558,3 +559,24 @@ def test_no_error_repeats_a_secret_or_controls_the_terminal(stage: Stage) -> Non
             remote.request(address, policy=QUICK._replace(retries=0))
         assert "0123456789" not in str(caught.value) + caught.value.fault
         assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("sha256", [None, hashlib.sha256(BODY).hexdigest()])
+def test_a_link_in_place_of_a_partial_file_is_not_followed(stage: Stage, tmp_path: Path, sha256: str | None) -> None:
+    stage.answers = [whole()]
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "file.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"file\.part: a link, in place of a file that is written here"):
+        remote.fetch(stage.url, tmp_path / "file", sha256=sha256, policy=QUICK)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not stage.requests
+
+
+def test_a_part_that_others_may_write_to_is_not_resumed(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [whole()]
+    part = tmp_path / "file.part"
+    part.write_bytes(BODY[:1000])
+    (tmp_path / "theirs").hardlink_to(part)
+    remote.fetch(stage.url, tmp_path / "file", sha256=hashlib.sha256(BODY).hexdigest(), policy=QUICK)
+    assert "range" not in stage.requests[0]
+    assert (tmp_path / "theirs").read_bytes() == BODY[:1000]

@@ -1,5 +1,7 @@
 """A lock file is held by one process at a time, and gone at the end; requests share one rate."""
 
+import os
+import platform
 import subprocess
 import sys
 import threading
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.locks import RateLimit, exclusive_lock
+from scripts.core import locks
+from scripts.core.errors import InputError
+from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, user_name
 
 HOME = Path(__file__).parents[2]
 HOLD = """
@@ -20,9 +24,9 @@ with exclusive_lock(sys.argv[1]):
 """
 
 
-def hold(path):
+def hold(path, code=HOLD):
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
+        [sys.executable, "-c", code, path],
         cwd=HOME,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -78,3 +82,97 @@ def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
     begin = time.monotonic()
     RateLimit(tmp_path, "eutils", per_second=100).wait()
     assert time.monotonic() - begin < 1
+
+
+def test_who_waits_says_who_holds_the_lock_again_and_again(tmp_path):
+    path = tmp_path / "lock"
+    waits = HOLD.replace("import sys\n", "import sys\nfrom scripts.core import locks\nlocks.REPORT_EVERY = 0.3\n")
+    with hold(path) as first:
+        assert first.stdout.readline() == "held\n"
+        with hold(path, waits) as second:
+            words = [second.stderr.readline() for _ in range(6)]
+            first.communicate("\n")
+            assert second.stdout.readline() == "held\n"
+            second.communicate("\n")
+    assert words[:2] == [
+        f"An earlier job still holds {path}: waiting for its end.\n",
+        f"  It is held by process {first.pid} of user {user_name(os.getuid())} on {platform.node()}.\n",
+    ]
+    assert words == words[:2] * 3
+
+
+def test_a_holder_that_the_kernel_does_not_name_is_that_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "Path", lambda path: tmp_path / "nowhere")
+    handle = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    assert locks._holder(handle) == f"an unknown process; the file is that of user {user_name(os.getuid())}"
+    os.write(handle, b"process 7 of user me on there\n")
+    assert locks._holder(handle) == "process 7 of user me on there (as the file says)"
+    os.close(handle)
+
+
+@pytest.mark.parametrize("planted", ["link", "hanging", "folder", "pipe"])
+def test_what_is_planted_in_place_of_a_lock_is_refused_and_left_alone(tmp_path, planted):
+    mine, path = tmp_path / "mine", tmp_path / "shared" / "lock"
+    path.parent.mkdir()
+    mine.write_text("mine")
+    if planted == "folder":
+        path.mkdir()
+    elif planted == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(mine if planted == "link" else tmp_path / "new")
+    words = {
+        "folder": "the lock file cannot be opened: Is a directory",
+        "pipe": "not a file, so it cannot be a lock. Remove it",
+    }.get(
+        planted, rf"a link that {user_name(os.getuid())} made, in place of a lock file; it is not followed. Remove it"
+    )
+    with pytest.raises(InputError, match=rf"^{path}: {words}\.$"), exclusive_lock(path):
+        pass
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "new").exists()
+    assert path.exists() or path.is_symlink()
+
+
+def test_a_lock_for_all_can_be_opened_by_all_and_nothing_else_is_changed(tmp_path):
+    before = os.umask(0o077)
+    try:
+        os.close(open_lock(tmp_path / "all", for_all=True))
+        os.close(open_lock(tmp_path / "mine"))
+        (tmp_path / "theirs").touch(0o640)
+        os.close(open_lock(tmp_path / "theirs", for_all=True))
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("all", "mine", "theirs")]
+    assert modes == [0o644, 0o600, 0o600]
+
+
+def test_a_private_folder_is_ones_own(tmp_path):
+    before = os.umask(0)
+    try:
+        assert private_folder(tmp_path / "below" / "mine").stat().st_mode & 0o777 == 0o700
+        private_folder(tmp_path / "below" / "mine")
+        (tmp_path / "open").mkdir(0o777)
+    finally:
+        os.umask(before)
+    (tmp_path / "link").symlink_to(tmp_path / "below" / "mine")
+    for name, words in (("link", "not a folder, but"), ("open", "others may write to it; run: chmod 700")):
+        with pytest.raises(InputError, match=words):
+            private_folder(tmp_path / name)
+    if os.geteuid() == 0:
+        (tmp_path / "theirs").mkdir(0o700)
+        os.chown(tmp_path / "theirs", 12345, 12345)
+        with pytest.raises(InputError, match="made by 12345, but it must be your own; have it removed"):
+            private_folder(tmp_path / "theirs")
+
+
+def test_the_rate_is_kept_in_a_folder_of_ones_own_and_follows_no_link(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    limit = RateLimit(tmp_path / "rates", "eutils", per_second=100)
+    limit.wait()
+    assert (tmp_path / "rates").stat().st_mode & 0o777 == 0o700
+    limit.path.unlink()
+    limit.path.symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="a link that"):
+        limit.wait()
+    assert (tmp_path / "mine").read_text() == "mine"

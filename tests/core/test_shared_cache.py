@@ -221,3 +221,83 @@ def test_analyses_that_ask_for_one_family_file_at_once_fetch_it_once(tmp_path, m
     assert len(asked) == 1
     assert [path.read_bytes() for path in found] == [b"family"] * 3
     assert [path.name for path in (tmp_path / "GSE1").iterdir()] == ["GSE1_family.soft.gz"]
+
+
+def test_a_lock_that_is_held_on_is_reported_each_minute_with_its_user(tmp_path, monkeypatch, capsys):
+    lock = tmp_path / ".index.making"
+    lock.mkdir()
+    owner = {"machine": "elsewhere", "namespace": "", "process": 1, "started": 5, "user": 0, "token": "theirs"}
+    (lock / "owner.json").write_text(json.dumps(owner))
+    looks = []
+
+    class Clock:
+        """Each look at the lock takes 20 seconds; the owner goes on for six minutes."""
+
+        def monotonic(self):
+            return 20.0 * len(looks)
+
+        def sleep(self, seconds):
+            looks.append(seconds)
+            os.utime(lock / "owner.json", ns=(len(looks), len(looks)))
+            if len(looks) == 18:
+                shared_cache._remove_lock(lock, "theirs")
+
+    monkeypatch.setattr(shared_cache, "time", Clock())
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [
+        f"{tmp_path}: index: process 1 on elsewhere is building it; waiting.",
+        f"  The lock {lock} is that of user {shared_cache.user_name(os.getuid())}.",
+    ]
+    assert lines == lines[:2] * 6
+
+
+@pytest.mark.parametrize("planted", ["file", "folder", "link", "pipe", "list", "numbers"])
+def test_what_is_no_lock_ends_the_wait_with_a_sentence(tmp_path, monkeypatch, planted):
+    monkeypatch.setattr(shared_cache, "_NO_OWNER", 0.3)
+    lock = tmp_path / "shared" / ".index.making"
+    lock.parent.mkdir()
+    (tmp_path / "mine").write_text("mine")
+    if planted == "file":
+        lock.write_text("{}")
+    elif planted == "link":
+        lock.symlink_to(tmp_path / "mine")
+    else:
+        lock.mkdir()
+        (lock / "more").touch()
+        if planted == "pipe":
+            os.mkfifo(lock / "owner.json")
+        elif planted == "list":
+            (lock / "owner.json").write_text("[" * 100_000)
+        elif planted == "numbers":
+            (lock / "owner.json").write_text('{"machine": 1, "process": "x", "started": [], "token": 5}')
+    with pytest.raises(InputError, match=rf"{lock}: not a lock of this workflow; \S+ put it there. Remove it\.$"):
+        build_once(tmp_path / "shared", "index", {"of": 1}, NAMES, maker())
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_no_link_of_somebody_else_is_followed(tmp_path):
+    shared, mine = tmp_path / "shared", tmp_path / "mine"
+    shared.mkdir()
+    mine.mkdir()
+    (mine / "index.json").write_text("mine")
+    (shared / ".made").symlink_to(mine)
+    with pytest.raises(InputError, match=r"\.made: a link, which is not followed\. Remove it\.$"):
+        build_once(shared, "index", {"of": 1}, NAMES, maker())
+    assert (mine / "index.json").read_text() == "mine"
+
+
+def test_the_lock_of_an_owner_that_has_ended_and_that_cannot_be_removed_is_reported(tmp_path, monkeypatch):
+    lock = tmp_path / ".index.making"
+    lock.mkdir()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    owner = {**shared_cache._HERE, "process": ended.pid, "started": 5, "user": os.getuid(), "token": "theirs"}
+    (lock / "owner.json").write_text(json.dumps(owner))
+
+    def refuse(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(InputError, match=rf"has ended, but {lock} is that of \S+, who has to remove it\.$"):
+        build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
