@@ -19,6 +19,7 @@ LONGEST_LINE = 1 << 26
 LARGEST_TEXT = 1 << 30
 """Bytes; a longer line is not read into memory, and no more of a text than that, when it is inflated."""
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # byte order marks and blanks of no width, which str.strip leaves
+_PLAIN_ADDRESS = re.compile(r"([a-z0-9]{1,10})://[A-Za-z0-9][A-Za-z0-9.-]{0,250}/[!-~]{0,3000}")
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3}){1,5}")
 _DECIMAL = re.compile(r"[0-9]{0,18}\.?[0-9]{0,18}([eE][+-]?[0-9]{1,3})?")
@@ -55,10 +56,24 @@ def text_lines(handle: BinaryIO, name: str | Path, most: int = LARGEST_TEXT) -> 
         pieces = map(_as_utf8(encoding), pieces)
     first = next(pieces)
     end = b"\r" if b"\r" in first and b"\n" not in first else b"\n"
-    for number, line in enumerate(_split(itertools.chain([first], pieces), end, name, most), 1):
-        if b"\0" in line:
+    number = 0
+    for block in _blocks(itertools.chain([first], pieces), end, name, most):
+        lines = _decode(block, end)
+        if b"\0" in block:
+            number += next(index for index, line in enumerate(lines, 1) if "\0" in line)
             raise InputError(f"{name}, line {number}: not a text, it has a NUL character; save it as text in UTF-8.")
-        yield decode_text(line.removesuffix(b"\r")).replace("\r", " ")
+        number += len(lines)
+        yield from lines
+
+
+def _decode(block: bytes, end: bytes) -> list[str]:
+    try:
+        lines = block.decode().split(end.decode())
+    except UnicodeDecodeError:
+        lines = [decode_text(line) for line in block.split(end)]
+    if b"\r" in block and end == b"\n":
+        lines = [line.removesuffix("\r").replace("\r", " ") for line in lines]
+    return lines
 
 
 def _as_utf8(encoding: str) -> "functools.partial[bytes]":
@@ -66,14 +81,16 @@ def _as_utf8(encoding: str) -> "functools.partial[bytes]":
     return functools.partial(lambda piece: decoder.decode(piece).encode())
 
 
-def _split(pieces: Iterable[bytes], end: bytes, name: str | Path, most: int) -> Iterator[bytes]:
+def _blocks(pieces: Iterable[bytes], end: bytes, name: str | Path, most: int) -> Iterator[bytes]:
+    """Yield whole lines, several at once, without the end of the last of them."""
     rest = b""
     for piece in pieces:
         most -= len(piece)
         if most < 0:
             raise InputError(f"{name}: too long for what it should be; the rest of it is not read.")
-        *lines, rest = (rest + piece).split(end)
-        yield from lines
+        lines, cut, rest = (rest + piece).rpartition(end)
+        if cut:
+            yield lines
         if len(rest) > LONGEST_LINE:
             raise InputError(f"{name}: a line of more than {LONGEST_LINE:,} bytes is not read.")
     if rest:
@@ -101,6 +118,8 @@ def quoted(value: object, most: int = 60) -> str:
 
 def whole_number(text: str, most: int = 10**15) -> int | None:
     """Return a whole number, also written as ``1,234`` or ``12.0``; None for anything else, and above ``most``."""
+    if len(text) < 15 and text.isascii() and text.isdecimal():
+        return int(text) if int(text) <= most else None
     text = strip_blanks(text)
     if _GROUPED.fullmatch(text):
         text = text.replace(",", "")
@@ -124,6 +143,9 @@ def decimal_number(text: str, most: float = 1e15) -> float | None:
 
 def web_address(text: str, schemes: Container[str] = ("https", "http")) -> str:
     """Return an address of one of these schemes, of the web by default, with a host; empty for anything else."""
+    plain = _PLAIN_ADDRESS.fullmatch(text)
+    if plain and plain[1] in schemes:
+        return text
     try:
         parts = urlsplit(text)
         port = parts.port

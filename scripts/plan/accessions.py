@@ -60,6 +60,7 @@ _ENDS = {"dbgap": r"(?:\.v[0-9]{1,3})?(?:\.p[0-9]{1,3})?"}  # versions
 _PATTERN = re.compile(
     "|".join(f"(?P<{kind}>{start}{_NUMBER}{_ENDS.get(kind, '')})" for kind, start in _ALL.items()), re.ASCII
 )
+_OF_KIND = {kind: re.compile(f"{start}{_NUMBER}") for kind, start in KINDS.items()}
 _STARTS = {kind: re.compile(f"{start}{_NUMBER}(?![0-9])") for kind, start in KINDS.items()}
 _GEO_AT_ARRAYEXPRESS = re.compile(f"E-GEOD-({_NUMBER})")
 _EXAMPLES = "e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543"
@@ -102,8 +103,7 @@ def parse_accession(word: str) -> Accession | None:
 
 def accession_of(word: str, *kinds: str) -> str:
     """Return a word that is an accession of one of these kinds, empty otherwise."""
-    found = parse_accession(word)
-    return word if found and found.kind in kinds and found.text == word else ""
+    return word if any(_OF_KIND[kind].fullmatch(word) for kind in kinds) else ""
 
 
 def accessions_in(kind: str, values: Iterable[str | None]) -> tuple[str, ...]:
