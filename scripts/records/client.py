@@ -365,7 +365,9 @@ def report(message: str) -> None:
 
 def answer_of(archive: str, error: RemoteError) -> str:
     """Return what an archive answered instead of what it was asked, without the long query of the address."""
-    return f"{archive}: {error.url.partition('?')[0]}: {error.fault}"
+    words = run_reports.report_error(error.body) if error.status == 400 else ""
+    says = f" It says: {words}" if words else ""
+    return f"{archive}: {error.url.partition('?')[0]}: {error.fault}{says}"
 
 
 @contextlib.contextmanager

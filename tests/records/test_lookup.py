@@ -218,3 +218,28 @@ def test_a_project_above_others(tmp_path: Path, small: SmallArchives) -> None:
     assert list(rows) == ["SRR1"]
     assert rows["SRR1"][0].sample == "SRS1"  # no GEO sample: SRA's own
     assert plan(tmp_path, "PRJNA7", small=small) == rows
+
+
+@pytest.mark.parametrize("asked", ["SRS7", "SAMN8", "SRA9", "E-GEOD-1"])
+def test_samples_and_submissions_by_all_their_names(tmp_path: Path, small: SmallArchives, asked: str) -> None:
+    soft, packages = two_cells()
+    small.families["GSE1"] = soft
+    first = packages["SRX1"].replace('SAMPLE accession="SRS1"', 'SAMPLE accession="SRS7"')
+    ids = '<IDENTIFIERS><EXTERNAL_ID namespace="BioSample">SAMN8</EXTERNAL_ID></IDENTIFIERS><TITLE>cell</TITLE>'
+    first = first.replace("<TITLE>cell</TITLE><SAMPLE_NAME>", f"{ids}<SAMPLE_NAME>")
+    first = first.replace("<STUDY ", '<SUBMISSION accession="SRA9"/><STUDY ')
+    small.packages = packages | {"SRX1": first}
+    rows = plan(tmp_path, asked, small=small)
+    assert sorted(rows) == (["SRR1", "SRR2", "SRR3"] if asked == "E-GEOD-1" else ["SRR1", "SRR2"])
+    assert {row.series for group in rows.values() for row in group} == {"GSE1"}
+
+
+def test_the_words_of_ena_are_told(tmp_path: Path, small: SmallArchives) -> None:
+    def before(path: str, form: dict[str, str]) -> tuple[int, bytes] | None:
+        return (400, b"Cannot find the accession ERP1") if "/ena/" in path else None
+
+    small.before = before
+    with pytest.raises(
+        InputError, match=r"the server answered 400 Bad Request\. It says: Cannot find the accession ERP1"
+    ):
+        plan(tmp_path, "ERP1", small=small)

@@ -238,3 +238,19 @@ def test_what_was_learnt_here_counts_and_faults_of_it_are_reported(analysis):
     assert "align.memory_margin: not a number of 1 or more." in answer.text
     assert "algin: not a stage with minutes, memory_mb" in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_table_of_runs_is_judged_as_it_comes(analysis):
+    lines = ["Run,Experiment,SRA Study,Organism,LibrarySource,Assay Type,Bytes"]
+    lines += [f"SRR{n},SRX{n},SRP1,Mus musculus,TRANSCRIPTOMIC SINGLE CELL,RNA-Seq,1000" for n in range(3)]
+    (analysis.folder / "mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-16")
+    analysis.configure(run_table="mine.csv", references=SOURCES)
+    answer = analysis.snakemake("-n")
+    assert (answer.jobs["resolve"], answer.jobs["download"]) == (1, 0), answer.text
+    answer = analysis.snakemake("resolve", "--cores", "1")
+    assert answer.status == 0, answer.text
+    assert analysis.snakemake("-n").jobs["download"] == 1
+    (analysis.folder / "mine.csv").write_text("\n".join([*lines, "SRR 3,SRX3,SRP1,,,,"]) + "\n")
+    answer = analysis.snakemake("resolve", "--cores", "1")
+    assert answer.status != 0
+    assert "mine.csv, line 5: 'SRR 3' in column Run is not a run" in answer.text
