@@ -4,8 +4,8 @@ A word that can also describe the cells ("TCR-stimulated", "BCR-ABL", "ST-HSC", 
 around it make it a label. What the words mean: the user guides of 10x Genomics, and the papers of the methods.
 """
 
+import functools
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 TAGS, HASHTAGS, FEATURES, VDJ = "antibody tags", "hashtags", "feature barcodes", "V(D)J"
@@ -45,7 +45,7 @@ def _text(*patterns: str) -> re.Pattern[str]:
 _CHAINS = r"(?:[-_ /]?(?:ab|gd|a/b|g/d|alpha|beta|gamma|delta)|[abgd])"
 _RECEPTOR = rf"(?:sc|ab|gd|bulk[-_ ]?)?[TB]CRs?{_CHAINS}*"
 _SEGMENTS = r"(?:sc)?V\(?D\)?J"
-_MADE = r"[-_ ]?(?:seq\w*|librar\w*|enrich(?:ed|ment)|amplicons?|repertoires?|profil\w*|amplif\w*|clonotyp\w*)"
+_MADE = r"[-_ ]?(?:seq\w*|lib(?:s|rar\w*)?|enrich(?:ed|ment)|amplicons?|repertoires?|profil\w*|amplif\w*|clonotyp\w*)"
 _NOT_WITH = r"(?<!by )(?<!with )(?<!using )(?<!via )"  # "multiplexed with hashtags"
 _SLICES = (
     r"(?:tumou?r|tissue|sections?|slice|biops(?:y|ies)|brain|cortex|hippocampus|heart|kidney|lung|liver|skin|breast"
@@ -55,35 +55,35 @@ _PATTERNS = (
     (
         TAGS,
         _word(
-            r"antibody[-_ ]?(?:derived|capture|tags?|librar|barcod)[a-z-]*",
+            r"antibody[-_ ]?(?:derived|capture(?!d)|tags?(?!g)|librar|barcode(?!d))[a-z-]*",
             r"TotalSeq(?:[-_ ]?[ABC])?(?![-_ ]*(?:stain|label|hash|tagged))",
-            rf"{_NOT_WITH}ADTs?(?:[-_ ]?(?:librar\w*|seq\w*))?",
-            r"AbSeq|(?:CSP|surface[-_ ]protein)[-_ ]librar\w*",
+            rf"{_NOT_WITH}ADTs?(?:[-_ ]?(?:lib(?:s|rar\w*)?|seq\w*))?",
+            r"AbSeq|(?:CSP|surface[-_ ]protein)[-_ ]lib(?:s|rar\w*)?",
         ),
     ),
-    (TAGS, _label("CSP", r"(?:cell[-_ ])?surface[-_ ]protein(?:[-_ ]expression)?s?", r"protein[-_ ]librar\w*")),
+    (TAGS, _label("CSP", r"(?:cell[-_ ])?surface[-_ ]protein(?:[-_ ]expression)?s?", r"protein[-_ ]lib(?:s|rar\w*)?")),
     (
         HASHTAGS,
         _word(
-            r"HTOs?|multi[-_ ]?seq[-_ ]?barcodes?|(?:sample|cell)[-_ ]?tag[-_ ]librar\w*",
+            r"HTOs?|multi[-_ ]?seq[-_ ]?barcodes?|(?:sample|cell)[-_ ]?tag[-_ ]lib(?:s|rar\w*)?",
             rf"{_NOT_WITH}(?:hashtags?(?:[-_ ]?oligos?)?|cell[-_ ]?hashing|hashing)"
             r"(?![-_ ]*(?:label|stain|tagged|positive|negative|sort|barcoded|multiplex|pool))",
-            r"multiplexing[-_ ]?(?:capture|librar\w*|oligos?)|(?:cell[-_ ]?plex|[CL]MO)[-_ ]librar\w*",
+            r"multiplexing[-_ ]?(?:capture|lib(?:s|rar\w*)?|oligos?)|(?:cell[-_ ]?plex|[CL]MO)[-_ ]lib(?:s|rar\w*)?",
         ),
     ),
     (HASHTAGS, _label(r"CMOs?(?![-_ ]?3\d\d)", "LMOs?", "cell[-_ ]?plex", "cell[-_ ]multiplexing")),  # CMO301: a sample
     (
         FEATURES,
         _word(
-            r"feature[-_ ]?(?:barcod(?:es?|ing)|librar\w*|capture)|FBC?[-_ ]librar\w*",
-            r"(?:dextramer|tetramer|multimer)[-_ ](?:librar\w*|barcodes?)|antigen[-_ ]capture",
+            r"feature[-_ ]?(?:barcod(?:es?|ing)|lib(?:s|rar\w*)?|capture)|FBC?[-_ ]lib(?:s|rar\w*)?",
+            r"(?:dextramer|tetramer|multimer)[-_ ](?:lib(?:s|rar\w*)?|barcodes?)|antigen[-_ ]capture",
         ),
     ),
     (FEATURES, _label("FBC", r"BEAM(?:[-_ ](?:T|Ab))?")),
     (
         VDJ,
         _word(
-            rf"{_SEGMENTS}(?:[-_ ]?[TB])?{_MADE}|{_RECEPTOR}{_MADE}",
+            rf"{_SEGMENTS}(?:[-_ ]?[TB])?{_MADE}|{_RECEPTOR}(?:[-_ ](?:heavy|light)[-_ ]chains?)?{_MADE}",
             rf"[TB][-_ ]?cell[-_ ]?receptors?(?:[-_ ]?(?:alpha|beta))*(?:[-_ ]?V\(?D\)?J|{_MADE})",
             r"(?:immune|AIRR?|Ig[GMADEHKL]?|antibody|[TB][-_ ]cell|immunoglobulin)[-_ ]?(?:repertoires?|rep[-_ ]?seq)",
             rf"AIRR[-_ ]?seq|(?:V[HL]|Ig)[-_]?seq|CDR3[-_ ]?\w*seq\w*|(?:IGHV?|TRB|TRA|Ig[HKL]){_MADE}",
@@ -91,13 +91,13 @@ _PATTERNS = (
         ),
     ),
     (VDJ, _label("(?-i:TR[BGD]|IG[HKL]|Ig[HKL])")),
-    (OPEN_CHROMATIN, _word(r"(?:sc|sn|mtsc|mt)?ATAC(?:[-_ ]?seq\w*)?", "ASAP[-_ ]seq")),
+    (OPEN_CHROMATIN, _word(r"(?:sc|sn|mtsc|mt)?ATAC(?:[-_ ]?seq\w*)?", "ASAP[-_ ]seq", "chromatin[-_ ]accessibility")),
     (
         GUIDES,
         _word(
-            r"(?:sg|g|guide[-_ ]?)RNAs?[-_ ]?(?:librar\w*|seq\w*|capture|enrich\w*|amplicons?|barcodes?)",
-            r"CRISPR[-_ ]?(?:guides?|capture|screen(?:ing)?[-_ ]?library|librar\w*)",
-            r"guides?[-_ ]?(?:capture|librar\w*)",
+            r"(?:sg|g|guide[-_ ]?)RNAs?[-_ ]?(?:lib(?:s|rar\w*)?|seq\w*|capture|enrich\w*|amplicons?|barcodes?|PCR)",
+            r"CRISPR[-_ ]?(?:guides?|capture|screen(?:ing)?[-_ ]?library|lib(?:s|rar\w*)?)",
+            r"guides?[-_ ]?(?:capture|lib(?:s|rar\w*)?)",
         ),
     ),
     (GUIDES, _label("GDOs?")),
@@ -122,7 +122,8 @@ _PATTERNS = (
     (
         AMPLICONS,
         _word(
-            r"(?:targeted|genotyping)[-_ ]amplicons?|amplicons?[-_ ]?(?:seq\w*|librar\w*)|genotyping[-_ ]librar\w*",
+            r"(?:targeted|genotyping)[-_ ]amplicons?|amplicons?[-_ ]?(?:seq\w*|lib(?:s|rar\w*)?)",
+            r"genotyping[-_ ]lib(?:s|rar\w*)?",
             r"(?:lineage|clonal|LARRY|CellTag|transcribed)[-_ ]?barcodes?[-_ ](?:librar|amplicon|enrich|seq)\w*",
         ),
     ),
@@ -150,7 +151,7 @@ _PATTERNS = (
     (
         SMALL,
         _word(
-            r"(?:mi|micro|pi|si|sn?o|t|small[-_ ]?|s|ex)RNAs?[-_ ]?(?:seq\w*|librar\w*)",
+            r"(?:mi|micro|pi|si|sn?o|t|small[-_ ]?|sm?|ex)RNAs?[-_ ]?(?:seq\w*|lib(?:s|rar\w*)?)",
             r"small[-_ ]RNAs?(?! ?(?:sponge|inhibitor|virus))",
         ),
     ),
@@ -159,9 +160,9 @@ _PATTERNS = (
         _word(
             r"visium(?:[-_ ]?HD)?|cyt[-_ ]?assist|slide[-_ ]?seq(?:v2)?|stereo[-_ ]?seq|HDST|DBiT[-_ ]?seq",
             r"curio[-_ ]?seeker|spatial(?:ly)?[-_ ]?(?:transcriptom\w*|gene[-_ ]expression|RNA[-_ ]?seq\w*)",
-            r"spatial(?:ly)?[-_ ]?(?:seq\w*|librar\w*|omics|resolved)",
+            r"spatial(?:ly)?[-_ ]?(?:seq\w*|lib(?:s|rar\w*)?|omics|resolved)",
             r"geomx|cosmx|merfish|merscope|xenium|seq[-_ ]?scope|open[-_ ]?ST|pixel[-_ ]?seq|tomo[-_ ]?seq",
-            r"ST[-_ ](?:librar\w*|sections?|slides?|spots?|arrays?|seq)|10x[-_ ]ST",
+            r"ST[-_ ](?:lib(?:s|rar\w*)?|sections?|slides?|spots?|arrays?|seq)|10x[-_ ]ST",
         ),
     ),
     (
@@ -177,7 +178,7 @@ _PATTERNS = (
         FLEX,
         _word(
             r"(?:10x|chromium|gem[-_ ]?x)[-_ ]*flex",
-            r"flex[-_ ]*(?:gene|sc|sn|single|RNA|kit|assay|librar\w*|probes?|GEX)\w*",
+            r"flex[-_ ]*(?:gene|sc|sn|single|RNA|kit|assay|lib(?:s|rar\w*)?|probes?|GEX)\w*",
             r"(?:sc|sn)(?:RNA)?(?:[-_ ]?seq)?[-_ ,(\[]+flex|(?<!-)fixed[-_ ]RNA(?![-_ ]?seq)|FRP(?!\+)",
             r"(?:sc|sn)?FFPE[-_ ]?seq|snPATHO[-_ ]?seq|probe[-_ ]based|(?:RNA|gene[-_ ]expression)[-_ ]probes?",
         ),
@@ -186,7 +187,8 @@ _PATTERNS = (
         FLEX,
         _text(
             r"^flex(?: v\d)?$",
-            r"(?<!AAV)(?<!DIO)(?<!lox)(?<!Cre)(?<!knee)[-_]flex(?=(?:[-_ ]?(?:S|rep|pool|BC))?[-_ ]?\d*$)",
+            r"(?:^|(?<!AAV)(?<!DIO)(?<!lox)(?<!Cre)(?<!knee)(?<!hip)[-_ (\[])flex"
+            r"(?=(?:[-_ ]?(?:S|rep|pool|BC))?[-_ ]?\d*[)\]]?$)",
         ),
     ),
 )
@@ -207,22 +209,34 @@ _OF_CELLS_BEFORE = re.compile(
     r"|public|restricted)[- ]+|[+>]\s*|\ba|\bCD3[-/ ]*)$",
     re.IGNORECASE,
 )
+_STEMS_AFTER = "|".join(
+    """
+    sup deplet replet cre high stim restim activat signal trans(?:genic|duc|fect) knock defici engineer redirect edit
+    mut delet flox cross ligat ligand engag trigger induc depend independ specific reactiv express inhib block sort agonis
+    antagonis affinity avidity peptide pathway respon strength tetramer antigen locus recombin reporter rearrang complex
+    like cd3 tonic excision loss ablat usage therap product infus treat vacc complement convert divers kit reagent
+    T?[-_ ]?lymphocyte
+    """.split()
+)
+_WORDS_AFTER = "|".join(
+    "negative neg positive pos hi lo low int null ko wt fl tg del genes? mice clones? chains? T T?[-_ ]?cells?".split()
+)
 _OF_CELLS_AFTER = _text(
     r"\+(?!\s*(?:[TB]CR|V\(?D\)?J|ADT|HTO))|-(?=$|[\s,;)\]])|[-+]/[-+]|::|[-_/: ]*ABL|\s*\^",
-    r"[-_ ]*(?:negative|neg\b|positive|pos\b|sup|deplet|replet|Cre|hi\b|high|lo\b|low\b|int\b|null\b|KO\b|WT\b|fl\b)",
-    r"[-_ ]*(?:re)?(?:stim|activat|signal|trans(?:genic|duc|fect)|tg\b|knock|defici|engineer|redirect)",
-    r"[-_ ]*(?:edit|mut|delet|flox|cross|ligat|ligand|engag|trigger)",
-    r"[-_ ]*(?:induc|depend|independ|specific|reactiv|express|inhib|block|sort|agonis)",
-    r"[-_ ]*(?:antagonis|affinity|avidity|peptide|pathway|respon|strength|tetramer|antigen|locus|genes?\b|recombin)",
-    r"[-_ ]*(?:reporter|mice\b|rearrang|T\b|T?[-_ ]?cells?\b|T?[-_ ]?lymphocyte|clones?\b|complex|like|chains?\b|CD3)",
-    r"[-_ ]*(?:tonic|excision|loss|ablat|del\b|usage|therap|product|infus|treat|vacc|complement|convert|divers)",
+    rf"[-_ ]*(?:{_STEMS_AFTER})|[-_ ]*(?:{_WORDS_AFTER})(?![A-Za-z])",
+    r"[-_ /]+(?:CD40|CD28|TLR\d?|CpG|IL-?\d)|[-_ ]*\d+ ?(?:h|hr|hrs|hours?|min)(?![A-Za-z])",
+    r"[-_ ]?(?:\d{1,2}[A-Z]?|[A-Z])[-_ ]+T[-_ ]?cells?",  # TCR-A T cells
 )
 _LABEL_WORD = _text(
     r"[A-Za-z]*\d[\w.-]*|(?-i:[A-Z]{1,6})|rep\w*|donor|patient|subject|sample|run|lane|pool|batch|library|set|data|part|plate"
     r"|mouse|human|case|control|ctrl|healthy|normal|tumou?r|tissue|biopsy|blood|PBMCs?|spleen|lung|liver|skin|colon|node"
     r"|marrow|thymus|day|week|pre|post|naive|baseline|exp(?:eriment)?|10x|5'|cells?|single[-_]cell"
 )
-_PROSTATE = _text(r"prostat|androgen|castrat|\b[mn]?(?:CRPC|HSPC)\b|biochemical recurrence")
+_CELLS = _text(r"cells?\b|IELs?\b|thymocyte|lymphocyte|splenocyte|sort|CD\d")  # beside TCRab or TCRgd, not TCR
+_OF_CHAINS = re.compile(rf".*R{_CHAINS}", re.IGNORECASE)
+_SPATIAL = _text(r"spatial(?:ly)?[- ]+(?:transcript|resolved|barcod|gene)|\bvisium\b")
+_ST = re.compile(r"(?:^|[-_ ])ST(?=[-_ ]*(?:[Rr]ep(?:licate)?|S|section)?[-_ ]?[A-D]?\d*$)")
+_PROSTATE = _text(r"prostat|androgen|castrat|(?<![A-Za-z])[mn]?(?:CRPC|HSPC)(?![A-Za-z])|biochemical recurrence")
 _AROUND_THERAPY = _text(
     r"\b(?:pre|post|neo|after|before|on|during|no|naive|under|long[- ]term|short[- ]term)[-_ ]*ADT",
     r"ADT[-_ ]*(?:naive|treat|resist|therap|respon|arm|group|plus|[+] ?(?:enza|abi|doce))",
@@ -237,6 +251,13 @@ _EXPRESSION = _word(
 )
 _RNA_SEQ = _word(r"(?:sc|sn|single[-_ ](?:cell|nucle(?:us|i|ar))[-_ ])?RNA[-_ ]?seq\w*", "transcriptom(?:e|ics?)")
 _SINGLE_CELL_RNA = _word(r"(?:sc|sn|single[-_ ](?:cell|nucle(?:us|i|ar))[-_ ])RNA(?:[-_ ]?seq\w*)?")
+_LABELLED_VDJ = _text(  # "scRNA-seq of P1, TCR library", not "scRNA-seq of TCR-seq clones"
+    rf"(?:{_SEGMENTS}(?:[-_ ]?[TB])?|{_RECEPTOR})[-_ ]?(?:librar|enrich|amplicon)\w*",
+    rf"[_,;:\[] *(?:{_SEGMENTS}(?:[-_ ]?[TB])?|{_RECEPTOR})(?:[-_ ]?seq)?\]?$",
+)
+_RNA_SEQ_AND = _text(
+    r"(?:RNA[-_ ]?seq\w*|transcriptomics?|transcriptome) ?(?:\+|&|/|and|with)|(?:\+|&|/|and|with) ?(?:sc|sn)?RNA"
+)
 _MADE_OF_CDNA = _word(rf"(?:{_SEGMENTS}|{_RECEPTOR}){_MADE}")  # "TCR amplified from cDNA"
 
 # What a protocol has to say of the kits whose libraries are of cells or tissue, but not countable, and what it says
@@ -269,16 +290,25 @@ def fold(name: str) -> str:
     return name.translate(_FOLDED)
 
 
-def kinds_in(name: str, about: str = "") -> Iterator[Found]:
-    """Yield the kinds other than gene expression that a name speaks of; ``about`` are texts on the whole study."""
+def kinds_in(name: str, about: str = "") -> tuple[Found, ...]:
+    """Return the kinds other than gene expression that a name speaks of; ``about`` are texts on the whole study."""
+    return _kinds_in(name, _PROSTATE.search(about) is not None, _SPATIAL.search(about) is not None)
+
+
+@functools.lru_cache(maxsize=4096)  # a sample has several names that are the same
+def _kinds_in(name: str, of_prostate: bool, of_spots: bool) -> tuple[Found, ...]:
     name = fold(name)
-    of_prostate = _PROSTATE.search(f"{name} {about}") is not None
+    of_prostate = of_prostate or _PROSTATE.search(name) is not None
+    found = []
     for kind, pattern in _PATTERNS:
-        found = pattern.search(name)
-        if found and not (found[0].upper().startswith("ADT") and (of_prostate or _AROUND_THERAPY.search(name))):
-            yield Found(kind, found[0].strip(" -_[(,;:."))
+        hit = pattern.search(name)
+        if hit and not (hit[0].upper().startswith("ADT") and (of_prostate or _AROUND_THERAPY.search(name))):
+            found.append(Found(kind, hit[0].strip(" -_[(,;:.")))
     if (word := _bare_receptor(name)) and not (of_prostate and "BCR" in word.upper()):  # biochemical recurrence
-        yield Found(VDJ, word)
+        found.append(Found(VDJ, word))
+    if of_spots and (hit := _ST.search(name)):
+        found.append(Found(SPOTS, hit[0].strip(" -_")))
+    return tuple(found)
 
 
 def long_reads_in(name: str) -> Found | None:
@@ -304,7 +334,7 @@ def is_expression(kind: str, name: str, declared_rna: bool) -> bool:
     if kind in _NEVER_EXPRESSION:
         return False
     if kind in _ABOUT_THE_CELLS and declared_rna and _RNA_SEQ.search(name):
-        return True
+        return kind != VDJ or _LABELLED_VDJ.search(name) is None or _RNA_SEQ_AND.search(name) is not None
     if kind == VDJ and _MADE_OF_CDNA.search(name):
         name = re.sub("cDNA", "", name, flags=re.IGNORECASE)
     return _EXPRESSION.search(name) is not None
@@ -315,6 +345,8 @@ def _bare_receptor(name: str) -> str:
     for found in _BARE.finditer(name):
         before, after = name[: found.start()], name[found.end() :]
         if _OF_CELLS_BEFORE.search(before) or _OF_CELLS_AFTER.match(after):
+            continue
+        if _OF_CHAINS.fullmatch(found["word"]) and _CELLS.search(name):
             continue
         at_an_end = not before.strip(" -_") or not after.strip(" -_")
         if at_an_end or (_lets_label(before, -1) and _lets_label(after, 0)):

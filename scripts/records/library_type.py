@@ -54,6 +54,7 @@ _BULK = re.compile(
     r"(?:[-_ ]?seq)?)?(?![A-Za-z])",
     re.IGNORECASE,
 )
+_OF_ORGANISM = re.compile(r"^[A-Za-z-]+ of [A-Za-z ]+: ")  # "RNA-Seq of Mus musculus: spleen", as NCBI suggests it
 _STRATEGY = re.compile(r"\s*[*]?\s*library[ _]strategy\s*:\s*(.+)", re.IGNORECASE)
 _PSEUDOBULK = re.compile(r"pseudo[-_ ]?bulk", re.IGNORECASE)
 _LONG_READS = re.compile(r"Sequel|\bRS II\b|PacBio|Revio|Vega|MinION|GridION|PromethION", re.IGNORECASE)
@@ -96,7 +97,8 @@ _NO_BACKGROUND = Background()
 def library_names(experiment: Experiment, of_geo: Iterable[str]) -> tuple[str, ...]:
     """Return the names of a library by SRA and by GEO, without what SRA adds (accession, organism, strategy)."""
     library = "" if re.fullmatch(r"GSM\d+(_r\d+)?", experiment.library) else experiment.library
-    names = (library, own_title(experiment.title), experiment.sample_title, *of_geo, *names_in(experiment.attributes))
+    title = _OF_ORGANISM.sub("", own_title(experiment.title))
+    names = (library, title, experiment.sample_title, *of_geo, *names_in(experiment.attributes))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
