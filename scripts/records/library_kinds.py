@@ -211,11 +211,11 @@ _OF_CELLS_BEFORE = re.compile(
 )
 _STEMS_AFTER = "|".join(
     """
-    sup deplet replet cre high stim restim activat signal trans(?:genic|duc|fect) knock defici engineer redirect edit
-    mut delet flox cross ligat ligand engag trigger induc depend independ specific reactiv express inhib block sort agonis
-    antagonis affinity avidity peptide pathway respon strength tetramer antigen locus recombin reporter rearrang complex
-    like cd3 tonic excision loss ablat usage therap product infus treat vacc complement convert divers kit reagent
-    T?[-_ ]?lymphocyte
+    sup deplet replet cre high stim restim activat signal trans(?:genic|duc|fect) knock defici engineer redirect
+    edit mut delet flox cross ligat ligand engag trigger induc depend independ specific reactiv express inhib block
+    sort agonis antagonis affinity avidity peptide pathway respon strength tetramer antigen locus recombin reporter
+    rearrang complex like cd3 tonic excision loss ablat usage therap product infus treat vacc complement convert
+    divers kit reagent T?[-_ ]?lymphocyte
     """.split()
 )
 _WORDS_AFTER = "|".join(

@@ -90,7 +90,7 @@ def _add_series(series: str, only: frozenset[str], archives: Archives, plan: Pla
     for gsm, sample in geo.samples.items():
         row = with_taxon(Run(series=series, sample=gsm), sample.taxa, plan.choices)
         if not sample.experiments and gsm not in with_runs:
-            no_run(row, "GEO names no SRA experiment for the sample.", geo.part_notes(gsm))
+            no_run(row, geo.no_experiment(gsm), geo.part_notes(gsm))
         for experiment in sample.experiments:
             if experiment in record.absent:
                 no_run(row._replace(experiment=experiment), record.absent[experiment], geo.part_notes(gsm))

@@ -1,5 +1,6 @@
 """What GEO's family files say of a series, of its parts and of their samples, as far as the plan needs it."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ class Sample(NamedTuple):
     library: tuple[str, str, str] = ("", "", "")  # strategy, source, selection
     texts: tuple[RecordText, ...] = ()
     names: tuple[str, ...] = ()  # values of characteristics that name the kind of the library
+    platform: str = ""  # GPL
+
+
+_ARRAY = re.compile(r"oligonucleotide|spotted|\bbeads\b|\barray", re.IGNORECASE)  # technologies of GEO's platforms
+_BY_ARRAY = re.compile(r"\barray\b", re.IGNORECASE)
 
 
 @dataclass
@@ -49,6 +55,8 @@ class SeriesRecord:
     listed: list[str] = field(default_factory=list)  # samples that a series names, described or not
     ill_named: list[str] = field(default_factory=list)
     texts: dict[str, tuple[RecordText, ...]] = field(default_factory=dict)  # series → what its own texts say
+    types: dict[str, tuple[str, ...]] = field(default_factory=dict)  # series → "Expression profiling by array" …
+    technologies: dict[str, str] = field(default_factory=dict)  # platform → "high-throughput sequencing" …
     not_at_geo: list[str] = field(default_factory=list)  # series of which GEO has no family file
 
     def add_file(self, path: Path) -> list[str]:
@@ -58,9 +66,12 @@ class SeriesRecord:
             if entity.kind == "series":
                 parts += entity.linked("parts")
                 self.texts.setdefault(entity.accession, texts_of_series(entity))
+                self.types.setdefault(entity.accession, tuple(entity.fields.get("type", ())))
                 self.studies += entity.linked("studies")
                 self.projects += entity.linked("projects")
                 self.listed += entity.linked("samples")
+            elif entity.kind == "platform":
+                self.technologies[entity.accession] = entity.first("technology")
             elif entity.kind == "sample":
                 if entity.well_named:
                     self.samples.setdefault(entity.accession, _sample(entity))
@@ -88,6 +99,17 @@ class SeriesRecord:
             for experiment in sample.experiments:
                 samples.setdefault(experiment, []).append(gsm)
         return samples
+
+    def no_experiment(self, gsm: str) -> str:
+        """Return the sentence of a sample that names no SRA experiment: those of microarrays have none."""
+        sample = self.sample(gsm)
+        technology = self.technologies.get(sample.platform, "")
+        types = [kind for name in sample.series for kind in self.types.get(name, ())]
+        if _ARRAY.search(technology):
+            return f"The sample is of a microarray ({sample.platform}, {technology}), which has no reads."
+        if not technology and types and all(map(_BY_ARRAY.search, types)):
+            return f"The sample is of a microarray series ({types[0]}), which has no reads."
+        return "GEO names no SRA experiment for the sample."
 
     def part_notes(self, gsm: str) -> list[Note]:
         """Return a note that names the parts of the SuperSeries to which a sample belongs, if there are any."""
@@ -147,5 +169,6 @@ def _sample(entity: Entity) -> Sample:
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
         texts=texts_of_sample(entity),
+        platform=sys.intern(entity.first("platform_id")),
         names=names_in((tag, value.strip()) for tag, _, value in attributes),
     )

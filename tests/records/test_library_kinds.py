@@ -6,9 +6,9 @@ from scripts.records.library_kinds import is_expression, kinds_in, kit_in, long_
 
 NAMES_OF = {
     "V(D)J": """
-        TCR_1 | BALF, C141 (scTCR-seq) | C1-TCR | scRNA-seq of P1, TCR library | P1 scRNA-seq [TCR] | scRNA-seq_P1_VDJ
-        CSF TCR S12 | TCR-P3-LN | 7dpi lung BCR | HD1 BCR heavy chain library | P1 TCR S3 | TCRab | TCRαβ
-        TCR repertoire donor 1 | BCR rep2 | Patient 1, PBMC, scTCR-seq | LN_TCR | K409_LN_VDJ | P4_LNM_vdj
+        TCR_1 | BALF, C141 (scTCR-seq) | C1-TCR | scRNA-seq of P1, TCR library | P1 scRNA-seq [TCR]
+        scRNA-seq_P1_VDJ | CSF TCR S12 | TCR-P3-LN | 7dpi lung BCR | HD1 BCR heavy chain library | P1 TCR S3 | TCRab
+        TCRαβ | TCR repertoire donor 1 | BCR rep2 | Patient 1, PBMC, scTCR-seq | LN_TCR | K409_LN_VDJ | P4_LNM_vdj
         TCR library of tumor A | TCR_P01_Pre | TCR_post | sample1_TCR_VDJ | P1-T TCR | scBCR-seq
         IgG repertoire, donor 1 | BCR_HV_1 | 5'VDJ | 5' TCR | VDJ-T | VDJ_B_2 | T cell receptor sequencing | TRA_TRB
         TCRalpha/beta library | TCRseq | immune repertoire of P3 | tumour [TCR] | P1 (TCR) | TCR: donor 3 | TCR+BCR
@@ -19,10 +19,10 @@ NAMES_OF = {
         """,
     "spots of a tissue": """
         tumor_ST_1 | colon spatial 1 | GBM spatial | slideseq puck 1 | tumor_P1_ST_1 | ST_brain_A1 | breast_ST_B2
-        melanoma ST rep1 | GBM4_ST | brain Visium A1 | P1_Visium | Visium_HD_colon | spatial transcriptomics of heart
-        Slide-seqV2 puck 3 | Stereo-seq E14.5 | HDST_CN21 | DBiT-seq E10 | GeoMx ROI 4
-        10x Visium spatial gene expression, kidney | P3_spatial | Spatial_1 | Xenium brain | CytAssist FFPE A1
-        Seq-Scope liver | MERFISH | ST section 4
+        melanoma ST rep1 | GBM4_ST | brain Visium A1 | P1_Visium | Visium_HD_colon
+        spatial transcriptomics of heart | Slide-seqV2 puck 3 | Stereo-seq E14.5 | HDST_CN21 | DBiT-seq E10
+        GeoMx ROI 4 | 10x Visium spatial gene expression, kidney | P3_spatial | Spatial_1 | Xenium brain
+        CytAssist FFPE A1 | Seq-Scope liver | MERFISH | ST section 4
         """,
     "antibody tags": """
         PBMC_ADT | P4 (ADT) | S1 antibody library | PBMC CITE-seq, ADT library | D1-ADT2 | antibody-derived tags
@@ -35,10 +35,12 @@ NAMES_OF = {
         """,
     "feature barcodes": "feature barcode library | FB library | Feature library 3 | S2_FBC | dextramer library",
     "open chromatin": """
-        multiome ATAC | chromatin accessibility | snATAC-seq rep 1 | scATAC | 10x Multiome (ATAC) | ATACseq | mtscATAC-seq
+        multiome ATAC | chromatin accessibility | snATAC-seq rep 1 | scATAC | 10x Multiome (ATAC) | ATACseq
+        mtscATAC-seq
         """,
     "guides": """
-        sgRNA library, day 7 | sgRNA_lib | sgRNA PCR | CRISPR guide capture | gRNA enrichment | P1_GDO | guide RNA capture
+        sgRNA library, day 7 | sgRNA_lib | sgRNA PCR | CRISPR guide capture | gRNA enrichment | P1_GDO
+        guide RNA capture
         """,
     "genomic DNA": "genomic DNA | exome of tumour | WGS of blood | scDNA-seq",
     "chromatin": """
@@ -49,8 +51,9 @@ NAMES_OF = {
     "nascent RNA": "PRO-seq | GRO-seq rep 2 | 4sU-seq | TT-seq | SLAM-seq",
     "small RNA": "miRNA-seq | small RNA library | smallRNA-seq rep 1 | small RNA | microRNA-seq, heart",
     "10x Flex": """
-        10x Flex | Sample 1 [Flex] | FLEX_1 | Lung FFPE, Flex | Flex | Chromium Fixed RNA Profiling | FRP_1 | GEM-X Flex P3 | Flex gene expression | scRNA-seq (Flex)
-        P1_Flex | scFFPE-seq | 10x_FLEX_pool2 | Fixed RNA Profiling, GEX | probe-based scRNA-seq
+        10x Flex | Sample 1 [Flex] | FLEX_1 | Lung FFPE, Flex | Flex | Chromium Fixed RNA Profiling | FRP_1
+        GEM-X Flex P3 | Flex gene expression | scRNA-seq (Flex) | P1_Flex | scFFPE-seq | 10x_FLEX_pool2
+        Fixed RNA Profiling, GEX | probe-based scRNA-seq
         """,
     "amplicons": "genotyping library | targeted amplicon | LARRY barcode library",
 }
@@ -70,12 +73,13 @@ OF_EXPRESSION = """
     spatial memory trained mice | test_1 | snRNA-seq of Visium block | scRNA-seq matched to Visium | Flexor muscle
     AAV-FLEX-tdTomato neurons | Cre-FLEX | methanol-fixed PBMC | methanol-fixed RNA-seq | FRP+ cells
     prostate tumor post-ADT | ADT-naive patient 2 | ADT_prostate_2 | BCR prostate tumor 2 | PBMC CITE-seq, GEX
-    PBMC CITE-seq rep1 | GEX+ADT+HTO | ADTRP knock-out | hashtag-labelled T cells | pool 1, multiplexed with hashtags
-    TotalSeq-A labelled PBMC GEX | WT1 (CMO301) | S1_T | P1_B | FB_1 | AB_1 | CSP-specific CD8 T cells | RNA + ATAC
-    RNA_ATAC | 10x Multiome GEX | Multiome RNA-seq | multiome_RNA | sgRNA_1 KO | Tet2_sgRNA | control_gRNA | CROP-seq
-    ribo-depleted total | RiboTag | CLIP170 KO | RIP1 KO | Pro-B | GRO_1 | Hic-5 KO | HIC1+ cells | chip1_A01
-    scSLAM-seq cell 3 | 4sU-labelled scRNA-seq | miR-155 KO | LARRY-barcoded HSC | HER2 amplicon tumor | shadti
-    Phototransduction | cortex_plate1_H08 | 10x 3' v3 | PBMC 10x 5' v2 | 5GE_P1 | cDNA
+    PBMC CITE-seq rep1 | GEX+ADT+HTO | ADTRP knock-out | hashtag-labelled T cells
+    pool 1, multiplexed with hashtags | TotalSeq-A labelled PBMC GEX | WT1 (CMO301) | S1_T | P1_B | FB_1 | AB_1
+    CSP-specific CD8 T cells | RNA + ATAC | RNA_ATAC | 10x Multiome GEX | Multiome RNA-seq | multiome_RNA
+    sgRNA_1 KO | Tet2_sgRNA | control_gRNA | CROP-seq | ribo-depleted total | RiboTag | CLIP170 KO | RIP1 KO | Pro-B
+    GRO_1 | Hic-5 KO | HIC1+ cells | chip1_A01 | scSLAM-seq cell 3 | 4sU-labelled scRNA-seq | miR-155 KO
+    LARRY-barcoded HSC | HER2 amplicon tumor | shadti | Phototransduction | cortex_plate1_H08 | 10x 3' v3
+    PBMC 10x 5' v2 | 5GE_P1 | cDNA
     """
 
 

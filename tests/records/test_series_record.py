@@ -65,3 +65,27 @@ def test_a_sample_with_a_path_for_a_name_is_skipped(tmp_path: Path, capsys: pyte
     rows = plan(tmp_path, "GSE1")
     assert {group[0].sample for group in rows.values()} == {"GSM1", "GSM2"}  # SRA's own word for the first
     assert "'../../GSM1', which is no GSM accession; it is skipped" in capsys.readouterr().err
+
+
+def test_samples_of_microarrays(tmp_path: Path, small: SmallArchives) -> None:
+    platforms = {"GPL1": "in situ oligonucleotide", "GPL2": "high-throughput sequencing"}
+    of = {"GSM1": "GPL1", "GSM2": "GPL2", "GSM3": "GPL3", "GSM4": "GPL2"}
+    experiments = {"GSM4": ["SRX4"]}
+    samples = [sample(gsm, experiments.get(gsm, ()), more=[f"platform_id = {gpl}"]) for gsm, gpl in of.items()]
+    soft = family("GSE1", samples, platforms=platforms)
+    for name, technology in platforms.items():
+        soft = soft.replace(f"^PLATFORM = {name}\n", f"^PLATFORM = {name}\n!Platform_technology = {technology}\n")
+    soft = soft.replace("!Series_title", "!Series_type = Expression profiling by array\n!Series_title")
+    small.families["GSE1"] = soft
+    small.packages["SRX4"] = package("SRX4", [run("SRR4")], gsm="GSM4")
+    rows = {name: group[0] for name, group in plan(tmp_path, "GSE1", small=small).items()}
+    assert {name: row.reason for name, row in rows.items()} == {
+        "GSM1": "NO_RUN",
+        "GSM2": "NO_RUN",
+        "GSM3": "NO_RUN",
+        "SRR4": "",
+    }
+    array = "The sample is of a microarray"
+    assert rows["GSM1"].detail == f"{array} (GPL1, in situ oligonucleotide), which has no reads."
+    assert rows["GSM2"].detail == "GEO names no SRA experiment for the sample."
+    assert rows["GSM3"].detail == f"{array} series (Expression profiling by array), which has no reads."
