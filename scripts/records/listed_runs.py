@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.core.errors import raise_faults
 from scripts.core.untrusted import open_lines
 from scripts.plan.choices import LOCAL, Choices
-from scripts.plan.lists import parse_run_list
+from scripts.plan.lists import ListedRun, parse_run_list
 from scripts.records.rows import Origin, Plan, add_experiments
 from scripts.records.run_reports import experiments_of_rows
 from scripts.records.series_record import Note, SeriesRecord
@@ -19,6 +19,11 @@ def plan_run_list(path: str | Path, choices: Choices) -> Plan:
     """Return the plan of a table of runs. Raises InputError, with every fault of the table."""
     rows = list(parse_run_list(open_lines(path), path))
     faults = [row.fault for row in rows if row.fault]
+    first: dict[str, ListedRun] = {}
+    for row in rows:
+        other = first.setdefault(row.run, row)
+        if row.run and row.values.get("Experiment") != other.values.get("Experiment"):
+            faults.append(f"{path}, line {row.line}: {row.run} is of another experiment than in line {other.line}.")
     if not rows:
         faults.append("it has no row below its header.")
     raise_faults(f"The table of runs ({path})", faults)

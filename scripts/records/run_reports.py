@@ -169,10 +169,29 @@ def _experiment(accession: str, group: Sequence[ListedRun]) -> Experiment:
             faults.append(f"{column} is {quoted(value)}, which is no accession.")
         return found
 
+    def count(row: ListedRun, column: str) -> str:
+        value = row.values.get(column, "")
+        number = whole_number(value)
+        if value and number is None:
+            faults.append(f"The {column} of {row.run} are {quoted(value)}, which is no number.")
+        return "" if number is None else str(number)
+
     study, project = checked("SRAStudy", "study", "project"), checked("BioProject", "project", "study")
     biosample, submission = checked("BioSample", "biosample", "sra_sample"), checked("Submission", "submission")
     sample = checked("Sample", "sra_sample", "biosample")
     names = [row.values.get(column, "") for column in _NAMING for row in group]
+    runs = tuple(
+        SraRun(
+            run=row.run,
+            spots=count(row, "spots"),
+            bases=count(row, "bases"),
+            size=_size(row.values),
+            closed=_closed(row.values.get("Consent", "")),
+            taxa=_taxa(row.values),
+            fault=row.fault,
+        )
+        for row in group
+    )
     return Experiment(
         experiment=accession,
         title=first.get("ExperimentTitle", ""),
@@ -193,28 +212,12 @@ def _experiment(accession: str, group: Sequence[ListedRun]) -> Experiment:
         study_title=first.get("StudyTitle", ""),
         instrument=first.get("Model", ""),
         faults=tuple(faults),
-        runs=tuple(
-            SraRun(
-                run=row.run,
-                spots=_count(row.values.get("spots", "")),
-                bases=_count(row.values.get("bases", "")),
-                size=_size(row.values),
-                closed=_closed(row.values.get("Consent", "")),
-                taxa=_taxa(row.values),
-                fault=row.fault,
-            )
-            for row in group
-        ),
+        runs=runs,
     )
 
 
 def _closed(consent: str) -> str:
     return f"its consent group is {quoted(consent)}, not public" if consent and consent.lower() != "public" else ""
-
-
-def _count(text: str) -> str:
-    number = whole_number(text)
-    return "" if number is None else str(number)
 
 
 def _size(values: Mapping[str, str]) -> str:
@@ -226,7 +229,7 @@ def _size(values: Mapping[str, str]) -> str:
         sizes = [whole_number(size) for size in values.get(column, "").split(";") if size]
         if sizes and None not in sizes:
             return str(sum(size or 0 for size in sizes))
-    megabases = None if _count(values.get("bases", "")) else decimal_number(values.get("MBases", ""))
+    megabases = None if values.get("bases") else decimal_number(values.get("MBases", ""))
     return str(archive_bytes(Run(bases=str(round(megabases * _MEGA))))) if megabases else ""
 
 

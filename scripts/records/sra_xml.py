@@ -245,6 +245,13 @@ class _Gate:
             self.faults.append(f"The record names the {what} {quoted(value)}, which is no accession.")
         return found
 
+    def count(self, what: str, value: str | None) -> str:
+        """Return a whole number as text; empty where there is none."""
+        number = whole_number(value or "")
+        if value and number is None:
+            self.faults.append(f"The record gives the {what} as {quoted(value)}, which is no number.")
+        return "" if number is None else str(number)
+
 
 def _experiment(package: Element) -> Experiment:
     experiment, study = _child(package, "EXPERIMENT"), _child(package, "STUDY")
@@ -263,6 +270,8 @@ def _experiment(package: Element) -> Experiment:
     named_study = study.get("accession") or _child(experiment, "STUDY_REF").get("accession")
     named_samples = [gate.take("sample", item.get("accession"), "sra_sample", "biosample") for item in samples]
     biosamples = [name for item in samples for name in _external(item, "biosample")]
+    of_runs: list[str] = []
+    runs = tuple(_run(item, kinds, unnamed, of_runs) for item in package.iterfind("RUN_SET/RUN"))
     return Experiment(
         experiment=accession,
         title=_text(experiment, "TITLE"),
@@ -298,8 +307,8 @@ def _experiment(package: Element) -> Experiment:
         study_abstract=sys.intern(_text(study, "DESCRIPTOR/STUDY_ABSTRACT")),
         instrument=_text(_child(experiment, "PLATFORM"), "*/INSTRUMENT_MODEL"),
         starts=starts if all(starts) else (),
-        faults=tuple(fault for fault in gate.faults if fault != unnamed),
-        runs=tuple(_run(item, kinds, unnamed) for item in package.iterfind("RUN_SET/RUN")),
+        faults=tuple(fault for fault in dict.fromkeys((*gate.faults, *of_runs)) if fault != unnamed),
+        runs=runs,
     )
 
 
@@ -316,10 +325,17 @@ def _samples(experiment: Element, samples: Sequence[Element]) -> tuple[str, ...]
     return accessions_in("sample", names)
 
 
-def _run(run: Element, kinds: tuple[str, ...], unnamed: str) -> SraRun:
-    """Return a run; ``unnamed`` is the fault of an experiment that has no accession."""
+def _run(run: Element, kinds: tuple[str, ...], unnamed: str, faults: list[str]) -> SraRun:
+    """Return a run; ``unnamed`` is the fault of an experiment that has no accession. Adds faults of its numbers."""
     gate = _Gate()
     accession = gate.take("run", run.get("accession"), "run")
+    fault = unnamed or next(iter(gate.faults), "" if accession else "The record has a run without an accession.")
+    numbers = _Gate()
+    spots, bases, size = (
+        numbers.count(f"{what} of {accession}", run.get(name))
+        for what, name in (("spots", "total_spots"), ("bases", "total_bases"), ("size", "size"))
+    )
+    faults += numbers.faults
     statistics = next((item for item in run.iterfind("Statistics") if item.get("nreads") is not None), Element("none"))
     attributes = _attributes(run, "RUN_ATTRIBUTES/RUN_ATTRIBUTE")
     options = " ".join(dict.fromkeys(value for tag, value in attributes if tag.lower() == "options" and value))
@@ -336,9 +352,9 @@ def _run(run: Element, kinds: tuple[str, ...], unnamed: str) -> SraRun:
     names = [name for item in members for name in (*_external(item, "geo"), item.get("sample_name"))]
     return SraRun(
         run=accession,
-        spots=_count(run.get("total_spots")),
-        bases=_count(run.get("total_bases")),
-        size=_count(run.get("size")),
+        spots=spots,
+        bases=bases,
+        size=size,
         closed=_closed(run),
         reads=tuple(
             Read(_float(item.get("average")), _float(item.get("stdev")), _int(item.get("count")), kind)
@@ -360,7 +376,7 @@ def _run(run: Element, kinds: tuple[str, ...], unnamed: str) -> SraRun:
         ),
         taxa=tuple(pair for pair in taxa if any(pair)),
         samples=accessions_in("sample", names),
-        fault=unnamed or next(iter(gate.faults), "" if accession else "The record has a run without an accession."),
+        fault=fault,
     )
 
 
@@ -394,11 +410,6 @@ def _closed(run: Element) -> str:
 
 def _int(value: str | None) -> int:
     return whole_number(value or "") or 0
-
-
-def _count(value: str | None) -> str:
-    number = whole_number(value or "")
-    return "" if number is None else str(number)
 
 
 def _float(value: str | None) -> float:

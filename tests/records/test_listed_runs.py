@@ -50,6 +50,8 @@ def test_all_faults_of_a_table_come_at_once(tmp_path: Path) -> None:
         f"{path}, line 2: '/home/x' in column Run is not a run (SRR…, ERR… or DRR…).",
         f"{path}, line 4: 2 values, but the header has 10 columns.",
     ]
+    with pytest.raises(InputError, match="line 4: SRR1 is of another experiment than in line 2"):
+        plan_run_list(table(tmp_path, HEADER, CELL, CELL, CELL.replace("SRX1", "SRX2")), CHOICES)
     with pytest.raises(InputError, match="it has no row below its header"):
         plan_run_list(table(tmp_path, HEADER), CHOICES)
 

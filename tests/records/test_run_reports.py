@@ -216,6 +216,15 @@ def test_numbers_as_r_writes_them() -> None:
     assert (found.runs[0].spots, found.runs[0].bases) == ("12", "1234567")
 
 
+def test_numbers_that_are_none_are_told() -> None:
+    (found,) = run_reports.parse_run_list(b"Run,spots,bases\nSRR1,-1,1e3\nSRR1,2,NA\n", "table")
+    assert (found.runs[0].spots, found.runs[0].bases) == ("", "")
+    assert found.faults == (
+        "The spots of SRR1 are '-1', which is no number.",
+        "The bases of SRR1 are '1e3', which is no number.",
+    )
+
+
 def test_columns_of_samples_are_attributes() -> None:
     header = "Run,Experiment,cell count,source_name,ReleaseDate,Platform,DATASTORE region"
     text = f"{header}\nSRR1,SRX1,1,skin,2020,ILLUMINA,x\n"

@@ -200,6 +200,9 @@ def test_numbers_that_are_none(number: str) -> None:
     (found,) = parse(package_set(text))
     (item,) = found.runs
     assert (item.spots, item.bases, item.size, item.files[0].size) == ("", "", "", 0)
+    assert [fault.partition(" as ")[0] for fault in found.faults] == [
+        f"The record gives the {what} of SRR1" for what in ("spots", "bases", "size")
+    ]
     assert all(read.length in (0, 1000) and read.stdev in (0, 1000) and read.spots == 0 for read in item.reads)
 
 
