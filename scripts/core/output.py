@@ -42,7 +42,9 @@ def clear_line() -> None:
 
 def guard_output() -> None:
     """Let standard output and standard error of this process print printable text only."""
-    sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
+    one = sys.stdout is sys.stderr  # a caller has redirected one to the other
+    sys.stderr = _guarded(sys.stderr)
+    sys.stdout = sys.stderr if one else _guarded(sys.stdout)
 
 
 def _guarded(stream: TextIO) -> TextIO:

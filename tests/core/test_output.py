@@ -72,3 +72,14 @@ def test_the_bar_on_a_terminal_still_clears_its_line():
     assert lines[1].startswith(b"SRR1: \\x1b[2J NCBI")
     assert lines[2].startswith(b"[===")
     assert lines[3].startswith(b"'\\x1b[8m' is not a name")
+
+
+def test_streams_that_are_one_stay_one():
+    code = (
+        "import contextlib, sys; from scripts.core.output import guard_output\n"
+        "with contextlib.redirect_stdout(sys.stderr):\n"
+        "    guard_output(); print('\\x1b[2J')\n"
+        "print('after'); print('\\x07', file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("after\n", "\\x1b[2J\n\\x07\n")
