@@ -263,7 +263,7 @@ def heat_map(
     key, width_of_key = _shade_key(scale, words, blank, y)
     width = max(left + right[-1] + (46 if totals else 6), width_of_key)
     drawn = _draw(math.ceil(width), math.ceil(y + 34), title, shapes + key)
-    return Markup("<div class=heat>{}</div>").format(drawn)
+    return Markup('<div class="heat">{}</div>').format(drawn)
 
 
 def _shade_key(scale: Scale, words: str, blank: str, y: float) -> tuple[list[Shape], float]:

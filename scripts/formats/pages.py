@@ -1,5 +1,8 @@
 """Pages that stand alone, made from Jinja2 templates: one style, tables, figures; no script, no network, no clock.
 
+What a page shows was written by others: templates quote every attribute, every text is escaped and control characters
+are written as escapes, and the page's Content-Security-Policy allows nothing but its own style.
+
 The template of a page extends ``formats/templates/page.html`` and imports what it needs from the macros beside it:
 ``table``, ``figure``, ``figures``, ``tiles``, ``legend``, ``nav``. It gets numbers and texts, which are escaped there,
 and charts (:mod:`scripts.formats.charts`), which are markup. The filters are ``several``, ``thousands``, ``tenth``::
@@ -10,7 +13,7 @@ and charts (:mod:`scripts.formats.charts`), which are markup. The filters are ``
     {% block style %}{% include "formats/templates/heat_map.css" %}{% endblock %}   only where there is a heat map
     {% block body %}
     <h1>Cells</h1>
-    <p class=soft>{{ cells | several("cell") }}.</p>
+    <p class="soft">{{ cells | several("cell") }}.</p>
     {{ figures([(chart, "Reads", "a cell")]) }}
     {{ table(["series", "#cells", "`reason"], rows, note) }}
     {% endblock %}
@@ -18,10 +21,14 @@ and charts (:mod:`scripts.formats.charts`), which are markup. The filters are ``
 It belongs to its stage, and :func:`render` finds it there: ``render("atlas/templates/cells.html", cells=12, …)``.
 """
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from scripts.core.output import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,9 +50,21 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_without_controls,
     )
-    environment.filters.update(several=several, thousands=thousands, tenth=tenth)
+    environment.filters.update(several=several, thousands=thousands, tenth=tenth, policy=policy)
     return environment
+
+
+def _without_controls(value: Any) -> Any:
+    """Return a text without control characters; markup and all else as it is."""
+    return printable(value) if type(value) is str else value
+
+
+def policy(style: str) -> str:
+    """Return the Content-Security-Policy of a page: it loads, runs and sends nothing, and has this style alone."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def render(template: str, **values: Any) -> "Markup":

@@ -11,6 +11,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import sys
 import tarfile
 import tempfile
@@ -28,6 +29,9 @@ from scripts.records.sra_xml import Experiment
 
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
 SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id sample_taxid relation".split()
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # those of full width, too
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Counted(NamedTuple):
@@ -183,8 +187,17 @@ def add_member(archive: tarfile.TarFile, name: str, record: SeriesMetadata) -> N
 
 
 def table_line(columns: Sequence[str], fields: Mapping[str, list[str]]) -> list[str]:
-    """Return a line of a table: several values of a field are joined by ``;``."""
-    return [";".join(fields.get(column, ())) for column in columns]
+    """Return a line of a table: several values of a field are joined by ``;``, see :func:`without_formula` too."""
+    return [without_formula(";".join(fields.get(column, ()))) for column in columns]
+
+
+def without_formula(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: an apostrophe before ``= + - @``, tab, CR or LF.
+
+    Numbers stay as they are. A cell that already begins with apostrophes before such a character gets one more, so that
+    the text is what follows the first apostrophe (docs/formats.md).
+    """
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def gather(

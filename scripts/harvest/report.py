@@ -53,6 +53,7 @@ _FILES = {
     ".bam": "alignments",
 }
 """What other files are, by the end of their names."""
+_WITH_SOURCES = ("plan.tsv", "runs.tsv")
 _TITLES = {
     "reads": ("reads a cell", "Reads"),
     "mapped": ("uniquely mapped reads, percent", "Uniquely mapped, %"),
@@ -228,12 +229,18 @@ def _describe_file(name: str) -> tuple[str, str]:
 
 
 def file_rows(results: Path) -> list[Row]:
-    """Return name, content, number and size of the files; archives of a library, and files of an atlas, in one row."""
+    """Return name, content, number and size of the files; archives of a library, and files of an atlas, in one row.
+
+    Plan and ledger have no size: it depends on the archive that served a run, which changes nothing else.
+    """
     sizes: dict[tuple[str, str], list[int]] = {}
     for name in list_files(results):
         if name != "report.html" and not name.endswith(".part"):
             sizes.setdefault(_describe_file(name), []).append((results / name).stat().st_size)
-    return [[*shown, len(of_row), f"{short_number(sum(of_row))}B"] for shown, of_row in sizes.items()]
+    return [
+        [*shown, len(of_row), None if shown[0] in _WITH_SOURCES else f"{short_number(sum(of_row))}B"]
+        for shown, of_row in sizes.items()
+    ]
 
 
 def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:

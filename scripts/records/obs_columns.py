@@ -4,7 +4,8 @@ A row of obs is a plate cell (:func:`plate_columns`, for the command counts_h5ad
 (:func:`library_fields` and :func:`droplet_columns`, for droplets_h5ad). Both have, in this order or sorted:
 
 - columns of the run table: the runs of a cell or library together, different values joined by ``;``, spots and bases
-  added up, -1 where unknown; for a library chemistry and read_roles as the reads showed them
+  added up, -1 where unknown; for a library chemistry and read_roles as the reads showed them; the source of a plate
+  cell is ``archive`` whichever archive or mirror served it, which the ledger says
 - of plate cells, the tallies of htseq-count
 - of plate cells, ``star_…``: the numbers of STAR's log, under the log's words
 - ``geo_…``: title, source and characteristics of the sample (:func:`describe_sample`), from the family file of the
@@ -23,7 +24,7 @@ from scripts.plan.run_table import COLUMNS, Run, spots_of
 from scripts.records import record_files
 from scripts.star.log import CLOCK_FIELDS, merge_fields
 
-PLATE_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout", "source")
+PLATE_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout")
 SUMS = ("spots", "bases")
 UNKNOWN = -1
 """A number that the run table or a log does not have."""
@@ -36,6 +37,12 @@ _WHOLE = re.compile(r"-?[0-9]+")
 def join_values(rows: Sequence[Run], column: str) -> str:
     """Return the different values of a column, in the order of the rows, joined by ``;``."""
     return ";".join(dict.fromkeys(getattr(row, column) for row in rows))
+
+
+def origin_of(rows: Sequence[Run]) -> str:
+    """Return where the reads of a cell are from: files, a BAM file, or else ``archive``; empty where it is unknown."""
+    origins = [row.source if row.source.startswith("file:") or row.source in ("", "bam") else "archive" for row in rows]
+    return ";".join(dict.fromkeys(origins))
 
 
 def add_numbers(rows: Sequence[Run], column: str) -> int:
@@ -57,6 +64,7 @@ def plate_columns(
     """
     columns: dict[str, Any] = {"runs": [";".join(row.run for row in rows) for rows in cells]}
     columns |= {name: [join_values(rows, name) for rows in cells] for name in PLATE_TEXTS}
+    columns["source"] = [origin_of(rows) for rows in cells]
     columns |= {name: np.array([add_numbers(rows, name) for rows in cells], np.int64) for name in SUMS}
     return columns | dict(tallies) | star_columns(logs) | geo_columns([rows[0] for rows in cells], records)
 

@@ -300,7 +300,7 @@ def test_the_page_stands_alone(tmp_path):
     text = (run(folder) / "distribution.html").read_text()
     page = Page(text)
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe", "object", "b>")]
-    assert "http" not in text
+    assert "://" not in text
     links = [attributes["href"] for _, attributes in page.tags if "href" in attributes]
     assert {link[1:] for link in links} <= {attributes.get("id") for _, attributes in page.tags}
     assert "<b> & 3" in " ".join(page.text)

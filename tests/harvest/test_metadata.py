@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -164,3 +165,47 @@ def test_a_damaged_family_file_is_reported(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(soft().encode())[:-9])
     with pytest.raises(InputError, match=r"GSE1_family\.soft\.gz: it is cut short"):
         gather(tmp_path, [cell(1)])
+
+
+def text_of(cell: str) -> str:
+    """The text of a cell by docs/formats.md: without the first apostrophe, where a formula would follow it."""
+    follows = cell.removeprefix("'").lstrip("'")
+    number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", cell.removeprefix("'"))
+    return cell[1:] if cell[:1] == "'" and follows[:1] in tuple("=+-@\t\r\n＝＋－＠") and not number else cell
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('=HYPERLINK("http://x","y")', '\'=HYPERLINK("http://x","y")'),
+        ("+49 30 1", "'+49 30 1"),
+        ("-80 °C", "'-80 °C"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("＝1", "'＝1"),
+        ("-1+cmd|' /C calc'!A0", "'-1+cmd|' /C calc'!A0"),
+        ("'=1", "''=1"),
+        ("''=1", "'''=1"),
+        ("'-1.5", "''-1.5"),
+        ("-1.5", "-1.5"),
+        ("+2e-3", "+2e-3"),
+        ("-.5", "-.5"),
+        ("-1.5;=2", "'-1.5;=2"),
+        ("'quoted'", "'quoted'"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("'", "'"),
+    ],
+)
+def test_no_cell_is_a_formula_and_each_can_be_read_back(text: str, written: str) -> None:
+    assert metadata.without_formula(text) == written
+    assert text_of(written) == text
+
+
+def test_titles_of_others_are_no_formulas(tmp_path: Path) -> None:
+    formula = '=cmd|"/C calc"!A0'
+    keep(tmp_path / "records", "GSE1", family("GSE1", [sample("GSM1", ["SRX1"], title=formula)], platforms=["GPL1"]))
+    found = gather(tmp_path, [cell(1)])
+    assert found["GSE1"]["GSM1"]["sample_data"]["title"] == [formula]
+    assert table(tmp_path / "samples.csv")[0]["title"] == f"'{formula}"

@@ -92,7 +92,7 @@ def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
     assert all(link.startswith("#") for link in links)
     targets = {attributes.get("id") for _, attributes in page.tags}
     assert {link[1:] for link in links} <= targets
-    assert "http" not in text
+    assert "://" not in text
     assert str(tmp_path) not in text
 
 
@@ -147,6 +147,16 @@ def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemak
         (tmp_path / name).write_text("seven..", encoding="utf-8")
     found = [(name, number) for name, _, number, _ in report.file_rows(tmp_path)]
     assert found == [("atlas/mus.train/cell_type/*", 1), ("atlas/mus/*", 2), ("mex/SRX1/*.tar.gz", 1), ("runs.tsv", 1)]
+
+
+def test_the_page_is_the_same_whichever_archive_served_a_run(tmp_path):
+    pages = set()
+    for mirror in ("sra", "ena_fastq"):
+        folder = tmp_path / mirror
+        folder.mkdir()
+        write_all_cells(folder)
+        pages.add(make(folder, [row._replace(source=mirror) if row.status == "counted" else row for row in ROWS]))
+    assert len(pages) == 1
 
 
 def test_cells_without_reads_and_tallies_have_genes_alone(tmp_path):

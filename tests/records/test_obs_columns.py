@@ -14,6 +14,7 @@ from scripts.records.obs_columns import (
     droplet_columns,
     join_values,
     library_fields,
+    origin_of,
     star_columns,
 )
 
@@ -23,6 +24,15 @@ ROWS = [Run(run="SRR1", spots="5", layout="single"), Run(run="SRR2", spots="7", 
 def test_runs_of_a_cell_are_one_value():
     assert [join_values(ROWS, name) for name in ("run", "layout")] == ["SRR1;SRR2", "single"]
     assert [add_numbers(ROWS, name) for name in ("spots", "bases")] == [12, -1]
+
+
+@pytest.mark.parametrize("mirror", ["sra", "ncbi", "ena", "ena_fastq"])
+def test_the_archive_that_served_a_cell_does_not_change_its_columns(mirror):
+    assert origin_of([ROWS[0]._replace(source=mirror), ROWS[1]._replace(source="sra")]) == "archive"
+    assert origin_of([ROWS[0]._replace(source="file:a.fq;b.fq"), ROWS[1]._replace(source=mirror)]) == (
+        "file:a.fq;b.fq;archive"
+    )
+    assert [origin_of([ROWS[0]._replace(source=source)]) for source in ("bam", "")] == ["bam", ""]
 
 
 def test_a_library_has_what_its_reads_showed():
