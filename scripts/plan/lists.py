@@ -70,6 +70,11 @@ _SELECTOR = {  # names of the Run Selector, in lower case, other characters as '
     "mbases": "MBases",
     "mbytes": "MBytes",
     "bytes": "Bytes",
+    "organism_taxid": "TaxID",  # these as pysradb has them
+    "organism_name": "ScientificName",
+    "run_total_spots": "spots",
+    "run_total_bases": "bases",
+    "total_size": "Bytes",
 }
 _OF_SAMPLE = "source Subject_ID Sex Disease Tumor Affection_Status Analyte_Type Histological_Type Body_Site".split()
 _LIBRARY = [name for name in RUNINFO if name not in _OF_SAMPLE]

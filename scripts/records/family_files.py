@@ -83,7 +83,7 @@ class Entity(NamedTuple):
         """Tax id → organism over all channels of a sample; the organism is empty where the file does not say."""
         fields = sorted(self.fields)
         tax_ids, names = (
-            [value.strip() for field in fields if re.fullmatch(rf"{name}_ch\d+", field) for value in self.fields[field]]
+            [value.strip() for field in fields if field.startswith(f"{name}_ch") for value in self.fields[field]]
             for name in ("taxid", "organism")
         )
         if not tax_ids:

@@ -416,8 +416,8 @@ def _taxa(run: SraRun, experiment: Experiment, sample: Sample, notes: list[Note]
     """Return (tax id, organism) of a run: SRA's, and those that GEO adds. Adds a note where they disagree."""
     of_sra = dict(run.taxa or experiment.taxa)
     of_geo = dict(sample.taxa)
-    if not of_sra or not of_geo:
-        return list((of_sra or of_geo).items())
+    if not any(of_sra) or not any(of_geo):  # one of them has no tax id, only names that are not known, or nothing
+        return list((of_sra if any(of_sra) else of_geo or of_sra).items())
     if set(of_sra) & set(of_geo):
         return list({**of_sra, **of_geo, **of_sra}.items())
     by_sra, by_geo = (" and ".join(f"{name} ({tax_id})" for tax_id, name in taxa.items()) for taxa in (of_sra, of_geo))

@@ -198,3 +198,16 @@ def test_only_what_is_wanted_gets_a_row(tmp_path: Path) -> None:
         made = Plan(choices)
         add_experiments(read_experiments(tmp_path / "GSE1" / "sra.xml.gz"), origin, {}, made)
         assert sorted(made.rows) == runs
+
+
+def test_a_species_with_a_tax_id_is_followed(tmp_path: Path) -> None:
+    samples = [sample("GSM1", ["SRX1"], taxa=[MOUSE]), sample("GSM2", ["SRX2"], taxa=[]), sample("GSM3", ["SRX3"])]
+    taxa = {"1": ("", "wood mouse"), "2": ("", "wood mouse"), "3": ("", "")}
+    packages = [package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}", taxon=taxon) for n, taxon in taxa.items()]
+    keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
+    rows = plan(tmp_path, "GSE1")
+    assert {name: (group[0].species, group[0].reason) for name, group in rows.items()} == {
+        "SRR1": ("mus", ""),
+        "SRR2": ("", "OTHER_SPECIES"),
+        "SRR3": ("mus", ""),
+    }

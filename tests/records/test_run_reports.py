@@ -211,6 +211,18 @@ def test_sizes(columns: str, values: str, size: str) -> None:
     assert found.runs[0].size == size
 
 
+def test_tables_of_other_programs() -> None:
+    text = (
+        "study_accession\texperiment_accession\torganism_taxid\torganism_name\tlibrary_strategy\tsample_accession\t"
+        "run_accession\trun_total_spots\trun_total_bases\ttotal_size\n"
+        "SRP1\tSRX1\t10090\tMus musculus\tRNA-Seq\tSRS1\tSRR1\t7\t700\t350\n"
+    )
+    (found,) = run_reports.parse_run_list(text.encode(), "table")
+    (run,) = found.runs
+    assert (found.experiment, found.study, found.others, found.strategy) == ("SRX1", "SRP1", ("SRS1",), "RNA-Seq")
+    assert (found.taxa, run.spots, run.bases, run.size) == ((("10090", "Mus musculus"),), "7", "700", "350")
+
+
 def test_numbers_as_r_writes_them() -> None:
     (found,) = run_reports.parse_run_list(b'"Run","spots","bases"\n"SRR1",12.0,"1,234,567"\n', "table")
     assert (found.runs[0].spots, found.runs[0].bases) == ("12", "1234567")
