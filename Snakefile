@@ -43,6 +43,10 @@ rule all:
         every(analysis.atlases),
 
 
+onerror:
+    running.end_with_reason(log)
+
+
 rule references:
     """Genomes, annotations and indices of every species."""
     input:

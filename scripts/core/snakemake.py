@@ -10,6 +10,7 @@ after ``kill -9`` they stay. So every workflow keeps ``.snakemake/running`` (the
 shared lock of the kernel, which ends with it. Whoever gets that lock exclusively knows that no workflow runs.
 """
 
+import atexit
 import base64
 import binascii
 import contextlib
@@ -17,8 +18,9 @@ import csv
 import fcntl
 import os
 import platform
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,6 +125,17 @@ def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
 
+def failure_words(logs: Sequence[str | Path], jobs: int = 3, lines: int = 12) -> list[str]:
+    """Return the last lines of the logs of the jobs that failed last, by the logs of a Snakemake; none without any."""
+    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    names = re.findall(r"^ +log: (.+) \(check log file\(s\) for error details\)$", text, re.MULTILINE)
+    words: list[str] = []
+    for name in list(dict.fromkeys(names))[-jobs:]:
+        with contextlib.suppress(OSError):
+            words += Path(name).read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return words
+
+
 class Running:
     """The Snakemake that reads the rules: what the workflow needs of it beyond its documented interface.
 
@@ -157,6 +170,12 @@ class Running:
     def cores(self) -> int | None:
         """Cores of this machine, where jobs run on it."""
         return self._workflow.resource_settings.cores if self._workflow.local_exec else None
+
+    def end_with_reason(self, logs: Sequence[str]) -> None:
+        """Print why jobs failed, after everything that Snakemake prints; ``logs`` are those of Snakemake."""
+        words = failure_words(logs)
+        if self.is_main and words:
+            atexit.register(print, "\n".join(words), file=sys.stderr)
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""

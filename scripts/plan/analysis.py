@@ -143,24 +143,25 @@ class Analysis:
 
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""
-        return [word for word in self._series() if is_path(word)]
+        return [word for word in self._words("series") if is_path(word)]
 
     def asked_digest(self) -> str:
         """Return the digest of the files that say what is asked for: the run table or the lists of accessions."""
         table = self.config["run_table"]
         return " ".join(map(hash_file, [table] if table else self.accession_files()))
 
-    def _series(self) -> Sequence[str]:
-        series = self.config["series"]
-        return [series] if isinstance(series, str) else series
+    def _words(self, key: str) -> Sequence[str]:
+        value = self.config[key]
+        return [value] if isinstance(value, str) else value
 
     def plan_options(self) -> list[str]:
         """Return the choices that decide what is planned, as options of the command ``resolve``."""
         config = self.config
         pairs = config["assay"].items() if isinstance(config["assay"], Mapping) else ()
         options = {
-            "--series": [] if config["run_table"] else self._series(),
+            "--series": [] if config["run_table"] else self._words("series"),
             "--run-table": [config["run_table"]] if config["run_table"] else [],
+            "--refresh": [] if config["run_table"] else self._words("refresh"),
             "--species": [f"{label}={species['tax_id']}" for label, species in config["species"].items()],
             "--assay": [f"{name}={assay}" for name, assay in pairs] or [config["assay"] or "auto"],
             "--leave-out": [f"{accession}={reason}" for accession, reason in config["leave_out"].items()],

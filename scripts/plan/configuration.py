@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import raise_faults
+from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
@@ -188,6 +189,8 @@ def check_configuration(
         faults += _series_faults(filled)
     if "retry" not in misshapen:
         faults += _retry_faults(filled["retry"])
+    if "refresh" not in misshapen:
+        faults += _refresh_faults(filled["refresh"])
     if "droplets" not in misshapen:
         filled["droplets"] = {**filled["droplets"], "inclusion_lists": _every_list(filled["droplets"], chemistries)}
         faults += _droplet_faults(filled["droplets"], chemistries)
@@ -201,6 +204,12 @@ def _retry_faults(retry: str | list[str]) -> Iterator[str]:
     for reason in [] if retry == "all" else retry:
         if reason not in REASONS:
             yield f"retry: {reason!r} is not a reason code of the ledger{_nearest(reason, dict.fromkeys(REASONS), {})}"
+
+
+def _refresh_faults(refresh: str | list[str]) -> Iterator[str]:
+    for word in [refresh] if isinstance(refresh, str) else refresh:
+        if word != "all" and not kind_of(word):
+            yield f"refresh: {word!r} is neither an accession nor all"
 
 
 def _every_list(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,7 @@ class Archives:
         self.refresh = set(refresh)
         self.renewed: set[str] = set()
         self.warnings: list[str] = []
+        self.news: list[str] = []  # what is new or gone in records that were asked for again
 
     def renews(self, what: str, *names: str) -> bool:
         """Return whether something is asked for anew, whatever is kept: once, where ``refresh`` has its name."""
@@ -114,6 +115,11 @@ class Archives:
             return False
         self.renewed.add(what)
         return True
+
+    def unused_refresh(self) -> list[str]:
+        """Return a sentence for each accession of ``refresh`` that nothing of what was asked for belongs to."""
+        used = {what.rpartition(" ")[2] for what in self.renewed}
+        return [f"refresh: {name} is not in the plan." for name in sorted(self.refresh - used - {"all"})]
 
     def warn(self, message: str) -> None:
         """Print a message now, and keep it for the end of the look-up."""

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--run-table",
         help="a run table, an SraRunTable, RunInfo or filereport of ENA to plan from, without any look-up",
     )
+    parser.add_argument("--refresh", nargs="+", default=[], help="accessions to ask for again though kept, or all")
     add_choices(parser)
     parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
     parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
+    said: list[str] = []  # by the look-up, for the end
     if options.run_table and is_run_list(options.run_table):
         plan = plan_run_list(options.run_table, choices)
         rows = plan.all_rows()
@@ -79,10 +81,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             email=options.email,
             retries=options.retries,
             first_wait=options.first_wait,
+            refresh=options.refresh,
         )
         plan = look_up(read_asked(options.series), archives, choices)
         report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
+        said = [*archives.news, *archives.warnings, *archives.unused_refresh()]
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     if options.evidence:
@@ -99,3 +103,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(format_costs(costs, estimator, options.limit_gb))
     if options.cost:
         write_costs(options.cost, costs)
+    for line in said:
+        print(line)

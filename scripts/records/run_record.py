@@ -20,6 +20,7 @@ FROM_ENA = Note("Runs from ENA, not from NCBI.")
 _IN_ENA = Note("The run is in ENA, not in NCBI.")
 _NO_PUBLIC_RUN = "The archive has no public run of the experiment."
 _FEW = 50  # experiments that ENA is asked for one by one
+_FEW_NAMES = 10  # of runs that a message names
 
 
 @dataclass
@@ -55,17 +56,38 @@ def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRec
     Raises Unanswered where an archive that should know of its runs could not be asked.
     """
     anew = archives.renews(f"runs of {name}", name)
-    look_up = _LookUp(name, geo, archives, anew)
-    if look_up.is_complete:
+    look_up = _LookUp(name, geo, archives)
+    if look_up.is_complete and not anew:
         return look_up.result()
     with exclusive(archives.folder, f"runs.{name}"):  # several analyses may share the folder
-        return _LookUp(name, geo, archives, anew).ask()
+        record = _LookUp(name, geo, archives, anew).ask()
+    if anew and look_up.is_kept:
+        archives.news.append(f"{name}, asked for again: {_changes(look_up.result(), record)}.")
+    return record
+
+
+def _changes(old: RunRecord, new: RunRecord) -> str:
+    """Return what is new, gone or other in a record."""
+    before, after = (
+        {run.run: run for item in record.experiments.values() for run in item.runs} for record in (old, new)
+    )
+    changes = {
+        "new": after.keys() - before.keys(),
+        "gone": before.keys() - after.keys(),
+        "with other counts of spots": {run for run in after if run in before and after[run].spots != before[run].spots},
+    }
+    words = []
+    for change, runs in changes.items():
+        if runs:
+            named = ", ".join(sorted(runs)[:_FEW_NAMES]) + (" …" if len(runs) > _FEW_NAMES else "")
+            words.append(f"{len(runs):,} run(s) {change} ({named})")
+    return "; ".join(words) or f"no run is new or gone ({len(after):,})"
 
 
 class _LookUp:
     """A look-up of the runs of ``name``: what is kept of them, and what is missing."""
 
-    def __init__(self, name: str, geo: SeriesRecord, archives: Archives, anew: bool) -> None:
+    def __init__(self, name: str, geo: SeriesRecord, archives: Archives, anew: bool = False) -> None:
         self.name, self.geo, self.archives = name, geo, archives
         self.folder = archives.folder / name
         self.record = RunRecord()
@@ -137,7 +159,7 @@ class _LookUp:
         record.add_of_ena(self.of_ena())
         if record.source not in ("SRA", "ENA"):
             record.notes = {experiment: [Note(f"Runs from {record.source}.")] for experiment in record.experiments}
-        for experiment in self.wanted:
+        for experiment in dict.fromkeys((*self.wanted, *self.absent)):
             if experiment not in record.experiments and experiment not in record.absent:
                 words = [_NO_PUBLIC_RUN, self.absent.get(experiment, "")]
                 words.append(FROM_ENA.text if record.source == "ENA" else "")
