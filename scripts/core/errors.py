@@ -6,7 +6,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST_FAULTS = 100  # that are told at once
+_MOST_FAULTS = 100  # that are reported at once
 
 DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""

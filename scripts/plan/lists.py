@@ -89,7 +89,7 @@ _HEADS = {"run", "run_s", "acc", "run_accession"}
 _NOTHING = {"na", "nan", "n/a", "null", "none", "missing"}
 # Columns that say nothing of the sample; all others that are not known go on as its attributes.
 _PLAIN = re.compile(
-    r"datastore_.*|release_?date|load_?date|create_date|version|platform|consent|.*_(ftp|md5|bytes|aspera|galaxy|format)"
+    r"datastore_.*|release_?date|load_?date|create_date|version|platform|.*_(ftp|md5|bytes|aspera|galaxy|format)"
     r"|download_path|(run|read)_?hash|insert_?(size|dev)|first_(created|public)|last_updated|.*_accession|accession|nominal_.*"
 )
 
@@ -158,11 +158,12 @@ def parse_run_list(lines: Iterable[str], name: str | Path) -> Iterator[ListedRun
     """
     columns: _Columns | None = None
     for number, cells in _rows(lines, name):
-        if columns is None or _is_header(cells):
-            if _is_header(cells):
-                columns = _Columns(cells)
-                continue
-            if not accession_of(strip_blanks(cells[0]).upper(), "run"):
+        begins_with_run = bool(accession_of(strip_blanks(cells[0]).upper(), "run"))
+        if not begins_with_run and any(known_name(cell) == "Run" for cell in cells):
+            columns = _Columns(cells)
+            continue
+        if columns is None:
+            if not begins_with_run:
                 raise InputError(f"{name}: not a table of runs; its first line begins with {quoted(cells[0], 40)}.")
             columns = _Columns(RUNINFO)
         yield columns.row(number, cells, name)
@@ -202,10 +203,6 @@ def _and_then(first: str, rest: Iterable[str]) -> Iterator[str]:
 
 def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    return any(known_name(cell) == "Run" for cell in cells)
 
 
 class _Columns:
@@ -253,8 +250,8 @@ class _Columns:
             )
         elif self.doubled:
             fault = f"{where}: the table has two columns {self.names[run_at]}."
-        elif any("\n" in cell for cell in cells):
-            fault = f"{where}: a cell with a line end in it, or with a quote that is not closed."
+        elif any(_run_of(rest) for cell in cells for rest in cell.split("\n")[1:]):
+            fault = f"{where}: the quote of a cell is not closed: the cell has another run's line in it."
         values = {known: _value(cells[index]) for known, index in (*self.others.items(), *self.known.items())}
         attributes = tuple((name, value) for name, index in self.attributes if (value := _value(cells[index])))
         return ListedRun(line, run, {**values, "Run": run}, attributes, fault)
@@ -265,7 +262,12 @@ class _Columns:
 
 
 def _value(cell: str) -> str:
-    return "" if cell.lower() in _NOTHING else cell
+    return "" if cell.lower() in _NOTHING else " ".join(cell.split("\n"))
+
+
+def _run_of(cell: str) -> str:
+    """Return the run with which a cell, or a line in it, begins; empty where there is none."""
+    return accession_of(re.split(r"[\t,;\" ]", strip_blanks(cell), maxsplit=1)[0].upper(), "run")
 
 
 def asked_for(series: str | Sequence[str]) -> tuple[list[str], list[str]]:
@@ -276,7 +278,7 @@ def asked_for(series: str | Sequence[str]) -> tuple[list[str], list[str]]:
     accessions: dict[str, None] = {}
     faults: list[str] = []
     for number, word in enumerate([series] if isinstance(series, str) else series):
-        key = f"series.{number}"
+        key, before = f"series.{number}", len(faults)
         if not is_path(word):
             found = [(key, word)]
         else:
@@ -285,7 +287,7 @@ def asked_for(series: str | Sequence[str]) -> tuple[list[str], list[str]]:
             except InputError as error:
                 faults.append(f"{key}: {error}")
                 continue
-            if not found and not faults:
+            if not found and len(faults) == before:
                 faults.append(f"{key}: {word} has no accession.")
         for where, name in found:
             parsed = parse_accession(name)

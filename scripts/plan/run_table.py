@@ -62,7 +62,7 @@ _SHAPES = (
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _LARGEST = 1 << 34  # bytes: of some ten million rows
 _LONGEST_NAME = 80
-_MOST_FAULTS = 1000  # that are told at once
+_MOST_FAULTS = 1000  # that are reported at once
 NUMBERS = ("spots", "bases", "bytes")
 # A column of accessions or of a small vocabulary repeats down the table: one string object serves all its rows.
 _REPEATED = [COLUMNS.index(name) for name in COLUMNS if name not in ("run", "spots", "bases", "bytes", "md5", "detail")]

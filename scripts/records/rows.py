@@ -58,7 +58,7 @@ class Plan:
     def no_run(self, asked: str, row: Run, sentence: str, notes: Sequence[Note] = (), key: str = "") -> None:
         """Add a row without a run that can be used, which is for what was asked for or for a part of it.
 
-        ``key`` is what tells it from other rows; by default its experiment, its sample or its series.
+        ``key`` distinguishes it from other rows; by default its experiment, its sample or its series.
         """
         detail = sentences(sentence, *(note.text for note in notes))
         row = row._replace(exp_id=self.choices.exp_id_of(row.series), status="left_out", reason="NO_RUN", detail=detail)

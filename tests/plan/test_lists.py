@@ -176,6 +176,25 @@ def test_quotes_that_are_not_closed() -> None:
     assert row.attributes == (("tissue", 'a "b"'),)
 
 
+def test_cells_of_several_lines() -> None:
+    found = rows('Run,tissue\nSRR1,"a\nb"\nSRR2,"c\nSRR3,d"\nSRR4,e\n')
+    assert [(row.line, row.run, row.attributes) for row in found] == [
+        (2, "SRR1", (("tissue", "a b"),)),
+        (4, "SRR2", (("tissue", "c SRR3,d"),)),
+        (6, "SRR4", (("tissue", "e"),)),
+    ]
+    assert [row.fault for row in found] == [
+        "",
+        "t, line 4: the quote of a cell is not closed: the cell has another run's line in it.",
+        "",
+    ]
+
+
+def test_an_empty_list_after_faults(tmp_path: Path) -> None:
+    path = write(tmp_path, "\n")
+    assert len(asked_for(["GSE", path])[1]) == 2
+
+
 def test_doubled_columns() -> None:
     found = rows("Run,Sample Name,sample_name,tissue,tissue\nSRR1,GSM1,own,a,b\n")
     assert found[0].values["SampleName"] == "GSM1"
