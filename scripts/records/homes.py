@@ -5,6 +5,7 @@ answered is kept in ``homes.tsv`` in the folder of records: an accession, its ho
 several), and what archives say of one that they do not have.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ from pathlib import Path
 from scripts.core.files import write_atomic
 from scripts.core.http import RemoteError
 from scripts.core.shared_cache import exclusive
+from scripts.core.untrusted import open_lines
 from scripts.plan.accessions import kind_of
 from scripts.records import record_files, run_reports
 from scripts.records.client import Archives, answer_of
 from scripts.records.sra_xml import Experiment
 
 HOMES = "homes.tsv"
+HOME_KINDS = ("series", "study", "project")
 
 
 @dataclass
@@ -132,9 +135,10 @@ class _HomeSearch:
 def _read_table(folder: Path) -> Iterator[tuple[str, str, str]]:
     path = folder / HOMES
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        for line in itertools.islice(open_lines(path), 1, None):
             name, found, says = (*line.split("\t"), "", "")[:3]
-            yield name, found, says
+            if all(kind_of(home) in HOME_KINDS for home in found.split(",") if home):
+                yield name, found, says
 
 
 def _write_table(names: Sequence[str], homes: Homes, folder: Path) -> None:
@@ -145,5 +149,6 @@ def _write_table(names: Sequence[str], homes: Homes, folder: Path) -> None:
     }
     with exclusive(folder, "homes"):  # several analyses may share the folder
         rows = {name: (found, says) for name, found, says in _read_table(folder)} | new
-        lines = ["accession\thomes\tanswer", *("\t".join((name, *row)) for name, row in sorted(rows.items()))]
+        texts = ((name, found, " ".join(says.split())) for name, (found, says) in sorted(rows.items()))
+        lines = ["accession\thomes\tanswer", *map("\t".join, texts)]
         write_atomic(folder / HOMES, "".join(f"{line}\n" for line in lines), shared=True)

@@ -149,3 +149,12 @@ def test_a_sample_without_a_relation_is_found_in_its_study(
     small.requests.clear()
     assert plan(tmp_path, "GSE1", small=small) == rows
     assert small.requests == []
+
+
+def test_homes_that_are_no_accessions_are_asked_for_again(tmp_path: Path, small: SmallArchives) -> None:
+    many(small, 1)
+    rows = plan(tmp_path, "SRR11", small=small)
+    kept = tmp_path / "records" / "homes.tsv"
+    kept.write_text(kept.read_text().replace("GSE1", "/home/x"))
+    assert plan(tmp_path, "SRR11", small=small) == rows
+    assert "GSE1" in kept.read_text()

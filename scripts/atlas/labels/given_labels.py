@@ -18,6 +18,7 @@ import numpy as np
 from scripts.atlas.store.part import first_few
 from scripts.atlas.store.row_map import Segment
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.untrusted import open_lines
 
 KEYS = ("run", "experiment", "sample")
 NONE = -1  # the code of a cell without a label
@@ -95,10 +96,10 @@ class GivenLabels:
 
 def read_labels(path: str | Path, label: str) -> GivenLabels:
     """Read a table of labels. Raises InputError with all faults."""
+    lines = (f"{line}\n" for line in open_lines(path))
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as handle:
-            return _read(csv.reader(handle, delimiter="\t"), str(path), label)
-    except (OSError, UnicodeDecodeError) as error:
+        return _read(csv.reader(lines, delimiter="\t"), str(path), label)
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a table: {error}.") from error
 
 

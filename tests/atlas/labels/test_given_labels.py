@@ -23,5 +23,15 @@ def test_tables_of_labels_that_cannot_be_used(tmp_path, text, words):
         read_labels(path, "cell_type")
     for reported in ("labels.tsv", *words):
         assert reported in str(caught.value)
-    with pytest.raises(InputError, match=r"nowhere\.tsv: cannot be read as a table: "):
+    with pytest.raises(InputError, match=r"nowhere\.tsv: it cannot be read: "):
         read_labels(tmp_path / "nowhere.tsv", "cell_type")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_tables_of_labels_as_people_save_them(tmp_path, encoding):
+    path = tmp_path / "labels.tsv"
+    path.write_bytes("run\tlabel\r\nSRR1\té\r\n".encode(encoding))
+    assert read_labels(path, "label").names == ["é"]
+    path.write_text(f"run\tlabel\nSRR1\t{'x' * 200_000}\n")
+    with pytest.raises(InputError, match="cannot be read as a table: field larger than field limit"):
+        read_labels(path, "label")
