@@ -340,6 +340,11 @@ def is_expression(kind: str, name: str, declared_rna: bool) -> bool:
     return _EXPRESSION.search(name) is not None
 
 
+def says_expression(name: str) -> bool:
+    """Whether a name speaks of gene expression, whatever else it speaks of."""
+    return _EXPRESSION.search(fold(name)) is not None
+
+
 def _bare_receptor(name: str) -> str:
     """Return a receptor in a name that labels a library by it, empty where the name speaks of cells."""
     for found in _BARE.finditer(name):

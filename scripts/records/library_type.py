@@ -21,6 +21,7 @@ from scripts.records.library_kinds import (
     kinds_in,
     kit_in,
     long_reads_in,
+    says_expression,
 )
 from scripts.records.library_siblings import Beside
 from scripts.records.sra_xml import Experiment
@@ -88,6 +89,8 @@ class Background(NamedTuple):
     study: str = ""
     """Title and abstract: they tell androgen deprivation from antibody tags."""
     instrument: str = ""
+    molecule: str = ""
+    """What GEO says was extracted: total RNA, genomic DNA, protein …"""
     beside: Beside | None = None
 
 
@@ -107,7 +110,9 @@ def names_in(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(value for tag, value in attributes if _plain(tag) in _NAMING_ATTRIBUTES)
 
 
-def background_of(texts: Iterable[RecordText], instrument: str, beside: Beside | None) -> Background:
+def background_of(
+    texts: Iterable[RecordText], instrument: str, molecule: str = "", beside: Beside | None = None
+) -> Background:
     """Return the background of a library by the texts of its record."""
     strategies, kits, protocols, study = [], [], [], []
     for text in texts:
@@ -122,7 +127,15 @@ def background_of(texts: Iterable[RecordText], instrument: str, beside: Beside |
             protocols.append(text.text)
         elif text.scope in (Scope.SERIES_TITLE, Scope.SUMMARY, Scope.DESIGN):
             study.append(text.text)
-    return Background(tuple(strategies), tuple(kits), "\n".join(protocols), "\n".join(study), instrument, beside)
+    return Background(
+        strategies=tuple(strategies),
+        kits=tuple(kits),
+        protocol="\n".join(protocols),
+        study="\n".join(study),
+        instrument=instrument,
+        molecule=molecule,
+        beside=beside,
+    )
 
 
 def _plain(tag: str) -> str:
@@ -153,6 +166,12 @@ def judge_library(
     declared_rna = kind in _RNA_STRATEGIES or "TRANSCRIPTOMIC" in origin
     if left_out := _judge_words(names, strategy, declared_rna, background, notes):
         return left_out
+    molecule = background.molecule.lower().strip()
+    made_of_rna = kind in _RNA_STRATEGIES and "TRANSCRIPTOMIC" in origin  # a slip in the molecule is likelier
+    if (molecule == "protein" and not any(map(says_expression, names))) or (
+        molecule == "genomic dna" and not made_of_rna
+    ):
+        return LibraryType("NOT_RNA", f"GEO says that the molecule is {background.molecule}.", by_words=True)
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
         return LibraryType("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
     if "SINGLE CELL" not in origin:

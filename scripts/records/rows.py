@@ -272,8 +272,10 @@ def _judge(
     )
     names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
-    background = background_of(texts, experiment.instrument, around.beside)
-    library_type = judge_library(*(declared if any(declared) else sample.library), names, background)
+    if sample.library[0] and experiment.strategy.upper() in ("", "OTHER"):
+        declared = sample.library
+    background = background_of(texts, experiment.instrument, sample.molecule, around.beside)
+    library_type = judge_library(*declared, names, background)
     overruled = given and library_type.reason in ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")
     by_name = {experiment.experiment, gsm, *(run.run for run in experiment.runs)} & choices.assay.keys()
     if overruled or (by_name and library_type.by_words):

@@ -38,6 +38,7 @@ class Sample(NamedTuple):
     texts: tuple[RecordText, ...] = ()
     names: tuple[str, ...] = ()  # values of characteristics that name the kind of the library
     platform: str = ""  # GPL
+    molecule: str = ""  # "total RNA", "genomic DNA", "protein" …
 
 
 _ARRAY = re.compile(r"oligonucleotide|spotted|\bbeads\b|\barray", re.IGNORECASE)  # technologies of GEO's platforms
@@ -169,6 +170,7 @@ def _sample(entity: Entity) -> Sample:
         series=tuple(sys.intern(series.strip()) for series in fields.get("series_id", ())),
         library=(strategy, source, selection),
         texts=texts_of_sample(entity),
+        molecule=sys.intern(entity.first("molecule_ch1")),
         platform=sys.intern(entity.first("platform_id")),
         names=names_in((tag, value.strip()) for tag, _, value in attributes),
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.records.library_type import judge_library
+from scripts.records.library_type import Background, judge_library
 
 RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")
 BULKY = ("RNA-Seq", "TRANSCRIPTOMIC", "cDNA")
@@ -105,6 +105,23 @@ def test_bulk_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["brain Visium A1", "spatial transcriptomics of heart", "Slide-seqV2 puck 3"])
 def test_spots_of_a_tissue_are_no_cells(name: str) -> None:
     assert judge_library(*RNA, (name,)).reason == "NOT_SINGLE_CELL"
+
+
+@pytest.mark.parametrize(
+    ("molecule", "name", "source", "reason"),
+    [
+        ("protein", "P1", "TRANSCRIPTOMIC SINGLE CELL", "NOT_RNA"),
+        ("protein", "P1, GEX and antibodies", "TRANSCRIPTOMIC SINGLE CELL", ""),
+        ("genomic DNA", "P1", "OTHER", "NOT_RNA"),
+        ("genomic DNA", "P1", "TRANSCRIPTOMIC", ""),
+        ("polyA RNA", "P1", "TRANSCRIPTOMIC", ""),
+        ("other", "P1", "TRANSCRIPTOMIC", ""),
+    ],
+)
+def test_the_molecule_by_geo(molecule: str, name: str, source: str, reason: str) -> None:
+    verdict = judge_library("RNA-Seq", source, "cDNA", (name,), Background(molecule=molecule))
+    assert verdict.reason == reason
+    assert verdict.detail == (f"GEO says that the molecule is {molecule}." if reason else "")
 
 
 def test_bulk_is_not_guessed() -> None:

@@ -156,9 +156,10 @@ def test_names_of_geo_and_of_a_kit(tmp_path: Path) -> None:
         "5": ["extract_protocol_ch1 = Chromium Fixed RNA Profiling kit, 16 probe barcodes"],
         "6": ["characteristics_ch1 = kit: 10x Chromium Single Cell V(D)J"],
         "7": [],
+        "8": ["molecule_ch1 = protein"],
     }
     samples = [sample(f"GSM{n}", [f"SRX{n}"], title=f"P{n}", more=lines) for n, lines in said.items()]
-    samples[-1] = samples[-1].replace("P7", "TCR_1")
+    samples[6] = samples[6].replace("P7", "TCR_1")
     packages = [package(f"SRX{n}", [run(f"SRR{n}", lengths=(28, 91))], gsm=f"GSM{n}") for n in said]
     keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
     rows = {name: group[0] for name, group in plan(tmp_path, "GSE1").items()}
@@ -170,6 +171,7 @@ def test_names_of_geo_and_of_a_kit(tmp_path: Path) -> None:
         "SRR5": "CHEMISTRY_UNKNOWN",
         "SRR6": "",  # the kit of both
         "SRR7": "NOT_RNA",
+        "SRR8": "NOT_RNA",
     }
     probes = "whose ligated probes are counted against a probe set and not against the genome."
     assert rows["SRR4"].detail == f"Its attribute 'Flex' says 10x Flex (Flex), {probes}"
