@@ -28,14 +28,17 @@ class Found(NamedTuple):
     word: str
 
 
+_NUMBERS = r"[)\]]?(?:[-_ ,.#]*(?:S|L|rep(?:licate)?|lane|run|pool|BC)?[-_ #]?\d+[)\]]?){0,4}$"  # that end a name
+
+
 def _word(*patterns: str) -> re.Pattern[str]:
     """Patterns that stand alone among letters; '_' and digits may be their neighbours, as in ``S1_ADT2``."""
     return re.compile(rf"(?<![A-Za-z])(?:{'|'.join(patterns)})(?![A-Za-z])", re.IGNORECASE)
 
 
 def _label(*patterns: str) -> re.Pattern[str]:
-    """Patterns that are the last label of a name, as in ``S1_CSP_S3``, or all of it."""
-    return re.compile(rf"(?:^|(?<=[-_,;:/.\[(]))\s*(?:{'|'.join(patterns)})(?=[-_ ]?S?\d*[)\]]?$)", re.IGNORECASE)
+    """Patterns that are the last label of a name but for numbers, as in ``S1_CSP_S3``, or all of it."""
+    return re.compile(rf"(?:^|(?<=[-_,;:/.\[( ]))(?:{'|'.join(patterns)})(?={_NUMBERS})", re.IGNORECASE)
 
 
 def _text(*patterns: str) -> re.Pattern[str]:
@@ -65,13 +68,16 @@ _PATTERNS = (
     (
         HASHTAGS,
         _word(
-            r"HTOs?|multi[-_ ]?seq[-_ ]?barcodes?|(?:sample|cell)[-_ ]?tag[-_ ]lib(?:s|rar\w*)?",
+            rf"{_NOT_WITH}HTOs?|multi[-_ ]?seq[-_ ]?barcodes?|(?:sample|cell)[-_ ]?tag[-_ ]lib(?:s|rar\w*)?",
             rf"{_NOT_WITH}(?:hashtags?(?:[-_ ]?oligos?)?|cell[-_ ]?hashing|hashing)"
             r"(?![-_ ]*(?:label|stain|tagged|positive|negative|sort|barcoded|multiplex|pool))",
             r"multiplexing[-_ ]?(?:capture|lib(?:s|rar\w*)?|oligos?)|(?:cell[-_ ]?plex|[CL]MO)[-_ ]lib(?:s|rar\w*)?",
         ),
     ),
-    (HASHTAGS, _label(r"CMOs?(?![-_ ]?3\d\d)", "LMOs?", "cell[-_ ]?plex", "cell[-_ ]multiplexing")),  # CMO301: a sample
+    (
+        HASHTAGS,
+        _label(r"CMOs?(?![-_ ]?3\d\d)", r"LMOs?(?!\d)", r"(?<! )cell[-_ ]?plex", "cell[-_ ]multiplexing"),
+    ),  # CMO301: a sample
     (
         FEATURES,
         _word(
@@ -83,7 +89,8 @@ _PATTERNS = (
     (
         VDJ,
         _word(
-            rf"{_SEGMENTS}(?:[-_ ]?[TB])?{_MADE}|{_RECEPTOR}(?:[-_ ](?:heavy|light)[-_ ]chains?)?{_MADE}",
+            rf"{_SEGMENTS}(?:[-_ ]?[TB])?{_MADE}",
+            rf"{_RECEPTOR}(?:[-_ ](?:heavy|light)[-_ ]chains?)?(?:{_MADE}|[-_ ]?V\(?D\)?J)",
             rf"[TB][-_ ]?cell[-_ ]?receptors?(?:[-_ ]?(?:alpha|beta))*(?:[-_ ]?V\(?D\)?J|{_MADE})",
             r"(?:immune|AIRR?|Ig[GMADEHKL]?|antibody|[TB][-_ ]cell|immunoglobulin)[-_ ]?(?:repertoires?|rep[-_ ]?seq)",
             rf"AIRR[-_ ]?seq|(?:V[HL]|Ig)[-_]?seq|CDR3[-_ ]?\w*seq\w*|(?:IGHV?|TRB|TRA|Ig[HKL]){_MADE}",
@@ -179,16 +186,16 @@ _PATTERNS = (
         _word(
             r"(?:10x|chromium|gem[-_ ]?x)[-_ ]*flex",
             r"flex[-_ ]*(?:gene|sc|sn|single|RNA|kit|assay|lib(?:s|rar\w*)?|probes?|GEX)\w*",
-            r"(?:sc|sn)(?:RNA)?(?:[-_ ]?seq)?[-_ ,(\[]+flex|(?<!-)fixed[-_ ]RNA(?![-_ ]?seq)|FRP(?!\+)",
+            r"(?:sc|sn)(?:RNA)?(?:[-_ ]?seq)?[-_ ,(\[]+flex|FRP(?!\+)",
+            r"fixed[-_ ]RNA[-_ ]profil\w*|(?<!-)fixed[-_ ]RNA(?![-_ ]?seq)",
             r"(?:sc|sn)?FFPE[-_ ]?seq|snPATHO[-_ ]?seq|probe[-_ ]based|(?:RNA|gene[-_ ]expression)[-_ ]probes?",
         ),
     ),
     (  # not the switch of an AAV
         FLEX,
         _text(
-            r"^flex(?: v\d)?$",
-            r"(?:^|(?<!AAV)(?<!DIO)(?<!lox)(?<!Cre)(?<!knee)(?<!hip)[-_ (\[])flex"
-            r"(?=(?:[-_ ]?(?:S|rep|pool|BC))?[-_ ]?\d*[)\]]?$)",
+            r"^flex(?: v\d)?$|^flex_(?!cre|tdT|GFP)",
+            rf"(?:^|(?<!AAV)(?<!DIO)(?<!lox)(?<!Cre)(?<!knee)(?<!hip)[-_ (\[])flex(?={_NUMBERS})",
         ),
     ),
 )
@@ -203,7 +210,8 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 _OF_CELLS_BEFORE = re.compile(
-    r"(?:\b(?:anti|a|pre|via|by|through|with|without|w/o|no|non|to|of|and|or|on|in|per|lacking|against|targeting|deleted"
+    r"(?:(?<![A-Za-z])(?:anti|a|pre|p?MHC|via|by|through|with|without|w/o|no|non|to|of|and|or|on|in|per"
+    r"|stimulated|activated|stim|avidity|lacking|against|targeting|deleted"
     r"|transgenic|tg|engineered|transduced|expressing|specific|reactive|OT-?I{1,2}|OT-?[12]|P14|SMARTA|1G4"
     r"|NY-?ESO(?:-?1)?|pmel(?:-?1)?|DO11\.10|MART-?1|CAR|synthetic|high|low|affinity|endogenous|mutant|dual|chimeric"
     r"|public|restricted)[- ]+|[+>]\s*|\ba|\bCD3[-/ ]*)$",
@@ -218,15 +226,15 @@ _STEMS_AFTER = "|".join(
     divers kit reagent T?[-_ ]?lymphocyte
     """.split()
 )
-_WORDS_AFTER = "|".join(
-    "negative neg positive pos hi lo low int null ko wt fl tg del genes? mice clones? chains? T T?[-_ ]?cells?".split()
-)
+_WORDS_AFTER = "|".join("negative neg positive pos hi lo low int null ko fl tg del genes? mice clones? chains?".split())
 _OF_CELLS_AFTER = _text(
     r"\+(?!\s*(?:[TB]CR|V\(?D\)?J|ADT|HTO))|-(?=$|[\s,;)\]])|[-+]/[-+]|::|[-_/: ]*ABL|\s*\^",
     rf"[-_ ]*(?:{_STEMS_AFTER})|[-_ ]*(?:{_WORDS_AFTER})(?![A-Za-z])",
     r"[-_ /]+(?:CD40|CD28|TLR\d?|CpG|IL-?\d)|[-_ ]*\d+ ?(?:h|hr|hrs|hours?|min)(?![A-Za-z])",
     r"[-_ ]?(?:\d{1,2}[A-Z]?|[A-Z])[-_ ]+T[-_ ]?cells?",  # TCR-A T cells
 )
+_AT_END = re.compile(rf"[-_ ]*{_NUMBERS}", re.IGNORECASE)
+_CELLS_AFTER = _text(r"[- ]*T(?![A-Za-z])|[-_ ]*(?:T[- ]?)?cells?(?![A-Za-z])")  # TCR-T
 _LABEL_WORD = _text(
     r"[A-Za-z]*\d[\w.-]*|(?-i:[A-Z]{1,6})|rep\w*|donor|patient|subject|sample|run|lane|pool|batch|library|set|data|part|plate"
     r"|mouse|human|case|control|ctrl|healthy|normal|tumou?r|tissue|biopsy|blood|PBMCs?|spleen|lung|liver|skin|colon|node"
@@ -238,8 +246,8 @@ _SPATIAL = _text(r"spatial(?:ly)?[- ]+(?:transcript|resolved|barcod|gene)|\bvisi
 _ST = re.compile(r"(?:^|[-_ ])ST(?=[-_ ]*(?:[Rr]ep(?:licate)?|S|section)?[-_ ]?[A-D]?\d*$)")
 _PROSTATE = _text(r"prostat|androgen|castrat|(?<![A-Za-z])[mn]?(?:CRPC|HSPC)(?![A-Za-z])|biochemical recurrence")
 _AROUND_THERAPY = _text(
-    r"\b(?:pre|post|neo|after|before|on|during|no|naive|under|long[- ]term|short[- ]term)[-_ ]*ADT",
-    r"ADT[-_ ]*(?:naive|treat|resist|therap|respon|arm|group|plus|[+] ?(?:enza|abi|doce))",
+    r"(?<![A-Za-z])(?:pre|post|neo|after|before|on|during|no|naive|under|long[- ]term|short[- ]term)[- ]*ADT",
+    r"ADT[- ]*(?:naive|treat|resist|therap|respon|arm|group|plus|[+] ?(?:enza|abi|doce))",
 )
 
 # Words that say that the reads are (also) those of gene expression. The first overrule most names, the second those
@@ -349,11 +357,15 @@ def _bare_receptor(name: str) -> str:
     """Return a receptor in a name that labels a library by it, empty where the name speaks of cells."""
     for found in _BARE.finditer(name):
         before, after = name[: found.start()], name[found.end() :]
+        if found["word"].lower().startswith("sc"):
+            return found["word"]
         if _OF_CELLS_BEFORE.search(before) or _OF_CELLS_AFTER.match(after):
+            continue
+        if "J" not in found["word"].upper() and _CELLS_AFTER.match(after):
             continue
         if _OF_CHAINS.fullmatch(found["word"]) and _CELLS.search(name):
             continue
-        at_an_end = not before.strip(" -_") or not after.strip(" -_")
+        at_an_end = not before.strip(" -_") or _AT_END.match(after)
         if at_an_end or (_lets_label(before, -1) and _lets_label(after, 0)):
             return found["word"]
     return ""
@@ -364,4 +376,4 @@ def _lets_label(text: str, nearest: int) -> bool:
     text = text.strip()
     if not text or not (text[nearest].isalnum() or text[nearest] in "'#"):
         return True
-    return _LABEL_WORD.fullmatch(text.split()[nearest].strip("_-,;:/|[]().#")) is not None
+    return _LABEL_WORD.fullmatch(re.split(r"[^\w'.]+|_", text)[nearest].strip(".")) is not None

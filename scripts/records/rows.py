@@ -272,7 +272,7 @@ def _judge(
     )
     names = library_names(experiment, (sample.title, *sample.names))
     declared = (experiment.strategy, experiment.source, experiment.selection)
-    if sample.library[0] and experiment.strategy.upper() in ("", "OTHER"):
+    if not any(declared) or (experiment.strategy.upper() == "OTHER" and sample.library[0].upper() not in ("", "OTHER")):
         declared = sample.library
     background = background_of(texts, experiment.instrument, sample.molecule, around.beside)
     library_type = judge_library(*declared, names, background)

@@ -6,12 +6,13 @@ from scripts.records.library_kinds import is_expression, kinds_in, kit_in, long_
 
 NAMES_OF = {
     "V(D)J": """
-        TCR_1 | BALF, C141 (scTCR-seq) | C1-TCR | scRNA-seq of P1, TCR library | P1 scRNA-seq [TCR]
-        scRNA-seq_P1_VDJ | CSF TCR S12 | TCR-P3-LN | 7dpi lung BCR | HD1 BCR heavy chain library | P1 TCR S3 | TCRab
-        TCRαβ | TCR repertoire donor 1 | BCR rep2 | Patient 1, PBMC, scTCR-seq | LN_TCR | K409_LN_VDJ | P4_LNM_vdj
-        TCR library of tumor A | TCR_P01_Pre | TCR_post | sample1_TCR_VDJ | P1-T TCR | scBCR-seq
-        IgG repertoire, donor 1 | BCR_HV_1 | 5'VDJ | 5' TCR | VDJ-T | VDJ_B_2 | T cell receptor sequencing | TRA_TRB
-        TCRalpha/beta library | TCRseq | immune repertoire of P3 | tumour [TCR] | P1 (TCR) | TCR: donor 3 | TCR+BCR
+        TCR_1 | BALF, C141 (scTCR-seq) | C1-TCR | scRNA-seq of P1, TCR library | P1 scRNA-seq [TCR] | scRNA-seq_P1_VDJ
+        CSF TCR S12 | TCR-P3-LN | 7dpi lung BCR | HD1 BCR heavy chain library | P1 TCR S3 | TCRab | TCRαβ
+        TCR repertoire donor 1 | BCR rep2 | Patient 1, PBMC, scTCR-seq | LN_TCR | K409_LN_VDJ | P4_LNM_vdj
+        TCR library of tumor A | TCR_P01_Pre | TCR_post | LN_d7 TCR, replicate 1 | Treg VDJ_1 | PBMC, TCR V(D)J, rep 2
+        TCR_WT, replicate 1 | V(D)J_B cells rep2 | sample1_TCR_VDJ | P1-T TCR | scBCR-seq | IgG repertoire, donor 1
+        BCR_HV_1 | 5'VDJ | 5' TCR | VDJ-T | VDJ_B_2 | T cell receptor sequencing | TRA_TRB | TCRalpha/beta library
+        TCRseq | immune repertoire of P3 | tumour [TCR] | P1 (TCR) | TCR: donor 3 | TCR+BCR
         donor 5 V(D)J enriched library | Liver TCR | TCR Liver 2 | TCR blood 3 | B cell receptor repertoire
         mouse 3 TCR | TCR_S1_L001 | CRC01_N_TCR | IGH library | IgH_IgK_IgL | P10.TCR | TCR profiling of TILs
         T_cell_VDJ | gdTCR | TCR amplified from cDNA | CDR3 sequencing | TCRβ sequencing | AIRR-seq of PBMC | Ig-seq
@@ -19,15 +20,15 @@ NAMES_OF = {
         """,
     "spots of a tissue": """
         tumor_ST_1 | colon spatial 1 | GBM spatial | slideseq puck 1 | tumor_P1_ST_1 | ST_brain_A1 | breast_ST_B2
-        melanoma ST rep1 | GBM4_ST | brain Visium A1 | P1_Visium | Visium_HD_colon
-        spatial transcriptomics of heart | Slide-seqV2 puck 3 | Stereo-seq E14.5 | HDST_CN21 | DBiT-seq E10
-        GeoMx ROI 4 | 10x Visium spatial gene expression, kidney | P3_spatial | Spatial_1 | Xenium brain
-        CytAssist FFPE A1 | Seq-Scope liver | MERFISH | ST section 4
+        melanoma ST rep1 | GBM4_ST | brain Visium A1 | P1_Visium | Visium_HD_colon | spatial transcriptomics of heart
+        Slide-seqV2 puck 3 | Stereo-seq E14.5 | HDST_CN21 | DBiT-seq E10 | GeoMx ROI 4
+        10x Visium spatial gene expression, kidney | P3_spatial | Spatial_1 | Xenium brain | CytAssist FFPE A1
+        Seq-Scope liver | MERFISH | ST section 4
         """,
     "antibody tags": """
         PBMC_ADT | P4 (ADT) | S1 antibody library | PBMC CITE-seq, ADT library | D1-ADT2 | antibody-derived tags
-        TotalSeq-B | antibody capture | S1_CSP | S1_CSP_S3 | P4_CSP library | cell surface protein library | AbSeq
-        CITE-seq ADT rep 1 | protein library
+        TotalSeq-B | antibody capture | S1_CSP | S1_CSP_S3 | day 14 CSP, replicate 1 | P1_post_ADT | P4_CSP library
+        cell surface protein library | AbSeq | CITE-seq ADT rep 1 | protein library
         """,
     "hashtags": """
         scRNA-seq day 3 HTO | Hashtag library of donor 2 | cell hashing | HTO_pool1 | CMO library | pool1_CMO
@@ -61,24 +62,24 @@ OF_EXPRESSION = """
     TCR-stimulated T cells | BALF, C141 (scRNA-seq) | C1-CD3 | TCR_6h_rep2 | TCR 24h | BCR/CD40 stim | TCR/CD28
     TCR1 T cells | TCR-A T cells | TCRαβ CD8αα IELs | TCRγδ thymocytes | KRAS G12D TCR T cells | scRNA-seq + TCR P1
     scRNA-seq and TCR-seq, P2 | scRNA-seq with V(D)J | antibody-captured T cells | dextramer sorted | ADT_CRPC_1
-    M1_ST_rep1 | AAV FLEX | FLEX-Cre mouse | LMO2 KO | anti-TCR treated | TCRb-/- mouse | TCRα-/- | BCR-ABL
-    BCR::ABL1 | BCR/ABL1 patient 2 | TCRhi | TCR transgenic OT-I, GEX | OT-I TCR transgenic T cells | CAR-T scRNA
-    VDJ-sorted | TCR_KO cells | TCR- cells | TCRgd+ | TCRβ+ DP thymocytes | TCRgd T cells, scRNA-seq
-    TCR-T cell product, day 0 | TCR signalling inhibitor | TCR Tg mouse 1 | γδ TCR+ cells 10x | post-BCR stimulation
-    BCR crosslinking 2h | pre-BCR+ cells | CD8 T cells stimulated through TCR | T cells without TCR | TCR_stim_1
-    TCR-negative | TCR low | TCRδ CreERT2 | VDJ recombination reporter | TCR clone 5 | high affinity TCR
-    scRNA-seq of TCR-seq sorted clones | 5' gene expression and VDJ | T cells expressing TCR 868
-    TCRab depleted graft | TRA-1-60+ iPSC | IgA+ plasma cells | IGH-MYC lymphoma | IGHV mutated CLL
-    T cell receptor signaling | ST cells | ST-HSC rep1 | ST_HSC_1 | ST_1 | BM_ST_1 | STAT3 | ST2+ ILC2
-    spatial memory trained mice | test_1 | snRNA-seq of Visium block | scRNA-seq matched to Visium | Flexor muscle
-    AAV-FLEX-tdTomato neurons | Cre-FLEX | methanol-fixed PBMC | methanol-fixed RNA-seq | FRP+ cells
-    prostate tumor post-ADT | ADT-naive patient 2 | ADT_prostate_2 | BCR prostate tumor 2 | PBMC CITE-seq, GEX
-    PBMC CITE-seq rep1 | GEX+ADT+HTO | ADTRP knock-out | hashtag-labelled T cells
-    pool 1, multiplexed with hashtags | TotalSeq-A labelled PBMC GEX | WT1 (CMO301) | S1_T | P1_B | FB_1 | AB_1
-    CSP-specific CD8 T cells | RNA + ATAC | RNA_ATAC | 10x Multiome GEX | Multiome RNA-seq | multiome_RNA
-    sgRNA_1 KO | Tet2_sgRNA | control_gRNA | CROP-seq | ribo-depleted total | RiboTag | CLIP170 KO | RIP1 KO | Pro-B
-    GRO_1 | Hic-5 KO | HIC1+ cells | chip1_A01 | scSLAM-seq cell 3 | 4sU-labelled scRNA-seq | miR-155 KO
-    LARRY-barcoded HSC | HER2 amplicon tumor | shadti | Phototransduction | cortex_plate1_H08 | 10x 3' v3
+    M1_ST_rep1 | P1_anti-TCR, rep 1 | P1_1G4 TCR | T cells, multiplexed with HTO | pMHC-TCR | AAV FLEX
+    FLEX-Cre mouse | LMO2 KO | anti-TCR treated | TCRb-/- mouse | TCRα-/- | BCR-ABL | BCR::ABL1 | BCR/ABL1 patient 2
+    TCRhi | TCR transgenic OT-I, GEX | OT-I TCR transgenic T cells | CAR-T scRNA | VDJ-sorted | TCR_KO cells
+    TCR- cells | TCRgd+ | TCRβ+ DP thymocytes | TCRgd T cells, scRNA-seq | TCR-T cell product, day 0
+    TCR signalling inhibitor | TCR Tg mouse 1 | γδ TCR+ cells 10x | post-BCR stimulation | BCR crosslinking 2h
+    pre-BCR+ cells | CD8 T cells stimulated through TCR | T cells without TCR | TCR_stim_1 | TCR-negative | TCR low
+    TCRδ CreERT2 | VDJ recombination reporter | TCR clone 5 | high affinity TCR | scRNA-seq of TCR-seq sorted clones
+    5' gene expression and VDJ | T cells expressing TCR 868 | TCRab depleted graft | TRA-1-60+ iPSC
+    IgA+ plasma cells | IGH-MYC lymphoma | IGHV mutated CLL | T cell receptor signaling | ST cells | ST-HSC rep1
+    ST_HSC_1 | ST_1 | BM_ST_1 | STAT3 | ST2+ ILC2 | spatial memory trained mice | test_1 | snRNA-seq of Visium block
+    scRNA-seq matched to Visium | Flexor muscle | AAV-FLEX-tdTomato neurons | Cre-FLEX | methanol-fixed PBMC
+    methanol-fixed RNA-seq | FRP+ cells | prostate tumor post-ADT | ADT-naive patient 2 | ADT_prostate_2
+    BCR prostate tumor 2 | PBMC CITE-seq, GEX | PBMC CITE-seq rep1 | GEX+ADT+HTO | ADTRP knock-out
+    hashtag-labelled T cells | pool 1, multiplexed with hashtags | TotalSeq-A labelled PBMC GEX | WT1 (CMO301) | S1_T
+    P1_B | FB_1 | AB_1 | CSP-specific CD8 T cells | RNA + ATAC | RNA_ATAC | 10x Multiome GEX | Multiome RNA-seq
+    multiome_RNA | sgRNA_1 KO | Tet2_sgRNA | control_gRNA | CROP-seq | ribo-depleted total | RiboTag | CLIP170 KO
+    RIP1 KO | Pro-B | GRO_1 | Hic-5 KO | HIC1+ cells | chip1_A01 | scSLAM-seq cell 3 | 4sU-labelled scRNA-seq
+    miR-155 KO | LARRY-barcoded HSC | HER2 amplicon tumor | shadti | Phototransduction | cortex_plate1_H08 | 10x 3' v3
     PBMC 10x 5' v2 | 5GE_P1 | cDNA
     """
 
