@@ -166,9 +166,11 @@ def reference_files(wildcards):
     return [f"{folder}/{name}" for folder in folders for name in ("star", "count_index.npz")]
 
 
+@reported
 def inclusion_lists(wildcards):
-    """Return every inclusion list that has a source."""
-    return [f"work/inclusion_lists/{name}.txt" for name in analysis.inclusion_lists()]
+    """Return every inclusion list that has a source, for a droplet library; none for a shard."""
+    lists = analysis.lists_of(unit_name(wildcards))
+    return [f"work/inclusion_lists/{name}.txt" for name in lists]
 
 
 def mem_mb(stage):

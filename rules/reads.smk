@@ -32,6 +32,7 @@ rule download:
         units=ancient("work/plan/units"),
         kept=of_unit(retries.previous),
         before=status_before,
+        lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
     output:
         archives=temp(directory("work/download/{unit}")),
     log:
@@ -49,10 +50,14 @@ rule download:
         asking=no_trigger(analysis.download_options),
         rows=of_unit(analysis.digest),  # the trigger: what is planned for the unit
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
+        # no trigger
+        fault=lambda wildcards, threads: option(
+            "--chemistry-fault", of_unit(analysis.list_fault)(wildcards)
+        ),
     shell:
         """
         python -m scripts download --runs {input.units:q}/{wildcards.unit:q}.tsv --records resources/records \
-            {params.asking:q} {params.lite} --kept {input.kept:q} \
+            {params.asking:q} {params.lite} {params.fault:q} --kept {input.kept:q} \
             --output {output.archives:q} 2>{log:q}
         """
 

@@ -31,6 +31,7 @@ checkpoint resolve:
         choices=analysis.plan_options(),
         asked=lambda wildcards: analysis.asked_digest(),  # a trigger: also by a file with an older time
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
+        forecast=no_trigger(analysis.forecast_options(HOME / "config/chemistries.yaml")),
     shell:
         """
         python -m scripts resolve {params.choices:q} --records resources/records \
@@ -38,6 +39,6 @@ checkpoint resolve:
             --ena {params.ena:q} --order {params.order:q} \
             --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
             --units {output.units:q} --index {output.index:q} \
-            {params.costs:q} --cost {output.cost:q} \
+            {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
         """

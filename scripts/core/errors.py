@@ -10,6 +10,8 @@ _MOST_FAULTS = 100  # that are reported at once
 
 DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
+NO_LIST = "no_list"
+"""Cause of a CHEMISTRY_UNKNOWN: no inclusion list is configured that could prove a kit."""
 
 
 class InputError(Exception):
@@ -20,7 +22,7 @@ class RunFault(Exception):
     """A run that cannot be used: it gets a reason code and a sentence in the ledger; the other runs are processed.
 
     ``reason`` is one of :data:`scripts.plan.reasons.REASONS`; ``cause`` a code that distinguishes faults of one
-    reason that the workflow treats differently (:data:`DISK_FULL`), otherwise empty.
+    reason that the workflow treats differently (:data:`DISK_FULL`, :data:`NO_LIST`), otherwise empty.
     """
 
     def __init__(self, reason: str, detail: str, cause: str = "") -> None:

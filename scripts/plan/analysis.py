@@ -5,15 +5,18 @@ Nothing here asks the network or writes a file. What a rule needs of Snakemake i
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
+from scripts.plan.forecast import PACKAGE, file_faults, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.matrices import archive_folders
+from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import Unit, is_shard, summarize_units
 
 FIXED_BY = ("preset", "mode", "strand")
@@ -50,6 +53,8 @@ class Analysis:
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
         rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+        if not Path("results/runs.tsv").exists():  # a finished analysis does without the files
+            raise_faults(f"The run table ({self.config['run_table']})", file_faults(rows))
         return summarize_units(rows, self.config["plates"]["shard_size"])
 
     def unit(self, name: str) -> Unit:
@@ -139,7 +144,35 @@ class Analysis:
         shipped = {name for name, known in self.kits["lists"].items() if known.get("address")}
         return sorted(shipped | set(self.config["droplets"]["inclusion_lists"]))
 
+    def lists_of(self, unit: str) -> list[str]:
+        """Return the inclusion lists that a unit needs: all that have a source for a library, none for a shard."""
+        return [] if is_shard(unit) else self.inclusion_lists()
+
+    def list_fault(self, unit: str) -> str:
+        """Return why a droplet library surely cannot be counted with these lists; empty where it may be."""
+        if is_shard(unit):
+            return ""
+        return kit_fault(self._pinned[self.unit(unit).experiment], self._list_sources(), self.kits)
+
+    @functools.cached_property
+    def _pinned(self) -> dict[str, str]:
+        rows: Iterable[Run]
+        if self.has_run_table:
+            rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+        else:
+            rows = iterate_runs("results/plan.tsv")
+        return libraries_of(rows)
+
+    def _list_sources(self) -> dict[str, str]:
+        return {name: source_address(self.inclusion_list_source(name)) or "" for name in self.inclusion_lists()}
+
     # Options of commands
+
+    def forecast_options(self, chemistries: str | Path) -> list[Any]:
+        """Return what tells that libraries will fail, as options of the command ``resolve``."""
+        words = [f"{name}={source}" if source == PACKAGE else name for name, source in self._list_sources().items()]
+        scratch = self.config["scratch"]["directory"]
+        return ["--scratch", scratch, "--chemistries", chemistries, *(["--inclusion-lists", *words] if words else [])]
 
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""

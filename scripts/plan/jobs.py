@@ -5,18 +5,22 @@
 """
 
 import functools
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.core.errors import NO_LIST
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
+from scripts.plan.forecast import machine_memory_gb
 from scripts.plan.reasons import REASONS
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 from scripts.plan.status import disk_was_full, read_statuses
 
+_TRIED_AGAIN = f"DISK_LIMIT|{NO_LIST}".encode()  # in a status table: what may be tried again without being asked
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb"}
 _FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which a unit has while it holds scratch
@@ -89,7 +93,8 @@ class JobResources:
             words.append(f"{stage}={min(number, cores or number)}")
         config = self.analysis.config
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
-        return ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+        options = ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+        return options if cores is None else [*options, "--memory-gb", f"{machine_memory_gb():.1f}"]
 
 
 class Retries:
@@ -103,16 +108,19 @@ class Retries:
     def _reasons(self, unit: str) -> list[str]:
         """Return for which reasons failed runs of a unit are tried again, sorted; empty where it has none of them.
 
-        Those that are configured, and a full disk as soon as there is room for the unit.
+        Those that are configured, a full disk as soon as there is room for the unit, and a missing inclusion list as
+        soon as one is configured.
         """
         wanted = self.analysis.config["retry"]
         status = Path(f"work/status/{unit}.tsv")
-        if not status.exists() or (not wanted and b"DISK_LIMIT" not in status.read_bytes()):
+        if not status.exists() or not (wanted or re.search(_TRIED_AGAIN, status.read_bytes())):
             return []
         failed = [row for row in read_statuses(status).values() if row.state == "failed"]
         reasons = set(REASONS if wanted == "all" else wanted)
         if any(map(disk_was_full, failed)) and self._has_room(unit):
             reasons.add("DISK_LIMIT")
+        if any(row.cause == NO_LIST for row in failed) and not self.analysis.list_fault(unit):
+            reasons.add("CHEMISTRY_UNKNOWN")
         return sorted(reasons & {row.reason for row in failed})
 
     def _has_room(self, unit: str) -> bool:

@@ -91,6 +91,11 @@ def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | 
     return "\n".join(text)
 
 
+def format_forecast(sentences: Iterable[str]) -> str:
+    """Return what of a plan will fail, for a terminal; see :mod:`scripts.plan.forecast`."""
+    return "\n".join(["What will fail:", *(f"  {sentence}" for sentence in sentences)])
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 

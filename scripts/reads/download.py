@@ -15,13 +15,14 @@ current source.
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core import http
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
-from scripts.core.errors import RunFault
+from scripts.core.errors import NO_LIST, RunFault
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
 from scripts.core.folders import seal, unseal
 from scripts.core.locks import exclusive_lock
@@ -194,6 +195,14 @@ def _keep_largest(folder: Path) -> None:
         remove_folder(folder, part.name, ignore_errors=True)
 
 
+def refuse(rows: Sequence[Run], output: Path, sentence: str) -> None:
+    """Write the status table of a droplet library that surely cannot be counted, without any download."""
+    output.mkdir(parents=True, exist_ok=True)
+    fault = RunFault("CHEMISTRY_UNKNOWN", sentence, NO_LIST)
+    write_statuses(output / "status.tsv", [RunStatus(row.run).failed(fault) for row in rows])
+    print(f"Nothing is downloaded: {sentence}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     add_runs_option(parser)
@@ -209,11 +218,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parallel", type=int, default=1, help="runs that are downloaded side by side")
     parser.add_argument("--per-host", type=int, help="transfers from one host at a time (default: as many as runs)")
     parser.add_argument("--limit-gb", type=float, help="what the job may have on disk")
+    parser.add_argument(
+        "--chemistry-fault", help="why no run of the unit can be counted; nothing is downloaded then, and each says so"
+    )
     parser.add_argument("--report", type=float, default=1.0, help="seconds between two looks at the progress")
     parser.add_argument("--output", required=True, help="folder of the archives and of status.tsv")
     options = parser.parse_args(argv)
     rows = read_unit_rows(options.runs)
     output = Path(options.output)
+    if options.chemistry_fault:
+        refuse(rows, output, options.chemistry_fault)
+        return
     partial = output.parent.parent / "partial" / options.runs.stem
     bounded = options.per_host is not None and options.per_host < options.parallel
     retries = min(2, options.more_passes)

@@ -14,9 +14,10 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.choices import add_choices, choices_of, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
+from scripts.plan.forecast import add_forecast_options, file_faults, forecast
 from scripts.plan.lists import asked_for, is_run_list
 from scripts.plan.run_table import write_runs
-from scripts.plan.summary import format_costs, format_plan
+from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
 from scripts.records.client import Archives, report
 from scripts.records.listed_runs import plan_run_list
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--units", help="folder for the run table of each unit of work, replaced as a whole")
     parser.add_argument("--index", help="the index of the units, a row each")
     add_cost_options(parser)
+    add_forecast_options(parser)
     parser.add_argument("--cost", help="table of what the plan costs by stage to write")
     parser.add_argument("--evidence", help="what each judgement rests on, one JSON object a run, to write")
     parser.add_argument("--output", required=True, help="the plan, a run table")
@@ -87,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
         said = [*archives.news, *archives.warnings, *archives.unused_refresh()]
+    raise_faults(f"The run table ({options.run_table})", file_faults(rows))
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     if options.evidence:
@@ -103,5 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(format_costs(costs, estimator, options.limit_gb))
     if options.cost:
         write_costs(options.cost, costs)
+    if sentences := forecast(options, rows, units, estimator, missing):
+        print(format_forecast(sentences))
     for line in said:
         print(line)

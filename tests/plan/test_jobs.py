@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import DISK_FULL, InputError
+from scripts.core.errors import DISK_FULL, NO_LIST, InputError
 from scripts.plan.analysis import Analysis
 from scripts.plan.jobs import JobResources, Retries, unit_name
 from scripts.plan.size_model import SizeModel
@@ -104,6 +104,15 @@ def test_a_round_is_identified_by_the_status_that_calls_for_it_then_by_its_note(
     Path(previous, "round").write_text("77\n")
     later = retries()
     assert (later.previous(UNIT), later.round(UNIT)) == ([previous], "77")
+
+
+def test_a_library_without_a_list_is_tried_again_when_it_has_one(folder, monkeypatch):
+    fail("CHEMISTRY_UNKNOWN", cause=NO_LIST)
+    for fault, reasons in (("no inclusion list is configured.", []), ("", ["CHEMISTRY_UNKNOWN"])):
+        monkeypatch.setattr(Analysis, "list_fault", lambda self, unit, fault=fault: fault)
+        assert retries().reasons(UNIT) == reasons
+    fail("CHEMISTRY_UNKNOWN")
+    assert retries().reasons(UNIT) == []
 
 
 def test_what_is_left_out_is_not_tried_again(folder):

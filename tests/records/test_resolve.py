@@ -37,7 +37,11 @@ def test_nothing_is_asked_for(tmp_path: Path) -> None:
         resolve.read_asked([str(tmp_path / "none.txt")])
 
 
-def test_a_run_table_is_planned_without_a_look_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_table_is_planned_without_a_look_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.fastq.gz").touch()
     (tmp_path / "runs.tsv").write_text(
         "run\tspecies\tassay\tsource\nA2\tmus\tplate\tfile:a.fastq.gz\nA1\thomo\tplate\t\n"
     )
@@ -47,3 +51,34 @@ def test_a_run_table_is_planned_without_a_look_up(tmp_path: Path, capsys: pytest
     assert [(row.run, row.source) for row in read_runs(output)] == [("A1", "sra"), ("A2", "file:a.fastq.gz")]
     assert (tmp_path / "evidence.jsonl").read_bytes() == b""
     assert "What will be counted:" in capsys.readouterr().out
+
+
+def test_every_local_file_that_is_missing_is_named_and_nothing_is_planned(tmp_path: Path) -> None:
+    table = tmp_path / "runs.tsv"
+    table.write_text(
+        "run\tspecies\tassay\tsource\tstatus\treason\n"
+        "A1\tmus\tplate\tfile:/none/1.fq;/none/2.fq\t\t\n"
+        f"A2\tmus\tplate\tfile:{table};/none/3.fq\t\t\n"
+        "A3\tmus\tplate\tfile:/none/4.fq\tleft_out\tEMPTY_READS\n"
+    )
+    with pytest.raises(InputError) as error:
+        resolve.main(["--run-table", str(table), "--species", "mus=10090", "--output", str(tmp_path / "plan.tsv")])
+    assert str(error.value).splitlines() == [
+        f"The run table ({table}) needs 2 correction(s):",
+        "A1: source: no such file, or not readable: /none/1.fq, /none/2.fq.",
+        "A2: source: no such file, or not readable: /none/3.fq.",
+    ]
+    assert not (tmp_path / "plan.tsv").exists()
+
+
+def test_the_plan_says_which_lists_its_libraries_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "runs.tsv"
+    table.write_text("run\tspecies\tassay\nL1\tmus\tdroplet\n")
+    words = ["--run-table", str(table), "--species", "mus=10090", "--output", str(tmp_path / "plan.tsv")]
+    words += ["--chemistries", str(Path(__file__).parents[2] / "config" / "chemistries.yaml")]
+    resolve.main(words)
+    told = capsys.readouterr().out.partition("What will fail:\n")[2]
+    assert told.startswith("  1 droplet library (L1): no inclusion list is configured, and only barcodes prove a kit; ")
+    assert "3M-february-2018 (10x Chromium 3′ v3 or v3.1)" in told
+    resolve.main([*words, "--inclusion-lists", "3M-february-2018"])
+    assert "What will fail" not in capsys.readouterr().out

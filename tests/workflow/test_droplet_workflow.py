@@ -88,3 +88,25 @@ def test_evidence_has_every_run_with_its_figures(analysis):
         assert one["records"]["evidence"]
     by_strand = next(one for one in reported if one["experiment"] == catalogue.LIBRARY_V2)
     assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in by_strand["detail"]
+
+
+def test_libraries_without_an_inclusion_list_are_not_downloaded(world, tmp_path, capfd):
+    with Server(world) as server:
+        configuration = world.configuration(server) | {"series": [catalogue.LIBRARY_V2], "max_failed": 1}
+        configuration["droplets"] = {}
+        assert run_workflow(tmp_path, configuration, ["resolve"]) == 0
+        told = capfd.readouterr().out
+        assert run_workflow(tmp_path, configuration, ["--quiet"]) == 0
+        assert not [request for request in server.requests if "SRR9000103" in request.path.rpartition("/")[2]]
+    assert "What will fail:\n  1 droplet library (SRX9000102): no inclusion list is configured" in told
+    (row,) = read_runs(tmp_path / "results" / "runs.tsv")
+    assert (row.status, row.reason) == ("failed", "CHEMISTRY_UNKNOWN")
+    assert row.detail.startswith(
+        "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_"
+    )
+    with Server(world) as server:  # with the list it is counted, and nobody has to ask for another try
+        assert (
+            run_workflow(tmp_path, world.configuration(server) | {"series": [catalogue.LIBRARY_V2]}, ["--quiet"]) == 0
+        )
+    (row,) = read_runs(tmp_path / "results" / "runs.tsv")
+    assert (row.status, row.chemistry) == ("counted", "10x_3p_v2")

@@ -11,7 +11,7 @@ from tests.toy.server import Server
 pytestmark = pytest.mark.tools
 
 
-def test_files_go_through_the_same_rules(world, tmp_path):
+def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     fastq = world.folder / "fastq"
     rows = [
         Run(run="cell1", species="mus", assay="plate", source=f"file:{world.sra / 'SRR9000003.sra'}"),
@@ -31,6 +31,12 @@ def test_files_go_through_the_same_rules(world, tmp_path):
         ),
     ]
     write_runs(tmp_path / "runs.tsv", rows)
+    with Server(world) as server:  # a file that is missing is known before any job
+        assert run_workflow(tmp_path, world.configuration(server) | {"run_table": "runs.tsv"}) != 0
+        assert not server.requests
+    assert "cell3: source: no such file, or not readable: reads/none.fastq." in capfd.readouterr().err
+    (tmp_path / "reads").mkdir()
+    (tmp_path / "reads" / "none.fastq").write_text("no reads\n")
     with Server(world) as server:
         configuration = world.configuration(server) | {"run_table": "runs.tsv", "max_failed": 0.5}
         assert run_workflow(tmp_path, configuration, ["--quiet"]) == 0
@@ -42,7 +48,7 @@ def test_files_go_through_the_same_rules(world, tmp_path):
         "cell3": ("failed", "DOWNLOAD_FAILED"),
         "lane1": ("counted", ""),
     }
-    assert ledger["cell3"].detail == "no such file: reads/none.fastq."
+    assert ledger["cell3"].detail == "neither an archive nor FASTQ nor BAM: reads/none.fastq."
     assert ledger["lane1"].chemistry == "10x_3p_v2"
     with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
         table = [line.rstrip("\n").split(",") for line in lines]

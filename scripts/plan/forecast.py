@@ -1,0 +1,207 @@
+"""What of a plan will fail, told before any download: missing files and inclusion lists, too little memory or scratch.
+
+Faults of files and lists stop the plan or the jobs of the libraries; what the size model estimates is a warning. The
+contigs of genome and annotation are compared where the reference is made (:mod:`scripts.references.annotation`).
+"""
+
+import argparse
+import importlib.util
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.plan.cost import Estimator
+from scripts.plan.footprint import format_gb
+from scripts.plan.run_table import Run
+from scripts.plan.units import Unit, is_shard
+
+PACKAGE = "ngs-tools"
+"""A source of inclusion lists: the Python package of that name."""
+_NAMED = 3  # libraries or units that a sentence names
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def add_forecast_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that the forecast of a plan depends on, beside those of its cost."""
+    parser.add_argument("--chemistries", help="the droplet kits, to see which inclusion lists a plan needs")
+    parser.add_argument(
+        "--inclusion-lists",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help=f"inclusion lists that are configured; NAME={PACKAGE} where they are those of the package",
+    )
+    parser.add_argument("--scratch", default="work", help="the scratch folder")
+    parser.add_argument("--memory-gb", type=float, help="memory of the machine, where the jobs run on it")
+
+
+def forecast(
+    options: argparse.Namespace,
+    rows: Iterable[Run],
+    units: Mapping[str, Unit],
+    estimator: Estimator,
+    missing: Iterable[str],
+) -> list[str]:
+    """Return a sentence for all of a plan that will fail, as far as parsed options say what it depends on."""
+    import yaml
+
+    sentences = []
+    if options.chemistries:
+        kits = yaml.safe_load(Path(options.chemistries).read_text(encoding="utf-8"))
+        sources = {name: source for name, _, source in (word.partition("=") for word in options.inclusion_lists)}
+        sentences += list_faults(libraries_of(rows), sources, kits)
+    if options.limit_gb:
+        sentences += scratch_warnings(units, options.limit_gb, free_gb(options.scratch))
+    if options.memory_gb:
+        sentences += memory_warnings(units, estimator, missing, options.memory_gb)
+    return sentences
+
+
+def file_faults(rows: Iterable[Run]) -> list[str]:
+    """Return a sentence for each local file of a planned run that cannot be read."""
+    faults = []
+    for row in rows:
+        if row.status == "planned" and row.source.startswith("file:"):
+            paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+            missing = [path for path in paths if not (Path(path).is_file() and os.access(path, os.R_OK))]
+            if missing or not paths:
+                words = f"no such file, or not readable: {', '.join(missing)}" if paths else "names no file"
+                faults.append(f"{row.run}: source: {words}.")
+    return faults
+
+
+def libraries_of(rows: Iterable[Run]) -> dict[str, str]:
+    """Return droplet library → the kit that is pinned for it, empty where the reads must prove it."""
+    return {row.experiment: row.chemistry for row in rows if row.status == "planned" and row.assay == "droplet"}
+
+
+def list_faults(libraries: Mapping[str, str], sources: Mapping[str, str], kits: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each reason for which droplet libraries surely cannot be counted.
+
+    ``libraries`` is library → pinned kit, see :func:`libraries_of`; ``sources`` and ``kits`` as :func:`kit_fault` takes
+    them.
+    """
+    by_kit: dict[str, list[str]] = {}
+    for library, kit in sorted(libraries.items()):
+        by_kit.setdefault(kit, []).append(library)
+    faults = []
+    for kit, names in sorted(by_kit.items()):
+        if fault := kit_fault(kit, sources, kits):
+            number = "1 droplet library" if len(names) == 1 else f"{len(names):,} droplet libraries"
+            faults.append(f"{number} ({_some(names)}): {fault}")
+    if libraries and PACKAGE in sources.values() and importlib.util.find_spec("ngs_tools") is None:
+        key = f"droplets.inclusion_lists.{next(name for name, source in sources.items() if source == PACKAGE)}"
+        faults.append(f"{key}: the package {PACKAGE} is not installed; install it, or give the path of the list.")
+    return faults
+
+
+def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> str:
+    """Return why libraries of a kit surely cannot be counted, empty where they may; an empty name: any kit.
+
+    ``sources`` are the inclusion lists that are configured, ``kits`` is the content of config/chemistries.yaml.
+    """
+    known = kits["chemistries"]
+    if not name:
+        if any(_is_provable(kit) and set(_lists_of(kit)) <= set(sources) for kit in known.values()):
+            return ""
+        return (
+            "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_lists to the lists "
+            f"of the kits that may be among them: {_choice(kits)} (for more kits see config/chemistries.yaml), or to "
+            "{all: ngs-tools}."
+        )
+    if name not in known:
+        return f"chemistry {name!r} is not in config/chemistries.yaml."
+    kit = known[name]
+    if kit.get("refused"):
+        return f"libraries of {kit['title']} are not counted: {kit['refused']}."
+    missing = " and ".join(f"droplets.inclusion_lists.{one}" for one in _lists_of(kit) if one not in sources)
+    if missing:
+        return f"no inclusion list is configured for {kit['title']}; set {missing} to its path or address."
+    return ""
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _lists_of(kit: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(part["list"] for part in kit["barcode"] if part.get("list")))
+
+
+def _is_provable(kit: Mapping[str, Any]) -> bool:
+    return kit.get("proof", "list") == "list" and not kit.get("refused")
+
+
+def _choice(kits: Mapping[str, Any]) -> str:
+    """Return the lists of the kits whose barcode is one list, each with its kits."""
+    titles: dict[str, list[str]] = {}
+    for kit in kits["chemistries"].values():
+        if _is_provable(kit) and len(kit["barcode"]) == 1:
+            titles.setdefault(kit["barcode"][0]["list"], []).append(kit["title"])
+    return ", ".join(f"{name} ({' or '.join(of_list)})" for name, of_list in titles.items())
+
+
+def machine_memory_gb() -> float:
+    """Return the GB of memory of this machine, or of the control group in which this process runs if it has less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CGROUP.read_text(encoding="ascii").strip()
+    except OSError:
+        limit = ""
+    return min(total, int(limit) if limit.isdecimal() else total) / 1e9
+
+
+def memory_warnings(
+    units: Mapping[str, Unit], estimator: Estimator, missing: Iterable[str], memory_gb: float
+) -> Iterator[str]:
+    """Yield a sentence for each stage with jobs that are expected to hold more memory than the machine has.
+
+    ``missing`` names the references that are still to be made.
+    """
+    most: dict[str, tuple[int, float]] = {}
+    for stage, sizes in estimator.jobs(units, missing):
+        held = estimator.model.memory_mb(stage, sizes) / 1000
+        if held > memory_gb:
+            number, largest = most.get(stage, (0, 0.0))
+            most[stage] = number + 1, max(largest, held)
+    for stage, (number, largest) in most.items():
+        jobs = "1 job" if number == 1 else f"{number:,} jobs"
+        remedy = "run it on a machine with more, or on a cluster (docs/cluster.md)"
+        if stage == "star_index":
+            remedy = f"give a ready index (references.NAME.index), or {remedy}"
+        need = f"about {largest:,.0f} GB of memory are needed, this machine has {memory_gb:,.0f}"
+        yield f"{jobs} of {stage}: {need}; {remedy}."
+
+
+def scratch_warnings(units: Mapping[str, Unit], limit_gb: float, free_gb: float) -> Iterator[str]:
+    """Yield a sentence where units alone hold more than ``scratch.limit_gb``, or than is free on the disk."""
+    peaks = {name: (unit.bytes + unit.fastq + unit.sorting) / 1e9 for name, unit in units.items()}
+    beyond = sorted((name for name, peak in peaks.items() if peak > limit_gb), key=lambda name: -peaks[name])
+    if beyond:
+        enough = format_gb(peaks[beyond[0]] * 1e9).removesuffix(" GB")
+        shards = ", or plates.shard_size to less" if any(map(is_shard, beyond)) else ""
+        yield (
+            f"{_units(beyond)}: up to {enough} GB of scratch are needed, but scratch.limit_gb is {limit_gb:g}: runs "
+            f"that do not fit fail with DISK_LIMIT. Set scratch.limit_gb to {enough} or more{shards}."
+        )
+    within = [peak for peak in peaks.values() if peak <= limit_gb]
+    if within and max(within) > free_gb:
+        yield (
+            f"The disk of the scratch folder has {free_gb:,.1f} GB free, the largest unit that scratch.limit_gb allows "
+            f"needs {max(within):,.1f}; free some, or set scratch.directory to another disk."
+        )
+
+
+def _units(names: Sequence[str]) -> str:
+    return f"{len(names):,} unit{'' if len(names) == 1 else 's'} ({_some(names)})"
+
+
+def free_gb(folder: str | Path) -> float:
+    """Return the GB that are free on the disk of a folder, or of the nearest one above it that exists."""
+    path = Path(folder).absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free / 1e9

@@ -1,0 +1,135 @@
+"""What of a plan will fail: lists, files, memory and scratch."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.plan import forecast
+from scripts.plan.cost import Estimator
+from scripts.plan.run_table import Run
+from scripts.plan.size_model import SizeModel
+from scripts.plan.units import Unit
+
+KITS = yaml.safe_load((Path(__file__).parents[2] / "config" / "chemistries.yaml").read_text(encoding="utf-8"))
+V3 = "3M-february-2018"
+
+
+def unit(gb: int, species: str = "homo", mspots: int = 1) -> Unit:
+    return Unit("GSE1", species, "SRX1", gb * 10**9, 0, mspots * 10**6, 1, 0, 0, "d")
+
+
+def estimator() -> Estimator:
+    return Estimator(SizeModel(), {"hg38": {"genome_mb": 3200.0, "index_mb": 29_000.0}}, {"homo": "hg38"}, 96)
+
+
+def test_libraries_of_a_plan() -> None:
+    rows = [
+        Run(experiment="SRX1", run="SRR1", assay="droplet", status="planned", chemistry="10x_3p_v3"),
+        Run(experiment="SRX2", run="SRR2", assay="plate", status="planned"),
+        Run(experiment="SRX3", run="SRR3", assay="droplet", status="left_out", reason="NO_RUN"),
+    ]
+    assert forecast.libraries_of(rows) == {"SRX1": "10x_3p_v3"}
+
+
+@pytest.mark.parametrize(
+    ("kit", "sources", "fault"),
+    [
+        ("", [V3], ""),
+        ("", ["737K-cratac-v1"], "no inclusion list is configured, and only barcodes prove a kit"),
+        ("", ["bd-rhapsody-cls1"], "no inclusion list is configured"),  # of three that the kit needs
+        ("10x_3p_v3", [V3], ""),
+        (
+            "10x_3p_v3",
+            ["737K-august-2016"],
+            f"for 10x Chromium 3′ v3 or v3.1; set droplets.inclusion_lists.{V3} ",
+        ),
+        ("bd_rhapsody", [], "bd-rhapsody-cls1 and droplets.inclusion_lists.bd-rhapsody-cls2 and "),
+        ("drop_seq", [], ""),
+        ("10x_flex", [V3], "libraries of 10x Chromium Flex (fixed RNA) are not counted: they are ligated probes"),
+        ("10x_3p_v9", [V3], "chemistry '10x_3p_v9' is not in config/chemistries.yaml."),
+    ],
+)
+def test_a_kit_without_its_lists(kit: str, sources: list[str], fault: str) -> None:
+    found = forecast.kit_fault(kit, sources, KITS)
+    assert fault in found
+    assert bool(fault) is bool(found)
+
+
+def test_libraries_are_counted_and_some_named() -> None:
+    libraries = {f"SRX{number}": "10x_3p_v3" for number in range(5)} | {"SRX9": "drop_seq"}
+    (fault,) = forecast.list_faults(libraries, {}, KITS)
+    assert fault == (
+        "5 droplet libraries (SRX0, SRX1, SRX2 and 2 more): no inclusion list is configured for 10x Chromium 3′ v3 or "
+        f"v3.1; set droplets.inclusion_lists.{V3} to its path or address."
+    )
+    assert forecast.list_faults({}, {}, KITS) == []
+
+
+def test_the_package_of_lists_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, faults in ((None, 1), (object(), 0)):
+        monkeypatch.setattr(forecast.importlib.util, "find_spec", lambda name, found=found: found)
+        assert len(forecast.list_faults({"SRX1": ""}, {V3: "ngs-tools"}, KITS)) == faults
+        assert forecast.list_faults({}, {V3: "ngs-tools"}, KITS) == []
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "there.fq").touch()
+    rows = [
+        Run(run="A", status="planned", source=f"file:{tmp_path}/there.fq"),
+        Run(run="B", status="planned", source=f"file:{tmp_path}/there.fq;{tmp_path}"),
+        Run(run="C", status="planned", source="file:"),
+        Run(run="D", status="planned", source="sra"),
+        Run(run="E", status="left_out", source="file:nowhere"),
+    ]
+    assert forecast.file_faults(rows) == [
+        f"B: source: no such file, or not readable: {tmp_path}.",
+        "C: source: names no file.",
+    ]
+
+
+def test_units_beyond_the_limit_of_scratch() -> None:
+    units = {"GSE1.homo.SRX1": unit(900), "GSE1.homo.0000": unit(300), "GSE1.homo.SRX2": unit(200)}
+    (warning,) = forecast.scratch_warnings(units, 200, 1000)
+    assert warning == (
+        "2 units (GSE1.homo.SRX1, GSE1.homo.0000): up to 900 GB of scratch are needed, but scratch.limit_gb is 200: "
+        "runs that do not fit fail with DISK_LIMIT. Set scratch.limit_gb to 900 or more, or plates.shard_size to less."
+    )
+    assert list(forecast.scratch_warnings({}, 200, 0)) == []
+
+
+def test_a_disk_that_is_nearly_full() -> None:
+    (warning,) = forecast.scratch_warnings({"GSE1.homo.SRX2": unit(150)}, 200, 100.25)
+    assert warning.startswith(
+        "The disk of the scratch folder has 100.2 GB free, the largest unit that scratch.limit_gb "
+    )
+    assert list(forecast.scratch_warnings({"GSE1.homo.SRX2": unit(100)}, 200, 100.25)) == []
+
+
+def test_jobs_that_do_not_fit_the_memory() -> None:
+    units = {"GSE1.homo.0000": unit(1), "GSE1.homo.0001": unit(1), "GSE1.homo.SRX1": unit(1, mspots=1000)}
+    # align: 0.9 + 29 + 16 × 0.36 GB; solo: 1.8 + 29 + 16 × 0.36 + 90 GB; star_index: 1.8 + 32 GB
+    warnings = list(forecast.memory_warnings(units, estimator(), ["hg38"], 34.0))
+    assert [warning.partition(";")[0] for warning in warnings] == [
+        "2 jobs of align: about 36 GB of memory are needed, this machine has 34",
+        "1 job of solo: about 127 GB of memory are needed, this machine has 34",
+    ]
+    (warning, *_) = forecast.memory_warnings(units, estimator(), ["hg38"], 33.0)
+    assert warning.startswith(
+        "1 job of star_index: about 34 GB of memory are needed, this machine has 33; give a ready "
+    )
+    assert list(forecast.memory_warnings(units, estimator(), [], 128.0)) == []
+
+
+def test_the_memory_of_the_machine_and_of_its_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(forecast, "_CGROUP", limit)
+    whole = forecast.machine_memory_gb()
+    assert whole > 0
+    for text, memory in (("max\n", whole), ("500000000\n", 0.5)):
+        limit.write_text(text)
+        assert forecast.machine_memory_gb() == memory
+
+
+def test_free_room_of_a_folder_that_is_still_to_be_made(tmp_path: Path) -> None:
+    assert forecast.free_gb(tmp_path / "a" / "b") == pytest.approx(forecast.free_gb(tmp_path), rel=0.1)
