@@ -29,6 +29,7 @@ from scripts.records.run_parts import (
 )
 from scripts.records.single_cell import (
     CELLS_OF_A_PLATE,
+    FAR_TOO_MANY_SPOTS,
     FEW_SPOTS,
     LIKELY,
     MANY_SPOTS,
@@ -66,10 +67,10 @@ _WORDS = {
     ),
     POOLED: (
         r"m?cel[-\s]?seq\s?2?\b|mars[-\s]?seq|(?:mc)?scrb[-\s]?seq|\bSTRT\b|quartz[-\s]?seq[-\s]?2|\bsort[-\s]seq\b"
-        r"|\bsci[-\s]?(?:RNA[-\s]?seq|plex|fate)\w*|combinatorial[-\s](?:cellular )?index\w*|share[-\s]?seq"
+        r"|\bsci[-\s]?(?:RNA|plex|fate)\w*|combinatorial[-\s](?:cellular )?index\w*|share[-\s]?seq"
         r"|vasa[-\s]?(?:plate|seq)|icell8",
-        r"(?:cell|well)[-\s]specific (?:\w+ )?(?:primers?|barcod\w+)|barcoded (?:RT\b|reverse|oligo|poly|primers?)"
-        r"|unique molecular identifiers?|\bUMIs?\b|\bcell[-\s]barcod\w+",
+        r"(?:cell|well)[-\s](?:specific|identifying) (?:\w+ )?(?:primers?|barcod\w+)"
+        r"|barcoded (?:RT\b|reverse|oligo|poly|primers?)|unique molecular identifiers?|\bUMIs?\b|\bcell[-\s]barcod\w+",
     ),
     PLATE: (
         r"smart[-\s]?seq|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|quartz[-\s]?seq(?![-\s]?2)"
@@ -89,7 +90,7 @@ _FILE_SAMPLE = re.compile(r"_S(\d+)_(?:L\d{3}_)?[RI]\d")  # as bcl2fastq numbers
 _SAMPLE_INDEX = re.compile(r"(?<![A-Z])SI[-_](?:GA|NA|TT|NT|TS|3A|P\d+)[-_][A-H]\d{1,2}(?!\d)")  # 10x's own names
 _GROUPS = (
     ("name", (Scope.NAME, Scope.TRAIT, Scope.DESCRIPTION)),
-    ("protocol", (Scope.PROTOCOL,)),
+    ("protocol", (Scope.PROTOCOL, Scope.CULTURE)),
     ("data processing", (Scope.PROCESSING,)),
     ("series", (Scope.SERIES_TITLE, Scope.DESIGN)),
     ("summary", (Scope.SUMMARY,)),
@@ -177,7 +178,9 @@ def judge_experiment(
     if shown < SHOWN and not given:
         fault, detail = "NOT_SINGLE_CELL", against(verdict, _accession(experiment))
         return judged._replace(open=False, fault=fault, detail=detail)
-    if kind.kind == POOLED and not pinned:
+    if kind.kind == POOLED:
+        if pinned:
+            return judged._replace(open=True, fault="", detail="")
         fault, detail = "CHEMISTRY_UNKNOWN", _pooled(kind, _accession(experiment))
         return judged._replace(open=False, fault=fault, detail=detail)
     return judged
@@ -187,7 +190,7 @@ def _worth(kind: _LibraryKind, signs: Sequence[str]) -> int:
     """Return how much the assay itself says of single cells: barcodes of cells are for them."""
     if signs:
         return 12
-    return 6 if kind.certain else SHOWN - LIKELY
+    return 8 if kind.certain else SHOWN - LIKELY
 
 
 def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKind | None:
@@ -284,13 +287,17 @@ def _signs_of_many_cells(
         signs.append("its files are of four sample indexes in a row, as of one sample of 10x")
     if says_single_cell(experiment.source) and {"I1", "R1", "R2"} <= set(map(file_read, files)):
         signs.append("an index read was deposited beside R1 and R2, as for droplet libraries")
-    return [*signs, *_signs_of_spots(experiment, verdict, siblings)]
+    return signs if verdict.refused() else [*signs, *_signs_of_spots(experiment, verdict, siblings)]
 
 
 def _signs_of_spots(experiment: Experiment, verdict: CellVerdict, siblings: Siblings) -> Iterator[str]:
     if all(run.reads for run in experiment.runs) and not any(long_reads(run) >= 2 for run in experiment.runs):
         return
     spots = spots_of(experiment)
+    if not verdict.of_itself():
+        if spots > FAR_TOO_MANY_SPOTS:
+            yield f"{spots:,} spots are too many for one cell of a plate"
+        return
     if spots > MANY_SPOTS:
         yield f"{spots:,} spots of a single-cell library are too many for one cell of a plate"
     elif spots > FEW_SPOTS and siblings.experiments < CELLS_OF_A_PLATE and not verdict.one_cell_each():

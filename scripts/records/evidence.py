@@ -20,6 +20,7 @@ class Scope(StrEnum):
     TRAIT = "trait"  # tag: value
     DESCRIPTION = "description"
     PROTOCOL = "protocol"
+    CULTURE = "culture"  # how cells were grown and treated
     PROCESSING = "processing"
     SERIES_TITLE = "series title"
     DESIGN = "design"
@@ -59,11 +60,12 @@ class Rule(NamedTuple):
 VETO = -20
 """The weight of what the name of a library says against one cell: more than all that other texts can say for it."""
 
-N, T, D, P, TITLE, DESIGN, SUMMARY = (
+N, T, D, P, C, TITLE, DESIGN, SUMMARY = (
     Scope.NAME,
     Scope.TRAIT,
     Scope.DESCRIPTION,
     Scope.PROTOCOL,
+    Scope.CULTURE,
     Scope.SERIES_TITLE,
     Scope.DESIGN,
     Scope.SUMMARY,
@@ -75,34 +77,43 @@ def _words(*patterns: str) -> re.Pattern[str]:
 
 
 _KIND = r"(?:cells?|nucle(?:us|i|ar)|[a-z]*(?:cytes?|blasts?|neurons?|blastomeres?|zygotes?|spermatids?|macrophages?))"
-_NO_CELL = (  # "single dose T cells", "individual donors' cells"
+_NOT_ONE = (  # "single dose T cells", "single-positive thymocytes", "individual donors' cells"
     r"(?!dose|end|read|clon|donor|animal|patient|inject|strand|time|guide|gene|mutant|knock|hit|agent|treat|index|copy"
-    r"|allele|culture|layer|molecule|subject|sample|litter|tumou?r|well|embryo|blastocyst|organoid|fiber|fibre|islet"
-    r"|colon|population|nucleotide|batch|lane|wildtype|base)"
+    r"|allele|culture|layer|molecule|subject|sample|litter|tumou?r|well|embryo|blastocyst|organoid|fib(?:er|re)|islet"
+    r"|colon|population|nucleotide|batch|lane|wildtype|base|positive|negative|hous|cross|type|lineage|subset)"
 )
-_ONE = rf"\b(?:single[-\s]*|individual[-\s]+){_NO_CELL}(?:[\w+/-]+[-\s]+){{0,2}}?"
-_ONE_OF_KIND = rf"{_ONE}{_KIND}\b"
+_NO_OTHER = (  # "single T cell clones", "individual cell types"
+    r"(?![-\s]*(?:clon|lines?\b|deriv|colon|suspen|dissoc|digest|prepar|pellet|types?\b|populat|lineages?|subset|state))"
+)
+_ONE = rf"\b(?:single[-\s]*|individual[-\s]+){_NOT_ONE}(?:[\w+/-]+[-\s]+){{0,2}}?{_KIND}\b{_NO_OTHER}"
 _SC_SEQ = (
     r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*|\bsc[-\s]?(?:m?RNA|transcriptom)\w*|\bsingle[-\s]?(?:cell|nucle(?:us|i|ar))"
 )
-_TO_SEQ = (
+_NOT_RNA = r"(?![-\s]*(?:ATAC|DNA|WGS|genom|methyl|proteo|ChIP|CUT|Hi-?C|epigen|chromatin|imag|TCR|BCR))"
+_SEQUENCED = (
     r"(?:\s*\([^)]{0,30}\))?[-\s]+(?:m?RNA|transcript\w*|cDNA|full[-\s]length|whole[-\s]transcriptom|librar\w+"
-    r"|sequenc\w+|RT\b|lys(?:is|ates?)|amplif\w+|omics|seq\b|gene[-\s]expression|tagged|smart|auto)"
+    r"|sequenc\w+|RT\b|lys(?:is|ates?)|amplif\w+|omics|seq\b|gene[-\s]expression|tagged|smart|auto|[35]['′’])"
 )
 _PUT = (
-    r"sort\w*|deposit\w*|pick\w*|collect\w*|captur\w*|dispens\w*|transfer\w*|aspirat\w*|isolat\w*|plac\w*|seeded"
-    r"|lys\w+"
+    r"(?:sort|deposit|pick|collect|captur|dispens|transfer|aspirat|isolat|plac|lys|suck|pipett|releas|expel|inject"
+    r"|load|distribut)\w*"
 )
-_VESSEL = r"(?:wells?|plates?|tubes?|strips?|lysis|chips?|IFCs?|microfluidic\w*|C1)\b"
+_VESSEL = (
+    r"\b(?:(?:96|384|1536|\d+ ?x ?96)[-\s]?wells?|PCR (?:plates?|tubes?|strips?)"
+    r"|(?:individual|separate) (?:wells?|tubes?)"
+    r"|(?:each|a|one|single|per|the) well|wells? of|(?:tube|well|plate)s? (?:with|containing)|lysis (?:buffer|plates?)"
+    r"|0\.[25] ?ml|strip|chips?|IFCs?|microfluidic\w*|nano\w*well\w*|C1)\b"
+)
+_NO_CLONING = r"(?![^.]{0,120}\b(?:clon|expan|colon|cultur|grow)\w*)"
 _MANY = (
     r"(?<![\w.,^/-])(?:\d{1,3}(?:,\d{3})+|\d{2,}(?:\.\d+)?|\d+(?:\.\d+)?\s*(?:k|[x×*]\s*10\s*[\^eE]?\s*\d+|[eE]\d+)"
-    r"|10\s*\^\s*\d+|(?:one|two|five|ten|several)?\s*(?:hundred|thousand|million)s?(?:\s+of)?)"
+    r"|10\s*\^\s*\d+|(?:one |two |five |ten |several )?(?:hundred|thousand|million)s?(?: of)?)"
 )
-_TIMES = (
+_NO_UNIT = (
     r"(?![-\s]*(?:days?|d|weeks?|wks?|w|months?|mo|years?|yrs?|y|h|hrs?|hours?|min|%|[munµμ]M|ng|ug|µg|mg|ml|µl|ul|kb|bp"
     r"|°|x|nt)\b)"
 )
-_MANY_CELLS = rf"{_MANY}{_TIMES}[-\s]*(?:[a-z+-]+[-\s]+){{0,2}}?(?:cells|nuclei|oocytes|neurons|embryos)\b"
+_MANY_CELLS = rf"{_MANY}{_NO_UNIT}[-\s]*(?:[\w+-]+[-\s]+){{0,2}}?(?:cells|nuclei|oocytes|neurons|embryos)\b"
 _COUNTED_PREFIX = re.compile(
     r"(?:\b(?:days?|weeks?|months?|hours?|stage|passage|rep(?:licate)?|donor|patient|clone|line|no|number|id|plate|batch"
     r"|mouse|sample|well|cluster|th|cd|type|group|layer|chip|lane|run|subject|case|control|p|d|e|w)[\s.:#-]*|#)$",
@@ -111,62 +122,82 @@ _COUNTED_PREFIX = re.compile(
 
 RULES = (
     # For one cell.
-    Rule("NAME_SINGLE_CELL", _words(_ONE_OF_KIND, _SC_SEQ, r"\bsingle[-\s]?cell"), {N: 5, T: 5, D: 4}),
-    Rule("NAME_SINGLE", _words(r"\bsingle$", r"^single\b(?![-\s](?:end|read))"), {N: 2}),
+    Rule("NAME_SINGLE_CELL", _words(_ONE, _SC_SEQ, r"\bsingle[-\s]?cell"), {N: 8, T: 6, D: 5}),
+    Rule("NAME_SINGLE", _words(r"\bsingle$"), {N: 2}),
     Rule("NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {N: 5}),
     Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {N: 2, T: 2}),
-    Rule("CELL_NUMBER", _words(r"\bcell[-\s#]*(?:no\.?\s*)?\d+\b"), {N: 1}),
+    Rule(
+        "CELL_NUMBER",
+        _words(r"(?<!\d[-\s])\bcell[-\s#]*(?:no\.?\s*)?\d+\b", r"(?:^|[\s.])[A-P](?:0\d|1\d|2[0-4])$"),
+        {N: 1},
+    ),
+    Rule("PATCH_SEQ", _words(r"\bpatch[-\s]?seq"), {N: 5, T: 5, D: 4, P: 4, C: 4, TITLE: 4, DESIGN: 3, SUMMARY: 2}),
     Rule(
         "PROTOCOL_SINGLE_CELL",
         _words(
-            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_TO_SEQ}",
+            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_SEQUENCED}",
             r"\b(?:sc|sn)RNA[-\s]?seq\w*",
-            rf"{_ONE_OF_KIND}[^.]{{0,100}}?\b(?:{_PUT})\b[^.]{{0,120}}?\b{_VESSEL}",
-            rf"\b(?:{_PUT})\b[^.]{{0,60}}?{_ONE_OF_KIND}[^.]{{0,100}}?\b{_VESSEL}",
-            r"\b(?:one|1|a|single)\s+(?:single\s+)?(?:cell|nucleus)\s*(?:per|/|in each|in a)\s*(?:well|tube|chamber)",
-            rf"\bfrom (?:a |each )?(?:{_ONE_OF_KIND})",
-            rf"\beach {_ONE_OF_KIND}",
-            r"\b(?:hand|manual(?:ly)?)[-\s]?pick\w*|\bmouth[-\s]pipett\w*|\bmicromanipulat\w+",
+            rf"{_ONE}[^.]{{0,100}}?\b{_PUT}\b[^.]{{0,120}}?{_VESSEL}{_NO_CLONING}",
+            rf"\b{_PUT}\b[^.]{{0,60}}?{_ONE}[^.]{{0,100}}?{_VESSEL}{_NO_CLONING}",
+            r"\b(?:one|1|a|single)\s+(?:single\s+)?(?:cell|nucleus)\s*(?:\w+\s+)?(?:per|/|in each|in a)\s*(?:single )?"
+            r"(?:well|tube|chamber)",
+            r"\b(?:RNA|cDNA|librar\w+|transcriptom\w+|lysates?|amplif\w+|transcribed)\b[^.]{0,40}? (?:from|of|in|for) "
+            rf"(?:an? |each )?{_ONE}",
+            rf"\beach {_ONE}",
+            r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b[^.]{0,40}?\b(?:hand|manually|individually|micro)"
+            r"[-\s]?(?:pick|collect|isolat|select|manipulat)\w*",
+            r"\b(?:hand|manually|individually)[-\s]?(?:picked|collected|isolated)\b[^.]{0,20}?"
+            r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b",
         ),
-        {P: 4, D: 4},
+        {P: 4, D: 4, C: 3},
+    ),
+    Rule(
+        "PICKED",
+        _words(r"\bmouth[-\s]pipett\w*", r"\bmicromanipulat\w+", r"\bglass (?:capillar|pipett)\w*"),
+        {P: 2, C: 2},
     ),
     Rule(
         "METHOD_OF_ONE_CELL",
         _words(
             r"\bfluidigm\b",
             r"\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))",
-            r"\bpatch[-\s]?seq\b",
             r"\bsuper-?seq\b",
             r"\bSTRT[-/\s]?C1\b",
             r"\bTang\b[^.]{0,40}?(?:et al|protocol|method)",
             r"\bquartz[-\s]?seq\b(?![-\s]?2)",
         ),
-        {N: 3, T: 3, D: 3, P: 3, TITLE: 2, DESIGN: 2, SUMMARY: 2},
+        {N: 3, T: 3, D: 3, P: 3, C: 3, TITLE: 2, DESIGN: 2, SUMMARY: 2},
     ),
     Rule(
         "METHOD_OF_LOW_INPUT",
         _words(r"\bsmart[-\s]?seq(?![-\s]?(?:®|v4|stranded|HT|total|mRNA|pico))\w*", r"\bSS[23]\b"),
-        {N: 2, T: 2, D: 1, P: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
+        {N: 2, T: 2, D: 1, P: 1, C: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
     ),
-    Rule(
-        "SERIES_SINGLE_CELL",
-        _words(_SC_SEQ, _ONE_OF_KIND),
-        {TITLE: 4},
-    ),
+    Rule("SERIES_SINGLE_CELL", _words(rf"(?:{_SC_SEQ}|{_ONE}){_NOT_RNA}"), {TITLE: 4}),
     Rule(
         "SERIES_SINGLE_CELL",
         _words(
-            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_TO_SEQ}",
+            rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_SEQUENCED}{_NOT_RNA}",
             r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*",
-            r"\bsingle[-\s]?(?:cell|nucle(?:us|ar|i))s?[-\s]+(?:level|resolution|profil\w+|analys\w+|atlas|data|samples?)",
-            rf"\b(?:from|of|in|sequenc\w+|profil\w+) (?:\S+ ){{0,3}}?{_ONE_OF_KIND}",
+            rf"\bsingle[-\s]?(?:cell|nucle(?:us|ar|i))s?{_NOT_RNA}"
+            r"[-\s]+(?:level|resolution|profil\w+|analys\w+|atlas|data|samples?)",
+            r"\b(?:transcriptom\w+|RNA[-\s]?seq\w*|sequenc\w+|expression|profil\w+|librar\w+)\b[^.]{0,60}? "
+            rf"(?:from|of|in|for|on) (?:\S+ ){{0,4}}?{_ONE}",
+            rf"{_ONE}[^.]{{0,60}}? (?:was|were) (?:\w+ly )?(?:sequenc|profil|process|sort|captur|collect|pick|analy)",
         ),
         {DESIGN: 3, SUMMARY: 2},
     ),
     # Against it.
     Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {N: VETO, T: -10, D: -10}),
     Rule("CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {N: VETO, T: -10, D: -10}),
-    Rule("POOL", _words(r"\b\d*pool(?:ed|s)?\b(?!\s*(?:librar|lane|sequenc|index|run))"), {N: VETO}),
+    Rule(
+        "POOL",
+        _words(
+            r"\b\d*pool(?:ed|s)?\b(?!\s*(?:librar|lane|sequenc|index|run|mice|mouse|animal|donor|litter|tissue|spleen"
+            r"|patient|embryos|organs?\b))"
+        ),
+        {N: VETO},
+    ),
     Rule(
         "POOL",
         _words(
@@ -195,6 +226,11 @@ RULES = (
         {N: VETO},
     ),
     Rule(
+        "PURIFIED_RNA",
+        _words(r"\bUHRR?\b", r"\bHBRR\b", r"\b(?:reference|purified|total|input)[-\s]RNA\b", r"\d\s?pg\b"),
+        {N: VETO, T: -10, D: -4},
+    ),
+    Rule(
         "RIBOSOME_PROFILING",
         _words(
             r"\bribo[-\s]?seq\b|\bribosome[-\s](?:profil\w+|footprint\w*|protected)|\bpolysom\w+|\btranslatom\w+",
@@ -210,11 +246,11 @@ RULES = (
         ),
         {N: VETO, T: -10},
     ),
-    Rule("POPULATION", _words(r"\bpopulations?\b", r"\btotal[-\s]RNA\b"), {N: -6, D: -4}),
+    Rule("POPULATION", _words(r"\bpopulations?\b"), {N: -6, D: -4}),
+    Rule("LYSATE", _words(r"\b(?:tissue|cell|brain|organ)?[-\s]?(?:lysates?|pellets?|homogenates?)\b"), {N: -8}),
     Rule(
         "TISSUE",
         _words(
-            r"\b(?:tissue|cell)[-\s](?:lysates?|pellets?|homogenates?)",
             r"\bwhole[-\s](?:tissue|brain|liver|embryo|blood|lung|kidney|heart|spleen|organ)s?\b(?!.*\bcell\b)",
             r"\bbiops(?:y|ies)\b",
         ),
@@ -223,37 +259,39 @@ RULES = (
     Rule("LASER_CAPTURE", _words(r"\bLCM\b", r"\blaser[-\s]?captur\w*", r"\bmicro-?dissect\w+"), {N: -3, P: -2, D: -2}),
     Rule(
         "MANY_CELLED",
-        _words(r"\bmorulae?\b", r"\bblastocysts?\b", r"\bgastrula\w*", r"\b(?<!1-cell )(?<!one-cell )embryos?\b"),
-        {N: -4},
+        _words(r"\bmorulae?\b", r"\bblastocysts?\b", r"\bICM\d*\b", r"\binner cell mass\b", r"\btrophectoderm\b"),
+        {N: -6},
     ),
-    Rule(
-        "REPLICATE", _words(r"\b(?:bio(?:logical)?[-\s]*)?rep(?:licate)?s?[-\s.#]*\d+\b", r"\bbiological rep"), {N: -2}
-    ),
+    Rule("MANY_CELLED", _words(r"\bgastrula\w*", r"\b(?<!1-cell )(?<!one-cell )embryos?\b"), {N: -4}),
+    Rule("REPLICATE", _words(r"\b(?:bio\w*[-\s]*)?rep(?:licate)?s?[-\s.#]*\d+\b", r"\bbiological rep"), {N: -2}),
     Rule("CULTURE", _words(r"\bcultur(?:e|es|ed)\b", r"\borganoids?\b", r"\bcell line\b"), {N: -1}),
     Rule(
         "RNA_KIT_OF_POPULATIONS",
         _words(
             r"\b(?:mi|micro)?RNeasy\b|\btri-?zol\b|\bTRI[-\s]reagent|\bqiazol\b|\bmirvana\b|\bdirect-?zol\b|\bpicopure\b",
             r"\bnucleospin\b|\bRNAqueous\b|\bmagmax\b|\bnorgen\b|\bpurelink\b|\bRNAzol\b|\bquick-?RNA\b|\bRNA-?bee\b"
-            r"|\bReliaPrep\b|\bRNA (?:plus |mini|micro|extraction |isolation |purification )+(?:mini |micro )?kit",
-            r"\btotal RNA\b(?!-)[^.]{0,60}?\b(?:extract|isolat|purif|prepar|obtain|collect|harvest|made|quantif)\w*",
-            r"\b(?:extract|isolat|purif|prepar|obtain)\w*(?: of)? total RNA\b",
+            r"|\bReliaPrep\b|\bPAXgene\b|\bAllPrep\b",
+            r"\bRNA (?:plus |mini|micro|extraction |isolation |purification )+kit",
+            r"\btotal RNA\b(?!-)[^.]{0,60}?\b(?:extract|isolat|purif|prepar|obtain|collect|harvest|made|quantif)\w*"
+            rf"(?! (?:directly )?from {_ONE})",
+            rf"\b(?:extract|isolat|purif|prepar|obtain)\w*(?: of)? total RNA\b(?! from {_ONE})",
             r"\bRNA (?:was|were|samples were) (?:extracted|isolated|purified|obtained)\b"
             r"(?! (?:directly )?from (?:\S+ ){0,2}(?:single|individual|each))",
-            r"\bRIN\b|\bRNA integrity\b|\bRNA quality\b",
-            r"\d\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
+            r"\bRIN\b|\bRNA integrity\b",
+            r"\d[\d.,]*\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?"
+            r"(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
         ),
-        {P: -4, D: -4},
+        {P: -4, C: -4, D: -4},
     ),
     Rule(
         "LIBRARY_KIT_OF_POPULATIONS",
         _words(
-            r"\bTruSeq\b(?![-\s]*(?:SBS|PE|SR|cluster|nano|DNA|adapt\w+|ind(?:ex|ices)|primer|dual|rapid|v3|barcod))",
+            r"\bTruSeq\b(?![-\s]*(?:SBS|PE|SR|cluster|nano|DNA|adapt|ind(?:ex|ic)|primer|dual|rapid|v3|barcod|read|R[12]"
+            r"|universal|style|sequencing))",
             r"\bNEBNext\b[^.]{0,20}?(?:Ultra|poly|RNA|rRNA)(?!\s*(?:II )?(?:FS )?DNA)|\bKAPA (?:stranded|m?RNA)",
-            r"\bribo-?zero\b|\brRNA[-\s](?:deplet|remov)\w*|\bribosom\w+ RNA (?:deplet|remov)\w*|\bribo-?deplet\w*"
-            r"|\bribosome RNA remov\w*|\bribosomal RNA was",
-            r"\bpoly[-\s]?\(?A\)?\+?[-\s](?:RNA |mRNA )?(?:select|enrich|pull|purif|capture)\w*",
-            r"\bpoly-?T oligo-attached",
+            r"\bribo-?zero\b|\brRNA[-\s](?:deplet|remov)\w*|\bribosom\w+ RNA (?:deplet|remov|was)\w*|\bribo-?deplet\w*"
+            r"|\bribosome RNA remov\w*|\bglobin-?(?:zero|clear)",
+            r"\bpoly[-\s]?\(?A\)?\+?[-\s](?:RNA |mRNA )?(?:select|enrich|pull|purif)\w*|\bpoly-?T oligo-attached",
             r"\bm?RNA (?:was|were) (?:enriched|fragmented|purified)\b|\boligo[-\s(]*dT\)?[-\s](?:magnetic )?beads?\b",
             r"\bquantseq\b|\bsureselect strand|\bovation\b|\bscriptseq\b|\bstranded (?:total |m)?RNA",
         ),
@@ -261,20 +299,20 @@ RULES = (
     ),
     Rule(
         "BARCODED_BULK",
-        _words(r"\b(?:brb|prime|drug|plate|dru|tag|lexo\w*)-?seq\b(?<!tag-seq)", r"\bbulk RNA barcoding"),
-        {N: VETO, T: VETO, D: -10, P: -8, TITLE: -8, DESIGN: -8},
+        _words(r"\b(?:brb|prime|drug|plate|dru)-?seq\b", r"\bbulk RNA barcoding"),
+        {N: VETO, T: VETO, D: -16, P: -16, TITLE: -12, DESIGN: -12},
     ),
     Rule(
-        "CELLS_SORTED_TOGETHER",
+        "CELLS_TOGETHER",
         _words(
-            rf"{_MANY_CELLS}(?: \S+){{0,4}}? (?:were|was|are) (?:\w+ly )?(?:sort|collect|FACS|pool|lys|pick|harvest)",
+            rf"{_MANY_CELLS}(?: \S+){{0,4}}? (?:were|was|are) (?:\w+ly )?(?:sort|collect|FACS|lys|pick|harvest)",
             rf"\b(?:sort|collect|pool|lys|pick|isolat)\w*(?: \S+){{0,5}}? {_MANY_CELLS}",
             rf"{_MANY_CELLS} (?:per|for each|from each|in each) (?:sample|replicate|library|population|reaction|tube)",
         ),
         {P: -4, D: -6},
     ),
     Rule(
-        "PROTOCOL_OF_POPULATIONS",
+        "CELLS_TOGETHER",
         _words(
             r"\bbulk\b",
             r"\bsorted (?:cell )?populations?\b|\bpopulations? of cells\b|\bpooled cells\b|\bcells were pooled\b"
@@ -288,11 +326,11 @@ RULES = (
         {P: -8, D: -8},
     ),
     Rule("SERIES_BULK", _words(r"\bbulk\b"), {TITLE: -2, DESIGN: -1, SUMMARY: -1}),
-    Rule("SERIES_BULK", _words(r"[\[(][^\])]*\bbulk\b[^\])]*[\])]\s*$"), {TITLE: -8}),
+    Rule("SERIES_BULK", _words(r"[\[(][^\])]{0,60}\bbulk\b[^\])]{0,60}[\])]\s*$"), {TITLE: -8}),
     Rule(
         "SERIES_OF_ANOTHER_KIND",
         _words(
-            r"[\[(](?!.*(?:\bsc|\bsn|single|smart|cell))[^\])]*\b(?:RNA[-\s]?seq|micro-?array|array)\b[^\])]*[\])]\s*$"
+            r"[\[(](?!.*(?:\bsc|\bsn|single|smart|cell|bulk))[^\])]{0,60}\b(?:RNA[-\s]?seq|micro-?array|array)\b[^\])]{0,60}[\])]\s*$"
         ),
         {TITLE: -3},
     ),
@@ -304,13 +342,13 @@ _NEUTRAL = _words(
     r"\bpseudo[-\s]?bulk\w*",
     rf"\b{_CELLS}[-\s]+(?:suspen\w+|digest\w*|dissociat\w*|disaggreg\w*|solutions?|gat(?:e|es|ed|ing)\b|clon\w+|derived"
     r"|lines?\b|colon(?:y|ies)|sorted populations?|organisms?|electropor\w+|imaging|tracking|force|western|homogenates?"
-    r"|slurry|prep\b|preparations?|culture)",
+    r"|slurry|prep\b|preparations?|cultures?|types?)",
     r"\bsingle[-\s]celled\b",
     rf"\bas {_CELLS}\b",
-    rf"\b(?:in)?to (?:(?:a|obtain|generate|yield|get|produce|make|form) )*{_CELLS}\b(?!{_TO_SEQ})"
-    r"(?![^.]{0,40}\bwells?\b)",
+    rf"\b(?:in)?to (?:(?:a|obtain|generate|yield|get|produce|make|form) )*{_CELLS}\b(?!{_SEQUENCED})",
     rf"\b(?:gated?|gating) (?:on|for) (?:\S+ )?{_CELLS}\b",
     r"\b(?:doublets?|singlets?)\b",
+    r"\b(?:librar\w+|cDNAs?|products?|amplicons?) (?:of|from|for) (?:\S+ ){0,4}cells (?:were )?pool\w*",
     r"\bnon[-\s]bulk\b|\bbulky\b",
 )
 _NOT_OURS = _words(
@@ -324,7 +362,8 @@ _NOT_OURS = _words(
 _COUNT_TAG = re.compile(
     r"(?:no\.?|num(?:ber)?|#|n)[-_ ]*(?:of)?[-_ ]*(?:input |sorted )?(?:cells?|nuclei)"
     r"|cells?[-_ ](?:count|number|num|no\.?)|(?:cells?|nuclei)[-_ ](?:per|/)[-_ ]?(?:well|sample|library|reaction|tube)"
-    r"|input[-_ ]cells?|ncells?|cells? input|amount of cells|starting cells|(?:number|count)[-_ ]cells?",
+    r"|input[-_ ]cells?|ncells?|cells? input|amount of cells|starting cells|(?:number|count)[-_ ]cells?"
+    r"|# ?cells? ?(?:\(.*\))?",
     re.IGNORECASE,
 )
 _PLACE_TAG = re.compile(
@@ -337,6 +376,10 @@ _KIND_TAG = re.compile(
 )
 _NUMBER = re.compile(r"\s*(?:~|ca\.?|about|approx\w*)?\s*(\d[\d,.]*)\s*(k|[x×e^])?", re.IGNORECASE)
 _BY_SCOPE = {scope: tuple(rule for rule in RULES if scope in rule.weights) for scope in Scope}
+_ONE_OF_EMBRYO = re.compile(r"\bcells?\b|blastomere|\d[-. ]\d+\w?$", re.IGNORECASE)  # embryo 2, cell 11: ``2-11``
+_NO_ONE_CELL = re.compile(r"\b\d+-?cell\b|\binner cell mass\b", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"\d{11,}")
+_LONGEST = {N: 1_000, TITLE: 1_000}  # characters of a text that are searched
 _STAGES = frozenset("16 32 64 128".split())  # cells of an embryo
 
 
@@ -372,7 +415,7 @@ def _first(rule: Rule, text: str) -> str:
         words = found[0].strip()
         if rule.code == "CELL_COUNT_MANY" and not _is_count(text[: found.start()], words):
             continue
-        if rule.code == "MANY_CELLED" and re.search(r"\bcells?\b|blastomere", re.sub(r"\b\d+-cell\b", "", text)):
+        if rule.code == "MANY_CELLED" and _ONE_OF_EMBRYO.search(_NO_ONE_CELL.sub("", text)):
             continue
         return words if len(words) < 90 else f"{words[:86]} …"
     return ""
@@ -405,5 +448,5 @@ def _plain(text: str, scope: Scope) -> str:
     """Return a text without phrases that mean nothing here, with blanks for the separators of names."""
     if scope in (N, T, D):
         text = re.sub(r"_+|(?<=\w)\.(?=[A-Za-z])", " ", text)
-    text = _NEUTRAL.sub(" ~ ", text)
+    text = _NEUTRAL.sub(" ~ ", _LONG_NUMBER.sub("9999999999", text[: _LONGEST.get(scope, 20_000)]))
     return text if scope in (N, T) else _NOT_OURS.sub(" ~ ", text)

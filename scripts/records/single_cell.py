@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scripts.records.evidence import Evidence, RecordText, evidence_in
+from scripts.records.evidence import VETO, Evidence, RecordText, evidence_in
 from scripts.records.sra_xml import Experiment
 
 SHOWN = 4
@@ -18,16 +18,21 @@ LIKELY = 2
 """The sum from which on single cells are likely, so that other signs may tell what the library holds."""
 FEW_SPOTS = 10_000_000  # as many as one cell of a plate usually has
 MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
+FAR_TOO_MANY_SPOTS = 100_000_000  # more than most sequence of bulk, too
 CELLS_OF_A_PLATE = 24  # experiments of one study and layout, from which on they may be the cells of a plate
 _SMALL = 6_000_000  # spots of one cell
+_STRONG = -3  # from which on a piece against single cells is named
 _OTHER_STRATEGIES = frozenset(["MIRNA-SEQ", "NCRNA-SEQ", "RIP-SEQ", "RIBO-SEQ"])
 _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many barcoded ones
     """
-    CELL_COUNT_MANY POOL CELLS_SORTED_TOGETHER POPULATION TISSUE MANY_CELLED REPLICATE CULTURE WHOLE_EMBRYOS
-    LASER_CAPTURE MANY_SPOTS NEGATIVE_CONTROL EMPTY_WELL PROTOCOL_OF_POPULATIONS
+    CELL_COUNT_MANY POOL CELLS_TOGETHER POPULATION TISSUE MANY_CELLED REPLICATE CULTURE WHOLE_EMBRYOS LASER_CAPTURE
+    MANY_SPOTS NEGATIVE_CONTROL EMPTY_WELL PURIFIED_RNA
     """.split()
 )
-_ONE_CELL_EACH = frozenset("CELL_COUNT_ONE NAME_ONE_CELL GERM_CELL METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
+_ONE_CELL_EACH = frozenset(
+    "CELL_COUNT_ONE NAME_ONE_CELL GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split()
+)
+_OF_ITSELF = frozenset("SOURCE_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE PROTOCOL_SINGLE_CELL".split())
 _LOOKED_FOR = (
     "its library source, names, characteristics and protocols, and the title, summary and design of its series"
 )
@@ -50,10 +55,21 @@ class CellVerdict(NamedTuple):
 
     def total(self, of_many: bool = False) -> int:
         """Return the sum of the weights; ``of_many``: for a library that may hold many barcoded cells."""
-        return sum(piece.weight for piece in self.pieces if not (of_many and piece.code in _OF_ONE_CELL))
+        ignored = _OF_ONE_CELL if of_many else frozenset[str]()
+        if of_many and self.codes() & {"SOURCE_SINGLE_CELL", "NAME_SINGLE_CELL"}:
+            ignored |= {"BULK_WORD"}  # cells that were not sorted
+        return sum(piece.weight for piece in self.pieces if piece.code not in ignored)
 
     def codes(self) -> set[str]:
         return {piece.code for piece in self.pieces}
+
+    def of_itself(self) -> bool:
+        """Whether its own record says that the library is of single cells, and not only its series."""
+        return bool(self.codes() & _OF_ITSELF)
+
+    def refused(self) -> bool:
+        """Whether the library's own name says that it is not of one cell."""
+        return any(piece.weight <= VETO for piece in self.pieces)
 
     def one_cell_each(self) -> bool:
         """Whether something says that a library holds one cell, and not only that it is of single cells."""
@@ -114,7 +130,7 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
     spots = spots_of(experiment)
     strategy = experiment.strategy.upper().replace("_", "-")
     if strategy in _OTHER_STRATEGIES:
-        yield Evidence("OTHER_RNA_METHOD", -20, "library strategy", experiment.strategy)
+        yield Evidence("OTHER_RNA_METHOD", VETO, "library strategy", experiment.strategy)
     if says_single_cell(source):
         yield Evidence("SOURCE_SINGLE_CELL", 8, "library source", source)
     elif siblings.single_cell:
@@ -122,10 +138,10 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
         yield Evidence("SIBLINGS_SINGLE_CELL", -4, "", words)
     if siblings.small >= CELLS_OF_A_PLATE and 0 < spots <= FEW_SPOTS:
         words = f"{siblings.small} experiments of its study are as small as libraries of one cell"
-        yield Evidence("MANY_SMALL_SIBLINGS", 2, "", words)
+        yield Evidence("MANY_SMALL_SIBLINGS", 4 if siblings.small >= 4 * CELLS_OF_A_PLATE else 2, "", words)
     elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and not spots:
         yield Evidence("MANY_SIBLINGS", 2, "", f"its study has {siblings.experiments} experiments")
-    if spots > FEW_SPOTS * 2:
+    if spots > 2 * FEW_SPOTS or (spots > FEW_SPOTS and siblings.experiments < CELLS_OF_A_PLATE):
         weight = -2 if spots > MANY_SPOTS else -1
         yield Evidence("MANY_SPOTS", weight, "", f"{spots:,} spots are many for one cell")
 
@@ -138,7 +154,7 @@ def _names_many(words: str) -> bool:
 def against(verdict: CellVerdict, accession: str) -> str:
     """Return the sentence of a library that is not shown to be of single cells."""
     pro = [piece for piece in verdict.pieces if piece.weight > 0]
-    con = [piece for piece in verdict.pieces if piece.weight < 0]
+    con = [piece for piece in verdict.pieces if piece.weight <= _STRONG]
     overrule = f"If it is a single cell, set `assay: {{{accession}: plate}}`."
     if not con:
         if pro:

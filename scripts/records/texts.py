@@ -13,8 +13,8 @@ _OF_SAMPLE = {
     "source_name": (Scope.TRAIT, "source name"),
     "characteristics": (Scope.TRAIT, "characteristics"),
     "description": (Scope.DESCRIPTION, "description"),
-    "treatment_protocol": (Scope.PROTOCOL, "treatment protocol"),
-    "growth_protocol": (Scope.PROTOCOL, "growth protocol"),
+    "treatment_protocol": (Scope.CULTURE, "treatment protocol"),
+    "growth_protocol": (Scope.CULTURE, "growth protocol"),
     "extract_protocol": (Scope.PROTOCOL, "extraction protocol"),
     "label_protocol": (Scope.PROTOCOL, "label protocol"),
     "hyb_protocol": (Scope.PROTOCOL, "hybridization protocol"),
@@ -78,10 +78,10 @@ def _texts_of_experiment(experiment: Experiment) -> Iterator[RecordText]:
 
 def _text(scope: Scope, where: str, text: str) -> RecordText:
     """Return a text; of those that many samples share, one copy is kept."""
-    text = " ".join(text.split())
     if scope is Scope.DESCRIPTION:
         text = _FILE_NAME.sub("", text)
-    elif scope is Scope.TRAIT and where == "source name":
+    text = " ".join(text.split())
+    if scope is Scope.TRAIT and where == "source name":
         text = f"source name: {text}" if text else ""
         where = "characteristics"
     return RecordText(scope, where, text if scope is Scope.NAME else sys.intern(text))

@@ -6,6 +6,7 @@ import pytest
 
 from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, methods_in
 from scripts.records.evidence import RecordText, Scope
+from scripts.records.single_cell import Siblings
 from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 
@@ -264,3 +265,64 @@ def test_the_user_decides() -> None:
 )
 def test_words(text: str, assays: str) -> None:
     assert " ".join(sorted(methods_in(text))) == assays
+
+
+def test_siblings_vote_for_a_library_that_names_no_method() -> None:
+    """Eight of sixteen were sequenced with 26 nt of barcodes, the others with 151 nt on both sides."""
+    design = RecordText(Scope.DESIGN, "overall design", "scRNA-seq was done on sorted cells")
+    bulk = RecordText(Scope.PROTOCOL, "extraction protocol", "RNA was extracted with TRIzol; TruSeq stranded mRNA")
+    experiment = Experiment("SRX1", source="TRANSCRIPTOMIC", runs=(one(151, 151, spots="30000000"),))
+    judged = judge_experiment(experiment, [design], Siblings(16, droplets=8))
+    assert (judged.assay, judged.open, judged.fault) == ("droplet", True, "")
+    assert "8 experiments of its study are droplet libraries by their reads" in judged.evidence
+    assert judge_experiment(experiment, [design, bulk], Siblings(16, droplets=8)).fault == "NOT_SINGLE_CELL"
+    assert judge_experiment(experiment, [design], Siblings(16, droplets=2)).fault == "NOT_SINGLE_CELL"
+    assert judge_experiment(experiment, [design], Siblings(16)).fault == "NOT_SINGLE_CELL"
+
+
+@pytest.mark.parametrize(
+    ("names", "assay"),
+    [
+        ("a_S20_L001_R1_001 a_S21_L001_R1_001 a_S22_L001_R1_001 a_S23_L001_R1_001", "droplet"),
+        ("a_S20_L001_R1_001 a_S20_L002_R1_001 a_S20_L003_R1_001 a_S20_L004_R1_001", "plate"),
+        ("a_S20_L001_R1_001 a_S21_L001_R1_001", "plate"),
+        ("a_SI-GA-A3_2_S1_L001_R1_001", "droplet"),
+        ("a_SI-Rhizome_S1_L001_R1_001", "plate"),
+    ],
+)
+def test_four_sample_indexes_in_a_row_are_of_10x(names: str, assay: str) -> None:
+    files = tuple(RemoteFile(name, "fastq", 1, "", "") for name in names.split())
+    judged = judge(one(151, 151, files=files))
+    assert (judged.assay, judged.open) == (assay, assay == "droplet")
+
+
+@pytest.mark.parametrize(
+    ("name", "assay"), [("WT_10x", "droplet"), ("WT 10x PBS", "plate"), ("10X_rep1", "droplet"), ("110x", "plate")]
+)
+def test_a_bare_10x_in_a_name(name: str, assay: str) -> None:
+    assert judge(one(151, 151), own=name).assay == assay
+    assert judge(one(151, 151), own=name, source="TRANSCRIPTOMIC").fault == "NOT_SINGLE_CELL"
+
+
+def test_a_short_read_beside_the_cdna_holds_barcodes_of_pooled_cells() -> None:
+    judged = judge(one(12, 90))
+    assert (judged.assay, judged.fault) == ("droplet", "CHEMISTRY_UNKNOWN")
+    assert judged.detail == (
+        "Many cells are in one library: its spots have a short barcode read, and no chemistry for it is configured. "
+        "If it is one cell, set `assay: {SRX1: plate}`."
+    )
+    index = tuple(RemoteFile(f"a_{read}_001.fastq.gz", "fastq", 1, "", "") for read in ("I1", "R1"))
+    assert judge(one(8, 75, files=index)).fault == ""
+    assert judge(one(8, 75), protocol=PLATE).fault == ""
+    assert judge(one(12, 90), given="plate").fault == ""
+    assert judge(one(12, 90), pinned=True).fault == ""
+
+
+def test_pooled_cells_may_be_separated_in_the_archive() -> None:
+    """STRT and its like: a barcode a cell, and an experiment a cell, where there are hundreds of small ones."""
+    small = one(50, spots="1000000")
+    many = Siblings(300, small=300, single_cell=300)
+    assert judge(small, protocol="CEL-Seq2", siblings=many).fault == ""
+    assert judge(small, protocol="CEL-Seq2", siblings=Siblings(20, small=20)).fault == "CHEMISTRY_UNKNOWN"
+    assert judge(one(15, 50, spots="1000000"), protocol="CEL-Seq2", siblings=many).fault == "CHEMISTRY_UNKNOWN"
+    assert judge(one(50, spots="30000000"), protocol="CEL-Seq2", siblings=many).fault == "CHEMISTRY_UNKNOWN"

@@ -213,3 +213,65 @@ def test_a_species_with_a_tax_id_is_followed(tmp_path: Path) -> None:
         "SRR2": ("", "OTHER_SPECIES"),
         "SRR3": ("mus", ""),
     }
+
+
+def pieces_of(tmp_path: Path) -> dict[str, list[dict[str, object]]]:
+    lines = (tmp_path / "work" / "evidence.jsonl").read_text().splitlines()
+    return {found["run"]: found["evidence"] for found in map(json.loads, lines)}
+
+
+def test_each_sample_of_a_mixed_series_has_its_own_verdict(tmp_path: Path) -> None:
+    samples = [
+        sample("GSM1", ["SRX1"], title="islet_single_cell_1", more=["characteristics_ch1 = cell count: 1"]),
+        sample("GSM2", ["SRX2"], title="islet_500_cells_1", more=["characteristics_ch1 = cell count: 500"]),
+        sample("GSM3", ["SRX3"], title="islet, sorted", more=["extract_protocol_ch1 = RNA by RNeasy; TruSeq RNA kit."]),
+    ]
+    packages = [
+        package(f"SRX{n}", [run(f"SRR{n}")], gsm=f"GSM{n}", title="islet", source="TRANSCRIPTOMIC") for n in (1, 2, 3)
+    ]
+    keep(tmp_path / "records", "GSE1", family("GSE1", samples), package_set(*packages))
+    rows = plan(tmp_path, "GSE1")
+    assert {name: group[0].reason for name, group in rows.items()} == {
+        "SRR1": "",
+        "SRR2": "NOT_SINGLE_CELL",
+        "SRR3": "NOT_SINGLE_CELL",
+    }
+    assert rows["SRR2"][0].detail == (
+        "Not shown to be a single cell: sample title says '500 cells', and nothing says that it is a single cell. "
+        "If it is a single cell, set `assay: {SRX2: plate}`."
+    )
+    pieces = pieces_of(tmp_path)
+    assert {"code": "CELL_COUNT_ONE", "weight": 6, "where": "characteristics 'cell count'", "words": "1"} in pieces[
+        "SRR1"
+    ]
+    assert {piece["code"] for piece in pieces["SRR3"]} == {"LIBRARY_KIT_OF_POPULATIONS", "RNA_KIT_OF_POPULATIONS"}
+
+
+def test_the_user_overrules_the_records(tmp_path: Path) -> None:
+    soft = family("GSE1", [sample("GSM1", ["SRX1"], title="liver", series=["GSE1", "GSE2"])])
+    xml = package_set(package("SRX1", [run("SRR1"), run("SRR2")], gsm="GSM1", title="liver", source="TRANSCRIPTOMIC"))
+    keep(tmp_path / "records", "GSE1", soft, xml)
+    for words in (["SRR9=plate"], ["auto"]):
+        assert {group[0].reason for group in plan(tmp_path, "GSE1", options=["--assay", *words]).values()} == {
+            "NOT_SINGLE_CELL"
+        }
+    for name in ("SRR1", "SRR2", "SRX1", "GSM1", "GSE1", "GSE2", "SRP1", "PRJNA1"):
+        rows = plan(tmp_path, "GSE1", options=["--assay", f"{name}=plate"])
+        assert {group[0].status for group in rows.values()} == {"planned"}
+    rows = plan(tmp_path, "GSE1", options=["--assay", "plate"])
+    assert {(group[0].status, group[0].assay) for group in rows.values()} == {("planned", "plate")}
+
+
+def test_pooled_cells_are_left_out_of_the_plan(tmp_path: Path) -> None:
+    xml = package_set(package("SRX1", [run("SRR1", lengths=(12, 90))], protocol="Cells in 384-well plates, mCEL-Seq2."))
+    keep(tmp_path / "records", "SRX1", xml=xml)
+    row = plan(tmp_path, "SRX1")["SRR1"][0]
+    assert (row.assay, row.status, row.reason) == ("droplet", "left_out", "CHEMISTRY_UNKNOWN")
+    assert "speak of a method that pools barcoded cells (mCEL-Seq2)" in row.detail
+
+
+def test_the_design_of_an_experiment_is_read(tmp_path: Path) -> None:
+    text = package("SRX1", [run("SRR1")], source="TRANSCRIPTOMIC", title="K562_4")
+    text = text.replace("<DESIGN>", "<DESIGN><DESIGN_DESCRIPTION>RNA-seq of a single K562 cell</DESIGN_DESCRIPTION>")
+    keep(tmp_path / "records", "SRX1", xml=package_set(text))
+    assert plan(tmp_path, "SRX1")["SRR1"][0].status == "planned"
