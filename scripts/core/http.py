@@ -6,6 +6,7 @@ Both
 * try again, after growing waits, on connection errors, 408, 425, 429 and 5xx, and obey ``Retry-After``;
 * refuse an HTML page in place of a file, a body shorter than its ``Content-Length``, a wrong size or checksum and an
   answer that the caller's ``check`` refuses;
+* end a try whose answer has no end or comes in drops, at a bound of bytes and a least rate;
 * follow no redirect of a form or of an address with a secret: it would be sent on to whoever answers;
 * raise :class:`RemoteError` in the end, an InputError that names the address, without its secrets, and the last fault.
 """
@@ -41,9 +42,13 @@ _TRANSIENT = frozenset({408, 425, 429})
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
+_SIZE = re.compile("[0-9]{1,18}")
 _HTML_START = 2048  # bytes in which a web page shows
 _ERROR_START = 4096  # bytes of what comes with an error's status that are kept
 _BUFFER = 1 << 14  # bytes of a file that are received before they are written
+_SLOWEST = 100.0  # bytes a second; what comes slower does not come
+LARGEST_ANSWER, LARGEST_FILE = 1 << 28, 1 << 40
+"""Bytes of an answer that is kept in memory, and of a file; more of them are not received."""
 _PROGRESS = 1 << 20  # bytes that a failed try must have brought to go uncounted
 _LONGEST_TARGET = 200  # characters of the address of a redirect that are shown
 _LONGEST_RETRY_AFTER = 600.0  # seconds; for a server that asks to wait longer, nobody waits
@@ -110,10 +115,12 @@ def request(
     policy: RetryPolicy | None = None,
     session: "requests.Session | None" = None,
     check: Callable[[bytes], None] | None = None,
+    most: int = LARGEST_ANSWER,
 ) -> bytes:
     """Return the body of the answer to GET, or to POST of the form ``data``; empty for 204.
 
-    ``check`` raises ValueError for a body that is not what was asked.
+    ``check`` raises ValueError for a body that is not what was asked. Raises RemoteError, also for one of more than
+    ``most`` bytes.
     """
     policy = policy or RetryPolicy()
 
@@ -121,12 +128,16 @@ def request(
         with _respond(url, {}, policy, session, data) as response:
             if response.status_code == 204:  # ENA: nothing is known of this accession
                 return b""
+            body = bytearray()
             # `Accept-Encoding` is identity, but a server may compress anyway: then decode.
-            body = b"".join(response.raw.stream(1 << 20, decode_content=True))
-        if is_html(body):
+            for piece in _check_speed(url, _pieces(response, decode=True), policy):
+                body += piece
+                _refuse_beyond(url, len(body), most)
+        content = bytes(body)
+        if is_html(content):
             raise RemoteError(url, "the answer is a web page, not what was asked.")
-        _check_answer(url, check, body)
-        return body
+        _check_answer(url, check, content)
+        return content
 
     return _retry(url, attempt, policy)
 
@@ -141,6 +152,7 @@ def fetch(
     check: Callable[[Path], None] | None = None,
     policy: RetryPolicy | None = None,
     session: "requests.Session | None" = None,
+    most: int = LARGEST_FILE,
 ) -> Path:
     """Fetch ``url`` whole into ``path`` and return it; an older file is replaced only by a good one.
 
@@ -148,12 +160,12 @@ def fetch(
     shows, they are decoded. They go to ``<path>.part``; a broken transfer is resumed when the server can (Range), also
     one that an earlier process left, provided that a checksum will show whether the two halves belong together.
     ``check`` gets the path of the whole part and raises ValueError for a file that is not what was asked. Raises
-    RemoteError, ChecksumError.
+    RemoteError, also for a file of more than ``most`` bytes, and ChecksumError.
     """
     policy = policy or RetryPolicy()
     path = Path(path)
     checksums = {name: value.lower() for name, value in (("sha256", sha256), ("md5", md5)) if value}
-    transfer = _Transfer(url, path.with_name(path.name + ".part"), checksums, size, policy, session)
+    transfer = _Transfer(url, path.with_name(path.name + ".part"), checksums, size, policy, session, most)
     transfer.resume()
 
     def attempt() -> None:
@@ -182,6 +194,7 @@ class _Transfer:
     size: int | None
     policy: RetryPolicy
     session: "requests.Session | None"
+    most: int  # bytes that are received
 
     def restart(self) -> None:
         """Drop what was received."""
@@ -261,7 +274,7 @@ class _Transfer:
 
     def _refuse_longer(self, response: "requests.Response") -> None:
         """Raise RemoteError for 416 (nothing is left to send), unless a checksum may prove the file whole."""
-        total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
+        total = re.fullmatch(r"bytes \*/(\d{1,18})", response.headers.get("Content-Range", ""))
         with self.restarting():
             if not self.checksums:
                 raise RemoteError(self.url, "the server cannot resume the transfer.", 416)
@@ -275,7 +288,7 @@ class _Transfer:
         """
         if response.status_code != 206:
             return None
-        bounds = re.match(rf"bytes {self.received}-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        bounds = re.match(rf"bytes {self.received}-\d+/(\d{{1,18}}|\*)", response.headers.get("Content-Range", ""))
         if not bounds or self._is_packed(response):
             raise RemoteError(self.url, "the server resumed at another position than was asked.")
         total = int(bounds[1]) if bounds[1].isdecimal() else self.size
@@ -294,11 +307,11 @@ class _Transfer:
     def _copy(self, response: "requests.Response", total: int | None) -> None:
         """Append the body to the partial file. Raises RemoteError for one that is cut short or a web page."""
         packed = self._is_packed(response)
-        pieces = response.raw.stream(_BUFFER, decode_content=packed)
+        pieces = _pieces(response, decode=packed)
         first = next(pieces, b"")
         if response.status_code == 200:
             length = "" if packed else response.headers.get("Content-Length", "")
-            self._replace_by(first, int(length) if length.isdecimal() else None)
+            self._replace_by(first, int(length) if _SIZE.fullmatch(length) else None)
         etag = response.headers.get("ETag", "")
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.validator = "" if packed else strong
@@ -309,6 +322,7 @@ class _Transfer:
                 self._add(piece)
                 if self.size is not None and self.received > self.size:
                     return  # there may be no end of it
+                _refuse_beyond(self.url, self.received, self.most)
         if total is not None and self.received < total:
             raise RemoteError(self.url, f"the server gave no more than {self.received:,} of {total:,} bytes.")
         if not packed:
@@ -334,15 +348,27 @@ class _Transfer:
             raise RemoteError(self.url, "the answer is a web page, not a file.")
 
 
+def _pieces(response: "requests.Response", decode: bool) -> Iterator[bytes]:
+    """Yield the body as it comes, however little that is."""
+    while piece := response.raw.read1(_BUFFER, decode_content=decode):
+        yield piece
+
+
+def _refuse_beyond(url: str, size: int, most: int) -> None:
+    if size > most:
+        raise RemoteError(url, f"the answer has more than {most:,} bytes.", final=True)
+
+
 def _check_speed(url: str, pieces: Iterable[bytes], policy: RetryPolicy) -> Iterator[bytes]:
     """Yield pieces. Raises RemoteError when fewer bytes a second than the policy asks for came within its timeout."""
+    least = max(policy.least_rate, _SLOWEST)
     since, received = time.monotonic(), 0
     for piece in pieces:
         yield piece
         received += len(piece)
         passed = time.monotonic() - since
         if passed >= policy.timeout:
-            if received < policy.least_rate * passed:
+            if received < least * passed:
                 raise RemoteError(url, f"only {received / passed / 1000:,.1f} kB a second arrived.")
             since, received = time.monotonic(), 0
 
@@ -370,25 +396,15 @@ def _respond(
     import requests
     import urllib3
 
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise RemoteError(url, "not an address that begins with https:// or http://.", final=True)
+    _refuse_scheme(url)
     if policy.limit is not None:
         policy.limit.wait()
     address = reveal(url)
-    is_secret = data is not None or has_secret(address)
     with contextlib.ExitStack() as stack:
         session = session or stack.enter_context(requests.Session())
         try:
-            with session.request(
-                "GET" if data is None else "POST",
-                address,
-                data=data,
-                allow_redirects=not is_secret,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-                stream=True,
-                timeout=(min(20.0, policy.timeout), policy.timeout),
-            ) as response:
-                if is_secret:
+            with _send(session, address, headers, policy, data) as response:
+                if not _may_lead_on(address, data):
                     _refuse_redirect(url, response)
                 _check_status(url, response, ranged="Range" in headers)
                 response.raw.enforce_content_length = True  # as urllib3 2 does
@@ -397,10 +413,53 @@ def _respond(
             raise UnreachableError(url, f"no connection: {_root_cause(error)}.") from error
         except requests.Timeout as error:
             raise RemoteError(url, f"no byte for {policy.timeout:.0f} s.") from error
-        except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
+        except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects, _BrokenAddress) as error:
             raise RemoteError(url, f"{_root_cause(error)}.", final=True) from error
         except (urllib3.exceptions.HTTPError, requests.RequestException, ConnectionError) as error:
             raise RemoteError(url, f"the transfer broke: {_root_cause(error)}.") from error
+
+
+class _BrokenAddress(Exception):
+    """An address, given or of a redirect, that cannot be taken apart."""
+
+
+def _refuse_scheme(url: str) -> None:
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise RemoteError(url, f"not an address: {error}.", final=True) from error
+    if scheme not in ("http", "https"):
+        raise RemoteError(url, "not an address that begins with https:// or http://.", final=True)
+
+
+def _may_lead_on(address: str, data: Mapping[str, str] | None) -> bool:
+    """Return whether redirects are followed: nothing that is sent is a secret."""
+    return data is None and not has_secret(address)
+
+
+def _send(
+    session: "requests.Session",
+    address: str,
+    headers: Mapping[str, str],
+    policy: RetryPolicy,
+    data: Mapping[str, str] | None,
+) -> "requests.Response":
+    try:
+        return session.request(
+            "GET" if data is None else "POST",
+            address,
+            data=data,
+            allow_redirects=_may_lead_on(address, data),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+            stream=True,
+            timeout=(min(20.0, policy.timeout), policy.timeout),
+        )
+    except ValueError as error:  # requests parses the address of a redirect without a check
+        import requests
+
+        if isinstance(error, requests.RequestException):
+            raise
+        raise _BrokenAddress(str(error)) from error
 
 
 def _refuse_redirect(url: str, response: "requests.Response") -> None:
@@ -441,7 +500,7 @@ def _retry_after(response: "requests.Response") -> float:
 
     try:
         return urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", ""))
-    except urllib3.exceptions.InvalidHeader:
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return 0.0
 
 

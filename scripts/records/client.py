@@ -29,6 +29,7 @@ from scripts.records.sra_xml import Answer, Experiment
 if TYPE_CHECKING:
     import requests
 
+_LARGEST_FAMILY = 1 << 33  # bytes of a gzipped family file; the largest of GEO have some GB
 BATCH = 250  # accessions in one request to E-utilities
 _IN_VAIN = 7  # requests in a row that bring nothing, after which a batch is not cut into smaller pieces any more
 _ABSENT = re.compile(
@@ -143,7 +144,8 @@ class Archives:
             url = family_files.family_address(self.geo, series)
             try:
                 with self._request(url) as policy:
-                    http.fetch(url, path, check=_check_family, policy=policy, session=self._session)
+                    check, most = _check_family, _LARGEST_FAMILY
+                    http.fetch(url, path, check=check, policy=policy, session=self._session, most=most)
             except RemoteError as error:
                 if error.status != 404:
                     raise

@@ -1,6 +1,8 @@
 """Fetching from an address, on a loopback server with every fault known of the archives."""
 
+import contextlib
 import email.utils
+import gzip
 import hashlib
 import json
 import threading
@@ -580,3 +582,79 @@ def test_a_part_that_others_may_write_to_is_not_resumed(stage: Stage, tmp_path: 
     remote.fetch(stage.url, tmp_path / "file", sha256=hashlib.sha256(BODY).hexdigest(), policy=QUICK)
     assert "range" not in stage.requests[0]
     assert (tmp_path / "theirs").read_bytes() == BODY[:1000]
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """Send chunks until the client goes away."""
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b"10000\r\n" + b"A" * 0x10000 + b"\r\n")
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """Send a byte now and then, always before the client would give up waiting for one."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(b"A")
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("body", [endless, whole(gzip.compress(bytes(1 << 24)), Content_Encoding="gzip")])
+def test_an_answer_without_end_is_not_received_on(stage: Stage, tmp_path: Path, body: Callable) -> None:
+    stage.answers = [body]
+    with pytest.raises(RemoteError, match=r"the answer has more than 1,000,000 bytes\.$"):
+        remote.request(stage.url, policy=QUICK, most=1_000_000)
+    assert len(stage.requests) == 1
+
+
+def test_a_file_without_end_is_not_received_on(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [endless]
+    with pytest.raises(RemoteError, match=r"the answer has more than 1,000,000 bytes\.$"):
+        remote.fetch(stage.url, tmp_path / "file", policy=QUICK, most=1_000_000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_comes_in_drops_does_not_come(stage: Stage, tmp_path: Path) -> None:
+    stage.answers = [drip]
+    policy = QUICK._replace(retries=0, timeout=0.3)
+    with pytest.raises(RemoteError, match=r"only 0\.\d kB a second arrived\.$"):
+        remote.request(stage.url, policy=policy)
+    with pytest.raises(RemoteError, match=r"only 0\.\d kB a second arrived\.$"):
+        remote.fetch(stage.url, tmp_path / "file", policy=policy)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 30, "-5", "٣", "inf", "x"])
+def test_numbers_of_a_server_that_are_none_end_in_a_sentence(stage: Stage, tmp_path: Path, number: str) -> None:
+    def lie(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {number}\r\n\r\nabc".encode())
+        handler.close_connection = True
+
+    stage.answers = [lie]
+    for ask in (remote.request, lambda url, policy: remote.fetch(url, tmp_path / "file", policy=policy)):
+        with contextlib.suppress(RemoteError):
+            ask(stage.url, policy=QUICK._replace(retries=0))
+
+    def wait(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(f"HTTP/1.1 429 Slow\r\nRetry-After: {number}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    stage.answers = [wait]
+    with pytest.raises(RemoteError, match="the server answered 429 Slow"):
+        remote.request(stage.url, policy=QUICK._replace(retries=0))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "https://", "http://a..b/x", "http://host:99999999/", "x", ""])
+def test_what_is_no_address_ends_in_a_sentence(stage: Stage, tmp_path: Path, address: str) -> None:
+    with pytest.raises(RemoteError):
+        remote.request(address, policy=QUICK._replace(retries=0))
+    with pytest.raises(RemoteError):
+        remote.fetch(address, tmp_path / "file", policy=QUICK._replace(retries=0))
+    stage.answers = [status(302, Location=address or "http://[")]
+    with pytest.raises(RemoteError):
+        remote.request(stage.url, policy=QUICK._replace(retries=0))
