@@ -21,24 +21,23 @@ from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
+_JOB = "SRA2MATRIX_JOB"  # set in a job and in the commands that it starts
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _log: int | None = None  # open and locked until the command ends
-_is_job = False
 
 
 def join_workflow() -> None:
     """Make this command a job of the workflow that called it, if one did."""
-    global _is_job
     workflow = os.environ.pop(VARIABLE, "")  # not for the programs that the command starts
     if workflow.isdigit():
-        _is_job = True
+        os.environ[_JOB] = "1"
         end_with([os.getppid(), int(workflow)])
         wait_for_earlier_job()
 
 
 def is_job() -> bool:
-    """Whether this command is a job of a workflow, and not called by hand."""
-    return _is_job
+    """Whether this command, or the one that started it, is a job of a workflow, and not called by hand."""
+    return _JOB in os.environ
 
 
 def end_with(processes: Sequence[int]) -> None:

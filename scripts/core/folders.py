@@ -29,7 +29,12 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def seal(folder: str | Path) -> None:
-    """Write the end mark of a folder: its files are complete."""
+    """Write the end mark of an output folder of this job: its files are complete.
+
+    A command that is called by hand writes none: nobody removes its output file by file.
+    """
+    if not command.is_job():
+        return
     folder = Path(folder)
     lines = [f"{name}\t{path.lstat().st_size}\n" for name, path in sorted(_files(folder).items())]
     write_atomic(folder / MARK, "".join(lines))

@@ -17,12 +17,12 @@ def folder_of(path, names=("a.fastq", "b.fastq", "status.tsv", "deep/er/matrix.m
     return path
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def job(monkeypatch):
-    monkeypatch.setattr(command, "_is_job", True)
+    monkeypatch.setattr(command, "is_job", lambda: True)
 
 
-def test_a_whole_folder(tmp_path, job):
+def test_a_whole_folder(tmp_path):
     folder = folder_of(tmp_path / "unit")
     (folder / "link").symlink_to(tmp_path / "nowhere")
     (folder / "linked").symlink_to(tmp_path)
@@ -85,7 +85,7 @@ def test_a_removal_that_is_cut_off_at_any_file(tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / "copy")
 
 
-def test_a_job_refuses_what_is_not_whole(tmp_path, job):
+def test_a_job_refuses_what_is_not_whole(tmp_path):
     folder = folder_of(tmp_path / "unit")
     with pytest.raises(Interrupted, match=r"unit is not whole: it has no end mark; .* Run the same command again"):
         require_whole(folder)
@@ -95,13 +95,16 @@ def test_a_job_refuses_what_is_not_whole(tmp_path, job):
         require_whole(folder)
 
 
-def test_by_hand_a_folder_without_a_mark_is_read_as_it_is(tmp_path):
-    folder = folder_of(tmp_path / "unit")
-    require_whole(folder)
+def test_by_hand_a_folder_without_a_mark_is_read_as_it_is(tmp_path, monkeypatch):
+    folder, marked = (folder_of(tmp_path / name) for name in ("unit", "marked"))
+    seal(marked)
+    (marked / "b.fastq").unlink()
+    monkeypatch.setattr(command, "is_job", lambda: False)
     seal(folder)
-    (folder / "b.fastq").unlink()
+    assert not (folder / MARK).exists()
+    require_whole(folder)
     with pytest.raises(Interrupted):
-        require_whole(folder)
+        require_whole(marked)
 
 
 def test_broken_folders_are_removed(tmp_path):
