@@ -1,6 +1,9 @@
-"""The errors that every command shares."""
+"""The errors that every command shares, and whose fault an error is: that of a run, or of the machine."""
 
-from collections.abc import Callable, Iterable
+import errno
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,8 +17,21 @@ NO_LIST = "no_list"
 """Cause of a CHEMISTRY_UNKNOWN: no inclusion list is configured that could prove a kit."""
 
 
+MACHINE = "machine"
+"""Cause of a fault that may be the machine's: a program crashed, or a file of ours could not be used."""
+_OF_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in "ENOSPC EDQUOT EIO ENOMEM EMFILE ENFILE EROFS EAGAIN ESTALE ENOEXEC ETXTBSY ENODEV ENXIO".split()
+)
+_LONGEST = 400  # characters of an unexpected error's message
+
+
 class InputError(Exception):
     """A fault that the user can correct: a sentence on stderr, exit status 2, no traceback."""
+
+
+class MachineFault(InputError):
+    """The machine lacks what every run needs, e.g. a program that works: no fault of the run in which it comes up."""
 
 
 class RunFault(Exception):
@@ -37,6 +53,47 @@ class Interrupted(Exception):
 
     The job fails, exit status 1, and is tried again: by Snakemake with more resources, or when the user calls again.
     """
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether an error is certainly no fault of a run: a full disk, too little memory, a file system that fails, …."""
+    if isinstance(error, OSError):
+        return error.errno in _OF_MACHINE
+    return isinstance(error, Interrupted | MachineFault | MemoryError)
+
+
+def fault_of_run(error: Exception, reason: str) -> RunFault:
+    """Return the fault of the run in whose work an error came up, so that the other runs go on.
+
+    A fault of the run is returned as it is. An InputError becomes one of this ``reason`` in its words; so does an
+    error that nobody expected, with its type and message, and stderr gets the traceback. Raises what is no fault of
+    the run, see :func:`is_of_machine`.
+    """
+    if isinstance(error, RunFault):
+        return error
+    if isinstance(error, Interrupted | MachineFault):
+        raise error
+    if isinstance(error, InputError):
+        return RunFault(reason, " ".join(str(error).split()))
+    message = " ".join(str(error).split())
+    words = f"{type(error).__name__}: {message[:_LONGEST]}".rstrip(" :.")
+    if is_of_machine(error):
+        raise Interrupted(f"This is no fault of the run: {words}. Mend it, then run the same command again.") from error
+    traceback.print_exception(error, file=sys.stderr)
+    cause = MACHINE if isinstance(error, OSError) else ""
+    return RunFault(reason, f"an error that this workflow does not know, {words}; its log has the traceback.", cause)
+
+
+def raise_if_all_alike(faults: Sequence[RunFault | None]) -> None:
+    """Raise :class:`Interrupted` where several runs were tried, and all met what may be a fault of the machine.
+
+    ``faults`` has None for a run without a fault.
+    """
+    met = [fault for fault in faults if fault is not None and fault.cause == MACHINE]
+    if len(met) > 1 and len(met) == len(faults):
+        raise Interrupted(
+            f"All {len(met)} runs failed alike, which is a fault of the machine and not of the runs. {met[0].detail}"
+        )
 
 
 def raise_faults(title: str, faults: Iterable[str]) -> None:

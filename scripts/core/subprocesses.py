@@ -19,10 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.errors import InputError, Interrupted
+from scripts.core.errors import MACHINE, Interrupted, MachineFault
 from scripts.core.secrets import without_secrets
 
 STALLED = -1000  # status of a program that was ended because it made no progress
+_CRASHES = frozenset(
+    (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP)
+)
+_NOT_STARTED = (126, 127)  # exit status of a shell whose program cannot be started
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
 _GRACE = 5.0  # seconds until a group that was killed has ended
 _FULL = 1 << 20  # bytes; a disk with less free space is full
@@ -36,6 +40,11 @@ class Finished(NamedTuple):
     status: int
     output: str
     errors: str
+
+    @property
+    def cause(self) -> str:
+        """The cause of a fault of the run for which it ran, see :data:`scripts.core.errors.MACHINE`."""
+        return MACHINE if crash_signal(self.status) else ""
 
 
 # Reads '+group' and '-group'; when its input ends, for whatever reason, it kills the groups that are left.
@@ -70,11 +79,15 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a program in a process group that ends with this command, even where that is killed.
 
     ``options`` are those of Popen. The guard runs before the program starts. The program gets no secrets of ours.
+    Raises MachineFault where it cannot be started.
     """
     environment = without_secrets(options.pop("env", None))
     with _lock:
         _guard()
-        process = subprocess.Popen(arguments, start_new_session=True, env=environment, **options)
+        try:
+            process = subprocess.Popen(arguments, start_new_session=True, env=environment, **options)
+        except OSError as error:
+            raise MachineFault(f"The program {arguments[0]!r} cannot be started: {error.strerror}.") from error
         _send(f"+{process.pid}\n")
         _running.add(process)
     return process
@@ -119,6 +132,32 @@ def external_signal(status: int) -> str:
     return signal.Signals(number).name if number in _EXTERNAL else ""
 
 
+def crash_signal(status: int) -> str:
+    """Return the name of the signal by which a program crashed (SIGSEGV, …), empty where it did not."""
+    number = -status if status < 0 else status - 128
+    return signal.Signals(number).name if number in _CRASHES else ""
+
+
+def raise_if_not_started(program: str, status: int, words: str = "") -> None:
+    """Raise :class:`MachineFault` where a script, or the loader of programs, could not start a program."""
+    if status in _NOT_STARTED:
+        complaint = " ".join(words.split())[-300:] or "it does not say why"
+        raise MachineFault(f"The program {program!r} cannot be started (exit status {status}): {complaint}.")
+
+
+def raise_if_broken(program: str, status: int) -> None:
+    """Raise :class:`MachineFault` where a program that crashed also crashes when it is asked for its version."""
+    if killer := crash_signal(status):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            no = subprocess.DEVNULL
+            command, environment = [program, "--version"], without_secrets(None)
+            asked = subprocess.run(command, stdin=no, stdout=no, stderr=no, env=environment, check=False, timeout=60)
+            if crash_signal(asked.returncode):
+                raise MachineFault(
+                    f"The program {program!r} does not work here: it crashes ({killer}), whatever it reads."
+                )
+
+
 def raise_if_killed(program: str, status: int) -> None:
     """Raise :class:`Interrupted` where somebody else ended a program, see :func:`external_signal`."""
     if killer := external_signal(status):
@@ -140,11 +179,11 @@ def run_program(
     """Run a program to its end.
 
     With ``progress`` and ``patience``, the program is ended with the status :data:`STALLED` when the value of
-    ``progress(process id)`` has not changed for ``patience`` seconds. Raises InputError where there is no such
-    program, and Interrupted where somebody else ended it.
+    ``progress(process id)`` has not changed for ``patience`` seconds. Raises MachineFault where there is no such
+    program or it does not work here, and Interrupted where somebody else ended it.
     """
     if shutil.which(arguments[0]) is None:
-        raise InputError(f"The program {arguments[0]!r} was not found; it is part of the environments in envs/.")
+        raise MachineFault(f"The program {arguments[0]!r} was not found; it is part of the environments in envs/.")
     process = start(
         arguments,
         env=None if environment is None else dict(environment),
@@ -172,6 +211,8 @@ def run_program(
         release(process)
     if not stalled:
         raise_if_killed(arguments[0], process.returncode)
+        raise_if_not_started(arguments[0], process.returncode, errors.decode("utf-8", "replace"))
+        raise_if_broken(arguments[0], process.returncode)
     status = STALLED if stalled else process.returncode
     return Finished(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError, RunFault
+from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import write_atomic
 from scripts.core.folders import require_whole
 from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
@@ -157,7 +157,8 @@ def judge_library(
             verdict = judge_files(row, read_files(folder, row.run), chemistries, lists, chemistry, size, figures)
             verdicts[row.run] = verdict
             runs[row.run] = _verdict_json(verdict)
-        except RunFault as fault:
+        except Exception as error:
+            fault = fault_of_run(error, "READS_MISSING")
             runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
         runs[row.run]["figures"] = _figures_json(figures)
     for row in rows:

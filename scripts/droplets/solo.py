@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError, Interrupted, RunFault
+from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run
 from scripts.core.files import atomic_path, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
@@ -27,6 +27,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
+from scripts.star.program import raise_if_broken, run_star
 
 
 def gather_faults(
@@ -72,6 +73,17 @@ def add_proof(status: RunStatus, verdict: Mapping[str, Any], kit: Chemistry, fig
     """Return the status of a counted run with its kit and, in the detail, how that was found."""
     proof = f"{verdict['words']}; strand {kit.strand}."
     return status._replace(chemistry=kit.name, detail=" ".join(filter(None, [status.detail, proof, figures])))
+
+
+def fault_of_library(error: Exception, index: Path, folder: Path) -> RunFault:
+    """Return the fault of a library; raise what is one of the machine."""
+    if isinstance(error, OSError):  # of our own files
+        raise error
+    fault = fault_of_run(error, "COUNT_FAILED")
+    if fault.cause == MACHINE:
+        with ends_with_command():
+            raise_if_broken(run_star, ["--genomeDir", str(index.absolute())], folder)
+    return fault
 
 
 def clear_work(folder: Path) -> None:
@@ -149,12 +161,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             clear_work(partial)
             replace_folder(partial, args.output)
             (args.output / STAMP).unlink()
-        except (RunFault, Interrupted) as fault:
+        except Exception as error:
             clear_work(partial)
             if not (partial / STAMP).is_file():
                 remove_folder(partial.parent, partial.name)
-            if isinstance(fault, Interrupted):
-                raise
+            fault = fault_of_library(error, args.index, args.output.parent)
             statuses = {run: status.failed(fault) if status.ok else status for run, status in statuses.items()}
     if not is_whole(statuses.values()):
         remove_folder(args.output.parent, args.output.name, ignore_errors=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import MACHINE, RunFault
 from scripts.core.files import hash_file, remove_folder, write_atomic
-from scripts.core.subprocesses import raise_if_full
+from scripts.core.subprocesses import crash_signal, raise_if_full
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import LibraryReads, link_into
@@ -38,7 +38,7 @@ def run_star(arguments: Sequence[str], folder: Path) -> None:
     code, complaint = program.run_star(arguments, folder)
     program.raise_if_interrupted(code, complaint, folder)
     if code:
-        raise RunFault("ALIGN_FAILED", complaint)
+        raise RunFault("ALIGN_FAILED", complaint, MACHINE if crash_signal(code) else "")
 
 
 def choose_by_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> tuple[Chemistry, str]:
@@ -154,7 +154,9 @@ def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
                 folder,
             )
         except RunFault as fault:
-            raise RunFault("COUNT_FAILED", f"the cells of {feature} could not be called: {fault.detail}") from fault
+            raise RunFault(
+                "COUNT_FAILED", f"the cells of {feature} could not be called: {fault.detail}", fault.cause
+            ) from fault
         missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
         if missing:
             raise_if_full(folder)

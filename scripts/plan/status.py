@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import DISK_FULL, InputError, RunFault
+from scripts.core.errors import DISK_FULL, InputError, RunFault, raise_if_all_alike
 
 LEFT_OUT = frozenset(("INDEX_READS_ONLY", "EMPTY_READS"))
 """Reasons for which a run is left out by itself: its experiment is counted without it."""
@@ -60,6 +60,15 @@ def is_whole(statuses: Iterable[RunStatus]) -> bool:
 def disk_was_full(status: RunStatus) -> bool:
     """Whether a run failed because the disk was full, and not because of ``scratch.limit_gb``."""
     return status.cause == DISK_FULL
+
+
+def raise_if_machine(tried: Iterable[RunStatus]) -> None:
+    """Raise Interrupted where all of several runs met what may be a fault of the machine.
+
+    ``tried`` are the runs that this job has worked on; see :func:`scripts.core.errors.raise_if_all_alike`.
+    """
+    failed = (None if status.ok else RunFault(status.reason, status.detail, status.cause) for status in tried)
+    raise_if_all_alike(list(failed))
 
 
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:

@@ -8,22 +8,30 @@ in the folder of partial results, and with them ``{column}.reads.json``, the fin
 import contextlib
 import hashlib
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scripts.core.errors import InputError, Interrupted, RunFault
+from scripts.core.errors import (
+    MACHINE,
+    InputError,
+    Interrupted,
+    MachineFault,
+    RunFault,
+    fault_of_run,
+    raise_if_all_alike,
+)
 from scripts.core.files import path_below, remove_folder
 from scripts.core.folders import unseal
-from scripts.core.subprocesses import external_signal, path_argument, raise_if_full, raise_if_killed
+from scripts.core.subprocesses import crash_signal, external_signal, raise_if_full
+from scripts.plates.bam_groups import is_whole_bam
 from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
 from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
 from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
-from scripts.star.program import raise_if_interrupted
+from scripts.star.program import raise_if_broken, raise_if_interrupted
 
 
 def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
@@ -68,18 +76,19 @@ class Aligner:
         """Align cells, the largest first; return column → fault for those that could not be aligned.
 
         ``genome_memory`` is a mode of :mod:`scripts.star.genome_memory`. Raises Interrupted where a STAR was killed
-        twice or the disk became full, after all other cells are aligned.
+        twice, the disk became full or all of several cells crashed, after all other cells are aligned; MachineFault
+        where STAR does not work.
         """
         ordered = sorted(cells, key=lambda cell: (-cell.bytes, cell.name))
-        faults: dict[str, RunFault | Interrupted] = {}
+        faults: dict[str, RunFault | Interrupted | MachineFault] = {}
         free = threading.Semaphore(threads)
 
         def align(cell: CellReads, share: int, genome_load: str) -> None:
             try:
                 self.align(cell, share, genome_load)
-            except (RunFault, Interrupted) as fault:
+            except Exception as error:
+                fault = faults[cell.name] = _fault_of_cell(error)
                 print(f"{cell.name}: {fault}", file=sys.stderr)
-                faults[cell.name] = fault
             finally:
                 free.release(share)
 
@@ -96,13 +105,21 @@ class Aligner:
                     started.append(pool.submit(align, cell, share, genome_load))
                 for future in started:
                     future.result()
+                crashed = [fault for fault in faults.values() if isinstance(fault, RunFault) and fault.cause == MACHINE]
+                if crashed and len(crashed) == len(cells):
+                    raise_if_broken(self.genome.run, ["--genomeLoad", genome_load], self.work)
             except BaseException:
                 self.genome.stop()
                 raise
+        broken = [fault for fault in faults.values() if isinstance(fault, MachineFault)]
+        if broken:
+            raise broken[0]
         interrupted = sorted(name for name, fault in faults.items() if isinstance(fault, Interrupted))
         if interrupted:
             raise Interrupted(f"{', '.join(interrupted)}: not aligned. {faults[interrupted[0]]}")
-        return {name: fault for name, fault in faults.items() if isinstance(fault, RunFault)}
+        own = {name: fault for name, fault in faults.items() if isinstance(fault, RunFault)}
+        raise_if_all_alike([own.get(cell.name) for cell in cells])
+        return own
 
     def align(self, cell: CellReads, threads: int, genome_load: str) -> None:
         """Align a cell. Raises RunFault where the alignment is not whole, Interrupted where STAR was killed."""
@@ -152,8 +169,16 @@ class Aligner:
         if status:
             _print_log(folder)
             raise_if_interrupted(status, complaint, folder)
-            raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}")
+            raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}", MACHINE if crash_signal(status) else "")
         return _checked_log(folder)
+
+
+def _fault_of_cell(error: Exception) -> RunFault | Interrupted | MachineFault:
+    """Return an error in the work on a cell as the fault of the cell or of the machine."""
+    try:
+        return fault_of_run(error, "ALIGN_FAILED")
+    except (Interrupted, MachineFault) as fault:
+        return fault
 
 
 def _checked_log(folder: Path) -> dict[str, str]:
@@ -162,11 +187,7 @@ def _checked_log(folder: Path) -> dict[str, str]:
     if not bam.exists() or not log.exists():
         raise_if_full(folder)
         raise RunFault("ALIGN_FAILED", "STAR ended well, but wrote no BAM file or no log; is the disk full?")
-    check = subprocess.run(
-        ["samtools", "quickcheck", "-v", path_argument(bam)], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if check.returncode:
-        raise_if_killed("samtools", check.returncode)
+    if not is_whole_bam(bam):
         raise_if_full(folder)
         raise RunFault("ALIGN_FAILED", "STAR ended well, but its BAM file is cut short; is the disk full?")
     try:

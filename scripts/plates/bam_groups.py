@@ -40,8 +40,22 @@ _CONSUMES_REFERENCE = (1, 0, 1, 1, 0, 0, 0, 1, 1)
 _IS_ALIGNED = (1, 0, 0, 0, 0, 0, 0, 1, 1)
 
 
+_FIRST_BYTES = b"\x1f\x8b\x08\x04"
+_LAST_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
+
+
 class BamError(InputError):
     """A BAM file that cannot be counted; htseq-count stops at such a file too."""
+
+
+def is_whole_bam(path: str | Path) -> bool:
+    """Whether a BAM file is not cut short: it begins with a block of BGZF and ends with its end-of-file block."""
+    with Path(path).open("rb") as handle:
+        if handle.read(len(_FIRST_BYTES)) != _FIRST_BYTES:
+            return False
+        size = handle.seek(0, 2)
+        handle.seek(max(0, size - len(_LAST_BLOCK)))
+        return handle.read() == _LAST_BLOCK and size > len(_LAST_BLOCK)
 
 
 @dataclass

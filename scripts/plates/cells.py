@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.core.errors import InputError, RunFault
+from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.formats.fastq_files import count_reads
@@ -120,8 +120,8 @@ def find_cells(
             try:
                 if status.ok:
                     cell.add_run(folder, row, status)
-            except RunFault as fault:
-                statuses_after[row.run] = status.failed(fault)
+            except Exception as error:
+                statuses_after[row.run] = status.failed(fault_of_run(error, "READS_MISSING"))
         if fail_siblings(rows, statuses_after) and cell.files:
             cells.append(cell)
     return cells, statuses_after

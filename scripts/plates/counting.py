@@ -7,6 +7,7 @@ the fragments that were counted must be those that STAR says it mapped.
 
 import hashlib
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.core.errors import InputError, RunFault
+from scripts.core.errors import InputError, MachineFault, RunFault, fault_of_run, raise_if_all_alike
 from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole
@@ -168,6 +169,8 @@ def _run_htseq(paths: Sequence[str], counting: Counting) -> str:
     if done.returncode:
         raise_if_killed("htseq-count", done.returncode)
         complaint = " ".join(done.stderr.split())[-500:] or f"exit status {done.returncode}"
+        if re.search(r"\b(ModuleNotFound|Import)Error\b", done.stderr):
+            raise MachineFault(f"htseq-count does not work here: {complaint}")
         raise InputError(f"htseq-count failed: {complaint}")
     return done.stdout
 
@@ -215,8 +218,8 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
     def count(column: str) -> CellCounts | RunFault:
         try:
             return count_native(cells[column], genes, counting.mode, counting.strand)
-        except InputError as error:
-            return RunFault("COUNT_FAILED", str(error))
+        except Exception as error:
+            return fault_of_run(error, "COUNT_FAILED")
 
     with ThreadPoolExecutor(threads) as pool:
         counted = dict(zip(cells, pool.map(count, cells), strict=True))
@@ -246,14 +249,16 @@ def _count_with_htseq(cells: Mapping[str, list[Path]], counting: Counting) -> Co
     tools = {"counter": "htseq-count"} | _htseq_version()
     try:
         return CountedCells(dict(zip(cells, count_htseq(list(cells.values()), counting), strict=True)), tools)
+    except MachineFault:
+        raise
     except InputError as error:
         print(f"{error}\nCounting each cell separately.", file=sys.stderr)
     counted: dict[str, CellCounts | RunFault] = {}
     for column, paths in cells.items():
         try:
             (counted[column],) = count_htseq([paths], counting)
-        except InputError as error:
-            counted[column] = RunFault("COUNT_FAILED", str(error))
+        except Exception as error:
+            counted[column] = fault_of_run(error, "COUNT_FAILED")
     return CountedCells(counted, tools)
 
 
@@ -279,15 +284,18 @@ def count_shard(
     statuses_after = dict(statuses)
     faults: dict[str, RunFault] = {}
     cells: dict[str, list[Path]] = {}
+    logs: dict[str, dict[str, str]] = {}
     for column, rows in columns.items():
         if not is_whole(statuses[row.run] for row in rows):
             continue
         files = alignment_files(alignments, column)
-        if files and log_file(alignments, column).exists():
+        try:
+            if not files or not log_file(alignments, column).exists():
+                raise RunFault("ALIGN_FAILED", "the folder of alignments has no BAM file or no log of it.")
+            logs[column] = read_star_log(log_file(alignments, column))
             cells[column] = files
-        else:
-            faults[column] = RunFault("ALIGN_FAILED", "the folder of alignments has no BAM file or no log of it.")
-    logs = {column: read_star_log(log_file(alignments, column)) for column in cells}
+        except Exception as error:
+            faults[column] = fault_of_run(error, "ALIGN_FAILED")
     counted = count_cells(cells, counting, counter, threads)
     kept: dict[str, CellCounts] = {}
     for column, counts in counted.cells.items():
@@ -296,8 +304,9 @@ def count_shard(
                 raise counts
             check_fragments(logs[column], counts.fragments)
             kept[column] = counts
-        except RunFault as error:
-            faults[column] = error
+        except Exception as error:
+            faults[column] = fault_of_run(error, "COUNT_FAILED")
+    raise_if_all_alike([faults.get(column) for column in cells])
     for column, fault in faults.items():
         print(f"{column}: {fault}", file=sys.stderr)
         fail_runs(columns[column], statuses_after, fault)

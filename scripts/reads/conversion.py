@@ -73,7 +73,7 @@ def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threa
     sra_archive.raise_if_silent("fasterq-dump", done)
     if done.status:
         words = sra_archive.first_words(done.errors, archive)
-        raise RunFault("ARCHIVE_CORRUPT", f"fasterq-dump failed: {words or f'status {done.status}'}.")
+        raise RunFault("ARCHIVE_CORRUPT", f"fasterq-dump failed: {words or f'status {done.status}'}.", done.cause)
     said = {name: int(number.replace(",", "")) for name, number in _TALLY.findall(done.output + done.errors)}
     counts = {path.name: fastq_files.count_reads(path) for path in sorted(work.glob("*.fastq"))}
     written = sum(counts.values())

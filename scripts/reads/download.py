@@ -22,7 +22,7 @@ from pathlib import Path
 from scripts.core import http
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
-from scripts.core.errors import NO_LIST, RunFault
+from scripts.core.errors import NO_LIST, RunFault, fault_of_run
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
 from scripts.core.folders import seal, unseal
 from scripts.core.locks import exclusive_lock
@@ -30,7 +30,7 @@ from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.reads import sra_archive
 from scripts.reads.remote_files import SOURCES, UnitRecords, arrived
@@ -87,6 +87,7 @@ class Downloader:
                 statuses.append(status)
                 line = f"ready, from {status.source}" if status.ok else f"{status.reason}: {status.detail}"
                 self.watch.finish(f"{row.run}: {'not tried again' if row.run in self.kept else line}")
+        raise_if_machine(status for status in statuses if status.run not in self.kept)
         for status in statuses:
             if status.ok:
                 for path in arrived(self.ready, status.run):
@@ -103,12 +104,14 @@ class Downloader:
         if row.run in self.kept:
             return self.kept[row.run]
         status = RunStatus(row.run)
+        self._note(row)  # a run whose name cannot be that of a file is a fault of the table
         try:
             if row.source.startswith("file:"):
                 return status._replace(source=row.source, detail=_LITE if self._check_local(row) else "")
             source, lite = self._ready_from(row) or self._download(row)
             return status._replace(source=source, detail=_LITE if lite else "")
-        except RunFault as fault:
+        except Exception as error:
+            fault = fault_of_run(error, "DOWNLOAD_FAILED")
             remove_folder(self.partial, row.run, ignore_errors=True)
             return status.failed(fault)
 
@@ -170,14 +173,18 @@ class Downloader:
             path.unlink()
         names = [path.name for path in fetched.files]
         note = {"source": source, "lite": fetched.lite, "md5": row.md5, "files": names}
-        write_atomic(path_below(self.ready, f"{row.run}.json"), json.dumps(note))
+        write_atomic(self._note(row), json.dumps(note))
         for path in fetched.files:
             path.replace(self.ready / path.name)
         remove_folder(self.partial, row.run, ignore_errors=True)
 
+    def _note(self, row: Run) -> Path:
+        """Return the path of the note on a run that is ready. Raises InputError where its name cannot be a file's."""
+        return path_below(self.ready, f"{row.run}.json")
+
     def _ready_from(self, row: Run) -> tuple[str, bool] | None:
         """Return the source of a run that an earlier job downloaded as the plan has it, and whether it is Lite."""
-        path = path_below(self.ready, f"{row.run}.json")
+        path = self._note(row)
         if not path.is_file():
             return None
         note = json.loads(path.read_text(encoding="utf-8"))

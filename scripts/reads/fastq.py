@@ -18,14 +18,14 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
-from scripts.core.errors import RunFault
+from scripts.core.errors import RunFault, fault_of_run
 from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.folders import require_whole, seal, unseal
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, row_order
-from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.reads import sra_archive
 from scripts.reads.conversion import convert, plate_files
@@ -85,6 +85,7 @@ class Converter:
                 statuses[status.run] = status
                 words = f"{int(status.spots):,} spots" if status.ok else f"{status.reason}: {status.detail}"
                 watch.finish(f"{status.run}: {words}")
+        raise_if_machine(statuses[status.run] for status in waiting)
         settled = settle_parts(self.columns, statuses, self.output)
         for run, status in settled.items():
             if status.state != statuses[run].state:
@@ -110,8 +111,8 @@ class Converter:
             for name, path in files.items():
                 path.replace(path_below(self.output, name))
             return status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
-        except RunFault as fault:
-            return status.failed(fault)
+        except Exception as error:
+            return status.failed(fault_of_run(error, "ARCHIVE_CORRUPT"))
         finally:
             self.room.release(row)
             remove_folder(self.output, work.name, ignore_errors=True)

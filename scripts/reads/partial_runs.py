@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import RunFault, fault_of_run
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, has_second_reads
 from scripts.plan.status import RunStatus
@@ -79,26 +79,37 @@ def settle_parts(
     """
     after = dict(statuses)
     for rows in columns.values():
-        good = [row for row in rows if after[row.run].ok] if len(rows) > 1 else []
-        lengths = {row.run: _longest_reads(row.run, folder) for row in good}
-        others = [row.run for row in good if max(lengths[row.run], default=0) > INDEX_READ]
-        for row in good:
-            if others and 0 < max(lengths[row.run], default=0) <= INDEX_READ:
-                after[row.run] = _leave_out(after[row.run], lengths[row.run], [after[run] for run in others], folder)
-        good = [row for row in good if after[row.run].ok]
-        halves = [half for row in good if (half := _find_half(row, after[row.run], folder))]
-        for first, second in find_pairs(halves):
-            one, other = after[first.row.run], after[second.row.run]
-            try:
-                _join(first, second, folder)
-            except RunFault as fault:
-                after |= {one.run: one.failed(fault), other.run: other.failed(fault)}
-            else:
-                after |= {one.run: _first_status(one, first, second), other.run: _second_status(other, first, second)}
-        for half in halves:
-            if after[half.row.run].ok and has_second_reads(half.row):
-                words = "its read_roles name second reads only, but no run with the first ones has as many spots."
-                after[half.row.run] = after[half.row.run].failed(RunFault("READS_MISSING", words))
+        try:
+            after |= _settle(rows, after, folder)
+        except Exception as error:
+            fault = fault_of_run(error, "READS_MISSING")
+            after |= {row.run: after[row.run].failed(fault) for row in rows if after[row.run].ok}
+    return after
+
+
+def _settle(rows: Sequence[Run], statuses: Mapping[str, RunStatus], folder: Path) -> dict[str, RunStatus]:
+    """Return the statuses of a column's runs after a look at their reads."""
+    after = {row.run: statuses[row.run] for row in rows}
+    good = [row for row in rows if after[row.run].ok] if len(rows) > 1 else []
+    lengths = {row.run: _longest_reads(row.run, folder) for row in good}
+    others = [row.run for row in good if max(lengths[row.run], default=0) > INDEX_READ]
+    for row in good:
+        if others and 0 < max(lengths[row.run], default=0) <= INDEX_READ:
+            after[row.run] = _leave_out(after[row.run], lengths[row.run], [after[run] for run in others], folder)
+    good = [row for row in good if after[row.run].ok]
+    halves = [half for row in good if (half := _find_half(row, after[row.run], folder))]
+    for first, second in find_pairs(halves):
+        one, other = after[first.row.run], after[second.row.run]
+        try:
+            _join(first, second, folder)
+        except RunFault as fault:
+            after |= {one.run: one.failed(fault), other.run: other.failed(fault)}
+        else:
+            after |= {one.run: _first_status(one, first, second), other.run: _second_status(other, first, second)}
+    for half in halves:
+        if after[half.row.run].ok and has_second_reads(half.row):
+            words = "its read_roles name second reads only, but no run with the first ones has as many spots."
+            after[half.row.run] = after[half.row.run].failed(RunFault("READS_MISSING", words))
     return after
 
 

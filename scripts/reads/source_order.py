@@ -33,15 +33,18 @@ class Again(enum.IntEnum):
 class SourceFault(Exception):
     """A source failed for a run; ``reason`` is that of the run if no other source has it.
 
-    ``wait`` is the number of seconds for which the server asks before the next request.
+    ``wait`` is the number of seconds for which the server asks before the next request; ``cause`` that of a RunFault.
     """
 
-    def __init__(self, reason: str, sentence: str, again: Again = Again.NEVER, wait: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, sentence: str, again: Again = Again.NEVER, wait: float = 0.0, cause: str = ""
+    ) -> None:
         super().__init__(sentence)
         self.reason = reason
         self.sentence = sentence.rstrip(".")
         self.again = again
         self.wait = wait
+        self.cause = cause
 
 
 @dataclass
@@ -141,4 +144,5 @@ class Passes:
         faults = {source.name: source.fault for source in self.sources if source.fault}
         reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
         sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, BAM) if name in faults]
-        return RunFault(reason, "; ".join(sentences) + ".")
+        causes = {fault.cause for fault in faults.values() if fault.reason == reason}
+        return RunFault(reason, "; ".join(sentences) + ".", causes.pop() if len(causes) == 1 else "")

@@ -43,7 +43,7 @@ def check(path: str | Path, environment: dict[str, str], accept_lite: bool, full
     done = run_program(["vdb-validate", path_argument(path)], environment)
     if done.status or "is consistent" not in done.errors + done.output:
         words = first_words(done.errors, path) or "it does not say that it is consistent"
-        raise RunFault("ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {words}.")
+        raise RunFault("ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {words}.", done.cause)
     lite = not full and is_lite(path, environment)
     if lite and not accept_lite:
         raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
@@ -60,7 +60,8 @@ def count_spots(path: str | Path, environment: dict[str, str]) -> int:
     raise_if_silent("vdb-dump", done)
     fields = dict(re.findall(r"^(\w+)\s*: (.*)$", done.output, re.MULTILINE))
     if "type" not in fields:
-        raise RunFault("ARCHIVE_CORRUPT", f"vdb-dump cannot read the archive: {first_words(done.errors, path)}.")
+        words = f"vdb-dump cannot read the archive: {first_words(done.errors, path)}."
+        raise RunFault("ARCHIVE_CORRUPT", words, done.cause)
     return int(fields.get("SEQ", "0").replace(",", ""))
 
 
@@ -76,7 +77,7 @@ def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
 
 def raise_if_silent(program: str, done: Finished) -> None:
     """Raise Interrupted where a program failed without a message: the driver of sra-tools does not report a kill."""
-    if done.status and not done.errors.strip():
+    if done.status and not done.errors.strip() and not done.cause:
         raise Interrupted(f"{program} ended without a word; was it killed? Run the same command again.")
 
 

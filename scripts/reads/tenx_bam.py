@@ -11,6 +11,7 @@ lines is that of one record a spot: R1 is CR and UR, R2 the record. Sample index
 keep the order of the file.
 """
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import RunFault, is_of_machine
 from scripts.core.files import path_below
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def to_fastq(path: str | Path, run: str, folder: str | Path) -> tuple[list[Path]
     before = pysam.set_verbosity(0)
     try:
         return _convert(Path(path), run, Path(folder))
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if is_of_machine(error):
+            raise
         words = str(error).replace(f" '{path}'", "").replace(str(path), Path(path).name).rstrip(".")
         raise RunFault("ARCHIVE_CORRUPT", f"the BAM file cannot be read: {words}.") from error
     finally:
@@ -96,6 +99,8 @@ def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
                 if record is None:
                     raise RunFault("READS_MISSING", f"spot {spots:,} of the BAM file has lost its mate.")
                 bases, qualities = build(record)
+                if "\n" in name:
+                    raise RunFault("ARCHIVE_CORRUPT", f"the name of spot {spots:,} of the BAM file has a line end.")
                 output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n")
     if not spots:
         raise RunFault("EMPTY_READS", "the BAM file has no reads.")
@@ -134,20 +139,29 @@ def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tupl
                 sequence = record.get_forward_sequence() or ""
                 quality = (record.query_qualities_str or "")[:: -1 if record.is_reverse else 1]
             else:
-                try:
-                    sequence, quality = (str(record.get_tag(tag)) for tag in piece)
-                except KeyError as error:
-                    raise RunFault(
-                        "BAM_TAGS_STRIPPED", f"read {record.query_name!r} of the BAM file has no tag {error.args[0]}."
-                    ) from error
+                sequence, quality = (_text_of(record, tag) for tag in piece)
             bases += sequence
             qualities += quality
+        if not (bases + qualities).isascii() or not qualities.isprintable() or not (bases or "N").isalpha():
+            words = "bases or qualities that are no letters of FASTQ"
+            raise RunFault("ARCHIVE_CORRUPT", f"read {record.query_name!r} of the BAM file has {words}.")
         if len(bases) != len(qualities):
             counts = f"{len(bases)} bases, but {len(qualities)} qualities"
             raise RunFault("READS_MISSING", f"read {record.query_name!r} of the BAM file has {counts}.")
         return bases, qualities
 
     return build
+
+
+def _text_of(record: "pysam.AlignedSegment", tag: str) -> str:
+    """Return a tag of text. Raises RunFault (BAM_TAGS_STRIPPED) where there is none."""
+    value = None
+    with contextlib.suppress(KeyError):
+        value = record.get_tag(tag)
+        if isinstance(value, str):
+            return value
+    lack = "no tag" if value is None else "no text in its tag"
+    raise RunFault("BAM_TAGS_STRIPPED", f"read {record.query_name!r} of the BAM file has {lack} {tag}.")
 
 
 def _spots(path: Path, paired: bool, folder: Path) -> Iterator[tuple[str, dict[str, "pysam.AlignedSegment"]]]:

@@ -92,7 +92,7 @@ class Transfers:
             if fault.reason == "DISK_LIMIT":
                 raise
             remove_folder(folder.parent, folder.name, ignore_errors=True)
-            raise SourceFault(fault.reason, fault.detail) from fault
+            raise SourceFault(fault.reason, fault.detail, cause=fault.cause) from fault
 
     def reserve(self, row: Run, need: int, what: str, folder: Path) -> None:
         """Reserve room for the files of a run, some of which may be in its folder. Raises RunFault(DISK_LIMIT)."""

@@ -10,22 +10,30 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, Interrupted
-from scripts.core.subprocesses import external_signal, raise_if_full, release, start
+from scripts.core.errors import InputError, Interrupted, MachineFault
+from scripts.core.subprocesses import (
+    crash_signal,
+    external_signal,
+    raise_if_full,
+    raise_if_not_started,
+    release,
+    start,
+)
 
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 _EXITING = re.compile(r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", re.S | re.I)
+_OWN_READ = "ACGTTGCAAGCTTAGGCATCGATTACGGATCCTAGCTAACGGTTCAAGCTCGATTGCATGCA"
 INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
 
 
 def program() -> str:
-    """Return the path of STAR. Raises InputError where it is not installed."""
+    """Return the path of STAR. Raises MachineFault where it is not installed."""
     path = shutil.which("STAR")
     if path is None:
-        raise InputError("STAR is not on the PATH; install it (apt: rna-star, conda: star) or use --sdm conda.")
+        raise MachineFault("STAR is not on the PATH; install it (apt: rna-star, conda: star) or use --sdm conda.")
     return path
 
 
@@ -77,11 +85,38 @@ class StarProcess:
 
 
 def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> None:
-    """Raise Interrupted where STAR was ended from outside, or failed for lack of memory or disk space."""
+    """Raise Interrupted where STAR was ended from outside, or failed for lack of memory or disk space.
+
+    Raises MachineFault where it could not be started.
+    """
+    raise_if_not_started("STAR", status, complaint)
     if external_signal(status) or (status and _NO_MEMORY.search(complaint)):
         raise Interrupted(f"{complaint} Run the same command again.")
     if status:
         raise_if_full(folder)
+
+
+def raise_if_broken(
+    run: Callable[[Sequence[str], Path], tuple[int, str]], arguments: Sequence[str], folder: str | Path
+) -> None:
+    """Raise MachineFault where STAR crashes on a read of ours as it did on those of a run.
+
+    ``run`` runs STAR with arguments in a folder and returns its exit status and its complaint; ``arguments`` are those
+    of the genome.
+    """
+    own = Path(folder) / ".own_read"
+    own.mkdir(exist_ok=True)
+    (own / "own.fastq").write_text(f"@own\n{_OWN_READ}\n+\n{'I' * len(_OWN_READ)}\n", encoding="ascii")
+    try:
+        status, complaint = run([*arguments, "--readFilesIn", "own.fastq", "--outSAMtype", "None"], own)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+    raise_if_interrupted(status, complaint, folder)
+    if crash_signal(status):
+        raise MachineFault(
+            f"STAR crashes on any read, also on one of our own: {complaint} Is it built for this processor, and its"
+            " index whole?"
+        )
 
 
 def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:

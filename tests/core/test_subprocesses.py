@@ -13,7 +13,7 @@ import pytest
 
 from scripts.core import concurrency, subprocesses
 from scripts.core.command import run_command
-from scripts.core.errors import InputError, Interrupted
+from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault
 
 PYTHON = sys.executable
 
@@ -91,6 +91,36 @@ def test_a_full_disk_is_no_fault_of_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocesses.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4096}))
     with pytest.raises(Interrupted, match=r"The disk of .* is full; make room, then run the same command again"):
         subprocesses.raise_if_full(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "#!/bin/sh\necho 'libz.so: cannot open' >&2; exit 127\n",
+            r"cannot be started \(exit status 127\): libz.so: can",
+        ),
+        ("#!/bin/sh\nexit 126\n", r"cannot be started \(exit status 126\): it does not say why"),
+        ("#!/bin/sh\nkill -ILL $$\n", r"does not work here: it crashes \(SIGILL\), whatever it reads"),
+        ("#!/nowhere/python\n", "cannot be started: No such file or directory"),
+        ("\x7fELF of another machine", "cannot be started: Exec format error"),
+    ],
+)
+def test_a_program_that_does_not_work_is_a_fault_of_the_machine(tmp_path, script, words):
+    program = tmp_path / "program"
+    program.write_text(script)
+    program.chmod(0o755)
+    with pytest.raises(MachineFault, match=words):
+        subprocesses.run_program([str(program)])
+
+
+def test_a_program_that_crashes_at_one_input_may_be_right_about_it(tmp_path):
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\n[ "$1" = --version ] || kill -SEGV $$\n')
+    program.chmod(0o755)
+    done = subprocesses.run_program([str(program), "run.sra"])
+    assert (done.status, done.cause) == (-signal.SIGSEGV, MACHINE)
+    assert subprocesses.run_program(["false"]).cause == ""
 
 
 def test_a_script_that_is_killed_leaves_no_program_behind(tmp_path):

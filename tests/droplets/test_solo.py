@@ -1,6 +1,10 @@
 """The statuses of a library's runs before it is counted; test_whole_droplets.py counts with STAR."""
 
-from scripts.core.errors import RunFault
+import os
+
+import pytest
+
+from scripts.core.errors import MACHINE, Interrupted, MachineFault, RunFault
 from scripts.droplets import solo
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
@@ -32,3 +36,36 @@ def test_a_fault_of_one_run_fails_the_library():
     assert after["R1"].detail == "run R2 of the same library failed (BARCODE_TRIMMED): short."
     assert all(status.ok for status in solo.gather_faults(rows[:1], statuses, {"R1": good}).values())
     assert solo.gather_faults(rows[:1], {}, {"R1": good})["R1"].reason == "READS_MISSING"
+
+
+@pytest.fixture
+def put_star(tmp_path, monkeypatch):
+    """Return a function that puts a script in the place of STAR."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def put(script):
+        (tmp_path / "STAR").write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / "STAR").chmod(0o755)
+
+    return put
+
+
+CRASH = RunFault("ALIGN_FAILED", "STAR was ended by SIGSEGV.", MACHINE)
+
+
+def test_a_library_at_which_star_crashes_fails_alone(tmp_path, put_star):
+    put_star("exit 0")  # it aligns a read of our own
+    assert solo.fault_of_library(CRASH, tmp_path, tmp_path) is CRASH
+    put_star("kill -SEGV $$")
+    with pytest.raises(MachineFault, match="STAR crashes on any read, also on one of our own"):
+        solo.fault_of_library(CRASH, tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["STAR"]
+
+
+def test_an_unexpected_error_is_that_of_the_library(tmp_path, put_star, capsys):
+    fault = solo.fault_of_library(ZeroDivisionError("division by zero"), tmp_path, tmp_path)
+    assert fault.reason == "COUNT_FAILED" and "ZeroDivisionError: division by zero" in fault.detail
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    for error in (OSError(28, "No space left on device"), FileNotFoundError("index"), MemoryError(), Interrupted("x")):
+        with pytest.raises((OSError, Interrupted)):
+            solo.fault_of_library(error, tmp_path, tmp_path)

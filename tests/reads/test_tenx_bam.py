@@ -1,5 +1,6 @@
 """BAM files of Cell Ranger give back the reads of which they were made, or say why they cannot."""
 
+import gzip
 import random
 
 import pysam
@@ -161,3 +162,37 @@ def test_a_file_cut_short_is_reported(tmp_path, share):
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(RunFault, match="ARCHIVE_CORRUPT: the BAM file cannot be read: "):
         tenx_bam.to_fastq(path, "SRR1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason", "words"),
+    [
+        ({"CR": 5}, "BAM_TAGS_STRIPPED", "read 'M1:1' of the BAM file has no text in its tag CR."),
+        ({"CR": 5, "CY": 5}, "BAM_TAGS_STRIPPED", "read 'M1:1' of the BAM file has no text in its tag CR."),
+        ({"UY": 1.5}, "BAM_TAGS_STRIPPED", "read 'M1:1' of the BAM file has no text in its tag UY."),
+        ({"CR": "\u00e9" * 16}, "ARCHIVE_CORRUPT", "read 'M1:1' of the BAM file has bases or qualities"),
+        ({"CR": "ACGT\n@x\nACGTACGT"}, "ARCHIVE_CORRUPT", "read 'M1:1' of the BAM file has bases or qualities"),
+        ({"CY": "II\nIIIIIIIIIIIII"}, "ARCHIVE_CORRUPT", "read 'M1:1' of the BAM file has bases or qualities"),
+    ],
+)
+def test_tags_that_are_no_reads(tmp_path, tags, reason, words):
+    records = list(usual_records(made_spots(3)))
+    records[3].set_tags([(name, tags.get(name, value)) for name, value in records[3].get_tags()])  # of spot M1:1
+    write_bam(tmp_path / "x.bam", records)
+    with pytest.raises(RunFault) as caught:
+        tenx_bam.to_fastq(tmp_path / "x.bam", "SRR1", tmp_path)
+    assert caught.value.reason == reason
+    assert words in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"BAM\1" + b"\xff\xff\xff\x7f" + b"x" * 1000,
+        b"BAM\1" + (0).to_bytes(4, "little") + (2**31 - 1).to_bytes(4, "little"),
+    ],
+)
+def test_a_header_that_is_not_as_long_as_it_says(tmp_path, header):
+    (tmp_path / "x.bam").write_bytes(gzip.compress(header))
+    with pytest.raises(RunFault, match=r"ARCHIVE_CORRUPT: the BAM file cannot be read: "):
+        tenx_bam.to_fastq(tmp_path / "x.bam", "SRR1", tmp_path)
