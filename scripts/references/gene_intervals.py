@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
+from scripts.formats.npz import write_npz
 from scripts.references.gtf import Exon
 
 MODES = ("intersection-nonempty", "intersection-strict", "union")
@@ -225,8 +225,7 @@ def write_gene_intervals(path: str | Path, genes: GeneIntervals) -> None:
     for name, texts in (("genes", genes.genes), ("contigs", genes.contigs)):
         arrays[name] = np.frombuffer("".join(f"{text}\n" for text in texts).encode(), np.uint8)
     arrays["unstranded_exons"] = np.array(genes.unstranded_exons, np.int64)
-    with atomic_path(path) as partial, partial.open("wb") as handle:
-        np.savez(handle, **arrays)
+    write_npz(path, arrays)
 
 
 def read_gene_intervals(path: str | Path) -> GeneIntervals:

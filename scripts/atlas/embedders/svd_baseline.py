@@ -12,7 +12,6 @@ import itertools
 import json
 import re
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,8 @@ from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_path, hash_file
+from scripts.core.files import hash_file, parse_json
+from scripts.formats.npz import read_npz, write_npz
 
 NAME, VERSION = "svd-baseline", "1"
 BEST = 3  # labels of a cell, at most
@@ -92,30 +92,27 @@ class Basis:
         for name in self.labels:
             arrays[f"centroids_{name}"] = self.centroids[name]
             arrays[f"centroid_cells_{name}"] = self.centroid_cells[name]
-        with atomic_path(path) as partial, partial.open("wb") as handle:
-            np.savez(handle, **arrays)
+        write_npz(path, arrays)
 
     @classmethod
     def read(cls, path: Path) -> "Basis":
         """Read model.npz. Raises InputError where it is none."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                about = json.loads(arrays["about"].item().decode())
-                if about.get("format") != FORMAT:
-                    raise InputError(f"{path}: its format is {about.get('format')}, but only {FORMAT} can be read.")
-                labels = about["labels"]
-                return cls(
-                    [gene.decode() for gene in arrays["gene_ids"].tolist()],
-                    arrays["components"],
-                    arrays["singular_values"],
-                    about["sample"],
-                    labels,
-                    {name: arrays[f"centroids_{name}"] for name in labels},
-                    {name: arrays[f"centroid_cells_{name}"] for name in labels},
-                )
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror or error}.") from error
-        except (ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            arrays = read_npz(path, f"a model of {NAME} ('python -m scripts atlas_model' makes one)")
+            about = parse_json(arrays["about"].item(), f"{path}: about")
+            if about.get("format") != FORMAT:
+                raise InputError(f"{path}: its format is {about.get('format')}, but only {FORMAT} can be read.")
+            labels = about["labels"]
+            return cls(
+                [gene.decode() for gene in arrays["gene_ids"].tolist()],
+                arrays["components"],
+                arrays["singular_values"],
+                about["sample"],
+                labels,
+                {name: arrays[f"centroids_{name}"] for name in labels},
+                {name: arrays[f"centroid_cells_{name}"] for name in labels},
+            )
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise InputError(
                 f"{path}: no model of {NAME} ({error}); 'python -m scripts atlas_model' makes one."
             ) from error

@@ -8,8 +8,7 @@ Both kinds are one matrix product: ``scores = vectors @ weights.T + intercepts``
   classes by their neighbours where there are more than a few.) The covariance is shrunk towards a sphere a little.
 - ``centroid``: the nearest mean of a label, by cosine or by Euclidean distance.
 
-Sums are 64-bit floating point. A model is saved as model.npz, an npz as ``numpy.savez`` writes it (stored, no clock),
-without pickles:
+Sums are 64-bit floating point. A model is saved as model.npz, an npz as in docs/formats.md, without pickles:
 
 - ``format`` (1), ``kind`` (linear or centroid), ``metric`` (cosine or euclidean, of a centroid model)
 - ``block`` and ``columns``: the block of embeddings that it takes, and how many columns that has
@@ -23,7 +22,6 @@ squared length of the row (euclidean).
 """
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +31,23 @@ import numpy as np
 
 from scripts.atlas.labels.tables import LabelSums
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
+from scripts.core.files import parse_json
+from scripts.formats.npz import read_npz, write_npz
 
 KINDS = ("linear", "centroid")
 METRICS = ("cosine", "euclidean")
 FORMAT = 1
 _SCORES = 1 << 20  # in memory at a time
-_ARRAYS = ("format", "kind", "metric", "block", "label", "classes", "weights", "intercepts", "source")
+_TEXT, _NUMBER = ("U", 0, "a text"), ("iu", 0, "a whole number")
+_ARRAYS = {
+    "format": _NUMBER,
+    **dict.fromkeys(("kind", "metric", "block", "label"), _TEXT),
+    "classes": ("U", 1, "a list of text"),
+    "weights": ("f", 2, "a table of numbers"),
+    "intercepts": ("f", 1, "a list of numbers"),
+    "source": _TEXT,
+}
+"""Name → kinds of numpy's types, dimensions, and both in words."""
 
 
 class Sums:
@@ -173,30 +181,37 @@ def write_model(path: str | Path, model: Model) -> None:
         "intercepts": model.intercepts.astype("<f8"),
         "source": np.array(json.dumps(model.source, sort_keys=True, ensure_ascii=False)),
     }
-    with atomic_path(path) as partial, partial.open("wb") as handle:
-        np.savez(handle, **arrays)
+    write_npz(path, arrays)
 
 
 def read_model(path: str | Path) -> Model:
     """Read model.npz. Raises InputError where the file is none."""
-    try:
-        with Path(path).open("rb") as handle:
-            arrays = np.load(handle, allow_pickle=False)
-            if isinstance(arrays, np.ndarray):
-                raise InputError(f"{path}: no model of atlas_train, but a bare array.")
-            missing = [name for name in _ARRAYS if name not in arrays]
-            if missing:
-                raise InputError(f"{path}: no model of atlas_train: it has no {', '.join(missing)}.")
-            found = {name: arrays[name] for name in _ARRAYS}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as a model of atlas_train: {error}.") from error
-    if int(found["format"]) != FORMAT:
-        raise InputError(f"{path}: a model of format {int(found['format'])}; this version reads format {FORMAT}.")
+    found = read_npz(path, "a model of atlas_train")
+    if missing := [name for name in _ARRAYS if name not in found]:
+        raise InputError(f"{path}: no model of atlas_train: it has no {', '.join(missing)}.")
+    faults = [
+        f"{path}: {name} is {array.dtype} {array.shape}, expected {words}."
+        for name, (kinds, dimensions, words) in _ARRAYS.items()
+        if (array := found[name]).dtype.kind not in kinds or array.ndim != dimensions
+    ]
+    if faults:
+        raise InputError("\n".join(faults))
+    if found["format"] != FORMAT:
+        raise InputError(f"{path}: a model of format {found['format']}; this version reads format {FORMAT}.")
+    kind, metric, block, label, text = (str(found[name]) for name in ("kind", "metric", "block", "label", "source"))
     classes, weights, intercepts = found["classes"], found["weights"], found["intercepts"]
-    if weights.ndim != 2 or weights.shape[0] != len(classes) or intercepts.shape != (len(classes),):
+    source = parse_json(text, f"{path}: source")
+    if kind not in KINDS or metric not in ("", *METRICS) or not isinstance(source, dict):
+        raise InputError(
+            f"{path}: no model of atlas_train: kind {kind!r:.80}, metric {metric!r:.80}, source {text!r:.80}."
+        )
+    if not len(classes) == len(intercepts) == len(weights) or not len(classes):
         raise InputError(
             f"{path}: {len(classes)} classes, but weights of {weights.shape} and intercepts of {intercepts.shape}."
         )
-    kind, metric, block, label = (str(found[name]) for name in ("kind", "metric", "block", "label"))
-    source = json.loads(str(found["source"]))
-    return Model(kind, metric, tuple(classes.tolist()), weights, intercepts, block, label, source)
+    if not np.isfinite(weights).all() or not np.isfinite(intercepts).all():
+        raise InputError(f"{path}: its weights or intercepts have numbers that are not finite.")
+    names = tuple(" ".join(str(name).split()) for name in classes.tolist())
+    if not all(name.isprintable() for name in names):
+        raise InputError(f"{path}: its classes have control characters.")
+    return Model(kind, metric, names, weights, intercepts, block, label, source)

@@ -7,31 +7,36 @@
 import math
 import os
 import struct
-import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any, Self
+from typing import IO, Any, BinaryIO, Self
 
 import numpy as np
 from isal import isal_zlib
-from numpy.lib import format as npy
 
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
+from scripts.core.files import atomic_path, open_regular
 from scripts.core.gzip_files import deflate_error
+from scripts.formats.npz import (
+    DAMAGED,
+    FREE,
+    METHODS,
+    Member,
+    array_header,
+    directory,
+    local_header,
+    parse_array_header,
+    zip_members,
+)
 
 MEMBER = "arr_0.npy"  # the name that numpy.savez gives an array without one
 PIECE = 1 << 20  # bytes that are read at a time
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
 _HEAD = 4096  # bytes in which the header of an array is searched; numpy's has 128
+_MOST_INFLATED = 200  # times its own size, beyond FREE
 _LOCAL = struct.Struct("<4s5H3I2H")
-_METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
 class ArrayFile:
@@ -47,7 +52,7 @@ class ArrayFile:
         self.crc: int | None = None
         self._start = 0  # of the member in the file
         try:
-            with self.path.open("rb") as handle:
+            with open_regular(self.path) as handle:
                 self.bytes = os.fstat(handle.fileno()).st_size
                 head = os.pread(handle.fileno(), _HEAD, 0)
                 if head[:4] == _ZIP:
@@ -59,8 +64,15 @@ class ArrayFile:
                     raise InputError(f"{self.path.name}: neither an npz nor an npy: {found}.")
         except OSError as error:
             raise InputError(f"{self.path.name}: cannot be read: {error.strerror}.") from error
-        self.dtype, self.shape, self.fortran, header = self._parse(head)
+        try:
+            self.dtype, self.shape, self.fortran, header = parse_array_header(head[: _header_length(head)])
+        except ValueError as error:
+            raise InputError(f"{self.path.name}: its array has no header as numpy writes it: {error}.") from error
+        if not self.shape:
+            raise InputError(f"{self.path.name}: it holds a single number, not rows.")
         self.row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        if self.shape[0] and not self.row_bytes:
+            raise InputError(f"{self.path.name}: its shape {self.shape} of {self.dtype} has rows without any bytes.")
         expected = self.row_bytes * self.shape[0]
         if self._size - header != expected:
             raise InputError(
@@ -70,13 +82,12 @@ class ArrayFile:
         self.offset = self._start + header
         self._header = header
 
-    def _open_zip(self, handle: IO[bytes]) -> bytes:
+    def _open_zip(self, handle: BinaryIO) -> bytes:
         """Find the array's member; return its first bytes."""
         name = self.path.name
         try:
-            with zipfile.ZipFile(handle) as archive:
-                members = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+            members = zip_members(handle)
+        except DAMAGED as error:
             raise InputError(
                 f"{name}: no whole npz ({str(error).rstrip('.')}); the file is cut short or damaged."
             ) from error
@@ -87,10 +98,15 @@ class ArrayFile:
                 f" {MEMBER.removesuffix('.npy')} that numpy.savez(file, array) writes."
             )
         (member,) = members
-        if member.flag_bits & 1 or member.compress_type not in _METHODS:
+        if member.flag_bits & 1 or member.compress_type not in METHODS:
             raise InputError(f"{name}: neither stored nor deflated; numpy.savez writes such files.")
-        self.kind = _METHODS[member.compress_type]
+        self.kind = METHODS[member.compress_type]
         self.crc, self._stored, self._size = member.CRC, member.compress_size, member.file_size
+        if self._size > FREE + _MOST_INFLATED * self._stored:
+            raise InputError(
+                f"{name}: its array inflates to {self._size:,} bytes, more than {_MOST_INFLATED} times its size, as no"
+                " array of an atlas does."
+            )
         local = os.pread(handle.fileno(), _LOCAL.size, member.header_offset)
         if len(local) < _LOCAL.size or local[:4] != _ZIP:
             raise InputError(f"{name}: no whole npz (no header before its array); the file is damaged.")
@@ -105,14 +121,6 @@ class ArrayFile:
             return isal_zlib.decompressobj(-15).decompress(data, most)
         except deflate_error() as error:
             raise InputError(f"{self.path.name}: its array cannot be inflated ({error}); it is damaged.") from error
-
-    def _parse(self, head: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
-        """Return type, shape, whether the order is Fortran's, and the length of the header of an npy."""
-        end = int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
-        try:
-            return _parse_header(head[:end])
-        except (ValueError, SyntaxError, TypeError, TokenError) as error:
-            raise InputError(f"{self.path.name}: its array has no header as numpy writes it: {error}.") from error
 
     @property
     def rows(self) -> int:
@@ -215,19 +223,9 @@ class _Inflater:
         return 0
 
 
-@lru_cache(maxsize=256)
-def _parse_header(head: bytes) -> tuple[np.dtype, tuple[int, ...], bool, int]:
-    handle = BytesIO(head)
-    version = npy.read_magic(handle)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # headers that Python 2 wrote
-        shape, fortran, dtype = read(handle)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, not numbers")
-    if not shape:
-        raise ValueError("it holds a single number, not rows")
-    return dtype, shape, fortran and len(shape) > 1, handle.tell()
+def _header_length(head: bytes) -> int:
+    """Return the length of the header at the beginning of an npy, as it says itself."""
+    return int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
 
 
 class NpzWriter:
@@ -249,24 +247,19 @@ class NpzWriter:
 
     def __enter__(self) -> Self:
         self._crc32 = isal_zlib.crc32  # several times as fast as that of zipfile
-        self._member = zipfile.ZipInfo(MEMBER)
-        self._member.external_attr = 0o600 << 16
-        self._member.CRC = self._member.header_offset = 0
+        self._member = Member(MEMBER)
         with ExitStack() as stack:
             self._handle = stack.enter_context(stack.enter_context(atomic_path(self.path)).open("wb"))
             with suppress(OSError):  # only faster, and not possible on every file system
                 os.posix_fallocate(self._handle.fileno(), 0, math.prod(self.shape) * self.dtype.itemsize)
-            self._handle.write(self._member.FileHeader(zip64=True))
-            header = BytesIO()
-            fields = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
-            npy.write_array_header_1_0(header, fields)
-            self._write(header.getbuffer())
+            self._handle.write(local_header(self._member))
+            self._write(memoryview(array_header(self.dtype, self.shape)))
             self._stack = stack.pop_all()
         return self
 
     def _write(self, data: memoryview) -> None:
-        self._member.CRC = self._crc32(data, self._member.CRC)
-        self._member.file_size += data.nbytes
+        crc, size = self._crc32(data, self._member.crc), self._member.size + data.nbytes
+        self._member = self._member._replace(crc=crc, size=size)
         self._handle.write(data)
 
     def append(self, rows: np.ndarray) -> None:
@@ -288,8 +281,7 @@ class NpzWriter:
         with self._stack:
             if self.written != self.shape[0]:
                 raise ValueError(f"{self.path}: {self.written} rows, but its shape has {self.shape[0]}")
-            self._member.compress_size = self._member.file_size
-            with zipfile.ZipFile(self._handle, "w") as archive:  # writes the directory behind the array
-                archive.filelist.append(self._member)
+            self._handle.write(directory([self._member], self._handle.tell()))
+            self._handle.truncate()
             self._handle.seek(0)
-            self._handle.write(self._member.FileHeader(zip64=True))
+            self._handle.write(local_header(self._member))

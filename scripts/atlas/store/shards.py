@@ -255,8 +255,19 @@ class Atlas:
             if begin == end:
                 continue
             index, local = order[begin:end], wanted[order[begin:end]] - shard.first
-            found[index] = shard.files[kind].read()[local, columns]
+            self._select_here(shard.files[kind], local, columns, found, index)
         return found
+
+    def _select_here(
+        self, file: ArrayFile, local: np.ndarray, columns: slice, found: np.ndarray, index: np.ndarray
+    ) -> None:
+        """Copy ascending rows of a file to ``found[index]``; of a deflated file memory holds a chunk."""
+        if file.kind != "deflated":
+            found[index] = file.map()[local, columns]
+            return
+        for first, chunk in zip(range(0, file.rows, ROWS), file.scan(ROWS), strict=True):
+            begin, end = np.searchsorted(local, [first, first + len(chunk)])
+            found[index[begin:end]] = chunk[local[begin:end] - first, columns]
 
     def shard_of(self, row: int) -> tuple[Shard, int]:
         """Return the shard of a global row and the row in it. Raises InputError where there is none."""

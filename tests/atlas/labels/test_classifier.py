@@ -1,10 +1,13 @@
 import dataclasses
+import hashlib
+import zipfile
 
 import numpy as np
 import pytest
 
 from scripts.atlas.labels.classifier import Model, Sums, fit, judge, predict_one, read_model, write_model
 from scripts.core.errors import InputError
+from scripts.formats import npz
 
 
 def test_figures_that_are_known():
@@ -56,10 +59,58 @@ def test_files_that_are_no_models(tmp_path):
         read_model(path)
     with path.open("wb") as handle:
         np.save(handle, np.zeros(3))
-    with pytest.raises(InputError, match="but a bare array"):
+    with pytest.raises(InputError, match="cannot be read as a model of atlas_train: File is not a zip file"):
         read_model(path)
     write_model(path, dataclasses.replace(model, weights=np.zeros((3, 3))))
     with pytest.raises(InputError, match=r"2 classes, but weights of \(3, 3\) and intercepts of \(2,\)"):
         read_model(path)
     with pytest.raises(InputError, match=r"nowhere\.npz: cannot be read"):
         read_model(tmp_path / "nowhere.npz")
+
+
+def test_a_model_has_the_same_bytes_on_every_python(tmp_path):
+    weights = np.array([[0.5, -1, 2], [3, 0, 0.25]])
+    model = Model("linear", "", ("a", "b"), weights, np.array([0, 1.5]), "other", "cell_type", {"codes": False})
+    write_model(tmp_path / "model.npz", model)
+    assert (
+        hashlib.sha256((tmp_path / "model.npz").read_bytes()).hexdigest()
+        == "ecf4dc2710a5ba80cbf6951f7d696717b2194b4a99e87d80942eb6b72a9ad5ff"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("format", np.array("x"), "format is <U1 (), expected a whole number."),
+        ("format", np.array([1, 2]), "format is int64 (2,), expected a whole number."),
+        ("format", np.array(2), "a model of format 2; this version reads format 1."),
+        ("classes", np.array("a"), "classes is <U1 (), expected a list of text."),
+        ("classes", np.array(["a\x1b[31m", "b"]), "its classes have control characters."),
+        ("weights", np.full((2, 3), np.nan), "its weights or intercepts have numbers that are not finite."),
+        ("weights", np.array([["a"] * 3] * 2), "weights is <U1 (2, 3), expected a table of numbers."),
+        ("source", np.array("[]"), "no model of atlas_train: kind 'linear', metric '', source '[]'."),
+        ("source", np.array("{"), "source: cannot be read as JSON: Expecting property name enclosed in double quotes"),
+        ("source", np.array("[" * 100_000), "source: cannot be read as JSON: its values are nested too deep."),
+        ("kind", np.array("evil"), "no model of atlas_train: kind 'evil', metric '', source '{}'."),
+    ],
+)
+def test_models_that_lie_are_refused(tmp_path, name, value, words):
+    path = tmp_path / "model.npz"
+    write_model(path, Model("linear", "", ("a", "b"), np.zeros((2, 3)), np.zeros(2), "other", "cell_type", {}))
+    with np.load(path) as arrays:
+        np.savez(path, **{**arrays, name: value})
+    with pytest.raises(InputError) as error:
+        read_model(path)
+    assert str(error.value).startswith(f"{path}: {words}")
+
+
+def test_a_model_that_inflates_to_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "model.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("weights.npy", "w") as member:
+        member.write(npz.array_header(np.dtype("<f8"), (2, 8 << 20)))
+        for _ in range(128):
+            member.write(bytes(1 << 20))
+    with pytest.raises(
+        InputError, match=r"cannot be read as a model of atlas_train: its arrays inflate to 134,217,856"
+    ):
+        read_model(path)
