@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scripts.records.evidence import RecordText, Scope
+from scripts.records.evidence import VETO, Evidence, RecordText, Scope
 from scripts.records.library_kinds import (
     FLEX,
     LONG_READS,
@@ -69,13 +69,15 @@ _CONSEQUENCES = {
 class LibraryType(NamedTuple):
     """Why a library is left out (a reason code and a sentence, empty when it is not), and what was seen.
 
-    ``by_words``: it is left out for the words of its names, its siblings or its protocol alone, which may mislead.
+    ``evidence`` are sentences on what did not decide, ``pieces`` are what did. ``by_words``: it is left out for the
+    words of its names, its siblings or its protocol alone, which may mislead.
     """
 
     reason: str = ""
     detail: str = ""
     evidence: tuple[str, ...] = ()
     by_words: bool = False
+    pieces: tuple[Evidence, ...] = ()
 
 
 class Background(NamedTuple):
@@ -97,12 +99,17 @@ class Background(NamedTuple):
 _NO_BACKGROUND = Background()
 
 
-def library_names(experiment: Experiment, of_geo: Iterable[str]) -> tuple[str, ...]:
+def library_names(
+    experiment: Experiment, title_of_geo: str = "", attributes_of_geo: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Return the names of a library by SRA and by GEO, without what SRA adds (accession, organism, strategy)."""
     library = "" if re.fullmatch(r"GSM\d+(_r\d+)?", experiment.library) else experiment.library
     title = _OF_ORGANISM.sub("", own_title(experiment.title))
-    names = (library, title, experiment.sample_title, *of_geo, *names_in(experiment.attributes))
-    return tuple(dict.fromkeys(name for name in names if name))
+    titles = (library, title, experiment.sample_title, title_of_geo)
+    attributes = (*names_in(experiment.attributes), *attributes_of_geo)
+    if any(name and says_expression(name) and not kinds_in(name) for name in titles):
+        attributes = ()  # they may be those of a kit or a sample that has further libraries
+    return tuple(dict.fromkeys(name for name in (*titles, *attributes) if name))
 
 
 def names_in(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -154,11 +161,11 @@ def judge_library(
     kind = strategy.upper().replace("_", "-").strip()
     origin = source.upper().strip()
     if kind in _NOT_RNA_STRATEGIES:
-        return LibraryType("NOT_RNA", f"The library strategy is {strategy}.")
+        return _not_rna("LIBRARY_STRATEGY", "library strategy", strategy, f"The library strategy is {strategy}.")
     if origin in ("GENOMIC", "GENOMIC SINGLE CELL", "METAGENOMIC", "VIRAL RNA") and not (
         kind in _RNA_STRATEGIES and selection.upper().strip() in _RNA_SELECTIONS
     ):
-        return LibraryType("NOT_RNA", f"The library source is {source}.")
+        return _not_rna("LIBRARY_SOURCE", "library source", source, f"The library source is {source}.")
     notes = []
     if origin.startswith("GENOMIC"):
         notes.append(f"the source is {source}, but strategy {strategy} and selection {selection} are those of RNA")
@@ -171,9 +178,11 @@ def judge_library(
     if (molecule == "protein" and not any(map(says_expression, names))) or (
         molecule == "genomic dna" and not made_of_rna
     ):
-        return LibraryType("NOT_RNA", f"GEO says that the molecule is {background.molecule}.", by_words=True)
+        sentence = f"GEO says that the molecule is {background.molecule}."
+        return _not_rna("MOLECULE", "molecule", background.molecule, sentence)._replace(by_words=True)
     if kind == "OTHER" and origin in ("OTHER", "SYNTHETIC", ""):
-        return LibraryType("NOT_RNA", f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA.")
+        sentence = f"Strategy {strategy} and source {source or 'unknown'} do not speak of RNA."
+        return _not_rna("LIBRARY_SOURCE", "library source", source, sentence)
     if "SINGLE CELL" not in origin:
         for name in names:
             if _BULK.search(name) and not _PSEUDOBULK.search(name):
@@ -199,7 +208,8 @@ def _judge_words(
     if noted and noted[0] and all(noted):  # that of another library of the sample may be noted beside it
         return _left_out(noted[0], f"The library strategy {background.strategies[0]!r}")
     if beside := background.beside:
-        return LibraryType(REASONS.get(beside.kind, "NOT_RNA"), beside.sentence, by_words=True)
+        pieces = (Evidence("KIND_BY_SIBLING", VETO, "", beside.sentence),)
+        return LibraryType(REASONS.get(beside.kind, "NOT_RNA"), beside.sentence, by_words=True, pieces=pieces)
     for kit in background.kits:
         for found in kinds_in(kit):
             if found.kind in REASONS:
@@ -219,7 +229,7 @@ def _others_in(name: str, study: str, declared_rna: bool) -> Iterator[Found]:
 def _judge_read_length(names: tuple[str, ...], instrument: str) -> LibraryType | None:
     """Judge by the instrument, and by names only where it is unknown: many samples have long reads beside others."""
     if has_long_reads(instrument):
-        return _left_out(Found(LONG_READS, instrument), "Its instrument")
+        return _left_out(Found(LONG_READS, instrument), "Its instrument")._replace(by_words=False)
     for name in () if instrument else names:
         if found := long_reads_in(name):
             return _left_out(found, f"Its name {name!r}")
@@ -230,4 +240,9 @@ def _left_out(found: Found, where: str) -> LibraryType:
     reason = REASONS.get(found.kind, "NOT_RNA")
     consequence = _CONSEQUENCES.get(found.kind) or _CONSEQUENCES.get(reason)
     detail = f"{where} says {found.kind} ({found.word})" + (f", {consequence}." if consequence else ".")
-    return LibraryType(reason, detail, by_words=True)
+    piece = Evidence("LIBRARY_KIND", VETO, f"{where[0].lower()}{where[1:]}", found.word)
+    return LibraryType(reason, detail, by_words=True, pieces=(piece,))
+
+
+def _not_rna(code: str, where: str, words: str, sentence: str) -> LibraryType:
+    return LibraryType("NOT_RNA", sentence, pieces=(Evidence(code, VETO, where, words),))

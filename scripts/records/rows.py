@@ -191,7 +191,7 @@ def _neighbour(experiment: Experiment, origin: Origin, named: Sequence[str]) -> 
         experiment.sample,
         experiment.strategy,
         experiment.source,
-        library_names(experiment, (sample.title, *sample.names)),
+        library_names(experiment, sample.title, sample.names),
         (experiment.strategy, experiment.selection, *(round(read.length) for read in experiment.runs[0].reads))
         if experiment.runs
         else (),
@@ -270,7 +270,7 @@ def _judge(
         given=given,
         pinned=choices.chemistry != "auto",
     )
-    names = library_names(experiment, (sample.title, *sample.names))
+    names = library_names(experiment, sample.title, sample.names)
     declared = (experiment.strategy, experiment.source, experiment.selection)
     if not any(declared) or (experiment.strategy.upper() == "OTHER" and sample.library[0].upper() not in ("", "OTHER")):
         declared = sample.library
@@ -279,7 +279,10 @@ def _judge(
     overruled = given and library_type.reason in ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")
     by_name = {experiment.experiment, gsm, *(run.run for run in experiment.runs)} & choices.assay.keys()
     if overruled or (by_name and library_type.by_words):
-        library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail))
+        library_type = LibraryType(evidence=(*library_type.evidence, library_type.detail), pieces=library_type.pieces)
+    elif library_type.by_words:
+        overrule = f"If that misleads, set `assay: {{{experiment.experiment}: {judgement.assay}}}`."
+        library_type = library_type._replace(detail=sentences(library_type.detail, overrule))
     return Library(experiment, parts, origin, gsm, sample, names, judgement, library_type, notes)
 
 
@@ -313,7 +316,7 @@ def _evidence(library: Library, run: SraRun, notes: Sequence[Note]) -> dict[str,
         "read_roles": ",".join(library.roles(run)),
         "told_by": library.roles_from(run),
         "open": judgement.open,
-        "evidence": [piece._asdict() for piece in judgement.pieces],
+        "evidence": [piece._asdict() for piece in (*judgement.pieces, *library.library_type.pieces)],
         "judged_by": [*judgement.evidence, *library.library_type.evidence],
         "notes": [note.text for note in notes],
     }

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.records.library_type import Background, judge_library
+from scripts.records.library_type import Background, judge_library, library_names
+from scripts.records.sra_xml import Experiment
 
 RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")
 BULKY = ("RNA-Seq", "TRANSCRIPTOMIC", "cDNA")
@@ -105,6 +106,14 @@ def test_bulk_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["brain Visium A1", "spatial transcriptomics of heart", "Slide-seqV2 puck 3"])
 def test_spots_of_a_tissue_are_no_cells(name: str) -> None:
     assert judge_library(*RNA, (name,)).reason == "NOT_SINGLE_CELL"
+
+
+def test_attributes_do_not_count_beside_a_title_of_gene_expression() -> None:
+    attributes = (("library type", "5' V(D)J"),)  # the kit of both
+    assert library_names(Experiment("SRX1", title="P1 GEX", attributes=attributes)) == ("P1 GEX",)
+    assert library_names(Experiment("SRX1", title="P1", attributes=attributes)) == ("P1", "5' V(D)J")
+    assert library_names(Experiment("SRX1", title="P1, GEX + ADT", attributes=attributes))[1:] == ("5' V(D)J",)
+    assert library_names(Experiment("SRX1", title="RNA-Seq of Mus musculus: TCR of spleen")) == ("TCR of spleen",)
 
 
 @pytest.mark.parametrize(

@@ -174,8 +174,17 @@ def test_names_of_geo_and_of_a_kit(tmp_path: Path) -> None:
         "SRR8": "NOT_RNA",
     }
     probes = "whose ligated probes are counted against a probe set and not against the genome."
-    assert rows["SRR4"].detail == f"Its attribute 'Flex' says 10x Flex (Flex), {probes}"
-    assert rows["SRR5"].detail == f"Its protocol says 10x Flex (Fixed RNA Profiling), {probes}"
+    overrule = "If that misleads, set `assay: {SRX4: droplet}`."
+    assert rows["SRR4"].detail == f"Its attribute 'Flex' says 10x Flex (Flex), {probes} {overrule}"
+    assert rows["SRR5"].detail.startswith(f"Its protocol says 10x Flex (Fixed RNA Profiling), {probes}")
+    lines = (tmp_path / "work" / "evidence.jsonl").read_text().splitlines()
+    evidence = {found["run"]: found["evidence"][-1] for found in map(json.loads, lines)}
+    assert evidence["SRR4"] == {
+        "code": "LIBRARY_KIND",
+        "weight": -20,
+        "where": "its attribute 'Flex'",
+        "words": "Flex",
+    }
     assert "says spots of a tissue (Spatial transcriptomics), not cells." in rows["SRR1"].detail
 
 
