@@ -12,7 +12,7 @@ the names of the files.
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -331,7 +331,7 @@ def _judge_droplet(experiment: Experiment, certain: bool, evidence: list[str]) -
         bams = {run.run: bam for run in runs if (bam := ten_x_bam(run)) and bam.anonymous}
         if len(bams) < len(runs):
             bams = {}
-        return Judgement("droplet", {}, False, *_one_read_fault(lost[0], experiment.starts), tuple(evidence), bams)
+        return Judgement("droplet", {}, False, *one_read_fault(lost[0], experiment.starts), tuple(evidence), bams)
     found = {run.run: judged for run in runs if (judged := find_roles(run))}
     roles_from = {run: source for run, (_, source) in found.items()}
     by_names = NAMES in roles_from.values()
@@ -413,16 +413,26 @@ def signs_of_droplets(runs: tuple[SraRun, ...]) -> Iterator[str]:
         yield f"its reads are of {lengths} nt: one holds a barcode, one cDNA"
 
 
-def _one_read_fault(run: SraRun, starts: Sequence[int]) -> tuple[str, str]:
+def shape_of(experiment: Experiment) -> tuple[float, float] | None:
+    """Return the lengths of the barcode and the cDNA read of a droplet library, None where they do not show."""
+    for run in experiment.runs:
+        lengths = {kind_by_length(read): read.length for read in run.reads}
+        if not run.variable and {"barcode", "cdna"} <= set(lengths):
+            return lengths["barcode"], lengths["cdna"]
+    return None
+
+
+def one_read_fault(run: SraRun, starts: Sequence[int], shapes: Iterable[tuple[float, float]] = ()) -> tuple[str, str]:
     """Return reason and sentence of a droplet run that has one read a spot: it holds cDNA, or barcodes, or both.
 
-    ``starts`` are the first bases of the reads by the record's spot descriptor.
+    ``starts`` are the first bases of the reads by the record's spot descriptor, ``shapes`` those of the other libraries
+    of its study, see :func:`shape_of`.
     """
     (read,) = (read for read in run.reads if read.length > INDEX_LENGTH)
     if kind_by_length(read) == "barcode":
         reason = "READS_MISSING"
         sentence = f"The archive holds only the barcode read of this droplet library ({lengths_of(run)}), and no cDNA"
-    elif joined := _joined_parts(read.length, starts):
+    elif joined := _joined_parts(read.length, starts, sorted(shapes)):
         reason = "LAYOUT_AMBIGUOUS"
         sentence = (
             f"The archive holds one read a spot ({lengths_of(run)}) of this droplet library, in which barcode, UMI and "
@@ -442,10 +452,16 @@ def _one_read_fault(run: SraRun, starts: Sequence[int]) -> tuple[str, str]:
     )
 
 
-def _joined_parts(length: float, starts: Sequence[int]) -> str:
-    """Return of what a read may be joined, in nt, by the spot descriptor or by its length; empty where it is not."""
+def _joined_parts(length: float, starts: Sequence[int], shapes: Sequence[tuple[float, float]]) -> str:
+    """Return of what a read may be joined, in nt: by the spot descriptor, other libraries or its length; or nothing."""
     if len(starts) > 1 and starts[0] == 1 and length >= starts[1] + TRIMMED_CDNA:
         return f"the record's spot descriptor begins its second read at base {starts[1]}"
+    for barcode, cdna in shapes:
+        if length == barcode + cdna:
+            return f"{length:g} is {barcode:g} + {cdna:g}, the reads of other libraries of the study"
+    longest = max((cdna for _, cdna in shapes), default=0)
+    if longest and length >= longest + BARCODE_LENGTHS[0]:
+        return f"it is longer than the cDNA reads of other libraries of the study, of {longest:g} nt"
     if length in CYCLES:
         return ""
     sums = [(first, length - first) for first in (*BARCODE_AND_UMI, length / 2) if length - first in CYCLES]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
-from scripts.records.assay import Judgement, judge_experiment, signs_of_droplets
+from scripts.records.assay import Judgement, judge_experiment, one_read_fault, shape_of, signs_of_droplets
 from scripts.records.library_siblings import Beside, Neighbour, kinds_by_neighbours
 from scripts.records.library_type import LibraryType, background_of, has_long_reads, judge_library, library_names
 from scripts.records.run_parts import RunParts, lone_fault, sort_runs
@@ -19,6 +19,7 @@ from scripts.records.texts import texts_of_experiment
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
+_OF_ALL_RUNS = ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")  # faults of an experiment, whatever its runs hold
 _EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence
 _FAULTS = 3  # that a detail quotes
 
@@ -131,6 +132,7 @@ class Around(NamedTuple):
 
     siblings: Siblings
     beside: Beside | None
+    shapes: frozenset[tuple[float, float]]  # lengths of the barcode and cDNA reads of droplet libraries
 
 
 class Library(NamedTuple):
@@ -169,12 +171,18 @@ def add_experiments(
     (``origin.only``) get no row.
     """
     together = list(experiments)
-    siblings = siblings_of(together, (item.experiment for item in together if any(signs_of_droplets(item.runs))))
-    beside = kinds_by_neighbours(_neighbour(item, origin, named.get(item.experiment, ())) for item in together)
+    whole = [sort_runs(item).whole for item in together]
+    siblings = siblings_of(whole, (item.experiment for item in whole if any(signs_of_droplets(item.runs))))
+    beside = kinds_by_neighbours(_neighbour(item, origin, named.get(item.experiment, ())) for item in whole)
+    shapes: dict[str, set[tuple[float, float]]] = {}
+    for item in whole:
+        if shape := shape_of(item):
+            shapes.setdefault(study_of(item)[0], set()).add(shape)
     for experiment in together:
         of_geo = named.get(experiment.experiment, ())
         if origin.wants(experiment, of_geo):
-            around = Around(siblings[study_of(experiment)], beside.get(experiment.experiment))
+            study = study_of(experiment)
+            around = Around(siblings[study], beside.get(experiment.experiment), frozenset(shapes.get(study[0], ())))
             _add_experiment(experiment, origin, of_geo, around, plan)
 
 
@@ -270,6 +278,10 @@ def _judge(
         given=given,
         pinned=choices.chemistry != "auto",
     )
+    if judgement.fault == "BARCODE_LOST":
+        described = next(run for run in parts.whole.runs if run.reads)
+        reason, detail = one_read_fault(described, experiment.starts, around.shapes)
+        judgement = judgement._replace(fault=reason, detail=detail)
     names = library_names(experiment, sample.title, sample.names)
     declared = (experiment.strategy, experiment.source, experiment.selection)
     if not any(declared) or (experiment.strategy.upper() == "OTHER" and sample.library[0].upper() not in ("", "OTHER")):
@@ -397,6 +409,8 @@ def _reason(library: Library, run: SraRun) -> tuple[str, str]:
         return library.library_type.reason, library.library_type.detail
     if run.closed:
         return "CONTROLLED_ACCESS", f"{run.closed[0].upper()}{run.closed[1:]}."
+    if library.judgement.fault in _OF_ALL_RUNS:
+        return library.judgement.fault, library.judgement.detail
     if aside := library.parts.left_out.get(run.run) or lone_fault(run, library.judgement.assay):
         return aside
     if bam := _bam_instead(library, run):

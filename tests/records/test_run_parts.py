@@ -137,3 +137,30 @@ def test_reads_in_two_runs_are_planned_together(tmp_path: Path) -> None:
 def test_one_half_alone_is_left_out(tmp_path: Path) -> None:
     halves = [run("SRR1", lengths=(28,)), run("SRR2", lengths=(91,))]
     assert rows_of(tmp_path, *halves, asked=("SRR2",)) == {"SRR2": ("left_out", "READS_MISSING", "cdna")}
+
+
+def test_index_reads_of_what_is_not_counted_anyway_have_its_reason(tmp_path: Path) -> None:
+    runs = [run("SRR1", lengths=(10, 10)), run("SRR2", lengths=(75, 75))]
+    xml = package_set(package("SRX1", runs, gse="", title="liver", source="TRANSCRIPTOMIC"))
+    keep(tmp_path / "records", "SRP1", xml=xml)
+    reasons = {row.reason for rows in plan(tmp_path, "SRP1").values() for row in rows}
+    assert reasons == {"NOT_SINGLE_CELL"}
+
+
+def test_other_libraries_of_the_study_show_that_reads_are_joined(tmp_path: Path) -> None:
+    packages = [
+        package("SRX1", [run("SRR1", lengths=(26, 100))], gse="", protocol="10x Genomics"),
+        package("SRX2", [run("SRR2", lengths=(126,))], gse="", protocol="10x Genomics", layout="SINGLE"),
+        package("SRX3", [run("SRR3", lengths=(125,))], gse="", protocol="10x Genomics", layout="SINGLE"),
+        package("SRX4", [run("SRR4", lengths=(100,))], gse="", protocol="10x Genomics", layout="SINGLE"),
+    ]
+    keep(tmp_path / "records", "SRP1", xml=package_set(*packages))
+    rows = {name: row for name, (row,) in plan(tmp_path, "SRP1").items()}
+    assert {name: row.reason for name, row in rows.items()} == {
+        "SRR1": "",
+        "SRR2": "LAYOUT_AMBIGUOUS",
+        "SRR3": "LAYOUT_AMBIGUOUS",
+        "SRR4": "BARCODE_LOST",
+    }
+    assert "may be joined (126 is 26 + 100, the reads of other libraries of the study)" in rows["SRR2"].detail
+    assert "longer than the cDNA reads of other libraries of the study, of 100 nt" in rows["SRR3"].detail
