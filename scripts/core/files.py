@@ -164,6 +164,17 @@ def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(handle, algorithm).hexdigest()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, where it is missing, with all above it.
+
+    Raises InputError for a link that another user made, which may lead to where we can write and they cannot.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    state = path.lstat()
+    if stat.S_ISLNK(state.st_mode) and state.st_uid not in (os.geteuid(), 0):
+        raise InputError(f"{path}: a link that another user made (id {state.st_uid}); it is not followed. Remove it.")
+
+
 def refuse_link(path: Path) -> None:
     """Raise InputError where a file that is about to be written is a link, which somebody else made."""
     if path.is_symlink():
@@ -192,7 +203,7 @@ def atomic_path(path: str | Path, shared: bool = False) -> Iterator[Path]:
     Raises InputError where somebody else put a link in its place.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part" if shared else f"{path.name}.part")
     os.close(new_file(partial))
     try:

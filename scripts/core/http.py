@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
-from scripts.core.files import new_file, refuse_link
+from scripts.core.files import make_folder, new_file, refuse_link
 from scripts.core.locks import RateLimit
 from scripts.core.output import printable
 from scripts.core.secrets import has_secret, mask, reveal
@@ -315,7 +315,7 @@ class _Transfer:
         etag = response.headers.get("ETag", "")
         strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.validator = "" if packed else strong
-        self.part.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.part.parent)
         with self._open_part() as handle:
             for piece in _check_speed(self.url, itertools.chain([first], pieces), self.policy):
                 handle.write(piece)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.errors import InputError
+from scripts.core.files import make_folder
 
 REPORT_EVERY = 60.0
 """Seconds after which a process that waits says so again."""
@@ -146,7 +147,7 @@ def exclusive_lock(path: str | Path) -> Iterator[None]:
     A workflow that is killed may leave jobs that still run: the next one must not write where they do.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     while True:
         handle = open_lock(path)
         wait_for_lock(handle, f"An earlier job still holds {path}: waiting for its end.")

@@ -22,7 +22,7 @@ from typing import Any
 
 from scripts.core.concurrency import every
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, read_bounded, remove_folder
+from scripts.core.files import make_folder, parse_json, read_bounded, remove_folder
 from scripts.core.locks import REPORT_EVERY, user_name
 from scripts.core.subprocesses import ends_with_command
 
@@ -69,7 +69,7 @@ def exclusive(folder: str | Path, kind: str) -> Iterator[None]:
     Look in the block for what another one has built by then.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     token = f"{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     lock = folder / f".{kind}.making"
     while not _create_lock(lock, token):

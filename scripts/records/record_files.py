@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from scripts.core.files import hash_file, write_atomic
+from scripts.core.files import hash_file, make_folder, new_file, write_atomic
 from scripts.records import family_files, run_reports, sra_xml
 from scripts.records.family_files import Entity, is_miniml
 from scripts.records.sra_xml import Experiment
@@ -149,12 +150,12 @@ class RecordWriter:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self.packages = 0
-        self._part = self.folder / f"{SRA_XML}.{os.getpid()}.part"
+        self._part = self.folder / f"{SRA_XML}.{secrets.token_hex(8)}.part"  # others may share the folder
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._part.unlink, missing_ok=True)
-        self._raw = self._closing.enter_context(self._part.open("wb"))
+        self._raw = self._closing.enter_context(os.fdopen(new_file(self._part), "wb"))
         self._xml = self._closing.enter_context(gzip.GzipFile("", "wb", 6, self._raw, mtime=0))
         self._xml.write(sra_xml.SET_HEAD)
 

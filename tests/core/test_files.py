@@ -241,3 +241,17 @@ def test_nobody_can_foresee_the_name_of_a_partial_file_in_a_shared_folder(tmp_pa
             names.add(partial.name)
     assert len(names) == 3
     assert all(name.startswith("file.") and name.endswith(".part") and len(name) > 20 for name in names)
+
+
+def test_a_folder_that_is_a_link_of_another_user_is_not_written_to(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "mine")
+    files.write_atomic(tmp_path / "folder" / "file", "by a link of my own")
+    if os.geteuid() == 0:
+        os.lchown(tmp_path / "folder", 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 1)
+    words = rf"{tmp_path / 'folder'}: a link that another user made \(id \d+\); it is not followed\. Remove it\."
+    with pytest.raises(InputError, match=words):
+        files.write_atomic(tmp_path / "folder" / "other", "x")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
