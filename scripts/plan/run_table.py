@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.output import printable
 from scripts.core.untrusted import open_lines, quoted, strip_blanks
 from scripts.plan.reasons import REASONS
 
@@ -149,11 +150,16 @@ def read_runs(path: str | Path) -> list[Run]:
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write tab-separated rows below a header line; tabs and line ends inside values become blanks."""
+    """Write tab-separated rows below a header line.
+
+    Tabs and line ends inside values become blanks, and other control characters escapes: people look at tables
+    on terminals.
+    """
     with Path(path).open("w", encoding="utf-8", newline="") as handle:
         handle.write("\t".join(columns) + "\n")
         for row in rows:
-            handle.write("\t".join(" ".join(value.split()) if value else "" for value in row) + "\n")
+            line = "\t".join(" ".join(value.split()) if value else "" for value in row)
+            handle.write(f"{printable(line)}\n")
 
 
 def write_runs(path: str | Path, rows: Iterable[Run]) -> None:

@@ -165,3 +165,10 @@ def test_values_that_leave_their_place(column, value):
 
 def test_names_of_samples_are_free(tmp_path):
     assert list(faults_of([CELL._replace(sample="Donor 3 (left), é")], ["mus"])) == []
+
+
+def test_a_table_holds_no_control_characters(tmp_path):
+    row = Run("GSE1", run="SRR1", organism="Mus\x1b[31m µ\u202e", detail="a\tb\r\nc\x07\udc80\x85d")
+    write_runs(tmp_path / "runs.tsv", [row])
+    (found,) = read_runs(tmp_path / "runs.tsv")
+    assert (found.organism, found.detail) == (r"Mus\x1b[31m µ\u202e", r"a b c\x07\udc80 d")
