@@ -60,12 +60,13 @@ class Rule(NamedTuple):
 VETO = -20
 """The weight of what the name of a library says against one cell: more than all that other texts can say for it."""
 
-N, T, D, P, C, TITLE, DESIGN, SUMMARY = (
+N, T, D, P, C, PROCESSING, TITLE, DESIGN, SUMMARY = (
     Scope.NAME,
     Scope.TRAIT,
     Scope.DESCRIPTION,
     Scope.PROTOCOL,
     Scope.CULTURE,
+    Scope.PROCESSING,
     Scope.SERIES_TITLE,
     Scope.DESIGN,
     Scope.SUMMARY,
@@ -123,7 +124,7 @@ _COUNTED_PREFIX = re.compile(
 RULES = (
     # For one cell.
     Rule("NAME_SINGLE_CELL", _words(_ONE, _SC_SEQ, r"\bsingle[-\s]?cell"), {N: 8, T: 6, D: 5}),
-    Rule("NAME_SINGLE", _words(r"\bsingle$"), {N: 2}),
+    Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {N: 2}),
     Rule("NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {N: 5}),
     Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {N: 2, T: 2}),
     Rule(
@@ -187,6 +188,15 @@ RULES = (
         ),
         {DESIGN: 3, SUMMARY: 2},
     ),
+    Rule(
+        "PROCESSING_OF_CELLS",
+        _words(
+            r"\b(?:single[-\s]?(?:cell|nucle)|scRNA|snRNA[-\s]?seq)",
+            r"\b(?:low[-\s]quality )?cells (?:with|that|having|expressing)\b[^.]{0,40}? (?:genes|reads|counts|mapp)",
+            r"\bseurat\b|\bscater\b|\bscran\b|\bmonocle\b|\bscanpy\b|\bgenes per cell\b",
+        ),
+        {PROCESSING: 2},
+    ),
     # Against it.
     Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {N: VETO, T: -10, D: -10}),
     Rule("CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {N: VETO, T: -10, D: -10}),
@@ -222,12 +232,19 @@ RULES = (
     ),
     Rule(
         "EMPTY_WELL",
-        _words(r"\bempty\b(?!\s*(?:vector|plasmid|lentivir|virus|construct|AAV|cassette|lipo|capsid|backbone))"),
+        _words(r"\bempty[-\s](?:wells?|chambers?|capture|sites?|control)\b(?! vector)", r"\bempty(?: ?[A-P]?\d*)$"),
         {N: VETO},
     ),
     Rule(
         "PURIFIED_RNA",
-        _words(r"\bUHRR?\b", r"\bHBRR\b", r"\b(?:reference|purified|total|input)[-\s]RNA\b", r"\d\s?pg\b"),
+        _words(
+            r"\bUHRR?\b",
+            r"\bHBRR\b",
+            r"\bSIRVs?\b",
+            r"\bRNA standards?\b",
+            r"\b(?:reference|purified|total|input)[-\s]RNA\b(?![-\s]?seq)",
+            r"\d\s?pg\b",
+        ),
         {N: VETO, T: -10, D: -4},
     ),
     Rule(
@@ -309,7 +326,7 @@ RULES = (
             rf"\b(?:sort|collect|pool|lys|pick|isolat)\w*(?: \S+){{0,5}}? {_MANY_CELLS}",
             rf"{_MANY_CELLS} (?:per|for each|from each|in each) (?:sample|replicate|library|population|reaction|tube)",
         ),
-        {P: -4, D: -6},
+        {P: -8, D: -8},
     ),
     Rule(
         "CELLS_TOGETHER",
@@ -318,7 +335,7 @@ RULES = (
             r"\bsorted (?:cell )?populations?\b|\bpopulations? of cells\b|\bpooled cells\b|\bcells were pooled\b"
             r"|\bpools? of (?:\d+ )?cells\b",
         ),
-        {P: -3},
+        {P: -6},
     ),
     Rule(  # counts where the name is that of an embryo
         "WHOLE_EMBRYOS",
@@ -371,6 +388,9 @@ _PLACE_TAG = re.compile(
     r"|cell[-_ ](?:id|name|index|label)|experiment[-_ ]sample[-_ ]name",
     re.IGNORECASE,
 )
+_RNA_TAG = re.compile(
+    r"rin(?:[-_ ](?:score|value|number))?|rna[-_ ]integrity.*|rna[-_ ](?:input|amount).*", re.IGNORECASE
+)
 _KIND_TAG = re.compile(
     r"(?:sample|well|cell|library|control)[-_ ]?(?:type|content|kind|description)?|type|control", re.I
 )
@@ -405,7 +425,7 @@ def _search(scope: Scope, where: str, text: str) -> Iterator[Evidence]:
             yield Evidence(rule.code, rule.weights[scope], where, found)
     if scope is T and _KIND_TAG.fullmatch(tag.strip()):
         for rule in _BY_SCOPE[N]:
-            if rule.code in ("NEGATIVE_CONTROL", "EMPTY_WELL") and (found := _first(rule, text)):
+            if rule.code in ("NEGATIVE_CONTROL", "EMPTY_WELL", "BULK_WORD") and (found := _first(rule, text)):
                 yield Evidence(rule.code, VETO, where, found)
 
 
@@ -432,6 +452,8 @@ def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
     """Yield what a characteristic says whose tag is known: a number of cells, or the well of a plate."""
     if _PLACE_TAG.fullmatch(tag) and value.lower() not in ("", "na", "n/a", "none", "missing"):
         yield Evidence("WELL", 1, where, value)
+    if _RNA_TAG.fullmatch(tag) and value[:1].isdigit():
+        yield Evidence("RNA_KIT_OF_POPULATIONS", -8, where, value)
     if not _COUNT_TAG.fullmatch(tag):
         return
     low = value.lower()

@@ -32,6 +32,7 @@ _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many
 _ONE_CELL_EACH = frozenset(
     "CELL_COUNT_ONE NAME_ONE_CELL GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split()
 )
+_OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL METHOD_OF_ONE_CELL MANY_SMALL_SIBLINGS".split())
 _OF_ITSELF = frozenset("SOURCE_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE PROTOCOL_SINGLE_CELL".split())
 _LOOKED_FOR = (
     "its library source, names, characteristics and protocols, and the title, summary and design of its series"
@@ -122,6 +123,8 @@ def gather_evidence(
             best[piece.code] = piece
     if "MANY_CELLED" not in best:
         best.pop("WHOLE_EMBRYOS", None)
+    if "CELLS_TOGETHER" in best and best.keys() & _OF_BOTH:  # its protocol is also that of other libraries
+        best["CELLS_TOGETHER"] = best["CELLS_TOGETHER"]._replace(weight=best["CELLS_TOGETHER"].weight // 2)
     return CellVerdict(tuple(sorted(best.values(), key=lambda piece: (-abs(piece.weight), piece.code))))
 
 
