@@ -27,13 +27,13 @@ _SPOTS_AT_ONCE = 50_000
 class Half(NamedTuple):
     """A run with one long read a spot: the number of that read, from 1, its file, length and first header.
 
-    ``reads`` is the number of the last read of a spot, ``place`` is 1 or 2, the place of the read in the pair, or 0
-    where neither plan nor length says.
+    ``numbers`` are those of all reads of a spot that are not empty; ``place`` is 1 or 2, the place of the read in the
+    pair, or 0 where neither plan nor length says.
     """
 
     row: Run
     spots: str
-    reads: int
+    numbers: tuple[int, ...]
     number: int
     file: Path
     length: int
@@ -145,7 +145,7 @@ def _find_half(row: Run, status: RunStatus, folder: Path) -> Half | None:
     with files[number].open("rb") as handle:
         header = handle.readline()
     place = _place(row, number, lengths[number])
-    return Half(row, status.spots, max(files), number, files[number], lengths[number], header, place)
+    return Half(row, status.spots, tuple(files), number, files[number], lengths[number], header, place)
 
 
 def _files(run: str, folder: Path) -> dict[int, Path]:
@@ -203,7 +203,7 @@ def _join(first: Half, second: Half, folder: Path) -> None:
         path.unlink(missing_ok=True)
     if first.row.assay == "plate":
         first.file.replace(folder / f"{run}_1.fastq")
-    written.replace(folder / f"{run}_{first.reads + 1}.fastq")
+    written.replace(folder / f"{run}_{max(first.numbers) + 1}.fastq")
 
 
 def _write_second(first: Half, second: Half, target: Path) -> None:
@@ -239,13 +239,14 @@ def _first_status(status: RunStatus, first: Half, second: Half) -> RunStatus:
     status = _with_detail(status, f"The other read of its spots is {second.row.run}; joined by {by}.")
     if first.row.assay == "plate":
         return status._replace(layout="" if first.row.layout == "paired" else "paired")
-    roles = first.row.read_roles.split(",")[: first.reads]
+    roles = first.row.read_roles.split(",")[: max(first.numbers)]
     return status._replace(read_roles=",".join([*roles, "cdna"])) if first.row.read_roles else status
 
 
 def _second_status(status: RunStatus, first: Half, second: Half) -> RunStatus:
     role = "cdna2" if second.row.assay == "plate" else "cdna" if first.place else "none"
-    roles = [role if number == second.number else "index" for number in range(1, second.reads + 1)]
+    roles = ["index" if number in second.numbers else "none" for number in range(1, max(second.numbers) + 1)]
+    roles[second.number - 1] = role
     status = _with_detail(status, f"Its reads are joined to the spots of {first.row.run}.")
     return status._replace(state="joined", layout="", read_roles=",".join(roles))
 

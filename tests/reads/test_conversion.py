@@ -95,6 +95,29 @@ def test_a_library_of_one_read_has_its_number(conversion):
     assert conversion.files() == [f"{SINGLE}_1.fastq"]
 
 
+def test_reads_in_two_archives_are_joined_by_the_names_of_their_spots(conversion, tmp_path):
+    dice = random.Random(7)
+    made = {}
+    for number, length in ((1, 28), (2, 91)):
+        made[number] = [Read("".join(dice.choices("ACGT", k=length)), "F" * length) for _ in range(20)]
+        file = tmp_path / f"{number}.fastq"
+        file.write_text(archives.fastq_text(enumerate(made[number]), number))
+        database = tmp_path / f"database{number}"
+        archives._run(["latf-load", "--quality", "PHRED_33", "-p", "ILLUMINA", "-o", database, file], tmp_path)
+        archives._run(["kar", "-c", tmp_path / f"{number}.sra", "-d", database], tmp_path)
+        conversion.add(f"SRR{number}", assay="droplet", archive=tmp_path / f"{number}.sra", spots="20")
+    statuses = conversion.run()
+    assert [(status.state, status.read_roles) for status in statuses.values()] == [("ok", ""), ("joined", "none,cdna")]
+    assert statuses["SRR1"].detail == "The other read of its spots is SRR2; joined by name."
+    assert conversion.files() == ["SRR1_1.fastq", "SRR1_2.fastq"]
+    for number, name in ((1, "SRR1_1"), (2, "SRR1_2")):
+        found = reads(conversion.folder / f"fastq/{name}.fastq")
+        assert found == [(read.sequence, read.quality) for read in made[number]]
+    assert (
+        (conversion.folder / "fastq/SRR1_2.fastq").read_text().startswith("@SRR1.1 NS500:1:HTOYXBGX:1:1101:1000:1000\n")
+    )
+
+
 def test_another_number_of_spots_than_in_the_record_is_reported(conversion, world):
     spots = world.archives[SINGLE].spots
     conversion.add(SINGLE, spots="9999").add(PAIRED, spots="")

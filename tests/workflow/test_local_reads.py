@@ -2,8 +2,11 @@
 
 import gzip
 
+import anndata
 import pytest
 
+from scripts.droplets.mex_reader import read_archive
+from scripts.harvest import verify
 from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
@@ -30,6 +33,12 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
             source=f"file:{fastq / 'SRR9000103_1.fastq.gz'};{fastq / 'SRR9000103_2.fastq.gz'}",
         ),
     ]
+    rows += [
+        Run(run=f"half{mate}", experiment="halves", species="homo", assay="droplet", source=f"file:{path}")
+        for mate, path in enumerate((fastq / "SRR9000103_1.fastq.gz", fastq / "SRR9000103_2.fastq.gz"), 1)
+    ]
+    (tmp_path / "index.fastq").write_text("@a\nACGTACGT\n+\nFFFFFFFF\n")
+    rows.append(rows[-1]._replace(run="index", source="file:index.fastq"))
     write_runs(tmp_path / "runs.tsv", rows)
     with Server(world) as server:  # a file that is missing is known before any job
         assert run_workflow(tmp_path, world.configuration(server) | {"run_table": "runs.tsv"}) != 0
@@ -47,6 +56,9 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "cell2": ("counted", ""),
         "cell3": ("failed", "DOWNLOAD_FAILED"),
         "lane1": ("counted", ""),
+        "half1": ("counted", ""),
+        "half2": ("counted", ""),
+        "index": ("left_out", "INDEX_READS_ONLY"),
     }
     assert ledger["cell3"].detail == "neither an archive nor FASTQ nor BAM: reads/none.fastq."
     assert ledger["lane1"].chemistry == "10x_3p_v2"
@@ -59,3 +71,12 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         counted = {row[0]: int(row[column]) for row in table[4:] if row[column] != "0"}
         assert counted == {gene: count for gene, count in made.items() if count}
     assert (tmp_path / "results" / "mex" / "library" / "Gene_Unique_raw.tar.gz").exists()
+    # two runs that are R1 and R2 of a library are counted as the library, and nothing is lost or there twice
+    whole, halves = (
+        read_archive(tmp_path / "results" / "mex" / name / "Gene_Unique_raw.tar.gz") for name in ("library", "halves")
+    )
+    assert (whole.matrix != halves.matrix).nnz == 0
+    cells = anndata.read_h5ad(tmp_path / "results" / "droplets" / "local.homo.h5ad").obs
+    assert set(zip(cells.experiment, cells.run, strict=True)) == {("halves", "half1;half2"), ("library", "lane1")}
+    assert set(cells.spots) == {-1}  # the run table does not say
+    verify.main([str(tmp_path / "results")])
