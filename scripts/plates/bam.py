@@ -18,6 +18,7 @@ from scripts.core.subprocesses import (
     ends_with_command,
     path_argument,
     raise_if_killed,
+    raise_if_not_started,
     release,
     run_program,
     start,
@@ -92,6 +93,7 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
         complaint = " ".join(messages.read().decode("utf-8", "replace").split())[-400:]
     for step, status in zip(steps, statuses, strict=True):
         raise_if_killed(step[0], status)
+        raise_if_not_started(step[0], status, complaint)
     if any(statuses):
         raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {complaint or statuses}.")
 
@@ -114,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if not files or not is_whole(statuses[row.run] for row in rows if row.run in statuses):
                 print(f"{column}: not aligned, nothing to keep.", file=sys.stderr)
                 continue
-            text = run_program(["samtools", "view", "--no-PG", "-H", path_argument(files[0])]).output
-            header = make_header(text, reference, [row.run for row in rows])
+            answer = run_program(["samtools", "view", "--no-PG", "-H", path_argument(files[0])])
+            if answer.status:
+                raise InputError(f"samtools view failed: {' '.join(answer.errors.split()) or answer.status}.")
+            header = make_header(answer.output, reference, [row.run for row in rows])
             sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))

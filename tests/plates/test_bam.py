@@ -84,4 +84,4 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"samtools cat \| samtools sort \| samtools sort failed: "):
         keep(tmp_path, alignments, "kept")
-    assert list((tmp_path / "kept").iterdir()) == []
+    assert not (tmp_path / "kept").exists()
