@@ -20,8 +20,7 @@ NO_LIST = "no_list"
 MACHINE = "machine"
 """Cause of a fault that may be the machine's: a program crashed, or a file of ours could not be used."""
 _OF_MACHINE = frozenset(
-    getattr(errno, name)
-    for name in "ENOSPC EDQUOT EIO ENOMEM EMFILE ENFILE EROFS EAGAIN ESTALE ENOEXEC ETXTBSY ENODEV ENXIO".split()
+    getattr(errno, name) for name in "ENOSPC EDQUOT EIO ENOMEM EMFILE ENFILE EROFS EAGAIN ESTALE ENODEV ENXIO".split()
 )
 _LONGEST = 400  # characters of an unexpected error's message
 

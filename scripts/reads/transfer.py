@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scripts.core import http
-from scripts.core.errors import DISK_FULL, InputError, RunFault
+from scripts.core.errors import DISK_FULL, RunFault, fault_of_run
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder
 from scripts.core.progress import format_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_program
@@ -236,8 +236,9 @@ class Transfers:
             return self.records.files(source, row.run)
         except http.RemoteError as error:
             raise _source_fault(error) from error
-        except InputError as error:
-            raise SourceFault("DOWNLOAD_FAILED", f"the record cannot be read: {error}") from error
+        except Exception as error:
+            fault = fault_of_run(error, "DOWNLOAD_FAILED")
+            raise SourceFault(fault.reason, f"the record cannot be read: {fault.detail}", cause=fault.cause) from error
 
 
 def _source_fault(error: http.RemoteError) -> SourceFault:

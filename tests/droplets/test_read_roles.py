@@ -172,6 +172,20 @@ def test_unequal_files_and_missing_reads_are_reported(folder, small):
     assert written["SRR2"]["fault"]["detail"] == "there is no FASTQ file of the run."
 
 
+@pytest.mark.parametrize(
+    "reads", [b"@r\nACGT\nACGT\n+\nIIII\nIIII\n", b"@r\nAC\xffT\n\nIIII\n", b"@r\n\0", b">r\nACGT\n"]
+)
+def test_a_file_that_is_no_fastq_is_the_fault_of_its_run(folder, small, reads):
+    made = small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
+    (folder / "fastq").mkdir()
+    for number in (1, 2):
+        (folder / f"fastq/SRR1_{number}.fastq").write_bytes(reads * 400)
+    written = command(folder, {"SRR1": made._replace(samples={}), "SRR2": made})["runs"]
+    assert written["SRR1"]["fault"]["reason"] == "READS_MISSING"
+    assert "SRR1_1.fastq" in written["SRR1"]["fault"]["detail"]
+    assert "fault" not in written["SRR2"]
+
+
 def test_unknown_chemistry_names_the_nearest(folder, small):
     with pytest.raises(InputError, match=r"'10x_3p_v33' is not a chemistry .*; did you mean '10x_3p_v3'\?"):
         command(folder, {"SRR1": small.library(KITS["10x_3p_v3"], "BC", 28, 0.01)}, chemistry="10x_3p_v33")

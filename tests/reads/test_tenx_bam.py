@@ -2,6 +2,9 @@
 
 import gzip
 import random
+import struct
+import zlib
+from collections import Counter
 
 import pysam
 import pytest
@@ -196,3 +199,48 @@ def test_a_header_that_is_not_as_long_as_it_says(tmp_path, header):
     (tmp_path / "x.bam").write_bytes(gzip.compress(header))
     with pytest.raises(RunFault, match=r"ARCHIVE_CORRUPT: the BAM file cannot be read: "):
         tenx_bam.to_fastq(tmp_path / "x.bam", "SRR1", tmp_path)
+
+
+def bgzf(content):
+    """Return bytes as BGZF, the container of BAM (SAM specification, section 4.1)."""
+    blocks = []
+    for start in range(0, len(content), 60_000):
+        piece = content[start : start + 60_000]
+        packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+        packed = packer.compress(piece) + packer.flush()
+        head = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
+        blocks.append(head + packed + struct.pack("<II", zlib.crc32(piece), len(piece)))
+    return b"".join(blocks) + bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+def damaged(content, dice):
+    """Return bytes of which some are changed, removed or added, or are a number that lies."""
+    content = bytearray(content)
+    for _ in range(dice.choice([1, 1, 2, 5, 20])):
+        place = dice.randrange(len(content))
+        match dice.randrange(4):
+            case 0:
+                content[place] = dice.randrange(256)
+            case 1:
+                content[place : place + 4] = struct.pack("<I", dice.choice([0, 1, 255, 2**16, 2**31 - 1, 2**32 - 1]))
+            case 2:
+                del content[place : place + dice.randrange(1, 50)]
+            case 3:
+                content[place:place] = dice.randbytes(dice.randrange(1, 20))
+    return bytes(content)
+
+
+def test_damaged_files_are_refused_or_read(tmp_path):
+    whole = gzip.decompress(write_bam(tmp_path / "whole.bam", usual_records(made_spots(40))).read_bytes())
+    outcomes = Counter()
+    for seed in range(200):
+        path = tmp_path / "x.bam"
+        path.write_bytes(bgzf(damaged(whole, random.Random(seed))))
+        try:
+            files, spots = tenx_bam.to_fastq(path, "SRR1", tmp_path)
+            assert {file.read_text().count("\n") for file in files} == {4 * spots}
+            outcomes["read"] += 1
+        except RunFault as fault:
+            outcomes[fault.reason] += 1
+    print(outcomes)
+    assert outcomes["read"] > 5 and outcomes["ARCHIVE_CORRUPT"] > 100
