@@ -300,7 +300,13 @@ def fold(name: str) -> str:
 
 def kinds_in(name: str, about: str = "") -> tuple[Found, ...]:
     """Return the kinds other than gene expression that a name speaks of; ``about`` are texts on the whole study."""
-    return _kinds_in(name, _PROSTATE.search(about) is not None, _SPATIAL.search(about) is not None)
+    return _kinds_in(name, *_subjects(about))
+
+
+@functools.lru_cache(maxsize=64)
+def _subjects(about: str) -> tuple[bool, bool]:
+    """Return whether texts on a study speak of the prostate, and of spots of a tissue."""
+    return _PROSTATE.search(about) is not None, _SPATIAL.search(about) is not None
 
 
 @functools.lru_cache(maxsize=4096)  # a sample has several names that are the same
@@ -325,6 +331,7 @@ def long_reads_in(name: str) -> Found | None:
     return Found(LONG_READS, found[0]) if found else None
 
 
+@functools.lru_cache(maxsize=64)  # most samples of a series share theirs
 def kit_in(protocol: str) -> Found | None:
     """Return the kit that a protocol names, if its libraries are not countable and it names no other kit."""
     protocol = _GUIDE_OF_NUCLEI.sub(" ", fold(protocol))
