@@ -271,9 +271,8 @@ _MADE_OF_CDNA = _word(rf"(?:{_SEGMENTS}|{_RECEPTOR}){_MADE}")  # "TCR amplified 
 # What a protocol has to say of the kits whose libraries are of cells or tissue, but not countable, and what it says
 # where it is also that of others. A guide of 10x for nuclei has the name of two kits.
 _GUIDE_OF_NUCLEI = _text(r"single cell gene expression\s*(?:&(?:amp;)?|and)\s*(?:chromium\s*)?fixed RNA profiling")
-_KITS = (
-    (
-        FLEX,
+_KITS = {
+    FLEX: (
         _text(
             r"fixed RNA (?:profiling|feature|kit|sample)|(?:10x|chromium|gem-?x)(?: genomics)?[\s-]*flex\b",
             r"\bflex (?:gene expression|assay|kit|reagent|single)",
@@ -283,14 +282,14 @@ _KITS = (
             r"V\(D\)J|\bv[23]\b",
         ),
     ),
-    (
-        SPOTS,
+    SPOTS: (
         _text(
-            r"\bvisium\b|slide-?seq|stereo-?seq|\bDBiT-?seq|spatial (?:gene expression|transcriptomics) (?:slide|kit)"
+            r"\bvisium\b|slide-?seq|stereo-?seq|\bDBiT-?seq|spatially barcoded",
+            r"spatial (?:gene expression|transcriptomics) (?:slide|kit|array|librar|protocol|method|technology)",
         ),
-        _text(r"single[- ]?(?:cell|nucle)|scRNA|snRNA|dissociat|nuclei|droplet|suspension|\bGEMs?\b"),
+        _text(r"single[- ]?(?:cell|nucle)|scRNA|snRNA|dissociat|nuclei|droplet|suspension|\bGEMs?\b|chromium"),
     ),
-)
+}
 
 
 def fold(name: str) -> str:
@@ -335,9 +334,17 @@ def long_reads_in(name: str) -> Found | None:
 def kit_in(protocol: str) -> Found | None:
     """Return the kit that a protocol names, if its libraries are not countable and it names no other kit."""
     protocol = _GUIDE_OF_NUCLEI.sub(" ", fold(protocol))
-    for kind, pattern, others in _KITS:
+    for kind, (pattern, others) in _KITS.items():
         if (found := pattern.search(protocol)) and not others.search(protocol):
             return Found(kind, found[0])
+    return None
+
+
+def kit_of_attribute(value: str) -> Found | None:
+    """Return the kit that an attribute names, if its libraries are not countable and it names no other kit."""
+    for found in kinds_in(value):
+        if found.kind in _KITS and not _KITS[found.kind][1].search(fold(value)):
+            return found
     return None
 
 

@@ -20,6 +20,7 @@ from scripts.records.library_kinds import (
     is_expression,
     kinds_in,
     kit_in,
+    kit_of_attribute,
     long_reads_in,
     says_expression,
 )
@@ -211,9 +212,8 @@ def _judge_words(
         pieces = (Evidence("KIND_BY_SIBLING", VETO, "", beside.sentence),)
         return LibraryType(REASONS.get(beside.kind, "NOT_RNA"), beside.sentence, by_words=True, pieces=pieces)
     for kit in background.kits:
-        for found in kinds_in(kit):
-            if found.kind in REASONS:
-                return _left_out(found, f"Its attribute {kit!r}")
+        if of_kit := kit_of_attribute(kit):
+            return _left_out(of_kit, f"Its attribute {kit!r}")
     if of_protocol := kit_in(background.protocol):
         return _left_out(of_protocol, "Its protocol")
     return _judge_read_length(names, background.instrument)

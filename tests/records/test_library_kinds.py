@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.records.library_kinds import is_expression, kinds_in, kit_in, long_reads_in
+from scripts.records.library_kinds import is_expression, kinds_in, kit_in, kit_of_attribute, long_reads_in
 
 NAMES_OF = {
     "V(D)J": """
@@ -128,6 +128,22 @@ def test_the_study_tells_a_therapy_from_tags_and_a_recurrence_from_a_receptor() 
 )
 def test_a_protocol_counts_where_it_names_one_kit(protocol: str, kind: str) -> None:
     found = kit_in(protocol)
+    assert (found.kind if found else "") == kind
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("Flex", "10x Flex"),
+        ("10x Visium", "spots of a tissue"),
+        ("10x Chromium and Visium", ""),  # of all samples of the study
+        ("10x Flex, 10x 3' v3", ""),
+        ("Chromium Single Cell V(D)J", ""),
+        ("CITE-seq", ""),
+    ],
+)
+def test_a_kit_of_an_attribute(value: str, kind: str) -> None:
+    found = kit_of_attribute(value)
     assert (found.kind if found else "") == kind
 
 
