@@ -32,6 +32,8 @@ RANKS = {1: "run table", 2: "read lengths", 3: "barcodes"}
 """What a verdict rests on; the barcodes are the strongest."""
 BARCODE_LENGTHS = (20, 34)
 """Bases of a read that holds barcode and UMI alone."""
+LONGEST_CDNA = 151
+"""Bases of the longest cDNA reads of droplet libraries."""
 _LONGEST_UMI = 24  # bases behind the barcode that hold a UMI and hardly any cDNA
 _SEQUENCES_OF_INDEX = 16
 _SHARE_OF_INDEX = 0.3
@@ -241,6 +243,12 @@ def _one_read_fault(filled: Mapping[int, ReadSample], best: Alternative | None) 
         return RunFault(
             "READS_MISSING",
             f"a spot has one read only, of {length} bases as barcode and UMI have; the cDNA is not among the reads.",
+        )
+    if length > LONGEST_CDNA:
+        return RunFault(
+            "LAYOUT_AMBIGUOUS",
+            f"a spot has one read only, of {length} bases, more than the cDNA has: barcode, UMI and cDNA may be joined"
+            " in it, though its first bases are on no configured inclusion list; divide it into two files.",
         )
     return RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scripts.plan.cost import Estimator
 from scripts.plan.footprint import format_gb
@@ -37,26 +37,43 @@ def add_forecast_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory-gb", type=float, help="memory of the machine, where the jobs run on it")
 
 
+class Forecast(NamedTuple):
+    """What of a plan will fail, and what may: sentences."""
+
+    sure: list[str]
+    likely: list[str]
+
+
 def forecast(
     options: argparse.Namespace,
-    rows: Iterable[Run],
+    rows: Sequence[Run],
     units: Mapping[str, Unit],
     estimator: Estimator,
     missing: Iterable[str],
-) -> list[str]:
-    """Return a sentence for all of a plan that will fail, as far as parsed options say what it depends on."""
+    barcode_reads: Mapping[str, float],
+) -> Forecast:
+    """Return what of a plan will fail, as far as parsed options say what it depends on.
+
+    ``missing`` names the references that are still to be made, ``barcode_reads`` maps run → length of its barcode read.
+    """
     import yaml
 
-    sentences = []
+    found = Forecast([], [])
     if options.chemistries:
         kits = yaml.safe_load(Path(options.chemistries).read_text(encoding="utf-8"))
         sources = {name: source for name, _, source in (word.partition("=") for word in options.inclusion_lists)}
-        sentences += list_faults(libraries_of(rows), sources, kits)
+        libraries = libraries_of(rows)
+        found.sure.extend(list_faults(libraries, sources, kits))
+        if not kit_fault("", sources, kits):
+            lengths = {row.experiment: round(barcode_reads[row.run]) for row in rows if row.run in barcode_reads}
+            unpinned = {name: lengths[name] for name, kit in libraries.items() if not kit and name in lengths}
+            found.likely.extend(length_warnings(unpinned, sources, kits))
     if options.limit_gb:
-        sentences += scratch_warnings(units, options.limit_gb, free_gb(options.scratch))
+        found.sure.extend(limit_faults(units, options.limit_gb))
+        found.likely.extend(disk_warnings(units, options.limit_gb, free_gb(options.scratch)))
     if options.memory_gb:
-        sentences += memory_warnings(units, estimator, missing, options.memory_gb)
-    return sentences
+        found.likely.extend(memory_warnings(units, estimator, missing, options.memory_gb))
+    return found
 
 
 def file_faults(rows: Iterable[Run]) -> list[str]:
@@ -89,8 +106,7 @@ def list_faults(libraries: Mapping[str, str], sources: Mapping[str, str], kits: 
     faults = []
     for kit, names in sorted(by_kit.items()):
         if fault := kit_fault(kit, sources, kits):
-            number = "1 droplet library" if len(names) == 1 else f"{len(names):,} droplet libraries"
-            faults.append(f"{number} ({_some(names)}): {fault}")
+            faults.append(f"{_libraries(names)}: {fault}")
     if libraries and PACKAGE in sources.values() and importlib.util.find_spec("ngs_tools") is None:
         key = f"droplets.inclusion_lists.{next(name for name, source in sources.items() if source == PACKAGE)}"
         faults.append(f"{key}: the package {PACKAGE} is not installed; install it, or give the path of the list.")
@@ -120,6 +136,38 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
     if missing:
         return f"no inclusion list is configured for {kit['title']}; set {missing} to its path or address."
     return ""
+
+
+def length_warnings(lengths: Mapping[str, int], sources: Collection[str], kits: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each length of barcode reads of which no kit has its list configured.
+
+    ``lengths`` is library → length; a length does not tell a kit for sure.
+    """
+    by_length: dict[int, list[str]] = {}
+    for library, length in sorted(lengths.items()):
+        by_length.setdefault(length, []).append(library)
+    for length, names in sorted(by_length.items()):
+        fitting = [kit for kit in kits["chemistries"].values() if _is_provable(kit) and _read_end(kit) == length]
+        if fitting and not any(set(_lists_of(kit)) <= set(sources) for kit in fitting):
+            lists = ", ".join(dict.fromkeys(f"{_lists_of(kit)[0]} ({kit['title']})" for kit in fitting))
+            yield (
+                f"{_libraries(names)}: barcode reads of {length} nt, as of kits whose inclusion list is not configured;"
+                f" set droplets.inclusion_lists to the one that fits: {lists}."
+            )
+
+
+def _read_end(kit: Mapping[str, Any]) -> int:
+    """Return the last base of barcode and UMI on the barcode read, 0 where they are in reads of their own."""
+    umi = kit.get("umi") or {}
+    if len(kit["barcode"]) != 1 or umi.get("own_read") or kit.get("split"):
+        return 0
+    part = kit["barcode"][0]
+    return int(max(part["start"] + part["length"], umi.get("start", 0) + umi.get("length", 0)) - 1)
+
+
+def _libraries(names: Sequence[str]) -> str:
+    number = "1 droplet library" if len(names) == 1 else f"{len(names):,} droplet libraries"
+    return f"{number} ({_some(names)})"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -176,27 +224,32 @@ def memory_warnings(
         yield f"{jobs} of {stage}: {need}; {remedy}."
 
 
-def scratch_warnings(units: Mapping[str, Unit], limit_gb: float, free_gb: float) -> Iterator[str]:
-    """Yield a sentence where units alone hold more than ``scratch.limit_gb``, or than is free on the disk."""
-    peaks = {name: (unit.bytes + unit.fastq + unit.sorting) / 1e9 for name, unit in units.items()}
+def limit_faults(units: Mapping[str, Unit], limit_gb: float) -> Iterator[str]:
+    """Yield a sentence where units alone hold more than ``scratch.limit_gb``."""
+    peaks = _peaks_gb(units)
     beyond = sorted((name for name, peak in peaks.items() if peak > limit_gb), key=lambda name: -peaks[name])
     if beyond:
         enough = format_gb(peaks[beyond[0]] * 1e9).removesuffix(" GB")
         shards = ", or plates.shard_size to less" if any(map(is_shard, beyond)) else ""
+        number = "1 unit" if len(beyond) == 1 else f"{len(beyond):,} units"
         yield (
-            f"{_units(beyond)}: up to {enough} GB of scratch are needed, but scratch.limit_gb is {limit_gb:g}: runs "
-            f"that do not fit fail with DISK_LIMIT. Set scratch.limit_gb to {enough} or more{shards}."
-        )
-    within = [peak for peak in peaks.values() if peak <= limit_gb]
-    if within and max(within) > free_gb:
-        yield (
-            f"The disk of the scratch folder has {free_gb:,.1f} GB free, the largest unit that scratch.limit_gb allows "
-            f"needs {max(within):,.1f}; free some, or set scratch.directory to another disk."
+            f"{number} ({_some(beyond)}): up to {enough} GB of scratch are needed, but scratch.limit_gb is "
+            f"{limit_gb:g}: what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to {enough} or more{shards}."
         )
 
 
-def _units(names: Sequence[str]) -> str:
-    return f"{len(names):,} unit{'' if len(names) == 1 else 's'} ({_some(names)})"
+def disk_warnings(units: Mapping[str, Unit], limit_gb: float, free: float) -> Iterator[str]:
+    """Yield a sentence where a unit that the limit allows needs more GB than are ``free`` on the disk."""
+    within = [peak for peak in _peaks_gb(units).values() if peak <= limit_gb]
+    if within and max(within) > free:
+        yield (
+            f"The disk of the scratch folder has {free:,.1f} GB free, but the largest unit that scratch.limit_gb "
+            f"allows needs {max(within):,.1f}; free some, or set scratch.directory to another disk."
+        )
+
+
+def _peaks_gb(units: Mapping[str, Unit]) -> dict[str, float]:
+    return {name: (unit.bytes + unit.fastq + unit.sorting) / 1e9 for name, unit in units.items()}
 
 
 def free_gb(folder: str | Path) -> float:

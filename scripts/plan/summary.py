@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from scripts.core.tables import format_table
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.footprint import archive_bytes
+from scripts.plan.forecast import Forecast
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import scratch_mb
 from scripts.plan.units import Unit, is_shard
@@ -91,9 +92,12 @@ def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | 
     return "\n".join(text)
 
 
-def format_forecast(sentences: Iterable[str]) -> str:
-    """Return what of a plan will fail, for a terminal; see :mod:`scripts.plan.forecast`."""
-    return "\n".join(["What will fail:", *(f"  {sentence}" for sentence in sentences)])
+def format_forecast(found: Forecast) -> str:
+    """Return what of a plan will fail, and what may, for a terminal; empty where nothing does."""
+    lines = []
+    for title, sentences in (("What will fail:", found.sure), ("What may fail:", found.likely)):
+        lines += [title, *(f"  {sentence}" for sentence in sentences)] if sentences else []
+    return "\n".join(lines)
 
 
 def _short(value: float) -> str:

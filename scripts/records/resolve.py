@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(format_costs(costs, estimator, options.limit_gb))
     if options.cost:
         write_costs(options.cost, costs)
-    if sentences := forecast(options, rows, units, estimator, missing):
-        print(format_forecast(sentences))
+    found = forecast(options, rows, units, estimator, missing, plan.barcode_reads)
+    if any(found):
+        print(format_forecast(found))
     for line in said:
         print(line)

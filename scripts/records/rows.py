@@ -34,6 +34,7 @@ class Plan:
         self.evidence: dict[str, str] = {}  # run → JSON
         self.open: set[str] = set()  # runs whose reads must decide what the records leave open
         self.remarks: dict[str, str] = {}  # run → what a person should look at
+        self.barcode_reads: dict[str, float] = {}  # run → length of its barcode read in nt
         self.mates: dict[str, str] = {}  # run → the run that has the other read of its spots
         self.accounted: set[str] = set()  # accessions that a row or its detail names
 
@@ -239,6 +240,8 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
         added = [plan.add(run.run, rows, asked, notes) for asked in origin.asked_for(run.run, *names)]
         if not added[0]:
             continue
+        if "barcode" in (roles := library.roles(run)):
+            plan.barcode_reads[run.run] = run.reads[roles.index("barcode")].length
         plan.evidence[run.run] = json.dumps(_evidence(library, run, notes), ensure_ascii=False, sort_keys=True)
         remarks = [note.text for note in notes if not note.routine]
         plan.remarks[run.run] = sentences(_reason(library, run)[1], *remarks)

@@ -75,7 +75,7 @@ def lengths_of(run: SraRun) -> str:
 def sort_runs(experiment: Experiment) -> RunParts:
     """Return what the runs of an experiment are to each other, as far as its record shows it."""
     index_runs = [run for run in experiment.runs if _holds_index_only(run)]
-    empty = [run for run in experiment.runs if run.spots == "0"]
+    empty = [run for run in experiment.runs if _has_no_spot(run)]
     others = [run for run in experiment.runs if run not in index_runs and run not in empty]
     left_out = {run.run: ("INDEX_READS_ONLY", _index_sentence(run, others)) for run in index_runs}
     if others or index_runs:
@@ -99,9 +99,13 @@ def lone_fault(run: SraRun, assay: str) -> tuple[str, str] | None:
 
     A plate cell without a spot is an empty well, which is counted where the archive has a file of it.
     """
-    if run.spots == "0" and (assay == "droplet" or run.size == "0"):
+    if _has_no_spot(run) and (assay == "droplet" or run.size == "0"):
         return "EMPTY_READS", "The run has no spot."
     return None
+
+
+def _has_no_spot(run: SraRun) -> bool:
+    return run.spots == "0" or (not run.spots and run.bases == "0")
 
 
 def _holds_index_only(run: SraRun) -> bool:

@@ -225,6 +225,9 @@ def test_one_read_that_holds_barcodes_has_not_lost_them(maker, lists):
         "READS_MISSING",
         "a spot has one read only, which holds its barcode (rea",
     )
+    fault = fault_of(maker.bulk((202,), 0.01), lists)
+    assert fault.reason == "LAYOUT_AMBIGUOUS"
+    assert "of 202 bases, more than the cDNA has" in fault.detail
     fault = fault_of(maker.bulk((28,), 0.01), lists)
     assert fault.reason == "READS_MISSING"
     assert "of 28 bases as barcode and UMI have" in fault.detail

@@ -90,20 +90,30 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_units_beyond_the_limit_of_scratch() -> None:
     units = {"GSE1.homo.SRX1": unit(900), "GSE1.homo.0000": unit(300), "GSE1.homo.SRX2": unit(200)}
-    (warning,) = forecast.scratch_warnings(units, 200, 1000)
+    (warning,) = forecast.limit_faults(units, 200)
     assert warning == (
         "2 units (GSE1.homo.SRX1, GSE1.homo.0000): up to 900 GB of scratch are needed, but scratch.limit_gb is 200: "
-        "runs that do not fit fail with DISK_LIMIT. Set scratch.limit_gb to 900 or more, or plates.shard_size to less."
+        "what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to 900 or more, or plates.shard_size to less."
     )
-    assert list(forecast.scratch_warnings({}, 200, 0)) == []
+    assert list(forecast.limit_faults({}, 200)) == []
 
 
 def test_a_disk_that_is_nearly_full() -> None:
-    (warning,) = forecast.scratch_warnings({"GSE1.homo.SRX2": unit(150)}, 200, 100.25)
-    assert warning.startswith(
-        "The disk of the scratch folder has 100.2 GB free, the largest unit that scratch.limit_gb "
+    (warning,) = forecast.disk_warnings({"GSE1.homo.SRX2": unit(150)}, 200, 100.25)
+    assert warning.startswith("The disk of the scratch folder has 100.2 GB free, but the largest unit that scratch.")
+    assert list(forecast.disk_warnings({"GSE1.homo.SRX2": unit(100), "GSE1.homo.SRX3": unit(201)}, 200, 100.25)) == []
+    assert list(forecast.disk_warnings({}, 200, 0)) == []
+
+
+def test_barcode_reads_of_a_length_whose_kits_have_no_list() -> None:
+    (warning,) = forecast.length_warnings({"SRX1": 28, "SRX2": 26, "SRX3": 28, "SRX4": 33}, ["737K-august-2016"], KITS)
+    assert warning == (
+        "2 droplet libraries (SRX1, SRX3): barcode reads of 28 nt, as of kits whose inclusion list is not configured; "
+        "set droplets.inclusion_lists to the one that fits: 3M-february-2018 (10x Chromium 3′ v3 or v3.1), "
+        "3M-3pgex-may-2023 (10x Chromium GEM-X 3′ v4), 3M-5pgex-jan-2023 (10x Chromium GEM-X 5′ v3), "
+        "737K-arc-v1 (10x Chromium Multiome, gene expression)."
     )
-    assert list(forecast.scratch_warnings({"GSE1.homo.SRX2": unit(100)}, 200, 100.25)) == []
+    assert list(forecast.length_warnings({"SRX1": 28}, [V3], KITS)) == []
 
 
 def test_jobs_that_do_not_fit_the_memory() -> None:

@@ -45,6 +45,7 @@ def test_index_reads_of_another_run_are_left_out_and_the_others_are_whole() -> N
         ((one("SRR1", spots="0"), one("SRR2", 8)), {"SRR1": "EMPTY_READS", "SRR2": "INDEX_READS_ONLY"}),
         ((one("SRR1", spots="0"),), {}),  # may be an empty well
         ((one("SRR1", spots=""), one("SRR2", 28, 90)), {}),  # not described
+        ((one("SRR1", spots="")._replace(bases="0"), one("SRR2", 28, 90)), {"SRR1": "EMPTY_READS"}),
         ((one("SRR1", 0), one("SRR2", 28, 90)), {}),
         ((one("SRR1", 8)._replace(variable=True), one("SRR2", 28, 90)), {}),
     ],
