@@ -68,9 +68,10 @@ _WORDS = {
     POOLED: (
         r"m?cel[-\s]?seq\s?2?\b|mars[-\s]?seq|(?:mc)?scrb[-\s]?seq|\bSTRT\b|quartz[-\s]?seq[-\s]?2|\bsort[-\s]seq\b"
         r"|\bsci[-\s]?(?:RNA|plex|fate)\w*|combinatorial[-\s](?:cellular )?index\w*|share[-\s]?seq"
-        r"|vasa[-\s]?(?:plate|seq)|icell8",
+        r"|vasa[-\s]?(?:plate|seq)|icell8|fb5p[-\s]?seq",
         r"(?:cell|well)[-\s](?:specific|identifying) (?:\w+ )?(?:primers?|barcod\w+)"
-        r"|barcoded (?:RT\b|reverse|oligo|poly|primers?)|unique molecular identifiers?|\bUMIs?\b|\bcell[-\s]barcod\w+",
+        r"|barcoded (?:RT\b|reverse|oligo|poly|primers?|cDNA|template|TSO)"
+        r"|unique molecular identifiers?|\bUMIs?\b|\bcell[-\s]barcod\w+",
     ),
     PLATE: (
         r"smart[-\s]?seq|fluidigm|\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))|quartz[-\s]?seq(?![-\s]?2)"
@@ -202,6 +203,9 @@ def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKin
         ((kind, words),) = found.items()
         if name in ("data processing", "summary") and kind != DROPLET:
             continue
+        if kind == PLATE and not _PATTERNS[PLATE][0].search(words):
+            evidence.append(f"its {name} speaks of {words}, as for cells of a plate")
+            continue  # wells hold cultures and populations, too
         evidence.append(f"its {name} speaks of a {kind} method ({words})")
         return _LibraryKind(kind, name in ("name", "protocol"), words)
     return None
