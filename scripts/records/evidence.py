@@ -105,7 +105,10 @@ _VESSEL = (
     r"|(?:each|a|one|single|per|the) well|wells? of|(?:tube|well|plate)s? (?:with|containing)|lysis (?:buffer|plates?)"
     r"|0\.[25] ?ml|strip|chips?|IFCs?|microfluidic\w*|nano\w*well\w*|C1)\b"
 )
-_NO_CLONING = r"(?![^.]{0,120}\b(?:expan|cultur|grow)\w*)(?!.{0,160}?\b(?:clones|clonal|cloned|cloning|colony|colonies|were expanded)\b)"
+_NO_CLONING = (
+    r"(?![^.]{0,120}\b(?:expan|cultur|grow)\w*)"
+    r"(?!.{0,160}?\b(?:clones|clonal|cloned|cloning|colony|colonies|were expanded)\b)"
+)
 _MANY = (
     r"(?<![\w.,^/-])(?:\d{1,3}(?:,\d{3})+|\d{2,}(?:\.\d+)?|\d+(?:\.\d+)?\s*(?:k|[x×*]\s*10\s*[\^eE]?\s*\d+|[eE]\d+)"
     r"|10\s*\^\s*\d+|(?:one |two |five |ten |several )?(?:hundred|thousand|million)s?(?: of)?)"
@@ -295,6 +298,7 @@ RULES = (
             r"\bRNA (?:was|were|samples were) (?:extracted|isolated|purified|obtained)\b"
             r"(?! (?:directly )?from (?:\S+ ){0,2}(?:single|individual|each))",
             r"\bRIN\b|\bRNA integrity\b",
+            r"(?<!without )\bRNA (?:extraction|isolation|purification)\b(?! (?:from|of) (?:single|individual))",
             r"\d[\d.,]*\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?"
             r"(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
         ),

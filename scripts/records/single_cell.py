@@ -144,7 +144,7 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
         yield Evidence("MANY_SMALL_SIBLINGS", 4 if siblings.small >= 4 * CELLS_OF_A_PLATE else 2, "", words)
     elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and not spots:
         yield Evidence("MANY_SIBLINGS", 2, "", f"its study has {siblings.experiments} experiments")
-    if spots > 2 * FEW_SPOTS or (spots > FEW_SPOTS and siblings.experiments < CELLS_OF_A_PLATE):
+    if spots > 2 * FEW_SPOTS or (spots > FEW_SPOTS and siblings.experiments < 2 * CELLS_OF_A_PLATE):
         weight = -2 if spots > MANY_SPOTS else -1
         yield Evidence("MANY_SPOTS", weight, "", f"{spots:,} spots are many for one cell")
 
