@@ -232,13 +232,15 @@ class Archives:
         return self._eutils("esearch.fcgi", fields, _check_search)
 
     def _efetch(self, fields: Mapping[str, str], patient: bool = True) -> Answer:
+        read: list[Answer] = []
         try:
-            body = self._eutils("efetch.fcgi", {**fields, "rettype": "full"}, _check_answer, patient)
+            check = functools.partial(_check_answer, read)
+            self._eutils("efetch.fcgi", {**fields, "rettype": "full"}, check, patient)
         except RemoteError as error:
             if error.status != 400 or not _NO_IDS.search(error.body):
                 raise
             return Answer([], [], [])  # NCBI knows none of these accessions
-        return sra_xml.read_answer(body)
+        return read[-1]
 
     def _eutils(
         self, tool: str, fields: Mapping[str, str], check: Callable[[bytes], None], patient: bool = True
@@ -281,14 +283,14 @@ class _Pages:
         self.archives = archives
         self.take = take
         self.count = 0
-        self.seen: set[str] = set()
+        self.seen: set[str | bytes] = set()
         self.damaged: dict[str, None] = {}
         self.fault = ""
-        self._settled: set[str] = set()  # experiments of pages that came whole
+        self._settled: set[str | bytes] = set()  # experiments of pages that came whole
 
     @property
     def are_complete(self) -> bool:
-        return len(self.seen | self.damaged.keys()) >= self.count
+        return len(self.seen) + len(self.damaged.keys() - self.seen) >= self.count
 
     def read(self, found: bytes) -> None:
         """Read all pages of a search's result."""
@@ -312,11 +314,12 @@ class _Pages:
         fields = {**history, "retstart": str(page.start), "retmax": str(len(page))}
         answer = self.archives._efetch(fields, patient)
         self.damaged.update(dict.fromkeys(answer.damaged))
-        found = set(answer.damaged)
+        found: set[str | bytes] = set(answer.damaged)
         for experiment, package in answer.packages:
-            found.add(experiment.experiment)
-            if experiment.experiment not in self.seen:
-                self.seen.add(experiment.experiment)
+            name = experiment.experiment or package  # a package may lack a true accession
+            found.add(name)
+            if name not in self.seen:
+                self.seen.add(name)
                 self.take(experiment, package)
         found -= self._settled
         if len(found) < len(page):
@@ -394,14 +397,18 @@ def _check_family(path: Path) -> None:
         raise ValueError("the family file names no series.")
 
 
-def _check_answer(body: bytes) -> None:
-    """Raise ValueError for an answer without packages that speaks of an error, unless that is one of accessions."""
+def _check_answer(read: list[Answer], body: bytes) -> None:
+    """Add an answer to ``read``.
+
+    Raises ValueError for one without packages that speaks of an error, unless that is one of accessions.
+    """
     with _as_value_error("the answer"):
         answer = sra_xml.read_answer(body)
     if not answer.packages and not answer.damaged:
         for text in answer.errors:
             if not _ABSENT.match(text) or not _NAME.search(text):
                 raise ValueError(f"NCBI says: {text.rstrip('.')}.")
+    read.append(answer)
 
 
 def _check_search(body: bytes) -> None:

@@ -36,6 +36,15 @@ class RunRecord:
     notes: dict[str, list[Note]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
+    def add(self, experiment: Experiment) -> None:
+        """Add an experiment, or those of its runs that are not there yet."""
+        key = experiment.experiment or f"{len(self.experiments)}"  # one without an accession is one by itself
+        known = self.experiments.setdefault(key, experiment)
+        if known is not experiment:
+            names = {run.run for run in known.runs}
+            more = (run for run in experiment.runs if run.run not in names)
+            self.experiments[key] = known._replace(runs=(*known.runs, *more))
+
     def add_of_ena(self, experiments: Iterable[Experiment]) -> None:
         """Add the runs that only ENA has."""
         known = {run.run for experiment in self.experiments.values() for run in experiment.runs}
@@ -92,15 +101,16 @@ class _LookUp:
         self.folder = archives.folder / name
         self.record = RunRecord()
         self.answers: Answers | None = None
-        self.lines: list[dict[str, str]] | None = None  # of ENA's report
+        self.ena_runs: int | None = None  # in ENA's report; None where there is none
+        self.of_ena: list[Experiment] = []  # those of them that are of the series: a report is that of a study
         self.wanted = geo.samples_of_experiments()
         self.without_experiment = {gsm for gsm, sample in geo.samples.items() if not sample.experiments}
         if not anew and not record_files.is_unfinished(self.folder):
             self._read_kept()
         known = self.record.experiments
-        self.is_kept = self.answers is not None or bool(known or self.lines)
+        self.is_kept = self.answers is not None or bool(known or self.ena_runs)
         self.absent: dict[str, str] = dict(self.answers.absent) if self.answers else {}
-        found = {*known, *self.absent, *(item.experiment for item in self.of_ena())}
+        found = {*known, *self.absent, *(item.experiment for item in self.of_ena)}
         self.missing = [item for item in self.wanted if item not in found]
         if self.missing and known and self.record.source != "SRA":  # NCBI's record replaces a table of runs
             self.missing = list(self.wanted)
@@ -111,11 +121,23 @@ class _LookUp:
     def _read_kept(self) -> None:
         self.answers = record_files.answers_of(self.folder)
         if path := record_files.ena_report_of(self.folder):
-            self.lines = run_reports.read_report(path)
+            self.read_ena(run_reports.read_report(path))
         kept = record_files.read_any_runs(self.folder)
         if kept is not None and kept.source != "ENA":
             self.record.source = kept.source
-            self.record.experiments = {item.experiment: item for item in kept.experiments}
+            for experiment in kept.experiments:
+                self.record.add(experiment)
+
+    def read_ena(self, lines: list[dict[str, str]]) -> None:
+        """Take ENA's report."""
+        self.ena_runs = len(lines)
+        self.of_ena = [
+            experiment
+            for experiment in run_reports.experiments_of_report(lines)
+            if not self.wanted
+            or experiment.experiment in self.wanted
+            or not self.without_experiment.isdisjoint(experiment.samples)
+        ]
 
     @property
     def studies(self) -> list[str]:
@@ -134,29 +156,19 @@ class _LookUp:
     def is_complete(self) -> bool:
         if not self.is_kept or self.missing or (self.unlinked and self.studies):
             return False
-        return self.answers is None or self.lines is not None or not self.compares_with_ena
+        return self.answers is None or self.ena_runs is not None or not self.compares_with_ena
 
     @property
     def compares_with_ena(self) -> bool:
         """Whether ENA is asked even where NCBI answers."""
         return bool(self.studies) and (self.archives.use_ena or self.is_of_ena)
 
-    def of_ena(self) -> list[Experiment]:
-        """Return the experiments of ENA's report that are of the series: a report is that of a study."""
-        return [
-            experiment
-            for experiment in run_reports.experiments_of_report(self.lines or ())
-            if not self.wanted
-            or experiment.experiment in self.wanted
-            or not self.without_experiment.isdisjoint(experiment.samples)
-        ]
-
     def result(self) -> RunRecord:
         """Return the record, with the runs that only ENA has and why experiments have none."""
         record = self.record
-        if not record.experiments and self.lines:
+        if not record.experiments and self.of_ena:
             record.source = "ENA"
-        record.add_of_ena(self.of_ena())
+        record.add_of_ena(self.of_ena)
         if record.source not in ("SRA", "ENA"):
             record.notes = {experiment: [Note(f"Runs from {record.source}.")] for experiment in record.experiments}
         for experiment in dict.fromkeys((*self.wanted, *self.absent)):
@@ -181,8 +193,9 @@ class _LookUp:
                     return
                 if self.record.source != "SRA":
                     self.record = RunRecord()
-                seen.add(experiment.experiment)
-                self.record.experiments[experiment.experiment] = experiment
+                if experiment.experiment:
+                    seen.add(experiment.experiment)
+                self.record.add(experiment)
                 writer.add(package)
 
             asking = _Asking(self, take)
@@ -245,11 +258,11 @@ class _Asking:
         if not names and len(self.unfound.failed) <= _FEW:
             names = list(self.unfound.failed)
         is_needed = look_up.compares_with_ena or self.unfound.failed or self.search_fault
-        if look_up.lines is not None or not names or not is_needed:
+        if look_up.ena_runs is not None or not names or not is_needed:
             return
         try:
             self.report = run_reports.join_reports([self.archives.ena_report(name) for name in names])
-            look_up.lines = run_reports.parse_report(self.report, "ENA")
+            look_up.read_ena(run_reports.parse_report(self.report, "ENA"))
         except RemoteError as error:
             self.ena_fault = error
 
@@ -258,7 +271,7 @@ class _Asking:
         if not isinstance(self.search_fault, IncompleteError):
             return
         known = self.look_up.record.experiments
-        names = {item.experiment: None for item in self.look_up.of_ena()}
+        names = {item.experiment: None for item in self.look_up.of_ena}
         for series in {series: None for item in known.values() for series in item.series}:
             geo = fetch_series_record(series, self.archives, [], lenient=True)
             names |= dict.fromkeys(geo.samples_of_experiments())
@@ -270,7 +283,7 @@ class _Asking:
         """Find the experiments of samples for which GEO names none: in ENA's report, then in the studies at NCBI."""
         look_up = self.look_up
         known = look_up.record.experiments
-        named = [item for item in look_up.of_ena() if not look_up.unlinked.isdisjoint(item.samples)]
+        named = [item for item in look_up.of_ena if not look_up.unlinked.isdisjoint(item.samples)]
         self.archives.fetch_experiments([item.experiment for item in named if item.experiment not in known], self.take)
         linked = {gsm for item in (*named, *known.values()) for gsm in item.samples}
 
@@ -283,27 +296,27 @@ class _Asking:
                 try:
                     self.archives.search(study, take)
                 except RemoteError as error:
-                    if not look_up.lines:
+                    if not look_up.ena_runs:
                         self.faults.append(f"The samples for which GEO names no experiment: {answer_of('NCBI', error)}")
 
     def _find_faults(self) -> None:
         look_up = self.look_up
-        found = {*look_up.record.experiments, *(item.experiment for item in look_up.of_ena())}
+        found = {*look_up.record.experiments, *(item.experiment for item in look_up.of_ena)}
         look_up.absent |= {name: says for name, says in self.unfound.absent.items() if name not in found}
         failed: dict[str, list[str]] = {}  # what was answered → experiments
         for name, error in self.unfound.failed.items():
             if name in found:
                 continue
-            if isinstance(error, DamagedError) and look_up.lines is not None:
+            if isinstance(error, DamagedError) and look_up.ena_runs is not None:
                 look_up.absent[name] = f"NCBI says of it: {error.fault}"
-            elif not look_up.lines:
+            elif not look_up.ena_runs:
                 failed.setdefault(answer_of("NCBI", error), []).append(name)
         for words, names in failed.items():
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
             self.faults.append(f"{', '.join(names[:3])}{more}: {words}")
         search = self.search_fault
         count = search.count if isinstance(search, IncompleteError) else 0
-        if search is not None and (not look_up.lines or len(found) < count):
+        if search is not None and (not look_up.ena_runs or len(found) < count):
             self.faults.append(answer_of("NCBI", search))
         studies = ", ".join(look_up.studies)
         if self.ena_fault is not None:
@@ -312,5 +325,5 @@ class _Asking:
                 self.faults.append(words)
             else:
                 self.archives.warn(f"{look_up.name}: runs of {studies} that only ENA has are not in the plan. {words}")
-        elif self.faults and look_up.lines is not None:
-            self.faults.append(f"ENA knows of no run of {studies}." if not look_up.lines else "")
+        elif self.faults and look_up.ena_runs == 0:
+            self.faults.append(f"ENA knows of no run of {studies}.")

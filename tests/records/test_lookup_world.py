@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
 from scripts.harvest import metadata
 from scripts.plan.run_table import Run, iterate_runs, read_runs, write_runs
-from scripts.records import resolve
+from scripts.records import client, resolve
 from tests.toy import catalogue
 from tests.toy.server import Server
 from tests.toy.world import World
@@ -87,7 +88,7 @@ def test_a_second_look_up_asks_nothing(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "plan.tsv").read_bytes() == content
 
 
-@pytest.mark.parametrize("kind", ["cut", "truncated", "html", "empty", 429, 503])
+@pytest.mark.parametrize("kind", ["cut", "truncated", "html", "empty", "json_error", "error_in_200", 429, 503])
 def test_faults_that_pass_leave_no_trace(server: Server, tmp_path: Path, kind: str | int) -> None:
     good = plan(tmp_path / "good", server, catalogue.DROPLET)
     for pattern in ("family", "efetch", "filereport"):
@@ -98,6 +99,32 @@ def test_faults_that_pass_leave_no_trace(server: Server, tmp_path: Path, kind: s
         for name in ("good", "faulty")
     ]
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("kind", ["error_in_200", "json_error", "first_page", "short_page", "truncated", 500])
+@pytest.mark.parametrize("times", [1, 3])
+def test_pages_of_a_study_that_fail(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str | int, times: int
+) -> None:
+    monkeypatch.setattr(client, "BATCH", 10)
+    good = plan(tmp_path / "good", server, "SRP900001")
+    assert len(good) > 40
+    server.fault("efetch.*retstart=20", kind, times)
+    assert plan(tmp_path, server, "SRP900001") == good
+    server.clear()
+    assert plan(tmp_path, server, "SRP900001") == good
+    assert server.requests == []
+
+
+def test_both_archives_are_down_and_back_the_next_day(server: Server, tmp_path: Path) -> None:
+    good = plan(tmp_path / "good", server, catalogue.PLATE)
+    server.fault("/eutils/", "error_in_200")
+    server.fault("/ena/", 503)
+    with pytest.raises(InputError, match=r"GSE900001: .*NCBI says: Internal Server Error \(db\).* ENA: .* 503"):
+        plan(tmp_path, server, catalogue.PLATE)
+    assert not (tmp_path / "plan.tsv").exists()
+    server.clear()
+    assert plan(tmp_path, server, catalogue.PLATE) == good
 
 
 def test_ena_stands_in_for_ncbi(server: Server, tmp_path: Path) -> None:

@@ -29,7 +29,16 @@ from tests.toy.world import SEED, World, build
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>Are you a robot?</title></head><body>Please solve this.</body></html>\n"
 LONGEST_ADDRESS = 8000
-KINDS = ("cut", "stall", "slow", "html", "empty", "truncated", "wrong_md5", "wrong_size", "lite")
+ERROR_SET = (
+    b'<?xml version="1.0" encoding="UTF-8"  ?>\n<EXPERIMENT_PACKAGE_SET>\n<Error>Internal Server Error (db)</Error>\n'
+    b"</EXPERIMENT_PACKAGE_SET>\n"
+)
+RATE_LIMIT = b'{"error":"API rate limit exceeded","count":"11"}\n'
+_ALTERED = ("wrong_md5", "wrong_size", "lite")
+KINDS = (
+    *("cut", "stall", "slow", "html", "empty", "truncated", "error_in_200", "json_error", "first_page", "short_page"),
+    *_ALTERED,
+)
 
 
 class Request(NamedTuple):
@@ -118,6 +127,8 @@ class Server:
         - ``slow``: the bytes come in pieces, spread over ``seconds``
         - ``html``: status 200 with a page; ``empty``: status 200 with no bytes
         - ``truncated``: the first ``share`` of the bytes, with a length that fits them
+        - ``error_in_200``, ``json_error``: status 200 with an error in a set of packages, or in JSON
+        - ``first_page``, ``short_page``: the first page of a search again, or half of the page that was asked for
         - ``wrong_md5``, ``wrong_size``, ``lite``: in SDL's answers; other requests are not met
 
         A HEAD is answered as the GET after it will be, and uses up no ``times`` but of a status. The fault given last
@@ -146,7 +157,7 @@ class Server:
         of_sdl = target.startswith("/sdl/")
         with self._lock:
             for fault in self._faults:
-                fits = of_sdl or fault.kind not in ("wrong_md5", "wrong_size", "lite")
+                fits = of_sdl or fault.kind not in _ALTERED
                 if fault.left != 0 and fits and fault.pattern.search(target):
                     if fault.left is not None and (method != "HEAD" or fault.status):
                         fault.left -= 1
@@ -228,7 +239,13 @@ class _Handler(BaseHTTPRequestHandler):
                 headers["Retry-After"] = str(fault.retry_after)
         elif fault and fault.kind == "html":
             answer = Answer(HTML, "text/html")
+        elif fault and fault.kind in ("error_in_200", "json_error"):
+            answer = Answer(ERROR_SET if fault.kind == "error_in_200" else RATE_LIMIT, "text/xml; charset=UTF-8")
         else:
+            if fault and fault.kind == "first_page":
+                values["retstart"] = "0"
+            elif fault and fault.kind == "short_page":
+                values["retmax"] = str(max(1, int(values.get("retmax", 10000)) // 2))
             answer = self._answer(parts.path, values, fault)
         if fault and fault.kind == "empty":
             answer = answer._replace(body=b"")
