@@ -72,7 +72,7 @@ REASONS = {
         "as files (`file:R1.fastq.gz;R2.fastq.gz`) in a run table.",
     ),
     "CHEMISTRY_UNKNOWN": Reason(
-        "records, droplets",
+        "records, reads, droplets",
         "of a kit that is not known, or not counted",
         "Libraries of pooled cells (CEL-Seq2, MARS-seq, …) are counted with a run table that names kit and roles. "
         "Configure the kit's inclusion list under `droplets: {inclusion_lists: …}`, or name the kit as "

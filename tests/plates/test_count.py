@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import RunFault
-from scripts.plan.run_table import read_runs
+from scripts.plan.run_table import read_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import write_units
 from scripts.plates import counting
 from scripts.plates.cells import log_file
+from scripts.reads.partial_runs import settle_parts
 from tests.plates.shards import CHOSEN, EMPTY, TWO_RUNS, UNIT, lay_out, run_align, run_count, table
 from tests.toy.world import World
 
@@ -73,6 +74,31 @@ def test_runs_as_columns(world: World, mm10: Path, tmp_path: Path) -> None:
     assert counted.columns == ["SRR9000007", "SRR9000045"]
     totals = {name: sum(cell[name] for cell in table(counted).values()) for name in table(counted)["SRR9000007"]}
     assert totals == world.plate_truth()[TWO_RUNS]
+
+
+def test_mates_in_two_runs_beside_index_reads_are_the_cell(world: World, mm10: Path, tmp_path: Path) -> None:
+    """A paired run loaded as two runs of one read each, and its index reads as a third one."""
+    lay_out(world, tmp_path, ["SRX9000001"])
+    (row,) = read_runs(tmp_path / f"{UNIT}.tsv")
+    rows = [
+        row._replace(run=run, read_roles=roles) for run, roles in (("SRR1", "cdna"), ("SRR2", "cdna2"), ("SRR3", ""))
+    ]
+    write_runs(tmp_path / f"{UNIT}.tsv", rows)
+    fastq = tmp_path / "fastq"
+    for number in "12":
+        made = fastq / f"SRR9000001_{number}.fastq"
+        (fastq / f"SRR{number}.fastq").write_text(made.read_text().replace("SRR9000001", f"SRR{number}"))
+        made.unlink()
+    (fastq / "SRR3.fastq").write_text("@SRR3.1 1\nACGTACGT\n+\nFFFFFFFF\n" * int(row.spots))
+    statuses = settle_parts(
+        {row.experiment: rows}, {one.run: RunStatus(one.run, spots=row.spots) for one in rows}, fastq
+    )
+    write_statuses(fastq / "status.tsv", statuses.values())
+    run_align(tmp_path, mm10, "--genome-memory=none")
+    counted, after = run_count(tmp_path, mm10)
+    assert table(counted) == {"SRX9000001": world.plate_truth()["SRX9000001"]}
+    assert counted.runs == ["SRR1;SRR2"]
+    assert [status.state for status in after.values()] == ["ok", "joined", "left_out"]
 
 
 def test_a_shard_of_which_every_run_failed_is_an_empty_table(world: World, mm10: Path, tmp_path: Path) -> None:
