@@ -7,6 +7,7 @@ else 2 and every fault.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from scripts.atlas.store.layout import Layout, read_layout
 from scripts.atlas.store.npz import ArrayFile
 from scripts.atlas.store.part import EXAMPLES, has_exponent_31
 from scripts.atlas.store.row_map import Segment, barcode_sha256, file_sum, has_map, read_dropped, read_segments
-from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, SEGMENTS, Atlas, Shard
+from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults, try_all
-from scripts.core.files import hash_file
+from scripts.core.files import hash_file, kind_of_item, open_regular, path_below
 
 CHUNK = 1 << 19  # bytes that are checked together, so that they stay in the processor's cache
 
@@ -127,7 +128,7 @@ def decoder_limits(layout: Layout, decoders: Mapping[str, Mapping[str, str]]) ->
 def shard_faults(atlas: Atlas, shard: Shard, found: AtlasSize) -> Iterator[str]:
     """Read the files of a shard; yield a sentence for each fault, and count what was found."""
     listed = next(
-        (each.get("files", {}) for each in (atlas.manifest or {}).get("shards", []) if each.get("name") == shard.name),
+        (each.get("files", {}) for each in (atlas.manifest or {}).get("shards", []) if each["name"] == shard.name),
         None,
     )
     limits = decoder_limits(atlas.layout, atlas.decoders)
@@ -229,18 +230,37 @@ def manifest_faults(atlas: Atlas) -> Iterator[str]:
     if atlas.has_labels and DECODERS not in manifest.get("files", {}):
         yield f"{DECODERS}: not in the manifest, though the atlas has labels."
     for name, listed in sorted(manifest.get("files", {}).items()):
-        path = atlas.path / name
-        if path.is_file():
-            yield from sum_faults(name, file_sum(path), listed)
-        else:
-            yield f"{name}: in the manifest, but not there."
+        yield from listed_faults(path_below(atlas.path, name), listed)
+    known = {MANIFEST, *manifest["files"], *(name for shard in manifest["shards"] for name in shard.get("files", {}))}
+    of_shards = {file.path.name for shard in atlas.shards for file in shard.files.values()}
+    for item in sorted(os.scandir(atlas.path), key=lambda item: item.name):
+        if item.name not in known | of_shards:
+            kind = kind_of_item(item.stat(follow_symlinks=False).st_mode)
+            yield f"{item.name if item.name.isprintable() else repr(item.name)}: a {kind} that is not in the manifest."
     if manifest.get("rows") != atlas.rows_total:
         yield f"the manifest says {manifest.get('rows')} rows, but the shards have {atlas.rows_total:,}."
     rows = {shard.name: shard.rows for shard in atlas.shards}
     for shard in manifest.get("shards", []):
-        name, listed = shard.get("name"), shard.get("rows")
+        name, listed = shard["name"], shard.get("rows")
         if name in rows and listed != rows[name]:
             yield f"{name}: {rows[name]} rows, but the manifest says {listed}."
+
+
+def listed_faults(path: Path, listed: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence where a file is not there, or not as the manifest says."""
+    try:
+        with open_regular(path) as handle:
+            size = os.fstat(handle.fileno()).st_size
+        # The sum of a file of another size is not needed.
+        sums = file_sum(path) if size == listed.get("bytes") else {"bytes": size, "sha256": ""}
+    except FileNotFoundError:
+        yield f"{path.name}: in the manifest, but not there."
+    except InputError as error:
+        yield str(error)
+    except OSError as error:
+        yield f"{path.name}: cannot be read: {error.strerror}."
+    else:
+        yield from sum_faults(path.name, sums, listed)
 
 
 def check(path: str | Path, layout: Layout | None = None) -> tuple[Atlas, AtlasSize, list[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from scripts.atlas.options import add_layout_option
+from scripts.atlas.store.files import is_whole
 from scripts.atlas.store.row_map import AtlasMap, DroppedCell, Row
 from scripts.atlas.store.shards import open_atlases
 from scripts.core.command import command_parser
@@ -25,7 +26,7 @@ def locate(
 
     def row_at(text: str) -> tuple[list[Row], list[DroppedCell]]:
         shard, colon, row = text.rpartition(":")
-        if not colon or not row.isdecimal():
+        if not colon or not is_whole(row):
             raise InputError(f"{text}: not SHARD:ROW, e.g. step_0_svdbaseline_predict_part_0_0:17")
         return [atlas.cell_of(shard, int(row))], []
 

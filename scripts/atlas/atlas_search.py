@@ -7,17 +7,20 @@ map, and the first label of the classes of --labels.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from scripts.atlas.nearest import METRICS, nearest_rows
 from scripts.atlas.options import add_layout_option
+from scripts.atlas.store.files import is_whole
+from scripts.atlas.store.npz import ArrayFile
 from scripts.atlas.store.row_map import AtlasMap, Row, has_map
 from scripts.atlas.store.shards import SEGMENTS, Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, try_all
 
+MOST_VECTORS = 1 << 26
+"""Bytes of vectors that are read."""
 VALUES = {"cosine": "similarity", "euclidean": "distance"}
 
 
@@ -26,7 +29,7 @@ def rows_like(atlas: Atlas, row_map: AtlasMap | None, texts: Sequence[str]) -> l
 
     def row_like(text: str) -> int:
         shard, colon, row = text.rpartition(":")
-        if colon and row.isdecimal():
+        if colon and is_whole(row):
             return atlas.global_row(shard, int(row))
         if row_map is not None:
             return row_map.row_of(text).global_row
@@ -38,12 +41,14 @@ def rows_like(atlas: Atlas, row_map: AtlasMap | None, texts: Sequence[str]) -> l
 def read_vectors(path: str) -> np.ndarray:
     """Return the vectors of an npy file: one, or a row each."""
     try:
-        vectors = np.load(Path(path))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"--vectors {path}: cannot be read as an npy file: {error}.") from error
-    if not isinstance(vectors, np.ndarray) or vectors.dtype.kind not in "fiu" or vectors.ndim not in (1, 2):
+        file = ArrayFile(path)
+    except InputError as error:
+        raise InputError(f"--vectors {path}: cannot be read as an npy file: {error}") from error
+    if file.dtype.kind not in "fiu" or len(file.shape) not in (1, 2):
         raise InputError(f"--vectors {path}: expected an npy file of numbers, one vector or a row each.")
-    return np.atleast_2d(vectors)
+    if file.rows * file.row_bytes > MOST_VECTORS:
+        raise InputError(f"--vectors {path}: more than {MOST_VECTORS:,} bytes; give fewer vectors at a time.")
+    return np.atleast_2d(file.read())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

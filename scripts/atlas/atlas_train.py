@@ -34,7 +34,7 @@ from scripts.atlas.store.decoders import label_names
 from scripts.atlas.store.files import new_folder, write_table
 from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.part import first_few
-from scripts.atlas.store.row_map import MAP_COLUMNS, has_map, shard_segments
+from scripts.atlas.store.row_map import MAP_COLUMNS, barcode_text, has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, open_atlases
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
@@ -327,7 +327,7 @@ def predictions(model: Model, atlases: Sequence[Atlas]) -> Iterator[list[str]]:
                 best, scores = model.predict(vectors)
                 for label, score in zip(best.tolist(), scores.tolist(), strict=True):
                     prediction = [atlas.path.name, shard.name, str(row), model.classes[label], f"{score:.4g}"]
-                    yield [*prediction, *next(sources), next(barcodes).decode()]
+                    yield [*prediction, *next(sources), barcode_text(next(barcodes), shard.name)]
                     row += 1
 
 

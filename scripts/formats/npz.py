@@ -128,6 +128,24 @@ def parse_array_header(head: bytes) -> tuple[np.dtype, tuple[int, ...], bool, in
     return dtype, shape, fortran and len(shape) > 1, handle.tell()
 
 
+def header_length(head: bytes) -> int:
+    """Return the length of the header at the beginning of an npy, as it says itself."""
+    return int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
+
+
+def map_npy(path: str | Path) -> np.ndarray:
+    """Return the array of an npy as a memory map, read only. Raises InputError, ValueError or OSError for others."""
+    with open_regular(path) as handle:
+        head = handle.read(4096)
+        size = os.fstat(handle.fileno()).st_size
+    dtype, shape, fortran, begin = parse_array_header(head[: header_length(head)])
+    if size - begin != dtype.itemsize * math.prod(shape):
+        raise ValueError(f"{size - begin:,} bytes of numbers, but its shape is {shape}")
+    if size == begin:
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, "r", begin, shape, "F" if fortran else "C")
+
+
 def zip_members(handle: BinaryIO) -> list[zipfile.ZipInfo]:
     """Return the members of a zip. Raises one of :data:`DAMAGED` where it is none, or its directory is too large."""
     if _directory_size(handle) > _MOST_DIRECTORY:
@@ -182,7 +200,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         raise ValueError(f"{member.filename!r:.80} is neither stored nor deflated")
     with archive.open(member) as handle:
         content = handle.read(member.file_size)
-    dtype, shape, fortran, begin = parse_array_header(content[:4096])
+    dtype, shape, fortran, begin = parse_array_header(content[: header_length(content[:4096])])
     if len(content) - begin != dtype.itemsize * math.prod(shape):
         raise ValueError(f"{member.filename!r:.80} has {len(content) - begin:,} bytes, but its shape is {shape}")
     return np.frombuffer(content, dtype, offset=begin).reshape(shape, order="F" if fortran else "C")

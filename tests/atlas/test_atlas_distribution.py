@@ -194,7 +194,7 @@ def test_atlases_that_do_not_fit_are_reported(tmp_path):
     [
         (["--columns", "tissu"], "tissu: neither a class of labels nor of the map; there are cell_type, tissue, dis"),
         (["--rows", "series"], "series: only an atlas with a map (segments.tsv) has it."),
-        (["--decoders", "nowhere.json"], "nowhere.json: cannot be read as JSON: "),
+        (["--decoders", "nowhere.json"], "nowhere.json: cannot be read: "),
         (["--layout", "labels=cell_type:3"], "23 columns, but the layout has 3"),
     ],
 )

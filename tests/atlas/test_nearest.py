@@ -65,5 +65,5 @@ def test_rows_that_are_not_finite_are_not_passed_over(tmp_path):
     bad = np.ones((9, 8), np.float16)
     bad[7, 2] = np.nan
     np.savez(atlas.shards[0].files["embs"].path, bad)
-    with pytest.raises(InputError, match="row 7 is not finite; 'python -m scripts atlas_check' finds all"):
+    with pytest.raises(InputError, match="row 7 of its embs is not finite; 'python -m scripts atlas_check' finds all"):
         nearest_rows(Atlas(tmp_path, WIDE), "other", np.ones((1, 6)), 1)

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.atlas.store.files import read_json
+from scripts.atlas.store.files import is_whole, read_json
 from scripts.atlas.store.layout import standard_name
 from scripts.core.errors import InputError
 
 if TYPE_CHECKING:
     from scripts.atlas.store.shards import Atlas
+
+
+MOST_CODE = 65535
+"""The greatest code of a label (uint16)."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,19 @@ class LabelNames:
 def read_decoders(path: str | Path) -> dict[str, dict[str, str]]:
     """Return class → code → name of a file of label decoders. Raises InputError where it is none."""
     decoders = read_json(Path(path))
-    valid = isinstance(decoders, dict) and all(
-        isinstance(codes, dict) and all(code.isdecimal() and isinstance(name, str) for code, name in codes.items())
-        for codes in decoders.values()
-    )
-    if not valid:
-        raise InputError(f'{path}: label decoders are {{"cell_type": {{"0": "CL:0000084", …}}, …}}.')
+    if not isinstance(decoders, dict) or not all(map(is_decoder, decoders.values())):
+        raise InputError(
+            f'{path}: label decoders are {{"cell_type": {{"0": "CL:0000084", …}}, …}}, with codes to {MOST_CODE}.'
+        )
     return {standard_name(label): codes for label, codes in decoders.items()}
+
+
+def is_decoder(codes: object) -> bool:
+    """Return whether a value is code (as text) → name, both such as an atlas can have."""
+    return isinstance(codes, dict) and all(
+        is_whole(code, 5) and int(code) <= MOST_CODE and isinstance(name, str) and " ".join(name.split()).isprintable()
+        for code, name in codes.items()
+    )
 
 
 def label_names(label: str, atlases: Sequence["Atlas"]) -> LabelNames:

@@ -1,14 +1,20 @@
 """Folders, tables and JSON files of parts and atlases."""
 
-import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, write_atomic
+from scripts.core.files import atomic_folder, bounded_lines, open_regular, parse_json, read_bounded, write_atomic
+
+MOST_JSON = 1 << 24
+"""Bytes of a JSON file that are read: a manifest of 10,000 shards has ten million."""
+MOST_LINE = 1 << 16
+"""Bytes of a line of a table that are read."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @contextmanager
@@ -26,11 +32,8 @@ def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value in a JSON file. Raises InputError where it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}.") from error
+    """Return the value in a JSON file. Raises InputError where it cannot be read, or has more than MOST_JSON bytes."""
+    return parse_json(read_bounded(path, MOST_JSON), str(path))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -48,16 +51,35 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def read_table(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and values of each row of a table. Raises InputError for another header."""
+    """Yield line number and values of each row of a table.
+
+    Raises InputError for another header, and with the line for what is no text or has another number of values.
+    """
     try:
-        handle = path.open(encoding="utf-8", newline="")
+        handle = open_regular(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
     with handle:
-        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if next(lines, None) != list(header):
-            raise InputError(f"{path}: its first line must be {' '.join(header)!r}, separated by tabs.")
-        for values in lines:
+        number = 0
+        for number, line in enumerate(bounded_lines(handle, MOST_LINE, str(path)), 1):
+            try:
+                values = line.removesuffix(b"\n").decode().split("\t")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}, line {number}: not text in UTF-8: {error}.") from error
+            if _CONTROL.search(line):
+                raise InputError(f"{path}, line {number}: it has a control character.")
+            if number == 1 and values != list(header):
+                break
             if len(values) != len(header):
-                raise InputError(f"{path}, line {lines.line_num}: {len(values)} values, expected {len(header)}.")
-            yield lines.line_num, values
+                raise InputError(f"{path}, line {number}: {len(values)} values, expected {len(header)}.")
+            if number > 1:
+                yield number, values
+        else:
+            if number:
+                return
+        raise InputError(f"{path}: its first line must be {' '.join(header)!r}, separated by tabs.")
+
+
+def is_whole(text: str, most: int = 15) -> bool:
+    """Return whether a text is a whole number from 0 of at most so many digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= most

@@ -91,7 +91,7 @@ class Layout:
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(
                 'A layout is {"embeddings": [["other", 256], …], "labels": [["cell_type", 3], …]},'
-                f" but found {json.dumps(value)}."
+                f" but found {json.dumps(value)[:200]}."
             ) from error
         return cls(embeddings, labels)
 

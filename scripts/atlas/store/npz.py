@@ -25,6 +25,7 @@ from scripts.formats.npz import (
     Member,
     array_header,
     directory,
+    header_length,
     local_header,
     parse_array_header,
     zip_members,
@@ -65,7 +66,7 @@ class ArrayFile:
         except OSError as error:
             raise InputError(f"{self.path.name}: cannot be read: {error.strerror}.") from error
         try:
-            self.dtype, self.shape, self.fortran, header = parse_array_header(head[: _header_length(head)])
+            self.dtype, self.shape, self.fortran, header = parse_array_header(head[: header_length(head)])
         except ValueError as error:
             raise InputError(f"{self.path.name}: its array has no header as numpy writes it: {error}.") from error
         if not self.shape:
@@ -221,11 +222,6 @@ class _Inflater:
             if inflated or not data:
                 return len(inflated)
         return 0
-
-
-def _header_length(head: bytes) -> int:
-    """Return the length of the header at the beginning of an npy, as it says itself."""
-    return int.from_bytes(head[8:10], "little") + 10 if head[6:7] == b"\x01" else len(head)
 
 
 class NpzWriter:

@@ -16,9 +16,11 @@ from typing import IO, Any, NamedTuple, Self
 import numpy as np
 from numpy.lib import format as npy
 
-from scripts.atlas.store.files import read_json, read_table, write_json, write_table
+from scripts.atlas.store.decoders import is_decoder
+from scripts.atlas.store.files import is_whole, read_json, read_table, write_json, write_table
 from scripts.atlas.store.layout import Layout
 from scripts.core.errors import InputError, raise_faults
+from scripts.formats.npz import map_npy
 
 DESCRIPTION, KEPT, DROPPED, CELLS, MATRIX = "describe.json", "kept.npy", "dropped.tsv", "cells.tsv", "matrix.json"
 TYPES = {"embs": "<f2", "top3": "<u2", "scores": "<f2"}  # kind of array → its type, in parts and in shards
@@ -86,7 +88,7 @@ class Description:
         for name, codes in decoders.items():
             if name not in known:
                 faults.append(f"decoders: {name!r} is no class of its labels ({', '.join(sorted(known)) or 'none'}).")
-            elif not isinstance(codes, Mapping) or any(not code.isdecimal() for code in codes):
+            elif not is_decoder(codes):
                 faults.append(f'decoders: those of {name!r} must be {{"0": label, …}}.')
         raise_faults("The description of the back end", faults)
         return cls(
@@ -293,6 +295,8 @@ class EmbeddedPart:
         value = read_json(self.folder / MATRIX)
         if not isinstance(value, dict) or set(value) != set(Matrix._fields):
             raise_faults(self.title, [f"{MATRIX}: must have {', '.join(Matrix._fields)}."])
+        if not isinstance(value["cells"], int) or not all(isinstance(value[key], str) for key in ("path", "sha256")):
+            raise_faults(self.title, [f"{MATRIX}: path and sha256 must be text, cells a number."])
         return Matrix(**value)
 
     def _read_dropped(self) -> dict[int, str]:
@@ -300,7 +304,7 @@ class EmbeddedPart:
         dropped: dict[int, str] = {}
         for number, values in read_table(self.folder / DROPPED, ("row", "reason")):
             row, reason = values
-            if not row.isdecimal() or int(row) >= self.rows or int(row) in dropped or not _REASON.fullmatch(reason):
+            if not is_whole(row) or int(row) >= self.rows or int(row) in dropped or not _REASON.fullmatch(reason):
                 raise_faults(self.title, [f"{DROPPED}, line {number}: {row!r} {reason!r} is no dropped row."])
             dropped[int(row)] = reason
         return dropped
@@ -351,14 +355,16 @@ def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
 def _load(path: Path, dtype: str) -> tuple[np.ndarray, str | None]:
     """Return a memory map of an array and None; or an empty array and the fault of the file."""
     nothing = np.zeros((0, 0) if dtype != "|b1" else 0, dtype)
-    try:
-        array = np.load(path, mmap_mode=None if path.name == KEPT else "r")
-    except FileNotFoundError:
+    if not path.exists():
         return nothing, f"{path.name}: not there."
-    except (OSError, ValueError, EOFError) as error:
-        return nothing, f"{path.name}: cannot be read as an array: {error}."
+    try:
+        array = map_npy(path)
+    except (InputError, OSError, ValueError) as error:
+        return nothing, f"{path.name}: cannot be read as an array: {str(error).rstrip('.')}."
     if array.dtype != np.dtype(dtype):
         return nothing, f"{path.name}: its numbers are {array.dtype}, expected {np.dtype(dtype)}."
     if not array.flags.c_contiguous:
         return nothing, f"{path.name}: it is in Fortran order; expected C order."
+    if array.ndim != nothing.ndim:
+        return nothing, f"{path.name}: its shape is {array.shape}; expected {nothing.ndim} dimension(s)."
     return array, None

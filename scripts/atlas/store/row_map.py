@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.atlas.store.files import read_table, write_json
+from scripts.atlas.store.files import is_whole, read_table, write_json
+from scripts.atlas.store.manifest import FORMAT
 from scripts.atlas.store.part import Description
-from scripts.atlas.store.shards import BARCODES, DROPPED, FORMAT, MANIFEST, SEGMENTS, Atlas, Shard
+from scripts.atlas.store.shards import BARCODES, DROPPED, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
 
@@ -90,7 +91,7 @@ def read_segments(path: str | Path) -> Iterator[Segment]:
     """Yield the segments of a segments.tsv. Raises InputError for a line that is none."""
     for number, values in read_table(Path(path), Segment._fields):
         shard, row_start, rows, *texts, dropped = values
-        if not (row_start.isdecimal() and rows.isdecimal() and dropped.isdecimal()):
+        if not (is_whole(row_start) and is_whole(rows) and is_whole(dropped)):
             raise InputError(f"{path}, line {number}: row_start, rows and dropped must be whole numbers.")
         yield Segment._make([shard, int(row_start), int(rows), *texts, int(dropped)])
 
@@ -149,6 +150,11 @@ class AtlasMap:
         unknown = {segment.shard for segment in segments} - set(firsts)
         if unknown:
             raise InputError(f"{path}: the atlas has no shard {', '.join(sorted(unknown)[:5])}.")
+        sizes = {shard.name: shard.rows for shard in self.atlas.shards}
+        if beyond := next((each for each in segments if each.row_start + each.rows > sizes[each.shard]), None):
+            raise InputError(
+                f"{path}: it has {beyond.rows:,} rows from {_row_words(beyond)} of {sizes[beyond.shard]:,} rows."
+            )
         self.segments = sorted(segments, key=lambda segment: firsts[segment.shard] + segment.row_start)
         """Those that have rows, in the order of the rows."""
         self.starts = [firsts[segment.shard] + segment.row_start for segment in self.segments]
@@ -169,7 +175,7 @@ class AtlasMap:
 
     def _row(self, segment: Segment, row: int, global_row: int) -> Row:
         barcodes = self._shard_barcodes(segment.shard)
-        barcode = "" if barcodes is None else barcodes[row].decode()
+        barcode = "" if barcodes is None else barcode_text(barcodes[row], segment.shard)
         return Row._make([segment.shard, row, global_row, *segment.source, barcode])
 
     def _shard_barcodes(self, shard: str) -> np.ndarray | None:
@@ -238,6 +244,14 @@ class AtlasMap:
             one = f"{text}_{rows[0].barcode}" if rows[0].barcode else f"{rows[0].shard}:{rows[0].row}"
             raise InputError(f"{text}: {len(rows)} rows; name one of them, such as {one}.")
         raise InputError(f"{text}: has no row; it was dropped ({dropped[0].reason}).")
+
+
+def barcode_text(barcode: bytes, shard: str) -> str:
+    """Return a barcode as text. Raises InputError where it is none."""
+    text = barcode.decode("ascii", "replace")
+    if text and not (text.isascii() and text.isprintable()):
+        raise InputError(f"{shard}_{BARCODES}.npz: {barcode!r:.80} is no barcode.")
+    return text
 
 
 def has_map(atlas: Atlas) -> bool:

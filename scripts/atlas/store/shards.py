@@ -16,17 +16,16 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from scripts.atlas.store.decoders import read_decoders
-from scripts.atlas.store.files import read_json
 from scripts.atlas.store.layout import PUBLIC, Layout, read_layout, standard_name
+from scripts.atlas.store.manifest import read_manifest
 from scripts.atlas.store.npz import FORTRAN, ArrayFile, NpzWriter
-from scripts.atlas.store.part import TYPES, to_codes, to_half
+from scripts.atlas.store.part import TYPES, has_exponent_31, to_codes, to_half
 from scripts.core.errors import InputError, raise_faults, try_all
 
 MANIFEST, SEGMENTS, DROPPED, DECODERS = "manifest.json", "segments.tsv", "dropped.tsv", "label_decoders.json"
 MODEL = "model.npz"
 LABEL_KINDS = ("top3", "scores")
 BARCODES = "barcodes"
-FORMAT = 1  # of the manifest
 ROWS = 1 << 16  # rows of a chunk, unless another number is given
 _NAME = re.compile(
     r"(?P<shard>step_(?P<step>[0-9]+)_(?P<name>.*)_predict_part_(?P<part>[0-9]+)_(?P<gpu>[0-9]+))"
@@ -84,12 +83,13 @@ class Atlas:
         self.title = f"The atlas {self.path}"
         if not self.path.is_dir():
             raise_faults(self.title, ["not a folder; give the folder that has its shards (…_embs.npz)."])
-        self.manifest = self._read_manifest()
+        path = self.path / MANIFEST
+        self.manifest: dict[str, Any] | None = read_manifest(path) if path.is_file() else None
         decoders = self.path / DECODERS
         self.decoders = read_decoders(decoders) if decoders.is_file() else {}
         own = (self.manifest or {}).get("layout")
         self.layout: Layout = layout or (Layout.from_json(own) if own is not None else PUBLIC)
-        self.has_labels: bool = bool((self.manifest or {}).get("has_labels", True))
+        self.has_labels: bool = (self.manifest or {}).get("has_labels", True)
         if not self.has_labels:
             self.layout = Layout(self.layout.embeddings)
         found: list[str] = []
@@ -99,7 +99,7 @@ class Atlas:
         self.rows_total = sum(shard.rows for shard in self.shards)
         """Rows of all shards."""
         if self.manifest is not None:
-            listed = [shard.get("name") for shard in self.manifest.get("shards", [])]
+            listed = [shard["name"] for shard in self.manifest["shards"]]
             found += [f"{name}: in {MANIFEST}, but none of its files exists." for name in listed if name not in names]
             found += [f"{name}: not in {MANIFEST}." for name in names if name not in listed]
         elif not names:
@@ -113,14 +113,6 @@ class Atlas:
     def backend(self) -> dict[str, Any]:
         """What the manifest says of the back end; empty without a manifest."""
         return (self.manifest or {}).get("backend", {})
-
-    def _read_manifest(self) -> dict[str, Any] | None:
-        if not (self.path / MANIFEST).is_file():
-            return None
-        manifest = read_json(self.path / MANIFEST)
-        if not isinstance(manifest, dict):
-            raise InputError(f"{self.title}: {MANIFEST} must be a JSON object.")
-        return manifest
 
     def _find_files(self, faults: list[str]) -> dict[str, dict[str, Path]]:
         """Return shard → kind → path; doubled and strange names are faults."""
@@ -220,15 +212,23 @@ class Atlas:
 
         ``kind``: embs (float16), top3 (uint16) or scores (float16); ``block``: a block of embeddings or a class of
         labels, None for all columns; ``start`` and ``stop`` are global rows. The next chunk overwrites the buffer of a
-        chunk. The CRC of stored files is left to ``atlas_check``.
+        chunk. The CRC of stored files is left to ``atlas_check``. Raises InputError for a row that is not finite.
         """
         columns = self.columns(kind, block)
         stop = self.rows_total if stop is None else min(stop, self.rows_total)
         for shard in self.shards:
             first, last = max(start - shard.first, 0), min(stop - shard.first, shard.rows)
             if first < last:
+                row = shard.first + first
                 for chunk in shard.files[kind].scan(size, first, last):
+                    if kind != "top3" and has_exponent_31(chunk):
+                        bad = row + int(np.argmax(~np.isfinite(chunk).all(axis=1)))
+                        raise InputError(
+                            f"{self.path}: row {bad} of its {kind} is not finite; 'python -m scripts atlas_check' finds"
+                            " all such rows."
+                        )
                     yield chunk[:, columns]
+                    row += len(chunk)
 
     def columns(self, kind: str, block: str | None) -> slice:
         """Return the columns of a block or class in files of a kind. Raises InputError where it does not exist."""

@@ -28,5 +28,5 @@ def test_layouts_given_as_an_option(tmp_path):
         read_layout("cells=a:1")
     with pytest.raises(InputError, match="'sex' is duplicated"):
         read_layout("labels=sex:1,sex:1")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
+    with pytest.raises(InputError, match="cannot be read: No such"):
         read_layout(str(tmp_path / "other.json"))
