@@ -1,0 +1,9 @@
+"""Spoiled atlases are read right or refused by every command, in bounded memory and time."""
+
+from tests import fuzzing
+
+
+def test_spoiled_atlases_are_refused():
+    summary = fuzzing.check("tests.atlas.spoiled_atlases", 380, seed=16)
+    assert summary["refused"] > 200
+    assert summary["peak_mb"] < 600
