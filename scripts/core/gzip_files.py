@@ -34,7 +34,7 @@ class BoundedGzip:
         self.name = name
         self.most = most
         self.inflated = 0
-        self._packed = _Counted(handle)
+        self._packed = _PackedBytes(handle)
         self._stream = igzip.IGzipFile(fileobj=cast(BinaryIO, self._packed), mode="rb")
         self._errors = (OSError, EOFError, zlib.error, deflate_error())
 
@@ -62,7 +62,7 @@ class BoundedGzip:
         return piece
 
 
-class _Counted(io.RawIOBase):
+class _PackedBytes(io.RawIOBase):
     """Counts the bytes that are read from a file."""
 
     def __init__(self, handle: BinaryIO) -> None:

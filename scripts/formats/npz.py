@@ -42,7 +42,7 @@ DAMAGED = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, Ru
 """What is raised for a zip that is damaged."""
 
 
-class Member(NamedTuple):
+class ZipMember(NamedTuple):
     """An array in the zip: its name there, the CRC and the size of header and numbers, and where it begins."""
 
     name: str
@@ -60,14 +60,14 @@ def array_header(dtype: np.dtype, shape: tuple[int, ...], fortran: bool = False)
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode("latin1")
 
 
-def local_header(member: Member) -> bytes:
+def local_header(member: ZipMember) -> bytes:
     """Return what is before an array. Its length does not depend on CRC and size, so it can be written again."""
     name = member.name.encode("ascii")
     fields = _VERSION, 0, 0, 0, _DATE, member.crc, 0xFFFFFFFF, 0xFFFFFFFF, len(name), 20
     return struct.pack("<4s5H3L2H", b"PK\x03\x04", *fields) + name + struct.pack("<2H2Q", 1, 16, *[member.size] * 2)
 
 
-def _directory_entry(member: Member) -> bytes:
+def _directory_entry(member: ZipMember) -> bytes:
     name = member.name.encode("ascii")
     wide = [member.size, member.size] if member.size > _ZIP64 else []
     wide += [member.offset] if member.offset > _ZIP64 else []
@@ -79,7 +79,7 @@ def _directory_entry(member: Member) -> bytes:
     return struct.pack("<4s4B4H3L5H2L", b"PK\x01\x02", *head, *fields) + name + extra
 
 
-def directory(members: Sequence[Member], start: int) -> bytes:
+def directory(members: Sequence[ZipMember], start: int) -> bytes:
     """Return the directory behind all arrays, which begins at ``start``."""
     entries = b"".join(map(_directory_entry, members))
     count, size = len(members), len(entries)
@@ -101,7 +101,7 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
                 raise TypeError(f"{path}: {name} is an array of Python objects")
             fortran = array.flags.f_contiguous and not array.flags.c_contiguous
             content = array_header(array.dtype, array.shape, fortran) + array.tobytes("F" if fortran else "C")
-            members.append(Member(f"{name}.npy", zlib.crc32(content), len(content), handle.tell()))
+            members.append(ZipMember(f"{name}.npy", zlib.crc32(content), len(content), handle.tell()))
             handle.write(local_header(members[-1]) + content)
         handle.write(directory(members, handle.tell()))
 

@@ -22,13 +22,11 @@ from typing import IO, NamedTuple
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path, atomic_text, path_below
+from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
 from scripts.plan.run_table import iterate_runs
 from scripts.records import record_files
 from scripts.records.family_files import Entity
 from scripts.records.sra_xml import Experiment
-
-SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
-SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id sample_taxid relation".split()
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # those of full width, too
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -24,6 +24,9 @@ SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
 _SUM = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
+SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
+SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id sample_taxid relation".split()
+"""Columns of {species}.metadata.samples.csv and {species}.metadata.series.csv."""
 FINAL = ("counted", "left_out", "failed")
 TIME_STAMP = ".snakemake_timestamp"
 """Snakemake's file with the time of a folder; without one it takes the folder's own time. It is empty."""

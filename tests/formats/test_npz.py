@@ -84,5 +84,5 @@ def test_directories_of_large_files(size, offset):
     with zipfile.ZipFile(made, "w") as archive:
         archive._didModify = True
         archive.filelist.append(info)
-    ours = npz.directory([npz.Member("arr_0.npy", 7, size, offset)], offset + size)
+    ours = npz.directory([npz.ZipMember("arr_0.npy", 7, size, offset)], offset + size)
     assert ours == made.getvalue()

@@ -14,8 +14,7 @@ import scipy.sparse
 from scripts.formats import h5ad
 from scripts.formats.csv_gz import write_csv_gz
 from scripts.harvest import verify
-from scripts.harvest.metadata import SAMPLE_COLUMNS, SERIES_COLUMNS
-from scripts.harvest.results import list_files, write_sums
+from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS, list_files, write_sums
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
 from tests.fuzzing import BYTES, spoil, spoil_json

@@ -22,7 +22,7 @@ from scripts.formats.npz import (
     DAMAGED,
     FREE,
     METHODS,
-    Member,
+    ZipMember,
     array_header,
     directory,
     header_length,
@@ -243,7 +243,7 @@ class NpzWriter:
 
     def __enter__(self) -> Self:
         self._crc32 = isal_zlib.crc32  # several times as fast as that of zipfile
-        self._member = Member(MEMBER)
+        self._member = ZipMember(MEMBER)
         with ExitStack() as stack:
             self._handle = stack.enter_context(stack.enter_context(atomic_path(self.path)).open("wb"))
             with suppress(OSError):  # only faster, and not possible on every file system

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from scripts.core.errors import InputError
 from scripts.core.files import bounded_lines, open_regular
 from scripts.core.gzip_files import open_bounded
-from scripts.harvest.metadata import SAMPLE_COLUMNS, SERIES_COLUMNS
+from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
 from scripts.plan.run_table import Run
 
 ARCHIVE, SAMPLES, SERIES = "_meta.tgz", ".metadata.samples.csv", ".metadata.series.csv"
