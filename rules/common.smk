@@ -20,7 +20,7 @@ if _home not in scripts.__path__:
 
 from scripts.core.errors import InputError
 from scripts.core.output import printable
-from scripts.core.secrets import mask, take_secrets
+from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.snakemake import (
     Running,
     incomplete_outputs,
@@ -71,6 +71,9 @@ def load_units():
     return read_index(INDEX)
 
 
+if running.is_main:
+    for sentence in readable_secrets(config, running.config_files):
+        print(sentence, file=sys.stderr)
 kits = shipped("chemistries.yaml")
 config = reported(check_configuration)(
     # What Snakemake prints and records of its jobs has no secret.
@@ -78,7 +81,7 @@ config = reported(check_configuration)(
     shipped("config.schema.yaml"),
     references=shipped("references.yaml"),
     chemistries=kits,
-    named=running.config_files or "--config",
+    named=", ".join(running.config_files) or "--config",
 )
 analysis = Analysis(config, kits, load_units)
 resources = JobResources(analysis, reported(read_model)(FILE))

@@ -6,11 +6,12 @@ whose secrets are in SRA2MATRIX_ADDRESSES (JSON, masked address → address). Sn
 puts the values into the command lines of cluster jobs.
 """
 
+import contextlib
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -81,7 +82,7 @@ def take_secrets(
         f"{where}: given with --config, where every user of this machine can read it; put it into config/config.yaml,"
         " or the key into a file of your own: api_key: file:PATH"
         for where, value in _values(command_line)
-        if isinstance(value, str) and (has_secret(value) or _is_plain_key(where, value))
+        if isinstance(value, str) and _is_secret(where, value)
     ]
     archives = config.get("archives")
     configured = archives.get("api_key") if isinstance(archives, Mapping) else None
@@ -96,6 +97,21 @@ def take_secrets(
     if known:
         environment[ADDRESSES] = json.dumps(known)
     return hidden
+
+
+def readable_secrets(config: Mapping[str, Any], files: Iterable[str | Path]) -> list[str]:
+    """Return a sentence for each configuration file that has secrets of ``config`` and that other users may read."""
+    found = [str(value) for where, value in _values(config) if isinstance(value, str) and _is_secret(where, value)]
+    sentences = []
+    for path in map(Path, files if found else ()):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o044 and any(secret in path.read_text("utf-8", "replace") for secret in found):
+                sentences.append(f"{path} holds a secret, and others can read it; run: chmod 600 {path}")
+    return sentences
+
+
+def _is_secret(where: str, value: str) -> bool:
+    return has_secret(value) or _is_plain_key(where, value)
 
 
 def _is_plain_key(where: str, value: str) -> bool:

@@ -150,7 +150,7 @@ class Running:
         self.is_main = bool(workflow.is_main_process)
         """Whether this is the process that plans and starts jobs, not one that runs a single job of it elsewhere."""
         self.uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
-        self.config_files = ", ".join(map(str, workflow.configfiles))
+        self.config_files = tuple(map(str, workflow.configfiles))
 
     @property
     def command_line_config(self) -> Mapping[str, Any]:

@@ -100,6 +100,24 @@ def test_a_file_has_the_key_and_only_its_owner_reads_it(tmp_path):
     assert "two words" not in str(caught.value)
 
 
+def test_a_configuration_with_secrets_that_others_can_read_is_reported(tmp_path):
+    one, two, three = (tmp_path / name for name in ("one.yaml", "two.yaml", "three.yaml"))
+    one.write_text("archives: {api_key: '0123456789'}\n")
+    two.write_text("references: {hg38: {fasta: https://me:pw@host/x}}\n")
+    three.write_text("series: [GSE1]\n")
+    config = {"archives": {"api_key": "0123456789"}, "references": {"hg38": {"fasta": "https://me:pw@host/x"}}}
+    for path in (one, two, three):
+        path.chmod(0o644)
+    files = [one, two, three, tmp_path / "nowhere"]
+    assert secrets.readable_secrets(config, files) == [
+        f"{path} holds a secret, and others can read it; run: chmod 600 {path}" for path in (one, two)
+    ]
+    assert secrets.readable_secrets({"archives": {"api_key": f"file:{one}"}, "series": ["GSE1"]}, files) == []
+    one.chmod(0o600)
+    two.chmod(0o600)
+    assert secrets.readable_secrets(config, files) == []
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [

@@ -84,6 +84,7 @@ def test_no_secret_is_left_behind(world, tmp_path, way):
         configured.write_text(yaml.safe_dump(configuration))
         good = call(folder, *arguments, **variables)
         assert good.returncode == 0, good.stderr
+        assert f"{configured} holds a secret, and others can read it; run: chmod 600" in good.stderr
         assert server.asked(rf"eutils/efetch.*api_key={KEY}")
         assert (folder / "results" / "runs.tsv").exists() == (way == "configuration")
         assert "me:***@" in " ".join(
