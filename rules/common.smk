@@ -37,6 +37,7 @@ running = Running(workflow)
 HOME = running.home
 INDEX = "work/plan/units.tsv"
 UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+"
+LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
 
@@ -104,8 +105,13 @@ if running.is_main:
     for lock in remove_stale_locks(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
     # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
-    temporary = dict.fromkeys(("work/download", "work/fastq", "work/align", "work/solo"), UNIT)
-    temporary |= dict.fromkeys((f"work/atlas/{species}" for species in config["species"]), PART)
+    temporary = dict.fromkeys(
+        ("work/download", "work/fastq", "work/align", "work/solo"), f"{UNIT}|{LEFT}"
+    )
+    temporary |= dict.fromkeys(
+        (f"work/atlas/{species}" for species in config["species"]), f"{PART}|{LEFT}"
+    )
+    temporary |= dict.fromkeys(("results/mex", "results/bam", "results/atlas"), LEFT)
     for folder in [] if running.is_dry_run else remove_broken_folders(".snakemake", temporary):
         print(f"A job or a removal was cut off; what it left is removed: {folder}", file=sys.stderr)
 

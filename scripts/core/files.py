@@ -229,9 +229,9 @@ def write_atomic(path: str | Path, content: bytes | str, shared: bool = False) -
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a new folder ``{path}.part``, which replaces ``path`` when the block ends without an error."""
+    """Yield a new hidden folder ``.{name}.part``, which replaces ``path`` when the block ends without an error."""
     path = Path(path)
-    partial = path.with_name(f"{path.name}.part")
+    partial = path.with_name(f".{path.name}.part")
     remove_folder(partial.parent, partial.name, ignore_errors=True)
     try:
         partial.mkdir(parents=True)

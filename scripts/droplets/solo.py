@@ -27,7 +27,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
-from scripts.star.program import raise_if_broken, run_star
+from scripts.star.program import raise_if_broken, require_index, run_star
 
 
 def gather_faults(
@@ -139,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = read_unit_rows(args.runs)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
     require_whole(args.fastq)
+    require_index(args.index)
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
     partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
 from scripts.star.genome_memory import find_namespace, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS
-from scripts.star.program import index_parameters, program
+from scripts.star.program import program, require_index
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
     program()
-    index_parameters(args.index)
+    require_index(args.index)
     columns = read_unit(args.runs)
     statuses = read_cell_statuses(args.fastq, columns)
     cells, statuses = find_cells(columns, statuses, Path(args.fastq))

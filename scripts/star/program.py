@@ -146,6 +146,17 @@ def index_parameters(index: str | Path) -> dict[str, str]:
     return {line[0].strip(): line[1].strip() for line in lines if len(line) == 2}
 
 
+def require_index(index: str | Path) -> None:
+    """Raise InputError where an index lacks one of its files: no cell could be aligned."""
+    missing = [name for name in INDEX_FILES if not (path := Path(index) / name).is_file() or not path.stat().st_size]
+    if missing:
+        place = Path(index).resolve()
+        raise InputError(
+            f"{index}: not a whole index of STAR, {', '.join(missing)} is missing. Delete {place}, then run the same"
+            " command again: it is made anew."
+        )
+
+
 def index_contigs(index: str | Path) -> dict[str, int]:
     """Return contig → length of an index."""
     names = (Path(index) / "chrName.txt").read_text(encoding="utf-8").split("\n")

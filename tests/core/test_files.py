@@ -226,7 +226,7 @@ def test_what_was_planted_under_the_name_of_a_partial_file_is_not_written_to(tmp
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(InputError, match=rf"^{planted}: it cannot be made anew: Not yours\. Remove it\.$"):
         files.write_atomic(tmp_path / "file", "newer")
-    (tmp_path / "folder.part").touch()
+    (tmp_path / ".folder.part").touch()
     with (
         pytest.raises(InputError, match=r"folder\.part: it cannot be made anew"),
         files.atomic_folder(tmp_path / "folder"),

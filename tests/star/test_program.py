@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError, Interrupted
-from scripts.star.program import index_parameters, program, raise_if_interrupted, run_star
+from scripts.star.program import (
+    INDEX_FILES,
+    index_parameters,
+    program,
+    raise_if_interrupted,
+    require_index,
+    run_star,
+)
 
 LOG = """\
 EXITING because of fatal input ERROR: could not open
@@ -48,6 +55,18 @@ def test_what_is_no_fault_of_a_run(tmp_path: Path, status: int, complaint: str) 
     with pytest.raises(Interrupted, match="Run the same command again"):
         raise_if_interrupted(status, complaint, tmp_path)
     raise_if_interrupted(104, "could not open readFilesIn", tmp_path)
+
+
+def test_an_index_that_lacks_a_file(tmp_path: Path) -> None:
+    for name in INDEX_FILES:
+        (tmp_path / name).write_text("x")
+    require_index(tmp_path)
+    (tmp_path / "SA").write_text("")
+    (tmp_path / "Genome").unlink()
+    with pytest.raises(
+        InputError, match=r"not a whole index of STAR, Genome, SA is missing\. Delete .*: it is made anew"
+    ):
+        require_index(tmp_path)
 
 
 def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
