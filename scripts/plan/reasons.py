@@ -44,7 +44,7 @@ REASONS = {
     "NO_RUN": Reason(
         "records",
         "no run in the archive",
-        "Look the sample up in GEO. Its reads may be elsewhere or not public yet.",
+        "Look the sample up in GEO. Its reads may be elsewhere or not public yet: `refresh: [ACCESSION]` asks again.",
     ),
     "INDEX_READS_ONLY": Reason(
         "records, reads, droplets",

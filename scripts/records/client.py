@@ -165,7 +165,8 @@ class Archives:
                 unfound.failed.update(dict.fromkeys(batch, down))
                 continue
             report(f"asking NCBI for {len(batch)} experiments from {batch[0]} on")
-            absent, failed = _ask_in_pieces(batch, functools.partial(self._fetch_ids, take=take, unfound=unfound))
+            ask = functools.partial(self._fetch_ids, take=take, unfound=unfound)
+            absent, failed = _ask_in_pieces(batch, ask, self.is_failing)
             unfound.absent.update({name: "" for name in absent if name not in unfound.absent})
             unfound.failed.update(failed)
             if len(failed) == len(batch) > 1:
@@ -213,6 +214,11 @@ class Archives:
         for batch in _batches(words):
             unfound.add(self.search(" OR ".join(batch), take))
         return unfound
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last answer of E-utilities was none."""
+        return urlsplit(self.eutils).netloc in self.failing
 
     def series_of_sample(self, sample: str) -> list[str]:
         """Return the series of a sample by GEO's own search. Raises RemoteError."""
@@ -301,7 +307,8 @@ class _Pages:
             if self.are_complete:
                 return
             page = range(begin, min(begin + BATCH, self.count))
-            _, failed = _ask_in_pieces(page, functools.partial(self._read_page, history))
+            ask = functools.partial(self._read_page, history)
+            _, failed = _ask_in_pieces(page, ask, self.archives.is_failing)
             for error in failed.values():
                 self.fault = error.fault.rstrip(".")
             if len(failed) == len(page):
@@ -328,16 +335,19 @@ class _Pages:
         return page[:0]
 
 
-def _ask_in_pieces(whole: Piece, ask: Callable[[Piece, bool], Piece]) -> tuple[list[Any], dict[Any, RemoteError]]:
+def _ask_in_pieces(
+    whole: Piece, ask: Callable[[Piece, bool], Piece], is_failing: bool
+) -> tuple[list[Any], dict[Any, RemoteError]]:
     """Ask for things until they came; return those that are absent, and those of which there is no answer.
 
     ``ask`` gets a piece, and whether to be patient; it returns what of it did not come, or raises RemoteError. A piece
-    of which nothing came is cut in two, one thing is asked for twice.
+    of which nothing came is cut in two, one thing is asked for twice. An archive that ``is_failing`` is asked for few
+    pieces.
     """
     waiting, alone = collections.deque([whole]), set[Any]()
     absent: list[Any] = []
     failed: dict[Any, RemoteError] = {}
-    in_vain = 0
+    in_vain = _IN_VAIN - 1 if is_failing else 0
     while waiting:
         piece = waiting.popleft()
         error: RemoteError | None = None

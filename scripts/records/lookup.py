@@ -137,32 +137,33 @@ def _add_singles(
 
 def _add_of_home(home: str, names: Sequence[str], archives: Archives, plan: Plan) -> None:
     """Add the rows of some accessions of a series or study. Raises Unanswered."""
-    placed = [name for name in names if record_files.is_placed(archives.folder / name)]
+    notes: list[Note] = []
     try:
         _add_home(home, frozenset(names), archives, plan)
     except (Unanswered, RemoteError) as error:
-        if len(placed) < len(names):
+        if not all(record_files.is_placed(archives.folder / name) for name in names):
             raise
         report(f"{home} could not be looked up; what is kept of {', '.join(names)} is used. {error}")
+        notes.append(Note(f"Judged by itself: {home} could not be looked up."))
     for name in names:
         if name not in plan.accounted:
-            _add_own(name, home, archives, plan)
+            _add_own(name, home, archives, notes, plan)
 
 
-def _add_own(name: str, home: str, archives: Archives, plan: Plan) -> None:
+def _add_own(name: str, home: str, archives: Archives, notes: Sequence[Note], plan: Plan) -> None:
     """Add the rows of an accession from its own record, kept or asked for, where that of its home does not have it."""
     experiments: list[Experiment] = []
     kept = record_files.read_any_runs(archives.folder / name)
     if kept is not None:
         experiments += kept.experiments
-    elif kind_of(name) in ("experiment", "run"):
-        archives.fetch_experiments([name], lambda item, _: experiments.append(item))
     else:
-        archives.search_words([name], lambda item, _: experiments.append(item))
-    notes = (Note(f"Runs from {kept.source}."),) if kept is not None and kept.source not in ("SRA", "ENA") else ()
+        ask = archives.fetch_experiments if kind_of(name) in ("experiment", "run") else archives.search_words
+        for error in ask([name], lambda item, _: experiments.append(item)).failed.values():
+            raise error
     source = kept.source if kept else "SRA"
-    notes = () if source == "SRA" else (FROM_ENA if source == "ENA" else Note(f"Runs from {source}."),)
-    origin = Origin(home, name, SeriesRecord(), source, notes, frozenset([name]))
+    if source != "SRA":
+        notes = [*notes, FROM_ENA if source == "ENA" else Note(f"Runs from {source}.")]
+    origin = Origin(home, name, SeriesRecord(), source, tuple(notes), frozenset([name]))
     _add_found(experiments, origin, _series_records(archives, lenient=kept is not None), plan)
     if name not in plan.accounted:
         _add_absent(name, "", plan)

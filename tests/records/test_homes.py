@@ -65,7 +65,9 @@ def test_a_record_that_a_person_placed_needs_no_network(tmp_path: Path) -> None:
     rows = plan(tmp_path, "SRX1")
     assert sorted(rows) == ["SRR1", "SRR2"]
     assert rows["SRR1"][0].series == "GSE1"
-    assert rows["SRR1"][0].detail == "GEO's family file of GSE1 could not be fetched."
+    assert rows["SRR1"][0].detail == (
+        "Judged by itself: GSE1 could not be looked up. GEO's family file of GSE1 could not be fetched."
+    )
     with pytest.raises(InputError, match="SRX2: NCBI: "):
         plan(tmp_path, "SRX1", "SRX2")
 
