@@ -18,6 +18,8 @@ REASONS = {SPOTS: "NOT_SINGLE_CELL", FLEX: "CHEMISTRY_UNKNOWN", LONG_READS: "CHE
 
 _ABOUT_THE_CELLS = frozenset({VDJ, GUIDES, OPEN_CHROMATIN, CHROMATIN, DNA, AMPLICONS})
 _NEVER_EXPRESSION = frozenset({FLEX, LONG_READS, RIBOSOMES, BOUND, NASCENT})  # "Flex gene expression"
+_LONGEST = 20_000  # characters of a name or a protocol that are read
+_RUNS = re.compile(r"([-_ ][-_ ])[-_ ]+")
 _FOLDED = str.maketrans("′ʹ’‘`´αβγδ", "''''''abgd")
 
 
@@ -46,8 +48,8 @@ def _text(*patterns: str) -> re.Pattern[str]:
 
 
 _CHAINS = r"(?:[-_ /]?(?:ab|gd|a/b|g/d|alpha|beta|gamma|delta)|[abgd])"
-_RECEPTOR = rf"(?:sc|ab|gd|bulk[-_ ]?)?[TB]CRs?{_CHAINS}*"
-_SEGMENTS = r"(?:sc)?V\(?D\)?J"
+_RECEPTOR = rf"(?:sc|ab|gd|bulk[-_ ]?)?[TB]CRs?{_CHAINS}{{0,3}}"
+_SEGMENTS = r"(?:sc)?V(?:\(?D\)?|-D-)J"
 _MADE = r"[-_ ]?(?:seq\w*|lib(?:s|rar\w*)?|enrich(?:ed|ment)|amplicons?|repertoires?|profil\w*|amplif\w*|clonotyp\w*)"
 _NOT_WITH = r"(?<!by )(?<!with )(?<!using )(?<!via )"  # "multiplexed with hashtags"
 _SLICES = (
@@ -92,8 +94,10 @@ _PATTERNS = (
             rf"{_SEGMENTS}(?:[-_ ]?[TB])?{_MADE}",
             rf"{_RECEPTOR}(?:[-_ ](?:heavy|light)[-_ ]chains?)?(?:{_MADE}|[-_ ]?V\(?D\)?J)",
             rf"[TB][-_ ]?cell[-_ ]?receptors?(?:[-_ ]?(?:alpha|beta))*(?:[-_ ]?V\(?D\)?J|{_MADE})",
-            r"(?:immune|AIRR?|Ig[GMADEHKL]?|antibody|[TB][-_ ]cell|immunoglobulin)[-_ ]?(?:repertoires?|rep[-_ ]?seq)",
-            rf"AIRR[-_ ]?seq|(?:V[HL]|Ig)[-_]?seq|CDR3[-_ ]?\w*seq\w*|(?:IGHV?|TRB|TRA|Ig[HKL]){_MADE}",
+            r"(?:immune(?:[-_ ]receptor)?|heavy[-_ ]chain|VH|Ab|AIRR?|Ig[GMADEHKL]?|antibody|immunoglobulin"
+            r"|[TB][-_ ]cell)[-_ ]?(?:repertoires?|rep[-_ ]?seq)",
+            rf"(?:IGHV?|TRB|TRA|Ig[HKL]){_MADE}|AIRR[-_ ]?seq|(?:V[HL]|Ig)[-_]?seq|CDR3[-_ ]?\w*seq\w*",
+            r"[TB][-_ ]cell[-_ ]clonotypes?|clonotypes?[-_ ]seq\w*",
             r"TRAC?[-_/+ ]+TRBC?|IGH[-_/+ ]+IGK(?:[-_/+ ]+IGL)?|IgH[-_/+ ]+Ig[KL]",
         ),
     ),
@@ -206,30 +210,30 @@ _LONG = _word(
 # A receptor, or V(D)J, without a word of a library: what is written before and after it decides.
 _BARE = re.compile(
     rf"(?<![A-Za-z])(?P<word>{_SEGMENTS}(?:[-_ ]?[TB](?![A-Za-z]))?|{_RECEPTOR}|[TB][-_ ]?cell[-_ ]receptors?)"
-    r"(?![A-Za-z])",
+    r"(?![A-Za-zΑ-ω])",
     re.IGNORECASE,
 )
 _OF_CELLS_BEFORE = re.compile(
     r"(?:(?<![A-Za-z])(?:anti|a|pre|p?MHC|via|by|through|with|without|w/o|no|non|to|of|and|or|on|in|per"
-    r"|stimulated|activated|stim|avidity|lacking|against|targeting|deleted"
+    r"|strong|weak|stimulated|activated|stim|avidity|lacking|against|targeting|deleted"
     r"|transgenic|tg|engineered|transduced|expressing|specific|reactive|OT-?I{1,2}|OT-?[12]|P14|SMARTA|1G4"
     r"|NY-?ESO(?:-?1)?|pmel(?:-?1)?|DO11\.10|MART-?1|CAR|synthetic|high|low|affinity|endogenous|mutant|dual|chimeric"
-    r"|public|restricted)[- ]+|[+>]\s*|\ba|\bCD3[-/ ]*)$",
+    r"|public|restricted)[- ]+|[+>]\s*|\ba|(?<![A-Za-z])V[abgd]\d[\d.]*[- ]|\bCD3[-/ ]*)$",
     re.IGNORECASE,
 )
 _STEMS_AFTER = "|".join(
-    """
+    r"""
     sup deplet replet cre high stim restim activat signal trans(?:genic|duc|fect) knock defici engineer redirect
     edit mut delet flox cross ligat ligand engag trigger induc depend independ specific reactiv express inhib block
     sort agonis antagonis affinity avidity peptide pathway respon strength tetramer antigen locus recombin reporter
     rearrang complex like cd3 tonic excision loss ablat usage therap product infus treat vacc complement convert
-    divers kit reagent T?[-_ ]?lymphocyte
+    divers kit reagent p?MHC downreg upreg internali V[abgd]\d T?[-_ ]?lymphocyte
     """.split()
 )
-_WORDS_AFTER = "|".join("negative neg positive pos hi lo low int null ko fl tg del genes? mice clones? chains?".split())
+_WORDS_AFTER = "|".join("negative neg positive pos hi lo low int null ko fl tg del genes? mice clones?".split())
 _OF_CELLS_AFTER = _text(
     r"\+(?!\s*(?:[TB]CR|V\(?D\)?J|ADT|HTO))|-(?=$|[\s,;)\]])|[-+]/[-+]|::|[-_/: ]*ABL|\s*\^",
-    rf"[-_ ]*(?:{_STEMS_AFTER})|[-_ ]*(?:{_WORDS_AFTER})(?![A-Za-z])",
+    rf"(?:[-_ ]*chains?|\d{{1,2}})?[-_ ]*(?:{_STEMS_AFTER})|(?:[-_ ]*chains?)?[-_ ]*(?:{_WORDS_AFTER})(?![A-Za-z])",
     r"[-_ /]+(?:CD40|CD28|TLR\d?|CpG|IL-?\d)|[-_ ]*\d+ ?(?:h|hr|hrs|hours?|min)(?![A-Za-z])",
     r"[-_ ]?(?:\d{1,2}[A-Z]?|[A-Z])[-_ ]+T[-_ ]?cells?",  # TCR-A T cells
 )
@@ -244,7 +248,9 @@ _CELLS = _text(r"cells?\b|IELs?\b|thymocyte|lymphocyte|splenocyte|sort|CD\d")  #
 _OF_CHAINS = re.compile(rf".*R{_CHAINS}", re.IGNORECASE)
 _SPATIAL = _text(r"spatial(?:ly)?[- ]+(?:transcript|resolved|barcod|gene)|\bvisium\b")
 _ST = re.compile(r"(?:^|[-_ ])ST(?=[-_ ]*(?:[Rr]ep(?:licate)?|S|section)?[-_ ]?[A-D]?\d*$)")
-_PROSTATE = _text(r"prostat|androgen|castrat|(?<![A-Za-z])[mn]?(?:CRPC|HSPC)(?![A-Za-z])|biochemical recurrence")
+_PROSTATE = _text(
+    r"prostat|androgen|castrat|(?<![A-Za-z])[mn]?(?:CRPC|HSPC)(?![A-Za-z])|biochemical recurrence|LNCaP|VCaP|22Rv1"
+)
 _AROUND_THERAPY = _text(
     r"(?<![A-Za-z])(?:pre|post|neo|after|before|on|during|no|naive|under|long[- ]term|short[- ]term)[- ]*ADT",
     r"ADT[- ]*(?:naive|treat|resist|therap|respon|arm|group|plus|[+] ?(?:enza|abi|doce))",
@@ -293,8 +299,8 @@ _KITS = {
 
 
 def fold(name: str) -> str:
-    """Return a name with primes as ``'`` and the Greek letters of receptor chains as Latin ones."""
-    return name.translate(_FOLDED)
+    """Return a name, or its beginning, with primes as ``'`` and the Greek letters of receptor chains as Latin ones."""
+    return _RUNS.sub(r"\1", name[:_LONGEST].translate(_FOLDED))
 
 
 def kinds_in(name: str, about: str = "") -> tuple[Found, ...]:

@@ -53,6 +53,7 @@ _DROPPED = frozenset(
     " profiling repertoire".split()
 )
 _WORD_AND_NUMBER = re.compile(r"(gex|rna|tcr|bcr|vdj|adt|hto|atac|csp|fb)(\d+)")
+_MOST_WORDS = 40
 _INDEX = re.compile(r"s\d+|l00\d")  # number in a sample sheet, and lane
 
 
@@ -110,7 +111,7 @@ def _words(name: str) -> tuple[str, ...]:
     words = [word for word in words if word]
     while len(words) > 2 and _INDEX.fullmatch(words[-1]):
         words.pop()
-    return tuple(words)
+    return tuple(words) if len(words) <= _MOST_WORDS else ()  # a text is no name
 
 
 def _without_a_word(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, int]]:

@@ -1,5 +1,7 @@
 """What names of libraries say, as submitters write them: of another kind, or of the cells."""
 
+import time
+
 import pytest
 
 from scripts.records.library_kinds import is_expression, kinds_in, kit_in, kit_of_attribute, long_reads_in
@@ -9,10 +11,11 @@ NAMES_OF = {
         TCR_1 | BALF, C141 (scTCR-seq) | C1-TCR | scRNA-seq of P1, TCR library | P1 scRNA-seq [TCR] | scRNA-seq_P1_VDJ
         CSF TCR S12 | TCR-P3-LN | 7dpi lung BCR | HD1 BCR heavy chain library | P1 TCR S3 | TCRab | TCRαβ
         TCR repertoire donor 1 | BCR rep2 | Patient 1, PBMC, scTCR-seq | LN_TCR | K409_LN_VDJ | P4_LNM_vdj
-        TCR library of tumor A | TCR_P01_Pre | TCR_post | LN_d7 TCR, replicate 1 | Treg VDJ_1 | PBMC, TCR V(D)J, rep 2
-        TCR_WT, replicate 1 | V(D)J_B cells rep2 | sample1_TCR_VDJ | P1-T TCR | scBCR-seq | IgG repertoire, donor 1
-        BCR_HV_1 | 5'VDJ | 5' TCR | VDJ-T | VDJ_B_2 | T cell receptor sequencing | TRA_TRB | TCRalpha/beta library
-        TCRseq | immune repertoire of P3 | tumour [TCR] | P1 (TCR) | TCR: donor 3 | TCR+BCR
+        TCR library of tumor A | TCR_P01_Pre | TCR_post | TCR beta chain | immune receptor repertoire
+        heavy chain repertoire | T cell clonotypes | V-D-J | LN_d7 TCR, replicate 1 | Treg VDJ_1
+        PBMC, TCR V(D)J, rep 2 | TCR_WT, replicate 1 | V(D)J_B cells rep2 | sample1_TCR_VDJ | P1-T TCR | scBCR-seq
+        IgG repertoire, donor 1 | BCR_HV_1 | 5'VDJ | 5' TCR | VDJ-T | VDJ_B_2 | T cell receptor sequencing | TRA_TRB
+        TCRalpha/beta library | TCRseq | immune repertoire of P3 | tumour [TCR] | P1 (TCR) | TCR: donor 3 | TCR+BCR
         donor 5 V(D)J enriched library | Liver TCR | TCR Liver 2 | TCR blood 3 | B cell receptor repertoire
         mouse 3 TCR | TCR_S1_L001 | CRC01_N_TCR | IGH library | IgH_IgK_IgL | P10.TCR | TCR profiling of TILs
         T_cell_VDJ | gdTCR | TCR amplified from cDNA | CDR3 sequencing | TCRβ sequencing | AIRR-seq of PBMC | Ig-seq
@@ -62,7 +65,8 @@ OF_EXPRESSION = """
     TCR-stimulated T cells | BALF, C141 (scRNA-seq) | C1-CD3 | TCR_6h_rep2 | TCR 24h | BCR/CD40 stim | TCR/CD28
     TCR1 T cells | TCR-A T cells | TCRαβ CD8αα IELs | TCRγδ thymocytes | KRAS G12D TCR T cells | scRNA-seq + TCR P1
     scRNA-seq and TCR-seq, P2 | scRNA-seq with V(D)J | antibody-captured T cells | dextramer sorted | ADT_CRPC_1
-    M1_ST_rep1 | P1_anti-TCR, rep 1 | P1_1G4 TCR | T cells, multiplexed with HTO | pMHC-TCR | AAV FLEX
+    M1_ST_rep1 | P1_anti-TCR, rep 1 | P1_1G4 TCR | T cells, multiplexed with HTO | pMHC-TCR | strong TCR
+    TCR2 transgenic | TCR Vb8+ | Va7.2 TCR MAIT | TCR downregulated | TCR-MHC | TCRζ | ADT rep1 LNCaP | AAV FLEX
     FLEX-Cre mouse | LMO2 KO | anti-TCR treated | TCRb-/- mouse | TCRα-/- | BCR-ABL | BCR::ABL1 | BCR/ABL1 patient 2
     TCRhi | TCR transgenic OT-I, GEX | OT-I TCR transgenic T cells | CAR-T scRNA | VDJ-sorted | TCR_KO cells
     TCR- cells | TCRgd+ | TCRβ+ DP thymocytes | TCRgd T cells, scRNA-seq | TCR-T cell product, day 0
@@ -159,3 +163,12 @@ def test_names_of_long_reads(name: str, word: str) -> None:
 @pytest.mark.parametrize("name", ["front", "contig", "isolated cells", "mass"])
 def test_names_without_long_reads(name: str) -> None:
     assert long_reads_in(name) is None
+
+
+@pytest.mark.parametrize("piece", ["ab", "_", " ", "TCR_", "tumor_", "RNA-seq ", "1_", "flex "])
+def test_a_long_name_is_read_in_time(piece: str) -> None:
+    name = f"tumor TCR{piece * 3000}x"
+    start = time.process_time()
+    kinds_in(name)
+    kit_in(name)
+    assert time.process_time() - start < 2

@@ -60,6 +60,7 @@ def test_one_word_differs_from_gene_expression(expression: str, other: str, kind
         ("FB_GEX", "AB_GEX", "T_GEX"),
         ("S1-G", "S1-T"),  # gut and tumour, of which nothing else differs
         ("GEX", "T"),
+        ("P1 " * 50 + "GEX", "P1 " * 50 + "T"),  # texts, not names
     ],
 )
 def test_nothing_is_said_without_a_partner(names: tuple[str, ...]) -> None:
