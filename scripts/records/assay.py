@@ -119,11 +119,12 @@ class Judgement(NamedTuple):
 
 
 class _LibraryKind(NamedTuple):
-    """What a library is (PLATE, DROPLET or POOLED), whether that is certain, and the words that say so."""
+    """What a library is (PLATE, DROPLET or POOLED), whether that is certain, why, and the method that is named."""
 
     kind: str
     certain: bool
-    words: str = ""
+    said: str
+    method: str = ""
 
 
 OPTIONS, LENGTHS, NAMES = "loader options", "read lengths", "names of the files"
@@ -165,7 +166,7 @@ def judge_experiment(
     evidence += signs
     named = _by_methods(texts, evidence)
     if given or signs:
-        kind = _LibraryKind(given or DROPLET, True)
+        kind = _LibraryKind(given or DROPLET, True, evidence[0])
         if named is not None and named.kind != kind.kind:
             evidence.append(f"the reads do not confirm that: taken for {kind.kind}")
     else:
@@ -174,10 +175,11 @@ def judge_experiment(
         judged = Judgement(PLATE, {}, not kind.certain, evidence=tuple(evidence))
     else:
         judged = _judge_droplet(experiment, kind.certain, evidence)
-    judged = judged._replace(pieces=verdict.pieces)
-    shown = verdict.total() if kind.kind == PLATE else verdict.total(of_many=True) + _worth(kind, signs)
+    of_droplets = () if kind.kind == PLATE else (_barcodes_of_cells(kind, signs),)
+    judged = judged._replace(pieces=(*of_droplets, *verdict.pieces))
+    shown = verdict.total(of_many=kind.kind != PLATE) + sum(piece.weight for piece in of_droplets)
     if shown < SHOWN and not given:
-        fault, detail = "NOT_SINGLE_CELL", against(verdict, _accession(experiment))
+        fault, detail = "NOT_SINGLE_CELL", against(verdict, _accession(experiment), judged.assay)
         return judged._replace(open=False, fault=fault, detail=detail)
     if kind.kind == POOLED:
         if pinned:
@@ -187,11 +189,13 @@ def judge_experiment(
     return judged
 
 
-def _worth(kind: _LibraryKind, signs: Sequence[str]) -> int:
-    """Return how much the assay itself says of single cells: barcodes of cells are for them."""
+def _barcodes_of_cells(kind: _LibraryKind, signs: Sequence[str]) -> Evidence:
+    """Return what the assay itself says of single cells: a library with barcodes of cells is one of them."""
     if signs:
-        return 12
-    return 8 if kind.certain else SHOWN - LIKELY
+        return Evidence("READS_OF_DROPLETS", 12, "", signs[0])
+    if kind.certain:
+        return Evidence("METHOD_OF_DROPLETS", 8, "", kind.said)
+    return Evidence("SIGN_OF_DROPLETS", SHOWN - LIKELY, "", kind.said)
 
 
 def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKind | None:
@@ -207,7 +211,7 @@ def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKin
             evidence.append(f"its {name} speaks of {words}, as for cells of a plate")
             continue  # wells hold cultures and populations, too
         evidence.append(f"its {name} speaks of a {kind} method ({words})")
-        return _LibraryKind(kind, name in ("name", "protocol"), words)
+        return _LibraryKind(kind, name in ("name", "protocol"), evidence[-1], words)
     return None
 
 
@@ -223,10 +227,10 @@ def _kind_of(
     unsure = named is None or (named.kind == PLATE and not named.certain)
     if unsure and (short := _short_barcode(experiment.runs)):
         evidence.append(short)
-        named = _LibraryKind(POOLED, True)
+        named = _LibraryKind(POOLED, True, short)
     if named is not None and named.kind == POOLED and _demultiplexed(experiment, verdict, siblings):
         evidence.append("its cells were separated by their barcodes: each is an experiment of its own")
-        return _LibraryKind(PLATE, True)
+        return _LibraryKind(PLATE, True, evidence[-1])
     if named is not None and named.certain:
         return named
     among_droplets = siblings.droplets > 0 and 3 * siblings.droplets >= siblings.experiments - 1
@@ -236,13 +240,13 @@ def _kind_of(
             signs = [f"{siblings.droplets} experiments of its study are droplet libraries by their reads", *signs]
         if signs:
             evidence += signs
-            return _LibraryKind(DROPLET, False)
+            return _LibraryKind(DROPLET, False, signs[0])
     if named is not None:
         return named
     spots = spots_of(experiment)
     many = f", though {spots:,} spots are many for one cell" if spots > FEW_SPOTS else ""
     evidence.append(f"nothing speaks of droplets{many}")
-    return _LibraryKind(PLATE, all(run.reads for run in experiment.runs) and not many)
+    return _LibraryKind(PLATE, all(run.reads for run in experiment.runs) and not many, evidence[-1])
 
 
 def _short_barcode(runs: Sequence[SraRun]) -> str:
@@ -319,8 +323,10 @@ def _accession(experiment: Experiment) -> str:
 
 
 def _pooled(kind: _LibraryKind, accession: str) -> str:
-    shown = f"speak of a method that pools barcoded cells ({kind.words})" if kind.words else "have a short barcode read"
-    subject = "its records" if kind.words else "its spots"
+    shown = (
+        f"speak of a method that pools barcoded cells ({kind.method})" if kind.method else "have a short barcode read"
+    )
+    subject = "its records" if kind.method else "its spots"
     return (
         f"Many cells are in one library: {subject} {shown}, and no chemistry for it is configured. "
         f"If it is one cell, set `assay: {{{accession}: plate}}`."

@@ -137,7 +137,7 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
     if says_single_cell(source):
         yield Evidence("SOURCE_SINGLE_CELL", 8, "library source", source)
     elif siblings.single_cell:
-        words = f"{siblings.single_cell} other experiment(s) of its study have a single-cell source, it has not"
+        words = f"{siblings.single_cell} other experiment(s) of its study have a single-cell source, and it has none"
         yield Evidence("SIBLINGS_SINGLE_CELL", -4, "", words)
     if siblings.small >= CELLS_OF_A_PLATE and 0 < spots <= FEW_SPOTS:
         words = f"{siblings.small} experiments of its study are as small as libraries of one cell"
@@ -154,16 +154,17 @@ def _names_many(words: str) -> bool:
     return bool(re.search(r"s$|\bs[cn]", words.lower())) or "rna" in words.lower()
 
 
-def against(verdict: CellVerdict, accession: str) -> str:
+def against(verdict: CellVerdict, accession: str, assay: str = "plate") -> str:
     """Return the sentence of a library that is not shown to be of single cells."""
     pro = [piece for piece in verdict.pieces if piece.weight > 0]
     con = [piece for piece in verdict.pieces if piece.weight <= _STRONG]
-    overrule = f"If it is a single cell, set `assay: {{{accession}: plate}}`."
+    what = "a single cell" if assay == "plate" else "of single cells"
+    overrule = f"If it is {what}, set `assay: {{{accession}: {assay}}}`."
     if not con:
         if pro:
             said = " and ".join(piece.sentence for piece in pro[:2])
-            return f"That it is a single cell is not shown: {said}, which is not enough. {overrule}"
-        return f"Nothing says that it is a single cell: looked for in {_LOOKED_FOR}. {overrule}"
+            return f"That it is {what} is not shown: {said}, which is not enough. {overrule}"
+        return f"Nothing says that it is {what}: looked for in {_LOOKED_FOR}. {overrule}"
     said = " and ".join(piece.sentence for piece in con[:2])
-    though = f", though {pro[0].sentence}" if pro else ", and nothing says that it is a single cell"
-    return f"Not shown to be a single cell: {said}{though}. {overrule}"
+    though = f", though {pro[0].sentence}" if pro else f", and nothing says that it is {what}"
+    return f"Not shown to be {what}: {said}{though}. {overrule}"

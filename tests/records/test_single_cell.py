@@ -16,7 +16,7 @@ def title_of(one: Case) -> str:
 def test_bulk_pools_and_controls_are_no_cell(one: Case) -> None:
     judged = one.judge()
     assert judged.fault == "NOT_SINGLE_CELL"
-    assert "set `assay: {SRX1: plate}`" in judged.detail
+    assert f"set `assay: {{SRX1: {judged.assay}}}`" in judged.detail
     assert not judged.open
 
 
@@ -37,6 +37,7 @@ def test_pooled_cells_are_never_a_plate_cell(one: Case) -> None:
 def test_droplets(one: Case) -> None:
     judged = one.judge()
     assert (judged.assay, judged.fault) == ("droplet", "")
+    assert sum(piece.code.endswith("_OF_DROPLETS") for piece in judged.pieces) == 1
 
 
 def test_silence_is_no_single_cell() -> None:
@@ -93,7 +94,7 @@ def test_a_bare_source_beside_single_cell_ones_is_suspicious() -> None:
     of_both = "RNAseq and single cell RNAseq of cells in differentiation"
     bulk = case("ESC_RNAseq_rep1", design=of_both, siblings=Siblings(18, single_cell=12))
     cells = case("NPC_day3_scRNAseq_rep1", design=of_both, source="single cell", spots=3_000_000)
-    assert "other experiment(s) of its study have a single-cell source" in bulk.judge().detail
+    assert "other experiment(s) of its study have a single-cell source, and it has none" in bulk.judge().detail
     assert cells.judge().fault == ""
 
 
