@@ -87,6 +87,7 @@ _BARE_10X = re.compile(
     r"|dose|MIC|IC50|LPS))",
     re.IGNORECASE,
 )
+_WELLS = re.compile(r"\b(?:96|384|wells?|plates?|microfluidic)\b", re.IGNORECASE)
 _FILE_SAMPLE = re.compile(r"_S(\d+)_(?:L\d{3}_)?[RI]\d")  # as bcl2fastq numbers samples: a 10x sample has four indexes
 _SAMPLE_INDEX = re.compile(r"(?<![A-Z])SI[-_](?:GA|NA|TT|NT|TS|3A|P\d+)[-_][A-H]\d{1,2}(?!\d)")  # 10x's own names
 _GROUPS = (
@@ -165,7 +166,10 @@ def judge_experiment(
     signs = list(signs_of_droplets(experiment.runs))
     evidence += signs
     named = _by_methods(texts, evidence)
-    if given or signs:
+    pooled = named is not None and named.kind == POOLED and named.certain and not _has_bam(experiment)
+    if named is not None and pooled and signs and not given:
+        kind = named  # CEL-Seq2 and its like may have as long a barcode read
+    elif given or signs:
         kind = _LibraryKind(given or DROPLET, True, evidence[0])
         if named is not None and named.kind != kind.kind:
             evidence.append(f"the reads do not confirm that: taken for {kind.kind}")
@@ -201,17 +205,23 @@ def _barcodes_of_cells(kind: _LibraryKind, signs: Sequence[str]) -> Evidence:
 def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKind | None:
     """Return the kind of the one method that the texts nearest to the library name, None without one."""
     for name, scopes in _GROUPS:
-        found = methods_in("\n".join(text.text.replace("_", " ") for text in texts if text.scope in scopes))
+        text = "\n".join(text.text.replace("_", " ") for text in texts if text.scope in scopes)
+        found = methods_in(text)
         if len(found) != 1:
             continue
         ((kind, words),) = found.items()
         if name in ("data processing", "summary") and kind != DROPLET:
             continue
-        if kind == PLATE and not _PATTERNS[PLATE][0].search(words):
+        is_name = _PATTERNS[kind][0].search(words) is not None
+        if kind == PLATE and not is_name:
             evidence.append(f"its {name} speaks of {words}, as for cells of a plate")
             continue  # wells hold cultures and populations, too
+        if kind == POOLED and not is_name and not _WELLS.search(text):
+            evidence.append(f"its {name} speaks of {words}, as for many barcoded cells")
+            return _LibraryKind(DROPLET, False, evidence[-1])
         evidence.append(f"its {name} speaks of a {kind} method ({words})")
-        return _LibraryKind(kind, name in ("name", "protocol"), evidence[-1], words)
+        certain = name in ("name", "protocol") and (is_name or kind == DROPLET)
+        return _LibraryKind(kind, certain, evidence[-1], words)
     return None
 
 
@@ -316,6 +326,10 @@ def _signs_of_spots(experiment: Experiment, verdict: CellVerdict, siblings: Sibl
 def _file_names(run: SraRun) -> list[str]:
     """Return the names of the files that were loaded or submitted."""
     return [*run.read_files, *(file.name for file in run.files if file.kind in ("fastq", "submitted"))]
+
+
+def _has_bam(experiment: Experiment) -> bool:
+    return any(map(ten_x_bam, experiment.runs))
 
 
 def _accession(experiment: Experiment) -> str:

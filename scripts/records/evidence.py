@@ -145,8 +145,8 @@ RULES = (
             rf"\b{_PUT}\b[^.]{{0,60}}?{_ONE}[^.]{{0,100}}?{_VESSEL}{_NO_CLONING}",
             r"\b(?:one|1|a|single)\s+(?:single\s+)?(?:cell|nucleus)\s*(?:\w+\s+)?(?:per|/|in each|in a)\s*(?:single )?"
             r"(?:well|tube|chamber)",
-            r"\b(?:RNA|cDNA|librar\w+|transcriptom\w+|lysates?|amplif\w+|transcribed)\b[^.]{0,40}? (?:from|of|in|for) "
-            rf"(?:an? |each )?{_ONE}",
+            r"\b(?:m?RNA|cDNA|librar\w+|transcriptom\w+|lysates?|amplif\w+|transcribed)\b[^.]{0,40}? "
+            rf"(?:from|of|in|for) (?:an? |each )?{_ONE}",
             rf"\beach {_ONE}",
             r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b[^.]{0,40}?\b(?:hand|manually|individually|micro)"
             r"[-\s]?(?:pick|collect|isolat|select|manipulat)\w*",

@@ -318,6 +318,21 @@ def test_a_short_read_beside_the_cdna_holds_barcodes_of_pooled_cells() -> None:
     assert judge(one(12, 90), pinned=True).fault == ""
 
 
+def test_a_method_of_pooled_cells_may_have_a_long_barcode_read() -> None:
+    assert judge(one(26, 60), protocol="CEL-Seq2").fault == "CHEMISTRY_UNKNOWN"
+    assert judge(one(26, 60), protocol="CEL-Seq2", given="droplet").fault == ""
+    assert judge(one(26, 60), protocol="each mRNA has a cell barcode and a UMI").fault == ""
+    assert judge(one(26, 60, files=(BAM,)), protocol="CEL-Seq2").fault == ""
+
+
+def test_barcodes_without_wells_are_of_droplets() -> None:
+    judged = judge(one(151, 151), protocol="each mRNA has a cell barcode and a UMI")
+    assert (judged.assay, judged.open, judged.fault) == ("droplet", True, "")
+    judged = judge(one(151, 151), protocol="cells in 384 wells, each mRNA has a cell barcode and a UMI")
+    assert (judged.assay, judged.open, judged.fault) == ("droplet", False, "CHEMISTRY_UNKNOWN")
+    assert judge(one(75), protocol="a kit with UMIs", source="TRANSCRIPTOMIC").fault == "NOT_SINGLE_CELL"
+
+
 def test_pooled_cells_may_be_separated_in_the_archive() -> None:
     """STRT and its like: a barcode a cell, and an experiment a cell, where there are hundreds of small ones."""
     small = one(50, spots="1000000")
