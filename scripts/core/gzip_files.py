@@ -34,6 +34,7 @@ class BoundedGzip:
         self.name = name
         self.most = most
         self.inflated = 0
+        self.lines = 0
         self._packed = _PackedBytes(handle)
         self._stream = igzip.IGzipFile(fileobj=cast(BinaryIO, self._packed), mode="rb")
         self._errors = (OSError, EOFError, zlib.error, deflate_error())
@@ -45,8 +46,9 @@ class BoundedGzip:
     def line(self, most: int) -> bytes:
         """Return the next line with its end, empty at the end. Raises InputError where it has more bytes."""
         line = self._take(self._stream.readline, most + 1)
+        self.lines += 1
         if len(line) > most:
-            raise InputError(f"{self.name}: a line of more than {most:,} bytes, too long for such a file.")
+            raise InputError(f"{self.name}, line {self.lines}: more than {most:,} bytes, too long for such a file.")
         return line
 
     def _take(self, read: Callable[[int], bytes], size: int) -> bytes:

@@ -105,11 +105,18 @@ def droplet_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) 
 
 def metadata_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each fault of the metadata of all species."""
-    for ending in (metadata.ARCHIVE, metadata.SAMPLES, metadata.SERIES):
-        check = metadata.archive_faults if ending == metadata.ARCHIVE else metadata.table_faults
+    samples: dict[str, set[tuple[str, str]]] = {}
+    for species in species_of(files, metadata.ARCHIVE):
+        name = f"{species}{metadata.ARCHIVE}"
+        found: set[tuple[str, str]] = set()
+        faults = [*readable(name, metadata.archive_faults(results / name, ledger, found))]
+        if not faults:
+            samples[species] = found
+        yield from faults
+    for ending in (metadata.SAMPLES, metadata.SERIES):
         for species in species_of(files, ending):
             name = f"{species}{ending}"
-            yield from readable(name, check(results / name, ledger))
+            yield from readable(name, metadata.table_faults(results / name, ledger, samples.get(species)))
 
 
 def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[str]:

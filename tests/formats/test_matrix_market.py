@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
 from scripts.formats import matrix_market
-from scripts.formats.matrix_market import FormatError, Shape, filter_columns, matrix_text, parse_head, read_matrix
+from scripts.formats.matrix_market import (
+    FormatError,
+    Shape,
+    filter_columns,
+    matrix_text,
+    parse_head,
+    read_matrix,
+    sum_columns,
+)
 
 HEAD = b"%%MatrixMarket matrix coordinate integer general\n%\n"
 REAL = HEAD.replace(b"integer", b"real")
@@ -72,6 +80,11 @@ def test_empty_matrix():
         (b"%%MatrixMarket matrix coordinate complex general\n1 1 1\n", "a matrix of kind 'complex'"),
         (HEAD + b"1 1\n", "expected 'rows columns entries', but found b'1 1'"),
         (HEAD + b"9 9 1000000000000\n1 1 1\n", "more than its 75 bytes can hold"),
+        (HEAD + b"9 2147483648 1\n1 1 1\n", "9 rows and 2147483648 columns are more than can be read"),
+        (HEAD + b"2147483648 9 1\n1 1 1\n", "2147483648 rows and 9 columns are more than can be read"),
+        (HEAD + b"-1 -1 -1\n", "expected 'rows columns entries', but found b'-1 -1 -1'"),
+        (entries(b"1 1 " + b"1" * 100_000 + b"\n"), "an entry of more than 1,024 characters: b'1 1 1111"),
+        (entries(b"1 1 " + b"1" * 100_000), "an entry of more than 1,024 characters: b'1 1 1111"),
         (HEAD + b"9 9 2\n1 1 1\n", "1 entries, but 2 are promised"),
         (HEAD + b"9 9 1\n1 1 1\n2 2 1\n", "more entries than the 1 promised"),
         (HEAD + b"9 9 1\n1 1 1", "the last line is cut short"),
@@ -186,3 +199,26 @@ def test_written_matrix_is_read_back(values):
 def test_head_comes_with_its_length():
     assert parse_head(HEAD + b"1 2 3\n4") == (Shape("integer", 1, 2, 3, (b"%",)), len(HEAD) + 6)
     assert parse_head(HEAD) is None
+
+
+def test_a_matrix_of_another_shape_than_expected_is_refused():
+    text = HEAD + b"2 3 1\n1 1 4\n"
+    assert read_matrix([text], len(text), (2, 3)).toarray().tolist() == [[4, 0, 0], [0, 0, 0]]
+    lie = HEAD + b"2 67108865 1\n1 1 4\n"
+    for expected in ((2, 4), None):
+        with pytest.raises(FormatError):
+            read_matrix([lie], len(lie), expected)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_columns_are_added_up_with_weights(step):
+    text = HEAD + b"2 3 4\n1 1 1\n2 1 7\n2 2 5\n1 3 12\n"
+    pieces = [text[start : start + step] for start in range(0, len(text), step)]
+    weights = np.array([10, 2**63], np.uint64)
+    assert sum_columns(pieces, len(text), (2, 3), weights).tolist() == [10 + 2**63, 2**63, 120]  # odd times 2**63
+    with pytest.raises(FormatError, match="the matrix is of 2 features and 3 barcodes, but there are 2 and 2"):
+        sum_columns(pieces, len(text), (2, 2), weights)
+    with pytest.raises(FormatError, match="4 entries, but 5 are promised"):
+        sum_columns([text.replace(b"2 3 4", b"2 3 5")], len(text), (2, 3), weights)
+    with pytest.raises(FormatError, match="a matrix of kind 'real' instead of integer"):
+        sum_columns([text.replace(b"integer", b"real")], len(text), (2, 3), weights)

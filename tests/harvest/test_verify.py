@@ -1,7 +1,9 @@
 """A folder of results is checked by whoever got it, from the folder alone."""
 
+import gzip
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -14,7 +16,7 @@ import scipy.sparse
 
 from scripts.core.errors import InputError
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.harvest import checksums, verify
+from scripts.harvest import checksums, results, verify
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
 
@@ -346,3 +348,78 @@ def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
 def test_a_folder_without_a_ledger_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"not a folder of results; it has no ledger \(runs.tsv\)"):
         verify.main([str(tmp_path)])
+
+
+def test_links_and_what_is_no_file_are_reported(tmp_path):
+    (tmp_path / "a").mkdir()
+    make(tmp_path / "a")
+    (tmp_path / "report.html").write_text("<p>")
+    folder = tmp_path / "a"
+    (folder / "loop").symlink_to(folder)
+    (folder / "nowhere").symlink_to("/nonexistent")
+    (folder / "report.html").symlink_to(tmp_path / "report.html")
+    os.mkfifo(folder / "fifo")
+    (folder / "mex/.snakemake_timestamp").touch()
+    (folder / ".snakemake_timestamp").write_text("payload")
+    os.close(os.open(os.fsencode(folder) + b"/a\xffb", os.O_CREAT))
+    (folder / "a\nb").touch()
+    (folder / "empty").mkdir()
+    assert faults_of(folder) == [
+        r"'a\nb': a file whose name has control characters or is not UTF-8.",
+        r"'a\udcffb': a file whose name has control characters or is not UTF-8.",
+        ".snakemake_timestamp: not in SHA256SUMS.",
+        "fifo: a FIFO; a folder of results has only files and folders.",
+        "loop: a link; a folder of results has only files and folders.",
+        "nowhere: a link; a folder of results has only files and folders.",
+        "report.html: a link; a folder of results has only files and folders.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["runs.tsv", "plan.tsv", "SHA256SUMS", "mus.h5ad", "mus.htseq-count.csv.gz"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_nothing_waits_for_what_is_no_file(tmp_path, name, kind):
+    make(tmp_path)
+    (tmp_path / name).unlink()
+    if kind == "fifo":
+        os.mkfifo(tmp_path / name)
+    elif kind == "folder":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError):
+        verify.main([str(tmp_path)])
+
+
+def test_paths_that_leave_the_folder_are_reported(tmp_path):
+    make(tmp_path)
+    sums = (tmp_path / "SHA256SUMS").read_text()
+    more = [f"{'0' * 64}  {path}\n" for path in ("/etc/passwd", "../x", "a//b", "-rf")] + [sums.splitlines()[0] + "\n"]
+    (tmp_path / "SHA256SUMS").write_text(sums + "".join(more))
+    begin = len(sums.splitlines()) + 1
+    faults = faults_of(tmp_path)
+    assert [fault.partition(": ")[0] for fault in faults] == [f"SHA256SUMS, line {begin + n}" for n in range(5)]
+    assert faults[0].startswith(f"SHA256SUMS, line {begin}: '/etc/passwd' is no path in the folder: ")
+    assert faults[4].endswith("is there more than once.")
+
+
+def test_a_table_of_lines_that_never_end_is_refused(tmp_path):
+    make(tmp_path)
+    for name, begin in (("mus.htseq-count.csv.gz", b"GENENAME,"), ("mus.log.csv.gz", b"FIELD_NAMES,")):
+        (tmp_path / name).write_bytes(gzip.compress(begin + b"A" * (1 << 20)))
+    sums = {path: hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() for path in results.list_files(tmp_path)}
+    results.write_sums(tmp_path / "SHA256SUMS", sums)
+    faults = faults_of(tmp_path)
+    assert "mus.htseq-count.csv.gz, line 1: more than 4,348 bytes, too long for such a file." in faults
+
+
+def test_numbers_of_thousands_of_digits_are_reported(tmp_path):
+    make(tmp_path, mapped=MAPPED | {"Uniquely mapped reads number": ["9" * 4000, "٣"]})
+    faults = faults_of(tmp_path)
+    assert faults[0].startswith("mus.log.csv.gz: SRR1;SRR2: the reads that STAR mapped are not a number: '999")
+    assert faults[1] == "mus.log.csv.gz: SRR3: the reads that STAR mapped are not a number: '٣', '0'."
+
+
+def test_a_ledger_of_too_many_rows_is_refused(tmp_path):
+    make(tmp_path)
+    with pytest.raises(InputError, match="more than 3 rows; see the option --max-rows of verify"):
+        verify.main([str(tmp_path), "--max-rows", "3"])

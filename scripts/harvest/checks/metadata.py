@@ -5,7 +5,7 @@ import csv
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,8 +43,11 @@ def known_to(ledger: Sequence[Run], species: str) -> Known:
     return Known({row.exp_id or row.series for row in rows}, accessions - {""})
 
 
-def archive_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each fault of the tarball. Raises InputError where it cannot be read."""
+def archive_faults(path: Path, ledger: Sequence[Run], samples: set[tuple[str, str]]) -> Iterator[str]:
+    """Yield a sentence for each fault of the tarball. Raises InputError where it cannot be read.
+
+    Exp_id and accession of each sample are added to ``samples``.
+    """
     species = path.name.removesuffix(ARCHIVE)
     known = known_to(ledger, species)
     expected = {f"{species}_meta/{exp_id}.metadata.json" for exp_id in known.exp_ids}
@@ -55,13 +58,16 @@ def archive_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
             yield f"{name}: {'there more than once' if member in seen else 'of no series in the ledger'}."
             continue
         seen.add(member)
-        strange = set()
+        strange, without = set(), ""
+        exp_id = member.removeprefix(f"{species}_meta/").removesuffix(".metadata.json")
         for sample, value in samples_of(read, name):
+            samples.add((exp_id, sample))
             if sample not in known.accessions:
                 strange.add(sample)
             if not isinstance(value, dict) or {key: type(part) for key, part in value.items()} != PARTS:
-                yield f"{name}: {sample[:80]!r} does not have {', '.join(PARTS)}."
-                break
+                without = without or sample[:80]
+        if without:
+            yield f"{name}: {without!r} does not have {', '.join(PARTS)}."
         if strange:
             some = ", ".join(repr(sample[:80]) for sample in sorted(strange)[:3])
             yield f"{name}: {len(strange)} samples are not counted in the ledger, e.g. {some}."
@@ -212,8 +218,12 @@ class _JsonText:
         return self._at < len(self._text)
 
 
-def table_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each fault of the table of samples, or of series, of a species. Raises InputError."""
+def table_faults(path: Path, ledger: Sequence[Run], samples: Set[tuple[str, str]] | None) -> Iterator[str]:
+    """Yield a sentence for each fault of the table of samples, or of series, of a species.
+
+    Its rows must be those of ``samples``, which are in the tarball; None where that could not be read. Raises
+    InputError where the table cannot be read.
+    """
     of_samples = path.name.endswith(SAMPLES)
     species = path.name.removesuffix(SAMPLES if of_samples else SERIES)
     columns = SAMPLE_COLUMNS if of_samples else SERIES_COLUMNS
@@ -223,7 +233,7 @@ def table_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
         if next(lines, None) != columns:
             yield f"{path.name}: its first row must be {', '.join(columns)}."
             return
-        seen = set()
+        seen: set[tuple[str, str]] = set()
         for values in lines:
             row = dict(zip(columns, values, strict=False))
             key = row.get("doc_id", ""), row.get("geo_accession", "")
@@ -238,3 +248,6 @@ def table_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
                 continue
             yield f"{path.name}: the row that ends in line {lines.line_num}: {fault}."
             return
+    if samples is not None and seen != (samples if of_samples else {(exp_id, "") for exp_id, _ in samples}):
+        what = "samples" if of_samples else "series"
+        yield f"{path.name}: its {what} are not those of {species}{ARCHIVE}."

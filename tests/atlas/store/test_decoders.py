@@ -15,7 +15,14 @@ def test_decoders_of_any_spelling(tmp_path):
     names = label_names("cell_type", [SimpleNamespace(path="atlas", decoders=decoders)])
     assert names.known == ("CL:1", "CL:3")
     assert names.joined([np.array([5, 0, 7])])[0].tolist() == [5, 7]
-    for text in ("[]", '{"a": 1}', '{"a": {"x": "y"}}', '{"a": {"0": 1}}', "no"):
+    strange = (
+        '{"a": {"65536": "x"}}',
+        '{"a": {"-1": "x"}}',
+        '{"a": {"٣": "x"}}',
+        '{"a": {"0": "\\u001b[31m"}}',
+        "[" * 99_999,
+    )
+    for text in (*strange, "[]", '{"a": 1}', '{"a": {"x": "y"}}', '{"a": {"0": 1}}', "no"):
         path.write_text(text)
         with pytest.raises(InputError, match=r"label_decoders\.json: "):
             read_decoders(path)

@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.atlas.store.files import new_folder, read_json, read_table, write_json, write_table
+from scripts.atlas.store.files import is_whole, new_folder, read_json, read_table, write_json, write_table
 from scripts.core.errors import InputError
 
 
@@ -41,3 +41,27 @@ def test_a_folder_replaces_only_one_with_its_mark(tmp_path):
     words = r"other: the folder has other files \(it has no manifest\.json\)"
     with pytest.raises(InputError, match=words), new_folder(tmp_path / "other", "manifest.json"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "its first line must be 'name rows', separated by tabs."),
+        (b"name\trows\n\xff\t1\n", "line 2: not text in UTF-8: "),
+        (b"name\trows\na\0\t1\n", "line 2: it has a control character."),
+        (b"name\trows\na\x1b[31m\t1\n", "line 2: it has a control character."),
+        (b"name\trows\na\rb\t1\n", "line 2: it has a control character."),
+        (b"name\trows\n" + b"A" * 70_000 + b"\t1\n", "line 2: more than 65,536 characters, too long for such a file."),
+    ],
+)
+def test_tables_that_are_none(tmp_path, content, words):
+    (tmp_path / "a.tsv").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        list(read_table(tmp_path / "a.tsv", ("name", "rows")))
+    assert str(error.value).startswith(f"{tmp_path / 'a.tsv'}")
+    assert words in str(error.value)
+
+
+def test_whole_numbers():
+    assert [is_whole(text) for text in ("0", "17", "9" * 15)] == [True] * 3
+    assert [is_whole(text) for text in ("", "-1", "1.5", "9" * 16, "٣", "²")] == [False] * 6
