@@ -148,6 +148,7 @@ RULES = (
             r"\b(?:m?RNA|cDNA|librar\w+|transcriptom\w+|lysates?|amplif\w+|transcribed)\b[^.]{0,40}? "
             rf"(?:from|of|in|for) (?:an? |each )?{_ONE}",
             rf"\beach {_ONE}",
+            r"\bindex[-\s]sort\w*|\bsingly[-\s](?:sort|pick)\w*|\bindividually (?:[\w-]+ )?sort\w*",
             r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b[^.]{0,40}?\b(?:hand|manually|individually|micro)"
             r"[-\s]?(?:pick|collect|isolat|select|manipulat)\w*",
             r"\b(?:hand|manually|individually)[-\s]?(?:picked|collected|isolated)\b[^.]{0,20}?"
@@ -167,6 +168,7 @@ RULES = (
             r"\bC1\b(?=.{0,40}(?:chip|system|auto|IFC|single))",
             r"\bsuper-?seq\b",
             r"\bSTRT[-/\s]?C1\b",
+            r"\bs?nuc[-\s]?seq\b|\bdiv[-\s]?seq\b",
             r"\bTang\b[^.]{0,40}?(?:et al|protocol|method)",
             r"\bquartz[-\s]?seq\b(?![-\s]?2)",
         ),
@@ -183,6 +185,7 @@ RULES = (
         _words(
             rf"\b(?:single|individual)[-\s]?(?:cells?|nucle(?:us|i|ar)){_SEQUENCED}{_NOT_RNA}",
             r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*",
+            r"\b(?:one|single) (?:cell|nucleus) (?:\w+ )?per (?:\w+ )?well\b",
             rf"\bsingle[-\s]?(?:cell|nucle(?:us|ar|i))s?{_NOT_RNA}"
             r"[-\s]+(?:level|resolution|profil\w+|analys\w+|atlas|data|samples?)",
             r"\b(?:transcriptom\w+|RNA[-\s]?seq\w*|sequenc\w+|expression|profil\w+|librar\w+)\b[^.]{0,60}? "
@@ -320,7 +323,10 @@ RULES = (
     ),
     Rule(
         "BARCODED_BULK",
-        _words(r"\b(?:brb|prime|drug|plate|dru)-?seq\b", r"\bbulk RNA barcoding"),
+        _words(
+            r"\b(?:brb|prime|drug|plate|dru|mace|decode)-?seq\b|\bsmart[-\s]?3[-\s]?seq\b|\b3['′]? ?-?pool-?seq\b",
+            r"\bbulk RNA barcoding",
+        ),
         {N: VETO, T: VETO, D: -16, P: -16, TITLE: -12, DESIGN: -12},
     ),
     Rule(
@@ -456,6 +462,7 @@ def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
     """Yield what a characteristic says whose tag is known: a number of cells, or the well of a plate."""
     if _PLACE_TAG.fullmatch(tag) and value.lower() not in ("", "na", "n/a", "none", "missing"):
         yield Evidence("WELL", 1, where, value)
+    yield from _by_flag(where, tag.lower(), value)
     if _RNA_TAG.fullmatch(tag) and value[:1].isdigit():
         yield Evidence("RNA_KIT_OF_POPULATIONS", -8, where, value)
     if not _COUNT_TAG.fullmatch(tag):
@@ -468,6 +475,17 @@ def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
         yield Evidence("CELL_COUNT_ONE", 6, where, value)
     elif number or re.search(r"bulk|pool|population|many|multiple|mini", low):
         yield Evidence("CELL_COUNT_MANY", VETO, where, value)
+
+
+def _by_flag(where: str, tag: str, value: str) -> Iterator[Evidence]:
+    """Yield what a characteristic says that is a flag: ``bulk: yes``, ``single cell: no``."""
+    flags = {"yes": True, "true": True, "y": True, "1": True, "no": False, "false": False, "n": False, "0": False}
+    flag = flags.get(value.lower())
+    if flag is not None and re.fullmatch(r"(?:is[-_ ])?(?:bulk|single[-_ ]?cells?)", tag):
+        if flag == ("bulk" in tag):
+            yield Evidence("BULK_WORD", VETO, where, value)
+        elif "single" in tag:
+            yield Evidence("NAME_SINGLE_CELL", 6, where, value)
 
 
 def _plain(text: str, scope: Scope) -> str:

@@ -67,6 +67,13 @@ def test_the_texts_of_an_experiment() -> None:
     assert texts_of_experiment(Experiment("SRX1")) == ()
 
 
+def test_signs_of_typesetters() -> None:
+    (text,) = texts_of_sample(
+        Entity("sample", "GSM1", {"description": ["single\u2010cell\u00a0RNA\u2013seq, 10\u00d7"]})
+    )
+    assert text.text == "single-cell RNA-seq, 10x"
+
+
 def test_the_title_without_what_archives_add() -> None:
     assert own_title("GSM1: a; b; Mus musculus; RNA-Seq") == "a; b"
     assert own_title("Illumina HiSeq 2000 sequencing; GSM1: a; Mus musculus; RNA-Seq") == "a"
