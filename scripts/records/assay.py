@@ -88,7 +88,7 @@ _BARE_10X = re.compile(
     re.IGNORECASE,
 )
 _WELLS = re.compile(r"\b(?:96|384|wells?|plates?|microfluidic)\b", re.IGNORECASE)
-_FILE_SAMPLE = re.compile(r"_S(\d+)_(?:L\d{3}_)?[RI]\d")  # as bcl2fastq numbers samples: a 10x sample has four indexes
+_FILE_SAMPLE = re.compile(r"_S(\d{1,6})_(?:L\d{3}_)?[RI]\d")  # by bcl2fastq: a 10x sample has four indexes
 _SAMPLE_INDEX = re.compile(r"(?<![A-Z])SI[-_](?:GA|NA|TT|NT|TS|3A|P\d+)[-_][A-H]\d{1,2}(?!\d)")  # 10x's own names
 _GROUPS = (
     ("name", (Scope.NAME, Scope.TRAIT, Scope.DESCRIPTION)),

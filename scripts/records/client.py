@@ -22,6 +22,7 @@ from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.locks import RateLimit
 from scripts.core.secrets import mask
 from scripts.core.shared_cache import exclusive
+from scripts.core.untrusted import whole_number
 from scripts.records import family_files, record_files, run_reports, sra_xml
 from scripts.records.reading import parse_xml
 from scripts.records.sra_xml import Answer, Experiment
@@ -38,6 +39,7 @@ _ABSENT = re.compile(
     re.IGNORECASE,
 )
 """What NCBI says of an accession that it does not have or does not show; all else is a failure."""
+_MOST_FOUND = 10_000_000  # experiments that a search of an accession finds at most
 _NAME = re.compile(r"\b[SED]R[A-Z]\d+\b")
 _NO_IDS = re.compile(rb"\bID list is empty|\bEmpty id list", re.IGNORECASE)
 
@@ -427,7 +429,7 @@ def _check_search(body: bytes) -> None:
     for element in root.iter():
         if element.tag.lower() == "error":
             raise ValueError(f"NCBI says: {' '.join((element.text or '').split()).rstrip('.')}.")
-    if root.tag != "eSearchResult" or not _tag(body, "Count").isdecimal():
+    if root.tag != "eSearchResult" or whole_number(_tag(body, "Count"), _MOST_FOUND) is None:
         raise ValueError("the answer is no result of a search.")
 
 

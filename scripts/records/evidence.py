@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from scripts.core.untrusted import decimal_number
+
 
 class Scope(StrEnum):
     """What a text is about, from the library itself to all of its study."""
@@ -469,7 +471,7 @@ def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
         return
     low = value.lower()
     number = _NUMBER.match(value)
-    if number and not number[2] and float(number[1].replace(",", "").rstrip(".") or 0) == 0:
+    if number and not number[2] and decimal_number(number[1].replace(",", "")) == 0:
         yield Evidence("EMPTY_WELL", VETO, where, value)
     elif low in ("one", "single") or (number and not number[2] and number[1].rstrip(".") in ("1", "1.0")):
         yield Evidence("CELL_COUNT_ONE", 6, where, value)
