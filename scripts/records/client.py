@@ -162,7 +162,7 @@ class Archives:
         """
         unfound = Unfound({}, {})
         down: RemoteError | None = None
-        for batch in _batches(accessions):
+        for batch in _batches([name for name in accessions if name]):  # ENA may name one by what is no accession
             if down is not None:
                 unfound.failed.update(dict.fromkeys(batch, down))
                 continue

@@ -393,7 +393,7 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
 
 def _notes_of_run(library: Library, run: SraRun) -> list[Note]:
     gsm, experiment = library.gsm, library.experiment
-    notes = list(library.origin.own_notes.get(run.run, ()))
+    notes = [note for note in library.origin.own_notes.get(run.run, ()) if note not in library.notes]
     if len(run.samples) > 1:
         notes.append(Note(f"The run pools the samples {', '.join(run.samples)}.", run.samples))
     elif run.samples and gsm.startswith("GSM") and gsm not in run.samples and run.samples != experiment.samples:

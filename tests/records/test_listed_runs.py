@@ -74,12 +74,14 @@ def test_species_that_a_table_does_not_name(tmp_path: Path) -> None:
 def test_a_bad_run_of_a_record_is_a_row_and_the_others_stay(tmp_path: Path) -> None:
     runs = [run("/home/x/data"), run("SRR2"), run("--option-file=x"), run("../a"), run("b"), run("c")]
     packages = [package("SRX1", runs, gsm="GSM1"), package("/SRX9", [run("SRR9")], gsm="GSM9")]
+    packages.append(package("/SRX8", [run("SRR8")], gsm="GSM8"))
     keep(tmp_path / "records", "SRP1", xml=package_set(*packages))
     rows = plan(tmp_path, "SRP1")
     assert {name: [row.reason for row in group] for name, group in rows.items()} == {
         "SRR2": [""],
         "SRX1": ["NO_RUN"],
         "SRR9": ["NO_RUN"],
+        "SRR8": ["NO_RUN"],
     }
     (bad,) = rows["SRX1"]
     assert (bad.run, bad.sample, bad.status) == ("", "GSM1", "left_out")
@@ -97,3 +99,11 @@ def test_rows_of_a_kept_table_do_not_vanish(tmp_path: Path) -> None:
     rows = plan(tmp_path, "SRP1")
     assert sorted(rows) == ["SRR1", "SRR2", "SRR3", "SRX1"]
     assert "line 5: 'SRR 4' in column Run is not a run" in rows["SRX1"][0].detail
+
+
+def test_a_note_is_made_once(tmp_path: Path) -> None:
+    folder = tmp_path / "records" / "ERP1"
+    folder.mkdir(parents=True)
+    (folder / "SraRunTable.csv").write_text("Run,BioProject\nERR1,PRJEB1\n")
+    (row,) = plan(tmp_path, "ERP1")["ERR1"]
+    assert row.detail.count("Runs from SraRunTable.csv.") == 1

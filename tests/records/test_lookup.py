@@ -243,3 +243,12 @@ def test_the_words_of_ena_are_told(tmp_path: Path, small: SmallArchives) -> None
         InputError, match=r"the server answered 400 Bad Request\. It says: Cannot find the accession ERP1"
     ):
         plan(tmp_path, "ERP1", small=small)
+
+
+def test_experiments_that_ena_misnames_are_not_asked_for(tmp_path: Path, small: SmallArchives) -> None:
+    header = "run_accession\texperiment_accession\tstudy_accession\tsample_alias\ttax_id\n"
+    small.reports["ERP1"] = f"{header}ERR1\t/home/x\tPRJEB1\tGSM1\t10090\nERR2\tERX2\tPRJEB1\tGSM2\t10090\n"
+    rows = plan(tmp_path, "ERP1", small=small)
+    assert {name: group[0].reason for name, group in rows.items()} == {"ERR1": "NO_RUN", "ERR2": "NOT_SINGLE_CELL"}
+    assert "Its experiment is named '/home/x', which is no accession." in rows["ERR1"][0].detail
+    assert all("" not in form["id"].split(",") for _, form in small.requests if "id" in form)
