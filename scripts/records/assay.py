@@ -87,6 +87,11 @@ _BARE_10X = re.compile(
     r"|dose|MIC|IC50|LPS))",
     re.IGNORECASE,
 )
+_CELL_BARCODES = re.compile(
+    r"\b(?:cell|well)[-\s](?:specific|identifying|unique) (?:\w+ )?(?:primers?|barcod\w+|ind(?:ex|ices)\b)"
+    r"|\bbarcoded (?:RT\b|reverse|oligo|poly|TSO|template[-\s]switch)",
+    re.IGNORECASE,
+)
 _WELLS = re.compile(r"\b(?:96|384|wells?|plates?|microfluidic)\b", re.IGNORECASE)
 _FILE_SAMPLE = re.compile(r"_S(\d{1,6})_(?:L\d{3}_)?[RI]\d")  # by bcl2fastq: a 10x sample has four indexes
 _SAMPLE_INDEX = re.compile(r"(?<![A-Z])SI[-_](?:GA|NA|TT|NT|TS|3A|P\d+)[-_][A-H]\d{1,2}(?!\d)")  # 10x's own names
@@ -206,13 +211,17 @@ def _by_methods(texts: Sequence[RecordText], evidence: list[str]) -> _LibraryKin
     """Return the kind of the one method that the texts nearest to the library name, None without one."""
     for name, scopes in _GROUPS:
         text = "\n".join(text.text.replace("_", " ") for text in texts if text.scope in scopes)
-        found = methods_in(text)
+        found = dict(methods_in(text))
+        if name in ("name", "protocol") and PLATE in found and DROPLET not in found:
+            barcodes = _CELL_BARCODES.search(text)
+            if POOLED in found or barcodes:  # Smart-seq2 and STRT with a barcode for each cell of a pool
+                found = {POOLED: found.get(POOLED) or (barcodes[0] if barcodes else "")}
         if len(found) != 1:
             continue
         ((kind, words),) = found.items()
         if name in ("data processing", "summary") and kind != DROPLET:
             continue
-        is_name = _PATTERNS[kind][0].search(words) is not None
+        is_name = any(pattern.search(words) for pattern in (_PATTERNS[kind][0], _CELL_BARCODES))
         if kind == PLATE and not is_name:
             evidence.append(f"its {name} speaks of {words}, as for cells of a plate")
             continue  # wells hold cultures and populations, too
@@ -281,7 +290,7 @@ def _demultiplexed(experiment: Experiment, verdict: CellVerdict, siblings: Sibli
     if verdict.total() < SHOWN or spots_of(experiment) > FEW_SPOTS:
         return False
     many = max(siblings.small, siblings.unknown)
-    return many >= 4 * CELLS_OF_A_PLATE or (many >= CELLS_OF_A_PLATE and verdict.one_cell_each())
+    return many >= 4 * CELLS_OF_A_PLATE or (many >= CELLS_OF_A_PLATE and verdict.named_one_cell())
 
 
 def _signs_of_many_cells(

@@ -29,9 +29,7 @@ _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many
     MANY_SPOTS NEGATIVE_CONTROL EMPTY_WELL PURIFIED_RNA
     """.split()
 )
-_ONE_CELL_EACH = frozenset(
-    "CELL_COUNT_ONE NAME_ONE_CELL GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split()
-)
+_ONE_CELL_EACH = frozenset("GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
 _OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL METHOD_OF_ONE_CELL MANY_SMALL_SIBLINGS".split())
 _OF_ITSELF = frozenset("SOURCE_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE PROTOCOL_SINGLE_CELL".split())
 _LOOKED_FOR = (
@@ -72,10 +70,15 @@ class CellVerdict(NamedTuple):
         """Whether the library's own name says that it is not of one cell."""
         return any(piece.weight <= VETO for piece in self.pieces)
 
-    def one_cell_each(self) -> bool:
-        """Whether something says that a library holds one cell, and not only that it is of single cells."""
+    def named_one_cell(self) -> bool:
+        """Whether its own name or a count says that the library holds one cell, not only that it is of single cells."""
         single = (piece for piece in self.pieces if piece.code == "NAME_SINGLE_CELL")
-        return bool(self.codes() & _ONE_CELL_EACH) or any(not _names_many(piece.words) for piece in single)
+        counted = self.codes() & {"CELL_COUNT_ONE", "NAME_ONE_CELL"}
+        return bool(counted) or any(not _names_many(piece.words) for piece in single)
+
+    def one_cell_each(self) -> bool:
+        """Whether something says that a library holds one cell."""
+        return self.named_one_cell() or bool(self.codes() & _ONE_CELL_EACH)
 
 
 def spots_of(experiment: Experiment) -> int:

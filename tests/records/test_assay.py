@@ -318,6 +318,20 @@ def test_a_short_read_beside_the_cdna_holds_barcodes_of_pooled_cells() -> None:
     assert judge(one(12, 90), pinned=True).fault == ""
 
 
+def test_smart_seq2_with_barcodes_of_cells_is_pooled() -> None:
+    """As in many records: cDNA by Smart-seq2, with a barcode a cell, and the cells of a plate in one library."""
+    for protocol in (
+        "a modified Smart-seq2 protocol with cell-specific barcodes",
+        "Smart-seq2 with barcoded oligo-dT primers",
+        "STRT libraries by a modified Smart-seq2",
+    ):
+        assert judge(one(150, 150), protocol=protocol).fault == "CHEMISTRY_UNKNOWN"
+    for protocol in ("Smart-seq2; barcoded Nextera primers", "Smart-seq3 with UMIs", "Smart-seq2, dual index"):
+        assert judge(one(75, 75), protocol=protocol).fault == ""
+    many = Siblings(300, small=300, single_cell=300)
+    assert judge(one(50, spots="1000000"), protocol="STRT on a Fluidigm C1", siblings=many).fault == ""
+
+
 def test_a_method_of_pooled_cells_may_have_a_long_barcode_read() -> None:
     assert judge(one(26, 60), protocol="CEL-Seq2").fault == "CHEMISTRY_UNKNOWN"
     assert judge(one(26, 60), protocol="CEL-Seq2", given="droplet").fault == ""
