@@ -190,6 +190,8 @@ class RecordWriter:
             write_atomic(self.folder / ENA_REPORT, packed, shared=True)
         if self.packages:
             self._part.replace(self.folder / SRA_XML)
+        else:
+            (self.folder / SRA_XML).unlink(missing_ok=True)  # of an earlier look-up
 
 
 def _first(folder: str | Path, *names: str) -> Path | None:

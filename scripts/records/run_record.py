@@ -5,7 +5,8 @@ could not be asked ends the look-up (:class:`~scripts.records.client.Unanswered`
 does not exist.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scripts.core.http import RemoteError
@@ -103,8 +104,11 @@ class _LookUp:
         self.answers: Answers | None = None
         self.ena_runs: int | None = None  # in ENA's report; None where there is none
         self.of_ena: list[Experiment] = []  # those of them that are of the series: a report is that of a study
+        # Whether ENA knows the studies and so may stand in for NCBI; not for a record of NCBI that is asked for anew.
+        self.ena_stands_in = False
+        self.replaces_sra = anew and record_files.sra_xml_of(self.folder) is not None
         self.wanted = geo.samples_of_experiments()
-        self.without_experiment = {gsm for gsm, sample in geo.samples.items() if not sample.experiments}
+        self.without_experiment = set(geo.samples_without_experiment())
         if not anew and not record_files.is_unfinished(self.folder):
             self._read_kept()
         known = self.record.experiments
@@ -121,19 +125,20 @@ class _LookUp:
     def _read_kept(self) -> None:
         self.answers = record_files.answers_of(self.folder)
         if path := record_files.ena_report_of(self.folder):
-            self.read_ena(run_reports.read_report(path))
+            self.read_ena([run_reports.read_report(path)])
         kept = record_files.read_any_runs(self.folder)
         if kept is not None and kept.source != "ENA":
             self.record.source = kept.source
             for experiment in kept.experiments:
                 self.record.add(experiment)
 
-    def read_ena(self, lines: list[dict[str, str]]) -> None:
-        """Take ENA's report."""
-        self.ena_runs = len(lines)
+    def read_ena(self, reports: Sequence[list[dict[str, str]]]) -> None:
+        """Take the lines of ENA's reports."""
+        self.ena_runs = sum(map(len, reports))
+        self.ena_stands_in = all(reports) and not self.replaces_sra
         self.of_ena = [
             experiment
-            for experiment in run_reports.experiments_of_report(lines)
+            for experiment in run_reports.experiments_of_report(itertools.chain(*reports))
             if not self.wanted
             or experiment.experiment in self.wanted
             or not self.without_experiment.isdisjoint(experiment.samples)
@@ -261,8 +266,9 @@ class _Asking:
         if look_up.ena_runs is not None or not names or not is_needed:
             return
         try:
-            self.report = run_reports.join_reports([self.archives.ena_report(name) for name in names])
-            look_up.read_ena(run_reports.parse_report(self.report, "ENA"))
+            bodies = [self.archives.ena_report(name) for name in names]
+            look_up.read_ena([run_reports.parse_report(body, "ENA") for body in bodies])
+            self.report = run_reports.join_reports(bodies)
         except RemoteError as error:
             self.ena_fault = error
 
@@ -296,7 +302,7 @@ class _Asking:
                 try:
                     self.archives.search(study, take)
                 except RemoteError as error:
-                    if not look_up.ena_runs:
+                    if not look_up.ena_stands_in:
                         self.faults.append(f"The samples for which GEO names no experiment: {answer_of('NCBI', error)}")
 
     def _find_faults(self) -> None:
@@ -305,18 +311,18 @@ class _Asking:
         look_up.absent |= {name: says for name, says in self.unfound.absent.items() if name not in found}
         failed: dict[str, list[str]] = {}  # what was answered → experiments
         for name, error in self.unfound.failed.items():
-            if name in found:
+            if name in found and not look_up.replaces_sra:
                 continue
             if isinstance(error, DamagedError) and look_up.ena_runs is not None:
                 look_up.absent[name] = f"NCBI says of it: {error.fault}"
-            elif not look_up.ena_runs:
+            elif not look_up.ena_stands_in:
                 failed.setdefault(answer_of("NCBI", error), []).append(name)
         for words, names in failed.items():
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
             self.faults.append(f"{', '.join(names[:3])}{more}: {words}")
         search = self.search_fault
         count = search.count if isinstance(search, IncompleteError) else 0
-        if search is not None and (not look_up.ena_runs or len(found) < count):
+        if search is not None and (not look_up.ena_stands_in or len(found) < count):
             self.faults.append(answer_of("NCBI", search))
         studies = ", ".join(look_up.studies)
         if self.ena_fault is not None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -101,8 +101,18 @@ class SeriesRecord:
                 samples.setdefault(experiment, []).append(gsm)
         return samples
 
+    def samples_without_experiment(self) -> Iterator[str]:
+        """Yield the samples that name no SRA experiment, but may have one: those of microarrays have none."""
+        for gsm, sample in self.samples.items():
+            if not sample.experiments and not self._microarray(gsm):
+                yield gsm
+
     def no_experiment(self, gsm: str) -> str:
         """Return the sentence of a sample that names no SRA experiment: those of microarrays have none."""
+        return self._microarray(gsm) or "GEO names no SRA experiment for the sample."
+
+    def _microarray(self, gsm: str) -> str:
+        """Return the sentence of a sample of a microarray, empty for others."""
         sample = self.sample(gsm)
         technology = self.technologies.get(sample.platform, "")
         types = [kind for name in sample.series for kind in self.types.get(name, ())]
@@ -110,7 +120,7 @@ class SeriesRecord:
             return f"The sample is of a microarray ({sample.platform}, {technology}), which has no reads."
         if not technology and types and all(map(_BY_ARRAY.search, types)):
             return f"The sample is of a microarray series ({types[0]}), which has no reads."
-        return "GEO names no SRA experiment for the sample."
+        return ""
 
     def part_notes(self, gsm: str) -> list[Note]:
         """Return a note that names the parts of the SuperSeries to which a sample belongs, if there are any."""

@@ -364,3 +364,18 @@ def test_all_faults_are_told_at_once(tmp_path: Path, small: SmallArchives) -> No
     text = str(caught.value)
     assert text.startswith(f"{bad}/sra.xml.gz: ")
     assert all(word in text for word in ("GSE1", "GSE2", "SRP4: NCBI", "SRX5: NCBI"))
+
+
+def test_ena_stands_in_only_where_it_knows_all_studies(tmp_path: Path, small: SmallArchives) -> None:
+    series(small, 3)
+    small.families["GSE1"] += "^SERIES = GSE2\n!Series_relation = BioProject: x/bioproject/PRJNA2\n"
+    small.before = failing("eutils", (503, b""))
+    small.reports["PRJNA1"] = report(range(1, 3))  # SRX3 is of the other study
+    with pytest.raises(InputError, match=r"GSE1: SRX3: NCBI: .* 503"):
+        plan(tmp_path, "GSE1", small=small)
+    small.reports["PRJNA2"] = report(range(3, 4))
+    rows = plan(tmp_path, "GSE1", small=small)
+    assert planned(rows) == named(1, 2, 3)
+    healed(small)
+    assert plan(tmp_path, "GSE1", small=small) == rows
+    assert small.requests == []

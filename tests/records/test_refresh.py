@@ -136,3 +136,25 @@ def test_a_refresh_of_something_else(tmp_path: Path, small: SmallArchives, capsy
     plan(tmp_path, "GSE1", small=small, options=["--refresh", "GSE7"])
     assert small.requests == []
     assert capsys.readouterr().out.splitlines()[-1] == "refresh: GSE7 is not in the plan."
+
+
+def test_ena_does_not_replace_a_record_of_ncbi(tmp_path: Path, small: SmallArchives) -> None:
+    small.families["GSE1"], small.packages = two_cells()
+    small.reports["PRJNA1"] = f"{ENA}SRR1\tSRX1\nSRR3\tSRX2\n"
+    old = plan(tmp_path, "GSE1", small=small)
+    small.before = lambda path, form: (503, b"") if "eutils" in path else None
+    with pytest.raises(InputError, match=r"GSE1: SRX1, SRX2: NCBI: .* 503"):
+        plan(tmp_path, "GSE1", small=small, options=["--refresh", "all"])
+    assert plan(tmp_path, "GSE1") == old
+
+
+def test_a_refresh_of_runs_that_are_all_gone(
+    tmp_path: Path, small: SmallArchives, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.families["GSE1"], small.packages = two_cells()
+    plan(tmp_path, "GSE1", small=small)
+    small.packages.clear()
+    rows = plan(tmp_path, "GSE1", small=small, options=["--refresh", "all"])
+    assert {group[0].reason for group in rows.values()} == {"NO_RUN"}
+    assert capsys.readouterr().out.splitlines()[-1] == "GSE1, asked for again: 3 run(s) gone (SRR1, SRR2, SRR3)."
+    assert plan(tmp_path, "GSE1") == rows
