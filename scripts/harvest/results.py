@@ -35,6 +35,10 @@ MOST_ROWS = 500_000
 MOST_FAULTS = 20
 """Faults of a list of files that are reported one by one."""
 _MOST_SUMS = 1 << 26  # bytes of SHA256SUMS
+_NOT_COMPARED = dict.fromkeys(
+    "tax_id organism chemistry layout read_roles spots bases bytes md5 source detail".split(), ""
+)
+_ROW = 256  # characters of a row that are kept, on average at most; there are about 90
 _LONGEST_NAME = 1 << 12  # bytes of the name of a gene or a field
 _LONGEST_NUMBER = 24  # bytes of a number with its comma
 
@@ -125,10 +129,14 @@ def read_ledger(path: str | Path, most: int = MOST_ROWS) -> list[Run]:
     Raises InputError where it is no run table, or has more than ``most`` rows.
     """
     rows: list[Run] = []
+    characters = 0
     for row in iterate_runs(path):
         if len(rows) == most:
             raise InputError(f"{Path(path).name}: more than {most:,} rows; see the option --max-rows of verify.")
-        rows.append(row._replace(organism="", spots="", bases="", bytes="", md5="", source="", detail=""))
+        rows.append(row._replace(**_NOT_COMPARED))
+        characters += sum(map(len, rows[-1]))
+        if characters > _ROW * most:
+            raise InputError(f"{Path(path).name}: more text in its first {len(rows):,} rows than accessions have.")
     return rows
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.harvest.results import conservation_faults, read_sums, write_sums
-from scripts.plan.run_table import read_runs
+from scripts.harvest.results import conservation_faults, read_ledger, read_sums, write_sums
+from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.harvest.test_checksums import LEDGER, make
 
 
@@ -57,3 +57,10 @@ def test_sums_are_read_as_they_are_written(tmp_path):
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff")
     with pytest.raises(InputError, match="SHA256SUMS: not text in UTF-8"):
         read_sums(tmp_path / "SHA256SUMS")
+
+
+def test_a_ledger_of_too_much_text_is_refused(tmp_path):
+    write_runs(tmp_path / "runs.tsv", [Run(run=f"SRR{number}", sample="A" * 300) for number in range(9)])
+    assert len(read_ledger(tmp_path / "runs.tsv", 20)) == 9
+    with pytest.raises(InputError, match=r"^runs\.tsv: more text in its first 8 rows than accessions have\.$"):
+        read_ledger(tmp_path / "runs.tsv", 9)

@@ -42,6 +42,11 @@ def _faults(manifest: Mapping[str, Any], folder: Path) -> Iterator[str]:
     ):
         if key in manifest and (not isinstance(manifest[key], kind) or (kind is int and manifest[key] is True)):
             yield f"{key}: {manifest[key]!r:.80} is not {words}."
+    backend = manifest.get("backend")
+    for key in ("name", "version", "weights_sha256", "score_kind"):
+        value = backend.get(key) if isinstance(backend, dict) else None
+        if value is not None and not isinstance(value, str):
+            yield f"backend: {key} {value!r:.80} is not a text."
     files = manifest.get("files")
     yield from _file_faults("files", files if isinstance(files, dict) else {}, folder)
     shards = manifest.get("shards")

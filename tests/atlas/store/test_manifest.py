@@ -65,6 +65,7 @@ def test_files_outside_the_folder_are_refused(tmp_path, name):
         ("[" * 100_000, "cannot be read as JSON: its values are nested too deep."),
         ('{"rows": ' + "9" * 5000 + "}", "cannot be read as JSON: Exceeds the limit"),
         ('{"files": {"x": null}}', "needs 1 correction(s):\nfiles: 'x' has no bytes and sha256."),
+        ('{"backend": {"name": 1}}', "needs 1 correction(s):\nbackend: name 1 is not a text."),
         ('{"rows": "45"}', "needs 1 correction(s):\nrows: '45' is not a number."),
         (" " * (1 << 24) + "{}", "more than 16,777,216 bytes, too large for such a file."),
     ],
