@@ -15,17 +15,18 @@ from scripts.core.errors import Interrupted
 from scripts.core.files import remove_folder, write_atomic
 
 MARK = ".whole.tsv"
-_NOT_LISTED = (MARK, f"{MARK}.part", ".snakemake_timestamp")
+_NOT_LISTED = {MARK, f"{MARK}.part", ".snakemake_timestamp"}
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """Return path below the folder → file, for every file in it; links are not followed."""
-    files: dict[str, Path] = {}
-    for parent, folders, names in os.walk(folder):
-        paths = [Path(parent, name) for name in names]
-        paths += [path for name in folders if (path := Path(parent, name)).is_symlink()]
-        files |= {path.relative_to(folder).as_posix(): path for path in paths}
-    return {name: path for name, path in files.items() if name not in _NOT_LISTED}
+def _names(folder: Path) -> set[str]:
+    """Return the paths below a folder of all files in it; links are not followed."""
+    names: set[str] = set()
+    top = len(os.fspath(folder)) + 1
+    for parent, folders, files in os.walk(folder):
+        below = f"{parent[top:]}/" if parent[top:] else ""
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        names.update(below + name for name in [*files, *links])
+    return names - _NOT_LISTED
 
 
 def seal(folder: str | Path) -> None:
@@ -36,7 +37,7 @@ def seal(folder: str | Path) -> None:
     if not command.is_job():
         return
     folder = Path(folder)
-    lines = [f"{name}\t{path.lstat().st_size}\n" for name, path in sorted(_files(folder).items())]
+    lines = [f"{name}\t{(folder / name).lstat().st_size}\n" for name in sorted(_names(folder))]
     write_atomic(folder / MARK, "".join(lines))
 
 
@@ -55,12 +56,16 @@ def find_fault(folder: str | Path, sizes: bool = True) -> str:
         lines = (folder / MARK).read_text(encoding="utf-8").splitlines()
     except OSError:
         return "it has no end mark"
-    files = _files(folder)
+    except UnicodeDecodeError:
+        return "its end mark is damaged"
+    names = _names(folder)
     for line in lines:
         name, _, size = line.rpartition("\t")
-        if name not in files:
+        if not (name and size.isdecimal()):
+            return "its end mark is damaged"
+        if name not in names:
             return f"its file {name} is missing"
-        if sizes and (found := files[name].lstat().st_size) != int(size):
+        if sizes and (found := (folder / name).lstat().st_size) != int(size):
             return f"its file {name} has {found} bytes instead of {size}"
     return ""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.subprocesses import ends_with_command
+from scripts.core.subprocesses import ends_with_command, raise_if_killed
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             genome_memory = "none"  # nothing to share
         elif namespace := find_namespace():
             status = run_in_namespace(namespace, ["align", *argv, "--genome-memory", "inside"])
+            raise_if_killed("The process that aligns", status)
             if status:
                 sys.exit(status)
             return

@@ -56,6 +56,13 @@ def test_a_file_that_is_cut_short(tmp_path):
     assert find_fault(tmp_path) == "it has no end mark"
 
 
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"a.fastq 8\n", b"a.fastq\tx\n", b"\0" * 20])
+def test_a_mark_that_is_damaged(tmp_path, mark):
+    seal(folder_of(tmp_path))
+    (tmp_path / MARK).write_bytes(mark)
+    assert find_fault(tmp_path) == "its end mark is damaged"
+
+
 def test_a_removal_that_is_cut_off_at_any_file(tmp_path, monkeypatch):
     """After each single step of a removal the folder is known not to be whole."""
     whole = folder_of(tmp_path / "whole")
