@@ -62,17 +62,7 @@ class Rule(NamedTuple):
 VETO = -20
 """The weight of what the name of a library says against one cell: more than all that other texts can say for it."""
 
-N, T, D, P, C, PROCESSING, TITLE, DESIGN, SUMMARY = (
-    Scope.NAME,
-    Scope.TRAIT,
-    Scope.DESCRIPTION,
-    Scope.PROTOCOL,
-    Scope.CULTURE,
-    Scope.PROCESSING,
-    Scope.SERIES_TITLE,
-    Scope.DESIGN,
-    Scope.SUMMARY,
-)
+NAME, TRAIT, DESCRIPTION, PROTOCOL, CULTURE, PROCESSING, TITLE, DESIGN, SUMMARY = Scope
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -128,16 +118,22 @@ _COUNTED_PREFIX = re.compile(
 
 RULES = (
     # For one cell.
-    Rule("NAME_SINGLE_CELL", _words(_ONE, _SC_SEQ, r"\bsingle[-\s]?cell"), {N: 8, T: 6, D: 5}),
-    Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {N: 2}),
-    Rule("NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {N: 5}),
-    Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {N: 2, T: 2}),
+    Rule("NAME_SINGLE_CELL", _words(_ONE, _SC_SEQ, r"\bsingle[-\s]?cell"), {NAME: 8, TRAIT: 6, DESCRIPTION: 5}),
+    Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {NAME: 2}),
+    Rule(
+        "NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {NAME: 5}
+    ),
+    Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {NAME: 2, TRAIT: 2}),
     Rule(
         "CELL_NUMBER",
         _words(r"(?<!\d[-\s])\bcell[-\s#]*(?:no\.?\s*)?\d+\b", r"(?:^|[\s.])[A-P](?:0\d|1\d|2[0-4])$"),
-        {N: 1},
+        {NAME: 1},
     ),
-    Rule("PATCH_SEQ", _words(r"\bpatch[-\s]?seq"), {N: 5, T: 5, D: 4, P: 4, C: 4, TITLE: 4, DESIGN: 3, SUMMARY: 2}),
+    Rule(
+        "PATCH_SEQ",
+        _words(r"\bpatch[-\s]?seq"),
+        {NAME: 5, TRAIT: 5, DESCRIPTION: 4, PROTOCOL: 4, CULTURE: 4, TITLE: 4, DESIGN: 3, SUMMARY: 2},
+    ),
     Rule(
         "PROTOCOL_SINGLE_CELL",
         _words(
@@ -156,12 +152,12 @@ RULES = (
             r"\b(?:hand|manually|individually)[-\s]?(?:picked|collected|isolated)\b[^.]{0,20}?"
             r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b",
         ),
-        {P: 4, D: 4, C: 3},
+        {PROTOCOL: 4, DESCRIPTION: 4, CULTURE: 3},
     ),
     Rule(
         "PICKED",
         _words(r"\bmouth[-\s]pipett\w*", r"\bmicromanipulat\w+", r"\bglass (?:capillar|pipett)\w*"),
-        {P: 2, C: 2},
+        {PROTOCOL: 2, CULTURE: 2},
     ),
     Rule(
         "METHOD_OF_ONE_CELL",
@@ -174,12 +170,12 @@ RULES = (
             r"\bTang\b[^.]{0,40}?(?:et al|protocol|method)",
             r"\bquartz[-\s]?seq\b(?![-\s]?2)",
         ),
-        {N: 3, T: 3, D: 3, P: 3, C: 3, TITLE: 2, DESIGN: 2, SUMMARY: 2},
+        {NAME: 3, TRAIT: 3, DESCRIPTION: 3, PROTOCOL: 3, CULTURE: 3, TITLE: 2, DESIGN: 2, SUMMARY: 2},
     ),
     Rule(
         "METHOD_OF_LOW_INPUT",
         _words(r"\bsmart[-\s]?seq(?![-\s]?(?:®|v4|stranded|HT|total|mRNA|pico))\w*", r"\bSS[23]\b"),
-        {N: 2, T: 2, D: 1, P: 1, C: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
+        {NAME: 2, TRAIT: 2, DESCRIPTION: 1, PROTOCOL: 1, CULTURE: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
     ),
     Rule("SERIES_SINGLE_CELL", _words(rf"(?:{_SC_SEQ}|{_ONE}){_NOT_RNA}"), {TITLE: 4}),
     Rule(
@@ -206,15 +202,17 @@ RULES = (
         {PROCESSING: 2},
     ),
     # Against it.
-    Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {N: VETO, T: -10, D: -10}),
-    Rule("CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {N: VETO, T: -10, D: -10}),
+    Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {NAME: VETO, TRAIT: -10, DESCRIPTION: -10}),
+    Rule(
+        "CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {NAME: VETO, TRAIT: -10, DESCRIPTION: -10}
+    ),
     Rule(
         "POOL",
         _words(
             r"\b\d*pool(?:ed|s)?\b(?!\s*(?:librar|lane|sequenc|index|run|mice|mouse|animal|donor|litter|tissue|spleen"
             r"|patient|embryos|organs?\b))"
         ),
-        {N: VETO},
+        {NAME: VETO},
     ),
     Rule(
         "POOL",
@@ -222,7 +220,7 @@ RULES = (
             rf"\b\d*pooled[-\s]+(?:[\w+-]+[-\s]+){{0,2}}?{_KIND}\b",
             rf"\bpools? of (?:\d+\s+)?(?:[\w+-]+\s+){{0,2}}?{_KIND}\b",
         ),
-        {T: VETO, D: -10},
+        {TRAIT: VETO, DESCRIPTION: -10},
     ),
     Rule(
         "NEGATIVE_CONTROL",
@@ -236,12 +234,12 @@ RULES = (
             r"(?<![\w.,])(?:0|zero)[-\s]cells?\b",
             r"\bERCCs?[-\s]*(?:only|control)",
         ),
-        {N: VETO, D: -10},
+        {NAME: VETO, DESCRIPTION: -10},
     ),
     Rule(
         "EMPTY_WELL",
         _words(r"\bempty[-\s](?:wells?|chambers?|capture|sites?|control)\b(?! vector)", r"\bempty(?: ?[A-P]?\d*)$"),
-        {N: VETO},
+        {NAME: VETO},
     ),
     Rule(
         "PURIFIED_RNA",
@@ -253,7 +251,7 @@ RULES = (
             r"\b(?:reference|purified|total|input)[-\s]RNA\b(?![-\s]?seq)",
             r"\d\s?pg\b",
         ),
-        {N: VETO, T: -10, D: -4},
+        {NAME: VETO, TRAIT: -10, DESCRIPTION: -4},
     ),
     Rule(
         "RIBOSOME_PROFILING",
@@ -261,7 +259,7 @@ RULES = (
             r"\bribo[-\s]?seq\b|\bribosome[-\s](?:profil\w+|footprint\w*|protected)|\bpolysom\w+|\btranslatom\w+",
             r"\bTRAP[-\s]?seq\b|\bRPF\b",
         ),
-        {N: VETO, T: VETO, D: -10, P: -6},
+        {NAME: VETO, TRAIT: VETO, DESCRIPTION: -10, PROTOCOL: -6},
     ),
     Rule(
         "OTHER_RNA_METHOD",
@@ -269,27 +267,31 @@ RULES = (
             r"\b(?:mi|micro|small|pi|circ)[-\s]?RNA[-\s]?seq\w*|\b(?:PRO|GRO|TT|NET|SLAM|CAGE|RIP|CLIP|MeRIP|m6A)-?seq\b",
             r"\b[ie]?CLIP\b|\bnascent RNA\b",
         ),
-        {N: VETO, T: -10},
+        {NAME: VETO, TRAIT: -10},
     ),
-    Rule("POPULATION", _words(r"\bpopulations?\b"), {N: -6, D: -4}),
-    Rule("LYSATE", _words(r"\b(?:tissue|cell|brain|organ)?[-\s]?(?:lysates?|pellets?|homogenates?)\b"), {N: -8}),
+    Rule("POPULATION", _words(r"\bpopulations?\b"), {NAME: -6, DESCRIPTION: -4}),
+    Rule("LYSATE", _words(r"\b(?:tissue|cell|brain|organ)?[-\s]?(?:lysates?|pellets?|homogenates?)\b"), {NAME: -8}),
     Rule(
         "TISSUE",
         _words(
             r"\bwhole[-\s](?:tissue|brain|liver|embryo|blood|lung|kidney|heart|spleen|organ)s?\b(?!.*\bcell\b)",
             r"\bbiops(?:y|ies)\b",
         ),
-        {N: -5},
+        {NAME: -5},
     ),
-    Rule("LASER_CAPTURE", _words(r"\bLCM\b", r"\blaser[-\s]?captur\w*", r"\bmicro-?dissect\w+"), {N: -3, P: -2, D: -2}),
+    Rule(
+        "LASER_CAPTURE",
+        _words(r"\bLCM\b", r"\blaser[-\s]?captur\w*", r"\bmicro-?dissect\w+"),
+        {NAME: -3, PROTOCOL: -2, DESCRIPTION: -2},
+    ),
     Rule(
         "MANY_CELLED",
         _words(r"\bmorulae?\b", r"\bblastocysts?\b", r"\bICM\d*\b", r"\binner cell mass\b", r"\btrophectoderm\b"),
-        {N: -6},
+        {NAME: -6},
     ),
-    Rule("MANY_CELLED", _words(r"\bgastrula\w*", r"\b(?<!1-cell )(?<!one-cell )embryos?\b"), {N: -4}),
-    Rule("REPLICATE", _words(r"\b(?:bio\w*[-\s]*)?rep(?:licate)?s?[-\s.#]*\d+\b", r"\bbiological rep"), {N: -2}),
-    Rule("CULTURE", _words(r"\bcultur(?:e|es|ed)\b", r"\borganoids?\b", r"\bcell line\b"), {N: -1}),
+    Rule("MANY_CELLED", _words(r"\bgastrula\w*", r"\b(?<!1-cell )(?<!one-cell )embryos?\b"), {NAME: -4}),
+    Rule("REPLICATE", _words(r"\b(?:bio\w*[-\s]*)?rep(?:licate)?s?[-\s.#]*\d+\b", r"\bbiological rep"), {NAME: -2}),
+    Rule("CULTURE", _words(r"\bcultur(?:e|es|ed)\b", r"\borganoids?\b", r"\bcell line\b"), {NAME: -1}),
     Rule(
         "RNA_KIT_OF_POPULATIONS",
         _words(
@@ -307,7 +309,7 @@ RULES = (
             r"\d[\d.,]*\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?"
             r"(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
         ),
-        {P: -4, C: -4, D: -4},
+        {PROTOCOL: -4, CULTURE: -4, DESCRIPTION: -4},
     ),
     Rule(
         "LIBRARY_KIT_OF_POPULATIONS",
@@ -321,7 +323,7 @@ RULES = (
             r"\bm?RNA (?:was|were) (?:enriched|fragmented|purified)\b|\boligo[-\s(]*dT\)?[-\s](?:magnetic )?beads?\b",
             r"\bquantseq\b|\bsureselect strand|\bovation\b|\bscriptseq\b|\bstranded (?:total |m)?RNA",
         ),
-        {P: -3, D: -4, N: -5},
+        {PROTOCOL: -3, DESCRIPTION: -4, NAME: -5},
     ),
     Rule(
         "BARCODED_BULK",
@@ -329,7 +331,7 @@ RULES = (
             r"\b(?:brb|prime|drug|plate|dru|mace|decode)-?seq\b|\bsmart[-\s]?3[-\s]?seq\b|\b3['′]? ?-?pool-?seq\b",
             r"\bbulk RNA barcoding",
         ),
-        {N: VETO, T: VETO, D: -16, P: -16, TITLE: -12, DESIGN: -12},
+        {NAME: VETO, TRAIT: VETO, DESCRIPTION: -16, PROTOCOL: -16, TITLE: -12, DESIGN: -12},
     ),
     Rule(
         "CELLS_TOGETHER",
@@ -338,7 +340,7 @@ RULES = (
             rf"\b(?:sort|collect|pool|lys|pick|isolat)\w*(?: \S+){{0,5}}? {_MANY_CELLS}",
             rf"{_MANY_CELLS} (?:per|for each|from each|in each) (?:sample|replicate|library|population|reaction|tube)",
         ),
-        {P: -8, D: -8},
+        {PROTOCOL: -8, DESCRIPTION: -8},
     ),
     Rule(
         "CELLS_TOGETHER",
@@ -347,12 +349,12 @@ RULES = (
             r"\bsorted (?:cell )?populations?\b|\bpopulations? of cells\b|\bpooled cells\b|\bcells were pooled\b"
             r"|\bpools? of (?:\d+ )?cells\b",
         ),
-        {P: -6},
+        {PROTOCOL: -6},
     ),
     Rule(  # counts where the name is that of an embryo
         "WHOLE_EMBRYOS",
         _words(r"\b(?:single|individual|whole|each) (?:\w+ )?(?:embryos?|blastocysts?|morulae?|organoids?)\b"),
-        {P: -8, D: -8},
+        {PROTOCOL: -8, DESCRIPTION: -8},
     ),
     Rule("SERIES_BULK", _words(r"\bbulk\b"), {TITLE: -2, DESIGN: -1, SUMMARY: -1}),
     Rule("SERIES_BULK", _words(r"[\[(][^\])]{0,60}\bbulk\b[^\])]{0,60}[\])]\s*$"), {TITLE: -8}),
@@ -411,7 +413,7 @@ _BY_SCOPE = {scope: tuple(rule for rule in RULES if scope in rule.weights) for s
 _ONE_OF_EMBRYO = re.compile(r"\bcells?\b|blastomere|\d[-. ]\d+\w?$", re.IGNORECASE)  # embryo 2, cell 11: ``2-11``
 _NO_ONE_CELL = re.compile(r"\b\d+-?cell\b|\binner cell mass\b", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"\d{11,}")
-_LONGEST = {N: 1_000, TITLE: 1_000}  # characters of a text that are searched
+_LONGEST = {NAME: 1_000, TITLE: 1_000}  # characters of a text that are searched
 _STAGES = frozenset("16 32 64 128".split())  # cells of an embryo
 
 
@@ -426,7 +428,7 @@ def _evidence_in(scope: Scope, where: str, text: str) -> tuple[Evidence, ...]:
 
 
 def _search(scope: Scope, where: str, text: str) -> Iterator[Evidence]:
-    tag, colon, value = text.partition(":") if scope is T else ("", "", "")
+    tag, colon, value = text.partition(":") if scope is TRAIT else ("", "", "")
     if colon:
         where = f"{where} {tag.strip()!r}"
         yield from _by_tag(where, tag.strip(), value.strip())
@@ -435,8 +437,8 @@ def _search(scope: Scope, where: str, text: str) -> Iterator[Evidence]:
     for rule in _BY_SCOPE[scope]:
         if found := _first(rule, text):
             yield Evidence(rule.code, rule.weights[scope], where, found)
-    if scope is T and _KIND_TAG.fullmatch(tag.strip()):
-        for rule in _BY_SCOPE[N]:
+    if scope is TRAIT and _KIND_TAG.fullmatch(tag.strip()):
+        for rule in _BY_SCOPE[NAME]:
             if rule.code in ("NEGATIVE_CONTROL", "EMPTY_WELL", "BULK_WORD") and (found := _first(rule, text)):
                 yield Evidence(rule.code, VETO, where, found)
 
@@ -492,7 +494,7 @@ def _by_flag(where: str, tag: str, value: str) -> Iterator[Evidence]:
 
 def _plain(text: str, scope: Scope) -> str:
     """Return a text without phrases that mean nothing here, with blanks for the separators of names."""
-    if scope in (N, T, D):
+    if scope in (NAME, TRAIT, DESCRIPTION):
         text = re.sub(r"_+|(?<=\w)\.(?=[A-Za-z])", " ", text)
     text = _NEUTRAL.sub(" ~ ", _LONG_NUMBER.sub("9999999999", text[: _LONGEST.get(scope, 20_000)]))
-    return text if scope in (N, T) else _NOT_OURS.sub(" ~ ", text)
+    return text if scope in (NAME, TRAIT) else _NOT_OURS.sub(" ~ ", text)

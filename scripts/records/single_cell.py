@@ -26,7 +26,7 @@ _OTHER_STRATEGIES = frozenset(["MIRNA-SEQ", "NCRNA-SEQ", "RIP-SEQ", "RIBO-SEQ"])
 _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many barcoded ones
     """
     CELL_COUNT_MANY POOL CELLS_TOGETHER POPULATION TISSUE MANY_CELLED REPLICATE CULTURE WHOLE_EMBRYOS LASER_CAPTURE
-    MANY_SPOTS NEGATIVE_CONTROL EMPTY_WELL PURIFIED_RNA
+    MANY_SPOTS MANY_RUNS NEGATIVE_CONTROL EMPTY_WELL PURIFIED_RNA
     """.split()
 )
 _ONE_CELL_EACH = frozenset("GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
@@ -142,6 +142,9 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
     elif siblings.single_cell:
         words = f"{siblings.single_cell} other experiment(s) of its study have a single-cell source, and it has none"
         yield Evidence("SIBLINGS_SINGLE_CELL", -4, "", words)
+    if len(experiment.runs) >= CELLS_OF_A_PLATE:
+        words = f"it has {len(experiment.runs)} runs, each of which may be a cell (then set `count_by: run`, too)"
+        yield Evidence("MANY_RUNS", VETO, "", words)
     if siblings.small >= CELLS_OF_A_PLATE and 0 < spots <= FEW_SPOTS:
         words = f"{siblings.small} experiments of its study are as small as libraries of one cell"
         yield Evidence("MANY_SMALL_SIBLINGS", 4 if siblings.small >= 4 * CELLS_OF_A_PLATE else 2, "", words)

@@ -101,3 +101,11 @@ def test_a_bare_source_beside_single_cell_ones_is_suspicious() -> None:
 def test_against_without_any_evidence_names_the_run_of_an_experiment_without_accession() -> None:
     verdict = gather_evidence(Experiment(""), (), "", Siblings())
     assert "{SRR7: plate}" in against(verdict, "SRR7")
+
+
+def test_an_experiment_of_many_runs_may_hold_a_cell_a_run() -> None:
+    runs = tuple(SraRun(f"SRR{number}", spots="1000000", reads=(Read(75, 0, 1),)) for number in range(96))
+    judged = case("plate 1", source="single cell")._replace(experiment=Experiment("SRX1", runs=runs)).judge()
+    assert judged.detail.startswith(
+        "Not shown to be a single cell: it has 96 runs, each of which may be a cell (then set `count_by: run`, too)"
+    )
