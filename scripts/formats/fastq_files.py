@@ -5,6 +5,7 @@ The first bytes decide the kind of a file, never its name.
 
 import contextlib
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,8 @@ from scripts.core.gzip_files import open_bytes
 
 _PIECE = 1 << 20
 _TAIL = 1 << 16
+LONGEST_LINE = 1 << 26
+"""Bytes of the longest line that is read; the longest reads have some million bases."""
 
 
 def kind_of(path: str | Path) -> str:
@@ -42,26 +45,34 @@ def count_reads(path: str | Path) -> int:
         return _count(handle, None, Path(path).name)
 
 
-def unpack(path: str | Path, target: str | Path) -> int:
+def unpack(path: str | Path, target: str | Path, most: float = math.inf) -> int:
     """Write the plain FASTQ of a gzipped file to ``target`` and return its number of reads.
 
-    Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`.
+    Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`, DISK_LIMIT where
+    it has more than ``most`` bytes.
     """
     try:
         with open_bytes(path) as handle, Path(target).open("wb") as copy:
-            return _count(handle, copy, Path(path).name)
+            return _count(handle, copy, Path(path).name, most)
     except (EOFError, gzip.BadGzipFile) as error:
         raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
 
 
-def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
-    lines = 0
+def _count(handle: BinaryIO, copy: BinaryIO | None, name: str, most: float = math.inf) -> int:
+    lines = size = 0
     tail = b""
     first = True
     while piece := handle.read(_PIECE):
         if first and not piece.startswith(b"@"):
             raise RunFault("READS_MISSING", f"{name} is not FASTQ: it begins with {piece[:1]!r} instead of '@'.")
         first = False
+        size += len(piece)
+        if size > most:
+            raise RunFault(
+                "DISK_LIMIT",
+                f"{name} has more than the {most / 1e9:.3g} GB of reads that scratch.limit_gb leaves for it; set that"
+                " to more where the file is sound, and retry to [DISK_LIMIT].",
+            )
         if copy is not None:
             copy.write(piece)
         lines += piece.count(b"\n")
@@ -90,20 +101,25 @@ def first_lengths(path: str | Path, most: int = 100) -> list[int]:
     """Return the lengths of the first reads of a FASTQ file, gzipped or not; fewer where it is broken or short."""
     lengths: list[int] = []
     with contextlib.suppress(EOFError, gzip.BadGzipFile), open_bytes(path) as handle:
-        while len(lengths) < most and handle.readline():
-            lengths.append(len(handle.readline().rstrip()))
-            handle.readline(), handle.readline()
+        while len(lengths) < most and handle.readline(LONGEST_LINE):
+            lengths.append(len(handle.readline(LONGEST_LINE).rstrip()))
+            handle.readline(LONGEST_LINE), handle.readline(LONGEST_LINE)
     return lengths
 
 
 def count_bases(path: str | Path) -> int:
-    """Return the number of bases in a plain FASTQ file of whole reads with LF line ends."""
+    """Return the number of bases in a plain FASTQ file of whole reads with LF line ends.
+
+    Raises RunFault(READS_MISSING) for a line beyond LONGEST_LINE.
+    """
     bases = 0
     line, rest = 0, b""  # number of the next whole line, and the beginning of the line that the last piece cut
     with Path(path).open("rb") as handle:
         while piece := handle.read(_PIECE):
             lines = (rest + piece).split(b"\n")
             rest = lines.pop()
+            if len(rest) > LONGEST_LINE:
+                raise RunFault("READS_MISSING", f"{Path(path).name} has a line of more than {LONGEST_LINE:,} bytes.")
             bases += sum(map(len, lines[(1 - line) % 4 :: 4]))
             line = (line + len(lines)) % 4
     return bases

@@ -1,11 +1,12 @@
 """The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import DISK_FULL, RunFault
-from scripts.core.files import path_below, remove_folder
+from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.subprocesses import path_argument, run_program
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
@@ -20,11 +21,13 @@ Reads = tuple[dict[str, Path], int]
 """File name → file, and the number of spots."""
 
 
-def convert(row: Run, archives: Path, work: Path, offline: Mapping[str, str], threads: int) -> Reads:
+def convert(
+    row: Run, archives: Path, work: Path, offline: Mapping[str, str], threads: int, most: float = math.inf
+) -> Reads:
     """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
 
-    A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools.
-    Raises RunFault.
+    A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools,
+    ``most`` how many bytes gzipped FASTQ may unpack to. Raises RunFault.
     """
     archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
@@ -32,9 +35,9 @@ def convert(row: Run, archives: Path, work: Path, offline: Mapping[str, str], th
     elif archive.is_file():
         files, spots = _archive_reads(row, archive, work, offline, threads)
     elif row.source.startswith("file:"):
-        files, spots = _local_reads(row, work)
+        files, spots = _local_reads(row, work, most)
     elif packed := arrived(archives, row.run):
-        files, spots = _ena_reads(row, packed, work)
+        files, spots = _ena_reads(row, packed, work, most)
     else:
         raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
     if row.assay != "plate" and not spots:
@@ -97,13 +100,13 @@ def _bam_reads(row: Run, bam: Path, work: Path) -> Reads:
     return {file.name: file for file in files}, spots
 
 
-def _ena_reads(row: Run, packed: Sequence[Path], work: Path) -> Reads:
+def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Reads:
     """Unpack ENA's FASTQ; its spots and bases must be those of the record."""
     counts = {}
     for path in packed:
-        counts[path.stem] = fastq_files.unpack(path, work / path.stem)
+        counts[path.stem] = fastq_files.unpack(path, work / path.stem, most - size_of_folder(work))
         with (work / path.stem).open("rb") as handle:
-            name = handle.readline()
+            name = handle.readline(len(row.run) + 2)
         if not name.startswith(f"@{row.run}.".encode()):
             raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
     unpaired = counts.get(f"{row.run}.fastq", 0)
@@ -117,7 +120,7 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path) -> Reads:
     return _checked(row, counts, spots, work)
 
 
-def _local_reads(row: Run, work: Path) -> Reads:
+def _local_reads(row: Run, work: Path, most: float) -> Reads:
     """Link or unpack the files that the plan names, in read order."""
     paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
     kinds = [fastq_files.kind_of(path) for path in paths]
@@ -128,7 +131,7 @@ def _local_reads(row: Run, work: Path) -> Reads:
         alone = row.assay == "plate" and len(paths) == 1
         target = work / (f"{row.run}.fastq" if alone else f"{row.run}_{number}.fastq")
         if kind == "fastq.gz":
-            counts[target.name] = fastq_files.unpack(path, target)
+            counts[target.name] = fastq_files.unpack(path, target, most - size_of_folder(work))
         elif kind == "fastq":
             counts[target.name] = fastq_files.count_reads(path)
             fastq_files.link(path, target)

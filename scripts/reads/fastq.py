@@ -104,7 +104,7 @@ class Converter:
         try:
             need = self._need(row)
             self.room.reserve(row, need, f"the conversion may need {format_gb(need)}")
-            files, spots = convert(row, self.archives, work, self.offline, self.threads)
+            files, spots = convert(row, self.archives, work, self.offline, self.threads, self.room.left_for(row))
             layout = ""
             if row.assay == "plate":
                 files, layout = plate_files(row, files)

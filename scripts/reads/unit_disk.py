@@ -1,6 +1,7 @@
 """The disk of a unit while its runs are downloaded or converted: room for each run, and the most that is used."""
 
 import contextlib
+import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,14 @@ class DiskRoom:
         if self.limit_gb is not None and total > self.limit_gb * 1e9:
             most = max(total, unit_footprint(self.rows).peak)
             raise RunFault("DISK_LIMIT", f"{clause}, which {beyond_limit(self.limit_gb, most, row)}")
+
+    def left_for(self, row: Run) -> float:
+        """Return the bytes that a run may have below the limit, beside what is there and what others reserved."""
+        if self.limit_gb is None:
+            return math.inf
+        with self._guard:
+            others = sum(need for run, need in self._reserved.items() if run != row.run)
+        return max(0, self.limit_gb * 1e9 - self.finished() - others)
 
     def release(self, row: Run) -> None:
         """Give back what is reserved for a run."""

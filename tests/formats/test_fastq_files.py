@@ -126,3 +126,22 @@ def test_the_lengths_of_the_first_reads(tmp_path):
         assert fastq_files.first_lengths(path, 2) == [4, 2]
     broken = write(tmp_path / "broken.fastq.gz", gzip.compress(READS * 9000)[:-200])
     assert fastq_files.first_lengths(broken, 10**6)[:3] == [4, 2, 10]
+
+
+def test_a_file_unpacks_to_no_more_than_there_is_room_for(tmp_path):
+    packed = write(tmp_path / "a.fastq.gz", gzip.compress(b"@r\nACGT\n+\nIIII\n" * 500_000))
+    with pytest.raises(RunFault) as fault:
+        fastq_files.unpack(packed, tmp_path / "a.fastq", 2_500_000)
+    assert str(fault.value).startswith(
+        "DISK_LIMIT: a.fastq.gz has more than the 0.0025 GB of reads that scratch.limit_gb leaves for it; set that to"
+    )
+    assert (tmp_path / "a.fastq").stat().st_size <= 2_500_000
+    assert fastq_files.unpack(packed, tmp_path / "a.fastq", 7_500_000) == 500_000
+
+
+def test_lines_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastq_files, "LONGEST_LINE", 1000)
+    path = write(tmp_path / "a.fastq", b"@r\n" + b"A" * (3 << 20))
+    with pytest.raises(RunFault, match=r"READS_MISSING: a\.fastq has a line of more than 1,000 bytes\.$"):
+        fastq_files.count_bases(path)
+    assert fastq_files.first_lengths(path, 1) == [1000]

@@ -123,3 +123,13 @@ def test_a_full_disk_is_another_cause_than_the_limit(tmp_path):
         room.reserve(ROWS[0], 3 * free, "it may need much", arrived=free)
     assert fault.value.cause == DISK_FULL
     room.reserve(ROWS[0], 3 * free, "it may need much", arrived=3 * free)
+
+
+def test_what_is_left_for_a_run(tmp_path):
+    room = DiskRoom(tmp_path, ROWS, 2e-6, lambda: 300)
+    room.reserve(ROWS[0], 500, "x")
+    room.reserve(ROWS[1], 900, "x")
+    assert room.left_for(ROWS[0]) == 2000 - 300 - 900
+    assert room.left_for(ROWS[1]) == 2000 - 300 - 500
+    assert DiskRoom(tmp_path, ROWS, 1e-7, lambda: 300).left_for(ROWS[0]) == 0
+    assert DiskRoom(tmp_path, ROWS, None, lambda: 300).left_for(ROWS[0]) == float("inf")
