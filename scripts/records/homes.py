@@ -2,7 +2,8 @@
 
 A home is looked up as if it had been asked for, so that a run is judged alike whatever accession led to it. What was
 answered is kept in ``homes.tsv`` in the folder of records: an accession, its homes joined by ``,`` (a sample may have
-several), and what archives say of one that they do not have.
+several), and what archives say of one that they do not have. ``ENA`` stands there for one that ENA gave in place of
+NCBI, which is asked again the next time.
 """
 
 import itertools
@@ -20,6 +21,7 @@ from scripts.records.client import Archives, answer_of
 from scripts.records.sra_xml import Experiment
 
 HOMES = "homes.tsv"
+HOMES_OF_ENA = "ENA"
 HOME_KINDS = ("series", "study", "project")
 
 
@@ -30,6 +32,7 @@ class Homes:
     found: dict[str, list[str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    by_ena: dict[str, list[str]] = field(default_factory=dict)  # those of `found` that NCBI could not be asked for
 
     def add(self, experiment: Experiment, names: Iterable[str]) -> None:
         """Add the home of an experiment for those accessions that are its own, its samples' or its runs'."""
@@ -51,7 +54,9 @@ def find_homes(names: Sequence[str], archives: Archives) -> Homes:
     for name, found, says in _read_table(archives.folder):
         if name not in wanted or archives.renews(f"home of {name}", name):
             continue
-        if found:
+        if says == HOMES_OF_ENA:
+            homes.by_ena[name] = found.split(",")
+        elif found:
             homes.found[name] = found.split(",")
         else:
             homes.absent[name] = says
@@ -87,6 +92,7 @@ class _HomeSearch:
         except RemoteError as error:
             unfound.failed.update(dict.fromkeys(homes.left(by_search), error))
         homes.failed.update({name: answer_of("NCBI", error) for name, error in unfound.failed.items()})
+        earlier, homes.by_ena = homes.by_ena, {}
         for name in homes.left(by_search):
             if kind_of(name) == "sample" and name not in homes.failed:
                 self._ask_geo(name)
@@ -94,8 +100,11 @@ class _HomeSearch:
             if name not in homes.found and (kind_of(name) != "sample" or name in homes.failed):
                 self._ask_ena(name)
         for name in self.names:
-            if name in homes.found:
-                homes.failed.pop(name, None)
+            if name in homes.failed and (found := homes.found.get(name) or earlier.get(name)):
+                homes.found[name] = homes.by_ena[name] = found
+                del homes.failed[name]
+            elif name in homes.found:
+                continue
             elif name not in homes.failed:
                 homes.absent[name] = unfound.absent.get(name, "")
 
@@ -143,7 +152,10 @@ def _read_table(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 def _write_table(names: Sequence[str], homes: Homes, folder: Path) -> None:
     new = {
-        name: (",".join(homes.found.get(name, ())), homes.absent.get(name, ""))
+        name: (
+            ",".join(homes.found.get(name, ())),
+            HOMES_OF_ENA if name in homes.by_ena else homes.absent.get(name, ""),
+        )
         for name in names
         if name not in homes.failed
     }

@@ -40,6 +40,8 @@ class Answers(NamedTuple):
     """Samples for which GEO names no experiment, and that were searched for."""
     no_family: tuple[str, ...] = ()
     """Series of which GEO has no family file."""
+    ncbi: bool = True
+    """Whether NCBI answered; if not, ENA stands in for it until the next look-up."""
 
 
 class KeptRuns(NamedTuple):

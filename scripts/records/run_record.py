@@ -115,6 +115,9 @@ class _LookUp:
         self.is_kept = self.answers is not None or bool(known or self.ena_runs)
         self.absent: dict[str, str] = dict(self.answers.absent) if self.answers else {}
         found = {*known, *self.absent, *(item.experiment for item in self.of_ena)}
+        self.waits_for_ncbi = self.answers is not None and not self.answers.ncbi  # ENA stood in for it
+        if self.waits_for_ncbi:
+            found = {*known, *self.absent}
         self.missing = [item for item in self.wanted if item not in found]
         if self.missing and known and self.record.source != "SRA":  # NCBI's record replaces a table of runs
             self.missing = list(self.wanted)
@@ -159,7 +162,7 @@ class _LookUp:
 
     @property
     def is_complete(self) -> bool:
-        if not self.is_kept or self.missing or (self.unlinked and self.studies):
+        if not self.is_kept or self.waits_for_ncbi or self.missing or (self.unlinked and self.studies):
             return False
         return self.answers is None or self.ena_runs is not None or not self.compares_with_ena
 
@@ -208,8 +211,9 @@ class _LookUp:
             if asking.faults and before and not self.archives.reached:
                 return self._offline()
             if asking.faults:
-                raise Unanswered(f"{self.name}: " + " ".join(filter(None, dict.fromkeys(asking.faults))))
-            answers = Answers(self.absent, tuple(sorted(self.without_experiment)), tuple(self.geo.not_at_geo))
+                raise Unanswered(f"{self.name}: " + " ".join(dict.fromkeys(asking.faults)))
+            searched = tuple(sorted(self.without_experiment)) if asking.ncbi_answered else ()
+            answers = Answers(self.absent, searched, tuple(self.geo.not_at_geo), asking.ncbi_answered)
             writer.commit(asking.report, answers)
         return self.result()
 
@@ -229,6 +233,7 @@ class _Asking:
         self.unfound = Unfound({}, {})
         self.search_fault: RemoteError | None = None
         self.ena_fault: RemoteError | None = None
+        self.ncbi_answered = True
         self.report: bytes | None = None  # of ENA
         self.faults: list[str] = []
 
@@ -237,7 +242,7 @@ class _Asking:
         look_up = self.look_up
         if look_up.missing:
             self.unfound = self.archives.fetch_experiments(look_up.missing, self.take)
-        elif not look_up.is_kept:
+        elif not look_up.is_kept or look_up.waits_for_ncbi:
             self._search()
         self._ask_ena()
         self._complete_search()
@@ -302,6 +307,7 @@ class _Asking:
                 try:
                     self.archives.search(study, take)
                 except RemoteError as error:
+                    self.ncbi_answered = False
                     if not look_up.ena_stands_in:
                         self.faults.append(f"The samples for which GEO names no experiment: {answer_of('NCBI', error)}")
 
@@ -309,21 +315,14 @@ class _Asking:
         look_up = self.look_up
         found = {*look_up.record.experiments, *(item.experiment for item in look_up.of_ena)}
         look_up.absent |= {name: says for name, says in self.unfound.absent.items() if name not in found}
-        failed: dict[str, list[str]] = {}  # what was answered → experiments
-        for name, error in self.unfound.failed.items():
-            if name in found and not look_up.replaces_sra:
-                continue
-            if isinstance(error, DamagedError) and look_up.ena_runs is not None:
-                look_up.absent[name] = f"NCBI says of it: {error.fault}"
-            elif not look_up.ena_stands_in:
-                failed.setdefault(answer_of("NCBI", error), []).append(name)
-        for words, names in failed.items():
+        for words, names in self._unanswered(found).items():
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
             self.faults.append(f"{', '.join(names[:3])}{more}: {words}")
-        search = self.search_fault
-        count = search.count if isinstance(search, IncompleteError) else 0
-        if search is not None and (not look_up.ena_stands_in or len(found) < count):
-            self.faults.append(answer_of("NCBI", search))
+        if self.search_fault is not None:
+            self.ncbi_answered = False
+            count = self.search_fault.count if isinstance(self.search_fault, IncompleteError) else 0
+            if not look_up.ena_stands_in or len(found) < count:
+                self.faults.append(answer_of("NCBI", self.search_fault))
         studies = ", ".join(look_up.studies)
         if self.ena_fault is not None:
             words = answer_of("ENA", self.ena_fault)
@@ -333,3 +332,16 @@ class _Asking:
                 self.archives.warn(f"{look_up.name}: runs of {studies} that only ENA has are not in the plan. {words}")
         elif self.faults and look_up.ena_runs == 0:
             self.faults.append(f"ENA knows of no run of {studies}.")
+
+    def _unanswered(self, found: set[str]) -> dict[str, list[str]]:
+        """Return what NCBI answered instead → experiments that nobody gave an answer for; ``found`` has the others."""
+        unanswered: dict[str, list[str]] = {}
+        for name, error in self.unfound.failed.items():
+            if isinstance(error, DamagedError) and (name in found or self.look_up.ena_runs is not None):
+                if name not in found:
+                    self.look_up.absent[name] = f"NCBI says of it: {error.fault}"
+                continue
+            self.ncbi_answered = False
+            if not self.look_up.ena_stands_in and (name not in found or self.look_up.replaces_sra):
+                unanswered.setdefault(answer_of("NCBI", error), []).append(name)
+        return unanswered

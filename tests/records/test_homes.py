@@ -160,3 +160,19 @@ def test_homes_that_are_no_accessions_are_asked_for_again(tmp_path: Path, small:
     kept.write_text(kept.read_text().replace("GSE1", "/home/x"))
     assert plan(tmp_path, "SRR11", small=small) == rows
     assert "GSE1" in kept.read_text()
+
+
+def test_a_home_by_ena_is_asked_again(tmp_path: Path, small: SmallArchives) -> None:
+    many(small, 2)
+    header = "run_accession\texperiment_accession\tsecondary_study_accession\ttax_id\tlibrary_source\n"
+    line = "SRR21\tSRX2\tSRP1\t10090\tTRANSCRIPTOMIC SINGLE CELL\n"
+    small.reports = {"SRR21": header + line, "SRP1": header + line}
+    small.before = lambda path, form: (503, b"") if "eutils" in path else None
+    for _ in range(2):
+        (row,) = plan(tmp_path, "SRR21", small=small)["SRR21"]
+        assert (row.series, row.status) == ("SRP1", "planned")
+    assert plan(tmp_path, "SRR21")["SRR21"] == [row]  # without network
+    small.before = lambda path, form: None
+    (row,) = plan(tmp_path, "SRR21", small=small)["SRR21"]
+    assert (row.series, row.sample) == ("GSE1", "GSM2")
+    assert plan(tmp_path, "SRR21")["SRR21"] == [row]

@@ -124,6 +124,25 @@ def test_ena_stands_in_for_an_ncbi_that_fails(tmp_path: Path, small: SmallArchiv
     assert planned(rows) == named(1, 2, 3)
     assert {group[0].detail for group in rows.values()} == {"Runs from ENA, not from NCBI."}
     assert plan(tmp_path, "GSE1", small=small) == rows
+    assert plan(tmp_path, "GSE1") == rows  # without network
+    healed(small)  # the next day NCBI is asked again
+    rows = plan(tmp_path, "GSE1", small=small)
+    assert {group[0].detail for group in rows.values()} == {""}
+    assert [path for path, _ in small.requests] == ["/eutils/efetch.fcgi"]
+    assert plan(tmp_path, "GSE1") == rows
+
+
+def test_ena_stands_in_for_a_study(tmp_path: Path, small: SmallArchives) -> None:
+    small.packages = {name: text.replace("GSE1", "") for name, text in study(range(1, 4)).items()}
+    small.reports["SRP1"] = report(range(1, 4))
+    small.before = failing("eutils", (503, b""))
+    rows = plan(tmp_path, "SRP1", small=small)
+    assert {group[0].detail for group in rows.values()} == {"Runs from ENA, not from NCBI."}
+    assert plan(tmp_path, "SRP1") == rows
+    healed(small)
+    rows = plan(tmp_path, "SRP1", small=small)
+    assert {group[0].detail for group in rows.values()} == {""}
+    assert planned(plan(tmp_path, "SRP1")) == named(1, 2, 3)
 
 
 @pytest.mark.parametrize("fault", NO_ANSWERS)
@@ -376,6 +395,3 @@ def test_ena_stands_in_only_where_it_knows_all_studies(tmp_path: Path, small: Sm
     small.reports["PRJNA2"] = report(range(3, 4))
     rows = plan(tmp_path, "GSE1", small=small)
     assert planned(rows) == named(1, 2, 3)
-    healed(small)
-    assert plan(tmp_path, "GSE1", small=small) == rows
-    assert small.requests == []
