@@ -1,9 +1,9 @@
 """Read every file of atlases and list all of their faults.
 
 Every file is read once: names, widths and types, numbers of rows, the CRC, finite numbers, codes that the decoders
-know; with a manifest and a map, sizes and sha256 of all files, that segments cover every row exactly once, and the sums
-of barcodes. Works on the public atlas too, which has no map. Prints what an atlas has; exit status 0 without a fault,
-else 2 and every fault.
+know; with a manifest and a map, sizes and sha256 of all files, that there is no other file, that segments cover every
+row exactly once, and the sums of barcodes. Works on the public atlas too, which has no map. Prints what an atlas has;
+exit status 0 without a fault, else 2 and every fault.
 """
 
 import hashlib

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import numpy as np
@@ -230,3 +231,28 @@ def test_the_whole_layout_of_the_public_atlas_is_written_and_read(tmp_path, caps
             shard.append(dice.normal(size=(rows, 424)), dice.integers(0, 9, (rows, 23)), dice.normal(size=(rows, 23)))
     atlas_check.main([str(tmp_path)])
     assert Atlas(tmp_path).rows_total == 9
+
+
+def test_what_is_not_in_the_manifest_is_reported_and_nothing_waits(atlas):
+    (atlas / "more.txt").touch()
+    (atlas / "evil").symlink_to("/etc")
+    os.mkfifo(atlas / "fifo")
+    (atlas / "dropped.tsv").unlink()
+    os.mkfifo(atlas / "dropped.tsv")
+    (atlas / f"{FIRST}_embs.npz").unlink()
+    (atlas / f"{FIRST}_embs.npz").symlink_to("/dev/zero")
+    reported = faults_of(atlas)
+    assert "evil: a link that is not in the manifest." in reported
+    assert "fifo: a FIFO that is not in the manifest." in reported
+    assert "more.txt: a file that is not in the manifest." in reported
+    assert f"{atlas / 'dropped.tsv'}: a FIFO, not a file." in reported
+    assert f"{atlas / f'{FIRST}_embs.npz'}: a device, not a file." in reported
+
+
+def test_a_manifest_names_no_file_elsewhere(atlas):
+    manifest = json.loads((atlas / "manifest.json").read_text())
+    manifest["files"]["/etc/passwd"] = {"bytes": 1, "sha256": "0" * 64}
+    (atlas / "manifest.json").write_text(json.dumps(manifest))
+    assert f"files: '/etc/passwd' cannot be the name of a file or folder in {atlas}: it has a slash." in faults_of(
+        atlas
+    )

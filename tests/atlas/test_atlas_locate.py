@@ -89,3 +89,32 @@ def test_what_cannot_be_located(tmp_path):
     (atlas / "segments.tsv").unlink()
     with pytest.raises(InputError, match=r"has no segments.tsv, so the cells of its rows are unknown"):
         atlas_locate.main([str(atlas), "--global-rows", "0"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        (1, "9" * 5000, "line 2: row_start, rows and dropped must be whole numbers."),
+        (2, "٣", "line 2: row_start, rows and dropped must be whole numbers."),
+        (2, "9" * 15, "it has 999,999,999,999,999 rows from row 0 of step_0_toy_predict_part_0_0 of 4 rows."),
+        (0, "../../x", "the atlas has no shard ../../x."),
+    ],
+)
+def test_a_map_that_lies_is_refused(tmp_path, column, value, words):
+    atlas = packed(tmp_path, "--shard-rows", "3")
+    head, first, *rest = (atlas / "segments.tsv").read_text().splitlines()
+    values = first.split("\t")
+    values[column] = value
+    (atlas / "segments.tsv").write_text("\n".join([head, "\t".join(values), *rest, ""]))
+    with pytest.raises(InputError) as error:
+        atlas_locate.main([str(atlas), "--cells", "SRR1"])
+    assert str(error.value).endswith(words)
+
+
+def test_barcodes_that_are_none_are_refused(tmp_path):
+    atlas = packed(tmp_path, "--shard-rows", "3")
+    path = atlas / "step_0_toy_predict_part_0_0_barcodes.npz"
+    np.savez(path, np.full(4, b"\xff\x1b[3", "S4"))
+    run = read_segments(atlas / "segments.tsv").__next__().run.split(";")[0]
+    with pytest.raises(InputError, match=r"_barcodes\.npz: b'\\xff\\x1b\[3' is no barcode\.$"):
+        atlas_locate.main([str(atlas), "--cells", run])

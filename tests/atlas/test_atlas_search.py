@@ -5,7 +5,7 @@ from scripts.atlas import atlas_pack, atlas_search
 from scripts.atlas.store.layout import PUBLIC
 from scripts.atlas.store.shards import shard_name
 from scripts.core.errors import InputError
-from tests.atlas.small_atlases import write_shard
+from tests.atlas.small_atlases import TWO_LABELS, made_up, write_mapped, write_shard
 from tests.atlas.small_parts import write_both
 
 
@@ -55,3 +55,19 @@ def test_vectors_in_an_atlas_without_map(tmp_path, capsys):
     (tmp_path / "vector.npy").write_text("x")
     with pytest.raises(InputError, match="cannot be read as an npy file"):
         atlas_search.main(list(map(str, asked)))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((3, 0), np.float16), "has rows without any bytes"),
+        (np.full((1, 4), np.nan, np.float16), "not finite"),
+        (np.zeros((1, 4), complex), "expected an npy file of numbers, one vector or a row each."),
+    ],
+)
+def test_vectors_that_are_none_are_refused(tmp_path, values, words):
+    np.save(tmp_path / "vectors.npy", values)
+    shard = [{"series": "GSE1", "run": "SRR1", "arrays": made_up(3, TWO_LABELS)}]
+    atlas = write_mapped(tmp_path / "atlas", [shard], TWO_LABELS)
+    with pytest.raises(InputError, match=words):
+        atlas_search.main([str(atlas), "--vectors", str(tmp_path / "vectors.npy")])

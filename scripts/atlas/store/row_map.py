@@ -250,7 +250,7 @@ def barcode_text(barcode: bytes, shard: str) -> str:
     """Return a barcode as text. Raises InputError where it is none."""
     text = barcode.decode("ascii", "replace")
     if text and not (text.isascii() and text.isprintable()):
-        raise InputError(f"{shard}_{BARCODES}.npz: {barcode!r:.80} is no barcode.")
+        raise InputError(f"{shard}_{BARCODES}.npz: {bytes(barcode)!r:.80} is no barcode.")
     return text
 
 
