@@ -1,9 +1,10 @@
 """Find the runs of every accession asked for, or the reason why there is none, and write the plan.
 
 GEO's family files name samples and experiments, SRA's XML (or, where it fails, ENA's filereport) names runs. The
-archives' answers are kept below --records, a folder an accession, and are not asked for again. The plan (--output) has
-a row for every run, also for those that are left out, and a row without a run for every accession that has none. A
-table for a person goes to standard output, progress to standard error.
+archives' answers are kept below --records, a folder an accession, and are not asked for again but with --refresh. The
+plan (--output) has a row for every run, also for those that are left out, and a row without a run for every accession
+that has none. Where an archive could not be asked and no other has the runs, no plan is written, and the exit status is
+2. A table for a person goes to standard output, progress to standard error.
 """
 
 import os

@@ -127,6 +127,9 @@ def test_all_faults_are_reported_at_once():
             "references.hg38.gtf: missing; a path or an address",
         ),
         ({"series": ["GSE1"], "retry": ["DOWNLOAD_FALED"]}, "retry: 'DOWNLOAD_FALED' is not a reason code"),
+        ({"series": ["GSE1"], "refresh": ["GSE1", "gse2"]}, "refresh: 'gse2' is neither an accession nor all"),
+        ({"series": ["GSE1"], "refresh": "everything"}, "refresh: 'everything' is neither an accession nor all"),
+        ({"series": ["GSE1"], "refresh": 3}, "refresh: 3 cannot be used"),
         (
             {"series": ["GSE1"], "droplets": {"chemistry": "10x_3p_v2"}},
             "droplets.chemistry: '10x_3p_v2' is not in config/chemistries.yaml; did you mean '10x_3p_v3'?",
