@@ -88,11 +88,12 @@ class Transfers:
             if fault.again != Again.EVERY_PASS:
                 remove_folder(folder.parent, folder.name, ignore_errors=True)
             raise
-        except RunFault as fault:
-            if fault.reason == "DISK_LIMIT":
+        except Exception as error:
+            of_run = fault_of_run(error, "DOWNLOAD_FAILED")
+            if of_run.reason == "DISK_LIMIT":
                 raise
             remove_folder(folder.parent, folder.name, ignore_errors=True)
-            raise SourceFault(fault.reason, fault.detail, cause=fault.cause) from fault
+            raise SourceFault(of_run.reason, of_run.detail, cause=of_run.cause) from error
 
     def reserve(self, row: Run, need: int, what: str, folder: Path) -> None:
         """Reserve room for the files of a run, some of which may be in its folder. Raises RunFault(DISK_LIMIT)."""

@@ -54,6 +54,16 @@ def test_a_record_that_cannot_be_read_is_no_source(analysis):
     analysis.check_failed(ONE, "DOWNLOAD_FAILED", detail)
 
 
+def test_an_error_that_nobody_expected_is_that_of_the_source(analysis, monkeypatch, capsys):
+    def broken(*_):
+        raise ValueError("Invalid IPv6 URL")
+
+    monkeypatch.setattr(transfer.Transfers, "_prefetch", broken)
+    analysis.run()
+    analysis.check_served(ONE, "ncbi")
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_what_nobody_has_fails_at_once(tmp_path, server, world):
     made = Analysis(tmp_path, server, world, [GONE])
     made.run()
