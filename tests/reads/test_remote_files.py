@@ -15,14 +15,14 @@ from scripts.records.sra_xml import Read, RemoteFile
 RECORD = """<?xml version="1.0"?>
 <EXPERIMENT_PACKAGE_SET><EXPERIMENT_PACKAGE><RUN_SET>
 <RUN accession="SRR1" size="900"><SRAFiles>
- <SRAFile filename="SRR1.lite" url="https://a/SRR1.lite.1" size="500" md5="aa" semantic_name="SRA Lite" supertype="Primary ETL" sratoolkit="1">
+ <SRAFile filename="SRR1.lite" url="https://a/SRR1.lite.1" size="500" md5="aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" semantic_name="SRA Lite" supertype="Primary ETL" sratoolkit="1">
   <Alternatives url="https://a/SRR1.lite.1" access_type="anonymous" org="NCBI"/>
   <Alternatives url="s3://b/SRR1.lite.1" access_type="aws identity" org="AWS"/></SRAFile>
- <SRAFile filename="SRR1" url="https://o/SRR1" size="905" md5="BB" semantic_name="SRA Normalized" supertype="Primary ETL" sratoolkit="1">
+ <SRAFile filename="SRR1" url="https://o/SRR1" size="905" md5="BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB" semantic_name="SRA Normalized" supertype="Primary ETL" sratoolkit="1">
   <Alternatives url="https://o/SRR1" access_type="anonymous" org="AWS"/></SRAFile>
- <SRAFile filename="R1.fastq.gz" size="7" md5="cc" semantic_name="fastq" supertype="Original" sratoolkit="0">
+ <SRAFile filename="R1.fastq.gz" size="7" md5="cccccccccccccccccccccccccccccccc" semantic_name="fastq" supertype="Original" sratoolkit="0">
   <Alternatives url="https://src/R1.fastq.gz" access_type="anonymous" org="AWS"/></SRAFile>
- <SRAFile filename="x.bam" size="70" md5="dd" semantic_name="10X Genomics bam file" supertype="Original" sratoolkit="0">
+ <SRAFile filename="x.bam" size="70" md5="dddddddddddddddddddddddddddddddd" semantic_name="10X Genomics bam file" supertype="Original" sratoolkit="0">
   <Alternatives url="https://src/x.bam.1" access_type="anonymous" org="AWS"/></SRAFile>
 </SRAFiles></RUN>
 <RUN accession="SRR2"><SRAFiles>
@@ -33,8 +33,8 @@ RECORD = """<?xml version="1.0"?>
 </RUN_SET></EXPERIMENT_PACKAGE></EXPERIMENT_PACKAGE_SET>
 """  # noqa: E501
 ADDRESS = "https://o/SRR1"
-FULL = RemoteFile("SRR1", "SRA Normalized", 905, "BB", ADDRESS, (ADDRESS,))
-LITE = RemoteFile("SRR1.lite", "SRA Lite", 500, "aa", "https://a/SRR1.lite.1", ("https://a/SRR1.lite.1",))
+FULL = RemoteFile("SRR1", "SRA Normalized", 905, "BB" * 16, ADDRESS, (ADDRESS,))
+LITE = RemoteFile("SRR1.lite", "SRA Lite", 500, "aa" * 16, "https://a/SRR1.lite.1", ("https://a/SRR1.lite.1",))
 RUNS = [Run(series="GSE1", experiment="SRX1", run=f"SRR{number}") for number in range(1, 5)]
 
 
@@ -64,7 +64,7 @@ def test_runs_of_other_units_are_left_out(tmp_path):
 def test_the_bam_that_was_submitted_is_found(tmp_path):
     found = records(tmp_path, sra_xml=RECORD)
     assert [(file.url, file.size, file.md5) for file in found.files("bam", "SRR1")] == [
-        ("https://src/x.bam.1", 70, "dd")
+        ("https://src/x.bam.1", 70, "dd" * 16)
     ]
     assert found.files("bam", "SRR2") == []
 
