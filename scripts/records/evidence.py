@@ -309,7 +309,7 @@ RULES = (
             r"\d[\d.,]*\s*(?:ng|[uµμ]g|pg)\s+(?:of\s+)?"
             r"(?:total |input |purified |high[-\s]quality |isolated |each )*RNA\b",
         ),
-        {PROTOCOL: -4, CULTURE: -4, DESCRIPTION: -4},
+        {PROTOCOL: -4, CULTURE: -4, DESCRIPTION: -8},
     ),
     Rule(
         "LIBRARY_KIT_OF_POPULATIONS",
@@ -323,7 +323,7 @@ RULES = (
             r"\bm?RNA (?:was|were) (?:enriched|fragmented|purified)\b|\boligo[-\s(]*dT\)?[-\s](?:magnetic )?beads?\b",
             r"\bquantseq\b|\bsureselect strand|\bovation\b|\bscriptseq\b|\bstranded (?:total |m)?RNA",
         ),
-        {PROTOCOL: -3, DESCRIPTION: -4, NAME: -5},
+        {PROTOCOL: -3, DESCRIPTION: -8, NAME: -5},
     ),
     Rule(
         "BARCODED_BULK",

@@ -21,6 +21,7 @@ MANY_SPOTS = 40_000_000  # more than anybody sequences one cell of a plate
 FAR_TOO_MANY_SPOTS = 100_000_000  # more than most sequence of bulk, too
 CELLS_OF_A_PLATE = 24  # experiments of one study and layout, from which on they may be the cells of a plate
 _SMALL = 6_000_000  # spots of one cell
+_SMALL_BASES = 1_200_000_000  # the same in bases; archives take up to a byte a base
 _STRONG = -3  # from which on a piece against single cells is named
 _OTHER_STRATEGIES = frozenset(["MIRNA-SEQ", "NCRNA-SEQ", "RIP-SEQ", "RIBO-SEQ"])
 _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many barcoded ones
@@ -41,8 +42,8 @@ class Siblings(NamedTuple):
     """What the experiments of a study (of one layout) have in common, as far as one says something of another."""
 
     experiments: int = 1
-    small: int = 0  # those with few enough spots for one cell each
-    unknown: int = 0  # those whose spots the record does not say
+    small: int = 0  # those with few enough spots (or bases) for one cell each
+    unknown: int = 0  # those whose size the record does not say
     single_cell: int = 0  # those whose library source says single cell
     droplets: int = 0  # those whose reads are those of a droplet library
 
@@ -86,6 +87,14 @@ def spots_of(experiment: Experiment) -> int:
     return sum(int(run.spots) for run in experiment.runs if run.spots.isdecimal())
 
 
+def _is_small(experiment: Experiment) -> bool | None:
+    """Whether an experiment is as small as one cell, by spots, else by bases or bytes; None where none is known."""
+    if spots := spots_of(experiment):
+        return spots <= _SMALL
+    bases = sum(int(next(filter(str.isdecimal, (run.bases, run.size)), "0")) for run in experiment.runs)
+    return bases <= _SMALL_BASES if bases else None
+
+
 def study_of(experiment: Experiment) -> tuple[str, str]:
     """Return the key of an experiment's siblings: its study and its layout."""
     return experiment.study or experiment.project or next(iter(experiment.series), ""), experiment.layout
@@ -99,10 +108,10 @@ def siblings_of(experiments: Iterable[Experiment], droplets: Iterable[str]) -> d
     for experiment in experiments:
         study = study_of(experiment)
         count = counts.setdefault(study, Counter())
-        spots = spots_of(experiment)
+        small = _is_small(experiment)
         count["experiments"] += 1
-        count["small"] += 0 < spots <= _SMALL
-        count["unknown"] += not spots
+        count["small"] += small is True
+        count["unknown"] += small is None
         count["droplets"] += experiment.experiment in by_reads
         single[study[0]] += says_single_cell(experiment.source)
     return {study: Siblings(**count, single_cell=single[study[0]]) for study, count in counts.items()}
@@ -145,10 +154,11 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
     if len(experiment.runs) >= CELLS_OF_A_PLATE:
         words = f"it has {len(experiment.runs)} runs, each of which may be a cell (then set `count_by: run`, too)"
         yield Evidence("MANY_RUNS", VETO, "", words)
-    if siblings.small >= CELLS_OF_A_PLATE and 0 < spots <= FEW_SPOTS:
+    small = _is_small(experiment)
+    if siblings.small >= CELLS_OF_A_PLATE and (small or 0 < spots <= FEW_SPOTS):
         words = f"{siblings.small} experiments of its study are as small as libraries of one cell"
         yield Evidence("MANY_SMALL_SIBLINGS", 4 if siblings.small >= 4 * CELLS_OF_A_PLATE else 2, "", words)
-    elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and not spots:
+    elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and small is None:
         yield Evidence("MANY_SIBLINGS", 2, "", f"its study has {siblings.experiments} experiments")
     if spots > 2 * FEW_SPOTS or (spots > FEW_SPOTS and siblings.experiments < 2 * CELLS_OF_A_PLATE):
         weight = -2 if spots > MANY_SPOTS else -1

@@ -87,6 +87,9 @@ def test_siblings_are_those_of_the_study_and_layout() -> None:
     }
     assert [study_of(item) for item in together[:1]] == [("SRP1", "paired")]
     assert siblings_of([], []) == {}
+    sizes = [SraRun("SRR1", bases="500000000"), SraRun("SRR1", size="500000000"), SraRun("SRR1", bases="5000000000")]
+    of_sizes = [Experiment("SRX1", study="SRP1", runs=(run,)) for run in (*sizes, SraRun("SRR1", spots="0"))]
+    assert siblings_of(of_sizes, []) == {("SRP1", ""): Siblings(4, 2, 1)}
 
 
 def test_a_bare_source_beside_single_cell_ones_is_suspicious() -> None:
