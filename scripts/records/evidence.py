@@ -411,6 +411,9 @@ _KIND_TAG = re.compile(
 _NUMBER = re.compile(r"\s*(?:~|ca\.?|about|approx\w*)?\s*(\d[\d,.]*)\s*(k|[x×e^])?", re.IGNORECASE)
 _BY_SCOPE = {scope: tuple(rule for rule in RULES if scope in rule.weights) for scope in Scope}
 _ONE_OF_EMBRYO = re.compile(r"\bcells?\b|blastomere|\d[-. ]\d+\w?$", re.IGNORECASE)  # embryo 2, cell 11: ``2-11``
+_OTHER_SAMPLES = re.compile(
+    r"\b(?:population|bulk|pooled) (?:samples?|controls?)\b|\bas (?:a )?controls?\b", re.IGNORECASE
+)
 _NO_ONE_CELL = re.compile(r"\b\d+-?cell\b|\binner cell mass\b", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"\d{11,}")
 _LONGEST = {NAME: 1_000, TITLE: 1_000}  # characters of a text that are searched
@@ -436,7 +439,10 @@ def _search(scope: Scope, where: str, text: str) -> Iterator[Evidence]:
     text = _plain(text, scope)
     for rule in _BY_SCOPE[scope]:
         if found := _first(rule, text):
-            yield Evidence(rule.code, rule.weights[scope], where, found)
+            weight = rule.weights[scope]
+            if rule.code == "CELLS_TOGETHER" and _OTHER_SAMPLES.search(_sentence_of(found, text)):
+                weight = weight // 2
+            yield Evidence(rule.code, weight, where, found)
     if scope is TRAIT and _KIND_TAG.fullmatch(tag.strip()):
         for rule in _BY_SCOPE[NAME]:
             if rule.code in ("NEGATIVE_CONTROL", "EMPTY_WELL", "BULK_WORD") and (found := _first(rule, text)):
@@ -453,6 +459,13 @@ def _first(rule: Rule, text: str) -> str:
             continue
         return words if len(words) < 90 else f"{words[:86]} …"
     return ""
+
+
+def _sentence_of(words: str, text: str) -> str:
+    """Return the sentence of a text that has some words."""
+    start = max(text.find(words), 0)
+    end = text.find(". ", start + len(words))
+    return text[text.rfind(". ", 0, start) + 1 : end if end >= 0 else len(text)]
 
 
 def _is_count(before: str, words: str) -> bool:

@@ -31,7 +31,8 @@ _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many
     """.split()
 )
 _ONE_CELL_EACH = frozenset("GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
-_OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL METHOD_OF_ONE_CELL MANY_SMALL_SIBLINGS".split())
+_OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL METHOD_OF_ONE_CELL".split())
+_KITS = frozenset(["RNA_KIT_OF_POPULATIONS", "LIBRARY_KIT_OF_POPULATIONS"])
 _OF_ITSELF = frozenset("SOURCE_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE PROTOCOL_SINGLE_CELL".split())
 _LOOKED_FOR = (
     "its library source, names, characteristics and protocols, and the title, summary and design of its series"
@@ -133,11 +134,28 @@ def gather_evidence(
         known = best.get(piece.code)
         if known is None or abs(piece.weight) > abs(known.weight):
             best[piece.code] = piece
+    _put_in_context(best)
+    return CellVerdict(tuple(sorted(best.values(), key=lambda piece: (-abs(piece.weight), piece.code))))
+
+
+def _put_in_context(best: dict[str, Evidence]) -> None:
+    """Change the weights of pieces that mean something else beside others."""
     if "MANY_CELLED" not in best:
         best.pop("WHOLE_EMBRYOS", None)
     if "CELLS_TOGETHER" in best and best.keys() & _OF_BOTH:  # its protocol is also that of other libraries
-        best["CELLS_TOGETHER"] = best["CELLS_TOGETHER"]._replace(weight=best["CELLS_TOGETHER"].weight // 2)
-    return CellVerdict(tuple(sorted(best.values(), key=lambda piece: (-abs(piece.weight), piece.code))))
+        _halve(best, "CELLS_TOGETHER")
+    if "MANY_SMALL_SIBLINGS" in best and best.keys() & _KITS and not best.keys() & _OF_BOTH:
+        _halve(best, "MANY_SMALL_SIBLINGS")  # bulk beside cells
+    for code in ("MANY_SMALL_SIBLINGS", "MANY_SIBLINGS"):  # many samples alone are no cells
+        others = sum(piece.weight for piece in best.values() if piece.weight > 0 and piece.code != code)
+        if code in best and not others:
+            del best[code]
+        elif code in best:
+            best[code] = best[code]._replace(weight=min(best[code].weight, others))
+
+
+def _halve(best: dict[str, Evidence], code: str) -> None:
+    best[code] = best[code]._replace(weight=best[code].weight // 2)
 
 
 def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Iterator[Evidence]:
