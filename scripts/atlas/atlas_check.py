@@ -25,6 +25,7 @@ from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, MANIFEST, SE
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults, try_all
 from scripts.core.files import hash_file, kind_of_item, open_regular, path_below
+from scripts.harvest.results import TIME_STAMP
 
 CHUNK = 1 << 19  # bytes that are checked together, so that they stay in the processor's cache
 
@@ -234,8 +235,10 @@ def manifest_faults(atlas: Atlas) -> Iterator[str]:
     known = {MANIFEST, *manifest["files"], *(name for shard in manifest["shards"] for name in shard.get("files", {}))}
     of_shards = {file.path.name for shard in atlas.shards for file in shard.files.values()}
     for item in sorted(os.scandir(atlas.path), key=lambda item: item.name):
-        if item.name not in known | of_shards:
-            kind = kind_of_item(item.stat(follow_symlinks=False).st_mode)
+        status = item.stat(follow_symlinks=False)
+        kind = kind_of_item(status.st_mode)
+        marked = item.name == TIME_STAMP and kind == "file" and not status.st_size
+        if item.name not in known | of_shards and not marked:
             yield f"{item.name if item.name.isprintable() else repr(item.name)}: a {kind} that is not in the manifest."
     if manifest.get("rows") != atlas.rows_total:
         yield f"the manifest says {manifest.get('rows')} rows, but the shards have {atlas.rows_total:,}."

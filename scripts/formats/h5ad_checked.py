@@ -17,6 +17,8 @@ PIECE = 1 << 20
 """Elements of a matrix that are read together."""
 MOST_TEXT = 1 << 27
 """Bytes of an array of text that is read."""
+MOST_LOOSE = 1 << 26
+"""Bytes of the largest file of which text of any width is read; this workflow writes text of a fixed width."""
 _TEXT_PIECE = 1 << 24  # bytes of text that are read together
 _LONGEST_TEXT = 1 << 16
 
@@ -69,7 +71,10 @@ def read_names(root: h5py.Group, path: str, length: int | None = None) -> list[s
     if fixed and item.dtype.itemsize > _LONGEST_TEXT:
         raise ValueError(f"{path} has text of {item.dtype.itemsize:,} bytes")
     # Of text of any width, many values may be the same one in the file, so that each can be as long as the file.
-    step = max(1, _TEXT_PIECE // (item.dtype.itemsize if fixed else item.file.id.get_filesize()))
+    longest = item.dtype.itemsize if fixed else item.file.id.get_filesize()
+    if longest > MOST_LOOSE:
+        raise ValueError(f"{path} has text of any width, which is read of files up to {MOST_LOOSE:,} bytes only")
+    step = max(1, _TEXT_PIECE // longest)
     texts: list[str] = []
     total = 0
     for start in range(0, item.shape[0], step):

@@ -39,6 +39,7 @@ _NOT_COMPARED = dict.fromkeys(
     "tax_id organism chemistry layout read_roles spots bases bytes md5 source detail".split(), ""
 )
 _ROW = 256  # characters of a row that are kept, on average at most; there are about 90
+_LONGEST_VALUE = 1 << 16  # characters
 _LONGEST_NAME = 1 << 12  # bytes of the name of a gene or a field
 _LONGEST_NUMBER = 24  # bytes of a number with its comma
 
@@ -133,6 +134,10 @@ def read_ledger(path: str | Path, most: int = MOST_ROWS) -> list[Run]:
     for row in iterate_runs(path):
         if len(rows) == most:
             raise InputError(f"{Path(path).name}: more than {most:,} rows; see the option --max-rows of verify.")
+        if (longest := max(map(len, row))) > _LONGEST_VALUE:
+            raise InputError(
+                f"{Path(path).name}: {row.run[:80]!r} has a value of {longest:,} characters, too long for any."
+            )
         rows.append(row._replace(**_NOT_COMPARED))
         characters += sum(map(len, rows[-1]))
         if characters > _ROW * most:

@@ -4,11 +4,12 @@ The files and their checksums are those of SHA256SUMS, and there is nothing else
 the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the libraries of
 the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to the reads that
 STAR mapped; the h5ad has each count of the table. The members of each archive have the md5 sums of its metadata, and
-the h5ad of droplets has the cells and counts of the archives. The metadata are of counted samples. Other files (report,
-quality, provenance, atlas) are compared with SHA256SUMS alone; atlas_check reads an atlas. Exit status 0 when all is
-well, else 2; every fault is reported.
+the h5ad of droplets has the cells and counts of the archives. The metadata are of counted samples. The files of an
+atlas are those of its manifest; atlas_check reads them. Other files (report, quality, provenance) are compared with
+SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is reported.
 """
 
+import contextlib
 import csv
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file, open_regular
-from scripts.harvest.checks import archives, metadata, tables
+from scripts.harvest.checks import archives, atlas, metadata, tables
 from scripts.harvest.results import (
     COUNTS,
     LOGS,
@@ -119,6 +120,15 @@ def metadata_faults(results: Path, files: dict[str, int], ledger: Sequence[Run])
             yield from readable(name, metadata.table_faults(results / name, ledger, samples.get(species)))
 
 
+def atlas_faults(results: Path, files: dict[str, int]) -> Iterator[str]:
+    """Yield a sentence for each file of an atlas that is not as its manifest says."""
+    names = atlas.manifests(files)
+    if names and SUMS in files:
+        sums = read_sums(results / SUMS)
+        for name in names:
+            yield from readable(name, atlas.manifest_faults(results, name, sums))
+
+
 def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[str]:
     """Yield a sentence for everything that is wrong in the files of a folder of results."""
     ledger = read_ledger(results / LEDGER, most)
@@ -129,6 +139,8 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
         yield from readable(f"{species}{COUNTS}", table_faults(results, files, species, ledger))
     yield from droplet_faults(results, files, ledger)
     yield from metadata_faults(results, files, ledger)
+    with contextlib.suppress(InputError):  # SHA256SUMS that cannot be read are reported already
+        yield from atlas_faults(results, files)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError, Interrupted, MachineFault
+from scripts.core.files import remove_folder
 from scripts.core.subprocesses import (
     crash_signal,
     external_signal,
@@ -110,7 +111,7 @@ def raise_if_broken(
     try:
         status, complaint = run([*arguments, "--readFilesIn", "own.fastq", "--outSAMtype", "None"], own)
     finally:
-        shutil.rmtree(own, ignore_errors=True)
+        remove_folder(folder, own.name, ignore_errors=True)
     raise_if_interrupted(status, complaint, folder)
     if crash_signal(status):
         raise MachineFault(

@@ -122,6 +122,11 @@ def test_text_that_lies_is_refused(root, monkeypatch):
     root["obs/same/codes"][0] = 7
     with pytest.raises(ValueError, match=r"^obs/same has codes that are none of its 1 categories$"):
         h5ad_checked.read_column(root, "obs/same", 3)
+    monkeypatch.setattr(h5ad_checked, "MOST_LOOSE", 100)
+    root.create_dataset("loose", data=["a"], dtype=h5py.string_dtype())
+    with pytest.raises(ValueError, match=r"^loose has text of any width, which is read of files up to 100 bytes only$"):
+        h5ad_checked.read_names(root, "loose", 1)
+    monkeypatch.setattr(h5ad_checked, "MOST_LOOSE", 1 << 26)
     monkeypatch.setattr(h5ad_checked, "MOST_TEXT", 10)
     root.create_dataset("long", data=["a" * 6, "b" * 6], dtype=h5py.string_dtype())
     with pytest.raises(ValueError, match=r"^long has more text than such a file can have$"):
