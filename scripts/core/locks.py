@@ -1,6 +1,6 @@
 """Files that processes share: locks that end with the process that holds them, and a limit to the rate of requests.
 
-A lock is one of the kernel (flock) on an open file. Other users may plant links, pipes and folders where it is to be,
+A lock is one of the kernel (flock) on an open file. Other users may plant links, pipes and folders under its name,
 and hold it as long as they like: no link is followed, nothing that somebody else made is changed, and who waits says so
 each minute, with the holder where the kernel or the file names it.
 """

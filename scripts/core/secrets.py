@@ -21,7 +21,7 @@ from scripts.core.errors import raise_faults
 KEY, ADDRESSES = "NCBI_API_KEY", "SRA2MATRIX_ADDRESSES"
 _MASK = "***"
 _LONGEST_KEY = 1000  # bytes of a file with a key
-# RFC 3986, 3.2.1: what stands before the last @ of an authority; a word without a colon is a token.
+# RFC 3986, 3.2.1: what is before the last @ of an authority; a word without a colon is a token.
 _USER = re.compile(r"(?<=://)(?:([^\s/?#:@]*:)[^\s/?#]+|[^\s/?#:@]+)@")
 # Parameters of signed addresses (Amazon, Google, Azure, CloudFront) and the usual names of passwords and keys.
 _PARAMETER = re.compile(
