@@ -1,8 +1,11 @@
 """Pieces of evidence in single texts: what words give which piece, and what words give none."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from scripts.records.evidence import RecordText, Scope, evidence_in
+from scripts.records.evidence import RULES, RecordText, Scope, evidence_in
 
 N, T, D, P, C = Scope.NAME, Scope.TRAIT, Scope.DESCRIPTION, Scope.PROTOCOL, Scope.CULTURE
 TITLE, DESIGN, SUMMARY = Scope.SERIES_TITLE, Scope.DESIGN, Scope.SUMMARY
@@ -130,3 +133,11 @@ def test_a_long_text_is_searched_in_bounded_time() -> None:
     for text in ("1" * 20_000, "[" * 20_000, "single " * 3_000, "1,000 " * 3_000):
         for scope in Scope:
             codes(scope, text)
+
+
+def test_the_page_on_evidence_has_every_code() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "evidence.md").read_text(encoding="utf-8")
+    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "scripts" / "records").glob("*.py"))
+    codes = {rule.code for rule in RULES} | set(re.findall(r'\bEvidence\("([A-Z_]+)"', sources))
+    assert sorted(code for code in codes if f"`{code}`" not in page) == []
