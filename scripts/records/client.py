@@ -198,8 +198,9 @@ class Archives:
         """
         report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
         pages = _Pages(self, take)
-        for _ in range(2):  # a history may expire, and a study may change while it is read
-            pages.read(self._esearch({"term": term, "usehistory": "y", "retmax": "0"}))
+        # A history may expire, and a study may change while it is read: the second time by the ids that NCBI gives.
+        for ids in ("0", "10000"):
+            pages.read(self._esearch({"term": term, "usehistory": "y", "retmax": ids}))
             if pages.are_complete:
                 break
         else:
@@ -305,23 +306,29 @@ class _Pages:
         self.count, self.fault = int(_tag(found, "Count")), ""
         self._settled.clear()
         history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
+        ids = re.findall(r"<Id>(\d+)</Id>", found.decode("ascii", "replace"))
+
+        def fields(page: range) -> dict[str, str]:
+            if len(ids) == self.count:
+                return {"id": ",".join(ids[page.start : page.stop])}
+            return {**history, "retstart": str(page.start), "retmax": str(len(page))}
+
         for begin in range(0, self.count, BATCH):
             if self.are_complete:
                 return
             page = range(begin, min(begin + BATCH, self.count))
-            ask = functools.partial(self._read_page, history)
+            ask = functools.partial(self._read_page, fields)
             _, failed = _ask_in_pieces(page, ask, self.archives.is_failing)
             for error in failed.values():
                 self.fault = error.fault.rstrip(".")
             if len(failed) == len(page):
                 return
 
-    def _read_page(self, history: Mapping[str, str], page: range, patient: bool) -> range:
-        """Ask for some places of the result; return them unless as many experiments came that no other page had."""
+    def _read_page(self, fields: Callable[[range], dict[str, str]], page: range, patient: bool) -> range:
+        """Ask for some places of the result; return the last ones, as many as there came too few that no page had."""
         if self.are_complete:
             return page[:0]
-        fields = {**history, "retstart": str(page.start), "retmax": str(len(page))}
-        answer = self.archives._efetch(fields, patient)
+        answer = self.archives._efetch(fields(page), patient)
         self.damaged.update(dict.fromkeys(answer.damaged))
         found: set[str | bytes] = set(answer.damaged)
         for experiment, package in answer.packages:
@@ -331,10 +338,8 @@ class _Pages:
                 self.seen.add(name)
                 self.take(experiment, package)
         found -= self._settled
-        if len(found) < len(page):
-            return page
         self._settled |= found
-        return page[:0]
+        return page[len(found) :]
 
 
 def _ask_in_pieces(

@@ -200,6 +200,13 @@ def wrong(small: SmallArchives, start: int) -> tuple[int, bytes]:
     return NO_ANSWERS["backend"]
 
 
+def test_pages_that_are_always_short(tmp_path: Path, small: SmallArchives) -> None:
+    small.packages = {name: text.replace("GSE1", "") for name, text in study(range(1, 30)).items()}
+    small.before = lambda path, form: short(small, int(form["retstart"])) if "WebEnv" in form else None
+    assert planned(plan(tmp_path, "SRP1", small=small)) == named(*range(1, 30))
+    assert len(small.requests) <= 1 + 15 + 1
+
+
 @pytest.mark.parametrize("page", [repeated, short, wrong])
 @pytest.mark.parametrize("times", [1, 4, 1000])
 def test_pages_that_fail(tmp_path: Path, small: SmallArchives, page: Callable, times: int) -> None:
