@@ -205,8 +205,10 @@ def _keep_largest(folder: Path) -> None:
 def refuse(rows: Sequence[Run], output: Path, sentence: str) -> None:
     """Write the status table of a droplet library that surely cannot be counted, without any download."""
     output.mkdir(parents=True, exist_ok=True)
+    unseal(output)
     fault = RunFault("CHEMISTRY_UNKNOWN", sentence, NO_LIST)
     write_statuses(output / "status.tsv", [RunStatus(row.run).failed(fault) for row in rows])
+    seal(output)
     print(f"Nothing is downloaded: {sentence}", file=sys.stderr)
 
 

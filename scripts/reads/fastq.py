@@ -57,7 +57,7 @@ class Converter:
         require_whole(archives)
         output.mkdir(parents=True, exist_ok=True)
         unseal(output)
-        for left in ("*.fastq", "status.tsv"):
+        for left in ("*.fastq", ".*.joined", "status.tsv"):
             for path in output.glob(left):
                 path.unlink()
         self.offline = sra_archive.write_settings(output / "offline.mkfg")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import RunFault, fault_of_run
+from scripts.core.files import path_below
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, has_second_reads
 from scripts.plan.status import RunStatus
@@ -115,13 +116,13 @@ def _settle(rows: Sequence[Run], statuses: Mapping[str, RunStatus], folder: Path
 
 def _longest_reads(run: str, folder: Path) -> list[int]:
     """Return the length of the longest of the first reads in each file of a run."""
-    files = [folder / f"{run}.fastq", *_files(run, folder).values()]
+    files = [path_below(folder, f"{run}.fastq"), *_files(run, folder).values()]
     return [max(fastq_files.first_lengths(path), default=0) for path in files if path.exists()]
 
 
 def _leave_out(status: RunStatus, lengths: Sequence[int], others: Sequence[RunStatus], folder: Path) -> RunStatus:
     """Return the status of a run of index reads, and remove its files."""
-    for path in (folder / f"{status.run}.fastq", *_files(status.run, folder).values()):
+    for path in (path_below(folder, f"{status.run}.fastq"), *_files(status.run, folder).values()):
         path.unlink(missing_ok=True)
     words = f"the run holds only index reads ({', '.join(map(str, lengths))} nt)"
     same = [other.run for other in others if other.spots == status.spots]
@@ -133,7 +134,7 @@ def _find_half(row: Run, status: RunStatus, folder: Path) -> Half | None:
     """Return a run as a half, None where it is none."""
     numbered = _files(row.run, folder)
     if row.assay == "plate":
-        whole = folder / f"{row.run}.fastq"
+        whole = path_below(folder, f"{row.run}.fastq")
         files = {1: whole} if whole.exists() and not numbered else {}
     else:
         files = numbered
@@ -193,7 +194,7 @@ def _join(first: Half, second: Half, folder: Path) -> None:
     Raises RunFault (LAYOUT_AMBIGUOUS) where the names of a spot differ; then nothing is changed.
     """
     run = first.row.run
-    written = folder / f".{run}.joined"
+    written = path_below(folder, f".{run}.joined")
     try:
         _write_second(first, second, written)
     except RunFault:
@@ -202,8 +203,8 @@ def _join(first: Half, second: Half, folder: Path) -> None:
     for path in (*_files(second.row.run, folder).values(), second.file):
         path.unlink(missing_ok=True)
     if first.row.assay == "plate":
-        first.file.replace(folder / f"{run}_1.fastq")
-    written.replace(folder / f"{run}_{max(first.numbers) + 1}.fastq")
+        first.file.replace(path_below(folder, f"{run}_1.fastq"))
+    written.replace(path_below(folder, f"{run}_{max(first.numbers) + 1}.fastq"))
 
 
 def _write_second(first: Half, second: Half, target: Path) -> None:

@@ -104,6 +104,11 @@ def test_libraries_without_an_inclusion_list_are_not_downloaded(world, tmp_path,
     assert row.detail.startswith(
         "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_"
     )
+    with Server(world) as server:  # a list that cannot be fetched is known before any download, too
+        configuration["droplets"] = {"inclusion_lists": {"737K-august-2016": f"{server.url}/files/none.txt"}}
+        assert run_workflow(tmp_path, configuration, ["--quiet"]) != 0
+        assert not [request for request in server.requests if "SRR9000103" in request.path.rpartition("/")[2]]
+    assert "none.txt" in capfd.readouterr().err
     with Server(world) as server:  # with the list it is counted, and nobody has to ask for another try
         assert (
             run_workflow(tmp_path, world.configuration(server) | {"series": [catalogue.LIBRARY_V2]}, ["--quiet"]) == 0
