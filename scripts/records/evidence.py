@@ -209,11 +209,12 @@ RULES = (
     Rule(
         "POOL",
         _words(
-            r"\b\d*pool(?:ed|s)?\b(?!\s*(?:librar|lane|sequenc|index|run|mice|mouse|animal|donor|litter|tissue|spleen"
+            r"\b\d*pooled\b(?!\s*(?:librar|lane|sequenc|index|run|mice|mouse|animal|donor|litter|tissue|spleen"
             r"|patient|embryos|organs?\b))"
         ),
         {NAME: VETO},
     ),
+    Rule("POOL", _words(r"\bpool(?:s|\d+)?\b(?!\s*(?:librar|lane|sequenc|index|run))"), {NAME: -8}),
     Rule(
         "POOL",
         _words(

@@ -28,6 +28,7 @@ _OF_SERIES = {
 _SIGNS = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2212\u00d7\u00ad", "------x-"
 )  # hyphens and dashes, as in 10\u00d7
+_LONGEST_DESCRIPTION = 200  # characters
 _IDENTIFIER = re.compile(r"[A-Z]{3}\d+(_r\d+)?")
 _FILE_NAME = re.compile(r"\S+\.(?:txt|csv|tsv|xlsx?|h5|mtx|gz|bam|bed|bw|tar|zip|rds|loom)\b\S*", re.IGNORECASE)
 
@@ -83,6 +84,7 @@ def _text(scope: Scope, where: str, text: str) -> RecordText:
     """Return a text; of those that many samples share, one copy is kept."""
     if scope is Scope.DESCRIPTION:
         text = _FILE_NAME.sub("", text)
+        scope = Scope.PROTOCOL if len(text) > _LONGEST_DESCRIPTION else scope  # a long one is about all samples
     text = " ".join(text.translate(_SIGNS).split())
     if scope is Scope.TRAIT and where == "source name":
         text = f"source name: {text}" if text else ""

@@ -67,6 +67,11 @@ def test_the_texts_of_an_experiment() -> None:
     assert texts_of_experiment(Experiment("SRX1")) == ()
 
 
+def test_a_long_description_is_a_protocol() -> None:
+    (text,) = texts_of_sample(Entity("sample", "GSM1", {"description": ["Bulk controls were made. " * 20]}))
+    assert (text.scope, text.where) == (Scope.PROTOCOL, "description")
+
+
 def test_signs_of_typesetters() -> None:
     (text,) = texts_of_sample(
         Entity("sample", "GSM1", {"description": ["single\u2010cell\u00a0RNA\u2013seq, 10\u00d7"]})
