@@ -27,7 +27,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
-from scripts.star.program import raise_if_broken, require_index, run_star
+from scripts.star.program import REFUSED, raise_if_broken, require_index, run_star
 
 
 def gather_faults(
@@ -80,7 +80,7 @@ def fault_of_library(error: Exception, index: Path, folder: Path) -> RunFault:
     if isinstance(error, OSError):  # of our own files
         raise error
     fault = fault_of_run(error, "COUNT_FAILED")
-    if fault.cause == MACHINE:
+    if fault.cause in (MACHINE, REFUSED):
         with ends_with_command():
             raise_if_broken(run_star, ["--genomeDir", str(index.absolute())], folder)
     return fault

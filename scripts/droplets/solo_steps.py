@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.core.errors import MACHINE, RunFault
+from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, remove_folder, write_atomic
-from scripts.core.subprocesses import crash_signal, raise_if_full
+from scripts.core.subprocesses import raise_if_full
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_reads import LibraryReads, link_into
@@ -38,7 +38,7 @@ def run_star(arguments: Sequence[str], folder: Path) -> None:
     code, complaint = program.run_star(arguments, folder)
     program.raise_if_interrupted(code, complaint, folder)
     if code:
-        raise RunFault("ALIGN_FAILED", complaint, MACHINE if crash_signal(code) else "")
+        raise RunFault("ALIGN_FAILED", complaint, program.failure_cause(code))
 
 
 def choose_by_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int, int]]) -> tuple[Chemistry, str]:

@@ -25,13 +25,13 @@ from scripts.core.errors import (
 )
 from scripts.core.files import path_below, remove_folder
 from scripts.core.folders import unseal
-from scripts.core.subprocesses import crash_signal, external_signal, raise_if_full
+from scripts.core.subprocesses import external_signal, raise_if_full
 from scripts.plates.bam_groups import is_whole_bam
 from scripts.plates.cells import CellReads, bam_files, log_file
 from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
 from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
 from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
-from scripts.star.program import raise_if_broken, raise_if_interrupted
+from scripts.star.program import REFUSED, failure_cause, raise_if_broken, raise_if_interrupted
 
 
 def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
@@ -105,8 +105,8 @@ class Aligner:
                     started.append(pool.submit(align, cell, share, genome_load))
                 for future in started:
                     future.result()
-                crashed = [fault for fault in faults.values() if isinstance(fault, RunFault) and fault.cause == MACHINE]
-                if crashed and len(crashed) == len(cells):
+                causes = [fault.cause for fault in faults.values() if isinstance(fault, RunFault)]
+                if sum(cause in (MACHINE, REFUSED) for cause in causes) == len(cells):
                     raise_if_broken(self.genome.run, ["--genomeLoad", genome_load], self.work)
             except BaseException:
                 self.genome.stop()
@@ -169,7 +169,7 @@ class Aligner:
         if status:
             _print_log(folder)
             raise_if_interrupted(status, complaint, folder)
-            raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}", MACHINE if crash_signal(status) else "")
+            raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}", failure_cause(status))
         return _checked_log(folder)
 
 

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.errors import InputError, Interrupted, MachineFault
+from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault
 from scripts.core.files import remove_folder
 from scripts.core.subprocesses import (
     crash_signal,
@@ -27,6 +27,8 @@ from scripts.core.subprocesses import (
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 _EXITING = re.compile(r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", re.S | re.I)
 _OWN_READ = "ACGTTGCAAGCTTAGGCATCGATTACGGATCCTAGCTAACGGTTCAAGCTCGATTGCATGCA"
+REFUSED = "refused"
+"""Cause of a fault where STAR ended with an error of its own: reads that are not as they should be, or a bad index."""
 INDEX_FILES = ("Genome", "SA", "SAindex", "chrName.txt", "chrLength.txt", "chrStart.txt", "genomeParameters.txt")
 
 
@@ -97,13 +99,18 @@ def raise_if_interrupted(status: int, complaint: str, folder: str | Path) -> Non
         raise_if_full(folder)
 
 
+def failure_cause(status: int) -> str:
+    """Return the cause of the fault of a run on which STAR ended with this status: it crashed, or refused its reads."""
+    return MACHINE if crash_signal(status) else REFUSED
+
+
 def raise_if_broken(
     run: Callable[[Sequence[str], Path], tuple[int, str]], arguments: Sequence[str], folder: str | Path
 ) -> None:
-    """Raise MachineFault where STAR crashes on a read of ours as it did on those of a run.
+    """Raise MachineFault where STAR fails on a read of ours as it did on those of a run.
 
-    ``run`` runs STAR with arguments in a folder and returns its exit status and its complaint; ``arguments`` are those
-    of the genome.
+    Then the program, the index or the options are the cause. ``run`` runs STAR with arguments in a folder and returns
+    its exit status and its complaint; ``arguments`` are those of the genome.
     """
     own = Path(folder) / ".own_read"
     own.mkdir(exist_ok=True)
@@ -113,10 +120,10 @@ def raise_if_broken(
     finally:
         remove_folder(folder, own.name, ignore_errors=True)
     raise_if_interrupted(status, complaint, folder)
-    if crash_signal(status):
+    if status:
         raise MachineFault(
-            f"STAR crashes on any read, also on one of our own: {complaint} Is it built for this processor, and its"
-            " index whole?"
+            f"STAR fails on any read, also on one of our own: {complaint.rstrip('.')}. Is it built for this processor,"
+            " and the index whole and of its version?"
         )
 
 

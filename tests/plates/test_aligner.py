@@ -70,26 +70,35 @@ def test_a_cell_at_which_star_crashes_fails_alone(aligner: Aligner, tmp_path: Pa
     assert (tmp_path / "partial" / "good.bam").read_bytes() == GOOD_BAM
 
 
+def test_reads_that_star_refuses_are_the_fault_of_their_cells(aligner: Aligner, tmp_path: Path) -> None:
+    put_star(tmp_path, "*own.fastq*) exit 0", "*) echo EXITING because of FATAL ERROR in reads input: short; exit 104")
+    faults = aligner.align_all(cells_of(tmp_path, "a", "b"), 2, "none")
+    assert len(faults) == 2 and all("reads input: short" in fault.detail for fault in faults.values())
+
+
 def test_a_star_that_crashes_at_the_only_cell_is_tried_with_a_read_of_our_own(aligner: Aligner, tmp_path: Path) -> None:
     put_star(tmp_path, "*bad.fastq*) kill -SEGV $$")
     faults = aligner.align_all(cells_of(tmp_path, "bad"), 1, "none")
     assert faults["bad"].reason == "ALIGN_FAILED"
     put_star(tmp_path, "*) kill -SEGV $$")
-    with pytest.raises(
-        MachineFault, match="STAR crashes on any read, also on one of our own: STAR was ended by SIGSEGV"
-    ):
+    with pytest.raises(MachineFault, match="STAR fails on any read, also on one of our own: STAR was ended by SIGSEGV"):
         aligner.align_all(cells_of(tmp_path, "bad"), 1, "none")
 
 
 @pytest.mark.parametrize(
     ("case", "error", "words"),
     [
-        ("*) kill -SEGV $$", MachineFault, "STAR crashes on any read"),
+        ("*) kill -SEGV $$", MachineFault, "STAR fails on any read"),
         ("*own.fastq*) ;; *) kill -SEGV $$", Interrupted, r"All 3 runs failed alike, .*SIGSEGV"),
         (
             "*) echo no libgomp >&2; exit 127",
             MachineFault,
             r"'STAR' cannot be started \(exit status 127\): .*no libgomp",
+        ),
+        (
+            "*) echo EXITING because of FATAL ERROR: Genome version: 1 is INCOMPATIBLE; exit 105",
+            MachineFault,
+            "INCOMPATIBLE",
         ),
         ("*) kill -KILL $$", Interrupted, "STAR was ended by SIGKILL"),
     ],
