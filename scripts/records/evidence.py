@@ -73,12 +73,16 @@ _KIND = r"(?:cells?|nucle(?:us|i|ar)|[a-z]*(?:cytes?|blasts?|neurons?|blastomere
 _NOT_ONE = (  # "single dose T cells", "single-positive thymocytes", "individual donors' cells"
     r"(?!dose|end|read|clon|donor|animal|patient|inject|strand|time|guide|gene|mutant|knock|hit|agent|treat|index|copy"
     r"|allele|culture|layer|molecule|subject|sample|litter|tumou?r|well|embryo|blastocyst|organoid|fib(?:er|re)|islet"
-    r"|colon|population|nucleotide|batch|lane|wildtype|base|positive|negative|hous|cross|type|lineage|subset)"
+    r"|colon|population|nucleotide|batch|lane|wildtype|base|positive|negative|hous|cross|type|lineage|subset|pulse|label|stain|round|site|step|cohort|person|study)"
 )
 _NO_OTHER = (  # "single T cell clones", "individual cell types"
     r"(?![-\s]*(?:clon|lines?\b|deriv|colon|suspen|dissoc|digest|prepar|pellet|types?\b|populat|lineages?|subset|state))"
 )
 _ONE = rf"\b(?:single[-\s]*|individual[-\s]+){_NOT_ONE}(?:[\w+/-]+[-\s]+){{0,2}}?{_KIND}\b{_NO_OTHER}"
+_ONE_BY_NAME = (  # in names, where an individual is mostly a person
+    rf"\b(?:single[-\s]*{_NOT_ONE}(?:[\w+/-]+[-\s]+)?(?:[TB][-\s]+|NK[-\s]+)?|individual[-\s]+){_KIND}\b{_NO_OTHER}"
+)
+_ONE_OF_SERIES = rf"\b(?:single[-\s]*{_NOT_ONE}(?:[\w+/-]+[-\s]+){{0,2}}?|individual[-\s]+){_KIND}\b{_NO_OTHER}"
 _SC_SEQ = (
     r"\b(?:sc|sn)[-\s]?RNA[-\s]?seq\w*|\bsc[-\s]?(?:m?RNA|transcriptom)\w*|\bsingle[-\s]?(?:cell|nucle(?:us|i|ar))"
 )
@@ -118,10 +122,12 @@ _COUNTED_PREFIX = re.compile(
 
 RULES = (
     # For one cell.
-    Rule("NAME_SINGLE_CELL", _words(_ONE, _SC_SEQ, r"\bsingle[-\s]?cell"), {NAME: 8, TRAIT: 6, DESCRIPTION: 5}),
+    Rule("NAME_SINGLE_CELL", _words(_ONE_BY_NAME, _SC_SEQ, r"\bsingle[-\s]?cell"), {NAME: 8, TRAIT: 6, DESCRIPTION: 5}),
     Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {NAME: 2}),
     Rule(
-        "NAME_ONE_CELL", _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture))"), {NAME: 5}
+        "NAME_ONE_CELL",
+        _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture|type|layer|popul))"),
+        {NAME: 5},
     ),
     Rule("GERM_CELL", _words(r"\boocyte\b", r"\bzygote\b", r"\bblastomere\b", r"\bpolar body\b"), {NAME: 2, TRAIT: 2}),
     Rule(
@@ -177,7 +183,7 @@ RULES = (
         _words(r"\bsmart[-\s]?seq(?![-\s]?(?:®|v4|stranded|HT|total|mRNA|pico))\w*", r"\bSS[23]\b"),
         {NAME: 2, TRAIT: 2, DESCRIPTION: 1, PROTOCOL: 1, CULTURE: 1, TITLE: 1, DESIGN: 1, SUMMARY: 1},
     ),
-    Rule("SERIES_SINGLE_CELL", _words(rf"(?:{_SC_SEQ}|{_ONE}){_NOT_RNA}"), {TITLE: 4}),
+    Rule("SERIES_SINGLE_CELL", _words(rf"(?:{_SC_SEQ}|{_ONE_OF_SERIES}){_NOT_RNA}"), {TITLE: 4}),
     Rule(
         "SERIES_SINGLE_CELL",
         _words(
@@ -187,8 +193,9 @@ RULES = (
             rf"\bsingle[-\s]?(?:cell|nucle(?:us|ar|i))s?{_NOT_RNA}"
             r"[-\s]+(?:level|resolution|profil\w+|analys\w+|atlas|data|samples?)",
             r"\b(?:transcriptom\w+|RNA[-\s]?seq\w*|sequenc\w+|expression|profil\w+|librar\w+)\b[^.]{0,60}? "
-            rf"(?:from|of|in|for|on) (?:\S+ ){{0,4}}?{_ONE}",
-            rf"{_ONE}[^.]{{0,60}}? (?:was|were) (?:\w+ly )?(?:sequenc|profil|process|sort|captur|collect|pick|analy)",
+            rf"(?:from|of|in|for|on) (?:\S+ ){{0,4}}?{_ONE_OF_SERIES}",
+            rf"{_ONE_OF_SERIES}[^.]{{0,60}}? (?:was|were) (?:\w+ly )?"
+            r"(?:sequenc|profil|process|sort|captur|collect|pick|analy)",
         ),
         {DESIGN: 3, SUMMARY: 2},
     ),
@@ -409,6 +416,7 @@ _RNA_TAG = re.compile(
 _KIND_TAG = re.compile(
     r"(?:sample|well|cell|library|control)[-_ ]?(?:type|content|kind|description)?|type|control", re.I
 )
+_JUST_ONE = re.compile(r"~?\s*(?:1(?:\.0+)?|one|single)\s*(?:cells?|nucle\w+)?\s*(?:\(.*\))?")
 _NUMBER = re.compile(r"\s*(?:~|ca\.?|about|approx\w*)?\s*(\d[\d,.]*)\s*(k|[x×e^])?", re.IGNORECASE)
 _BY_SCOPE = {scope: tuple(rule for rule in RULES if scope in rule.weights) for scope in Scope}
 _ONE_OF_EMBRYO = re.compile(r"\bcells?\b|blastomere|\d[-. ]\d+\w?$", re.IGNORECASE)  # embryo 2, cell 11: ``2-11``
@@ -489,7 +497,7 @@ def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
     number = _NUMBER.match(value)
     if number and not number[2] and decimal_number(number[1].replace(",", "")) == 0:
         yield Evidence("EMPTY_WELL", VETO, where, value)
-    elif low in ("one", "single") or (number and not number[2] and number[1].rstrip(".") in ("1", "1.0")):
+    elif _JUST_ONE.fullmatch(low):
         yield Evidence("CELL_COUNT_ONE", 6, where, value)
     elif number or re.search(r"bulk|pool|population|many|multiple|mini", low):
         yield Evidence("CELL_COUNT_MANY", VETO, where, value)
