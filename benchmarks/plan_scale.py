@@ -1,16 +1,18 @@
 """Planning large data sets: seconds and memory of `snakemake -n`, beside a workflow with a job for each cell and step.
 
-    python -m benchmarks.plan_scale [--quick]
+    python -m benchmarks.plan_scale [--quick | --series NUMBER]
 
 Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. The peer is
 a workflow of four rules a cell (download, fastq, align, count) and one harvest, as plain as can be, written here. Each
 dry run is a process of its own; --quick plans fewer cells and leaves the largest plan out. What Snakemake itself takes
 to run a job is measured with jobs that do nothing but touch their output, a job for each cell and step beside a job for
-each shard and step.
+each shard and step. --series measures something else alone: a plan of so many series of one cell each, its table
+(`resolve`) and the first of the calls with `--batch` that share its jobs out, as the workflow asks for them.
 """
 
 import argparse
 import json
+import math
 import random
 import statistics
 import tempfile
@@ -22,6 +24,7 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
+from scripts.plan.forecast import UNITS_A_BATCH
 from scripts.plan.run_table import Run, write_runs
 
 SEED = 9
@@ -120,6 +123,23 @@ def measure_ours(place: Path, plan: Plan, repeats: int) -> dict[str, float]:
     }
 
 
+def measure_series(place: Path, number: int) -> dict[str, dict[str, float]]:
+    """Return CPU seconds and peak memory of planning series of one cell each: the table, and one call of the jobs."""
+    folder = place / f"series.{number}"
+    in_child(write_analysis, folder, Plan(number, number))
+    table = ["resolve", "--run-table", str(folder / "runs.tsv"), "--species", "homo=9606", "mus=10090"]
+    outputs = {"--output": "plan.tsv", "--units": "units", "--index": "units.tsv"}
+    written = [word for option, name in outputs.items() for word in (option, str(folder / name))]
+    resolve = run_measured(python("-m", "scripts", *table, *written), folder / "said.txt")
+    calls = max(1, math.ceil(number / UNITS_A_BATCH))
+    batch = ["--batch", f"ledger=1/{calls}"] if calls > 1 else []
+    cost, jobs = dry_run(folder, HOME / "Snakefile", *batch)
+    return {
+        "resolve": {"cpu_s": resolve.cpu, "peak_mb": resolve.peak_mb, "series": number},
+        "first_call": {"cpu_s": cost.cpu, "peak_mb": cost.peak_mb, "jobs": jobs, "calls": calls},
+    }
+
+
 def measure_peer(place: Path, cells: int) -> dict[str, float]:
     """Return CPU seconds, peak memory and jobs of planning a job for each cell and step."""
     folder = place / f"peer.{cells}"
@@ -142,10 +162,27 @@ def measure_run(place: Path, parts: int) -> dict[str, float]:
     return {"cpu_s": cost.cpu, "wall_s": time.monotonic() - started, "jobs": 4 * parts + 2}
 
 
+def report_series(number: int) -> None:
+    """Print what planning so many series of one cell each costs."""
+    with tempfile.TemporaryDirectory() as place:
+        found = measure_series(Path(place), number)
+    table, call = found["resolve"], found["first_call"]
+    title = f"{number:,} series of one cell each"
+    print(f"{title:<44}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
+    print(f"{'resolve':<44}{table['cpu_s']:>9.1f}{table['peak_mb']:>9.0f}")
+    title = f"snakemake -n, the first of {call['calls']:.0f} calls"
+    print(f"{title:<44}{call['cpu_s']:>9.1f}{call['peak_mb']:>9.0f}{call['jobs']:>9,}")
+    print(json.dumps(found))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer cells, under a minute")
+    parser.add_argument("--series", type=int, metavar="NUMBER", help="only a plan of so many series of one cell each")
     arguments = parser.parse_args(argv)
+    if arguments.series:
+        report_series(arguments.series)
+        return
 
     peer_cells = 2_000 if arguments.quick else 10_000
     plans = {

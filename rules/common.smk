@@ -29,6 +29,7 @@ from scripts.core.snakemake import (
 )
 from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
 from scripts.plan.configuration import check_configuration, source_address, source_sha256
+from scripts.plan.forecast import graph_fault
 from scripts.plan.jobs import JobResources, Retries, unit_name
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.units import read_index
@@ -72,6 +73,14 @@ def load_units():
     return read_index(INDEX)
 
 
+def part_of_shards(shards):
+    """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
+    tables = {f"work/status/{shard}.tsv": shard for shard in shards}
+    inputs = [f"work/status/{unit}.tsv" for unit in analysis.units]
+    batch = running.batch("ledger", ["results/plan.tsv", "work/plan/units", *inputs])
+    return shards if batch is None else [tables[path] for path in batch if path in tables]
+
+
 if running.is_main:
     for sentence in readable_secrets(config, running.config_files):
         print(sentence, file=sys.stderr)
@@ -84,7 +93,7 @@ config = reported(check_configuration)(
     chemistries=kits,
     named=", ".join(running.config_files) or "--config",
 )
-analysis = Analysis(config, kits, load_units)
+analysis = Analysis(config, kits, load_units, part_of_shards)
 resources = JobResources(analysis, reported(read_model)(FILE))
 retries = Retries(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
@@ -202,7 +211,11 @@ def scratch_mb(stage):
 @functools.cache
 def waits_for():
     """Return unit → the unit that must end before it starts; none in a dry run, nor in a job that runs elsewhere."""
-    return resources.waits_for() if running.is_main and not running.is_dry_run else {}
+    return (
+        resources.waits_for(analysis.units_here)
+        if running.is_main and not running.is_dry_run
+        else {}
+    )
 
 
 def status_before(wildcards):
@@ -211,12 +224,15 @@ def status_before(wildcards):
     return [ancient(f"work/status/{before}.tsv")] if before else []
 
 
+@reported
 def statuses(wildcards):
-    """Return the status table of every unit.
+    """Return the status table of every unit, or fail where they are too many for one call.
 
     Snakemake recurses along dependencies: units come in the order in which they wait for each other, so that the
     recursion limit is not hit.
     """
+    if running.is_main and (fault := graph_fault(analysis.units_here, len(analysis.units))):
+        raise InputError(fault)
     waiting = waits_for()
     ordered = [unit for unit in analysis.units if unit not in waiting] + list(waiting)
     return [f"work/status/{unit}.tsv" for unit in ordered]

@@ -183,6 +183,11 @@ class Running:
             amount = min(amount, self._workflow.global_resources[resource].value)
         self._workflow.register_resource(resource, amount)
 
+    def batch(self, rule: str, inputs: Sequence[str]) -> list[str] | None:
+        """Return those of a rule's inputs that ``--batch`` takes; None where this call takes all."""
+        batch = self._workflow.dag_settings.batch
+        return batch.get_batch(inputs) if batch and batch.rulename.endswith(rule) else None
+
     def redo(self, outputs: set[str]) -> None:
         """Make these files again: Snakemake itself does not look behind a checkpoint for jobs that were cut off."""
         self._workflow.dag.forcefiles |= outputs

@@ -27,15 +27,21 @@ class Analysis:
     """The configuration with its units of work.
 
     ``config`` is the checked configuration, ``kits`` the content of config/chemistries.yaml. ``load_units`` is called
-    once, when the units are first needed; it returns unit name → :class:`~scripts.plan.units.Unit`.
+    once, when the units are first needed; it returns unit name → :class:`~scripts.plan.units.Unit`. ``part`` returns
+    those shards, of all that are planned, which this call counts.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], kits: Mapping[str, Any], load_units: Callable[[], Mapping[str, Unit]]
+        self,
+        config: Mapping[str, Any],
+        kits: Mapping[str, Any],
+        load_units: Callable[[], Mapping[str, Unit]],
+        part: Callable[[Sequence[str]], Iterable[str]] = list,
     ) -> None:
         self.config = config
         self.kits = kits
         self._load_units = load_units
+        self._part = part
 
     # Units
 
@@ -79,9 +85,19 @@ class Analysis:
         """Return the plate shards of a species."""
         return [name for name, unit in self.units.items() if unit.species == species and is_shard(name)]
 
+    @functools.cached_property
+    def units_here(self) -> list[str]:
+        """The units of this call, sorted: all libraries, and its part of the shards."""
+        here = set(self._part([name for name in self.units if is_shard(name)]))
+        return [name for name in self.units if name in here or not is_shard(name)]
+
+    def shards_here(self, species: str) -> list[str]:
+        """Return those plate shards of a species that this call counts."""
+        return [name for name in self.units_here if is_shard(name) and self.units[name].species == species]
+
     def shard_counts(self, species: str) -> list[str]:
-        """Return the counts of every plate shard of a species."""
-        return [f"work/count/{shard}.h5ad" for shard in self.shards(species)]
+        """Return the counts of every plate shard of a species that this call counts."""
+        return [f"work/count/{shard}.h5ad" for shard in self.shards_here(species)]
 
     def libraries(self, species: str, series: str | None = None) -> list[str]:
         """Return the droplet libraries of a species, of one series or all."""
@@ -252,7 +268,7 @@ class Analysis:
                 yield from (f"results/{species}.htseq-count.csv.gz", f"results/{species}.log.csv.gz")
                 yield f"results/{species}.h5ad"
             if self.config["plates"]["keep_bam"]:
-                yield from (f"results/bam/{shard}" for shard in shards)
+                yield from (f"results/bam/{shard}" for shard in self.shards_here(species))
 
     def archives(self) -> list[str]:
         """Return the MEX archives of every droplet library and the matrix of every droplet series."""

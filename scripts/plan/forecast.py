@@ -6,19 +6,23 @@ contigs of genome and annotation are compared where the reference is made (:mod:
 
 import argparse
 import importlib.util
+import math
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.plan.cost import Estimator
+from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
 from scripts.plan.footprint import format_gb
 from scripts.plan.run_table import Run
 from scripts.plan.units import Unit, is_shard
 
 PACKAGE = "ngs-tools"
 """A source of inclusion lists: the Python package of that name."""
+MOST_UNITS, UNITS_A_BATCH = 40_000, 10_000
+"""Units that one call of Snakemake plans at most, and that it should plan where it is called for a part of them."""
+_JOB_MB, _JOB_MINUTES = 0.022, 0.000036  # of Snakemake 9, for each job that it plans; see benchmarks/plan_scale.py
 _NAMED = 3  # libraries or units that a sentence names
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -59,6 +63,8 @@ def forecast(
     import yaml
 
     found = Forecast([], [])
+    if fault := graph_fault(units, len(units)):
+        found.sure.append(fault)
     if options.chemistries:
         kits = yaml.safe_load(Path(options.chemistries).read_text(encoding="utf-8"))
         sources = {name: source for name, _, source in (word.partition("=") for word in options.inclusion_lists)}
@@ -74,6 +80,24 @@ def forecast(
     if options.memory_gb:
         found.likely.extend(memory_warnings(units, estimator, missing, options.memory_gb))
     return found
+
+
+def graph_fault(units: Collection[str], planned: int) -> str:
+    """Return why Snakemake is not to plan these units in one call, and what to do; empty where it may.
+
+    ``planned`` is how many units the plan has in all. Snakemake holds all jobs of a call in memory. Many small series
+    make many units: a shard has cells of one series.
+    """
+    if len(units) <= MOST_UNITS:
+        return ""
+    jobs = sum(len(PLATE_STAGES if is_shard(name) else DROPLET_STAGES) for name in units)
+    batches = math.ceil(planned / UNITS_A_BATCH)
+    return (
+        f"{len(units):,} units of work and {jobs:,} jobs are too many for one call: Snakemake needs about "
+        f"{jobs * _JOB_MB / 1000:,.0f} GB of memory and {jobs * _JOB_MINUTES:,.0f} minutes to plan them. Call it "
+        f"{batches} times, with --batch ledger=1/{batches} to {batches}/{batches}, which harvests (docs/cluster.md, "
+        "Very many series), or share the series out to several analyses with the same resources/."
+    )
 
 
 def file_faults(rows: Iterable[Run]) -> list[str]:

@@ -7,7 +7,7 @@
 import functools
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,9 @@ class JobResources:
         """Return the MB that a stage's job of a unit holds in the scratch folder."""
         return self.model.asked_scratch_mb(stage, unit_sizes(self.analysis.unit(unit)), attempt)
 
-    def waits_for(self) -> dict[str, str]:
-        """Return unit → the unit that frees its scratch before it, of all that are not done yet."""
-        undone = [name for name in self.analysis.units if not Path(f"work/status/{name}.tsv").exists()]
+    def waits_for(self, units: Iterable[str]) -> dict[str, str]:
+        """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet."""
+        undone = [name for name in units if not Path(f"work/status/{name}.tsv").exists()]
         holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
         sizes = {name: self.scratch_mb("fastq", name) for name in undone}
         return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)

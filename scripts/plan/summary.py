@@ -13,6 +13,7 @@ from scripts.plan.units import Unit, is_shard
 
 _EXAMPLES = 3  # runs that a remark names
 _REMARKS = 20
+_GROUPS = 60  # of runs, a line each
 
 
 def format_plan(
@@ -52,7 +53,9 @@ def _groups(planned: Sequence[Run], units: Mapping[str, Unit], estimator: Estima
         sums[1] = max(sums[1], *(scratch_mb(*job) / 1000 for job in jobs))
         sums[2] += sum(estimator.core_hours(*job) for job in jobs)
     lines = [("series", "species", "assay", "experiments", "runs", "download GB", "scratch GB", "core-hours")]
-    lines += [(*key, *_figures(groups[key], figures[key])) for key in sorted(groups)]
+    lines += [(*key, *_figures(groups[key], figures[key])) for key in sorted(groups)[:_GROUPS]]
+    if len(groups) > _GROUPS:
+        lines.append((f"… and {len(groups) - _GROUPS:,} more", "", "", "", "", "", "", ""))
     if len(groups) > 1:
         downloads, peaks, hours = zip(*figures.values(), strict=True)
         lines.append(("all", "", "", *_figures(planned, [sum(downloads), max(peaks), sum(hours)])))

@@ -98,6 +98,16 @@ def test_units_beyond_the_limit_of_scratch() -> None:
     assert list(forecast.limit_faults({}, 200)) == []
 
 
+def test_units_that_are_too_many_for_one_call_of_snakemake() -> None:
+    shards = [f"GSE{number}.homo.0000" for number in range(40_000)]
+    assert forecast.graph_fault(shards, 100_000) == ""
+    assert forecast.graph_fault([*shards, "GSE1.homo.SRX1"], 40_001) == (
+        "40,001 units of work and 160,005 jobs are too many for one call: Snakemake needs about 4 GB of memory and 6 "
+        "minutes to plan them. Call it 5 times, with --batch ledger=1/5 to 5/5, which harvests (docs/cluster.md, Very "
+        "many series), or share the series out to several analyses with the same resources/."
+    )
+
+
 def test_a_disk_that_is_nearly_full() -> None:
     (warning,) = forecast.disk_warnings({"GSE1.homo.SRX2": unit(150)}, 200, 100.25)
     assert warning.startswith("The disk of the scratch folder has 100.2 GB free, but the largest unit that scratch.")

@@ -58,6 +58,15 @@ def test_the_table_for_a_person() -> None:
     ]
 
 
+def test_many_series_are_cut_short_and_all_of_them_summed() -> None:
+    rows = [PLANNED._replace(series=f"GSE{100 + n}", experiment=f"SRX{n}", run=f"SRR{n}") for n in range(70)]
+    lines = summary(rows, estimator()).splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["GSE100", "GSE101"]
+    assert lines[61].split()[0] == "GSE159"
+    assert lines[62].strip() == "… and 10 more"
+    assert lines[63].split()[:4] == ["all", "70", "70", "210.0"]
+
+
 def test_sizes_that_no_record_has() -> None:
     text = summary([PLANNED, PLANNED._replace(run="SRR2", bytes="", bases="", spots="")], estimator())
     assert "(the records do not give the size of 1 runs, which are not in these figures)" in text

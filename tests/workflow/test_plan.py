@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -97,6 +98,28 @@ def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
     answer = analysis.snakemake("--rulegraph")  # not a dry run, in which nothing waits
     assert answer.status == 0, answer.text
     assert "digraph" in answer.text
+
+
+def test_a_plan_in_parts_the_last_of_which_harvests(analysis):
+    rows = [row for number in range(9) for row in plates(f"GSE{number}", 1, "mus", number)]
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
+    (analysis.folder / "work/plan/units").mkdir(parents=True)  # made by the first part
+    (analysis.folder / "results").mkdir()
+    (analysis.folder / "results/plan.tsv").touch()
+    found = []
+    for part in (1, 2, 3):
+        answer = analysis.snakemake("-n", "--batch", f"ledger={part}/3")
+        assert answer.status == 0, answer.text
+        shards = re.findall("output: work/count/(.+).h5ad", answer.text)
+        assert answer.jobs["download"] == len(shards)
+        harvest = [answer.jobs[rule] for rule in ("ledger", "counts_table", "counts_h5ad", "checksums")]
+        assert harvest == [int(part == 3)] * 4
+        found += shards
+        for shard in shards:
+            for path in (f"work/status/{shard}.tsv", f"work/count/{shard}.h5ad"):
+                (analysis.folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (analysis.folder / path).touch()
+    assert sorted(found) == [f"GSE{number}.mus.0000" for number in range(9)]
 
 
 def test_without_a_plan_only_the_look_up_is_planned(analysis):
