@@ -45,6 +45,7 @@ from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
 BARCODE_AND_UMI = (24, 26, 28)  # nt; of the 10x kits
+SAMPLE_INDEX = 10  # nt; a read of a plate cell no longer than this is its index
 SHORT_BARCODES = (6, 19)  # nt; barcode and UMI of methods that pool the cells of a plate
 CYCLES = frozenset((50, 51, 55, 56, 57, 58, 75, 76, 90, 91, 98, 100, 101, 125, 126, 150, 151))  # nt; usual cDNA reads
 LONGEST_CDNA = 151  # nt; of the instruments on which droplet libraries are sequenced
@@ -244,7 +245,8 @@ def _kind_of(
 ) -> _LibraryKind:
     """Return what a library is by the method that its texts name, else by its reads, siblings, files and spots."""
     unsure = named is None or (named.kind == PLATE and not named.certain)
-    if unsure and (short := _short_barcode(experiment.runs)):
+    least = SHORT_BARCODES[0] if unsure else SAMPLE_INDEX + 1
+    if (unsure or (named is not None and named.kind == PLATE)) and (short := _short_barcode(experiment.runs, least)):
         evidence.append(short)
         named = _LibraryKind(POOLED, True, short)
     if named is not None and named.kind == POOLED and _demultiplexed(experiment, verdict, siblings):
@@ -268,14 +270,14 @@ def _kind_of(
     return _LibraryKind(PLATE, all(run.reads for run in experiment.runs) and not many, evidence[-1])
 
 
-def _short_barcode(runs: Sequence[SraRun]) -> str:
-    """Return a sentence where every run has a read of 6 to 19 nt beside its cDNA that is no index read."""
+def _short_barcode(runs: Sequence[SraRun], least: int) -> str:
+    """Return a sentence where every run has a read of ``least`` to 19 nt beside its cDNA that is no index read."""
     described = [run for run in runs if run.reads and not run.variable]
     for run in described:
         lengths = sorted(read.length for read in run.reads if read.length)
         if len(lengths) != 2 or "I1" in map(file_read, _file_names(run)):
             return ""
-        if not SHORT_BARCODES[0] <= lengths[0] <= SHORT_BARCODES[1] or lengths[1] < TRIMMED_CDNA:
+        if not least <= lengths[0] <= SHORT_BARCODES[1] or lengths[1] < TRIMMED_CDNA:
             return ""
     if not described:
         return ""

@@ -314,6 +314,7 @@ def test_a_short_read_beside_the_cdna_holds_barcodes_of_pooled_cells() -> None:
     index = tuple(RemoteFile(f"a_{read}_001.fastq.gz", "fastq", 1, "", "") for read in ("I1", "R1"))
     assert judge(one(8, 75, files=index)).fault == ""
     assert judge(one(8, 75), protocol=PLATE).fault == ""
+    assert judge(one(16, 75), protocol=PLATE).fault == "CHEMISTRY_UNKNOWN"
     assert judge(one(12, 90), given="plate").fault == ""
     assert judge(one(12, 90), pinned=True).fault == ""
 
