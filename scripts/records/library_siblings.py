@@ -24,7 +24,7 @@ from scripts.records.library_kinds import (
 _EXPRESSION = frozenset({"gex", "rna"})
 _WORDS = {
     **dict.fromkeys("tcr bcr vdj tcrab tcrgd tra trb trab igh ig vdjt vdjb t b".split(), VDJ),
-    **dict.fromkeys("adt adts ab abs antibody antibodies protein proteins prot csp cite".split(), TAGS),
+    **dict.fromkeys("adt adts ab abs antibody antibodies protein proteins prot csp cite surface".split(), TAGS),
     **dict.fromkeys("hto htos hash hashtag hashtags hashing cmo cmos lmo cellplex".split(), HASHTAGS),
     **dict.fromkeys("fb fbc feature features".split(), FEATURES),
     **dict.fromkeys("guide guides sgrna grna crispr gdo".split(), GUIDES),

@@ -31,6 +31,7 @@ def kinds(siblings: list[Neighbour]) -> dict[str, str]:
         ("pool1-RNA", "pool1-FB", "feature barcodes"),
         ("S4_RNA", "S4_ST", "spots of a tissue"),
         ("S4 gene expression", "S4 cell surface protein", "antibody tags"),
+        ("Donor 2, gene expression", "Donor 2, surface", "antibody tags"),
         ("S4_RNA", "S4_DNA", "genomic DNA"),
         ("OT1_ctrl_GEX", "OT1_ctrl_hash", "hashtags"),
         ("CD8_T_GEX", "CD8_T_TCR", "V(D)J"),
