@@ -119,11 +119,15 @@ _COUNTED_PREFIX = re.compile(
     r"|mouse|sample|well|cluster|th|cd|type|group|layer|chip|lane|run|subject|case|control|p|d|e|w)[\s.:#-]*|#)$",
     re.IGNORECASE,
 )
+_NOT_OF_REAGENTS = (
+    r"(?!\s*(?:(?:si|sh|sg|g|mi|cr)?RNA|guide|oligo|vector|antibody"
+    r"|group|mice|mouse|virus|peptide|treat|plasmid|lentivir|AAV|mimic|inhibitor))"
+)
 
 RULES = (
     # For one cell.
     Rule("NAME_SINGLE_CELL", _words(_ONE_BY_NAME, _SC_SEQ, r"\bsingle[-\s]?cell"), {NAME: 8, TRAIT: 6, DESCRIPTION: 5}),
-    Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {NAME: 2}),
+    Rule("NAME_SINGLE", _words(r"\bsingle$", r"\bsc[-#]?\d+\b"), {NAME: 3}),
     Rule(
         "NAME_ONE_CELL",
         _words(r"(?<![\w.])(?:1|one)[-\s]?cell\b(?![-\s]*(?:lines?|pellet|lysate|culture|type|layer|popul))"),
@@ -155,6 +159,7 @@ RULES = (
             r"\bindex[-\s]sort\w*|\bsingly[-\s](?:sort|pick)\w*|\bindividually (?:[\w-]+ )?sort\w*",
             r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b[^.]{0,40}?\b(?:hand|manually|individually|micro)"
             r"[-\s]?(?:pick|collect|isolat|select|manipulat)\w*",
+            rf"{_ONE}[^.]{{0,60}}?\b(?:pick|collect|isolat|select|aspirat)\w*[^.]{{0,20}}?\b(?:by hand|manually)\b",
             r"\b(?:hand|manually|individually)[-\s]?(?:picked|collected|isolated)\b[^.]{0,20}?"
             r"\b(?:cells?|neurons?|oocytes?|blastomeres?|nuclei|CTCs?)\b",
         ),
@@ -162,7 +167,11 @@ RULES = (
     ),
     Rule(
         "PICKED",
-        _words(r"\bmouth[-\s]pipett\w*", r"\bmicromanipulat\w+", r"\bglass (?:capillar|pipett)\w*"),
+        _words(
+            r"\bmouth[-\s]pipett\w*|\bmicromanipulat\w+|\bglass (?:capillar|pipett)\w*",
+            rf"\b(?:hand|manually)[-\s]?picked [^.]{{0,30}}?{_KIND}\b",
+            rf"{_KIND}\b[^.]{{0,40}}?\bpicked (?:by hand|manually)\b",
+        ),
         {PROTOCOL: 2, CULTURE: 2},
     ),
     Rule(
@@ -211,7 +220,17 @@ RULES = (
     # Against it.
     Rule("BULK_WORD", _words(r"\b(?:mini[-\s]?)?bulk\w*"), {NAME: VETO, TRAIT: -10, DESCRIPTION: -10}),
     Rule(
-        "CELL_COUNT_MANY", _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]cell\b"), {NAME: VETO, TRAIT: -10, DESCRIPTION: -10}
+        "CELL_COUNT_MANY",
+        _words(_MANY_CELLS, r"\b(?:\d{2,})[-\s]?cell\b", r"\b\d+k?[-\s]+(?:cell[-\s]+)?pop(?:ulation)?s?\b"),
+        {NAME: VETO, TRAIT: -10, DESCRIPTION: -10},
+    ),
+    Rule(
+        "CELL_COUNT_MANY",
+        _words(
+            r"\b(?:two|three|four|five|ten|twenty|fifty|hundred|thousand)\s*cells\b|(?:^|[,(+]\s*)[2-9] cells\b",
+            r"(?<![\w.])(?:10|20|50|[1-9]\d*00)c\b",
+        ),
+        {NAME: VETO},
     ),
     Rule(
         "POOL",
@@ -233,16 +252,24 @@ RULES = (
     Rule(
         "NEGATIVE_CONTROL",
         _words(
-            r"\bneg(?:ative)?[-\s]?(?:control|ctrl)\b(?!\s*(?:(?:si|sh|sg|g|mi|cr)?RNA|guide|oligo|vector|antibody|group"
-            r"|mice|mouse|virus|peptide|treat|plasmid|lentivir|AAV|mimic|inhibitor))",
-            r"\bno[-\s](?:template|cells?|RT)\b(?:[-\s]controls?)?",
+            rf"\bneg(?:ative)?[-\s]?(?:control|ctrl)s?\b{_NOT_OF_REAGENTS}",
+            r"\bno[-\s]?(?:template|cells?|RT)\b(?:[-\s]controls?)?",
             r"\bNTC\b",
-            r"\bwater[-\s](?:control|blank|well)",
+            r"\bwater[-\s](?:control|blank|well)|^water[-\s\d]*$|\b(?:buffer|water|medium)[-\s]only\b",
             r"\bblank\b(?!\s*vector)",
-            r"(?<![\w.,])(?:0|zero)[-\s]cells?\b",
+            r"(?<![\w.,#])(?:0|zero)[-\s]cells?\b",
             r"\bERCCs?[-\s]*(?:only|control)",
         ),
         {NAME: VETO, DESCRIPTION: -10},
+    ),
+    Rule(
+        "CONTROL_OF_MANY_CELLS",  # on a chip or a plate: in a tube, or of what surely gives a library
+        _words(
+            rf"(?:^|\b(?:c1|bulk|population|control|[a-z]*\d+)[-\s]+)tube[-\s]?(?:control|ctrl)s?\b{_NOT_OF_REAGENTS}",
+            rf"\bpos(?:itive)?[-\s]?(?:control|ctrl)s?\b{_NOT_OF_REAGENTS}",
+            r"\bdoublets?\b(?![-\s]*(?:remov|filter|exclu|discrim|free))|\bCTC[-\s]clusters?\b",
+        ),
+        {NAME: VETO},
     ),
     Rule(
         "EMPTY_WELL",
@@ -257,7 +284,7 @@ RULES = (
             r"\bSIRVs?\b",
             r"\bRNA standards?\b",
             r"\b(?:reference|purified|total|input)[-\s]RNA\b(?![-\s]?seq)",
-            r"\d\s?pg\b",
+            r"\d\s?pg\b(?!/)|\d\s?ng (?:of )?(?:total )?RNA\b(?!-?seq)|(?<!si )(?<!sh )(?<!sg )\bRNA controls?\b",
         ),
         {NAME: VETO, TRAIT: -10, DESCRIPTION: -4},
     ),
@@ -277,7 +304,7 @@ RULES = (
         ),
         {NAME: VETO, TRAIT: -10},
     ),
-    Rule("POPULATION", _words(r"\bpopulations?\b"), {NAME: -6, DESCRIPTION: -4}),
+    Rule("POPULATION", _words(r"\bpop(?:ulation)?s?\b"), {NAME: -6, DESCRIPTION: -4}),
     Rule("LYSATE", _words(r"\b(?:tissue|cell|brain|organ)?[-\s]?(?:lysates?|pellets?|homogenates?)\b"), {NAME: -8}),
     Rule(
         "TISSUE",
@@ -287,6 +314,7 @@ RULES = (
         ),
         {NAME: -5},
     ),
+    Rule("TISSUE", _words(r"\btissues?$", r"\bprimary tumou?rs?$"), {NAME: -8}),
     Rule(
         "LASER_CAPTURE",
         _words(r"\bLCM\b", r"\blaser[-\s]?captur\w*", r"\bmicro-?dissect\w+"),
@@ -386,7 +414,7 @@ _NEUTRAL = _words(
     rf"\bas {_CELLS}\b",
     rf"\b(?:in)?to (?:(?:a|obtain|generate|yield|get|produce|make|form) )*{_CELLS}\b(?!{_SEQUENCED})",
     rf"\b(?:gated?|gating) (?:on|for) (?:\S+ )?{_CELLS}\b",
-    r"\b(?:doublets?|singlets?)\b",
+    r"\bsinglets?\b",
     r"\b(?:librar\w+|cDNAs?|products?|amplicons?) (?:of|from|for) (?:\S+ ){0,4}cells (?:were )?pool\w*",
     r"\bnon[-\s]bulk\b|\bbulky\b",
 )
@@ -400,7 +428,8 @@ _NOT_OURS = _words(
 )
 _COUNT_TAG = re.compile(
     r"(?:no\.?|num(?:ber)?|#|n)[-_ ]*(?:of)?[-_ ]*(?:input |sorted )?(?:cells?|nuclei)"
-    r"|cells?[-_ ](?:count|number|num|no\.?)|(?:cells?|nuclei)[-_ ](?:per|/)[-_ ]?(?:well|sample|library|reaction|tube)"
+    r"|cells?[-_ ](?:count|number|num|no\.?)"
+    r"|(?:cells?|nuclei)[-_ ](?:per|/|in|in the|in each)[-_ ]?(?:well|sample|library|reaction|tube|chamber)"
     r"|input[-_ ]cells?|ncells?|cells? input|amount of cells|starting cells|(?:number|count)[-_ ]cells?"
     r"|# ?cells? ?(?:\(.*\))?",
     re.IGNORECASE,
@@ -462,7 +491,8 @@ def _first(rule: Rule, text: str) -> str:
     """Return the first words of a rule in a text, empty without any."""
     for found in rule.pattern.finditer(text):
         words = found[0].strip()
-        if rule.code == "CELL_COUNT_MANY" and not _is_count(text[: found.start()], words):
+        counts = rule.code == "CELL_COUNT_MANY" or words[:1] == "0"
+        if counts and not _is_count(text[: found.start()], words):
             continue
         if rule.code == "MANY_CELLED" and _ONE_OF_EMBRYO.search(_NO_ONE_CELL.sub("", text)):
             continue
@@ -481,7 +511,8 @@ def _is_count(before: str, words: str) -> bool:
     """Whether a number before ``cells`` counts them: not in ``day 14 cells``, ``32-cell`` (an embryo)."""
     if _COUNTED_PREFIX.search(before):
         return False
-    return not (words.split("-")[0].split(" ")[0] in _STAGES and not words.endswith("s"))
+    number = re.match(r"\d*", words)
+    return not (number and number[0] in _STAGES and not words.endswith("s"))
 
 
 def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:

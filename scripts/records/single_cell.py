@@ -27,12 +27,14 @@ _OTHER_STRATEGIES = frozenset(["MIRNA-SEQ", "NCRNA-SEQ", "RIP-SEQ", "RIBO-SEQ"])
 _OF_ONE_CELL = frozenset(  # against one cell in a library, but not against many barcoded ones
     """
     CELL_COUNT_MANY POOL CELLS_TOGETHER POPULATION TISSUE MANY_CELLED REPLICATE CULTURE WHOLE_EMBRYOS LASER_CAPTURE
-    MANY_SPOTS MANY_RUNS NEGATIVE_CONTROL EMPTY_WELL PURIFIED_RNA
+    MANY_SPOTS MANY_RUNS NEGATIVE_CONTROL CONTROL_OF_MANY_CELLS EMPTY_WELL PURIFIED_RNA
     """.split()
 )
-_ONE_CELL_EACH = frozenset("GERM_CELL PATCH_SEQ METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
-_OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL METHOD_OF_ONE_CELL".split())
+_ONE_CELL_EACH = frozenset("GERM_CELL PATCH_SEQ PICKED METHOD_OF_ONE_CELL METHOD_OF_LOW_INPUT WELL".split())
+_OF_BOTH = frozenset("PROTOCOL_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE METHOD_OF_ONE_CELL".split())
 _KITS = frozenset(["RNA_KIT_OF_POPULATIONS", "LIBRARY_KIT_OF_POPULATIONS"])
+_CIRCUMSTANCES = frozenset("MANY_SMALL_SIBLINGS MANY_SIBLINGS CELL_NUMBER WELL METHOD_OF_LOW_INPUT".split())
+"""What bulk libraries of a screen or a cohort have as well: alone they never show a single cell."""
 _OF_ITSELF = frozenset("SOURCE_SINGLE_CELL NAME_SINGLE_CELL NAME_SINGLE PROTOCOL_SINGLE_CELL".split())
 _LOOKED_FOR = (
     "its library source, names, characteristics and protocols, and the title, summary and design of its series"
@@ -59,7 +61,9 @@ class CellVerdict(NamedTuple):
         ignored = _OF_ONE_CELL if of_many else frozenset[str]()
         if of_many and self.codes() & {"SOURCE_SINGLE_CELL", "NAME_SINGLE_CELL"}:
             ignored |= {"BULK_WORD"}  # cells that were not sorted
-        return sum(piece.weight for piece in self.pieces if piece.code not in ignored)
+        total = sum(piece.weight for piece in self.pieces if piece.code not in ignored)
+        shown = any(piece.weight > 0 and piece.code not in _CIRCUMSTANCES for piece in self.pieces)
+        return total if shown else min(total, SHOWN - 1)
 
     def codes(self) -> set[str]:
         return {piece.code for piece in self.pieces}
@@ -179,7 +183,7 @@ def _of_record(experiment: Experiment, source: str, siblings: Siblings) -> Itera
     elif siblings.unknown >= 2 * CELLS_OF_A_PLATE and small is None:
         yield Evidence("MANY_SIBLINGS", 2, "", f"its study has {siblings.experiments} experiments")
     if spots > 2 * FEW_SPOTS or (spots > FEW_SPOTS and siblings.experiments < 2 * CELLS_OF_A_PLATE):
-        weight = -2 if spots > MANY_SPOTS else -1
+        weight = -16 if spots > FAR_TOO_MANY_SPOTS else -2 if spots > MANY_SPOTS else -1
         yield Evidence("MANY_SPOTS", weight, "", f"{spots:,} spots are many for one cell")
 
 
