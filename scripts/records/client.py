@@ -185,11 +185,14 @@ class Archives:
                 take(experiment, package)
         missing = [name for name in piece if name not in found]
         if len(piece) == 1 and missing and answer.damaged:
-            raise DamagedError(self.eutils, f"the package of {answer.damaged[0]} is not well-formed XML.", final=True)
+            raise self._damaged(answer.damaged[0])
         for text in answer.errors:
             named = [name for name in missing if re.search(rf"\b{name}\b", text)] if _ABSENT.match(text) else []
             unfound.absent.update(dict.fromkeys(named, f"NCBI says: {mask(text).rstrip('.')}."))
         return [name for name in missing if name not in unfound.absent]
+
+    def _damaged(self, experiment: str) -> DamagedError:
+        return DamagedError(self.eutils, f"the package of {experiment} is not well-formed XML.", final=True)
 
     def search(self, term: str, take: Take) -> Unfound:
         """Pass the packages of all experiments that a search finds to ``take``; return those that are damaged.
@@ -207,9 +210,9 @@ class Archives:
             why = f" ({pages.fault})" if pages.fault else ""
             fault = f"{len(pages.seen):,} of {pages.count:,} experiments came for {term}{why}."
             raise IncompleteError(self.eutils, fault, pages.count)
-        if not pages.damaged:
-            return Unfound({}, {})
-        return self.fetch_experiments(list(pages.damaged), take)
+        unfound = self.fetch_experiments(list(pages.damaged), take)
+        damaged = {name: self._damaged(name) for name in unfound.absent}  # the search has found it
+        return Unfound({}, {**unfound.failed, **damaged})
 
     def search_words(self, words: Sequence[str], take: Take) -> Unfound:
         """Search for accessions that NCBI takes as words of a search only, see :meth:`search`."""

@@ -87,14 +87,18 @@ class _HomeSearch:
         by_id = [name for name in self.names if kind_of(name) in ("experiment", "run")]
         by_search = [name for name in self.names if name not in set(by_id)]
         unfound = archives.fetch_experiments(by_id, take)
+        is_down = False
         try:
-            archives.search_words(by_search, take)
+            # Experiments whose packages are damaged may be those that were searched for.
+            faults = [*archives.search_words(by_search, take).failed.values()]
         except RemoteError as error:
-            unfound.failed.update(dict.fromkeys(homes.left(by_search), error))
+            faults, is_down = [error], True
+        for fault in faults:
+            unfound.failed.update(dict.fromkeys(homes.left(by_search), fault))
         homes.failed.update({name: answer_of("NCBI", error) for name, error in unfound.failed.items()})
         earlier, homes.by_ena = homes.by_ena, {}
         for name in homes.left(by_search):
-            if kind_of(name) == "sample" and name not in homes.failed:
+            if kind_of(name) == "sample" and not is_down:
                 self._ask_geo(name)
         for name in homes.left(self.names):
             if name not in homes.found and (kind_of(name) != "sample" or name in homes.failed):

@@ -176,3 +176,13 @@ def test_a_home_by_ena_is_asked_again(tmp_path: Path, small: SmallArchives) -> N
     (row,) = plan(tmp_path, "SRR21", small=small)["SRR21"]
     assert (row.series, row.sample) == ("GSE1", "GSM2")
     assert plan(tmp_path, "SRR21")["SRR21"] == [row]
+
+
+def test_a_sample_whose_package_is_damaged_is_not_absent(tmp_path: Path, small: SmallArchives) -> None:
+    many(small, 2)
+    good = small.packages["SRX2"]
+    small.packages["SRX2"] = good.replace("<TITLE>", "<TITLE>\x01", 1)
+    with pytest.raises(InputError, match=r"GSM2: NCBI: .* the package of SRX2 is not well-formed XML"):
+        plan(tmp_path, "GSM2", small=small)
+    small.packages["SRX2"] = good
+    assert sorted(plan(tmp_path, "GSM2", small=small)) == ["SRR21", "SRR22"]
