@@ -8,9 +8,6 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
-configfile: "config/config.yaml"
-
-
 include: "rules/common.smk"
 include: "rules/records.smk"
 include: "rules/references.smk"

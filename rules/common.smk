@@ -28,7 +28,12 @@ from scripts.core.snakemake import (
     remove_stale_locks,
 )
 from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
-from scripts.plan.configuration import check_configuration, source_address, source_sha256
+from scripts.plan.configuration import (
+    check_aliases,
+    check_configuration,
+    source_address,
+    source_sha256,
+)
 from scripts.plan.forecast import graph_fault
 from scripts.plan.jobs import JobResources, Retries, unit_name
 from scripts.plan.size_model import FILE, read_model
@@ -53,6 +58,14 @@ def reported(function):
             raise WorkflowError(mask(printable(str(error))))
 
     return checked
+
+
+reported(check_aliases)(
+    "config/config.yaml"
+)  # Snakemake would walk through all that they stand for
+
+
+configfile: "config/config.yaml"
 
 
 def shipped(name):

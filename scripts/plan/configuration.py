@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.core.errors import raise_faults
+from scripts.core.errors import InputError, raise_faults
 from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
@@ -18,7 +18,41 @@ from scripts.plan.reasons import REASONS
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
 
+MOST_NODES = 1_000_000
+"""Values of a configuration, with each alias as what it stands for."""
+_LONGEST = 200  # of a wrong value, in a message
 _UNKNOWN_KEY = "additionalProperties"  # what the validator calls an unknown key
+
+
+def check_aliases(path: str | Path) -> None:
+    """Raise InputError for a YAML file whose aliases (``*name``) have no end, or repeat one another to a huge size.
+
+    Other faults of the file are left to whoever reads it.
+    """
+    text = Path(path).read_bytes() if Path(path).is_file() else b""
+    if b"*" not in text:
+        return
+    try:
+        top = yaml.compose(text, yaml.SafeLoader)
+        size = _expanded(top, {}) if top else 0
+    except yaml.YAMLError:
+        return
+    except RecursionError:
+        size = MOST_NODES + 1
+    if size > MOST_NODES:
+        raise InputError(
+            f"{path}: its aliases (*name) stand for more than {MOST_NODES:,} values, or for themselves; write them out."
+        )
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node has, with those of its aliases; ``known`` has those of nodes that are counted."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1  # of a node in itself
+        parts = node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else ()
+        pairs = (part if isinstance(part, tuple) else (part,) for part in parts)
+        known[id(node)] = 1 + sum(_expanded(part, known) for pair in pairs for part in pair)
+    return known[id(node)]
 
 
 def with_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +131,9 @@ def _schema_faults(error: Any, schema: Mapping[str, Any]) -> Iterator[str]:
     else:
         choices = f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
         expected = _description(error, schema) + choices
-        yield f"{key_path or 'configuration'}: {error.instance!r} cannot be used; expected: {expected}"
+        value = repr(error.instance)
+        value = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
+        yield f"{key_path or 'configuration'}: {value} cannot be used; expected: {expected}"
 
 
 def _description(error: Any, schema: Mapping[str, Any]) -> str:

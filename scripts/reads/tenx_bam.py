@@ -60,7 +60,7 @@ def to_fastq(path: str | Path, run: str, folder: str | Path) -> tuple[list[Path]
     before = pysam.set_verbosity(0)
     try:
         return _convert(Path(path), run, Path(folder))
-    except (OSError, ValueError, AssertionError) as error:  # pysam raises all of them at broken files
+    except (OSError, ValueError, AssertionError, NotImplementedError) as error:  # pysam raises all at broken files
         if is_of_machine(error):
             raise
         words = str(error).replace(f" '{path}'", "").replace(str(path), Path(path).name).rstrip(".")

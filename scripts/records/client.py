@@ -306,7 +306,7 @@ class _Pages:
 
     def read(self, found: bytes) -> None:
         """Read all pages of a search's result."""
-        self.count, self.fault = int(_tag(found, "Count")), ""
+        self.count, self.fault = whole_number(_tag(found, "Count")) or 0, ""
         self._settled.clear()
         history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
         ids = re.findall(r"<Id>(\d+)</Id>", found.decode("ascii", "replace"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
 from scripts.records import record_files
 from scripts.records.client import Archives, Unanswered, report
@@ -41,6 +42,7 @@ class Sample(NamedTuple):
     molecule: str = ""  # "total RNA", "genomic DNA", "protein" …
 
 
+_MOST_PARTS = 5000  # of a SuperSeries; the largest have some hundreds
 _ARRAY = re.compile(r"oligonucleotide|spotted|\bbeads\b|\barray", re.IGNORECASE)  # technologies of GEO's platforms
 _BY_ARRAY = re.compile(r"\barray\b", re.IGNORECASE)
 
@@ -132,7 +134,8 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
     """Return the record of a series with those of its parts whose samples it does not hold itself.
 
     Adds a note for each family file that GEO does not have. Raises Unanswered where GEO could not be asked, unless it
-    is ``lenient``: then that is a note, too. Relations may go round in circles.
+    is ``lenient``: then that is a note, too. Raises InputError for more than 5,000 parts. Relations may go round in
+    circles.
     """
     record, waiting, seen = SeriesRecord(), [series], set[str]()
     described: set[str] = set()
@@ -145,6 +148,9 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
             seen.add(name)
             continue
         seen.add(name)
+        if len(seen) > _MOST_PARTS:
+            sentence = f"{series}: its family files name more than {_MOST_PARTS:,} parts of it, as no SuperSeries has."
+            raise InputError(f"{sentence} Ask for those that you need by their own accessions.")
         of = "" if name == series else f" (a part of {series})"
         try:
             path = None if name in unknown else archives.family_file(name, series)

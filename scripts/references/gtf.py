@@ -20,6 +20,7 @@ _PLAIN_IDS = re.compile(rb'gene_id "[^\s";=]+"; (?:gene_version "\d+"; )?transcr
 _SEPARATORS = bytes.maketrans(b'";=\t', b"    ")
 _NOT_FOR_STAR = re.compile(rb'[\s";=]')
 _LEADING_GENE_ID = re.compile(rb'gene_id "([^"]*)"')
+_DIGITS = 15  # of a position, at most
 NAME_KEYS = (b"gene_name", b"gene", b"gene_symbol")
 BIOTYPE_KEYS = (b"gene_type", b"gene_biotype", b"biotype")
 
@@ -107,9 +108,11 @@ def parse_line(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] | Non
         raise GtfLineError("not 9 columns", f"{len(columns)} column(s) instead of 9 separated by tabs")
     contig, _, feature, first, last, _, strand, _, attributes = columns
     try:
+        if max(len(first), len(last)) > _DIGITS:
+            raise ValueError
         start, end = int(first) - 1, int(last)
     except ValueError:
-        text = f"start {_text(first)!r} and end {_text(last)!r} must be whole numbers"
+        text = f"start {_text(first[:30])!r} and end {_text(last[:30])!r} must be whole numbers"
         raise GtfLineError("positions that are no numbers", text) from None
     if start < 0 or end <= start:
         text = f"it runs from {start + 1} to {end}; a feature begins at 1 or later and ends no earlier"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.configuration import check_configuration, with_defaults
+from scripts.plan.configuration import check_aliases, check_configuration, with_defaults
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))
@@ -221,3 +221,25 @@ def test_the_message_names_what_a_back_end_lacks(tmp_path):
 
 def test_an_atlas_that_is_not_asked_for_has_no_faults():
     assert not check(series=["GSE1"], atlas={"backend": "scprint2"})["atlas"]["enabled"]
+
+
+def test_aliases_that_have_no_end_or_fill_the_memory(tmp_path):
+    path = tmp_path / "config.yaml"
+    check_aliases(path)  # no such file
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+    for text in (laughs, "assay: &a {b: *a}\n", "series: &s [*s]\n"):
+        path.write_text(text)
+        with pytest.raises(
+            InputError, match=r"aliases \(\*name\) stand for more than 1,000,000 values, or for themsel"
+        ):
+            check_aliases(path)
+    for text in ("a: &a [1, 2]\nb: *a\nc: *a\n", "a: *unknown\n", "[" * 50 + "*", "*"):
+        path.write_text(text)
+        check_aliases(path)
+
+
+def test_a_long_value_is_cut_in_the_message():
+    (fault,) = faults(series=["GSE1"], max_failed=list(range(10_000)))
+    assert fault.startswith("max_failed: [0, 1, 2,")
+    assert len(fault) < 400

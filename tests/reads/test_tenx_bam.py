@@ -244,3 +244,13 @@ def test_damaged_files_are_refused_or_read(tmp_path):
             outcomes[fault.reason] += 1
     print(outcomes)
     assert outcomes["read"] > 5 and outcomes["ARCHIVE_CORRUPT"] > 100
+
+
+def test_a_bam_in_plain_gzip_is_refused(tmp_path):
+    write_bam(tmp_path / "sound.bam", usual_records(made_spots(3)))
+    with (tmp_path / "sound.bam").open("rb") as handle:
+        (tmp_path / "plain.bam").write_bytes(gzip.compress(gzip.decompress(handle.read())))
+    with pytest.raises(
+        RunFault, match="ARCHIVE_CORRUPT: the BAM file cannot be read: seek not implemented in files com"
+    ):
+        tenx_bam.to_fastq(tmp_path / "plain.bam", "SRR1", tmp_path)

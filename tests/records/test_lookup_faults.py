@@ -163,6 +163,9 @@ def test_a_search_that_fails_is_no_answer(tmp_path: Path, small: SmallArchives) 
         b"<eSearchResult><Error>x</Error><Count>0</Count></eSearchResult>",
         b'{"error":"API rate limit exceeded"}',
         b"<eSearchResult/>",
+        b"<eSearchResult><Count>1000000000</Count></eSearchResult>",
+        b"<eSearchResult><Count>12345678901234567</Count></eSearchResult>",
+        b"<eSearchResult><Count>-1</Count></eSearchResult>",
     ]
     for answer in answers:
         small.before = failing("esearch", (200, answer))

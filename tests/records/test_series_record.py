@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.errors import InputError
+from scripts.records import series_record
 from tests.records.looked_up import plan, two_cells
 from tests.records.small_archives import SmallArchives, family, keep, package, package_set, run, sample
 
@@ -46,6 +48,18 @@ def test_a_superseries_of_superseries_in_a_circle(tmp_path: Path, small: SmallAr
         "GSE3",
         "GSE4",
     ]
+
+
+def test_a_superseries_whose_parts_have_no_end(
+    tmp_path: Path, small: SmallArchives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_record, "_MOST_PARTS", 20)
+    small.families = {
+        f"GSE{n}": family(f"GSE{n}", relations=[f"SuperSeries of: GSE{m}" for m in (2 * n, 2 * n + 1)])
+        for n in range(1, 200)
+    }
+    with pytest.raises(InputError, match="GSE1: its family files name more than 20 parts of it, as no SuperSeries has"):
+        plan(tmp_path, "GSE1", small=small)
 
 
 def test_a_superseries_that_holds_its_samples_is_not_walked(tmp_path: Path, small: SmallArchives) -> None:
