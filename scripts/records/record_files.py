@@ -168,6 +168,8 @@ class RecordWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.close()
+        with contextlib.suppress(OSError):  # it holds something
+            self.folder.rmdir()
 
     def add(self, package: bytes) -> None:
         """Add a package as it came."""
