@@ -7,3 +7,9 @@ def test_spoiled_atlases_are_refused():
     summary = fuzzing.check("tests.atlas.spoiled_atlases", 380, seed=16)
     assert summary["refused"] > 200
     assert summary["peak_mb"] < 600
+
+
+def test_spoiled_parts_are_refused():
+    summary = fuzzing.check("tests.atlas.spoiled_parts", 120, seed=16)
+    assert summary["refused"] > 60
+    assert summary["peak_mb"] < 600
