@@ -1,26 +1,34 @@
-"""FASTQ files: four lines a read, LF line ends, plain or gzipped; counted by line ends, without parsing each line.
+"""FASTQ files: four lines a read, plain or compressed (gzip, bzip2, xz); counted by line ends, not read by read.
 
 The first bytes decide the kind of a file, never its name.
 """
 
+import bz2
 import contextlib
 import gzip
+import lzma
 import math
+import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from scripts.core.errors import RunFault
 from scripts.core.gzip_files import open_bytes
 
 _PIECE = 1 << 20
 _TAIL = 1 << 16
+_BZIP2, _XZ = b"BZh", b"\xfd7zXZ\x00"
 LONGEST_LINE = 1 << 26
 """Bytes of the longest line that is read; the longest reads have some million bases."""
 
 
 def kind_of(path: str | Path) -> str:
-    """Return ``sra``, ``bam``, ``fastq`` or ``fastq.gz``; an empty file is an empty FASTQ. Else empty."""
+    """Return ``sra``, ``bam``, ``fastq``, ``fastq.gz``, ``fastq.bz2`` or ``fastq.xz``; else empty.
+
+    An empty file is an empty FASTQ.
+    """
     with Path(path).open("rb") as handle:
         start = handle.read(1 << 16)
     if start.startswith(b"NCBI.sra"):
@@ -33,7 +41,47 @@ def kind_of(path: str | Path) -> str:
         if inside.startswith(b"BAM\x01"):
             return "bam"
         return "fastq.gz" if inside[:1] in (b"@", b"") else ""
+    if kind := _packed_kind(path):
+        try:
+            with open_reads(path) as reads:
+                return kind if reads.read(1) in (b"@", b"") else ""
+        except (EOFError, OSError, lzma.LZMAError):
+            return ""
     return "fastq" if start[:1] in (b"@", b"") else ""
+
+
+@contextlib.contextmanager
+def open_reads(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a FASTQ file for reading its bytes, as :func:`~scripts.core.gzip_files.open_bytes`; bzip2 and xz, too.
+
+    Those raise EOFError where they are cut short, OSError without a number or lzma.LZMAError where they are damaged.
+    """
+    kind = _packed_kind(path)
+    if kind == "fastq.bz2":
+        with bz2.open(path) as reads:
+            yield cast(BinaryIO, reads)
+    elif kind == "fastq.xz":
+        with lzma.open(path) as reads:
+            yield cast(BinaryIO, reads)
+    else:
+        with open_bytes(path) as plain:
+            yield plain
+
+
+def _packed_kind(path: str | Path) -> str:
+    """Return ``fastq.bz2`` or ``fastq.xz`` by a file's first bytes, else empty."""
+    with Path(path).open("rb") as handle:
+        start = handle.read(len(_XZ))
+    return "fastq.bz2" if start.startswith(_BZIP2) else "fastq.xz" if start == _XZ else ""
+
+
+def too_large(name: str, most: float) -> RunFault:
+    """Return the fault of a file whose reads have more than ``most`` bytes."""
+    return RunFault(
+        "DISK_LIMIT",
+        f"{name} has more than the {most / 1e9:.3g} GB of reads that scratch.limit_gb leaves for it; set that"
+        " to more where the file is sound, and retry to [DISK_LIMIT].",
+    )
 
 
 def count_reads(path: str | Path) -> int:
@@ -46,16 +94,19 @@ def count_reads(path: str | Path) -> int:
 
 
 def unpack(path: str | Path, target: str | Path, most: float = math.inf) -> int:
-    """Write the plain FASTQ of a gzipped file to ``target`` and return its number of reads.
+    """Write the plain FASTQ of a compressed file to ``target`` and return its number of reads.
 
-    Raises RunFault: ARCHIVE_CORRUPT for a broken gzip stream, READS_MISSING as :func:`count_reads`, DISK_LIMIT where
+    Raises RunFault: ARCHIVE_CORRUPT for a broken stream, READS_MISSING as :func:`count_reads`, DISK_LIMIT where
     it has more than ``most`` bytes.
     """
     try:
-        with open_bytes(path) as handle, Path(target).open("wb") as copy:
+        with open_reads(path) as handle, Path(target).open("wb") as copy:
             return _count(handle, copy, Path(path).name, most)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken gzip file: {error}.") from error
+    except (EOFError, OSError, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        kind = {"fastq.bz2": "bzip2", "fastq.xz": "xz"}.get(_packed_kind(path), "gzip")
+        raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken {kind} file: {error}.") from error
 
 
 def _count(handle: BinaryIO, copy: BinaryIO | None, name: str, most: float = math.inf) -> int:
@@ -84,17 +135,25 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str, most: float = mat
         tail += b"\n"
         if copy is not None:
             copy.write(b"\n")
-    # Of a read longer than the tail only the number of lines is checked.
+    whole = _is_whole(tail)
+    while (lines % 4 or not whole) and (blank := re.search(rb"\n(\r?\n)\Z", tail)):  # blank lines at the end
+        lines -= 1
+        tail = tail[: blank.start(1)]
+        whole = _is_whole(tail)
+    if lines % 4 or not whole:
+        raise RunFault("READS_MISSING", f"{name} is cut off: its last read, number {-(-lines // 4):,}, is not whole.")
+    return lines // 4
+
+
+def _is_whole(tail: bytes) -> bool:
+    """Whether a file that ends so ends with a whole read; of one longer than the tail only the lines are counted."""
     last = tail.split(b"\n")[-5:-1] if tail.count(b"\n") > 4 or len(tail) < _TAIL else []
-    whole = not last or (
+    return not last or (
         len(last) == 4
         and last[0].startswith(b"@")
         and last[2].startswith(b"+")
         and len(last[1].rstrip(b"\r")) == len(last[3].rstrip(b"\r"))
     )
-    if lines % 4 or not whole:
-        raise RunFault("READS_MISSING", f"{name} is cut off: its last read, number {-(-lines // 4):,}, is not whole.")
-    return lines // 4
 
 
 def first_lengths(path: str | Path, most: int = 100) -> list[int]:

@@ -59,7 +59,7 @@ def run_footprint(row: Run) -> Footprint:
     else:
         fastq = _GROWTH * archive
         sorting = (_GROWTH + 1) * archive
-    return Footprint(0 if kind else archive, fastq, 0 if kind == "fastq.gz" else sorting)
+    return Footprint(0 if kind else archive, fastq, 0 if kind.startswith("fastq") else sorting)
 
 
 def unit_footprint(rows: Iterable[Run]) -> Footprint:

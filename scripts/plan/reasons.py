@@ -109,6 +109,12 @@ REASONS = {
         f"{_RETRY} If it stays, the archive lost reads; ask the authors. A run that has one of two reads of its spots "
         "is counted together with the run that has the other one: ask for both.",
     ),
+    "MATES_DISAGREE": Reason(
+        "reads",
+        "the files of a run are not the reads of the same spots",
+        "The detail names the first pair that differs. Give the files of one sample, once each and in one order; split "
+        f"a file with both mates of each pair in two. {_RETRY}",
+    ),
     "EMPTY_READS": Reason(
         "records, reads",
         "no reads",

@@ -10,7 +10,7 @@ from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.subprocesses import path_argument, run_program
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
-from scripts.reads import sra_archive, tenx_bam
+from scripts.reads import fastq_check, sra_archive, tenx_bam
 from scripts.reads.remote_files import arrived
 
 INDEX_READ = 12
@@ -27,7 +27,7 @@ def convert(
     """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
 
     A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools,
-    ``most`` how many bytes gzipped FASTQ may unpack to. Raises RunFault.
+    ``most`` how many bytes compressed FASTQ may unpack to. Raises RunFault.
     """
     archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
@@ -40,8 +40,10 @@ def convert(
         files, spots = _ena_reads(row, packed, work, most)
     else:
         raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
-    if row.assay != "plate" and not spots:
+    if row.assay != "plate" and not spots and not row.source.startswith("file:"):
         raise RunFault("EMPTY_READS", "the archive and the record have no spot.")
+    if row.source.startswith("file:") and not spots:
+        raise RunFault("EMPTY_READS", f"no read in {row.source.removeprefix('file:')}.")
     return files, spots
 
 
@@ -101,7 +103,7 @@ def _bam_reads(row: Run, bam: Path, work: Path) -> Reads:
 
 
 def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Reads:
-    """Unpack ENA's FASTQ; its spots and bases must be those of the record."""
+    """Unpack ENA's FASTQ; its spots and bases must be those of the record, and mates have one name."""
     counts = {}
     for path in packed:
         counts[path.stem] = fastq_files.unpack(path, work / path.stem, most - size_of_folder(work))
@@ -109,40 +111,63 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Rea
             name = handle.readline(len(row.run) + 2)
         if not name.startswith(f"@{row.run}.".encode()):
             raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
-    unpaired = counts.get(f"{row.run}.fastq", 0)
-    spots = max((count for name, count in counts.items() if name != f"{row.run}.fastq"), default=0) + unpaired
+    whole = f"{row.run}.fastq"
+    unpaired = counts.get(whole, 0)
+    spots = max((count for name, count in counts.items() if name != whole), default=0) + unpaired
     bases = sum(fastq_files.count_bases(work / name) for name in counts)
     for recorded, found, what in ((row.spots, spots, "spots"), (row.bases, bases, "bases")):
         if recorded and int(recorded) != found:
             raise RunFault("READS_MISSING", f"the record has {int(recorded):,} {what}, ENA's FASTQ {found:,}.")
     if row.assay != "plate" and len(counts) > 1 and unpaired:
         raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
-    return _checked(row, counts, spots, work)
+    reads = _checked(row, counts, spots, work)
+    for names in filter(None, ([name for name in counts if name != whole], [name for name in counts if name == whole])):
+        files = [work / name for name in names]
+        checked = fastq_check.check_files(files, names, row.assay == "plate" and len(names) == 2)
+        _mend(files, names, checked, work, most)
+    return reads
 
 
 def _local_reads(row: Run, work: Path, most: float) -> Reads:
-    """Link or unpack the files that the plan names, in read order."""
+    """Link, unpack or mend the files that the plan names, in read order."""
     paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
     kinds = [fastq_files.kind_of(path) for path in paths]
     if kinds == ["bam"]:
         return _bam_reads(row, paths[0], work)
-    counts = {}
+    targets = []
     for number, (path, kind) in enumerate(zip(paths, kinds, strict=True), 1):
         alone = row.assay == "plate" and len(paths) == 1
         target = work / (f"{row.run}.fastq" if alone else f"{row.run}_{number}.fastq")
-        if kind == "fastq.gz":
-            counts[target.name] = fastq_files.unpack(path, target, most - size_of_folder(work))
-        elif kind == "fastq":
-            counts[target.name] = fastq_files.count_reads(path)
+        if kind == "fastq":
             fastq_files.link(path, target)
+        elif kind.startswith("fastq."):
+            fastq_files.unpack(path, target, most - size_of_folder(work))
         else:
             raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
-    spots = next(iter(counts.values()))
-    if len(set(counts.values())) > 1:
-        raise RunFault("READS_MISSING", f"the files do not agree: {_listed(counts)} reads.")
+        targets.append(target)
+    titles = [path.name for path in paths]
+    if len({*titles}) < len(titles):
+        titles = list(map(str, paths))
+    if len(paths) == 1:
+        checked = [fastq_check.check_single(targets[0], titles[0])]
+    else:
+        checked = fastq_check.check_files(targets, titles, row.assay == "plate" and len(paths) == 2)
+    _mend(targets, titles, checked, work, most)
+    spots = checked[0].reads
     if row.spots and int(row.spots) != spots:
         raise RunFault("READS_MISSING", f"the plan has {int(row.spots):,} spots, the files {spots:,}.")
-    return {name: work / name for name in counts}, spots
+    return {target.name: target for target in targets}, spots
+
+
+def _mend(
+    files: Sequence[Path], titles: Sequence[str], checked: Sequence[fastq_check.Checked], work: Path, most: float
+) -> None:
+    """Replace files that STAR would refuse by mended copies."""
+    for file, title, one in zip(files, titles, checked, strict=True):
+        if one.odd:
+            copy = work / f"mended.{file.name}"
+            fastq_check.mend(file, title, copy, most - size_of_folder(work))
+            copy.replace(file)
 
 
 def _checked(row: Run, counts: dict[str, int], spots: int, work: Path) -> Reads:

@@ -4,9 +4,9 @@ Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for unpaired read
 Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
 the whole archive has no file. Of the runs of an experiment, one of index reads is left out, and two that are the two
 reads of the same spots become one, see scripts/reads/partial_runs.py. A run of source `file:` is read from the files
-that the plan names, one of source `bam` (a library whose archive has lost the barcodes) from the BAM file of Cell
-Ranger, one of source `ena_fastq` from ENA's FASTQ. A run that lacks reads is marked READS_MISSING in status.tsv: the
-exit status of fasterq-dump proves nothing.
+that the plan names (a link, or a copy where STAR would refuse the file as it is), one of source `bam` (a library whose
+archive has lost the barcodes) from the BAM file of Cell Ranger, one of source `ena_fastq` from ENA's FASTQ. A run that
+lacks reads is marked READS_MISSING in status.tsv: the exit status of fasterq-dump proves nothing.
 
 Reads have the name that fasterq-dump gives them, {run}.{spot}, behind it the archive's own, and the qualities of the
 archive; lengths and names are not repeated, which saves a fifth of the disk. ENA's FASTQ has the same but for what

@@ -1,6 +1,8 @@
 """FASTQ files: reads counted by bytes, and no cut of a file passes as whole."""
 
+import bz2
 import gzip
+import lzma
 
 import pytest
 
@@ -85,6 +87,17 @@ def test_a_broken_gzip_file_is_refused(tmp_path, cut):
         fastq_files.unpack(packed, tmp_path / "reads.fastq")
 
 
+@pytest.mark.parametrize(("module", "kind"), [(bz2, "bzip2"), (lzma, "xz")])
+def test_reads_of_other_compressions(tmp_path, module, kind):
+    packed = write(tmp_path / "reads", module.compress(READS) + module.compress(READS[:-1]))
+    assert fastq_files.unpack(packed, tmp_path / "reads.fastq") == 6
+    assert (tmp_path / "reads.fastq").read_bytes() == READS * 2
+    whole = module.compress(READS)
+    for broken in (whole[:-9], whole[:30] + bytes(20) + whole[50:]):
+        with pytest.raises(RunFault, match=f"ARCHIVE_CORRUPT: reads is a broken {kind} file"):
+            fastq_files.unpack(write(tmp_path / "reads", broken), tmp_path / "reads.fastq")
+
+
 def test_the_first_bytes_decide_the_kind(tmp_path):
     kinds = {
         b"NCBI.sra\x88\x19": "sra",
@@ -92,6 +105,10 @@ def test_the_first_bytes_decide_the_kind(tmp_path):
         b"": "fastq",
         gzip.compress(READS): "fastq.gz",
         gzip.compress(b""): "fastq.gz",
+        bz2.compress(READS): "fastq.bz2",
+        lzma.compress(READS): "fastq.xz",
+        bz2.compress(b"hello"): "",
+        lzma.compress(READS)[:20]: "",
         gzip.compress(b"BAM\x01...."): "bam",
         gzip.compress(b"hello"): "",
         b"\x1f\x8bnot gzip at all": "",

@@ -1,6 +1,8 @@
 """Conversion of real archives: every spot is there, in files of known names, or the run is marked."""
 
+import bz2
 import gzip
+import lzma
 import random
 
 import pysam
@@ -224,13 +226,13 @@ def test_a_failing_conversion_is_reported(conversion, tmp_path, monkeypatch):
     conversion.failed(SINGLE, "ARCHIVE_CORRUPT", "fasterq-dump failed: column is odd.")
 
 
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
 def local(conversion, source, contents, **changes):
     for name, content in contents.items():
         path = conversion.folder / name
-        if name.endswith(".gz"):
-            path.write_bytes(gzip.compress(content.encode()))
-        else:
-            path.write_text(content)
+        path.write_bytes(PACKERS.get(path.suffix, bytes)(content.encode()))
     return conversion.add("SRR1", status=RunStatus("SRR1", source=source), source=source, **changes)
 
 
@@ -261,6 +263,23 @@ def test_a_local_library(conversion):
     [
         ({"1": FIRST, "2": SECOND[:14]}, {}, "READS_MISSING", "the files do not agree: 2, 1 reads."),
         ({"1": FIRST, "2": SECOND}, {"spots": "7"}, "READS_MISSING", "the plan has 7 spots, the files 2."),
+        ({"1": FIRST, "2": ""}, {}, "READS_MISSING", "the files do not agree: 2, 0 reads."),
+        ({"1": "", "2.gz": ""}, {}, "EMPTY_READS", "no read in 1;2.gz."),
+        ({"1": ""}, {}, "EMPTY_READS", "no read in 1."),
+        ({"1": FIRST}, {"source": "file:1;1"}, "MATES_DISAGREE", "1 is given twice; a pair has two files."),
+        (
+            {"1": FIRST, "2.gz": SECOND.replace("@b", "@c")},
+            {},
+            "MATES_DISAGREE",
+            "pair 2 is called 'b/1' in 1, but 'c/2' in 2.gz: these are not the reads of the same spots in the same"
+            " order.",
+        ),
+        (
+            {"1": FIRST, "2": SECOND.replace("@b", "@c")},
+            {"assay": "droplet"},
+            "MATES_DISAGREE",
+            "pair 2 is called 'b/1' in 1, but 'c/2' in 2: these are not the reads of the same spots in the same order.",
+        ),
         ({"1": FIRST, "2": "hello"}, {}, "READS_MISSING", "2 is not FASTQ."),
         (
             {"1": FIRST, "2": SECOND[:-3]},
@@ -271,8 +290,22 @@ def test_a_local_library(conversion):
     ],
 )
 def test_local_files_that_do_not_fit_are_reported(conversion, contents, changes, reason, detail):
-    local(conversion, "file:" + ";".join(contents), contents, **changes)
-    conversion.failed("SRR1", reason, detail)
+    local(conversion, changes.pop("source", "file:" + ";".join(contents)), contents, **changes)
+    if reason == "EMPTY_READS":
+        assert conversion.run()["SRR1"][1:4] == ("left_out", reason, detail)
+    else:
+        conversion.failed("SRR1", reason, detail)
+
+
+def test_local_files_that_star_would_refuse_are_mended(conversion):
+    contents = {"one.fastq": FIRST.replace("\n", "\r\n"), "two.fastq.bz2": SECOND[:-1], "three.fastq.xz": ""}
+    contents["three.fastq.xz"] = SECOND.replace("TTT", "ACA") + "\n"
+    local(conversion, "file:one.fastq;two.fastq.bz2;three.fastq.xz", contents, assay="droplet")
+    assert conversion.run()["SRR1"].spots == "2"
+    made = [FIRST, SECOND, SECOND.replace("TTT", "ACA")]
+    for number, text in enumerate(made, 1):
+        assert (conversion.folder / f"fastq/SRR1_{number}.fastq").read_text() == text
+    assert (conversion.folder / "one.fastq").read_bytes() == contents["one.fastq"].encode()
 
 
 def cell_ranger_bam(path, spots):

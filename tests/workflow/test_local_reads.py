@@ -1,5 +1,6 @@
 """Reads of one's own: a run table whose rows name files, without any archive."""
 
+import bz2
 import gzip
 
 import anndata
@@ -25,6 +26,9 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
             source=f"file:{fastq / 'SRR9000001_1.fastq.gz'};{fastq / 'SRR9000001_2.fastq.gz'}",
         ),
         Run(run="cell3", species="mus", assay="plate", source="file:reads/none.fastq"),
+        Run(run="cell4", species="mus", assay="plate", source="file:windows_1.fastq;windows_2.fastq.bz2"),
+        Run(run="cell5", species="mus", assay="plate", source="file:windows_1.fastq;shifted_2.fastq"),
+        Run(run="cell6", species="mus", assay="plate", source="file:empty.sra"),
         Run(
             run="lane1",
             experiment="library",
@@ -33,6 +37,12 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
             source=f"file:{fastq / 'SRR9000103_1.fastq.gz'};{fastq / 'SRR9000103_2.fastq.gz'}",
         ),
     ]
+    first, second = (gzip.decompress((fastq / f"SRR9000001_{mate}.fastq.gz").read_bytes()) for mate in (1, 2))
+    (tmp_path / "windows_1.fastq").write_bytes(first.replace(b"\n", b"\r\n"))
+    (tmp_path / "windows_2.fastq.bz2").write_bytes(bz2.compress(second[:-1]))
+    lines = second.splitlines(keepends=True)
+    (tmp_path / "shifted_2.fastq").write_bytes(b"".join(lines[4:] + lines[:4]))
+    (tmp_path / "empty.sra").touch()
     rows += [
         Run(run=f"half{mate}", experiment="halves", species="homo", assay="droplet", source=f"file:{path}")
         for mate, path in enumerate((fastq / "SRR9000103_1.fastq.gz", fastq / "SRR9000103_2.fastq.gz"), 1)
@@ -55,18 +65,23 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "cell1": ("counted", ""),
         "cell2": ("counted", ""),
         "cell3": ("failed", "DOWNLOAD_FAILED"),
+        "cell4": ("counted", ""),
+        "cell5": ("failed", "MATES_DISAGREE"),
+        "cell6": ("left_out", "EMPTY_READS"),
         "lane1": ("counted", ""),
         "half1": ("counted", ""),
         "half2": ("counted", ""),
         "index": ("left_out", "INDEX_READS_ONLY"),
     }
     assert ledger["cell3"].detail == "neither an archive nor FASTQ nor BAM: reads/none.fastq."
+    assert ledger["cell5"].detail.startswith("pair 1 is called ")
+    assert ledger["cell6"].detail == "no read in empty.sra."
     assert ledger["lane1"].chemistry == "10x_3p_v2"
     with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
         table = [line.rstrip("\n").split(",") for line in lines]
-    assert table[0] == ["GENENAME", "cell1", "cell2"]
+    assert table[0] == ["GENENAME", "cell1", "cell2", "cell4"]
     truth = world.plate_truth()
-    for column, run in ((1, "SRR9000003"), (2, "SRR9000001")):
+    for column, run in ((1, "SRR9000003"), (2, "SRR9000001"), (3, "SRR9000001")):
         made = truth[next(name for name, made in world.experiments.items() if run in made.runs)]
         counted = {row[0]: int(row[column]) for row in table[4:] if row[column] != "0"}
         assert counted == {gene: count for gene, count in made.items() if count}

@@ -1,0 +1,306 @@
+"""FASTQ files of people and of ENA, read through once side by side, before STAR gets them.
+
+The reads of a spot have one name in all its files: the first word of the header, without a mate's ``/1`` or ``/2``, or
+``.1`` and ``.2`` where the two files end so. fasterq-dump writes the names of all reads of a spot from one number, so
+that its files need no such check.
+
+Files are mended (:func:`mend`) where STAR would stop at what does not change a read: CRLF line ends, no line end behind
+the last read, blank lines at the end, reads of no base, and names of more letters than BAM has room for.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from scripts.core.errors import RunFault
+from scripts.formats.fastq_files import LONGEST_LINE, too_large
+
+LONGEST_READ = 650
+"""Bases that STAR aligns at once, of both mates with one between them: DEF_readSeqLengthMax of its IncludeDefine.h."""
+LONGEST_NAME = 254
+"""Letters of a read's name in BAM: SAM specification, section 4.2."""
+_PIECE = 1 << 20
+_COMMENT = re.compile(rb"[ \t][^\n]*")
+_SHOWN = 100  # letters of a name in a sentence
+
+
+class Checked(NamedTuple):
+    """A file's number of reads, and whether it must be mended for STAR."""
+
+    reads: int
+    odd: bool
+
+
+class FastqReader:
+    """The reads of a plain FASTQ file, in lists of lines without their ends, four a read."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        self.path = path
+        self.title = title
+        self.reads = 0
+        self.odd = False
+        self.longest = 0
+        self._ended = False  # whether blank lines followed the last read
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Yield all reads. Raises RunFault(READS_MISSING) at the first that is not whole."""
+        rest = b""
+        with self.path.open("rb", buffering=0) as handle:
+            while piece := handle.read(_PIECE):
+                lines = (rest + piece).split(b"\n")
+                whole = (len(lines) - 1) // 4 * 4
+                if b"\r" in rest or b"\r" in piece:
+                    lines[:whole] = self._without_returns(lines[:whole])
+                rest = b"\n".join(lines[whole:])
+                if len(rest) > LONGEST_LINE:
+                    raise RunFault("READS_MISSING", f"{self.title} has a line of more than {LONGEST_LINE:,} bytes.")
+                del lines[whole:]
+                if lines and (lines := self._checked(lines)):
+                    yield lines
+        if (lines := self._last(rest)) and (lines := self._checked(lines)):
+            yield lines
+
+    def _without_returns(self, lines: list[bytes]) -> list[bytes]:
+        plain = [line.removesuffix(b"\r") for line in lines]
+        self.odd |= plain != lines
+        return plain
+
+    def _last(self, rest: bytes) -> list[bytes]:
+        """Return the last read of a file without line end, none where only blank lines follow the one before."""
+        if not rest:
+            return []
+        self.odd = True
+        lines = [line.removesuffix(b"\r") for line in rest.split(b"\n")]
+        if not any(lines):
+            return []
+        if len(lines) != 4 or len(lines[1]) != len(lines[3]):
+            raise RunFault(
+                "READS_MISSING", f"{self.title} is cut off: its last read, number {self.reads + 1:,}, is not whole."
+            )
+        return lines
+
+    def _checked(self, lines: list[bytes]) -> list[bytes]:
+        """Return the reads of some lines, after a check of each; blank lines behind the last one go."""
+        heads, sequences, pluses, qualities = (lines[at::4] for at in range(4))
+        lengths = list(map(len, sequences))
+        if self._ended or not (_begin(b"@", heads) and _begin(b"+", pluses)) or lengths != list(map(len, qualities)):
+            lines = self._up_to_fault(lines)
+            return self._checked(lines) if lines else []
+        self.longest = max(self.longest, max(lengths))
+        if self.longest > LONGEST_READ:
+            at = next(number for number, length in enumerate(lengths) if length > LONGEST_READ)
+            self._too_long(at + 1, f"has {lengths[at]:,} bases")
+        self.odd |= not min(lengths) or any(len(name_of(head)) > LONGEST_NAME for head in _long(heads))
+        self.reads += len(heads)
+        return lines
+
+    def _up_to_fault(self, lines: list[bytes]) -> list[bytes]:
+        """Return the lines before the blank ones at the end. Raises RunFault where another fault is first."""
+        for at in range(0, len(lines), 4):
+            head, sequence, plus, quality = lines[at : at + 4]
+            if not any(lines[at:]):
+                self.odd = self._ended = True
+                return lines[:at]
+            if self._ended or not head.startswith(b"@"):
+                self._fail(at // 4 + 1, f"begins with {head[:1]!r} instead of '@'")
+            if not plus.startswith(b"+"):
+                self._fail(at // 4 + 1, f"has {plus[:1]!r} instead of '+' in its third line")
+            if len(sequence) != len(quality):
+                self._fail(at // 4 + 1, f"has {len(sequence):,} bases, but {len(quality):,} qualities")
+        return lines
+
+    def _fail(self, number: int, fault: str) -> NoReturn:
+        raise RunFault("READS_MISSING", f"{self.title}: read {self.reads + number:,} {fault}; the file is damaged.")
+
+    def _too_long(self, number: int, fault: str) -> NoReturn:
+        raise too_long(f"{self.title}: read {self.reads + number:,} {fault}")
+
+
+def _begin(sign: bytes, lines: Sequence[bytes]) -> bool:
+    """Whether each line begins with a sign."""
+    if lines[0] == sign == lines[-1] and lines.count(sign) == len(lines):
+        return True
+    text = b"\n".join(lines)
+    return text.startswith(sign) and text.count(b"\n" + sign) == len(lines) - 1
+
+
+def too_long(clause: str) -> RunFault:
+    """Return the fault of reads that STAR cannot align."""
+    return RunFault("CHEMISTRY_UNKNOWN", f"{clause}; STAR aligns at most {LONGEST_READ}, long reads are not counted.")
+
+
+def _long(heads: Sequence[bytes]) -> list[bytes]:
+    if max(map(len, heads)) <= LONGEST_NAME:
+        return []
+    return [head for head in heads if len(head) > LONGEST_NAME]
+
+
+def name_of(header: bytes) -> bytes:
+    """Return the first word of a header, without its ``@`` and a mate's ``/1`` or ``/2``."""
+    words = header[1:].split(None, 1)
+    name = words[0] if words else b""
+    return name[:-2] if name.endswith((b"/1", b"/2")) else name
+
+
+def check_files(paths: Sequence[Path], titles: Sequence[str], paired: bool = False) -> list[Checked]:
+    """Read plain FASTQ files through, whose reads at the same place are those of one spot.
+
+    ``titles`` are the names of the files in sentences, ``paired`` says that STAR aligns the two as mates. Raises
+    RunFault: MATES_DISAGREE with the first spot whose names differ, and where two files have the same reads,
+    READS_MISSING where a read is not whole or a file has fewer reads, CHEMISTRY_UNKNOWN for reads that are too long.
+    """
+    readers = [FastqReader(path, title) for path, title in zip(paths, titles, strict=True)]
+    for one, other in combinations(readers, 2):
+        if one.path.samefile(other.path) and one.path.stat().st_size:
+            raise RunFault("MATES_DISAGREE", f"{one.title} is given twice; a pair has two files.")
+    spots = _Spots(readers, paired)
+    streams = [reader.blocks() for reader in readers]
+    pending: list[list[bytes]] = [[] for _ in readers]
+    while True:
+        pending = [lines or next(stream, []) for lines, stream in zip(pending, streams, strict=True)]
+        size = min(map(len, pending))
+        if not size:
+            break
+        spots.compare([lines[:size] for lines in pending])
+        pending = [lines[size:] for lines in pending]
+    for stream in streams:  # of files with more reads than others
+        for _ in stream:
+            pass
+    counts = [reader.reads for reader in readers]
+    if len(set(counts)) > 1:
+        listed = ", ".join(f"{count:,}" for count in counts)
+        raise RunFault("READS_MISSING", f"the files do not agree: {listed} reads.")
+    spots.end()
+    return [Checked(reader.reads, reader.odd) for reader in readers]
+
+
+class _Spots:
+    """The spots that were compared so far."""
+
+    def __init__(self, readers: Sequence[FastqReader], paired: bool) -> None:
+        self.readers = readers
+        self.paired = paired
+        self.done = 0
+        self.dotted = [False] * len(readers)
+        self.same = list(combinations(range(len(readers)), 2))
+
+    def compare(self, blocks: Sequence[list[bytes]]) -> None:
+        """Compare the next spots. Raises RunFault at the first that differs."""
+        heads = [lines[::4] for lines in blocks]
+        if not self.done:
+            self.dotted = [False, *(_end_in_dots(heads[0], other) for other in heads[1:])]
+        for at in range(1, len(blocks)):
+            if (number := find_difference(heads[0], heads[at], self.dotted[at])) is not None:
+                names = [_shown(heads[which][number]) for which in (0, at)]
+                raise RunFault(
+                    "MATES_DISAGREE",
+                    f"pair {self.done + number + 1:,} is called {names[0]!r} in {self.readers[0].title}, but"
+                    f" {names[1]!r} in {self.readers[at].title}: these are not the reads of the same spots in the same"
+                    " order.",
+                )
+        self.same = [
+            (one, other)
+            for one, other in self.same
+            if blocks[one][1::4] == blocks[other][1::4] and blocks[one][3::4] == blocks[other][3::4]
+        ]
+        if self.paired and sum(reader.longest for reader in self.readers) >= LONGEST_READ:
+            for number, mates in enumerate(zip(*(lines[1::4] for lines in blocks), strict=True), self.done + 1):
+                if sum(map(len, mates)) >= LONGEST_READ:
+                    titles = " and ".join(reader.title for reader in self.readers)
+                    raise too_long(f"{titles}: pair {number:,} has {sum(map(len, mates)):,} bases")
+        self.done += len(heads[0])
+
+    def end(self) -> None:
+        """Raise RunFault where two files had the same reads throughout."""
+        if self.done:
+            for one, other in self.same:
+                titles = self.readers[one].title, self.readers[other].title
+                raise RunFault(
+                    "MATES_DISAGREE", f"{titles[0]} and {titles[1]} have the same reads: one file is given twice."
+                )
+
+
+def _shown(header: bytes) -> str:
+    words = header[1:].split(None, 1)
+    return words[0][:_SHOWN].decode("utf-8", "replace") if words else ""
+
+
+def _end_in_dots(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
+    """Whether names end in ``.1`` in one file and in ``.2`` in the other, judged by the first two reads.
+
+    Names that end in the number of the spot (``SRR1.1``, ``SRR1.2``) do not.
+    """
+    first, second = ([name_of(head)[-2:] for head in heads[:2]] for heads in (one, other))
+    return {*first} | {*second} == {b".1", b".2"} and len({*first}) == len({*second}) == 1
+
+
+def find_difference(one: Sequence[bytes], other: Sequence[bytes], dotted: bool = False) -> int | None:
+    """Return the place of the first of as many headers whose names differ, None where all agree."""
+    if one == other:
+        return None
+    texts = [b"\n".join(heads) + b"\n" for heads in (one, other)]
+    # As sequencers write them, headers differ in the number of the mate only.
+    if not dotted and texts[0].replace(b" 1:", b" 2:").replace(b"/1\n", b"/2\n") == texts[1]:
+        return None
+    names = [_COMMENT.sub(b"", text).replace(b"/1\n", b"\n").replace(b"/2\n", b"\n") for text in texts]
+    if dotted:
+        names = [text.replace(b".1\n", b"\n").replace(b".2\n", b"\n") for text in names]
+    if names[0] == names[1]:
+        return None
+    pairs = zip(*(text.split(b"\n") for text in names), strict=True)
+    return next(number for number, (first, second) in enumerate(pairs) if first != second)
+
+
+def check_single(path: Path, title: str) -> Checked:
+    """Read a plain FASTQ file of single reads through, as :func:`check_files`.
+
+    Raises RunFault(MATES_DISAGREE) too where its reads are mates by turns throughout.
+    """
+    reader = FastqReader(path, title)
+    by_turns, dotted = True, False
+    names: set[bytes] = set()
+    rest: list[bytes] = []
+    for lines in reader.blocks():
+        if by_turns:
+            rest += lines
+            size = len(rest) // 8 * 8
+            heads = rest[:size:8], rest[4:size:8]
+            if not names:
+                dotted = len(heads[0]) > 1 and _end_in_dots(*heads)
+            names.update(heads[0][:2])
+            by_turns = find_difference(*heads, dotted) is None
+            rest = rest[size:] if by_turns else []
+    if by_turns and not rest and (len(names) > 1 or reader.reads == 2):
+        raise RunFault(
+            "MATES_DISAGREE",
+            f"{title} has both mates of each of its {reader.reads // 2:,} pairs by turns (interleaved), but is given as"
+            " single reads; split it into two files.",
+        )
+    return Checked(reader.reads, reader.odd)
+
+
+def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:
+    """Write a FASTQ file as STAR reads it: LF line ends, ``N`` for a read of no base, names that BAM has room for.
+
+    Names that are cut end in the number of the read, so that they differ and mates have the same. Raises
+    RunFault(DISK_LIMIT) where the copy has more than ``most`` bytes.
+    """
+    number = size = 0
+    with target.open("wb") as writer:
+        for lines in FastqReader(path, title).blocks():
+            for at in range(0, len(lines), 4):
+                number += 1
+                if not lines[at + 1]:
+                    lines[at + 1], lines[at + 3] = b"N", b"!"
+                name = name_of(lines[at])
+                if len(name) > LONGEST_NAME:
+                    end = b".%d" % number
+                    lines[at] = b"@" + name[: LONGEST_NAME - len(end)] + end
+            block = b"\n".join(lines) + b"\n" if lines else b""
+            size += len(block)
+            if size > most:
+                raise too_large(title, most)
+            writer.write(block)
