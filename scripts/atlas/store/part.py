@@ -28,6 +28,15 @@ GREATEST = 65504.0  # the greatest number that float16 holds
 SCORE_KINDS = ("logit", "cosine")
 EXAMPLES = 5  # faults of one kind that a message lists
 _CHUNK = 1 << 16
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "name": (str, "a text"),
+    "version": ((str, int, float), "a text"),
+    "weights_sha256": (str, "a text"),
+    "seed_policy": (str, "a text"),
+    "decoders": (dict, "an object"),
+    "notes": (list, "a list"),
+}
+"""Key of a description → its types, also in words."""
 _REASON = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -78,6 +87,11 @@ class Description:
         if not isinstance(value, Mapping):
             raise InputError(f"expected a JSON object, but found {json.dumps(value)[:80]}.")
         faults = [f"{key!r} is missing." for key in ("name", "version", "blocks") if not value.get(key)]
+        faults += [
+            f"{key}: {value[key]!r:.80} is not {words}."
+            for key, (kind, words) in _KINDS.items()
+            if value.get(key) is not None and not isinstance(value[key], kind)
+        ]
         raise_faults("The description of the back end", faults)
         layout = Layout.from_json({"embeddings": value["blocks"], "labels": value.get("labels") or []})
         score_kind = value.get("score_kind")
@@ -99,7 +113,7 @@ class Description:
             score_kind=score_kind,
             seed_policy=value.get("seed_policy") or "",
             decoders=decoders,
-            notes=tuple(value.get("notes") or ()),
+            notes=tuple(map(str, value.get("notes") or ())),
         )
 
 

@@ -131,3 +131,14 @@ def test_codes_that_uint16_cannot_hold():
     with pytest.raises(InputError, match="codes"):
         to_codes(np.array([[1.0]]), "x")
     assert to_codes(np.array([[65535]]), "x").dtype.str == "<u2"
+
+
+def test_a_description_of_other_types_is_refused():
+    with pytest.raises(InputError) as error:
+        Description.from_json({"name": 1, "version": "1", "blocks": [["other", 2]], "notes": 1, "decoders": [1]})
+    assert str(error.value).splitlines() == [
+        "The description of the back end needs 3 correction(s):",
+        "name: 1 is not a text.",
+        "decoders: [1] is not an object.",
+        "notes: 1 is not a list.",
+    ]
