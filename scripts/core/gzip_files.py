@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, cast
 from scripts.core.errors import InputError
 from scripts.core.files import open_regular
 
+LARGEST = 1 << 28
+"""Bytes of a file that is read whole."""
 FREE = 1 << 24
 """Bytes that a small gzip stream may inflate to whatever its size."""
 
@@ -116,10 +118,13 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return what is in a file, gzipped or not. Raises InputError where it cannot be inflated."""
+    """Return what is in a file, gzipped or not. Raises InputError where it cannot be inflated, or has over 256 MiB."""
     try:
         with open_bytes(path) as handle:
-            return handle.read()
+            content = handle.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise InputError(f"{path}: more than {LARGEST >> 20} MiB of text, too long for such a file.")
+            return content
     except (EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: cut short or damaged, it cannot be inflated: {error}.") from error
 

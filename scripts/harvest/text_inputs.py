@@ -22,6 +22,7 @@ import numpy as np
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.gzip_files import read_bytes, read_text
 from scripts.core.numeric import array_processes
+from scripts.core.untrusted import quoted
 from scripts.formats import csv_gz
 from scripts.harvest.columns import TableColumn, add_table_options, sort_columns
 from scripts.harvest.counts_text import parse_numbers
@@ -43,8 +44,10 @@ class Kind(NamedTuple):
     """Pattern of what is before the ending."""
 
 
+_COUNT = re.compile(r"\s*[0-9]{1,15}\s*", re.ASCII)
 COUNTS = Kind("htseq-count.txt", "htseq-count", r"\.")
 LOG = Kind("Log.final.out", "Log.final", r"\.?")
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f,;\"']")  # what a header of tables cannot hold, or would be read otherwise
 _NAMED = 5
 """Skipped files that are named one by one."""
 
@@ -73,6 +76,8 @@ def find_files(folder: str | Path, kind: Kind, species: str) -> dict[str, Path]:
         run, label = _run_and_species(path, folder, kind)
         if run is None and kind.word in path.name:
             faults.append(f"{name}: not named {expected}.")
+        elif run is not None and _NOT_IN_NAMES.search(run):
+            faults.append(f"{name!r}: {run!r} cannot be the name of a run: it has a comma, a quote or the like.")
         elif run is None or label not in (None, species):
             skipped.append(name)
         elif run in files:
@@ -142,10 +147,10 @@ def read_lines(path: str | Path) -> dict[str, int]:
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         name, tab, count = line.partition("\t")
-        if not tab or not (count.isascii() and count.strip().isdigit()):
+        if not tab or not _COUNT.fullmatch(count):
             if number == len(lines) and not text.endswith("\n"):
-                raise InputError(f"{path}: cut short in line {number}: {line!r}.")
-            raise InputError(f"{path}, line {number}: not 'gene<TAB>count' as htseq-count writes it: {line!r}.")
+                raise InputError(f"{path}: cut short in line {number}: {quoted(line)}.")
+            raise InputError(f"{path}, line {number}: not 'gene<TAB>count' as htseq-count writes it: {quoted(line)}.")
         if name in counts:
             raise InputError(f"{path}, line {number}: {name!r} is duplicated.")
         counts[name] = int(count)

@@ -5,11 +5,13 @@ an empty cell has ``-nan`` where STAR divided by zero. Format as written by STAR
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import read_bytes
+from scripts.core.untrusted import quoted
 
 CLOCK_FIELDS = (
     "Started job on",
@@ -33,6 +35,10 @@ _SHARES = {
     _UNMAPPED_OTHER: "Number of reads unmapped: other",
     "% of chimeric reads": "Number of chimeric reads",
 }
+_COUNTS = {INPUT_READS, *_SHARES.values()}
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_RATE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?%?|[-+]?(nan|inf)%?")
+_ANY = re.compile(r".{0,100}")
 _READ_LENGTH = "Average input read length"
 _MAPPED_LENGTH = "Average mapped length"
 
@@ -52,6 +58,9 @@ def read_star_log(path: str | Path) -> dict[str, str]:
         if name in fields:
             raise InputError(f"{path}, line {number}: the field {name!r} is duplicated; two logs in one file?")
         fields[name] = value.strip()
+        known = _WHOLE if name in _COUNTS else _RATE if name in _SHARES or name in _WEIGHTS else _ANY
+        if not known.fullmatch(fields[name]):
+            raise InputError(f"{path}, line {number}: {name}: {quoted(fields[name])} is not what STAR writes there.")
     if INPUT_READS not in fields:
         raise InputError(f"{path}: not a Log.final.out of STAR; it has no line {INPUT_READS!r}.")
     if _UNMAPPED_OTHER not in fields:

@@ -96,6 +96,28 @@ def test_what_is_no_log(tmp_path):
         read_star_log(write(tmp_path / "twice", NEW + NEW))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Number of input reads", "9" * 5000),
+        ("Number of input reads", "-1"),
+        ("Uniquely mapped reads number", "٣"),
+        ("Uniquely mapped reads %", "20;00%"),
+        ("Mismatch rate per base, %", "x"),
+        ("Started job on", "x" * 101),
+    ],
+)
+def test_values_that_star_does_not_write(tmp_path: Path, name: str, value: str) -> None:
+    lines = [f"{name} |\t{value}" if line.split("|")[0].strip() == name else line for line in NEW.splitlines()]
+    path = tmp_path / "Log.final.out"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=rf"Log.final.out, line \d+: {name}: .* is not what STAR writes there"
+    ) as error:
+        read_star_log(path)
+    assert len(str(error.value)) < 300
+
+
 def test_fields_of_versions_are_merged_in_the_order_of_star():
     new = ["a", "U", "b", "c", "d"]
     logs = [new, ["a", "U", "d"], ["a", "x", "U", "c"], []]

@@ -1,0 +1,9 @@
+"""Spoiled files of htseq-count and logs of STAR become a right table or are refused, in bounded memory and time."""
+
+from tests import fuzzing
+
+
+def test_spoiled_texts_are_refused():
+    summary = fuzzing.check("tests.harvest.spoiled_texts", 300, seed=20)
+    assert summary["refused"] > 100
+    assert summary["accepted"] > 30
