@@ -18,8 +18,8 @@ from typing import NamedTuple, NoReturn
 from scripts.core.errors import RunFault
 from scripts.formats.fastq_files import LONGEST_LINE, too_large
 
-LONGEST_READ = 650
-"""Bases that STAR aligns at once, of both mates with one between them: DEF_readSeqLengthMax of its IncludeDefine.h."""
+LONGEST_READ = 649
+"""Bases that STAR aligns at once, of a read or both mates: less than DEF_readSeqLengthMax of its IncludeDefine.h."""
 LONGEST_NAME = 254
 """Letters of a read's name in BAM: SAM specification, section 4.2."""
 _PIECE = 1 << 20
@@ -206,9 +206,9 @@ class _Spots:
             for one, other in self.same
             if blocks[one][1::4] == blocks[other][1::4] and blocks[one][3::4] == blocks[other][3::4]
         ]
-        if self.paired and sum(reader.longest for reader in self.readers) >= LONGEST_READ:
+        if self.paired and sum(reader.longest for reader in self.readers) > LONGEST_READ:
             for number, mates in enumerate(zip(*(lines[1::4] for lines in blocks), strict=True), self.done + 1):
-                if sum(map(len, mates)) >= LONGEST_READ:
+                if sum(map(len, mates)) > LONGEST_READ:
                     titles = " and ".join(reader.title for reader in self.readers)
                     raise too_long(f"{titles}: pair {number:,} has {sum(map(len, mates)):,} bases")
         self.done += len(heads[0])

@@ -308,6 +308,28 @@ def test_local_files_that_star_would_refuse_are_mended(conversion):
     assert (conversion.folder / "one.fastq").read_bytes() == contents["one.fastq"].encode()
 
 
+def ena_fastq(conversion, second, **changes):
+    """A run of two spots whose download left ENA's FASTQ."""
+    for mate, text in ((1, "@SRR1.1 a/1\nACGTAC\n+\nFFFFFF\n@SRR1.2 b/1\nACGTAA\n+\nFFFFF#\n"), (2, second)):
+        (conversion.folder / f"archives/SRR1_{mate}.fastq.gz").write_bytes(gzip.compress(text.encode()))
+    return conversion.add("SRR1", status=RunStatus("SRR1", source="ena_fastq"), spots="2", **changes)
+
+
+@pytest.mark.parametrize("assay", ["plate", "droplet"])
+def test_mates_of_ena_are_compared(conversion, assay):
+    ena_fastq(conversion, "@SRR1.1 a/2\nTTT\n+\n:::\n@SRR1.3 c/2\nTTA\n+\n::,\n", assay=assay)
+    words = (
+        "pair 2 is called 'SRR1.2' in SRR1_1.fastq, but 'SRR1.3' in SRR1_2.fastq: these are not the reads of the same"
+    )
+    conversion.failed("SRR1", "MATES_DISAGREE", f"{words} spots in the same order.")
+
+
+def test_mates_of_ena_that_agree_are_converted(conversion):
+    second = "@SRR1.1 a/2\nTTT\n+\n:::\n@SRR1.2 b/2\nTTA\n+\n::,\n"
+    assert ena_fastq(conversion, second).run()["SRR1"].spots == "2"
+    assert (conversion.folder / "fastq/SRR1_2.fastq").read_text() == second
+
+
 def cell_ranger_bam(path, spots):
     """Write (barcode and UMI, cDNA) as Cell Ranger keeps them; return what the two FASTQ files must hold."""
     header = {"HD": {"VN": "1.4"}, "SQ": [{"SN": "chr1", "LN": 10000}]}
