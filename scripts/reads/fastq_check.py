@@ -87,8 +87,10 @@ class FastqReader:
         heads, sequences, pluses, qualities = (lines[at::4] for at in range(4))
         lengths = list(map(len, sequences))
         if self._ended or not (_begin(b"@", heads) and _begin(b"+", pluses)) or lengths != list(map(len, qualities)):
-            lines = self._up_to_fault(lines)
-            return self._checked(lines) if lines else []
+            before = self._up_to_fault(lines)
+            before = self._checked(before) if before else []
+            self._ended = True
+            return before
         self.longest = max(self.longest, max(lengths))
         if self.longest > LONGEST_READ:
             at = next(number for number, length in enumerate(lengths) if length > LONGEST_READ)
@@ -102,7 +104,7 @@ class FastqReader:
         for at in range(0, len(lines), 4):
             head, sequence, plus, quality = lines[at : at + 4]
             if not any(lines[at:]):
-                self.odd = self._ended = True
+                self.odd = True
                 return lines[:at]
             if self._ended or not head.startswith(b"@"):
                 self._fail(at // 4 + 1, f"begins with {head[:1]!r} instead of '@'")

@@ -131,6 +131,17 @@ def test_line_ends_are_mended(check, tmp_path, odd, name):
     assert fastq_files.unpack(tmp_path / "1.fastq.gz", tmp_path / "unpacked") == 1000
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 5000])
+@pytest.mark.parametrize("blank", range(10))
+def test_blank_lines_at_the_end_in_pieces_of_any_size(check, tmp_path, monkeypatch, size, blank):
+    monkeypatch.setattr(fastq_check, "_PIECE", size)
+    text = fastq(NAMES[:5], 1)
+    for end in ("\n", "\r\n"):
+        assert check(text.replace("\n", end) + blank * end) == Checked(5, bool(blank) or end == "\r\n")
+        mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended")
+        assert (tmp_path / "mended").read_text() == text
+
+
 def test_reads_of_no_base_and_long_names_are_mended(check, tmp_path):
     long = "n" * 300
     text = "@a/1 x\n\n+\n\n@{}/1\nAC\n+\nII\n@{}/1 x\nGC\n+\nIJ\n".format("m" * 254, long)
