@@ -27,11 +27,11 @@ def convert(
     """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
 
     A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools,
-    ``most`` how many bytes compressed FASTQ may unpack to. Raises RunFault.
+    ``most`` how many bytes compressed FASTQ and BAM may unpack to. Raises RunFault.
     """
     archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
-        files, spots = _bam_reads(row, bam, work)
+        files, spots = _bam_reads(row, bam, work, most)
     elif archive.is_file():
         files, spots = _archive_reads(row, archive, work, offline, threads)
     elif row.source.startswith("file:"):
@@ -89,11 +89,11 @@ def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threa
     return counts
 
 
-def _bam_reads(row: Run, bam: Path, work: Path) -> Reads:
+def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
     """Read a library from a BAM file of Cell Ranger, which may have more spots than the record, but not fewer."""
     if row.assay == "plate":
         raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
-    files, spots = tenx_bam.to_fastq(bam, row.run, work)
+    files, spots = tenx_bam.to_fastq(bam, row.run, work, most)
     if row.spots and int(row.spots) > spots:
         raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {spots:,}.")
     for file in files:
@@ -133,7 +133,7 @@ def _local_reads(row: Run, work: Path, most: float) -> Reads:
     paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
     kinds = [fastq_files.kind_of(path) for path in paths]
     if kinds == ["bam"]:
-        return _bam_reads(row, paths[0], work)
+        return _bam_reads(row, paths[0], work, most)
     targets = []
     for number, (path, kind) in enumerate(zip(paths, kinds, strict=True), 1):
         alone = row.assay == "plate" and len(paths) == 1

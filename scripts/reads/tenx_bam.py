@@ -12,6 +12,7 @@ keep the order of the file.
 """
 
 import contextlib
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from scripts.core.errors import RunFault, is_of_machine
 from scripts.core.files import path_below
+from scripts.formats.fastq_files import too_large
 
 if TYPE_CHECKING:
     import pysam
@@ -48,18 +50,18 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
     return dict(sorted(found.items(), key=lambda item: (item[0][0] != "R", item[0])))
 
 
-def to_fastq(path: str | Path, run: str, folder: str | Path) -> tuple[list[Path], int]:
+def to_fastq(path: str | Path, run: str, folder: str | Path, most: float = math.inf) -> tuple[list[Path], int]:
     """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those of the header.
 
     Return the files in read order, and the number of spots. Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs
     (or their qualities) are not in the records, ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for
-    one without records, READS_MISSING where mates are.
+    one without records, READS_MISSING where mates are, DISK_LIMIT where the files have more than ``most`` bytes.
     """
     import pysam
 
     before = pysam.set_verbosity(0)
     try:
-        return _convert(Path(path), run, Path(folder))
+        return _convert(Path(path), run, Path(folder), most)
     except (OSError, ValueError, AssertionError, NotImplementedError) as error:  # pysam raises all at broken files
         if is_of_machine(error):
             raise
@@ -80,7 +82,7 @@ def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
                 yield record
 
 
-def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
+def _convert(path: Path, run: str, folder: Path, most: float) -> tuple[list[Path], int]:
     import pysam
 
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
@@ -90,7 +92,7 @@ def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
     layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
     files = [path_below(folder, f"{run}_{number}.fastq") for number in range(1, len(layout) + 1)]
-    spots = 0
+    spots = size = 0
     with ExitStack() as stack:
         outputs = [stack.enter_context(file.open("w", _BUFFER, encoding="ascii", newline="\n")) for file in files]
         for spots, (name, mates) in enumerate(_spots(path, paired, folder), 1):
@@ -101,7 +103,9 @@ def _convert(path: Path, run: str, folder: Path) -> tuple[list[Path], int]:
                 bases, qualities = build(record)
                 if "\n" in name:
                     raise RunFault("ARCHIVE_CORRUPT", f"the name of spot {spots:,} of the BAM file has a line end.")
-                output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n")
+                size += output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n")
+            if size > most:
+                raise too_large(path.name, most)
     if not spots:
         raise RunFault("EMPTY_READS", "the BAM file has no reads.")
     return files, spots

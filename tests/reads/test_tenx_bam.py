@@ -254,3 +254,12 @@ def test_a_bam_in_plain_gzip_is_refused(tmp_path):
         RunFault, match="ARCHIVE_CORRUPT: the BAM file cannot be read: seek not implemented in files com"
     ):
         tenx_bam.to_fastq(tmp_path / "plain.bam", "SRR1", tmp_path)
+
+
+def test_a_bam_that_unpacks_past_the_limit(tmp_path):
+    write_bam(tmp_path / "large.bam", usual_records(made_spots(1000)))
+    with pytest.raises(
+        RunFault, match=r"DISK_LIMIT: large.bam has more than the 5e-05 GB of reads that scratch.limit_gb"
+    ):
+        tenx_bam.to_fastq(tmp_path / "large.bam", "SRR1", tmp_path, 50_000)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.fastq")) < 51_000
