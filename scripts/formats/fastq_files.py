@@ -130,7 +130,8 @@ def _count(handle: BinaryIO, copy: BinaryIO | None, name: str, most: float = mat
         tail = piece[-_TAIL:] if len(piece) >= _TAIL else (tail + piece)[-_TAIL:]
     if first:
         return 0
-    if not tail.endswith(b"\n"):
+    no_base = lines % 4 == 3 and re.search(rb"\n\r?\n\+[^\n]*\n\Z", tail)  # the last line is empty, without its end
+    if no_base or not tail.endswith(b"\n"):
         lines += 1
         tail += b"\n"
         if copy is not None:

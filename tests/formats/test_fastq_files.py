@@ -75,6 +75,12 @@ def test_gzipped_reads_are_unpacked_and_counted(tmp_path):
     assert (tmp_path / "reads.fastq").read_bytes() == READS
 
 
+def test_a_last_read_of_no_base_without_line_end_counts(tmp_path):
+    packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS + b"@r4\n\n+\n"))
+    assert fastq_files.unpack(packed, tmp_path / "reads.fastq") == 4
+    assert (tmp_path / "reads.fastq").read_bytes() == READS + b"@r4\n\n+\n\n"
+
+
 def test_several_gzip_members_are_one_file(tmp_path):
     packed = write(tmp_path / "reads.fastq.gz", gzip.compress(READS) + gzip.compress(READS))
     assert fastq_files.unpack(packed, tmp_path / "reads.fastq") == 6
