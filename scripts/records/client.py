@@ -169,7 +169,8 @@ class Archives:
             report(f"asking NCBI for {len(batch)} experiments from {batch[0]} on")
             ask = functools.partial(self._fetch_ids, take=take, unfound=unfound)
             absent, failed = _ask_in_pieces(batch, ask, self.is_failing)
-            unfound.absent.update({name: "" for name in absent if name not in unfound.absent})
+            silent = [name for name in absent if name not in unfound.absent]
+            self._search_silent(silent, take, unfound)
             unfound.failed.update(failed)
             if len(failed) == len(batch) > 1:
                 down = next(iter(failed.values()))
@@ -193,6 +194,22 @@ class Archives:
 
     def _damaged(self, experiment: str) -> DamagedError:
         return DamagedError(self.eutils, f"the package of {experiment} is not well-formed XML.", final=True)
+
+    def _search_silent(self, names: Sequence[str], take: Take, unfound: Unfound) -> None:
+        """Search for accessions of which nothing came, and no word: absent is what the search has not, either."""
+        found = set[str]()
+
+        def take_named(experiment: Experiment, package: bytes) -> None:
+            if mine := {experiment.experiment, *(run.run for run in experiment.runs)} & set(names):
+                found.update(mine)
+                take(experiment, package)
+
+        try:
+            if names:
+                self.search(" OR ".join(names), take_named)
+            unfound.absent.update({name: "" for name in names if name not in found})
+        except RemoteError as error:
+            unfound.failed.update({name: error for name in names if name not in found})
 
     def search(self, term: str, take: Take) -> Unfound:
         """Pass the packages of all experiments that a search finds to ``take``; return those that are damaged.

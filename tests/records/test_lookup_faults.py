@@ -277,6 +277,17 @@ def test_what_ncbi_does_not_have_is_no_run_once_it_was_asked_for_alone(tmp_path:
     assert small.requests == []
 
 
+@pytest.mark.parametrize("asked", ["GSE1", "SRX1", "SRR1"])
+def test_empty_answers_for_what_the_search_knows_are_none(tmp_path: Path, small: SmallArchives, asked: str) -> None:
+    series(small, 1)
+    small.before = failing("efetch", (200, package_set().encode()))
+    with pytest.raises(InputError) as raised:
+        plan(tmp_path, asked, small=small)
+    assert "0 of 1 experiments came for" in str(raised.value)
+    healed(small)
+    assert planned(plan(tmp_path, asked, small=small)) == named(1)
+
+
 def test_ids_that_ncbi_does_not_know_are_an_answer(tmp_path: Path, small: SmallArchives) -> None:
     error = b"<eFetchResult><ERROR>ID list is empty! Possibly it has no correct IDs.</ERROR></eFetchResult>"
     small.before = failing("efetch", (400, error))
