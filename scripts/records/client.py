@@ -205,9 +205,10 @@ class Archives:
                 take(experiment, package)
 
         try:
-            if names:
-                self.search(" OR ".join(names), take_named)
-            unfound.absent.update({name: "" for name in names if name not in found})
+            damaged = self._read_pages(" OR ".join(names), take_named) if names else []
+            unfound.failed.update({name: self._damaged(name) for name in damaged if name in names})
+            left = (name for name in names if name not in found and name not in damaged)
+            unfound.absent.update(dict.fromkeys(left, ""))
         except RemoteError as error:
             unfound.failed.update({name: error for name in names if name not in found})
 
@@ -216,6 +217,12 @@ class Archives:
 
         Raises RemoteError, an IncompleteError where fewer came than NCBI counts.
         """
+        unfound = self.fetch_experiments(self._read_pages(term, take), take)
+        damaged = {name: self._damaged(name) for name in unfound.absent}  # the search has found it
+        return Unfound({}, {**unfound.failed, **damaged})
+
+    def _read_pages(self, term: str, take: Take) -> list[str]:
+        """Pass the packages of a search to ``take``, and return the experiments whose packages are damaged."""
         report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
         pages = _Pages(self, take)
         # A history may expire, and a study may change while it is read: the second time by the ids that NCBI gives.
@@ -227,9 +234,7 @@ class Archives:
             why = f" ({pages.fault})" if pages.fault else ""
             fault = f"{len(pages.seen):,} of {pages.count:,} experiments came for {term}{why}."
             raise IncompleteError(self.eutils, fault, pages.count)
-        unfound = self.fetch_experiments(list(pages.damaged), take)
-        damaged = {name: self._damaged(name) for name in unfound.absent}  # the search has found it
-        return Unfound({}, {**unfound.failed, **damaged})
+        return list(pages.damaged)
 
     def search_words(self, words: Sequence[str], take: Take) -> Unfound:
         """Search for accessions that NCBI takes as words of a search only, see :meth:`search`."""

@@ -232,7 +232,8 @@ def _add_experiment(experiment: Experiment, origin: Origin, named: Sequence[str]
         return
     others = [run.run for run in experiment.runs if run not in runs and run.run not in plan.rows]
     if others:
-        notes.append(Note(f"Of the runs of {experiment.experiment}, {', '.join(others)} was not asked for."))
+        were = "was" if len(others) == 1 else "were"
+        notes.append(Note(f"Of the runs of {experiment.experiment}, {', '.join(others)} {were} not asked for."))
     library = _judge(experiment, gsm, named, origin, around, plan.choices, notes)
     plan.mates.update(library.parts.mates)
     for run in runs:

@@ -159,6 +159,14 @@ def test_an_entity_bomb_in_a_record_is_refused(tmp_path: Path) -> None:
         plan(tmp_path, "GSE1")
 
 
+def test_runs_that_were_not_asked_for_are_named(tmp_path: Path, small: SmallArchives) -> None:
+    soft, small.packages = two_cells()
+    small.families["GSE1"] = soft
+    small.packages["SRX1"] = package("SRX1", [run(f"SRR{number}") for number in (1, 2, 4)], gsm="GSM1")
+    (row,) = plan(tmp_path, "SRR2", small=small)["SRR2"]
+    assert row.detail == "Of the runs of SRX1, SRR1, SRR4 were not asked for."
+
+
 def test_single_accessions(tmp_path: Path, small: SmallArchives) -> None:
     soft, small.packages = two_cells()
     small.families["GSE1"] = soft
