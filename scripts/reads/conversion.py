@@ -1,8 +1,10 @@
 """The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record."""
 
+import contextlib
 import math
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.errors import DISK_FULL, RunFault
@@ -60,17 +62,18 @@ def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, st
 def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, spots: int) -> dict[str, int]:
     """Run fasterq-dump; return file name → reads in it, whose sum is what fasterq-dump says it wrote."""
     split = ["--split-3"] if row.assay == "plate" else ["--split-files", "--include-technical"]
-    temporary = work / "temporary"
-    temporary.mkdir()
-    done = run_program(
-        [
-            *("fasterq-dump", *split, "--threads", str(threads)),
-            *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
-            *("--temp", str(temporary), "--outdir", str(work), path_argument(archive)),
-        ],
-        offline,
-    )
-    remove_folder(work, temporary.name, ignore_errors=True)
+    temporary = "temporary"
+    (work / temporary).mkdir()
+    with _plain_path(work) as folder:
+        done = run_program(
+            [
+                *("fasterq-dump", *split, "--threads", str(threads)),
+                *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
+                *("--temp", f"{folder}/{temporary}", "--outdir", folder, path_argument(archive)),
+            ],
+            offline,
+        )
+    remove_folder(work, temporary, ignore_errors=True)
     if "disk-limit ex" in done.errors:
         raise RunFault("DISK_LIMIT", "the disk has too little room to convert the archive.", DISK_FULL)
     if sra_archive.says_disk_is_full(done.errors):
@@ -87,6 +90,19 @@ def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threa
     if said.get("reads written", written) != written:
         raise RunFault("READS_MISSING", f"{written:,} of {said['reads written']:,} reads are in the FASTQ files.")
     return counts
+
+
+@contextlib.contextmanager
+def _plain_path(folder: Path) -> Iterator[str]:
+    """Yield a path of a folder in ASCII: by others fasterq-dump writes files whose names are cut short."""
+    if str(folder.absolute()).isascii():
+        yield str(folder)
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/{os.getpid()}/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:

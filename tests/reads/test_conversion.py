@@ -10,7 +10,7 @@ import pytest
 
 from scripts.core.errors import DISK_FULL
 from scripts.plan.status import RunStatus, read_statuses
-from tests.reads.analysis_directory import wrap_fasterq_dump
+from tests.reads.analysis_directory import Conversion, wrap_fasterq_dump
 from tests.toy import archives
 from tests.toy.catalogue import EMPTY, LIBRARY_V2, LIBRARY_V3, ORPHANS
 from tests.toy.reads import Read
@@ -49,6 +49,16 @@ def test_plate_runs_become_mates_and_single_reads(conversion, world):
             assert reads(conversion.folder / f"fastq/{name}.fastq") == ena_reads(world, name)
     assert sorted(layouts.values()) == [1, 2]
     assert len(conversion.files()) == 3
+
+
+def test_the_folder_may_have_any_name(tmp_path, world, monkeypatch):
+    folder = tmp_path / "größe_細胞"  # 6 more bytes than letters: fasterq-dump cuts them from the names of its files
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    conversion = Conversion(folder, world).add(PAIRED)
+    assert conversion.run()[PAIRED].ok
+    assert conversion.files() == [f"{PAIRED}_1.fastq", f"{PAIRED}_2.fastq"]
+    assert reads(folder / f"fastq/{PAIRED}_2.fastq") == ena_reads(world, f"{PAIRED}_2")
 
 
 def test_reads_that_lost_their_mate_are_kept_apart(conversion, world):
