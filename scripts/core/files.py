@@ -139,23 +139,6 @@ def size_of_folder(folder: str | Path) -> int:
     return total
 
 
-def line_blocks(handle: BinaryIO, size: int = 1 << 22) -> Iterator[bytes]:
-    """Yield the rest of a file in blocks of whole lines, of about ``size`` bytes or one line.
-
-    A last line without a line end is a block by itself.
-    """
-    rest = b""
-    while piece := handle.read(size):
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield rest + piece[:cut]
-            rest = piece[cut:]
-        else:
-            rest += piece
-    if rest:
-        yield rest
-
-
 def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
     """Return the checksum of a file, in hex."""
     import hashlib

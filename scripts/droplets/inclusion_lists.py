@@ -13,7 +13,6 @@ from typing import BinaryIO
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import line_blocks
 from scripts.core.gzip_files import open_bytes
 
 _NO_BASE = 4
@@ -43,12 +42,23 @@ def pack_codes(codes: np.ndarray) -> np.ndarray:
     return packed
 
 
-def _line_blocks(handle: BinaryIO) -> Iterator[bytes]:
-    """Yield blocks of whole lines with ``\\n`` line ends; the last line gets one where it has none."""
-    for block in line_blocks(handle, _BLOCK):
-        if not block.endswith(b"\n"):
-            block = block.rstrip(b"\r") + b"\n"
-        yield block.replace(b"\r\n", b"\n")
+def _line_blocks(handle: BinaryIO, name: str | Path) -> Iterator[bytes]:
+    """Yield blocks of whole lines with ``\\n`` line ends; the last line gets one where it has none.
+
+    Raises InputError for a line of more than a block, of which no more is read.
+    """
+    rest = b""
+    while piece := handle.read(_BLOCK):
+        lines, end, after = piece.rpartition(b"\n")
+        if end:
+            yield (rest + lines + end).replace(b"\r\n", b"\n")
+            rest = after
+        elif len(rest) + len(after) > _BLOCK:
+            raise InputError(f"{name}: a line of more than {_BLOCK:,} bytes; is it a list of barcodes, one a line?")
+        else:
+            rest += after
+    if rest:
+        yield rest.rstrip(b"\r") + b"\n"
 
 
 def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = True) -> tuple[int, int]:
@@ -60,7 +70,7 @@ def copy_checked(source: str | Path, target: str | Path, *, one_length: bool = T
     count, length = 0, 0
     try:
         with open_bytes(source) as reader, Path(target).open("wb") as writer:
-            for block in _line_blocks(reader):
+            for block in _line_blocks(reader, source):
                 if b"\t" in block:
                     block = b"".join(line.split(b"\t", 1)[0] + b"\n" for line in block.splitlines())
                 count, length = _check_block(source, block, count, length, one_length)
@@ -104,7 +114,7 @@ def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
     parts: list[np.ndarray] = []
     length = 0
     with open_bytes(path) as handle:
-        for block in _line_blocks(handle):
+        for block in _line_blocks(handle, path):
             if not length:
                 length = block.index(b"\n")
             letters = np.frombuffer(block, dtype=np.uint8)

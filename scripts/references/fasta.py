@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
+from scripts.core.untrusted import quoted
 
 BLOCK_BYTES = 1 << 22
+LONGEST_HEADER = 1 << 24
+LONGEST_NAME = 1000
+"""Bytes of a header, and letters of the name of a contig in it."""
 _LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv"
 _MOST_LISTED = 5  # faults after which the rest of a file is not read
 
@@ -32,6 +37,8 @@ def copy_fasta(path: str | Path, output: BinaryIO, contigs: dict[str, int], faul
                 contig = _name_of(line)
                 if not contig:
                     faults.append(f"{path}: a sequence has no name; the name follows '>' at once.")
+                elif len(contig) > LONGEST_NAME:
+                    faults.append(f"{path}: the name {quoted(contig)} has {len(contig):,} letters; shorten it.")
                 elif contig in contigs:
                     faults.append(f"{path}: contig {contig} is duplicated; names must be unique.")
                 contigs.setdefault(contig, 0)
@@ -67,21 +74,42 @@ def _check_length(path: str | Path, contig: str | None, contigs: dict[str, int],
 
 
 def _pieces(path: str | Path) -> Iterator[tuple[bool, bytes]]:
-    """Yield (True, header line) and (False, whole lines of sequence, in blocks); CR and blank lines are taken out."""
+    """Yield (True, header line) and (False, lines of sequence, in blocks); CR and blank lines are taken out.
+
+    A line of sequence may be longer than a block. Raises InputError for a header beyond LONGEST_HEADER.
+    """
     with open_bytes(path) as handle:
-        rest = b""
+        rest, within = b"", False  # within a line of sequence whose beginning was yielded
         while text := rest + (block := handle.read(BLOCK_BYTES)):
             cut = text.rfind(b"\n") + 1 if block else len(text)
+            if not cut and (within or not text.startswith(b">")):
+                rest = b"\r" if text.endswith(b"\r") else b""
+                if line := text.removesuffix(rest):
+                    within = True
+                    yield False, line
+                continue
+            if not cut and len(text) > LONGEST_HEADER:
+                raise InputError(f"{path}: a header of more than {LONGEST_HEADER:,} bytes; is it a FASTA file?")
             text, rest = text[:cut] if block else text + b"\n", text[cut:]
             text = text.replace(b"\r\n", b"\n")
-            if b"\n\n" in text or text.startswith(b"\n"):
-                text = b"".join(line for line in io.BytesIO(text) if line.strip())
-            begin = 0
-            while begin < len(text):
-                is_header = text.startswith(b">", begin)
-                end = text.find(b"\n" if is_header else b"\n>", begin) + 1 or len(text)
-                yield is_header, text[begin:end]
-                begin = end
+            if within and text:
+                line, end, text = text.partition(b"\n")
+                yield False, line + end
+                within = False
+            yield from _whole_lines(text)
+        if within:
+            yield False, b"\n"
+
+
+def _whole_lines(text: bytes) -> Iterator[tuple[bool, bytes]]:
+    if b"\n\n" in text or text.startswith(b"\n"):
+        text = b"".join(line for line in io.BytesIO(text) if line.strip())
+    begin = 0
+    while begin < len(text):
+        is_header = text.startswith(b">", begin)
+        end = text.find(b"\n" if is_header else b"\n>", begin) + 1 or len(text)
+        yield is_header, text[begin:end]
+        begin = end
 
 
 def sequences(path: str | Path) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.references.fasta import contig_lengths, copy_fasta
+from scripts.core.errors import InputError
+from scripts.references.fasta import contig_lengths, copy_fasta, sequences
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 16, 1 << 20])
@@ -19,6 +20,31 @@ def test_fasta_at_every_cut_of_its_blocks(tmp_path: Path, monkeypatch: pytest.Mo
     assert found == []
     assert contigs == {"a": 4, "b": 1, "c": 3}
     assert (tmp_path / "b.fa").read_bytes() == b">a\nAC\nGT\n>b x\nA\n>c\nGGG\n"
+
+
+def test_a_sequence_in_one_line_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.references.fasta.BLOCK_BYTES", 4)
+    path, copy = tmp_path / "a.fa", tmp_path / "b.fa"
+    path.write_bytes(b">a\n" + b"ACGT" * 100 + b"\r\n\r\n>b\n" + b"AC" * 50)
+    assert max(len(bases) for _, bases in sequences(path)) <= 8
+    contigs: dict[str, int] = {}
+    with copy.open("wb") as output:
+        copy_fasta(path, output, contigs, [])
+    assert contigs == {"a": 400, "b": 100}
+    assert copy.read_bytes() == b">a\n" + b"ACGT" * 100 + b"\n>b\n" + b"AC" * 50 + b"\n"
+
+
+def test_names_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, copy = tmp_path / "a.fa", tmp_path / "b.fa"
+    path.write_bytes(b">" + b"c" * 1001 + b"\nACGT\n")
+    faults: list[str] = []
+    with copy.open("wb") as output:
+        copy_fasta(path, output, {}, faults)
+    assert faults == [f"{path}: the name '{'c' * 60}…' has 1,001 letters; shorten it."]
+    monkeypatch.setattr("scripts.references.fasta.LONGEST_HEADER", 500)
+    monkeypatch.setattr("scripts.references.fasta.BLOCK_BYTES", 100)
+    with pytest.raises(InputError, match=r"a\.fa: a header of more than 500 bytes; is it a FASTA file\?"):
+        contig_lengths(path)
 
 
 def test_lengths_of_contigs(tmp_path: Path) -> None:
