@@ -241,6 +241,7 @@ RULES = (
         {NAME: VETO},
     ),
     Rule("POOL", _words(r"\bpool(?:s|\d+)?\b(?!\s*(?:librar|lane|sequenc|index|run))"), {NAME: -8}),
+    Rule("POOL", _words(r"^(?!.*(?:cell|[A-P]\d\d)).*\bpools?[-\s]*\d*$"), {NAME: VETO}),  # the library is a pool
     Rule(
         "POOL",
         _words(
