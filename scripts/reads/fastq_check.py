@@ -158,7 +158,7 @@ def check_files(paths: Sequence[Path], titles: Sequence[str], paired: bool = Fal
     for one, other in combinations(readers, 2):
         if one.path.samefile(other.path) and one.path.stat().st_size:
             raise RunFault("MATES_DISAGREE", f"{one.title} is given twice; a pair has two files.")
-    spots = _Spots(readers, paired)
+    spots = _SpotReader(readers, paired)
     streams = [reader.blocks() for reader in readers]
     pending: list[list[bytes]] = [[] for _ in readers]
     while True:
@@ -179,7 +179,7 @@ def check_files(paths: Sequence[Path], titles: Sequence[str], paired: bool = Fal
     return [Checked(reader.reads, reader.odd) for reader in readers]
 
 
-class _Spots:
+class _SpotReader:
     """The spots that were compared so far."""
 
     def __init__(self, readers: Sequence[FastqReader], paired: bool) -> None:
