@@ -19,6 +19,7 @@ import random
 import re
 import stat
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -527,13 +528,21 @@ def _retry(
         last.body = error.body
         raise last from error.__cause__
 
-    return tenacity.Retrying(
+    retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, RemoteError) and not error.final),
         after=count_again,
         stop=lambda state: policy.is_exhausted(state.attempt_number, _last_error(state)),
         wait=lambda state: max(_last_error(state).wait, backoff(state) * random.uniform(0.75, 1.0)),
         retry_error_callback=give_up,
-    )(attempt)
+    )
+    try:
+        return retrying(attempt)
+    except RemoteError as error:  # the look-up keeps errors, and the frames of an error would keep its whole answer
+        fault: BaseException | None = error
+        while fault is not None:
+            traceback.clear_frames(fault.__traceback__)
+            fault = fault.__cause__ or fault.__context__
+        raise
 
 
 def _last_error(state: "RetryCallState") -> RemoteError:

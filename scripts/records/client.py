@@ -30,6 +30,7 @@ from scripts.records.sra_xml import Answer, Experiment
 if TYPE_CHECKING:
     import requests
 
+_LARGEST_ANSWER = 1 << 26  # bytes of an answer of E-utilities; one with 200 packages has some MB
 _LARGEST_FAMILY = 1 << 33  # bytes of a gzipped family file; the largest of GEO have some GB
 BATCH = 250  # accessions in one request to E-utilities
 _IN_VAIN = 7  # requests in a row that bring nothing, after which a batch is not cut into smaller pieces any more
@@ -283,7 +284,9 @@ class Archives:
         data = {"db": "sra", **self.identity, **fields}
         with self._request(url) as policy:
             limited = policy._replace(limit=self.limit, retries=policy.retries if patient else min(1, policy.retries))
-            return http.request(url, data=data, policy=limited, session=self._session, check=check)
+            return http.request(
+                url, data=data, policy=limited, session=self._session, check=check, most=_LARGEST_ANSWER
+            )
 
     @contextlib.contextmanager
     def _request(self, url: str) -> Iterator[RetryPolicy]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -612,6 +613,22 @@ def test_an_answer_without_end_is_not_received_on(stage: Stage, tmp_path: Path, 
     with pytest.raises(RemoteError, match=r"the answer has more than 1,000,000 bytes\.$"):
         remote.request(stage.url, policy=QUICK, most=1_000_000)
     assert len(stage.requests) == 1
+
+
+def test_an_error_that_is_kept_does_not_keep_the_answer(stage: Stage) -> None:
+    def refuse(body: bytes) -> None:
+        raise ValueError(f"{len(body)} bytes")
+
+    stage.answers = [whole(b"x" * 100_000), whole(b"x" * 100_000)]
+    for check, most in ((refuse, 1 << 20), (None, 50_000)):
+        with pytest.raises(RemoteError) as caught:
+            remote.request(stage.url, policy=RetryPolicy(retries=0), check=check, most=most)
+        fault: BaseException | None = caught.value
+        while fault is not None:
+            for frame, _ in traceback.walk_tb(fault.__traceback__):
+                for value in frame.f_locals.values():
+                    assert not isinstance(value, bytes | bytearray) or len(value) < 1000
+            fault = fault.__cause__ or fault.__context__
 
 
 def test_a_file_without_end_is_not_received_on(stage: Stage, tmp_path: Path) -> None:
