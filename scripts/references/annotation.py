@@ -25,6 +25,7 @@ from scripts.references.gtf import (
 )
 
 _MOST_LISTED = 5  # faults of one kind in one file that are listed one by one
+_LONGEST_LINE = 1 << 24  # bytes
 _HOPELESS = 1000  # faults in a file without an exon after which the rest is not read
 _LOOSE_SHARE = 0.05  # of all genes that may have exons without a transcript
 _MITOCHONDRION = (b"M", b"MT")
@@ -105,11 +106,14 @@ def copy_annotation(
     copy = _Copy(path, genes, {name.encode(): length for name, length in contigs.items()})
     try:
         with open_bytes(path) as handle:
-            for number, line in enumerate(handle, 1):
+            for number, line in enumerate(iter(lambda: handle.readline(_LONGEST_LINE + 1), b""), 1):
                 line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 line = line.rstrip(b"\r\n")
                 if number == 1 and b"\r" in line:
                     yield f"{path}: its lines end with CR alone; convert them: tr '\\r' '\\n' <old.gtf >new.gtf."
+                    return
+                if len(line) > _LONGEST_LINE:
+                    yield f"{path}, line {number}: more than {_LONGEST_LINE:,} bytes; is it a GTF file?"
                     return
                 try:
                     kept = copy.add_line(number, line)

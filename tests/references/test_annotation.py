@@ -83,6 +83,14 @@ def test_lines_of_old_macs_are_refused(tmp_path: Path) -> None:
     assert fault.startswith("in.gtf: its lines end with CR alone; convert them: tr")
 
 
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.references.annotation._LONGEST_LINE", 500)
+    found = faults(tmp_path, gtf=GTF + "chr1" * 200)
+    assert [words for words in found if words.endswith("more than 500 bytes; is it a GTF file?")]
+    monkeypatch.setattr("scripts.references.annotation._LONGEST_LINE", 20)
+    assert "its lines end with CR alone" in str(faults(tmp_path, gtf=GTF.replace("\n", "\r")))
+
+
 def test_a_name_in_latin_1(tmp_path: Path) -> None:
     line = gtf_line("chr1", 1, 4, 'gene_id "a"; transcript_id "t"; gene_name "caf\xe9";')
     made = make(tmp_path, gtf=line.encode("latin-1"))
