@@ -8,14 +8,20 @@ from typing import NamedTuple
 
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
-from scripts.records.assay import Judgement, judge_experiment, one_read_fault, shape_of, signs_of_droplets
-from scripts.records.library_siblings import Beside, Neighbour, kinds_by_neighbours
-from scripts.records.library_type import LibraryType, background_of, has_long_reads, judge_library, library_names
-from scripts.records.run_parts import RunParts, lone_fault, sort_runs
+from scripts.records.libraries.assay import Judgement, judge_experiment, one_read_fault, shape_of, signs_of_droplets
+from scripts.records.libraries.library_siblings import Beside, Neighbour, kinds_by_neighbours
+from scripts.records.libraries.library_type import (
+    LibraryType,
+    background_of,
+    has_long_reads,
+    judge_library,
+    library_names,
+)
+from scripts.records.libraries.run_parts import RunParts, lone_fault, sort_runs
+from scripts.records.libraries.single_cell import Siblings, siblings_of, study_of
+from scripts.records.libraries.texts import texts_of_experiment
 from scripts.records.series_record import Note, Sample, SeriesRecord
-from scripts.records.single_cell import Siblings, siblings_of, study_of
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
-from scripts.records.texts import texts_of_experiment
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities

@@ -12,10 +12,10 @@ from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
 from scripts.records import record_files
 from scripts.records.client import Archives, Unanswered, report
-from scripts.records.evidence import RecordText
 from scripts.records.family_files import Entity, read_family
-from scripts.records.library_type import names_in
-from scripts.records.texts import texts_of_sample, texts_of_series
+from scripts.records.libraries.evidence import RecordText
+from scripts.records.libraries.library_type import names_in
+from scripts.records.libraries.texts import texts_of_sample, texts_of_series
 
 
 class Note(NamedTuple):

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from scripts.records.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, methods_in
-from scripts.records.evidence import RecordText, Scope
-from scripts.records.single_cell import Siblings
+from scripts.records.libraries.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, methods_in
+from scripts.records.libraries.evidence import RecordText, Scope
+from scripts.records.libraries.single_cell import Siblings
 from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.records.evidence import RULES, RecordText, Scope, evidence_in
+from scripts.records.libraries.evidence import RULES, RecordText, Scope, evidence_in
 
 N, T, D, P, C = Scope.NAME, Scope.TRAIT, Scope.DESCRIPTION, Scope.PROTOCOL, Scope.CULTURE
 TITLE, DESIGN, SUMMARY = Scope.SERIES_TITLE, Scope.DESIGN, Scope.SUMMARY
@@ -148,7 +148,7 @@ def test_a_long_text_is_searched_in_bounded_time() -> None:
 
 
 def test_the_page_on_evidence_has_every_code() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     page = (root / "docs" / "evidence.md").read_text(encoding="utf-8")
     sources = "".join(path.read_text(encoding="utf-8") for path in (root / "scripts" / "records").glob("*.py"))
     codes = {rule.code for rule in RULES} | set(re.findall(r'\bEvidence\("([A-Z_]+)"', sources))

@@ -1,8 +1,8 @@
 """Whether a library is of RNA, and of single cells, by what its record says of it.
 
 Libraries that a series holds beside gene expression (antibody tags, hashtags, V(D)J, chromatin, guides, genomes) mostly
-have the right strategy and source; where they do not, their names decide (:mod:`scripts.records.library_kinds`), or
-the libraries beside them (:mod:`scripts.records.library_siblings`). A name counts only where it does not speak of gene
+have the right strategy and source; where they do not, their names decide (:mod:`.library_kinds`), or
+the libraries beside them (:mod:`.library_siblings`). A name counts only where it does not speak of gene
 expression as well, since ``GEX + ADT`` may be one archive of both. Protocols are often shared by all libraries of a
 sample, so they count only where they name a kit of spots or probes and no other.
 """
@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scripts.records.evidence import VETO, Evidence, RecordText, Scope
-from scripts.records.library_kinds import (
+from scripts.records.libraries.evidence import VETO, Evidence, RecordText, Scope
+from scripts.records.libraries.library_kinds import (
     FLEX,
     LONG_READS,
     REASONS,
@@ -24,9 +24,9 @@ from scripts.records.library_kinds import (
     long_reads_in,
     says_expression,
 )
-from scripts.records.library_siblings import Beside
+from scripts.records.libraries.library_siblings import Beside
+from scripts.records.libraries.texts import own_title
 from scripts.records.sra_xml import Experiment
-from scripts.records.texts import own_title
 
 # Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library, and a kit.
 _NAMING_ATTRIBUTES = frozenset(

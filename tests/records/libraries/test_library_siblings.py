@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.records.library_siblings import Neighbour, kinds_by_neighbours
+from scripts.records.libraries.library_siblings import Neighbour, kinds_by_neighbours
 
 
 def study(*names: str, sample: str = "", strategy: str = "RNA-Seq") -> list[Neighbour]:

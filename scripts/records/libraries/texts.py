@@ -4,8 +4,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from scripts.records.evidence import RecordText, Scope
 from scripts.records.family_files import Entity
+from scripts.records.libraries.evidence import RecordText, Scope
 from scripts.records.sra_xml import Experiment
 
 _OF_SAMPLE = {

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from scripts.records.assay import Judgement, judge_experiment
-from scripts.records.evidence import RecordText, Scope
-from scripts.records.single_cell import Siblings
+from scripts.records.libraries.assay import Judgement, judge_experiment
+from scripts.records.libraries.evidence import RecordText, Scope
+from scripts.records.libraries.single_cell import Siblings
 from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun
 
 SINGLE_CELL = "TRANSCRIPTOMIC SINGLE CELL"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from scripts.records.library_kinds import is_expression, kinds_in, kit_in, kit_of_attribute, long_reads_in
+from scripts.records.libraries.library_kinds import is_expression, kinds_in, kit_in, kit_of_attribute, long_reads_in
 
 NAMES_OF = {
     "V(D)J": """

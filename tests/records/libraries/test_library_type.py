@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.records.library_type import Background, judge_library, library_names
+from scripts.records.libraries.library_type import Background, judge_library, library_names
 from scripts.records.sra_xml import Experiment
 
 RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from scripts.records.library_kinds import (
+from scripts.records.libraries.library_kinds import (
     DNA,
     FEATURES,
     FLEX,

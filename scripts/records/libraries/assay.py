@@ -6,7 +6,7 @@ module, and, where it leaves the roles of the reads open, the reads themselves (
 Evidence of the assay, best first: a 10x BAM that the submitter deposited; the loader's options; the lengths of the
 reads; methods that titles, protocol and series name; what siblings in the study are; the names of the files; the number
 of spots. A library of many barcoded cells is a droplet one, whatever vessel they were sorted into. Whether a library is
-of single cells at all: :mod:`scripts.records.single_cell`. Evidence of the roles: the loader's options; the lengths;
+of single cells at all: :mod:`.single_cell`. Evidence of the roles: the loader's options; the lengths;
 the names of the files.
 """
 
@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.secrets import mask
-from scripts.records.evidence import Evidence, RecordText, Scope
-from scripts.records.run_parts import (
+from scripts.records.libraries.evidence import Evidence, RecordText, Scope
+from scripts.records.libraries.run_parts import (
     BARCODE_LENGTHS,
     CDNA_LENGTH,
     INDEX_LENGTH,
@@ -27,7 +27,7 @@ from scripts.records.run_parts import (
     lengths_of,
     long_reads,
 )
-from scripts.records.single_cell import (
+from scripts.records.libraries.single_cell import (
     CELLS_OF_A_PLATE,
     FAR_TOO_MANY_SPOTS,
     FEW_SPOTS,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scripts.records.evidence import VETO, Evidence, RecordText, evidence_in
+from scripts.records.libraries.evidence import VETO, Evidence, RecordText, evidence_in
 from scripts.records.sra_xml import Experiment
 
 SHOWN = 4
