@@ -44,6 +44,8 @@ _IN_CHANNEL = {
 }
 _REFERENCES = {"Platform-Ref": "platform_id", "Sample-Ref": "sample_id"}
 _RENAMED = {"Supplementary-Data": "supplementary_file"}
+_LARGEST_ENTITY = 1 << 24  # bytes of the fields of an entity; a series of 200,000 samples has 6 MB
+_LARGEST_MINIML = 1 << 28  # bytes; a series of 20,000 samples has 80 MB
 _SKIPPED = ("Contact-Ref", "Contributor-Ref")
 
 
@@ -122,6 +124,7 @@ def read_family(path: str | Path) -> Iterator[Entity]:
 def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
     entity: Entity | None = None
     prefix = b"!"
+    size = 0  # bytes of the fields of the entity
     lines = _bounded_lines(handle, path)
     for number, line in enumerate(lines):
         if number == 0:
@@ -133,6 +136,9 @@ def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
                 if not equals:
                     name = name.rstrip(b"\r\n =")
                 if equals or not name.endswith(b"table_begin"):
+                    size += len(line)
+                    if size > _LARGEST_ENTITY:
+                        raise InputError(f"{path}: {entity.kind} {entity.accession!r} has more text than any of GEO.")
                     entity.fields.setdefault(name.decode("ascii", "replace"), []).append(_text(value))
                     continue
             if line.rstrip().lower().endswith(b"_table_begin"):
@@ -143,6 +149,7 @@ def _soft_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
             keyword, _, accession = line[1:].partition(b"=")
             kind = keyword.strip().decode("ascii", "replace")
             entity = Entity(kind.lower(), _text(accession).strip(), {})
+            size = 0
             prefix = f"!{kind.capitalize()}_".encode()
     if entity is None:
         raise InputError(f"{path}: not a family file in SOFT format; it has no line that begins with '^'.")
@@ -176,7 +183,10 @@ def _text(value: bytes) -> str:
 
 
 def _miniml_entities(handle: BinaryIO, path: str | Path) -> Iterator[Entity]:
-    root = parse_xml(handle.read(), path)
+    body = handle.read(_LARGEST_MINIML + 1)
+    if len(body) > _LARGEST_MINIML:
+        raise InputError(f"{path}: more than {_LARGEST_MINIML >> 20} MB of MINiML; use the family file in SOFT format.")
+    root = parse_xml(body, path)
     if _tag(root) != "MINiML":
         raise InputError(f"{path}: not a family file in MINiML format; its outermost element is {_tag(root)!r}.")
     entities = [_miniml_entity(_KINDS[_tag(element)], element) for element in root if _tag(element) in _KINDS]

@@ -10,6 +10,9 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
 
+_DEEPEST = 100  # elements within each other; archives nest about ten
+_LONGEST = 1 << 26  # bytes of one tag or text
+
 
 @contextlib.contextmanager
 def open_record(path: str | Path) -> Iterator[BinaryIO]:
@@ -31,8 +34,9 @@ def open_record(path: str | Path) -> Iterator[BinaryIO]:
 def xml_events(pieces: Iterable[bytes], name: str | Path) -> Iterator[tuple[str, Element]]:
     """Yield ("start" or "end", element) of an XML document that comes in pieces.
 
-    Raises InputError for a document that is cut short, ill-formed or declares entities. These are declared before the
-    first element: up to there defusedxml parses the document too, the rest is left to the parser in C.
+    Raises InputError for a document that is cut short, ill-formed or declares entities, or has a tag, a text or a depth
+    without end. Entities are declared before the first element: up to there defusedxml parses the document too, the
+    rest is left to the parser in C.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser
@@ -40,15 +44,24 @@ def xml_events(pieces: Iterable[bytes], name: str | Path) -> Iterator[tuple[str,
     guard = DefusedXMLParser(target=_Prolog())
     guarded = True
     parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
+    depth = silent = 0
     try:
         for piece in pieces:
+            silent += len(piece)
             if guarded:
                 try:
                     guard.feed(piece)
                 except _FirstElement:
                     guarded = False
             parser.feed(piece)
-            yield from cast("Iterator[tuple[str, Element]]", parser.read_events())
+            for event, element in cast("Iterator[tuple[str, Element]]", parser.read_events()):
+                silent = 0
+                depth += 1 if event == "start" else -1
+                if depth > _DEEPEST:
+                    raise InputError(f"{name}: more than {_DEEPEST} elements within each other, as no archive has.")
+                yield event, element
+            if silent > _LONGEST:
+                raise InputError(f"{name}: a tag or text of more than {_LONGEST >> 20} MB, as no archive has.")
         parser.close()
     except ParseError as error:
         raise InputError(f"{name}: it is cut short or not well-formed XML ({error}).") from error

@@ -201,3 +201,9 @@ def test_a_line_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert entities(tmp_path, "^SAMPLE = GSM1\n!Sample_title = a")[0].first("title") == "a"
     with pytest.raises(InputError, match="a line of more than 20 bytes is not read"):
         entities(tmp_path, "^SAMPLE = GSM1\n!Sample_title = abcdefgh\n")
+
+
+def test_an_entity_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "GSE1_family.soft").write_bytes(b"^SERIES = GSE1\n" + b"!Series_summary = x\n" * 1_000_000)
+    with pytest.raises(InputError, match="series 'GSE1' has more text than any of GEO"):
+        list(family_files.read_family(tmp_path / "GSE1_family.soft"))

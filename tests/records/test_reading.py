@@ -70,3 +70,17 @@ def test_entities_are_found_in_whatever_pieces_a_document_comes(cut: int) -> Non
 def test_encodings_that_are_not_read(encoding: str) -> None:
     with pytest.raises(InputError, match=r"a\.xml: XML in an encoding that is not read"):
         parse_xml(f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode(), "a.xml")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<a>" * 200 + b"</a>" * 200, "more than 100 elements within each other"),
+        (b"<a>" + b"x" * (80 << 20) + b"</a>", "a tag or text of more than 64 MB"),
+        (b"<a b='" + b"x" * (80 << 20) + b"'/>", "a tag or text of more than 64 MB"),
+    ],
+)
+def test_xml_without_end_is_refused(body: bytes, words: str) -> None:
+    pieces = (body[begin : begin + (1 << 18)] for begin in range(0, len(body), 1 << 18))
+    with pytest.raises(InputError, match=words):
+        list(xml_events(pieces, "record"))
