@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from scripts.core.errors import InputError, Interrupted
+from scripts.core.errors import InputError, Interrupted, is_of_machine
 from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
 
@@ -92,7 +92,8 @@ def command_parser(docstring: str | None) -> argparse.ArgumentParser:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``.
 
-    The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted`, both without a traceback.
+    The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted` and where the machine fails, all
+    without a traceback.
     """
     guard_output()
     try:
@@ -106,3 +107,9 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, MemoryError) as error:
+        if not is_of_machine(error):
+            raise
+        fault = str(error) or type(error).__name__
+        print(f"The machine has too little memory or room on a disk, or a disk fails: {fault}.", file=sys.stderr)
+        sys.exit(1)

@@ -19,9 +19,8 @@ NO_LIST = "no_list"
 
 MACHINE = "machine"
 """Cause of a fault that may be the machine's: a program crashed, or a file of ours could not be used."""
-_OF_MACHINE = frozenset(
-    getattr(errno, name) for name in "ENOSPC EDQUOT EIO ENOMEM EMFILE ENFILE EROFS EAGAIN ESTALE ENODEV ENXIO".split()
-)
+_NAMES = "ENOSPC EDQUOT EFBIG EIO ENOMEM EMFILE ENFILE EROFS EAGAIN ESTALE ENODEV ENXIO"
+_OF_MACHINE = frozenset(getattr(errno, name) for name in _NAMES.split())
 _LONGEST = 400  # characters of an unexpected error's message
 
 

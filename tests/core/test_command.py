@@ -1,5 +1,6 @@
 """A command that is a job of the workflow ends with it, in order where it can; by hand it is left alone."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.command import command_parser
+from scripts.core.command import command_parser, run_command
 
 HOME = Path(__file__).parents[2]
 
@@ -69,6 +70,32 @@ def test_a_command_by_hand_goes_on(tmp_path, variable):
     (tmp_path / "finish").touch()
     await_that((tmp_path / "ended").exists)
     assert (tmp_path / "finished").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "[Errno 28] No space left on device: 'a/b'"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_full_disk_is_no_traceback(capsys, error, fault):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(main)
+    assert ended.value.code == 1
+    words = "The machine has too little memory or room on a disk, or a disk fails: "
+    assert capsys.readouterr().err == f"{words}{fault}.\n"
+
+
+def test_an_unexpected_error_keeps_its_traceback():
+    def main():
+        raise FileNotFoundError(errno.ENOENT, "no", "a")
+
+    with pytest.raises(FileNotFoundError):
+        run_command(main)
 
 
 def test_help_is_the_docstring_and_shows_the_defaults(capsys):
