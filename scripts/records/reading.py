@@ -11,7 +11,7 @@ from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
 
 _DEEPEST = 100  # elements within each other; archives nest about ten
-_LONGEST = 1 << 26  # bytes of one tag or text
+_LONGEST = 1 << 24  # bytes of one tag or text; expat reads a long tag again with each piece
 
 
 @contextlib.contextmanager

@@ -76,8 +76,8 @@ def test_encodings_that_are_not_read(encoding: str) -> None:
     ("body", "words"),
     [
         (b"<a>" * 200 + b"</a>" * 200, "more than 100 elements within each other"),
-        (b"<a>" + b"x" * (80 << 20) + b"</a>", "a tag or text of more than 64 MB"),
-        (b"<a b='" + b"x" * (80 << 20) + b"'/>", "a tag or text of more than 64 MB"),
+        (b"<a>" + b"x" * (20 << 20) + b"</a>", "a tag or text of more than 16 MB"),
+        (b"<a b='" + b"x" * (20 << 20) + b"'/>", "a tag or text of more than 16 MB"),
     ],
 )
 def test_xml_without_end_is_refused(body: bytes, words: str) -> None:
