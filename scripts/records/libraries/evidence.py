@@ -440,6 +440,9 @@ _PLACE_TAG = re.compile(
     r"|cell[-_ ](?:id|name|index|label)|experiment[-_ ]sample[-_ ]name",
     re.IGNORECASE,
 )
+_CLUSTER_TAG = re.compile(
+    r"(?:t-?sne|umap|seurat|louvain|leiden|sc3|cell)[-_ .]*clusters?(?:[-_ .]\w+)?", re.IGNORECASE
+)
 _RNA_TAG = re.compile(
     r"rin(?:[-_ ](?:score|value|number))?|rna[-_ ]integrity.*|rna[-_ ](?:input|amount).*", re.IGNORECASE
 )
@@ -517,9 +520,12 @@ def _is_count(before: str, words: str) -> bool:
 
 
 def _by_tag(where: str, tag: str, value: str) -> Iterator[Evidence]:
-    """Yield what a characteristic says whose tag is known: a number of cells, or the well of a plate."""
-    if _PLACE_TAG.fullmatch(tag) and value.lower() not in ("", "na", "n/a", "none", "missing"):
-        yield Evidence("WELL", 1, where, value)
+    """Yield what a characteristic says whose tag is known: a number of cells, the well of a plate, a cell's cluster."""
+    if value.lower() not in ("", "na", "n/a", "none", "missing"):
+        if _PLACE_TAG.fullmatch(tag):
+            yield Evidence("WELL", 1, where, value)
+        if _CLUSTER_TAG.fullmatch(tag):
+            yield Evidence("CELL_CLUSTER", 3, where, value)
     yield from _by_flag(where, tag.lower(), value)
     if _RNA_TAG.fullmatch(tag) and value[:1].isdigit():
         yield Evidence("RNA_KIT_OF_POPULATIONS", -8, where, value)

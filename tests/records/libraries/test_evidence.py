@@ -76,6 +76,10 @@ def codes(scope: Scope, text: str) -> str:
         (T, "cell_count: not counted", ""),
         (T, "well: A07", "WELL"),
         (T, "well: NA", ""),
+        (T, "tsne_cluster: 11", "CELL_CLUSTER"),
+        (T, "seurat cluster id: 3", "CELL_CLUSTER"),
+        (T, "cluster: 3", ""),
+        (T, "tsne_cluster: NA", ""),
         (T, "sample type: negative control", "NEGATIVE_CONTROL"),
         (T, "treatment: negative control", ""),
         (T, "cell type: empty", "EMPTY_WELL"),
@@ -150,6 +154,6 @@ def test_a_long_text_is_searched_in_bounded_time() -> None:
 def test_the_page_on_evidence_has_every_code() -> None:
     root = Path(__file__).parents[3]
     page = (root / "docs" / "evidence.md").read_text(encoding="utf-8")
-    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "scripts" / "records").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "scripts" / "records").rglob("*.py"))
     codes = {rule.code for rule in RULES} | set(re.findall(r'\bEvidence\("([A-Z_]+)"', sources))
     assert sorted(code for code in codes if f"`{code}`" not in page) == []
