@@ -29,6 +29,7 @@ _NAMING = "GeoAccession ExperimentName SampleName RunName ExperimentTitle Librar
 _SAMPLE = re.compile(r"(?:.*; )?(GSM[0-9]+)")
 _MEGA = 1 << 20
 _LARGEST = 1 << 29  # bytes: some 200,000 runs
+_FREE, _RATIO = 1 << 25, 100  # bytes that any file may inflate to, and how much more for each of its own
 
 
 def report_address(base: str, accession: str) -> str:
@@ -47,9 +48,10 @@ def read_report(path: str | Path) -> list[dict[str, str]]:
 
 
 def _whole(handle: BinaryIO, path: str | Path) -> bytes:
-    body = handle.read(_LARGEST + 1)
-    if len(body) > _LARGEST:
-        raise InputError(f"{path}: more than {_LARGEST >> 20} MB; a table of runs is never that long.")
+    most = min(_LARGEST, _FREE + _RATIO * Path(path).stat().st_size)
+    body = handle.read(most + 1)
+    if len(body) > most:
+        raise InputError(f"{path}: more than {most >> 20} MB of text, longer than any table of runs.")
     return body
 
 

@@ -281,3 +281,13 @@ def test_files_have_addresses_of_the_web(address: str) -> None:
 )
 def test_the_words_of_a_refusal(body: bytes, words: str) -> None:
     assert run_reports.report_error(body) == words
+
+
+def test_a_table_that_inflates_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ena.tsv.gz"
+    with gzip.open(path, "wb") as handle:
+        handle.write(b"run_accession\n")
+        for _ in range(60):
+            handle.write(b"SRR1\n" * 200_000)
+    with pytest.raises(InputError, match=r"ena\.tsv\.gz: more than \d+ MB of text, longer than any table of runs"):
+        run_reports.read_report(path)
