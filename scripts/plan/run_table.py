@@ -48,6 +48,7 @@ LAYOUTS = ("single", "paired")
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # safe in a path, in a wildcard, and behind an option
+_FASTQ = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 _NOT_NAMED = "no accession; a letter, then letters, digits, '_' and '-' make one, 80 at most"
 _SHAPES = (
     *((column, _NAME, _NOT_NAMED) for column in ("series", "experiment", "run")),
@@ -224,6 +225,47 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
     if row.read_roles and not set(row.read_roles.split(",")) <= set(ROLES):
         sentence = f"{name}: read_roles {quoted(row.read_roles)} has a word that is not one of {', '.join(ROLES)}."
         yield Fault("read_roles", row.read_roles, sentence)
+    elif row.read_roles and row.assay == "plate":
+        yield from _faults_of_roles(row, name)
+    if row.source.startswith("file:"):
+        yield from _faults_of_files(row, name)
+
+
+def _faults_of_roles(row: Run, name: str) -> Iterator[Fault]:
+    """Yield what contradicts the assay in ``read_roles``: what a table says is done or refused, never passed over."""
+    roles = row.read_roles.split(",")
+    given = f"{name}: read_roles {quoted(row.read_roles)}"
+    if {"barcode", "umi"} & set(roles):
+        yield Fault(
+            "read_roles", row.read_roles, f"{given} name a barcode, but a plate run is one cell; is it a droplet run?"
+        )
+    elif not 1 <= sum(role.startswith("cdna") for role in roles) <= 2:
+        yield Fault("read_roles", row.read_roles, f"{given} must name one or two reads of cDNA (cdna, cdna2).")
+
+
+def _faults_of_files(row: Run, name: str) -> Iterator[Fault]:
+    """Yield where the local files of a run are not as many as its ``read_roles`` and its ``layout`` say."""
+    paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+    roles = row.read_roles.split(",") if row.read_roles else []
+    if len(paths) == 1 and not _FASTQ.search(paths[0]):
+        return  # an archive or a BAM file, with any number of reads
+    if roles and len(roles) != len(paths):
+        sentence = (
+            f"{name}: read_roles {quoted(row.read_roles)} has {len(roles)} words, but source has {len(paths)} file(s)."
+        )
+        yield Fault("read_roles", row.read_roles, sentence)
+    cdna = sum(role.startswith("cdna") for role in roles) or len(paths)
+    if row.assay == "plate" and row.layout == "single" and cdna > 1:
+        sentence = (
+            f"{name}: layout is single, but source has {cdna} files of cDNA; give each lane a row of its own with the"
+            " same experiment, or mates the layout paired."
+        )
+        yield Fault("layout", row.layout, sentence)
+    if row.assay == "plate" and row.layout == "paired" and cdna == 1:
+        sentence = (
+            f"{name}: layout is paired, but source has one file of cDNA; give both mates: file:R1.fastq.gz;R2.fastq.gz."
+        )
+        yield Fault("layout", row.layout, sentence)
 
 
 def has_second_reads(row: Run) -> bool:

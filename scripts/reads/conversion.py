@@ -220,22 +220,21 @@ def _listed(counts: Mapping[str, int]) -> str:
 def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], str]:
     """Return final name → file of a plate run, and its layout.
 
-    Index reads go: those that read_roles names, else those of a few bases. Raises RunFault(LAYOUT_AMBIGUOUS) when more
-    than two reads remain.
+    ``read_roles``, where it has a word for each file, says which are cDNA; else reads of a few bases are those of an
+    index. Raises RunFault(LAYOUT_AMBIGUOUS) when no read or more than two remain.
     """
     whole = f"{row.run}.fastq"
     numbered = [path for name, path in files.items() if name != whole]
     chosen = numbered
-    if len(numbered) > 2:
-        roles = row.read_roles.split(",") if row.read_roles else []
-        lengths = [next(iter(fastq_files.first_lengths(path, 1)), 0) for path in numbered]
-        if len(roles) == len(numbered):
-            chosen = [path for path, role in zip(numbered, roles, strict=True) if role.startswith("cdna")]
-        else:
-            chosen = [path for path, length in zip(numbered, lengths, strict=True) if length > INDEX_READ]
-        if not 1 <= len(chosen) <= 2 or whole in files:
-            words = ", ".join(map(str, lengths))
-            raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")
+    roles = row.read_roles.split(",") if row.read_roles else []
+    if numbered and len(roles) == len(numbered):
+        mates = [pair for pair in zip(roles, numbered, strict=True) if pair[0].startswith("cdna")]
+        chosen = [path for _, path in sorted(mates, key=lambda pair: pair[0])]
+    elif len(numbered) > 2:
+        chosen = [path for path in numbered if next(iter(fastq_files.first_lengths(path, 1)), 0) > INDEX_READ]
+    if len(chosen) > 2 or (numbered and not chosen) or (len(chosen) < len(numbered) and whole in files):
+        words = ", ".join(str(next(iter(fastq_files.first_lengths(path, 1)), 0)) for path in numbered)
+        raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")
     if len(chosen) == 2:
         unpaired = {whole: files[whole]} if whole in files else {}
         return {f"{row.run}_1.fastq": chosen[0], f"{row.run}_2.fastq": chosen[1], **unpaired}, "paired"

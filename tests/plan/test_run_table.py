@@ -70,6 +70,12 @@ def test_an_absent_table_is_reported(tmp_path):
         ({"assay": "bulk"}, "assay 'bulk' is neither plate nor droplet"),
         ({"layout": "PAIRED"}, "layout 'PAIRED' is neither single nor paired"),
         ({"read_roles": "barcode,cDNA"}, "read_roles 'barcode,cDNA' has a word"),
+        ({"read_roles": "barcode,cdna"}, "read_roles 'barcode,cdna' name a barcode, but a plate run is one cell"),
+        ({"read_roles": "index,none"}, "read_roles 'index,none' must name one or two reads of cDNA"),
+        ({"source": "file:a.fq.gz;b.fq", "read_roles": "cdna"}, "has 1 words, but source has 2 file(s)"),
+        ({"source": "file:a.fq;b.fq", "layout": "single"}, "layout is single, but source has 2 files of cDNA"),
+        ({"source": "file:a.fastq.gz", "layout": "paired"}, "layout is paired, but source has one file of cDNA"),
+        ({"source": "file:a.fq;b.fq", "read_roles": "cdna,none", "layout": "paired"}, "layout is paired, but"),
         ({"spots": "1e6"}, "spots '1e6' is not a whole number"),
         ({"status": "done"}, "status 'done' is not one of"),
         ({"reason": "LOST"}, "reason 'LOST' is not a code"),
@@ -80,6 +86,20 @@ def test_values_that_cannot_be_worked_with(change, words):
     reported = list(faults_of([CELL._replace(**change)], ["homo", "mus"]))
     assert len(reported) == 1
     assert words in reported[0].sentence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "file:a.sra", "layout": "paired"},
+        {"source": "file:a.bam", "read_roles": "index,cdna,cdna2"},
+        {"source": "file:a.fq;b.fq", "layout": "single", "read_roles": "cdna,none"},
+        {"source": "file:a.fq;b.fq", "layout": "paired"},
+        {"read_roles": "cdna2"},
+    ],
+)
+def test_files_roles_and_layout_that_agree(change):
+    assert list(faults_of([CELL._replace(**change)], ["mus"])) == []
 
 
 def test_a_run_is_unique_for_each_species():

@@ -1,0 +1,47 @@
+"""Which files of a plate run are aligned: what read_roles says, else the reads that are no index."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.core.errors import RunFault
+from scripts.plan.run_table import Run
+from scripts.reads.conversion import plate_files
+
+
+def files(folder: Path, *lengths: int, unpaired: bool = False) -> dict[str, Path]:
+    """Return files of one read each, of so many bases, by their names."""
+    found = {}
+    for number, length in enumerate(lengths, 1):
+        found[f"SRR1_{number}.fastq"] = folder / f"{number}.fastq"
+        found[f"SRR1_{number}.fastq"].write_text(f"@r\n{'A' * length}\n+\n{'I' * length}\n")
+    if unpaired or not lengths:
+        found["SRR1.fastq"] = folder / "unpaired.fastq"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lengths", "roles", "layout", "expected"),
+    [
+        ((75, 75), "", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "2.fastq"}),
+        ((75, 75), "cdna,cdna2", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "2.fastq"}),
+        ((75, 75), "cdna2,cdna", "paired", {"SRR1_1.fastq": "2.fastq", "SRR1_2.fastq": "1.fastq"}),
+        ((75, 75), "cdna,none", "single", {"SRR1.fastq": "1.fastq"}),
+        ((75, 75), "none,cdna", "single", {"SRR1.fastq": "2.fastq"}),
+        ((75, 8, 75), "", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "3.fastq"}),
+        ((75, 8, 75), "none,index,cdna", "single", {"SRR1.fastq": "3.fastq"}),
+        ((75, 75), "index,cdna,cdna2", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "2.fastq"}),
+        ((), "", "single", {"SRR1.fastq": "unpaired.fastq"}),
+    ],
+)
+def test_what_is_aligned(
+    tmp_path: Path, lengths: tuple[int, ...], roles: str, layout: str, expected: dict[str, str]
+) -> None:
+    found, told = plate_files(Run(run="SRR1", read_roles=roles), files(tmp_path, *lengths))
+    assert ({name: path.name for name, path in found.items()}, told) == (expected, layout)
+
+
+@pytest.mark.parametrize(("lengths", "roles", "unpaired"), [((75, 75, 75), "", False), ((75, 75), "cdna,none", True)])
+def test_what_no_evidence_decides(tmp_path: Path, lengths: tuple[int, ...], roles: str, unpaired: bool) -> None:
+    with pytest.raises(RunFault, match=rf"a plate run with {len(lengths)} reads a spot, of {str(lengths)[1:-1]} bases"):
+        plate_files(Run(run="SRR1", read_roles=roles), files(tmp_path, *lengths, unpaired=unpaired))
