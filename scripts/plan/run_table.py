@@ -45,6 +45,8 @@ COLUMNS = Run._fields
 STATUSES = ("planned", "counted", "left_out", "failed")
 ASSAYS = ("plate", "droplet")
 LAYOUTS = ("single", "paired")
+ARCHIVES = ("sra", "ncbi", "ena", "ena_fastq", "bam")
+"""Values of ``source`` other than files: the archives, and what ENA and the submitter have as FASTQ and BAM."""
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # safe in a path, in a wildcard, and behind an option
@@ -229,6 +231,12 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
         yield from _faults_of_roles(row, name)
     if row.source.startswith("file:"):
         yield from _faults_of_files(row, name)
+    elif row.source and row.source not in ARCHIVES:
+        sentence = (
+            f"{name}: source {quoted(row.source)} is no archive ({', '.join(ARCHIVES)}); a path is written file:PATH,"
+            " several are joined by ';'."
+        )
+        yield Fault("source", row.source, sentence)
 
 
 def _faults_of_roles(row: Run, name: str) -> Iterator[Fault]:

@@ -72,6 +72,10 @@ def test_an_absent_table_is_reported(tmp_path):
         ({"read_roles": "barcode,cDNA"}, "read_roles 'barcode,cDNA' has a word"),
         ({"read_roles": "barcode,cdna"}, "read_roles 'barcode,cdna' name a barcode, but a plate run is one cell"),
         ({"read_roles": "index,none"}, "read_roles 'index,none' must name one or two reads of cDNA"),
+        (
+            {"source": "reads/a.fq.gz"},
+            "source 'reads/a.fq.gz' is no archive (sra, ncbi, ena, ena_fastq, bam); a path is written",
+        ),
         ({"source": "file:a.fq.gz;b.fq", "read_roles": "cdna"}, "has 1 words, but source has 2 file(s)"),
         ({"source": "file:a.fq;b.fq", "layout": "single"}, "layout is single, but source has 2 files of cDNA"),
         ({"source": "file:a.fastq.gz", "layout": "paired"}, "layout is paired, but source has one file of cDNA"),
