@@ -29,17 +29,19 @@ _SIGNS = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2212\u00d7\u00ad", "------x-"
 )  # hyphens and dashes, as in 10\u00d7
 _LONGEST_DESCRIPTION = 200  # characters
+_CHANNEL = re.compile(r"_ch\d+$")
 _IDENTIFIER = re.compile(r"[A-Z]{3}\d+(_r\d+)?")
 _FILE_NAME = re.compile(r"\S+\.(?:txt|csv|tsv|xlsx?|h5|mtx|gz|bam|bed|bw|tar|zip|rds|loom)\b\S*", re.IGNORECASE)
 
 
 def texts_of_sample(entity: Entity) -> tuple[RecordText, ...]:
     """Return the texts of a sample of a family file, those of its names first."""
+    by_field: dict[str, list[str]] = {}
+    for name, values in entity.fields.items():
+        by_field.setdefault(_CHANNEL.sub("", name), []).extend(values)
     texts = []
     for field, (scope, where) in _OF_SAMPLE.items():
-        for name, values in entity.fields.items():
-            if name == field or re.fullmatch(rf"{field}_ch\d+", name):
-                texts += [_text(scope, where, value) for value in values]
+        texts += [_text(scope, where, value) for value in by_field.get(field, ())]
     return tuple(text for text in texts if text.text)
 
 
