@@ -1,6 +1,10 @@
 """Spoiled MEX archives are read right or refused by every command, in bounded memory and time."""
 
+import pytest
+
 from tests import fuzzing
+
+pytestmark = pytest.mark.tools
 
 
 def test_spoiled_archives_are_refused():

@@ -37,6 +37,7 @@ def fault_of(made, lists, **more) -> RunFault:
     return raised.value
 
 
+@pytest.mark.tools
 def test_one_in_twelve_of_the_battery(lists):
     """The whole battery is in test_role_evidence_battery.py and in the benchmark."""
     for made in list(battery(KITS, lists, 500, 4))[::12]:

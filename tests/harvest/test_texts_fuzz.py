@@ -1,6 +1,10 @@
 """Spoiled files of htseq-count and logs of STAR become a right table or are refused, in bounded memory and time."""
 
+import pytest
+
 from tests import fuzzing
+
+pytestmark = pytest.mark.tools
 
 
 def test_spoiled_texts_are_refused():

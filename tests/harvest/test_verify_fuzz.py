@@ -1,6 +1,10 @@
 """Spoiled folders of results are refused by verify, in bounded memory and time."""
 
+import pytest
+
 from tests import fuzzing
+
+pytestmark = pytest.mark.tools
 
 
 def test_spoiled_results_are_refused():

@@ -1,7 +1,11 @@
 """A look-up that fails, as the workflow shows it: the exit status, the last lines, and the next call."""
 
+import pytest
+
 from tests.records.looked_up import two_cells
 from tests.records.small_archives import keep, package_set
+
+pytestmark = pytest.mark.tools
 
 SOURCES = {"hg38": {"fasta": "https://example.org/a.fa.gz", "gtf": "https://example.org/a.gtf.gz"}}
 SPECIES = {"mus": {"tax_id": 10090, "reference": "hg38"}}
