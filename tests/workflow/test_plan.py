@@ -90,6 +90,7 @@ def test_a_library_of_two_species_has_two_folders_of_archives(analysis):
         assert f"output: {folder}\n" in answer.text
 
 
+@pytest.mark.tools
 def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
     rows = [row for n in range(300) for row in library("GSE1", n)]
     large = [row._replace(spots="300000000", bases="45000000000", bytes="18000000000") for row in rows]
@@ -100,6 +101,7 @@ def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
     assert "digraph" in answer.text
 
 
+@pytest.mark.tools
 def test_a_plan_in_parts_the_last_of_which_harvests(analysis):
     rows = [row for number in range(9) for row in plates(f"GSE{number}", 1, "mus", number)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
@@ -146,6 +148,7 @@ def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
     assert analysis.snakemake("-n").jobs["resolve"] == 1
 
 
+@pytest.mark.tools
 def test_a_run_table_with_an_older_time_makes_a_new_plan(analysis):
     analysis.configure(run_table=analysis.run_table(plates("GSE1", 2)), references=SOURCES)
     assert analysis.snakemake("--cores", "1", "resolve").status == 0
@@ -263,6 +266,7 @@ def test_what_was_learnt_here_counts_and_faults_of_it_are_reported(analysis):
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.tools
 def test_a_table_of_runs_is_judged_as_it_comes(analysis):
     lines = ["Run,Experiment,SRA Study,Organism,LibrarySource,Assay Type,Bytes"]
     lines += [f"SRR{n},SRX{n},SRP1,Mus musculus,TRANSCRIPTOMIC SINGLE CELL,RNA-Seq,1000" for n in range(3)]

@@ -134,6 +134,7 @@ def test_another_lock_file_is_installed(machine):
     assert machine.set_up()[2] == []
 
 
+@pytest.mark.tools
 def test_an_environment_can_be_activated_one_of_an_earlier_set_up_too(machine):
     machine.install("python3", f'#!/bin/bash\nexec "{sys._base_executable}" "$@"\n')
     for tool in TOOLS:
