@@ -11,9 +11,8 @@ from typing import NamedTuple
 from scripts.core.errors import raise_faults
 from scripts.core.untrusted import whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
-from scripts.plan.run_table import ASSAYS, NUMBERS, Run, faults_of, iterate_runs
+from scripts.plan.run_table import ASSAYS, NUMBERS, SOURCES, Run, faults_of, iterate_runs
 
-SOURCES = ("sra", "ncbi", "ena")
 LOCAL = "local"  # the series of a run table that names none
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.plan.run_table import Run, columns_of
+from scripts.plan.run_table import Run, columns_of, local_files
 
 
 def archive_bytes(row: Run) -> int:
@@ -48,7 +48,7 @@ def run_footprint(row: Run) -> Footprint:
     if row.source.startswith("file:"):
         from scripts.formats import fastq_files
 
-        paths = [path for path in map(Path, row.source.removeprefix("file:").split(";")) if path.is_file()]
+        paths = [path for path in map(Path, local_files(row)) if path.is_file()]
         archive = sum(path.stat().st_size for path in paths)
         kind = next(map(fastq_files.kind_of, paths), "")
         if kind == "fastq":

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
 from scripts.plan.footprint import format_gb
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import Run, local_files
 from scripts.plan.units import Unit, is_shard
 
 PACKAGE = "ngs-tools"
@@ -105,7 +105,7 @@ def file_faults(rows: Iterable[Run]) -> list[str]:
     faults = []
     for row in rows:
         if row.status == "planned" and row.source.startswith("file:"):
-            paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+            paths = local_files(row)
             missing = [path for path in paths if not (Path(path).is_file() and os.access(path, os.R_OK))]
             if missing or not paths:
                 words = f"no such file, or not readable: {', '.join(missing)}" if paths else "names no file"

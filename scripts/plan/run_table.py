@@ -45,7 +45,9 @@ COLUMNS = Run._fields
 STATUSES = ("planned", "counted", "left_out", "failed")
 ASSAYS = ("plate", "droplet")
 LAYOUTS = ("single", "paired")
-ARCHIVES = ("sra", "ncbi", "ena", "ena_fastq", "bam")
+SOURCES = ("sra", "ncbi", "ena")
+"""What ``archives.order`` may name: NCBI's resolver, the addresses in NCBI's record, those in ENA's."""
+ARCHIVES = (*SOURCES, "ena_fastq", "bam")
 """Values of ``source`` other than files: the archives, and what ENA and the submitter have as FASTQ and BAM."""
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 
@@ -253,7 +255,7 @@ def _faults_of_roles(row: Run, name: str) -> Iterator[Fault]:
 
 def _faults_of_files(row: Run, name: str) -> Iterator[Fault]:
     """Yield where the local files of a run are not as many as its ``read_roles`` and its ``layout`` say."""
-    paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+    paths = local_files(row)
     roles = row.read_roles.split(",") if row.read_roles else []
     if len(paths) == 1 and not _FASTQ.search(paths[0]):
         return  # an archive or a BAM file, with any number of reads
@@ -274,6 +276,11 @@ def _faults_of_files(row: Run, name: str) -> Iterator[Fault]:
             f"{name}: layout is paired, but source has one file of cDNA; give both mates: file:R1.fastq.gz;R2.fastq.gz."
         )
         yield Fault("layout", row.layout, sentence)
+
+
+def local_files(row: Run) -> list[str]:
+    """Return the paths that a run of source ``file:`` names, in read order."""
+    return [path for path in row.source.removeprefix("file:").split(";") if path]
 
 
 def has_second_reads(row: Run) -> bool:

@@ -11,7 +11,7 @@ from scripts.core.errors import DISK_FULL, RunFault
 from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.subprocesses import path_argument, run_program
 from scripts.formats import fastq_files
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import Run, local_files
 from scripts.reads import fastq_check, sra_archive, tenx_bam
 from scripts.reads.remote_files import arrived
 
@@ -146,7 +146,7 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Rea
 
 def _local_reads(row: Run, work: Path, most: float) -> Reads:
     """Link, unpack or mend the files that the plan names, in read order."""
-    paths = [Path(path) for path in row.source.removeprefix("file:").split(";") if path]
+    paths = [Path(path) for path in local_files(row)]
     kinds = [fastq_files.kind_of(path) for path in paths]
     if kinds == ["bam"]:
         return _bam_reads(row, paths[0], work, most)

@@ -29,11 +29,11 @@ from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
-from scripts.plan.run_table import Run
+from scripts.plan.run_table import SOURCES, Run, local_files
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.reads import sra_archive
-from scripts.reads.remote_files import SOURCES, UnitRecords, arrived
+from scripts.reads.remote_files import UnitRecords, arrived
 from scripts.reads.source_order import SourceFault, SourceOrder
 from scripts.reads.transfer import Fetched, Transfers, TransferSettings
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
@@ -117,7 +117,7 @@ class Downloader:
 
     def _check_local(self, row: Run) -> bool:
         """Check the files that the plan names, and link an archive into the output; return whether it is SRA Lite."""
-        paths = [path for path in row.source.removeprefix("file:").split(";") if path]
+        paths = local_files(row)
         missing = [path for path in paths if not Path(path).is_file()]
         if missing or not paths:
             raise RunFault("DOWNLOAD_FAILED", f"no such file: {', '.join(missing) or row.source}.")

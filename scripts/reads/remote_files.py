@@ -24,8 +24,6 @@ from scripts.records.record_files import ENA_REPORT, SRA_XML
 from scripts.records.run_reports import files_of, parse_report, read_report, report_address
 from scripts.records.sra_xml import RemoteFile, SraRun
 
-SOURCES = ("sra", "ncbi", "ena")
-"""What ``archives.order`` may name: NCBI's resolver, the addresses in NCBI's record, those in ENA's."""
 FASTQ = "ena_fastq"
 """The last source, with ``ena`` among the others: ENA's FASTQ instead of an archive."""
 BAM = "bam"

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scripts.core.errors import RunFault
-from scripts.reads.remote_files import BAM, FASTQ, SOURCES
+from scripts.plan.run_table import SOURCES
+from scripts.reads.remote_files import BAM, FASTQ
 
 # When every source failed, the gravest of their faults names the run's.
 _GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
