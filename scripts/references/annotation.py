@@ -11,13 +11,13 @@ from typing import BinaryIO
 import numpy as np
 
 from scripts.core.gzip_files import open_bytes
+from scripts.core.untrusted import decode_text
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.genes_table import GeneRow
 from scripts.references.gtf import (
     BIOTYPE_KEYS,
     NAME_KEYS,
     GtfLineError,
-    decode_text,
     for_star,
     gene_id_of,
     parse_attributes,

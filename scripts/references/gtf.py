@@ -143,13 +143,5 @@ def read_exons(path: str | Path) -> Iterator[Exon]:
             yield Exon(_text(parsed[0]), parsed[2], parsed[3], _text(parsed[4]), _text(gene_id))
 
 
-def decode_text(value: bytes) -> str:
-    """Return a name as text: UTF-8, else Windows-1252 (Latin-1), as older annotations have it."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("cp1252", "replace")
-
-
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")

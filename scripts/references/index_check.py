@@ -25,7 +25,7 @@ def compare_genome(index: str | Path, genome: str | Path) -> Iterator[str]:
     """Yield a fault where the contigs of an index, their lengths or their bases are not those of a genome (FASTA)."""
     index = Path(index)
     contigs = index_contigs(index)
-    starts = dict(zip(contigs, map(int, (index / "chrStart.txt").read_text(encoding="utf-8").split()), strict=False))
+    starts = _contig_starts(index)
     codes = np.memmap(index / "Genome", np.uint8, "r")
     position = dict.fromkeys(contigs, 0)
     differing = set()
@@ -55,24 +55,28 @@ def compare_annotation(index: str | Path, annotation: str | Path) -> Iterator[st
     if not (index / "exonGeTrInfo.tab").is_file():
         yield "it was made without an annotation, so that STAR knows no splice junctions."
         return
-    offsets = dict(
-        zip(index_contigs(index), map(int, (index / "chrStart.txt").read_text(encoding="utf-8").split()), strict=False)
-    )
+    starts = _contig_starts(index)
     genes = [line.partition("\t")[0] for line in _lines(index / "geneInfo.tab")]
     made = set()
     for line in _lines(index / "exonGeTrInfo.tab"):
         first, last, _, gene, *_ = line.split("\t")
         made.add((int(first), int(last), genes[int(gene)]))
     wanted = {
-        (offsets[exon.contig] + exon.start, offsets[exon.contig] + exon.end - 1, exon.gene_id)
+        (starts[exon.contig] + exon.start, starts[exon.contig] + exon.end - 1, exon.gene_id)
         for exon in read_exons(annotation)
-        if exon.contig in offsets
+        if exon.contig in starts
     }
     if differing := {gene for _, _, gene in made ^ wanted}:
         yield (
             f"{len(made ^ wanted)} exon(s) of {len(differing)} gene(s) are not those of the reference's annotation"
             f" {annotation} ({_some(differing)}); give the GTF it was made from."
         )
+
+
+def _contig_starts(index: Path) -> dict[str, int]:
+    """Return contig → offset of its first base in the whole genome."""
+    offsets = map(int, (index / "chrStart.txt").read_text(encoding="utf-8").split())
+    return dict(zip(index_contigs(index), offsets, strict=False))  # the last offset is the end
 
 
 def _lines(path: Path) -> Iterator[str]:
