@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import random
 import resource
 import shutil
@@ -70,6 +71,17 @@ def spoil_json(dice, value):
     else:
         holder[key] = dice.choice(odd)
     return json.dumps(value).encode()
+
+
+def replace_item(kind, path, links):
+    """Put what is no file in place of one: a FIFO, a folder, a link to ``links[kind]``, or nothing (``gone``)."""
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "gone":
+        path.symlink_to(links[kind])
 
 
 def run(module, cases, seed, megabytes):

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import zipfile
 
@@ -14,7 +13,7 @@ from scripts.atlas.store.files import write_table
 from scripts.atlas.store.layout import Layout
 from scripts.atlas.store.row_map import DroppedCell, file_sum
 from tests.atlas.small_atlases import DECODERS, made_up, write_mapped
-from tests.fuzzing import spoil, spoil_json
+from tests.fuzzing import replace_item, spoil, spoil_json
 
 LAYOUT = Layout((("other", 3), ("cell_type", 2)), (("cell_type", 3),))
 LABELS = "run\tcell_type\n" + "".join(f"SRR{number}\t{'ab'[number // 2]}\n" for number in range(4))
@@ -152,13 +151,21 @@ def replace_file(dice, path):
     if kind == "beside":
         path.with_name(dice.choice(("more", "step_0_x_predict_part_7_0_embs.npz"))).write_bytes(b"x")
         return
-    path.unlink()
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
-    elif kind != "gone":
-        path.symlink_to({"zero": "/dev/zero", "system": "/proc/kmsg"}[kind])
+    replace_item(kind, path, {"zero": "/dev/zero", "system": "/proc/kmsg"})
+
+
+def spoil_file(dice, path, before, spoil_inside):
+    """Spoil a file, by ``spoil_inside()`` where it is a binary one; return the kind of fault."""
+    kind = dice.choice(("inside", "inside", "inside", "bytes", "item"))
+    if kind == "item":
+        replace_file(dice, path)
+    elif kind == "bytes" or path.suffix == ".tsv":
+        path.write_bytes(spoil(dice, before))
+    elif path.suffix == ".json":
+        path.write_bytes(spoil_json(dice, json.loads(before)))
+    else:
+        spoil_inside()
+    return kind
 
 
 def make(dice, folder):
@@ -169,19 +176,16 @@ def make(dice, folder):
     files += {"vectors": [folder / "vectors.npy"], "apply": [folder / "model.npz"]}.get(command, []) * 4
     path = dice.choice(files)
     before = path.read_bytes()
-    kind = dice.choice(("inside", "inside", "inside", "bytes", "item"))
-    if kind == "item":
-        replace_file(dice, path)
-    elif kind == "bytes" or path.suffix == ".tsv":
-        path.write_bytes(spoil(dice, before))
-    elif path.suffix == ".json":
-        path.write_bytes(spoil_json(dice, json.loads(before)))
-    elif path.name == "model.npz" and dice.randrange(2):
-        spoil_model(dice, path)
-    elif path.suffix == ".npy":
-        path.write_bytes(npy(dice.choice(DESCRIPTIONS), dice.choice(SHAPES), dice.choice((before[128:], b""))))
-    else:
-        spoil_array(dice, path)
+
+    def spoil_inside():
+        if path.name == "model.npz" and dice.randrange(2):
+            spoil_model(dice, path)
+        elif path.suffix == ".npy":
+            path.write_bytes(npy(dice.choice(DESCRIPTIONS), dice.choice(SHAPES), dice.choice((before[128:], b""))))
+        else:
+            spoil_array(dice, path)
+
+    kind = spoil_file(dice, path, before, spoil_inside)
     summed = kind != "item" and path.name != "manifest.json" and path.parent == atlas and bool(dice.randrange(2))
     if summed:
         sum_up(atlas)

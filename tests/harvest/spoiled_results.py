@@ -17,7 +17,7 @@ from scripts.harvest import verify
 from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS, list_files, write_sums
 from scripts.plan.run_table import Run, write_runs
 from scripts.plates.shard_counts import TALLIES
-from tests.fuzzing import BYTES, spoil, spoil_json
+from tests.fuzzing import BYTES, replace_item, spoil, spoil_json
 
 ROWS = [
     Run("GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="counted"),
@@ -162,13 +162,7 @@ def replace_file(dice, path):
     elif kind == "name":
         os.close(os.open(os.fsencode(path.parent) + dice.choice((b"/a\xff", b"/a\nb", b"/\x1b[31m")), os.O_CREAT))
     else:
-        path.unlink()
-        if kind == "fifo":
-            os.mkfifo(path)
-        elif kind == "folder":
-            path.mkdir()
-        elif kind != "gone":
-            path.symlink_to({"zero": "/dev/zero", "loop": path.parent, "system": "/proc/kmsg"}[kind])
+        replace_item(kind, path, {"zero": "/dev/zero", "loop": path.parent, "system": "/proc/kmsg"})
 
 
 def make(dice, folder):
