@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
-from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run
+from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, raise_faults
 from scripts.core.files import atomic_path, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
@@ -24,6 +24,7 @@ from scripts.droplets.starsolo import Settings
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
+from scripts.plan.star_options import cell_filter_fault, option_faults
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
@@ -125,10 +126,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def read_settings(args: argparse.Namespace) -> Settings:
-    """Return what the options configure. Raises InputError for an option of STAR without a value."""
+    """Return what the options configure.
+
+    Raises InputError for an option of STAR without a value, or one that the workflow sets.
+    """
     if bad := [option for option in args.set if not option.partition("=")[2]]:
         raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
-    options = vars(args) | {"star_options": dict(option.split("=", 1) for option in args.set)}
+    star_options = dict(option.split("=", 1) for option in args.set)
+    raise_faults("--set", option_faults(star_options))
+    if fault := cell_filter_fault(args.cell_filter):
+        raise InputError(f"--cell-filter: {fault}.")
+    options = vars(args) | {"star_options": star_options}
     return Settings(**{name: options[name] for name in Settings._fields})
 
 

@@ -14,6 +14,7 @@ from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
+from scripts.plan.star_options import cell_filter_fault, option_faults
 
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
@@ -228,8 +229,15 @@ def check_configuration(
     if "refresh" not in misshapen:
         faults += _refresh_faults(filled["refresh"])
     if "droplets" not in misshapen:
-        filled["droplets"] = {**filled["droplets"], "inclusion_lists": _every_list(filled["droplets"], chemistries)}
+        filled["droplets"] = {
+            **filled["droplets"],
+            "inclusion_lists": _every_list(filled["droplets"], chemistries),
+            "cell_filter": filled["droplets"]["cell_filter"] or "None",
+        }
         faults += _droplet_faults(filled["droplets"], chemistries)
+    for stage in ("plates", "droplets"):
+        options = filled[stage].get("star_options", {}) if stage not in misshapen else {}
+        faults += [f"{stage}.star_options.{fault}" for fault in option_faults(options)]
     if not misshapen & {"atlas", "species"}:
         faults += _atlas_faults(filled["atlas"], filled["species"])
     raise_faults(f"The configuration ({named})", dict.fromkeys(faults))
@@ -263,6 +271,8 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
     if droplets["chemistry"] not in ("auto", *known):
         near = _nearest(droplets["chemistry"], known, {})
         yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
+    if fault := cell_filter_fault(droplets["cell_filter"]):
+        yield f"droplets.cell_filter: {fault}"
     for layer in droplets["layers"]:
         feature, _, way = layer.rpartition("_")
         if (feature, way, "filtered") not in archives_of(droplets["features"], droplets["multireads"]):

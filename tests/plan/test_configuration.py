@@ -243,3 +243,13 @@ def test_a_long_value_is_cut_in_the_message():
     (fault,) = faults(series=["GSE1"], max_failed=list(range(10_000)))
     assert fault.startswith("max_failed: [0, 1, 2,")
     assert len(fault) < 400
+
+
+def test_options_and_filters_that_star_cannot_be_given_are_faults_of_the_plan():
+    droplets = {"star_options": {"genomeLoad": "LoadAndKeep", "outFilterScoreMin": 20}, "cell_filter": "EmptyDrop"}
+    assert faults(series=["GSE1"], droplets=droplets) == [
+        "droplets.cell_filter: 'EmptyDrop' is no cell filter of STAR; did you mean 'EmptyDrops_CR'?",
+        "droplets.star_options.genomeLoad: it cannot be set, the workflow shares a genome in memory or does not",
+    ]
+    for nothing in (None, "None"):
+        assert check(series=["GSE1"], droplets={"cell_filter": nothing})["droplets"]["cell_filter"] == "None"
