@@ -7,6 +7,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping
 
+_CALL = "the workflow calls STAR"
 _FILES = "the workflow names the files of STAR"
 _READS = "the workflow passes the reads to STAR"
 _GENOME = "it belongs to the index; see references"
@@ -15,7 +16,7 @@ _KIT = "the kit decides; see droplets.chemistry and config/chemistries.yaml"
 OWNED: Mapping[str, str] = {
     **dict.fromkeys(("outFileNamePrefix", "outTmpDir", "outTmpKeep", "outStd", "soloOutFileNames"), _FILES),
     **dict.fromkeys(("outReadsUnmapped", "outWigType", "outSJtype", "quantMode", "sjdbInsertSave"), _FILES),
-    **dict.fromkeys(("parametersFiles", "sysShell", "runDirPerm", "runMode", "versionGenome"), "the workflow calls STAR"),
+    **dict.fromkeys(("parametersFiles", "sysShell", "runDirPerm", "runMode", "versionGenome"), _CALL),
     **dict.fromkeys(("readFilesIn", "readFilesType", "readFilesPrefix", "readFilesCommand"), _READS),
     **dict.fromkeys(("readFilesManifest", "readFilesSAMattrKeep", "readMapNumber", "inputBAMfile"), _READS),
     **dict.fromkeys(("genomeDir", "genomeFastaFiles", "genomeFileSizes", "genomeType", "genomeSAindexNbases"), _GENOME),
