@@ -33,7 +33,7 @@ rule all:
         "results/plan.tsv",
         "results/runs.tsv",
         "results/report.html",
-        "work/plan/evidence.jsonl",
+        "units/evidence.jsonl",
         "results/SHA256SUMS",
         every(analysis.tables),
         every(analysis.archives),

@@ -102,7 +102,7 @@ rule atlas_check:
     input:
         atlas="results/atlas/{species}",
     output:
-        touch("work/atlas/{species}.checked"),
+        touch("units/atlas/{species}.checked"),
     log:
         "logs/atlas_check/{species}.log",
     conda:
@@ -115,7 +115,7 @@ rule atlas_distribution:
     """Count pairs of labels of an atlas, and what is missing."""
     input:
         atlas="results/atlas/{species}",
-        checked="work/atlas/{species}.checked",
+        checked="units/atlas/{species}.checked",
     output:
         tables=directory("results/atlas/{species}.distribution"),
     log:
@@ -130,7 +130,7 @@ rule atlas_agreement:
     """Show how far the first, second and third label of a cell agree."""
     input:
         atlas="results/atlas/{species}",
-        checked="work/atlas/{species}.checked",
+        checked="units/atlas/{species}.checked",
     output:
         tables=directory("results/atlas/{species}.agreement"),
     log:
@@ -145,7 +145,7 @@ rule atlas_train:
     """Train a classifier of a label on embeddings, tested on series that it has not seen."""
     input:
         atlas="results/atlas/{species}",
-        checked="work/atlas/{species}.checked",
+        checked="units/atlas/{species}.checked",
         labels=lambda wildcards: config["atlas"]["train"][wildcards.species][wildcards.label],
     output:
         model=directory("results/atlas/{species}.train/{label}"),

@@ -41,7 +41,7 @@ from scripts.plan.units import read_index
 
 running = Running(workflow)
 HOME = running.home
-INDEX = "work/plan/units.tsv"
+INDEX = "units/index.tsv"
 UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+"
 LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
@@ -88,9 +88,9 @@ def load_units():
 
 def part_of_shards(shards):
     """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
-    tables = {f"work/status/{shard}.tsv": shard for shard in shards}
-    inputs = [f"work/status/{unit}.tsv" for unit in analysis.units]
-    batch = running.batch("ledger", ["results/plan.tsv", "work/plan/units", *inputs])
+    tables = {f"units/status/{shard}.tsv": shard for shard in shards}
+    inputs = [f"units/status/{unit}.tsv" for unit in analysis.units]
+    batch = running.batch("ledger", ["results/plan.tsv", "units/runs", *inputs])
     return shards if batch is None else [tables[path] for path in batch if path in tables]
 
 
@@ -186,14 +186,14 @@ def reference_file(name):
         reference = (
             analysis.reference(unit) if unit else analysis.reference_of_species(wildcards.species)
         )
-        return f"work/references/{reference}/{name}"
+        return f"units/references/{reference}/{name}"
 
     return reported(path)
 
 
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
-    folders = [f"work/references/{reference}" for reference in analysis.references()]
+    folders = [f"units/references/{reference}" for reference in analysis.references()]
     return [f"{folder}/{name}" for folder in folders for name in ("star", "count_index.npz")]
 
 
@@ -201,7 +201,7 @@ def reference_files(wildcards):
 def inclusion_lists(wildcards):
     """Return every inclusion list that has a source, for a droplet library; none for a shard."""
     lists = analysis.lists_of(unit_name(wildcards))
-    return [f"work/inclusion_lists/{name}.txt" for name in lists]
+    return [f"units/inclusion_lists/{name}.txt" for name in lists]
 
 
 def mem_mb(stage):
@@ -234,7 +234,7 @@ def waits_for():
 def status_before(wildcards):
     """Return the status of the unit whose scratch this one waits for, if it has to wait."""
     before = waits_for().get(unit_name(wildcards))
-    return [ancient(f"work/status/{before}.tsv")] if before else []
+    return [ancient(f"units/status/{before}.tsv")] if before else []
 
 
 @reported
@@ -248,4 +248,4 @@ def statuses(wildcards):
         raise InputError(fault)
     waiting = waits_for()
     ordered = [unit for unit in analysis.units if unit not in waiting] + list(waiting)
-    return [f"work/status/{unit}.tsv" for unit in ordered]
+    return [f"units/status/{unit}.tsv" for unit in ordered]

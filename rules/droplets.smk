@@ -7,7 +7,7 @@ In: work/fastq/{library}/ and the reference. Out: results/mex/ and results/dropl
 rule inclusion_list:
     """Fetch the list of barcodes of a kit."""
     output:
-        barcodes="work/inclusion_lists/{inclusion_list}.txt",
+        barcodes="units/inclusion_lists/{inclusion_list}.txt",
     log:
         "logs/inclusion_list/{inclusion_list}.log",
     conda:
@@ -29,18 +29,18 @@ rule inclusion_list:
         python -m scripts inclusion_list --source {params.source:q} {params.sha256:q} \
             --list {wildcards.inclusion_list:q} --chemistries {params.chemistries:q} \
             --output resources/inclusion_lists/{wildcards.inclusion_list:q}.txt \
-            --links work/inclusion_lists 2>{log:q}
+            --links units/inclusion_lists 2>{log:q}
         """
 
 
 rule read_roles:
     """Find the barcode read and the kit from a sample of the reads."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         fastq="work/fastq/{library}",
         lists=inclusion_lists,
     output:
-        roles="work/read_roles/{library}.json",
+        roles="units/read_roles/{library}.json",
     log:
         "logs/read_roles/{library}.log",
     benchmark:
@@ -57,7 +57,7 @@ rule read_roles:
     shell:
         """
         python -m scripts read_roles --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
-            --chemistries {params.chemistries:q} --inclusion-lists work/inclusion_lists \
+            --chemistries {params.chemistries:q} --inclusion-lists units/inclusion_lists \
             --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
         """
 
@@ -65,14 +65,14 @@ rule read_roles:
 rule solo:
     """Align and count a library with STARsolo, all its runs in one call."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         fastq="work/fastq/{library}",
-        roles="work/read_roles/{library}.json",
+        roles="units/read_roles/{library}.json",
         lists=inclusion_lists,
         index=reference_file("star"),
     output:
         solo=temp(directory("work/solo/{library}")),
-        status="work/status/{library}.tsv",
+        status="units/status/{library}.tsv",
     log:
         "logs/solo/{library}.log",
     benchmark:
@@ -102,7 +102,7 @@ rule solo:
         """
         python -m scripts solo --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
-            --inclusion-lists work/inclusion_lists --features {params.features} \
+            --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.star_options:q} \
             --min-valid-barcodes {params.min_valid_barcodes} --min-gene-share {params.min_gene_share} \
@@ -113,9 +113,9 @@ rule solo:
 rule mex_archive:
     """Pack every matrix of a library into a MEX archive, always with the same bytes."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         solo=of(lambda folder: f"work/solo/{analysis.library(folder)}", "archive"),
-        status=of(lambda folder: f"work/status/{analysis.library(folder)}.tsv", "archive"),
+        status=of(lambda folder: f"units/status/{analysis.library(folder)}.tsv", "archive"),
     output:
         archives=directory("results/mex/{archive}"),
     log:
@@ -145,7 +145,7 @@ rule mex_archive:
 rule droplets_h5ad:
     """Gather the filtered cells of a series' libraries."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         accepted="work/accepted",
         archives=of(analysis.series_archives, "series", "species"),
     output:
@@ -165,5 +165,5 @@ rule droplets_h5ad:
         """
         python -m scripts droplets_h5ad --units {input.units:q} --series {wildcards.series:q} \
             --species {wildcards.species:q} --records resources/records --archives 'results/mex/{{experiment}}' \
-            --statuses 'work/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}
+            --statuses 'units/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}
         """

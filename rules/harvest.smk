@@ -1,6 +1,6 @@
 """From counts to what a scientist takes away: ledger, tables, metadata, report and checksums.
 
-In: work/count/, work/status/, resources/records/. Out: results/.
+In: units/counts/, units/status/, resources/records/. Out: results/.
 """
 
 
@@ -8,7 +8,7 @@ rule ledger:
     """Report the final status of every run that entered."""
     input:
         plan="results/plan.tsv",
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         statuses=statuses,
     output:
         ledger="results/runs.tsv",
@@ -19,7 +19,7 @@ rule ledger:
     shell:
         """
         python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
-            --statuses 'work/status/{{unit}}.tsv' \
+            --statuses 'units/status/{{unit}}.tsv' \
             --output {output.ledger:q} 2>{log:q}
         rm -rf work/partial/*/ # every unit is done; unfinished downloads of other plans are not resumed
         """
@@ -29,9 +29,9 @@ rule evidence:
     """Join what the records say of each run, what its reads prove, and its final status."""
     input:
         ledger="results/runs.tsv",
-        records="work/plan/records.jsonl",
+        records="units/records.jsonl",
     output:
-        evidence="work/plan/evidence.jsonl",
+        evidence="units/evidence.jsonl",
     log:
         "logs/evidence/evidence.log",
     conda:
@@ -41,7 +41,7 @@ rule evidence:
     shell:
         """
         python -m scripts evidence --ledger {input.ledger:q} --records {input.records:q} \
-            --roles 'work/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
+            --roles 'units/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
             --output {output.evidence:q} 2>{log:q}
         """
 
@@ -68,7 +68,7 @@ rule accept:
 rule counts_table:
     """Gather the counts of every plate cell of a species."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
@@ -86,7 +86,7 @@ rule counts_table:
     shell:
         """
         python -m scripts counts_table --units {input.units:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
+            --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --workers {threads} --output {output.table:q} 2>{log:q}
         """
 
@@ -94,7 +94,7 @@ rule counts_table:
 rule log_table:
     """Gather STAR's log of every plate cell of a species."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
@@ -112,7 +112,7 @@ rule log_table:
     shell:
         """
         python -m scripts log_table --units {input.units:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
+            --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --clock {params.clock} --output {output.table:q} 2>{log:q}
         """
 
@@ -120,7 +120,7 @@ rule log_table:
 rule counts_h5ad:
     """Gather the counts of every plate cell of a species as AnnData."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
@@ -142,7 +142,7 @@ rule counts_h5ad:
     shell:
         """
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
-            --species {wildcards.species:q} --counts 'work/count/{{unit}}.h5ad' \
+            --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records \
             --parameters {params.parameters} --output {output.matrix:q} 2>{log:q}
         """

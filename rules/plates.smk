@@ -1,13 +1,13 @@
 """From reads to counts for plate cells: one genome load a shard, counts as htseq-count gives them.
 
-In: work/fastq/{shard}/ and the reference. Out: work/count/{shard}.h5ad and work/status/{shard}.tsv.
+In: work/fastq/{shard}/ and the reference. Out: units/counts/{shard}.h5ad and units/status/{shard}.tsv.
 """
 
 
 rule align:
     """Align the cells of a shard under one genome load."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         fastq="work/fastq/{shard}",
         index=reference_file("star"),
     output:
@@ -36,7 +36,7 @@ rule align:
 rule count:
     """Count the cells of a shard."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         alignments="work/align/{shard}",
         index=reference_file("count_index.npz"),
         exons=reference_file("exons.gtf"),
@@ -44,8 +44,8 @@ rule count:
         reference=reference_file("reference.json"),
         kept=of_unit(retries.previous),
     output:
-        counts="work/count/{shard}.h5ad",
-        status="work/status/{shard}.tsv",
+        counts="units/counts/{shard}.h5ad",
+        status="units/status/{shard}.tsv",
     log:
         "logs/count/{shard}.log",
     benchmark:
@@ -75,7 +75,7 @@ rule count:
 rule bam:
     """Keep a shard's alignments, sorted by coordinate (`plates: {keep_bam: true}`)."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         alignments="work/align/{shard}",
         reference=reference_file("reference.json"),
     output:

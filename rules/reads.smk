@@ -1,6 +1,6 @@
 """From runs to reads: archives that prove themselves, then FASTQ with every read that the archive has.
 
-In: work/plan/units/{unit}.tsv. Out: work/download/{unit}/ and work/fastq/{unit}/, each with the status of every run of the
+In: units/runs/{unit}.tsv. Out: work/download/{unit}/ and work/fastq/{unit}/, each with the status of every run of the
 unit. Later stages have higher priority: the scratch of a unit is freed before another one starts.
 """
 
@@ -8,7 +8,7 @@ unit. Later stages have higher priority: the scratch of a unit is freed before a
 rule retry:
     """Set aside what a unit has counted, so that only its failed runs are tried again (`--config retry=…`)."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
     output:
         kept=directory("work/retry/{parameters}/{unit}"),
     log:
@@ -21,7 +21,7 @@ rule retry:
     shell:
         """
         python -m scripts retry --runs {input.units:q}/{wildcards.unit:q}.tsv --reasons {params.reasons} \
-            --status work/status/{wildcards.unit:q}.tsv --counts work/count/{wildcards.unit:q}.h5ad \
+            --status units/status/{wildcards.unit:q}.tsv --counts units/counts/{wildcards.unit:q}.h5ad \
             --round {params.round:q} --output {output.kept:q} 2>{log:q}
         """
 
@@ -29,7 +29,7 @@ rule retry:
 rule download:
     """Download the archives of a unit's runs and validate them."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         kept=of_unit(retries.previous),
         before=status_before,
         lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
@@ -65,7 +65,7 @@ rule download:
 rule fastq:
     """Convert the archives of a unit's runs and count what came out."""
     input:
-        units=ancient("work/plan/units"),
+        units=ancient("units/runs"),
         archives="work/download/{unit}",
     output:
         fastq=temp(directory("work/fastq/{unit}")),

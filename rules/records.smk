@@ -1,6 +1,6 @@
 """From accessions to the plan: one row a run, before any download.
 
-In: `series` or `run_table` of the configuration. Out: results/plan.tsv, the run table of every unit in work/plan/units/,
+In: `series` or `run_table` of the configuration. Out: results/plan.tsv, the run table of every unit in units/runs/,
 and the archives' records as they came.
 """
 
@@ -12,10 +12,10 @@ checkpoint resolve:
         run_table=config["run_table"] or [],
     output:
         plan="results/plan.tsv",
-        units=directory("work/plan/units"),
+        units=directory("units/runs"),
         index=INDEX,
-        evidence="work/plan/records.jsonl",
-        cost="work/plan/cost.tsv",
+        evidence="units/records.jsonl",
+        cost="units/cost.tsv",
     log:
         "logs/resolve/resolve.log",
     conda:

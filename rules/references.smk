@@ -1,7 +1,7 @@
 """From sequences and annotations to indices, shared by all series.
 
 In: the FASTA and GTF of config/references.yaml or `references` of the configuration. Out: resources/{reference}/, made by
-whichever analysis comes first, and this one's links to it in work/references/{reference}/.
+whichever analysis comes first, and this one's links to it in units/references/{reference}/.
 """
 
 
@@ -10,10 +10,10 @@ rule reference:
     input:
         of(analysis.local_sources, "reference"),
     output:
-        genome="work/references/{reference}/genome.fa",
-        annotation="work/references/{reference}/annotation.gtf",
-        genes="work/references/{reference}/genes.tsv",
-        fingerprint="work/references/{reference}/reference.json",
+        genome="units/references/{reference}/genome.fa",
+        annotation="units/references/{reference}/annotation.gtf",
+        genes="units/references/{reference}/genes.tsv",
+        fingerprint="units/references/{reference}/reference.json",
     log:
         "logs/reference/{reference}.log",
     benchmark:
@@ -35,17 +35,17 @@ rule reference:
             --annotation resources/{wildcards.reference:q}/annotation.gtf \
             --genes resources/{wildcards.reference:q}/genes.tsv \
             --fingerprint resources/{wildcards.reference:q}/reference.json \
-            --links work/references/{wildcards.reference:q} 2>{log:q}
+            --links units/references/{wildcards.reference:q} 2>{log:q}
         """
 
 
 rule star_index:
     """Build STAR's index of a reference, or link to a ready one."""
     input:
-        genome="work/references/{reference}/genome.fa",
-        annotation="work/references/{reference}/annotation.gtf",
+        genome="units/references/{reference}/genome.fa",
+        annotation="units/references/{reference}/annotation.gtf",
     output:
-        index=directory("work/references/{reference}/star"),
+        index=directory("units/references/{reference}/star"),
     log:
         "logs/star_index/{reference}.log",
     benchmark:
@@ -67,18 +67,18 @@ rule star_index:
         python -m scripts star_index --genome {input.genome:q} --annotation {input.annotation:q} \
             --sjdb-overhang {params.overhang:q} {params.ready:q} \
             --threads {threads} --output resources/{wildcards.reference:q}/star \
-            --links work/references/{wildcards.reference:q} 2>{log:q}
+            --links units/references/{wildcards.reference:q} 2>{log:q}
         """
 
 
 rule count_index:
     """Make the step function of gene sets from which plate reads are counted."""
     input:
-        annotation="work/references/{reference}/annotation.gtf",
-        genes="work/references/{reference}/genes.tsv",
+        annotation="units/references/{reference}/annotation.gtf",
+        genes="units/references/{reference}/genes.tsv",
     output:
-        index="work/references/{reference}/count_index.npz",
-        exons="work/references/{reference}/exons.gtf",
+        index="units/references/{reference}/count_index.npz",
+        exons="units/references/{reference}/exons.gtf",
     log:
         "logs/count_index/{reference}.log",
     benchmark:
@@ -93,5 +93,5 @@ rule count_index:
         python -m scripts count_index --annotation {input.annotation:q} --genes {input.genes:q} \
             --output resources/{wildcards.reference:q}/count_index.npz \
             --exons resources/{wildcards.reference:q}/exons.gtf \
-            --links work/references/{wildcards.reference:q} 2>{log:q}
+            --links units/references/{wildcards.reference:q} 2>{log:q}
         """

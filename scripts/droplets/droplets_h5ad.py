@@ -142,7 +142,7 @@ def write_h5ad(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("--units", required=True, help="folder of the units' run tables (work/plan/units)")
+    parser.add_argument("--units", required=True, help="folder of the units' run tables (units/runs)")
     parser.add_argument("--series", required=True, help="accession of the series")
     parser.add_argument("--species", required=True, help="label of the species")
     parser.add_argument("--archives", required=True, help="folder of a library's archives, with {experiment} in it")

@@ -129,7 +129,7 @@ def _check_reference(first: ShardReader, other: ShardReader) -> None:
 
 def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the options that say whose counts to gather; those of the shards are all ``required``."""
-    parser.add_argument("--units", required=required, help="folder of the units' run tables (work/plan/units)")
+    parser.add_argument("--units", required=required, help="folder of the units' run tables (units/runs)")
     parser.add_argument("--ledger", required=required, help="the ledger (results/runs.tsv)")
     parser.add_argument("--counts", required=required, help="path of a shard's counts, with {unit} in it")
     parser.add_argument("--species", required=True, help="label of the species, the TAXON of the tables")
@@ -137,5 +137,5 @@ def add_table_options(parser: argparse.ArgumentParser, *, required: bool = True)
 
 def columns_of_options(options: argparse.Namespace) -> tuple[list[str], list[TableColumn]]:
     """Return the shards and the counted columns that parsed options name, see :func:`table_columns`."""
-    check_field("--counts", options.counts, example=", e.g. 'work/count/{unit}.h5ad'")
+    check_field("--counts", options.counts, example=", e.g. 'units/counts/{unit}.h5ad'")
     return table_columns(options.units, iterate_runs(options.ledger), options.species)

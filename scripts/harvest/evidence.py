@@ -76,10 +76,10 @@ def join_evidence(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
-    parser.add_argument("--records", required=True, help="judgements from the records (work/plan/records.jsonl)")
+    parser.add_argument("--records", required=True, help="judgements from the records (units/records.jsonl)")
     parser.add_argument("--roles", required=True, help="path of the verdicts of read_roles, with {unit} in it")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
-    parser.add_argument("--output", required=True, help="the evidence to write (work/plan/evidence.jsonl)")
+    parser.add_argument("--output", required=True, help="the evidence to write (units/evidence.jsonl)")
     args = parser.parse_args(argv)
     check_field("--roles", args.roles)
     chemistries, _ = read_chemistries(args.chemistries)

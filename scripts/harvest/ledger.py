@@ -91,7 +91,7 @@ def summarize(rows: Iterable[Run]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
-    parser.add_argument("--units", required=True, help="folder of the units' run tables (work/plan/units)")
+    parser.add_argument("--units", required=True, help="folder of the units' run tables (units/runs)")
     parser.add_argument("--statuses", required=True, help="path of a unit's status table, with {unit} in it")
     parser.add_argument("--output", required=True, help="the ledger to write (results/runs.tsv)")
     options = parser.parse_args(argv)

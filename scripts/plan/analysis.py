@@ -97,7 +97,7 @@ class Analysis:
 
     def shard_counts(self, species: str) -> list[str]:
         """Return the counts of every plate shard of a species that this call counts."""
-        return [f"work/count/{shard}.h5ad" for shard in self.shards_here(species)]
+        return [f"units/counts/{shard}.h5ad" for shard in self.shards_here(species)]
 
     def libraries(self, species: str, series: str | None = None) -> list[str]:
         """Return the droplet libraries of a species, of one series or all."""
@@ -303,7 +303,7 @@ class Analysis:
         atlas = self.config["atlas"]
         for species in self.planned_species if atlas["enabled"] else ():
             folder = f"results/atlas/{species}"
-            yield from (folder, f"work/atlas/{species}.checked", f"{folder}.distribution")
+            yield from (folder, f"units/atlas/{species}.checked", f"{folder}.distribution")
             if atlas["backend"] == "scprint2" or species in atlas["references"]:
                 yield f"{folder}.agreement"
             yield from (f"{folder}.train/{label}" for label in atlas["train"].get(species, {}))

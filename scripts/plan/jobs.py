@@ -70,7 +70,7 @@ class JobResources:
 
     def waits_for(self, units: Iterable[str]) -> dict[str, str]:
         """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet."""
-        undone = [name for name in units if not Path(f"work/status/{name}.tsv").exists()]
+        undone = [name for name in units if not Path(f"units/status/{name}.tsv").exists()]
         holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
         sizes = {name: self.scratch_mb("fastq", name) for name in undone}
         return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
@@ -112,7 +112,7 @@ class Retries:
         soon as one is configured.
         """
         wanted = self.analysis.config["retry"]
-        status = Path(f"work/status/{unit}.tsv")
+        status = Path(f"units/status/{unit}.tsv")
         if not status.exists() or not (wanted or re.search(_TRIED_AGAIN, status.read_bytes())):
             return []
         failed = [row for row in read_statuses(status).values() if row.state == "failed"]
@@ -124,7 +124,7 @@ class Retries:
         return sorted(reasons & {row.reason for row in failed})
 
     def _has_room(self, unit: str) -> bool:
-        folder = next(folder for folder in map(Path, ("work/fastq", "work")) if folder.exists())
+        folder = next(folder for folder in map(Path, ("work/fastq", "work", ".")) if folder.exists())
         return shutil.disk_usage(folder).free > 1e6 * self.resources.scratch_mb("fastq", unit)
 
     def _folder(self, unit: str) -> str:
@@ -141,7 +141,7 @@ class Retries:
         As a param of the job that counts it triggers that job. Empty where nothing was ever tried again.
         """
         if self.reasons(unit):
-            return str(Path(f"work/status/{unit}.tsv").stat().st_mtime_ns)
+            return str(Path(f"units/status/{unit}.tsv").stat().st_mtime_ns)
         note = Path(self._folder(unit)) / "round"
         return note.read_text(encoding="utf-8").strip() if note.exists() else ""
 

@@ -4,10 +4,10 @@ A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its 
 a droplet library is its experiment. A shard holds ``shard_size`` experiments of one series and species in the order
 of their accessions, so that another series never changes it.
 
-The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``work/plan/units/{unit}.tsv``:
+The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``units/runs/{unit}.tsv``:
 its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
 the run itself with ``count_by: run``). Jobs read that table and nothing else of the plan. The index,
-``work/plan/units.tsv``, has a row a unit, from which Snakemake makes its graph.
+``units/index.tsv``, has a row a unit, from which Snakemake makes its graph.
 """
 
 import argparse
@@ -130,7 +130,7 @@ def read_index(path: str | Path) -> dict[str, Unit]:
 def add_runs_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the run table of a job's unit."""
     parser.add_argument(
-        "--runs", required=True, type=Path, help="run table of the unit of work (work/plan/units/{unit}.tsv)"
+        "--runs", required=True, type=Path, help="run table of the unit of work (units/runs/{unit}.tsv)"
     )
 
 

@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shard-size", type=int, help="experiments a plate shard (as configured)")
     add_cost_options(parser)
     parser.add_argument("--learn", metavar="FOLDER", help="refit the model to the benchmarks in this folder")
-    parser.add_argument("--output", default="work/plan/cost.tsv", help="table of the cost by stage to write")
+    parser.add_argument("--output", default="units/cost.tsv", help="table of the cost by stage to write")
     options = parser.parse_args(argv)
     config = configured(options.config)
     shard_size = options.shard_size or config["plates"]["shard_size"]

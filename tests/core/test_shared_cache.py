@@ -183,8 +183,8 @@ def test_links_go_to_what_is_there_and_removing_them_leaves_it(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     build_once("resources/hg38", "index", {"of": 1}, NAMES, maker())
     for _ in range(2):
-        link_into("work/references/hg38", "resources/hg38", NAMES)
-    link = Path("work/references/hg38/index")
+        link_into("units/references/hg38", "resources/hg38", NAMES)
+    link = Path("units/references/hg38/index")
     assert str(link.readlink()) == "../../../resources/hg38/index"
     assert (link / "SA").read_text() == "made"
     link.unlink()

@@ -56,7 +56,7 @@ class Analysis:
         ]
         (folder / "results").mkdir(parents=True)
         write_runs(folder / "results/plan.tsv", self.rows)
-        write_units(folder / "work/plan/units", cut_into_units(self.rows, 16), "experiment")
+        write_units(folder / "units/runs", cut_into_units(self.rows, 16), "experiment")
         for name, path in world.inclusion_lists.items():
             inclusion_list.main(["--source", str(path), "--output", str(folder / f"lists/{name}.txt")])
         self.make_index()
@@ -91,10 +91,10 @@ class Analysis:
         write_statuses(target / "status.tsv", [RunStatus(run, spots=str(self.world.reads_made()[run])) for run in runs])
 
     def common(self, library: str) -> list[str]:
-        return ["--runs", str(self.folder / f"work/plan/units/{self.unit(library)}.tsv")]
+        return ["--runs", str(self.folder / f"units/runs/{self.unit(library)}.tsv")]
 
     def read_roles(self, library: str, *more: str) -> dict:
-        output = self.folder / "work/read_roles" / f"{library}.json"
+        output = self.folder / "units/read_roles" / f"{library}.json"
         read_roles.main(
             [
                 *self.common(library),
@@ -104,13 +104,17 @@ class Analysis:
         )
         return json.loads(output.read_text())
 
+    def status(self, library: str, work: str = "work") -> Path:
+        """The status table of a library; ``work`` says in which of several tries."""
+        return self.folder / ("units" if work == "work" else work) / "status" / f"{self.unit(library)}.tsv"
+
     def solo(self, library: str, *more: str, work: str = "work") -> dict[str, RunStatus]:
-        status = self.folder / work / "status" / f"{self.unit(library)}.tsv"
+        status = self.status(library, work)
         solo.main(
             [
                 *self.common(library),
                 *("--fastq", str(self.fastq(library)), "--index", str(self.folder / "index")),
-                *("--roles", str(self.folder / f"work/read_roles/{library}.json"), "--chemistries", CHEMISTRIES),
+                *("--roles", str(self.folder / f"units/read_roles/{library}.json"), "--chemistries", CHEMISTRIES),
                 *("--inclusion-lists", str(self.folder / "lists"), "--multireads", *WAYS),
                 *("--output", str(self.folder / work / "solo" / library), "--status", str(status), *more),
             ]
@@ -122,7 +126,7 @@ class Analysis:
         mex_archive.main(
             [
                 *("pack", *self.common(library), "--solo", str(self.folder / work / "solo" / library)),
-                *("--status", str(self.folder / work / "status" / f"{self.unit(library)}.tsv")),
+                *("--status", str(self.status(library, work))),
                 *("--records", str(self.folder / "records"), "--features", *FEATURES, "--multireads", *WAYS),
                 *("--output", str(output), *more),
             ]
@@ -133,10 +137,10 @@ class Analysis:
         output = self.folder / name
         droplets_h5ad.main(
             [
-                *("--units", str(self.folder / "work/plan/units"), "--series", catalogue.DROPLET, "--species", "homo"),
+                *("--units", str(self.folder / "units/runs"), "--series", catalogue.DROPLET, "--species", "homo"),
                 *("--records", str(self.folder / "records"), "--output", str(output)),
                 *("--archives", str(self.folder / "results/mex/{experiment}")),
-                *("--statuses", str(self.folder / "work/status/{unit}.tsv"), *more),
+                *("--statuses", str(self.folder / "units/status/{unit}.tsv"), *more),
             ]
         )
         return output
@@ -170,7 +174,7 @@ def test_reads_prove_roles_and_kit(analysis):
 
 
 def test_detail_has_the_verdict(analysis):
-    statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V3)}.tsv")
+    statuses = read_statuses(analysis.folder / f"units/status/{analysis.unit(catalogue.LIBRARY_V3)}.tsv")
     for status in statuses.values():
         assert (status.chemistry, status.read_roles) == ("10x_3p_v3", "index,barcode,cdna")
         assert re.fullmatch(
@@ -181,7 +185,7 @@ def test_detail_has_the_verdict(analysis):
 
 
 def test_strand_decides_between_kits_of_one_list(analysis):
-    statuses = read_statuses(analysis.folder / f"work/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
+    statuses = read_statuses(analysis.folder / f"units/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
     assert statuses["SRR9000103"].chemistry == "10x_3p_v2"
     detail = statuses["SRR9000103"].detail
     assert detail.startswith("Proved by barcodes (rank 3): read 1 on 737K-august-2016 (")

@@ -98,7 +98,7 @@ def test_an_atlas_embeds_plates_and_each_droplet_series():
     with pytest.raises(InputError, match="The plan has no cells 'plates' of mus"):
         made.matrix("mus", "plates")
     assert list(made.atlases())[:3] == [
-        *("results/atlas/homo", "work/atlas/homo.checked", "results/atlas/homo.distribution")
+        *("results/atlas/homo", "units/atlas/homo.checked", "results/atlas/homo.distribution")
     ]
     assert list(analysis(*FOUR).atlases()) == []
 

@@ -47,8 +47,8 @@ def test_units_that_are_done_or_started_wait_for_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = resources(scratch={"limit_gb": 8})
     assert made.waits_for(made.analysis.units) == {"GSE2.mus.SRX9": "GSE1.mus.0000", "GSE1.mus.0001": "GSE2.mus.SRX9"}
-    Path("work/status").mkdir(parents=True)
-    Path("work/status/GSE1.mus.0000.tsv").touch()
+    Path("units/status").mkdir(parents=True)
+    Path("units/status/GSE1.mus.0000.tsv").touch()
     Path("work/fastq/GSE1.mus.0001").mkdir(parents=True)
     assert made.waits_for(made.analysis.units) == {"GSE2.mus.SRX9": "GSE1.mus.0001"}
 
@@ -71,7 +71,7 @@ UNIT = "GSE1.homo.0000"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "work/status").mkdir(parents=True)
+    (tmp_path / "units/status").mkdir(parents=True)
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def retries(retry: object = ()) -> Retries:
 
 def fail(*reasons: str, cause: str = "") -> None:
     rows = [RunStatus(f"SRR{n}", "failed", reason, "x", cause=cause) for n, reason in enumerate(reasons)]
-    write_statuses(f"work/status/{UNIT}.tsv", [*rows, RunStatus("SRR9")])
+    write_statuses(f"units/status/{UNIT}.tsv", [*rows, RunStatus("SRR9")])
 
 
 def test_nothing_is_tried_again_unless_it_is_asked_for(folder):
@@ -99,7 +99,7 @@ def test_a_round_is_identified_by_the_status_that_calls_for_it_then_by_its_note(
     asked = retries("all")
     (previous,) = asked.previous(UNIT)
     assert previous == f"work/retry/{asked.analysis.parameters_digest(UNIT)}/{UNIT}"
-    assert asked.round(UNIT) == str(Path(f"work/status/{UNIT}.tsv").stat().st_mtime_ns)
+    assert asked.round(UNIT) == str(Path(f"units/status/{UNIT}.tsv").stat().st_mtime_ns)
     Path(previous).mkdir(parents=True)
     Path(previous, "round").write_text("77\n")
     later = retries()
@@ -117,7 +117,7 @@ def test_a_library_without_a_list_is_tried_again_when_it_has_one(folder, monkeyp
 
 def test_what_is_left_out_is_not_tried_again(folder):
     left_out = RunStatus("SRR1", "left_out", "EMPTY_READS", "no spot.")
-    write_statuses(f"work/status/{UNIT}.tsv", [left_out, RunStatus("SRR9")])
+    write_statuses(f"units/status/{UNIT}.tsv", [left_out, RunStatus("SRR9")])
     assert retries("all").reasons(UNIT) == []
 
 

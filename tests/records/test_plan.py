@@ -33,7 +33,7 @@ def analysis(tmp_path, monkeypatch):
 def test_the_cost_of_a_plan(analysis, capsys):
     plan.main([])
     printed = capsys.readouterr().out
-    lines = [line.split("\t") for line in (analysis / "work/plan/cost.tsv").read_text().splitlines()]
+    lines = [line.split("\t") for line in (analysis / "units/cost.tsv").read_text().splitlines()]
     assert lines[0] == "stage jobs download_gb scratch_gb memory_gb core_hours node_hours".split()
     cost = {line[0]: dict(zip(lines[0][1:], map(float, line[1:]), strict=True)) for line in lines[1:]}
     assert {stage: row["jobs"] for stage, row in cost.items()} == {
@@ -66,7 +66,7 @@ def test_the_second_estimate_is_nearer(analysis, capsys):
             line = f"{seconds}\t-\t9\t9\t9\t{memory}\t0\t0\t0\t0\t{int(sizes['threads'])}"
             write_benchmark(analysis / "logs/benchmarks", stage, job, line, "\tthreads")
     plan.main([])
-    first = (analysis / "work/plan/cost.tsv").read_text()
+    first = (analysis / "units/cost.tsv").read_text()
     capsys.readouterr()
     plan.main(["--learn", "logs/benchmarks"])
     printed = capsys.readouterr().out
@@ -78,11 +78,11 @@ def test_the_second_estimate_is_nearer(analysis, capsys):
     assert "fitted to 13 jobs done here" in printed
     learnt = json.loads((analysis / FILE).read_text())
     assert learnt["align"]["jobs"] == 2
-    second = (analysis / "work/plan/cost.tsv").read_text()
+    second = (analysis / "units/cost.tsv").read_text()
     hours = [float(text.splitlines()[-1].split("\t")[5]) for text in (first, second)]
     assert hours[1] < hours[0]
     plan.main([])  # the next plan goes by it
-    assert (analysis / "work/plan/cost.tsv").read_text() == second
+    assert (analysis / "units/cost.tsv").read_text() == second
 
 
 def _planned(analysis):

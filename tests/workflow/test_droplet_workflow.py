@@ -78,7 +78,7 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
 
 def test_evidence_has_every_run_with_its_figures(analysis):
     folder, (*_, (ledger, _, _)) = analysis
-    reported = [json.loads(line) for line in (folder / "work/plan/evidence.jsonl").read_text().splitlines()]
+    reported = [json.loads(line) for line in (folder / "units/evidence.jsonl").read_text().splitlines()]
     assert [one["run"] for one in reported] == [row.run for row in ledger]
     for one in reported:
         assert (one["strand"], one["reads"]["rank"]) == ("Forward", 3)

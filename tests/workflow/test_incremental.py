@@ -45,7 +45,7 @@ def test_a_series_more_is_worked_on_alone(run, tmp_path, capfd):
 
     requests = run(tmp_path / "grown", [FIRST, SECOND])
     after = jobs(capfd.readouterr().err)
-    shards = sorted(path.name.removesuffix(".h5ad") for path in (tmp_path / "grown/work/count").glob(f"{SECOND}*"))
+    shards = sorted(path.name.removesuffix(".h5ad") for path in (tmp_path / "grown/units/counts").glob(f"{SECOND}*"))
     assert shards
     assert {rule: after[rule] for rule in OF_UNITS} == dict.fromkeys(OF_UNITS, shards)
     assert not {"reference", "star_index", "count_index"} & set(after)

@@ -105,20 +105,20 @@ def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
 def test_a_plan_in_parts_the_last_of_which_harvests(analysis):
     rows = [row for number in range(9) for row in plates(f"GSE{number}", 1, "mus", number)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
-    (analysis.folder / "work/plan/units").mkdir(parents=True)  # made by the first part
+    (analysis.folder / "units/runs").mkdir(parents=True)  # made by the first part
     (analysis.folder / "results").mkdir()
     (analysis.folder / "results/plan.tsv").touch()
     found = []
     for part in (1, 2, 3):
         answer = analysis.snakemake("-n", "--batch", f"ledger={part}/3")
         assert answer.status == 0, answer.text
-        shards = re.findall("output: work/count/(.+).h5ad", answer.text)
+        shards = re.findall("output: units/counts/(.+).h5ad", answer.text)
         assert answer.jobs["download"] == len(shards)
         harvest = [answer.jobs[rule] for rule in ("ledger", "counts_table", "counts_h5ad", "checksums")]
         assert harvest == [int(part == 3)] * 4
         found += shards
         for shard in shards:
-            for path in (f"work/status/{shard}.tsv", f"work/count/{shard}.h5ad"):
+            for path in (f"units/status/{shard}.tsv", f"units/counts/{shard}.h5ad"):
                 (analysis.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (analysis.folder / path).touch()
     assert sorted(found) == [f"GSE{number}.mus.0000" for number in range(9)]
@@ -132,18 +132,18 @@ def test_without_a_plan_only_the_look_up_is_planned(analysis):
     assert answer.jobs["download"] == 0
 
 
-@pytest.mark.parametrize("missing", ["units.tsv", "units", "records.jsonl", "cost.tsv"])
+@pytest.mark.parametrize("missing", ["index.tsv", "runs", "records.jsonl", "cost.tsv"])
 def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
     """Also where all results but one are there: Snakemake itself asks for the first output of a checkpoint alone."""
     analysis.configure(series=["GSE1"])
     made = ("plan.tsv", "runs.tsv", "report.html", "SHA256SUMS")
-    planned = ("evidence.jsonl", "units.tsv", "records.jsonl", "cost.tsv", "units/GSE1.mus.0000.tsv")
-    for name in [f"results/{name}" for name in made] + [f"work/plan/{name}" for name in planned]:
+    planned = ("evidence.jsonl", "index.tsv", "records.jsonl", "cost.tsv", "runs/GSE1.mus.0000.tsv")
+    for name in [f"results/{name}" for name in made] + [f"units/{name}" for name in planned]:
         path = analysis.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("unit\n", encoding="utf-8")
     assert not analysis.snakemake("-n").jobs["resolve"]
-    path = analysis.folder / "work/plan" / missing
+    path = analysis.folder / "units" / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert analysis.snakemake("-n").jobs["resolve"] == 1
 

@@ -87,7 +87,7 @@ def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configur
     with Server(world) as server:
         server.fault(LOST, "404")
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
-    (status,) = (path for path in (tmp_path / "work/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
+    (status,) = (path for path in (tmp_path / "units/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
     rewrite(status, "the archive has 1 GB, which passes scratch.limit_gb, 0.1; the disk has more.")
     with Server(world) as server:  # a limit is not passed by itself
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0

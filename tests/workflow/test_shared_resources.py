@@ -89,7 +89,7 @@ def test_two_analyses_at_once_make_what_they_share_once(together):
     left = [path.name for path in place.glob("shared/*/.*") if path.name != ".made" and path.parent.name != "records"]
     assert left == []
     for analysis in both:
-        links = list((analysis.folder / "work/references/hg38").iterdir())
+        links = list((analysis.folder / "units/references/hg38").iterdir())
         assert len(links) == 7
         assert all(path.is_symlink() and path.exists() for path in links)
 
@@ -108,7 +108,7 @@ def test_neither_of_them_makes_anything_anew(together, world):
         third = Analysis(place / "three", place / "shared", values)  # one that comes later takes what is there
         assert third.start("references").wait(timeout=120) == 0, third.reported()
     assert shared_files(place / "shared") == before
-    assert (third.folder / "work/references/hg38/star").samefile(place / "shared/hg38/star")
+    assert (third.folder / "units/references/hg38/star").samefile(place / "shared/hg38/star")
 
 
 def test_another_genome_of_the_same_name_is_refused_and_nothing_is_touched(together, world, tmp_path):
@@ -145,10 +145,10 @@ def test_what_one_analysis_teaches_is_nearer_to_the_jobs_of_another(together, mo
             assert after[kind][name] < 1.3 * before[kind][name]
 
     monkeypatch.chdir(both[0].folder)
-    first = (both[0].folder / "work/plan/cost.tsv").read_text()  # what `snakemake resolve` reported
+    first = (both[0].folder / "units/cost.tsv").read_text()  # what `snakemake resolve` reported
     assert "What it will cost:" in both[0].reported()
     plan.main(["--learn", "logs/benchmarks"])
-    second = (both[0].folder / "work/plan/cost.tsv").read_text()
+    second = (both[0].folder / "units/cost.tsv").read_text()
     hours = [float(text.splitlines()[-1].split("\t")[5]) for text in (first, second)]
     took = sum(job.minutes * job.sizes["threads"] for job in done[0]) / 60
     assert abs(hours[1] - took) < abs(hours[0] - took)

@@ -149,7 +149,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
         assert workflow.wait(timeout=240) == 1, (folder / "reported").read_text()
         rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
         failed = [
-            row for path in folder.glob("work/status/*.tsv") for row in read_statuses(path).values() if row.reason
+            row for path in folder.glob("units/status/*.tsv") for row in read_statuses(path).values() if row.reason
         ]
         full = [row for row in failed if row.reason == "DISK_LIMIT"]
         assert full
