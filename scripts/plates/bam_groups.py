@@ -5,8 +5,9 @@ sequence, qualities, tags (SAM specification, section 4.2). Records are decoded 
 between two read groups. A read group is a series of records of one name. Only groups of more than two records are
 looked at one by one.
 
-A file counts as paired when its first record is. Then secondary and supplementary records are skipped before groups are
-formed, and each fragment is a pair of which one mate may be missing; otherwise each record is a fragment.
+A file counts as paired when its first record is. Then each fragment is a pair of which one mate may be missing, and
+secondary and supplementary records are skipped before groups are formed, unless one of the two kinds is scored;
+otherwise each record is a fragment.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ from scripts.core.gzip_files import deflate_error
 
 CHUNK_BYTES = 1 << 24
 PAIRED, UNMAPPED, MATE_UNMAPPED, FIRST, SECOND = 0x1, 0x4, 0x8, 0x40, 0x80
-NOT_PRIMARY = 0x100 | 0x800  # secondary or supplementary
+SECONDARY, SUPPLEMENTARY = 0x100, 0x800
+NOT_PRIMARY = SECONDARY | SUPPLEMENTARY
 NO_TAG = -1  # a record without NH
 _FIXED_FIELDS = (
     *("size <u4", "contig <i4", "position <i4", "name_length u1", "quality u1", "bin <u2", "operations <u2"),
@@ -145,10 +147,11 @@ class BamReader:
             self._read(4)  # length
             self.contigs.append(name.rstrip(b"\0").decode("utf-8", "replace"))
 
-    def fragments(self) -> Iterator[Fragments]:
+    def fragments(self, primary_only: bool = True) -> Iterator[Fragments]:
         """Yield all fragments, chunk by chunk; a chunk is valid until the next one is read.
 
-        Raises BamError for records that htseq-count refuses as well.
+        With ``primary_only`` those of secondary and supplementary records are left out. Raises BamError for records
+        that htseq-count refuses as well.
         """
         whole = Path(self.path).stat().st_size * _USUAL_RATIO + 4  # a small file needs no large buffer
         buffer = bytearray(min(self.chunk_bytes, whole))
@@ -167,7 +170,7 @@ class BamReader:
             if ended and end != filled:
                 raise BamError(f"{self.path}: the file is cut short within a record.")
             if starts:
-                chunk = _Chunk(self.path, buffer, starts)
+                chunk = _Chunk(self.path, buffer, starts, primary_only)
                 if paired is None:
                     paired = bool(chunk.fixed["flag"][0] & PAIRED)
                 kept = len(starts) if ended else chunk.end_of_whole_groups(paired)
@@ -218,8 +221,9 @@ def _view(raw: np.ndarray, dtype: str) -> np.ndarray:
 class _Chunk:
     """Whole records in a buffer."""
 
-    def __init__(self, path: str, buffer: bytearray, starts: list[int]) -> None:
+    def __init__(self, path: str, buffer: bytearray, starts: list[int], primary_only: bool) -> None:
         self.path = path
+        self.skipped = NOT_PRIMARY if primary_only else 0
         self.raw = np.frombuffer(buffer, np.uint8)
         self.starts = np.array(starts, np.int64)
         damaged = BamError(f"{path}: a record is smaller than its fields: the file is damaged.")
@@ -253,10 +257,10 @@ class _Chunk:
         """Return the number of records before the last group, which may continue in the next chunk."""
         if not paired:
             return len(self.starts)
-        primary = np.flatnonzero((self.fixed["flag"] & NOT_PRIMARY) == 0)
-        if not len(primary):
+        grouped = np.flatnonzero((self.fixed["flag"] & self.skipped) == 0)
+        if not len(grouped):
             return len(self.starts)
-        for looked_at in (primary[-200:], primary):
+        for looked_at in (grouped[-200:], grouped):
             ends = np.flatnonzero(~self._same_name_as_next(looked_at))
             if len(ends):
                 return int(looked_at[ends[-1] + 1])
@@ -267,13 +271,13 @@ class _Chunk:
         fixed = self.fixed[:records]
         starts = self.starts[:records]
         flag = fixed["flag"].astype(np.int64)
-        primary = (flag & NOT_PRIMARY) == 0
+        kept = (flag & self.skipped) == 0
         aligned = (flag & UNMAPPED) == 0
         self._refuse(fixed, flag, aligned, paired)
         if paired:
-            first, second = self._pair(np.flatnonzero(primary), fixed, flag, aligned)
+            first, second = self._pair(np.flatnonzero(kept), fixed, flag, aligned)
         else:
-            first = np.flatnonzero(primary | ~aligned)
+            first = np.flatnonzero(kept | ~aligned)
             second = np.full(len(first), -1)
         cigar = starts + _FIXED_BYTES + fixed["name_length"]
         operations = fixed["operations"].astype(np.int64)
@@ -294,14 +298,14 @@ class _Chunk:
             raise BamError(f"{self.path}: a read flagged as aligned has no position or no CIGAR.")
 
     def _pair(
-        self, primary: np.ndarray, fixed: np.ndarray, flag: np.ndarray, aligned: np.ndarray
+        self, kept: np.ndarray, fixed: np.ndarray, flag: np.ndarray, aligned: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the first and the second mate of each fragment, in the order of the file."""
-        if not len(primary):
+        if not len(kept):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        breaks = np.flatnonzero(~self._same_name_as_next(primary)) + 1
+        breaks = np.flatnonzero(~self._same_name_as_next(kept)) + 1
         begins = np.append(0, breaks)
-        sizes = np.diff(np.append(begins, len(primary)))
+        sizes = np.diff(np.append(begins, len(kept)))
         is_first = (flag & FIRST) != 0
         mate_aligned = ((flag & MATE_UNMAPPED) == 0) & (fixed["mate_contig"] != -1)
 
@@ -320,17 +324,17 @@ class _Chunk:
                 & (~both | there)
             )
 
-        leads, partners = [primary[begins[sizes == 1]]], []
+        leads, partners = [kept[begins[sizes == 1]]], []
         partners.append(np.full(len(leads[0]), -1))
         twos = begins[sizes == 2]
-        left, right = primary[twos], primary[twos + 1]
+        left, right = kept[twos], kept[twos + 1]
         joined = mates(left, right)
         apart = np.concatenate([left[~joined], right[~joined]])
         leads += [left[joined], apart]
         partners += [right[joined], np.full(len(apart), -1)]
         odd: list[tuple[int, int]] = []
         for begin, size in zip(begins[sizes > 2].tolist(), sizes[sizes > 2].tolist(), strict=True):
-            group = primary[begin : begin + size].tolist()
+            group = kept[begin : begin + size].tolist()
             while group:
                 lead = group.pop(0)
                 fits = mates(np.full(len(group), lead), np.array(group, np.int64))

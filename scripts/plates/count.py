@@ -14,6 +14,7 @@ from scripts.plan.status import write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import read_cell_statuses
 from scripts.plates.counting import COUNTERS, STRANDS, Counting, count_shard
+from scripts.plates.scoring import add_scoring, scoring_of
 from scripts.plates.shard_counts import join_shards, read_shard_counts, reference_label, write_shard_counts
 from scripts.references.gene_intervals import MODES
 from scripts.references.genes_table import read_genes
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="htseq-count's -m")
     parser.add_argument("--strand", choices=tuple(STRANDS), default="none", help="htseq-count's -s: no, yes, reverse")
+    add_scoring(parser)
     parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
     parser.add_argument("--kept", nargs="?", help="folder of what is not tried again, see retry")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns,
         read_cell_statuses(args.alignments, columns),
         args.alignments,
-        Counting(Path(args.count_index), Path(args.exons), genes, args.mode, args.strand),
+        Counting(Path(args.count_index), Path(args.exons), genes, args.mode, args.strand, scoring_of(args)),
         reference_label(args.reference),
         counter=args.counter,
         threads=max(1, args.threads),

@@ -1,12 +1,13 @@
 """Count the fragments of plate cells by gene, with our own counter or with htseq-count itself.
 
 The native counter decodes many records at a time and looks them up in the reference's gene intervals, which are made
-once. It gives the numbers of ``htseq-count -r name -t exon -i gene_id -a 10 --nonunique none``. Nothing is believed:
-the fragments that were counted must be those that STAR says it mapped.
+once. It gives the numbers of ``htseq-count -r name``. Nothing is believed: the fragments that were counted must be
+those that STAR says it mapped.
 """
 
 import hashlib
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -21,8 +22,9 @@ from scripts.core.errors import InputError, MachineFault, RunFault, fault_of_run
 from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole
-from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, UNMAPPED, BamReader, Fragments, star_versions
+from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, NOT_PRIMARY, UNMAPPED, BamReader, Fragments, star_versions
 from scripts.plates.cells import alignment_files, fail_runs, log_file
+from scripts.plates.scoring import Scoring, share_out
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log
@@ -30,19 +32,21 @@ from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY
 COUNTERS = ("auto", "native", "htseq-count")
 STRANDS = {"none": "no", "forward": "yes", "reverse": "reverse"}
 """Our names of strands → those of htseq-count."""
-_MIN_QUALITY = 10  # htseq-count's -a
+_PLAIN = Scoring()
 _MAX_FILES = 500  # BAM files on one command line of htseq-count
 
 
 class CellCounts(NamedTuple):
-    """The counts of one cell: int64 by gene, and the five tallies in htseq-count's order."""
+    """The counts of one cell by gene (int64; float64 with ``nonunique: fraction``), and the five tallies (int64) in
+    htseq-count's order."""
 
     genes: np.ndarray
     tallies: np.ndarray
+    read: int | None = None  # fragments that were read; counts and tallies add up to them where it is None
 
     @property
     def fragments(self) -> int:
-        return int(self.genes.sum() + self.tallies.sum())
+        return int(self.genes.sum() + self.tallies.sum()) if self.read is None else self.read
 
 
 class Counting(NamedTuple):
@@ -53,6 +57,7 @@ class Counting(NamedTuple):
     genes: list[str]  # ids in the order in which they are counted
     mode: str  # htseq-count's -m
     strand: str  # a key of STRANDS
+    scoring: Scoring = _PLAIN
 
 
 class CountedCells(NamedTuple):
@@ -64,27 +69,43 @@ class CountedCells(NamedTuple):
 
 
 def count_native(
-    paths: Iterable[str | Path], genes: GeneIntervals, mode: str, strand: str, chunk_bytes: int = CHUNK_BYTES
+    paths: Iterable[str | Path],
+    genes: GeneIntervals,
+    mode: str,
+    strand: str,
+    chunk_bytes: int = CHUNK_BYTES,
+    scoring: Scoring = _PLAIN,
+    cell: str = "",
 ) -> CellCounts:
     """Count the fragments of a cell's BAM files (grouped by name); equals the sum of htseq-count's columns.
 
-    Raises BamError where htseq-count stops with an error.
+    ``cell`` is its name, on which draws depend. Raises BamError where htseq-count stops with an error.
     """
     counter = StepCounter(genes, mode, strand != "none")
     dropped = np.zeros(3, np.int64)
+    read = 0
     for path in paths:
         with BamReader(path, chunk_bytes) as reader:
             contigs = np.array([counter.contig_numbers.get(name, -1) for name in reader.contigs] or [-1], np.int64)
-            for chunk in reader.fragments():
-                records, aligned, tallies = _select_countable(chunk)
+            for chunk in reader.fragments(scoring.primary_only):
+                read += _count_primary(chunk)
+                records, aligned, tallies = _select_countable(chunk, scoring)
                 dropped += tallies
                 _add_chunk(counter, chunk, records, aligned, contigs, strand)
     counts, no_feature, ambiguous = counter.totals()
-    return CellCounts(counts, np.array([no_feature, ambiguous, *dropped], np.int64))
+    if not scoring.adds_up:
+        counts = share_out(counts, counter.ambiguous(), genes.genes, scoring, cell)
+    return CellCounts(counts, np.array([no_feature, ambiguous, *dropped], np.int64), None if scoring.adds_up else read)
 
 
-def _select_countable(chunk: Fragments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the fragments that can count for a gene, and how many cannot: low quality, not aligned, not unique.
+def _count_primary(chunk: Fragments) -> int:
+    """Return how many fragments are neither secondary nor supplementary."""
+    lead = np.where(chunk.first >= 0, chunk.first, chunk.second)
+    return int(((chunk.flag[lead] & NOT_PRIMARY) == 0).sum())
+
+
+def _select_countable(chunk: Fragments, scoring: Scoring) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the fragments that can count for a gene, and how many are of low quality, not aligned, not unique.
 
     Fragments are given by the records of their mates (fragments × 2), and which of these are aligned.
     """
@@ -93,17 +114,21 @@ def _select_countable(chunk: Fragments) -> tuple[np.ndarray, np.ndarray, np.ndar
     aligned = (chunk.flag & UNMAPPED) == 0
     first_aligned, second_aligned = has_first & aligned[first], has_second & aligned[second]
     unmapped = ~(first_aligned | second_aligned)
+    ignored = (chunk.flag & scoring.ignored) != 0
+    left = ~unmapped & ~((has_first & ignored[first]) | (has_second & ignored[second]))
     first_hits, second_hits = chunk.hits[first], chunk.hits[second]
     # htseq-count does not look at the second mate's NH where the first mate has none.
     look_at_second = has_second & ~(has_first & (first_hits == NO_TAG))
-    multiple = ((has_first & (first_hits > 1)) | (look_at_second & (second_hits > 1))) & ~unmapped
-    low = has_first & (chunk.quality[first] < _MIN_QUALITY)
-    low |= has_second & (chunk.quality[second] < _MIN_QUALITY)
-    low &= ~(unmapped | multiple)
-    countable = ~(unmapped | multiple | low)
+    multiple = ((has_first & (first_hits > 1)) | (look_at_second & (second_hits > 1))) & left
+    if scoring.nonunique == "none":
+        left &= ~multiple
+    low = has_first & (chunk.quality[first] < scoring.min_quality)
+    low |= has_second & (chunk.quality[second] < scoring.min_quality)
+    low &= left
+    left &= ~low
     return (
-        np.stack([first[countable], second[countable]], axis=1),
-        np.stack([first_aligned[countable], second_aligned[countable]], axis=1),
+        np.stack([first[left], second[left]], axis=1),
+        np.stack([first_aligned[left], second_aligned[left]], axis=1),
         np.array([low.sum(), unmapped.sum(), multiple.sum()], np.int64),
     )
 
@@ -139,12 +164,14 @@ def _add_chunk(
 def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[CellCounts]:
     """Count cells with htseq-count itself, many files in one call; the files of a cell are added up.
 
-    Raises InputError with htseq-count's words where it fails, or where its table is not whole.
+    Its own fractions are added up read by read, so that their last digits depend on the order of the reads. Raises
+    InputError with htseq-count's words where it fails, or where its table is not whole.
     """
     files = [(number, str(path)) for number, paths in enumerate(cells) for path in paths]
     names = [*counting.genes, *TALLIES]
     positions = {name: position for position, name in enumerate(names)}
-    totals = np.zeros((len(cells), len(names)), np.int64)
+    scoring = counting.scoring
+    totals: np.ndarray = np.zeros((len(cells), len(names)), scoring.dtype)
     for begin in range(0, len(files), _MAX_FILES):
         batch = files[begin : begin + _MAX_FILES]
         owners = np.array([number for number, _ in batch])
@@ -154,18 +181,47 @@ def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[Cel
             if name not in positions or name in seen or len(values) != len(batch):
                 raise InputError(f"htseq-count wrote an unexpected row: {line[:80]!r}.")
             seen.add(name)
-            np.add.at(totals[:, positions[name]], owners, np.array(values, np.int64))
+            np.add.at(totals[:, positions[name]], owners, np.array(values, scoring.dtype))
         if len(seen) != len(names):
             raise InputError(f"htseq-count wrote {len(seen)} rows instead of {len(names)}.")
     genes = len(counting.genes)
-    return [CellCounts(row[:genes], row[genes:]) for row in totals]
+    read = [None if scoring.adds_up else _count_fragments(paths) for paths in cells]
+    return [
+        CellCounts(row[:genes], row[genes:].astype(np.int64), fragments)
+        for row, fragments in zip(totals, read, strict=True)
+    ]
+
+
+def _count_fragments(paths: Iterable[Path]) -> int:
+    """Return the fragments of a cell's BAM files."""
+    fragments = 0
+    for path in paths:
+        with BamReader(path) as reader:
+            fragments += sum(map(_count_primary, reader.fragments()))
+    return fragments
+
+
+_SEEDED = "import random, sys; random.seed(sys.argv.pop(1)); from HTSeq.scripts.count import main; main()"
+"""htseq-count, whose choice of a gene (``--nonunique random``) can be repeated."""
 
 
 def _run_htseq(paths: Sequence[str], counting: Counting) -> str:
-    command = [sys.executable, "-m", "HTSeq.scripts.count", "-f", "bam", "-r", "name", "-s", STRANDS[counting.strand]]
-    command += ["-m", counting.mode, "-t", "exon", "-i", "gene_id", "-a", str(_MIN_QUALITY), "--nonunique", "none"]
+    scoring = counting.scoring
+    start = ["-c", _SEEDED, str(scoring.seed)] if scoring.nonunique == "random" else ["-m", "HTSeq.scripts.count"]
+    command = [sys.executable, *start, "-f", "bam", "-r", "name", "-s", STRANDS[counting.strand]]
+    command += ["-m", counting.mode, "-t", "exon", "-i", "gene_id", "-a", str(scoring.min_quality)]
+    command += ["--nonunique", scoring.nonunique]
+    command += ["--secondary-alignments", scoring.secondary_alignments]
+    command += ["--supplementary-alignments", scoring.supplementary_alignments]
     command += ["-q", *map(path_argument, paths), path_argument(counting.exons)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONHASHSEED": "0"},  # the order of the genes that it chooses from
+    )
     if done.returncode:
         raise_if_killed("htseq-count", done.returncode)
         complaint = " ".join(done.stderr.split())[-500:] or f"exit status {done.returncode}"
@@ -173,6 +229,13 @@ def _run_htseq(paths: Sequence[str], counting: Counting) -> str:
             raise MachineFault(f"htseq-count does not work here: {complaint}")
         raise InputError(f"htseq-count failed: {complaint}")
     return done.stdout
+
+
+def same_counts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return for each count whether it is the same; fractions may differ by how their sums are rounded."""
+    if "f" in (left.dtype.kind, right.dtype.kind):
+        return np.isclose(left, right, rtol=1e-9, atol=1e-9)
+    return np.asarray(left == right)
 
 
 def choose_checked(columns: Iterable[str]) -> str:
@@ -217,7 +280,9 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
 
     def count(column: str) -> CellCounts | RunFault:
         try:
-            return count_native(cells[column], genes, counting.mode, counting.strand)
+            return count_native(
+                cells[column], genes, counting.mode, counting.strand, scoring=counting.scoring, cell=column
+            )
         except Exception as error:
             return fault_of_run(error, "COUNT_FAILED")
 
@@ -229,9 +294,13 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
     if counter == "native" or not checkable:
         return CountedCells(counted, {"counter": "native"})
     checked = choose_checked(checkable)
-    (truth,) = count_htseq([cells[checked]], counting)
-    ours = checkable[checked]
-    differing = int((ours.genes != truth.genes).sum() + (ours.tallies != truth.tallies).sum())
+    checkable_counting, ours = counting, checkable[checked]
+    if counting.scoring.nonunique == "random":  # draws differ, but what is drawn from has to be the same
+        comparable = counting.scoring._replace(nonunique="fraction")
+        checkable_counting = counting._replace(scoring=comparable)
+        ours = count_native(cells[checked], genes, counting.mode, counting.strand, scoring=comparable)
+    (truth,) = count_htseq([cells[checked]], checkable_counting)
+    differing = int((~same_counts(ours.genes, truth.genes)).sum() + (ours.tallies != truth.tallies).sum())
     numbers = len(counting.genes) + len(TALLIES)
     if not differing:
         print(f"{checked}: htseq-count gives the same {numbers} numbers.", file=sys.stderr)
@@ -315,7 +384,10 @@ def count_shard(
         if status.ok:
             statuses_after[status.run] = status._replace(detail=counted.note or status.detail)
     star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
-    matrix = np.array([counts.genes for counts in kept.values()], np.int64).reshape(len(kept), len(counting.genes))
+    dtype = counting.scoring.dtype
+    matrix: np.ndarray = np.array([counts.genes for counts in kept.values()], dtype).reshape(
+        len(kept), len(counting.genes)
+    )
     tallies = np.array([counts.tallies for counts in kept.values()], np.int64).reshape(len(kept), len(TALLIES))
     shard = ShardCounts(
         genes=counting.genes,

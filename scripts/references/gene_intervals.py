@@ -16,6 +16,7 @@ import itertools
 import operator
 import zipfile
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -103,6 +104,8 @@ class StepCounter:
         self._outcomes = genes.outcomes
         self.by_set = np.zeros(len(self._outcomes), np.int64)
         self.by_outcome = np.zeros(len(genes.genes) + 2, np.int64)  # AMBIGUOUS and NO_GENE index the last two
+        self._join = cache(self._joined)
+        self.shared: Counter[frozenset[int]] = Counter()  # genes that a fragment in several sets leaves → fragments
 
     def add(self, fragments: int, owners: np.ndarray, positions: np.ndarray, lengths: np.ndarray) -> None:
         """Count fragments 0 … ``fragments`` - 1.
@@ -141,12 +144,20 @@ class StepCounter:
             stops = np.append(first[1:], len(sets))[mixed].tolist()
             values = sets.tolist()
             for start, stop in zip(first[mixed].tolist(), stops, strict=True):
-                self.by_outcome[self._outcome_of_mixed(tuple(values[start:stop]))] += 1
+                numbers = tuple(values[start:stop])
+                outcome = self._outcome_of_mixed(numbers)
+                self.by_outcome[outcome] += 1
+                if outcome == AMBIGUOUS:
+                    self.shared[self._join(numbers)] += 1
+
+    def _joined(self, numbers: tuple[int, ...]) -> frozenset[int]:
+        """Return the genes that are left for a fragment in several sets."""
+        sets = [self._members(number) for number in set(numbers)]
+        return frozenset.union(*sets) if self.mode == "union" else frozenset.intersection(*sets)
 
     def _combine(self, numbers: tuple[int, ...]) -> int:
         """Return the outcome of a fragment in several sets."""
-        sets = [self._members(number) for number in set(numbers)]
-        joined = frozenset.union(*sets) if self.mode == "union" else frozenset.intersection(*sets)
+        joined = self._join(numbers)
         if len(joined) == 1:
             return next(iter(joined))
         return AMBIGUOUS if joined else NO_GENE
@@ -156,6 +167,13 @@ class StepCounter:
         counts = self.by_outcome.copy()
         np.add.at(counts, self._outcomes, self.by_set)
         return counts[:-2], int(counts[NO_GENE]), int(counts[AMBIGUOUS])
+
+    def ambiguous(self) -> dict[frozenset[int], int]:
+        """Return sets of several genes → the fragments that were ambiguous between them."""
+        found = Counter(self.shared)
+        for number in np.flatnonzero((self._outcomes == AMBIGUOUS) & (self.by_set > 0)).tolist():
+            found[self._members(number)] += int(self.by_set[number])
+        return found
 
 
 def build_gene_intervals(exons: Iterable[Exon], genes: Sequence[str]) -> GeneIntervals:

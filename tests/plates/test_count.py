@@ -118,8 +118,8 @@ def test_a_differing_cell_lets_htseq_count_the_shard(
 ) -> None:
     honest = counting.count_native
 
-    def wrong_by_one(*arguments: object) -> counting.CellCounts:
-        counts = honest(*arguments)
+    def wrong_by_one(*arguments: object, **named: object) -> counting.CellCounts:
+        counts = honest(*arguments, **named)
         counts.genes[0] += 1
         counts.genes[1] -= 1
         return counts

@@ -42,7 +42,7 @@ def test_the_checked_cell_does_not_depend_on_the_order() -> None:
 def test_an_unexpected_error_is_that_of_its_cell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def native(paths, *_):
+    def native(paths, *_, **__):
         if paths == ["bad"]:
             raise IndexError("index 7 is out of bounds")
         if paths == ["full"]:

@@ -1,4 +1,4 @@
-"""The native counter against htseq-count's own code: seeded read groups of every kind, all modes and strands."""
+"""The native counter against htseq-count's own code: seeded read groups of every kind, all options."""
 
 import contextlib
 import io
@@ -15,13 +15,22 @@ from HTSeq.scripts.count_features.count_features_per_file import count_reads_sin
 
 from scripts.plates.bam_groups import BamError
 from scripts.plates.counting import STRANDS, CellCounts, count_native
-from scripts.references.gene_intervals import MODES, build_gene_intervals
+from scripts.plates.scoring import ALIGNMENTS, NONUNIQUE, Scoring
+from scripts.references.gene_intervals import MODES, GeneIntervals, build_gene_intervals
 from scripts.references.gtf import Exon
 
 pytestmark = pytest.mark.tools
 
 CONTIGS = {"chr1": 4000, "chr2": 3000, "chrBare": 2000, "ERCC-00002": 1061}
+PLAIN = Scoring()
 SETTINGS = list(itertools.product(MODES, STRANDS))
+OPTIONS = [
+    Scoring(*chosen)
+    for chosen in itertools.product(NONUNIQUE, ALIGNMENTS, ALIGNMENTS, (10, 0, 255))
+    if Scoring(*chosen) != PLAIN
+]
+OPTIONS_OF_FILE = 5
+"""Settings with other options than the defaults that are tried on each file."""
 
 
 def random_exons(dice: random.Random, genes: int = 14) -> list[Exon]:
@@ -165,14 +174,17 @@ def features_of(exons: list[Exon], stranded: bool) -> dict:
     return HTSeq.make_feature_genomicarrayofsets(described(), "gene_id", feature_type=["exon"], stranded=stranded)
 
 
-def count_with_htseq(path: Path, features: dict, genes: list[str], mode: str, strand: str) -> CellCounts | None:
+def count_with_htseq(
+    path: Path, features: dict, genes: list[str], mode: str, strand: str, scoring: Scoring
+) -> CellCounts | None:
     """Counts by htseq-count's own code; None where it stops with an error."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             result = count_reads_single_file(
                 0, str(path), features["features"], genes, "name", 1000, STRANDS[strand], mode,
-                "none", "ignore", "ignore", ["exon"], ["gene_id"], [], True, 10, "SAM", None,
+                scoring.nonunique, scoring.secondary_alignments, scoring.supplementary_alignments,
+                ["exon"], ["gene_id"], [], True, scoring.min_quality, "SAM", None,
             )  # fmt: skip
     except Exception:  # any error of HTSeq's is one answer: it does not count this file
         return None
@@ -180,42 +192,69 @@ def count_with_htseq(path: Path, features: dict, genes: list[str], mode: str, st
     return CellCounts(np.array([result["counts"][gene] for gene in genes]), np.array(tallies))
 
 
-def compare(seed: int, path: Path, *, paired: bool, wild: bool, groups: int) -> tuple[int, int]:
-    """Return how many settings were compared and in how many HTSeq stopped; both must agree on each."""
+class Compared:
+    """What was compared: settings, fragments with other options than the defaults, settings in which HTSeq stopped."""
+
+    def __init__(self) -> None:
+        self.settings = self.fragments = self.stopped = 0
+
+
+def compare(seed: int, path: Path, done: Compared, *, paired: bool, wild: bool, groups: int) -> None:
+    """Compare the counts of a file; both must agree on each, also on whether they can be counted."""
     dice = random.Random(seed)
     exons = random_exons(dice)
     genes = sorted({exon.gene_id for exon in exons})
     steps = build_gene_intervals(exons, genes)
     write_groups(path, dice, groups, paired=paired, wild=wild)
     features = {stranded: features_of(exons, stranded) for stranded in (False, True)}
-    compared = stopped = 0
-    for mode, strand in SETTINGS:
-        truth = count_with_htseq(path, features[strand != "none"], genes, mode, strand)
+    settings = [(mode, strand, PLAIN) for mode, strand in SETTINGS]
+    settings += [(*dice.choice(SETTINGS), scoring) for scoring in dice.sample(OPTIONS, OPTIONS_OF_FILE)]
+    for mode, strand, scoring in settings:
+        truth = count_with_htseq(path, features[strand != "none"], genes, mode, strand, scoring)
         if truth is None:
-            stopped += 1
+            done.stopped += 1
             with pytest.raises(BamError):
-                count_native([path], steps, mode, strand)
+                count_native([path], steps, mode, strand, scoring=scoring)
             continue
         chunk_bytes = dice.choice([500, 3000, 1 << 20])  # chunks that end within a group, a record, a field
-        ours = count_native([path], steps, mode, strand, chunk_bytes)
-        where = f"seed {seed}, {mode}, {strand}"
-        assert dict(zip(genes, ours.genes.tolist(), strict=True)) == dict(
-            zip(genes, truth.genes.tolist(), strict=True)
-        ), where
+        ours = count_native([path], steps, mode, strand, chunk_bytes, scoring, "SRX1")
+        where = f"seed {seed}, {mode}, {strand}, {scoring}"
         assert ours.tallies.tolist() == truth.tallies.tolist(), where
-        compared += 1
-    return compared, stopped
+        expected = dict(zip(genes, truth.genes.tolist(), strict=True))
+        found = dict(zip(genes, ours.genes.tolist(), strict=True))
+        if scoring.nonunique == "fraction":  # HTSeq rounds at each read
+            assert found == pytest.approx(expected, rel=1e-12), where
+        elif scoring.nonunique == "random":
+            assert sum(found.values()) == sum(expected.values()), where
+            check_draws([path], steps, (mode, strand), scoring, found)
+        else:
+            assert found == expected, where
+        done.settings += 1
+        done.fragments += groups if scoring != PLAIN else 0
+
+
+def check_draws(
+    paths: list[Path], steps: GeneIntervals, setting: tuple[str, str], scoring: Scoring, found: dict[str, int]
+) -> None:
+    """Check that a gene has what is its own, and no more than all that it could have."""
+    alone, most = (
+        count_native(paths, steps, *setting, scoring=scoring._replace(nonunique=nonunique)).genes
+        for nonunique in ("fraction", "all")
+    )
+    for gene, share, possible in zip(found, alone, most, strict=True):
+        assert 0 <= found[gene] <= possible
+        assert found[gene] == possible or share < possible
 
 
 @pytest.mark.parametrize("paired", [False, True], ids=["single", "paired"])
 @pytest.mark.parametrize("wild", [False, True], ids=["orderly", "wild"])
 def test_counts_are_those_of_htseq(tmp_path: Path, paired: bool, wild: bool) -> None:
-    compared = stopped = 0
+    done = Compared()
     for seed in range(28):
-        done = compare(seed, tmp_path / f"{seed}.bam", paired=paired, wild=wild, groups=60)
-        compared, stopped = compared + done[0], stopped + done[1]
-    assert compared + stopped == 28 * len(SETTINGS)
-    assert compared > 0.9 * (compared + stopped), f"HTSeq stopped in {stopped} cases"
+        compare(seed, tmp_path / f"{seed}.bam", done, paired=paired, wild=wild, groups=60)
+    assert done.settings + done.stopped == 28 * (len(SETTINGS) + OPTIONS_OF_FILE)
+    assert done.settings > 0.9 * (done.settings + done.stopped), f"HTSeq stopped in {done.stopped} cases"
+    assert done.fragments > 7_000
 
 
 if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_counting_differential FIRST LAST
@@ -223,9 +262,12 @@ if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_co
     import tempfile
 
     first, last = map(int, sys.argv[1:3])
-    total = np.zeros(2, int)
+    total = Compared()
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, last):
             for paired, wild in itertools.product((False, True), repeat=2):
-                total += compare(seed, Path(folder) / "x.bam", paired=paired, wild=wild, groups=60)
-    print(f"{total[0]} cases equal, in {total[1]} HTSeq stops and so does the native counter")
+                compare(seed, Path(folder) / "x.bam", total, paired=paired, wild=wild, groups=60)
+    print(
+        f"{total.settings} settings equal, {total.fragments} reads and pairs with other options than the defaults;"
+        f" in {total.stopped} settings HTSeq stops and so does the native counter"
+    )
