@@ -4,17 +4,21 @@ Barcode and UMI are in one read; kits that keep them in two get both joined.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import RunFault
 from scripts.core.files import path_below
 from scripts.droplets.chemistries import Chemistry
+from scripts.formats.fastq_files import find_reads, open_reads
 from scripts.plan.run_table import Run
+from scripts.star.read_pipes import Source
 
 TAIL_BYTES = 1 << 16
+_LINES = 4 * 10_000  # of each file that are joined at a time
 
 
 def file_identity(path: Path) -> list[int]:
@@ -35,21 +39,23 @@ def link_into(folder: Path, name: str, target: Path) -> str:
     return name
 
 
-def join_reads(barcodes: Path, umis: Path, target: Path, barcode: slice, umi: slice) -> None:
-    """Write one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
+def join_reads(barcodes: Path, umis: Path, barcode: slice, umi: slice) -> Iterator[bytes]:
+    """Yield one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
 
     Slices count from 0. Raises RunFault (READS_MISSING) where one file ends before the other.
     """
-    with barcodes.open("rb") as left, umis.open("rb") as right, target.open("wb") as writer:
-        for number, (line, other) in enumerate(zip_longest(left, right)):
-            if line is None or other is None:
-                raise RunFault(
-                    "READS_MISSING", f"{barcodes.name} and {umis.name} do not have the same number of reads."
-                )
-            if number % 2:
-                writer.write(line.rstrip()[barcode] + other.rstrip()[umi] + b"\n")
-            else:
-                writer.write(b"+\n" if number % 4 else line)
+    with open_reads(barcodes) as left, open_reads(umis) as right:
+        while lines := list(islice(left, _LINES)):
+            others = list(islice(right, _LINES))
+            if len(lines) != len(others):
+                break
+            for at in (1, 3):
+                pairs = zip(lines[at::4], others[at::4], strict=True)
+                lines[at::4] = [line.rstrip()[barcode] + other.rstrip()[umi] + b"\n" for line, other in pairs]
+            lines[2::4] = [b"+\n"] * len(lines[2::4])
+            yield b"".join(lines)
+        if lines or right.read(1):
+            raise RunFault("READS_MISSING", f"{barcodes.name} and {umis.name} do not have the same number of reads.")
 
 
 class LibraryReads:
@@ -73,10 +79,9 @@ class LibraryReads:
         numbers = [number for number, one in enumerate(roles, 1) if one == role]
         files = []
         for number in sorted(numbers, key=lambda one: (lengths[one - 1], one)):
-            names = (f"{run}_{number}.fastq", f"{run}.fastq")
-            path = next((self.fastq / name for name in names if (self.fastq / name).is_file()), None)
+            path = find_reads(self.fastq, f"{run}_{number}") or find_reads(self.fastq, run)
             if path is None:
-                raise RunFault("READS_MISSING", f"there is no file {names[0]} with the {role} read of {run}.")
+                raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
             files.append(path)
         return files
 
@@ -94,20 +99,22 @@ class LibraryReads:
         """Bases of the UMI that the reads hold, the least of the runs."""
         return min(verdict["umi_length"] for verdict in self.verdicts.values())
 
-    def lay_out(self, folder: Path, kit: Chemistry) -> tuple[str, str]:
-        """Put the reads into ``folder/reads``; return STAR's lists of cDNA files and of barcode files."""
-        cdna, barcode = [], []
+    def lay_out(self, kit: Chemistry) -> tuple[dict[str, Source], dict[str, Source]]:
+        """Return name below STAR's folder → reads: those of the cDNA and those of the barcodes, a run each."""
+        cdna: dict[str, Source] = {}
+        barcodes: dict[str, Source] = {}
         for row in self.rows:
-            cdna.append(link_into(folder, f"reads/{row.run}_cdna.fastq", self.files(row.run, "cdna")[0]))
-            name = f"reads/{row.run}_barcode.fastq"
-            parts = self.files(row.run, "barcode")
-            if kit.umi_own_read:
-                first, umi = self.offset + kit.barcode[0].start - 1, kit.umi_start - 1
-                bases = slice(first, first + kit.barcode[0].length), slice(umi, umi + kit.umi_length)
-                join_reads(parts[0], self.files(row.run, "umi")[0], folder / name, *bases)
-            elif kit.split:
-                join_reads(parts[0], parts[1], folder / name, slice(kit.split), slice(None))
-            else:
-                link_into(folder, name, parts[0])
-            barcode.append(name)
-        return ",".join(cdna), ",".join(barcode)
+            cdna[f"reads/{row.run}_cdna.fastq"] = self.files(row.run, "cdna")[0]
+            barcodes[f"reads/{row.run}_barcode.fastq"] = self._barcode_reads(row.run, kit)
+        return cdna, barcodes
+
+    def _barcode_reads(self, run: str, kit: Chemistry) -> Source:
+        """Return the reads of a run with barcode and UMI, joined where the kit keeps them in two."""
+        parts = self.files(run, "barcode")
+        if kit.umi_own_read:
+            first, start = self.offset + kit.barcode[0].start - 1, kit.umi_start - 1
+            bases = slice(first, first + kit.barcode[0].length), slice(start, start + kit.umi_length)
+            return partial(join_reads, parts[0], self.files(run, "umi")[0], *bases)
+        if kit.split:
+            return partial(join_reads, parts[0], parts[1], slice(kit.split), slice(None))
+        return parts[0]

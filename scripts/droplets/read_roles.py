@@ -33,10 +33,10 @@ def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> PackedList
 
 
 def read_files(folder: Path, run: str) -> dict[int, Path]:
-    """Return read number of the archive (from 0) → FASTQ file of a run, by the names ``{run}_{number}.fastq``."""
+    """Return read number of the archive (from 0) → FASTQ file of a run, by the names ``{run}_{number}.fastq(.gz)``."""
     files = {}
-    for path in sorted(folder.glob(f"{run}*.fastq")):
-        if match := re.fullmatch(rf"{re.escape(run)}(?:_(\d+))?\.fastq", path.name):
+    for path in sorted(folder.glob(f"{run}*.fastq*")):
+        if match := re.fullmatch(rf"{re.escape(run)}(?:_(\d+))?\.fastq(?:\.gz)?", path.name):
             files[int(match[1] or 1) - 1] = path
     return files
 

@@ -25,6 +25,7 @@ from scripts.formats.matrix_market import read_matrix
 from scripts.plan.matrices import GENE_FEATURES, matrix_names
 from scripts.star import program
 from scripts.star.log import INPUT_READS, read_star_log
+from scripts.star.read_pipes import read_pipes
 
 PROBE_READS = 50_000
 """Reads that are aligned to find the strand where the barcodes leave it open."""
@@ -59,16 +60,17 @@ def choose_by_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int
 
 
 def probe_strand(
-    candidates: Sequence[Chemistry], cdna: str, index: str, folder: Path, threads: int
+    candidates: Sequence[Chemistry], cdna: Path, index: str, folder: Path, threads: int
 ) -> tuple[Chemistry, str]:
     """Align some of the cDNA reads to see on which strand of the genes they are; return the kit and the figures.
 
-    ``cdna`` is a file in the folder. There are no figures where all kits are of one strand.
+    There are no figures where all kits are of one strand.
     """
     if len({kit.strand for kit in candidates}) == 1:
         return candidates[0], ""
     sample = "reads/probe.fastq"
-    copy_sample(folder / cdna, folder / sample, PROBE_READS, SKIP)
+    (folder / sample).parent.mkdir(exist_ok=True)
+    copy_sample(cdna, folder / sample, PROBE_READS, SKIP)
     run_star(
         [
             *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
@@ -206,7 +208,8 @@ class LibraryCounter:
             self.lists[name] = link_into(folder, f"{name}.txt", path)
             digests[name] = hash_file(path)
         self.index = link_into(folder, "index", index)
-        self.reads = library.lay_out(folder, candidates[0])
+        self.cdna, self.barcodes = library.lay_out(candidates[0])
+        self.reads = ",".join(self.cdna), ",".join(self.barcodes)
         self.inputs: dict[str, Any] = {
             "spots": spots,
             "reads": library.identities(),
@@ -236,9 +239,10 @@ class LibraryCounter:
         path.unlink(missing_ok=True)
         for name in ("Solo.out", "_STARtmp"):
             remove_folder(self.folder, name, ignore_errors=True)
-        first = self.reads[0].split(",")[0]
+        first = self.library.files(self.library.rows[0].run, "cdna")[0]
         kit, figures = probe_strand(self.candidates, first, self.index, self.folder, threads)
-        run_star(self.arguments(kit, threads), self.folder)
+        with read_pipes(self.folder, self.cdna | self.barcodes):
+            run_star(self.arguments(kit, threads), self.folder)
         copy_linked_features(self.folder)
         check_outputs(self.folder, self.settings.features, self.settings.multireads, self.inputs["spots"])
         write_atomic(path, json.dumps(self.stamp(kit) | {"strand": figures}))

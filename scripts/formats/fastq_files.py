@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from scripts.core.errors import RunFault
+from scripts.core.files import path_below
 from scripts.core.gzip_files import open_bytes
 
+SUFFIXES = (".fastq.gz", ".fastq")
+"""Ends of the names of FASTQ files in our folders: compressed as they were written, or links to what a user has."""
 _PIECE = 1 << 20
+_INFLATED = 1 << 18  # bytes that are inflated at a time
 _TAIL = 1 << 16
 _BZIP2, _XZ = b"BZh", b"\xfd7zXZ\x00"
 LONGEST_LINE = 1 << 26
@@ -68,6 +72,26 @@ def open_reads(path: str | Path) -> Iterator[BinaryIO]:
             yield plain
 
 
+def find_reads(folder: str | Path, name: str) -> Path | None:
+    """Return the FASTQ file of this name without its end, compressed or plain, None where there is none."""
+    paths = (path_below(folder, name + suffix) for suffix in SUFFIXES)
+    return next((path for path in paths if path.exists()), None)
+
+
+def is_packed(path: str | Path) -> bool:
+    """Return whether a file is compressed, by its first bytes."""
+    with Path(path).open("rb") as handle:
+        start = handle.read(len(_XZ))
+    return start.startswith((b"\x1f\x8b", _BZIP2, _XZ))
+
+
+def read_pieces(path: str | Path) -> Iterator[bytes]:
+    """Yield the text of a FASTQ file, compressed or plain, in pieces; raises as :func:`open_reads`."""
+    with open_reads(path) as reads:
+        while piece := reads.read(_INFLATED):
+            yield piece
+
+
 def _packed_kind(path: str | Path) -> str:
     """Return ``fastq.bz2`` or ``fastq.xz`` by a file's first bytes, else empty."""
     with Path(path).open("rb") as handle:
@@ -85,11 +109,12 @@ def too_large(name: str, most: float) -> RunFault:
 
 
 def count_reads(path: str | Path) -> int:
-    """Return the number of reads of a plain FASTQ file.
+    """Return the number of reads of a FASTQ file, compressed or plain.
 
-    Raises RunFault(READS_MISSING) when the file does not begin with a read or its last read is not whole.
+    Raises RunFault: READS_MISSING when the file does not begin with a read or its last read is not whole,
+    ARCHIVE_CORRUPT for a broken stream.
     """
-    with Path(path).open("rb", buffering=0) as handle:
+    with _whole_stream(path), open_reads(path) as handle:
         return _count(handle, None, Path(path).name)
 
 
@@ -99,9 +124,15 @@ def unpack(path: str | Path, target: str | Path, most: float = math.inf) -> int:
     Raises RunFault: ARCHIVE_CORRUPT for a broken stream, READS_MISSING as :func:`count_reads`, DISK_LIMIT where
     it has more than ``most`` bytes.
     """
+    with _whole_stream(path), open_reads(path) as handle, Path(target).open("wb") as copy:
+        return _count(handle, copy, Path(path).name, most)
+
+
+@contextlib.contextmanager
+def _whole_stream(path: str | Path) -> Iterator[None]:
+    """Raise what is wrong with the compressed stream that is read in the block as RunFault(ARCHIVE_CORRUPT)."""
     try:
-        with open_reads(path) as handle, Path(target).open("wb") as copy:
-            return _count(handle, copy, Path(path).name, most)
+        yield
     except (EOFError, OSError, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise

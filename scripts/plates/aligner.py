@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from scripts.star.genome_memory import NOT_SHARED, GenomeMemory
 from scripts.star.log import INPUT_READS, format_log, read_star_log, sum_logs
 from scripts.star.presets import PLATE_PRESETS, as_arguments, plate_options
 from scripts.star.program import REFUSED, failure_cause, raise_if_broken, raise_if_interrupted
+from scripts.star.read_pipes import Source, read_pipes
 
 
 def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
@@ -156,21 +157,26 @@ class Aligner:
         """Run STAR on files, a list for each mate; return its log when its BAM file is whole."""
         folder.mkdir()
         arguments = ["--readFilesIn"]
-        for files in mates:
-            for path in files:  # names without blanks or commas, and no path in the BAM file's header
-                (folder / path.name).symlink_to(path.absolute())
-            arguments.append(",".join(path.name for path in files))
+        sources: dict[str, Source] = {}
+        for files in mates:  # names without blanks or commas, and no path in the BAM file's header
+            names = {path.name.removesuffix(".gz"): path for path in files}
+            sources |= names
+            arguments.append(",".join(names))
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads)]
         arguments += as_arguments(plate_options(self.preset, spots))
-        status, complaint = self.genome.run(arguments, folder)
+        status, complaint = self._run(arguments, folder, sources)
         if external_signal(status):  # by the system or a person: the reads need not be the cause
             print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)
-            status, complaint = self.genome.run(arguments, folder)
+            status, complaint = self._run(arguments, folder, sources)
         if status:
             _print_log(folder)
             raise_if_interrupted(status, complaint, folder)
             raise RunFault("ALIGN_FAILED", f"STAR failed: {complaint}", failure_cause(status))
         return _checked_log(folder)
+
+    def _run(self, arguments: Sequence[str], folder: Path, sources: Mapping[str, Source]) -> tuple[int, str]:
+        with read_pipes(folder, sources):
+            return self.genome.run(arguments, folder)
 
 
 def _fault_of_cell(error: Exception) -> RunFault | Interrupted | MachineFault:

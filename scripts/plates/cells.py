@@ -1,7 +1,7 @@
 """The files of a shard's cells: reads and alignments, and what is wrong with them.
 
 A cell is one column of the counts: an experiment with its runs, or one run (``count_by: run``). Its reads are
-``{run}_1.fastq`` and ``{run}_2.fastq`` for pairs, ``{run}.fastq`` for reads without a mate.
+``{run}_1`` and ``{run}_2`` for pairs, ``{run}`` for reads without a mate, each ``.fastq.gz`` or ``.fastq``.
 
 The folder of its alignments has ``{column}.bam``, ``{column}.Log.final.out`` and ``status.tsv``. STAR aligns pairs and
 reads without a mate in separate calls. So a cell that has both has two BAM files, ``{column}.bam`` of its pairs and
@@ -18,7 +18,7 @@ from pathlib import Path
 from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
-from scripts.formats.fastq_files import count_reads
+from scripts.formats.fastq_files import count_reads, find_reads
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 
@@ -39,21 +39,21 @@ class CellReads:
 
         Raises RunFault (READS_MISSING) where FASTQ files are missing or differ in their number of reads.
         """
-        first, second, unpaired = (path_below(folder, f"{row.run}{part}.fastq") for part in ("_1", "_2", ""))
-        paired = first.exists()
-        if paired != second.exists():
-            found, missing = (first, second) if paired else (second, first)
-            raise RunFault("READS_MISSING", f"{found.name} is there, but {missing.name} is not.")
-        if not paired and not unpaired.exists():
+        first, second, unpaired = (find_reads(folder, f"{row.run}{part}") for part in ("_1", "_2", ""))
+        if (first is None) != (second is None):
+            found, missing = (first, f"{row.run}_2") if first else (second, f"{row.run}_1")
+            raise RunFault("READS_MISSING", f"{found.name if found else ''} is there, but {missing}.fastq is not.")
+        if not first and not unpaired:
             raise RunFault("READS_MISSING", f"no FASTQ file of {row.run} is there.")
         spots = status.spots or row.spots
         if not spots:
-            reads = [count_reads(path) for path in (first, second, unpaired) if path.exists()]
-            if paired and reads[0] != reads[1]:
-                raise RunFault("READS_MISSING", f"{first.name} has {reads[0]} reads, {second.name} {reads[1]}.")
-            spots = str(sum(reads[1:] if paired else reads))
-        self.pairs += [(first, second)] if paired else []
-        self.unpaired += [unpaired] if unpaired.exists() else []
+            reads = {path: count_reads(path) for path in (first, second, unpaired) if path}
+            if first and second and reads[first] != reads[second]:
+                words = f"{first.name} has {reads[first]} reads, {second.name} {reads[second]}."
+                raise RunFault("READS_MISSING", words)
+            spots = str(sum(count for path, count in reads.items() if path != second))
+        self.pairs += [(first, second)] if first and second else []
+        self.unpaired += [unpaired] if unpaired else []
         self.spots += int(spots)
 
     @property

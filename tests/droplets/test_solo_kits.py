@@ -1,5 +1,6 @@
 """STARsolo takes every kit's options: molecules of known genes, read with each kit, are counted as they were made."""
 
+import gzip
 import json
 import random
 import shutil
@@ -65,7 +66,8 @@ def genome(tmp_path_factory) -> tuple[Path, list[str]]:
 
 
 def write_fastq(path: Path, reads: list[str]) -> None:
-    path.write_text("".join(f"@{number}\n{read}\n+\n{'F' * len(read)}\n" for number, read in enumerate(reads)))
+    text = "".join(f"@{number}\n{read}\n+\n{'F' * len(read)}\n" for number, read in enumerate(reads))
+    path.write_bytes(gzip.compress(text.encode(), 1))
 
 
 def barcode_read(kit, segments: list[str], umi: str, offset: int, dice: random.Random) -> list[str]:
@@ -130,7 +132,7 @@ def count(
     reads = folder / "fastq"
     reads.mkdir()
     for number, column in enumerate((cdna_reads, barcode_reads, *third.values()), 1):
-        write_fastq(reads / f"R1_{number}.fastq", [column[spot] for spot in order])
+        write_fastq(reads / f"R1_{number}.fastq.gz", [column[spot] for spot in order])
     write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(order)))])
     write_runs(
         folder / "S.homo.X.tsv",

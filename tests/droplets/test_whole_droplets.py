@@ -88,6 +88,9 @@ class Analysis:
             command += ["-t", self.folder / "temp", self.world.sra / f"{run}.sra"]
             settings = archives.environment(self.folder)
             subprocess.run(list(map(str, command)), check=True, capture_output=True, env=settings)
+        for path in target.glob("*.fastq") if len(runs) > 1 else ():  # some plain, some compressed
+            Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
+            path.unlink()
         write_statuses(target / "status.tsv", [RunStatus(run, spots=str(self.world.reads_made()[run])) for run in runs])
 
     def common(self, library: str) -> list[str]:

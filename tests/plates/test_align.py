@@ -1,5 +1,6 @@
 """The cells of a shard are aligned, each by itself: what fails, is killed or gets lost."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -199,3 +200,17 @@ def test_a_full_disk_fails_the_job_and_no_run(world: World, mm10: Path, tmp_path
     assert "is full; make room, then run the same command again." in done.stderr.splitlines()[-1]
     assert not (tmp_path / "aligned").exists()
     assert all(status.ok for status in run_align(tmp_path, mm10, "--genome-memory=none").values())
+
+
+def test_compressed_reads_are_aligned_as_plain_ones(world: World, mm10: Path, tmp_path: Path) -> None:
+    made = []
+    for packed in (False, True):
+        folder = tmp_path / f"packed.{packed}"
+        folder.mkdir()
+        lay_out(world, folder, [TWO_RUNS, ORPHANS])
+        for path in (folder / "fastq").glob("*.fastq") if packed else ():
+            Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+        assert all(status.ok for status in run_align(folder, mm10).values())
+        made.append({path.name: path.read_bytes() for path in (folder / "aligned").glob("*.bam")})
+    assert made[0] == made[1] and len(made[0]) == 3

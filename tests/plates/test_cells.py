@@ -1,5 +1,6 @@
 """The reads of a cell: calls of STAR, fingerprint, and runs that fail with their siblings."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_cell_is_made_of_the_runs_that_are_not_aside(tmp_path: Path) -> None:
     ((cell,), after) = find_cells({"SRX1": rows, "SRX2": rows[1:]}, statuses, tmp_path)
     assert (cell.name, cell.spots, [path.name for path in cell.files]) == ("SRX1", 1, ["SRR1_1.fastq", "SRR1_2.fastq"])
     assert after == statuses
+
+
+def test_reads_may_be_compressed(tmp_path: Path) -> None:
+    for mate in "12":
+        (tmp_path / f"SRR1_{mate}.fastq.gz").write_bytes(gzip.compress(2 * READS.encode()))
+    cell = CellReads("SRX1")
+    cell.add_run(tmp_path, Run(run="SRR1"), RunStatus("SRR1"))
+    assert (cell.spots, [path.name for path in cell.files]) == (2, ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz"])
 
 
 def make_cell(folder: Path, pair: str | None, unpaired: str | None) -> CellReads:
