@@ -38,7 +38,6 @@ rule all:
         every(analysis.tables),
         every(analysis.archives),
         every(analysis.atlases),
-        every(analysis.quality),
 
 
 onerror:

@@ -16,10 +16,14 @@ rule ledger:
         "logs/ledger/ledger.log",
     conda:
         "../envs/python.yaml"
+    params:
+        min_mapped=config["plates"]["min_mapped"],
+        min_reads=config["plates"]["min_reads"],
     shell:
         """
         python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
             --statuses 'units/status/{{unit}}.tsv' \
+            --min-mapped {params.min_mapped} --min-reads {params.min_reads} \
             --output {output.ledger:q} 2>{log:q}
         rm -rf work/partial/*/ # every unit is done; unfinished downloads of other plans are not resumed
         """
@@ -148,6 +152,26 @@ rule counts_h5ad:
         """
 
 
+rule cells_table:
+    """Gather the quality of every plate cell, and flag what needs a look."""
+    input:
+        units=ancient("units/runs"),
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+        counts=every(analysis.all_shard_counts),
+    output:
+        table="results/quality/cells.csv.gz",
+    log:
+        "logs/cells_table/cells_table.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        """
+        python -m scripts cells_table --units {input.units:q} --ledger {input.ledger:q} \
+            --counts 'units/counts/{{unit}}.h5ad' --output {output.table:q} 2>{log:q}
+        """
+
+
 rule metadata:
     """Gather the metadata of GEO for the samples and series that were counted."""
     input:
@@ -166,23 +190,6 @@ rule metadata:
         python -m scripts metadata --ledger {input.ledger:q} --records resources/records \
             --species {wildcards.species:q} --archive {output.archive:q} \
             --samples {output.samples:q} --series {output.series:q} 2>{log:q}
-        """
-
-
-rule libraries_table:
-    """Gather what every droplet library shows of itself."""
-    input:
-        ledger="results/runs.tsv",
-    output:
-        table="results/quality/libraries.csv",
-    log:
-        "logs/libraries_table/libraries_table.log",
-    conda:
-        "../envs/python.yaml"
-    shell:
-        """
-        python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
-            --output {output.table:q} 2>{log:q}
         """
 
 
@@ -218,7 +225,6 @@ rule checksums:
         tables=every(analysis.tables),
         archives=every(analysis.archives),
         atlases=every(analysis.atlases),
-        quality=every(analysis.quality),
         report="results/report.html",
     output:
         sums="results/SHA256SUMS",

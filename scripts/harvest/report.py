@@ -19,6 +19,7 @@ from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.pages import cut, render, thousands
 from scripts.harvest.cell_figures import read_cells
+from scripts.harvest.cell_quality import FLAGS
 from scripts.harvest.results import list_files
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
@@ -28,6 +29,8 @@ MOST_FAILED = 500
 """Failed runs that get a row of their own."""
 MOST_ROWS = 400
 """Series, libraries or files that get a row of their own."""
+MOST_FLAGGED = 500
+"""Flagged cells that get a row of their own."""
 MOST_SERIES = 6
 """Series that are named for a reason."""
 Row = list[Any]
@@ -50,6 +53,7 @@ _FILES = {
     ".metadata.samples.csv": "the samples of the counted cells",
     ".metadata.series.csv": "the series of the counted cells",
     ".h5ad": "counts as AnnData",
+    "quality/cells.csv.gz": "the quality of every plate cell, with flags",
     ".bam": "alignments",
 }
 """What other files are, by the end of their names."""
@@ -111,6 +115,19 @@ def reason_rows(ledger: pd.DataFrame) -> list[Row]:
             meaning = REASONS[str(reason)].meaning if str(reason) in REASONS else ""
             rows.append([status.replace("_", "\u00a0"), reason, meaning, int(number), ", ".join(named) + more])
     return rows
+
+
+def flagged_cells(results: Path) -> list[Row]:
+    """Return series, cell, species, flags, status, reads, mapped share and genes of each flagged plate cell."""
+    path = results / "quality" / "cells.csv.gz"
+    if not path.exists():
+        return []
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False, compression="gzip")
+    flagged = cells[cells["flags"] != ""]
+    shares = pd.to_numeric(flagged.mapped_share).map(lambda share: f"{share:.1%}" if share == share else None)
+    names = [flagged[name] for name in ("series", "cell", "species", "flags", "status")]
+    numbers = [pd.to_numeric(flagged[name]) for name in ("reads", "genes")]
+    return [list(row) for row in zip(*names, numbers[0], shares, numbers[1], strict=True)]
 
 
 def note_rows(ledger: pd.DataFrame) -> list[Row]:
@@ -251,9 +268,11 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
     plates = [plate_part(species, *read_cells(path)) for species, path in paths.items() if path.exists()]
     droplets = {path.stem: read_cells(path)[0] for path in sorted((results / "droplets").glob("*.h5ad"))}
     notes, libraries = note_rows(settled), library_rows(settled, droplets)
+    flagged = flagged_cells(results)
     failed = settled[settled.status == "failed"]
     shown = failed[["series", "sample", "run", "species", "reason", "detail"]].values.tolist()
     links = [("series", "Series"), ("reasons", "Failed and left out")]
+    links += [("flagged", "Needs a look")] if flagged else []
     links += [("notes", "Notes")] if notes else []
     links += [(f"plates-{part['species']}", f"Plate cells: {part['species']}") for part in plates]
     links += [("droplets", "Droplet libraries")] if libraries else []
@@ -265,6 +284,8 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
         series=cut(series_rows(planned, settled), MOST_ROWS, "series"),
         reasons=reason_rows(settled),
         failed=cut(shown, MOST_FAILED, "failed run"),
+        flagged=cut(flagged, MOST_FLAGGED, "flagged cell"),
+        flags=FLAGS,
         notes=cut(notes, MOST_ROWS, "note"),
         plates=plates,
         libraries=cut(libraries, MOST_ROWS, "library"),

@@ -1,12 +1,13 @@
 """Check a folder of results, wherever it came from: nothing changed, nothing lost, and its files agree.
 
-The files and their checksums are those of SHA256SUMS, and there is nothing else: no link, no other file. The ledger has
-the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the libraries of
-the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to the reads that
-STAR mapped; the h5ad has each count of the table. The members of each archive have the md5 sums of its metadata, and
-the h5ad of droplets has the cells and counts of the archives. The metadata are of counted samples. The files of an
-atlas are those of its manifest; atlas_check reads them. Other files (report, quality, provenance) are compared with
-SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is reported.
+The files and their checksums are those of SHA256SUMS, and there is nothing else: no link, no other file. The ledger
+has the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the
+libraries of the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to
+the reads that STAR mapped; the h5ad has each count of the table. The table of quality has the counted cells. The
+members of each archive have the md5 sums of its metadata, and the h5ad of droplets has the cells and counts of the
+archives. The metadata are of counted samples. The files of an atlas are those of its manifest; atlas_check reads them.
+Other files (report, provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every
+fault is reported.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file, open_regular
-from scripts.harvest.checks import archives, atlas, metadata, tables
+from scripts.harvest.checks import archives, atlas, metadata, quality, tables
 from scripts.harvest.results import (
     COUNTS,
     LOGS,
@@ -35,7 +36,7 @@ from scripts.harvest.results import (
 from scripts.plan.run_table import Run
 
 LEDGER, PLAN = "runs.tsv", "plan.tsv"
-UNREADABLE = (OSError, UnicodeDecodeError, csv.Error, MemoryError)
+UNREADABLE = (OSError, UnicodeDecodeError, ValueError, csv.Error, MemoryError)
 """What is raised for a file that is damaged, or was removed meanwhile."""
 
 
@@ -137,6 +138,8 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
     yield from conservation_faults(results, ledger, most)
     for species in species_of(files, COUNTS):
         yield from readable(f"{species}{COUNTS}", table_faults(results, files, species, ledger))
+    if quality.CELLS in files:
+        yield from readable(quality.CELLS, quality.cell_faults(results / quality.CELLS, ledger))
     yield from droplet_faults(results, files, ledger)
     yield from metadata_faults(results, files, ledger)
     with contextlib.suppress(InputError):  # SHA256SUMS that cannot be read are reported already

@@ -21,6 +21,7 @@ from scripts.plan.units import Unit, is_shard, summarize_units
 
 FIXED_BY = ("preset", "mode", "strand")
 """Keys of ``plates`` that decide the counts of a shard, beside its rows and its reference."""
+CELLS_TABLE = "results/quality/cells.csv.gz"
 
 
 class Analysis:
@@ -98,6 +99,10 @@ class Analysis:
     def shard_counts(self, species: str) -> list[str]:
         """Return the counts of every plate shard of a species that this call counts."""
         return [f"units/counts/{shard}.h5ad" for shard in self.shards_here(species)]
+
+    def all_shard_counts(self) -> list[str]:
+        """Return the counts of every plate shard that this call counts, of all species."""
+        return [path for species in self.planned_species for path in self.shard_counts(species)]
 
     def libraries(self, species: str, series: str | None = None) -> list[str]:
         """Return the droplet libraries of a species, of one series or all."""
@@ -269,15 +274,13 @@ class Analysis:
                 yield f"results/{species}.h5ad"
             if self.config["plates"]["keep_bam"]:
                 yield from (f"results/bam/{shard}" for shard in self.shards_here(species))
+        if any(map(is_shard, self.units)):
+            yield CELLS_TABLE
 
     def archives(self) -> list[str]:
         """Return the MEX archives of every droplet library and the matrix of every droplet series."""
         matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in self.folders}
         return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
-
-    def quality(self) -> list[str]:
-        """Return the tables of quality."""
-        return ["results/quality/libraries.csv"] if self.folders else []
 
     # Atlas
 

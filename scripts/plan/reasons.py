@@ -116,8 +116,8 @@ REASONS = {
         f"a file with both mates of each pair in two. {_RETRY}",
     ),
     "EMPTY_READS": Reason(
-        "records, reads",
-        "no reads",
+        "records, reads, harvest",
+        "no reads, or fewer than `plates: {min_reads: …}`",
         "Nothing: the run, well or library is empty. An experiment with other runs is counted from those.",
     ),
     "ALIGN_FAILED": Reason(
@@ -134,22 +134,12 @@ REASONS = {
         "too few reads in genes",
         "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`.",
     ),
-    "ENRICHED_LIBRARY": Reason(
-        "droplets",
-        "enriched for some genes (V(D)J segments, mitochondria, one gene), so that it is no gene expression",
-        "Nothing, if it is so: such libraries are not counted. To count it anyway, say a sort of plasma cells, "
-        "raise the bound that the detail has: `droplets: {bounds: {max_ig_share: …}}`.",
-    ),
-    "LOW_COMPLEXITY": Reason(
-        "droplets",
-        "reads of too few genes",
-        "Check that it is gene expression of this species. To count it anyway, lower "
-        "`droplets: {bounds: {min_genes_per_1000: …}}`.",
-    ),
     "LOW_MAPPING": Reason(
-        "droplets, until version 0.1",
-        "too few reads in genes",
-        "Ledgers of version 0.1 have it for what is LOW_GENE_SHARE now; do what that says.",
+        "harvest",
+        "too few reads map to the genome",
+        "Check species, reference and files: reads of another species, of primers alone, or one file given as both "
+        "mates do not map. To count the cell anyway, lower `plates: {min_mapped: …}`; nothing is aligned again. "
+        "Ledgers of version 0.1 have it for droplet libraries, too: see LOW_GENE_SHARE.",
     ),
     "INCOMPLETE_EXPERIMENT": Reason(
         "reads, plates",

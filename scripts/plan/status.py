@@ -22,7 +22,8 @@ class RunStatus(NamedTuple):
     of another run of its experiment. Later stages pass both on and do not look for their files.
 
     ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause``
-    distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger.
+    distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger, and neither do ``reads``
+    and ``mapped``: how many reads of its plate cell STAR was given, and how many it mapped (empty where not counted).
     """
 
     run: str
@@ -35,6 +36,8 @@ class RunStatus(NamedTuple):
     chemistry: str = ""
     read_roles: str = ""
     cause: str = ""
+    reads: str = ""
+    mapped: str = ""
 
     @property
     def ok(self) -> bool:
@@ -74,12 +77,13 @@ def raise_if_machine(tried: Iterable[RunStatus]) -> None:
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
     """Return run → status, in the order of the file. Raises InputError where the header is another one.
 
-    Tables of version 0.1 have no column ``cause``.
+    Tables of older versions end before ``cause`` or ``reads``.
     """
     known = RunStatus._fields
+    headers = [known[: known.index(name)] for name in ("cause", "reads")] + [known]
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if tuple(next(lines, ())) not in (known, known[:-1]):
+        if tuple(next(lines, ())) not in headers:
             raise InputError(f"{path}: not a status table; its first line must be {' '.join(known)!r}.")
         return {values[0]: RunStatus(*values) for values in lines}
 

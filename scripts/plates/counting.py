@@ -6,7 +6,6 @@ those that STAR says it mapped.
 """
 
 import hashlib
-import itertools
 import os
 import re
 import subprocess
@@ -27,7 +26,7 @@ from scripts.plates.cells import alignment_files, fail_runs, log_file
 from scripts.plates.scoring import Scoring, share_out
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
-from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, read_star_log
+from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads, read_star_log
 
 COUNTERS = ("auto", "native", "htseq-count")
 STRANDS = {"none": "no", "forward": "yes", "reverse": "reverse"}
@@ -380,9 +379,12 @@ def count_shard(
         print(f"{column}: {fault}", file=sys.stderr)
         fail_runs(columns[column], statuses_after, fault)
     of_cells = {column: [statuses[row.run] for row in columns[column]] for column in kept}
-    for status in itertools.chain.from_iterable(of_cells.values()):
-        if status.ok:
-            statuses_after[status.run] = status._replace(detail=counted.note or status.detail)
+    for column, of_cell in of_cells.items():
+        reads, mapped = logs[column][INPUT_READS], str(mapped_reads(logs[column]))
+        for status in of_cell:
+            if status.ok:
+                detail = counted.note or status.detail
+                statuses_after[status.run] = status._replace(detail=detail, reads=reads, mapped=mapped)
     star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
     dtype = counting.scoring.dtype
     matrix: np.ndarray = np.array([counts.genes for counts in kept.values()], dtype).reshape(

@@ -69,6 +69,11 @@ def read_star_log(path: str | Path) -> dict[str, str]:
     return fields
 
 
+def mapped_reads(log: Mapping[str, str]) -> int:
+    """Return how many reads of a log are mapped, to one locus or to several (at most outFilterMultimapNmax)."""
+    return int(log[UNIQUELY_MAPPED]) + int(log.get(MULTIPLE_LOCI) or 0)
+
+
 def format_log(fields: Mapping[str, str]) -> str:
     """Return the text of a Log.final.out, laid out as STAR does."""
     return "".join(

@@ -118,3 +118,55 @@ def test_all_that_is_missing_is_reported_at_once(tmp_path):
 def test_a_summary_of_several_series_ends_with_the_sum():
     rows = [plate("SRR1", "SRX1", status="counted"), plate("SRR2", "SRX2", series="GSE2", status="counted")]
     assert ledger.summarize(rows).splitlines()[-1] == "all     counted             2"
+
+
+def settled(reads, mapped, *floors, runs=1):
+    rows = [plate(f"SRR{number}", "SRX1") for number in range(runs)]
+    statuses = {row.run: RunStatus(row.run, reads=str(reads), mapped=str(mapped)) for row in rows}
+    return [
+        (row.status, row.reason, row.detail) for row in ledger.settle_unit([rows], statuses, ledger.Floors(*floors))
+    ]
+
+
+COUNTED = ("counted", "", "")
+
+
+def test_a_cell_that_does_not_map_fails():
+    assert settled(5000, 99, 0.02) == [
+        (
+            "failed",
+            "LOW_MAPPING",
+            "99 of 5,000 reads (1.98%) map to the genome, less than `plates: {min_mapped: 0.02}` asks for.",
+        )
+    ]
+    assert settled(5000, 100, 0.02) == [COUNTED]
+    assert settled(5000, 0, 0) == [COUNTED]
+    assert [row[:2] for row in settled(5000, 0, 0.02, runs=2)] == [("failed", "LOW_MAPPING")] * 2
+
+
+def test_an_empty_well_has_no_share_of_mapped_reads():
+    assert settled(99, 0, 0.02) == settled(0, 0, 0.02) == [COUNTED]
+    assert settled(100, 0, 0.02)[0][0] == "failed"
+
+
+def test_a_cell_with_few_reads_is_left_out_on_request():
+    words = "1 read, fewer than `plates: {min_reads: 2}` asks for."
+    assert settled(1, 1, 0.02, 2) == [("left_out", "EMPTY_READS", words)]
+    assert settled(2, 2, 0.02, 2) == [COUNTED]
+
+
+def test_a_cell_whose_reads_are_not_known_meets_every_floor():
+    assert settled("", "", 1.0, 10**9) == [COUNTED]
+
+
+def test_floors_are_options_of_the_command(tmp_path):
+    statuses = STATUSES | {
+        "GSE1.mus.0000": [
+            RunStatus("SRR1", reads="1000", mapped="0"),
+            RunStatus("SRR2", reads="7", mapped="7"),
+            RunStatus("SRR3", reads="7", mapped="7"),
+        ]
+    }
+    ledger.main([*write(tmp_path, statuses=statuses), "--min-mapped=0.5", "--min-reads=8"])
+    rows = {row.run: row.reason for row in read_runs(tmp_path / "runs.tsv")}
+    assert (rows["SRR1"], rows["SRR2"], rows["SRR3"], rows["SRR5"]) == ("LOW_MAPPING", "EMPTY_READS", "EMPTY_READS", "")

@@ -8,7 +8,17 @@ import pytest
 import scipy.sparse
 
 from scripts.core.errors import InputError
-from scripts.harvest import accept, checksums, counts_h5ad, counts_table, ledger, log_table, report, verify
+from scripts.harvest import (
+    accept,
+    cells_table,
+    checksums,
+    counts_h5ad,
+    counts_table,
+    ledger,
+    log_table,
+    report,
+    verify,
+)
 from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.plan.units import cut_into_units, write_units
@@ -72,6 +82,8 @@ class Analysis:
             log_table.main([*common, f"{results}/{species}.log.csv.gz"])
             more = ["--genes", f"{self.folder}/genes.tsv", "--records", f"{self.folder}/records"]
             counts_h5ad.main([*common, f"{results}/{species}.h5ad", *more])
+        quality = [*units, *runs, "--counts", f"{work}/{{unit}}.h5ad"]
+        cells_table.main([*quality, "--output", f"{results}/quality/cells.csv.gz"])
         report.main([*plan, *runs, "--output", f"{results}/report.html"])
         checksums.main(["--results", results, "--output", f"{results}/SHA256SUMS"])
         return self.folder / "results"
@@ -88,7 +100,7 @@ def test_results_are_whole_and_agree(tmp_path):
 
 def test_two_folders_have_the_same_bytes(tmp_path):
     sums = [
-        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in results.iterdir()}
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in results.rglob("*.*")}
         for results in (Analysis(tmp_path / "one").harvest(), Analysis(tmp_path / "other").harvest())
     ]
     assert len(sums[0]) == 10

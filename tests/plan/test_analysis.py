@@ -83,6 +83,7 @@ def test_results_follow_from_what_is_planned():
         "results/mus_meta.tgz",
         "results/mus.metadata.samples.csv",
         "results/mus.metadata.series.csv",
+        "results/quality/cells.csv.gz",
     ]
     assert made.archives() == [
         *("results/mex/SRX1", "results/mex/SRX9.homo", "results/mex/SRX9.mus"),

@@ -41,9 +41,12 @@ def test_a_full_disk_differs_from_a_limit_by_its_cause():
     assert not disk_was_full(full.failed(RunFault("DISK_LIMIT", "the disk has room, but the limit is reached.")))
 
 
-def test_a_status_table_of_version_0_2_has_no_cause(tmp_path):
-    columns = "run state reason detail source spots layout chemistry read_roles".split()
+@pytest.mark.parametrize("later", ["", "cause"])
+def test_a_status_table_of_an_older_version_has_fewer_columns(tmp_path, later):
+    columns = ["run", "state", "reason", "detail", "source", "spots", "layout", "chemistry", "read_roles"]
     values = ["SRR1", "failed", "DISK_LIMIT", "full", "", "", "", "", ""]
+    if later:
+        columns, values = [*columns, later], [*values, ""]
     (tmp_path / "status.tsv").write_text("\t".join(columns) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
     assert read_statuses(tmp_path / "status.tsv") == {"SRR1": RunStatus("SRR1", "failed", "DISK_LIMIT", "full")}
 
