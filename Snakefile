@@ -38,6 +38,7 @@ rule all:
         every(analysis.tables),
         every(analysis.archives),
         every(analysis.atlases),
+        every(analysis.quality),
 
 
 onerror:

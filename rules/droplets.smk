@@ -73,6 +73,7 @@ rule solo:
     output:
         solo=temp(directory("work/solo/{library}")),
         status="units/status/{library}.tsv",
+        figures="units/figures/{library}.json",
     log:
         "logs/solo/{library}.log",
     benchmark:
@@ -94,6 +95,7 @@ rule solo:
         preset=config["droplets"]["preset"],
         min_valid_barcodes=config["droplets"]["min_valid_barcodes"],
         min_gene_share=config["droplets"]["min_gene_share"],
+        bounds=[f"{name}={value}" for name, value in sorted(config["droplets"]["bounds"].items())],
         star_options=[
             f"--set={name}={value}"
             for name, value in sorted(config["droplets"]["star_options"].items())
@@ -106,7 +108,8 @@ rule solo:
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.star_options:q} \
             --min-valid-barcodes {params.min_valid_barcodes} --min-gene-share {params.min_gene_share} \
-            --threads {threads} --output {output.solo:q} --status {output.status:q} 2>{log:q}
+            --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
+            --status {output.status:q} --figures {output.figures:q} 2>{log:q}
         """
 
 

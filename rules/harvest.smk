@@ -193,6 +193,23 @@ rule metadata:
         """
 
 
+rule libraries_table:
+    """Gather what every droplet library shows of itself."""
+    input:
+        ledger="results/runs.tsv",
+    output:
+        table="results/quality/libraries.csv",
+    log:
+        "logs/libraries_table/libraries_table.log",
+    conda:
+        "../envs/python.yaml"
+    shell:
+        """
+        python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
+            --output {output.table:q} 2>{log:q}
+        """
+
+
 rule report:
     """Draw the quality report, one page."""
     input:
@@ -225,6 +242,7 @@ rule checksums:
         tables=every(analysis.tables),
         archives=every(analysis.archives),
         atlases=every(analysis.atlases),
+        quality=every(analysis.quality),
         report="results/report.html",
     output:
         sums="results/SHA256SUMS",

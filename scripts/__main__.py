@@ -23,7 +23,7 @@ STAGES = {
     "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),
     "harvest": (
         *("ledger", "evidence", "accept", "counts_table", "log_table", "counts_h5ad", "cells_table", "metadata"),
-        *("report", "checksums", "verify"),
+        *("libraries_table", "report", "checksums", "verify"),
     ),
     "atlas": (
         *("atlas_model", "atlas_embed", "atlas_pack", "atlas_check", "atlas_locate", "atlas_search"),

@@ -18,6 +18,7 @@ from scripts.core.files import atomic_path, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
+from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
 from scripts.droplets.starsolo import Settings
@@ -70,9 +71,9 @@ def count_spots(library: LibraryReads, statuses: Mapping[str, RunStatus]) -> int
     return spots
 
 
-def add_proof(status: RunStatus, verdict: Mapping[str, Any], kit: Chemistry, figures: str) -> RunStatus:
+def add_proof(status: RunStatus, verdict: Mapping[str, Any], kit: Chemistry, strand: str, figures: str) -> RunStatus:
     """Return the status of a counted run with its kit and, in the detail, how that was found."""
-    proof = f"{verdict['words']}; strand {kit.strand}."
+    proof = f"{verdict['words']}; strand {strand}."
     return status._replace(chemistry=kit.name, detail=" ".join(filter(None, [status.detail, proof, figures])))
 
 
@@ -118,11 +119,34 @@ def make_parser() -> argparse.ArgumentParser:
         "--min-valid-barcodes", type=float, default=0.5, help="least share of reads with a valid barcode"
     )
     parser.add_argument("--min-gene-share", type=float, default=0.05, help="least share of reads in a gene")
+    parser.add_argument(
+        "--bounds",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a library of gene expression may show, beside "
+        + " ".join(f"{name}={value:g}" for name, value in Bounds()._asdict().items()),
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
     parser.add_argument("--status", required=True, type=Path, help="status table of the library, for the ledger")
+    parser.add_argument("--figures", type=Path, help="what the library shows (JSON), for results/quality/libraries.csv")
     return parser
+
+
+def read_bounds(pairs: Sequence[str]) -> Bounds:
+    """Return the bounds of options NAME=VALUE. Raises InputError for any other name or value."""
+    values = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            values[name] = float(value)
+            Bounds()._replace(**values)
+        except ValueError as error:
+            known = ", ".join(Bounds._fields)
+            raise InputError(f"--bounds {pair}: not NAME=VALUE with a number and a name of {known}.") from error
+    return Bounds(**values)
 
 
 def read_settings(args: argparse.Namespace) -> Settings:
@@ -136,7 +160,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
     raise_faults("--set", option_faults(star_options))
     if fault := cell_filter_fault(args.cell_filter):
         raise InputError(f"--cell-filter: {fault}.")
-    options = vars(args) | {"star_options": star_options}
+    options = vars(args) | {"star_options": star_options, "bounds": read_bounds(args.bounds)}
     return Settings(**{name: options[name] for name in Settings._fields})
 
 
@@ -150,6 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_index(args.index)
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
     partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
+    counter = None
     args.output.parent.mkdir(parents=True, exist_ok=True)
     if is_whole(statuses.values()):
         counted = [row for row in rows if statuses[row.run].ok]
@@ -164,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 )
                 kit, figures = counter.count(args.threads)
             for run in library.verdicts:
-                statuses[run] = add_proof(statuses[run], verdicts[run], kit, figures)
+                statuses[run] = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), figures)
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             clear_work(partial)
@@ -181,6 +206,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.output.mkdir()
     for status in statuses.values():
         print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
+    if args.figures:
+        write_figures(args.figures, counter.figures if counter else None)
     with atomic_path(args.status) as table:
         write_statuses(table, statuses.values())
         shutil.copyfile(table, args.output / "status.tsv")

@@ -19,8 +19,24 @@ from scripts.core.files import hash_file, remove_folder, write_atomic
 from scripts.core.subprocesses import raise_if_full
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.fastq_sample import SKIP, copy_sample
+from scripts.droplets.library_figures import (
+    READS_PER_GENE,
+    LibraryFigures,
+    check_figures,
+    check_strand,
+    measure,
+    read_genes_of_index,
+)
 from scripts.droplets.library_reads import LibraryReads, link_into
-from scripts.droplets.starsolo import VALID_BARCODES, Settings, read_summary, share_of, solo_arguments
+from scripts.droplets.starsolo import (
+    VALID_BARCODES,
+    Settings,
+    read_summary,
+    replaced_options,
+    share_of,
+    solo_arguments,
+    solo_options,
+)
 from scripts.formats.matrix_market import read_matrix
 from scripts.plan.matrices import GENE_FEATURES, matrix_names
 from scripts.star import program
@@ -197,6 +213,7 @@ class LibraryCounter:
         settings: Settings,
     ) -> None:
         self.library, self.candidates, self.folder, self.settings = library, candidates, folder, settings
+        self.figures: LibraryFigures | None = None  # of the alignment
         self.lists, digests = {}, {}
         for name in candidates[0].lists:
             path = lists / f"{name}.txt"
@@ -217,9 +234,17 @@ class LibraryCounter:
             "index": hash_file(index / "genomeParameters.txt"),
         }
 
+    def options(self, kit: Chemistry, threads: int = 0) -> dict[str, str]:
+        """Return STAR's options but those of the user, were the library made with this kit."""
+        return solo_options(kit, self.library, self.reads, self.lists, self.index, self.settings, threads)
+
     def arguments(self, kit: Chemistry, threads: int) -> list[str]:
         """Return STAR's arguments, were the library made with this kit."""
-        return solo_arguments(kit, self.library, self.reads, self.lists, self.index, self.settings, threads)
+        return solo_arguments(self.options(kit, threads), self.settings)
+
+    def strand(self, kit: Chemistry) -> str:
+        """Return the strand of the cDNA, which the user may have set."""
+        return str(self.settings.star_options.get("soloStrand", kit.strand))
 
     def stamp(self, kit: Chemistry) -> dict[str, Any]:
         """Return what the counts are made from, were the library made with this kit."""
@@ -237,6 +262,7 @@ class LibraryCounter:
             print("the library was aligned by an earlier try.", file=sys.stderr)
             return kit, figures
         path.unlink(missing_ok=True)
+        (self.folder / READS_PER_GENE).unlink(missing_ok=True)
         for name in ("Solo.out", "_STARtmp"):
             remove_folder(self.folder, name, ignore_errors=True)
         first = self.library.files(self.library.rows[0].run, "cdna")[0]
@@ -248,10 +274,30 @@ class LibraryCounter:
         write_atomic(path, json.dumps(self.stamp(kit) | {"strand": figures}))
         return kit, figures
 
-    def count(self, threads: int) -> tuple[Chemistry, str]:
-        """Align the library, check its shares of reads and call its cells; return as :meth:`align`."""
+    def check(self, kit: Chemistry) -> str:
+        """Check what the counts show; return what a user should know of them, empty where there is nothing.
+
+        Raises RunFault as :func:`check_shares` and the checks of :mod:`scripts.droplets.library_figures`.
+        """
         settings = self.settings
-        kit, figures = self.align(threads)
+        options = self.options(kit)
+        replaced = replaced_options(options, settings)
+        strand = str((options | dict(settings.star_options))["soloStrand"])
+        self.figures = measure(self.folder / READS_PER_GENE, read_genes_of_index(self.folder / self.index), strand)
+        words = [f"star_options replaces {name} {old} by {new}." for name, (old, new) in sorted(replaced.items())]
+        if self.figures:
+            words.append(check_strand(self.figures, kit.title, strand, "soloStrand" in replaced))
         check_shares(self.folder, settings.features, settings.min_valid_barcodes, settings.min_gene_share)
-        call_cells(self.folder, settings.features, settings.cell_filter)
-        return kit, figures
+        if self.figures:
+            check_figures(self.figures, settings.bounds)
+        return " ".join(filter(None, words))
+
+    def count(self, threads: int) -> tuple[Chemistry, str]:
+        """Align the library, check what it shows and call its cells.
+
+        Return its kit, and words on strand and options.
+        """
+        kit, figures = self.align(threads)
+        words = self.check(kit)
+        call_cells(self.folder, self.settings.features, self.settings.cell_filter)
+        return kit, " ".join(filter(None, [figures, words]))

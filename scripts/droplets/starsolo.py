@@ -7,6 +7,9 @@ reads of several genes; ``Solo.out/{feature}/Summary.csv`` has a name and a valu
 matrices other than the unique one, and SJ has the raw unique one alone. ``Solo.out/Velocyto/`` has three matrices of
 unique reads instead of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
 those of Gene.
+
+``ReadsPerGene.out.tab`` has the reads of each gene by strand (``--quantMode GeneCounts``), from which a library's
+figures are made. It changes no matrix, so that the command line of an archive leaves that option out.
 """
 
 import math
@@ -19,6 +22,7 @@ import numpy as np
 
 from scripts.core.errors import InputError
 from scripts.droplets.chemistries import Chemistry
+from scripts.droplets.library_figures import Bounds
 from scripts.droplets.library_reads import LibraryReads
 from scripts.star.presets import DROPLET_PRESETS, as_arguments
 
@@ -28,8 +32,12 @@ LONG_BARCODE_READ = 50
 VALID_BARCODES = "Reads With Valid Barcodes"
 
 _DROPPED_OPTIONS = frozenset(
-    ("--runThreadN", "--genomeDir", "--outFileNamePrefix", "--outTmpDir", "--limitBAMsortRAM", "--genomeLoad")
+    "--runThreadN --genomeDir --outFileNamePrefix --outTmpDir --limitBAMsortRAM --genomeLoad --quantMode".split()
 )
+
+
+_OF_READS = tuple("soloStrand soloCB soloUMIstart soloUMIlen soloUMIposition soloBarcode soloAdapter clip5p".split())
+"""How options begin that say where a read has barcode, UMI and cDNA, and on which strand the cDNA is."""
 
 
 class Settings(NamedTuple):
@@ -42,6 +50,7 @@ class Settings(NamedTuple):
     star_options: Mapping[str, str]
     min_valid_barcodes: float
     min_gene_share: float
+    bounds: Bounds = Bounds()
 
 
 def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_length: int = 0) -> dict[str, str]:
@@ -77,7 +86,7 @@ def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_l
     }
 
 
-def solo_arguments(
+def solo_options(
     kit: Chemistry,
     library: LibraryReads,
     reads: tuple[str, str],
@@ -85,8 +94,8 @@ def solo_arguments(
     index: str,
     settings: Settings,
     threads: int,
-) -> list[str]:
-    """Return STAR's arguments for a library; ``reads`` are its lists of cDNA and of barcode files.
+) -> dict[str, str]:
+    """Return STAR's options for a library but those of the user; ``reads`` are its lists of cDNA and of barcode files.
 
     Every path is relative to the folder in which STAR runs. Cells are not called here: that is a step of its own. The
     barcode reads of a 5′ kit that are longer than LONG_BARCODE_READ hold cDNA too, and are aligned as mates of the cDNA
@@ -106,6 +115,7 @@ def solo_arguments(
         "soloFeatures": " ".join(settings.features),
         "soloMultiMappers": " ".join(settings.multireads),
         "soloCellFilter": "None",
+        "quantMode": "GeneCounts",
     }
     if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
         clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
@@ -116,7 +126,21 @@ def solo_arguments(
             "soloStrand": "Forward",
             "clipAdapterType": "Hamming",  # that of Cell Ranger takes no second mate
         }
-    return as_arguments(options | dict(kit.solo) | dict(settings.star_options))
+    return options | dict(kit.solo)
+
+
+def solo_arguments(options: Mapping[str, str], settings: Settings) -> list[str]:
+    """Return STAR's arguments for these options and those of the user, which win."""
+    return as_arguments(dict(options) | dict(settings.star_options))
+
+
+def replaced_options(options: Mapping[str, str], settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return option → its value by the kit and that of the user, for options of strand, barcode and UMI that differ."""
+    return {
+        name: (options.get(name, "STAR's own"), str(value))
+        for name, value in settings.star_options.items()
+        if name.startswith(_OF_READS) and str(value) != options.get(name)
+    }
 
 
 def read_summary(path: str | Path) -> dict[str, str]:

@@ -282,6 +282,10 @@ class Analysis:
         matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in self.folders}
         return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
 
+    def quality(self) -> list[str]:
+        """Return the tables of quality."""
+        return ["results/quality/libraries.csv"] if self.folders else []
+
     # Atlas
 
     def matrices(self, species: str) -> dict[str, str]:

@@ -134,6 +134,18 @@ REASONS = {
         "too few reads in genes",
         "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`.",
     ),
+    "ENRICHED_LIBRARY": Reason(
+        "droplets",
+        "enriched for some genes (V(D)J segments, mitochondria, one gene), so that it is no gene expression",
+        "Nothing, if it is so: such libraries are not counted. To count it anyway, say a sort of plasma cells, "
+        "raise the bound that the detail has: `droplets: {bounds: {max_ig_share: …}}`.",
+    ),
+    "LOW_COMPLEXITY": Reason(
+        "droplets",
+        "reads of too few genes",
+        "Check that it is gene expression of this species. To count it anyway, lower "
+        "`droplets: {bounds: {min_genes_per_1000: …}}`.",
+    ),
     "LOW_MAPPING": Reason(
         "harvest",
         "too few reads map to the genome",

@@ -45,17 +45,21 @@ def turned(sequence: str) -> str:
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory) -> tuple[Path, list[str]]:
     """An index of single-exon genes, and the sequence of each."""
-    folder = tmp_path_factory.mktemp("kits")
+    return make_genome(tmp_path_factory.mktemp("kits"), [f"N{number}" for number in range(GENES)])
+
+
+def make_genome(folder: Path, names: list[str]) -> tuple[Path, list[str]]:
+    """Return an index of single-exon genes of these names, which is made in the folder, and the sequence of each."""
     dice = random.Random(11)
     contig = dna(dice, GENES * 2000 + 4000)
     genes, lines = [], []
     for start in (500, 700):  # without any junction STAR makes no index
         name = 'gene_id "G9"; transcript_id "T9"; gene_name "N9";'
         lines.append(f"chr1\ttoy\texon\t{start}\t{start + 90}\t.\t+\t.\t{name}\n")
-    for number in range(GENES):
+    for number, gene_name in enumerate(names):
         start = 1000 + 2000 * number
         genes.append(contig[start : start + EXON])
-        name = f'gene_id "G{number}"; transcript_id "T{number}"; gene_name "N{number}";'
+        name = f'gene_id "G{number}"; transcript_id "T{number}"; gene_name "{gene_name}";'
         lines.append(f"chr1\ttoy\texon\t{start + 1}\t{start + EXON}\t.\t+\t.\t{name}\n")
     (folder / "genome.fa").write_text(f">chr1\n{contig}\n")
     (folder / "genes.gtf").write_text("".join(lines))
@@ -88,7 +92,15 @@ def barcode_read(kit, segments: list[str], umi: str, offset: int, dice: random.R
 
 
 def count(
-    folder: Path, name: str, genome, *, long_read: bool = False, offset: int = 0, short: int = 0, cut: int = 0
+    folder: Path,
+    name: str,
+    genome,
+    *more: str,
+    long_read: bool = False,
+    offset: int = 0,
+    short: int = 0,
+    cut: int = 0,
+    strand: str = "",
 ) -> tuple[dict, dict, RunStatus]:
     """Make a library of a kit, count it, and return what was made, what was counted, and the run's status."""
     index, genes = genome
@@ -120,7 +132,7 @@ def count(
                     first_reads.append("".join(read[: kit.split]))
                     barcode_reads.append("".join(read[kit.split :]) + mate)
                     umi_reads.append(umi)
-                    cdna_reads.append(piece[-90:] if kit.strand == "Forward" else turned(piece)[:90])
+                    cdna_reads.append(piece[-90:] if (strand or kit.strand) == "Forward" else turned(piece)[:90])
     for _ in range(short):  # reads whose barcode read was trimmed: they cannot be counted, the others can
         barcode_reads.append(dna(dice, dice.randrange(1, kit.read_end)))
         umi_reads.append(dna(dice, kit.umi_length))
@@ -152,7 +164,8 @@ def count(
     arguments = ["--runs", folder / "S.homo.X.tsv", "--fastq", reads, "--index", index]
     arguments += ["--roles", folder / "roles.json", "--chemistries", CHEMISTRIES, "--inclusion-lists", folder / "lists"]
     arguments += ["--output", folder / "solo", "--status", folder / "status.tsv", "--cell-filter", "None"]
-    solo.main([*map(str, arguments), "--features", "Gene", "--multireads", "Unique"])
+    arguments += ["--figures", folder / "figures.json"]
+    solo.main([*map(str, arguments), "--features", "Gene", "--multireads", "Unique", *more])
     status = read_statuses(folder / "status.tsv")["R1"]
     counted: dict[tuple[str, str], int] = {}
     if status.ok:
@@ -207,4 +220,44 @@ def test_long_barcode_read_of_a_3_prime_library_is_read_at_its_start(tmp_path, g
 def test_some_trimmed_barcode_reads_leave_the_others_counted(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome, short=60)
     assert status.ok, status
+    assert counted == made
+
+
+RECEPTORS = {"tr": ["TRAC", "TRBC2", "TRBV20-1", "ACTB"], "ig": ["IGKC", "IGHM", "IGLV2-14", "Ighg1"]}
+
+
+@pytest.mark.parametrize("kind, share", [("tr", 0.75), ("ig", 1.0)])
+def test_a_library_of_receptors_is_no_gene_expression(tmp_path, kind, share):
+    """Three of four genes are TR segments, or all are IG segments; each has as many reads."""
+    genome = make_genome(tmp_path, RECEPTORS[kind])
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    _, _, status = count(first, "10x_5p_v2", genome)
+    assert (status.state, status.reason) == ("failed", "ENRICHED_LIBRARY"), status
+    assert f"of the 540 reads in genes {share:.1%} are on segments of" in status.detail
+    figures = json.loads((first / "figures.json").read_text())
+    assert (figures["gene_reads"], figures["antisense_reads"], figures["genes"]) == (540, 0, 4)
+    assert (figures[f"{kind}_share"], figures["top_gene_share"]) == (share, 0.25)
+    assert not (first / "solo/Solo.out").exists()
+    second.mkdir()
+    made, counted, status = count(second, "10x_5p_v2", genome, "--bounds", f"max_{kind}_share=1")
+    assert status.ok, status
+    assert counted == made
+
+
+def test_reads_of_the_other_strand_fail_a_kit_that_was_named(tmp_path, genome):
+    _, _, status = count(tmp_path, "10x_3p_v2", genome, "--min-gene-share", "0", strand="Reverse")
+    assert (status.reason, status.detail) == (
+        "CHEMISTRY_UNKNOWN",
+        "10x Chromium 3′ v2 has cDNA of strand Forward, but most reads in genes are of the other strand: 0 are on the"
+        " genes' strand and 540 on the other. Name another kit, or none.",
+    )
+
+
+def test_options_of_the_user_change_what_is_said_of_the_reads(tmp_path, genome):
+    made, counted, status = count(
+        tmp_path, "10x_3p_v2", genome, "--set=soloStrand=Reverse", "--set=soloUMIlen=10", strand="Reverse"
+    )
+    assert status.ok, status
+    assert status.detail == "Told by the test; strand Reverse. star_options replaces soloStrand Forward by Reverse."
     assert counted == made

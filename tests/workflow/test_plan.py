@@ -65,6 +65,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "accept": 1,
         "counts_table": 2,
         "log_table": 2,
+        "libraries_table": 1,
         "counts_h5ad": 2,
         "cells_table": 1,
         "metadata": 2,

@@ -1,0 +1,66 @@
+"""The table of what droplet libraries show: a row a library, failed ones too."""
+
+import csv
+import json
+
+from scripts.harvest import libraries_table
+from scripts.plan.run_table import Run, write_runs
+
+HEADER = (
+    "series,species,experiment,runs,chemistry,status,reason,spots,gene_reads,antisense_reads,genes,genes_per_1000,"
+    "top_gene,top_gene_share,ig_share,tr_share,mitochondrial_share,ribosomal_share,flags"
+)
+
+
+def table(tmp_path, rows, figures):
+    write_runs(tmp_path / "runs.tsv", rows)
+    for unit, shown in figures.items():
+        (tmp_path / f"{unit}.json").write_text(json.dumps(shown))
+    arguments = ["--ledger", str(tmp_path / "runs.tsv"), "--figures", f"{tmp_path}/{{unit}}.json"]
+    libraries_table.main([*arguments, "--output", str(tmp_path / "quality/libraries.csv")])
+    return (tmp_path / "quality/libraries.csv").read_text()
+
+
+def test_a_row_for_each_library(tmp_path):
+    kept = Run(series="S", species="homo", assay="droplet", chemistry="10x_3p_v3", spots="500", status="counted")
+    failed = kept._replace(experiment="X3", status="failed", chemistry="", spots="")
+    rows = [
+        kept._replace(experiment="X1", run="R1"),
+        kept._replace(experiment="X1", run="R2", spots="250"),
+        kept._replace(experiment="X1", run="R3", status="left_out", reason="INDEX_READS_ONLY"),
+        kept._replace(experiment="X2", run="R4", status="failed", reason="ENRICHED_LIBRARY"),
+        failed._replace(run="R5", reason="INCOMPLETE_EXPERIMENT"),
+        failed._replace(run="R6", reason="DOWNLOAD_FAILED"),
+        kept._replace(experiment="X4", run="R7", status="left_out", reason="NOT_RNA"),
+        kept._replace(experiment="X5", run="R8", assay="plate"),
+    ]
+    shown = {
+        "gene_reads": 400,
+        "antisense_reads": 9,
+        "genes": 120,
+        "genes_per_1000": 101.5,
+        "top_gene": "MALAT1",
+        "top_gene_share": 0.51,
+        "ig_share": 0.0,
+        "tr_share": 0.012345,
+        "mitochondrial_share": 0.31,
+        "ribosomal_share": 0.2,
+        "annotated": 3000,
+    }
+    lines = table(tmp_path, rows, {"S.homo.X1": shown, "S.homo.X2": shown | {"tr_share": 0.9}, "S.homo.X3": {}}).split(
+        "\n"
+    )
+    assert lines == [
+        HEADER,
+        "S,homo,X1,R1;R2,10x_3p_v3,counted,,750,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.0123,0.3100,0.2000,"
+        "top_gene_share;mitochondrial_share",
+        "S,homo,X2,R4,10x_3p_v3,failed,ENRICHED_LIBRARY,500,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.9000,0.3100,0.2000,"
+        "tr_share;top_gene_share;mitochondrial_share",
+        "S,homo,X3,R5;R6,,failed,DOWNLOAD_FAILED,,,,,,,,,,,,",
+        "",
+    ]
+    assert len({len(row) for row in csv.reader(lines[:-1])}) == 1
+
+
+def test_without_a_library_there_is_the_header(tmp_path):
+    assert table(tmp_path, [], {}) == HEADER + "\n"
