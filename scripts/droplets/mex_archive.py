@@ -18,7 +18,7 @@ from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
-from scripts.droplets.starsolo import find_barcodes, read_command, stable_arguments
+from scripts.droplets.starsolo import find_barcodes, read_command, read_skipped_filters, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (
     ALL_FEATURES,
@@ -64,12 +64,12 @@ def cells_feature(feature: str) -> str:
 
 
 def aligner_fields(solo: Path, feature: str, matrix: str) -> dict[str, str]:
-    """Return the fields of the metadata that describe STAR; for filtered matrices with the call of the cell filter."""
+    """Return the fields of the metadata that describe STAR; for cells also the filter that it skipped, if any."""
     version, words = read_command(solo / "Log.out")
     arguments = stable_arguments(words)
-    log = solo / "Solo.out" / cells_feature(feature) / "CellFilter.out"
-    if matrix == "filtered" and log.is_file():
-        arguments += " ; " + stable_arguments(read_command(log)[1])
+    skipped = read_skipped_filters(solo / "Log.out").get(cells_feature(feature))
+    if matrix == "filtered" and skipped:
+        arguments += f" ; {skipped.words}"
     return {"software": "STAR", "software_version": version, "arguments": arguments}
 
 

@@ -1,7 +1,7 @@
-"""Count a droplet library with STARsolo: all its runs in one call, cells called in a step of its own.
+"""Count a droplet library with STARsolo: all its runs in one call, which calls the cells, too.
 
-STAR works in a folder beside the output (.{unit}.solo). Where the cells could not be called, or a floor was not
-reached, the counts of the alignment stay there, and the next call for the same reads and options uses them.
+STAR works in a folder beside the output (.{unit}.solo). Where a floor was not reached, the counts of the alignment stay
+there, and the next call for the same reads and options uses them.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def fault_of_library(error: Exception, index: Path, folder: Path) -> RunFault:
 
 def clear_work(folder: Path) -> None:
     """Remove what STAR needed but nobody reads later."""
-    names = ("reads", "probe", "cells", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
+    names = ("reads", "probe", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
     lists = (path for path in folder.glob("*.txt") if path.is_symlink())
     for path in [*(folder / name for name in names), *lists]:
         if path.is_dir() and not path.is_symlink():
@@ -160,7 +160,11 @@ def read_settings(args: argparse.Namespace) -> Settings:
     raise_faults("--set", option_faults(star_options))
     if fault := cell_filter_fault(args.cell_filter):
         raise InputError(f"--cell-filter: {fault}.")
-    options = vars(args) | {"star_options": star_options, "bounds": read_bounds(args.bounds)}
+    options = vars(args) | {
+        "star_options": star_options,
+        "bounds": read_bounds(args.bounds),
+        "cell_filter": " ".join(args.cell_filter.split()),
+    }
     return Settings(**{name: options[name] for name in Settings._fields})
 
 

@@ -1,4 +1,4 @@
-"""The steps in which STAR counts a library in a folder: a probe of the strand, the alignment, and the calling of cells.
+"""The steps in which STAR counts a library in a folder: a probe of the strand, and the alignment that calls its cells.
 
 What is aligned stays in the folder with a stamp of what it was made from, so that a later call for the same reads and
 options does not align again.
@@ -7,7 +7,7 @@ options does not align again.
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from scripts.droplets.library_reads import LibraryReads, link_into
 from scripts.droplets.starsolo import (
     VALID_BARCODES,
     Settings,
+    SkippedFilter,
+    failing_filter,
+    read_skipped_filters,
     read_summary,
     replaced_options,
     share_of,
@@ -149,37 +152,36 @@ def check_shares(folder: Path, features: Sequence[str], min_barcodes: float, min
         )
 
 
-def call_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
-    """Separate cells from empty droplets in the raw matrix of each gene feature, without aligning again.
+def complete_cells(folder: Path, features: Sequence[str], cell_filter: str) -> None:
+    """Check that STAR called the cells of each gene feature; where a feature has no counts, write that it has no cells.
 
-    Raises RunFault (COUNT_FAILED) where STAR cannot or leaves no matrix.
+    Raises RunFault (COUNT_FAILED) where a file is missing.
     """
-    for old in folder.glob("Solo.out/*/filtered"):
-        remove_folder(old.parent, old.name)
-    if cell_filter.split()[0] == "None":
+    if cell_filter == "None":
         return
     for feature in features:
         if feature not in GENE_FEATURES:
             continue
-        target = folder / "Solo.out" / feature / "filtered"
-        target.mkdir()
-        try:
-            run_star(
-                [
-                    *("--runMode", "soloCellFiltering", f"Solo.out/{feature}/raw", f"Solo.out/{feature}/filtered/"),
-                    *("--soloCellFilter", *cell_filter.split(), "--outFileNamePrefix", "cells/"),
-                ],
-                folder,
-            )
-        except RunFault as fault:
-            raise RunFault(
-                "COUNT_FAILED", f"the cells of {feature} could not be called: {fault.detail}", fault.cause
-            ) from fault
-        missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (target / name).is_file()]
+        raw, cells = (folder / "Solo.out" / feature / name for name in ("raw", "filtered"))
+        if not cells.is_dir():
+            cells.mkdir()
+            shutil.copyfile(raw / "features.tsv", cells / "features.tsv")
+            (cells / "barcodes.tsv").touch()
+            genes = (raw / "features.tsv").read_bytes().count(b"\n")
+            (cells / "matrix.mtx").write_text(f"%%MatrixMarket matrix coordinate integer general\n%\n{genes} 0 0\n")
+        missing = [name for name in ("barcodes.tsv", "features.tsv", "matrix.mtx") if not (cells / name).is_file()]
         if missing:
             raise_if_full(folder)
             raise RunFault("COUNT_FAILED", f"the cell filter of STAR left no {', '.join(missing)} of {feature}.")
-        (folder / "cells" / "Log.out").replace(target.parent / "CellFilter.out")
+
+
+def describe_filters(skipped: Mapping[str, SkippedFilter]) -> str:
+    """Return which cell filter was in effect where STAR skipped EmptyDrops_CR; empty where it did not."""
+    if not skipped:
+        return ""
+    most, instead = next((one.most, one.instead) for one in skipped.values())
+    barcodes = ", ".join(f"{feature} has {skipped[feature].barcodes}" for feature in sorted(skipped))
+    return f"EmptyDrops_CR was skipped, it needs more than {most} barcodes ({barcodes}): cells by {instead}."
 
 
 def describe_cells(folder: Path) -> str:
@@ -267,10 +269,22 @@ class LibraryCounter:
             remove_folder(self.folder, name, ignore_errors=True)
         first = self.library.files(self.library.rows[0].run, "cdna")[0]
         kit, figures = probe_strand(self.candidates, first, self.index, self.folder, threads)
-        with read_pipes(self.folder, self.cdna | self.barcodes):
-            run_star(self.arguments(kit, threads), self.folder)
+        try:
+            with read_pipes(self.folder, self.cdna | self.barcodes):
+                run_star(self.arguments(kit, threads), self.folder)
+        except RunFault as fault:
+            log = self.folder / "Log.out"
+            if not (feature := failing_filter(log) if log.is_file() else ""):
+                raise
+            raise RunFault(
+                "COUNT_FAILED",
+                f"the cells of {feature} could not be called: {fault.detail} Give another droplets.cell_filter, e.g."
+                " CellRanger2.2.",
+                fault.cause,
+            ) from fault
         copy_linked_features(self.folder)
         check_outputs(self.folder, self.settings.features, self.settings.multireads, self.inputs["spots"])
+        complete_cells(self.folder, self.settings.features, self.settings.cell_filter)
         write_atomic(path, json.dumps(self.stamp(kit) | {"strand": figures}))
         return kit, figures
 
@@ -290,14 +304,10 @@ class LibraryCounter:
         check_shares(self.folder, settings.features, settings.min_valid_barcodes, settings.min_gene_share)
         if self.figures:
             check_figures(self.figures, settings.bounds)
+        words.append(describe_filters(read_skipped_filters(self.folder / "Log.out")))
         return " ".join(filter(None, words))
 
     def count(self, threads: int) -> tuple[Chemistry, str]:
-        """Align the library, check what it shows and call its cells.
-
-        Return its kit, and words on strand and options.
-        """
+        """Align the library and check what it shows; return its kit, and words on strand, options and cell filter."""
         kit, figures = self.align(threads)
-        words = self.check(kit)
-        call_cells(self.folder, self.settings.features, self.settings.cell_filter)
-        return kit, " ".join(filter(None, [figures, words]))
+        return kit, " ".join(filter(None, [figures, self.check(kit)]))

@@ -6,13 +6,15 @@ Its options say where the kit keeps barcode and UMI, what is counted, and what i
 reads of several genes; ``Solo.out/{feature}/Summary.csv`` has a name and a value a line. Only raw Gene features have
 matrices other than the unique one, and SJ has the raw unique one alone. ``Solo.out/Velocyto/`` has three matrices of
 unique reads instead of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
-those of Gene.
+those of Gene. Cells are called by STAR itself, of each gene feature by its own counts; where there are none of a
+feature, it has no ``filtered``, and the figures of cells in its Summary.csv mean nothing.
 
 ``ReadsPerGene.out.tab`` has the reads of each gene by strand (``--quantMode GeneCounts``), from which a library's
 figures are made. It changes no matrix, so that the command line of an archive leaves that option out.
 """
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +36,10 @@ VALID_BARCODES = "Reads With Valid Barcodes"
 _DROPPED_OPTIONS = frozenset(
     "--runThreadN --genomeDir --outFileNamePrefix --outTmpDir --limitBAMsortRAM --genomeLoad --quantMode".split()
 )
+
+_COUNTED_FEATURE = re.compile(r"\.\.\. Starting Solo post-map for (\w+)")
+_EMPTY_DROPS_NUMBERS = re.compile(r"ParametersSolo: .*EmptyDrops_CR filtering parameters:\s*(\S+ \S+ \S+)")
+_EMPTY_DROPS_SKIPPED = re.compile(r"emptyDrops_CR filtering: .*\bnCB=(\d+).*\bemptyCellMinIndex=(\d+)")
 
 
 _OF_READS = tuple("soloStrand soloCB soloUMIstart soloUMIlen soloUMIposition soloBarcode soloAdapter clip5p".split())
@@ -97,7 +103,8 @@ def solo_options(
 ) -> dict[str, str]:
     """Return STAR's options for a library but those of the user; ``reads`` are its lists of cDNA and of barcode files.
 
-    Every path is relative to the folder in which STAR runs. Cells are not called here: that is a step of its own. The
+    Every path is relative to the folder in which STAR runs. Cells are called in the same run: STAR's call from a matrix
+    (``--runMode soloCellFiltering``) does not see the last barcode, nor barcodes that have reads but no counts. The
     barcode reads of a 5′ kit that are longer than LONG_BARCODE_READ hold cDNA too, and are aligned as mates of the cDNA
     reads.
     """
@@ -114,7 +121,7 @@ def solo_options(
         **barcode_options(kit, library.offset, lists, library.umi_length()),
         "soloFeatures": " ".join(settings.features),
         "soloMultiMappers": " ".join(settings.multireads),
-        "soloCellFilter": "None",
+        "soloCellFilter": settings.cell_filter,
         "quantMode": "GeneCounts",
     }
     if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
@@ -174,6 +181,52 @@ def read_command(path: str | Path) -> tuple[str, list[str]]:
     if not version or not words:
         raise InputError(f"{path}: not a Log.out of STAR; it has no version and command line.")
     return version, words
+
+
+class SkippedFilter(NamedTuple):
+    """EmptyDrops_CR that STAR skipped, for too few barcodes have reads of a feature."""
+
+    barcodes: int
+    most: int
+    """The number up to which STAR skips it."""
+    instead: str
+    """The cell filter that was in effect, with its numbers."""
+
+    @property
+    def words(self) -> str:
+        """What was done, in words for people."""
+        return f"EmptyDrops_CR was skipped ({self.barcodes} barcodes, it needs more than {self.most}): {self.instead}"
+
+
+def read_skipped_filters(path: str | Path) -> dict[str, SkippedFilter]:
+    """Return feature → what STAR did instead of EmptyDrops_CR, of those features for which it skipped that.
+
+    ``path`` is a Log.out. STAR then keeps the cells of the simple filter with the same first three numbers.
+    """
+    feature, numbers = "", ""
+    skipped = {}
+    with Path(path).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if found := _COUNTED_FEATURE.search(line):
+                feature = found[1]
+            elif found := _EMPTY_DROPS_NUMBERS.match(line):
+                numbers = found[1]
+            elif found := _EMPTY_DROPS_SKIPPED.match(line):
+                instead = f"CellRanger2.2 {numbers}".rstrip()
+                skipped[feature] = SkippedFilter(int(found[1]), int(found[2]), instead)
+    return skipped
+
+
+def failing_filter(path: str | Path) -> str:
+    """Return the feature at whose cells STAR ended, by its Log.out; empty where it ended elsewhere."""
+    feature, calling = "", False
+    with Path(path).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if found := _COUNTED_FEATURE.search(line):
+                feature, calling = found[1], False
+            elif "... Solo: cell filtering" in line:
+                calling = True
+    return feature if calling else ""
 
 
 def stable_arguments(words: Sequence[str]) -> str:
