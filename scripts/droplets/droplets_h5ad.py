@@ -1,8 +1,8 @@
 """Gather the cells of a series' droplet libraries into one AnnData file (h5ad), read from their archives.
 
 - X: raw counts of the filtered cells (Gene_Unique_filtered), csr_matrix of whole numbers; zeros are not stored
-- layers: the same cells in other matrices, when asked for: GeneFull_Unique, Gene_EM, Velocyto_spliced; a cell that the
-  other feature's filter dropped has no counts there
+- layers: the same cells in other matrices, when asked for: GeneFull_Unique, Gene_EM, Velocyto_spliced; their counts are
+  those of the raw matrix (GeneFull_Unique_raw), whichever cells are called by it
 - obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
   bases added up, -1 where unknown); geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name
@@ -21,7 +21,7 @@ import numpy as np
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.droplets.mex_reader import MexArchive, read_archive
+from scripts.droplets.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
 from scripts.plan.matrices import MATRIX_NAMES, archive_folders, archive_name
 from scripts.plan.status import is_whole, read_statuses
@@ -41,10 +41,18 @@ class CountedLibrary(NamedTuple):
     folder: Path
     fields: dict[str, Any]
 
-    def read(self, matrix: str) -> MexArchive:
-        """Return the archive of the cells, ``Gene_Unique`` and so on. Raises InputError where it is missing."""
-        feature, _, way = matrix.rpartition("_")
+    def cells(self) -> MexArchive:
+        """Return the archive of the cells, Gene_Unique_filtered. Raises InputError where it is missing."""
+        feature, _, way = MAIN.rpartition("_")
         return read_archive(self.folder / archive_name(feature, way, "filtered"))
+
+    def layer(self, matrix: str, cells: np.ndarray) -> MexArchive:
+        """Return the cells, given by their barcodes, in a raw matrix, ``GeneFull_Unique`` and so on.
+
+        Raises InputError where it is missing, or lacks one of them.
+        """
+        feature, _, way = matrix.rpartition("_")
+        return read_cells(self.folder / archive_name(feature, way, "raw"), cells)
 
 
 def counted_libraries(
@@ -74,18 +82,9 @@ def counted_libraries(
     return libraries
 
 
-def same_cells(archive: MexArchive, barcodes: np.ndarray) -> np.ndarray:
-    """Return the index in the archive of each barcode, -1 where it is missing."""
-    indices = {barcode: index for index, barcode in enumerate(archive.barcodes.tolist())}
-    return np.array([indices.get(barcode, -1) for barcode in barcodes.tolist()], dtype=np.int64)
-
-
-def cell_rows(archive: MexArchive, cells: np.ndarray | None = None) -> "scipy.sparse.csr_matrix":
-    """Return the counts of an archive, a row a cell, or of the indices ``cells`` (-1: a cell without counts)."""
+def cell_rows(archive: MexArchive) -> "scipy.sparse.csr_matrix":
+    """Return the counts of an archive, a row a cell; zeros are not stored."""
     rows = archive.matrix.T.tocsr()
-    if cells is not None:
-        rows = rows[np.maximum(cells, 0)]
-        rows.data[np.repeat(cells < 0, np.diff(rows.indptr))] = 0
     rows.eliminate_zeros()
     rows.sort_indices()
     return rows
@@ -108,19 +107,19 @@ def write_h5ad(
         shared = tuple(f"_{way}" for way in MATRIX_NAMES if way != MAIN.rpartition("_")[2])
         others = {name: h5ad.CsrWriter(group, name, "float64" if name.endswith(shared) else "int32") for name in layers}
         for library in libraries:
-            archive = library.read(MAIN)
+            archive = library.cells()
             versions.add(archive.metadata["software_version"])
             if genes is None:
                 genes = archive.features
             for name in (MAIN, *layers):
-                other = archive if name == MAIN else library.read(name)
+                other = archive if name == MAIN else library.layer(name, archive.barcodes)
                 if other.features != genes:
                     raise InputError(
                         f"{library.folder}: the genes of {name} are not those of {libraries[0].folder}; count all"
                         " libraries of a species with one reference."
                     )
                 if name != MAIN:
-                    others[name].append(cell_rows(other, same_cells(other, archive.barcodes)))
+                    others[name].append(cell_rows(other))
             main.append(cell_rows(archive))
             index += [f"{library.experiment}_{barcode}" for barcode in archive.barcodes.astype(str).tolist()]
             sizes.append(archive.barcodes.size)

@@ -48,7 +48,6 @@ _MOST_INFLATED = 100  # times its own size; barcodes and counts inflate to five 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _MAX_TAIL = 1 << 20
 _LONGEST_BARCODE = 1 << 10
-_MOST_CELLS, _MOST_GENES = 1 << 22, 1 << 20  # of a matrix of cells that is added up
 _MOST_NAMES = 1 << 27  # bytes of barcodes or of features of a matrix that is added up
 
 
@@ -288,20 +287,76 @@ def _count_lines(content: bytes) -> int:
     return content.count(b"\n") + (content[-1:] not in (b"\n", b""))
 
 
-def sum_cells(
-    stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarray]
-) -> tuple[np.ndarray, int, np.ndarray]:
-    """Read an archive of cells; return its barcodes, its number of features, and the sum of each cell (uint64).
+def read_cells(source: str | Path | BinaryIO, barcodes: np.ndarray) -> MexArchive:
+    """Return some of the barcodes (bytes, each once) of an archive, in this order; md5 are checked.
 
-    Each count is taken times the weight (uint64) of its feature, which ``weigh`` gives for the first columns of all;
-    sums are modulo 2**64. Memory holds barcodes and features, not the counts. Raises InputError for what is no such
-    archive; for md5 see :meth:`ArchiveStream.differing`.
+    Memory holds their counts and the text of barcodes and features. Raises InputError as :func:`read_archive`, and
+    where a barcode is missing.
+    """
+    from scripts.formats.matrix_market import FormatError, read_columns
+
+    with open_archive(source) as stream:
+        contents: dict[str, bytes] = {}
+        for member, pieces in stream.members():
+            if member.part != "matrix":
+                contents[member.part] = b"".join(pieces)
+                continue
+            if len(contents) < len(PARTS) - 1:
+                raise stream.error(f"{member.path} is before its barcodes and features")
+            try:
+                every = _parse_barcodes(contents["barcodes.tsv"])
+                features = _parse_features(contents["features.tsv"])
+                columns = positions_of(barcodes, every)
+                matrix = read_columns(pieces, member.size, (len(features), every.size), columns)
+            except FormatError as error:
+                raise InputError(f"{stream.name}: {member.path}: {error}.") from error
+            except ValueError as error:
+                raise InputError(f"{stream.name}: {error}.") from error
+            folder = member.path.rpartition("/")[0]
+        stream.check_digests()
+        return MexArchive(folder, stream.metadata, barcodes, features, matrix, dict(stream.digests))
+
+
+def positions_of(wanted: np.ndarray, barcodes: np.ndarray) -> np.ndarray:
+    """Return the index among all barcodes of each wanted one. Raises ValueError where one is not there exactly once."""
+    found = np.flatnonzero(np.isin(barcodes, wanted))
+    order = np.argsort(barcodes[found], kind="stable")
+    ranks = np.argsort(wanted, kind="stable")
+    if not np.array_equal(barcodes[found][order], wanted[ranks]):
+        raise ValueError(f"its barcodes do not have each of the {wanted.size} cells once")
+    positions = np.empty(wanted.size, np.int64)
+    positions[ranks] = found[order]
+    return positions
+
+
+class Sums(NamedTuple):
+    """What :func:`sum_cells` returns."""
+
+    barcodes: np.ndarray
+    """Bytes (dtype S)."""
+    features: int
+    sums: np.ndarray
+    """uint64: weights × barcodes."""
+
+
+def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarray], most: int) -> Sums | None:
+    """Read an archive; return its barcodes, its number of features, and the sums of each barcode.
+
+    Each count is taken times the weight (uint64) of its feature, which ``weigh`` gives for the first columns of all:
+    an array of features, or several of them; sums are as of :func:`scripts.formats.matrix_market.sum_columns`. Memory
+    holds barcodes and features, not the counts. An archive of more than ``most`` barcodes is read without being added
+    up: None. Raises InputError for what is no such archive; for md5 see :meth:`ArchiveStream.differing`.
     """
     from scripts.formats.matrix_market import FormatError, sum_columns
 
     contents: dict[str, bytes] = {}
+    result = None
     for member, pieces in stream.members():
         if member.part == "matrix":
+            if len(contents.get("barcodes.tsv", b"")) > _MOST_NAMES or _count_lines(contents["barcodes.tsv"]) > most:
+                for _ in pieces:
+                    pass
+                continue
             if not {"barcodes.tsv", "features.tsv"} <= contents.keys():
                 raise stream.error(f"{member.path} is before its barcodes and features")
             try:
@@ -313,14 +368,12 @@ def sum_cells(
                 raise InputError(f"{stream.name}: {member.path}: {error}.") from error
             except ValueError as error:
                 raise InputError(f"{stream.name}: {error}.") from error
+            result = Sums(barcodes, len(genes), sums)
             continue
-        if member.size > _MOST_NAMES:
+        if member.part == "features.tsv" and member.size > _MOST_NAMES:
             raise stream.error(f"{member.path} of {member.size:,} bytes is larger than that of any cells")
         contents[member.part] = b"".join(pieces)
-        most = {"barcodes.tsv": _MOST_CELLS, "features.tsv": _MOST_GENES}.get(member.part)
-        if most is not None and _count_lines(contents[member.part]) > most:
-            raise stream.error(f"{member.path} has more than {most:,} lines")
-    return barcodes, len(genes), sums
+    return result
 
 
 def _parse_barcodes(content: bytes) -> np.ndarray:

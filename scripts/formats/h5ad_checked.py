@@ -99,17 +99,24 @@ def read_column(root: h5py.Group, path: str, length: int) -> list[str]:
 
 
 def sum_rows(
-    root: h5py.Group, path: str, rows: int | None = None, columns: int | None = None, weights: np.ndarray | None = None
+    root: h5py.Group,
+    path: str,
+    rows: int | None = None,
+    columns: int | None = None,
+    weights: np.ndarray | None = None,
+    *,
+    real: bool = False,
 ) -> np.ndarray:
     """Return the sum of each row (uint64) of a csr_matrix of whole numbers from 0, read in pieces.
 
-    Each number counts times the weight (uint64) of its column; sums are modulo 2**64. Raises ValueError where the
+    Each number counts times the weight (uint64) of its column; sums are modulo 2**64. With ``real``, a matrix may be of
+    float64: of a number its 64 bits are taken for a whole one. Raises ValueError where the
     matrix is not of ``rows`` and ``columns``, or its parts do not fit each other.
     """
     pointers = open_array(root, f"{path}/indptr", None if rows is None else rows + 1)
     rows, columns = _shape_of(root, path, pointers.shape[0] - 1 if rows is None else rows, columns)
     indptr = pointers[()].astype(np.int64) if rows else np.zeros(1, np.int64)
-    data = open_array(root, f"{path}/data")
+    data = open_array(root, f"{path}/data", kinds="iuf" if real else "iu")
     indices = open_array(root, f"{path}/indices", data.shape[0])
     lengths = np.diff(indptr)
     if indptr[0] or indptr[-1] != data.shape[0] or (rows and not 0 <= lengths.min() <= lengths.max() <= columns):
@@ -120,7 +127,8 @@ def sum_rows(
         values = data[some]
         if len(values) and values.min() < 0:
             raise ValueError(f"{path} has counts below 0")
-        values = values.astype(np.uint64)
+        floating = values.dtype.kind == "f"
+        values = values.astype(np.float64).view(np.uint64) if floating else values.astype(np.uint64)
         chosen = indices[some]
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < columns:
             raise ValueError(f"{path}/indices has columns beyond its {columns:,}")

@@ -129,25 +129,57 @@ def _check_shape(shape: Shape, size: int | None, expected: tuple[int, int] | Non
 
 
 def sum_columns(pieces: Iterable[bytes], size: int, expected: tuple[int, int], weights: np.ndarray) -> np.ndarray:
-    """Return the sum of each column (uint64) of a matrix of whole numbers whose text comes in pieces.
+    """Return the sum of each column (uint64) of a matrix whose text comes in pieces.
 
-    Each number counts times the weight (uint64) of its row; sums are modulo 2**64. ``size`` and ``expected`` as for
+    Each number counts times the weight (uint64) of its row; sums are modulo 2**64. Of a real number its 64 bits are
+    taken for a whole one. Weights of several rows give as many rows of sums. ``size`` and ``expected`` as for
     :func:`read_matrix`. Memory holds a piece of the text. Raises FormatError.
     """
     pieces = iter(pieces)
     shape, text = _take_head(pieces)
     _check_shape(shape, size, expected)
-    if shape.kind != "integer":
-        raise FormatError(f"a matrix of kind {shape.kind!r} instead of integer")
-    sums = np.zeros(shape.columns, np.uint64)
+    weights = np.atleast_2d(weights)
+    sums = np.zeros((len(weights), shape.columns), np.uint64)
     filled = 0
     for lines in _whole_lines(text, pieces):
         entries = _parse_entries(lines, shape, filled)
         filled += entries.nnz
-        np.add.at(sums, entries.col, entries.data.astype(np.uint64) * weights[entries.row])
+        values = entries.data.view(np.uint64) if shape.kind == "real" else entries.data.astype(np.uint64)
+        for of_rows, of_columns in zip(weights, sums, strict=True):
+            np.add.at(of_columns, entries.col, values * of_rows[entries.row])
     if filled != shape.entries:
         raise FormatError(f"{filled} entries, but {shape.entries} are promised")
     return sums
+
+
+def read_columns(
+    pieces: Iterable[bytes], size: int, expected: tuple[int, int], columns: np.ndarray
+) -> "scipy.sparse.csc_matrix":
+    """Return some columns (numbers from 0) of a matrix whose text comes in pieces, in the order given.
+
+    ``size`` and ``expected`` as for :func:`read_matrix`. Memory holds what is returned and a piece of the text. Raises
+    FormatError.
+    """
+    import scipy.sparse
+
+    pieces = iter(pieces)
+    shape, text = _take_head(pieces)
+    _check_shape(shape, size, expected)
+    renumbered = np.full(shape.columns, -1, np.int64)
+    renumbered[columns] = np.arange(columns.size)
+    dtype = np.float64 if shape.kind == "real" else np.int64
+    kept = [(np.zeros(0, dtype), np.zeros(0, np.int32), np.zeros(0, np.int64))]
+    filled = 0
+    for lines in _whole_lines(text, pieces):
+        entries = _parse_entries(lines, shape, filled)
+        filled += entries.nnz
+        new = renumbered[entries.col]
+        wanted = new >= 0
+        kept.append((entries.data[wanted], entries.row[wanted], new[wanted]))
+    if filled != shape.entries:
+        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
+    values, rows, chosen = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return scipy.sparse.coo_matrix((values, (rows, chosen)), shape=(shape.rows, columns.size)).tocsc()
 
 
 def read_matrix(

@@ -4,10 +4,10 @@ The files and their checksums are those of SHA256SUMS, and there is nothing else
 has the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the
 libraries of the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to
 the reads that STAR mapped; the h5ad has each count of the table. The table of quality has the counted cells. The
-members of each archive have the md5 sums of its metadata, and the h5ad of droplets has the cells and counts of the
-archives. The metadata are of counted samples. The files of an atlas are those of its manifest; atlas_check reads them.
-Other files (report, provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every
-fault is reported.
+members of each archive have the md5 sums of its metadata, its cells are all that its filter calls for their counts,
+and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones. The metadata are of
+counted samples. The files of an atlas are those of its manifest; atlas_check reads them. Other files (report,
+provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is reported.
 """
 
 import contextlib
@@ -93,16 +93,19 @@ def table_faults(results: Path, files: dict[str, int], species: str, ledger: Seq
 
 def droplet_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each fault of the archives, and of the h5ad of a series that was made from them."""
-    cells: dict[str, archives.Cells] = {}
+    matrices = [name for name in files if name.startswith("droplets/") and name.endswith(".h5ad")]
+    layers = {layer for name in matrices for layer in archives.layers_of(results / name)}
+    checks: dict[str, archives.LibraryCheck] = {}
     unread = set()
-    for name in archive_files(files):
-        yield from readable(name, archives.archive_faults(results / name, name, cells))
+    # The cells are known before the raw matrices are read.
+    for name in sorted(archive_files(files), key=lambda name: (name.split("/")[1], name.endswith("_raw.tar.gz"))):
         library = Path(name).parent.name
-        if Path(name).name == archives.MAIN and library not in cells:
+        check = checks.setdefault(library, archives.LibraryCheck(layers))
+        yield from readable(name, check.archive_faults(results / name, name))
+        if Path(name).name == archives.MAIN and "Gene" not in check.cells:
             unread.add(library)
-    for name in files:
-        if name.startswith("droplets/") and name.endswith(".h5ad"):
-            yield from readable(name, archives.h5ad_faults(results / name, name, ledger, cells, unread))
+    for name in matrices:
+        yield from readable(name, archives.h5ad_faults(results / name, name, ledger, checks, unread))
 
 
 def metadata_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:

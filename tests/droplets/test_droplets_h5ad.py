@@ -56,6 +56,42 @@ def library(folder, experiment, genes=("G1", "G2"), counts=((1, 0), (2, 3)), sta
     )
 
 
+def raw_archive(folder, experiment, name, barcodes, entries, kind="integer"):
+    """Write a raw archive; ``entries`` are lines 'row column value'."""
+    feature, _, way = name.rpartition("_")
+    matrix = f"%%MatrixMarket matrix coordinate {kind} general\n%\n2 {len(barcodes)} {len(entries)}\n"
+    write_archive(
+        folder / "mex" / experiment / f"{name}_raw.tar.gz",
+        f"{feature}/raw",
+        "matrix.mtx" if way == "Unique" else f"UniqueAndMult-{way}.mtx",
+        fields={"type": "MexGeneArchive_v1", "software": "STAR", "software_version": "2.7.10b"},
+        barcodes="".join(f"{barcode}\n" for barcode in barcodes).encode(),
+        features=b"G1\tnameG1\tGene Expression\nG2\tnameG2\tGene Expression\n",
+        matrix=(matrix + "".join(f"{entry}\n" for entry in entries)).encode(),
+    )
+
+
+def test_layers_have_the_counts_of_the_raw_matrices(tmp_path):
+    """The cells of Gene, whether or not the other feature's filter called them: AAAA first, though last in the list."""
+    plan_of(tmp_path, "X1")
+    library(tmp_path, "X1")
+    raw_archive(tmp_path, "X1", "GeneFull_Unique", ["CCCC", "GGGG", "AAAA"], ["2 1 9", "1 2 4", "1 3 2", "2 3 1"])
+    raw_archive(tmp_path, "X1", "Gene_EM", ["GGGG", "AAAA", "CCCC"], ["1 2 1.5", "2 3 3.25"], "real")
+    data = gather(tmp_path, "--layers", "GeneFull_Unique", "Gene_EM")
+    assert data.obs_names.tolist() == ["X1_AAAA", "X1_CCCC"]
+    assert data.layers["GeneFull_Unique"].toarray().tolist() == [[2, 1], [0, 9]]
+    assert data.layers["GeneFull_Unique"].dtype == np.int32
+    assert data.layers["Gene_EM"].toarray().tolist() == [[1.5, 0], [0, 3.25]]
+
+
+def test_a_layer_that_lacks_a_cell_is_refused(tmp_path):
+    plan_of(tmp_path, "X1")
+    library(tmp_path, "X1")
+    raw_archive(tmp_path, "X1", "GeneFull_Unique", ["AAAA", "GGGG"], ["1 1 4"])
+    with pytest.raises(InputError, match="its barcodes do not have each of the 2 cells once"):
+        gather(tmp_path, "--layers", "GeneFull_Unique")
+
+
 def test_no_counted_library_gives_a_file_without_cells(tmp_path):
     plan_of(tmp_path, "X1")
     library(tmp_path, "X1", state="failed")

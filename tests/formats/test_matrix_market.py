@@ -18,6 +18,7 @@ from scripts.formats.matrix_market import (
     filter_columns,
     matrix_text,
     parse_head,
+    read_columns,
     read_matrix,
     sum_columns,
 )
@@ -215,10 +216,27 @@ def test_columns_are_added_up_with_weights(step):
     text = HEAD + b"2 3 4\n1 1 1\n2 1 7\n2 2 5\n1 3 12\n"
     pieces = [text[start : start + step] for start in range(0, len(text), step)]
     weights = np.array([10, 2**63], np.uint64)
-    assert sum_columns(pieces, len(text), (2, 3), weights).tolist() == [10 + 2**63, 2**63, 120]  # odd times 2**63
+    assert sum_columns(pieces, len(text), (2, 3), weights).tolist() == [[10 + 2**63, 2**63, 120]]  # odd times 2**63
+    both = np.array([[1, 1], [0, 1]], np.uint64)
+    assert sum_columns(pieces, len(text), (2, 3), both).tolist() == [[8, 5, 12], [7, 5, 0]]
     with pytest.raises(FormatError, match="the matrix is of 2 features and 3 barcodes, but there are 2 and 2"):
         sum_columns(pieces, len(text), (2, 2), weights)
     with pytest.raises(FormatError, match="4 entries, but 5 are promised"):
         sum_columns([text.replace(b"2 3 4", b"2 3 5")], len(text), (2, 3), weights)
-    with pytest.raises(FormatError, match="a matrix of kind 'real' instead of integer"):
-        sum_columns([text.replace(b"integer", b"real")], len(text), (2, 3), weights)
+    real = text.replace(b"integer", b"real").replace(b"1 1 1\n", b"1 1 0.5\n")
+    bits = np.array([0.5]).view(np.uint64)[0]
+    sums = sum_columns([real], len(real), (2, 3), np.array([1, 0], np.uint64))[0]
+    assert sums[0] == bits
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_some_columns_are_read_in_the_order_given(step):
+    text = HEAD + b"2 4 4\n1 1 1\n2 1 7\n2 2 5\n1 4 12\n"
+    pieces = [text[start : start + step] for start in range(0, len(text), step)]
+    for columns, rows in (([3, 0, 2], [[12, 1, 0], [0, 7, 0]]), ([], [[], []]), ([1], [[0], [5]])):
+        chosen = read_columns(pieces, len(text), (2, 4), np.array(columns, np.int64))
+        assert chosen.toarray().tolist() == rows
+    real = text.replace(b"integer", b"real").replace(b"2 1 7", b"2 1 0.25")
+    assert read_columns([real], len(real), (2, 4), np.array([0])).toarray().tolist() == [[1], [0.25]]
+    with pytest.raises(FormatError, match="4 entries, but 5 are promised"):
+        read_columns([text.replace(b"2 4 4", b"2 4 5")], len(text), (2, 4), np.array([0]))

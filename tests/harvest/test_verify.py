@@ -50,18 +50,19 @@ def write_archive(path, members=("barcodes.tsv", "features.tsv", "matrix.mtx"), 
             archive.addfile(member, io.BytesIO(data))
 
 
-def write_small_archive(path, barcodes, dense):
+def write_small_archive(path, barcodes, dense, arguments=""):
     """Write a whole archive of two genes; ``dense`` is genes × cells."""
+    kind = "real" if "_EM_" in path.name else "integer"
     entries = [(gene, cell, count) for gene, row in enumerate(dense) for cell, count in enumerate(row) if count]
     entries.sort(key=lambda entry: (entry[1], entry[0]))
-    head = f"%%MatrixMarket matrix coordinate integer general\n%\n2 {len(barcodes)} {len(entries)}\n"
+    head = f"%%MatrixMarket matrix coordinate {kind} general\n%\n2 {len(barcodes)} {len(entries)}\n"
     files = {
         "barcodes.tsv": "".join(f"{barcode}\n" for barcode in barcodes),
         "features.tsv": "g1\tn1\tGene Expression\ng2\tn2\tGene Expression\n",
         "matrix.mtx": head + "".join(f"{gene + 1} {cell + 1} {count}\n" for gene, cell, count in entries),
     }
     files = {f"Gene/filtered/{name}": text.encode() for name, text in files.items()}
-    lines = ["name\tvalue", "type\tMexGeneArchive_v1"]
+    lines = ["name\tvalue", "type\tMexGeneArchive_v1", f"arguments\t{arguments}"]
     lines += [f"{name}\tmd5sum:{hashlib.md5(data).hexdigest()}" for name, data in files.items()]
     files = {"Gene/filtered/metadata.tsv": "\n".join(lines).encode() + b"\n", **files}
     with tarfile.open(path, "w:gz") as archive:
@@ -317,6 +318,9 @@ def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_reported(tmp_path):
     (tmp_path / "droplets").mkdir()
     path = tmp_path / "droplets" / "GSE2.mus.h5ad"
     write_small_archive(tmp_path / "mex" / "SRX3" / "Gene_Unique_filtered.tar.gz", ["AC", "GT"], [[1, 0], [2, 5]])
+    write_small_archive(
+        tmp_path / "mex" / "SRX3" / "Gene_Unique_raw.tar.gz", ["AC", "CC", "GT"], [[1, 1, 0], [2, 0, 5]]
+    )
     genes = pandas.DataFrame(index=["g1", "g2"])
 
     def write(names, counts):
@@ -335,6 +339,66 @@ def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_reported(tmp_path):
     path.write_bytes(b"no")
     sum_up(tmp_path)
     assert faults_of(tmp_path)[0].startswith("droplets/GSE2.mus.h5ad: cannot be read as the counts of droplets: ")
+
+
+def test_layers_that_are_not_of_the_raw_archives_are_reported(tmp_path):
+    """A layer with zeros where the other feature's filter called no cell, as version 0.1 wrote it, is found."""
+    make(tmp_path)
+    (tmp_path / "droplets").mkdir()
+    path, mex = tmp_path / "droplets" / "GSE2.mus.h5ad", tmp_path / "mex" / "SRX3"
+    write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "GT"], [[1, 0], [2, 5]])
+    write_small_archive(mex / "Gene_Unique_raw.tar.gz", ["CC", "AC", "GT"], [[0, 1, 0], [0, 2, 5]])
+    write_small_archive(mex / "GeneFull_Unique_raw.tar.gz", ["CC", "AC", "GT"], [[4, 1, 3], [4, 2, 5]])
+    write_small_archive(mex / "Gene_EM_raw.tar.gz", ["CC", "AC", "GT"], [[0, 1.5, 0], [0, 2.25, 5]])
+    genes, obs = pandas.DataFrame(index=["g1", "g2"]), pandas.DataFrame(index=["SRX3_AC", "SRX3_GT"])
+
+    def write(**layers):
+        layers = {name: scipy.sparse.csr_matrix(np.array(counts)) for name, counts in layers.items()}
+        counts = scipy.sparse.csr_matrix(np.array([[1, 2], [0, 5]]))
+        anndata.AnnData(counts, obs, genes, layers=layers).write_h5ad(path)
+        sum_up(tmp_path)
+
+    write(GeneFull_Unique=[[1, 2], [3, 5]], Gene_EM=[[1.5, 2.25], [0, 5]])
+    verify.main([str(tmp_path)])
+    write(GeneFull_Unique=[[1, 2], [0, 0]], Gene_EM=[[1.5, 2.5], [0, 5]])
+    assert faults_of(tmp_path) == [
+        f"droplets/GSE2.mus.h5ad: layer {layer} has other counts than {layer}_raw.tar.gz in mex/."
+        for layer in ("GeneFull_Unique", "Gene_EM")
+    ]
+    write(GeneFull_EM=[[1, 2], [0, 0]])
+    assert faults_of(tmp_path) == ["droplets/GSE2.mus.h5ad: layer 'GeneFull_EM' has no raw archive in mex/SRX3."]
+
+
+@pytest.mark.parametrize(
+    "cell_filter",
+    ["CellRanger2.2 3 0.99 10", "TopCells 2", "EmptyDrops_CR 3 0.99 10 9 9 9 1 2 1 9"],
+)
+def test_cells_that_the_filter_calls_and_that_are_missing_are_reported(tmp_path, cell_filter):
+    """What STAR's call from a matrix left out: the last barcode, of 90 counts, where 10 are enough."""
+    make(tmp_path)
+    mex = tmp_path / "mex" / "SRX3"
+    arguments = f"STAR --soloCellFilter None ; STAR --runMode soloCellFiltering raw --soloCellFilter {cell_filter}"
+    raw = [[100, 5, 0, 60], [1, 0, 12, 30]]
+    write_small_archive(mex / "Gene_Unique_raw.tar.gz", ["AC", "CC", "GT", "TT"], raw, arguments)
+    write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "GT"], [[100, 0], [1, 12]], arguments)
+    sum_up(tmp_path)
+    assert faults_of(tmp_path) == [
+        f"mex/SRX3/Gene_Unique_filtered.tar.gz: lacks 1 of the cells that {cell_filter} calls, first TT with 90 counts."
+        " Versions before 0.2 left out the last barcode; count the library again."
+    ]
+    write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "GT", "TT"], [[100, 0, 60], [1, 12, 30]], arguments)
+    sum_up(tmp_path)
+    verify.main([str(tmp_path)])
+    write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "GT", "TT"], [[100, 0, 60], [1, 13, 30]], arguments)
+    sum_up(tmp_path)
+    assert faults_of(tmp_path) == [
+        "mex/SRX3/Gene_Unique_raw.tar.gz: the cells of Gene_Unique_filtered.tar.gz have other counts in it."
+    ]
+    write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "AG"], [[100, 0], [1, 13]], arguments)
+    sum_up(tmp_path)
+    assert faults_of(tmp_path) == [
+        "mex/SRX3/Gene_Unique_raw.tar.gz: its barcodes do not have each of the 2 cells once."
+    ]
 
 
 def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
