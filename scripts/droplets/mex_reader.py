@@ -329,7 +329,7 @@ def positions_of(wanted: np.ndarray, barcodes: np.ndarray) -> np.ndarray:
     return positions
 
 
-class Sums(NamedTuple):
+class BarcodeSums(NamedTuple):
     """What :func:`sum_cells` returns."""
 
     barcodes: np.ndarray
@@ -339,7 +339,7 @@ class Sums(NamedTuple):
     """uint64: weights × barcodes."""
 
 
-def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarray], most: int) -> Sums | None:
+def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarray], most: int) -> BarcodeSums | None:
     """Read an archive; return its barcodes, its number of features, and the sums of each barcode.
 
     Each count is taken times the weight (uint64) of its feature, which ``weigh`` gives for the first columns of all:
@@ -368,7 +368,7 @@ def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarr
                 raise InputError(f"{stream.name}: {member.path}: {error}.") from error
             except ValueError as error:
                 raise InputError(f"{stream.name}: {error}.") from error
-            result = Sums(barcodes, len(genes), sums)
+            result = BarcodeSums(barcodes, len(genes), sums)
             continue
         if member.part == "features.tsv" and member.size > _MOST_NAMES:
             raise stream.error(f"{member.path} of {member.size:,} bytes is larger than that of any cells")

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts.core.errors import InputError
 from scripts.core.files import open_regular
-from scripts.droplets.mex_reader import Sums, open_archive, positions_of, sum_cells
+from scripts.droplets.mex_reader import BarcodeSums, open_archive, positions_of, sum_cells
 from scripts.formats.h5ad_checked import open_array, read_names, sum_rows
 from scripts.harvest.checks.tables import BROKEN, hash_genes
 from scripts.harvest.results import counted_libraries
@@ -73,7 +73,7 @@ class LibraryCheck:
             for member in stream.differing():
                 yield f"{name}: {member} does not have the md5 sum in the metadata."
 
-    def _raw_faults(self, name: str, feature: str, way: str, sums: Sums | None) -> Iterator[str]:
+    def _raw_faults(self, name: str, feature: str, way: str, sums: BarcodeSums | None) -> Iterator[str]:
         """Yield a sentence where the cells are not those that the cell filter calls, or have other counts."""
         if f"{feature}_{way}" in self.wanted and "Gene" in self.cells:
             self.layers[f"{feature}_{way}"] = (
@@ -103,7 +103,7 @@ def _weigh(genes: Iterable[bytes]) -> np.ndarray:
     return np.stack([hashes, np.ones_like(hashes)])
 
 
-def _find(cells: Cells, sums: Sums, name: str) -> np.ndarray:
+def _find(cells: Cells, sums: BarcodeSums, name: str) -> np.ndarray:
     try:
         return positions_of(cells.barcodes, sums.barcodes)
     except ValueError as error:
