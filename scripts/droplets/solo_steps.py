@@ -305,6 +305,8 @@ class LibraryCounter:
         if self.figures:
             check_figures(self.figures, settings.bounds)
         words.append(describe_filters(read_skipped_filters(self.folder / "Log.out")))
+        if settings.cell_filter == "None":
+            words.append("No cells were called (droplets.cell_filter: None); there are raw matrices only.")
         return " ".join(filter(None, words))
 
     def count(self, threads: int) -> tuple[Chemistry, str]:

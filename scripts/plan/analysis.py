@@ -253,6 +253,11 @@ class Analysis:
             raise InputError(f"The plan has no droplet library {folder!r}.")
         return self.library_in[folder]
 
+    @property
+    def calls_cells(self) -> bool:
+        """Whether cells of droplet libraries are called; without there are raw archives only."""
+        return bool(self.config["droplets"]["cell_filter"] != "None")
+
     def series_archives(self, series: str, species: str) -> list[str]:
         """Return the folders of the archives of every droplet library of a series and species.
 
@@ -278,8 +283,9 @@ class Analysis:
             yield CELLS_TABLE
 
     def archives(self) -> list[str]:
-        """Return the MEX archives of every droplet library and the matrix of every droplet series."""
-        matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in self.folders}
+        """Return the MEX archives of every droplet library and, where cells are called, the matrix of every series."""
+        libraries = self.folders if self.calls_cells else ()
+        matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in libraries}
         return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
 
     def quality(self) -> list[str]:
@@ -291,7 +297,8 @@ class Analysis:
     def matrices(self, species: str) -> dict[str, str]:
         """Return part of an atlas → the matrix whose cells it embeds: the plates, and each droplet series."""
         parts = {"plates": f"results/{species}.h5ad"} if self.shards(species) else {}
-        for series in sorted({self.units[name].series for name in self.libraries(species)}):
+        libraries = self.libraries(species) if self.calls_cells else []
+        for series in sorted({self.units[name].series for name in libraries}):
             parts[f"droplets.{series}"] = f"results/droplets/{series}.{species}.h5ad"
         return parts
 

@@ -5,6 +5,7 @@ contigs of genome and annotation are compared where the reference is made (:mod:
 """
 
 import argparse
+import difflib
 import importlib.util
 import math
 import os
@@ -152,7 +153,9 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
             "{all: ngs-tools}."
         )
     if name not in known:
-        return f"chemistry {name!r} is not in config/chemistries.yaml."
+        close = difflib.get_close_matches(name.casefold(), known, n=1)
+        near = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+        return f"chemistry {name!r} is not in config/chemistries.yaml; {near}"
     kit = known[name]
     if kit.get("refused"):
         return f"libraries of {kit['title']} are not counted: {kit['refused']}."

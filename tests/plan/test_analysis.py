@@ -55,6 +55,16 @@ def test_units_by_species_and_series():
         made.unit("GSE9.mus.0000")
 
 
+def test_without_a_cell_filter_there_are_archives_and_no_h5ad():
+    made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1")
+    assert made.archives() == ["results/mex/SRX1", "results/droplets/GSE1.mus.h5ad"]
+    assert made.matrices("mus") == {"droplets.GSE1": "results/droplets/GSE1.mus.h5ad"}
+    made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1", droplets={"cell_filter": "None"})
+    assert made.archives() == ["results/mex/SRX1"]
+    assert made.matrices("mus") == {}
+    assert made.matrices("homo") == {"plates": "results/homo.h5ad"}
+
+
 def test_a_library_of_two_species_has_two_folders():
     made = analysis(*FOUR)
     assert made.folders == {

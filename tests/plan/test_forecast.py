@@ -47,7 +47,7 @@ def test_libraries_of_a_plan() -> None:
         ("bd_rhapsody", [], "bd-rhapsody-cls1 and droplets.inclusion_lists.bd-rhapsody-cls2 and "),
         ("drop_seq", [], ""),
         ("10x_flex", [V3], "libraries of 10x Chromium Flex (fixed RNA) are not counted: they are ligated probes"),
-        ("10x_3p_v9", [V3], "chemistry '10x_3p_v9' is not in config/chemistries.yaml."),
+        ("10X_5P_v2", [V3], "chemistry '10X_5P_v2' is not in config/chemistries.yaml; did you mean '10x_5p_v2'?"),
     ],
 )
 def test_a_kit_without_its_lists(kit: str, sources: list[str], fault: str) -> None:
