@@ -196,7 +196,8 @@ def test_empty_drops_that_are_not_skipped_are_not_said_to_be(tmp_path, genome):
 def test_without_a_cell_filter_there_are_raw_archives_only(tmp_path, genome):
     library = Library(tmp_path, genome, {"ACGTACGTACGTACGT": 50, "CCGTACGTACGTACGT": 5}, 1)
     assert library.count("None").detail == (
-        "Told by the test; strand Forward. No cells were called (droplets.cell_filter: None); there are raw matrices only."
+        "Told by the test; strand Forward. No cells were called (droplets.cell_filter: None); there are raw matrices"
+        " only."
     )
     assert {path.name for path in (tmp_path / "mex").iterdir()} == {
         f"{feature}_{way}_raw.tar.gz" for feature in FEATURES for way in ("EM", "Unique")
