@@ -51,6 +51,8 @@ class Alternative(NamedTuple):
     hits: np.ndarray
     """bool: the spots of the sample whose barcode is on the list."""
     first: int | None = None
+    few: float = 0.0
+    """Share of spots that have one barcode on the list, or one of two, and for that are not among ``hits``."""
 
     @property
     def names(self) -> str:
@@ -245,8 +247,9 @@ def measure_alternatives(
                     if shares[offset] < max(_STANDS_OUT, 2 * chance) and (offset or reverse):
                         continue
                     hits = whole.find_hits(layout, lists, offset, 1, reverse)[:, 0]
-                    hits = _discount_few_barcodes(sample, layout, hits, offset, reverse)
-                    found.append(Alternative(read, layout, offset, reverse, float(hits.mean()), chance, hits, first))
+                    various = _discount_few_barcodes(sample, layout, hits, offset, reverse)
+                    share, few = float(various.mean()), float((hits & ~various).mean())
+                    found.append(Alternative(read, layout, offset, reverse, share, chance, various, first, few))
     return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))
 
 

@@ -329,6 +329,13 @@ def _judge_by_barcodes(
             raise RunFault(
                 "BARCODE_TRIMMED", f"read {read + 1} holds barcodes of {name} cut to {length} bases, without UMI."
             )
+        constant = max(found, key=lambda one: one.few, default=None)
+        if constant and constant.few > max(MIN_SHARE, MARGIN * constant.chance):
+            raise RunFault(
+                "CHEMISTRY_UNKNOWN",
+                f"{constant.few:.1%} of the spots have the same barcode, or one of two, of {constant.names} in read"
+                f" {constant.read + 1}; so few prove no kit. If it is right, name the chemistry in the run table.",
+            )
         nearest = f"the best is {best.words}" if best else "no read is long enough for a barcode"
         names = ", ".join(sorted(lists.packed))
         raise RunFault(

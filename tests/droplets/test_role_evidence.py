@@ -281,6 +281,23 @@ def test_a_constant_sequence_on_the_list_is_no_evidence(maker, lists):
     assert fault_of(made, lists).reason == "CHEMISTRY_UNKNOWN"
 
 
+def test_a_library_of_one_cell_is_reported_as_that_and_counted_under_its_name(maker, lists):
+    """All reads have one barcode, and it is on the list: that is no share of 0.0 %."""
+    packed = lists.packed["3M-february-2018"]
+    barcode = np.tile(np.array([int(packed[7]) >> shift & 3 for shift in range(30, -2, -2)], dtype=np.uint8), (500, 1))
+    reads = np.concatenate([barcode, maker.random(12)], axis=1)
+    samples = {0: maker.sequenced(reads, 0), 1: maker.sequenced(maker.cdna(90), 0)}
+    made = maker.bulk((90, 90), 0)._replace(samples=samples)
+    fault = fault_of(made, lists)
+    assert fault.reason == "CHEMISTRY_UNKNOWN"
+    assert fault.detail == (
+        "100.0% of the spots have the same barcode, or one of two, of 3M-february-2018 in read 1; so few prove no kit."
+        " If it is right, name the chemistry in the run table."
+    )
+    verdict = judge(made, lists, given_chemistry=KITS["10x_3p_v3"])
+    assert (verdict.roles, verdict.candidates[0].name) == (("barcode", "cdna"), "10x_3p_v3")
+
+
 def test_two_alternating_bases_on_the_list_are_no_evidence(maker):
     alternating = [sum((base % 2 ^ first) << 2 * base for base in range(16)) for first in (0, 1)]
     packed = np.unique(np.array([*alternating, *range(10**9, 10**9 + 500)], dtype=np.uint32))
