@@ -17,6 +17,8 @@ from scripts.formats.fastq_files import find_reads, open_reads
 from scripts.plan.run_table import Run
 from scripts.star.read_pipes import Source
 
+LONG_BARCODE_READ = 50
+"""Bases of a barcode read beyond which it holds cDNA, too."""
 TAIL_BYTES = 1 << 16
 _LINES = 4 * 10_000  # of each file that are joined at a time
 
@@ -98,6 +100,22 @@ class LibraryReads:
     def umi_length(self) -> int:
         """Bases of the UMI that the reads hold, the least of the runs."""
         return min(verdict["umi_length"] for verdict in self.verdicts.values())
+
+    def lane_words(self, kit: Chemistry) -> str:
+        """Return how the lanes differ in their barcode reads and what that means, empty where they do not."""
+        reads = {
+            run: round(one["mean_lengths"][one["roles"].split(",").index("barcode")])
+            for run, one in sorted(self.verdicts.items())
+        }
+        if len({*reads.values()}) < 2:
+            return ""
+        words = [f"The barcode reads have {', '.join(f'{length} bases in {run}' for run, length in reads.items())}."]
+        if len({verdict["umi_length"] for verdict in self.verdicts.values()}) > 1:
+            words.append(f"STAR takes UMIs of one length: those of all runs are cut to {self.umi_length()} bases.")
+        if kit.mates and min(reads.values()) <= LONG_BARCODE_READ < max(reads.values()):
+            long = ", ".join(run for run, length in reads.items() if length > LONG_BARCODE_READ)
+            words.append(f"The cDNA in the barcode reads of {long} is not aligned, since the others have none.")
+        return " ".join(words)
 
     def lay_out(self, kit: Chemistry) -> tuple[dict[str, Source], dict[str, Source]]:
         """Return name below STAR's folder → reads: those of the cDNA and those of the barcodes, a run each."""

@@ -14,6 +14,7 @@ from scripts.core.folders import require_whole
 from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
 from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
+from scripts.droplets.feature_runs import leave_out_features, tag_share
 from scripts.droplets.inclusion_lists import read_packed
 from scripts.droplets.role_evidence import RANKS, Verdict, holds_index_only, judge_run
 from scripts.plan.run_table import Run
@@ -64,7 +65,7 @@ def judge_files(
     if holds_index_only(samples, roles):
         lengths = ", ".join(f"{sample.lengths.mean():g}" for sample in samples.values())
         raise RunFault("INDEX_READS_ONLY", f"the run holds only index reads ({lengths} nt).")
-    return judge_run(
+    verdict = judge_run(
         samples,
         max(max(files) + 1, len(roles)),
         list(chemistries.values()),
@@ -73,6 +74,7 @@ def judge_files(
         given_chemistry=chemistry_named(name, chemistries) if name else None,
         figures=figures,
     )
+    return verdict._replace(tag_share=tag_share(samples[verdict.roles.index("cdna")]))
 
 
 def _figures_json(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
@@ -102,6 +104,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         "evidence": RANKS[verdict.rank],
         "words": verdict.words,
         "mean_lengths": [round(length, 2) for length in verdict.mean_lengths],
+        "tag_share": round(verdict.tag_share, 4),
     }
 
 
@@ -144,6 +147,7 @@ def judge_library(
     _, not_tried = testable_layouts(chemistries.values(), lists)
     runs: dict[str, dict[str, Any]] = {}
     verdicts: dict[str, Verdict] = {}
+    faults: dict[str, RunFault] = {}
     spots: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row.run):
         status = statuses.get(row.run) or RunStatus(row.run)
@@ -158,13 +162,15 @@ def judge_library(
             verdicts[row.run] = verdict
             runs[row.run] = _verdict_json(verdict)
         except Exception as error:
-            fault = fault_of_run(error, "READS_MISSING")
+            fault = faults[row.run] = fault_of_run(error, "READS_MISSING")
             runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
         runs[row.run]["figures"] = _figures_json(figures)
     for row in rows:
         given = runs.get(row.run, {}).get("fault", {})
         if given.get("reason") == "INDEX_READS_ONLY":
             _name_sibling(given, row, verdicts, spots)
+    leave_out_features(runs, faults)
+    verdicts = {run: verdict for run, verdict in verdicts.items() if "fault" not in runs[run]}
     if verdicts and (disagreement := _find_disagreement(verdicts)):
         for run in verdicts:
             runs[run]["fault"] = {"reason": disagreement.reason, "detail": disagreement.detail}

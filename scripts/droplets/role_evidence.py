@@ -24,7 +24,9 @@ from scripts.droplets.barcode_search import (
 )
 from scripts.droplets.chemistries import BarcodeLayout, Chemistry
 from scripts.droplets.fastq_sample import ReadSample
+from scripts.droplets.feature_runs import NoRna
 from scripts.droplets.inclusion_lists import BASE_CODES
+from scripts.droplets.library_reads import LONG_BARCODE_READ
 
 INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""
@@ -55,7 +57,8 @@ class Verdict(NamedTuple):
     """What a run's reads are; ``candidates`` are the kits that the evidence leaves, which differ in strand only.
 
     ``rank`` is one of RANKS, ``umi_length`` the bases of the UMI that the reads hold, ``best`` what the barcodes showed
-    where they decided.
+    where they decided, ``doubt`` what speaks against a kit that the user named. ``tag_share``: see
+    :func:`scripts.droplets.feature_runs.tag_share`, of the cDNA.
     """
 
     roles: tuple[str, ...]
@@ -64,6 +67,8 @@ class Verdict(NamedTuple):
     best: Alternative | None
     mean_lengths: tuple[float, ...]
     umi_length: int
+    doubt: str = ""
+    tag_share: float = 0.0
 
     @property
     def offset(self) -> int:
@@ -74,6 +79,7 @@ class Verdict(NamedTuple):
     def words(self) -> str:
         """The evidence, in few words."""
         cut = f", UMIs cut to {self.umi_length} bases" if self.umi_length < self.candidates[0].umi_length else ""
+        cut += f"; {self.doubt}" if self.doubt else ""
         if self.best is None:
             return f"Chosen by the {RANKS[self.rank]} (rank {self.rank}){cut}"
         chosen = "" if self.rank == 3 else f", of the read that the {RANKS[1]} names"
@@ -202,6 +208,8 @@ def judge_run(
     given_read = _given_barcode_read(given_roles, reads, filled)
     if given_chemistry:
         chosen = _judge_given(filled, found, given_chemistry, given_read)
+        if chosen.best is None:
+            _check_other_kits(filled, given_chemistry, chemistries, lists)
     else:
         try:
             chosen = _judge_by_barcodes(filled, found, layouts, lists)
@@ -218,7 +226,8 @@ def judge_run(
         roles = _assign_roles(filled, reads, read, kit)
     lengths = tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads))
     umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, offset)
-    return Verdict(roles, chosen.candidates, chosen.rank, chosen.best, lengths, umi_length)
+    doubt = _doubt(filled[read], found, chosen) if given_chemistry else ""
+    return Verdict(roles, chosen.candidates, chosen.rank, chosen.best, lengths, umi_length, doubt)
 
 
 def holds_index_only(samples: Mapping[int, ReadSample], given_roles: Sequence[str] = ()) -> bool:
@@ -279,6 +288,7 @@ def _judge_given(
     if forward and forward[0].share > max(MIN_SHARE, MARGIN * forward[0].chance):
         best = forward[0]
         if find_rival(best, forward) is None:
+            _check_oligo(samples[best.read], best, chemistry)
             return _BarcodeRead(best.read, (chemistry,), 3, best)
     if chemistry.split:
         raise RunFault(
@@ -289,6 +299,35 @@ def _judge_given(
     if given_read is not None:
         return _BarcodeRead(given_read, (chemistry,), 1)
     return _BarcodeRead(_barcode_read_by_length(samples, chemistry), (chemistry,), 2)
+
+
+def _check_other_kits(
+    samples: Mapping[int, ReadSample], named: Chemistry, chemistries: Sequence[Chemistry], lists: PackedLists
+) -> None:
+    """Raise RunFault (CHEMISTRY_UNKNOWN) where barcodes that do not prove the kit that the user named prove another."""
+    layouts, _ = testable_layouts([kit for kit in chemistries if kit.layout != named.layout], lists)
+    best = choose_best(measure_alternatives(samples, list(layouts), lists))
+    if best and best.share > max(MIN_SHARE, MARGIN * best.chance):
+        kits = layouts[best.layout]
+        titles = " or ".join(kit.title for kit in kits)
+        raise (NoRna if kits[0].refused and not kits[0].umi_length else RunFault)(
+            "CHEMISTRY_UNKNOWN", f"{named.title} is named, but {best.words}, as of {titles}; name that kit, or none."
+        )
+
+
+def _doubt(sample: ReadSample, found: Sequence[Alternative], chosen: _BarcodeRead) -> str:
+    """Return what speaks against the kit that the user named, empty where nothing does."""
+    kit, doubts = chosen.candidates[0], []
+    tried = [one.share for one in found if one.read == chosen.read and not one.reverse]
+    if chosen.best is None and tried:
+        doubts.append(
+            f"only {max(tried):.1%} of the barcodes of read {chosen.read + 1} are on {' or '.join(kit.lists)}"
+        )
+    length = int(np.median(sample.lengths)) + kit.split
+    needed = kit.read_end + (chosen.best.offset if chosen.best else 0)
+    if needed < length <= LONG_BARCODE_READ:
+        doubts.append(f"the barcode reads have {length} bases, barcode and UMI of {kit.title} {needed}")
+    return "; ".join(doubts)
 
 
 def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
@@ -302,7 +341,7 @@ def _check_oligo(sample: ReadSample, best: Alternative, kit: Chemistry) -> None:
         for word in (kit.oligo.rna, kit.oligo.feature)
     )
     if feature > MIN_OF_OLIGO and feature > MIN_OF_OLIGO / MIN_SHARE * rna:
-        raise RunFault(
+        raise NoRna(
             "CHEMISTRY_UNKNOWN",
             f"feature barcodes (antibodies, guides or sample tags) beside {kit.title} are not counted: {feature:.0%} of"
             f" the barcodes are surely of the oligo for features, {rna:.0%} of the one for RNA; {best.words}.",
@@ -349,7 +388,7 @@ def _judge_by_barcodes(
         )
     kits = layouts[best.layout]
     if refused := [kit for kit in kits if kit.refused]:
-        raise RunFault(
+        raise (RunFault if refused[0].umi_length else NoRna)(  # kits without UMI measure no RNA
             "CHEMISTRY_UNKNOWN",
             f"libraries of {refused[0].title} are not counted: {refused[0].refused}; {best.words}.",
         )

@@ -192,8 +192,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                     library, candidates, spots, partial, args.index, args.inclusion_lists, settings
                 )
                 kit, figures = counter.count(args.threads)
+            words = " ".join(filter(None, [figures, library.lane_words(kit)]))
             for run in library.verdicts:
-                statuses[run] = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), figures)
+                statuses[run] = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), words)
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             clear_work(partial)

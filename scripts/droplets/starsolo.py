@@ -25,12 +25,11 @@ import numpy as np
 from scripts.core.errors import InputError
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.library_figures import Bounds
-from scripts.droplets.library_reads import LibraryReads
+from scripts.droplets.library_reads import LONG_BARCODE_READ, LibraryReads
 from scripts.star.presets import DROPLET_PRESETS, as_arguments
 
 TEMPLATE_SWITCH = 13
 """Bases of the template switch oligo between UMI and cDNA of a 5′ library's long barcode read."""
-LONG_BARCODE_READ = 50
 VALID_BARCODES = "Reads With Valid Barcodes"
 
 _DROPPED_OPTIONS = frozenset(

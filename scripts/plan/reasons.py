@@ -31,7 +31,7 @@ REASONS = {
         "Give its `species` or `tax_id` in a run table (`run_table:`), or its organism in the table of runs.",
     ),
     "NOT_RNA": Reason(
-        "records",
+        "records, droplets",
         "not RNA-seq",
         "Nothing, if the record is right: antibody tags, V(D)J, guides, ATAC and genomic libraries are not counted. If "
         "only its name misleads, name the run, experiment or sample itself: `assay: {ACCESSION: droplet}` (or plate).",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import DISK_FULL, InputError, RunFault, raise_if_all_alike
 
-LEFT_OUT = frozenset(("INDEX_READS_ONLY", "EMPTY_READS"))
+LEFT_OUT = frozenset(("INDEX_READS_ONLY", "EMPTY_READS", "NOT_RNA"))
 """Reasons for which a run is left out by itself: its experiment is counted without it."""
 
 

@@ -1,9 +1,12 @@
 """The reads of a library as STAR takes them."""
 
+from pathlib import Path
+
 import pytest
 
 from scripts.core.errors import RunFault
-from scripts.droplets.library_reads import join_reads
+from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.library_reads import LibraryReads, join_reads
 
 
 def test_joined_reads_are_barcode_and_umi(tmp_path):
@@ -22,3 +25,32 @@ def test_reads_of_other_numbers_are_not_joined(tmp_path, some, others):
         (tmp_path / name).write_text("@1\nAACC\n+\nFFFF\n" * number)
     with pytest.raises(RunFault, match="b and u do not have the same number of reads"):
         list(join_reads(tmp_path / "b", tmp_path / "u", slice(0, 14), slice(0, 10)))
+
+
+def lanes(kit: str, **lengths: float) -> str:
+    """Return what is said of lanes with barcode reads of these mean lengths."""
+    kits, _ = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
+    verdicts = {
+        run: {
+            "roles": "index,barcode,cdna",
+            "mean_lengths": [8, length, 90],
+            "umi_length": kits[kit].umi_bases(length),
+            "offset": 0,
+            "candidates": [kit],
+        }
+        for run, length in lengths.items()
+    }
+    return LibraryReads([], verdicts, Path()).lane_words(kits[kit])
+
+
+def test_lanes_whose_barcode_reads_differ_are_said_so():
+    assert lanes("10x_3p_v3", R1=28) == lanes("10x_3p_v3", R1=28, R2=28.2) == ""
+    assert lanes("10x_3p_v3", R1=28, R2=26) == (
+        "The barcode reads have 28 bases in R1, 26 bases in R2. STAR takes UMIs of one length: those of all runs are"
+        " cut to 10 bases."
+    )
+    assert lanes("10x_3p_v3", R1=28, R2=150) == "The barcode reads have 28 bases in R1, 150 bases in R2."
+    assert lanes("10x_5p_v2", R2=150, R1=26) == (
+        "The barcode reads have 26 bases in R1, 150 bases in R2. The cDNA in the barcode reads of R2 is not aligned,"
+        " since the others have none."
+    )

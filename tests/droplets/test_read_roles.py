@@ -1,8 +1,10 @@
 """The command read_roles."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, make_lists
@@ -17,6 +19,7 @@ from scripts.plan.status import RunStatus, write_statuses
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 
 KITS, KNOWN = read_chemistries(CHEMISTRIES)
+NXT = "3M-february-2018_NXT"
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,47 @@ def test_two_kits_in_one_library_are_refused_and_both_named(folder, small):
         " v2 or 10x Chromium 5′ v1 or v2.",
     }
     assert written["SRR1"]["fault"] == written["SRR2"]["fault"] == expected
+
+
+def test_a_run_of_feature_barcodes_is_left_out_by_name(folder, small):
+    """One of another list, beside two lanes of gene expression; alone it fails as before."""
+    letters = "ACGT"
+    other = Maker(PackedLists({NXT: small.dice.integers(0, 1 << 32, 9000).astype(np.uint32)}, {NXT: 16}), 300, 9)
+    other.lists.packed[NXT].sort()
+    words = (
+        "".join(letters[int(code) >> shift & 3] for shift in range(30, -2, -2)) for code in other.lists.packed[NXT]
+    )
+    (folder / f"lists/{NXT}.txt").write_text("".join(f"{barcode}\n" for barcode in words))
+    features = other.library(KITS["10x_feature_v3"], "BC", 28, 0.01)
+    lanes = {run: small.library(KITS["10x_3p_v3"], "BC", 28, 0.01) for run in ("SRR1", "SRR3")}
+    written = command(folder, lanes | {"SRR2": features})["runs"]
+    assert "fault" not in written["SRR1"] and "fault" not in written["SRR3"]
+    fault = written["SRR2"]["fault"]
+    assert fault["reason"] == "NOT_RNA"
+    assert fault["detail"].startswith(
+        "libraries of feature barcodes beside 10x Chromium 3′ v3 or v3.1 are not counted: they are reads of antibodies,"
+        " guides or sample tags, not of RNA; read 1 on 3M-february-2018_NXT ("
+    )
+    assert fault["detail"].endswith("; the library is counted from SRR1, SRR3.")
+    alone = command(folder, {"SRR2": features})["runs"]["SRR2"]["fault"]
+    assert (alone["reason"], "is counted from" in alone["detail"]) == ("CHEMISTRY_UNKNOWN", False)
+
+
+def test_a_run_of_tags_is_left_out_where_its_barcodes_are_those_of_the_cdna(folder, small):
+    """As antibodies beside 10x 5′: ten random bases, one of 8 tags with errors, and a constant end."""
+    made = {run: small.library(KITS["10x_5p_v2"], "BC", 26, 0.01) for run in ("SRR1", "SRR2")}
+    tags = np.concatenate([small.random(10), small.constant(15, 8), small.random(9), small.constant(20, 1)], axis=1)
+    made["SRR2"].samples[1] = small.sequenced(tags, 0.01)
+    written = command(folder, made)["runs"]
+    assert "fault" not in written["SRR1"] and written["SRR1"]["tag_share"] < 0.3
+    fault = written["SRR2"]["fault"]
+    assert fault["reason"] == "NOT_RNA"
+    assert re.fullmatch(
+        r"its reads beside the barcodes are tags of antibodies, guides or samples: \d+% of them have one of a few"
+        r" sequences at one place, of SRR1 \d+%; the library is counted from SRR1\.",
+        fault["detail"],
+    )
+    assert "fault" not in command(folder, {"SRR2": made["SRR2"]})["runs"]["SRR2"]  # its counts decide
 
 
 def test_failed_runs_are_skipped_and_faults_reported_by_run(folder, small):

@@ -1,5 +1,6 @@
 """Which read is the barcode, which kit it is: judged from reads of every kit, and never guessed."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,34 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     verdict = judge(long, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"], given_roles=("cdna", "barcode"))
     assert (verdict.roles, verdict.rank) == (("cdna", "barcode"), 1)
     assert verdict.words == "Chosen by the run table (rank 1)"
+
+
+def test_named_kit_whose_barcodes_are_of_another_is_refused_and_both_named(maker, lists):
+    made = maker.library(KITS["10x_3p_v3"], "BC", 28, 0.01)
+    fault = fault_of(made, lists, given_chemistry=KITS["drop_seq"])
+    assert fault.reason == "CHEMISTRY_UNKNOWN"
+    assert re.fullmatch(
+        r"Drop-seq \(no inclusion list\) is named, but read 1 on 3M-february-2018 \(8\d\.\d% of spots, chance .*%\), as"
+        r" of 10x Chromium 3′ v3 or v3\.1; name that kit, or none\.",
+        fault.detail,
+    )
+    assert judge(made, lists, given_chemistry=KITS["10x_3p_v3"]).doubt == ""
+
+
+def test_what_speaks_against_a_named_kit_is_said(maker, lists):
+    only = PackedLists({"737K-august-2016": lists.packed["737K-august-2016"]}, lists.lengths)
+    bulk = maker.bulk((28, 90), 0.01)
+    verdict = judge(bulk, only, given_chemistry=KITS["10x_3p_v2"], given_roles=("barcode", "cdna"))
+    assert re.fullmatch(
+        r"Chosen by the run table \(rank 1\); only \d\.\d% of the barcodes of read 1 are on 737K-august-2016; the"
+        r" barcode reads have 28 bases, barcode and UMI of 10x Chromium 3′ v2 26",
+        verdict.words,
+    )
+    long = maker.library(KITS["10x_3p_v2"], "BC", 28, 0.01)
+    assert judge(long, lists, given_chemistry=KITS["10x_5p_v2"]).words.endswith(
+        "; the barcode reads have 28 bases, barcode and UMI of 10x Chromium 5′ v1 or v2 26"
+    )
+    assert judge(long, lists).doubt == ""
 
 
 def test_missing_inclusion_lists_are_reported(maker, lists):

@@ -24,6 +24,15 @@ def test_runs_that_are_aside_do_not_fail_the_library():
     assert after["R2"].state == "left_out"
 
 
+def test_a_run_without_rna_is_left_out_of_its_library():
+    rows = [Run(run="R1"), Run(run="R2")]
+    tags = {"fault": {"reason": "NOT_RNA", "detail": "tags; the library is counted from R1."}}
+    good = {"roles": "barcode,cdna", "chemistry": "10x_5p_v2"}
+    after = solo.gather_faults(rows, {run: RunStatus(run) for run in ("R1", "R2")}, {"R1": good, "R2": good | tags})
+    assert [(one.state, one.reason) for one in after.values()] == [("ok", ""), ("left_out", "NOT_RNA")]
+    assert after["R2"].detail == "tags; the library is counted from R1."
+
+
 def test_a_fault_of_one_run_fails_the_library():
     rows = [Run(run="R1"), Run(run="R2"), Run(run="R3")]
     statuses = {"R1": RunStatus("R1"), "R2": RunStatus("R2"), "R3": RunStatus("R3")}

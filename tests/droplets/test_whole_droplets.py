@@ -572,13 +572,14 @@ def test_missing_reads_are_noticed(analysis, tmp_path):
 
 
 def test_pinned_kit_with_the_wrong_list_is_found_out(analysis):
-    """A user who names v2 for a v3 library gets figures, not a worthless matrix."""
+    """A user who names v2 for a v3 library is told the right kit, and gets no worthless matrix."""
     library = catalogue.LIBRARY_V3
     try:
         verdict = analysis.read_roles(library, "--chemistry", "10x_3p_v2")["runs"]["SRR9000101"]
-        assert verdict["roles"] == "index,barcode,cdna"
-        assert verdict["evidence"] == "read lengths"
+        assert verdict["fault"]["detail"].startswith(
+            "10x Chromium 3′ v2 is named, but read 2 on 3M-february-2018 (95.0% of spots, chance "
+        )
         statuses = analysis.solo(library, work="pinned")
     finally:
         analysis.read_roles(library)
-    assert {status.reason for status in statuses.values()} == {"LOW_VALID_BARCODES"}
+    assert {status.reason for status in statuses.values()} == {"CHEMISTRY_UNKNOWN"}
