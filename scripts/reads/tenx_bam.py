@@ -6,9 +6,11 @@ The header says how, in a comment line a read (the format that 10x's bamtofastq 
     @CO	10x_bam_to_fastq:R2(SEQ:QUAL)
 
 A read is its pieces one after the other, each a pair of tags (bases, qualities), or ``SEQ:QUAL`` for the record's own
-sequence as the sequencer read it. CR and CY are the barcode as it was read, UR and UY the UMI. A header without these
-lines is that of one record a spot: R1 is CR and UR, R2 the record. Sample index reads (BC:QT alone) are left out. Reads
-keep the order of the file.
+sequence as the sequencer read it. CR and CY are the barcode as it was read, UR and UY the UMI. As for bamtofastq the
+last piece of a read may be missing from a record, unless it is barcode or UMI: Cell Ranger 1.2 names TR and TQ, the
+bases that it cut from the end of a read, but writes them only where it cut some. A header without these lines is that
+of one record a spot: R1 is CR and UR, R2 the record. Sample index reads (BC:QT alone) are left out. Reads keep the
+order of the file.
 """
 
 import contextlib
@@ -114,7 +116,9 @@ def _convert(path: Path, run: str, folder: Path, most: float) -> tuple[list[Path
 def _check_tags(path: Path, in_header: Mapping[str, tuple[Piece, ...]]) -> bool:
     """Check the tags of the first records; return whether they are mates. Raises RunFault(BAM_TAGS_STRIPPED)."""
     layout = (in_header or _USUAL).values()
-    wanted = {tag for pieces in layout for piece in pieces if piece != _OWN for tag in piece}
+    wanted = {
+        tag for pieces in layout for piece in pieces if piece != _OWN and piece != may_lack(pieces) for tag in piece
+    }
     if _BARCODE not in wanted or not any(_OWN in pieces for pieces in layout):
         raise RunFault("BAM_TAGS_STRIPPED", "the header of the BAM file names no read with a barcode, or none of cDNA.")
     examined, paired = 0, False
@@ -133,8 +137,16 @@ def _check_tags(path: Path, in_header: Mapping[str, tuple[Piece, ...]]) -> bool:
     return paired
 
 
+def may_lack(pieces: Sequence[Piece]) -> Piece | None:
+    """Return the piece of a read that records may lack: the last of several, unless it is barcode, UMI or sequence."""
+    last = pieces[-1]
+    return last if len(pieces) > 1 and last != _OWN and last[0] not in (_BARCODE, _UMI) else None
+
+
 def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tuple[str, str]]:
     """Return a function record → (bases, qualities) of one read."""
+
+    optional = may_lack(pieces)
 
     def build(record: "pysam.AlignedSegment") -> tuple[str, str]:
         bases = qualities = ""
@@ -142,6 +154,8 @@ def _builder(pieces: Sequence[Piece]) -> Callable[["pysam.AlignedSegment"], tupl
             if piece == _OWN:
                 sequence = record.get_forward_sequence() or ""
                 quality = (record.query_qualities_str or "")[:: -1 if record.is_reverse else 1]
+            elif piece == optional and not record.has_tag(piece[0]):
+                continue
             else:
                 sequence, quality = (_text_of(record, tag) for tag in piece)
             bases += sequence

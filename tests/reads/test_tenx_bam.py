@@ -86,6 +86,37 @@ def test_the_reads_come_back(tmp_path, comments):
     assert tuple(file.read_text() for file in files) == expected("SRR1", spots)
 
 
+@pytest.mark.parametrize("barcode_first", [True, False])
+def test_the_last_piece_of_a_read_may_lack(tmp_path, barcode_first):
+    """As in files of Cell Ranger 1.2: TR and TQ are in the header, but only one record of three has them."""
+    layout = ["R1(CR:CY,UR:UY,TR:TQ)", "R2(SEQ:QUAL)"]
+    if not barcode_first:  # of the first kit
+        layout = ["I1(CR:CY)", "I2(BC:QT)", "R1(SEQ:QUAL)", "R2(UR:UY,TR:TQ)"]
+    spots = made_spots(9)
+    records = [
+        record(name, *cdna, tags_of(barcode, umi) | ({"TR": "GAT", "TQ": "#II"} if number % 3 == 0 else {}))
+        for number, (name, barcode, umi, cdna) in enumerate(spots)
+    ]
+    path = write_bam(tmp_path / "x.bam", records, [f"10x_bam_to_fastq:{line}" for line in layout])
+    files, spots_written = tenx_bam.to_fastq(path, "R", tmp_path)
+    trimmed = [("GAT", "#II") if number % 3 == 0 else ("", "") for number in range(9)]
+    joined = [(umi[0] + end[0], umi[1] + end[1]) for (_, _, umi, _), end in zip(spots, trimmed, strict=True)]
+    if barcode_first:
+        joined = [(b[0] + one[0], b[1] + one[1]) for (_, b, _, _), one in zip(spots, joined, strict=True)]
+    with_ends = [(name, barcode, one, cdna) for (name, barcode, _, cdna), one in zip(spots, joined, strict=True)]
+    assert spots_written == 9
+    assert reads_of(files[0 if barcode_first else 1]) == [one for _, _, one, _ in with_ends]
+    assert reads_of(files[1 if barcode_first else 0]) == [cdna for *_, cdna in spots]
+    if not barcode_first:
+        assert reads_of(files[2]) == [barcode for _, barcode, _, _ in spots]
+
+
+def reads_of(path):
+    """Return (bases, qualities) of each read of a FASTQ file."""
+    lines = path.read_text().splitlines()
+    return list(zip(lines[1::4], lines[3::4], strict=True))
+
+
 def test_mates_are_brought_together(tmp_path):
     comments = ["10x_bam_to_fastq:R1(CR:CY,UR:UY,SEQ:QUAL)", "10x_bam_to_fastq:R2(SEQ:QUAL)"]
     spots = made_spots(12)
