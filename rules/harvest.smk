@@ -10,6 +10,7 @@ rule ledger:
         plan="results/plan.tsv",
         units=ancient("units/runs"),
         statuses=statuses,
+        references=every(analysis.reference_records),
     output:
         ledger="results/runs.tsv",
     log:
@@ -24,6 +25,7 @@ rule ledger:
         python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
             --statuses 'units/status/{{unit}}.tsv' \
             --min-mapped {params.min_mapped} --min-reads {params.min_reads} \
+            --references {input.references:q} \
             --output {output.ledger:q} 2>{log:q}
         rm -rf work/partial/*/ # every unit is done; unfinished downloads of other plans are not resumed
         """
@@ -218,6 +220,7 @@ rule report:
         tables=every(analysis.tables),
         archives=every(analysis.archives),
         atlases=every(analysis.atlases),
+        references=every(analysis.reference_records),
     output:
         page="results/report.html",
     log:
@@ -230,7 +233,7 @@ rule report:
     shell:
         """
         python -m scripts report --plan {input.plan:q} --ledger {input.ledger:q} \
-            --results results --output {output.page:q} 2>{log:q}
+            --results results --references {input.references:q} --output {output.page:q} 2>{log:q}
         """
 
 

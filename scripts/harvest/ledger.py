@@ -15,6 +15,7 @@ from scripts.core.tables import format_table
 from scripts.plan.run_table import Run, iterate_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import read_unit, unit_names
+from scripts.references.gene_losses import warnings_of
 
 STATUS_FIELDS = ("source", "spots", "layout", "chemistry", "read_roles")
 """Fields of a status that replace those of the plan where they are set."""
@@ -139,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
     parser.add_argument("--units", required=True, help="folder of the units' run tables (units/runs)")
     parser.add_argument("--statuses", required=True, help="path of a unit's status table, with {unit} in it")
+    parser.add_argument("--references", nargs="*", default=[], help="reference.json of each reference, for warnings")
     parser.add_argument("--output", required=True, help="the ledger to write (results/runs.tsv)")
     parser.add_argument("--min-mapped", type=float, default=0.0, help="share of reads that a plate cell must map")
     parser.add_argument("--min-reads", type=int, default=0, help="reads that a plate cell must have")
@@ -148,3 +150,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     print(summarize(rows))
+    for sentence in warnings_of(options.references):
+        print(sentence)

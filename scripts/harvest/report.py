@@ -24,6 +24,7 @@ from scripts.harvest.results import list_files
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
 from scripts.plates.shard_counts import TALLIES
+from scripts.references.gene_losses import warnings_of
 
 MOST_FAILED = 500
 """Failed runs that get a row of their own."""
@@ -260,8 +261,8 @@ def file_rows(results: Path) -> list[Row]:
     ]
 
 
-def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
-    """Return the page."""
+def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path, warnings: Sequence[str] = ()) -> str:
+    """Return the page; ``warnings`` are sentences on the references."""
     planned, settled = frame_of(plan), frame_of(ledger)
     worked_on = settled[(settled.assay == "plate") & settled.status.isin(["counted", "failed"])]
     paths = {species: results / f"{species}.h5ad" for species in sorted(set(worked_on.species))}
@@ -280,6 +281,7 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path) -> str:
         "harvest/templates/report.html",
         totals=totals(planned, settled),
         statuses=_STATUSES,
+        warnings=warnings,
         links=[*links, ("files", "Files")],
         series=cut(series_rows(planned, settled), MOST_ROWS, "series"),
         reasons=reason_rows(settled),
@@ -300,9 +302,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plan", required=True, help="the run table before work (results/plan.tsv)")
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--results", help="the folder of results; default: that of the ledger")
+    parser.add_argument("--references", nargs="*", default=[], help="reference.json of each reference, for warnings")
     parser.add_argument("--output", required=True, help="the page to write (results/report.html)")
     options = parser.parse_args(argv)
     results = Path(options.results or Path(options.ledger).parent)
-    page = draw_page(read_runs(options.plan), read_runs(options.ledger), results)
+    warnings = warnings_of(options.references)
+    page = draw_page(read_runs(options.plan), read_runs(options.ledger), results, warnings)
     write_atomic(options.output, page)
     print(f"{options.output}: {len(page) / 1e6:.1f} MB.", file=sys.stderr)

@@ -1,6 +1,5 @@
 """Annotations joined, checked against the genome, and summed up as genes."""
 
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 from scripts.core.gzip_files import open_bytes
 from scripts.core.untrusted import decode_text
 from scripts.references.gene_intervals import merge_spans
+from scripts.references.gene_losses import MOST_LOST, GeneLosses, plain_name
 from scripts.references.genes_table import GeneRow
 from scripts.references.gtf import (
     BIOTYPE_KEYS,
@@ -28,7 +28,6 @@ _MOST_LISTED = 5  # faults of one kind in one file that are listed one by one
 _LONGEST_LINE = 1 << 24  # bytes
 _HOPELESS = 1000  # faults in a file without an exon after which the rest is not read
 _LOOSE_SHARE = 0.05  # of all genes that may have exons without a transcript
-_MITOCHONDRION = (b"M", b"MT")
 _FEATURES = frozenset([b"exon", b"gene", b"transcript"])
 
 
@@ -41,6 +40,7 @@ class Genes:
     names: dict[bytes, bytes] = field(default_factory=dict)
     biotypes: dict[bytes, bytes] = field(default_factory=dict)
     exons: "array[int]" = field(default_factory=lambda: array("q"))  # of each: gene, contig, start, end
+    losses: GeneLosses = field(default_factory=GeneLosses)
 
     def add_exon(self, gene_id: bytes, contig: bytes, start: int, end: int) -> None:
         gene = self.numbers.setdefault(gene_id, len(self.numbers))
@@ -132,6 +132,7 @@ def copy_annotation(
     yield from copy.faults.sentences()
     if not copy.exons and not copy.faults.listed:
         yield f"{path}: no line has the feature 'exon' in its third column."
+    genes.losses = genes.losses.and_of(copy.losses())
     yield from _compare_contigs(path, copy, genome)
     yield from _check_transcripts(path, copy)
 
@@ -147,6 +148,26 @@ class _Copy:
         self.elsewhere: set[bytes] = set()  # genes with exons on contigs that the genome lacks
         self.loose: Counter[bytes] = Counter()  # gene → exons without a transcript_id
         self.earlier = set(genes.numbers)
+        self.before = len(genes.numbers)
+
+    def missing(self) -> list[bytes]:
+        """Return the contigs with exons that the genome lacks, none where the genome is not known."""
+        return [contig for contig in self.exons if contig not in self.lengths] if self.lengths else []
+
+    def loose_genes(self) -> list[bytes]:
+        """Return the genes with several exons, not all of them in a transcript."""
+        return [gene for gene, exons in self.loose.items() if exons > 1]
+
+    def losses(self) -> GeneLosses:
+        """Return what of the annotation is not counted, or not well."""
+        lost, missing = len(self.elsewhere - self.genes.numbers.keys()), self.missing()
+        return GeneLosses(
+            genes=len(self.genes.numbers) - self.before + lost,
+            lost_genes=lost,
+            lost_contigs=len(missing),
+            lost_names=tuple(map(_text, missing[:_MOST_LISTED])),
+            loose_genes=len(self.loose_genes()),
+        )
 
     def add_line(self, number: int, line: bytes) -> bytes | None:
         """Return what is to be written of a line, None for a line to leave out. Raises GtfLineError."""
@@ -202,53 +223,42 @@ def _parse_feature(line: bytes) -> tuple[bytes, bytes, int, int, bytes, bytes] |
 
 
 def _compare_contigs(path: str | Path, copy: _Copy, genome: str) -> Iterator[str]:
-    """Yield a fault where the contigs of genome and annotation do not match; print a few that are missing."""
+    """Yield a fault where the contigs of genome and annotation do not match, but for a few genes."""
     exons, lengths = copy.exons, copy.lengths
-    missing = [contig for contig in exons if contig not in lengths]
-    if not missing or not lengths:
+    missing = copy.missing()
+    if not missing:
         return
-    renamed = [(contig, other) for contig in missing for other in _other_names(contig) if other in lengths]
+    plain = {plain_name(_text(contig)): contig for contig in lengths}
+    renamed = [(contig, other) for contig in missing if (other := plain.get(plain_name(_text(contig))))]
     if renamed:
-        pairs = ", ".join(f"{contig.decode()} ({other.decode()})" for contig, other in renamed[:5])
+        pairs = ", ".join(f"{_text(contig)} ({_text(other)})" for contig, other in renamed[:5])
         yield (
             f"{path}: {len(renamed)} contig(s) have other names in the genome {genome}: {pairs};"
             " take genome and annotation from one source."
         )
         return
     lost = sum(exons[contig] for contig in missing)
-    listed = ", ".join(contig.decode("utf-8", "replace") for contig in missing[:5])
-    if 2 * lost > exons.total():
-        known = ", ".join(contig.decode("utf-8", "replace") for contig in list(lengths)[:5])
+    losses = copy.losses()
+    share = f"{lost} of {exons.total()} exons" if 2 * lost > exons.total() else ""
+    if not share and losses.lost_genes > MOST_LOST * losses.genes:
+        share = f"{losses.lost_genes} of {losses.genes} genes"
+    if share:
+        known = ", ".join(map(_text, list(lengths)[:5]))
         yield (
-            f"{path}: {lost} of {exons.total()} exons are on contigs that the genome {genome} does not have"
-            f" ({listed}); it has {known}."
-        )
-    else:
-        genes = len(copy.elsewhere - copy.genes.numbers.keys())
-        print(
-            f"{path}: {lost} exons on {len(missing)} contig(s) that the genome does not have ({listed}) are left out,"
-            f" and with them {genes} gene(s).",
-            file=sys.stderr,
+            f"{path}: {share} are on contigs that the genome {genome} does not have ({', '.join(losses.lost_names)});"
+            f" it has {known}."
         )
 
 
 def _check_transcripts(path: str | Path, copy: _Copy) -> Iterator[str]:
-    """Yield a fault where many genes have exons that no transcript joins; print a few."""
-    genes = [gene for gene, exons in copy.loose.items() if exons > 1]
-    if not genes:
-        return
-    text = (
-        f"{path}: {len(genes)} gene(s) have exons without a transcript_id (e.g. {genes[0].decode()}), so that STAR"
-        " knows no splice junction between them"
-    )
+    """Yield a fault where many genes have exons that no transcript joins."""
+    genes = copy.loose_genes()
     if len(genes) > _LOOSE_SHARE * len(copy.genes.numbers):
-        yield f"{text}; use an annotation that names transcripts."
-    else:
-        print(f"{text}.", file=sys.stderr)
+        yield (
+            f"{path}: {len(genes)} gene(s) have exons without a transcript_id (e.g. {genes[0].decode()}), so that STAR"
+            " knows no splice junction between them; use an annotation that names transcripts."
+        )
 
 
-def _other_names(contig: bytes) -> list[bytes]:
-    """Return the names of a contig in other conventions: chr1 of UCSC and GENCODE, 1 of Ensembl; M and MT."""
-    bare = contig.removeprefix(b"chr")
-    same = _MITOCHONDRION if bare in _MITOCHONDRION else (bare,)
-    return [name for item in same for name in (item, b"chr" + item) if name != contig]
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")

@@ -23,6 +23,7 @@ from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
 from scripts.references.fasta import copy_fasta
+from scripts.references.gene_losses import bare_contigs
 from scripts.references.genes_table import write_genes
 
 SourceFile = tuple[str, str | None]
@@ -90,6 +91,10 @@ def make_reference(
                     file=sys.stderr,
                 )
         write_genes(parts[2], rows)
+        bare = bare_contigs(contigs, (contig for row in rows for contig in row.contig.split(";")))
+        losses = bare.and_of(genes.losses)
+        for sentence in losses.sentences():
+            print(f"Reference {name}: {sentence}")  # on the terminal
         sums = {"genome_sha256": hash_file(parts[0]), "annotation_sha256": hash_file(parts[1])}
         text = "".join(f"{key} {value}\n" for key, value in sums.items())
         described = {
@@ -99,6 +104,7 @@ def make_reference(
             "contigs": len(contigs),
             "bases": sum(contigs.values()),
             "genes": len(rows),
+            "annotation": losses._asdict(),
         }
         parts[3].write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

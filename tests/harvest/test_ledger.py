@@ -1,5 +1,7 @@
 """The ledger has a final status for every row of the plan."""
 
+import json
+
 import pytest
 
 from scripts.core.errors import InputError
@@ -113,6 +115,14 @@ def test_all_that_is_missing_is_reported_at_once(tmp_path):
         ]
     )
     assert not (tmp_path / "runs.tsv").exists()
+
+
+def test_what_a_reference_lacks_is_said_at_the_end(tmp_path, capsys):
+    lost = {"name": "mm10", "annotation": {"genes": 1000, "lost_genes": 37, "lost_contigs": 1, "lost_names": ["MT"]}}
+    (tmp_path / "reference.json").write_text(json.dumps(lost))
+    ledger.main([*write(tmp_path), "--references", str(tmp_path / "reference.json")])
+    words = "Reference mm10: 37 of 1,000 genes (3.70%) are not counted: the genome lacks their contigs (MT)."
+    assert capsys.readouterr().out.splitlines()[-1] == words
 
 
 def test_a_summary_of_several_series_ends_with_the_sum():

@@ -1,5 +1,7 @@
 """The report shows what was asked for and what came of it, on one page that stands alone."""
 
+import json
+
 import h5py
 import numpy as np
 
@@ -35,14 +37,14 @@ def write_cells(path, index, counts, obs, notes=()):
         h5ad.write_text(h5ad.create_group(uns, "parameters"), "mode", "union")
 
 
-def make(folder, rows=ROWS):
+def make(folder, rows=ROWS, *more):
     write_runs(folder / "runs.tsv", rows)
     planned = [row if row.status == "left_out" else row._replace(status="planned", reason="") for row in rows]
     write_runs(folder / "plan.tsv", planned)
     report.main(
         [
             *("--plan", str(folder / "plan.tsv"), "--ledger", str(folder / "runs.tsv")),
-            *("--output", str(folder / "report.html")),
+            *("--output", str(folder / "report.html"), *more),
         ]
     )
     return (folder / "report.html").read_text()
@@ -113,6 +115,15 @@ def test_what_was_noted_of_counted_runs_is_shown_once_a_series(tmp_path):
         ["3", "SRR4", proof % 4],
     ]
     assert "Notes on counted runs" not in Page(make(tmp_path)).text
+
+
+def test_genes_that_a_reference_has_lost_are_shown(tmp_path):
+    lost = {"name": "mm10", "annotation": {"genes": 1000, "lost_genes": 37, "lost_contigs": 1, "lost_names": ["MT"]}}
+    (tmp_path / "reference.json").write_text(json.dumps(lost))
+    words = "Reference mm10: 37 of 1,000 genes (3.70%) are not counted: the genome lacks their contigs (MT)."
+    text = Page(make(tmp_path, ROWS, "--references", str(tmp_path / "reference.json"))).text
+    assert text[text.index(words) - 1] == "References: genes that are not counted"
+    assert "References: genes" not in make(tmp_path)
 
 
 def test_nothing_failed_and_nothing_at_all(tmp_path):

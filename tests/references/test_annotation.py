@@ -27,6 +27,8 @@ def test_a_gene_on_two_contigs_is_one_gene_and_reported(tmp_path: Path, capsys: 
         (("chrM", "MT"), "in.gtf: 1 contig(s) have other names in the genome in.fa: chrM (MT);"),
         (("MT", "M"), "in.gtf: 1 contig(s) have other names in the genome in.fa: MT (M);"),
         (("M", "chrM"), "in.gtf: 1 contig(s) have other names in the genome in.fa: M (chrM);"),
+        (("Mito", "chrM"), "in.gtf: 1 contig(s) have other names in the genome in.fa: Mito (chrM);"),
+        (("Chr1", "chr1"), "in.gtf: 1 contig(s) have other names in the genome in.fa: Chr1 (chr1);"),
         (
             ("NC_1.1", "chr1"),
             "in.gtf: 1 of 1 exons are on contigs that the genome in.fa does not have (NC_1.1); it has chr1.",
@@ -41,12 +43,22 @@ def test_contigs_that_do_not_meet(tmp_path: Path, contigs: tuple[str, str], word
     assert words in fault
 
 
-def test_a_few_exons_elsewhere_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    made = make(tmp_path, gtf=GTF + gtf_line("HSCHR_PATCH", 1, 5, 'gene_id "p";'))
-    words = "1 exons on 1 contig(s) that the genome does not have (HSCHR_PATCH) are left out, and with them 1 gene(s)."
-    assert words in capsys.readouterr().err
-    assert [gene.gene_id for gene in read_genes(made / "genes.tsv")] == ["a", "b"]  # as in STAR's index
-    assert "HSCHR_PATCH" not in (made / "annotation.gtf").read_text()
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_genes_on_contigs_that_the_genome_lacks(tmp_path: Path, capsys: pytest.CaptureFixture, lost: int) -> None:
+    """A few are reported, many are refused."""
+    more = "".join(gtf_line("chr1", 1, 9, f'gene_id "g{gene}"; transcript_id "t";') for gene in range(10 - lost))
+    for gene in range(lost):
+        more += gtf_line(f"PATCH{gene}", 1, 5, f'gene_id "p{gene}"; transcript_id "t";')
+    if lost == 3:
+        (fault,) = faults(tmp_path, gtf=GTF + more + gtf_line("PATCH0", 1, 5, 'gene_id "b"; transcript_id "b1";'))
+        words = "in.gtf: 3 of 12 genes are on contigs that the genome in.fa does not have (PATCH0, PATCH1, PATCH2);"
+        assert fault == f"{words} it has chr1, chr2."
+        return
+    made = make(tmp_path, gtf=GTF + more)
+    words = "Reference toy: 1 of 12 genes (8.33%) are not counted: the genome lacks their contigs (PATCH0).\n"
+    assert capsys.readouterr().out == (words if lost else "")
+    assert len(read_genes(made / "genes.tsv")) == 12 - lost  # as in STAR's index
+    assert "PATCH" not in (made / "annotation.gtf").read_text()
 
 
 def test_many_faults_of_a_kind_are_counted(tmp_path: Path) -> None:
@@ -69,11 +81,13 @@ def test_genes_whose_exons_no_transcript_joins(tmp_path: Path, capsys: pytest.Ca
     for gene in range(genes):
         transcript = "" if gene < share * genes else f' transcript_id "t{gene}";'
         gtf += "".join(gtf_line("chr2", start, start + 1, f'gene_id "g{gene}";{transcript}') for start in (1, 9))
-    words = f"in.gtf: {int(share * genes)} gene(s) have exons without a transcript_id (e.g. g0), so that STAR"
+    gtf += gtf_line("chr1", 1, 2, 'gene_id "single"; transcript_id "s";')
     if share < 0.05:
         make(tmp_path, gtf=gtf)
-        assert words in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+        words = "Reference toy: 4 of 101 genes (3.96%) have exons without a transcript_id: STAR knows no splice"
+        assert capsys.readouterr().out == f"{words} junction between them.\n"
     else:
+        words = f"in.gtf: {int(share * genes)} gene(s) have exons without a transcript_id (e.g. g0), so that STAR"
         (fault,) = faults(tmp_path, gtf=gtf)
         assert fault.startswith(words)
 
