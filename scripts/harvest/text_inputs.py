@@ -2,7 +2,7 @@
 
 ``SRR1274127.homo.htseq-count.txt`` and ``SRR1274127.homo.Log.final.out`` (or, as STAR names it by itself,
 ``SRR1274127Log.final.out``, or ``SRR1274127/Log.final.out``); the label of the species may be left out, subfolders are
-searched too, and any file may be gzipped.
+searched too, and any file may be gzipped. Names may have dots (``plate.A1.htseq-count.txt``).
 
 htseq-count writes a line a gene, ``gene<TAB>count``, and its five tallies at the end. Files of the same genes in the
 same order, the usual case, are read with whole-array steps: the text with all numbers set to 0 must be that of the
@@ -13,7 +13,7 @@ import argparse
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,29 +41,37 @@ class Kind(NamedTuple):
     word: str
     """Part of the names of such files and of no others."""
     dot: str
-    """Pattern of what is before the ending."""
+    """Pattern of what is between the name and the ending."""
 
 
 _COUNT = re.compile(r"\s*[0-9]{1,15}\s*", re.ASCII)
 COUNTS = Kind("htseq-count.txt", "htseq-count", r"\.")
 LOG = Kind("Log.final.out", "Log.final", r"\.?")
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f,;\"']")  # what a header of tables cannot hold, or would be read otherwise
-_NAMED = 5
-"""Skipped files that are named one by one."""
+_SPECIES = ("homo", "mus")  # labels of the configuration as shipped
 
 
-def _run_and_species(path: Path, folder: Path, kind: Kind) -> tuple[str | None, str | None]:
-    """Return the run and, where the name has it, the species of a file of a kind; no run for another file."""
-    if found := re.fullmatch(rf"([^.]+?)(?:\.([^.]+?))?{kind.dot}{re.escape(kind.ending)}(?:\.gz)?", path.name):
-        return found[1], found[2]
+def _name_of(path: Path, folder: Path, kind: Kind) -> str:
+    """Return what a file of a kind, or its folder, is named after: a run and perhaps a species; else empty."""
+    if found := re.fullmatch(rf"(.+?){kind.dot}{re.escape(kind.ending)}(?:\.gz)?", path.name, re.DOTALL):
+        return found[1]
     is_named_by_folder = path.name.removesuffix(".gz") == kind.ending and path.parent != folder
-    return (path.parent.name if is_named_by_folder else None), None
+    return path.parent.name if is_named_by_folder else ""
 
 
-def find_files(folder: str | Path, kind: Kind, species: str) -> dict[str, Path]:
-    """Return run → its file of a kind. Files of another species or of no such kind are skipped, and named on stderr.
+def _split_name(name: str, species: str, known: Container[str]) -> tuple[str, str]:
+    """Return the run and, where the name has it, the species of a name; ``known`` are the names of the ledger."""
+    run, _, label = name.rpartition(".")
+    if name not in known and run and (label in (species, *_SPECIES) or run in known):
+        return run, label
+    return name, ""
 
-    Raises InputError naming every file whose name is not understood and every second file of a run.
+
+def find_files(folder: str | Path, kind: Kind, species: str, known: Container[str] = ()) -> dict[str, Path]:
+    """Return run → its file of a kind; files of another species or of no such kind are named on stderr.
+
+    ``known`` are the names of the ledger. Raises InputError naming every file whose name is not understood and every
+    second file of a run.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -71,15 +79,19 @@ def find_files(folder: str | Path, kind: Kind, species: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     faults, skipped = [], []
     expected = f"RUN.{species}.{kind.ending}"
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [_name_of(path, folder, kind) for path in paths]
+    for path, whole in zip(paths, names, strict=True):
         name = path.relative_to(folder).as_posix()
-        run, label = _run_and_species(path, folder, kind)
-        if run is None and kind.word in path.name:
+        run, label = _split_name(whole, species, known)
+        if not run and kind.word in path.name:
             faults.append(f"{name}: not named {expected}.")
-        elif run is not None and _NOT_IN_NAMES.search(run):
+        elif _NOT_IN_NAMES.search(run):
             faults.append(f"{name!r}: {run!r} cannot be the name of a run: it has a comma, a quote or the like.")
-        elif run is None or label not in (None, species):
+        elif not run or label not in ("", species):
             skipped.append(name)
+        elif f"{run.rpartition('.')[0]}.{species}" in names and run not in known:
+            faults.append(f"{name}: is {run!r} a run, or its end another species? Give --ledger, or move it elsewhere.")
         elif run in files:
             faults.append(f"{name}: a second file of {run}, beside {files[run].relative_to(folder).as_posix()}.")
         else:
@@ -88,8 +100,8 @@ def find_files(folder: str | Path, kind: Kind, species: str) -> dict[str, Path]:
         faults.append(f"no file is named {expected}, e.g. SRR1274127.{species}.{kind.ending}.")
     raise_faults(f"The folder {folder}", faults)
     if skipped:
-        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-        print(f"{folder}: skipped {', '.join(skipped[:_NAMED])}{more}: not named {expected}.", file=sys.stderr)
+        number = f"{len(skipped):,} of {len(paths):,} files are passed over"
+        print(f"{folder}: {number}, not named {expected}: {', '.join(skipped)}.", file=sys.stderr)
     return files
 
 
@@ -114,12 +126,13 @@ def columns_of_folder(
     for all runs of an experiment together, after the experiment). Without one, each file is a column, and EXP_ID and
     GSM stay empty. Raises InputError naming every file and run that does not fit.
     """
-    files = find_files(folder, kind, species)
+    rows = read_runs(ledger) if ledger else []
+    files = find_files(folder, kind, species, {name for row in rows for name in (row.run, row.experiment)})
     if not ledger:
         rows = [Run(run=name, species=species, experiment=name) for name in files]
         return [(TableColumn("", row.run, (row,)), [files[row.run]]) for row in sorted(rows, key=lambda row: row.run)]
     gathered: dict[tuple[str, str], list[Run]] = {}
-    for row in read_runs(ledger):
+    for row in rows:
         if row.species == species and row.assay == "plate" and row.status == "counted":
             gathered.setdefault((row.series, column_of(row, count_by)), []).append(row)
     faults, found = [], {}

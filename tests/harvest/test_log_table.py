@@ -134,8 +134,9 @@ def test_plain_logs_of_a_folder(tmp_path, capsys):
         "% of reads unmapped: too short,79.00%,79.00%,79.00%,79.00%,79.00%\n"
         "% of reads unmapped: other,0.10%,0.10%,0.10%,0.10%,0.10%\n"
     )
-    assert "skipped SRR1.homo.Log.final.out, SRR1.mus.Log.out: not named RUN.mus.Log.final.out." in (
-        capsys.readouterr().err
+    assert (
+        "2 of 7 files are passed over, not named RUN.mus.Log.final.out: SRR1.homo.Log.final.out, SRR1.mus.Log.out.\n"
+        in capsys.readouterr().err
     )
 
 
@@ -172,13 +173,13 @@ def test_logs_that_cannot_be_read_are_all_reported(tmp_path):
 
 def test_names_that_are_not_understood_are_reported(tmp_path):
     write_logs(
-        tmp_path / "logs", {"SRR1.Log.final.out": OLD, "SRR1.mus.Log.final.out": OLD, "a.b.c.Log.final.out": OLD}
+        tmp_path / "logs", {"SRR1.Log.final.out": OLD, "SRR1.mus.Log.final.out": OLD, "a.b.c.Log.final.tsv": OLD}
     )
     with pytest.raises(InputError) as error:
         make_of_folder(tmp_path)
     assert str(error.value).splitlines()[1:] == [
         "SRR1.mus.Log.final.out: a second file of SRR1, beside SRR1.Log.final.out.",
-        "a.b.c.Log.final.out: not named RUN.mus.Log.final.out.",
+        "a.b.c.Log.final.tsv: not named RUN.mus.Log.final.out.",
     ]
     for path in (tmp_path / "logs").iterdir():
         path.unlink()
@@ -192,3 +193,9 @@ def test_names_that_are_not_understood_are_reported(tmp_path):
 def test_no_input_is_an_error(tmp_path):
     with pytest.raises(InputError, match="give --units, --ledger and --counts, or --logs with a folder"):
         log_table.main(["--species", "mus", "--output", str(tmp_path / "x")])
+
+
+def test_names_of_logs_with_dots_are_names(tmp_path):
+    names = ("p.A1Log.final.out", "p.A2.Log.final.out", "p.A3.mus.Log.final.out", "p.A4/Log.final.out.gz")
+    write_logs(tmp_path / "logs", dict.fromkeys(names, OLD))
+    assert make_of_folder(tmp_path).splitlines()[0] == "FIELD_NAMES,p.A1,p.A2,p.A3,p.A4"

@@ -6,6 +6,7 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.harvest import counts_table, text_inputs
+from scripts.plan.run_table import write_runs
 from scripts.plates.shard_counts import TALLIES
 from tests.harvest.test_counts_table import Dataset, cell, make_random
 
@@ -118,8 +119,8 @@ def test_texts_may_be_gzipped_and_other_files_are_skipped_and_named(tmp_path, ca
     ]
     assert of_texts(tmp_path).splitlines()[-2:] == ["g1,1,0", "g2,0,20"]
     assert (
-        "texts: skipped README.txt, SRR1.bam, SRR1.homo.htseq-count.txt: not named RUN.mus.htseq-count.txt.\n"
-        in capsys.readouterr().err
+        "texts: 3 of 5 files are passed over, not named RUN.mus.htseq-count.txt:"
+        " README.txt, SRR1.bam, SRR1.homo.htseq-count.txt.\n" in capsys.readouterr().err
     )
 
 
@@ -167,4 +168,27 @@ def test_a_folder_without_a_readable_text_is_an_error(tmp_path):
     assert str(error.value).splitlines()[1:] == [
         "SRR1.mus.htseq-count.tsv: not named RUN.mus.htseq-count.txt.",
         "SRR1.mus.htseq-count.txt: a second file of SRR1, beside SRR1.htseq-count.txt.",
+    ]
+
+
+def test_names_with_dots_are_names(tmp_path, capsys):
+    names = ["cell1", "plate.A1", "plate.A2.mus", "plate.2.B1", "b.homo"]
+    make_texts(tmp_path / "texts", {f"{name}.htseq-count.txt": text_of([1, 2]) for name in names})
+    assert of_texts(tmp_path).splitlines()[0] == "GENENAME,cell1,plate.2.B1,plate.A1,plate.A2"
+    assert "1 of 5 files are passed over, not named RUN.mus.htseq-count.txt: b.homo.htseq" in capsys.readouterr().err
+    ledger = tmp_path / "runs.tsv"
+    rows = cell("plate.A1", ["plate.A1"]) + cell("b", ["b.1", "b.homo"]) + cell("x", ["plate.A1.x"])
+    write_runs(ledger, rows)
+    for old, new in (("cell1", "plate.A1.x.mus"), ("plate.A2.mus", "b.1"), ("plate.2.B1", "b.rat")):
+        (tmp_path / "texts" / f"{old}.htseq-count.txt").rename(tmp_path / "texts" / f"{new}.htseq-count.txt")
+    assert of_texts(tmp_path, "--ledger", str(ledger)).splitlines()[0] == "GENENAME,b.1;b.homo,plate.A1,plate.A1.x"
+    assert "1 of 5 files are passed over, not named RUN.mus.htseq-count.txt: b.rat.htseq" in capsys.readouterr().err
+
+
+def test_a_name_that_may_end_with_a_species_is_asked_for(tmp_path):
+    make_texts(tmp_path / "texts", {f"{name}.htseq-count.txt": text_of([1, 2]) for name in ("a.mus", "a.rat", "b.rat")})
+    with pytest.raises(InputError) as error:
+        of_texts(tmp_path)
+    assert str(error.value).splitlines()[1:] == [
+        "a.rat.htseq-count.txt: is 'a.rat' a run, or its end another species? Give --ledger, or move it elsewhere."
     ]
