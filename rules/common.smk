@@ -1,7 +1,7 @@
 """What all stages share: the checked configuration, the units of work, and what only Snakemake can say.
 
 Decisions are plain Python in scripts/plan/ (Analysis, JobResources, Retries); here they become functions of wildcards.
-Nothing here writes a file or asks the network.
+Nothing here asks the network, or writes a file but the record of local files.
 """
 
 import functools
@@ -36,13 +36,14 @@ from scripts.plan.configuration import (
 )
 from scripts.plan.forecast import graph_fault
 from scripts.plan.jobs import JobResources, Retries, unit_name
+from scripts.plan.local_files import FileDigests
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.units import read_index
 
 running = Running(workflow)
 HOME = running.home
 INDEX = "units/index.tsv"
-UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[\w-]+"
+UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\w[\w.-]*"
 LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
@@ -106,7 +107,13 @@ config = reported(check_configuration)(
     chemistries=kits,
     named=", ".join(running.config_files) or "--config",
 )
-analysis = Analysis(config, kits, load_units, part_of_shards)
+analysis = Analysis(
+    config,
+    kits,
+    load_units,
+    part_of_shards,
+    FileDigests("units/local_files.tsv", keep=running.is_main and not running.is_dry_run),
+)
 resources = JobResources(analysis, reported(read_model)(FILE))
 retries = Retries(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
@@ -148,8 +155,8 @@ wildcard_constraints:
     unit=UNIT,
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
     parameters="[0-9a-f]{16}",
-    library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w-]*",
-    archive=r"[A-Za-z][\w-]*(\.[a-z][a-z0-9_]*)?",
+    library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w.-]*",
+    archive=r"[A-Za-z][\w.-]*",
     label="[A-Za-z][A-Za-z0-9_]*",
     part=PART,
 

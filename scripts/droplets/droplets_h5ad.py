@@ -62,7 +62,7 @@ def counted_libraries(
 
     ``units`` is the folder of the units' run tables, which has those of all species.
     """
-    planned = [name.split(".") for name in unit_names(units) if not is_shard(name)]
+    planned = [name.split(".", 2) for name in unit_names(units) if not is_shard(name)]
     folders = archive_folders((experiment, of) for _, of, experiment in planned)
     tables = unit_tables(units, species, series)
     rows = {unit: read_unit_rows(path) for unit, path in tables.items() if not is_shard(unit)}

@@ -13,8 +13,9 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
-from scripts.plan.forecast import PACKAGE, file_faults, kit_fault, libraries_of
+from scripts.plan.forecast import PACKAGE, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
+from scripts.plan.local_files import FileDigests, file_faults
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import Unit, is_shard, summarize_units
@@ -29,7 +30,7 @@ class Analysis:
 
     ``config`` is the checked configuration, ``kits`` the content of config/chemistries.yaml. ``load_units`` is called
     once, when the units are first needed; it returns unit name → :class:`~scripts.plan.units.Unit`. ``part`` returns
-    those shards, of all that are planned, which this call counts.
+    those shards, of all that are planned, which this call counts. ``files`` knows the digests of local files.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Analysis:
         kits: Mapping[str, Any],
         load_units: Callable[[], Mapping[str, Unit]],
         part: Callable[[Sequence[str]], Iterable[str]] = list,
+        files: FileDigests | None = None,
     ) -> None:
         self.config = config
         self.kits = kits
         self._load_units = load_units
         self._part = part
+        self._files = files or FileDigests(None)
 
     # Units
 
@@ -71,8 +74,10 @@ class Analysis:
         return self.units[name]
 
     def digest(self, unit: str) -> str:
-        """Return the digest of what is planned for a unit."""
-        return self.unit(unit).digest
+        """Return the digest of what is planned for a unit and, where it has local files, that of their content."""
+        planned = self.unit(unit)
+        paths = [path for path in planned.files.removeprefix("file:").split(";") if path]
+        return " ".join([planned.digest, self._files.digest(paths)]) if paths else planned.digest
 
     def parameters_digest(self, unit: str) -> str:
         """Return 16 hex digits of all that decides the counts of a unit: its rows, its options and its reference."""
@@ -131,6 +136,11 @@ class Analysis:
     def references(self) -> list[str]:
         """Return the names of the references of all species, sorted."""
         return sorted({species["reference"] for species in self.config["species"].values()})
+
+    def reference_records(self) -> list[str]:
+        """Return what is known of the reference of every species of which something is planned."""
+        names = sorted({self.reference_of_species(species) for species in self.planned_species})
+        return [f"units/references/{name}/reference.json" for name in names]
 
     def sources(self, reference: str) -> dict[str, Any]:
         """Return the sources of a reference by role: fasta, gtf and, where configured, those of the spike-ins."""
@@ -284,8 +294,8 @@ class Analysis:
 
     def archives(self) -> list[str]:
         """Return the MEX archives of every droplet library and, where cells are called, the matrix of every series."""
-        libraries = self.folders if self.calls_cells else ()
-        matrices = {f"results/droplets/{library.rpartition('.')[0]}.h5ad" for library in libraries}
+        libraries = [self.units[library] for library in self.folders] if self.calls_cells else []
+        matrices = {f"results/droplets/{unit.series}.{unit.species}.h5ad" for unit in libraries}
         return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
 
     def quality(self) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
-from scripts.core.untrusted import whole_number
+from scripts.core.untrusted import strip_blanks, whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
-from scripts.plan.run_table import ASSAYS, NUMBERS, SOURCES, Run, faults_of, iterate_runs
+from scripts.plan.run_table import ASSAYS, NUMBERS, SOURCES, Run, faults_of, iterate_runs, local_files
 
 LOCAL = "local"  # the series of a run table that names none
 
@@ -161,12 +161,14 @@ def _missing(row: Run, name: str, choices: Choices) -> Iterator[str]:
 
 
 def _clean(row: Run) -> Run:
-    """Return a row that a person wrote with whole numbers as such, and archives' accessions in upper case."""
+    """Return a row as meant by a person: whole numbers as such, accessions in upper case, no blanks around paths."""
     whole = {name: whole_number(getattr(row, name)) for name in ("tax_id", *NUMBERS)}
     values = {name: str(number) for name, number in whole.items() if number is not None}
     if not row.source.startswith("file:"):
         upper = {name: getattr(row, name).upper() for name in ("series", "sample", "experiment", "run")}
         values |= {name: word for name, word in upper.items() if accession_of(word, *KINDS)}
+    else:
+        values["source"] = "file:" + ";".join(map(strip_blanks, local_files(row)))
     row = row._replace(**values)
     return row if row.tax_id or row.species else row._replace(tax_id=taxon("", row.organism)[0])
 

@@ -1,6 +1,6 @@
-"""What of a plan will fail, told before any download: missing files and inclusion lists, too little memory or scratch.
+"""What of a plan will fail, told before any download: missing inclusion lists, too little memory or scratch.
 
-Faults of files and lists stop the plan or the jobs of the libraries; what the size model estimates is a warning. The
+Faults of lists stop the plan or the jobs of the libraries; what the size model estimates is a warning. The
 contigs of genome and annotation are compared where the reference is made (:mod:`scripts.references.annotation`).
 """
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
 from scripts.plan.footprint import format_gb
-from scripts.plan.run_table import Run, local_files
+from scripts.plan.run_table import Run
 from scripts.plan.units import Unit, is_shard
 
 PACKAGE = "ngs-tools"
@@ -99,19 +99,6 @@ def graph_fault(units: Collection[str], planned: int) -> str:
         f"{batches} times, with --batch ledger=1/{batches} to {batches}/{batches}, which harvests (docs/cluster.md, "
         "Very many series), or share the series out to several analyses with the same resources/."
     )
-
-
-def file_faults(rows: Iterable[Run]) -> list[str]:
-    """Return a sentence for each local file of a planned run that cannot be read."""
-    faults = []
-    for row in rows:
-        if row.status == "planned" and row.source.startswith("file:"):
-            paths = local_files(row)
-            missing = [path for path in paths if not (Path(path).is_file() and os.access(path, os.R_OK))]
-            if missing or not paths:
-                words = f"no such file, or not readable: {', '.join(missing)}" if paths else "names no file"
-                faults.append(f"{row.run}: source: {words}.")
-    return faults
 
 
 def libraries_of(rows: Iterable[Run]) -> dict[str, str]:

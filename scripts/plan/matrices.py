@@ -35,14 +35,19 @@ def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tupl
 def archive_folders(libraries: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Return (experiment, species) → the folder of a library's archives, for all libraries that are counted.
 
-    It is ``{experiment}``, or ``{experiment}.{species}`` where the experiment is counted for two species.
+    It is ``{experiment}``, or ``{experiment}.{species}`` where the experiment is counted for two species. Raises
+    InputError where another experiment has that name.
     """
     libraries = dict.fromkeys(libraries)
     times = Counter(experiment for experiment, _ in libraries)
-    return {
+    folders = {
         (experiment, species): experiment if times[experiment] == 1 else f"{experiment}.{species}"
         for experiment, species in libraries
     }
+    names = Counter(folders.values())
+    if twice := sorted(name for name, number in names.items() if number > 1):
+        raise InputError(f"Two libraries would be named {', '.join(twice)}; give an experiment another name.")
+    return folders
 
 
 def archive_name(feature: str, multireads: str, matrix: str) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.output import printable
 from scripts.core.untrusted import open_lines, quoted, strip_blanks
+from scripts.plan.accessions import accession_of, parse_accession, why_not_asked
 from scripts.plan.reasons import REASONS
 
 
@@ -52,10 +53,13 @@ ARCHIVES = (*SOURCES, "ena_fastq", "bam")
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")  # safe in a path, in a wildcard, and behind an option
+_DOTTED = re.compile(r"(?!.{81})[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")  # is never the first part of a unit
+_NUMBERED = re.compile(r"(.+)_[0-9]+")  # as the FASTQ files of a run are named
 _FASTQ = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 _NOT_NAMED = "no accession; a letter, then letters, digits, '_' and '-' make one, 80 at most"
 _SHAPES = (
-    *((column, _NAME, _NOT_NAMED) for column in ("series", "experiment", "run")),
+    ("series", _NAME, _NOT_NAMED),
+    *((column, _DOTTED, f"{_NOT_NAMED}, and dots between them") for column in ("experiment", "run")),
     (
         "sample",
         re.compile(r"(?![.-])[^/\\\x00-\x1f\x7f]{1,200}"),
@@ -158,13 +162,17 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Sequenc
     """Write tab-separated rows below a header line.
 
     Tabs and line ends inside values become blanks, and other control characters escapes: people look at tables
-    on terminals.
+    on terminals. Several blanks become one, but in paths.
     """
     with Path(path).open("w", encoding="utf-8", newline="") as handle:
         handle.write("\t".join(columns) + "\n")
         for row in rows:
-            line = "\t".join(" ".join(value.split()) if value else "" for value in row)
+            line = "\t".join(value if _is_path(value) else " ".join(value.split()) for value in row)
             handle.write(f"{printable(line)}\n")
+
+
+def _is_path(value: str) -> bool:
+    return value.startswith("file:") and value.isprintable()
 
 
 def write_runs(path: str | Path, rows: Iterable[Run]) -> None:
@@ -199,6 +207,11 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
         if (row.run, row.species) in seen:
             yield Fault("run", row.run, f"{name}: the run is duplicated for {row.species}.")
         seen.add((row.run, row.species))
+    runs = {run for run, _ in seen}
+    for run in sorted(runs):
+        if (numbered := _NUMBERED.fullmatch(run)) and numbered[1] in runs:
+            sentence = f"{run}: its FASTQ files would be named like those of {numbered[1]}; rename one of the two runs."
+            yield Fault("run", run, sentence)
 
 
 def _faults_of_row(row: Run, name: str) -> Iterator[Fault]:
@@ -239,6 +252,10 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
             " several are joined by ';'."
         )
         yield Fault("source", row.source, sentence)
+    elif _DOTTED.fullmatch(row.run) and not accession_of(row.run, "run"):
+        why = why_not_asked(row.run) if parse_accession(row.run) else ""
+        why = why or f"{name}: no accession of a run (SRR…, ERR…, DRR…), so that no archive has it."
+        yield Fault("source", row.source, f"{why} Give its files as source, e.g. file:R1.fastq.gz;R2.fastq.gz.")
 
 
 def _faults_of_roles(row: Run, name: str) -> Iterator[Fault]:

@@ -1,8 +1,8 @@
 """Units of work: the shards of plate experiments and the droplet libraries into which a plan is cut.
 
 A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
-a droplet library is its experiment. A shard holds ``shard_size`` experiments of one series and species in the order
-of their accessions, so that another series never changes it.
+a droplet library is its experiment, which may have dots. A shard holds ``shard_size`` experiments of one series and
+species in the order of their accessions, so that another series never changes it.
 
 The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``units/runs/{unit}.tsv``:
 its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_folder, path_below
 from scripts.plan.footprint import unit_footprint
-from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, row_order, write_table
+from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, local_files, row_order, write_table
 
 COLUMN = "column"
 
@@ -43,11 +43,13 @@ class Unit(NamedTuple):
     """Bytes that a conversion sorts beside the FASTQ."""
     digest: str
     """16 hex digits of all that is planned for it, without sentences and archives' names: another plan, another job."""
+    files: str = ""
+    """The local files of its runs: ``file:`` and their paths, joined by ``;``; empty where it has none."""
 
 
 def is_shard(unit: str) -> bool:
     """Return whether a unit's name is that of a plate shard rather than of a droplet library."""
-    return unit.rpartition(".")[2].isdigit()
+    return unit.split(".", 2)[-1].isdigit()
 
 
 def cut_into_units(rows: Iterable[Run], shard_size: int) -> dict[str, list[Run]]:
@@ -73,6 +75,7 @@ def summarize_unit(rows: Sequence[Run]) -> Unit:
         digest.update("\t".join(row._replace(source=source, reason="", detail="")).encode())
         digest.update(b"\n")
     first = rows[0]
+    paths = [path for row in rows if row.source.startswith("file:") for path in local_files(row)]
     footprint = unit_footprint(rows)
     bases, spots = (sum(int(getattr(row, name) or 0) for row in rows) for name in ("bases", "spots"))
     return Unit(
@@ -86,6 +89,7 @@ def summarize_unit(rows: Sequence[Run]) -> Unit:
         footprint.fastq,
         footprint.sorting,
         digest.hexdigest()[:16],
+        f"file:{';'.join(paths)}" if paths else "",
     )
 
 
@@ -121,9 +125,9 @@ def read_index(path: str | Path) -> dict[str, Unit]:
         if next(lines, []) != ["unit", *Unit._fields]:
             raise InputError(f"{path}: not an index of units as this version writes it. Delete it to rebuild it.")
         units = {}
-        for name, series, species, experiment, *sizes, digest in lines:
+        for name, series, species, experiment, *sizes, digest, files in lines:
             bytes_, bases, spots, runs, fastq, sorting = map(int, sizes)
-            units[name] = Unit(series, species, experiment, bytes_, bases, spots, runs, fastq, sorting, digest)
+            units[name] = Unit(series, species, experiment, bytes_, bases, spots, runs, fastq, sorting, digest, files)
         return units
 
 
@@ -167,6 +171,6 @@ def unit_names(folder: str | Path) -> list[str]:
 
 def unit_tables(folder: str | Path, species: str, series: str | None = None) -> dict[str, Path]:
     """Return unit name → its run table, sorted by name, for the units of a species (and of a series)."""
-    names = (name.split(".") for name in unit_names(folder))
+    names = (name.split(".", 2) for name in unit_names(folder))
     mine = (".".join(name) for name in names if name[1] == species and series in (None, name[0]))
     return {name: Path(folder) / f"{name}.tsv" for name in mine}

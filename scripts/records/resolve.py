@@ -15,8 +15,9 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.choices import add_choices, choices_of, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
-from scripts.plan.forecast import add_forecast_options, file_faults, forecast
+from scripts.plan.forecast import add_forecast_options, forecast
 from scripts.plan.lists import asked_for, is_run_list
+from scripts.plan.local_files import file_faults
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units

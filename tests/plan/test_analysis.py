@@ -9,6 +9,7 @@ from scripts.core.errors import InputError
 from scripts.plan.analysis import Analysis, source_identity
 from scripts.plan.choices import parse_choices
 from scripts.plan.configuration import with_defaults
+from scripts.plan.local_files import FileDigests
 from scripts.plan.units import Unit
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -19,7 +20,7 @@ SCHEMA, REFERENCES, KITS = (
 
 
 def unit(name: str, **sizes: int) -> Unit:
-    series, species, part = name.split(".")
+    series, species, part = name.split(".", 2)
     return Unit(
         series,
         species,
@@ -33,6 +34,24 @@ def analysis(*units: str, **values: object) -> Analysis:
     config = with_defaults({"series": ["GSE1"], **values}, SCHEMA)
     config["references"] = {**REFERENCES, **config["references"]}
     return Analysis(config, KITS, lambda: {name: unit(name) for name in units})
+
+
+def test_a_replaced_file_changes_the_digest_of_its_unit_alone(tmp_path):
+    files = {name: tmp_path / f"{name}.fq" for name in ("a", "b")}
+    for path in files.values():
+        path.write_text("@r")
+    units = {f"local.mus.{name}": unit(f"local.mus.{name}")._replace(files=str(path)) for name, path in files.items()}
+    units["GSE1.mus.0000"] = unit("GSE1.mus.0000")
+
+    def digests():
+        made = Analysis(analysis().config, KITS, lambda: units, files=FileDigests(tmp_path / "record.tsv", keep=True))
+        return {name: made.digest(name) for name in units}
+
+    before = digests()
+    assert before["GSE1.mus.0000"] == "d"
+    files["a"].write_text("@s")
+    after = digests()
+    assert {name for name in units if before[name] != after[name]} == {"local.mus.a"}
 
 
 FOUR = ("GSE1.homo.0000", "GSE1.mus.SRX1", "GSE2.homo.SRX9", "GSE2.mus.SRX9")
@@ -78,6 +97,13 @@ def test_a_library_of_two_species_has_two_folders():
         made.series_archives("GSE7", "homo")
     with pytest.raises(InputError, match="The plan has no droplet library 'SRX9'"):
         made.library("SRX9")
+
+
+def test_names_of_libraries_may_have_dots():
+    made = analysis("local.mus.lib.A.1")
+    assert list(made.archives()) == ["results/mex/lib.A.1", "results/droplets/local.mus.h5ad"]
+    assert made.library("lib.A.1") == "local.mus.lib.A.1"
+    assert made.shards("mus") == []
 
 
 def test_results_follow_from_what_is_planned():

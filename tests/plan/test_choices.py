@@ -27,12 +27,12 @@ def plan(tmp_path: Path, header: str, *lines: str, choices: Choices | None = Non
 
 
 def test_empty_cells_get_defaults(tmp_path: Path) -> None:
-    rows = plan(tmp_path, "run tax_id species assay", "A1 9606  plate", "A2  mus droplet")
+    rows = plan(tmp_path, "run tax_id species assay", "SRR1 9606  plate", "SRR2  mus droplet")
     assert rows[0] == Run(
         series="local",
         exp_id="local",
-        experiment="A1",
-        run="A1",
+        experiment="SRR1",
+        run="SRR1",
         tax_id="9606",
         species="homo",
         assay="plate",
@@ -44,10 +44,10 @@ def test_empty_cells_get_defaults(tmp_path: Path) -> None:
 
 def test_the_assay_follows_from_roles_and_kit(tmp_path: Path) -> None:
     header = "run species read_roles chemistry"
-    rows = plan(tmp_path, header, "A1 homo barcode,cdna ", "A2 homo cdna,cdna2 ", "A3 homo  10x_3p_v3")
+    rows = plan(tmp_path, header, "SRR1 homo barcode,cdna ", "SRR2 homo cdna,cdna2 ", "SRR3 homo  10x_3p_v3")
     assert [row.assay for row in rows] == ["droplet", "plate", "droplet"]
-    with pytest.raises(InputError, match=r"A4: give its assay \(plate or droplet\), in the table or in the config"):
-        plan(tmp_path, header, "A4 homo  ")
+    with pytest.raises(InputError, match=r"SRR4: give its assay \(plate or droplet\), in the table or in the config"):
+        plan(tmp_path, header, "SRR4 homo  ")
 
 
 def test_choices_are_applied(tmp_path: Path) -> None:
@@ -57,13 +57,19 @@ def test_choices_are_applied(tmp_path: Path) -> None:
         "droplet",
         "X1=plate",
         "--leave-out",
-        "A3=too few cells",
-        "A4=",
+        "SRR3=too few cells",
+        "SRR4=",
         "--exp-id",
         "gds_uid",
     ]
     words += ["--chemistry", "10x_3p_v2", "--order", "ena", "sra"]
-    table = ["GSE7 X1 A1 homo ", "GSE7 X2 A2 homo ", "GSE7 X3 A3 homo ", "GSE7 X4 A4 homo ", "GSE7 X1 A5 homo droplet"]
+    table = [
+        "GSE7 X1 SRR1 homo ",
+        "GSE7 X2 SRR2 homo ",
+        "GSE7 X3 SRR3 homo ",
+        "GSE7 X4 SRR4 homo ",
+        "GSE7 X1 SRR5 homo droplet",
+    ]
     rows = plan(tmp_path, "series experiment run species assay", *table, choices=parse_choices(words))
     assert [row.assay for row in rows] == ["plate", "droplet", "droplet", "droplet", "plate"]
     assert [row.source for row in rows[:2]] == ["ena", "sra"]  # ENA keeps no barcode reads
@@ -71,14 +77,18 @@ def test_choices_are_applied(tmp_path: Path) -> None:
     assert {row.exp_id for row in rows} == {"200000007"}
     assert [(row.status, row.reason, row.detail) for row in rows[2:4]] == [
         ("left_out", "LEFT_OUT_BY_USER", "too few cells"),
-        ("left_out", "LEFT_OUT_BY_USER", "The configuration leaves A4 out."),
+        ("left_out", "LEFT_OUT_BY_USER", "The configuration leaves SRR4 out."),
     ]
 
 
 def test_a_ledger_may_be_given_back(tmp_path: Path) -> None:
     header = "run species assay status reason detail"
     rows = plan(
-        tmp_path, header, "A1 homo plate counted  ", "A2 homo plate failed ALIGN_FAILED x", "A3   left_out NO_RUN y"
+        tmp_path,
+        header,
+        "SRR1 homo plate counted  ",
+        "SRR2 homo plate failed ALIGN_FAILED x",
+        "SRR3   left_out NO_RUN y",
     )
     assert [(row.status, row.reason, row.detail) for row in rows] == [
         ("planned", "", ""),
@@ -88,7 +98,7 @@ def test_a_ledger_may_be_given_back(tmp_path: Path) -> None:
 
 
 def test_other_species_are_left_out(tmp_path: Path) -> None:
-    (row,) = plan(tmp_path, "run tax_id organism assay", "A1 7955 Danio plate")
+    (row,) = plan(tmp_path, "run tax_id organism assay", "SRR1 7955 Danio plate")
     assert (row.status, row.reason, row.detail) == (
         "left_out",
         "OTHER_SPECIES",
@@ -99,24 +109,24 @@ def test_other_species_are_left_out(tmp_path: Path) -> None:
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     header = "run species assay spots layout"
     lines = [
-        "A1  plate  ",
-        "A2 rat plate  ",
-        "A3 homo well x triple",
+        "SRR1  plate  ",
+        "SRR2 rat plate  ",
+        "SRR3 homo well x triple",
         "A/4 homo plate  ",
-        "A5 homo plate  ",
-        "A5 homo plate  ",
+        "SRR5 homo plate  ",
+        "SRR5 homo plate  ",
     ]
     with pytest.raises(InputError) as caught:
         plan(tmp_path, header, *lines)
     reported = str(caught.value)
     assert reported.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 correction(s):")
     for words in (
-        "A1: give its species (homo, mus) or its tax_id.",
-        "A2: species 'rat' is not configured; known are homo, mus.",
-        "A3: spots 'x' is not a whole number.",
-        "A3: assay 'well' is neither plate nor droplet.",
+        "SRR1: give its species (homo, mus) or its tax_id.",
+        "SRR2: species 'rat' is not configured; known are homo, mus.",
+        "SRR3: spots 'x' is not a whole number.",
+        "SRR3: assay 'well' is neither plate nor droplet.",
         "A/4: run 'A/4' is no accession",
-        "A5: the run is duplicated for homo.",
+        "SRR5: the run is duplicated for homo.",
     ):
         assert words in reported
 
@@ -157,10 +167,10 @@ def test_leaving_out_names_the_reason() -> None:
 
 
 def test_the_order_of_rows_is_that_of_the_table(tmp_path: Path) -> None:
-    rows = plan(tmp_path, "run species assay", "B homo plate", "A homo plate")
-    assert [row.run for row in rows] == ["B", "A"]
+    rows = plan(tmp_path, "run species assay", "SRR2 homo plate", "SRR1 homo plate")
+    assert [row.run for row in rows] == ["SRR2", "SRR1"]
     write_runs(tmp_path / "plan.tsv", rows)
-    assert [row.run for row in read_runs(tmp_path / "plan.tsv")] == ["A", "B"]
+    assert [row.run for row in read_runs(tmp_path / "plan.tsv")] == ["SRR1", "SRR2"]
 
 
 def test_a_fault_is_reported_whatever_words_it_has(tmp_path: Path) -> None:
@@ -183,13 +193,19 @@ def test_numbers_and_accessions_as_people_write_them(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_species_is_enough(tmp_path: Path) -> None:
-    rows = plan(tmp_path, "run organism assay", "A1 Mouse plate", "A2 Zebrafish plate")
+    rows = plan(tmp_path, "run organism assay", "SRR1 Mouse plate", "SRR2 Zebrafish plate")
     assert [(row.species, row.reason) for row in rows] == [("mus", ""), ("", "OTHER_SPECIES")]
-    with pytest.raises(InputError, match=r"A3: give its species \(homo, mus\) or its tax_id\."):
-        plan(tmp_path, "run organism assay", "A3 Axolotl plate")
+    with pytest.raises(InputError, match=r"SRR3: give its species \(homo, mus\) or its tax_id\."):
+        plan(tmp_path, "run organism assay", "SRR3 Axolotl plate")
 
 
 def test_why_a_species_is_left_out() -> None:
     assert foreign_species("7955", "Danio rerio") == ("OTHER_SPECIES", "Danio rerio (tax id 7955) is not configured.")
     assert foreign_species("", "Axolotl") == ("OTHER_SPECIES", "Axolotl (tax id unknown) is not configured.")
     assert foreign_species("", "")[0] == "SPECIES_UNKNOWN"
+
+
+def test_blanks_around_paths_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "runs.tsv").write_text("run\tspecies\tassay\tsource\nc1\thomo\tplate\tfile: a 1.fq ;\u00a0b.fq; \n")
+    (row,) = plan_from_table(tmp_path / "runs.tsv", parse_choices(SPECIES))
+    assert row.source == "file:a 1.fq;b.fq"

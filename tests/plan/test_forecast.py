@@ -73,21 +73,6 @@ def test_the_package_of_lists_must_be_there(monkeypatch: pytest.MonkeyPatch) -> 
         assert forecast.list_faults({}, {V3: "ngs-tools"}, KITS) == []
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "there.fq").touch()
-    rows = [
-        Run(run="A", status="planned", source=f"file:{tmp_path}/there.fq"),
-        Run(run="B", status="planned", source=f"file:{tmp_path}/there.fq;{tmp_path}"),
-        Run(run="C", status="planned", source="file:"),
-        Run(run="D", status="planned", source="sra"),
-        Run(run="E", status="left_out", source="file:nowhere"),
-    ]
-    assert forecast.file_faults(rows) == [
-        f"B: source: no such file, or not readable: {tmp_path}.",
-        "C: source: names no file.",
-    ]
-
-
 def test_units_beyond_the_limit_of_scratch() -> None:
     units = {"GSE1.homo.SRX1": unit(900), "GSE1.homo.0000": unit(300), "GSE1.homo.SRX2": unit(200)}
     (warning,) = forecast.limit_faults(units, 200)

@@ -45,3 +45,10 @@ def test_folder_names_the_species_of_an_experiment_that_is_counted_for_two():
         ("SRX2", "homo"): "SRX2.homo",
         ("SRX2", "mus"): "SRX2.mus",
     }
+
+
+def test_two_libraries_never_share_a_folder():
+    libraries = [("lib", "homo"), ("lib", "mus"), ("lib.homo", "mus")]
+    assert archive_folders(libraries[:2]) == {("lib", "homo"): "lib.homo", ("lib", "mus"): "lib.mus"}
+    with pytest.raises(InputError, match=r"Two libraries would be named lib\.homo; give an experiment another name\."):
+        archive_folders(libraries)

@@ -76,6 +76,12 @@ def test_an_absent_table_is_reported(tmp_path):
             {"source": "reads/a.fq.gz"},
             "source 'reads/a.fq.gz' is no archive (sra, ncbi, ena, ena_fastq, bam); a path is written",
         ),
+        ({"run": "A1"}, "A1: no accession of a run (SRR…, ERR…, DRR…), so that no archive has it. Give its files as"),
+        ({"run": "SRX1", "source": "ena"}, "SRX1: no accession of a run"),
+        (
+            {"run": "CRR12"},
+            "CRR12 is of GSA (CNCB-NGDC, https://ngdc.cncb.ac.cn/gsa), which is another archive; download",
+        ),
         ({"source": "file:a.fq.gz;b.fq", "read_roles": "cdna"}, "has 1 words, but source has 2 file(s)"),
         ({"source": "file:a.fq;b.fq", "layout": "single"}, "layout is single, but source has 2 files of cDNA"),
         ({"source": "file:a.fastq.gz", "layout": "paired"}, "layout is paired, but source has one file of cDNA"),
@@ -173,6 +179,8 @@ def test_a_table_that_is_no_text(tmp_path):
             for name in ("series", "experiment", "run")
             for value in ("-x", ".x", "a/b", "A" * 81, "a\n", "é")
         ),
+        ("series", "a.b"),
+        *((name, value) for name in ("experiment", "run") for value in ("a.", "a..b", "a." * 40 + "b")),
         *(("sample", value) for value in ("/home/x", "../x", "--option", "a\\b", "\x1b[31m")),
         *(("exp_id", value) for value in ("../x", "a/b", "-x", "é")),
         *(("tax_id", value) for value in ("0", "-1", "x", "9" * 5000)),
@@ -187,6 +195,18 @@ def test_values_that_leave_their_place(column, value):
     assert len(fault.sentence) < 250
 
 
+def test_names_may_have_dots():
+    row = CELL._replace(run="plate.A1", experiment="plate-2.A1", source="file:a.fq")
+    assert list(faults_of([row], ["mus"])) == []
+
+
+def test_runs_whose_files_would_have_the_same_names():
+    rows = [CELL._replace(run=run, experiment=run, source="file:a.fq") for run in ("a", "a_2", "b_1", "a.1", "c_x")]
+    assert [fault.sentence for fault in faults_of(rows, ["mus"])] == [
+        "a_2: its FASTQ files would be named like those of a; rename one of the two runs."
+    ]
+
+
 def test_names_of_samples_are_free(tmp_path):
     assert list(faults_of([CELL._replace(sample="Donor 3 (left), é")], ["mus"])) == []
 
@@ -196,3 +216,9 @@ def test_a_table_holds_no_control_characters(tmp_path):
     write_runs(tmp_path / "runs.tsv", [row])
     (found,) = read_runs(tmp_path / "runs.tsv")
     assert (found.organism, found.detail) == (r"Mus\x1b[31m µ\u202e", r"a b c\x07\udc80 d")
+
+
+def test_blanks_in_a_path_are_kept(tmp_path):
+    row = Run("GSE1", run="c1", source="file:my  reads/a.fq;b  .fq", detail="a  note")
+    write_runs(tmp_path / "runs.tsv", [row])
+    assert read_runs(tmp_path / "runs.tsv") == [row._replace(detail="a note")]

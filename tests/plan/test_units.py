@@ -50,6 +50,7 @@ def test_libraries_are_units_of_their_own_and_what_is_left_out_is_in_none():
     assert {unit: len(planned) for unit, planned in units.items()} == {"GSE1.mus.SRX1": 2}
     assert not is_shard("GSE1.mus.SRX1")
     assert is_shard("GSE1.mus.0000")
+    assert not is_shard("GSE1.mus.lib.0001")  # the name of an experiment may have dots
 
 
 def test_a_unit_has_a_run_table_of_its_own(tmp_path):
@@ -115,16 +116,19 @@ def test_units_of_another_plan_are_gone(tmp_path):
 
 
 def test_units_are_found_by_species_and_series(tmp_path):
-    rows = [*cells(1), *cells(1, series="GSE2"), *cells(1, species="homo")]
+    library = CELL._replace(assay="droplet", experiment="lib.A.1")
+    rows = [*cells(1), *cells(1, series="GSE2"), *cells(1, species="homo"), library]
     write_units(tmp_path, cut_into_units(rows, 1), "experiment")
-    assert list(unit_tables(tmp_path, "mus")) == ["GSE1.mus.0000", "GSE2.mus.0000"]
+    assert list(unit_tables(tmp_path, "mus")) == ["GSE1.mus.0000", "GSE1.mus.lib.A.1", "GSE2.mus.0000"]
     assert unit_tables(tmp_path, "mus", "GSE2") == {"GSE2.mus.0000": tmp_path / "GSE2.mus.0000.tsv"}
     (tmp_path / "notes.tsv").touch()  # a file of the user's
     assert unit_tables(tmp_path, "fly") == {}
 
 
 def test_the_index_gives_the_units_back(tmp_path):
-    units = summarize_units([*cells(3, bases="100", spots="2", bytes="70"), *cells(1, series="GSE2")], 2)
+    mine = CELL._replace(series="local", source="file:my  reads/a.fq;b.fq")
+    units = summarize_units([*cells(3, bases="100", spots="2", bytes="70"), *cells(1, series="GSE2"), mine], 2)
+    assert units["local.mus.0000"].files == "file:my  reads/a.fq;b.fq"
     write_index(tmp_path / "units.tsv", units)
     assert read_index(tmp_path / "units.tsv") == units
     assert units["GSE1.mus.0000"][:7] == ("GSE1", "mus", "SRX000", 140, 200, 4, 2)

@@ -43,12 +43,12 @@ def test_a_run_table_is_planned_without_a_look_up(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.fastq.gz").touch()
     (tmp_path / "runs.tsv").write_text(
-        "run\tspecies\tassay\tsource\nA2\tmus\tplate\tfile:a.fastq.gz\nA1\thomo\tplate\t\n"
+        "run\tspecies\tassay\tsource\nA2\tmus\tplate\tfile:a.fastq.gz\nSRR1\thomo\tplate\t\n"
     )
     output = tmp_path / "plan.tsv"
     words = ["--run-table", str(tmp_path / "runs.tsv"), "--species", "homo=9606", "mus=10090", "--output", str(output)]
     resolve.main([*words, "--geo", UNREACHABLE, "--evidence", str(tmp_path / "evidence.jsonl")])
-    assert [(row.run, row.source) for row in read_runs(output)] == [("A1", "sra"), ("A2", "file:a.fastq.gz")]
+    assert [(row.run, row.source) for row in read_runs(output)] == [("A2", "file:a.fastq.gz"), ("SRR1", "sra")]
     assert (tmp_path / "evidence.jsonl").read_bytes() == b""
     assert "What will be counted:" in capsys.readouterr().out
 
@@ -73,12 +73,14 @@ def test_every_local_file_that_is_missing_is_named_and_nothing_is_planned(tmp_pa
 
 def test_the_plan_says_which_lists_its_libraries_need(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "runs.tsv"
-    table.write_text("run\tspecies\tassay\nL1\tmus\tdroplet\n")
+    table.write_text("run\tspecies\tassay\nSRR1\tmus\tdroplet\n")
     words = ["--run-table", str(table), "--species", "mus=10090", "--output", str(tmp_path / "plan.tsv")]
     words += ["--chemistries", str(Path(__file__).parents[2] / "config" / "chemistries.yaml")]
     resolve.main(words)
     told = capsys.readouterr().out.partition("What will fail:\n")[2]
-    assert told.startswith("  1 droplet library (L1): no inclusion list is configured, and only barcodes prove a kit; ")
+    assert told.startswith(
+        "  1 droplet library (SRR1): no inclusion list is configured, and only barcodes prove a kit; "
+    )
     assert "3M-february-2018 (10x Chromium 3′ v3 or v3.1)" in told
     resolve.main([*words, "--inclusion-lists", "3M-february-2018"])
     assert "What will fail" not in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 import bz2
 import gzip
+import os
+import shutil
 
 import anndata
 import pytest
@@ -11,6 +13,7 @@ from scripts.harvest import verify
 from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
+from tests.workflow.test_incremental import jobs
 
 pytestmark = pytest.mark.tools
 
@@ -26,12 +29,12 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
             source=f"file:{fastq / 'SRR9000001_1.fastq.gz'};{fastq / 'SRR9000001_2.fastq.gz'}",
         ),
         Run(run="cell3", species="mus", assay="plate", source="file:reads/none.fastq"),
-        Run(run="cell4", species="mus", assay="plate", source="file:windows_1.fastq;windows_2.fastq.bz2"),
+        Run(run="plate.A4", species="mus", assay="plate", source="file:windows_1.fastq;windows_2.fastq.bz2"),
         Run(run="cell5", species="mus", assay="plate", source="file:windows_1.fastq;shifted_2.fastq"),
         Run(run="cell6", species="mus", assay="plate", source="file:empty.sra"),
         Run(
             run="lane1",
-            experiment="library",
+            experiment="lib.1",
             species="homo",
             assay="droplet",
             source=f"file:{fastq / 'SRR9000103_1.fastq.gz'};{fastq / 'SRR9000103_2.fastq.gz'}",
@@ -65,7 +68,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "cell1": ("counted", ""),
         "cell2": ("counted", ""),
         "cell3": ("failed", "DOWNLOAD_FAILED"),
-        "cell4": ("counted", ""),
+        "plate.A4": ("counted", ""),
         "cell5": ("failed", "MATES_DISAGREE"),
         "cell6": ("left_out", "EMPTY_READS"),
         "lane1": ("counted", ""),
@@ -79,19 +82,59 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     assert ledger["lane1"].chemistry == "10x_3p_v2"
     with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
         table = [line.rstrip("\n").split(",") for line in lines]
-    assert table[0] == ["GENENAME", "cell1", "cell2", "cell4"]
+    assert table[0] == ["GENENAME", "cell1", "cell2", "plate.A4"]
     truth = world.plate_truth()
     for column, run in ((1, "SRR9000003"), (2, "SRR9000001"), (3, "SRR9000001")):
         made = truth[next(name for name, made in world.experiments.items() if run in made.runs)]
         counted = {row[0]: int(row[column]) for row in table[4:] if row[column] != "0"}
         assert counted == {gene: count for gene, count in made.items() if count}
-    assert (tmp_path / "results" / "mex" / "library" / "Gene_Unique_raw.tar.gz").exists()
+    assert (tmp_path / "results" / "mex" / "lib.1" / "Gene_Unique_raw.tar.gz").exists()
     # two runs that are R1 and R2 of a library are counted as the library, and nothing is lost or there twice
     whole, halves = (
-        read_archive(tmp_path / "results" / "mex" / name / "Gene_Unique_raw.tar.gz") for name in ("library", "halves")
+        read_archive(tmp_path / "results" / "mex" / name / "Gene_Unique_raw.tar.gz") for name in ("lib.1", "halves")
     )
     assert (whole.matrix != halves.matrix).nnz == 0
     cells = anndata.read_h5ad(tmp_path / "results" / "droplets" / "local.homo.h5ad").obs
-    assert set(zip(cells.experiment, cells.run, strict=True)) == {("halves", "half1;half2"), ("library", "lane1")}
+    assert set(zip(cells.experiment, cells.run, strict=True)) == {("halves", "half1;half2"), ("lib.1", "lane1")}
     assert set(cells.spots) == {-1}  # the run table does not say
     verify.main([str(tmp_path / "results")])
+
+
+def test_a_replaced_file_is_counted_again_and_nothing_else(world, tmp_path, capfd):
+    reads = [world.folder / "fastq" / f"SRR9000001_{mate}.fastq.gz" for mate in (1, 2)]
+    rows = []
+    for name in ("kept", "replaced"):
+        mates = [tmp_path / f"{name}_{mate}.fastq.gz" for mate in (1, 2)]
+        for source, mate in zip(reads, mates, strict=True):
+            shutil.copyfile(source, mate)
+        source = f"file:{' ; '.join(mate.name for mate in mates)}"
+        rows.append(Run(series=name, run=name, species="mus", assay="plate", source=source))
+    write_runs(tmp_path / "runs.tsv", rows)
+
+    def counted(*options):
+        with Server(world) as server:
+            configuration = world.configuration(server) | {"run_table": "runs.tsv"}
+            assert run_workflow(tmp_path, configuration, ["--cores", "2", *options]) == 0
+        return jobs("".join(capfd.readouterr())).get("count", [])
+
+    def columns():
+        with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
+            table = [line.rstrip("\n").split(",") for line in lines]
+        assert table[0] == ["GENENAME", "kept", "replaced"]
+        return [{row[0]: int(row[column]) for row in table[4:] if row[column] != "0"} for column in (1, 2)]
+
+    truth = world.plate_truth()
+    made = truth[next(name for name, made in world.experiments.items() if "SRR9000001" in made.runs)]
+    made = {gene: count for gene, count in made.items() if count}
+    assert counted() == ["kept.mus.0000", "replaced.mus.0000"]
+    assert columns() == [made, made]
+    (tmp_path / "replaced_1.fastq.gz").touch()  # the same reads at another time
+    assert counted() == []
+    for source, mate in zip(reads, (1, 2), strict=True):
+        (tmp_path / f"replaced_{mate}.fastq.gz").write_bytes(2 * source.read_bytes())  # each read twice
+        os.utime(tmp_path / f"replaced_{mate}.fastq.gz", (1, 1))  # older than what was counted
+    assert counted("--dry-run") == ["replaced.mus.0000"]
+    assert counted() == ["replaced.mus.0000"]
+    assert columns() == [made, {gene: 2 * count for gene, count in made.items()}]
+    (tmp_path / "replaced_1.fastq.gz").unlink()  # a finished analysis does without its files
+    assert counted() == []

@@ -1,0 +1,106 @@
+"""Local files of run tables: what is wrong with them, and whether they were replaced since they were counted.
+
+A file is known by its content, which takes long to read. So a digest is recorded with the size and the times of its
+file, and taken again only where these have changed. The record has a line a digest: size, time of the last change of
+the content and of the file (ns), SHA-256, path; of several lines of a path the last one holds.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from scripts.core.concurrency import side_by_side
+from scripts.core.files import hash_file
+from scripts.plan.run_table import Run, local_files
+
+_SLOW = 10_000_000_000  # bytes whose reading is announced
+_THREADS = 8
+
+
+def file_faults(rows: Iterable[Run]) -> list[str]:
+    """Return a sentence for each planned run whose local files cannot all be read."""
+    faults = []
+    for row in rows:
+        if row.status == "planned" and row.source.startswith("file:"):
+            paths = local_files(row)
+            words = list(_faults_of_paths(paths)) if paths else ["names no file"]
+            if words:
+                faults.append(f"{row.run}: source: {'; '.join(words)}.")
+    return faults
+
+
+def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:
+    folders = [path for path in paths if Path(path).is_dir()]
+    missing = [path for path in paths if path not in folders and not _is_readable(path)]
+    if missing:
+        yield f"no such file, or not readable: {', '.join(missing)}"
+    if folders:
+        yield f"a folder, name the files in it: {', '.join(folders)}"
+
+
+def _is_readable(path: str) -> bool:
+    return Path(path).is_file() and os.access(path, os.R_OK)
+
+
+class FileDigests:
+    """Digests of local files, recorded in the file ``record``.
+
+    Without ``keep``, as in a dry run, nothing is recorded, and a file that was never recorded is not read: nothing can
+    have been counted from it. Without a record no file is read.
+    """
+
+    def __init__(self, record: str | Path | None, keep: bool = False) -> None:
+        self.record = None if record is None else Path(record)
+        self.keep = keep
+        self._known: dict[str, tuple[str, str]] | None = None
+
+    def digest(self, paths: Sequence[str]) -> str:
+        """Return 16 hex digits of the content of these files.
+
+        A file that is missing counts as it was when it was recorded, so that a finished analysis does without it.
+        """
+        known = self._read()
+        stale = [path for path in dict.fromkeys(paths) if self._is_stale(path)]
+        size = sum(Path(path).stat().st_size for path in stale)
+        if size >= _SLOW:
+            text = f"Reading {size / 1e9:,.0f} GB of local files, to notice when one is replaced: {stale[0]}, …"
+            print(text, file=sys.stderr)
+        for path, (stamp, digest) in side_by_side(_hash, stale, _THREADS):
+            known[path] = stamp, digest
+            if self.keep and self.record is not None:
+                self.record.parent.mkdir(parents=True, exist_ok=True)
+                with self.record.open("a", encoding="utf-8", errors="surrogateescape") as handle:
+                    handle.write(f"{stamp}\t{digest}\t{path}\n")
+        digests = [known[path][1] if path in known else "" for path in paths]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+
+    def _is_stale(self, path: str) -> bool:
+        """Return whether a file has to be read."""
+        known = self._read()
+        if path not in known and not self.keep:
+            return False
+        return _is_readable(path) and (path not in known or known[path][0] != _stamp(path))
+
+    def _read(self) -> dict[str, tuple[str, str]]:
+        """Return path → size and times, and digest."""
+        if self._known is None:
+            self._known = {}
+            if self.record is not None and self.record.is_file():
+                text = self.record.read_text(encoding="utf-8", errors="surrogateescape")
+                for line in text.split("\n")[:-1]:  # a line that was cut off has no end
+                    stamp, digest, path = line.rsplit("\t", 2)
+                    self._known[path] = stamp, digest
+        return self._known
+
+
+def _stamp(path: str) -> str:
+    """Return size and times of a file; the time of its last change also tells of files with an older time."""
+    state = Path(path).stat()
+    return f"{state.st_size}\t{state.st_mtime_ns}\t{state.st_ctime_ns}"
+
+
+def _hash(path: str) -> tuple[str, str]:
+    """Return size and times of a file as they were before it was read, and its digest."""
+    return _stamp(path), hash_file(path)

@@ -1,0 +1,87 @@
+"""Local files of run tables: which cannot be read, and which were replaced."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scripts.plan import local_files
+from scripts.plan.local_files import FileDigests, file_faults
+from scripts.plan.run_table import Run
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "there.fq").touch()
+    rows = [
+        Run(run="A", status="planned", source=f"file:{tmp_path}/there.fq"),
+        Run(run="B", status="planned", source=f"file:{tmp_path}/there.fq;{tmp_path};{tmp_path}/none.fq"),
+        Run(run="C", status="planned", source="file:"),
+        Run(run="D", status="planned", source="sra"),
+        Run(run="E", status="left_out", source="file:nowhere"),
+    ]
+    assert file_faults(rows) == [
+        f"B: source: no such file, or not readable: {tmp_path}/none.fq; a folder, name the files in it: {tmp_path}.",
+        "C: source: names no file.",
+    ]
+    assert file_faults([]) == []
+
+
+@pytest.fixture
+def reads(tmp_path: Path) -> Path:
+    path = tmp_path / "a.fastq"
+    path.write_bytes(b"@r\nACGT\n+\nFFFF\n")
+    return path
+
+
+def digest(*paths: Path, keep: bool = True) -> str:
+    return FileDigests(paths[0].with_name("record.tsv"), keep).digest(list(map(str, paths)))
+
+
+def test_content_decides_whatever_size_and_times_are(reads: Path) -> None:
+    first = digest(reads)
+    os.utime(reads, (1, 1))
+    assert digest(reads) == first
+    state = reads.stat()
+    reads.write_bytes(b"@r\nACGA\n+\nFFFF\n")
+    os.utime(reads, ns=(state.st_atime_ns, state.st_mtime_ns))  # the same size and the same time
+    assert digest(reads) != first
+    reads.write_bytes(b"@r\nACGT\n+\nFFFF\n")
+    assert digest(reads) == first
+    reads.write_bytes(b"")
+    assert digest(reads) != first
+
+
+def test_a_file_that_did_not_change_is_read_once(reads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(local_files, "hash_file", lambda path: read.append(path) or "d")
+    first = digest(reads, reads)
+    assert read == [str(reads)]
+    assert digest(reads, reads, keep=False) == first
+    assert read == [str(reads)]
+
+
+def test_a_dry_run_reads_only_what_has_changed_and_records_nothing(reads: Path) -> None:
+    record = reads.with_name("record.tsv")
+    unknown = digest(reads, keep=False)
+    assert not record.exists()
+    first = digest(reads)
+    assert first != unknown
+    recorded = record.read_bytes()
+    reads.write_bytes(b"@other")
+    assert digest(reads, keep=False) not in (first, unknown)
+    assert record.read_bytes() == recorded
+
+
+def test_a_missing_file_counts_as_it_was(reads: Path) -> None:
+    first = digest(reads)
+    reads.unlink()
+    assert digest(reads) == first
+    reads.with_name("record.tsv").unlink()
+    assert digest(reads) != first
+
+
+def test_a_record_that_was_cut_off(reads: Path) -> None:
+    first = digest(reads)
+    record = reads.with_name("record.tsv")
+    record.write_bytes(record.read_bytes() + b"17\t1")
+    assert digest(reads) == first
