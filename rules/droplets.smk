@@ -74,6 +74,7 @@ rule solo:
         solo=temp(directory("work/solo/{library}")),
         status="units/status/{library}.tsv",
         figures="units/figures/{library}.json",
+        kept=directory("units/solo/{library}"),
     log:
         "logs/solo/{library}.log",
     benchmark:
@@ -93,8 +94,11 @@ rule solo:
         multireads=config["droplets"]["multireads"],
         cell_filter=config["droplets"]["cell_filter"],
         preset=config["droplets"]["preset"],
-        min_valid_barcodes=config["droplets"]["min_valid_barcodes"],
-        min_gene_share=config["droplets"]["min_gene_share"],
+        # with their names, since Snakemake does not see two values that change places
+        floors=[
+            f"--{name.replace('_', '-')}={config['droplets'][name]}"
+            for name in ("min_valid_barcodes", "min_gene_share")
+        ],
         bounds=[f"{name}={value}" for name, value in sorted(config["droplets"]["bounds"].items())],
         star_options=[
             f"--set={name}={value}"
@@ -107,9 +111,8 @@ rule solo:
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.star_options:q} \
-            --min-valid-barcodes {params.min_valid_barcodes} --min-gene-share {params.min_gene_share} \
-            --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
-            --status {output.status:q} --figures {output.figures:q} 2>{log:q}
+            {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
+            --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """
 
 

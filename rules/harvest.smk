@@ -208,7 +208,7 @@ rule libraries_table:
     shell:
         """
         python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
-            --output {output.table:q} 2>{log:q}
+            --kept 'units/solo/{{unit}}' --output {output.table:q} 2>{log:q}
         """
 
 

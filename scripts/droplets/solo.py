@@ -21,7 +21,7 @@ from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
-from scripts.droplets.starsolo import Settings
+from scripts.droplets.starsolo import Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
@@ -131,6 +131,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
     parser.add_argument("--status", required=True, type=Path, help="status table of the library, for the ledger")
+    parser.add_argument("--kept", type=Path, help="folder of STAR's logs and statistics, also of a failed library")
     parser.add_argument("--figures", type=Path, help="what the library shows (JSON), for results/quality/libraries.csv")
     return parser
 
@@ -206,6 +207,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 remove_folder(partial.parent, partial.name)
             fault = fault_of_library(error, args.index, args.output.parent)
             statuses = {run: status.failed(fault) if status.ok else status for run, status in statuses.items()}
+    if args.kept:
+        keep_outputs(args.output if is_whole(statuses.values()) else partial, args.kept)
     if not is_whole(statuses.values()):
         remove_folder(args.output.parent, args.output.name, ignore_errors=True)
         args.output.mkdir()

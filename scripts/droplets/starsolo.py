@@ -13,9 +13,11 @@ feature, it has no ``filtered``, and the figures of cells in its Summary.csv mea
 figures are made. It changes no matrix, so that the command line of an archive leaves that option out.
 """
 
+import gzip
 import math
 import re
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
+from scripts.core.files import atomic_folder, path_below
 from scripts.droplets.chemistries import Chemistry
 from scripts.droplets.library_figures import Bounds
 from scripts.droplets.library_reads import LONG_BARCODE_READ, LibraryReads
@@ -180,6 +183,25 @@ def read_command(path: str | Path) -> tuple[str, list[str]]:
     if not version or not words:
         raise InputError(f"{path}: not a Log.out of STAR; it has no version and command line.")
     return version, words
+
+
+_KEPT = ("Log.final.out", "Log.out", "Solo.out/Barcodes.stats", "Solo.out/*/Features.stats", "Solo.out/*/Summary.csv")
+_PACKED = "Solo.out/*/UMIperCellSorted.txt"
+
+
+def keep_outputs(folder: Path, target: Path) -> None:
+    """Write STAR's logs and statistics of a library, as far as they are in the folder, to a folder of their own.
+
+    The UMIs of each barcode are gzip'd: ``Solo.out/{feature}/UMIperCellSorted.txt.gz``.
+    """
+    with atomic_folder(target) as kept:
+        for path in sorted(path for pattern in (*_KEPT, _PACKED) for path in folder.glob(pattern)):
+            copy = path_below(kept, *path.relative_to(folder).parts)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if path.match(_PACKED):
+                copy.with_name(f"{copy.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            else:
+                shutil.copyfile(path, copy)
 
 
 class SkippedFilter(NamedTuple):

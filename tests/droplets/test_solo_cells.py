@@ -1,5 +1,6 @@
 """The called cells are those that STAR calls in the run that counts, also where the last barcode is one of them."""
 
+import gzip
 import json
 import random
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, RunFault
 from scripts.droplets import solo
 from scripts.droplets.mex_archive import pack_library
 from scripts.droplets.mex_reader import read_archive
@@ -202,6 +203,22 @@ def test_without_a_cell_filter_there_are_raw_archives_only(tmp_path, genome):
     assert {path.name for path in (tmp_path / "mex").iterdir()} == {
         f"{feature}_{way}_raw.tar.gz" for feature in FEATURES for way in ("EM", "Unique")
     }
+
+
+def test_logs_and_statistics_are_kept_also_of_a_library_that_failed(tmp_path, genome):
+    library = Library(tmp_path, genome, {"ACGTACGTACGTACGT": 50, "CCGTACGTACGTACGT": 5}, 1)
+    expected = {"Log.final.out", "Log.out", "Solo.out/Barcodes.stats"}
+    names = ("Features.stats", "Summary.csv", "UMIperCellSorted.txt.gz")
+    expected |= {f"Solo.out/{feature}/{name}" for feature in FEATURES for name in names}
+    kept = tmp_path / "kept"
+    for floor in ("0", "1.1"):
+        assert library.count("EmptyDrops_CR", "--min-gene-share", floor, "--kept", str(kept)).ok == (floor == "0")
+        assert {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()} == expected
+        umis = gzip.decompress((kept / "Solo.out/Gene/UMIperCellSorted.txt.gz").read_bytes())
+        assert umis == b"50\n5\n"
+    (tmp_path / "status.tsv").write_text("")
+    write_statuses(tmp_path / "fastq/status.tsv", [RunStatus("R1").failed(RunFault("DOWNLOAD_FAILED", "x."))])
+    assert library.count("EmptyDrops_CR", "--kept", str(kept)).reason == "DOWNLOAD_FAILED"
 
 
 def test_a_library_without_counts_has_no_cells(tmp_path, genome):

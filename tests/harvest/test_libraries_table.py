@@ -1,6 +1,7 @@
 """The table of what droplet libraries show: a row a library, failed ones too."""
 
 import csv
+import gzip
 import json
 
 from scripts.harvest import libraries_table
@@ -8,7 +9,7 @@ from scripts.plan.run_table import Run, write_runs
 
 HEADER = (
     "series,species,experiment,runs,chemistry,status,reason,spots,gene_reads,antisense_reads,genes,genes_per_1000,"
-    "top_gene,top_gene_share,ig_share,tr_share,mitochondrial_share,ribosomal_share,flags"
+    "top_gene,top_gene_share,ig_share,tr_share,mitochondrial_share,ribosomal_share,cell_filter,flags"
 )
 
 
@@ -17,6 +18,7 @@ def table(tmp_path, rows, figures):
     for unit, shown in figures.items():
         (tmp_path / f"{unit}.json").write_text(json.dumps(shown))
     arguments = ["--ledger", str(tmp_path / "runs.tsv"), "--figures", f"{tmp_path}/{{unit}}.json"]
+    arguments += ["--kept", f"{tmp_path}/{{unit}}"]
     libraries_table.main([*arguments, "--output", str(tmp_path / "quality/libraries.csv")])
     return (tmp_path / "quality/libraries.csv").read_text()
 
@@ -52,11 +54,11 @@ def test_a_row_for_each_library(tmp_path):
     )
     assert lines == [
         HEADER,
-        "S,homo,X1,R1;R2,10x_3p_v3,counted,,750,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.0123,0.3100,0.2000,"
+        "S,homo,X1,R1;R2,10x_3p_v3,counted,,750,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.0123,0.3100,0.2000,,"
         "top_gene_share;mitochondrial_share",
-        "S,homo,X2,R4,10x_3p_v3,failed,ENRICHED_LIBRARY,500,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.9000,0.3100,0.2000,"
+        "S,homo,X2,R4,10x_3p_v3,failed,ENRICHED_LIBRARY,500,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.9000,0.3100,0.2000,,"
         "tr_share;top_gene_share;mitochondrial_share",
-        "S,homo,X3,R5;R6,,failed,DOWNLOAD_FAILED,,,,,,,,,,,,",
+        "S,homo,X3,R5;R6,,failed,DOWNLOAD_FAILED,,,,,,,,,,,,,",
         "",
     ]
     assert len({len(row) for row in csv.reader(lines[:-1])}) == 1
@@ -64,3 +66,48 @@ def test_a_row_for_each_library(tmp_path):
 
 def test_without_a_library_there_is_the_header(tmp_path):
     assert table(tmp_path, [], {}) == HEADER + "\n"
+
+
+SUMMARY = """Number of Reads,500
+Reads With Valid Barcodes,0.98
+Sequencing Saturation,-nan
+Reads Mapped to Genome: Unique,0.9
+Reads Mapped to {0}: Unique {0},0.7
+Estimated Number of Cells,{1}
+Median UMI per Cell,{1}2
+"""
+LOG = """STAR version=2.7.10b
+##### Command Line:
+STAR --soloCellFilter EmptyDrops_CR {} --soloStrand Forward
+ParametersSolo: --soloCellFilterType EmptyDrops_CR filtering parameters: 3000 0.99 10 45000 90000 500 0.01 20000 0.01
+Nov 29 22:46:16 ... Starting Solo post-map for Gene
+"""
+SKIPPED = "emptyDrops_CR filtering: total number of cells: nCB=169 is smaller than emptyCellMinIndex=45000, which is.\n"
+
+
+def keep(folder, feature, cells, umis):
+    target = folder / "Solo.out" / feature
+    target.mkdir(parents=True)
+    (target / "Summary.csv").write_text(SUMMARY.format(feature, cells))
+    (target / "UMIperCellSorted.txt.gz").write_bytes(gzip.compress(umis))
+
+
+def test_figures_of_star_are_under_their_own_names_and_no_cells_have_none(tmp_path):
+    """STAR writes numbers at random for the cells of a library in which no barcode has counts."""
+    kept = Run(series="S", species="homo", assay="droplet", status="counted")
+    rows = [kept._replace(experiment=f"X{number}", run=f"R{number}") for number in (1, 2, 3)]
+    keep(tmp_path / "S.homo.X1", "Gene", 7, b"9\n8\n")
+    keep(tmp_path / "S.homo.X1", "GeneFull", 8, b"9\n8\n")
+    keep(tmp_path / "S.homo.X2", "Gene", 7875388373616467968, b"")
+    (tmp_path / "S.homo.X1/Log.out").write_text(LOG.format("") + SKIPPED)
+    (tmp_path / "S.homo.X2/Log.out").write_text(LOG.format("1 2"))
+    first, second, third = csv.DictReader(table(tmp_path, rows, {}).splitlines())
+    assert (first["Number of Reads"], first["Sequencing Saturation"]) == ("500", "")
+    assert (first["Estimated Number of Cells"], first["GeneFull: Estimated Number of Cells"]) == ("7", "8")
+    assert (first["Median UMI per Cell"], first["GeneFull: Median UMI per Cell"]) == ("72", "82")
+    assert first["GeneFull: Reads Mapped to GeneFull: Unique GeneFull"] == "0.7"
+    assert "GeneFull: Number of Reads" not in first
+    assert (first["cell_filter"], first["flags"]) == ("CellRanger2.2 3000 0.99 10", "emptydrops_skipped")
+    assert (second["Estimated Number of Cells"], second["Median UMI per Cell"]) == ("", "")
+    assert (second["cell_filter"], second["flags"]) == ("EmptyDrops_CR 1 2", "no_cells")
+    assert {third[name] for name in ("Number of Reads", "cell_filter", "flags")} == {""}
