@@ -57,7 +57,7 @@ rule download:
     shell:
         """
         python -m scripts download --runs {input.units:q}/{wildcards.unit:q}.tsv --records resources/records \
-            {params.asking:q} {params.lite} {params.fault:q} --kept {input.kept:q} \
+            --references resources/sra_references {params.asking:q} {params.lite} {params.fault:q} --kept {input.kept:q} \
             --output {output.archives:q} 2>{log:q}
         """
 

@@ -198,6 +198,18 @@ def first_lengths(path: str | Path, most: int = 100) -> list[int]:
     return lengths
 
 
+def first_qualities(path: str | Path, most: int = 1000) -> set[int]:
+    """Return the bytes in the quality lines of the first reads of a FASTQ file; fewer where it is broken or short."""
+    found: set[int] = set()
+    with contextlib.suppress(EOFError, gzip.BadGzipFile, lzma.LZMAError), open_reads(path) as handle:
+        for _ in range(most):
+            lines = [handle.readline(LONGEST_LINE) for _ in range(4)]
+            found.update(lines[3].rstrip())
+            if not lines[0]:
+                break
+    return found
+
+
 def count_bases(path: str | Path) -> int:
     """Return the number of bases in a plain FASTQ file of whole reads with LF line ends.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scripts.core.errors import raise_faults
 from scripts.core.untrusted import strip_blanks, whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
-from scripts.plan.run_table import ASSAYS, NUMBERS, SOURCES, Run, faults_of, iterate_runs, local_files
+from scripts.plan.run_table import ASSAYS, NUMBERS, ORDERED, SOURCES, Run, faults_of, iterate_runs, local_files
 
 LOCAL = "local"  # the series of a run table that names none
 
@@ -44,7 +44,9 @@ class Choices(NamedTuple):
 
     def source_for(self, assay: str) -> str:
         """Return the archive to ask first: not ENA for droplets, of which it keeps no technical reads."""
-        order = self.order if assay != "droplet" else [*(name for name in self.order if name != "ena"), "ena"]
+        order = (
+            self.order if assay != "droplet" else [*(name for name in self.order if not name.startswith("ena")), "ena"]
+        )
         return order[0]
 
 
@@ -97,7 +99,7 @@ def choices_of(options: argparse.Namespace) -> Choices:
         accession, _, reason = word.partition("=")
         leave_out[accession] = reason.strip()
     faults += [
-        f"--order: {name!r} is not one of {', '.join(SOURCES)}." for name in options.order if name not in SOURCES
+        f"--order: {name!r} is not one of {', '.join(ORDERED)}." for name in options.order if name not in ORDERED
     ]
     raise_faults("The choices of the plan", faults)
     return Choices(species, assay, any_assay, leave_out, options.exp_id, options.chemistry, tuple(options.order))

@@ -98,6 +98,12 @@ REASONS = {
     "ARCHIVE_CORRUPT": Reason(
         "reads", "the archived file is damaged", "Another archive may have a good copy: see `archives: {order: …}`."
     ),
+    "REFERENCE_MISSING": Reason(
+        "reads",
+        "aligned to a sequence that cannot be had",
+        "The detail names the references. Put their files from NCBI beside a local archive (`file:`), or convert it "
+        f"where they are and give the FASTQ files in a run table. Where the resolver was not reached: {_RETRY}",
+    ),
     "QUALITY_LITE": Reason(
         "reads",
         "only with simplified qualities",

@@ -48,7 +48,9 @@ ASSAYS = ("plate", "droplet")
 LAYOUTS = ("single", "paired")
 SOURCES = ("sra", "ncbi", "ena")
 """What ``archives.order`` may name: NCBI's resolver, the addresses in NCBI's record, those in ENA's."""
-ARCHIVES = (*SOURCES, "ena_fastq", "bam")
+ORDERED = (*SOURCES, "ena_fastq")
+"""What ``archives.order`` may name, too: ENA's FASTQ, which otherwise stands in for archives where ``ena`` is named."""
+ARCHIVES = (*ORDERED, "submitted", "bam")
 """Values of ``source`` other than files: the archives, and what ENA and the submitter have as FASTQ and BAM."""
 ROLES = ("cdna", "barcode", "umi", "index", "cdna2", "none")
 

@@ -1,12 +1,17 @@
 """Download the archives of a unit's runs and check each one against its size, its md5 and vdb-validate.
 
 The sources are asked in the order given (sra: prefetch, which asks the resolver; ncbi: the address in the record of the
-series; ena: the archive in ENA's record), in passes with growing waits, see scripts/reads/source_order.py. An archive
-that passes every check becomes {run}.sra; a run of source `bam` gives {run}.bam, one of source `file:` a link where it
-is an archive. status.tsv has a row for every run.
+series; ena: the archive in ENA's record; ena_fastq: ENA's FASTQ), in passes with growing waits, see
+scripts/reads/source_order.py. An archive that passes every check becomes {run}.sra; a run of source `bam` gives
+{run}.bam, one of source `file:` a link where it is an archive. status.tsv has a row for every run.
 
-Where no source has an archive, ENA's FASTQ is taken (source `ena_fastq`, with `ena` among the sources), provided that
-it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes and md5 in ENA's record.
+ENA's FASTQ is taken provided that it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes
+and md5 in ENA's record. Where the order does not name it, but `ena`, it stands in where no source has an archive.
+
+Where all of them fail, or have lost reads, the files that were submitted are taken (source `submitted`), if anybody may
+fetch them: {run}.submitted_{n}.fastq.gz or {run}.bam.
+
+References of aligned archives are kept in a folder that all analyses may share, see scripts/reads/sra_references.py.
 
 Unfinished downloads are in a folder beside the output (work/partial/{unit}); a job that follows a killed one resumes
 them. A run that fails permanently leaves none, any other only the largest part that a source gave and that of the
@@ -29,16 +34,16 @@ from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
-from scripts.plan.run_table import SOURCES, Run, local_files
+from scripts.plan.run_table import ORDERED, SOURCES, Run, local_files
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
-from scripts.reads import sra_archive
-from scripts.reads.remote_files import UnitRecords, arrived
+from scripts.reads.remote_files import FASTQ, SUBMITTED, UnitRecords, arrived
 from scripts.reads.source_order import SourceFault, SourceOrder
 from scripts.reads.transfer import Fetched, Transfers, TransferSettings
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
 _LITE = "SRA Lite: the qualities are simplified."
+_LITE_FASTQ = "Of SRA Lite: the qualities of ENA's FASTQ are simplified."
 
 
 class Downloader:
@@ -67,7 +72,7 @@ class Downloader:
         self.ready.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
         unseal(self.output)
-        for left in ("*.sra", "*.bam", "*.fastq.gz", "status.tsv"):
+        for left in ("*.sra", "*.bam", "*.references", "*.fastq.gz", "status.tsv"):
             for path in self.output.glob(left):
                 path.unlink()
         self.room = DiskRoom(partial, rows, limit_gb, lambda: size_of_folder(self.ready))
@@ -109,7 +114,8 @@ class Downloader:
             if row.source.startswith("file:"):
                 return status._replace(source=row.source, detail=_LITE if self._check_local(row) else "")
             source, lite = self._ready_from(row) or self._download(row)
-            return status._replace(source=source, detail=_LITE if lite else "")
+            words = _LITE_FASTQ if source == FASTQ else _LITE
+            return status._replace(source=source, detail=words if lite else "")
         except Exception as error:
             fault = fault_of_run(error, "DOWNLOAD_FAILED")
             remove_folder(self.partial, row.run, ignore_errors=True)
@@ -131,9 +137,12 @@ class Downloader:
             return False
         if row.md5 and hash_file(paths[0], "md5") != row.md5.lower():
             raise RunFault("CHECKSUM_MISMATCH", f"the md5 of {paths[0]} is not {row.md5}, as the plan says.")
-        lite = sra_archive.check(paths[0], self.transfers.offline, self.accept_lite)
-        fastq_files.link(paths[0], path_below(self.ready, f"{row.run}.sra"))
-        return lite
+        path = Path(paths[0])
+        fetched = self.transfers.check_archive(row, path, beside=path.parent)
+        fastq_files.link(path, path_below(self.ready, f"{row.run}.sra"))
+        for note in fetched.files[1:]:
+            note.replace(self.ready / note.name)
+        return fetched.lite
 
     def _download(self, row: Run) -> tuple[str, bool]:
         """Ask the sources until one gives the run; return its name, and whether what it gave is SRA Lite."""
@@ -216,7 +225,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     add_runs_option(parser)
     parser.add_argument("--records", required=True, help="folder of the records of the series")
-    parser.add_argument("--order", nargs="+", choices=SOURCES, default=list(SOURCES), help="sources, first to last")
+    parser.add_argument(
+        "--references", default="resources/sra_references", help="folder of the references of aligned archives"
+    )
+    parser.add_argument("--order", nargs="+", choices=ORDERED, default=list(SOURCES), help="sources, first to last")
     parser.add_argument("--resolver", required=True, help="address of the SDL resolver that prefetch asks")
     parser.add_argument("--ena", default="", help="address of ENA, asked when the series has no ENA record")
     parser.add_argument("--more-passes", type=int, default=5, help="passes through the sources after the first")
@@ -242,9 +254,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     bounded = options.per_host is not None and options.per_host < options.parallel
     retries = min(2, options.more_passes)
     policy = http.RetryPolicy(retries=retries, first_wait=options.first_wait, timeout=options.patience)
-    settings = TransferSettings(options.resolver, options.accept_lite, policy, options.per_host if bounded else None)
+    per_host = options.per_host if bounded else None
+    settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host, Path(options.references))
     records = UnitRecords(rows, options.records, options.ena, options.patience)
-    order = SourceOrder(options.order, options.more_passes, options.first_wait)
+    order = SourceOrder([*options.order, SUBMITTED], options.more_passes, options.first_wait)
     kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None
     with ends_with_command():
         try:

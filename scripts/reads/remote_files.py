@@ -4,8 +4,10 @@ NCBI's record (:mod:`scripts.records.sra_xml`) names the archive in full quality
 ENA's filereport (:mod:`scripts.records.run_reports`) its own copy of the archive, and FASTQ. A run's own size in NCBI's
 record is not the size of its file.
 
-A download leaves ``{run}.sra``, ``{run}.bam``, or the FASTQ of ENA: ``{run}_{n}.fastq.gz`` with n the read's number in
-the archive, and ``{run}.fastq.gz`` for unpaired reads and for reads that lost their mate.
+A download leaves ``{run}.sra``, with ``{run}.references`` where that is aligned to references that it does not hold
+(:mod:`~scripts.reads.sra_references`); or ``{run}.bam``; or the FASTQ of ENA: ``{run}_{n}.fastq.gz`` with n the read's
+number in the archive, and ``{run}.fastq.gz`` for unpaired reads and for reads that lost their mate; or the FASTQ that
+was submitted, ``{run}.submitted_{n}.fastq.gz``, however it is compressed.
 """
 
 import contextlib
@@ -25,12 +27,16 @@ from scripts.records.run_reports import files_of, parse_report, read_report, rep
 from scripts.records.sra_xml import RemoteFile, SraRun
 
 FASTQ = "ena_fastq"
-"""The last source, with ``ena`` among the others: ENA's FASTQ instead of an archive."""
+"""ENA's FASTQ instead of an archive; with ``ena`` among the sources it is one, too, see :mod:`.source_order`."""
+SUBMITTED = "submitted"
+"""The last source: the FASTQ or BAM files that the submitter gave to the archive."""
 BAM = "bam"
 """The only source of a run that is planned so: the submitter's BAM file."""
-_COLUMNS = {"ena": "sra", FASTQ: "fastq"}  # source → prefix of its columns in ENA's filereport
+_COLUMNS = {"ena": "sra", FASTQ: "fastq", SUBMITTED: "submitted"}  # source → prefix of its columns in ENA's filereport
 _BAM_KINDS = ("10x genomics bam file", "bam")
 _NO_ARCHIVE = (*_BAM_KINDS, "fastq")
+_READS = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
+_READ_NUMBER = re.compile(r"[_.-]([RI]?)([1-4])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 
 
 class UnitRecords:
@@ -53,13 +59,15 @@ class UnitRecords:
         self._lines_of = functools.cache(self._read_report)
 
     def files(self, source: str, run: str) -> list[RemoteFile]:
-        """Return the files that a source (``ncbi``, ``ena``, ``ena_fastq`` or ``bam``) has of a run.
+        """Return the files that a source (``ncbi``, ``ena``, ``ena_fastq``, ``submitted`` or ``bam``) has of a run.
 
         Raises InputError where a record cannot be read, RemoteError where ENA was asked and did not answer.
         """
         if source in _COLUMNS:
-            return self._ena_files(run, _COLUMNS[source])
-        choose = bams_of if source == BAM else archives_of
+            files = self._ena_files(run, _COLUMNS[source])
+            if files or source != SUBMITTED:
+                return files
+        choose = {BAM: bams_of, SUBMITTED: originals_of}.get(source, archives_of)
         with self._guard:
             found = (choose(runs[run]) for path in self._paths(SRA_XML) if run in (runs := self._runs_of(path)))
             return next(filter(None, found), [])
@@ -108,6 +116,12 @@ def bams_of(run: SraRun) -> list[RemoteFile]:
     """Return the submitted BAM files of a run that anybody may fetch, those of 10x first."""
     files = [file for file in run.files if file.kind.lower() in _BAM_KINDS]
     return _by_address(sorted(files, key=lambda file: _BAM_KINDS.index(file.kind.lower())))
+
+
+def originals_of(run: SraRun) -> list[RemoteFile]:
+    """Return the submitted files of a run, one for each name; none where one of them is not for anybody to fetch."""
+    files = [file for file in run.files if not _is_archive(file)]
+    return [file._replace(url=file.anonymous[0]) for file in files] if all(file.anonymous for file in files) else []
 
 
 def is_lite(file: RemoteFile) -> bool:
@@ -161,7 +175,41 @@ def whole_fastq(
     return {**named, f"{run}.fastq.gz": unpaired} if unpaired else named
 
 
+def submitted_files(run: str, files: Iterable[RemoteFile], row: Run) -> dict[str, RemoteFile]:
+    """Return name after the download → submitted file: one BAM, or a FASTQ file a read, index reads before the others.
+
+    Raises ValueError, with a clause, where the files are others, or are more or fewer than the run's reads.
+    """
+    reads = {file.name: file for file in files if _READS.search(file.name)}
+    bams = [file for file in files if file.name.lower().endswith(".bam") or file.kind.lower() in _BAM_KINDS]
+    for file in (*reads.values(), *bams):
+        if not file.md5 or not file.size:
+            raise ValueError(f"the record gives no size and checksum of {file.name}")
+    if len(bams) == 1 and not reads:
+        return {f"{run}.bam": bams[0]}
+    if bams or not reads:
+        raise ValueError("what was submitted is neither FASTQ nor one BAM file")
+    numbers = {name: _read_of(name) for name in reads}
+    if len(reads) > 1 and ("" in numbers.values() or len({*numbers.values()}) < len(reads)):
+        raise ValueError(f"the names of the submitted files do not say which read each has: {', '.join(sorted(reads))}")
+    ordered = sorted(reads, key=numbers.__getitem__)
+    if row.assay == "plate":
+        ordered = [name for name in ordered if not numbers[name].startswith("I")]
+        wanted = {"paired": 2, "single": 1}.get(row.layout, len(ordered))
+    else:
+        wanted = len(row.read_roles.split(",")) if row.read_roles else max(2, len(ordered))
+    if len(ordered) != wanted:
+        raise ValueError(f"{len(ordered)} of the {wanted} reads of a spot were submitted")
+    return {f"{run}.submitted_{number}.fastq.gz": reads[name] for number, name in enumerate(ordered, 1)}
+
+
+def _read_of(name: str) -> str:
+    """Return which read a file has by its name, as ``I1`` or ``R2``; empty where that does not show."""
+    found = _READ_NUMBER.search(name)
+    return f"{found[1].upper() or 'R'}{found[2]}" if found else ""
+
+
 def arrived(folder: str | Path, run: str) -> list[Path]:
     """Return the files in a folder that a download left of a run, sorted by name."""
-    left = re.compile(rf"{re.escape(run)}(\.sra|\.bam|(_\d+)?\.fastq\.gz)")
+    left = re.compile(rf"{re.escape(run)}(\.sra|\.bam|\.references|((\.submitted)?_\d+)?\.fastq\.gz)")
     return sorted(path for path in Path(folder).glob(f"{run}[._]*") if left.fullmatch(path.name))

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 from scripts.core.errors import RunFault
 from scripts.plan.run_table import SOURCES
-from scripts.reads.remote_files import BAM, FASTQ
+from scripts.reads.remote_files import BAM, FASTQ, SUBMITTED
 
 # When every source failed, the gravest of their faults names the run's.
-_GRAVITY = ("ARCHIVE_CORRUPT", "CHECKSUM_MISMATCH", "QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED")
+_GRAVITY = (
+    *("ARCHIVE_CORRUPT", "REFERENCE_MISSING", "READS_MISSING", "CHECKSUM_MISMATCH"),
+    *("QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED"),
+)
 _LONGEST_WAIT = 120.0  # seconds between two passes
 _LONGEST_REQUESTED_WAIT = 600.0  # seconds, where a server asks for more
 _PROGRESS = 1 << 20  # bytes that a transfer must add for its pass not to count
@@ -57,11 +60,15 @@ class Source:
     fault: SourceFault | None = None
     most_bytes: int = 0
     """The most that a transfer has left of the run."""
+    late: bool = False
+    """Whether it stands in for the others: asked when they have failed."""
 
 
 class SourceOrder:
     """The order of the sources for all runs of a unit; safe for threads.
 
+    ENA's FASTQ stands in for archives, with ``ena`` among the sources, where it has no position of its own; and what
+    was submitted for all other sources.
     ``more_passes`` follow the first one, ``first_wait`` seconds after it and then twice as long each time.
     """
 
@@ -73,12 +80,17 @@ class SourceOrder:
         self._failures: dict[str, int] = {}  # in a row
 
     def passes(self, planned: str) -> "Passes":
-        """Return the passes of a run that is planned from this source (``bam``, or any other)."""
-        if planned == BAM:
-            return Passes(self, [BAM])
+        """Return the passes of a run that is planned from this source (``bam``, ``submitted``, or any other)."""
+        if planned in (BAM, SUBMITTED):
+            return Passes(self, [Source(planned)])
         with self._guard:
             names = sorted(self.order, key=lambda name: self._failures.get(name, 0) >= _UNRELIABLE)
-        return Passes(self, [*names, FASTQ] if "ena" in names else names)
+        sources = [Source(name) for name in names if name != SUBMITTED]
+        if "ena" in names and FASTQ not in names:
+            sources.append(Source(FASTQ, late=True))
+        if SUBMITTED in names:
+            sources.append(Source(SUBMITTED, late=True))
+        return Passes(self, sources)
 
     def note(self, name: str, failed: bool) -> None:
         """Note whether a source failed for a run."""
@@ -92,9 +104,9 @@ class Passes:
     A pass in which more of the run arrived than ever does not count: a server may cut each transfer short.
     """
 
-    def __init__(self, order: SourceOrder, names: Sequence[str]) -> None:
+    def __init__(self, order: SourceOrder, sources: Sequence[Source]) -> None:
         self.order = order
-        self.sources = [Source(name) for name in names]
+        self.sources = list(sources)
         self._counted = 0
         self._progress = False
 
@@ -105,12 +117,20 @@ class Passes:
             self._progress = False
             for source in self.sources:
                 others = self._open(besides=source)
-                if not source.again or (source.name == FASTQ and others and not self._counted):
-                    continue  # FASTQ waits for the second pass, and as long as archives arrive in parts
+                if not source.again or (source.late and others and self._waits(source)):
+                    continue
                 if source.again == Again.ONCE:
                     source.again = Again.NEVER
-                yield source, bool(others) and self._counted < self.order.more_passes
+                faster = any(other.name != SUBMITTED for other in others)
+                yield source, faster and self._counted < self.order.more_passes
             self._counted += not self._progress
+
+    def _waits(self, source: Source) -> bool:
+        """Whether a source that stands in for others waits for a later pass.
+
+        FASTQ does for the second one, and as long as archives arrive in parts; what was submitted for the last one.
+        """
+        return not self._counted if source.name == FASTQ else self._counted < self.order.more_passes
 
     def _open(self, besides: Source | None = None) -> list[Source]:
         return [source for source in self.sources if source.again and source is not besides]
@@ -136,14 +156,15 @@ class Passes:
         self._progress |= arrived >= source.most_bytes + _PROGRESS
         source.most_bytes = max(arrived, source.most_bytes)
         faults = [other.fault for other in self.sources if other.fault]
-        if sum(one.reason == "ARCHIVE_CORRUPT" for one in faults) > 1:  # all mirrors have the same bytes
+        broken = sum(one.reason == "ARCHIVE_CORRUPT" for one in faults) > 1
+        if broken or (fault.reason == "REFERENCE_MISSING" and not fault.again):  # all mirrors have the same bytes
             for other in self.sources:
-                other.again = other.again if other.name == FASTQ else Again.NEVER
+                other.again = other.again if other.name in (FASTQ, SUBMITTED) else Again.NEVER
 
     def run_fault(self) -> RunFault:
         """Return the fault of the run after the last pass."""
         faults = {source.name: source.fault for source in self.sources if source.fault}
         reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
-        sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, BAM) if name in faults]
+        sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, SUBMITTED, BAM) if name in faults]
         causes = {fault.cause for fault in faults.values() if fault.reason == reason}
         return RunFault(reason, "; ".join(sentences) + ".", causes.pop() if len(causes) == 1 else "")

@@ -8,46 +8,75 @@ a good archive is one of which it prints ``is consistent``.
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.core.errors import Interrupted, RunFault
 from scripts.core.subprocesses import Finished, path_argument, run_program
 
-_EXAMINED = 200  # spots whose qualities are read to recognize SRA Lite
 _DISK_FULL = re.compile(r"storage exhausted|no space left|disk full|quota", re.IGNORECASE)
 
 # Without provider = "none" every call asks the cloud's metadata service, 10 s where packets are dropped.
 _EVERYWHERE = '/LIBS/GUID = "00000000-0000-4000-8000-000000000001"\n/libs/cloud/provider = "none"\n'
 _OFFLINE = '/repository/remote/disabled = "true"\n'
 _RESOLVER = '/repository/remote/{repository}/SDL.2/resolver-cgi = "{address}"\n'
+_REFERENCES = (
+    '/repository/user/main/public/apps/refseq/volumes/refseq = "{name}"\n'
+    '/repository/user/main/public/root = "{parent}"\n'
+)
 _OTHER_SETTINGS = ("VDB_CONFIG", "NCBI_VDB_CONFIG", "NCBI_HOME", "VDB_ROOT")
 
 
-def write_settings(path: str | Path, resolver: str | None = None) -> dict[str, str]:
+class CheckedArchive(NamedTuple):
+    """Whether a sound archive is SRA Lite, and whether its reads are aligned to references."""
+
+    lite: bool
+    aligned: bool
+
+
+def write_settings(
+    path: str | Path, resolver: str | None = None, references: tuple[str, str] | None = None
+) -> dict[str, str]:
     """Write a settings file for sra-tools and return the environment in which they read it, and no other one.
 
-    With ``resolver``, the address of an SDL resolver, the tools fetch from there; without it they stay offline.
+    With ``resolver``, the address of an SDL resolver, the tools fetch from there; without it they stay offline, and
+    take references of aligned archives from the folder ``references``: its parent, without quotes and ``$``, its name.
     """
     settings = [_EVERYWHERE, _OFFLINE]
+    if references is not None:
+        settings.append(_REFERENCES.format(parent=references[0], name=references[1]))
     if resolver is not None:
         settings[1:] = [_RESOLVER.format(repository=name, address=resolver) for name in ("main", "protected")]
     Path(path).write_text("".join(settings), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in _OTHER_SETTINGS}
-    return {**environment, "NCBI_SETTINGS": str(Path(path).resolve()), "LC_ALL": "C"}
+    absolute = str(Path(path).resolve())
+    # The tools pass over settings whose path is not ASCII, and then ask NCBI itself.
+    return {**environment, "NCBI_SETTINGS": absolute if absolute.isascii() else os.path.relpath(path), "LC_ALL": "C"}
 
 
-def check(path: str | Path, environment: dict[str, str], accept_lite: bool, full: bool = False) -> bool:
-    """Read a whole archive with ``vdb-validate``; return whether it is SRA Lite, which ``full`` rules out beforehand.
+def check(path: str | Path, environment: dict[str, str], accept_lite: bool, lite: bool | None = None) -> CheckedArchive:
+    """Read a whole archive with ``vdb-validate``; ``lite`` is what its record proves of its qualities, if anything.
 
     Raises RunFault: ARCHIVE_CORRUPT in the words of vdb-validate, QUALITY_LITE where Lite is not accepted.
     """
     done = run_program(["vdb-validate", path_argument(path)], environment)
-    if done.status or "is consistent" not in done.errors + done.output:
-        words = first_words(done.errors, path) or "it does not say that it is consistent"
+    if words := _fault_of(done, path):
         raise RunFault("ARCHIVE_CORRUPT", f"vdb-validate refuses the archive: {words}.", done.cause)
-    lite = not full and is_lite(path, environment)
+    if lite is None:
+        lite = is_lite(path, environment)
     if lite and not accept_lite:
         raise RunFault("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
-    return lite
+    return CheckedArchive(lite, "REFERENCE" in done.errors + done.output)
+
+
+def find_damage(path: str | Path, environment: dict[str, str]) -> str:
+    """Return why ``vdb-validate`` refuses a file, in its words; empty where it is consistent."""
+    return _fault_of(run_program(["vdb-validate", path_argument(path)], environment), path)
+
+
+def _fault_of(done: Finished, path: str | Path) -> str:
+    if done.status or "is consistent" not in done.errors + done.output:
+        return first_words(done.errors, path) or "it does not say that it is consistent"
+    return ""
 
 
 def count_spots(path: str | Path, environment: dict[str, str]) -> int:
@@ -66,13 +95,12 @@ def count_spots(path: str | Path, environment: dict[str, str]) -> int:
 
 
 def is_lite(path: str | Path, environment: dict[str, str]) -> bool:
-    """Return whether the qualities of an archive were simplified.
+    """Return whether an archive is SRA Lite by its own metadata, which name the program that took the qualities away.
 
-    SRA Lite keeps no qualities; the tools then print 30 for every base, and 3 for those of reads that did not pass the
-    filter. An archive whose first spots hold nothing else is Lite, whatever its name.
+    The tools print 30 for every base of SRA Lite, and 3 for those of reads that did not pass the filter. So they do of
+    archives whose submitter had no other qualities, which are not Lite.
     """
-    done = run_program(["vdb-dump", "-R", f"1-{_EXAMINED}", "-C", "QUALITY", "-N", path_argument(path)], environment)
-    return set(re.findall(r"\d+", done.output)) in ({"30"}, {"3", "30"})
+    return "<delite" in run_program(["kdbmeta", path_argument(path), "SOFTWARE"], environment).output
 
 
 def raise_if_silent(program: str, done: Finished) -> None:

@@ -6,7 +6,7 @@ Which source that is, and what happens when it fails, is decided in :mod:`~scrip
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import NamedTuple
@@ -20,11 +20,22 @@ from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_pr
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.reads import sra_archive
-from scripts.reads.remote_files import BAM, FASTQ, RemoteFile, UnitRecords, is_lite, whole_fastq
+from scripts.reads.remote_files import (
+    BAM,
+    FASTQ,
+    SUBMITTED,
+    RemoteFile,
+    UnitRecords,
+    is_lite,
+    submitted_files,
+    whole_fastq,
+)
 from scripts.reads.source_order import Again, SourceFault
+from scripts.reads.sra_references import ReferenceMissing, References
 from scripts.reads.unit_disk import DiskRoom
 
 _LEAST_RATE = 50_000.0  # bytes a second below which another source is asked, if there is one
+_SIMPLIFIED = {ord("?"), ord("$")}  # the qualities of SRA Lite, 30 and 3, in FASTQ
 _VERIFIED = 1 << 26  # bytes that prefetch reads in one step of its verification
 
 # What prefetch prints → reason and sentence of the fault, after which it is not asked again.
@@ -37,7 +48,7 @@ _PREFETCH_FAULTS = (
 
 
 class Fetched(NamedTuple):
-    """The files of a run, and whether they are SRA Lite."""
+    """The files of a run, and whether their qualities are simplified, as in SRA Lite."""
 
     files: list[Path]
     lite: bool = False
@@ -46,6 +57,8 @@ class Fetched(NamedTuple):
 class TransferSettings(NamedTuple):
     """How sources are asked: prefetch by ``resolver``, HTTP by ``policy``, whose timeout holds for both.
 
+    ``references`` is the folder in which references of aligned archives are kept, see
+    :mod:`~scripts.reads.sra_references`.
     ``policy`` is that of files without a checksum; with one, the next pass resumes a broken transfer. ``per_host`` is
     the number of transfers from one host at a time, None for any.
     """
@@ -54,6 +67,7 @@ class TransferSettings(NamedTuple):
     accept_lite: bool = False
     policy: http.RetryPolicy = http.RetryPolicy()
     per_host: int | None = None
+    references: Path = Path("resources/sra_references")
 
 
 class Transfers:
@@ -63,9 +77,12 @@ class Transfers:
         self.settings = settings
         self.records = records
         self.room = room
+        self.folder = folder
         self.online = sra_archive.write_settings(folder / "online.mkfg", settings.resolver)
         self.online["NCBI_VDB_QUALITY"] = "RZ" if settings.accept_lite else "R"
         self.offline = sra_archive.write_settings(folder / "offline.mkfg")
+        self.references = References(settings.references, settings.resolver, settings.policy, self.offline)
+        self._of_lite: set[str] = set()  # runs of which an archive had SRA Lite alone
         self._guard = Lock()
         self._hosts: dict[str, Semaphore] = {}
 
@@ -81,6 +98,8 @@ class Transfers:
                 return self._fetch_fastq(row, folder)
             if source == BAM:
                 return self._fetch_bam(row, folder)
+            if source == SUBMITTED:
+                return self._fetch_submitted(row, folder)
             return self._fetch_archive(source, row, path_below(folder, f"{row.run}.sra"), hurried)
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and resumed:
@@ -88,6 +107,10 @@ class Transfers:
             if fault.again != Again.EVERY_PASS:
                 remove_folder(folder.parent, folder.name, ignore_errors=True)
             raise
+        except ReferenceMissing as error:
+            remove_folder(folder.parent, folder.name, ignore_errors=True)
+            again = Again.ONCE if error.transient else Again.NEVER
+            raise SourceFault(error.reason, error.detail, again) from error
         except Exception as error:
             of_run = fault_of_run(error, "DOWNLOAD_FAILED")
             if of_run.reason == "DISK_LIMIT":
@@ -97,7 +120,8 @@ class Transfers:
 
     def reserve(self, row: Run, need: int, what: str, folder: Path) -> None:
         """Reserve room for the files of a run, some of which may be in its folder. Raises RunFault(DISK_LIMIT)."""
-        self.room.reserve(row, need, f"the {what} has {format_bytes(need)}", size_of_folder(folder))
+        verb = "" if what.endswith(" have") else " has"
+        self.room.reserve(row, need, f"the {what}{verb} {format_bytes(need)}", size_of_folder(folder))
 
     def _fetch_archive(self, source: str, row: Run, path: Path, hurried: bool) -> Fetched:
         if source == "sra":
@@ -109,11 +133,28 @@ class Transfers:
         recorded = row.md5.lower()
         if recorded and not md5 and not lite and (md5 := hash_file(path, "md5")) != recorded:
             raise SourceFault("CHECKSUM_MISMATCH", f"its md5 is {md5}, but the record says {row.md5}")
+        if lite:
+            self._of_lite.add(row.run)
         if lite and not self.settings.accept_lite:
             raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
         # The record's md5 is that of the archive in full quality, even if all its qualities are the same.
         full = bool(recorded) and not lite and md5.lower() == recorded
-        return Fetched([path], sra_archive.check(path, self.offline, self.settings.accept_lite, full))
+        fetched = self.check_archive(row, path, False if full else True if lite else None)
+        if row.spots and (spots := sra_archive.count_spots(path, self.offline)) < int(row.spots):
+            raise SourceFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the archive {spots:,}")
+        return fetched
+
+    def check_archive(self, row: Run, path: Path, lite: bool | None = None, beside: Path | None = None) -> Fetched:
+        """Check an archive; return its files, the note on its references among them, see :mod:`sra_references`.
+
+        ``lite`` is what is known of its qualities, ``beside`` the folder of a local archive. Raises RunFault.
+        """
+        checked = sra_archive.check(path, self.offline, self.settings.accept_lite, lite)
+        files = [path]
+        note = path_below(self.folder, f"{row.run}.references") if beside else path.with_suffix(".references")
+        if checked.aligned and self.references.gather(path, note, beside):
+            files.append(note)
+        return Fetched(files, checked.lite)
 
     def _fetch_bam(self, row: Run, folder: Path) -> Fetched:
         path = path_below(folder, f"{row.run}.bam")
@@ -143,6 +184,41 @@ class Transfers:
             if other := set(fastq_files.first_lengths(folder / name)) - {int(read.length)}:
                 sentence = f"{name} has reads of {min(other)} bases, the record of {int(read.length)}"
                 raise SourceFault("DOWNLOAD_FAILED", sentence)
+        lite = self._is_simplified(row, [folder / name for name in files])
+        if lite and not self.settings.accept_lite:
+            raise SourceFault("QUALITY_LITE", "the qualities of ENA's FASTQ are simplified, as those of SRA Lite")
+        return Fetched([folder / name for name in files], lite)
+
+    def _is_simplified(self, row: Run, files: Sequence[Path]) -> bool:
+        """Whether ENA made FASTQ from SRA Lite: it has no other qualities, and the archives offer Lite of the run.
+
+        Where they offer none, the submitter's own qualities are so.
+        """
+        if not all(fastq_files.first_qualities(path) <= _SIMPLIFIED for path in files):
+            return False
+        return row.run in self._of_lite or any(map(is_lite, self._files("ncbi", row)))
+
+    def _fetch_submitted(self, row: Run, folder: Path) -> Fetched | None:
+        """Fetch what the submitter gave to the archive, where that is all reads of the run."""
+        try:
+            offered = self._files(SUBMITTED, row)
+        except SourceFault:
+            if row.source == SUBMITTED:
+                raise
+            offered = []  # the sources for which it stands in have said so
+        if not offered:
+            return None
+        try:
+            files = submitted_files(row.run, offered, row)
+        except ValueError as error:
+            raise SourceFault("DOWNLOAD_FAILED", str(error)) from error
+        self.reserve(row, sum(file.size for file in files.values()), "submitted files have", folder.parent)
+        for name, file in files.items():
+            if not (folder / name).is_file():
+                self._transfer(file, folder / name, file.md5, hurried=False)
+            kind = fastq_files.kind_of(folder / name)
+            if not (kind == "bam" if name.endswith(".bam") else kind.startswith("fastq")):
+                raise SourceFault("DOWNLOAD_FAILED", f"{file.name} is {_kind(folder / name)}")
         return Fetched([folder / name for name in files])
 
     def _fetch_offered(self, source: str, row: Run, path: Path, hurried: bool) -> tuple[bool, str]:
@@ -193,7 +269,7 @@ class Transfers:
         step = max(1, int(_LEAST_RATE * patience)) if hurried else 1
         with self._slot(self._prefetch_address(row)):
             done = run_program(
-                ["prefetch", "--max-size", "u", "--output-file", path_argument(path), row.run],
+                ["prefetch", "--max-size", "u", "--check-rs", "no", "--output-file", path_argument(path), row.run],
                 self.online,
                 # While it verifies, prefetch writes nothing, but reads all that has arrived.
                 progress=lambda process: (size_of_folder(path.parent) // step, bytes_read(process) // _VERIFIED),

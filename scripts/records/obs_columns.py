@@ -40,8 +40,9 @@ def join_values(rows: Sequence[Run], column: str) -> str:
 
 
 def origin_of(rows: Sequence[Run]) -> str:
-    """Return where the reads of a cell are from: files, a BAM file, or else ``archive``; empty where it is unknown."""
-    origins = [row.source if row.source.startswith("file:") or row.source in ("", "bam") else "archive" for row in rows]
+    """Return where the reads of a cell are from: own or submitted files, or ``archive``; empty where it is unknown."""
+    own = ("", "bam", "submitted")
+    origins = [row.source if row.source.startswith("file:") or row.source in own else "archive" for row in rows]
     return ";".join(dict.fromkeys(origins))
 
 

@@ -148,7 +148,7 @@ def test_faults_of_choices_are_reported_at_once() -> None:
         "--species {: write LABEL=TAXID, e.g. homo=9606.",
         "--assay drops: 'drops' is not one of auto, plate, droplet.",
         "--assay SRX1=cell: 'cell' is not one of auto, plate, droplet.",
-        "--order: 'ddbj' is not one of sra, ncbi, ena.",
+        "--order: 'ddbj' is not one of sra, ncbi, ena, ena_fastq.",
     ]
 
 

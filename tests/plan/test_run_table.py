@@ -74,7 +74,7 @@ def test_an_absent_table_is_reported(tmp_path):
         ({"read_roles": "index,none"}, "read_roles 'index,none' must name one or two reads of cDNA"),
         (
             {"source": "reads/a.fq.gz"},
-            "source 'reads/a.fq.gz' is no archive (sra, ncbi, ena, ena_fastq, bam); a path is written",
+            "source 'reads/a.fq.gz' is no archive (sra, ncbi, ena, ena_fastq, submitted, bam); a path is written",
         ),
         ({"run": "A1"}, "A1: no accession of a run (SRR…, ERR…, DRR…), so that no archive has it. Give its files as"),
         ({"run": "SRX1", "source": "ena"}, "SRX1: no accession of a run"),

@@ -1,6 +1,7 @@
 """Analysis directories for tests of single commands: a run table, and records to download or archives to convert."""
 
 import gzip
+import hashlib
 import os
 import shutil
 import stat
@@ -46,6 +47,19 @@ class Analysis:
         lines = [line for run in self.runs for line in self.answer(asked + run).splitlines()]
         self.ena.write_bytes(gzip.compress(b"\n".join(dict.fromkeys(lines)) + b"\n"))
         self.server.clear()
+
+    def offer(self, kind, url, files):
+        """Let ENA's record name files (name → bytes) as ``fastq`` or ``submitted``, beside what it names already."""
+        lines = [line.split("\t") for line in gzip.decompress(self.ena.read_bytes()).decode().splitlines()]
+        values = {
+            "ftp": [f"{url}/{name}" for name in files],
+            "md5": [hashlib.md5(content).hexdigest() for content in files.values()],
+            "bytes": [str(len(content)) for content in files.values()],
+        }
+        for column, items in values.items():
+            lines[0].append(f"{kind}_{column}")
+            lines[1].append(";".join(items))
+        self.ena.write_bytes(gzip.compress("".join("\t".join(line) + "\n" for line in lines).encode()))
 
     def plan(self, runs, **changes):
         rows = []

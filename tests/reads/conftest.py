@@ -3,6 +3,7 @@
 import pytest
 
 from tests.reads.analysis_directory import Analysis, Conversion
+from tests.reads.resolver import Resolver
 
 
 @pytest.fixture
@@ -21,3 +22,12 @@ def several(tmp_path, server, world):
 def conversion(tmp_path, world, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return Conversion(tmp_path, world)
+
+
+@pytest.fixture
+def resolver():
+    """A server of files, none at first."""
+    made = Resolver()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()

@@ -180,8 +180,96 @@ def test_fastq_without_checksum_or_size_is_refused(tmp_path, less):
         remote_files.whole_fastq("SRR1", offered(tmp_path, ONE, **less), reads(50))
 
 
+# What was submitted
+
+
+def test_submitted_files_are_those_of_ena_or_the_originals_of_ncbi_that_anybody_may_fetch(tmp_path):
+    line = "run_accession\tsubmitted_ftp\tsubmitted_md5\tsubmitted_bytes\nSRR1\th/a_1.fq.gz;h/a_2.fq.gz\tab;cd\t7;8\n"
+    found = records(tmp_path, sra_xml=RECORD, ena_tsv=line).files("submitted", "SRR1")
+    assert [(file.name, file.url, file.size, file.md5) for file in found] == [
+        ("a_1.fq.gz", "https://h/a_1.fq.gz", 7, "ab"),
+        ("a_2.fq.gz", "https://h/a_2.fq.gz", 8, "cd"),
+    ]
+    found = records(tmp_path, sra_xml=RECORD, ena_tsv="run_accession\n").files("submitted", "SRR1")
+    assert [file.url for file in found] == ["https://src/R1.fastq.gz", "https://src/x.bam.1"]
+    closed = RECORD.replace(
+        '"https://src/R1.fastq.gz" access_type="anonymous"', '"s3://src/R1" access_type="aws identity"'
+    )
+    assert records(tmp_path, sra_xml=closed, ena_tsv="run_accession\n").files("submitted", "SRR1") == []
+
+
+def given(*names, md5="aa", size=7):
+    return [RemoteFile(name, "submitted", size, md5, f"https://h/{name}") for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "row", "taken"),
+    [
+        (("b_R2_001.fastq.gz", "b_R1_001.fastq.gz"), {"layout": "paired"}, ("b_R1_001.fastq.gz", "b_R2_001.fastq.gz")),
+        (("b_2.fq.bz2", "b_1.fq.bz2", "b_I1.fq.bz2"), {"layout": "paired"}, ("b_1.fq.bz2", "b_2.fq.bz2")),
+        (("cell.fq",), {"layout": "single"}, ("cell.fq",)),
+        (("x.R1.fq.gz", "x.R2.fq.gz"), {}, ("x.R1.fq.gz", "x.R2.fq.gz")),
+        (
+            ("l_S1_L001_R2_001.fastq.gz", "l_S1_L001_I1_001.fastq.gz", "l_S1_L001_R1_001.fastq.gz"),
+            {"assay": "droplet"},
+            ("l_S1_L001_I1_001.fastq.gz", "l_S1_L001_R1_001.fastq.gz", "l_S1_L001_R2_001.fastq.gz"),
+        ),
+    ],
+)
+def test_submitted_fastq_is_taken_in_the_order_of_its_reads(names, row, taken):
+    row = Run(**{"run": "SRR1", "assay": "plate", **row})
+    found = remote_files.submitted_files("SRR1", given(*names), row)
+    assert {name: file.name for name, file in found.items()} == {
+        f"SRR1.submitted_{number}.fastq.gz": name for number, name in enumerate(taken, 1)
+    }
+
+
+def test_a_submitted_bam_is_taken_alone():
+    row = Run(run="SRR1", assay="droplet")
+    found = remote_files.submitted_files("SRR1", given("possorted.bam", "possorted.bam.bai"), row)
+    assert {name: file.name for name, file in found.items()} == {"SRR1.bam": "possorted.bam"}
+
+
+@pytest.mark.parametrize(
+    ("files", "row", "fault"),
+    [
+        (given("a.h5", "b.txt"), {}, "what was submitted is neither FASTQ nor one BAM file"),
+        (given("a.bam", "b.bam"), {}, "what was submitted is neither FASTQ nor one BAM file"),
+        (given("a_R1.fq.gz", "a.bam"), {}, "what was submitted is neither FASTQ nor one BAM file"),
+        (given("a_R1.fq.gz"), {"layout": "paired"}, "1 of the 2 reads of a spot were submitted"),
+        (given("R2.fq.gz"), {"assay": "droplet"}, "1 of the 2 reads of a spot were submitted"),
+        (given("a_R1.fq.gz", "a_R2.fq.gz"), {"layout": "single"}, "2 of the 1 reads of a spot were submitted"),
+        (
+            given("a_R1.fq.gz", "a_R2.fq.gz"),
+            {"assay": "droplet", "read_roles": "index,barcode,cdna"},
+            "2 of the 3 reads of a spot were submitted",
+        ),
+        (
+            given("L1_R1.fq.gz", "L2_R1.fq.gz"),
+            {},
+            "the names of the submitted files do not say which read each has: L1_R1.fq.gz, L2_R1.fq.gz",
+        ),
+        (given("a_R1.fq.gz", md5=""), {}, "the record gives no size and checksum of a_R1.fq.gz"),
+        (given("a.bam", size=0), {}, "the record gives no size and checksum of a.bam"),
+    ],
+)
+def test_submitted_files_that_are_not_surely_all_reads_are_refused(files, row, fault):
+    with pytest.raises(ValueError, match=f"^{re.escape(fault)}$"):
+        remote_files.submitted_files("SRR1", files, Run(**{"run": "SRR1", "assay": "plate", **row}))
+
+
 def test_what_a_download_left_of_a_run(tmp_path):
-    names = ["SRR1.sra", "SRR1.fastq.gz", "SRR1_2.fastq.gz", "SRR12.sra", "SRR1.sra.part", "SRR1.json", "SRR1_x.sra"]
+    names = [
+        "SRR1.sra",
+        "SRR1.fastq.gz",
+        "SRR1_2.fastq.gz",
+        "SRR1.submitted_1.fastq.gz",
+        "SRR1.references",
+        "SRR12.sra",
+        "SRR1.sra.part",
+        "SRR1.json",
+        "SRR1_x.sra",
+    ]
     for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in remote_files.arrived(tmp_path, "SRR1")] == sorted(names[:3])
+    assert [path.name for path in remote_files.arrived(tmp_path, "SRR1")] == sorted(names[:5])

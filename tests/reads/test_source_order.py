@@ -87,6 +87,40 @@ def test_fastq_of_ena_comes_last_and_in_the_second_pass_while_archives_may_still
     assert ask(SourceOrder(["ena"], 5, 1), {"ena": GONE, "ena_fastq": True})[1] == ["ena", "ena_fastq"]
 
 
+def test_fastq_of_ena_is_asked_in_its_position_where_the_order_names_it(waits):
+    answers = {"ena_fastq": True, "sra": DOWN, "ena": DOWN}
+    assert ask(SourceOrder(["ena_fastq", "sra", "ena"], 5, 1), answers) == ("ena_fastq", ["ena_fastq"])
+    assert ask(SourceOrder(["sra", "ena_fastq", "ena"], 5, 1), answers) == ("ena_fastq", ["sra", "ena_fastq"])
+    assert ask(SourceOrder(["ena_fastq", "sra"], 1, 1), {**answers, "ena_fastq": False})[1] == [
+        "ena_fastq",
+        "sra",
+        "sra",
+    ]
+
+
+def test_what_was_submitted_is_asked_when_no_other_source_is_left_or_in_the_last_pass(waits):
+    order = SourceOrder(["submitted", "sra", "ena"], 2, 1)
+    lost = SourceFault("READS_MISSING", "the record has 9 spots, the archive 8.")
+    answers = {"sra": lost, "ena": GONE, "ena_fastq": False, "submitted": True}
+    assert ask(order, answers) == ("submitted", ["sra", "ena", "ena_fastq", "submitted"])
+    answers = {"sra": DOWN, "ena": GONE, "ena_fastq": False, "submitted": True}
+    assert ask(order, answers)[1] == ["sra", "ena", "sra", "ena_fastq", "sra", "submitted"]
+    fault, _ = ask(order, {**answers, "sra": lost, "submitted": GONE})
+    assert (fault.reason, fault.detail) == (
+        "READS_MISSING",
+        "sra: the record has 9 spots, the archive 8; ena: the server answered 404; submitted: the server answered 404.",
+    )
+    assert ask(order, {"submitted": GONE}, planned="submitted")[1] == ["submitted"]
+
+
+def test_an_archive_without_its_references_is_not_looked_for_at_another_source(waits):
+    missing = SourceFault("REFERENCE_MISSING", "it is aligned to references that cannot be had.")
+    answers = {"sra": missing, "ncbi": True, "ena": True, "ena_fastq": True}
+    assert ask(SourceOrder(["sra", "ncbi", "ena"], 5, 1), answers) == ("ena_fastq", ["sra", "ena_fastq"])
+    again = SourceFault("REFERENCE_MISSING", "the resolver does not answer.", Again.ONCE)
+    assert ask(SourceOrder(["sra", "ncbi"], 5, 1), {"sra": again, "ncbi": True})[0] == "ncbi"
+
+
 def test_a_source_that_has_nothing_of_the_run_is_no_fault(waits):
     fault, asked = ask(SourceOrder(["ena"], 2, 1), {"ena": GONE, "ena_fastq": False})
     assert asked == ["ena", "ena_fastq"]
@@ -126,5 +160,6 @@ def test_a_slow_source_is_left_only_while_another_one_may_be_asked_and_a_pass_fo
         hurried.append((source.name, left))
         passes.failed(source, DOWN, 0)
     assert hurried == [("sra", True), ("ncbi", True), ("sra", False), ("ncbi", False)]
-    passes = SourceOrder(["sra"], 1, 1).passes("")
-    assert next(iter(passes))[1] is False
+    for order in (["sra"], ["sra", "submitted"]):
+        passes = SourceOrder(order, 1, 1).passes("")
+        assert next(iter(passes))[1] is False

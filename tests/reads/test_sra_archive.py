@@ -13,6 +13,13 @@ def test_settings_without_a_resolver_keep_the_tools_offline(tmp_path, monkeypatc
     assert '/repository/remote/disabled = "true"' in lines
 
 
+def test_settings_in_a_folder_that_is_not_ascii_have_the_path_from_here(tmp_path, monkeypatch):
+    folder = tmp_path / "Übung"
+    (folder / "work").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    assert sra_archive.write_settings(folder / "work/offline.mkfg")["NCBI_SETTINGS"] == "work/offline.mkfg"
+
+
 def test_settings_with_a_resolver_name_it(tmp_path):
     sra_archive.write_settings(tmp_path / "online.mkfg", "http://127.0.0.1:1/sdl/2/retrieve")
     text = (tmp_path / "online.mkfg").read_text()

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import http.server
 import re
+import subprocess
 import threading
 
 import pytest
@@ -144,8 +145,8 @@ def test_what_arrived_of_an_object_that_has_changed_since_is_dropped(analysis):
     assert analysis.sent(ONE) == 2 * len(analysis.original(ONE)) - 50_008
 
 
-def test_an_archive_whose_qualities_are_all_one_is_whole_where_the_record_says_so(analysis):
-    """A submitter's qualities may all be 30: the md5 of the record proves that NCBI has not simplified them."""
+def test_an_archive_whose_qualities_are_all_one_is_whole_unless_something_shows_that_it_is_lite(analysis):
+    """A submitter's qualities may all be 30, as those of old loaders."""
     facts, lite = analysis.world.archives[ONE], analysis.world.lite_archives[ONE]
     text = gzip.decompress(analysis.xml.read_bytes()).decode()
     text = text.replace(f"sra-pub-run-odp/sra/{ONE}/{ONE}", f"sra-pub-zq/{ONE}/{ONE}.lite.1")
@@ -154,8 +155,7 @@ def test_an_archive_whose_qualities_are_all_one_is_whole_where_the_record_says_s
     analysis.plan([ONE], md5=lite.md5)
     assert analysis.run("--order", "ncbi")[ONE].ok
     analysis.plan([ONE], md5="")
-    analysis.run("--order", "ncbi")
-    analysis.check_failed(ONE, "QUALITY_LITE", "ncbi: what arrived is SRA Lite, with simplified qualities.")
+    assert analysis.run("--order", "ncbi")[ONE].ok
 
 
 @pytest.mark.parametrize(
@@ -266,11 +266,21 @@ def test_lite_is_taken_where_that_is_accepted_and_reported(analysis):
     assert analysis.archive(ONE) == (analysis.world.folder / f"lite/{ONE}.sra").read_bytes()
 
 
-def test_lite_in_the_place_of_the_archive_is_found_out(analysis):
+def test_lite_in_place_of_the_archive_shows_in_its_metadata(analysis, tmp_path):
     lite = analysis.world.folder / f"lite/{ONE}.sra"
     analysis.plan([ONE], source=f"file:{lite}", md5="")
-    analysis.run()
-    analysis.check_failed(ONE, "QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+    assert analysis.run()[ONE].ok  # its qualities are all 30, which may be the submitter's
+    for command in (
+        ["kar", "-x", lite, "-d", tmp_path / "table"],
+        ["kdbmeta", tmp_path / "table", "SOFTWARE/delite@name=delite"],
+        ["kar", "-c", tmp_path / "marked.sra", "-d", tmp_path / "table"],
+    ):
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    analysis.plan([ONE], source=f"file:{tmp_path}/marked.sra", md5="")
+    status = analysis.run()[ONE]
+    assert (status.reason, status.detail) == ("QUALITY_LITE", "what arrived is SRA Lite, with simplified qualities.")
+    status = analysis.run("--accept-lite")[ONE]
+    assert (status.state, status.detail) == ("ok", "SRA Lite: the qualities are simplified.")
 
 
 @pytest.mark.parametrize("source", ["ncbi", "ena"])

@@ -169,6 +169,62 @@ def test_reads_that_are_not_all_there_are_reported(tmp_path, server, world, chan
     assert (status.reason, status.detail) == ("READS_MISSING", detail.format(**world.archives[PAIRED]._asdict()))
 
 
+def simplified(content):
+    lines = gzip.decompress(content).decode().splitlines()
+    lines[3::4] = ["?" * len(line) for line in lines[3::4]]
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
+
+
+def made_of_lite(folder, server, world, resolver, **changes):
+    """An analysis whose archives are gone, and ENA's FASTQ has no quality but 30."""
+    analysis = Analysis(folder, server, world, [SINGLE], **changes)
+    server.fault(ARCHIVES, 404)
+    name = f"{SINGLE}.fastq.gz"
+    resolver.files = {name: simplified((world.folder / "fastq" / name).read_bytes())}
+    analysis.offer("fastq", resolver.url, resolver.files)
+    return analysis
+
+
+def test_fastq_of_simplified_qualities_is_lite_where_the_archives_have_lite_of_the_run(
+    tmp_path, server, world, resolver
+):
+    analysis = made_of_lite(tmp_path, server, world, resolver)
+    assert "SRA Lite" in gzip.decompress(analysis.xml.read_bytes()).decode()
+    status = analysis.run("--order", "ena")[SINGLE]
+    assert (status.state, status.reason) == ("failed", "QUALITY_LITE")
+    assert status.detail == (
+        "ena: the server answered 404 Not Found; ena_fastq: the qualities of ENA's FASTQ are simplified, as those of"
+        " SRA Lite."
+    )
+    status = analysis.run("--order", "ena", "--accept-lite")[SINGLE]
+    assert (status.state, status.source) == ("ok", "ena_fastq")
+    assert status.detail == "Of SRA Lite: the qualities of ENA's FASTQ are simplified."
+
+
+def test_fastq_whose_qualities_are_all_one_is_whole_where_no_archive_has_lite_of_the_run(
+    tmp_path, server, world, resolver
+):
+    analysis = made_of_lite(tmp_path, server, world, resolver)
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    analysis.xml.write_bytes(gzip.compress(text.replace("SRA Lite", "SRA Normalized").replace(".lite", "").encode()))
+    status = analysis.run("--order", "ena")[SINGLE]
+    assert (status.state, status.source, status.detail) == ("ok", "ena_fastq", "")
+
+
+def test_fastq_may_come_first_in_the_order(tmp_path, server, world):
+    analysis = Analysis(tmp_path, server, world, [PAIRED, SINGLE])
+    analysis.offer_fastq()
+    assert {status.source for status in analysis.run("--order", "ena_fastq", "sra").values()} == {"ena_fastq"}
+    assert not server.asked(ARCHIVES)
+
+
+def test_where_fastq_comes_first_and_is_not_all_there_the_archive_is_asked(tmp_path, server, world):
+    analysis = library(tmp_path, server, world, V3)
+    server.clear()
+    analysis.run("--runs", f"{analysis.unit}.tsv", "--order", "ena_fastq", "ncbi")
+    assert analysis.statuses()[V3].source == "ncbi"
+
+
 def test_what_an_earlier_job_downloaded_is_not_fetched_again(tmp_path, server, world, monkeypatch):
     made(tmp_path, server, world, [PAIRED])
     monkeypatch.chdir(tmp_path)

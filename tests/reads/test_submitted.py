@@ -1,0 +1,149 @@
+"""The files that were submitted, where the archives have lost reads: taken, proved and named."""
+
+import gzip
+
+import pytest
+
+from tests.reads import aligned_archives
+from tests.reads.analysis_directory import Analysis
+from tests.reads.test_transfer_fastq import ARCHIVES, convert
+
+pytestmark = pytest.mark.tools
+
+PAIRED, SINGLE = "SRR9000001", "SRR9000002"
+
+
+def fastq_of(world, run):
+    """Return name → FASTQ as a submitter names and writes it, and the bases of its reads."""
+    files, bases = {}, []
+    for number in (1, 2):
+        lines = (
+            gzip.decompress((world.folder / "fastq" / f"{run}_{number}.fastq.gz").read_bytes()).decode().splitlines()
+        )
+        lines[::4] = [f"@M1:7:FC:1:1:{spot} {number}:N:0:ACGT" for spot in range(len(lines) // 4)]
+        bases.append(lines[1::4])
+        text = "".join(f"{line}\n" for line in lines)
+        files[f"cell_S1_R{number}_001.fastq.gz"] = gzip.compress(text.encode(), mtime=0)
+    return files, bases
+
+
+@pytest.fixture
+def submitted(tmp_path, server, world, resolver):
+    """An analysis of a run whose submitted FASTQ ENA has, and the bases of its reads."""
+    analysis = Analysis(tmp_path, server, world, [PAIRED], layout="paired")
+    resolver.files, analysis.bases = fastq_of(world, PAIRED)
+    analysis.offer("submitted", resolver.url, resolver.files)
+    return analysis
+
+
+def check_reads(analysis):
+    statuses, reads = convert(analysis)
+    status = statuses[PAIRED]
+    assert (status.state, status.source) == ("ok", "submitted")
+    assert int(status.spots) == analysis.world.archives[PAIRED].spots
+    assert [[read[1] for read in reads[f"{PAIRED}_{number}.fastq"]] for number in (1, 2)] == analysis.bases
+
+
+def test_archives_come_first(submitted, resolver):
+    assert submitted.run()[PAIRED].source == "sra"
+    assert not resolver.asked
+
+
+def test_submitted_files_are_taken_where_no_archive_has_the_run(submitted, server):
+    server.fault(ARCHIVES, 404)
+    status = submitted.run()[PAIRED]
+    assert (status.state, status.source, status.detail) == ("ok", "submitted", "")
+    check_reads(submitted)
+
+
+def test_submitted_files_are_taken_where_the_archive_has_lost_spots(submitted, server, world):
+    """NCBI's record leads to an archive of fewer spots than it says."""
+    spots = world.archives[PAIRED].spots
+    fewer = min(world.archives, key=lambda run: world.archives[run].spots or spots)
+    assert 0 < world.archives[fewer].spots < spots
+    text = gzip.decompress(submitted.xml.read_bytes()).decode()
+    text = text.replace(f"sra-pub-run-odp/sra/{PAIRED}/{PAIRED}", f"sra-pub-run-odp/sra/{fewer}/{fewer}")
+    facts, other = world.archives[PAIRED], world.archives[fewer]
+    text = text.replace(f'md5="{facts.md5}"', f'md5="{other.md5}"').replace(f'"{facts.size}"', f'"{other.size}"')
+    submitted.xml.write_bytes(gzip.compress(text.encode()))
+    submitted.plan([PAIRED], layout="paired", md5="")
+    assert submitted.run("--order", "ncbi")[PAIRED].source == "submitted"
+    check_reads(submitted)
+
+
+def test_submitted_files_of_fewer_spots_are_refused(submitted, server, world):
+    server.fault(ARCHIVES, 404)
+    submitted.plan([PAIRED], layout="paired", spots="99,999".replace(",", ""))
+    assert submitted.run()[PAIRED].source == "submitted"
+    status = convert(submitted)[0][PAIRED]
+    spots = world.archives[PAIRED].spots
+    assert (status.reason, status.detail) == ("READS_MISSING", f"the record has 99,999 spots, the files {spots:,}.")
+
+
+def test_submitted_mates_whose_names_differ_are_refused(submitted, server, resolver):
+    server.fault(ARCHIVES, 404)
+    second = gzip.decompress(resolver.files["cell_S1_R2_001.fastq.gz"])
+    resolver.files["cell_S1_R2_001.fastq.gz"] = gzip.compress(second.replace(b":1:1:7 ", b":1:1:8 "), mtime=0)
+    submitted.offer("submitted", resolver.url, resolver.files)
+    assert submitted.run()[PAIRED].source == "submitted"
+    assert convert(submitted)[0][PAIRED].reason == "MATES_DISAGREE"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html>\n<html></html>", "submitted: the answer is a web page, not what was asked."),
+        (b"something else", "submitted: cell_R1.fastq.gz is something else."),
+    ],
+)
+def test_what_is_no_fastq_is_refused(tmp_path, server, world, resolver, content, words):
+    analysis = Analysis(tmp_path, server, world, [SINGLE], layout="single")
+    server.fault(ARCHIVES, 404)
+    resolver.files = {"cell_R1.fastq.gz": content}
+    analysis.offer("submitted", resolver.url, resolver.files)
+    status = analysis.run("--order", "ncbi")[SINGLE]
+    assert (status.state, status.reason) == ("failed", "DOWNLOAD_FAILED")
+    assert status.detail.startswith("ncbi: the server answered 404 Not Found; submitted: ")
+    assert status.detail.endswith(words) or "page" in words
+
+
+def test_an_archive_without_its_references_is_replaced_by_fastq(tmp_path, server, world, resolver):
+    """The record leads to an aligned archive whose references nobody has; ENA has FASTQ."""
+    made = aligned_archives.make(tmp_path)
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    spots = aligned_archives.SPOTS
+    analysis = Analysis(
+        folder, server, world, [PAIRED], layout="paired", spots=str(spots), bases=str(spots * 100), md5=""
+    )
+    content = made.external.read_bytes()
+    resolver.files[PAIRED] = content
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    facts = world.archives[PAIRED]
+    for url in {word.split('"')[0] for word in text.split('url="')[1:] if word.split('"')[0].endswith(f"/{PAIRED}")}:
+        text = text.replace(f'"{url}"', f'"{resolver.url}/{PAIRED}"')
+    text = text.replace(f'md5="{facts.md5}"', "").replace(f'size="{facts.size}"', f'size="{len(content)}"')
+    analysis.xml.write_bytes(gzip.compress(text.replace('average="75"', 'average="50"').encode()))
+    for number in (1, 2):
+        reads = "".join(
+            f"@{PAIRED}.{spot} {spot}/{number}\n{mates[number - 1]}\n+\n{'F' * 50}\n"
+            for spot, mates in enumerate(made.mates, 1)
+        )
+        resolver.files[f"{PAIRED}_{number}.fastq.gz"] = gzip.compress(reads.encode(), mtime=0)
+    offered = {name: content for name, content in resolver.files.items() if name.endswith(".gz")}
+    analysis.offer("fastq", resolver.url, offered)
+    words = ("--resolver", f"{resolver.url}/sdl", "--order", "ncbi", "ena")
+    status = analysis.run(*words)[PAIRED]
+    assert (status.state, status.source) == ("ok", "ena_fastq")
+    statuses, reads = convert(analysis)
+    assert statuses[PAIRED].ok and [read[1] for read in reads[f"{PAIRED}_1.fastq"]] == [one for one, _ in made.mates]
+    status = analysis.run(*words[:-1])[PAIRED]  # without ENA
+    assert (status.state, status.reason) == ("failed", "REFERENCE_MISSING")
+    assert status.detail == (
+        "ncbi: it is aligned to references that it does not hold, and 1 of 1 cannot be had: NC_000001.10 (the resolver"
+        " answers 404, Cannot resolve accession)."
+    )
+    resolver.files["NC_000001.10"] = made.reference.read_bytes()
+    assert analysis.run(*words)[PAIRED].source == "ncbi"
+    statuses, reads = convert(analysis)
+    assert sorted(read[1] for read in reads[f"{PAIRED}_1.fastq"]) == sorted(one for one, _ in made.mates)
