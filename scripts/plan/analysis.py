@@ -18,7 +18,7 @@ from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.local_files import FileDigests, file_faults
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
-from scripts.plan.units import Unit, is_shard, summarize_units
+from scripts.plan.units import Unit, check_count_by, is_shard, summarize_units
 
 FIXED_BY = ("preset", "mode", "strand")
 """Keys of ``plates`` that decide the counts of a shard, beside its rows and its reference."""
@@ -65,7 +65,9 @@ class Analysis:
         rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
         if not Path("results/runs.tsv").exists():  # a finished analysis does without the files
             raise_faults(f"The run table ({self.config['run_table']})", file_faults(rows))
-        return summarize_units(rows, self.config["plates"]["shard_size"])
+        units = summarize_units(rows, self.config["plates"]["shard_size"])
+        check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
+        return units
 
     def unit(self, name: str) -> Unit:
         """Return a unit. Raises InputError where the plan has none of this name."""

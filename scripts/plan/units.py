@@ -99,8 +99,27 @@ def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
     return {name: summarize_unit(units.pop(name)) for name in list(units)}  # frees the rows of a large plan
 
 
+def check_count_by(runs: Mapping[str, int], count_by: str) -> None:
+    """Raise InputError where ``count_by: run`` asks for the runs of a droplet library one by one.
+
+    ``runs`` is unit → how many it has. The runs of a library share cells and UMIs: they are counted together.
+    """
+    several = sorted(name for name, number in runs.items() if number > 1 and not is_shard(name))
+    if count_by == "run" and several:
+        more = f" and {len(several) - 5:,} more" if len(several) > 5 else ""
+        raise InputError(
+            "count_by: run counts runs of plate cells one by one, but the lanes of a droplet library share cells and"
+            f" UMIs: {', '.join(several[:5])}{more}. Set count_by: experiment, or leave them out and count them in"
+            " an analysis of their own."
+        )
+
+
 def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by: str) -> None:
-    """Write the run table of every unit into a folder, which is replaced as a whole."""
+    """Write the run table of every unit into a folder, which is replaced as a whole.
+
+    Raises InputError as :func:`check_count_by`.
+    """
+    check_count_by({name: len(rows) for name, rows in units.items()}, count_by)
     with atomic_folder(folder) as partial:
         for name, rows in units.items():
             by_run = count_by == "run" and is_shard(name)

@@ -76,6 +76,19 @@ def test_columns_are_experiments_or_the_runs_of_plates(tmp_path):
         assert list(read_unit(tmp_path / count_by / "GSE1.mus.SRX9.tsv")) == ["SRX9"]
 
 
+def test_lanes_of_a_droplet_library_are_not_counted_one_by_one(tmp_path):
+    library = CELL._replace(assay="droplet", experiment="SRX9")
+    rows = [CELL._replace(run="SRR2"), CELL, library._replace(run="SRR8"), library._replace(run="SRR9")]
+    with pytest.raises(InputError) as raised:
+        write_units(tmp_path / "units", cut_into_units(rows, 2), "run")
+    assert str(raised.value) == (
+        "count_by: run counts runs of plate cells one by one, but the lanes of a droplet library share cells and"
+        " UMIs: GSE1.mus.SRX9. Set count_by: experiment, or leave them out and count them in an analysis of their own."
+    )
+    assert not (tmp_path / "units").exists()
+    write_units(tmp_path / "units", cut_into_units(rows, 2), "experiment")
+
+
 def test_an_ordinary_run_table_is_a_unit_too(tmp_path):
     write_runs(tmp_path / "mine.tsv", rows := [CELL, CELL._replace(run="SRR0")])
     assert read_unit(tmp_path / "mine.tsv") == {"SRX1": [rows[1], rows[0]]}
