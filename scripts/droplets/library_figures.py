@@ -6,8 +6,8 @@ the mitochondria were amplified, most reads are on a few, and the counts are no 
 The reads are those that STAR counts with ``--quantMode GeneCounts`` (``ReadsPerGene.out.tab``: gene, reads on either
 strand, on the gene's, on the other one): aligned to one place and in the exons of one gene, all copies of a molecule.
 Molecules would not do: in an amplified library most of those off target have one read, and outnumber the others.
-Genes are those of the index: ``geneInfo.tab`` (gene, name, biotype) and ``exonGeTrInfo.tab`` (start, end, strand, gene,
-transcript of each exon), both with a first line of their own.
+Genes are those of the index: ``geneInfo.tab`` (gene, name, biotype) and ``transcriptInfo.tab`` (of each transcript in
+column 2 the start in the genome, in column 8 the number of the gene), both with a first line of their own.
 """
 
 import json
@@ -100,12 +100,12 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _contigs_of_genes(index: Path) -> dict[int, str]:
-    """Return number of a gene → its contig, by its first exon."""
+    """Return number of a gene → its contig, by its first transcript."""
     names = (index / "chrName.txt").read_text(encoding="utf-8").splitlines()
     starts = np.array([int(start) for start in (index / "chrStart.txt").read_text(encoding="utf-8").split()])
     firsts: dict[int, int] = {}
-    for start, _, _, gene, *_ in _rows(index / "exonGeTrInfo.tab"):
-        firsts.setdefault(int(gene), int(start))
+    for row in _rows(index / "transcriptInfo.tab"):
+        firsts.setdefault(int(row[7]), int(row[1]))
     contigs = np.searchsorted(starts, list(firsts.values()), side="right") - 1
     return {gene: names[contig] for gene, contig in zip(firsts, contigs.tolist(), strict=True)}
 

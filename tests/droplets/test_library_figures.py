@@ -49,9 +49,8 @@ def index(tmp_path):
     (tmp_path / "chrName.txt").write_text("chr1\nchrM\n")
     (tmp_path / "chrStart.txt").write_text("0\n1000\n2000\n")
     (tmp_path / "geneInfo.tab").write_text("4\nE1\tIGKC\tIG_C_gene\nE2\tACTB\tprotein_coding\nE3\t\nE4\tX\tlncRNA\n")
-    (tmp_path / "exonGeTrInfo.tab").write_text(
-        "4\n10\t20\t1\t0\t0\n30\t40\t1\t1\t1\n1000\t1020\t1\t3\t3\n1100\t1120\t1\t3\t3\n"
-    )
+    transcripts = "T1 10 20 20 1 1 0 0", "T2 30 40 20 1 1 1 1", "T4 1000 1020 40 1 1 2 3", "T5 1100 1120 1020 1 1 3 3"
+    (tmp_path / "transcriptInfo.tab").write_text("\n".join(["4", *transcripts, ""]).replace(" ", "\t"))
     return tmp_path
 
 
