@@ -55,7 +55,7 @@ def leave_out_features(runs: Mapping[str, dict[str, Any]], faults: Mapping[str, 
     for run, verdict in runs.items():
         fault = faults.get(run)
         words = fault.detail.rstrip(".") if isinstance(fault, NoRna) else ""
-        if fault is None and verdict["tag_share"] >= MIN_TAGS:
+        if not words and verdict.get("tag_share", 0.0) >= MIN_TAGS:
             words = (
                 "its reads beside the barcodes are tags of antibodies, guides or samples:"
                 f" {verdict['tag_share']:.0%} of them have one of a few sequences at one place, of {cdna[0]}"

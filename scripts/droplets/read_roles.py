@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import write_atomic
@@ -16,7 +18,7 @@ from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemis
 from scripts.droplets.fastq_sample import SKIP, sample_reads
 from scripts.droplets.feature_runs import leave_out_features, tag_share
 from scripts.droplets.inclusion_lists import read_packed
-from scripts.droplets.role_evidence import RANKS, Verdict, holds_index_only, judge_run
+from scripts.droplets.role_evidence import INDEX_LENGTH, RANKS, Verdict, holds_index_only, judge_run
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
@@ -75,6 +77,12 @@ def judge_files(
         figures=figures,
     )
     return verdict._replace(tag_share=tag_share(samples[verdict.roles.index("cdna")]))
+
+
+def _largest_tag_share(files: Mapping[int, Path], size: int) -> float:
+    """Return the tag share of the read with the largest one, beside sample indices."""
+    samples = [sample_reads(path, size, SKIP) for path in files.values()]
+    return round(max((tag_share(one) for one in samples if np.median(one.lengths) > INDEX_LENGTH), default=0.0), 4)
 
 
 def _figures_json(figures: Sequence[Alternative]) -> list[dict[str, Any]]:
@@ -164,6 +172,8 @@ def judge_library(
         except Exception as error:
             fault = faults[row.run] = fault_of_run(error, "READS_MISSING")
             runs[row.run] = {"fault": {"reason": fault.reason, "detail": fault.detail}}
+            if fault.reason == "CHEMISTRY_UNKNOWN" and len(rows) > 1:
+                runs[row.run]["tag_share"] = _largest_tag_share(read_files(folder, row.run), size)
         runs[row.run]["figures"] = _figures_json(figures)
     for row in rows:
         given = runs.get(row.run, {}).get("fault", {})

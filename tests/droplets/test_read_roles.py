@@ -192,6 +192,9 @@ def test_a_run_of_tags_is_left_out_where_its_barcodes_are_those_of_the_cdna(fold
         fault["detail"],
     )
     assert "fault" not in command(folder, {"SRR2": made["SRR2"]})["runs"]["SRR2"]  # its counts decide
+    made["SRR2"].samples[0] = small.sequenced(small.random(28), 0.01)  # barcodes of a list that is not configured
+    fault = command(folder, made)["runs"]["SRR2"]["fault"]
+    assert fault["reason"] == "NOT_RNA" and fault["detail"].endswith("; the library is counted from SRR1.")
 
 
 def test_failed_runs_are_skipped_and_faults_reported_by_run(folder, small):
