@@ -12,7 +12,7 @@ from scripts.core.subprocesses import ends_with_command, raise_if_killed
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
-from scripts.star.genome_memory import find_namespace, run_in_namespace
+from scripts.star.genome_memory import find_namespace, mode_inside, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS
 from scripts.star.program import program, require_index
 
@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", help="folder for partial results, default beside the output")
     parser.add_argument(
         "--genome-memory",
-        choices=("auto", "shared", "none", "inside"),
+        choices=("auto", "shared", "none", "inside", "huge"),
         default="auto",
-        help="where the genome is loaded: an IPC namespace of the job's own where that is allowed (auto), the node's"
-        " shared memory (shared), each STAR by itself (none); inside: this process is in a namespace already",
+        help="where the genome is loaded: namespaces of the job's own where they are allowed (auto), the node's shared"
+        " memory (shared), each STAR by itself (none); inside, huge: this process is in namespaces already",
     )
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(cells) < 2:
             genome_memory = "none"  # nothing to share
         elif namespace := find_namespace():
-            status = run_in_namespace(namespace, ["align", *argv, "--genome-memory", "inside"])
+            status = run_in_namespace(namespace, ["align", *argv, "--genome-memory", mode_inside(namespace)])
             raise_if_killed("The process that aligns", status)
             if status:
                 sys.exit(status)

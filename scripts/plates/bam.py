@@ -28,7 +28,7 @@ from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import alignment_files
 from scripts.plates.shard_counts import reference_label
 
-_OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix")
+_OF_THE_JOB = ("runThreadN", "genomeDir", "genomeLoad", "outFileNamePrefix", "limitIObufferSize")
 _MEMORY = "200M"  # of each sorting thread
 
 

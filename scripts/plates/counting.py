@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole
 from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, NOT_PRIMARY, UNMAPPED, BamReader, Fragments, star_versions
 from scripts.plates.cells import alignment_files, fail_runs, log_file
+from scripts.plates.near_exons import write_near_exons
 from scripts.plates.scoring import Scoring, share_out
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
@@ -160,8 +162,10 @@ def _add_chunk(
     counter.add(fragments, owner, (contig_strand << BASE_BITS) | start, length)
 
 
-def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[CellCounts]:
+def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting, *, partial: bool = False) -> list[CellCounts]:
     """Count cells with htseq-count itself, many files in one call; the files of a cell are added up.
+
+    ``partial``: the exon lines are only some of the annotation's; genes that they do not have count 0.
 
     Its own fractions are added up read by read, so that their last digits depend on the order of the reads. Raises
     InputError with htseq-count's words where it fails, or where its table is not whole.
@@ -181,7 +185,7 @@ def count_htseq(cells: Sequence[Sequence[Path]], counting: Counting) -> list[Cel
                 raise InputError(f"htseq-count wrote an unexpected row: {line[:80]!r}.")
             seen.add(name)
             np.add.at(totals[:, positions[name]], owners, np.array(values, scoring.dtype))
-        if len(seen) != len(names):
+        if not seen.issuperset(TALLIES if partial else names):
             raise InputError(f"htseq-count wrote {len(seen)} rows instead of {len(names)}.")
     genes = len(counting.genes)
     read = [None if scoring.adds_up else _count_fragments(paths) for paths in cells]
@@ -298,7 +302,7 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
         comparable = counting.scoring._replace(nonunique="fraction")
         checkable_counting = counting._replace(scoring=comparable)
         ours = count_native(cells[checked], genes, counting.mode, counting.strand, scoring=comparable)
-    (truth,) = count_htseq([cells[checked]], checkable_counting)
+    (truth,) = _count_near(cells[checked], checkable_counting)
     differing = int((~same_counts(ours.genes, truth.genes)).sum() + (ours.tallies != truth.tallies).sum())
     numbers = len(counting.genes) + len(TALLIES)
     if not differing:
@@ -310,6 +314,14 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
     )
     print(f"{note}. Please report this.", file=sys.stderr)
     return _count_with_htseq(cells, counting)._replace(note=note)
+
+
+def _count_near(paths: Sequence[Path], counting: Counting) -> list[CellCounts]:
+    """Count one cell with htseq-count, which reads the exons near its alignments alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        exons = Path(folder) / "exons.gtf"
+        write_near_exons(paths, counting.exons, exons)
+        return count_htseq([paths], counting._replace(exons=exons), partial=True)
 
 
 def _count_with_htseq(cells: Mapping[str, list[Path]], counting: Counting) -> CountedCells:

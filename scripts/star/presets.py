@@ -59,10 +59,19 @@ def plate_options(preset: str, spots: int) -> dict[str, str]:
     STAR clears every byte of its room for a million junctions, which takes longer than a small cell. A smaller room
     (limitOutSJcollapsed) holds all that its reads can have: 20 alignments (outFilterMultimapNmax of the presets) of 20
     exons (STAR's MAX_N_EXONS) each. STAR does not check the bounds.
+
+    It clears its buffer of 30 MB for input (limitIObufferSize) as well. A smaller one is filled more often. For each
+    mate it must hold what STAR keeps free at its end, 2 * 651 + 2 * 50,000 bytes (Parameters.cpp), and a read. The
+    buffer of 50 MB for output is not cleared; its size is STAR's own.
     """
     options = {"outSAMtype": "BAM Unsorted", **PLATE_PRESETS[preset]}
     room = 10_000 + 400 * spots
-    return options | ({"limitOutSJcollapsed": str(room)} if room < 1_000_000 else {})
+    if room < 1_000_000:
+        options["limitOutSJcollapsed"] = str(room)
+    buffer = 1_000_000 + 1_000 * spots
+    if buffer < 30_000_000:
+        options["limitIObufferSize"] = f"{buffer} 50000000"
+    return options
 
 
 def as_arguments(options: Mapping[str, str]) -> list[str]:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.tools
 UNIT = "GSE1.mus.0000"
 HEADER = """@HD\tVN:1.4\tSO:unknown
 @SQ\tSN:chr1\tLN:1000
-@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:/bin/STAR   --runThreadN {threads}   --genomeDir x   --outSAMtype BAM   Unsorted
+@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:/bin/STAR   --runThreadN {threads}   --limitIObufferSize 1{threads}   9   --outSAMtype BAM   Unsorted
 @CO\tuser command line: STAR --runThreadN {threads}
 """
 

@@ -1,13 +1,18 @@
 """A genome in memory: loaded for a block of code, gone after it. Whole shards: tests/plates/test_align_memory.py."""
 
+import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from scripts.star.genome_memory import NOT_SHARED, SHARED, GenomeMemory
+from scripts.star.genome_memory import NOT_SHARED, SHARED, GenomeMemory, find_namespace, mode_inside
 from tests.shared_memory import segments_of
 
 pytestmark = pytest.mark.tools
+HOME = Path(__file__).resolve().parents[2]
 
 
 def test_memory_of_the_node_is_removed_after_the_block(mm10: Path, tmp_path: Path) -> None:
@@ -31,3 +36,47 @@ def test_nothing_is_loaded_where_nothing_is_shared(mm10: Path, tmp_path: Path) -
         assert genome_load == NOT_SHARED
         assert not segments_of(mm10)
     assert list(tmp_path.iterdir()) == []
+
+
+def in_namespace(code: str, index: Path, folder: Path) -> list[str]:
+    """Return what Python prints in a namespace of its own, with ``memory`` in hand."""
+    start = (
+        f"from pathlib import Path\nfrom scripts.star import genome_memory as module\nfolder = Path({str(folder)!r})\n"
+    )
+    start += f"memory = module.GenomeMemory(Path({str(index)!r}), folder)\n"
+    command = [*find_namespace(), sys.executable, "-c", start + textwrap.dedent(code)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=HOME).stdout.split()
+
+
+needs_mounts = pytest.mark.skipif("--mount" not in find_namespace(), reason="mounts are refused here")
+LOADED = """
+def mounted(): return str(folder) in Path("/proc/mounts").read_text()
+def segments(): return len(Path("/proc/sysvipc/shm").read_text().splitlines()) - 1
+with memory.load("huge") as how:
+    print(how, mounted(), segments())
+print(mounted(), list(folder.iterdir()))
+"""
+
+
+@needs_mounts
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler is installed")
+def test_a_genome_in_huge_pages_is_gone_after_the_block(mm10: Path, tmp_path: Path) -> None:
+    assert in_namespace(LOADED, mm10 / "star", tmp_path) == [SHARED, "True", "0", "False", "[]"]
+    assert not list(tmp_path.iterdir())
+
+
+NO_COMPILER = "find = module.shutil.which\nmodule.shutil.which = lambda name: find(name) if name == 'STAR' else None"
+
+
+@needs_mounts
+@pytest.mark.parametrize(
+    "refused", ["module._HUGE_PAGES = folder", "module._call_quietly = lambda *_: 'refused'", NO_COMPILER]
+)
+def test_without_huge_pages_the_genome_is_in_shared_memory(mm10: Path, tmp_path: Path, refused: str) -> None:
+    said = in_namespace(refused + LOADED, mm10 / "star", tmp_path)
+    assert said[:3] == [SHARED, "False", "2"]
+
+
+def test_where_the_genome_is_loaded_follows_from_the_namespace() -> None:
+    assert mode_inside(["unshare", "--ipc", "--mount"]) == "huge"
+    assert mode_inside(["unshare", "--ipc"]) == "inside"

@@ -10,6 +10,12 @@ def test_a_small_cell_has_little_room_for_junctions(spots: int, room: str | None
     assert plate_options("census2017", spots).get("limitOutSJcollapsed") == room
 
 
+@pytest.mark.parametrize(("spots", "sizes"), [(0, "1000000"), (1000, "2000000"), (28_999, "29999000"), (29_000, None)])
+def test_a_small_cell_has_a_small_buffer_for_its_reads(spots: int, sizes: str | None) -> None:
+    expected = f"{sizes} 50000000" if sizes else None
+    assert plate_options("encode", spots).get("limitIObufferSize") == expected
+
+
 @pytest.mark.parametrize("preset", PLATE_PRESETS)
 def test_options_become_words(preset: str) -> None:
     words = as_arguments(plate_options(preset, 10_000))
