@@ -20,6 +20,7 @@ from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_pr
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
 from scripts.reads import sra_archive
+from scripts.reads.lost_reads import find_loss
 from scripts.reads.remote_files import (
     BAM,
     FASTQ,
@@ -94,13 +95,19 @@ class Transfers:
         folder.mkdir(parents=True, exist_ok=True)
         resumed = any(folder.iterdir())
         try:
-            if source == FASTQ:
-                return self._fetch_fastq(row, folder)
             if source == BAM:
                 return self._fetch_bam(row, folder)
             if source == SUBMITTED:
                 return self._fetch_submitted(row, folder)
-            return self._fetch_archive(source, row, path_below(folder, f"{row.run}.sra"), hurried)
+            if source == FASTQ:
+                fetched = self._fetch_fastq(row, folder)
+            else:
+                fetched = self._fetch_archive(source, row, path_below(folder, f"{row.run}.sra"), hurried)
+            if fetched and self._has_submitted(row):
+                loss = find_loss(row, self.records.reads(row.run), fetched.files, self.offline)
+                if loss:
+                    raise loss
+            return fetched
         except SourceFault as fault:
             if fault.reason == "CHECKSUM_MISMATCH" and resumed:
                 fault.again = Again.ONCE  # the two halves may not belong together
@@ -139,10 +146,7 @@ class Transfers:
             raise SourceFault("QUALITY_LITE", "only SRA Lite is on offer, with simplified qualities")
         # The record's md5 is that of the archive in full quality, even if all its qualities are the same.
         full = bool(recorded) and not lite and md5.lower() == recorded
-        fetched = self.check_archive(row, path, False if full else True if lite else None)
-        if row.spots and (spots := sra_archive.count_spots(path, self.offline)) < int(row.spots):
-            raise SourceFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the archive {spots:,}")
-        return fetched
+        return self.check_archive(row, path, False if full else True if lite else None)
 
     def check_archive(self, row: Run, path: Path, lite: bool | None = None, beside: Path | None = None) -> Fetched:
         """Check an archive; return its files, the note on its references among them, see :mod:`sra_references`.
@@ -197,6 +201,12 @@ class Transfers:
         if not all(fastq_files.first_qualities(path) <= _SIMPLIFIED for path in files):
             return False
         return row.run in self._of_lite or any(map(is_lite, self._files("ncbi", row)))
+
+    def _has_submitted(self, row: Run) -> bool:
+        """Whether all reads of a run are on offer as they were submitted."""
+        with contextlib.suppress(SourceFault, ValueError):
+            return bool(submitted_files(row.run, self._files(SUBMITTED, row), row))
+        return False
 
     def _fetch_submitted(self, row: Run, folder: Path) -> Fetched | None:
         """Fetch what the submitter gave to the archive, where that is all reads of the run."""

@@ -4,6 +4,9 @@ import gzip
 
 import pytest
 
+from scripts.plan.run_table import Run
+from scripts.reads.lost_reads import find_loss
+from scripts.records.sra_xml import Read
 from tests.reads import aligned_archives
 from tests.reads.analysis_directory import Analysis
 from tests.reads.test_transfer_fastq import ARCHIVES, convert
@@ -69,6 +72,46 @@ def test_submitted_files_are_taken_where_the_archive_has_lost_spots(submitted, s
     submitted.plan([PAIRED], layout="paired", md5="")
     assert submitted.run("--order", "ncbi")[PAIRED].source == "submitted"
     check_reads(submitted)
+
+
+def test_an_archive_of_fewer_spots_is_left_to_the_conversion_where_nothing_was_submitted(tmp_path, server, world):
+    analysis = Analysis(tmp_path, server, world, [PAIRED], layout="paired", spots="99999")
+    assert analysis.run()[PAIRED].source == "sra"
+
+
+@pytest.mark.parametrize("runs", [(0, 2), (1, 2)])
+def test_submitted_files_are_taken_where_the_fastq_of_ena_has_lost_spots(submitted, server, world, resolver, runs):
+    """ENA's FASTQ ends early, in both files or in one, as the sizes and checksums of its record have it."""
+    server.fault(ARCHIVES, 404)
+    cut = {}
+    for number in (1, 2):
+        name = f"{PAIRED}_{number}.fastq.gz"
+        lines = gzip.decompress((world.folder / "fastq" / name).read_bytes()).splitlines(keepends=True)
+        cut[name] = gzip.compress(b"".join(lines[:-40] if number in range(runs[0], runs[1] + 1) else lines), mtime=0)
+    resolver.files |= cut
+    submitted.offer("fastq", resolver.url, cut)
+    assert submitted.run()[PAIRED].source == "submitted"
+    check_reads(submitted)
+
+
+@pytest.mark.parametrize(
+    ("reads", "row", "reason", "words"),
+    [
+        ((90, 90), {"layout": "paired"}, "", ""),
+        ((90, 60), {"layout": "paired"}, "", ""),
+        ((90, 40), {"layout": "paired"}, "READS_MISSING", "40 of 90 spots are pairs, by the record."),
+        ((90,), {"layout": "paired"}, "READS_MISSING", "0 of 90 spots are pairs, by the record."),
+        ((90, 0), {"layout": "paired"}, "READS_MISSING", "0 of 90 spots are pairs, by the record."),
+        ((90,), {"layout": "single"}, "", ""),
+        ((), {"layout": "paired"}, "", ""),
+        ((90,), {"assay": "droplet"}, "BARCODE_LOST", "a spot has 1 read of more than 12 bases, by the record."),
+        ((90, 90), {"assay": "droplet"}, "", ""),
+    ],
+)
+def test_what_a_record_shows_to_be_lost(reads, row, reason, words):
+    statistics = [Read(50.0 if count else 0.0, 0.0, count) for count in reads]
+    fault = find_loss(Run(**{"run": "SRR1", "assay": "plate", **row}), statistics, [], {})
+    assert (fault.reason, fault.detail) == (reason, words) if reason else fault is None
 
 
 def test_submitted_files_of_fewer_spots_are_refused(submitted, server, world):
