@@ -112,7 +112,8 @@ REASONS = {
     "READS_MISSING": Reason(
         "records, reads, droplets",
         "fewer reads than the record says, or a read of each spot is missing",
-        f"{_RETRY} If it stays, the archive lost reads; ask the authors. A run that has one of two reads of its spots "
+        f"{_RETRY} Then the files that were submitted are asked for first, if anybody may fetch them. If it stays, the "
+        "archive lost reads; ask the authors. A run that has one of two reads of its spots "
         "is counted together with the run that has the other one: ask for both.",
     ),
     "MATES_DISAGREE": Reason(

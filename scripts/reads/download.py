@@ -42,12 +42,16 @@ from scripts.reads.source_order import SourceFault, SourceOrder
 from scripts.reads.transfer import Fetched, Transfers, TransferSettings
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
+_LOST = ("READS_MISSING", "BARCODE_LOST", "MATES_DISAGREE", "EMPTY_READS", "ARCHIVE_CORRUPT", "REFERENCE_MISSING")
 _LITE = "SRA Lite: the qualities are simplified."
 _LITE_FASTQ = "Of SRA Lite: the qualities of ENA's FASTQ are simplified."
 
 
 class Downloader:
-    """The downloads of one unit. ``kept`` has the runs of the unit that are not tried again, see retry.py."""
+    """The downloads of one unit.
+
+    ``kept`` has the runs of the unit that are not tried again, ``failed`` those that failed before, see retry.py.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Downloader:
         settings: TransferSettings,
         limit_gb: float | None = None,
         kept: dict[str, RunStatus] | None = None,
+        failed: dict[str, RunStatus] | None = None,
     ) -> None:
         self.rows = list(rows)
         self.output = output
@@ -67,6 +72,7 @@ class Downloader:
         self.order = order
         self.accept_lite = settings.accept_lite
         self.kept = kept or {}
+        self.failed = failed or {}
         self.waiting = [row for row in rows if row.run not in self.kept]
         self.fitting = None if limit_gb is None else experiments_that_fit(self.waiting, limit_gb * 1e9)
         self.ready.mkdir(parents=True, exist_ok=True)
@@ -147,7 +153,9 @@ class Downloader:
     def _download(self, row: Run) -> tuple[str, bool]:
         """Ask the sources until one gives the run; return its name, and whether what it gave is SRA Lite."""
         with self._room(row):
-            passes = self.order.passes(row.source)
+            before = self.failed.get(row.run)
+            lost = before is not None and before.source != SUBMITTED and before.reason in _LOST
+            passes = self.order.passes(row.source, lost)
             for source, hurried in passes:
                 folder = path_below(self.partial, row.run, source.name)
                 try:
@@ -258,11 +266,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host, Path(options.references))
     records = UnitRecords(rows, options.records, options.ena, options.patience)
     order = SourceOrder([*options.order, SUBMITTED], options.more_passes, options.first_wait)
-    kept = read_statuses(Path(options.kept) / "status.tsv") if options.kept else None
+    kept, failed = (
+        read_statuses(path) if options.kept and (path := Path(options.kept, name)).is_file() else None
+        for name in ("status.tsv", "failed.tsv")
+    )
     with ends_with_command():
         try:
             with exclusive_lock(partial / "lock"):
-                downloader = Downloader(rows, output, partial, records, order, settings, options.limit_gb, kept)
+                downloader = Downloader(rows, output, partial, records, order, settings, options.limit_gb, kept, failed)
                 downloader.all(options.parallel, options.report)
         finally:
             with contextlib.suppress(OSError):  # something is left for a later job

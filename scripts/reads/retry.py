@@ -2,7 +2,7 @@
 
 A run that failed for one of the reasons is tried again together with the other runs of its column. All other rows of
 the unit's status table are kept, and the counts of counted columns with them. A droplet library is always tried again
-as a whole.
+as a whole. failed.tsv has the status of the failed runs: what an archive has lost is asked for elsewhere.
 """
 
 import shutil
@@ -36,15 +36,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--status", required=True, help="the unit's final status table")
     parser.add_argument("--counts", required=True, help="counts of the shard")
     parser.add_argument("--round", default="", help="what identifies this try, for a later call of the workflow")
-    parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv, counts.h5ad and round")
+    parser.add_argument(
+        "--output", required=True, help="folder for what is kept: status.tsv, failed.tsv, counts.h5ad and round"
+    )
     arguments = parser.parse_args(argv)
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
     columns = read_unit(arguments.runs).values()
     statuses = read_statuses(arguments.status)
     is_plate = all(row.assay == "plate" for rows in columns for row in rows)
     kept = kept_statuses(columns, statuses, reasons) if is_plate else []
+    failed = [status for status in statuses.values() if status.state == "failed" and status.reason in reasons]
     with atomic_folder(arguments.output) as folder:
         if any(status.state == "kept" for status in kept):
             shutil.copyfile(arguments.counts, folder / "counts.h5ad")
         write_statuses(folder / "status.tsv", kept)
+        write_statuses(folder / "failed.tsv", failed)
         (folder / "round").write_text(f"{arguments.round}\n", encoding="utf-8")

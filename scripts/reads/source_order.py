@@ -79,8 +79,11 @@ class SourceOrder:
         self._guard = threading.Lock()
         self._failures: dict[str, int] = {}  # in a row
 
-    def passes(self, planned: str) -> "Passes":
-        """Return the passes of a run that is planned from this source (``bam``, ``submitted``, or any other)."""
+    def passes(self, planned: str, lost: bool = False) -> "Passes":
+        """Return the passes of a run that is planned from this source (``bam``, ``submitted``, or any other).
+
+        ``lost``: its archive has lost reads, so that what was submitted is asked first.
+        """
         if planned in (BAM, SUBMITTED):
             return Passes(self, [Source(planned)])
         with self._guard:
@@ -89,7 +92,7 @@ class SourceOrder:
         if "ena" in names and FASTQ not in names:
             sources.append(Source(FASTQ, late=True))
         if SUBMITTED in names:
-            sources.append(Source(SUBMITTED, late=True))
+            sources.insert(0 if lost else len(sources), Source(SUBMITTED, late=not lost))
         return Passes(self, sources)
 
     def note(self, name: str, failed: bool) -> None:

@@ -37,6 +37,11 @@ def test_columns_with_a_run_of_the_reason_or_without_a_status_are_tried_again(tm
     assert (tmp_path / "kept/counts.h5ad").read_bytes() == b"counts"
 
 
+def test_the_failed_runs_are_noted_for_the_download(tmp_path):
+    run(tmp_path, "DOWNLOAD_FAILED")
+    assert read_statuses(tmp_path / "kept/failed.tsv") == {"SRR2": STATUSES[1]}
+
+
 def test_all_reasons_at_once(tmp_path):
     assert run(tmp_path, "all") == {"SRR1": ("kept", "")}
 

@@ -111,6 +111,7 @@ def test_what_was_submitted_is_asked_when_no_other_source_is_left_or_in_the_last
         "sra: the record has 9 spots, the archive 8; ena: the server answered 404; submitted: the server answered 404.",
     )
     assert ask(order, {"submitted": GONE}, planned="submitted")[1] == ["submitted"]
+    assert next(iter(order.passes("", lost=True)))[0].name == "submitted"
 
 
 def test_an_archive_without_its_references_is_not_looked_for_at_another_source(waits):

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from scripts.plan.run_table import Run
+from scripts.plan.status import RunStatus, write_statuses
 from scripts.reads.lost_reads import find_loss
 from scripts.records.sra_xml import Read
 from tests.reads import aligned_archives
@@ -112,6 +113,12 @@ def test_what_a_record_shows_to_be_lost(reads, row, reason, words):
     statistics = [Read(50.0 if count else 0.0, 0.0, count) for count in reads]
     fault = find_loss(Run(**{"run": "SRR1", "assay": "plate", **row}), statistics, [], {})
     assert (fault.reason, fault.detail) == (reason, words) if reason else fault is None
+
+
+def test_a_run_whose_archive_lost_reads_is_tried_again_with_what_was_submitted(submitted, tmp_path):
+    for reason, source in (("READS_MISSING", "submitted"), ("DOWNLOAD_FAILED", "sra")):
+        write_statuses(tmp_path / "failed.tsv", [RunStatus(PAIRED, "failed", reason, source="sra")])
+        assert submitted.run("--kept", str(tmp_path))[PAIRED].source == source
 
 
 def test_submitted_files_of_fewer_spots_are_refused(submitted, server, world):
