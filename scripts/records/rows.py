@@ -20,10 +20,13 @@ from scripts.records.libraries.library_type import (
 from scripts.records.libraries.run_parts import RunParts, lone_fault, sort_runs
 from scripts.records.libraries.single_cell import Siblings, siblings_of, study_of
 from scripts.records.libraries.texts import texts_of_experiment
+from scripts.records.run_reports import ORIGINAL
 from scripts.records.series_record import Note, Sample, SeriesRecord
 from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
+_READ_FILE = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
+_BOTH_READS = re.compile(r"[_.-]R?([12])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
 _OF_ALL_RUNS = ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")  # faults of an experiment, whatever its runs hold
 _EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence
@@ -375,6 +378,9 @@ def _rows_of_run(library: Library, run: SraRun, choices: Choices) -> tuple[list[
         reason, detail = foreign_species(tax_id, organism)
     elif not reason and (bam := _bam_instead(library, run)):
         archive, source = bam, "bam"
+    elif not reason and (originals := _originals_instead(library, run)):
+        size = sum(file.size for file in originals)
+        archive, source = RemoteFile("", "", size, "", ""), "submitted"
     row = Run(
         series=library.origin.series,
         exp_id=choices.exp_id_of(library.origin.series),
@@ -429,12 +435,28 @@ def _reason(library: Library, run: SraRun) -> tuple[str, str]:
             "The archive lost the barcodes" if lost else "The archive has no read of barcodes alone beside the cDNA"
         )
         return "", f"{clause}; the reads are those of the submitter's BAM, {bam.name}."
+    if originals := _originals_instead(library, run):
+        names = ", ".join(file.name for file in originals)
+        return "", f"The archive lost the barcodes; the reads are those that were submitted, {names}."
     return library.judgement.fault, library.judgement.detail
 
 
 def _bam_instead(library: Library, run: SraRun) -> RemoteFile | None:
     """Return the BAM to read where the archive lost the barcodes."""
     return library.judgement.bams.get(run.run)
+
+
+def _originals_instead(library: Library, run: SraRun) -> list[RemoteFile]:
+    """Return the submitted files to read where the archive lost the barcodes: FASTQ of both reads, or one BAM."""
+    if library.judgement.fault != "BARCODE_LOST":
+        return []
+    files = [file for file in run.files if file.kind in ("fastq", ORIGINAL) and file.anonymous]
+    fastq = [file for file in files if _READ_FILE.search(file.name)]
+    reads = [found[1] for file in files if (found := _BOTH_READS.search(file.name))]
+    bams = [file for file in files if file.name.lower().endswith(".bam")]
+    if sorted(reads) == ["1", "2"] and not bams:
+        return fastq
+    return bams if len(bams) == 1 and not fastq else []
 
 
 def _file_of_kind(run: SraRun, kind: str) -> RemoteFile | None:

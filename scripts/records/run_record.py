@@ -47,17 +47,27 @@ class RunRecord:
             self.experiments[key] = known._replace(runs=(*known.runs, *more))
 
     def add_of_ena(self, experiments: Iterable[Experiment]) -> None:
-        """Add the runs that only ENA has."""
+        """Add the runs that only ENA has, and to all others the files that were submitted."""
         known = {run.run for experiment in self.experiments.values() for run in experiment.runs}
         for experiment in experiments:
             runs = tuple(run for run in experiment.runs if run.run not in known)
             mine = self.experiments.get(experiment.experiment)
+            if mine is not None:
+                mine = _with_files(mine, experiment)
+                self.experiments[experiment.experiment] = mine
             if mine is None and runs:
                 self.experiments[experiment.experiment] = experiment._replace(runs=runs)
                 self.notes[experiment.experiment] = [FROM_ENA]
             elif mine is not None and runs:
                 self.experiments[experiment.experiment] = mine._replace(runs=(*mine.runs, *runs))
                 self.notes.update({run.run: [_IN_ENA] for run in runs})
+
+
+def _with_files(experiment: Experiment, other: Experiment) -> Experiment:
+    """Return an experiment whose runs have the files, too, that another record names of them."""
+    files = {run.run: run.files for run in other.runs}
+    runs = (run._replace(files=tuple(dict.fromkeys((*run.files, *files.get(run.run, ()))))) for run in experiment.runs)
+    return experiment._replace(runs=tuple(runs))
 
 
 def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRecord:

@@ -25,6 +25,8 @@ from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 _FILES = (f"{kind}_{column}" for kind in ("fastq", "submitted", "sra") for column in ("ftp", "md5", "bytes"))
 FIELDS = (*ENA, "submitted_format", *_FILES)
 """The columns of a filereport that are asked for."""
+ORIGINAL = "original"
+"""The kind of a submitted file by ENA's report; its name is no evidence of what NCBI loaded."""
 _NAMING = "GeoAccession ExperimentName SampleName RunName ExperimentTitle LibraryName".split()  # may hold a GSM
 _SAMPLE = re.compile(r"(?:.*; )?(GSM[0-9]+)")
 _MEGA = 1 << 20
@@ -97,8 +99,21 @@ def join_reports(bodies: Sequence[bytes]) -> bytes:
 
 
 def experiments_of_report(rows: Iterable[dict[str, str]]) -> list[Experiment]:
-    """Return the experiments of a filereport with their runs, in the order of the accessions."""
-    return experiments_of_rows(_listed(number, row) for number, row in enumerate(rows, 2))
+    """Return the experiments of a filereport with their runs, in the order of the accessions.
+
+    The files of a run are those that were submitted, of the kind ``original``.
+    """
+    lines = list(rows)
+    originals = {
+        row["run_accession"]: tuple(
+            file._replace(kind=ORIGINAL, anonymous=(file.url,)) for file in files_of(row, "submitted")
+        )
+        for row in lines
+    }
+    return [
+        experiment._replace(runs=tuple(run._replace(files=originals.get(run.run, ())) for run in experiment.runs))
+        for experiment in experiments_of_rows(_listed(number, row) for number, row in enumerate(lines, 2))
+    ]
 
 
 def _listed(line: int, row: Mapping[str, str]) -> ListedRun:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from scripts.plan.choices import parse_choices
 from scripts.records.rows import Origin, Plan, add_experiments
 from scripts.records.series_record import SeriesRecord
@@ -284,3 +286,36 @@ def test_the_design_of_an_experiment_is_read(tmp_path: Path) -> None:
     text = text.replace("<DESIGN>", "<DESIGN><DESIGN_DESCRIPTION>RNA-seq of a single K562 cell</DESIGN_DESCRIPTION>")
     keep(tmp_path / "records", "SRX1", xml=package_set(text))
     assert plan(tmp_path, "SRX1")["SRR1"][0].status == "planned"
+
+
+REPORT = "run_accession\texperiment_accession\tstudy_accession\tsubmitted_ftp\tsubmitted_md5\tsubmitted_bytes\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ("a_I1.fastq.gz a_R1.fastq.gz a_R2.fastq.gz", "a_I1.fastq.gz, a_R1.fastq.gz, a_R2.fastq.gz"),
+        ("a_1.fq.gz a_2.fq.gz", "a_1.fq.gz, a_2.fq.gz"),
+        ("possorted.bam possorted.bam.bai", "possorted.bam"),
+        ("a_R2.fastq.gz", ""),
+        ("a_L1_R1.fastq.gz a_L2_R1.fastq.gz a_L1_R2.fastq.gz a_L2_R2.fastq.gz", ""),
+        ("a.bam b.bam", ""),
+        ("", ""),
+    ],
+)
+def test_files_that_ena_has_as_submitted_stand_in_for_lost_barcodes(tmp_path: Path, names: str, taken: str) -> None:
+    files = names.split()
+    addresses = ";".join(f"ftp.sra.ebi.ac.uk/vol1/run/{name}" for name in files)
+    values = [addresses, ";".join(["3" * 32] * len(files)), ";".join(["7"] * len(files))]
+    report = REPORT + "\t".join(["ERR1", "ERX1", "PRJEB1", *values]) + "\n"
+    text = package(
+        "ERX1", [run("ERR1", lengths=(98,))], gse="", study="ERP1", project="PRJEB1", protocol="10x Genomics 3' v2"
+    )
+    keep(tmp_path / "records", "ERP1", xml=package_set(text), ena=report)
+    (row,) = plan(tmp_path, "ERP1")["ERR1"]
+    if not taken:
+        assert (row.status, row.reason, row.source == "submitted") == ("left_out", "BARCODE_LOST", False)
+        return
+    assert (row.status, row.reason, row.source, row.assay) == ("planned", "", "submitted", "droplet")
+    assert row.detail == f"The archive lost the barcodes; the reads are those that were submitted, {taken}."
+    assert (row.bytes, row.md5) == (str(7 * len(taken.split())), "")
