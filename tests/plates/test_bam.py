@@ -17,16 +17,18 @@ pytestmark = pytest.mark.tools
 UNIT = "GSE1.mus.0000"
 HEADER = """@HD\tVN:1.4\tSO:unknown
 @SQ\tSN:chr1\tLN:1000
-@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:/bin/STAR   --runThreadN {threads}   --limitIObufferSize 1{threads}   9   --outSAMtype BAM   Unsorted
-@CO\tuser command line: STAR --runThreadN {threads}
+@PG\tID:STAR\tPN:STAR\tVN:2.7.10b\tCL:/bin/STAR   {options}   --outSAMtype BAM   Unsorted
+@CO\tuser command line: STAR {options}
 """
+
+OF_THE_JOB = "--runThreadN {threads}   --genomeDir x   --limitIObufferSize 1{threads}   9"
 
 
 def write_alignments(folder: Path, threads: int, seed: int) -> Path:
     """Write an unsorted file of pairs and one of single reads, in an order that depends on the seed."""
     dice = random.Random(seed)
     folder.mkdir()
-    header = pysam.AlignmentHeader.from_text(HEADER.format(threads=threads))
+    header = pysam.AlignmentHeader.from_text(HEADER.format(options=OF_THE_JOB.format(threads=threads)))
     for name, flags in (("SRX1.bam", (99, 147)), ("SRX1.single.bam", (0,))):
         with pysam.AlignmentFile(str(folder / name), "wb", header=header) as out:
             numbers = list(range(60))
