@@ -93,6 +93,7 @@ rule solo:
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
         cell_filter=config["droplets"]["cell_filter"],
+        keep_bam="--keep-bam" if config["droplets"]["keep_bam"] else "",
         preset=config["droplets"]["preset"],
         # with their names, since Snakemake does not see two values that change places
         floors=[
@@ -110,9 +111,32 @@ rule solo:
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} {params.star_options:q} \
+            --preset {params.preset} {params.keep_bam} {params.star_options:q} \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
+        """
+
+
+rule library_bam:
+    """Keep a library's alignments, sorted by coordinate (`droplets: {keep_bam: true}`)."""
+    input:
+        units=ancient("units/runs"),
+        solo="work/solo/{library}",
+        reference=reference_file("reference.json"),
+    output:
+        alignments=directory("results/bam/{library}"),
+    log:
+        "logs/library_bam/{library}.log",
+    benchmark:
+        "logs/benchmarks/library_bam/{library}.tsv"
+    priority: 40
+    conda:
+        "../envs/star.yaml"
+    shell:
+        """
+        python -m scripts bam --runs {input.units:q}/{wildcards.library:q}.tsv \
+            --alignments {input.solo:q} --reference {input.reference:q} \
+            --threads {threads} --output {output.alignments:q} 2>{log:q}
         """
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from scripts.core.command import command_parser
 from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, raise_faults
-from scripts.core.files import atomic_path, remove_folder, replace_folder
+from scripts.core.files import atomic_path, path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
-from scripts.droplets.starsolo import Settings, keep_outputs
+from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
@@ -111,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
     parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
+    parser.add_argument("--keep-bam", action="store_true", help="write sorted alignments, {experiment}.bam, too")
     parser.add_argument("--preset", default="encode", choices=sorted(DROPLET_PRESETS), help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"
@@ -199,6 +200,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             clear_work(partial)
+            if settings.keep_bam:
+                (partial / ALIGNMENTS).replace(path_below(partial, f"{rows[0].experiment}.bam"))
             replace_folder(partial, args.output)
             (args.output / STAMP).unlink()
         except Exception as error:

@@ -29,6 +29,7 @@ from scripts.droplets.library_figures import (
 )
 from scripts.droplets.library_reads import LibraryReads, link_into
 from scripts.droplets.starsolo import (
+    ALIGNMENTS,
     VALID_BARCODES,
     Settings,
     SkippedFilter,
@@ -284,6 +285,9 @@ class LibraryCounter:
             ) from fault
         copy_linked_features(self.folder)
         check_outputs(self.folder, self.settings.features, self.settings.multireads, self.inputs["spots"])
+        if self.settings.keep_bam and not (self.folder / ALIGNMENTS).is_file():
+            raise_if_full(self.folder)
+            raise RunFault("ALIGN_FAILED", f"STAR left no {ALIGNMENTS}; was the disk full?")
         complete_cells(self.folder, self.settings.features, self.settings.cell_filter)
         write_atomic(path, json.dumps(self.stamp(kit) | {"strand": figures}))
         return kit, figures

@@ -39,6 +39,14 @@ _DROPPED_OPTIONS = frozenset(
     "--runThreadN --genomeDir --outFileNamePrefix --outTmpDir --limitBAMsortRAM --genomeLoad --quantMode".split()
 )
 
+ALIGNMENTS = "Aligned.sortedByCoord.out.bam"
+"""File of the alignments, where they are kept."""
+_KEEP_BAM = {  # STAR writes CB and UB in no other order; a bin of reads is sorted in memory, of mitochondria many GB
+    "outSAMtype": "BAM SortedByCoordinate",
+    "outSAMattributes": "NH HI AS nM GX GN CR CY UR UY CB UB",
+    "outBAMsortingBinsN": "200",
+    "limitBAMsortRAM": "40000000000",
+}
 _COUNTED_FEATURE = re.compile(r"\.\.\. Starting Solo post-map for (\w+)")
 _EMPTY_DROPS_NUMBERS = re.compile(r"ParametersSolo: .*EmptyDrops_CR filtering parameters:\s*(\S+ \S+ \S+)")
 _EMPTY_DROPS_SKIPPED = re.compile(r"emptyDrops_CR filtering: .*\bnCB=(\d+).*\bemptyCellMinIndex=(\d+)")
@@ -59,6 +67,7 @@ class Settings(NamedTuple):
     min_valid_barcodes: float
     min_gene_share: float
     bounds: Bounds = Bounds()
+    keep_bam: bool = False
 
 
 def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_length: int = 0) -> dict[str, str]:
@@ -126,6 +135,8 @@ def solo_options(
         "soloCellFilter": settings.cell_filter,
         "quantMode": "GeneCounts",
     }
+    if settings.keep_bam:
+        options |= _KEEP_BAM
     if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
         clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
         options |= {

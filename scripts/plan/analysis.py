@@ -295,10 +295,13 @@ class Analysis:
             yield CELLS_TABLE
 
     def archives(self) -> list[str]:
-        """Return the MEX archives of every droplet library and, where cells are called, the matrix of every series."""
+        """Return the archives of every droplet library, kept alignments, and the called cells of each series."""
         libraries = [self.units[library] for library in self.folders] if self.calls_cells else []
         matrices = {f"results/droplets/{unit.series}.{unit.species}.h5ad" for unit in libraries}
-        return [f"results/mex/{folder}" for folder in self.library_in] + sorted(matrices)
+        alignments = (
+            [f"results/bam/{library}" for library in self.folders] if self.config["droplets"]["keep_bam"] else []
+        )
+        return [*(f"results/mex/{folder}" for folder in self.library_in), *alignments, *sorted(matrices)]
 
     def quality(self) -> list[str]:
         """Return the tables of quality."""

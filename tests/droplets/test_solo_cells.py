@@ -5,8 +5,10 @@ import json
 import random
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import pysam
 import pytest
 
 from scripts.core.errors import InputError, RunFault
@@ -15,6 +17,7 @@ from scripts.droplets.mex_archive import pack_library
 from scripts.droplets.mex_reader import read_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plates import bam
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 LIST = "3M-february-2018"
@@ -219,6 +222,30 @@ def test_logs_and_statistics_are_kept_also_of_a_library_that_failed(tmp_path, ge
     (tmp_path / "status.tsv").write_text("")
     write_statuses(tmp_path / "fastq/status.tsv", [RunStatus("R1").failed(RunFault("DOWNLOAD_FAILED", "x."))])
     assert library.count("EmptyDrops_CR", "--kept", str(kept)).reason == "DOWNLOAD_FAILED"
+
+
+def test_alignments_are_kept_with_the_tags_of_cells(tmp_path, genome):
+    """The reads of each barcode, as many as were made, with its UMIs and genes; the matrices are those without them."""
+    made = {"ACGTACGTACGTACGT": 50, "CCGTACGTACGTACGT": 5}
+    library = Library(tmp_path, genome, made, 1)
+    assert library.count("EmptyDrops_CR").ok
+    without = (tmp_path / "solo/Solo.out/Gene/filtered/matrix.mtx").read_bytes()
+    assert library.count("EmptyDrops_CR", "--keep-bam").ok
+    assert (tmp_path / "solo/Solo.out/Gene/filtered/matrix.mtx").read_bytes() == without
+    (tmp_path / "reference.json").write_text(json.dumps({"name": "toy", "fingerprint": "0"}))
+    arguments = ["--runs", tmp_path / "S.homo.X.tsv", "--alignments", tmp_path / "solo"]
+    arguments += ["--reference", tmp_path / "reference.json", "--output", tmp_path / "bam"]
+    bam.main(list(map(str, arguments)))
+    assert sorted(path.name for path in (tmp_path / "bam").iterdir()) == ["X.bam", "X.bam.bai"]
+    with pysam.AlignmentFile(tmp_path / "bam/X.bam") as alignments:
+        assert alignments.header["HD"]["SO"] == "coordinate"
+        assert alignments.header["CO"] == ["reference: toy sha256:0", "run: R1"]
+        records = list(alignments)
+    assert Counter(record.get_tag("CB") for record in records) == made
+    umis = {(record.get_tag("CB"), record.get_tag("UB")) for record in records}
+    assert umis == {(barcode, umi) for barcode, count in made.items() for umi in UMIS[:count]}
+    assert {record.get_tag("GX") for record in records} <= {f"G{number}" for number in range(GENES)}
+    assert all(record.get_tag("GX") == record.get_tag("GN") for record in records)
 
 
 def test_a_library_without_counts_has_no_cells(tmp_path, genome):

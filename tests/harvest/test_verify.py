@@ -378,6 +378,7 @@ def test_cells_that_the_filter_calls_and_that_are_missing_are_reported(tmp_path,
     make(tmp_path)
     mex = tmp_path / "mex" / "SRX3"
     arguments = f"STAR --soloCellFilter None ; STAR --runMode soloCellFiltering raw --soloCellFilter {cell_filter}"
+    arguments += " --outSAMtype None"
     raw = [[100, 5, 0, 60], [1, 0, 12, 30]]
     write_small_archive(mex / "Gene_Unique_raw.tar.gz", ["AC", "CC", "GT", "TT"], raw, arguments)
     write_small_archive(mex / "Gene_Unique_filtered.tar.gz", ["AC", "GT"], [[100, 0], [1, 12]], arguments)

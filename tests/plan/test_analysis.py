@@ -78,6 +78,8 @@ def test_without_a_cell_filter_there_are_archives_and_no_h5ad():
     made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1")
     assert made.archives() == ["results/mex/SRX1", "results/droplets/GSE1.mus.h5ad"]
     assert made.matrices("mus") == {"droplets.GSE1": "results/droplets/GSE1.mus.h5ad"}
+    kept = analysis("GSE1.mus.SRX1", droplets={"keep_bam": True}).archives()
+    assert kept == ["results/mex/SRX1", "results/bam/GSE1.mus.SRX1", "results/droplets/GSE1.mus.h5ad"]
     made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1", droplets={"cell_filter": "None"})
     assert made.archives() == ["results/mex/SRX1"]
     assert made.matrices("mus") == {}

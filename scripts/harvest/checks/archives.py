@@ -112,7 +112,9 @@ def _find(cells: Cells, sums: BarcodeSums, name: str) -> np.ndarray:
 
 def find_filter(arguments: str) -> str:
     """Return the last cell filter of a command line of STAR with its numbers; empty where it has none, or None."""
-    found = re.findall(r"--soloCellFilter ((?:TopCells|CellRanger2\.2|EmptyDrops_CR)(?: [0-9.eE+-]+)*)", arguments)
+    found = re.findall(
+        r"--soloCellFilter ((?:TopCells|CellRanger2\.2|EmptyDrops_CR)(?: [0-9][0-9.eE+-]*)*)(?= |$)", arguments
+    )
     return found[-1].strip() if found else ""
 
 
