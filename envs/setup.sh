@@ -12,7 +12,7 @@ export PATH="$PWD/$TOOLS/bin:$PATH"
 
 # Program → Debian package. sra-toolkit's loaders make the archives of the toy world.
 declare -A PACKAGE=(
-    [STAR]=rna-star [samtools]=samtools [prefetch]=sra-toolkit [fasterq-dump]=sra-toolkit [vdb-validate]=sra-toolkit
+    [STAR]=rna-star [samtools]=samtools [prefetch]=sra-toolkit [fastq-dump]=sra-toolkit [vdb-validate]=sra-toolkit
     [sra-stat]=sra-toolkit [vdb-dump]=sra-toolkit [latf-load]=sra-toolkit [sharq]=sra-toolkit
     [general-loader]=sra-toolkit [kar]=sra-toolkit
 )

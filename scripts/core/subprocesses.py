@@ -7,17 +7,19 @@ it that sees the command's end of a pipe close (:func:`start`).
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from scripts.core.errors import MACHINE, Interrupted, MachineFault
 from scripts.core.secrets import without_secrets
@@ -29,6 +31,7 @@ _CRASHES = frozenset(
 _NOT_STARTED = (126, 127)  # exit status of a shell whose program cannot be started
 _EXTERNAL = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
 _GRACE = 5.0  # seconds until a group that was killed has ended
+_PIPE = 1 << 20  # bytes that a program may print ahead of who reads them
 _FULL = 1 << 20  # bytes; a disk with less free space is full
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
@@ -209,12 +212,50 @@ def run_program(
         if process.poll() is None:
             _end([process])
         release(process)
-    if not stalled:
-        raise_if_killed(arguments[0], process.returncode)
-        raise_if_not_started(arguments[0], process.returncode, errors.decode("utf-8", "replace"))
-        raise_if_broken(arguments[0], process.returncode)
-    status = STALLED if stalled else process.returncode
-    return Finished(status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    if stalled:
+        return Finished(STALLED, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    return _finished(arguments[0], process.returncode, output, errors)
+
+
+def stream_program(
+    arguments: Sequence[str], take: Callable[[BinaryIO], object], environment: Mapping[str, str] | None = None
+) -> Finished:
+    """Run a program to its end, while ``take`` reads its standard output; the output that is returned is empty.
+
+    The program is ended by an error that ``take`` raises. Raises as :func:`run_program`.
+    """
+    if shutil.which(arguments[0]) is None:
+        raise MachineFault(f"The program {arguments[0]!r} was not found; it is part of the environments in envs/.")
+    with tempfile.TemporaryFile() as complaints:
+        process = start(
+            arguments,
+            env=None if environment is None else dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+        )
+        assert process.stdout is not None
+        try:
+            with process.stdout as output:
+                with contextlib.suppress(OSError):  # beyond what the system allows a user
+                    fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE)
+                take(cast(BinaryIO, output))
+            process.wait()
+        finally:
+            if process.poll() is None:
+                _end([process])
+            release(process)
+        complaints.seek(0)
+        return _finished(arguments[0], process.returncode, b"", complaints.read())
+
+
+def _finished(program: str, status: int, output: bytes, errors: bytes) -> Finished:
+    """Return a program that has ended by itself. Raises as :func:`run_program`."""
+    complaint = errors.decode("utf-8", "replace")
+    raise_if_killed(program, status)
+    raise_if_not_started(program, status, complaint)
+    raise_if_broken(program, status)
+    return Finished(status, output.decode("utf-8", "replace"), complaint)
 
 
 def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:

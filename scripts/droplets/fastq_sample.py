@@ -1,4 +1,4 @@
-"""A sample of the reads of a FASTQ file (four lines a record, as fasterq-dump writes it) as base codes."""
+"""A sample of the reads of a FASTQ file (four lines a record, as the conversion writes it) as base codes."""
 
 from itertools import islice
 from pathlib import Path

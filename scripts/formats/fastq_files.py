@@ -6,13 +6,14 @@ The first bytes decide the kind of a file, never its name.
 import bz2
 import contextlib
 import gzip
+import io
 import lzma
 import math
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from scripts.core.errors import RunFault
 from scripts.core.files import path_below
@@ -21,6 +22,7 @@ from scripts.core.gzip_files import open_bytes
 SUFFIXES = (".fastq.gz", ".fastq")
 """Ends of the names of FASTQ files in our folders: compressed as they were written, or links to what a user has."""
 _PIECE = 1 << 20
+_LEVEL = 2  # of ISA-L; 3 is no smaller on reads, and slower
 _INFLATED = 1 << 18  # bytes that are inflated at a time
 _TAIL = 1 << 16
 _BZIP2, _XZ = b"BZh", b"\xfd7zXZ\x00"
@@ -78,6 +80,11 @@ def find_reads(folder: str | Path, name: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
+def suffix_of(path: Path) -> str:
+    """Return the end of the name of a FASTQ file in our folders, one of SUFFIXES."""
+    return next(suffix for suffix in SUFFIXES if path.name.endswith(suffix))
+
+
 def is_packed(path: str | Path) -> bool:
     """Return whether a file is compressed, by its first bytes."""
     with Path(path).open("rb") as handle:
@@ -92,20 +99,57 @@ def read_pieces(path: str | Path) -> Iterator[bytes]:
             yield piece
 
 
+class Room:
+    """What files of reads may hold together: ``most`` bytes. ``name`` is that of their source in errors."""
+
+    def __init__(self, name: str, most: float) -> None:
+        self.name, self.most = name, most
+        self.used = 0
+
+    def use(self, size: int) -> None:
+        """Count bytes that are about to be written. Raises RunFault(DISK_LIMIT) where there is no room for them."""
+        self.used += size
+        if self.used > self.most:
+            raise RunFault(
+                "DISK_LIMIT",
+                f"{self.name} has more than the {self.most / 1e9:.3g} GB of reads that scratch.limit_gb leaves for it;"
+                " set that to more where the file is sound, and retry to [DISK_LIMIT].",
+            )
+
+
+@contextlib.contextmanager
+def open_packed(path: str | Path, room: Room | None = None) -> Iterator[BinaryIO]:
+    """Open a new gzipped FASTQ file for writing, compressed as it is written, without a name or a time in it.
+
+    Raises RunFault(DISK_LIMIT) where it has more bytes than there is room for.
+    """
+    from isal import igzip
+
+    with Path(path).open("wb") as handle:
+        bounded = _Bounded(handle, room or Room("", math.inf))
+        with igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=bounded, mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+
+
+class _Bounded(io.RawIOBase):
+    """Writes to a file, as far as there is room."""
+
+    def __init__(self, handle: BinaryIO, room: Room) -> None:
+        self._handle, self._room = handle, room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._room.use(len(data))
+        return self._handle.write(data)
+
+
 def _packed_kind(path: str | Path) -> str:
     """Return ``fastq.bz2`` or ``fastq.xz`` by a file's first bytes, else empty."""
     with Path(path).open("rb") as handle:
         start = handle.read(len(_XZ))
     return "fastq.bz2" if start.startswith(_BZIP2) else "fastq.xz" if start == _XZ else ""
-
-
-def too_large(name: str, most: float) -> RunFault:
-    """Return the fault of a file whose reads have more than ``most`` bytes."""
-    return RunFault(
-        "DISK_LIMIT",
-        f"{name} has more than the {most / 1e9:.3g} GB of reads that scratch.limit_gb leaves for it; set that"
-        " to more where the file is sound, and retry to [DISK_LIMIT].",
-    )
 
 
 def count_reads(path: str | Path) -> int:
@@ -114,22 +158,22 @@ def count_reads(path: str | Path) -> int:
     Raises RunFault: READS_MISSING when the file does not begin with a read or its last read is not whole,
     ARCHIVE_CORRUPT for a broken stream.
     """
-    with _whole_stream(path), open_reads(path) as handle:
+    with whole_stream(path, Path(path).name), open_reads(path) as handle:
         return _count(handle, None, Path(path).name)
 
 
-def unpack(path: str | Path, target: str | Path, most: float = math.inf) -> int:
-    """Write the plain FASTQ of a compressed file to ``target`` and return its number of reads.
+def repack(path: str | Path, target: str | Path, name: str, most: float = math.inf) -> int:
+    """Write the reads of a compressed file to ``target``, gzipped, and return their number.
 
-    Raises RunFault: ARCHIVE_CORRUPT for a broken stream, READS_MISSING as :func:`count_reads`, DISK_LIMIT where
-    it has more than ``most`` bytes.
+    ``name`` is that of the file in errors. Raises as :func:`count_reads`, and RunFault(DISK_LIMIT) where ``target`` has
+    more than ``most`` bytes.
     """
-    with _whole_stream(path), open_reads(path) as handle, Path(target).open("wb") as copy:
-        return _count(handle, copy, Path(path).name, most)
+    with whole_stream(path, name), open_reads(path) as handle, open_packed(target, Room(name, most)) as copy:
+        return _count(handle, copy, name)
 
 
 @contextlib.contextmanager
-def _whole_stream(path: str | Path) -> Iterator[None]:
+def whole_stream(path: str | Path, name: str) -> Iterator[None]:
     """Raise what is wrong with the compressed stream that is read in the block as RunFault(ARCHIVE_CORRUPT)."""
     try:
         yield
@@ -137,24 +181,17 @@ def _whole_stream(path: str | Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
         kind = {"fastq.bz2": "bzip2", "fastq.xz": "xz"}.get(_packed_kind(path), "gzip")
-        raise RunFault("ARCHIVE_CORRUPT", f"{Path(path).name} is a broken {kind} file: {error}.") from error
+        raise RunFault("ARCHIVE_CORRUPT", f"{name} is a broken {kind} file: {error}.") from error
 
 
-def _count(handle: BinaryIO, copy: BinaryIO | None, name: str, most: float = math.inf) -> int:
-    lines = size = 0
+def _count(handle: BinaryIO, copy: BinaryIO | None, name: str) -> int:
+    lines = 0
     tail = b""
     first = True
     while piece := handle.read(_PIECE):
         if first and not piece.startswith(b"@"):
             raise RunFault("READS_MISSING", f"{name} is not FASTQ: it begins with {piece[:1]!r} instead of '@'.")
         first = False
-        size += len(piece)
-        if size > most:
-            raise RunFault(
-                "DISK_LIMIT",
-                f"{name} has more than the {most / 1e9:.3g} GB of reads that scratch.limit_gb leaves for it; set that"
-                " to more where the file is sound, and retry to [DISK_LIMIT].",
-            )
         if copy is not None:
             copy.write(piece)
         lines += piece.count(b"\n")
@@ -208,24 +245,6 @@ def first_qualities(path: str | Path, most: int = 1000) -> set[int]:
             if not lines[0]:
                 break
     return found
-
-
-def count_bases(path: str | Path) -> int:
-    """Return the number of bases in a plain FASTQ file of whole reads with LF line ends.
-
-    Raises RunFault(READS_MISSING) for a line beyond LONGEST_LINE.
-    """
-    bases = 0
-    line, rest = 0, b""  # number of the next whole line, and the beginning of the line that the last piece cut
-    with Path(path).open("rb") as handle:
-        while piece := handle.read(_PIECE):
-            lines = (rest + piece).split(b"\n")
-            rest = lines.pop()
-            if len(rest) > LONGEST_LINE:
-                raise RunFault("READS_MISSING", f"{Path(path).name} has a line of more than {LONGEST_LINE:,} bytes.")
-            bases += sum(map(len, lines[(1 - line) % 4 :: 4]))
-            line = (line + len(lines)) % 4
-    return bases
 
 
 def link(path: str | Path, target: str | Path) -> None:

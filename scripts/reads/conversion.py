@@ -1,41 +1,44 @@
 """The reads of one run as FASTQ files, one a read of the spot, with every count checked against archive and record."""
 
-import contextlib
 import math
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.errors import DISK_FULL, RunFault
-from scripts.core.files import path_below, remove_folder, size_of_folder
-from scripts.core.subprocesses import path_argument, run_program
+from scripts.core.errors import RunFault
+from scripts.core.files import path_below, size_of_folder
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
 from scripts.reads import fastq_check, sra_archive, sra_references, tenx_bam
+from scripts.reads.archive_reads import dump
 from scripts.reads.remote_files import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""
-_TALLY = re.compile(r"^([a-z0-9 -]+?) *: ([\d,]+)$", re.MULTILINE)
-
 Reads = tuple[dict[str, Path], int]
-"""File name → file, and the number of spots."""
+"""``{run}_{n}.fastq`` or ``{run}.fastq`` → file, compressed or plain, and the number of spots."""
 
 
 def convert(
-    row: Run, archives: Path, work: Path, offline: Mapping[str, str], threads: int, most: float = math.inf
+    row: Run,
+    archives: Path,
+    work: Path,
+    offline: Mapping[str, str],
+    threads: int,
+    most: float = math.inf,
+    names: bool = False,
 ) -> Reads:
     """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
 
     A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools,
-    ``most`` how many bytes compressed FASTQ and BAM may unpack to. Raises RunFault.
+    ``most`` how many bytes may be written where the plan does not know the size of the reads. With ``names`` reads keep
+    the archive's own names behind those of the run. Raises RunFault.
     """
     archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
         files, spots = _bam_reads(row, bam, work, most)
     elif archive.is_file():
-        files, spots = _archive_reads(row, archive, work, offline, threads)
+        files, spots = _archive_reads(row, archive, work, offline, threads, names)
     elif row.source.startswith("file:"):
         files, spots = _given_reads(row, [Path(path) for path in local_files(row)], work, most)
     elif packed := arrived(archives, row.run):
@@ -50,64 +53,18 @@ def convert(
     return files, spots
 
 
-def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int) -> Reads:
+def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, names: bool) -> Reads:
     spots = sra_archive.count_spots(archive, dict(offline))
     if row.spots and int(row.spots) != spots:
         raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the archive {spots:,}.")
     if not spots:
         (work / f"{row.run}.fastq").touch()
         return {f"{row.run}.fastq": work / f"{row.run}.fastq"}, 0
+    plate = row.assay == "plate"
     with sra_references.with_references(archive.with_suffix(".references"), work, offline) as environment:
-        counts = _dump(row, archive, work, environment, threads, spots)
-    return _checked(row, counts, spots, work)
-
-
-def _dump(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, spots: int) -> dict[str, int]:
-    """Run fasterq-dump; return file name → reads in it, whose sum is what fasterq-dump says it wrote."""
-    split = ["--split-3"] if row.assay == "plate" else ["--split-files", "--include-technical"]
-    temporary = "temporary"
-    (work / temporary).mkdir()
-    with _plain_path(work) as folder:
-        done = run_program(
-            [
-                *("fasterq-dump", *split, "--threads", str(threads)),
-                *("--seq-defline", "@$ac.$si $sn", "--qual-defline", "+"),
-                *("--temp", f"{folder}/{temporary}", "--outdir", folder, path_argument(archive)),
-            ],
-            offline,
-        )
-    remove_folder(work, temporary, ignore_errors=True)
-    if "disk-limit ex" in done.errors:
-        raise RunFault("DISK_LIMIT", "the disk has too little room to convert the archive.", DISK_FULL)
-    if sra_archive.says_disk_is_full(done.errors):
-        raise RunFault("DISK_LIMIT", "the disk became full while the archive was converted.", DISK_FULL)
-    sra_archive.raise_if_silent("fasterq-dump", done)
-    if missing := sorted({*re.findall(r"can't open (\S+) as a RefSeq", done.errors)}):
-        raise RunFault("REFERENCE_MISSING", f"the archive is aligned to what it does not hold: {', '.join(missing)}.")
-    if done.status:
-        words = sra_archive.first_words(done.errors, archive)
-        raise RunFault("ARCHIVE_CORRUPT", f"fasterq-dump failed: {words or f'status {done.status}'}.", done.cause)
-    said = {name: int(number.replace(",", "")) for name, number in _TALLY.findall(done.output + done.errors)}
-    counts = {path.name: fastq_files.count_reads(path) for path in sorted(work.glob("*.fastq"))}
-    written = sum(counts.values())
-    if said.get("spots read", spots) != spots:
-        raise RunFault("READS_MISSING", f"{said['spots read']:,} of the archive's {spots:,} spots were read.")
-    if said.get("reads written", written) != written:
-        raise RunFault("READS_MISSING", f"{written:,} of {said['reads written']:,} reads are in the FASTQ files.")
-    return counts
-
-
-@contextlib.contextmanager
-def _plain_path(folder: Path) -> Iterator[str]:
-    """Yield a path of a folder in ASCII: by others fasterq-dump writes files whose names are cut short."""
-    if str(folder.absolute()).isascii():
-        yield str(folder)
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/{os.getpid()}/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
+        written = dump(archive, work, dict(environment), spots=spots, plate=plate, names=names, threads=threads)
+    counts = {f"{row.run}_{number}.fastq" if number else f"{row.run}.fastq": part for number, part in written.items()}
+    return _checked(row, counts, spots)
 
 
 def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
@@ -120,33 +77,44 @@ def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
     for file in files:
         if (count := fastq_files.count_reads(file)) != spots:
             raise RunFault("READS_MISSING", f"{count:,} of {spots:,} reads are in {file.name}.")
-    return {file.name: file for file in files}, spots
+    return {file.name.removesuffix(".gz"): file for file in files}, spots
 
 
 def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Reads:
-    """Unpack ENA's FASTQ; its spots and bases must be those of the record, and mates have one name."""
-    counts = {}
-    for path in packed:
-        counts[path.stem] = fastq_files.unpack(path, work / path.stem, most - size_of_folder(work))
-        with (work / path.stem).open("rb") as handle:
-            name = handle.readline(len(row.run) + 2)
-        if not name.startswith(f"@{row.run}.".encode()):
-            raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
+    """Take ENA's FASTQ as it is; its spots and bases must be those of the record, and mates have one name."""
     whole = f"{row.run}.fastq"
-    unpaired = counts.get(whole, 0)
-    spots = max((count for name, count in counts.items() if name != whole), default=0) + unpaired
-    bases = sum(fastq_files.count_bases(work / name) for name in counts)
+    names = [path.stem for path in packed]
+    files = {path.stem: work / path.name for path in packed}
+    for path in packed:
+        with fastq_files.whole_stream(path, path.name), fastq_files.open_reads(path) as reads:
+            start = reads.read(len(row.run) + 2)
+        if not start.startswith(f"@{row.run}.".encode()):
+            raise RunFault("READS_MISSING", f"{path.name} does not begin with a read of {row.run}.")
+        _take(path, files[path.stem])
+    counts: dict[str, tuple[Path, int]] = {}
+    bases = 0
+    for group in filter(None, ([name for name in names if name != whole], [name for name in names if name == whole])):
+        paths = [files[name] for name in group]
+        checked = fastq_check.check_files(paths, group, row.assay == "plate" and len(group) == 2)
+        for name, path, one in zip(group, _mend(paths, group, checked, work, most), checked, strict=True):
+            counts[name] = path, one.reads
+            bases += one.bases
+    unpaired = counts[whole][1] if whole in counts else 0
+    spots = max((count for name, (_, count) in counts.items() if name != whole), default=0) + unpaired
     for recorded, found, what in ((row.spots, spots, "spots"), (row.bases, bases, "bases")):
         if recorded and int(recorded) != found:
             raise RunFault("READS_MISSING", f"the record has {int(recorded):,} {what}, ENA's FASTQ {found:,}.")
     if row.assay != "plate" and len(counts) > 1 and unpaired:
         raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
-    reads = _checked(row, counts, spots, work)
-    for names in filter(None, ([name for name in counts if name != whole], [name for name in counts if name == whole])):
-        files = [work / name for name in names]
-        checked = fastq_check.check_files(files, names, row.assay == "plate" and len(names) == 2)
-        _mend(files, names, checked, work, most)
-    return reads
+    return _checked(row, counts, spots)
+
+
+def _take(path: Path, target: Path) -> None:
+    """Give a file one more name, or copy it where the disk has no hard links."""
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def _given_reads(row: Run, paths: Sequence[Path], work: Path, most: float) -> Reads:
@@ -154,54 +122,59 @@ def _given_reads(row: Run, paths: Sequence[Path], work: Path, most: float) -> Re
     kinds = [fastq_files.kind_of(path) for path in paths]
     if kinds == ["bam"]:
         return _bam_reads(row, paths[0], work, most)
-    targets = []
-    for number, (path, kind) in enumerate(zip(paths, kinds, strict=True), 1):
-        alone = row.assay == "plate" and len(paths) == 1
-        target = work / (f"{row.run}.fastq" if alone else f"{row.run}_{number}.fastq")
-        if kind == "fastq":
-            fastq_files.link(path, target)
-        elif kind.startswith("fastq."):
-            fastq_files.unpack(path, target, most - size_of_folder(work))
-        else:
-            raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
-        targets.append(target)
+    local = row.source.startswith("file:")
+    targets: dict[str, Path] = {}
     titles = [path.name for path in paths]
     if len({*titles}) < len(titles):
         titles = list(map(str, paths))
+    for number, (path, kind, title) in enumerate(zip(paths, kinds, titles, strict=True), 1):
+        alone = row.assay == "plate" and len(paths) == 1
+        name = f"{row.run}.fastq" if alone else f"{row.run}_{number}.fastq"
+        targets[name] = work / (name if kind == "fastq" else f"{name}.gz")
+        if kind in ("fastq", "fastq.gz"):
+            (fastq_files.link if local else _take)(path, targets[name])
+        elif kind.startswith("fastq."):
+            fastq_files.repack(path, targets[name], title, most - size_of_folder(work))
+        else:
+            raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
+    files = list(targets.values())
     if len(paths) == 1:
-        checked = [fastq_check.check_single(targets[0], titles[0])]
+        checked = [fastq_check.check_single(files[0], titles[0])]
     else:
-        checked = fastq_check.check_files(targets, titles, row.assay == "plate" and len(paths) == 2)
-    _mend(targets, titles, checked, work, most)
+        checked = fastq_check.check_files(files, titles, row.assay == "plate" and len(paths) == 2)
+    files = _mend(files, titles, checked, work, most)
     spots = checked[0].reads
-    local = row.source.startswith("file:")
     if row.spots and (int(row.spots) != spots if local else int(row.spots) > spots):  # an archive may have lost reads
         words = f"the {'plan' if local else 'record'} has {int(row.spots):,} spots, the files {spots:,}."
         raise RunFault("READS_MISSING", words)
-    return {target.name: target for target in targets}, spots
+    return dict(zip(targets, files, strict=True)), spots
 
 
 def _mend(
     files: Sequence[Path], titles: Sequence[str], checked: Sequence[fastq_check.Checked], work: Path, most: float
-) -> None:
-    """Replace files that STAR would refuse by mended copies."""
-    for file, title, one in zip(files, titles, checked, strict=True):
+) -> list[Path]:
+    """Replace files that STAR would refuse by mended copies; return all files."""
+    mended = list(files)
+    for at, (file, title, one) in enumerate(zip(files, titles, checked, strict=True)):
         if one.odd:
-            copy = work / f"mended.{file.name}"
-            fastq_check.mend(file, title, copy, most - size_of_folder(work))
-            copy.replace(file)
+            mended[at] = work / f"mended.{file.name.removesuffix('.gz')}.gz"
+            fastq_check.mend(file, title, mended[at], most - size_of_folder(work))
+            file.unlink()
+    return mended
 
 
-def _checked(row: Run, counts: dict[str, int], spots: int, work: Path) -> Reads:
+def _checked(row: Run, written: Mapping[str, tuple[Path, int]], spots: int) -> Reads:
     """Return the files of an archive's reads, after a check that every spot has all its reads."""
+    counts = {name: count for name, (_, count) in written.items()}
+    files = {name: file for name, (file, _) in written.items()}
     if row.assay == "plate":
         _check_plate(row.run, counts, spots)
-        return {name: work / name for name in counts}, spots
+        return files, spots
     if set(counts.values()) != {spots}:
         raise RunFault("READS_MISSING", f"the reads do not agree: {_listed(counts)} of {spots:,} spots.")
-    # The file of a one-read archive gets its number, too: versions of fasterq-dump differ in this.
+    # ENA's file of a one-read archive has no number.
     whole = f"{row.run}.fastq"
-    return {f"{row.run}_1.fastq" if name == whole else name: work / name for name in counts}, spots
+    return {f"{row.run}_1.fastq" if name == whole else name: file for name, file in files.items()}, spots
 
 
 def _check_plate(run: str, counts: Mapping[str, int], spots: int) -> None:

@@ -1,16 +1,17 @@
 """Convert the archives of a unit's runs to FASTQ, and check every count against the archive and the record.
 
-Plates: {run}_1.fastq and {run}_2.fastq for pairs, {run}.fastq for unpaired reads and for reads that lost their mate.
-Droplets: {run}_{n}.fastq with n the read's number in the archive, technical reads included; a read that is empty in
-the whole archive has no file. Of the runs of an experiment, one of index reads is left out, and two that are the two
-reads of the same spots become one, see scripts/reads/partial_runs.py. A run of source `file:` is read from the files
-that the plan names (a link, or a copy where STAR would refuse the file as it is), one of source `bam` (a library whose
-archive has lost the barcodes) from the BAM file of Cell Ranger, one of source `ena_fastq` from ENA's FASTQ. A run that
-lacks reads is marked READS_MISSING in status.tsv: the exit status of fasterq-dump proves nothing.
+Plates: {run}_1 and {run}_2 for pairs, {run} for unpaired reads and for reads that lost their mate. Droplets: {run}_{n}
+with n the read's number in the archive, technical reads included; a read that is empty in the whole archive has no
+file. The files are gzipped as they are written, {name}.fastq.gz; {name}.fastq is a link to a plain file of the user's.
+Of the runs of an experiment, one of index reads is left out, and two that are the two reads of the same spots become
+one, see scripts/reads/partial_runs.py. A run of source `file:` is read from the files that the plan names (a link, or a
+copy where STAR would refuse the file as it is), one of source `bam` (a library whose archive has lost the barcodes)
+from the BAM file of Cell Ranger, one of source `ena_fastq` is ENA's FASTQ as it came. A run that lacks reads is marked
+READS_MISSING in status.tsv: the exit status of fastq-dump proves nothing.
 
-Reads have the name that fasterq-dump gives them, {run}.{spot}, behind it the archive's own, and the qualities of the
-archive; lengths and names are not repeated, which saves a fifth of the disk. ENA's FASTQ has the same but for what
-follows the name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
+Reads are called {run}.{spot} and have the qualities of the archive; the archive's own names follow where an
+experiment has several runs, which may be parts of the same spots. ENA's FASTQ has the same but for what follows the
+name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from scripts.core.files import path_below, remove_folder, size_of_folder
 from scripts.core.folders import require_whole, seal, unseal
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
+from scripts.formats.fastq_files import suffix_of
 from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, row_order
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
@@ -50,6 +52,7 @@ class Converter:
         self.columns = columns
         rows = sorted((row for runs in columns.values() for row in runs), key=row_order)
         self.rows = {row.run: row for row in rows}
+        self.parts = {row.run for runs in columns.values() for row in runs if len(runs) > 1}  # see partial_runs.py
         self.archives = archives
         self.output = output
         self.workers = max(1, min(threads, len(rows), SORTED_AT_ONCE))
@@ -57,7 +60,7 @@ class Converter:
         require_whole(archives)
         output.mkdir(parents=True, exist_ok=True)
         unseal(output)
-        for left in ("*.fastq", ".*.joined", "status.tsv"):
+        for left in ("*.fastq", "*.fastq.gz", ".*.joined", "status.tsv"):
             for path in output.glob(left):
                 path.unlink()
         self.offline = sra_archive.write_settings(output / "offline.mkfg")
@@ -65,7 +68,7 @@ class Converter:
         self.room = DiskRoom(output, rows, limit_gb, self._finished)
 
     def _finished(self) -> int:
-        return self.archive_bytes + sum(path.lstat().st_size for path in self.output.glob("*.fastq"))
+        return self.archive_bytes + sum(path.lstat().st_size for path in self.output.glob("*.fastq*"))
 
     def all(self) -> None:
         """Convert every run that was downloaded and write the status table."""
@@ -104,12 +107,14 @@ class Converter:
         try:
             need = self._need(row)
             self.room.reserve(row, need, f"the conversion may need {format_gb(need)}")
-            files, spots = convert(row, self.archives, work, self.offline, self.threads, self.room.left_for(row))
+            most = self.room.left_for(row)
+            names = row.run in self.parts
+            files, spots = convert(row, self.archives, work, self.offline, self.threads, most, names)
             layout = ""
             if row.assay == "plate":
                 files, layout = plate_files(row, files)
             for name, path in files.items():
-                path.replace(path_below(self.output, name))
+                path.replace(path_below(self.output, name.removesuffix(".fastq") + suffix_of(path)))
             return status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
         except Exception as error:
             return status.failed(fault_of_run(error, "ARCHIVE_CORRUPT"))
@@ -121,7 +126,7 @@ class Converter:
         """Return how many bytes a conversion may need beside the archive."""
         files = arrived(self.archives, row.run)
         footprint = run_footprint(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
-        packed = any(path.suffix == ".gz" for path in files)  # ENA's FASTQ is only unpacked
+        packed = any(path.suffix == ".gz" for path in files)  # ENA's FASTQ is taken as it is
         return footprint.fastq + (0 if packed else footprint.sorting)
 
 

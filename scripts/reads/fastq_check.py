@@ -1,7 +1,7 @@
 """FASTQ files of people and of ENA, read through once side by side, before STAR gets them.
 
 The reads of a spot have one name in all its files: the first word of the header, without a mate's ``/1`` or ``/2``, or
-``.1`` and ``.2`` where the two files end so. fasterq-dump writes the names of all reads of a spot from one number, so
+``.1`` and ``.2`` where the two files end so. fastq-dump writes the names of all reads of a spot from one number, so
 that its files need no such check.
 
 Files are mended (:func:`mend`) where STAR would stop at what does not change a read: CRLF line ends, no line end behind
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from scripts.core.errors import RunFault
-from scripts.formats.fastq_files import LONGEST_LINE, too_large
+from scripts.formats.fastq_files import LONGEST_LINE, Room, open_packed, open_reads, whole_stream
 
 LONGEST_READ = 649
 """Bases that STAR aligns at once, of a read or both mates: less than DEF_readSeqLengthMax of its IncludeDefine.h."""
@@ -28,27 +28,31 @@ _SHOWN = 100  # letters of a name in a sentence
 
 
 class Checked(NamedTuple):
-    """A file's number of reads, and whether it must be mended for STAR."""
+    """A file's number of reads, whether it must be mended for STAR, and its number of bases."""
 
     reads: int
     odd: bool
+    bases: int
 
 
 class FastqReader:
-    """The reads of a plain FASTQ file, in lists of lines without their ends, four a read."""
+    """The reads of a FASTQ file, in lists of lines without their ends, four a read."""
 
     def __init__(self, path: Path, title: str) -> None:
         self.path = path
         self.title = title
-        self.reads = 0
+        self.reads = self.bases = 0
         self.odd = False
         self.longest = 0
         self._ended = False  # whether blank lines followed the last read
 
     def blocks(self) -> Iterator[list[bytes]]:
-        """Yield all reads. Raises RunFault(READS_MISSING) at the first that is not whole."""
+        """Yield all reads.
+
+        Raises RunFault: READS_MISSING at the first that is not whole, ARCHIVE_CORRUPT for a broken stream.
+        """
         rest = b""
-        with self.path.open("rb", buffering=0) as handle:
+        with whole_stream(self.path, self.title), open_reads(self.path) as handle:
             while piece := handle.read(_PIECE):
                 lines = (rest + piece).split(b"\n")
                 whole = (len(lines) - 1) // 4 * 4
@@ -97,6 +101,7 @@ class FastqReader:
             self._too_long(at + 1, f"has {lengths[at]:,} bases")
         self.odd |= not min(lengths) or any(len(name_of(head)) > LONGEST_NAME for head in _long(heads))
         self.reads += len(heads)
+        self.bases += sum(lengths)
         return lines
 
     def _up_to_fault(self, lines: list[bytes]) -> list[bytes]:
@@ -148,7 +153,7 @@ def name_of(header: bytes) -> bytes:
 
 
 def check_files(paths: Sequence[Path], titles: Sequence[str], paired: bool = False) -> list[Checked]:
-    """Read plain FASTQ files through, whose reads at the same place are those of one spot.
+    """Read FASTQ files through, whose reads at the same place are those of one spot.
 
     ``titles`` are the names of the files in sentences, ``paired`` says that STAR aligns the two as mates. Raises
     RunFault: MATES_DISAGREE with the first spot whose names differ, and where two files have the same reads,
@@ -176,7 +181,7 @@ def check_files(paths: Sequence[Path], titles: Sequence[str], paired: bool = Fal
         listed = ", ".join(f"{count:,}" for count in counts)
         raise RunFault("READS_MISSING", f"the files do not agree: {listed} reads.")
     spots.end()
-    return [Checked(reader.reads, reader.odd) for reader in readers]
+    return [Checked(reader.reads, reader.odd, reader.bases) for reader in readers]
 
 
 class _SpotReader:
@@ -257,7 +262,7 @@ def find_difference(one: Sequence[bytes], other: Sequence[bytes], dotted: bool =
 
 
 def check_single(path: Path, title: str) -> Checked:
-    """Read a plain FASTQ file of single reads through, as :func:`check_files`.
+    """Read a FASTQ file of single reads through, as :func:`check_files`.
 
     Raises RunFault(MATES_DISAGREE) too where its reads are mates by turns throughout.
     """
@@ -281,17 +286,17 @@ def check_single(path: Path, title: str) -> Checked:
             f"{title} has both mates of each of its {reader.reads // 2:,} pairs by turns (interleaved), but is given as"
             " single reads; split it into two files.",
         )
-    return Checked(reader.reads, reader.odd)
+    return Checked(reader.reads, reader.odd, reader.bases)
 
 
 def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:
-    """Write a FASTQ file as STAR reads it: LF line ends, ``N`` for a read of no base, names that BAM has room for.
+    """Write a FASTQ file as STAR reads it, gzipped: LF line ends, ``N`` for a read of no base, names that fit BAM.
 
     Names that are cut end in the number of the read, so that they differ and mates have the same. Raises
     RunFault(DISK_LIMIT) where the copy has more than ``most`` bytes.
     """
-    number = size = 0
-    with target.open("wb") as writer:
+    number = 0
+    with open_packed(target, Room(title, most)) as writer:
         for lines in FastqReader(path, title).blocks():
             for at in range(0, len(lines), 4):
                 number += 1
@@ -301,8 +306,4 @@ def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:
                 if len(name) > LONGEST_NAME:
                     end = b".%d" % number
                     lines[at] = b"@" + name[: LONGEST_NAME - len(end)] + end
-            block = b"\n".join(lines) + b"\n" if lines else b""
-            size += len(block)
-            if size > most:
-                raise too_large(title, most)
-            writer.write(block)
+            writer.write(b"\n".join(lines) + b"\n" if lines else b"")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import RunFault, fault_of_run
 from scripts.core.files import path_below
-from scripts.formats import fastq_files
+from scripts.formats.fastq_files import find_reads, first_lengths, open_packed, open_reads, suffix_of
 from scripts.plan.run_table import Run, has_second_reads
 from scripts.plan.status import RunStatus
 from scripts.reads.conversion import INDEX_READ
@@ -50,7 +50,7 @@ class Half(NamedTuple):
 def spot_name(header: bytes, run: str) -> bytes:
     """Return what a spot is called in the header of its read, without run and mate: ``5 A00:1:8`` or ``A00:1:8``.
 
-    Headers are those of fasterq-dump (``@SRR1.5 A00:1:8``; the name is the number where the archive has no names), of
+    Headers are those of fastq-dump (``@SRR1.5 A00:1:8``; no name, or the number, where the archive has no names), of
     ENA (``@SRR1.5 A00:1:8/1``) and of sequencers (``@A00:1:8/1``, ``@A00:1:8 1:N:0``).
     """
     words = header[1:].split(None, 2)
@@ -116,14 +116,15 @@ def _settle(rows: Sequence[Run], statuses: Mapping[str, RunStatus], folder: Path
 
 def _longest_reads(run: str, folder: Path) -> list[int]:
     """Return the length of the longest of the first reads in each file of a run."""
-    files = [path_below(folder, f"{run}.fastq"), *_files(run, folder).values()]
-    return [max(fastq_files.first_lengths(path), default=0) for path in files if path.exists()]
+    files = [find_reads(folder, run), *_files(run, folder).values()]
+    return [max(first_lengths(path), default=0) for path in files if path]
 
 
 def _leave_out(status: RunStatus, lengths: Sequence[int], others: Sequence[RunStatus], folder: Path) -> RunStatus:
     """Return the status of a run of index reads, and remove its files."""
-    for path in (path_below(folder, f"{status.run}.fastq"), *_files(status.run, folder).values()):
-        path.unlink(missing_ok=True)
+    for path in (find_reads(folder, status.run), *_files(status.run, folder).values()):
+        if path:
+            path.unlink()
     words = f"the run holds only index reads ({', '.join(map(str, lengths))} nt)"
     same = [other.run for other in others if other.spots == status.spots]
     whose = f"those of the {int(status.spots):,} spots of {same[0]}" if same else f"beside {others[0].run}"
@@ -134,16 +135,16 @@ def _find_half(row: Run, status: RunStatus, folder: Path) -> Half | None:
     """Return a run as a half, None where it is none."""
     numbered = _files(row.run, folder)
     if row.assay == "plate":
-        whole = path_below(folder, f"{row.run}.fastq")
-        files = {1: whole} if whole.exists() and not numbered else {}
+        whole = find_reads(folder, row.run)
+        files = {1: whole} if whole and not numbered else {}
     else:
         files = numbered
-    lengths = {number: max(fastq_files.first_lengths(path), default=0) for number, path in files.items()}
+    lengths = {number: max(first_lengths(path), default=0) for number, path in files.items()}
     long = [number for number, length in lengths.items() if length > INDEX_READ]
     if len(long) != 1 or not int(status.spots or 0):
         return None
     (number,) = long
-    with files[number].open("rb") as handle:
+    with open_reads(files[number]) as handle:
         header = handle.readline()
     place = _place(row, number, lengths[number])
     return Half(row, status.spots, tuple(files), number, files[number], lengths[number], header, place)
@@ -151,7 +152,8 @@ def _find_half(row: Run, status: RunStatus, folder: Path) -> Half | None:
 
 def _files(run: str, folder: Path) -> dict[int, Path]:
     """Return number of the read → file of a run, sorted."""
-    found = {path: re.fullmatch(rf"{re.escape(run)}_(\d+)\.fastq", path.name) for path in folder.glob(f"{run}_*.fastq")}
+    ours = re.compile(rf"{re.escape(run)}_(\d+)\.fastq(?:\.gz)?")
+    found = {path: ours.fullmatch(path.name) for path in folder.glob(f"{run}_*.fastq*")}
     return dict(sorted((int(match[1]), path) for path, match in found.items() if match))
 
 
@@ -203,23 +205,23 @@ def _join(first: Half, second: Half, folder: Path) -> None:
     for path in (*_files(second.row.run, folder).values(), second.file):
         path.unlink(missing_ok=True)
     if first.row.assay == "plate":
-        first.file.replace(path_below(folder, f"{run}_1.fastq"))
-    written.replace(path_below(folder, f"{run}_{max(first.numbers) + 1}.fastq"))
+        first.file.replace(path_below(folder, f"{run}_1{suffix_of(first.file)}"))
+    written.replace(path_below(folder, f"{run}_{max(first.numbers) + 1}.fastq.gz"))
 
 
 def _write_second(first: Half, second: Half, target: Path) -> None:
     runs = first.row.run, second.row.run
     starts = [len(f"@{run}.") for run in runs]
     done = 0
-    with first.file.open("rb") as one, second.file.open("rb") as other, target.open("wb") as writer:
+    with open_reads(first.file) as one, open_reads(second.file) as other, open_packed(target) as writer:
         while lines := list(islice(one, 4 * _SPOTS_AT_ONCE)):
             reads = list(islice(other, 4 * _SPOTS_AT_ONCE))
             headers = lines[::4], reads[::4]
-            # As fasterq-dump writes them, names are the same behind the run; only where they are not each is parsed.
+            # As fastq-dump writes them, names are the same behind the run; only where they are not each is parsed.
             if [line[starts[0] :] for line in headers[0]] != [line[starts[1] :] for line in headers[1]]:
                 _compare(headers, runs, done)
             reads[::4] = headers[0]
-            writer.writelines(reads)
+            writer.write(b"".join(reads))
             done += len(headers[0])
 
 

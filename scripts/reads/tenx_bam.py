@@ -14,6 +14,7 @@ order of the file.
 """
 
 import contextlib
+import io
 import math
 import re
 from collections import Counter
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from scripts.core.errors import RunFault, is_of_machine
 from scripts.core.files import path_below
-from scripts.formats.fastq_files import too_large
+from scripts.formats.fastq_files import Room, open_packed
 
 if TYPE_CHECKING:
     import pysam
@@ -53,7 +54,7 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
 
 
 def to_fastq(path: str | Path, run: str, folder: str | Path, most: float = math.inf) -> tuple[list[Path], int]:
-    """Write ``{run}_{n}.fastq`` of a BAM file, n the number of the read among those of the header.
+    """Write ``{run}_{n}.fastq.gz`` of a BAM file, n the number of the read among those of the header.
 
     Return the files in read order, and the number of spots. Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs
     (or their qualities) are not in the records, ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for
@@ -93,10 +94,12 @@ def _convert(path: Path, run: str, folder: Path, most: float) -> tuple[list[Path
     paired = _check_tags(path, in_header)
     layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
-    files = [path_below(folder, f"{run}_{number}.fastq") for number in range(1, len(layout) + 1)]
-    spots = size = 0
+    files = [path_below(folder, f"{run}_{number}.fastq.gz") for number in range(1, len(layout) + 1)]
+    spots = 0
     with ExitStack() as stack:
-        outputs = [stack.enter_context(file.open("w", _BUFFER, encoding="ascii", newline="\n")) for file in files]
+        room = Room(path.name, most)
+        packed = [stack.enter_context(open_packed(file, room)) for file in files]
+        outputs = [stack.enter_context(io.BufferedWriter(one, _BUFFER)) for one in packed]
         for spots, (name, mates) in enumerate(_spots(path, paired, folder), 1):
             for output, (read, build) in zip(outputs, builders.items(), strict=True):
                 record = mates.get(read, mates.get(""))
@@ -105,9 +108,7 @@ def _convert(path: Path, run: str, folder: Path, most: float) -> tuple[list[Path
                 bases, qualities = build(record)
                 if "\n" in name:
                     raise RunFault("ARCHIVE_CORRUPT", f"the name of spot {spots:,} of the BAM file has a line end.")
-                size += output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n")
-            if size > most:
-                raise too_large(path.name, most)
+                output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n".encode("ascii"))
     if not spots:
         raise RunFault("EMPTY_READS", "the BAM file has no reads.")
     return files, spots

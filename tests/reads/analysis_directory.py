@@ -8,6 +8,7 @@ import stat
 import urllib.request
 from pathlib import Path
 
+from scripts.formats.fastq_files import read_pieces
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.reads import download, fastq
@@ -156,6 +157,10 @@ class Conversion:
     def files(self):
         return sorted(path.name for path in (self.folder / "fastq").iterdir() if path.name != "status.tsv")
 
+    def text(self, name):
+        """Return the text of a FASTQ file."""
+        return b"".join(read_pieces(self.folder / "fastq" / name)).decode()
+
     def failed(self, run, reason, detail, *options):
         """Run, and expect that this run fails so and leaves nothing."""
         status = self.run(*options)[run]
@@ -163,19 +168,17 @@ class Conversion:
         assert not [name for name in self.files() if name.startswith(run)]
 
 
-WRAPPER = """#!/bin/sh
-{real} "$@"
-status=$?
-for word; do case "$last" in --outdir) folder="$word";; esac; last="$word"; done
-{then}
+WRAPPER = """#!/bin/bash
+set -o pipefail
+{real} "$@" {then}
 exit {status}
 """
 
 
-def wrap_fasterq_dump(monkeypatch, folder, then, status="$status"):
-    """Put a fasterq-dump on the PATH that does its work and something more."""
-    real = shutil.which("fasterq-dump")
-    program = folder / "bin/fasterq-dump"
+def wrap_fastq_dump(monkeypatch, folder, then, status="$?"):
+    """Put a fastq-dump on the PATH that does its work and something more."""
+    real = shutil.which("fastq-dump")
+    program = folder / "bin/fastq-dump"
     program.parent.mkdir()
     program.write_text(WRAPPER.format(real=real, then=then, status=status))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)

@@ -15,7 +15,7 @@ from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.reads import fastq
-from tests.reads.analysis_directory import wrap_fasterq_dump
+from tests.reads.analysis_directory import wrap_fastq_dump
 
 pytestmark = pytest.mark.tools
 
@@ -26,8 +26,8 @@ PAIRED, SINGLE, ORPHAN_RUN = "SRR9000001", "SRR9000002", "SRR9000017"
 def test_a_killed_conversion_fails_the_job_and_no_run(conversion, monkeypatch, fate):
     front = conversion.folder / "front"
     front.mkdir()
-    (front / "fasterq-dump").write_text(f"#!/bin/bash\n{fate}\n")
-    (front / "fasterq-dump").chmod(0o755)
+    (front / "fastq-dump").write_text(f"#!/bin/bash\n{fate}\n")
+    (front / "fastq-dump").chmod(0o755)
     conversion.add(PAIRED)
     with monkeypatch.context() as patched:
         patched.setenv("PATH", str(front), prepend=os.pathsep)
@@ -85,13 +85,13 @@ def test_the_disk_that_was_used_is_reported_with_its_estimate(conversion, world,
 
 def test_nothing_temporary_is_left(conversion):
     conversion.add(PAIRED).add(SINGLE).run("--threads", "2")
-    assert all(name.endswith(".fastq") for name in conversion.files())
+    assert all(name.endswith(".fastq.gz") for name in conversion.files())
     assert sorted(path.name for path in conversion.folder.iterdir()) == ["GSE1.mus.0000.tsv", "archives", "fastq"]
 
 
 def test_a_job_whose_output_is_taken_away_ends_and_the_next_one_goes_on(conversion, tmp_path, monkeypatch):
     marker = tmp_path / "started"
-    wrap_fasterq_dump(monkeypatch, tmp_path, f"[ -e {marker} ] || {{ touch {marker}; sleep 60; }}")
+    wrap_fastq_dump(monkeypatch, tmp_path, f"; [ -e {marker} ] || {{ touch {marker}; sleep 60; }}")
     conversion.add(SINGLE)
     write_runs("GSE1.mus.0000.tsv", conversion.rows)
     write_statuses("archives/status.tsv", conversion.statuses)

@@ -7,7 +7,7 @@ import pytest
 from scripts.core.errors import RunFault
 from scripts.formats import fastq_files
 from scripts.reads import fastq_check
-from scripts.reads.fastq_check import Checked, check_files, check_single, mend
+from scripts.reads.fastq_check import check_files, check_single, mend
 
 NAMES = [f"A:1:{number}" for number in range(100, 1100)]
 
@@ -52,7 +52,8 @@ def check(tmp_path):
 )
 def test_mates_of_every_writer_agree(check, one, other):
     reads = one.count("\n") // 4
-    assert check(one, other) == [Checked(reads, False)] * 2
+    bases = 12 * reads  # see fastq()
+    assert check(one, other) == [(reads, False, bases)] * 2
 
 
 SHUFFLED = [*NAMES[:700], NAMES[701], NAMES[700], *NAMES[702:]]
@@ -104,12 +105,12 @@ def test_an_interleaved_file_is_recognised(check, marks, pairs):
         f"MATES_DISAGREE: 1.fastq has both mates of each of its {pairs:,} pairs by turns (interleaved), but is given as"
         " single reads; split it into two files."
     )
-    assert check(turns + fastq(["last"], 1)) == Checked(2 * pairs + 1, False)
+    assert check(turns + fastq(["last"], 1))[:2] == (2 * pairs + 1, False)
 
 
 @pytest.mark.parametrize("names", [NAMES, NUMBERED, NUMBERED[:2], ["r"] * 10, NAMES[:1], [], ["a", "a", "b", "c"]])
 def test_single_reads_are_not_taken_for_interleaved_ones(check, names):
-    assert check(fastq(names, 1)) == Checked(len(names), False)
+    assert check(fastq(names, 1))[:2] == (len(names), False)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,19 @@ def test_single_reads_are_not_taken_for_interleaved_ones(check, names):
     ],
 )
 def test_line_ends_are_mended(check, tmp_path, odd, name):
-    assert check(odd, fastq(NAMES, 2)) == [Checked(1000, True), Checked(1000, False)]
+    assert check(odd, fastq(NAMES, 2)) == [(1000, True, 12_000), (1000, False, 12_000)]
     mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended")
-    assert (tmp_path / "mended").read_text() == fastq(NAMES, 1)
+    assert gzip.decompress((tmp_path / "mended").read_bytes()).decode() == fastq(NAMES, 1)
     (tmp_path / "1.fastq.gz").write_bytes(gzip.compress(odd.encode()))
-    assert fastq_files.unpack(tmp_path / "1.fastq.gz", tmp_path / "unpacked") == 1000
+    assert fastq_files.count_reads(tmp_path / "1.fastq.gz") == 1000
+    assert check_files([tmp_path / "1.fastq.gz", tmp_path / "2.fastq"], ["1", "2"])[0] == (1000, True, 12_000)
+
+
+def test_a_broken_stream_is_named_as_the_user_calls_it(tmp_path):
+    whole = gzip.compress(fastq(NAMES, 1).encode())
+    (tmp_path / "1.fastq.gz").write_bytes(whole[:-9])
+    with pytest.raises(RunFault, match=r"ARCHIVE_CORRUPT: my\.fq\.gz is a broken gzip file"):
+        check_single(tmp_path / "1.fastq.gz", "my.fq.gz")
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 5000])
@@ -137,19 +146,22 @@ def test_blank_lines_at_the_end_in_pieces_of_any_size(check, tmp_path, monkeypat
     monkeypatch.setattr(fastq_check, "_PIECE", size)
     text = fastq(NAMES[:5], 1)
     for end in ("\n", "\r\n"):
-        assert check(text.replace("\n", end) + blank * end) == Checked(5, bool(blank) or end == "\r\n")
+        assert check(text.replace("\n", end) + blank * end) == (5, bool(blank) or end == "\r\n", 60)
         mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended")
-        assert (tmp_path / "mended").read_text() == text
+        assert gzip.decompress((tmp_path / "mended").read_bytes()).decode() == text
 
 
 def test_reads_of_no_base_and_long_names_are_mended(check, tmp_path):
     long = "n" * 300
     text = "@a/1 x\n\n+\n\n@{}/1\nAC\n+\nII\n@{}/1 x\nGC\n+\nIJ\n".format("m" * 254, long)
-    assert check(text) == Checked(3, True)
+    assert check(text) == (3, True, 4)
     mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended")
     cut = "n" * 252 + ".3"
-    assert (tmp_path / "mended").read_text() == f"@a/1 x\nN\n+\n!\n@{'m' * 254}/1\nAC\n+\nII\n@{cut}\nGC\n+\nIJ\n"
-    assert check("@a\n\n+\n\n") == Checked(1, True)
+    assert (
+        gzip.decompress((tmp_path / "mended").read_bytes()).decode()
+        == f"@a/1 x\nN\n+\n!\n@{'m' * 254}/1\nAC\n+\nII\n@{cut}\nGC\n+\nIJ\n"
+    )
+    assert check("@a\n\n+\n\n") == (1, True, 0)
     with pytest.raises(RunFault, match=r"DISK_LIMIT: 1.fastq has more than"):
         mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended", 5)
 

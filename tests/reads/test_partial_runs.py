@@ -1,9 +1,11 @@
 """Index reads, and R1 and R2, in a run each: left out; joined where every spot has the same name, else refused."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 
+from scripts.formats.fastq_files import read_pieces
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.reads import fastq
@@ -43,8 +45,8 @@ class Halves:
 
     def files(self) -> dict[str, tuple[str, str]]:
         """Return name → the first header and the bases of each file."""
-        lines = {path.name: path.read_text().split("\n") for path in sorted(self.folder.iterdir())}
-        return {name: (of_file[0], of_file[1]) for name, of_file in lines.items()}
+        texts = {path: b"".join(read_pieces(path)).decode().split("\n") for path in sorted(self.folder.iterdir())}
+        return {path.name.removesuffix(".gz"): (lines[0], lines[1]) for path, lines in texts.items()}
 
 
 @pytest.mark.parametrize("order", [("SRR1", "SRR2"), ("SRR2", "SRR1")])
@@ -54,7 +56,7 @@ def test_barcodes_and_cdna_become_one_run(tmp_path: Path, order: tuple[str, str]
     assert halves.join() == {first: ("ok", ""), second: ("joined", "cdna")}
     header = f"@{first}.1 A00:1:8"
     assert halves.files() == {f"{first}_1.fastq": (header, BARCODE), f"{first}_2.fastq": (header, CDNA)}
-    assert (tmp_path / f"{first}_2.fastq").read_text().count(CDNA) == len(NAMES)
+    assert gzip.decompress((tmp_path / f"{first}_2.fastq.gz").read_bytes()).count(CDNA.encode()) == len(NAMES)
     assert halves.statuses[first].detail == f"The other read of its spots is {second}; joined by name."
     assert halves.statuses[second].detail == f"Its reads are joined to the spots of {first}."
 
@@ -194,5 +196,5 @@ def test_the_command_joins_files_of_ones_own(tmp_path: Path, monkeypatch: pytest
         "mine1": "ok",
         "mine2": "joined",
     }
-    assert sorted(path.name for path in Path("fastq").glob("*.fastq")) == ["mine1_1.fastq", "mine1_2.fastq"]
+    assert sorted(path.name for path in Path("fastq").glob("*.fastq*")) == ["mine1_1.fastq", "mine1_2.fastq.gz"]
     assert Path("mine2.fastq").exists()

@@ -82,8 +82,8 @@ def test_the_reads_come_back(tmp_path, comments):
     path = write_bam(tmp_path / "x.bam", usual_records(spots), comments)
     files, spots_written = tenx_bam.to_fastq(path, "SRR1", tmp_path)
     assert spots_written == 30
-    assert [file.name for file in files] == ["SRR1_1.fastq", "SRR1_2.fastq"]
-    assert tuple(file.read_text() for file in files) == expected("SRR1", spots)
+    assert [file.name for file in files] == ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz"]
+    assert tuple(gzip.decompress(file.read_bytes()).decode() for file in files) == expected("SRR1", spots)
 
 
 @pytest.mark.parametrize("barcode_first", [True, False])
@@ -126,11 +126,12 @@ def test_mates_are_brought_together(tmp_path):
     files, spots_written = tenx_bam.to_fastq(path, "SRR1", tmp_path)
     assert spots_written == 12
     found = {}
-    for first, second in zip(*(file.read_text().split("@SRR1.")[1:] for file in files), strict=True):
+    texts = [gzip.decompress(file.read_bytes()).decode() for file in files]
+    for first, second in zip(*(text.split("@SRR1.")[1:] for text in texts), strict=True):
         assert first.split("\n")[0] == second.split("\n")[0]
         found[first.split("\n")[0].split()[1]] = (first.split("\n")[1], second.split("\n")[1])
     assert found == {name: (b[0] + u[0] + c[0], c[0]) for name, b, u, c in spots}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["SRR1_1.fastq", "SRR1_2.fastq", "x.bam"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz", "x.bam"]
 
 
 def test_a_lost_mate_is_reported(tmp_path):
@@ -269,7 +270,7 @@ def test_damaged_files_are_refused_or_read(tmp_path):
         path.write_bytes(bgzf(damaged(whole, random.Random(seed))))
         try:
             files, spots = tenx_bam.to_fastq(path, "SRR1", tmp_path)
-            assert {file.read_text().count("\n") for file in files} == {4 * spots}
+            assert {gzip.decompress(file.read_bytes()).decode().count("\n") for file in files} == {4 * spots}
             outcomes["read"] += 1
         except RunFault as fault:
             outcomes[fault.reason] += 1

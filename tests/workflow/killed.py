@@ -18,7 +18,7 @@ from tests.toy.demo import HOME
 from tests.toy.server import Server
 
 SERIES = "GSE900003"  # plate cells of two species, and what must be left out
-PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fasterq-dump|vdb-validate|sra-stat")
+PROGRAMS = re.compile(r"-m scripts \w+|STAR|prefetch|fastq-dump|vdb-validate|sra-stat")
 
 
 class KilledAnalysis:

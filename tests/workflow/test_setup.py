@@ -25,7 +25,7 @@ BASICS = (
     "touch",
     "chmod",
 )
-TOOLS = "STAR samtools prefetch fasterq-dump vdb-validate sra-stat vdb-dump latf-load sharq general-loader kar".split()
+TOOLS = "STAR samtools prefetch fastq-dump vdb-validate sra-stat vdb-dump latf-load sharq general-loader kar".split()
 PYTHON = """#!/bin/bash
 # Plays Python 3.11: makes an environment that holds itself, and writes down what pip is asked for.
 case "$*" in
