@@ -54,15 +54,18 @@ def convert(
 
 
 def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, names: bool) -> Reads:
-    spots = sra_archive.count_spots(archive, dict(offline))
-    if row.spots and int(row.spots) != spots:
-        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the archive {spots:,}.")
+    spots = int(row.spots or 0) or sra_archive.count_spots(archive, dict(offline))
+    if row.spots and spots != int(row.spots):
+        raise RunFault("READS_MISSING", f"the record has no spots, the archive {spots:,}.")
     if not spots:
         (work / f"{row.run}.fastq").touch()
         return {f"{row.run}.fastq": work / f"{row.run}.fastq"}, 0
     plate = row.assay == "plate"
     with sra_references.with_references(archive.with_suffix(".references"), work, offline) as environment:
-        written = dump(archive, work, dict(environment), spots=spots, plate=plate, names=names, threads=threads)
+        written, read = dump(archive, work, dict(environment), spots=spots, plate=plate, names=names, threads=threads)
+    if read != spots:
+        whose = "record" if row.spots else "archive"
+        raise RunFault("READS_MISSING", f"the {whose} has {spots:,} spots, {read:,} were read from the archive.")
     counts = {f"{row.run}_{number}.fastq" if number else f"{row.run}.fastq": part for number, part in written.items()}
     return _checked(row, counts, spots)
 

@@ -211,3 +211,27 @@ def test_a_path_is_never_an_option():
     assert subprocesses.path_argument("--option-file=x") == "./--option-file=x"
     assert subprocesses.path_argument(Path("work/-x")) == "work/-x"
     assert subprocesses.path_argument("/home/x/a.bam") == "/home/x/a.bam"
+
+
+def test_what_a_program_prints_is_read_while_it_runs():
+    read = []
+    words = 'import sys; print("x" * 5_000_000); print("y" * 200_000, file=sys.stderr); sys.exit(3)'
+    done = subprocesses.stream_program([sys.executable, "-c", words], lambda output: read.append(output.read()))
+    assert read == [b"x" * 5_000_000 + b"\n"]
+    assert (done.status, done.output, done.errors) == (3, "", "y" * 200_000 + "\n")
+
+
+def test_who_reads_what_a_program_prints_may_end_it(tmp_path):
+    def refuse(output):
+        output.read(1)
+        raise ValueError("enough")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="enough"):
+        subprocesses.stream_program(["sh", "-c", f"echo $$ >{tmp_path}/pid; exec yes"], refuse)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    assert threading.active_count() == before
+    with pytest.raises(MachineFault, match="was not found"):
+        subprocesses.stream_program(["no-such-program"], refuse)
+    with pytest.raises(Interrupted, match="ended by SIGKILL"):
+        subprocesses.stream_program(["sh", "-c", "kill -KILL $$"], lambda output: output.read())

@@ -118,9 +118,9 @@ def test_the_reads_are_those_of_fasterq_dump(
     wanted = by_fasterq_dump(world.sra / f"{run}.sra", tmp_path / "fasterq", *options)
     environment = write_settings(tmp_path / "offline.mkfg")
     archive, work = world.sra / f"{run}.sra", tmp_path / "work"
-    written = dump(archive, work, environment, spots=spots, plate=plate, names=plate, threads=threads)
+    written, read = dump(archive, work, environment, spots=spots, plate=plate, names=plate, threads=threads)
     texts = {number: gzip.decompress(path.read_bytes()).decode() for number, (path, _) in written.items()}
-    assert texts == wanted
+    assert texts == wanted and read == spots
     assert {number: text.count("\n") // 4 for number, text in texts.items()} == {
         number: reads for number, (_, reads) in written.items()
     }

@@ -131,8 +131,16 @@ def test_reads_in_two_archives_are_joined_by_the_names_of_their_spots(conversion
 def test_another_number_of_spots_than_in_the_record_is_reported(conversion, world):
     spots = world.archives[SINGLE].spots
     conversion.add(SINGLE, spots="9999").add(PAIRED, spots="")
-    conversion.failed(SINGLE, "READS_MISSING", f"the record has 9,999 spots, the archive {spots:,}.")
+    conversion.failed(SINGLE, "READS_MISSING", f"the record has 9,999 spots, {spots:,} were read from the archive.")
     assert read_statuses("fastq/status.tsv")[PAIRED].ok
+
+
+@pytest.mark.parametrize(("spots", "words"), [("", "archive has {}"), ("0", "record has no")])
+def test_the_archive_says_how_many_spots_it_has(conversion, tmp_path, monkeypatch, world, spots, words):
+    made = world.archives[SINGLE].spots
+    wrap_fastq_dump(monkeypatch, tmp_path, "--maxSpotId 7")
+    status = conversion.add(SINGLE, spots=spots).run()[SINGLE]
+    assert status.reason == "READS_MISSING" and status.detail.startswith(f"the {words.format(f'{made:,}')} spots, ")
 
 
 def loaded(folder, run, spots, read_types="BB"):
@@ -217,7 +225,7 @@ def test_spots_lost_behind_an_exit_status_of_0_are_found(conversion, tmp_path, m
     spots = world.archives[V2].spots
     wrap_fastq_dump(monkeypatch, tmp_path, "--maxSpotId 7")
     conversion.add(V2, assay="droplet")
-    conversion.failed(V2, "READS_MISSING", f"7 of the archive's {spots:,} spots were read.")
+    conversion.failed(V2, "READS_MISSING", f"the record has {spots:,} spots, 7 were read from the archive.")
 
 
 def test_nothing_written_behind_an_exit_status_of_0_is_found(conversion, tmp_path, monkeypatch, world):
