@@ -123,6 +123,8 @@ class _SpotSplitter(ExitStack):
 
     def _split(self, lines: list[bytes]) -> None:
         """Write the reads of some whole spots."""
+        if lines[0].endswith(b" "):  # the archive keeps no names; STAR takes the next line for what follows a blank
+            lines[::4] = [head.rstrip(b" ") for head in lines[::4]]
         heads, numbers = lines[::4], lines[2::4]
         size = next((at for at in count(1) if heads[at : at + 1] != heads[:1]), 1)
         if (

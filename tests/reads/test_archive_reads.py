@@ -88,6 +88,11 @@ def test_a_text_that_is_cut_anywhere_is_noticed(tmp_path: Path) -> None:
     assert split(tmp_path, b"", True) == ({}, {}, False)
 
 
+def test_no_blank_is_left_where_the_archive_keeps_no_names(tmp_path: Path) -> None:
+    text = b"@S.1 \nA\n+1\nF\n@S.1 \nC\n+2\n \n@S.2 \nG\n+1\nF\n"
+    assert split(tmp_path, text, True)[0] == {0: "@S.2\nG\n+\nF\n", 1: "@S.1\nA\n+\nF\n", 2: "@S.1\nC\n+\n \n"}
+
+
 def by_fasterq_dump(archive: Path, folder: Path, *options: str) -> dict[int, str]:
     """Return number → text of the files that fasterq-dump writes."""
     command = ["fasterq-dump", *options, "--qual-defline", "+", "--outdir", str(folder), "--temp", str(folder)]
