@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from scripts.formats.fastq_files import find_reads, read_pieces
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
 from scripts.reads import download, fastq, sra_references
@@ -43,9 +44,9 @@ def local(tmp_path, monkeypatch, resolver):
         words = ["--runs", f"{UNIT}.tsv", "--archives", f"work/download/{UNIT}", "--output", "work/fastq"]
         fastq.main(words)
         reads = [
-            path.read_text().splitlines()[1::4]
+            b"".join(read_pieces(path)).decode().splitlines()[1::4]
             for n in (1, 2)
-            if (path := folder / f"work/fastq/{RUN}_{n}.fastq").is_file()
+            if (path := find_reads(folder / "work/fastq", f"{RUN}_{n}"))
         ]
         return read_statuses("work/fastq/status.tsv")[RUN], sorted(zip(*reads, strict=True)) if reads else []
 

@@ -113,7 +113,7 @@ def test_the_last_piece_of_a_read_may_lack(tmp_path, barcode_first):
 
 def reads_of(path):
     """Return (bases, qualities) of each read of a FASTQ file."""
-    lines = path.read_text().splitlines()
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     return list(zip(lines[1::4], lines[3::4], strict=True))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.formats.fastq_files import read_pieces
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses
 from scripts.reads import download, fastq
@@ -54,10 +55,10 @@ def convert(analysis):
         os.chdir(here)
     folder = analysis.folder / "work/fastq"
     reads = {}
-    for path in folder.glob("*.fastq"):
-        lines = path.read_text().splitlines()
+    for path in folder.glob("*.fastq*"):
+        lines = b"".join(read_pieces(path)).decode().splitlines()
         names = [line.split()[0] for line in lines[::4]]
-        reads[path.name] = list(zip(names, lines[1::4], lines[3::4], strict=True))
+        reads[path.name.removesuffix(".gz")] = list(zip(names, lines[1::4], lines[3::4], strict=True))
     return read_statuses(folder / "status.tsv"), reads
 
 
