@@ -27,7 +27,7 @@ from scripts.core.snakemake import (
     remove_broken_folders,
     remove_stale_locks,
 )
-from scripts.plan.analysis import FIXED_BY, Analysis, option, source_identity
+from scripts.plan.analysis import Analysis, counted_features, option, source_identity
 from scripts.plan.configuration import (
     check_aliases,
     check_configuration,
@@ -152,6 +152,7 @@ wildcard_constraints:
     series=r"[A-Za-z][A-Za-z0-9_-]*",
     species="|".join(config["species"]),
     reference="|".join(analysis.references()),
+    counted=r"|\.[A-Za-z0-9_]+\.[A-Za-z0-9_]+",
     unit=UNIT,
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
     parameters="[0-9a-f]{16}",
@@ -201,7 +202,8 @@ def reference_file(name):
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
     folders = [f"units/references/{reference}" for reference in analysis.references()]
-    return [f"{folder}/{name}" for folder in folders for name in ("star", "count_index.npz")]
+    names = ("star", f"count_index{analysis.counted}.npz")
+    return [f"{folder}/{name}" for folder in folders for name in names]
 
 
 @reported

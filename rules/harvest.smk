@@ -130,7 +130,7 @@ rule counts_h5ad:
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
-        genes=reference_file("genes.tsv"),
+        genes=reference_file(f"features{analysis.counted}.tsv"),
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -143,14 +143,13 @@ rule counts_h5ad:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
     params:
-        parameters=[f"{key}={config['plates'][key]}" for key in FIXED_BY]
-        + [f"count_by={config['count_by']}"],
+        parameters=analysis.parameters(),
     shell:
         """
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records \
-            --parameters {params.parameters} --output {output.matrix:q} 2>{log:q}
+            --parameters {params.parameters:q} --output {output.matrix:q} 2>{log:q}
         """
 
 

@@ -38,9 +38,9 @@ rule count:
     input:
         units=ancient("units/runs"),
         alignments="work/align/{shard}",
-        index=reference_file("count_index.npz"),
-        exons=reference_file("exons.gtf"),
-        genes=reference_file("genes.tsv"),
+        index=reference_file(f"count_index{analysis.counted}.npz"),
+        exons=reference_file(f"exons{analysis.counted}.gtf"),
+        genes=reference_file(f"features{analysis.counted}.tsv"),
         reference=reference_file("reference.json"),
         kept=of_unit(retries.previous),
     output:
@@ -59,15 +59,14 @@ rule count:
     params:
         rows=of_unit(analysis.digest),  # a trigger: what is planned for the shard
         round=of_unit(retries.round),  # a trigger: failed runs are tried again
-        mode=config["plates"]["mode"],
-        strand=config["plates"]["strand"],
+        options=of_unit(analysis.count_options),
         counter=config["plates"]["counter"],
     shell:
         """
         python -m scripts count --runs {input.units:q}/{wildcards.shard:q}.tsv \
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
-            --mode {params.mode} --strand {params.strand} --counter {params.counter} \
+            {params.options:q} --counter {params.counter} \
             --kept {input.kept:q} --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """
 

@@ -77,21 +77,26 @@ rule count_index:
         annotation="units/references/{reference}/annotation.gtf",
         genes="units/references/{reference}/genes.tsv",
     output:
-        index="units/references/{reference}/count_index.npz",
-        exons="units/references/{reference}/exons.gtf",
+        index="units/references/{reference}/count_index{counted}.npz",
+        exons="units/references/{reference}/exons{counted}.gtf",
+        features="units/references/{reference}/features{counted}.tsv",
     log:
-        "logs/count_index/{reference}.log",
+        "logs/count_index/{reference}{counted}.log",
     benchmark:
-        "logs/benchmarks/count_index/{reference}.tsv"
+        "logs/benchmarks/count_index/{reference}{counted}.tsv"
     conda:
         "../envs/star.yaml"
     resources:
         mem_mb=mem_mb("count_index"),
         runtime=runtime("count_index"),
+    params:
+        features=of(counted_features, "counted"),
     shell:
         """
         python -m scripts count_index --annotation {input.annotation:q} --genes {input.genes:q} \
-            --output resources/{wildcards.reference:q}/count_index.npz \
-            --exons resources/{wildcards.reference:q}/exons.gtf \
+            --type {params.features[0]:q} --id-attribute {params.features[1]:q} \
+            --output resources/{wildcards.reference:q}/count_index{wildcards.counted:q}.npz \
+            --exons resources/{wildcards.reference:q}/exons{wildcards.counted:q}.gtf \
+            --features resources/{wildcards.reference:q}/features{wildcards.counted:q}.tsv \
             --links units/references/{wildcards.reference:q} 2>{log:q}
         """

@@ -46,10 +46,10 @@ from scripts.plan.matrices import GENE_FEATURES, matrix_names
 from scripts.star import program
 from scripts.star.log import INPUT_READS, read_star_log
 from scripts.star.read_pipes import read_pipes
+from scripts.star.strand import proved_strand
 
 PROBE_READS = 50_000
 """Reads that are aligned to find the strand where the barcodes leave it open."""
-MIN_PROBE_READS = 20
 STAMP = "aligned.json"
 """File in the folder that says from what the counts there were made."""
 
@@ -68,11 +68,11 @@ def choose_by_strand(candidates: Sequence[Chemistry], counts: Sequence[tuple[int
     Raises RunFault (CHEMISTRY_UNKNOWN) where too few reads are in genes or neither strand has twice the other's.
     """
     forward, reverse = (sum(pair[strand] for pair in counts) for strand in (0, 1))
-    strand = "Forward" if forward > 2 * reverse else "Reverse" if reverse > 2 * forward else ""
+    strand = proved_strand(forward, reverse).capitalize()
     fitting = [kit for kit in candidates if kit.strand == strand]
     titles = " and ".join(kit.title for kit in candidates)
     figures = f"of the probed reads {forward} are on the genes' strand and {reverse} on the other"
-    if forward + reverse < MIN_PROBE_READS or not fitting:
+    if not fitting:
         raise RunFault(
             "CHEMISTRY_UNKNOWN", f"{titles} share their barcodes, and the strand does not tell which: {figures}."
         )

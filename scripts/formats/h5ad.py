@@ -80,7 +80,7 @@ def inflate_chunk(data: bytes, itemsize: int, room: np.ndarray) -> np.ndarray:
 
 
 class ChunkedArray:
-    """Positions of the chunks of an array of whole numbers from 0 in its file, to read slices without HDF5.
+    """Positions of the chunks of an array of whole numbers from 0, or of float64, in its file: slices without HDF5.
 
     Slices that follow each other inflate each chunk once.
     """
@@ -91,14 +91,15 @@ class ChunkedArray:
         item = h5d.open(root.id, path.encode())
         self.itemsize: int = item.dtype.itemsize
         self.length: int = item.shape[0]
+        self.is_decimal = item.dtype == np.float64
         self.chunk = 0
         self.chunks: list[tuple[int, int]] = []
         """Offset and size of each chunk in the file."""
         if self.length:
             layout = item.get_create_plist()
             filters = [layout.get_filter(number)[0] for number in range(layout.get_nfilters())]
-            if filters != [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE] or item.dtype.kind not in "iu":
-                raise ValueError(f"{path} is not stored as shuffled and deflated chunks of whole numbers")
+            if filters != [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE] or not (item.dtype.kind in "iu" or self.is_decimal):
+                raise ValueError(f"{path} is not stored as shuffled and deflated chunks of numbers")
             self.chunk = layout.get_chunk()[0]
             found: dict[int, tuple[int, int]] = {}
             item.chunk_iter(lambda info: found.update({info.chunk_offset[0]: (info.byte_offset, info.size)}))
@@ -135,7 +136,8 @@ class ChunkedArray:
         for number in range(start // self.chunk, (stop - 1) // self.chunk + 1):
             first = number * self.chunk
             parts.append(self._inflate(file, number)[max(0, start - first) : stop - first].copy())
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return values.astype(np.uint64).view(np.float64) if self.is_decimal else values
 
 
 def share_room(arrays: Sequence[ChunkedArray]) -> None:

@@ -110,31 +110,36 @@ def sum_rows(
     """Return the sum of each row (uint64) of a csr_matrix of whole numbers from 0, read in pieces.
 
     Each number counts times the weight (uint64) of its column; sums are modulo 2**64. With ``real``, a matrix may be of
-    float64: of a number its 64 bits are taken for a whole one. Raises ValueError where the
+    float64: sums are float64 as well, or, with weights, those of the 64 bits of each number. Raises ValueError where the
     matrix is not of ``rows`` and ``columns``, or its parts do not fit each other.
     """
     pointers = open_array(root, f"{path}/indptr", None if rows is None else rows + 1)
     rows, columns = _shape_of(root, path, pointers.shape[0] - 1 if rows is None else rows, columns)
     indptr = pointers[()].astype(np.int64) if rows else np.zeros(1, np.int64)
     data = open_array(root, f"{path}/data", kinds="iuf" if real else "iu")
+    adds_decimals = data.dtype.kind == "f" and weights is None
+    dtype = np.float64 if adds_decimals else np.uint64
     indices = open_array(root, f"{path}/indices", data.shape[0])
     lengths = np.diff(indptr)
     if indptr[0] or indptr[-1] != data.shape[0] or (rows and not 0 <= lengths.min() <= lengths.max() <= columns):
         raise ValueError(f"{path}/indptr does not cut its {data.shape[0]:,} values into rows of {columns:,} columns")
-    sums = np.zeros(rows, np.uint64)
+    sums: np.ndarray = np.zeros(rows, dtype)
     for first, last in _pieces(indptr):
         some = slice(int(indptr[first]), int(indptr[last]))
         values = data[some]
-        if len(values) and values.min() < 0:
+        if len(values) and not values.min() >= 0:
             raise ValueError(f"{path} has counts below 0")
-        floating = values.dtype.kind == "f"
-        values = values.astype(np.float64).view(np.uint64) if floating else values.astype(np.uint64)
+        if data.dtype.kind == "f":
+            values = values.astype(np.float64)
+            values = values if adds_decimals else values.view(np.uint64)
+        else:
+            values = values.astype(np.uint64)
         chosen = indices[some]
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < columns:
             raise ValueError(f"{path}/indices has columns beyond its {columns:,}")
         if weights is not None:
-            values *= weights[chosen]
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values)])
+            values = values * weights[chosen]
+        running = np.concatenate([np.zeros(1, dtype), np.cumsum(values)])
         sums[first:last] = np.diff(running[indptr[first : last + 1] - indptr[first]])
     return sums
 

@@ -33,7 +33,7 @@ def read_cells(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
                 "experiment": h5ad.read_column(obs, "experiment")
                 if "experiment" in obs
                 else [name.partition("_")[0] for name in index],
-                "counts": h5ad_checked.sum_rows(root, "X").astype(float),
+                "counts": h5ad_checked.sum_rows(root, "X", real=True).astype(float),
                 "genes": np.diff(root["X/indptr"][()]).astype(float),
             }
             for name, figure in _FIGURES.items():

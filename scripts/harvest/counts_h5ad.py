@@ -1,11 +1,11 @@
 """Gather the counts of all plate cells of a species into one AnnData file (h5ad), in bounded memory.
 
-- X: counts as STAR and htseq-count gave them, csr_matrix of whole numbers
+- X: counts as STAR and htseq-count gave them, csr_matrix of whole numbers (float64 with nonunique: fraction)
 - obs: index = experiment (or run, with count_by: run); columns of the run table (several runs of a cell joined by ';',
   their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
   decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO (see
   scripts/records/obs_columns.py)
-- var: index = gene_id; gene_name, biotype, length (bases in exons)
+- var: index = gene_id; gene_name, biotype, length (bases in exons, or in the features that are counted)
 - uns: reference (name and fingerprint), parameters, tools (versions of STAR and HTSeq, and who counted; where shards
   differ, all of them, joined by ', ')
 
@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -79,6 +80,7 @@ def write_h5ad(
     logs: list[dict[str, str]] = [{} for _ in columns]
     positions: list[tuple[str, int]] = [("", 0)] * len(columns)
     tallies = np.zeros((len(columns), len(TALLIES)), np.int64)
+    strands: list[str] = []
     dtype: type = np.int32
     stored = 0
     tools = []
@@ -88,7 +90,14 @@ def write_h5ad(
         of_shard = reader.logs()
         tallies[indices] = reader.tallies()[cells]
         tools.append(reader.tools())
-        if reader.file["X/data"].dtype.itemsize > 4:
+        if of_cells := reader.strands():
+            strands = strands or ["none"] * len(columns)  # of shards that no entry of a map names
+            for index, cell in zip(indices, cells, strict=True):
+                strands[index] = of_cells[cell]
+        stored_as = reader.file["X/data"].dtype
+        if stored_as.kind == "f":
+            dtype = np.float64
+        elif stored_as.itemsize > 4 and dtype is np.int32:
             dtype = np.int64
         stored += reader.file["X/data"].shape[0]
         for index, cell in zip(indices, cells, strict=True):
@@ -96,7 +105,9 @@ def write_h5ad(
             positions[index] = (reader.path, cell)
     genes = read_genes(genes_path)
     check_genes(genes, counted, genes_path)
-    tally_columns = {name: tallies[:, number].copy() for number, name in enumerate(TALLIES)}
+    tally_columns: dict[str, Any] = {name: tallies[:, number].copy() for number, name in enumerate(TALLIES)}
+    if strands:
+        tally_columns["strand"] = strands
     obs = plate_columns([column.rows for column in columns], tally_columns, logs, records)
     del logs
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:

@@ -24,7 +24,7 @@ from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes, tune_for_arrays
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.columns import TableColumn, columns_of_options, header_rows, open_shards
-from scripts.harvest.counts_text import format_rows, rows_of_block
+from scripts.harvest.counts_text import format_decimals, format_rows, rows_of_block
 from scripts.harvest.text_inputs import COUNTS, add_folder_options, columns_of_folder, pack_folder
 from scripts.plates.shard_counts import TALLIES, GeneBlocks
 
@@ -81,6 +81,8 @@ class RowRange:
     """Whether the cells of each shard, and the shards, are in the order of the columns."""
     wide: bool = False
     """Whether a count may need more than 32 bits."""
+    decimal: bool = False
+    """Whether counts have decimals."""
 
 
 class Gatherer:
@@ -92,7 +94,7 @@ class Gatherer:
     def __init__(self, rows: RowRange) -> None:
         self.rows = rows
         self._offsets = np.zeros(0, np.int32)  # reused by each gathering
-        self._counts = np.zeros(0, np.uint64 if rows.wide else np.uint32)
+        self._counts = np.zeros(0, np.float64 if rows.decimal else np.uint64 if rows.wide else np.uint32)
         self._steps = np.zeros(0, np.int64)  # 0, 1, 2, …
         h5ad.share_room([array for shard in rows.shards for array in shard.counts.arrays])
 
@@ -157,7 +159,8 @@ def format_range(rows: RowRange) -> Iterator[bytes | memoryview | None]:
                 end = min(row + step, last)
                 part = bounds[row - start : end - start + 1]
                 here = slice(part[0], part[-1])
-                yield format_rows(rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
+                of_block = (rows.names[row:end], rows.width, part - part[0], offsets[here], counts[here])
+                yield format_decimals(*of_block, rows.genes[row:end] < 0) if rows.decimal else format_rows(*of_block)
 
 
 def add_rows(pieces: csv_gz.PieceWriter, rows: RowRange, threads: int) -> None:
@@ -238,6 +241,7 @@ def write_table(
     for rows in ranges:
         rows.shards = gathered
         rows.in_order = bool((np.diff(order[order >= 0]) > 0).all())
+        rows.decimal = any(shard.counts.data.is_decimal for shard in gathered)
         rows.wide = tallies.max(initial=0) >= 2**32 or any(shard.counts.data.itemsize > 4 for shard in gathered)
         for row in np.flatnonzero(rows.genes < 0).tolist():
             rows.tallies[row] = np.ascontiguousarray(tallies[:, TALLIES.index(rows.names[row].decode())])

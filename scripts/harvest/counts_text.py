@@ -5,6 +5,7 @@ also moves what follows. So the text is filled with alternating ``,`` and ``0``,
 an even number of digits (a running sum, eight bytes at a time), and then the digits are written over them.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ BLOCK = 1 << 20
 """Bytes of text that are formatted together: small enough to stay in a processor's cache."""
 
 _COMMA = 0x2C
+_DECIMAL = re.compile(rb"[0-9]{1,18}(\.[0-9]{1,25})?(e-[0-9]{1,2})?")
 _STEP = 0x1C  # ',' xor '0'
 _ONES = 0x0101010101010101
 _PATTERN = int.from_bytes(b",0,0,0,0", "little")
@@ -85,6 +87,25 @@ def format_rows(
     return view[:total]
 
 
+def format_decimals(
+    names: Sequence[bytes], width: int, bounds: np.ndarray, offsets: np.ndarray, counts: np.ndarray, whole: np.ndarray
+) -> memoryview:
+    """Return the lines of a few rows of a table of decimals, as :func:`format_rows` takes them.
+
+    ``counts`` are float64, and ``whole`` says of each row whether it is one of whole numbers (a tally). A decimal is
+    written as htseq-count writes it: the shortest text that reads back as the same number; none is ``0``.
+    """
+    lines = []
+    for number, name in enumerate(names):
+        values = ["0"] * width
+        here = slice(bounds[number], bounds[number + 1])
+        written = map(int, counts[here].tolist()) if whole[number] else counts[here].tolist()
+        for offset, count in zip(offsets[here].tolist(), written, strict=True):
+            values[offset // 2] = str(count)
+        lines.append(b",".join([name, *map(str.encode, values)]) + b"\n")
+    return memoryview(b"".join(lines))
+
+
 def _digits(values: np.ndarray) -> np.ndarray:
     """Return values from 0 to 9 as text."""
     text = values.astype("u1")
@@ -136,3 +157,11 @@ def parse_row(body: bytes, width: int) -> np.ndarray:
         if values is not None:
             return values
     raise ValueError(f"not {width} whole numbers, each after a comma")
+
+
+def parse_decimals(body: bytes, width: int) -> np.ndarray:
+    """Return the counts (float64) of a row of decimals, see :func:`parse_row`."""
+    fields = body.split(b",")
+    if fields[0] or len(fields) != width + 1 or not all(map(_DECIMAL.fullmatch, fields[1:])):
+        raise ValueError(f"not {width} numbers, each after a comma")
+    return np.array(fields[1:], float)

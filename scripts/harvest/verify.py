@@ -83,10 +83,11 @@ def table_faults(results: Path, files: dict[str, int], species: str, ledger: Seq
     name, logs, matrix = f"{species}{COUNTS}", f"{species}{LOGS}", f"{species}.h5ad"
     if matrix not in files:
         yield f"{matrix}: missing, though {name} exists."
-    table = tables.add_up(results / name, ledger)
+    noted = results / matrix if matrix in files else None
+    table = tables.add_up(results / name, ledger, tables.has_fractions(noted))
     yield from tables.header_faults(table, ledger, species, name)
     if logs in files:
-        yield from readable(logs, tables.log_faults(table, results / logs, ledger))
+        yield from readable(logs, tables.log_faults(table, results / logs, ledger, noted))
     if matrix in files:
         yield from readable(matrix, tables.h5ad_faults(table, results / matrix))
 

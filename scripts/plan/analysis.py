@@ -5,6 +5,7 @@ Nothing here asks the network or writes a file. What a rule needs of Snakemake i
 
 import functools
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ from scripts.plan.units import Unit, check_count_by, is_shard, summarize_units
 FIXED_BY = ("preset", "mode", "strand")
 """Keys of ``plates`` that decide the counts of a shard, beside its rows and its reference."""
 CELLS_TABLE = "results/quality/cells.csv.gz"
+ALSO_FIXED_BY: Mapping[str, Any] = {
+    "type": "exon",
+    "id_attribute": "gene_id",
+    "nonunique": "none",
+    "seed": 0,
+    "secondary_alignments": "ignore",
+    "supplementary_alignments": "ignore",
+    "min_quality": 10,
+}
+"""Further ones with their defaults, which are not named in results."""
+_COUNTED = re.compile(r"\.([^.]+)\.([^.]+)")
 
 
 class Analysis:
@@ -84,10 +96,61 @@ class Analysis:
     def parameters_digest(self, unit: str) -> str:
         """Return 16 hex digits of all that decides the counts of a unit: its rows, its options and its reference."""
         reference = self.reference(unit)
-        options = {key: self.config["plates"][key] for key in FIXED_BY}
+        options = self._fixed_by(unit)
         sources = map(source_identity, self.sources(reference).values())
         words = [self.digest(unit), self.config["count_by"], str(options), reference, *sources]
         return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+    def _fixed_by(self, unit: str = "") -> dict[str, Any]:
+        """Return the keys of ``plates`` that decide the counts of a shard, of any shard without a name."""
+        plates = self.config["plates"]
+        further = {key: plates[key] for key, default in ALSO_FIXED_BY.items() if plates[key] != default}
+        strand = self.strands(unit) if unit else plates["strand"]
+        return {key: plates[key] for key in FIXED_BY} | {"strand": strand} | further
+
+    def parameters(self) -> list[str]:
+        """Return what decides the counts of plates as name=value, for the notes in results."""
+        options = self._fixed_by()
+        if isinstance(options["strand"], Mapping):
+            options["strand"] = ", ".join(f"{name}: {strand}" for name, strand in sorted(options["strand"].items()))
+        return [f"{key}={value}" for key, value in options.items()] + [f"count_by={self.config['count_by']}"]
+
+    def strands(self, unit: str) -> Any:
+        """Return the strand of a shard's libraries: one word, or those entries of a map that are of its series."""
+        strands = self.config["plates"]["strand"]
+        if not isinstance(strands, Mapping):
+            return strands
+        series = self.unit(unit).series
+        return {name: strand for name, strand in sorted(strands.items()) if series in self._series_of[name]}
+
+    @functools.cached_property
+    def _series_of(self) -> dict[str, set[str]]:
+        """Accession in the map of strands → the series in which it is."""
+        found: dict[str, set[str]] = {name: {name} for name in self.config["plates"]["strand"]}
+        for row in self._planned_rows():
+            for name in (row.experiment, row.sample, row.run):
+                if name in found:
+                    found[name].add(row.series)
+        return found
+
+    def count_options(self, unit: str) -> list[str]:
+        """Return how the cells of a shard are counted, as options of the command ``count``."""
+        plates = self.config["plates"]
+        strands = self.strands(unit)
+        words = (
+            ["none", *(f"{name}={strand}" for name, strand in strands.items())]
+            if isinstance(strands, Mapping)
+            else [strands]
+        )
+        scoring = [key for key in ALSO_FIXED_BY if key not in ("type", "id_attribute")]
+        further = [f"--{key.replace('_', '-')}={plates[key]}" for key in scoring if plates[key] != ALSO_FIXED_BY[key]]
+        return ["--mode", plates["mode"], "--strand", *words, *further]
+
+    @property
+    def counted(self) -> str:
+        """What names the count index of a reference: empty for exons by gene_id, else e.g. ``.gene.gene_name``."""
+        chosen = [self.config["plates"][key] for key in ("type", "id_attribute")]
+        return "" if chosen == ["exon", "gene_id"] else f".{'.'.join(chosen)}"
 
     def shards(self, species: str) -> list[str]:
         """Return the plate shards of a species."""
@@ -189,12 +252,12 @@ class Analysis:
 
     @functools.cached_property
     def _pinned(self) -> dict[str, str]:
-        rows: Iterable[Run]
+        return libraries_of(self._planned_rows())
+
+    def _planned_rows(self) -> Iterable[Run]:
         if self.has_run_table:
-            rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
-        else:
-            rows = iterate_runs("results/plan.tsv")
-        return libraries_of(rows)
+            return plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+        return iterate_runs("results/plan.tsv")
 
     def _list_sources(self) -> dict[str, str]:
         return {name: source_address(self.inclusion_list_source(name)) or "" for name in self.inclusion_lists()}
@@ -345,6 +408,12 @@ class Analysis:
 def source_identity(source: str | Mapping[str, str]) -> str:
     """Return what identifies a version of a source: its checksum, else the last part of its address."""
     return source_sha256(source) or (source_address(source) or "").rpartition("/")[2]
+
+
+def counted_features(counted: str) -> tuple[str, str]:
+    """Return type and attribute of the features in a count index, whose name has ``counted``, see Analysis.counted."""
+    found = _COUNTED.fullmatch(counted)
+    return (found[1], found[2]) if found else ("exon", "gene_id")
 
 
 def option(name: str, value: str | list[str] | None) -> list[str | list[str]]:

@@ -13,9 +13,10 @@ from scripts.core.files import atomic_path
 from scripts.plan.status import write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import read_cell_statuses
-from scripts.plates.counting import COUNTERS, STRANDS, Counting, count_shard
+from scripts.plates.counting import COUNTERS, Counting, count_shard
 from scripts.plates.scoring import add_scoring, scoring_of
 from scripts.plates.shard_counts import join_shards, read_shard_counts, reference_label, write_shard_counts
+from scripts.plates.strands import parse_strands
 from scripts.references.gene_intervals import MODES
 from scripts.references.genes_table import read_genes
 
@@ -29,7 +30,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--genes", required=True, help="table of genes (genes.tsv)")
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="htseq-count's -m")
-    parser.add_argument("--strand", choices=tuple(STRANDS), default="none", help="htseq-count's -s: no, yes, reverse")
+    parser.add_argument(
+        "--strand",
+        nargs="+",
+        default=["none"],
+        metavar="STRAND",
+        help="htseq-count's -s: none (no), forward (yes) or reverse; auto, proved by the reads; or ACCESSION=STRAND for"
+        " a run, experiment, sample or series",
+    )
     add_scoring(parser)
     parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
     parser.add_argument("--kept", nargs="?", help="folder of what is not tried again, see retry")
@@ -43,10 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns,
         read_cell_statuses(args.alignments, columns),
         args.alignments,
-        Counting(Path(args.count_index), Path(args.exons), genes, args.mode, args.strand, scoring_of(args)),
+        Counting(Path(args.count_index), Path(args.exons), genes, args.mode, "none", scoring_of(args)),
         reference_label(args.reference),
         counter=args.counter,
         threads=max(1, args.threads),
+        strand=parse_strands(args.strand),
     )
     if args.kept:
         kept = {run for run, status in statuses.items() if status.state == "kept"}

@@ -22,17 +22,25 @@ from scripts.core.errors import InputError, MachineFault, RunFault, fault_of_run
 from scripts.core.subprocesses import path_argument, raise_if_killed
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole
-from scripts.plates.bam_groups import CHUNK_BYTES, NO_TAG, NOT_PRIMARY, UNMAPPED, BamReader, Fragments, star_versions
+from scripts.plates.bam_groups import (
+    CHUNK_BYTES,
+    NO_TAG,
+    NOT_PRIMARY,
+    UNMAPPED,
+    BamError,
+    BamReader,
+    Fragments,
+    star_versions,
+)
 from scripts.plates.cells import alignment_files, fail_runs, log_file
 from scripts.plates.near_exons import write_near_exons
 from scripts.plates.scoring import Scoring, share_out
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
+from scripts.plates.strands import AUTO, STRANDS, StrandChoice, settle_strands
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads, read_star_log
 
 COUNTERS = ("auto", "native", "htseq-count")
-STRANDS = {"none": "no", "forward": "yes", "reverse": "reverse"}
-"""Our names of strands → those of htseq-count."""
 _PLAIN = Scoring()
 _MAX_FILES = 500  # BAM files on one command line of htseq-count
 
@@ -57,7 +65,7 @@ class Counting(NamedTuple):
     exons: Path  # exon lines of the annotation, exons.gtf
     genes: list[str]  # ids in the order in which they are counted
     mode: str  # htseq-count's -m
-    strand: str  # a key of STRANDS
+    strand: str  # a key of STRANDS, see count_by_strand
     scoring: Scoring = _PLAIN
 
 
@@ -324,6 +332,51 @@ def _count_near(paths: Sequence[Path], counting: Counting) -> list[CellCounts]:
         return count_htseq([paths], counting._replace(exons=exons), partial=True)
 
 
+def prove_strands(cells: Mapping[str, list[Path]], counting: Counting, threads: int) -> dict[str, str]:
+    """Return the strand of each cell by its uniquely mapped fragments; cells that cannot be read are of none."""
+    genes = read_gene_intervals(counting.intervals)
+
+    def count(column: str) -> tuple[int, int]:
+        try:
+            same, other = (
+                int(count_native(cells[column], genes, "union", strand).genes.sum())
+                for strand in ("forward", "reverse")
+            )
+        except BamError:  # its fault is found again where it is counted
+            return 0, 0
+        return same, other
+
+    with ThreadPoolExecutor(threads) as pool:
+        evidence = dict(zip(cells, pool.map(count, cells), strict=True))
+    strands, words = settle_strands(evidence)
+    print(words, file=sys.stderr)
+    return strands
+
+
+def count_by_strand(
+    cells: Mapping[str, list[Path]], strands: Mapping[str, str], counting: Counting, counter: str, threads: int
+) -> tuple[CountedCells, dict[str, str]]:
+    """Count cells of several strands (column → strand, maybe ``auto``); return them, and the strand of each."""
+    unknown = {column: paths for column, paths in cells.items() if strands[column] == AUTO}
+    proved = prove_strands(unknown, counting, threads) if unknown else {}
+    settled = {column: proved.get(column, strands[column]) for column in cells}
+    parts = [
+        count_cells(
+            {column: paths for column, paths in cells.items() if settled[column] == strand},
+            counting._replace(strand=strand),
+            counter,
+            threads,
+        )
+        for strand in sorted(set(settled.values()), key=list(STRANDS).index) or [counting.strand]
+    ]
+    counted = {column: counts for part in parts for column, counts in part.cells.items()}
+    notes = dict.fromkeys(part.note for part in parts if part.note)
+    whole = CountedCells(
+        {column: counted[column] for column in cells}, merge_tools(part.tools for part in parts), "; ".join(notes)
+    )
+    return whole, settled
+
+
 def _count_with_htseq(cells: Mapping[str, list[Path]], counting: Counting) -> CountedCells:
     """Count all cells in one call; where a bad file fails the call, each cell in a call of its own."""
     tools = {"counter": "htseq-count"} | _htseq_version()
@@ -357,8 +410,12 @@ def count_shard(
     *,
     counter: str,
     threads: int = 1,
+    strand: StrandChoice | None = None,
 ) -> tuple[ShardCounts, dict[str, RunStatus]]:
-    """Count the cells whose runs are all good; return the counts and the statuses of all runs after it."""
+    """Count the cells whose runs are all good; return the counts and the statuses of all runs after it.
+
+    ``strand`` is that of ``counting`` where it is None.
+    """
     import scipy.sparse
 
     statuses_after = dict(statuses)
@@ -376,7 +433,9 @@ def count_shard(
             cells[column] = files
         except Exception as error:
             faults[column] = fault_of_run(error, "ALIGN_FAILED")
-    counted = count_cells(cells, counting, counter, threads)
+    choice = strand or StrandChoice(counting.strand)
+    given = {column: choice.strand_of(column, columns[column]) for column in cells}
+    counted, settled = count_by_strand(cells, given, counting, counter, threads)
     kept: dict[str, CellCounts] = {}
     for column, counts in counted.cells.items():
         try:
@@ -410,6 +469,7 @@ def count_shard(
         counts=scipy.sparse.csc_matrix(matrix),
         tallies=tallies,
         logs=[logs[column] for column in kept],
+        strands=[] if choice.is_fixed else [settled[column] for column in kept],
         reference=reference,
         tools=merge_tools([counted.tools, *star]) if kept else {},
     )

@@ -1,7 +1,8 @@
 """The counts of a plate shard: one small h5ad, its matrix gene-major so that a table can be gathered gene by gene.
 
-- ``X``: csc_matrix, cells × genes, whole numbers; genes in byte order of their ids
-- ``obs``: index = the columns' accessions; ``runs`` ("SRR1;SRR2"); the five tallies of htseq-count
+- ``X``: csc_matrix, cells × genes, whole numbers, or decimals with ``nonunique: fraction``; genes in byte order of ids
+- ``obs``: index = the columns' accessions; ``runs`` ("SRR1;SRR2"); the five tallies of htseq-count; ``strand``, where
+  that was proved or given by accession
 - ``var``: index = gene ids
 - ``uns``: ``genes_sha256`` (see :func:`hash_genes`), ``reference`` (name and fingerprint of the reference), ``tools``
   (a text each: the version of the program; ``counter`` says who counted), ``star_log`` with ``fields`` (names in
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,11 +43,12 @@ class ShardCounts:
     genes: list[str]  # ids in byte order
     columns: list[str]  # accession of each cell: its experiment, or its run with count_by: run
     runs: list[str]  # of each cell, joined by ;
-    counts: "scipy.sparse.csc_matrix"  # cells × genes, whole numbers
+    counts: "scipy.sparse.csc_matrix"  # cells × genes
     tallies: np.ndarray  # int64, cells × 5, in the order of TALLIES
     logs: list[dict[str, str]] = field(default_factory=list)  # of each cell, field → value of its Log.final.out
     reference: str = ""  # name and fingerprint, e.g. hg38 sha256:12ab…
     tools: dict[str, str] = field(default_factory=dict)  # program → version; several are joined by ", "
+    strands: list[str] = field(default_factory=list)  # of each cell, empty where one is configured for all
 
 
 def hash_genes(genes: Sequence[str]) -> str:
@@ -74,6 +76,8 @@ def check_shard(shard: ShardCounts) -> None:
     cells = len(shard.columns)
     if shard.counts.shape != (cells, len(shard.genes)):
         raise ValueError(f"counts are {shard.counts.shape}, but there are {cells} cells and {len(shard.genes)} genes")
+    if shard.strands and len(shard.strands) != cells:
+        raise ValueError("a shard has the strands of all its cells, or of none")
     if len(shard.runs) != cells or len(shard.logs) != cells or shard.tallies.shape != (cells, len(TALLIES)):
         raise ValueError("columns, runs, tallies and logs of a shard must be of the same cells")
     if len(set(shard.columns)) != cells:
@@ -94,7 +98,9 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
     counts.eliminate_zeros()
     if counts.nnz and counts.data.min() < 0:
         raise ValueError("a count of a shard is negative")
-    dtype = np.int64 if counts.nnz and counts.data.max() > np.iinfo(np.int32).max else np.int32
+    dtype: type = np.int64 if counts.nnz and counts.data.max() > np.iinfo(np.int32).max else np.int32
+    if counts.dtype.kind == "f":
+        dtype = np.float64
     fields = merge_fields(shard.logs)
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
@@ -104,7 +110,11 @@ def write_shard_counts(path: str | Path, shard: ShardCounts) -> None:
         h5ad.write_array(matrix, "indices", counts.indices.astype(np.int32))
         h5ad.write_array(matrix, "indptr", counts.indptr.astype(np.int32))
         tallies = np.asarray(shard.tallies, np.int64)
-        columns = {"runs": shard.runs} | {name: tallies[:, position].copy() for position, name in enumerate(TALLIES)}
+        columns: dict[str, Any] = {"runs": shard.runs} | {
+            name: tallies[:, position].copy() for position, name in enumerate(TALLIES)
+        }
+        if shard.strands:
+            columns["strand"] = shard.strands
         h5ad.write_frame(root, "obs", shard.columns, columns)
         h5ad.write_frame(root, "var", shard.genes, {})
         uns = h5ad.create_group(root, "uns")
@@ -131,6 +141,7 @@ def read_shard_counts(path: str | Path) -> ShardCounts:
             counts=reader.matrix(),
             tallies=reader.tallies(),
             logs=reader.logs(),
+            strands=reader.strands(),
             reference=reader.reference,
             tools=reader.tools(),
         )
@@ -156,6 +167,7 @@ def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]
         counts=scipy.sparse.vstack([counted.counts, earlier.counts.tocsr()[cells]], format="csc"),
         tallies=np.concatenate([counted.tallies, earlier.tallies[cells]]),
         logs=counted.logs + [earlier.logs[cell] for cell in cells],
+        strands=counted.strands + [earlier.strands[cell] for cell in cells if earlier.strands],
         reference=counted.reference,
         tools=merge_tools([counted.tools, *([earlier.tools] if cells else [])]),
     )
@@ -198,6 +210,10 @@ class ShardReader:
         """Return the tallies, int64, cells × 5."""
         return np.stack([h5ad.read_whole(self.file, f"obs/{name}").astype(np.int64) for name in TALLIES], axis=1)
 
+    def strands(self) -> list[str]:
+        """Return the strand of each cell; empty where the file does not say."""
+        return h5ad.read_column(self.file["obs"], "strand") if "strand" in self.file["obs"] else []
+
     def tools(self) -> dict[str, str]:
         """Return program → version; empty where the file does not say."""
         tools = self.file.get("uns/tools", {})
@@ -222,7 +238,8 @@ class ShardReader:
 
         genes: int = self.file["var/_index"].shape[0]
         indptr, cells, counts = self.blocks().read(0, genes)
-        counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
+        if counts.dtype.kind != "f":
+            counts = counts.astype(np.int64 if counts.dtype.itemsize > 4 else f"u{counts.dtype.itemsize}")
         return scipy.sparse.csc_matrix((counts, cells.astype(np.int32), indptr), shape=(len(self.columns), genes))
 
     def blocks(self) -> "GeneBlocks":
@@ -246,7 +263,7 @@ class GeneBlocks:
         return self.indptr, self.indices, self.data
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return indptr (int32, from 0), cells and counts of the genes ``start`` to ``stop``, of unsigned types.
+        """Return indptr (int32, from 0), cells and counts of the genes ``start`` to ``stop``: unsigned, or float64.
 
         Raises InputError where the file is damaged or gone.
         """

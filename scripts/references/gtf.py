@@ -127,20 +127,32 @@ def read_exons(path: str | Path) -> Iterator[Exon]:
 
     Raises InputError, naming the line, for a line that is no line of a GTF and an exon without gene_id.
     """
+    return (exon for exon, _ in read_features(path, "exon", "gene_id"))
+
+
+def read_features(path: str | Path, feature: str, attribute: str) -> Iterator[tuple[Exon, bytes]]:
+    """Yield the features of a type, with the value of an attribute as their gene_id, and their attributes as text.
+
+    Raises InputError, naming the line, for a line that is no line of a GTF and a feature without the attribute.
+    """
+    kind, key = feature.encode(), attribute.encode()
+    looked_for = b"\t%b\t" % kind
     with Path(path).open("rb") as handle:
         for number, line in enumerate(handle, 1):
-            if b"\texon\t" not in line:
+            if looked_for not in line:
                 continue
             try:
                 parsed = parse_line(line.rstrip(b"\r\n"))
-                if parsed is None or parsed[1] != b"exon":
+                if parsed is None or parsed[1] != kind:
                     continue
-                gene_id = gene_id_of(parsed[5])
-                if not gene_id:
-                    raise GtfLineError("an exon without gene_id")
+                attributes = parsed[5]
+                value = gene_id_of(attributes) if key == b"gene_id" else parse_attributes(attributes).get(key, b"")
+                if not value:
+                    article = "an" if feature[0] in "aeiou" else "a"
+                    raise GtfLineError(f"{article} {feature} without {attribute}")
             except GtfLineError as error:
                 raise InputError(f"{path}, line {number}: {error}.") from None
-            yield Exon(_text(parsed[0]), parsed[2], parsed[3], _text(parsed[4]), _text(gene_id))
+            yield Exon(_text(parsed[0]), parsed[2], parsed[3], _text(parsed[4]), _text(value)), attributes
 
 
 def _text(value: bytes) -> str:

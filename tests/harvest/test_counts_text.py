@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scripts.formats import csv_gz
-from scripts.harvest.counts_text import format_rows, parse_numbers, parse_row
+from scripts.harvest.counts_text import format_decimals, format_rows, parse_decimals, parse_numbers, parse_row
 
 COUNTS = st.one_of(
     st.just(0), st.integers(0, 12), st.integers(95, 105), st.integers(0, 2**32), st.integers(0, 2**63 - 1)
@@ -58,3 +58,15 @@ def test_numbers_are_read_where_they_end():
     assert values.tolist() == [7, 450]
     assert parse_numbers(raw, np.array([13]), np.array([2])) is None
     assert parse_numbers(raw, np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
+
+
+def test_decimals_are_written_as_htseq_count_writes_them():
+    values = np.array([5.0, 1 / 3, 2.5, 7.0])
+    text = format_decimals(
+        [b"g", b"none", b"__tally"], 3, np.array([0, 3, 3, 4]), np.array([0, 2, 4, 2]), values, np.array([0, 0, 1])
+    )
+    assert bytes(text) == b"g,5.0,0.3333333333333333,2.5\nnone,0,0,0\n__tally,0,7,0\n"
+    assert parse_decimals(b",5.0,0.3333333333333333,2.5", 3).tolist() == values[:3].tolist()
+    for body in (b",1.5", b",1.5,", b",1.5,-2.0", b",1.5,nan", b",1.5,1e999", b"1.5,2"):
+        with pytest.raises(ValueError, match="not 2 numbers, each after a comma"):
+            parse_decimals(body, 2)

@@ -89,6 +89,14 @@ def make(folder, counts=COUNTS, head=HEAD, mapped=MAPPED, log_head=None, h5ad_co
     sum_up(folder)
 
 
+def note(folder, **parameters):
+    """Note in the h5ad how the cells were counted."""
+    made = anndata.read_h5ad(folder / "mus.h5ad")
+    made.uns["parameters"] = parameters
+    made.write_h5ad(folder / "mus.h5ad")
+    sum_up(folder)
+
+
 def sum_up(folder):
     checksums.main(["--results", str(folder), "--output", str(folder / "SHA256SUMS")])
 
@@ -129,6 +137,39 @@ def test_counts_that_are_not_the_reads_mapped_are_reported(tmp_path, mapped):
     assert faults_of(tmp_path) == [
         f"mus.log.csv.gz: SRR3: counts and tallies make 123, but STAR mapped {mapped} reads."
     ]
+
+
+FRACTIONS = {
+    "A,1": [3.5, 0.0],
+    "B": [0.0, 120.3333],
+    **dict(zip(sorted(TALLIES), [[4, 0], [1, 0], [1, 3], [0, 0], [0, 0]], strict=True)),
+}
+
+
+def test_fractions_are_counts_where_they_are_noted(tmp_path, capsys):
+    """The reads of several genes or loci (1 and 4 of the first cell) are tallied, and counted as well."""
+    mapped = MAPPED | {"Uniquely mapped reads number": ["0", "123"]}
+    make(tmp_path, counts=FRACTIONS, mapped=mapped)
+    assert faults_of(tmp_path)[0] == "mus.htseq-count.csv.gz, row 5 (A,1): not 2 whole numbers, each after a comma."
+    note(tmp_path, nonunique="fraction")
+    verify.main([str(tmp_path)])
+    assert "6 files, unchanged, complete and in agreement" in capsys.readouterr().err
+    make(tmp_path, counts=FRACTIONS, mapped=mapped, h5ad_counts=FRACTIONS | {"B": [0.0, 120.3334]})
+    note(tmp_path, nonunique="fraction")
+    assert faults_of(tmp_path) == ["mus.h5ad: 1 cells have other counts than in the table, the first is SRR3."]
+    make(tmp_path, counts=FRACTIONS, mapped=MAPPED)
+    note(tmp_path, nonunique="fraction")
+    assert faults_of(tmp_path) == ["mus.log.csv.gz: SRR1;SRR2: counts and tallies make 4, but STAR mapped 10 reads."]
+
+
+@pytest.mark.parametrize("noted", [{"nonunique": "all"}, {"secondary_alignments": "score"}])
+def test_alignments_that_count_more_than_once_are_at_least_the_reads(tmp_path, capsys, noted):
+    make(tmp_path, mapped=MAPPED | {"Uniquely mapped reads number": ["1", "120"]})
+    note(tmp_path, **noted)
+    verify.main([str(tmp_path)])
+    make(tmp_path, mapped=MAPPED | {"Uniquely mapped reads number": ["1", "124"]})
+    note(tmp_path, **noted)
+    assert faults_of(tmp_path) == ["mus.log.csv.gz: SRR3: counts and tallies make 123, but STAR mapped 124 reads."]
 
 
 def test_tables_of_other_cells_are_reported(tmp_path):

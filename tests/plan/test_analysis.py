@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.analysis import Analysis, source_identity
+from scripts.plan.analysis import Analysis, counted_features, source_identity
 from scripts.plan.choices import parse_choices
 from scripts.plan.configuration import with_defaults
 from scripts.plan.local_files import FileDigests
+from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import Unit
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -197,3 +198,38 @@ def test_inclusion_lists_are_those_with_a_source():
     shipped = sorted(name for name, known in KITS["lists"].items() if known.get("address"))
     assert made.inclusion_lists() == sorted({*shipped, "3M-february-2018"})
     assert made.inclusion_list_source("3M-february-2018") == "lists/3M.txt"
+
+
+def test_options_of_counting_are_passed_where_they_are_not_the_defaults():
+    shard = "GSE1.homo.0000"
+    plain = analysis(*FOUR)
+    assert plain.count_options(shard) == ["--mode", "intersection-nonempty", "--strand", "none"]
+    assert (plain.counted, counted_features(plain.counted)) == ("", ("exon", "gene_id"))
+    assert plain.parameters() == [
+        *("preset=census2017", "mode=intersection-nonempty", "strand=none", "count_by=experiment")
+    ]
+    chosen = {"type": "gene", "id_attribute": "gene_name", "nonunique": "random", "seed": 7, "min_quality": 0}
+    made = analysis(*FOUR, plates=chosen)
+    assert made.count_options(shard)[4:] == ["--nonunique=random", "--seed=7", "--min-quality=0"]
+    assert (made.counted, counted_features(made.counted)) == (".gene.gene_name", ("gene", "gene_name"))
+    assert made.parameters()[3:] == [
+        *("type=gene", "id_attribute=gene_name", "nonunique=random", "seed=7", "min_quality=0", "count_by=experiment")
+    ]
+    assert made.parameters_digest(shard) != plain.parameters_digest(shard)
+
+
+def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [Run("GSE1", experiment="SRX5", run="SRR5"), Run("GSE2", experiment="SRX6", run="SRR6")]
+    write_runs(tmp_path / "plan.tsv", rows)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "plan.tsv").replace(tmp_path / "results" / "plan.tsv")
+    units = ("GSE1.homo.0000", "GSE2.homo.0000")
+    made = analysis(*units, plates={"strand": {"GSE1": "reverse", "SRX6": "auto", "SRX9": "forward"}})
+    assert [made.count_options(name)[2:] for name in units] == [
+        *(["--strand", "none", "GSE1=reverse"], ["--strand", "none", "SRX6=auto"])
+    ]
+    assert "strand=GSE1: reverse, SRX6: auto, SRX9: forward" in made.parameters()
+    other = analysis(*units, plates={"strand": {"GSE1": "reverse", "SRX6": "forward"}})
+    digests = [[some.parameters_digest(name) for name in units] for some in (made, other)]
+    assert [left == right for left, right in zip(*digests, strict=True)] == [True, False]

@@ -1,5 +1,6 @@
 """The tables of a species' plate cells: counts, logs and h5ad agree with each other and with the ledger."""
 
+import contextlib
 import hashlib
 import itertools
 import re
@@ -12,9 +13,9 @@ import numpy as np
 
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import BoundedGzip, open_bounded
-from scripts.formats.h5ad_checked import open_array, read_column, read_names, read_numbers, sum_rows
+from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
 from scripts.harvest.columns import HEADERS
-from scripts.harvest.counts_text import parse_row
+from scripts.harvest.counts_text import parse_decimals, parse_row
 from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import TALLIES
@@ -38,7 +39,7 @@ class Table(NamedTuple):
     header: list[list[str]]
     genes: int
     sums: np.ndarray
-    """int64: the counts of each cell over all genes."""
+    """int64, float64 where a count has decimals: the counts of each cell over all genes."""
     tallies: dict[str, np.ndarray]
     """Name → int64: a tally of each cell."""
     fingerprints: np.ndarray
@@ -54,13 +55,16 @@ def hash_genes(genes: Iterable[bytes]) -> np.ndarray:
     return np.array([int.from_bytes(hashlib.blake2b(gene, digest_size=8).digest()) | 1 for gene in genes], np.uint64)
 
 
-def add_up(path: Path, ledger: Sequence[Run]) -> Table:
-    """Read a table of counts through. Raises InputError, naming the row, where it is not laid out as one."""
+def add_up(path: Path, ledger: Sequence[Run], decimal: bool = False) -> Table:
+    """Read a table of counts through, which are whole numbers, or may have decimals.
+
+    Raises InputError, naming the row, where it is not laid out as one.
+    """
     with open_bounded(path, path.name) as handle:
-        return _add_up(handle, path.name, longest_line(ledger))
+        return _add_up(handle, path.name, longest_line(ledger), decimal)
 
 
-def _add_up(handle: BoundedGzip, name: str, longest: int) -> Table:
+def _add_up(handle: BoundedGzip, name: str, longest: int, decimal: bool) -> Table:
     try:
         header = [split_line(handle.line(longest)) for _ in range(4)]
     except ValueError as error:
@@ -76,7 +80,7 @@ def _add_up(handle: BoundedGzip, name: str, longest: int) -> Table:
     for number in itertools.count(5):
         if not (line := handle.line(longest)):
             break
-        gene, counts = _split_row(line, width, f"{name}, row {number}")
+        gene, counts = _split_row(line, width, f"{name}, row {number}", decimal)
         if genes + len(tallies) and gene <= before:
             raise InputError(f"{name}, row {number}: {_text(gene)!r} is not in byte order, or duplicated.")
         before = gene
@@ -86,7 +90,7 @@ def _add_up(handle: BoundedGzip, name: str, longest: int) -> Table:
             raise InputError(f"{name}: more than {MOST_GENES:,} genes, which no annotation has.")
         else:
             genes += 1
-            sums += counts
+            sums = sums + counts
             fingerprints += counts.view(np.uint64) * hash_genes([gene])
     if len(tallies) < len(TALLIES):
         raise InputError(f"{name}: cut short; it has no row {', '.join(sorted(set(TALLIES) - tallies.keys()))}.")
@@ -98,8 +102,11 @@ def _text(name: bytes) -> str:
     return name.decode(errors="surrogateescape")
 
 
-def _split_row(line: bytes, width: int, where: str) -> tuple[bytes, np.ndarray]:
-    """Return the name of a row and its counts (int64). Raises InputError where it has none."""
+def _split_row(line: bytes, width: int, where: str, decimal: bool) -> tuple[bytes, np.ndarray]:
+    """Return the name of a row and its counts (int64, float64 where one has decimals and may have them).
+
+    Raises InputError where it has none.
+    """
     if not line.endswith(b"\n"):
         raise InputError(f"{where}: its last line has no end; the file is cut short.")
     found = _NAME.match(line)
@@ -107,8 +114,10 @@ def _split_row(line: bytes, width: int, where: str) -> tuple[bytes, np.ndarray]:
     name = text[1:-1].replace(b'""', b'"') if text[:1] == b'"' else text
     if not _text(name).isprintable():
         raise InputError(f"{where}: {name[:80]!r} is no name of a gene.")
+    body = line[len(text) : -1]
     try:
-        return name, parse_row(line[len(text) : -1], width)
+        has_decimals = decimal and b"." in body and _text(name) not in TALLIES
+        return name, parse_decimals(body, width) if has_decimals else parse_row(body, width)
     except ValueError as error:
         raise InputError(f"{where} ({_text(name)}): {error}.") from error
 
@@ -163,8 +172,37 @@ def read_log(path: Path, longest: int, width: int) -> dict[str, list[str]]:
     return rows
 
 
-def log_faults(table: Table, path: Path, ledger: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each cell whose counts and tallies are not the reads that STAR mapped."""
+def read_parameter(path: Path | None, name: str, default: str) -> str:
+    """Return what an h5ad notes of how its cells were counted; the default where there is none or it notes nothing."""
+    if path is None:
+        return default
+    with contextlib.suppress(*BROKEN), h5py.File(path, "r") as root:
+        item = open_item(root, f"uns/parameters/{name}")
+        if isinstance(item, h5py.Dataset) and item.shape == () and h5py.check_string_dtype(item.dtype):
+            return str(item.asstr()[()])
+    return default
+
+
+def has_fractions(matrix: Path | None) -> bool:
+    """Return whether an h5ad notes that its counts may have decimals."""
+    return read_parameter(matrix, "nonunique", "none") == "fraction"
+
+
+def reads_of(table: Table, matrix: Path | None) -> tuple[np.ndarray, bool]:
+    """Return how many reads the counts and tallies of each cell make, and whether that is exact or a lower bound.
+
+    As the h5ad (``matrix``) notes, an ambiguous read and one of several loci may be tallied as such and count for genes
+    as well (``nonunique``), for several of them with ``all``; and a read may have several alignments that count.
+    """
+    nonunique = read_parameter(matrix, "nonunique", "none")
+    scored = {read_parameter(matrix, f"{kind}_alignments", "ignore") for kind in ("secondary", "supplementary")}
+    both = {"__ambiguous", "__alignment_not_unique"} if nonunique != "none" else set()
+    alone = [tally for name, tally in table.tallies.items() if name not in both]
+    return table.sums + sum(alone), nonunique != "all" and scored == {"ignore"}
+
+
+def log_faults(table: Table, path: Path, ledger: Sequence[Run], matrix: Path | None) -> Iterator[str]:
+    """Yield a sentence for each cell whose counts and tallies are not the reads that STAR mapped; see reads_of."""
     cells = table.header[0][1:]
     rows = read_log(path, longest_line(ledger), len(cells))
     if [rows.get("FIELD_NAMES"), *(rows.get(name) for name in HEADERS)] != [line[1:] for line in table.header]:
@@ -174,14 +212,15 @@ def log_faults(table: Table, path: Path, ledger: Sequence[Run]) -> Iterator[str]
         yield f"{path.name}: it has no row {UNIQUELY_MAPPED!r}."
         return
     faults = []
-    fragments = (table.sums + sum(table.tallies.values())).tolist()
+    reads, exact = reads_of(table, matrix)
+    fragments = map(round, reads.tolist())
     none = ["" for _ in cells]
     for runs, counted, unique, multiple in zip(
         cells, fragments, rows.get(UNIQUELY_MAPPED, none), rows.get(MULTIPLE_LOCI, none), strict=True
     ):
         if not is_number(unique) or not is_number(multiple or "0"):
             faults.append(f"{runs}: the reads that STAR mapped are not a number: {unique[:80]!r}, {multiple[:80]!r}.")
-        elif counted != (mapped := int(unique) + int(multiple or 0)):
+        elif counted != (mapped := int(unique) + int(multiple or 0)) and (exact or counted < mapped):
             faults.append(f"{runs}: counts and tallies make {counted}, but STAR mapped {mapped} reads.")
     yield from first_faults(path.name, faults)
 
@@ -202,7 +241,7 @@ def h5ad_faults(table: Table, path: Path) -> Iterator[str]:
                 return
             runs = read_column(root, "obs/runs", len(cells))
             hashes = hash_genes(name.encode() for name in read_names(root, "var/_index", genes))
-            fingerprints = sum_rows(root, "X", len(cells), genes, hashes)
+            fingerprints = sum_rows(root, "X", len(cells), genes, hashes, real=True)
             tallies = {name: read_numbers(root, f"obs/{name}", len(cells)) for name in TALLIES if name in root["obs"]}
     except BROKEN as error:
         yield f"{path.name}: cannot be read as the counts of a species: {error}."

@@ -1,0 +1,96 @@
+"""Options of counting on the toy world's cells, against htseq-count, the program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.plates.counting import COUNTERS, count_native
+from scripts.plates.shard_counts import TALLIES, ShardCounts
+from scripts.references.count_index import main as make_count_index
+from scripts.references.gene_intervals import read_gene_intervals
+from scripts.references.genes_table import read_genes
+from tests.plates.shards import CHOSEN, run_count
+
+pytestmark = pytest.mark.tools
+
+OPTIONS = [
+    ["--nonunique=all", "--min-quality=0", "--mode=union"],
+    ["--nonunique=fraction", "--min-quality=0", "--mode=union"],
+    ["--nonunique=none", "--secondary-alignments=score", "--min-quality=0"],
+    ["--nonunique=fraction", "--secondary-alignments=score", "--supplementary-alignments=score", "--min-quality=0"],
+    ["--strand", "forward", f"{CHOSEN[0]}=reverse"],
+]
+
+
+def run_htseq(bams: list[Path], annotation: Path, *options: str) -> tuple[list[str], np.ndarray]:
+    """Return the names of rows, and rows × files, by the program itself."""
+    command = [sys.executable, "-m", "HTSeq.scripts.count", "-q", "-r", "name", *options, *map(str, bams)]
+    done = subprocess.run([*command, str(annotation)], capture_output=True, text=True, check=True)
+    names, *_ = zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True)
+    values = [line.split("\t")[1:] for line in done.stdout.splitlines()]
+    return list(names), np.array(values, float)
+
+
+def whole(counted: ShardCounts) -> np.ndarray:
+    return np.concatenate([counted.counts.toarray(), counted.tallies], axis=1)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options).replace("--", ""))
+def test_counters_give_the_same(mm10: Path, shard: Path, options: list[str], capsys: pytest.CaptureFixture) -> None:
+    counted = {counter: run_count(shard, mm10, f"--counter={counter}", *options) for counter in COUNTERS}
+    for shard_counts, statuses in counted.values():
+        assert shard_counts.columns == CHOSEN
+        assert all(status.ok and not status.detail for status in statuses.values())
+        assert whole(shard_counts) == pytest.approx(whole(counted["htseq-count"][0]), rel=1e-12)
+    assert "htseq-count gives the same 78 numbers." in capsys.readouterr().err
+    plain, _ = run_count(shard, mm10)
+    assert not np.array_equal(whole(plain), whole(counted["native"][0]))
+
+
+def test_draws_are_repeated_and_share_out_what_is_ambiguous(mm10: Path, shard: Path) -> None:
+    options = ["--nonunique=random", "--min-quality=0", "--mode=union"]
+    for counter in COUNTERS:
+        first, _ = run_count(shard, mm10, f"--counter={counter}", *options)
+        again, _ = run_count(shard, mm10, f"--counter={counter}", *options)
+        fraction, _ = run_count(shard, mm10, "--counter=native", "--nonunique=fraction", *options[1:])
+        assert first.tools["counter"] == ("htseq-count" if counter == "htseq-count" else "native")
+        assert (whole(first) == whole(again)).all()
+        assert first.tallies.tolist() == fraction.tallies.tolist()
+        assert np.ravel(first.counts.sum(axis=1)) == pytest.approx(np.ravel(fraction.counts.sum(axis=1)))
+
+
+def test_a_strand_is_proved_by_the_reads(mm10: Path, shard: Path) -> None:
+    """The toy world's libraries are without strand: the reads of each gene are on both."""
+    plain, _ = run_count(shard, mm10)
+    proved, _ = run_count(shard, mm10, "--strand", "auto")
+    assert (whole(plain) == whole(proved)).all()
+    assert (plain.strands, proved.strands) == ([], ["none"] * len(CHOSEN))
+
+
+@pytest.mark.parametrize(
+    ("feature", "attribute"),
+    [("gene", "gene_id"), ("exon", "gene_name"), ("transcript", "transcript_id"), ("exon", "transcript_id")],
+)
+def test_other_features_are_counted_as_htseq_count_does(
+    mm10: Path, shard: Path, tmp_path: Path, feature: str, attribute: str
+) -> None:
+    chosen = [f"--type={feature}", f"--id-attribute={attribute}", f"--output={tmp_path / 'index.npz'}"]
+    make_count_index(
+        [
+            *(f"--annotation={mm10 / 'annotation.gtf'}", f"--genes={mm10 / 'genes.tsv'}", *chosen),
+            *(f"--exons={tmp_path / 'exons.gtf'}", f"--features={tmp_path / 'features.tsv'}"),
+        ]
+    )
+    steps = read_gene_intervals(tmp_path / "index.npz")
+    bams = [shard / "aligned" / f"{column}.bam" for column in CHOSEN[:2]]
+    options = ["-s", "no", "-m", "union", "-t", feature, "-i", attribute]
+    names, truth = run_htseq(bams, mm10 / "annotation.gtf", *options)
+    ours = [count_native([bam], steps, "union", "none") for bam in bams]
+    assert (
+        [*steps.genes, *TALLIES] == names == [*(row.gene_id for row in read_genes(tmp_path / "features.tsv")), *TALLIES]
+    )
+    assert [[*cell.genes, *cell.tallies] for cell in ours] == truth.T.tolist()
+    assert truth[: len(steps.genes)].sum() > 0
