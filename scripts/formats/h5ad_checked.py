@@ -110,8 +110,8 @@ def sum_rows(
     """Return the sum of each row (uint64) of a csr_matrix of whole numbers from 0, read in pieces.
 
     Each number counts times the weight (uint64) of its column; sums are modulo 2**64. With ``real``, a matrix may be of
-    float64: sums are float64 as well, or, with weights, those of the 64 bits of each number. Raises ValueError where the
-    matrix is not of ``rows`` and ``columns``, or its parts do not fit each other.
+    float64: sums are float64 as well, or, with weights, those of the 64 bits of each number. Raises ValueError where
+    the matrix is not of ``rows`` and ``columns``, or its parts do not fit each other.
     """
     pointers = open_array(root, f"{path}/indptr", None if rows is None else rows + 1)
     rows, columns = _shape_of(root, path, pointers.shape[0] - 1 if rows is None else rows, columns)

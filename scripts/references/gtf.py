@@ -133,7 +133,8 @@ def read_exons(path: str | Path) -> Iterator[Exon]:
 def read_features(path: str | Path, feature: str, attribute: str) -> Iterator[tuple[Exon, bytes]]:
     """Yield the features of a type, with the value of an attribute as their gene_id, and their attributes as text.
 
-    Raises InputError, naming the line, for a line that is no line of a GTF and a feature without the attribute.
+    A gene without gene_name, such as a spike-in, is called by its gene_id; htseq-count stops there. Raises InputError,
+    naming the line, for a line that is no line of a GTF and a feature without the attribute.
     """
     kind, key = feature.encode(), attribute.encode()
     looked_for = b"\t%b\t" % kind
@@ -146,7 +147,9 @@ def read_features(path: str | Path, feature: str, attribute: str) -> Iterator[tu
                 if parsed is None or parsed[1] != kind:
                     continue
                 attributes = parsed[5]
-                value = gene_id_of(attributes) if key == b"gene_id" else parse_attributes(attributes).get(key, b"")
+                value = b"" if key == b"gene_id" else parse_attributes(attributes).get(key, b"")
+                if not value and key in (b"gene_id", b"gene_name"):
+                    value = gene_id_of(attributes)
                 if not value:
                     article = "an" if feature[0] in "aeiou" else "a"
                     raise GtfLineError(f"{article} {feature} without {attribute}")

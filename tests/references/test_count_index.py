@@ -43,6 +43,8 @@ def test_features_of_another_type_are_counted_under_another_attribute(tmp_path: 
     assert list(read_exons(tmp_path / "e.gtf")) == [Exon("chr2", 0, 60, "+", "B")]
     assert read_genes(tmp_path / "f.tsv") == [GeneRow("B", "B", "lncRNA", 60, "chr2")]
     assert read_gene_intervals(tmp_path / "i.npz").genes == ["B"]
+    count_index.main([*words, "--id-attribute=gene_name"])
+    assert read_genes(tmp_path / "f.tsv") == [GeneRow("B", "B", "lncRNA", 50, "chr2"), GeneRow("a", "a", "", 3, "chr1")]
     count_index.main(words)
     assert (tmp_path / "f.tsv").read_bytes() == (made / "genes.tsv").read_bytes()
 
@@ -50,7 +52,7 @@ def test_features_of_another_type_are_counted_under_another_attribute(tmp_path: 
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        (["--id-attribute=gene_name"], r"annotation.gtf, line 6: an exon without gene_name\."),
+        (["--id-attribute=transcript_id"], r"annotation.gtf, line 6: an exon without transcript_id\."),
         (["--type=CDS"], "annotation.gtf: no line has 'CDS' in its third column; set plates.type to a word that is"),
     ],
 )
