@@ -95,6 +95,7 @@ rule solo:
         cell_filter=config["droplets"]["cell_filter"],
         keep_bam="--keep-bam" if config["droplets"]["keep_bam"] else "",
         preset=config["droplets"]["preset"],
+        wells="" if config["droplets"]["join_wells"] else "--no-join-wells",
         # with their names, since Snakemake does not see two values that change places
         floors=[
             f"--{name.replace('_', '-')}={config['droplets'][name]}"
@@ -111,7 +112,7 @@ rule solo:
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} {params.keep_bam} {params.star_options:q} \
+            --preset {params.preset} {params.keep_bam} {params.wells} {params.star_options:q} \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """

@@ -1,6 +1,6 @@
 """Droplet libraries of every kit, made from a seed: the reads of some spots, and what each read is.
 
-Inclusion lists are random barcodes in the sizes of the true ones, or of a fraction of them.
+Inclusion lists are random barcodes in the sizes of the true ones, or of a fraction of them; public ones are true.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import NO_BASE, WIDTH, ReadSample
-from scripts.droplets.inclusion_lists import packed_type
+from scripts.droplets.inclusion_lists import packed_type, read_packed
 
 TENX = (
     "737K-april-2014_rc",
@@ -38,17 +38,23 @@ class Made(NamedTuple):
 
 
 def make_lists(known: Mapping[str, InclusionList], names: Sequence[str], fraction: float, seed: int) -> PackedLists:
-    """Return random inclusion lists of these names, a fraction of their true sizes (of short barcodes the whole)."""
+    """Return inclusion lists of these names: the public ones, and random ones.
+
+    These have a fraction of their true sizes, those of short barcodes the whole.
+    """
     dice = np.random.default_rng(seed)
     packed, lengths = {}, {}
     for name in names:
         one = known[name]
+        lengths[name] = one.length
+        if one.file:
+            packed[name], _ = read_packed(one.file)
+            continue
         size = max(96, int(one.barcodes * fraction)) if one.barcodes > 1000 else one.barcodes
         space = 4**one.length
         drawn = np.unique(dice.integers(0, space, size * 11 // 10 + 10, dtype=np.uint64))
         drawn = np.sort(dice.choice(drawn, min(size, drawn.size), replace=False))
         packed[name] = drawn.astype(packed_type(one.length))
-        lengths[name] = one.length
     return PackedLists(packed, lengths)
 
 
@@ -169,6 +175,8 @@ def battery(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int
     for kit in kits:
         if kit.simple and not kit.umi_own_read and not kit.split and not kit.refused:
             for length, rate in ((16, 0.01), (14, 0.01), (20, 0.02)):
+                if length >= kit.read_least:
+                    continue
                 yield maker.library(kit, "BC", length, rate, fault="BARCODE_TRIMMED")
     for lengths in ((150, 150), (75,) * 2, (8, 101, 101), (51, 8), (26, 98), (28, 90), (10, 10, 150, 150), (100, 50)):
         for rate in RATES:

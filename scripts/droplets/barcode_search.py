@@ -259,7 +259,9 @@ def _only(one: Alternative, other: Alternative) -> float:
 
 
 def _same_position(one: Alternative, other: Alternative) -> bool:
-    return (one.first, one.read, one.offset, one.reverse) == (other.first, other.read, other.offset, other.reverse)
+    """Whether both read the same bases; a list may hold the reverse complements of many of its own barcodes."""
+    same_bases = (one.first, one.read, one.offset) == (other.first, other.read, other.offset)
+    return same_bases and (one.reverse == other.reverse or one.layout == other.layout)
 
 
 def choose_best(found: Sequence[Alternative]) -> Alternative | None:

@@ -1,6 +1,7 @@
 """The droplet kits of config/chemistries.yaml: where barcode and UMI are, and which inclusion list proves the kit.
 
-The file explains its own keys; here they are checked, all faults at once, and given types.
+The file explains its own keys; here they are checked, all faults at once, and given types. Paths of public lists in it
+are relative to its folder.
 """
 
 import re
@@ -52,7 +53,9 @@ class Chemistry(NamedTuple):
     """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own.
 
     ``umi_least``: so many bases of the UMI are enough, where the barcode read was sequenced no further.
-    ``shift`` and ``split`` are those of its :class:`BarcodeLayout`.
+    ``shift`` and ``split`` are those of its :class:`BarcodeLayout`. ``found``: without its list, the barcodes of the
+    reads are the list. ``prefix``: first base and number of the bases of the cDNA read that are put before the barcode
+    read; ``cdna_start``: the base with which the cDNA begins, counted from 1.
     """
 
     name: str
@@ -70,6 +73,10 @@ class Chemistry(NamedTuple):
     shift: int = 0
     split: int = 0
     solo: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+    found: bool = False
+    prefix: tuple[int, int] = (1, 0)
+    cdna_start: int = 1
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -99,6 +106,11 @@ class Chemistry(NamedTuple):
         return self.umi_length if not self.umi_least else max(self.umi_least, min(self.umi_length, room))
 
     @property
+    def before(self) -> int:
+        """Bases of other reads that come before those of the barcode read when the reads are joined."""
+        return self.split + self.prefix[1]
+
+    @property
     def simple(self) -> bool:
         """Whether STARsolo takes it as CB_UMI_Simple: one barcode of fixed position and length."""
         return len(self.barcode) == 1
@@ -109,7 +121,9 @@ class InclusionList(NamedTuple):
 
     ``packaged`` is a file of the package ngs-tools and ``bases`` the first and last base of its barcodes that make the
     list, counted from 1 (empty: all); ``contents`` maps the digest of a list that is known
-    (:func:`scripts.droplets.inclusion_lists.content_digest`) to what it holds.
+    (:func:`scripts.droplets.inclusion_lists.content_digest`) to what it holds. ``file`` is the path of a public list
+    that comes with the workflow. ``wells``: barcode i of its first half and barcode i of its second half are the two
+    primers of one well.
     """
 
     name: str
@@ -120,10 +134,16 @@ class InclusionList(NamedTuple):
     packaged: str = ""
     bases: tuple[int, ...] = ()
     contents: Mapping[str, str] = MappingProxyType({})
+    file: str = ""
+    wells: bool = False
 
 
-_LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents")
-_CHEMISTRY_KEYS = ("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo")
+_LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents", "file", "wells", "source")
+_CHEMISTRY_KEYS = (
+    *("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"),
+    *("source", "found", "prefix", "cdna_start"),
+)
+_PREFIX_KEYS = ("start", "length")
 _UMI_KEYS = ("start", "length", "own_read", "least")
 _PACKAGED = re.compile(r"(\S+?)(?: (\d+)-(\d+))?")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -146,11 +166,13 @@ def _block_faults(
             yield f"{key}.{name}: it must be a whole number above 0, but is {value!r}."
 
 
-def _list_faults(key: str, block: Any) -> Iterator[str]:
+def _list_faults(key: str, block: Any, folder: Path) -> Iterator[str]:
     several = isinstance(block, dict) and block.get("length") == "any"
     yield from _block_faults(key, block, _LIST_KEYS, ["barcodes"] if several else ["barcodes", "length"])
     if not isinstance(block, dict):
         return
+    if block.get("file") and not (folder / str(block["file"])).is_file():
+        yield f"{key}.file: there is no file {block['file']!r} beside the chemistries."
     if not _PACKAGED.fullmatch(str(block.get("packaged") or "-")):
         yield f"{key}.packaged: it must be a file, or file and bases like 'FILE 1-9', not {block['packaged']!r}."
     contents = block.get("contents") or {}
@@ -167,7 +189,9 @@ def _chemistry_faults(key: str, block: Any, lists: Mapping[str, Any]) -> Iterato
     if not isinstance(block, dict):
         return
     yield from _barcode_faults(f"{key}.barcode", block.get("barcode"), lists)
-    yield from _block_faults(key, block, tuple(block), optional=("shift", "split"))
+    yield from _block_faults(key, block, tuple(block), optional=("shift", "split", "cdna_start"))
+    if "prefix" in block:
+        yield from _block_faults(f"{key}.prefix", block["prefix"], _PREFIX_KEYS, _PREFIX_KEYS)
     umi = block.get("umi")
     if umi is not None:
         yield from _block_faults(f"{key}.umi", umi, _UMI_KEYS, ("start", "length"), ("least",))
@@ -176,6 +200,8 @@ def _chemistry_faults(key: str, block: Any, lists: Mapping[str, Any]) -> Iterato
             yield f"{key}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
         if umi is None:
             yield f"{key}.umi: missing; a kit that is counted needs start and length of its UMI."
+    if block.get("found") and isinstance(block.get("barcode"), list) and len(block["barcode"]) > 1:
+        yield f"{key}.found: only a barcode in one part is found in the reads."
     if block.get("oligo") is not None:
         yield from _oligo_faults(f"{key}.oligo", block["oligo"])
     if block.get("proof", "list") not in PROOFS:
@@ -203,7 +229,8 @@ def _oligo_faults(key: str, oligo: Any) -> Iterator[str]:
 
 
 def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
-    same = ("title", "strand", "mates", "proof", "refused", "shift", "split")
+    same = ("title", "strand", "mates", "proof", "refused", "shift", "split", "source", "found", "cdna_start")
+    prefix = block.get("prefix") or {}
     return Chemistry(
         **{"name": name, "title": name} | {key: block[key] for key in same if block.get(key)},
         barcode=tuple(
@@ -211,11 +238,12 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
         ),
         **{f"umi_{key}": value for key, value in (block.get("umi") or {}).items()},
         oligo=Oligo(**block["oligo"]) if block.get("oligo") else None,
+        prefix=(prefix.get("start", 1), prefix.get("length", 0)),
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
     )
 
 
-def _make_list(name: str, block: Mapping[str, Any]) -> InclusionList:
+def _make_list(name: str, block: Mapping[str, Any], folder: Path) -> InclusionList:
     packaged = _PACKAGED.fullmatch(block.get("packaged") or "-")
     assert packaged is not None
     return InclusionList(
@@ -227,6 +255,8 @@ def _make_list(name: str, block: Mapping[str, Any]) -> InclusionList:
         packaged=packaged[1] if block.get("packaged") else "",
         bases=(int(packaged[2]), int(packaged[3])) if packaged[2] else (),
         contents={str(digest): str(words) for digest, words in (block.get("contents") or {}).items()},
+        file=str(folder / block["file"]) if block.get("file") else "",
+        wells=bool(block.get("wells")),
     )
 
 
@@ -242,11 +272,14 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{title} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{title} are not UTF-8; byte {error.start} is no text.") from error
     except yaml.YAMLError as error:
         raise InputError(f"{title} are not YAML: {' '.join(str(error).split())}.") from error
     raise_faults(title, _block_faults("file", content, ("lists", "chemistries")))
     lists, kits = content.get("lists") or {}, content.get("chemistries") or {}
-    faults = [fault for name, block in lists.items() for fault in _list_faults(f"lists.{name}", block)]
+    folder = Path(path).parent
+    faults = [fault for name, block in lists.items() for fault in _list_faults(f"lists.{name}", block, folder)]
     faults += [
         fault for name, block in kits.items() for fault in _chemistry_faults(f"chemistries.{name}", block, lists)
     ]
@@ -255,7 +288,7 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
     raise_faults(title, faults)
     return (
         {name: _make_chemistry(name, block) for name, block in kits.items()},
-        {name: _make_list(name, block) for name, block in lists.items()},
+        {name: _make_list(name, block, folder) for name, block in lists.items()},
     )
 
 

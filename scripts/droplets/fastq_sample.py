@@ -1,5 +1,6 @@
 """A sample of the reads of a FASTQ file (four lines a record, as the conversion writes it) as base codes."""
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,8 @@ import numpy as np
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
 from scripts.droplets.inclusion_lists import BASE_CODES
+from scripts.formats.fastq_files import open_reads
+from scripts.star.read_pipes import Source
 
 NO_BASE = 4
 WIDTH = 100
@@ -40,24 +43,46 @@ def sample_reads(path: str | Path, size: int, skip: int) -> ReadSample:
 
     Raises InputError where the file is not FASTQ with four lines a record.
     """
-    parts: list[ReadSample] = []
-    seen = 0
-    rest = b""
-    with open_bytes(path) as handle:
-        while seen < skip + size:
-            block = handle.read(_BLOCK)
-            block = rest + (block or (b"" if not rest or rest.endswith(b"\n") else b"\n"))
-            if block == rest:
-                if block:
-                    raise InputError(f"{path}: the last record is cut short; FASTQ has four lines a record.")
-                break
-            part, rest = _take_reads(path, block, skip + size - seen)
-            seen += part.lengths.size
-            parts.append(part)
-    if not seen:
+    parts = list(read_blocks(Path(path), skip + size))
+    if not sum(part.lengths.size for part in parts):
         return make_sample([])
     codes = np.concatenate([part.codes for part in parts])[-size:]
     return ReadSample(codes, np.concatenate([part.lengths for part in parts])[-size:])
+
+
+def in_blocks(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of some reads, some million at a time."""
+    if isinstance(source, Path):
+        with open_reads(source) as handle:
+            while block := handle.read(_BLOCK):
+                yield block
+        return
+    pieces: list[bytes] = []
+    size = 0
+    for piece in source():
+        pieces.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    yield b"".join(pieces)
+
+
+def read_blocks(source: Source, most: int | None = None) -> Iterator[ReadSample]:
+    """Yield some reads, all or the first ``most``, some thousand at a time; raises as :func:`sample_reads`."""
+    name = source if isinstance(source, Path) else "the joined reads"
+    seen = 0
+    rest = b""
+    for block in in_blocks(source):
+        part, rest = _take_reads(name, rest + block, len(block) if most is None else most - seen)
+        seen += part.lengths.size
+        yield part
+        if most is not None and seen >= most:
+            return
+    part, rest = _take_reads(name, rest if rest.endswith(b"\n") else rest + b"\n", 1)
+    if rest.strip(b"\n"):
+        raise InputError(f"{name}: the last record is cut short; FASTQ has four lines a record.")
+    yield part
 
 
 def _take_reads(path: str | Path, block: bytes, most: int) -> tuple[ReadSample, bytes]:

@@ -132,6 +132,15 @@ def read_packed(path: str | Path) -> tuple[np.ndarray, int]:
     return packed, length
 
 
+def barcode_lines(packed: np.ndarray, length: int) -> Iterator[bytes]:
+    """Yield packed barcodes as text, a line each, some thousand at a time."""
+    shifts = np.arange(2 * (length - 1), -1, -2, dtype=packed.dtype)
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    for start in range(0, packed.size, 1 << 16):
+        lines = letters[packed[start : start + (1 << 16), None] >> shifts & packed.dtype.type(3)]
+        yield np.pad(lines, ((0, 0), (0, 1)), constant_values=10).tobytes()
+
+
 def content_digest(path: str | Path, length: int) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of a plain list's barcodes, sorted, each once, a line each.
 
@@ -141,13 +150,9 @@ def content_digest(path: str | Path, length: int) -> str:
         barcodes = sorted(set(Path(path).read_bytes().split()))
         return hashlib.sha256(b"".join(barcode + b"\n" for barcode in barcodes)).hexdigest()[:16]
     packed, _ = read_packed(path)
-    packed = packed[np.append(True, packed[1:] != packed[:-1])]
-    shifts = np.arange(2 * (length - 1), -1, -2, dtype=packed.dtype)
-    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
     digest = hashlib.sha256()
-    for start in range(0, packed.size, 1 << 16):
-        lines = letters[packed[start : start + (1 << 16), None] >> shifts & packed.dtype.type(3)]
-        digest.update(np.pad(lines, ((0, 0), (0, 1)), constant_values=10).tobytes())
+    for lines in barcode_lines(packed[np.append(True, packed[1:] != packed[:-1])], length):
+        digest.update(lines)
     return digest.hexdigest()[:16]
 
 

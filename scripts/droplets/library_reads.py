@@ -1,8 +1,9 @@
 """The reads of a droplet library whose roles are known, laid out as STARsolo takes them: two files a run.
 
-Barcode and UMI are in one read; kits that keep them in two get both joined.
+Barcode and UMI are in one read; kits that keep them in two or three get them joined.
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -41,23 +42,30 @@ def link_into(folder: Path, name: str, target: Path) -> str:
     return name
 
 
-def join_reads(barcodes: Path, umis: Path, barcode: slice, umi: slice) -> Iterator[bytes]:
-    """Yield one FASTQ of bases of one read followed by those of another, for kits that keep barcode and UMI in two.
+def join_reads(*parts: tuple[Path, slice]) -> Iterator[bytes]:
+    """Yield one FASTQ of bases of one read followed by those of others, for kits that keep barcode and UMI in several.
 
-    Slices count from 0. Raises RunFault (READS_MISSING) where one file ends before the other.
+    Slices count from 0. Raises RunFault (READS_MISSING) where one file ends before another.
     """
-    with open_reads(barcodes) as left, open_reads(umis) as right:
-        while lines := list(islice(left, _LINES)):
-            others = list(islice(right, _LINES))
-            if len(lines) != len(others):
-                break
+    with contextlib.ExitStack() as opened:
+        files = [opened.enter_context(open_reads(path)) for path, _ in parts]
+        bases = [part for _, part in parts]
+        while True:
+            blocks = [list(islice(file, _LINES)) for file in files]
+            if len({len(block) for block in blocks}) > 1:
+                names = " and ".join(path.name for path, _ in parts)
+                raise RunFault("READS_MISSING", f"{names} do not have the same number of reads.")
+            lines = blocks[0]
+            if not lines:
+                return
             for at in (1, 3):
-                pairs = zip(lines[at::4], others[at::4], strict=True)
-                lines[at::4] = [line.rstrip()[barcode] + other.rstrip()[umi] + b"\n" for line, other in pairs]
+                spots = zip(*(block[at::4] for block in blocks), strict=True)
+                lines[at::4] = [
+                    b"".join(line.rstrip()[part] for line, part in zip(spot, bases, strict=True)) + b"\n"
+                    for spot in spots
+                ]
             lines[2::4] = [b"+\n"] * len(lines[2::4])
             yield b"".join(lines)
-        if lines or right.read(1):
-            raise RunFault("READS_MISSING", f"{barcodes.name} and {umis.name} do not have the same number of reads.")
 
 
 class LibraryReads:
@@ -127,12 +135,14 @@ class LibraryReads:
         return cdna, barcodes
 
     def _barcode_reads(self, run: str, kit: Chemistry) -> Source:
-        """Return the reads of a run with barcode and UMI, joined where the kit keeps them in two."""
+        """Return the reads of a run with barcode and UMI, joined where the kit keeps them in several."""
         parts = self.files(run, "barcode")
         if kit.umi_own_read:
             first, start = self.offset + kit.barcode[0].start - 1, kit.umi_start - 1
             bases = slice(first, first + kit.barcode[0].length), slice(start, start + kit.umi_length)
-            return partial(join_reads, parts[0], self.files(run, "umi")[0], *bases)
-        if kit.split:
-            return partial(join_reads, parts[0], parts[1], slice(kit.split), slice(None))
-        return parts[0]
+            return partial(join_reads, (parts[0], bases[0]), (self.files(run, "umi")[0], bases[1]))
+        joined = [(parts[0], slice(kit.split)), (parts[1], slice(None))] if kit.split else [(parts[0], slice(None))]
+        if kit.prefix[1]:
+            first = kit.prefix[0] - 1
+            joined.insert(0, (self.files(run, "cdna")[0], slice(first, first + kit.prefix[1])))
+        return partial(join_reads, *joined) if len(joined) > 1 else parts[0]

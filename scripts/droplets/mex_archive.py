@@ -16,6 +16,7 @@ from scripts.core.errors import InputError
 from scripts.core.files import atomic_folder, path_below
 from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
+from scripts.droplets import wells
 from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
 from scripts.droplets.starsolo import find_barcodes, read_command, read_skipped_filters, stable_arguments
@@ -56,6 +57,12 @@ def find_title(row: Run, records: Path) -> str:
             if experiment.experiment == row.experiment:
                 return experiment.title
     return ""
+
+
+def describe_library(title: str, solo: Path) -> str:
+    """Return the title of a library, with a word on wells whose two barcodes were joined."""
+    words = "the oligo-dT and the hexamer barcode of each well are joined" if (solo / wells.TABLE).is_file() else ""
+    return "; ".join(filter(None, [title, words]))
 
 
 def cells_feature(feature: str) -> str:
@@ -134,7 +141,7 @@ def pack(args: argparse.Namespace) -> None:
             return
         library = {
             "experiment_accession": rows[0].experiment,
-            "description": find_title(rows[0], args.records),
+            "description": describe_library(find_title(rows[0], args.records), args.solo),
             "library_accession": rows[0].sample or rows[0].experiment,
         }
         options = (args.features, args.multireads, library, args.metadata_name, args.threads)

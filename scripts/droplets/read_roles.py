@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,26 @@ from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import write_atomic
 from scripts.core.folders import require_whole
 from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
-from scripts.droplets.chemistries import Chemistry, chemistry_named, read_chemistries
+from scripts.droplets.chemistries import Chemistry, InclusionList, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
 from scripts.droplets.feature_runs import leave_out_features, tag_share
 from scripts.droplets.inclusion_lists import read_packed
+from scripts.droplets.library_lists import list_path
 from scripts.droplets.role_evidence import INDEX_LENGTH, RANKS, Verdict, holds_index_only, judge_run
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 
 
-def load_lists(folder: Path, chemistries: Mapping[str, Chemistry]) -> PackedLists:
-    """Return the inclusion lists that prove kits, as far as they are in the folder as ``{name}.txt``."""
+def load_lists(
+    folder: Path, chemistries: Mapping[str, Chemistry], known: Mapping[str, InclusionList] = MappingProxyType({})
+) -> PackedLists:
+    """Return the inclusion lists that prove kits: those in the folder as ``{name}.txt``, and the public ones."""
     packed, lengths = {}, {}
     names = {name for chemistry in chemistries.values() if chemistry.proof == "list" for name in chemistry.lists}
     for name in sorted(names):
-        path = folder / f"{name}.txt"
-        if path.is_file():
+        path = list_path(name, folder, known)
+        if path is not None:
             packed[name], lengths[name] = read_packed(path)
     return PackedLists(packed, lengths)
 
@@ -201,13 +205,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sample", type=int, default=100_000, help="spots of each run to look at")
     parser.add_argument("--output", required=True, type=Path, help="the verdicts (JSON)")
     args = parser.parse_args(argv)
-    chemistries, _ = read_chemistries(args.chemistries)
+    chemistries, known = read_chemistries(args.chemistries)
     if args.sample < 1:
         raise InputError(f"--sample must be above 0, but is {args.sample}.")
     if args.chemistry != "auto":
         chemistry_named(args.chemistry, chemistries)
     rows = read_unit_rows(args.runs)
-    lists = load_lists(args.inclusion_lists, chemistries)
+    lists = load_lists(args.inclusion_lists, chemistries, known)
     judged = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
     for run, verdict in judged["runs"].items():
         fault = verdict.get("fault")

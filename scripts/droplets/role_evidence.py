@@ -147,8 +147,9 @@ def _assign_roles(
 
 def _barcode_read_by_length(samples: Mapping[int, ReadSample], chemistry: Chemistry) -> int:
     """Return the read whose length is that of the kit's barcode read. Raises RunFault where not exactly one is."""
-    for longest in (chemistry.read_end, 32):
-        found = [one for one, sample in samples.items() if chemistry.read_end <= np.median(sample.lengths) <= longest]
+    end = chemistry.read_end - chemistry.before
+    for longest in (end, 32):
+        found = [one for one, sample in samples.items() if end <= np.median(sample.lengths) <= longest]
         if len(found) == 1:
             return found[0]
     raise RunFault(
@@ -159,7 +160,7 @@ def _barcode_read_by_length(samples: Mapping[int, ReadSample], chemistry: Chemis
 
 
 def _check_length(sample: ReadSample, read: int, chemistry: Chemistry, offset: int) -> None:
-    needed = chemistry.read_least - chemistry.split + offset
+    needed = chemistry.read_least - chemistry.before + offset
     short = float((sample.lengths < needed).mean())
     if short > 0.5:
         raise RunFault(
@@ -205,7 +206,7 @@ def judge_run(
         figures.extend(found)
     if len(filled) < 2:
         raise _one_read_fault(filled, choose_best(found))
-    given_read = _given_barcode_read(given_roles, reads, filled)
+    given_read = _given_barcode_read(given_roles, reads, filled, given_chemistry)
     if given_chemistry:
         chosen = _judge_given(filled, found, given_chemistry, given_read)
         if chosen.best is None:
@@ -225,7 +226,7 @@ def judge_run(
     if kit.umi_own_read and "umi" not in roles:
         roles = _assign_roles(filled, reads, read, kit)
     lengths = tuple(float(samples[number].lengths.mean()) if number in filled else 0.0 for number in range(reads))
-    umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.split, offset)
+    umi_length = kit.umi_bases(float(np.median(filled[read].lengths)) + kit.before, offset)
     doubt = _doubt(filled[read], found, chosen) if given_chemistry else ""
     return Verdict(roles, chosen.candidates, chosen.rank, chosen.best, lengths, umi_length, doubt)
 
@@ -262,10 +263,12 @@ def _one_read_fault(filled: Mapping[int, ReadSample], best: Alternative | None) 
     return RunFault("BARCODE_LOST", "a spot has one read only, so that barcode and UMI are not among the reads.")
 
 
-def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample]) -> int | None:
+def _given_barcode_read(
+    roles: Sequence[str], reads: int, filled: Mapping[int, ReadSample], kit: Chemistry | None
+) -> int | None:
     """Return the read that the run table calls barcode, None without roles and where it names two of them.
 
-    Raises RunFault for unusable roles.
+    Of two it is the longer one where no list can prove the kit. Raises RunFault for unusable roles.
     """
     if not roles:
         return None
@@ -275,7 +278,10 @@ def _given_barcode_read(roles: Sequence[str], reads: int, filled: Mapping[int, R
         raise RunFault("LAYOUT_AMBIGUOUS", "read_roles must name one barcode read and one cdna read.")
     if missing := [role for read, role in enumerate(roles) if role in ("barcode", "cdna") and read not in filled]:
         raise RunFault("READS_MISSING", f"the archive does not hold what read_roles calls {' and '.join(missing)}.")
-    return list(roles).index("barcode") if list(roles).count("barcode") == 1 else None
+    barcodes = [read for read, role in enumerate(roles) if role == "barcode"]
+    if len(barcodes) == 2 and kit is not None and kit.split and not kit.lists:
+        return max(barcodes, key=lambda read: float(np.median(filled[read].lengths)))
+    return barcodes[0] if len(barcodes) == 1 else None
 
 
 def _judge_given(
@@ -290,11 +296,17 @@ def _judge_given(
         if find_rival(best, forward) is None:
             _check_oligo(samples[best.read], best, chemistry)
             return _BarcodeRead(best.read, (chemistry,), 3, best)
-    if chemistry.split:
+    if chemistry.split and chemistry.lists:
         raise RunFault(
             "LAYOUT_AMBIGUOUS",
             f"{chemistry.title} keeps its barcode in two reads, and no two reads have theirs on"
             f" {' and '.join(chemistry.lists)}.",
+        )
+    if chemistry.split and given_read is None:
+        raise RunFault(
+            "LAYOUT_AMBIGUOUS",
+            f"{chemistry.title} keeps its barcode in two reads; name both as barcode in the column read_roles of the"
+            " run table.",
         )
     if given_read is not None:
         return _BarcodeRead(given_read, (chemistry,), 1)

@@ -128,6 +128,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="what a library of gene expression may show, beside "
         + " ".join(f"{name}={value:g}" for name, value in Bounds()._asdict().items()),
     )
+    parser.add_argument(
+        "--join-wells",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="give the two primers of a well one barcode",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
@@ -173,7 +179,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
 def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     settings = read_settings(args)
-    chemistries, _ = read_chemistries(args.chemistries)
+    chemistries, known = read_chemistries(args.chemistries)
     rows = read_unit_rows(args.runs)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]
     require_whole(args.fastq)
@@ -191,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             with ends_with_command():  # SIGTERM ends STAR as well
                 spots = count_spots(library, statuses)
                 counter = LibraryCounter(
-                    library, candidates, spots, partial, args.index, args.inclusion_lists, settings
+                    library, candidates, spots, partial, args.index, args.inclusion_lists, known, settings
                 )
                 kit, figures = counter.count(args.threads)
             words = " ".join(filter(None, [figures, library.lane_words(kit)]))

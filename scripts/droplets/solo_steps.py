@@ -17,7 +17,7 @@ import numpy as np
 from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, remove_folder, write_atomic
 from scripts.core.subprocesses import raise_if_full
-from scripts.droplets.chemistries import Chemistry
+from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import SKIP, copy_sample
 from scripts.droplets.library_figures import (
     READS_PER_GENE,
@@ -27,6 +27,7 @@ from scripts.droplets.library_figures import (
     measure,
     read_genes_of_index,
 )
+from scripts.droplets.library_lists import lay_out_lists
 from scripts.droplets.library_reads import LibraryReads, link_into
 from scripts.droplets.starsolo import (
     ALIGNMENTS,
@@ -201,7 +202,8 @@ def describe_cells(folder: Path) -> str:
 class LibraryCounter:
     """A library in the folder in which it is counted: links to its reads, lists and index, and a digest of each.
 
-    ``candidates`` are its possible kits, which differ in strand only; ``lists`` is the folder of inclusion lists.
+    ``candidates`` are its possible kits, which differ in strand only; ``lists`` is the folder of inclusion lists, and
+    ``known`` what is known of them.
     Raises RunFault (CHEMISTRY_UNKNOWN, READS_MISSING) where a list or a file of reads is missing.
     """
 
@@ -213,27 +215,20 @@ class LibraryCounter:
         folder: Path,
         index: Path,
         lists: Path,
+        known: Mapping[str, InclusionList],
         settings: Settings,
     ) -> None:
         self.library, self.candidates, self.folder, self.settings = library, candidates, folder, settings
         self.figures: LibraryFigures | None = None  # of the alignment
-        self.lists, digests = {}, {}
-        for name in candidates[0].lists:
-            path = lists / f"{name}.txt"
-            if not path.is_file():
-                raise RunFault(
-                    "CHEMISTRY_UNKNOWN",
-                    f"{candidates[0].title} needs the inclusion list {name}; give it under droplets.inclusion_lists.",
-                )
-            self.lists[name] = link_into(folder, f"{name}.txt", path)
-            digests[name] = hash_file(path)
         self.index = link_into(folder, "index", index)
-        self.cdna, self.barcodes = library.lay_out(candidates[0])
+        self.cdna, barcodes = library.lay_out(candidates[0])
+        laid = lay_out_lists(folder, candidates[0], library.offset, barcodes, lists, known, settings.join_wells)
+        self.lists, self.notes, self.barcodes = laid.paths, laid.notes, laid.barcodes
         self.reads = ",".join(self.cdna), ",".join(self.barcodes)
         self.inputs: dict[str, Any] = {
             "spots": spots,
             "reads": library.identities(),
-            "lists": digests,
+            "lists": laid.digests,
             "index": hash_file(index / "genomeParameters.txt"),
         }
 
@@ -314,6 +309,6 @@ class LibraryCounter:
         return " ".join(filter(None, words))
 
     def count(self, threads: int) -> tuple[Chemistry, str]:
-        """Align the library and check what it shows; return its kit, and words on strand, options and cell filter."""
+        """Align the library and check what it shows; return its kit, and words on strand, lists, options and filter."""
         kit, figures = self.align(threads)
-        return kit, " ".join(filter(None, [figures, self.check(kit)]))
+        return kit, " ".join(filter(None, [figures, *self.notes, self.check(kit)]))

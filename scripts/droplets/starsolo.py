@@ -68,18 +68,19 @@ class Settings(NamedTuple):
     min_gene_share: float
     bounds: Bounds = Bounds()
     keep_bam: bool = False
+    join_wells: bool = True
 
 
 def barcode_options(kit: Chemistry, offset: int, lists: Mapping[str, str], umi_length: int = 0) -> dict[str, str]:
     """Return STARsolo's options for the positions of barcode and UMI; the reads may hold fewer bases of the UMI.
 
-    ``lists`` is list name → path for STAR.
+    ``lists`` is list name → path for STAR; one that is missing there is none for STAR.
     """
     if kit.umi_own_read:  # the reads are joined: the barcode from its first base on, then the UMI
         offset, umi_start = 1 - kit.barcode[0].start, kit.barcode[0].length + 1
     else:
         umi_start = offset + kit.umi_start
-    names = " ".join(lists[segment.list] if segment.list else "None" for segment in kit.barcode)
+    names = " ".join(lists.get(segment.list, "None") for segment in kit.barcode)
     if kit.simple:
         options = {
             "soloType": "CB_UMI_Simple",
@@ -137,6 +138,8 @@ def solo_options(
     }
     if settings.keep_bam:
         options |= _KEEP_BAM
+    if kit.cdna_start > 1:
+        options["clip5pNbases"] = str(kit.cdna_start - 1)
     if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
         clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
         options |= {

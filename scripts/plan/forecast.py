@@ -132,12 +132,13 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
     """
     known = kits["chemistries"]
     if not name:
-        if any(_is_provable(kit) and set(_lists_of(kit)) <= set(sources) for kit in known.values()):
+        if any(_is_provable(kit) and _needs(kit, kits) <= set(sources) for kit in known.values() if _needs(kit, kits)):
             return ""
+        public = ", ".join(kit["title"] for kit in known.values() if _is_provable(kit) and not _needs(kit, kits))
         return (
             "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_lists to the lists "
             f"of the kits that may be among them: {_choice(kits)} (for more kits see config/chemistries.yaml), or to "
-            "{all: ngs-tools}."
+            f"{{all: ngs-tools}}. Kits whose barcodes are public need only be named as droplets.chemistry: {public}."
         )
     if name not in known:
         close = difflib.get_close_matches(name.casefold(), known, n=1)
@@ -146,7 +147,8 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
     kit = known[name]
     if kit.get("refused"):
         return f"libraries of {kit['title']} are not counted: {kit['refused']}."
-    missing = " and ".join(f"droplets.inclusion_lists.{one}" for one in _lists_of(kit) if one not in sources)
+    lacking = [] if kit.get("found") else [one for one in _lists_of(kit) if one in _needs(kit, kits) - set(sources)]
+    missing = " and ".join(f"droplets.inclusion_lists.{one}" for one in lacking)
     if missing:
         return f"no inclusion list is configured for {kit['title']}; set {missing} to its path or address."
     return ""
@@ -162,7 +164,7 @@ def length_warnings(lengths: Mapping[str, int], sources: Collection[str], kits: 
         by_length.setdefault(length, []).append(library)
     for length, names in sorted(by_length.items()):
         fitting = [kit for kit in kits["chemistries"].values() if _is_provable(kit) and _read_end(kit) == length]
-        if fitting and not any(set(_lists_of(kit)) <= set(sources) for kit in fitting):
+        if fitting and not any(_needs(kit, kits) <= set(sources) for kit in fitting):
             lists = ", ".join(dict.fromkeys(f"{_lists_of(kit)[0]} ({kit['title']})" for kit in fitting))
             yield (
                 f"{_libraries(names)}: barcode reads of {length} nt, as of kits whose inclusion list is not configured;"
@@ -193,6 +195,11 @@ def _lists_of(kit: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(part["list"] for part in kit["barcode"] if part.get("list")))
 
 
+def _needs(kit: Mapping[str, Any], kits: Mapping[str, Any]) -> set[str]:
+    """Return the lists of a kit that do not come with the workflow."""
+    return {name for name in _lists_of(kit) if not kits["lists"][name].get("file")}
+
+
 def _is_provable(kit: Mapping[str, Any]) -> bool:
     return kit.get("proof", "list") == "list" and not kit.get("refused")
 
@@ -201,7 +208,7 @@ def _choice(kits: Mapping[str, Any]) -> str:
     """Return the lists of the kits whose barcode is one list, each with its kits."""
     titles: dict[str, list[str]] = {}
     for kit in kits["chemistries"].values():
-        if _is_provable(kit) and len(kit["barcode"]) == 1:
+        if _is_provable(kit) and len(kit["barcode"]) == 1 and _needs(kit, kits):
             titles.setdefault(kit["barcode"][0]["list"], []).append(kit["title"])
     return ", ".join(f"{name} ({' or '.join(of_list)})" for name, of_list in titles.items())
 

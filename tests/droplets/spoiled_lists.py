@@ -1,6 +1,7 @@
 """Cases for tests.fuzzing: inclusion lists and files of kits with faults."""
 
 import gzip
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ WORDS = (
 
 
 def prepare(folder):
-    folder.mkdir()
+    shutil.copytree(KITS.parent / "barcodes", folder / "barcodes")
 
 
 def copy_and_read(source, target):

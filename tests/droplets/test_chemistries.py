@@ -39,35 +39,41 @@ def test_all_faults_of_the_file_are_reported(tmp_path):
     path.write_text(
         """
 lists:
-  a: {barcodes: 0, length: sixteen, adress: x, packaged: a b, contents: {12: all}}
+  a: {barcodes: 0, length: sixteen, adress: x, packaged: a b, contents: {12: all}, file: none.txt}
 chemistries:
   one: {barcode: [{start: 1, length: 16, list: b}], strand: Sideways}
   two: {barcode: [], umi: {start: 1}, strand: Forward, proof: guess, refuse: true, oligo: {start: 8, rna: AX},
         split: 0}
+  three: {barcode: [{start: 1, length: 6, list: a}, {start: 7, length: 6, list: a}], umi: {start: 13, length: 6},
+          strand: Forward, found: true, prefix: {start: 1}}
 """,
         encoding="utf-8",
     )
     with pytest.raises(InputError) as raised:
         read_chemistries(path)
     lines = str(raised.value).splitlines()
-    assert lines[0] == f"The chemistries ({path}) needs 15 correction(s):"
+    assert lines[0] == f"The chemistries ({path}) needs 18 correction(s):"
     assert lines[1:] == [
-        "lists.a.adress: unknown key; known are address, barcodes, contents, length, packaged, sha256.",
+        "lists.a.adress: unknown key; known are address, barcodes, contents, file, length, packaged, sha256, source,"
+        " wells.",
         "lists.a.barcodes: it must be a whole number above 0, but is 0.",
         "lists.a.length: it must be a whole number above 0, but is 'sixteen'.",
+        "lists.a.file: there is no file 'none.txt' beside the chemistries.",
         "lists.a.packaged: it must be a file, or file and bases like 'FILE 1-9', not 'a b'.",
         "lists.a.contents: a digest has 16 hexadecimal digits, but 12 is none.",
         "chemistries.one.barcode.0.list: 'b' is not one of lists.",
         "chemistries.one.strand: 'Sideways' is not one of Forward, Reverse, Unstranded.",
         "chemistries.one.umi: missing; a kit that is counted needs start and length of its UMI.",
-        "chemistries.two.refuse: unknown key; known are barcode, mates, oligo, proof, refused, shift, solo, split,"
-        " strand, title, umi.",
+        "chemistries.two.refuse: unknown key; known are barcode, cdna_start, found, mates, oligo, prefix, proof,"
+        " refused, shift, solo, source, split, strand, title, umi.",
         "chemistries.two.barcode: it must list the parts of the barcode, each with start, length and list.",
         "chemistries.two.split: it must be a whole number above 0, but is 0.",
         "chemistries.two.umi.length: it must be a whole number above 0, but is None.",
         "chemistries.two.oligo.rna: it must be bases of A, C, G and T, but is 'AX'.",
         "chemistries.two.oligo.feature: it must be bases of A, C, G and T, but is None.",
         "chemistries.two.proof: 'guess' is not one of list, pinned.",
+        "chemistries.three.prefix.length: it must be a whole number above 0, but is None.",
+        "chemistries.three.found: only a barcode in one part is found in the reads.",
     ]
 
 
@@ -98,3 +104,16 @@ def test_lists_that_may_be_mistaken_are_known_by_their_content():
         "BDWTA_whitelist.txt.gz",
         (10, 18),
     )
+
+
+def test_public_lists_are_those_that_were_published():
+    """Their sums are those of the lists as their makers give them; the order is the makers', which pairs the wells."""
+    _, lists = read_chemistries(CHEMISTRIES)
+    public = {name: one for name, one in lists.items() if one.file}
+    assert sorted(public) == ["cel-seq2", "microwell-seq", "split-seq-round1", "split-seq-round23"]
+    for one in public.values():
+        barcodes = Path(one.file).read_text(encoding="utf-8").splitlines()
+        assert len(barcodes) == len(set(barcodes)) == one.barcodes
+        assert {len(barcode) for barcode in barcodes} == {one.length}
+    first, *_, last = Path(lists["split-seq-round1"].file).read_text(encoding="utf-8").split()
+    assert (first, last, lists["split-seq-round1"].wells) == ("AACGTGAT", "GCCAAGAC", True)

@@ -12,7 +12,7 @@ from scripts.droplets.library_reads import LibraryReads, join_reads
 def test_joined_reads_are_barcode_and_umi(tmp_path):
     (tmp_path / "b").write_text("@1\nxAACCGGTTAACCGG\n+\nxBBBBBBBBBBBBBB\n@2\nxTTCCGGTTAACCGG\n+\nxBBBBBBBBBBBBBB\n")
     (tmp_path / "u").write_text("@1\nTTTTTTTTTTyy\n+\nUUUUUUUUUUyy\n@2\nGGGGGGGGGGyy\n+\nUUUUUUUUUUyy")
-    joined = b"".join(join_reads(tmp_path / "b", tmp_path / "u", slice(1, 15), slice(0, 10)))
+    joined = b"".join(join_reads((tmp_path / "b", slice(1, 15)), (tmp_path / "u", slice(0, 10))))
     assert joined == (
         b"@1\nAACCGGTTAACCGGTTTTTTTTTT\n+\nBBBBBBBBBBBBBBUUUUUUUUUU\n"
         b"@2\nTTCCGGTTAACCGGGGGGGGGGGG\n+\nBBBBBBBBBBBBBBUUUUUUUUUU\n"
@@ -24,7 +24,7 @@ def test_reads_of_other_numbers_are_not_joined(tmp_path, some, others):
     for name, number in (("b", some), ("u", others)):
         (tmp_path / name).write_text("@1\nAACC\n+\nFFFF\n" * number)
     with pytest.raises(RunFault, match="b and u do not have the same number of reads"):
-        list(join_reads(tmp_path / "b", tmp_path / "u", slice(0, 14), slice(0, 10)))
+        list(join_reads((tmp_path / "b", slice(0, 14)), (tmp_path / "u", slice(0, 10))))
 
 
 def lanes(kit: str, **lengths: float) -> str:

@@ -164,3 +164,11 @@ def test_failed_library_leaves_an_empty_folder(tmp_path):
     arguments += ["--status", tmp_path / "s.tsv", "--records", tmp_path, "--output", tmp_path / "out"]
     mex_archive.main(list(map(str, arguments)))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_joined_wells_are_named_in_the_description(tmp_path):
+    assert mex_archive.describe_library("Brain", tmp_path) == "Brain"
+    (tmp_path / "wells.tsv").write_text("hexamer\toligo_dt\n")
+    words = "the oligo-dT and the hexamer barcode of each well are joined"
+    assert mex_archive.describe_library("Brain", tmp_path) == f"Brain; {words}"
+    assert mex_archive.describe_library("", tmp_path) == words

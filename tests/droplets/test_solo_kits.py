@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,15 @@ def dna(dice: random.Random, length: int) -> str:
     return "".join(dice.choices("ACGT", k=length))
 
 
+Spell = Callable[[list[str], random.Random], list[str]]
+
+
 def far_from(others: list[str], dice: random.Random, length: int) -> str:
     """Return a UMI that no collapsing takes for one of the others, and add it to them."""
     while True:
         umi = dna(dice, length)
-        if all(sum(one != two for one, two in zip(umi, other, strict=True)) > 2 for other in others):
+        apart = 2 if length > 4 else 1
+        if all(sum(one != two for one, two in zip(umi, other, strict=True)) > apart for other in others):
             others.append(umi)
             return umi
 
@@ -88,6 +93,8 @@ def barcode_read(kit, segments: list[str], umi: str, offset: int, dice: random.R
         for position, base in enumerate(adapter):
             read[position] = base if base != "N" else read[position]
         return [*dice.choice(("", "A", "GT", "TCA")), *read, *"TTTT"]
+    if adapter and kit.umi_start < kit.barcode[1].start:
+        return [segments[0], adapter, umi, segments[1]]
     return [segments[0], adapter, segments[1], umi] if adapter else read
 
 
@@ -101,8 +108,15 @@ def count(
     short: int = 0,
     cut: int = 0,
     strand: str = "",
+    public: bool = False,
+    spell: Spell | None = None,
+    apart: bool = False,
 ) -> tuple[dict, dict, RunStatus]:
-    """Make a library of a kit, count it, and return what was made, what was counted, and the run's status."""
+    """Make a library of a kit, count it, and return what was made, what was counted, and the run's status.
+
+    ``public``: with the lists that come with the workflow. ``spell`` gives the parts of the barcode as a molecule has
+    them, and ``apart`` says that these count, not those of its cell.
+    """
     index, genes = genome
     kit = KITS[name]
     dice = random.Random(name)
@@ -110,29 +124,44 @@ def count(
     parts = {}
     for list_name in kit.lists:
         lengths_of = [KNOWN[list_name].length] if KNOWN[list_name].length else [8, 9, 10, 11]
+        if kit.found:
+            continue
+        if public:
+            barcodes = Path(KNOWN[list_name].file).read_text().split()
+            parts[list_name] = barcodes[: len(barcodes) // 2] if KNOWN[list_name].wells else barcodes
+            continue
         parts[list_name] = sorted({dna(dice, dice.choice(lengths_of)) for _ in range(30)})
         (folder / f"lists/{list_name}.txt").write_text("".join(f"{part}\n" for part in parts[list_name]))
     first_reads, barcode_reads, umi_reads, cdna_reads = [], [], [], []
     made: dict[tuple[str, str], int] = {}
     for cell in range(6):
-        segments = [(dice.choice(parts[part.list]) if part.list else dna(dice, part.length)) for part in kit.barcode]
+        segments = [
+            (dice.choice(parts[part.list]) if part.list in parts else dna(dice, part.length)) for part in kit.barcode
+        ]
         barcode = ("_" if len(segments) > 1 else "").join(segments)
         umis: list[str] = []
         for gene in range(GENES):
-            for _ in range(5 + cell):
+            for _ in range((5 if kit.umi_length > 4 else 1) + cell):
                 umi = far_from(umis, dice, kit.umi_length - cut)
-                made[barcode, f"G{gene}"] = made.get((barcode, f"G{gene}"), 0) + 1
+                spelled = spell(segments, dice) if spell else segments
+                key = ("_".join(spelled) if apart else barcode), f"G{gene}"
+                made[key] = made.get(key, 0) + 1
                 for _ in range(COPIES):
-                    read = barcode_read(kit, segments, umi, offset, dice)
+                    read = barcode_read(kit, spelled, umi, offset, dice)
                     start = dice.randrange(0, EXON - 400)
                     piece = genes[gene][start : start + 350]
                     mate = ""
                     if long_read:  # the template switch, then the RNA's own strand from its 5′ end
                         mate = "TTTCTTATATGGG" + piece[:80]
-                    first_reads.append("".join(read[: kit.split]))
-                    barcode_reads.append("".join(read[kit.split :]) + mate)
+                    kept = kit.prefix[1]
+                    first_reads.append("".join(read[kept : kit.before]))
+                    barcode_reads.append("".join(read[kit.before :]) + mate)
                     umi_reads.append(umi)
-                    cdna_reads.append(piece[-90:] if (strand or kit.strand) == "Forward" else turned(piece)[:90])
+                    other = list("G" * (kit.cdna_start - 1))  # what the cDNA read has before its cDNA
+                    other[kit.prefix[0] - 1 : kit.prefix[0] - 1 + kept] = read[:kept]
+                    cdna_reads.append(
+                        "".join(other) + (piece[-90:] if (strand or kit.strand) == "Forward" else turned(piece)[:90])
+                    )
     for _ in range(short):  # reads whose barcode read was trimmed: they cannot be counted, the others can
         barcode_reads.append(dna(dice, dice.randrange(1, kit.read_end)))
         umi_reads.append(dna(dice, kit.umi_length))
@@ -184,7 +213,7 @@ def count(
 def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome)
     assert (status.ok, status.chemistry) == (True, name), status
-    assert status.detail == f"Told by the test; strand {KITS[name].strand}."
+    assert status.detail.startswith(f"Told by the test; strand {KITS[name].strand}.")
     assert counted == made
 
 
@@ -260,4 +289,71 @@ def test_options_of_the_user_change_what_is_said_of_the_reads(tmp_path, genome):
     )
     assert status.ok, status
     assert status.detail == "Told by the test; strand Reverse. star_options replaces soloStrand Forward by Reverse."
+    assert counted == made
+
+
+WELLS = Path(KNOWN["split-seq-round1"].file).read_text().split()
+
+
+def one_of_two_primers(segments: list[str], dice: random.Random) -> list[str]:
+    """Return the barcode with the hexamers' part for every other molecule."""
+    well = WELLS.index(segments[2])
+    return [*segments[:2], WELLS[well + dice.choice((0, 48))]]
+
+
+def with_one_base_wrong(segments: list[str], dice: random.Random) -> list[str]:
+    """Return the barcode of a molecule; one of ten has another base in its last part."""
+    *before, last = segments
+    place = dice.randrange(len(last))
+    wrong = last[:place] + "ACGT"[("ACGT".index(last[place]) + dice.randrange(1, 4)) % 4] + last[place + 1 :]
+    return [*before, wrong if dice.random() < 0.1 else last]
+
+
+def primers_with_one_base_wrong(segments: list[str], dice: random.Random) -> list[str]:
+    return with_one_base_wrong(one_of_two_primers(segments, dice), dice)
+
+
+@pytest.mark.parametrize("spell", [one_of_two_primers, primers_with_one_base_wrong])
+def test_two_primers_of_a_well_are_one_cell(tmp_path, genome, spell):
+    made, counted, status = count(tmp_path, "split_seq", genome, public=True, spell=spell)
+    assert status.ok, status
+    assert counted == made
+    assert len({barcode for barcode, _ in counted}) == 6
+    assert "The oligo-dT and the hexamer barcode of each of the 48 wells are joined." in status.detail
+    table = (tmp_path / "solo/wells.tsv").read_text().splitlines()
+    assert table[:2] == ["hexamer\toligo_dt", "GATAGACA\tAACGTGAT"]
+    archive = read_archive(tmp_path / "mex/Gene_Unique_raw.tar.gz")
+    assert "split-seq-round1_joined_wells.txt" in archive.metadata["arguments"]
+    assert archive.matrix.shape[1] == 48 * 96 * 96
+
+
+def test_two_primers_of_a_well_are_kept_apart(tmp_path, genome):
+    made, counted, status = count(
+        tmp_path, "split_seq", genome, "--no-join-wells", public=True, spell=one_of_two_primers, apart=True
+    )
+    assert status.ok, status
+    assert counted == made
+    assert len({barcode for barcode, _ in counted}) == 12
+    assert "wells" not in status.detail
+    assert not (tmp_path / "solo/wells.tsv").exists()
+
+
+def test_wells_of_a_list_that_lost_its_order_are_kept_apart(tmp_path, genome):
+    made, counted, status = count(tmp_path, "parse_v2", genome)  # its lists are made, and sorted
+    assert counted == made
+    assert "The two primers of a well are kept apart: split-seq-round1 is not in the order" in status.detail
+
+
+@pytest.mark.parametrize("name", ["drop_seq", "seq_well", "quartz_seq2", "mars_seq2", "strt_seq_2i"])
+def test_barcodes_without_a_list_are_corrected(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, spell=with_one_base_wrong)
+    assert status.ok, status
+    assert counted == made
+    assert "No inclusion list: the 6 barcodes of the reads are the list, and " in status.detail
+
+
+@pytest.mark.parametrize("name", ["split_seq", "cel_seq2", "microwell_seq"])
+def test_public_lists_need_no_configuration(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, public=True)
+    assert status.ok, status
     assert counted == made
