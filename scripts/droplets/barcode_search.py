@@ -26,14 +26,21 @@ MIN_SHARE = 0.15
 MARGIN = 3.0
 _STANDS_OUT = 0.02
 _NEARLY_ALL = 0.95
+_SHORT = 0.005
+"""Share of random barcodes on a list above which few frequent ones are no evidence."""
+_FEW = 4
 _SIMPLE = 0.75  # a barcode with this share of one base is no evidence: poly-A tails and dark cycles give such
 
 
 class PackedLists(NamedTuple):
-    """The configured inclusion lists: name → sorted packed barcodes, and name → bases of a barcode."""
+    """The inclusion lists: name → sorted packed barcodes, and name → bases of a barcode.
+
+    ``public`` names those that come with the workflow; the others are configured.
+    """
 
     packed: Mapping[str, np.ndarray]
     lengths: Mapping[str, int]
+    public: frozenset[str] = frozenset()
 
 
 class Alternative(NamedTuple):
@@ -144,19 +151,20 @@ class _Spots:
 
 
 def _discount_few_barcodes(
-    sample: ReadSample, layout: BarcodeLayout, hits: np.ndarray, offset: int, reverse: bool
+    sample: ReadSample, layout: BarcodeLayout, hits: np.ndarray, offset: int, reverse: bool, chance: float
 ) -> np.ndarray:
     """Return the hits without a barcode that makes up more than half of them, or two that make up nearly all.
 
-    A constant sequence, or two alternating bases, are no evidence.
+    A constant sequence, or two alternating bases, are no evidence. Of a short list the _FEW most frequent barcodes are
+    none: a constant sequence with a random base behind it gives as many.
     """
     segment = layout.segments[0]
     packed, _ = pack_windows(sample.codes[hits], offset + segment.start - 1, segment.length, 1, reverse)
     if not packed.size:
         return hits
     values, counts = np.unique(packed[:, 0], return_counts=True)
-    order = np.argsort(-counts)[:2]
-    if counts[order].sum() <= _NEARLY_ALL * packed.shape[0]:
+    order = np.argsort(-counts)[: _FEW if chance > _SHORT else 2]
+    if chance <= _SHORT and counts[order].sum() <= _NEARLY_ALL * packed.shape[0]:
         order = order[:1]
         if 2 * counts[order[0]] <= packed.shape[0]:
             return hits
@@ -247,7 +255,7 @@ def measure_alternatives(
                     if shares[offset] < max(_STANDS_OUT, 2 * chance) and (offset or reverse):
                         continue
                     hits = whole.find_hits(layout, lists, offset, 1, reverse)[:, 0]
-                    various = _discount_few_barcodes(sample, layout, hits, offset, reverse)
+                    various = _discount_few_barcodes(sample, layout, hits, offset, reverse, chance)
                     share, few = float(various.mean()), float((hits & ~various).mean())
                     found.append(Alternative(read, layout, offset, reverse, share, chance, various, first, few))
     return sorted(found, key=lambda one: (-one.share, one.read, one.offset, one.reverse, one.names))

@@ -30,13 +30,15 @@ def load_lists(
     folder: Path, chemistries: Mapping[str, Chemistry], known: Mapping[str, InclusionList] = MappingProxyType({})
 ) -> PackedLists:
     """Return the inclusion lists that prove kits: those in the folder as ``{name}.txt``, and the public ones."""
-    packed, lengths = {}, {}
+    packed, lengths, public = {}, {}, set()
     names = {name for chemistry in chemistries.values() if chemistry.proof == "list" for name in chemistry.lists}
     for name in sorted(names):
         path = list_path(name, folder, known)
         if path is not None:
             packed[name], lengths[name] = read_packed(path)
-    return PackedLists(packed, lengths)
+            if path.parent != folder:
+                public.add(name)
+    return PackedLists(packed, lengths, frozenset(public))
 
 
 def read_files(folder: Path, run: str) -> dict[int, Path]:
@@ -189,7 +191,9 @@ def judge_library(
         for run in verdicts:
             runs[run]["fault"] = {"reason": disagreement.reason, "detail": disagreement.detail}
     return {
-        "inclusion_lists": {name: int(packed.size) for name, packed in lists.packed.items()},
+        "inclusion_lists": {
+            name: int(packed.size) for name, packed in lists.packed.items() if name not in lists.public
+        },
         "not_tried": not_tried,
         "runs": runs,
     }

@@ -335,7 +335,7 @@ def _doubt(sample: ReadSample, found: Sequence[Alternative], chosen: _BarcodeRea
         doubts.append(
             f"only {max(tried):.1%} of the barcodes of read {chosen.read + 1} are on {' or '.join(kit.lists)}"
         )
-    length = int(np.median(sample.lengths)) + kit.split
+    length = int(np.median(sample.lengths)) + kit.before
     needed = kit.read_end + (chosen.best.offset if chosen.best else 0)
     if needed < length <= LONG_BARCODE_READ:
         doubts.append(f"the barcode reads have {length} bases, barcode and UMI of {kit.title} {needed}")
@@ -388,7 +388,7 @@ def _judge_by_barcodes(
                 f" {constant.read + 1}; so few prove no kit. If it is right, name the chemistry in the run table.",
             )
         nearest = f"the best is {best.words}" if best else "no read is long enough for a barcode"
-        names = ", ".join(sorted(lists.packed))
+        names = ", ".join(sorted(set(lists.packed) - lists.public))
         raise RunFault(
             "CHEMISTRY_UNKNOWN", f"no read has its barcodes on a configured inclusion list ({names}); {nearest}."
         )
