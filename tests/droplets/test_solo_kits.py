@@ -288,7 +288,8 @@ def test_options_of_the_user_change_what_is_said_of_the_reads(tmp_path, genome):
         tmp_path, "10x_3p_v2", genome, "--set=soloStrand=Reverse", "--set=soloUMIlen=10", strand="Reverse"
     )
     assert status.ok, status
-    assert status.detail == "Told by the test; strand Reverse. star_options replaces soloStrand Forward by Reverse."
+    words = "Told by the test; strand Reverse. star_options replaces soloStrand Forward by Reverse."
+    assert status.detail.startswith(words)
     assert counted == made
 
 
