@@ -71,10 +71,14 @@ def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, st
 
 
 def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
-    """Read a library from a BAM file of Cell Ranger, which may have more spots than the record, but not fewer."""
-    if row.assay == "plate":
+    """Read a BAM file, which may have more spots than the record, but not fewer.
+
+    That of a library is one of Cell Ranger; that of a plate cell was submitted to an archive.
+    """
+    plain = row.assay == "plate"
+    if plain and row.source.startswith("file:"):
         raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
-    files, spots = tenx_bam.to_fastq(bam, row.run, work, most)
+    files, spots = tenx_bam.to_fastq(bam, row.run, work, most, plain)
     if row.spots and int(row.spots) > spots:
         raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {spots:,}.")
     for file in files:

@@ -53,8 +53,12 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
     return dict(sorted(found.items(), key=lambda item: (item[0][0] != "R", item[0])))
 
 
-def to_fastq(path: str | Path, run: str, folder: str | Path, most: float = math.inf) -> tuple[list[Path], int]:
+def to_fastq(
+    path: str | Path, run: str, folder: str | Path, most: float = math.inf, plain: bool = False
+) -> tuple[list[Path], int]:
     """Write ``{run}_{n}.fastq.gz`` of a BAM file, n the number of the read among those of the header.
+
+    ``plain``: of a file without barcodes, whose reads are its records or mates, whatever aligned them.
 
     Return the files in read order, and the number of spots. Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs
     (or their qualities) are not in the records, ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for
@@ -64,7 +68,7 @@ def to_fastq(path: str | Path, run: str, folder: str | Path, most: float = math.
 
     before = pysam.set_verbosity(0)
     try:
-        return _convert(Path(path), run, Path(folder), most)
+        return _convert(Path(path), run, Path(folder), most, plain)
     except (OSError, ValueError, AssertionError, NotImplementedError) as error:  # pysam raises all at broken files
         if is_of_machine(error):
             raise
@@ -85,14 +89,18 @@ def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
                 yield record
 
 
-def _convert(path: Path, run: str, folder: Path, most: float) -> tuple[list[Path], int]:
+def _convert(path: Path, run: str, folder: Path, most: float, plain: bool) -> tuple[list[Path], int]:
     import pysam
 
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
         header = handle.header.to_dict()
-    in_header = pieces_of_header(header.get("CO", []))
-    paired = _check_tags(path, in_header)
-    layout = in_header or _USUAL
+    if plain:
+        paired = any(record.is_paired for record in islice(_records(path), _EXAMINED))
+        layout: Mapping[str, tuple[Piece, ...]] = dict.fromkeys(("R1", "R2") if paired else ("R1",), (_OWN,))
+    else:
+        in_header = pieces_of_header(header.get("CO", []))
+        paired = _check_tags(path, in_header)
+        layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
     files = [path_below(folder, f"{run}_{number}.fastq.gz") for number in range(1, len(layout) + 1)]
     spots = 0

@@ -397,6 +397,34 @@ def test_a_bam_is_no_source_of_a_plate_run(conversion):
     conversion.failed("SRR1", "LAYOUT_AMBIGUOUS", detail)
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_bam_that_was_submitted_is_a_source_of_a_plate_run(conversion, paired):
+    """Mates in the order of their positions, half of them on the other strand, and a second alignment."""
+    first, second = random_reads(6, 30), random_reads(6, 31)
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": "chr1", "LN": 1000}]}
+    complement = str.maketrans("ACGT", "TGCA")
+    with pysam.AlignmentFile("archives/SRR1.bam", "wb", header=header) as handle:
+        for flag, mates in ((0x40, first), (0x80, second)) if paired else ((0, first),):
+            for number, (bases, qualities) in enumerate(mates):
+                for further in (0, 0x100) if number == 3 else (0,):
+                    record = pysam.AlignedSegment()
+                    back = 0x10 * (number % 2)
+                    record.query_name = f"M1:{number}"
+                    record.query_sequence = bases.translate(complement)[::-1] if back else bases
+                    record.query_qualities = pysam.qualitystring_to_array(qualities[::-1] if back else qualities)
+                    record.flag = flag | back | further | (paired and 1)
+                    record.reference_id, record.reference_start = 0, number
+                    record.cigartuples = [(0, len(bases))]
+                    handle.write(record)
+    conversion.add("SRR1", spots="6", status=RunStatus("SRR1", source="submitted"))
+    status = conversion.run()["SRR1"]
+    assert (status.state, status.source, status.layout) == ("ok", "submitted", "paired" if paired else "single")
+    names = ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz"] if paired else ["SRR1.fastq.gz"]
+    assert conversion.files() == names
+    found = [reads(conversion.folder / "fastq" / name) for name in names]
+    assert sorted(zip(*found, strict=True)) == sorted(zip(*[first, second][: len(names)], strict=True))
+
+
 def test_names_of_the_archive_are_kept_where_runs_may_be_parts(conversion):
     conversion.add(PAIRED).add(V2, assay="droplet").add(EMPTY_RUN, assay="droplet").run()
     for name, end in ((f"{PAIRED}_2", ""), (f"{V2}_2", " {}")):
