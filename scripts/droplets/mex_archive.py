@@ -1,7 +1,6 @@
 """Pack the matrices of a droplet library into MEX archives; merge, show, verify, unpack or convert such archives."""
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -9,15 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from isal import igzip
 
 from scripts.core.command import command_parser
-from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below
+from scripts.core.errors import InputError, is_of_machine
+from scripts.core.files import atomic_folder, atomic_path, path_below
 from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
 from scripts.droplets import wells
-from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
+from scripts.droplets.mex_merge import join_features, join_matrices
+from scripts.droplets.mex_reader import (
+    MexParts,
+    parse_barcodes,
+    parse_features,
+    read_archive,
+    read_parts,
+    unpack_archive,
+    verify_archive,
+)
 from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
 from scripts.droplets.starsolo import find_barcodes, read_command, read_skipped_filters, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
@@ -181,58 +188,84 @@ def write_matrix(
         text = Path(temporary, "matrix.mtx")
         with text.open("wb") as writer:
             writer.writelines(matrix_text(matrix))
-        write_archive(
-            target,
-            folder,
-            name,
-            fields=fields,
-            barcodes="".join(f"{barcode}\n" for barcode in barcodes).encode(),
-            features="".join("\t".join(row) + "\n" for row in features).encode(),
-            matrix=text,
-            metadata_name=metadata_name,
-        )
+        write_names(target, folder, name, fields, barcodes, features, text, metadata_name)
 
 
 def merge(args: argparse.Namespace) -> None:
     """Put the same matrix of several libraries into one archive; barcodes get the experiment before them.
 
-    Raises InputError where the archives are not of one kind of matrix or do not have the same features.
+    Splice junctions (SJ) are united: reads of a junction in features.tsv are those of all libraries. Raises InputError
+    where the archives are not of one kind of matrix or do not have the same genes.
     """
-    import scipy.sparse
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".mex.", dir=args.output.parent) as temporary:
+        parts: dict[str, MexParts] = {}
+        for number, name in enumerate(args.archives):
+            part = read_parts(name, Path(temporary, f"{number}.mtx"))
+            experiment = part.metadata.get("experiment_accession", "")
+            if not experiment or experiment in parts:
+                raise InputError(f"{name}: its experiment ({experiment or 'none named'}) must be there, and once only.")
+            parts[experiment] = part
+        features, rows = join_features(list(parts.values()))
+        matrix = Path(temporary, "matrix.mtx")
+        join_matrices(list(parts.values()), rows, len(features), matrix)
+        descriptions, libraries = (
+            ";".join(dict.fromkeys(part.metadata.get(field, "") for part in parts.values()))
+            for field in ("description", "library_accession")
+        )
+        first = next(iter(parts.values()))
+        fields = own_fields(
+            " ; ".join(f"{name}: {part.metadata.get('arguments', '')}" for name, part in parts.items()),
+            first.metadata.get("output_type", ""),
+            parts,
+            args.description or descriptions,
+            libraries,
+        )
+        barcodes = [f"{name}_{code}" for name, part in parts.items() for code in part.barcodes.astype(str).tolist()]
+        write_names(
+            args.output, first.folder, first.matrix_name, fields, barcodes, features, matrix, args.metadata_name
+        )
 
-    first = read_archive(args.archives[0])
-    parts: dict[str, dict[str, str]] = {}
-    matrices, barcodes = [], []
-    for name in args.archives:
-        part = read_archive(name) if parts else first
-        kinds = [(one.folder, one.matrix_name, one.metadata.get("output_type")) for one in (part, first)]
-        if kinds[0] != kinds[1] or part.features != first.features:
-            what = "kind of matrix" if kinds[0] != kinds[1] else "features"
-            raise InputError(f"{name}: it does not have the {what} of {args.archives[0]}; such are not merged.")
-        experiment = part.metadata.get("experiment_accession", "")
-        if not experiment or experiment in parts:
-            raise InputError(f"{name}: its experiment ({experiment or 'none named'}) must be there, and once only.")
-        parts[experiment] = part.metadata
-        matrices.append(part.matrix)
-        barcodes += [f"{experiment}_{barcode}" for barcode in part.barcodes.astype(str).tolist()]
-    descriptions, libraries = (
-        ";".join(dict.fromkeys(part.get(field, "") for part in parts.values()))
-        for field in ("description", "library_accession")
-    )
-    arguments = " ; ".join(f"{name}: {part.get('arguments', '')}" for name, part in parts.items())
-    output = first.metadata.get("output_type", "")
-    fields = own_fields(arguments, output, parts, args.description or descriptions, libraries)
-    merged = scipy.sparse.hstack(matrices, format="csc")
-    write_matrix(
-        args.output, first.folder, first.matrix_name, fields, barcodes, first.features, merged, args.metadata_name
+
+def write_names(
+    target: Path,
+    folder: str,
+    name: str,
+    fields: dict[str, str],
+    barcodes: Sequence[str],
+    features: Sequence[Sequence[str]],
+    matrix: Path,
+    metadata_name: str,
+) -> None:
+    """Write an archive of a matrix in a file. Raises InputError for names that no archive can have."""
+    texts = ("".join(f"{barcode}\n" for barcode in barcodes), "".join("\t".join(row) + "\n" for row in features))
+    content = [text.encode() for text in texts]
+    try:
+        parse_barcodes(content[0])
+        parse_features(content[1])
+    except ValueError as error:
+        raise InputError(f"{target}: cannot be written: {error}.") from error
+    write_archive(
+        target,
+        folder,
+        name,
+        fields=fields,
+        barcodes=content[0],
+        features=content[1],
+        matrix=matrix,
+        metadata_name=metadata_name,
     )
 
 
 def plates(args: argparse.Namespace) -> None:
     """Pack the counts of plate cells ({species}.h5ad): barcodes.tsv names their experiments or runs."""
     import anndata
+    import scipy.sparse
 
-    data = anndata.read_h5ad(args.counts)
+    try:
+        data = anndata.read_h5ad(args.counts)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{args.counts}: cannot be read as an h5ad file: {error}.") from error
     experiments, samples = (
         list(dict.fromkeys(data.obs[column].astype(str))) if column in data.obs else []
         for column in ("experiment", "sample")
@@ -242,7 +275,9 @@ def plates(args: argparse.Namespace) -> None:
     output = output_type("Gene", "Unique", "raw")
     fields = own_fields(arguments, output, experiments, args.description, ";".join(samples))
     features = [(gene, name, "Gene Expression") for gene, name in zip(data.var_names, names, strict=True)]
-    matrix = data.X.T.tocsc()
+    matrix = scipy.sparse.csc_matrix(data.X.T)
+    if not (np.isfinite(matrix.data).all() and (matrix.data >= 0).all()):
+        raise InputError(f"{args.counts}: its X has values that are no counts: below zero, or no numbers.")
     write_matrix(
         args.output, "Gene/raw", "matrix.mtx", fields, list(data.obs_names), features, matrix, args.metadata_name
     )
@@ -256,7 +291,7 @@ def show(args: argparse.Namespace) -> None:
         for key, value in archive.metadata.items():
             print(f"  {key}\t{' '.join(value.split())}")
         rows, columns = archive.matrix.shape
-        total = f"{archive.matrix.nnz} entries, sum {archive.matrix.sum():g}"
+        total = f"{archive.matrix.nnz} entries, sum {archive.matrix.sum():.15g}"
         print(f"  matrix\t{rows} features × {columns} barcodes, {total}")
 
 
@@ -280,17 +315,7 @@ def verify(args: argparse.Namespace) -> None:
 
 def unpack(args: argparse.Namespace) -> None:
     """Write the members below a folder; with --tenx as the gzip'd files that readers of 10x matrices expect."""
-    paths = unpack_archive(args.archive, args.output)
-    if args.tenx:
-        for path in paths:
-            if path.name in METADATA_NAMES:
-                continue
-            name = "matrix.mtx" if path.suffix == ".mtx" else path.name
-            with path.open("rb") as reader, igzip.open(path.with_name(f"{name}.gz"), "wb", compresslevel=2) as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
-            path.unlink()
-        paths = sorted(paths[0].parent.iterdir())
-    for path in paths:
+    for path in unpack_archive(args.archive, args.output, args.tenx):
         print(path)
 
 
@@ -298,7 +323,9 @@ def convert(args: argparse.Namespace) -> None:
     """Write an archive as AnnData."""
     if args.output.suffix != ".h5ad":
         raise InputError(f"{args.output}: give a name that ends with .h5ad.")
-    read_archive(args.archive).to_anndata().write_h5ad(args.output)
+    data = read_archive(args.archive).to_anndata()
+    with atomic_path(args.output) as partial:
+        data.write_h5ad(partial)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -336,4 +363,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     one = add(convert, "convert an archive to AnnData", "an .h5ad file")
     one.add_argument("archive", help="path or http(s) address")
     args = parser.parse_args(argv)
-    args.do(args)
+    if args.do in (merge, plates, convert) and (args.output.is_dir() or not args.output.name):
+        raise InputError(f"{args.output}: a folder; give the name of the file to write.")
+    try:
+        args.do(args)
+    except OSError as error:  # of a path that a person gave
+        if args.do is pack or is_of_machine(error):
+            raise
+        raise InputError(f"{error.filename or 'mex_archive'}: {error.strerror or error}.") from error

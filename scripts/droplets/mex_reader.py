@@ -4,19 +4,23 @@ An archive may come from anywhere: what is not four regular files of one folder 
 """
 
 import csv
+import filecmp
 import hashlib
 import io
 import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
+from isal import igzip
 
 from scripts.core.errors import InputError
 from scripts.core.files import path_below
@@ -73,9 +77,8 @@ class MexArchive:
     def feature_columns(self) -> tuple[str, ...]:
         """Names of the columns of the features."""
         width = len(self.features[0]) if self.features else 0
-        if self.folder.split("/")[0] == "SJ":
-            return SJ_COLUMNS[:width]
-        return GENE_COLUMNS[:width] + tuple(f"column_{number}" for number in range(4, width + 1))
+        known = SJ_COLUMNS if self.folder.split("/")[0] == "SJ" else GENE_COLUMNS
+        return known[:width] + tuple(f"column_{number}" for number in range(len(known) + 1, width + 1))
 
     def to_anndata(self) -> "anndata.AnnData":
         """Return the archive as AnnData: barcodes × features, metadata in ``uns``; junctions are named by position."""
@@ -85,7 +88,7 @@ class MexArchive:
         frame = pandas.DataFrame(self.features, columns=list(self.feature_columns), dtype=object)
         if self.folder.split("/")[0] == "SJ":
             frame.index = pandas.Index([":".join(row[:4]) for row in self.features])
-            whole = [name for name in frame if all(value.isdecimal() for value in frame[name])]
+            whole = [name for name in frame if all(value.isdecimal() and len(value) < 19 for value in frame[name])]
             frame = frame.astype(dict.fromkeys(whole, "int64"))
         elif self.features:
             frame = frame.set_index("gene_id").rename_axis(None)
@@ -95,6 +98,24 @@ class MexArchive:
             var=frame,
             uns=dict(self.metadata),
         )
+
+
+class MexParts(NamedTuple):
+    """An archive whose matrix is a file."""
+
+    name: str
+    """What errors call it."""
+    folder: str
+    metadata: dict[str, str]
+    barcodes: np.ndarray
+    features: list[tuple[str, ...]]
+    matrix_name: str
+    matrix: Path
+
+    @property
+    def is_of_junctions(self) -> bool:
+        """Whether its features are splice junctions."""
+        return self.folder.split("/")[0] == "SJ"
 
 
 class Member(NamedTuple):
@@ -193,13 +214,19 @@ class ArchiveStream:
             raise self.error(f"{path} is no table ({error})") from error
         if control := CONTROL.search(content.decode()):
             raise self.error(f"{path} has the control character {control[0]!r}")
+        if rows and rows[0] and rows[0][0].startswith("\ufeff"):
+            raise self.error(f"{path} begins with a byte order mark")
         if not rows or rows[0] != ["name", "value"]:
             raise self.error(f"{path} does not begin with the line 'name<TAB>value'")
         folder = path.rpartition("/")[0]
+        if twice := sorted(name for name, times in Counter(row[0] for row in rows[1:] if row).items() if times > 1):
+            raise self.error(f"{path} has {twice[0]!r:.80} more than once")
         for row in rows[1:]:
             if len(row) != 2:
                 raise self.error(f"{path} has a line of {len(row)} values: {row!r:.80}")
             name, value = row
+            if not re.search(r"\w", name):
+                raise self.error(f"{path} has the name {name!r:.80}, which is none")
             if name not in FIELDS and value.startswith(MD5):  # some writers name members by their own machine's path
                 self.expected[f"{folder}/{name.rpartition('/')[2]}"] = value.removeprefix(MD5)
             else:
@@ -229,20 +256,26 @@ def open_archive(source: str | Path | BinaryIO, name: str = "") -> Iterator[Arch
     if not isinstance(source, str | Path):
         yield ArchiveStream(source, name or str(getattr(source, "name", None) or "the archive"))
         return
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
+    if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+        import http.client
         import urllib.request
 
         try:
             handle = urllib.request.urlopen(source, timeout=60)
-        except OSError as error:
-            raise InputError(f"{source}: cannot be reached: {error}.") from error
-    else:
-        try:
-            handle = Path(source).open("rb")
-        except OSError as error:
-            raise InputError(f"{source}: cannot be read: {error.strerror}.") from error
-    with handle:
-        yield ArchiveStream(handle, str(source))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise InputError(f"{source}: cannot be reached: {error or type(error).__name__}.") from error
+        with handle:
+            try:
+                yield ArchiveStream(handle, source)
+            except http.client.HTTPException as error:
+                raise InputError(f"{source}: cannot be read to its end: {error!r}.") from error
+        return
+    try:
+        opened = Path(source).open("rb")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source}: cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    with opened:
+        yield ArchiveStream(opened, str(source))
 
 
 def read_archive(source: str | Path | BinaryIO) -> MexArchive:
@@ -251,36 +284,64 @@ def read_archive(source: str | Path | BinaryIO) -> MexArchive:
     Raises InputError for whatever is not as the format says: links, absolute names, ``..``, members that are missing
     or too many, wrong sizes and checksums, a matrix that does not fit its barcodes and features.
     """
-    from scripts.formats.matrix_market import FormatError, read_matrix
-
-    with open_archive(source) as stream:
+    with open_archive(source) as stream, tempfile.TemporaryFile() as spool:
         contents: dict[str, bytes] = {}
+        matrix = None
         for member, pieces in stream.members():
             if member.part != "matrix":
                 contents[member.part] = b"".join(pieces)
                 continue
-            shape = (
-                (_count_lines(contents["features.tsv"]), _count_lines(contents["barcodes.tsv"]))
-                if len(contents) == 3
-                else None
-            )
-            try:
-                matrix = read_matrix(pieces, member.size, shape)
-            except FormatError as error:
-                raise InputError(f"{stream.name}: {member.path}: {error}.") from error
-            folder = member.path.rpartition("/")[0]
+            path, size = member.path, member.size
+            if len(contents) < len(PARTS) - 1:  # what it must be is only known behind it
+                spool.writelines(pieces)
+                continue
+            matrix = _read_matrix(stream, path, pieces, size, contents)
+        if matrix is None:
+            spool.seek(0)
+            matrix = _read_matrix(stream, path, iter(partial(spool.read, _READ), b""), size, contents)
         stream.check_digests()
-        try:
-            barcodes = _parse_barcodes(contents["barcodes.tsv"])
-            features = _parse_features(contents["features.tsv"])
-        except ValueError as error:
-            raise InputError(f"{stream.name}: {error}.") from error
-        if matrix.shape != (len(features), barcodes.size):
-            raise InputError(
-                f"{stream.name}: the matrix is of {matrix.shape[0]} features and {matrix.shape[1]} barcodes, but there"
-                f" are {len(features)} and {barcodes.size}."
-            )
+        barcodes, features = _parse_names(stream, contents)
+        folder = path.rpartition("/")[0]
         return MexArchive(folder, stream.metadata, barcodes, features, matrix, dict(stream.digests))
+
+
+def _read_matrix(
+    stream: ArchiveStream, path: str, pieces: Iterator[bytes], size: int, contents: Mapping[str, bytes]
+) -> "scipy.sparse.csc_matrix":
+    """Return the matrix of an archive, which has as many rows and columns as there are features and barcodes."""
+    from scripts.formats.matrix_market import FormatError, read_matrix
+
+    shape = _count_lines(contents["features.tsv"]), _count_lines(contents["barcodes.tsv"])
+    try:
+        return read_matrix(pieces, size, shape)
+    except FormatError as error:
+        raise InputError(f"{stream.name}: {path}: {error}.") from error
+
+
+def _parse_names(stream: ArchiveStream, contents: Mapping[str, bytes]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    try:
+        return parse_barcodes(contents["barcodes.tsv"]), parse_features(contents["features.tsv"])
+    except ValueError as error:
+        raise InputError(f"{stream.name}: {error}.") from error
+
+
+def read_parts(source: str | Path, matrix: Path) -> MexParts:
+    """Return an archive from a path or an http(s) address, and write its matrix to a file as it is; md5 are checked.
+
+    Raises InputError as :func:`read_archive`, the matrix unread.
+    """
+    with open_archive(source) as stream:
+        contents: dict[str, bytes] = {}
+        for member, pieces in stream.members():
+            if member.part == "matrix":
+                folder, _, name = member.path.rpartition("/")
+                with matrix.open("wb") as writer:
+                    writer.writelines(pieces)
+            else:
+                contents[member.part] = b"".join(pieces)
+        stream.check_digests()
+        barcodes, features = _parse_names(stream, contents)
+        return MexParts(stream.name, folder, stream.metadata, barcodes, features, name, matrix)
 
 
 def _count_lines(content: bytes) -> int:
@@ -304,8 +365,8 @@ def read_cells(source: str | Path | BinaryIO, barcodes: np.ndarray) -> MexArchiv
             if len(contents) < len(PARTS) - 1:
                 raise stream.error(f"{member.path} is before its barcodes and features")
             try:
-                every = _parse_barcodes(contents["barcodes.tsv"])
-                features = _parse_features(contents["features.tsv"])
+                every = parse_barcodes(contents["barcodes.tsv"])
+                features = parse_features(contents["features.tsv"])
                 columns = positions_of(barcodes, every)
                 matrix = read_columns(pieces, member.size, (len(features), every.size), columns)
             except FormatError as error:
@@ -360,8 +421,8 @@ def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarr
             if not {"barcodes.tsv", "features.tsv"} <= contents.keys():
                 raise stream.error(f"{member.path} is before its barcodes and features")
             try:
-                barcodes = _parse_barcodes(contents["barcodes.tsv"])
-                genes = _parse_features(contents["features.tsv"])
+                barcodes = parse_barcodes(contents["barcodes.tsv"])
+                genes = parse_features(contents["features.tsv"])
                 weights = weigh(row[0].encode() for row in genes)
                 sums = sum_columns(pieces, member.size, (len(genes), barcodes.size), weights)
             except FormatError as error:
@@ -376,19 +437,24 @@ def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarr
     return result
 
 
-def _parse_barcodes(content: bytes) -> np.ndarray:
-    """Return barcodes (dtype S). Raises ValueError where one is empty, too long or not printable ASCII."""
+def parse_barcodes(content: bytes) -> np.ndarray:
+    """Return barcodes (dtype S). Raises ValueError where one is empty, too long, not printable ASCII or there twice."""
     barcodes = _split_barcodes(content)
-    if barcodes.size:
-        letters = barcodes.view(np.uint8).reshape(barcodes.size, -1)
-        if letters.min() >= 33 and letters.max() <= 126:
-            return barcodes
+    if not barcodes.size:
+        return barcodes
+    letters = barcodes.view(np.uint8).reshape(barcodes.size, -1)
+    if letters.min() < 33 or letters.max() > 126:
         # What is shorter than the longest ends with zeros, so that a zero is followed by zeros only.
         strange = (((letters < 33) | (letters > 126)) & (letters != 0)).any(axis=1) | (letters[:, 0] == 0)
         strange |= ((letters[:, :-1] == 0) & (letters[:, 1:] != 0)).any(axis=1)
         if strange.any():
             line = int(strange.argmax())
-            raise ValueError(f"barcodes.tsv, line {line + 1}: {letters[line].tobytes()[:40]!r} is no barcode")
+            shown = letters[line].tobytes()[:40].rstrip(b"\0")
+            raise ValueError(f"barcodes.tsv, line {line + 1}: {shown!r} is no barcode")
+    if not (barcodes[1:] > barcodes[:-1]).all():  # as STAR's are, by their list
+        names, times = np.unique(barcodes, return_counts=True)
+        if times.max() > 1:
+            raise ValueError(f"barcodes.tsv has {names[times > 1][0].decode()!r} more than once")
     return barcodes
 
 
@@ -408,7 +474,7 @@ def _split_barcodes(content: bytes) -> np.ndarray:
     return np.array(lines, dtype=np.bytes_) if lines else np.zeros(0, dtype="S1")
 
 
-def _parse_features(content: bytes) -> list[tuple[str, ...]]:
+def parse_features(content: bytes) -> list[tuple[str, ...]]:
     """Return the columns of each feature. Raises ValueError where they are no table of text."""
     try:
         text = content.decode("utf-8").replace("\r\n", "\n")
@@ -416,10 +482,14 @@ def _parse_features(content: bytes) -> list[tuple[str, ...]]:
         raise ValueError(f"features.tsv is not UTF-8: {error}") from error
     if control := CONTROL.search(text):
         raise ValueError(f"features.tsv has the control character {control[0]!r}")
+    if text.startswith("\ufeff"):
+        raise ValueError("features.tsv begins with a byte order mark")
     lines = text.split("\n")
     features = [tuple(line.split("\t")) for line in (lines if lines[-1] else lines[:-1])]
     if len({len(row) for row in features}) > 1:
         raise ValueError("the lines of features.tsv do not have the same number of columns")
+    if unnamed := next((number for number, row in enumerate(features, 1) if not row[0]), 0):
+        raise ValueError(f"features.tsv, line {unnamed} has no name")
     return features
 
 
@@ -431,23 +501,49 @@ def verify_archive(source: str | Path | BinaryIO) -> dict[str, bool]:
         return {path: path not in differing for path in stream.digests}
 
 
-def unpack_archive(source: str | Path | BinaryIO, target: str | Path) -> list[Path]:
+def unpack_archive(source: str | Path | BinaryIO, target: str | Path, tenx: bool = False) -> list[Path]:
     """Write the members below a folder, under their names in the archive; return their paths.
 
-    Nothing is left there when the archive is refused. Raises InputError as :func:`read_archive`, the matrix unread.
+    With ``tenx`` all but the metadata are gzip'd, and the matrix is ``matrix.mtx.gz``, as readers of 10x matrices
+    expect. A file that is there already stays if it has the same content; another one is never overwritten. Nothing is
+    left there when the archive is refused. Raises InputError as :func:`read_archive`, the matrix unread.
     """
     target = Path(target)
     target.mkdir(parents=True, exist_ok=True)
-    with open_archive(source) as stream, tempfile.TemporaryDirectory(prefix=".unpack.", dir=target) as partial:
+    with open_archive(source) as stream, tempfile.TemporaryDirectory(prefix=".unpack.", dir=target) as partial_folder:
         paths = []
         for member, pieces in stream.members():
-            path = path_below(partial, *member.path.split("/"))
+            path = path_below(partial_folder, *member.path.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as writer:
                 writer.writelines(pieces)
-            paths.append(member.path)
+            paths.append(_gzip_for_tenx(path) if tenx and member.part != "metadata" else path)
         stream.check_digests()
-        for name in paths:
+        names = [path.relative_to(partial_folder) for path in paths]
+        new = [name for name in names if not _is_there(Path(partial_folder, name), target / name)]
+        for name in new:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(Path(partial, name), target / name)
-        return [target / name for name in paths]
+            shutil.move(Path(partial_folder, name), target / name)
+        return [target / name for name in names]
+
+
+def _gzip_for_tenx(path: Path) -> Path:
+    """Replace a member by its gzip'd file under the name that readers of 10x matrices expect; return that."""
+    packed = path.with_name(f"{'matrix.mtx' if path.suffix == '.mtx' else path.name}.gz")
+    with (
+        path.open("rb") as reader,
+        packed.open("wb") as handle,
+        igzip.IGzipFile("", "wb", 2, handle, mtime=0) as writer,
+    ):
+        shutil.copyfileobj(reader, writer, 1 << 20)
+    path.unlink()
+    return packed
+
+
+def _is_there(made: Path, target: Path) -> bool:
+    """Return whether a file is there already. Raises InputError where it has another content."""
+    if not target.is_symlink() and not target.exists():
+        return False
+    if not target.is_file() or not filecmp.cmp(made, target, shallow=False):
+        raise InputError(f"{target}: is there already, from another archive; give another folder as --output.")
+    return True

@@ -1,19 +1,22 @@
-"""Matrix Market coordinate files as STARsolo writes them: read, written, and cut to some columns block by block.
+"""Matrix Market coordinate files: read, written, and cut to some columns or joined block by block.
 
+STARsolo and most others write the form that is read fastest:
 ``%%MatrixMarket matrix coordinate {integer,real} general``, comment lines that begin with ``%``, a line ``rows columns
 entries``, then a line ``row column value`` for every entry, counted from 1, one blank between, ordered by column and
-then by row. (https://math.nist.gov/MatrixMarket/formats.html)
+then by row. Entries in another order, several blanks or tabs, CRLF, blank lines and comments between entries are read
+too. (https://math.nist.gov/MatrixMarket/formats.html)
 """
 
 import io
 import itertools
+import operator
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -64,13 +67,15 @@ def parse_head(text: bytes) -> tuple[Shape, int] | None:
         line = text[start:end].rstrip(b"\r")
         if start == 0:
             words = line.lower().split()
-            if words[:3] != [b"%%matrixmarket", b"matrix", b"coordinate"] or words[4:] != [b"general"]:
+            if words[:3] != [b"%%matrixmarket", b"matrix", b"coordinate"] or len(words) != 5:
                 raise FormatError(f"not a Matrix Market coordinate file: it begins with {line[:60]!r}")
+            if words[4] != b"general":
+                raise FormatError(f"a {words[4][:60]!r} matrix; those called general are read")
             kind = words[3].decode("ascii", "replace")
             if kind not in _VALUES:
                 raise FormatError(f"a matrix of kind {kind!r}; integer and real are read")
-        elif line.startswith(b"%"):
-            comments.append(line)
+        elif line.lstrip().startswith(b"%"):
+            comments.append(line.strip())
         elif line.strip():
             sizes = line.split()
             if len(sizes) != 3 or not all(size.isdigit() and len(size) < 19 for size in sizes):
@@ -83,7 +88,8 @@ def parse_head(text: bytes) -> tuple[Shape, int] | None:
     return None
 
 
-def _head_bytes(shape: Shape) -> bytes:
+def head_bytes(shape: Shape) -> bytes:
+    """Return the text of a head."""
     lines = [f"%%MatrixMarket matrix coordinate {shape.kind} general".encode(), *shape.comments]
     return b"\n".join([*lines, f"{shape.rows} {shape.columns} {shape.entries}".encode(), b""])
 
@@ -135,20 +141,13 @@ def sum_columns(pieces: Iterable[bytes], size: int, expected: tuple[int, int], w
     taken for a whole one. Weights of several rows give as many rows of sums. ``size`` and ``expected`` as for
     :func:`read_matrix`. Memory holds a piece of the text. Raises FormatError.
     """
-    pieces = iter(pieces)
-    shape, text = _take_head(pieces)
-    _check_shape(shape, size, expected)
+    shape, entries_of_blocks = _open_matrix(pieces, size, expected)
     weights = np.atleast_2d(weights)
     sums = np.zeros((len(weights), shape.columns), np.uint64)
-    filled = 0
-    for lines in _whole_lines(text, pieces):
-        entries = _parse_entries(lines, shape, filled)
-        filled += entries.nnz
+    for entries in entries_of_blocks:
         values = entries.data.view(np.uint64) if shape.kind == "real" else entries.data.astype(np.uint64)
         for of_rows, of_columns in zip(weights, sums, strict=True):
             np.add.at(of_columns, entries.col, values * of_rows[entries.row])
-    if filled != shape.entries:
-        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
     return sums
 
 
@@ -162,22 +161,15 @@ def read_columns(
     """
     import scipy.sparse
 
-    pieces = iter(pieces)
-    shape, text = _take_head(pieces)
-    _check_shape(shape, size, expected)
+    shape, entries_of_blocks = _open_matrix(pieces, size, expected)
     renumbered = np.full(shape.columns, -1, np.int64)
     renumbered[columns] = np.arange(columns.size)
     dtype = np.float64 if shape.kind == "real" else np.int64
     kept = [(np.zeros(0, dtype), np.zeros(0, np.int32), np.zeros(0, np.int64))]
-    filled = 0
-    for lines in _whole_lines(text, pieces):
-        entries = _parse_entries(lines, shape, filled)
-        filled += entries.nnz
+    for entries in entries_of_blocks:
         new = renumbered[entries.col]
         wanted = new >= 0
         kept.append((entries.data[wanted], entries.row[wanted], new[wanted]))
-    if filled != shape.entries:
-        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
     values, rows, chosen = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     return scipy.sparse.coo_matrix((values, (rows, chosen)), shape=(shape.rows, columns.size)).tocsc()
 
@@ -190,29 +182,28 @@ def read_matrix(
     ``expected``, where it is known, are its rows and columns.
 
     Row indices are int32, whole values int32 (int64 where one needs it), real ones float64. Memory holds the matrix and
-    a piece of the text, not the entries in scipy's three long arrays. Raises FormatError; a head that promises more
-    entries than ``size`` bytes can hold is refused before memory is allocated.
+    a piece of the text, not the entries in scipy's three long arrays; it grows with what is read, not with what the
+    head promises. Raises FormatError.
     """
     import scipy.sparse
 
-    pieces = iter(pieces)
-    shape, text = _take_head(pieces)
-    _check_shape(shape, size, expected)
-    rows = np.empty(shape.entries, dtype=np.int32)
-    values = np.empty(shape.entries, dtype=np.float64 if shape.kind == "real" else np.int32)
+    shape, entries_of_blocks = _open_matrix(pieces, size, expected)
+    rows = np.empty(0, dtype=np.int32)
+    values = np.empty(0, dtype=np.float64 if shape.kind == "real" else np.int32)
     begins, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]  # where a column begins, and which it is
     filled = 0
-    for lines in _whole_lines(text, pieces):
-        entries = _parse_entries(lines, shape, filled)
+    for entries in entries_of_blocks:
         first, filled = filled, filled + entries.nnz
+        if filled > rows.size:
+            room = min(shape.entries, max(filled, 2 * rows.size))
+            rows.resize(room, refcheck=False)
+            values.resize(room, refcheck=False)
         if values.dtype == np.int32 and entries.data.max() > np.iinfo(np.int32).max:
             values = values.astype(np.int64)
         rows[first:filled], values[first:filled] = entries.row, entries.data
         changes = np.flatnonzero(np.concatenate([[True], entries.col[1:] != entries.col[:-1]]))
         begins.append(changes + first)
         columns.append(entries.col[changes])
-    if filled != shape.entries:
-        raise FormatError(f"{filled} entries, but {shape.entries} are promised")
     begin, column = np.concatenate(begins), np.concatenate(columns)
     if (column[1:] < column[:-1]).any():
         column = np.repeat(column, np.diff(begin, append=filled))
@@ -223,28 +214,61 @@ def read_matrix(
     return scipy.sparse.csc_matrix((values, rows, pointers), shape=(shape.rows, shape.columns))
 
 
-def _parse_entries(lines: bytes, shape: Shape, before: int) -> "scipy.sparse.coo_matrix":
-    """Return the entries of some lines; ``before`` is how many came before. Raises FormatError."""
-    import scipy.io
+def _open_matrix(
+    pieces: Iterable[bytes], size: int, expected: tuple[int, int] | None
+) -> tuple[Shape, Iterator["scipy.sparse.coo_matrix"]]:
+    """Return the head of a matrix whose text comes in pieces, and its entries block by block, none of them empty.
 
+    Raises FormatError, as do the blocks, at their end also where they are not as many entries as promised.
+    """
+    pieces = iter(pieces)
+    shape, text = _take_head(pieces)
+    _check_shape(shape, size, expected)
+    return shape, _entries_of_blocks(_plain_blocks(text, pieces, shape), shape)
+
+
+def _plain_blocks(start: bytes, pieces: Iterator[bytes], shape: Shape) -> Iterator[bytes]:
+    """Yield whole lines, each ``row column value`` with one blank between, as STAR writes them. Raises FormatError."""
+    seen = 0
+    for lines in _whole_lines(start, pieces):
+        if not _are_plain(lines, shape.kind):
+            words = (line.split() for line in lines.split(b"\n"))
+            kept = [b" ".join(entry) + b"\n" for entry in words if entry and not entry[0].startswith(b"%")]
+            lines = b"".join(kept).replace(b" +", b" ")
+            if not _are_plain(lines, shape.kind):  # scipy silently drops what follows a number
+                raise FormatError(_find_fault(lines, shape, seen))
+        seen += lines.count(b"\n")
+        if seen > shape.entries:
+            raise FormatError(f"more entries than the {shape.entries} promised")
+        if lines:
+            yield lines
+    if seen != shape.entries:
+        raise FormatError(f"{seen} entries, but {shape.entries} are promised")
+
+
+def _are_plain(lines: bytes, kind: str) -> bool:
+    if kind == "real":
+        return _REAL_ENTRIES.fullmatch(lines) is not None
     letters = np.frombuffer(lines, dtype=np.uint8)
     count = int(np.count_nonzero(letters == 10))
-    if before + count > shape.entries:
-        raise FormatError(f"more entries than the {shape.entries} promised")
-    if shape.kind == "real":
-        well_formed = _REAL_ENTRIES.fullmatch(lines) is not None
-    else:
-        blanks, others = np.count_nonzero(letters == 32), np.count_nonzero(letters < ord("0"))
-        well_formed = blanks == 2 * count and others == 3 * count and letters.max() <= ord("9")
-    if not well_formed:  # scipy silently drops what follows a number
-        raise FormatError(_find_fault(lines, shape, before))
-    try:
-        entries = scipy.io.mmread(io.BytesIO(_head_bytes(shape._replace(entries=count, comments=())) + lines))
-    except (ValueError, OverflowError) as error:
-        raise FormatError(_find_fault(lines, shape, before)) from error
-    if not np.isfinite(entries.data).all():
-        raise FormatError(_find_fault(lines, shape, before))
-    return entries
+    blanks, others = np.count_nonzero(letters == 32), np.count_nonzero(letters < ord("0"))
+    return bool(blanks == 2 * count and others == 3 * count and letters.max(initial=0) <= ord("9"))
+
+
+def _entries_of_blocks(blocks: Iterable[bytes], shape: Shape) -> Iterator["scipy.sparse.coo_matrix"]:
+    import scipy.io
+
+    before = 0
+    for lines in blocks:
+        count = lines.count(b"\n")
+        try:
+            entries = scipy.io.mmread(io.BytesIO(head_bytes(shape._replace(entries=count, comments=())) + lines))
+        except (ValueError, OverflowError) as error:
+            raise FormatError(_find_fault(lines, shape, before)) from error
+        if not np.isfinite(entries.data).all():
+            raise FormatError(_find_fault(lines, shape, before))
+        before += count
+        yield entries
 
 
 def _find_fault(lines: bytes, shape: Shape, before: int) -> str:
@@ -260,19 +284,59 @@ def _find_fault(lines: bytes, shape: Shape, before: int) -> str:
 
 
 def matrix_text(matrix: "scipy.sparse.csc_matrix") -> Iterator[bytes]:
-    """Yield a matrix as text, as STAR writes it: ordered by column, then row; real values with six digits."""
+    """Yield a matrix as text, as STAR writes it: ordered by column, then row.
+
+    Real values have six digits, or as many more as they need to be read back.
+    """
     sorted_columns = matrix.tocsc()
     sorted_columns.sort_indices()
     rows, columns = sorted_columns.shape
     real = sorted_columns.dtype.kind == "f"
-    yield _head_bytes(Shape("real" if real else "integer", rows, columns, sorted_columns.nnz, (b"%",)))
-    line = "{} {} {:g}\n" if real else "{} {} {}\n"
+    yield head_bytes(Shape("real" if real else "integer", rows, columns, sorted_columns.nnz, (b"%",)))
+    line = "{} {} {}\n"
     step = max(1, BLOCK // 64)
     numbers = np.repeat(np.arange(1, columns + 1), np.diff(sorted_columns.indptr))
     for start in range(0, sorted_columns.nnz, step):
         some = slice(start, start + step)
         row_numbers, values = (sorted_columns.indices[some] + 1).tolist(), sorted_columns.data[some].tolist()
+        if real:
+            values = [short if float(short := f"{value:g}") == value else repr(value) for value in values]
         yield "".join(map(line.format, row_numbers, numbers[some].tolist(), values)).encode()
+
+
+def append_columns(
+    pieces: Iterable[bytes],
+    size: int,
+    expected: tuple[int, int],
+    target: BinaryIO,
+    first: int,
+    rows: np.ndarray | None = None,
+) -> Shape:
+    """Write the entries of a matrix behind those of others in ``target``; return its head.
+
+    Its columns come behind the ``first`` ones, and ``rows``, where it is given, maps its rows (from 0) to new ones.
+    Values keep their text. Memory holds a piece of the text, or all of it where it is not ordered. Raises FormatError.
+    """
+    pieces = iter(pieces)
+    shape, text = _take_head(pieces)
+    _check_shape(shape, size, expected)
+    begin, before, ordered = target.tell(), (0, 0), True
+    for lines in _plain_blocks(text, pieces, shape):
+        (entries,) = _entries_of_blocks([lines], shape)
+        new_rows = (entries.row if rows is None else rows[entries.row]).tolist()
+        new_columns = (entries.col + first).tolist()
+        places = list(zip(new_columns, new_rows, strict=True))
+        ordered = ordered and all(map(operator.le, [before, *places[:-1]], places))
+        before = places[-1]
+        values = lines.split()[2::3]
+        target.write(b"".join([b"%d %d %b\n" % (r + 1, c + 1, v) for (c, r), v in zip(places, values, strict=True)]))
+    if not ordered:
+        target.flush()
+        target.seek(begin)
+        written = sorted(target.read().splitlines(keepends=True), key=_column_and_row)
+        target.seek(begin)
+        target.writelines(written)
+    return shape
 
 
 def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) -> int:
@@ -291,7 +355,7 @@ def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) 
             if columns.size and (columns.min() < 0 or columns.max() >= shape.columns):
                 raise FormatError(f"a column is outside its {shape.columns} columns")
             renumbered[columns + 1] = np.arange(1, columns.size + 1)
-            room = len(_head_bytes(shape._replace(columns=columns.size)))  # the number of entries only gets shorter
+            room = len(head_bytes(shape._replace(columns=columns.size)))  # the number of entries only gets shorter
             body = Path(f"{target}.part")
             with os.fdopen(new_file(body), "wb") as writer:
                 writer.write(b" " * room)
@@ -299,7 +363,7 @@ def filter_columns(source: str | Path, target: str | Path, columns: np.ndarray) 
             if not ordered:
                 _sort_entries(body, room)
             with body.open("rb") as reader, Path(target).open("wb") as writer:
-                writer.write(_head_bytes(shape._replace(columns=columns.size, entries=kept)))
+                writer.write(head_bytes(shape._replace(columns=columns.size, entries=kept)))
                 reader.seek(room)
                 shutil.copyfileobj(reader, writer, BLOCK)
             body.unlink()
@@ -383,5 +447,10 @@ def _sort_entries(path: Path, head: int) -> None:
     """Sort the entries behind the head by column, then row: for sources that are not ordered by column."""
     content = path.read_bytes()
     lines = content[head:].splitlines(keepends=True)
-    lines.sort(key=lambda line: tuple(int(word) for word in line.split(b" ", 2)[1::-1]))
+    lines.sort(key=_column_and_row)
     path.write_bytes(content[:head] + b"".join(lines))
+
+
+def _column_and_row(line: bytes) -> tuple[int, int]:
+    row, column, _ = line.split(b" ", 2)
+    return int(column), int(row)

@@ -135,6 +135,98 @@ def test_real_values_keep_their_text(tmp_path):
     assert (tmp_path / "out/Gene/raw/UniqueAndMult-Rescue.mtx").read_bytes() == real
 
 
+def test_merged_values_keep_every_digit(tmp_path):
+    real = MATRIX.replace(b"integer", b"real").replace(b"1 1 5", b"1 1 1234567.25")
+    second = real.replace(b"2 3 12", b"2 3 0.12345678901234567").replace(b"2 1 1", b"2 1 0.10")
+    name = "UniqueAndMult-EM.mtx"
+    paths = [made_of(tmp_path / f"{n}.tar.gz", f"SRX{n}", name, matrix=text) for n, text in ((1, real), (2, second))]
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "m.tar.gz")])
+    mex_archive.main(["unpack", str(tmp_path / "m.tar.gz"), "--output", str(tmp_path / "out")])
+    assert (tmp_path / "out/Gene/raw" / name).read_bytes().splitlines()[2:] == [
+        *(b"2 6 6", b"1 1 1234567.25", b"2 1 1", b"2 3 12"),
+        *(b"1 4 1234567.25", b"2 4 0.10", b"2 6 0.12345678901234567"),
+    ]
+
+
+def junctions(path, experiment, rows, matrix):
+    head = f"%%MatrixMarket matrix coordinate integer general\n%\n{len(rows)} 2 {len(matrix)}\n"
+    fields = FIELDS | {
+        "experiment_accession": experiment,
+        "output_type": "unfiltered sparse splice junction count matrix",
+    }
+    write_archive(
+        path,
+        "SJ/raw",
+        "matrix.mtx",
+        fields=fields,
+        barcodes=b"AAAC\nCCCC\n",
+        features="".join(f"{row}\n" for row in rows).replace(" ", "\t").encode(),
+        matrix=(head + "".join(f"{line}\n" for line in matrix)).encode(),
+    )
+    return str(path)
+
+
+def test_junctions_of_several_libraries_are_united(tmp_path):
+    first = ["chr1 10 20 1 1 0 5 0 30", "chr1 30 40 2 1 1 1 2 12", "chr3 5 9 1 1 1 1 0 8"]
+    second = ["chr1 4 9 1 1 1 2 0 20", "chr1 10 20 1 1 1 3 1 38", "chr2 7 8 1 1 1 9 0 5"]
+    paths = [
+        junctions(tmp_path / "1.tar.gz", "SRX1", first, ["1 1 4", "3 1 1", "1 2 1", "2 2 1"]),
+        junctions(tmp_path / "2.tar.gz", "SRX2", second, ["1 1 2", "2 1 3", "3 2 9"]),
+    ]
+    mex_archive.main(["merge", *paths, "--output", str(tmp_path / "m.tar.gz")])
+    merged = read_archive(tmp_path / "m.tar.gz")
+    assert [" ".join(row) for row in merged.features] == [
+        "chr1 4 9 1 1 1 2 0 20",
+        "chr1 10 20 1 1 1 8 1 38",
+        "chr1 30 40 2 1 1 1 2 12",
+        "chr2 7 8 1 1 1 9 0 5",
+        "chr3 5 9 1 1 1 1 0 8",
+    ]
+    assert merged.matrix.toarray().tolist() == [[0, 0, 2, 0], [4, 1, 3, 0], [0, 1, 0, 0], [0, 0, 0, 9], [1, 0, 0, 0]]
+    other = junctions(tmp_path / "3.tar.gz", "SRX3", ["chr1 10 20 1 2 0 1 0 9"], [])
+    with pytest.raises(InputError, match=r"3\.tar\.gz: the motif of junction chr1:10:20:1 differs; it is of another g"):
+        mex_archive.main(["merge", *paths, other, "--output", str(tmp_path / "x.tar.gz")])
+    strange = junctions(tmp_path / "4.tar.gz", "SRX4", ["chr1 10 20"], [])
+    with pytest.raises(InputError, match=r"4\.tar\.gz: not a junction as STAR writes it: 'chr1 10 20'\."):
+        mex_archive.main(["merge", paths[0], strange, "--output", str(tmp_path / "x.tar.gz")])
+    empty = junctions(tmp_path / "5.tar.gz", "SRX5", [], [])
+    mex_archive.main(["merge", empty, paths[0], "--output", str(tmp_path / "e.tar.gz")])
+    assert read_archive(tmp_path / "e.tar.gz").matrix.toarray().tolist() == [[0, 0, 4, 1], [0, 0, 0, 1], [0, 0, 1, 0]]
+    assert not list(tmp_path.glob(".mex*"))
+
+
+@pytest.mark.parametrize("more", [[], ["--tenx"]])
+def test_what_another_archive_has_written_stays(tmp_path, more):
+    out = ["--output", str(tmp_path / "out"), *more]
+    first = made_of(tmp_path / "1.tar.gz", "SRX1")
+    mex_archive.main(["unpack", first, *out])
+    written = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    mex_archive.main(["unpack", first, *out])  # the same once more
+    for name in ("matrix.mtx", "UniqueAndMult-EM.mtx"):
+        other = made_of(tmp_path / "2.tar.gz", "SRX2", name, matrix=MATRIX.replace(b" 12\n", b" 13\n"))
+        with pytest.raises(InputError, match="is there already, from another archive; give another folder as --output"):
+            mex_archive.main(["unpack", other, *out])
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == written
+
+
+def test_outputs_that_cannot_be_written(tmp_path):
+    path = made_of(tmp_path / "1.tar.gz", "SRX1")
+    (tmp_path / "x.h5ad").mkdir()
+    for words, fault in (
+        (["convert", path, "--output", str(tmp_path / "x.h5ad")], "a folder; give the name of the file to write"),
+        (["merge", path, "--output", "/"], "/: a folder; give the name of the file to write"),
+        (["merge", path, "--output", f"{path}/m.tar.gz"], "File exists"),
+        (["unpack", path, "--output", path], "File exists"),
+        (["plates", "--counts", path, "--output", str(tmp_path / "p")], "cannot be read as an h5ad file"),
+        (
+            ["merge", made_of(tmp_path / "2.tar.gz", "SRX 2"), "--output", str(tmp_path / "m")],
+            "b'SRX 2_AAAC' is no barc",
+        ),
+    ):
+        with pytest.raises(InputError, match=fault):
+            mex_archive.main(words)
+
+
 def test_plate_cells_are_packed_by_accession(tmp_path):
     import anndata
     import pandas

@@ -1,10 +1,13 @@
 """MEX archives: read back as they were written, and refused when they are something else."""
 
 import gzip
+import hashlib
 import http.server
 import io
 import tarfile
+import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +112,14 @@ def link(name, target, kind=tarfile.SYMTYPE):
 GENE = "Gene/raw"
 
 
+def made_of(**parts):
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        buffer.write(write(Path(folder, "a.tar.gz"), **parts).read_bytes())
+    buffer.seek(0)
+    return buffer
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [
@@ -134,6 +145,15 @@ GENE = "Gene/raw"
         (lambda: pack(members(**{"metadata.tsv": b"type\tMexGeneArchive_v1\n"})), "does not begin with the line"),
         (lambda: pack(members(**{"metadata.tsv": b"name\tvalue\nx\ty\tz\n"})), "has a line of 3 values"),
         (lambda: pack(members(**{"metadata.tsv": b"name\tvalue\n\xff\t1\n"})), "is no table"),
+        (lambda: pack(members(**{"metadata.tsv": b"name\tvalue\n..\t1\n"})), "has the name '..', which is none"),
+        (lambda: pack(members(**{"metadata.tsv": METADATA.encode() + b"type\tx\n"})), "has 'type' more than once"),
+        (lambda: pack(members(**{"metadata.tsv": b"\xef\xbb\xbf" + METADATA.encode()})), "with a byte order mark"),
+        (lambda: made_of(barcodes=b"AAAC\nCCCC\nAAAC\n"), "barcodes.tsv has 'AAAC' more than once"),
+        (lambda: made_of(barcodes=b"AAAC\n\nCCCC\n"), "barcodes.tsv, line 2: b'' is no barcode"),
+        (lambda: made_of(barcodes=b"\n\n\n"), "barcodes.tsv, line 1: b'' is no barcode"),
+        (lambda: made_of(barcodes=b"\xef\xbb\xbf" + BARCODES), "line 1: b'\\xef\\xbb\\xbfAAAC' is no barcode"),
+        (lambda: made_of(features=b"\xef\xbb\xbf" + FEATURES), "features.tsv begins with a byte order mark"),
+        (lambda: made_of(features=b"ENSG1\tA\n\tB\n"), "features.tsv, line 2 has no name"),
         (lambda: io.BytesIO(b"no gzip at all"), "cannot be read"),
         (lambda: io.BytesIO(b""), "is cut short"),
         (lambda: io.BytesIO(write_bytes()[:-9]), "is cut short"),
@@ -260,3 +280,51 @@ def test_a_changed_archive_is_refused_or_the_same(tmp_path_factory, data):
         assert [one for one in target.rglob("*") if one.is_file()] == []
     outside = [one for one in folder.rglob("*") if one.is_file() and target not in one.parents and one != path]
     assert outside == []
+
+
+def test_a_matrix_as_others_write_it():
+    theirs = b"%%MatrixMarket matrix coordinate integer\tgeneral\n% x\n 2 3  3\n\n  1 1\t5\n% y\n2 1 1\n2 3 12 \n"
+    theirs = theirs.replace(b"\n", b"\r\n")
+    metadata = METADATA.replace(hashlib.md5(MATRIX).hexdigest(), hashlib.md5(theirs).hexdigest()).encode()
+    assert (
+        read_archive(pack(members(**{"matrix.mtx": theirs, "metadata.tsv": metadata}))).matrix.toarray().tolist()
+        == DENSE
+    )
+
+
+def test_a_matrix_before_its_barcodes_costs_no_memory():
+    metadata, barcodes, features, matrix = members()
+    assert read_archive(pack([metadata, matrix, barcodes, features])).matrix.toarray().tolist() == DENSE
+    lie = (matrix[0], MATRIX.replace(b"2 3 3", b"2 60000000 3"))
+    made = pack([metadata, lie, barcodes, features])
+    tracemalloc.start()
+    with pytest.raises(InputError, match="the matrix is of 2 features and 60000000 barcodes, but there are 2 and 3"):
+        read_archive(made)
+    assert tracemalloc.get_traced_memory()[1] < 3e7
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://", f"http://{'a' * 70}.x/", "http://h:x/", "HTTP://h/a b"])
+def test_addresses_that_are_none(address):
+    with pytest.raises(InputError, match="cannot be reached: "):
+        read_archive(address)
+
+
+def test_an_answer_that_breaks_off(tmp_path):
+    content = write(tmp_path / "a.tar.gz").read_bytes()
+
+    class Broken(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%b" % (len(content), content[:100]))
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match="cannot be read to its end"):
+            read_archive(f"http://127.0.0.1:{server.server_port}/a.tar.gz")
+        server.shutdown()

@@ -1,6 +1,7 @@
 """Matrix Market text: read and filtered as scipy and plain Python would."""
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from scripts.formats import matrix_market
 from scripts.formats.matrix_market import (
     FormatError,
     Shape,
+    append_columns,
     filter_columns,
     matrix_text,
     parse_head,
@@ -67,6 +69,41 @@ def test_real_values_are_those_of_float():
     assert matrix.toarray()[:, 0].tolist() == [float(value) for value in values]
 
 
+@pytest.mark.parametrize("piece", [1, 5, 1 << 20])
+@pytest.mark.parametrize("kind", [b"integer", b"real"])
+def test_matrices_as_others_write_them(piece, kind):
+    head = b"%%MatrixMarket  MATRIX Coordinate " + kind + b"\tgeneral\n"
+    text = head + b" % a note\n\n%\n  3\t2  4 \n 1   1     5\n\n2\t1\t6  \n% between\n  % more\n3 1 +7\n  1  2  8\n\n"
+    for made in (text, text.replace(b"\n", b"\r\n")):
+        assert read(made, piece).toarray().tolist() == [[5, 8], [6, 0], [7, 0]]
+        pieces = [made[start : start + piece] for start in range(0, len(made), piece)]
+        assert read_columns(pieces, len(made), (3, 2), np.array([1])).toarray().tolist() == [[8], [0], [0]]
+
+
+def test_a_head_that_lies_costs_no_memory():
+    text = HEAD + b"2 3 %d\n1 1 99999999999\n" % 10**9
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="1 entries, but 1000000000 are promised"):
+        read_matrix([text], 10**10, (2, 3))
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_matrices_are_joined_with_the_text_of_their_values():
+    first = HEAD.replace(b"integer", b"real") + b"2 2 3\n1 1 1234567.25\n2 1 0.12345678901234567\n2 2 1.50\n"
+    second = HEAD + b"2 2 3\r\n1 2 7\r\n1 1 123456789012345678\r\n2 1 1\r\n"
+    target = io.BytesIO()
+    assert append_columns([first], len(first), (2, 2), target, 0).entries == 3
+    shape = append_columns([second[:50], second[50:]], len(second), (2, 2), target, 2, np.array([4, 0]))
+    assert (shape.kind, shape.entries) == ("integer", 3)
+    assert target.getvalue().splitlines() == [
+        *(b"1 1 1234567.25", b"2 1 0.12345678901234567", b"2 2 1.50"),
+        *(b"1 3 1", b"5 3 123456789012345678", b"5 4 7"),
+    ]
+    with pytest.raises(FormatError, match="3 entries, but 4 are promised"):
+        append_columns([first.replace(b"2 2 3", b"2 2 4")], len(first), (2, 2), target, 4)
+
+
 def test_empty_matrix():
     assert read(entries(b"", 4, 0)).shape == (4, 0)
     assert read(entries(b"", 4, 5)).nnz == 0
@@ -94,7 +131,11 @@ def test_empty_matrix():
         (entries(b"1 10 1\n"), "outside the 9 columns"),
         (entries(b"1 0 1\n"), "outside the 9 columns"),
         (entries(b"1 1 1\n1 1\n"), "entry 2 is not 'row column value' with a value of kind integer: b'1 1'"),
-        (entries(b"1\t1 1\n"), "entry 1 is not"),
+        (entries(b"1 1\n1 1 1 1\n"), "entry 1 is not"),
+        (entries(b"1 1 1 1\n1 1\n"), "entry 1 is not"),
+        (entries(b" 1 1\n"), "entry 1 is not"),
+        (HEAD + b"9 9 2\n1 1 1\n% 2 2 1\n", "1 entries, but 2 are promised"),
+        (HEAD.replace(b"general", b"symmetric") + b"9 9 0\n", "a b'symmetric' matrix; those called general are read"),
         (entries(b"1  1\n"), "entry 1 is not"),
         (entries(b"1 1 \n"), "entry 1 is not"),
         (entries(b"a 1 1\n"), "entry 1 is not"),
@@ -190,7 +231,9 @@ def test_reader_agrees_with_scipy(entries_made, seed):
     assert (read(text, 100) != scipy.io.mmread(io.BytesIO(text)).tocsc()).nnz == 0
 
 
-@pytest.mark.parametrize("values", [[3, 0, 70_000, 2], [0.5, 0.333333, 1e-05, 2.0]])
+@pytest.mark.parametrize(
+    "values", [[3, 0, 70_000, 2], [0.5, 0.333333, 1e-05, 2.0], [1234567.25, 0.12345678901234567, 1 / 3, 1e300]]
+)
 def test_written_matrix_is_read_back(values):
     matrix = scipy.sparse.csc_matrix(np.array(values).reshape(2, 2))
     text = b"".join(matrix_text(matrix))
