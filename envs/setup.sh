@@ -14,7 +14,7 @@ export PATH="$PWD/$TOOLS/bin:$PATH"
 declare -A PACKAGE=(
     [STAR]=rna-star [samtools]=samtools [prefetch]=sra-toolkit [fastq-dump]=sra-toolkit [vdb-validate]=sra-toolkit
     [sra-stat]=sra-toolkit [vdb-dump]=sra-toolkit [latf-load]=sra-toolkit [sharq]=sra-toolkit
-    [general-loader]=sra-toolkit [kar]=sra-toolkit
+    [general-loader]=sra-toolkit [kar]=sra-toolkit [kdbmeta]=sra-toolkit [align-info]=sra-toolkit
 )
 HINT=""
 export PATH="$PATH:/usr/sbin"

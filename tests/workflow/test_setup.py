@@ -25,7 +25,10 @@ BASICS = (
     "touch",
     "chmod",
 )
-TOOLS = "STAR samtools prefetch fastq-dump vdb-validate sra-stat vdb-dump latf-load sharq general-loader kar".split()
+TOOLS = (
+    "STAR samtools prefetch fastq-dump vdb-validate sra-stat vdb-dump latf-load sharq general-loader kar kdbmeta"
+    " align-info"
+).split()
 PYTHON = """#!/bin/bash
 # Plays Python 3.11: makes an environment that holds itself, and writes down what pip is asked for.
 case "$*" in
