@@ -82,8 +82,10 @@ rule fastq:
         scratch_mb=scratch_mb("fastq"),
     params:
         limit_gb=no_trigger(config["scratch"]["limit_gb"]),
+        max_dropped=no_trigger(config["droplets"]["max_dropped"]),
     shell:
         """
         python -m scripts fastq --runs {input.units:q}/{wildcards.unit:q}.tsv --archives {input.archives:q} \
-            --limit-gb {params.limit_gb} --threads {threads} --output {output.fastq:q} 2>{log:q}
+            --limit-gb {params.limit_gb} --max-dropped {params.max_dropped} --threads {threads} \
+            --output {output.fastq:q} 2>{log:q}
         """

@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.core.errors import RunFault
 from scripts.core.files import path_below, size_of_folder
@@ -11,12 +12,35 @@ from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
 from scripts.reads import fastq_check, sra_archive, sra_references, tenx_bam
 from scripts.reads.archive_reads import dump
+from scripts.reads.incomplete_spots import drop_incomplete
 from scripts.reads.remote_files import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""
-Reads = tuple[dict[str, Path], int]
-"""``{run}_{n}.fastq`` or ``{run}.fastq`` → file, compressed or plain, and the number of spots."""
+
+
+class Reads(NamedTuple):
+    """The reads of a run: ``{run}_{n}.fastq`` or ``{run}.fastq`` → file, compressed or plain, and its spots."""
+
+    files: dict[str, Path]
+    spots: int
+    dropped: int = 0
+    """Spots that lack a read, which are not in the files; of droplet libraries only."""
+
+
+class Allowed(NamedTuple):
+    """What a conversion may do: bytes that it writes where the plan does not know the size of the reads, and the share
+    of a library's spots that it drops since they lack a read (one spot always, unless the share is 0)."""
+
+    bytes: float = math.inf
+    dropped: float = 0.01
+
+    def spots(self, spots: int) -> int:
+        """Return how many of so many spots may be dropped."""
+        return max(1, int(self.dropped * spots)) if self.dropped else 0
+
+
+ALLOWED = Allowed()
 
 
 def convert(
@@ -25,41 +49,42 @@ def convert(
     work: Path,
     offline: Mapping[str, str],
     threads: int,
-    most: float = math.inf,
+    allowed: Allowed = ALLOWED,
     names: bool = False,
 ) -> Reads:
     """Write the reads of a run into the empty folder ``work``, from the files that its download left in ``archives``.
 
     A run of source ``file:`` is read from the files that the plan names. ``offline`` is the environment of sra-tools,
-    ``most`` how many bytes may be written where the plan does not know the size of the reads. With ``names`` reads keep
-    the archive's own names behind those of the run. Raises RunFault.
+    With ``names`` reads keep the archive's own names behind those of the run. Raises RunFault.
     """
     archive, bam = path_below(archives, f"{row.run}.sra"), path_below(archives, f"{row.run}.bam")
     if bam.is_file():
-        files, spots = _bam_reads(row, bam, work, most)
+        reads = _bam_reads(row, bam, work, allowed)
     elif archive.is_file():
-        files, spots = _archive_reads(row, archive, work, offline, threads, names)
+        reads = _archive_reads(row, archive, work, offline, threads, names, allowed)
     elif row.source.startswith("file:"):
-        files, spots = _given_reads(row, [Path(path) for path in local_files(row)], work, most)
+        reads = _given_reads(row, [Path(path) for path in local_files(row)], work, allowed)
     elif packed := arrived(archives, row.run):
         submitted = f"{row.run}.submitted" in packed[0].name
-        files, spots = (_given_reads if submitted else _ena_reads)(row, packed, work, most)
+        reads = (_given_reads if submitted else _ena_reads)(row, packed, work, allowed)
     else:
         raise RunFault("DOWNLOAD_FAILED", "the download left no archive.")
-    if row.assay != "plate" and not spots and not row.source.startswith("file:"):
+    if row.assay != "plate" and not reads.spots and not row.source.startswith("file:"):
         raise RunFault("EMPTY_READS", "the archive and the record have no spot.")
-    if row.source.startswith("file:") and not spots:
+    if row.source.startswith("file:") and not reads.spots:
         raise RunFault("EMPTY_READS", f"no read in {row.source.removeprefix('file:')}.")
-    return files, spots
+    return reads
 
 
-def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, names: bool) -> Reads:
+def _archive_reads(
+    row: Run, archive: Path, work: Path, offline: Mapping[str, str], threads: int, names: bool, allowed: Allowed
+) -> Reads:
     spots = int(row.spots or 0) or sra_archive.count_spots(archive, dict(offline))
     if row.spots and spots != int(row.spots):
         raise RunFault("READS_MISSING", f"the record has no spots, the archive {spots:,}.")
     if not spots:
         (work / f"{row.run}.fastq").touch()
-        return {f"{row.run}.fastq": work / f"{row.run}.fastq"}, 0
+        return Reads({f"{row.run}.fastq": work / f"{row.run}.fastq"}, 0)
     plate = row.assay == "plate"
     with sra_references.with_references(archive.with_suffix(".references"), work, offline) as environment:
         written, read = dump(archive, work, dict(environment), spots=spots, plate=plate, names=names, threads=threads)
@@ -67,10 +92,10 @@ def _archive_reads(row: Run, archive: Path, work: Path, offline: Mapping[str, st
         whose = "record" if row.spots else "archive"
         raise RunFault("READS_MISSING", f"the {whose} has {spots:,} spots, {read:,} were read from the archive.")
     counts = {f"{row.run}_{number}.fastq" if number else f"{row.run}.fastq": part for number, part in written.items()}
-    return _checked(row, counts, spots)
+    return _checked(row, counts, spots, work, allowed)
 
 
-def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
+def _bam_reads(row: Run, bam: Path, work: Path, allowed: Allowed) -> Reads:
     """Read a BAM file, which may have more spots than the record, but not fewer.
 
     That of a library is one of Cell Ranger; that of a plate cell was submitted to an archive.
@@ -78,16 +103,19 @@ def _bam_reads(row: Run, bam: Path, work: Path, most: float) -> Reads:
     plain = row.assay == "plate"
     if plain and row.source.startswith("file:"):
         raise RunFault("LAYOUT_AMBIGUOUS", "a BAM file is no source of a plate run; convert it to FASTQ first.")
-    files, spots = tenx_bam.to_fastq(bam, row.run, work, most, plain)
-    if row.spots and int(row.spots) > spots:
-        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {spots:,}.")
+    files, spots, dropped = tenx_bam.to_fastq(bam, row.run, work, allowed.bytes, plain)
+    total = spots + dropped
+    if dropped > (0 if plain else allowed.spots(total)):
+        raise RunFault("READS_MISSING", f"{dropped:,} of {total:,} spots of the BAM file have lost their mate.")
+    if row.spots and int(row.spots) > total:
+        raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {total:,}.")
     for file in files:
         if (count := fastq_files.count_reads(file)) != spots:
             raise RunFault("READS_MISSING", f"{count:,} of {spots:,} reads are in {file.name}.")
-    return {file.name.removesuffix(".gz"): file for file in files}, spots
+    return Reads({file.name.removesuffix(".gz"): file for file in files}, spots, dropped)
 
 
-def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Reads:
+def _ena_reads(row: Run, packed: Sequence[Path], work: Path, allowed: Allowed) -> Reads:
     """Take ENA's FASTQ as it is; its spots and bases must be those of the record, and mates have one name."""
     whole = f"{row.run}.fastq"
     names = [path.stem for path in packed]
@@ -103,7 +131,7 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Rea
     for group in filter(None, ([name for name in names if name != whole], [name for name in names if name == whole])):
         paths = [files[name] for name in group]
         checked = fastq_check.check_files(paths, group, row.assay == "plate" and len(group) == 2)
-        for name, path, one in zip(group, _mend(paths, group, checked, work, most), checked, strict=True):
+        for name, path, one in zip(group, _mend(paths, group, checked, work, allowed), checked, strict=True):
             counts[name] = path, one.reads
             bases += one.bases
     unpaired = counts[whole][1] if whole in counts else 0
@@ -112,8 +140,11 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path, most: float) -> Rea
         if recorded and int(recorded) != found:
             raise RunFault("READS_MISSING", f"the record has {int(recorded):,} {what}, ENA's FASTQ {found:,}.")
     if row.assay != "plate" and len(counts) > 1 and unpaired:
-        raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
-    return _checked(row, counts, spots)
+        if unpaired > allowed.spots(spots):
+            raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
+        counts.pop(whole)[0].unlink()
+        return _checked(row, counts, spots - unpaired, work, allowed)._replace(dropped=unpaired)
+    return _checked(row, counts, spots, work, allowed)
 
 
 def _take(path: Path, target: Path) -> None:
@@ -124,11 +155,11 @@ def _take(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _given_reads(row: Run, paths: Sequence[Path], work: Path, most: float) -> Reads:
+def _given_reads(row: Run, paths: Sequence[Path], work: Path, allowed: Allowed) -> Reads:
     """Link, unpack or mend the files that the plan names, or that were submitted, in read order."""
     kinds = [fastq_files.kind_of(path) for path in paths]
     if kinds == ["bam"]:
-        return _bam_reads(row, paths[0], work, most)
+        return _bam_reads(row, paths[0], work, allowed)
     local = row.source.startswith("file:")
     targets: dict[str, Path] = {}
     titles = [path.name for path in paths]
@@ -141,47 +172,83 @@ def _given_reads(row: Run, paths: Sequence[Path], work: Path, most: float) -> Re
         if kind in ("fastq", "fastq.gz"):
             (fastq_files.link if local else _take)(path, targets[name])
         elif kind.startswith("fastq."):
-            fastq_files.repack(path, targets[name], title, most - size_of_folder(work))
+            fastq_files.repack(path, targets[name], title, allowed.bytes - size_of_folder(work))
         else:
             raise RunFault("READS_MISSING", f"{path} is not FASTQ.")
     files = list(targets.values())
+    dropped = 0
     if len(paths) == 1:
         checked = [fastq_check.check_single(files[0], titles[0])]
     else:
-        checked = fastq_check.check_files(files, titles, row.assay == "plate" and len(paths) == 2)
-    files = _mend(files, titles, checked, work, most)
+        try:
+            checked = fastq_check.check_files(files, titles, row.assay == "plate" and len(paths) == 2)
+        except RunFault as fault:
+            files, dropped = _without_incomplete(row, targets, work, allowed, fault)
+            checked = fastq_check.check_files(files, titles)
+    files = _mend(files, titles, checked, work, allowed)
     spots = checked[0].reads
-    if row.spots and (int(row.spots) != spots if local else int(row.spots) > spots):  # an archive may have lost reads
-        words = f"the {'plan' if local else 'record'} has {int(row.spots):,} spots, the files {spots:,}."
+    total = spots + dropped
+    if row.spots and (int(row.spots) != total if local else int(row.spots) > total):  # an archive may have lost reads
+        words = f"the {'plan' if local else 'record'} has {int(row.spots):,} spots, the files {total:,}."
         raise RunFault("READS_MISSING", words)
-    return dict(zip(targets, files, strict=True)), spots
+    return Reads(dict(zip(targets, files, strict=True)), spots, dropped)
+
+
+def _without_incomplete(
+    row: Run, files: Mapping[str, Path], work: Path, allowed: Allowed, fault: RunFault
+) -> tuple[list[Path], int]:
+    """Return the files of a library without the spots that lack a read, and the number of these spots.
+
+    Raises the fault that was found where its files have as many reads, or more of them lack one than may.
+    """
+    if row.assay == "plate" or fault.reason not in ("READS_MISSING", "MATES_DISAGREE"):
+        raise fault
+    counts = [fastq_files.count_reads(path) for path in files.values()]
+    most = allowed.spots(max(counts))
+    if not 0 < max(counts) - min(counts) <= most:
+        raise fault
+    try:
+        room = fastq_files.Room(row.run, allowed.bytes - size_of_folder(work))
+        whole, kept = drop_incomplete(files, work, most, room)
+    except RunFault as other:
+        raise (other if other.reason == "DISK_LIMIT" else fault) from None
+    return list(whole.values()), max(counts) - kept
 
 
 def _mend(
-    files: Sequence[Path], titles: Sequence[str], checked: Sequence[fastq_check.Checked], work: Path, most: float
+    files: Sequence[Path], titles: Sequence[str], checked: Sequence[fastq_check.Checked], work: Path, allowed: Allowed
 ) -> list[Path]:
     """Replace files that STAR would refuse by mended copies; return all files."""
     mended = list(files)
     for at, (file, title, one) in enumerate(zip(files, titles, checked, strict=True)):
         if one.odd:
             mended[at] = work / f"mended.{file.name.removesuffix('.gz')}.gz"
-            fastq_check.mend(file, title, mended[at], most - size_of_folder(work))
+            fastq_check.mend(file, title, mended[at], allowed.bytes - size_of_folder(work))
             file.unlink()
     return mended
 
 
-def _checked(row: Run, written: Mapping[str, tuple[Path, int]], spots: int) -> Reads:
-    """Return the files of an archive's reads, after a check that every spot has all its reads."""
+def _checked(row: Run, written: Mapping[str, tuple[Path, int]], spots: int, work: Path, allowed: Allowed) -> Reads:
+    """Return the files of an archive's reads, after a check that every spot has all its reads.
+
+    A few spots of a library may lack one; these are dropped.
+    """
     counts = {name: count for name, (_, count) in written.items()}
     files = {name: file for name, (file, _) in written.items()}
     if row.assay == "plate":
         _check_plate(row.run, counts, spots)
-        return files, spots
+        return Reads(files, spots)
+    dropped = 0
     if set(counts.values()) != {spots}:
-        raise RunFault("READS_MISSING", f"the reads do not agree: {_listed(counts)} of {spots:,} spots.")
+        fault = RunFault("READS_MISSING", f"the reads do not agree: {_listed(counts)} of {spots:,} spots.")
+        if max(counts.values()) > spots or min(counts.values()) < spots - allowed.spots(spots):
+            raise fault
+        files, kept = drop_incomplete(files, work, allowed.spots(spots), fastq_files.Room(row.run, math.inf))
+        dropped, spots = spots - kept, kept
     # ENA's file of a one-read archive has no number.
     whole = f"{row.run}.fastq"
-    return {f"{row.run}_1.fastq" if name == whole else name: file for name, file in files.items()}, spots
+    named = {f"{row.run}_1.fastq" if name == whole else name: file for name, file in files.items()}
+    return Reads(named, spots, dropped)
 
 
 def _check_plate(run: str, counts: Mapping[str, int], spots: int) -> None:

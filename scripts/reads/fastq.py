@@ -30,7 +30,7 @@ from scripts.plan.run_table import Run, row_order
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.reads import sra_archive
-from scripts.reads.conversion import convert, plate_files
+from scripts.reads.conversion import Allowed, convert, plate_files
 from scripts.reads.partial_runs import settle_parts
 from scripts.reads.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
@@ -47,6 +47,7 @@ class Converter:
         archives: Path,
         output: Path,
         limit_gb: float | None,
+        max_dropped: float,
         threads: int,
     ) -> None:
         self.columns = columns
@@ -54,6 +55,7 @@ class Converter:
         self.rows = {row.run: row for row in rows}
         self.parts = {row.run for runs in columns.values() for row in runs if len(runs) > 1}  # see partial_runs.py
         self.archives = archives
+        self.max_dropped = max_dropped
         self.output = output
         self.workers = max(1, min(threads, len(rows), SORTED_AT_ONCE))
         self.threads = max(1, threads // self.workers)
@@ -109,12 +111,16 @@ class Converter:
             self.room.reserve(row, need, f"the conversion may need {format_gb(need)}")
             most = self.room.left_for(row)
             names = row.run in self.parts
-            files, spots = convert(row, self.archives, work, self.offline, self.threads, most, names)
+            allowed = Allowed(most, self.max_dropped)
+            files, spots, dropped = convert(row, self.archives, work, self.offline, self.threads, allowed, names)
             layout = ""
             if row.assay == "plate":
                 files, layout = plate_files(row, files)
             for name, path in files.items():
                 path.replace(path_below(self.output, name.removesuffix(".fastq") + suffix_of(path)))
+            if dropped:
+                words = f"{dropped:,} of {spots + dropped:,} spots lack a read and are dropped."
+                status = status._replace(detail=" ".join(filter(None, [status.detail, words])))
             return status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
         except Exception as error:
             return status.failed(fault_of_run(error, "ARCHIVE_CORRUPT"))
@@ -136,9 +142,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--archives", required=True, help="folder that `python -m scripts download` left")
     parser.add_argument("--threads", type=int, default=1, help="runs side by side, or threads of a single one")
     parser.add_argument("--limit-gb", type=float, help="what the job may have on disk, the archives included")
+    parser.add_argument(
+        "--max-dropped",
+        type=float,
+        default=0.01,
+        help="share of a library's spots that may lack a read and are dropped",
+    )
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     output = Path(options.output)
     columns = read_unit(options.runs)
     with ends_with_command(), exclusive_lock(output.parent / f".{output.name}.lock"):
-        Converter(columns, Path(options.archives), output, options.limit_gb, options.threads).all()
+        Converter(columns, Path(options.archives), output, options.limit_gb, options.max_dropped, options.threads).all()

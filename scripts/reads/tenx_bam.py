@@ -55,14 +55,15 @@ def pieces_of_header(comments: Sequence[str]) -> dict[str, tuple[Piece, ...]]:
 
 def to_fastq(
     path: str | Path, run: str, folder: str | Path, most: float = math.inf, plain: bool = False
-) -> tuple[list[Path], int]:
+) -> tuple[list[Path], int, int]:
     """Write ``{run}_{n}.fastq.gz`` of a BAM file, n the number of the read among those of the header.
 
     ``plain``: of a file without barcodes, whose reads are its records or mates, whatever aligned them.
 
-    Return the files in read order, and the number of spots. Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs
-    (or their qualities) are not in the records, ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for
-    one without records, READS_MISSING where mates are, DISK_LIMIT where the files have more than ``most`` bytes.
+    Return the files in read order, the number of spots, and that of spots left out since they have lost their mate.
+    Raises RunFault: BAM_TAGS_STRIPPED where barcodes or UMIs (or their qualities) are not in the records,
+    ARCHIVE_CORRUPT for a file that is cut short or broken, EMPTY_READS for one without records, READS_MISSING for a
+    read with more bases than qualities, DISK_LIMIT where the files have more than ``most`` bytes.
     """
     import pysam
 
@@ -89,7 +90,7 @@ def _records(path: Path) -> Iterator["pysam.AlignedSegment"]:
                 yield record
 
 
-def _convert(path: Path, run: str, folder: Path, most: float, plain: bool) -> tuple[list[Path], int]:
+def _convert(path: Path, run: str, folder: Path, most: float, plain: bool) -> tuple[list[Path], int, int]:
     import pysam
 
     with pysam.AlignmentFile(str(path), "rb", check_sq=False) as handle:
@@ -103,23 +104,25 @@ def _convert(path: Path, run: str, folder: Path, most: float, plain: bool) -> tu
         layout = in_header or _USUAL
     builders = {name: _builder(pieces) for name, pieces in layout.items()}
     files = [path_below(folder, f"{run}_{number}.fastq.gz") for number in range(1, len(layout) + 1)]
-    spots = 0
+    spots = lost = 0
     with ExitStack() as stack:
         room = Room(path.name, most)
         packed = [stack.enter_context(open_packed(file, room)) for file in files]
         outputs = [stack.enter_context(io.BufferedWriter(one, _BUFFER)) for one in packed]
-        for spots, (name, mates) in enumerate(_spots(path, paired, folder), 1):
-            for output, (read, build) in zip(outputs, builders.items(), strict=True):
-                record = mates.get(read, mates.get(""))
-                if record is None:
-                    raise RunFault("READS_MISSING", f"spot {spots:,} of the BAM file has lost its mate.")
+        for name, mates in _spots(path, paired, folder):
+            records = [record for read in layout if (record := mates.get(read, mates.get(""))) is not None]
+            if len(records) < len(layout):
+                lost += 1
+                continue
+            spots += 1
+            for output, record, build in zip(outputs, records, builders.values(), strict=True):
                 bases, qualities = build(record)
                 if "\n" in name:
                     raise RunFault("ARCHIVE_CORRUPT", f"the name of spot {spots:,} of the BAM file has a line end.")
                 output.write(f"@{run}.{spots} {name}\n{bases}\n+\n{qualities}\n".encode("ascii"))
-    if not spots:
+    if not spots + lost:
         raise RunFault("EMPTY_READS", "the BAM file has no reads.")
-    return files, spots
+    return files, spots, lost
 
 
 def _check_tags(path: Path, in_header: Mapping[str, tuple[Piece, ...]]) -> bool:

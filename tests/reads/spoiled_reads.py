@@ -32,7 +32,7 @@ def write_bam(path, header):
 
 def convert(path, folder):
     try:
-        files, spots = tenx_bam.to_fastq(path, "SRR1", folder)
+        files, spots, _ = tenx_bam.to_fastq(path, "SRR1", folder)
         assert {file.parent for file in files} == {folder}
         assert [fastq_files.count_reads(file) for file in files] == [spots] * len(files)
     except RunFault as fault:

@@ -163,9 +163,30 @@ def test_most_mates_missing_is_no_layout(conversion, tmp_path):
 
 
 def test_a_library_whose_reads_are_not_in_step_is_reported(conversion, tmp_path):
+    path = loaded(tmp_path, "SRR1", [(28, 90)] * 98 + [(28, 0)] * 2)
+    conversion.add("SRR1", assay="droplet", archive=path)
+    conversion.failed("SRR1", "READS_MISSING", "the reads do not agree: 100, 98 of 100 spots.")
+
+
+@pytest.mark.parametrize("lost", [(28, 0), (0, 90)])
+def test_a_spot_of_a_library_that_lacks_a_read_is_dropped(conversion, tmp_path, lost):
+    whole = loaded(tmp_path, "SRR1", [(28, 90)] * 30)
+    path = loaded(tmp_path, "SRR2", [*[(28, 90)] * 12, lost, *[(28, 90)] * 17])
+    conversion.add("SRR2", assay="droplet", archive=path, spots="30").add("SRR1", assay="droplet", archive=whole)
+    statuses = conversion.run()
+    assert (statuses["SRR2"].state, statuses["SRR2"].spots) == ("ok", "29")
+    assert statuses["SRR2"].detail == "1 of 30 spots lack a read and are dropped."
+    assert (statuses["SRR1"].spots, statuses["SRR1"].detail) == ("30", "")
+    heads = [conversion.text(f"SRR2_{number}.fastq.gz").splitlines()[::4] for number in (1, 2)]
+    assert heads[0] == heads[1] and len({*heads[0]}) == 29
+    for number, length in ((1, 28), (2, 90)):
+        assert [len(bases) for bases, _ in reads(conversion.folder / f"fastq/SRR2_{number}.fastq.gz")] == [length] * 29
+
+
+def test_no_spot_is_dropped_where_none_may_be(conversion, tmp_path):
     path = loaded(tmp_path, "SRR1", [(28, 90)] * 99 + [(28, 0)])
     conversion.add("SRR1", assay="droplet", archive=path)
-    conversion.failed("SRR1", "READS_MISSING", "the reads do not agree: 100, 99 of 100 spots.")
+    conversion.failed("SRR1", "READS_MISSING", "the reads do not agree: 100, 99 of 100 spots.", "--max-dropped", "0")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +239,8 @@ def test_whole_reads_lost_behind_an_exit_status_of_0_are_found(conversion, tmp_p
     wrap_fastq_dump(monkeypatch, tmp_path, "| tail -n +5")
     spots = world.archives[V2].spots
     conversion.add(V2, assay="droplet")
-    conversion.failed(V2, "READS_MISSING", f"the reads do not agree: {spots - 1:,}, {spots:,} of {spots:,} spots.")
+    words = f"the reads do not agree: {spots - 1:,}, {spots:,} of {spots:,} spots."
+    conversion.failed(V2, "READS_MISSING", words, "--max-dropped", "0")
 
 
 def test_spots_lost_behind_an_exit_status_of_0_are_found(conversion, tmp_path, monkeypatch, world):
@@ -311,6 +333,52 @@ def test_local_files_that_do_not_fit_are_reported(conversion, contents, changes,
         assert conversion.run()["SRR1"][1:4] == ("left_out", reason, detail)
     else:
         conversion.failed("SRR1", reason, detail)
+
+
+def test_a_spot_of_local_files_that_lacks_a_read_is_dropped(conversion):
+    heads = [f"@A:1:{spot}" for spot in range(50)]
+    contents = {
+        "1": "".join(f"{head} 1:N:0\nACGT\n+\nFFFF\n" for head in heads),
+        "2.gz": "".join(f"{head} 2:N:0\nTTT\n+\nFFF\n" for spot, head in enumerate(heads) if spot != 7),
+    }
+    local(conversion, "file:1;2.gz", contents, assay="droplet", spots="50")
+    status = conversion.run()["SRR1"]
+    assert (status.state, status.spots, status.detail) == ("ok", "49", "1 of 50 spots lack a read and are dropped.")
+    names = [[line.split()[0] for line in conversion.text(f"SRR1_{n}.fastq.gz").splitlines()[::4]] for n in (1, 2)]
+    assert names[0] == names[1] == [head for spot, head in enumerate(heads) if spot != 7]
+    assert (conversion.folder / "1").read_text() == contents["1"]
+
+
+def test_lanes_that_are_crossed_over_are_reported(conversion):
+    """Barcodes of one lane with the cDNA of the other, as many reads each."""
+    reads_of = {
+        (lane, mate): "".join(f"@A:1:F:{lane}:{spot} {mate}:N:0\nACGT\n+\nFFFF\n" for spot in range(30))
+        for lane in (1, 2)
+        for mate in (1, 2)
+    }
+    local(conversion, "file:1;2", {"1": reads_of[1, 1], "2": reads_of[2, 2]}, assay="droplet")
+    words = "pair 1 is called 'A:1:F:1:0' in 1, but 'A:1:F:2:0' in 2: these are not the reads of the same spots in the"
+    conversion.failed("SRR1", "MATES_DISAGREE", f"{words} same order.")
+
+
+@pytest.mark.parametrize("unpaired, state", [(1, "ok"), (2, "failed")])
+def test_spots_of_ena_that_lack_a_read_are_dropped(conversion, unpaired, state):
+    files = {
+        "SRR1_1": [(spot, "ACGTAC") for spot in range(1, 21)],
+        "SRR1_2": [(spot, "TTT") for spot in range(1, 21)],
+        "SRR1": [(spot, "GGGG") for spot in range(21, 21 + unpaired)],
+    }
+    for name, made in files.items():
+        text = "".join(f"@SRR1.{spot} {spot}\n{bases}\n+\n{'F' * len(bases)}\n" for spot, bases in made)
+        (conversion.folder / f"archives/{name}.fastq.gz").write_bytes(gzip.compress(text.encode()))
+    status = RunStatus("SRR1", source="ena_fastq")
+    after = conversion.add("SRR1", status=status, spots=str(20 + unpaired), assay="droplet").run()["SRR1"]
+    assert after.state == state
+    if state == "ok":
+        assert (after.spots, after.detail) == ("20", "1 of 21 spots lack a read and are dropped.")
+        assert conversion.files() == ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz"]
+    else:
+        assert (after.reason, after.detail) == ("READS_MISSING", "2 of 22 spots lack a read.")
 
 
 def test_local_files_that_star_would_refuse_are_mended(conversion):
