@@ -102,10 +102,7 @@ rule solo:
             for name in ("min_valid_barcodes", "min_gene_share")
         ],
         bounds=[f"{name}={value}" for name, value in sorted(config["droplets"]["bounds"].items())],
-        star_options=[
-            f"--set={name}={value}"
-            for name, value in sorted(config["droplets"]["star_options"].items())
-        ],
+        star_options=analysis.star_options("droplets"),
     shell:
         """
         python -m scripts solo --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \

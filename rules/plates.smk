@@ -25,10 +25,11 @@ rule align:
         scratch_mb=scratch_mb("align"),
     params:
         preset=config["plates"]["preset"],
+        star_options=analysis.star_options("plates"),
     shell:
         """
         python -m scripts align --runs {input.units:q}/{wildcards.shard:q}.tsv \
-            --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} \
+            --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} {params.star_options:q} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """
 

@@ -25,7 +25,7 @@ from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
-from scripts.plan.star_options import cell_filter_fault, option_faults
+from scripts.plan.star_options import cell_filter_fault, option_faults, parse_options
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
@@ -162,9 +162,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
 
     Raises InputError for an option of STAR without a value, or one that the workflow sets.
     """
-    if bad := [option for option in args.set if not option.partition("=")[2]]:
-        raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
-    star_options = dict(option.split("=", 1) for option in args.set)
+    star_options = parse_options(args.set)
     raise_faults("--set", option_faults(star_options))
     if fault := cell_filter_fault(args.cell_filter):
         raise InputError(f"--cell-filter: {fault}.")

@@ -32,6 +32,7 @@ ALSO_FIXED_BY: Mapping[str, Any] = {
     "secondary_alignments": "ignore",
     "supplementary_alignments": "ignore",
     "min_quality": 10,
+    "star_options": {},
 }
 """Further ones with their defaults, which are not named in results."""
 _COUNTED = re.compile(r"\.([^.]+)\.([^.]+)")
@@ -111,8 +112,9 @@ class Analysis:
     def parameters(self) -> list[str]:
         """Return what decides the counts of plates as name=value, for the notes in results."""
         options = self._fixed_by()
-        if isinstance(options["strand"], Mapping):
-            options["strand"] = ", ".join(f"{name}: {strand}" for name, strand in sorted(options["strand"].items()))
+        for key in ("strand", "star_options"):
+            if isinstance(options.get(key), Mapping):
+                options[key] = ", ".join(f"{name}: {value}" for name, value in sorted(options[key].items()))
         return [f"{key}={value}" for key, value in options.items()] + [f"count_by={self.config['count_by']}"]
 
     def strands(self, unit: str) -> Any:
@@ -133,6 +135,10 @@ class Analysis:
                     found[name].add(row.series)
         return found
 
+    def star_options(self, stage: str) -> list[str]:
+        """Return the options of STAR that are configured for plates or droplets, as options of a command."""
+        return [f"--set={name}={value}" for name, value in sorted(self.config[stage]["star_options"].items())]
+
     def count_options(self, unit: str) -> list[str]:
         """Return how the cells of a shard are counted, as options of the command ``count``."""
         plates = self.config["plates"]
@@ -142,7 +148,7 @@ class Analysis:
             if isinstance(strands, Mapping)
             else [strands]
         )
-        scoring = [key for key in ALSO_FIXED_BY if key not in ("type", "id_attribute")]
+        scoring = [key for key in ALSO_FIXED_BY if key not in ("type", "id_attribute", "star_options")]
         further = [f"--{key.replace('_', '-')}={plates[key]}" for key in scoring if plates[key] != ALSO_FIXED_BY[key]]
         return ["--mode", plates["mode"], "--strand", *words, *further]
 

@@ -14,7 +14,7 @@ from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
-from scripts.plan.star_options import cell_filter_fault, option_faults
+from scripts.plan.star_options import cell_filter_fault, option_faults, plate_option_faults
 
 SCHEMA = Path(__file__).resolve().parents[2] / "config" / "config.schema.yaml"
 ADDRESS = re.compile(r"(https?|ftp)://|ngs-tools(:|$)")
@@ -235,9 +235,9 @@ def check_configuration(
             "cell_filter": filled["droplets"]["cell_filter"] or "None",
         }
         faults += _droplet_faults(filled["droplets"], chemistries)
-    for stage in ("plates", "droplets"):
-        options = filled[stage].get("star_options", {}) if stage not in misshapen else {}
-        faults += [f"{stage}.star_options.{fault}" for fault in option_faults(options)]
+    for stage, faults_of in (("plates", plate_option_faults), ("droplets", option_faults)):
+        options = filled[stage]["star_options"] if stage not in misshapen else {}
+        faults += [f"{stage}.star_options.{fault}" for fault in faults_of(options)]
     if not misshapen & {"atlas", "species"}:
         faults += _atlas_faults(filled["atlas"], filled["species"])
     raise_faults(f"The configuration ({named})", dict.fromkeys(faults))

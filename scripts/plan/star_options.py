@@ -5,7 +5,9 @@ The configuration (``star_options``, ``cell_filter``) is checked with them, and 
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+from scripts.core.errors import InputError
 
 _CALL = "the workflow calls STAR"
 _FILES = "the workflow names the files of STAR"
@@ -35,6 +37,35 @@ OWNED: Mapping[str, str] = {
     "soloCellFilter": "see droplets.cell_filter",
 }
 """Option (without dashes) → who sets it, or the key that does."""
+
+
+OWNED_OF_PLATES: Mapping[str, str] = {
+    "outSAMunmapped": "reads that STAR does not map are counted in its log",
+    "outSAMorder": "mates lie side by side, as they are counted",
+    "outSAMprimaryFlag": "each read has one primary alignment, as they are counted",
+    "outSAMfilter": "all alignments are counted; see mode and nonunique",
+    "outSAMreadID": "reads keep their names, by which mates are found",
+}
+"""Further ones of plates, whose alignments are counted."""
+
+
+def plate_option_faults(options: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence for each option of STAR that plates cannot have, see :func:`option_faults`."""
+    yield from option_faults(options)
+    for name, value in options.items():
+        if name in OWNED_OF_PLATES:
+            yield f"{name}: it cannot be set, {OWNED_OF_PLATES[name]}"
+        elif name.startswith("solo"):
+            yield f"{name}: it is an option of STARsolo; plates are counted by htseq-count's rules"
+        elif name == "outSAMattributes" and not {"NH", "Standard", "All"} & set(str(value).split()):
+            yield f"{name}: {value!r} lacks NH, by which reads of several loci are known"
+
+
+def parse_options(words: Sequence[str]) -> dict[str, str]:
+    """Return option → value of words like ``outFilterScoreMin=20``. Raises InputError for others."""
+    if bad := [word for word in words if not word.partition("=")[2]]:
+        raise InputError(f"--set takes OPTION=VALUE, e.g. outFilterScoreMin=20, but was given {', '.join(bad)}.")
+    return dict(word.split("=", 1) for word in words)
 
 
 def option_faults(options: Mapping[str, object]) -> Iterator[str]:

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.errors import raise_faults
 from scripts.core.subprocesses import ends_with_command, raise_if_killed
+from scripts.plan.star_options import parse_options, plate_option_faults
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
 from scripts.star.genome_memory import find_namespace, mode_inside, run_in_namespace
-from scripts.star.presets import PLATE_PRESETS
-from scripts.star.program import program, require_index
+from scripts.star.presets import PLATE_PRESETS, changes_genome
+from scripts.star.program import require_index, require_options
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--fastq", required=True, help="folder of the shard's FASTQ files and status table")
     parser.add_argument("--index", required=True, help="folder of STAR's index")
     parser.add_argument("--preset", choices=tuple(PLATE_PRESETS), default="census2017", help="options of STAR")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of all STARs together")
     parser.add_argument("--output", required=True, help="folder of alignments to write")
     parser.add_argument("--scratch", help="folder for partial results, default beside the output")
@@ -35,14 +40,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
-    program()
+    star_options = parse_options(args.set)
+    raise_faults("--set", plate_option_faults(star_options))
+    require_options(star_options)
     require_index(args.index)
     columns = read_unit(args.runs)
     statuses = read_cell_statuses(args.fastq, columns)
     cells, statuses = find_cells(columns, statuses, Path(args.fastq))
     genome_memory = args.genome_memory
     if genome_memory == "auto":
-        if len(cells) < 2:
+        if len(cells) < 2 or changes_genome(star_options):
             genome_memory = "none"  # nothing to share
         elif namespace := find_namespace():
             status = run_in_namespace(namespace, ["align", *argv, "--genome-memory", mode_inside(namespace)])
@@ -57,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     beside.mkdir(parents=True, exist_ok=True)
     partial = beside / f".{args.runs.stem}.align"
     with ends_with_command():
-        aligner = Aligner(Path(args.index), args.preset, partial)
+        aligner = Aligner(Path(args.index), args.preset, partial, star_options)
         missing = [cell for cell in cells if not aligner.is_aligned(cell)]
         if len(missing) < len(cells):
             print(f"{len(cells) - len(missing)} column(s) were aligned by an earlier try.", file=sys.stderr)

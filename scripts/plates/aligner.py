@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from scripts.core.errors import (
     MACHINE,
@@ -44,13 +45,16 @@ def share_threads(sizes: Sequence[int], threads: int) -> list[int]:
 class Aligner:
     """Aligns cells against one index into a folder of partial results, which outlives a failure."""
 
-    def __init__(self, index: Path, preset: str, partial: Path) -> None:
-        """Empty ``partial`` where it was made with another index or preset."""
+    def __init__(
+        self, index: Path, preset: str, partial: Path, star_options: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Empty ``partial`` where it was made with another index, preset or options (which win over the preset)."""
         self.preset = preset
+        self.star_options = star_options
         self.partial = partial
         unseal(partial)
         index_digest = hashlib.sha256((index / "genomeParameters.txt").read_bytes()).hexdigest()
-        parameters = json.dumps([index_digest, PLATE_PRESETS[preset]])
+        parameters = json.dumps([index_digest, PLATE_PRESETS[preset], *([dict(star_options)] if star_options else [])])
         recorded = partial / "parameters.json"
         if not recorded.exists() or recorded.read_text(encoding="utf-8") != parameters:
             remove_folder(partial.parent, partial.name, ignore_errors=True)
@@ -108,7 +112,8 @@ class Aligner:
                     future.result()
                 causes = [fault.cause for fault in faults.values() if isinstance(fault, RunFault)]
                 if sum(cause in (MACHINE, REFUSED) for cause in causes) == len(cells):
-                    raise_if_broken(self.genome.run, ["--genomeLoad", genome_load], self.work)
+                    common = ["--genomeLoad", genome_load, *as_arguments(self.star_options)]
+                    raise_if_broken(self.genome.run, common, self.work)
             except BaseException:
                 self.genome.stop()
                 raise
@@ -163,7 +168,7 @@ class Aligner:
             sources |= names
             arguments.append(",".join(names))
         arguments += ["--genomeLoad", genome_load, "--runThreadN", str(threads)]
-        arguments += as_arguments(plate_options(self.preset, spots))
+        arguments += as_arguments(plate_options(self.preset, spots, self.star_options))
         status, complaint = self._run(arguments, folder, sources)
         if external_signal(status):  # by the system or a person: the reads need not be the cause
             print(f"{folder.name}: {complaint} It is aligned once more.", file=sys.stderr)

@@ -4,6 +4,7 @@ What a droplet library has beside its preset depends on its chemistry: :mod:`scr
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 _LONG_RNA = {
     "outFilterType": "BySJout",
@@ -24,8 +25,10 @@ PLATE_PRESETS: Mapping[str, Mapping[str, str]] = {
         "sjdbScore": "1",
         "outSAMattributes": "NH HI AS NM MD",
     },
+    "star_defaults": {"outSAMattributes": "NH HI AS nM"},
 }
-"""``census2017``: the plates of 2017 were aligned with these; ``encode``: ENCODE's options for long RNA."""
+"""``census2017``: the plates of 2017 were aligned with these; ``encode``: ENCODE's options for long RNA;
+``star_defaults``: what STAR does by itself."""
 
 _CELL_RANGER_4 = {
     "clipAdapterType": "CellRanger4",
@@ -49,29 +52,37 @@ DROPLET_PRESETS: Mapping[str, Mapping[str, str]] = {
         **_CELL_RANGER_4,
     },
     "cellranger4": _CELL_RANGER_4,
+    "star_defaults": {},
 }
-"""``encode``: ENCODE's single-cell pipeline; ``cellranger4``: STARsolo's documentation on matching Cell Ranger 4."""
+"""``encode``: ENCODE's single-cell pipeline; ``cellranger4``: STARsolo's documentation on matching Cell Ranger 4;
+``star_defaults``: what STAR does by itself."""
 
 
-def plate_options(preset: str, spots: int) -> dict[str, str]:
-    """Return the options of a plate cell of so many spots.
+def changes_genome(star_options: Mapping[str, str]) -> bool:
+    """Return whether STAR adds junctions to the genome of a cell (two passes): then no other may share it in memory."""
+    return star_options.get("twopassMode", "None") != "None"
+
+
+def plate_options(preset: str, spots: int, star_options: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return the options of a plate cell of so many spots; ``star_options`` win over all others.
 
     STAR clears every byte of its room for a million junctions, which takes longer than a small cell. A smaller room
-    (limitOutSJcollapsed) holds all that its reads can have: 20 alignments (outFilterMultimapNmax of the presets) of 20
-    exons (STAR's MAX_N_EXONS) each. STAR does not check the bounds.
+    (limitOutSJcollapsed) holds all that its reads can have: 20 alignments (outFilterMultimapNmax of the presets, or
+    more where that is configured) of 20 exons (STAR's MAX_N_EXONS) each. STAR does not check the bounds.
 
     It clears its buffer of 30 MB for input (limitIObufferSize) as well. A smaller one is filled more often. For each
     mate it must hold what STAR keeps free at its end, 2 * 651 + 2 * 50,000 bytes (Parameters.cpp), and a read. The
     buffer of 50 MB for output is not cleared; its size is STAR's own.
     """
     options = {"outSAMtype": "BAM Unsorted", **PLATE_PRESETS[preset]}
-    room = 10_000 + 400 * spots
+    loci = star_options.get("outFilterMultimapNmax", "20")
+    room = 10_000 + 20 * max(20, int(loci)) * spots if loci.isdecimal() else 1_000_000
     if room < 1_000_000:
         options["limitOutSJcollapsed"] = str(room)
     buffer = 1_000_000 + 1_000 * spots
     if buffer < 30_000_000:
         options["limitIObufferSize"] = f"{buffer} 50000000"
-    return options
+    return options | dict(star_options)
 
 
 def as_arguments(options: Mapping[str, str]) -> list[str]:

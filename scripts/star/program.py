@@ -5,15 +5,16 @@ So every STAR gets a process group of its own (:func:`scripts.core.subprocesses.
 """
 
 import contextlib
+import difflib
 import os
 import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault
+from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault, raise_faults
 from scripts.core.files import remove_folder
 from scripts.core.subprocesses import (
     crash_signal,
@@ -136,12 +137,31 @@ def run_star(arguments: Sequence[str], folder: str | Path) -> tuple[int, str]:
     return StarProcess(arguments, folder).wait()
 
 
-def running_genome_version() -> str:
-    """Return the index version that the installed STAR reads (``versionGenome`` in its list of parameters)."""
+def _list_of_parameters() -> str:
+    """Return the list of parameters of the installed STAR: a line each that begins with its name."""
     done = subprocess.run(
         [program(), "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
-    found = re.search(r"^versionGenome\s+(\S+)", done.stdout, re.M)
+    return done.stdout
+
+
+def require_options(names: Iterable[str]) -> None:
+    """Raise InputError where the installed STAR has no option of a name, and MachineFault where there is no STAR."""
+    program()
+    if not (wanted := list(names)):
+        return
+    known = re.findall(r"^([a-z]\w+)\s", _list_of_parameters(), re.M)
+    faults = []
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.6)
+            faults.append(f"{name}: STAR has no such option{f'; did you mean {near[0]}?' if near else '.'}")
+    raise_faults("star_options", faults)
+
+
+def running_genome_version() -> str:
+    """Return the index version that the installed STAR reads (``versionGenome`` in its list of parameters)."""
+    found = re.search(r"^versionGenome\s+(\S+)", _list_of_parameters(), re.M)
     if found is None:
         raise InputError("STAR --help does not say which version of an index it reads; is it STAR 2.7 or later?")
     return found[1]

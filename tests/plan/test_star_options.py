@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.plan.star_options import OWNED, cell_filter_fault, option_faults
+from scripts.core.errors import InputError
+from scripts.plan.star_options import OWNED, cell_filter_fault, option_faults, parse_options, plate_option_faults
 
 
 def test_options_of_the_workflow_are_refused_and_say_what_sets_them():
@@ -54,3 +55,25 @@ def test_cell_filters_that_star_takes(cell_filter):
 )
 def test_cell_filters_that_star_refuses(cell_filter, fault):
     assert cell_filter_fault(cell_filter) == fault
+
+
+def test_plates_refuse_what_would_make_their_alignments_uncountable():
+    fine = {"twopassMode": "Basic", "outSAMattributes": "NH HI AS", "chimSegmentMin": 20}
+    assert list(plate_option_faults(fine)) == []
+    assert list(
+        plate_option_faults({"outSAMunmapped": "Within", "soloType": "SmartSeq", "outSAMattributes": "AS"})
+    ) == [
+        "soloType: it cannot be set, the kit decides; see droplets.chemistry and config/chemistries.yaml",
+        "outSAMunmapped: it cannot be set, reads that STAR does not map are counted in its log",
+        "soloType: it is an option of STARsolo; plates are counted by htseq-count's rules",
+        "outSAMattributes: 'AS' lacks NH, by which reads of several loci are known",
+    ]
+
+
+def test_words_become_options():
+    assert parse_options(["outFilterScoreMin=20", "clip5pNbases=3 -1"]) == {
+        "outFilterScoreMin": "20",
+        "clip5pNbases": "3 -1",
+    }
+    with pytest.raises(InputError, match=r"--set takes OPTION=VALUE, e\.g\. .* but was given twopassMode, x="):
+        parse_options(["twopassMode", "x=", "a=b"])

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.core.errors import InputError, MachineFault
 from scripts.plates.counting import COUNTERS, count_native
 from scripts.plates.shard_counts import TALLIES, ShardCounts
 from scripts.references.count_index import main as make_count_index
 from scripts.references.gene_intervals import read_gene_intervals
 from scripts.references.genes_table import read_genes
-from tests.plates.shards import CHOSEN, run_count
+from tests.plates.shards import CHOSEN, lay_out, run_align, run_count, table
+from tests.toy.world import World
 
 pytestmark = pytest.mark.tools
 
@@ -97,3 +99,35 @@ def test_other_features_are_counted_as_htseq_count_does(
     assert [*steps.genes, *TALLIES] == [*listed, *TALLIES] == names
     assert [[*cell.genes, *cell.tallies] for cell in ours] == truth.T.tolist()
     assert truth[: len(steps.genes)].sum() > 0
+
+
+def test_two_passes_a_cell_and_star_s_own_defaults(world: World, mm10: Path, tmp_path: Path) -> None:
+    """The annotation has all junctions of the toy world, so that a second pass changes no count."""
+    lay_out(world, tmp_path, CHOSEN[:2])
+    run_align(tmp_path, mm10, "--set=twopassMode=Basic", "--threads=2")
+    twice, _ = run_count(tmp_path, mm10)
+    truth = world.plate_truth()
+    assert table(twice) == {column: truth[column] for column in CHOSEN[:2]}
+    run_align(tmp_path, mm10, "--preset=star_defaults", "--set=outFilterMultimapNmax=1", "--threads=2")
+    unique, _ = run_count(tmp_path, mm10)
+    assert unique.columns == CHOSEN[:2]
+    assert unique.tallies[:, TALLIES.index("__alignment_not_unique")].tolist() == [0, 0]
+    assert twice.tallies[:, TALLIES.index("__alignment_not_unique")].min() > 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ("genomeLoad=LoadAndKeep", "genomeLoad: it cannot be set, the workflow shares a genome in memory"),
+        ("twoPassMode=Basic", r"twoPassMode: STAR has no such option; did you mean twopassMode\?"),
+    ],
+)
+def test_options_that_star_cannot_have_are_refused(mm10: Path, shard: Path, chosen: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run_align(shard, mm10, f"--set={chosen}")
+
+
+def test_a_value_that_star_refuses_is_a_fault_of_the_options(world: World, mm10: Path, tmp_path: Path) -> None:
+    lay_out(world, tmp_path, CHOSEN[:2])
+    with pytest.raises(MachineFault, match=r"STAR fails on any read, also on one of our own: .*outFilterType"):
+        run_align(tmp_path, mm10, "--set=outFilterType=BySJ", "--genome-memory=none")
