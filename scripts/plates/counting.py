@@ -38,7 +38,15 @@ from scripts.plates.scoring import Scoring, share_out
 from scripts.plates.shard_counts import TALLIES, ShardCounts, merge_tools
 from scripts.plates.strands import AUTO, STRANDS, StrandChoice, settle_strands
 from scripts.references.gene_intervals import BASE_BITS, GeneIntervals, StepCounter, read_gene_intervals
-from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads, read_star_log
+from scripts.star.log import (
+    CHIMERIC,
+    INPUT_READS,
+    MULTIPLE_LOCI,
+    TOO_MANY_LOCI,
+    UNIQUELY_MAPPED,
+    mapped_reads,
+    read_star_log,
+)
 
 COUNTERS = ("auto", "native", "htseq-count")
 _PLAIN = Scoring()
@@ -257,24 +265,23 @@ def choose_checked(columns: Iterable[str]) -> str:
 def check_fragments(log: Mapping[str, str], fragments: int) -> None:
     """Raise RunFault (READS_MISSING) where the fragments counted are not those that STAR mapped.
 
-    STAR's own numbers must add up as well: the reads that it mapped and dropped are the reads that it read.
+    STAR's own numbers must add up as well: the reads that it mapped and dropped are the reads that it read. Chimeric
+    reads that are in the BAM file (chimOutType WithinBAM) are not among those mapped, but may be among those dropped.
     """
     numbers = {name: int(value) for name, value in log.items() if name.startswith("Number of reads") and value}
     reads = int(log[INPUT_READS])
-    unique, multiple = int(log[UNIQUELY_MAPPED]), numbers.get(MULTIPLE_LOCI, 0)
-    if fragments != unique + multiple:
+    unique, multiple, chimeric = int(log[UNIQUELY_MAPPED]), numbers.get(MULTIPLE_LOCI, 0), int(log.get(CHIMERIC) or 0)
+    mapped = unique + multiple
+    if fragments not in (mapped, mapped + chimeric):
         raise RunFault(
             "READS_MISSING",
-            f"{fragments} fragments were counted, but STAR mapped {unique + multiple}"
+            f"{fragments} fragments were counted, but STAR mapped {mapped}"
             f" ({unique} to one locus, {multiple} to several loci).",
         )
     unmapped = [value for name, value in numbers.items() if name.startswith("Number of reads unmapped")]
     dropped = numbers.get(TOO_MANY_LOCI, 0) + sum(unmapped)
-    if unmapped and fragments + dropped != reads:
-        raise RunFault(
-            "READS_MISSING",
-            f"STAR was given {reads} reads, but mapped {fragments} and dropped {dropped}.",
-        )
+    if unmapped and not 0 <= reads - mapped - dropped <= chimeric:
+        raise RunFault("READS_MISSING", f"STAR was given {reads} reads, but mapped {mapped} and dropped {dropped}.")
 
 
 def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: str, threads: int) -> CountedCells:

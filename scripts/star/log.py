@@ -23,6 +23,7 @@ CLOCK_FIELDS = (
 
 INPUT_READS = "Number of input reads"
 UNIQUELY_MAPPED = "Uniquely mapped reads number"
+CHIMERIC = "Number of chimeric reads"
 MULTIPLE_LOCI = "Number of reads mapped to multiple loci"
 TOO_MANY_LOCI = "Number of reads mapped to too many loci"
 _UNMAPPED_OTHER = "% of reads unmapped: other"  # the last field that every version of STAR writes

@@ -33,6 +33,18 @@ def test_fragments_must_be_those_that_star_mapped() -> None:
         check_fragments(LOG | {"Number of input reads": "101"}, 70)
 
 
+def test_chimeric_reads_may_be_in_the_bam_file() -> None:
+    """As STAR 2.7.10b writes them with chimOutType WithinBAM: 29 reads whose longer part alone would be mapped."""
+    log = {"Number of input reads": "60", "Uniquely mapped reads number": "30"}
+    log |= {"Number of reads mapped to multiple loci": "1", "Number of reads unmapped: too short": "0"}
+    log["Number of chimeric reads"] = "29"
+    check_fragments(log, 60)
+    check_fragments(log | {"Uniquely mapped reads number": "59"}, 60)  # not in the BAM file
+    check_fragments(log | {"Number of reads unmapped: too short": "29"}, 60)
+    with pytest.raises(RunFault, match="59 fragments were counted, but STAR mapped 31"):
+        check_fragments(log, 59)
+
+
 def test_the_checked_cell_does_not_depend_on_the_order() -> None:
     columns = [f"SRX{number}" for number in range(50)]
     assert choose_checked(columns) == choose_checked(columns[::-1])

@@ -19,7 +19,7 @@ from scripts.harvest.counts_text import parse_decimals, parse_row
 from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import TALLIES
-from scripts.star.log import MULTIPLE_LOCI, UNIQUELY_MAPPED
+from scripts.star.log import CHIMERIC, MULTIPLE_LOCI, UNIQUELY_MAPPED
 
 MOST_CELLS = 5
 """Cells of a table that are reported one by one."""
@@ -153,7 +153,7 @@ def read_log(path: Path, longest: int, width: int) -> dict[str, list[str]]:
 
     Raises InputError where it is no such table, or a row is not of ``width`` values.
     """
-    wanted = ("FIELD_NAMES", *HEADERS, UNIQUELY_MAPPED, MULTIPLE_LOCI)
+    wanted = ("FIELD_NAMES", *HEADERS, UNIQUELY_MAPPED, MULTIPLE_LOCI, CHIMERIC)
     rows: dict[str, list[str]] = {}
     seen: set[str] = set()
     with open_bounded(path, path.name) as handle:
@@ -215,12 +215,14 @@ def log_faults(table: Table, path: Path, ledger: Sequence[Run], matrix: Path | N
     reads, exact = reads_of(table, matrix)
     fragments = map(round, reads.tolist())
     none = ["" for _ in cells]
-    for runs, counted, unique, multiple in zip(
-        cells, fragments, rows.get(UNIQUELY_MAPPED, none), rows.get(MULTIPLE_LOCI, none), strict=True
-    ):
-        if not is_number(unique) or not is_number(multiple or "0"):
+    numbers = (rows.get(name, none) for name in (UNIQUELY_MAPPED, MULTIPLE_LOCI, CHIMERIC))
+    for runs, counted, unique, multiple, chimeric in zip(cells, fragments, *numbers, strict=True):
+        if not all(map(is_number, (unique, multiple or "0", chimeric or "0"))):
             faults.append(f"{runs}: the reads that STAR mapped are not a number: {unique[:80]!r}, {multiple[:80]!r}.")
-        elif counted != (mapped := int(unique) + int(multiple or 0)) and (exact or counted < mapped):
+            continue
+        mapped = int(unique) + int(multiple or 0)
+        possible = (mapped, mapped + int(chimeric or 0))  # chimeric reads may be in the BAM file
+        if counted not in possible and (exact or counted < mapped):
             faults.append(f"{runs}: counts and tallies make {counted}, but STAR mapped {mapped} reads.")
     yield from first_faults(path.name, faults)
 
