@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.core.errors import RunFault
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
-from scripts.reads import sra_archive
+from scripts.reads import fastq_check, sra_archive
 from scripts.records.sra_xml import Read
 
 _INDEX = 12  # bases; shorter reads hold a sample's index
@@ -19,7 +19,8 @@ _MATES = 0.5  # the least share of spots that have a mate
 def find_loss(row: Run, reads: Sequence[Read], files: Sequence[Path], offline: Mapping[str, str]) -> RunFault | None:
     """Return what is lost: READS_MISSING or BARCODE_LOST; None where nothing shows that.
 
-    ``reads`` are the statistics of the run in its record, ``files`` what a download left of it.
+    ``reads`` are the statistics of the run in its record, ``files`` what a download left of it. Raises RunFault for
+    FASTQ that is broken, or whose mates disagree.
     """
     kept = [read for read in reads if read.spots and read.length > _INDEX]
     if reads and row.assay == "droplet" and len(kept) < 2:
@@ -39,6 +40,7 @@ def _count_spots(row: Run, files: Sequence[Path], offline: Mapping[str, str]) ->
     for path in files:
         if path.suffix == ".sra":
             return sra_archive.count_spots(path, dict(offline)), "the archive"
-    counts = {path.name: fastq_files.count_reads(path) for path in files}
-    unpaired = counts.pop(f"{row.run}.fastq.gz", 0)
-    return min(counts.values(), default=0) + unpaired, "ENA's FASTQ"
+    mates = [path for path in files if path.name != f"{row.run}.fastq.gz"]
+    unpaired = [path for path in files if path not in mates]
+    checked = fastq_check.check_files(mates, [path.name for path in mates]) if mates else ()
+    return sum([one.reads for one in checked][:1]) + sum(map(fastq_files.count_reads, unpaired)), "ENA's FASTQ"

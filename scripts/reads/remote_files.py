@@ -58,13 +58,14 @@ class UnitRecords:
         self._runs_of = functools.cache(self._read_sra_xml)
         self._lines_of = functools.cache(self._read_report)
 
-    def files(self, source: str, run: str) -> list[RemoteFile]:
+    def files(self, source: str, run: str, ask: bool = True) -> list[RemoteFile]:
         """Return the files that a source (``ncbi``, ``ena``, ``ena_fastq``, ``submitted`` or ``bam``) has of a run.
 
-        Raises InputError where a record cannot be read, RemoteError where ENA was asked and did not answer.
+        ``ask``: whether ENA may be asked where no record of it is kept. Raises InputError where a record cannot be
+        read, RemoteError where ENA was asked and did not answer.
         """
         if source in _COLUMNS:
-            files = self._ena_files(run, _COLUMNS[source])
+            files = self._ena_files(run, _COLUMNS[source], ask)
             if files or source != SUBMITTED:
                 return files
         choose = {BAM: bams_of, SUBMITTED: originals_of}.get(source, archives_of)
@@ -82,11 +83,11 @@ class UnitRecords:
                         return known.reads
         return ()
 
-    def _ena_files(self, run: str, columns: str) -> list[RemoteFile]:
+    def _ena_files(self, run: str, columns: str, ask: bool) -> list[RemoteFile]:
         paths = self._paths(ENA_REPORT)
         with self._guard:
             lines = [lines[run] for path in paths if run in (lines := self._lines_of(path))]
-        if not paths and self.ena_address:
+        if not paths and self.ena_address and ask:
             policy = http.RetryPolicy(retries=0, timeout=self.patience)
             answer = http.request(report_address(self.ena_address, run), policy=policy)
             lines = [line for line in parse_report(answer, "ENA") if line["run_accession"] == run]

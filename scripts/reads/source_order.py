@@ -17,7 +17,7 @@ from scripts.reads.remote_files import BAM, FASTQ, SUBMITTED
 
 # When every source failed, the gravest of their faults names the run's.
 _GRAVITY = (
-    *("ARCHIVE_CORRUPT", "REFERENCE_MISSING", "READS_MISSING", "CHECKSUM_MISMATCH"),
+    *("ARCHIVE_CORRUPT", "REFERENCE_MISSING", "READS_MISSING", "MATES_DISAGREE", "CHECKSUM_MISMATCH"),
     *("QUALITY_LITE", "BARCODE_LOST", "DOWNLOAD_FAILED"),
 )
 _LONGEST_WAIT = 120.0  # seconds between two passes
@@ -167,7 +167,11 @@ class Passes:
     def run_fault(self) -> RunFault:
         """Return the fault of the run after the last pass."""
         faults = {source.name: source.fault for source in self.sources if source.fault}
-        reason = min((fault.reason for fault in faults.values()), key=_GRAVITY.index)
+        if not faults:
+            names = ", ".join(source.name for source in self.sources)
+            return RunFault("DOWNLOAD_FAILED", f"the records name no file of the run at {names}.")
+        known = [reason for reason in _GRAVITY if any(fault.reason == reason for fault in faults.values())]
+        reason = known[0] if known else next(iter(faults.values())).reason
         sentences = [f"{name}: {faults[name].sentence}" for name in (*SOURCES, FASTQ, SUBMITTED, BAM) if name in faults]
         causes = {fault.cause for fault in faults.values() if fault.reason == reason}
         return RunFault(reason, "; ".join(sentences) + ".", causes.pop() if len(causes) == 1 else "")

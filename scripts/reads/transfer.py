@@ -203,9 +203,9 @@ class Transfers:
         return row.run in self._of_lite or any(map(is_lite, self._files("ncbi", row)))
 
     def _has_submitted(self, row: Run) -> bool:
-        """Whether all reads of a run are on offer as they were submitted."""
+        """Whether all reads of a run are on offer as they were submitted, by the records that are kept."""
         with contextlib.suppress(SourceFault, ValueError):
-            return bool(submitted_files(row.run, self._files(SUBMITTED, row), row))
+            return bool(submitted_files(row.run, self._files(SUBMITTED, row, ask=False), row))
         return False
 
     def _fetch_submitted(self, row: Run, folder: Path) -> Fetched | None:
@@ -318,9 +318,9 @@ class Transfers:
         with slots:
             yield
 
-    def _files(self, source: str, row: Run) -> list[RemoteFile]:
+    def _files(self, source: str, row: Run, ask: bool = True) -> list[RemoteFile]:
         try:
-            return self.records.files(source, row.run)
+            return self.records.files(source, row.run, ask)
         except http.RemoteError as error:
             raise _source_fault(error) from error
         except Exception as error:

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             options.geo,
             options.eutils,
             options.ena,
-            use_ena="ena" in options.order,
+            use_ena=not {"ena", "ena_fastq"}.isdisjoint(options.order),
             key=os.environ.get("NCBI_API_KEY", ""),
             email=options.email,
             retries=options.retries,

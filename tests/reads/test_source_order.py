@@ -128,6 +128,15 @@ def test_a_source_that_has_nothing_of_the_run_is_no_fault(waits):
     assert fault.detail == "ena: the server answered 404."
 
 
+def test_where_no_source_has_anything_of_the_run_that_is_said(waits):
+    fault, asked = ask(SourceOrder(["ena_fastq", "submitted"], 2, 1), {"ena_fastq": False, "submitted": False})
+    assert asked == ["ena_fastq", "submitted"]
+    assert (fault.reason, fault.detail) == (
+        "DOWNLOAD_FAILED",
+        "the records name no file of the run at ena_fastq, submitted.",
+    )
+
+
 def test_an_archive_that_two_sources_have_broken_is_not_looked_for_at_a_third(waits):
     answers = {"sra": CORRUPT, "ncbi": CORRUPT, "ena": True, "ena_fastq": True}
     assert ask(SourceOrder(["sra", "ncbi", "ena"], 5, 1), answers) == ("ena_fastq", ["sra", "ncbi", "ena_fastq"])

@@ -95,6 +95,24 @@ def test_submitted_files_are_taken_where_the_fastq_of_ena_has_lost_spots(submitt
     check_reads(submitted)
 
 
+def test_submitted_files_are_taken_where_the_mates_of_ena_disagree(submitted, server, world, resolver):
+    server.fault(ARCHIVES, 404)
+    names = [f"{PAIRED}_{number}.fastq.gz" for number in (1, 2)]
+    resolver.files |= {name: (world.folder / "fastq" / name).read_bytes() for name in names}
+    lines = gzip.decompress(resolver.files[names[1]]).splitlines(keepends=True)
+    resolver.files[names[1]] = gzip.compress(b"".join(lines[4:] + lines[:4]), mtime=0)
+    submitted.offer("fastq", resolver.url, {name: resolver.files[name] for name in names})
+    assert submitted.run()[PAIRED].source == "submitted"
+    check_reads(submitted)
+
+
+def test_ena_is_not_asked_for_submitted_files_while_archives_serve(submitted, server):
+    submitted.ena.unlink()
+    server.clear()
+    assert submitted.run("--order", "ncbi")[PAIRED].source == "ncbi"
+    assert not server.asked("filereport")
+
+
 @pytest.mark.parametrize(
     ("reads", "row", "reason", "words"),
     [
