@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import InputError, raise_faults
+from scripts.core.errors import InputError
 from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
-from scripts.plan.local_files import FileDigests, file_faults
+from scripts.plan.local_files import FileDigests
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import Unit, check_count_by, is_shard, summarize_units
@@ -75,9 +75,8 @@ class Analysis:
 
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
-        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
-        if not Path("results/runs.tsv").exists():  # a finished analysis does without the files
-            raise_faults(f"The run table ({self.config['run_table']})", file_faults(rows))
+        is_new = not Path("results/runs.tsv").exists()  # a finished analysis does without the files
+        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()), check_files=is_new)
         units = summarize_units(rows, self.config["plates"]["shard_size"])
         check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
         return units

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from scripts.core.errors import raise_faults
 from scripts.core.untrusted import strip_blanks, whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
+from scripts.plan.local_files import file_faults
 from scripts.plan.run_table import ASSAYS, NUMBERS, ORDERED, SOURCES, Run, faults_of, iterate_runs, local_files
 
 LOCAL = "local"  # the series of a run table that names none
@@ -132,10 +133,10 @@ def foreign_species(tax_id: str, organism: str) -> tuple[str, str]:
     return reason, "The record does not name a species; give it as species or tax_id in a run table."
 
 
-def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
+def plan_from_table(path: str | Path, choices: Choices, check_files: bool = False) -> list[Run]:
     """Return the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
 
-    Raises InputError, with every fault of the table.
+    Raises InputError, with every fault of the table and, with ``check_files``, of the files that it names.
     """
     rows: list[Run] = []
     faults: list[str] = []
@@ -151,6 +152,8 @@ def plan_from_table(path: str | Path, choices: Choices) -> list[Run]:
     for fault in faults_of(rows, choices.species):
         if fault.value or fault.column not in ("species", "assay"):  # empty ones are reported above, with what to do
             faults.append(fault.sentence)
+    if check_files:
+        faults += file_faults(rows)
     raise_faults(f"The run table ({path})", dict.fromkeys(faults))
     return rows
 

@@ -17,7 +17,6 @@ from scripts.plan.choices import add_choices, choices_of, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.forecast import add_forecast_options, forecast
 from scripts.plan.lists import asked_for, is_run_list
-from scripts.plan.local_files import file_faults
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = plan.all_rows()
     elif options.run_table:
         plan = Plan(choices)
-        rows = plan_from_table(options.run_table, choices)
+        rows = plan_from_table(options.run_table, choices, check_files=True)
     else:
         archives = Archives(
             options.records,
@@ -91,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
         said = [*archives.news, *archives.warnings, *archives.unused_refresh()]
-    raise_faults(f"The run table ({options.run_table})", file_faults(rows))
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     if options.evidence:

@@ -209,3 +209,21 @@ def test_blanks_around_paths_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "runs.tsv").write_text("run\tspecies\tassay\tsource\nc1\thomo\tplate\tfile: a 1.fq ;\u00a0b.fq; \n")
     (row,) = plan_from_table(tmp_path / "runs.tsv", parse_choices(SPECIES))
     assert row.source == "file:a 1.fq;b.fq"
+
+
+def test_faults_of_rows_and_of_files_are_reported_together(tmp_path: Path) -> None:
+    lines = (
+        "run\tspecies\tassay\tsource",
+        "A1\trat\tplate\tfile:a.fq",
+        f"A2\tmus\tplate\tfile:{tmp_path};{tmp_path}/no.fq",
+    )
+    (tmp_path / "runs.tsv").write_text("\n".join([*lines, "A3\tmus\tplate\treads/a.fq", ""]))
+    with pytest.raises(InputError) as caught:
+        plan_from_table(tmp_path / "runs.tsv", parse_choices(SPECIES), check_files=True)
+    _, *faults = str(caught.value).splitlines()
+    assert faults[0] == "A1: species 'rat' is not configured; known are homo, mus."
+    assert faults[1].startswith("A3: source 'reads/a.fq' is no archive (")
+    assert faults[2:] == [
+        "A1: source: no such file, or not readable: a.fq.",
+        f"A2: source: no such file, or not readable: {tmp_path}/no.fq; a folder, name the files in it: {tmp_path}.",
+    ]
