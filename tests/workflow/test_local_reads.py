@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import re
 import shutil
 
 import anndata
@@ -100,7 +101,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     verify.main([str(tmp_path / "results")])
 
 
-def test_a_replaced_file_is_counted_again_and_nothing_else(world, tmp_path, capfd):
+def test_a_replaced_file_is_counted_again_and_lost_genes_are_shown(world, tmp_path, capfd):
     reads = [world.folder / "fastq" / f"SRR9000001_{mate}.fastq.gz" for mate in (1, 2)]
     rows = []
     for name in ("kept", "replaced"):
@@ -110,12 +111,18 @@ def test_a_replaced_file_is_counted_again_and_nothing_else(world, tmp_path, capf
         source = f"file:{' ; '.join(mate.name for mate in mates)}"
         rows.append(Run(series=name, run=name, species="mus", assay="plate", source=source))
     write_runs(tmp_path / "runs.tsv", rows)
+    annotation = gzip.decompress((world.folder / "references" / "mm10.gtf.gz").read_bytes())
+    lost = b'chrLost\tx\texon\t1\t9\t.\t+\t.\tgene_id "lost"; transcript_id "lost";\n'
+    (tmp_path / "mm10.gtf").write_bytes(annotation + lost)
+    printed = []
 
     def counted(*options):
         with Server(world) as server:
             configuration = world.configuration(server) | {"run_table": "runs.tsv"}
+            configuration["references"]["mm10"]["gtf"] = "mm10.gtf"
             assert run_workflow(tmp_path, configuration, ["--cores", "2", *options]) == 0
-        return jobs("".join(capfd.readouterr())).get("count", [])
+        printed.append("".join(capfd.readouterr()))
+        return jobs(printed[-1]).get("count", [])
 
     def columns():
         with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
@@ -128,6 +135,9 @@ def test_a_replaced_file_is_counted_again_and_nothing_else(world, tmp_path, capf
     made = {gene: count for gene, count in made.items() if count}
     assert counted() == ["kept.mus.0000", "replaced.mus.0000"]
     assert columns() == [made, made]
+    words = "are not counted: the genome lacks their contigs (chrLost)."
+    assert len(re.findall(rf"^Reference mm10: 1 of [0-9]+ genes .* {re.escape(words)}$", printed[0], re.M)) == 2
+    assert words in (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     (tmp_path / "replaced_1.fastq.gz").touch()  # the same reads at another time
     assert counted() == []
     for source, mate in zip(reads, (1, 2), strict=True):
