@@ -49,13 +49,23 @@ class Oligo(NamedTuple):
     feature: str
 
 
+class Probes(NamedTuple):
+    """The cDNA read of a kit of ligated probes: bases of the probe, and where the sample's barcode is, from 1."""
+
+    length: int
+    start: int
+    bases: int
+    list: str
+
+
 class Chemistry(NamedTuple):
     """A droplet kit; ``umi_length`` 0: it has no UMI; ``umi_own_read``: the UMI is a read of its own.
 
     ``umi_least``: so many bases of the UMI are enough, where the barcode read was sequenced no further.
     ``shift`` and ``split`` are those of its :class:`BarcodeLayout`. ``found``: without its list, the barcodes of the
     reads are the list. ``prefix``: first base and number of the bases of the cDNA read that are put before the barcode
-    read; ``cdna_start``: the base with which the cDNA begins, counted from 1.
+    read; ``cdna_start``: the base with which the cDNA begins, counted from 1; ``cdna_length``: so many bases of the
+    read are aligned, 0 for all. ``probes``: counted on a probe set, where one is configured.
     """
 
     name: str
@@ -77,6 +87,8 @@ class Chemistry(NamedTuple):
     found: bool = False
     prefix: tuple[int, int] = (1, 0)
     cdna_start: int = 1
+    cdna_length: int = 0
+    probes: Probes | None = None
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -141,7 +153,7 @@ class InclusionList(NamedTuple):
 _LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents", "file", "wells", "source")
 _CHEMISTRY_KEYS = (
     *("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"),
-    *("source", "found", "prefix", "cdna_start"),
+    *("source", "found", "prefix", "cdna_start", "probes"),
 )
 _PREFIX_KEYS = ("start", "length")
 _UMI_KEYS = ("start", "length", "own_read", "least")
@@ -200,6 +212,8 @@ def _chemistry_faults(key: str, block: Any, lists: Mapping[str, Any]) -> Iterato
             yield f"{key}.strand: {block.get('strand')!r} is not one of {', '.join(STRANDS)}."
         if umi is None:
             yield f"{key}.umi: missing; a kit that is counted needs start and length of its UMI."
+    if "probes" in block:
+        yield from _block_faults(f"{key}.probes", block["probes"], Probes._fields, ("length", "start", "bases"))
     if block.get("found") and isinstance(block.get("barcode"), list) and len(block["barcode"]) > 1:
         yield f"{key}.found: only a barcode in one part is found in the reads."
     if block.get("oligo") is not None:
@@ -238,6 +252,7 @@ def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
         ),
         **{f"umi_{key}": value for key, value in (block.get("umi") or {}).items()},
         oligo=Oligo(**block["oligo"]) if block.get("oligo") else None,
+        probes=Probes(**block["probes"]) if block.get("probes") else None,
         prefix=(prefix.get("start", 1), prefix.get("length", 0)),
         solo=tuple((str(key), str(value)) for key, value in block.get("solo", {}).items()),
     )

@@ -76,15 +76,25 @@ def misread(counts: Counts, length: int) -> np.ndarray:
     return found
 
 
-def write_found(reads: Iterable[Source], start: int, length: int, target: Path) -> str:
+def write_found(reads: Iterable[Source], start: int, length: int, target: Path, least: float = 0.0) -> str:
     """Write the inclusion list of some barcode reads; return a sentence with its figures.
 
+    Barcodes with less than the share ``least`` of the reads are not on it.
     Raises RunFault (BARCODE_LOST) where no read has a barcode without an unread base.
     """
     counts = count_barcodes(reads, start, length)
     if not counts.packed.size:
         raise RunFault("BARCODE_LOST", f"no read has {length} bases of a barcode without an unread one.")
     wrong = misread(counts, length)
+    if least:
+        kept = ~wrong & (counts.reads >= least * counts.reads.sum())
+        with target.open("wb") as handle:
+            handle.writelines(barcode_lines(counts.packed[kept], length))
+        share = counts.reads[kept].sum() / counts.reads.sum()
+        return (
+            f"No inclusion list: the {int(kept.sum())} barcodes of {length} bases that {least:.1%} of the reads or more"
+            f" have, together {share:.1%}, are the list."
+        )
     with target.open("wb") as handle:
         handle.writelines(barcode_lines(counts.packed[~wrong], length))
     return (

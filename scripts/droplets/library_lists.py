@@ -17,6 +17,9 @@ from scripts.droplets.library_reads import link_into
 from scripts.droplets.wells import TABLE, WellJoiner, well_order
 from scripts.star.read_pipes import Source
 
+PROBE_BARCODE = 0.005
+"""Least share of the reads that a probe barcode has where no list says which there are."""
+
 
 class LibraryLists(NamedTuple):
     """Lists by name → path for STAR, and → digest; the barcode reads to use; and what a reader should know of it."""
@@ -55,7 +58,9 @@ def lay_out_lists(
         if name in laid.paths:
             continue
         if path is None and kit.found:
-            laid = _find_list(folder, segment, offset, laid)
+            laid = _find_list(folder, segment, offset, laid, 0.0)
+        elif path is None and kit.probes and name == kit.probes.list:
+            laid = _find_list(folder, segment, offset, laid, PROBE_BARCODE)
         elif path is None and name:
             raise RunFault(
                 "CHEMISTRY_UNKNOWN",
@@ -69,11 +74,11 @@ def lay_out_lists(
     return laid
 
 
-def _find_list(folder: Path, segment: BarcodeSegment, offset: int, laid: LibraryLists) -> LibraryLists:
-    """Make the list of the barcodes of the reads."""
-    target = folder / "reads/found_barcodes.txt"
+def _find_list(folder: Path, segment: BarcodeSegment, offset: int, laid: LibraryLists, least: float) -> LibraryLists:
+    """Make the list of the barcodes of the reads; each has at least that share of them."""
+    target = folder / ("reads/found_probe_barcodes.txt" if least else "reads/found_barcodes.txt")
     target.parent.mkdir(exist_ok=True)
-    words = write_found(laid.barcodes.values(), offset + segment.start - 1, segment.length, target)
+    words = write_found(laid.barcodes.values(), offset + segment.start - 1, segment.length, target, least)
     laid.paths[segment.list] = f"reads/{target.name}"
     laid.digests[segment.list] = hash_file(target)
     return laid._replace(notes=[*laid.notes, words])

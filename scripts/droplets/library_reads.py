@@ -105,6 +105,11 @@ class LibraryReads:
         verdicts = self.verdicts.values()
         return min(one["mean_lengths"][one["roles"].split(",").index("barcode")] for one in verdicts)
 
+    def cdna_read_length(self) -> float:
+        """Mean length of the cDNA reads, the least of the runs."""
+        verdicts = self.verdicts.values()
+        return min(one["mean_lengths"][one["roles"].split(",").index("cdna")] for one in verdicts)
+
     def umi_length(self) -> int:
         """Bases of the UMI that the reads hold, the least of the runs."""
         return min(verdict["umi_length"] for verdict in self.verdicts.values())
@@ -130,7 +135,9 @@ class LibraryReads:
         cdna: dict[str, Source] = {}
         barcodes: dict[str, Source] = {}
         for row in self.rows:
-            cdna[f"reads/{row.run}_cdna.fastq"] = self.files(row.run, "cdna")[0]
+            read = self.files(row.run, "cdna")[0]
+            cut = partial(join_reads, (read, slice(kit.cdna_length)))
+            cdna[f"reads/{row.run}_cdna.fastq"] = cut if kit.cdna_length else read
             barcodes[f"reads/{row.run}_barcode.fastq"] = self._barcode_reads(row.run, kit)
         return cdna, barcodes
 

@@ -14,7 +14,7 @@ from scripts.core.errors import InputError, is_of_machine
 from scripts.core.files import atomic_folder, atomic_path, path_below
 from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
-from scripts.droplets import wells
+from scripts.droplets import probe_set, wells
 from scripts.droplets.mex_merge import join_features, join_matrices
 from scripts.droplets.mex_reader import (
     MexParts,
@@ -67,9 +67,14 @@ def find_title(row: Run, records: Path) -> str:
 
 
 def describe_library(title: str, solo: Path) -> str:
-    """Return the title of a library, with a word on wells whose two barcodes were joined."""
-    words = "the oligo-dT and the hexamer barcode of each well are joined" if (solo / wells.TABLE).is_file() else ""
-    return "; ".join(filter(None, [title, words]))
+    """Return the title of a library, with a word on wells whose two barcodes were joined, and on its probe set."""
+    words = [title]
+    if (solo / wells.TABLE).is_file():
+        words.append("the oligo-dT and the hexamer barcode of each well are joined")
+    if (solo / probe_set.NOTE).is_file():
+        name = (solo / probe_set.NOTE).read_text(encoding="utf-8").partition("\t")[0]
+        words.append(f"counted on the probe set {name}")
+    return "; ".join(filter(None, words))
 
 
 def cells_feature(feature: str) -> str:

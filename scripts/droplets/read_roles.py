@@ -206,10 +206,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
     parser.add_argument("--chemistry", default="auto", help="a kit's name, or auto: prove it by the reads")
+    parser.add_argument("--probe-set", action="store_true", help="there is a probe set: judge kits of probes, too")
     parser.add_argument("--sample", type=int, default=100_000, help="spots of each run to look at")
     parser.add_argument("--output", required=True, type=Path, help="the verdicts (JSON)")
     args = parser.parse_args(argv)
     chemistries, known = read_chemistries(args.chemistries)
+    if args.probe_set:
+        chemistries = {name: kit._replace(refused="") if kit.probes else kit for name, kit in chemistries.items()}
     if args.sample < 1:
         raise InputError(f"--sample must be above 0, but is {args.sample}.")
     if args.chemistry != "auto":

@@ -20,6 +20,7 @@ from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
+from scripts.droplets.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
 from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads
@@ -90,7 +91,7 @@ def fault_of_library(error: Exception, index: Path, folder: Path) -> RunFault:
 
 def clear_work(folder: Path) -> None:
     """Remove what STAR needed but nobody reads later."""
-    names = ("reads", "probe", "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
+    names = ("reads", "probe", FOLDER, "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
     lists = (path for path in folder.glob("*.txt") if path.is_symlink())
     for path in [*(folder / name for name in names), *lists]:
         if path.is_dir() and not path.is_symlink():
@@ -134,6 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=True,
         help="give the two primers of a well one barcode",
     )
+    parser.add_argument("--probe-set", type=Path, help="probe set (CSV of 10x) on which ligated probes are counted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
@@ -174,6 +176,23 @@ def read_settings(args: argparse.Namespace) -> Settings:
     return Settings(**{name: options[name] for name in Settings._fields})
 
 
+def choose_index(
+    candidates: list[Chemistry], library: LibraryReads, folder: Path, args: argparse.Namespace
+) -> tuple[list[Chemistry], Path, list[str]]:
+    """Return the kits, the index and a sentence on it: those of the reference, or of the probe set of a kit of probes.
+
+    Raises RunFault (CHEMISTRY_UNKNOWN) where a kit of probes has no probe set, InputError for a bad one.
+    """
+    kit = candidates[0]
+    (folder / NOTE).unlink(missing_ok=True)
+    if kit.probes is None:
+        return candidates, args.index, []
+    if args.probe_set is None or library.offset:
+        raise RunFault("CHEMISTRY_UNKNOWN", f"libraries of {kit.title} are not counted: {kit.refused}.")
+    index, words = make_probe_index(args.probe_set, folder, args.threads)
+    return [with_probe_barcode(kit, library.cdna_read_length())], index, [words]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     settings = read_settings(args)
@@ -194,9 +213,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             with ends_with_command():  # SIGTERM ends STAR as well
                 spots = count_spots(library, statuses)
+                candidates, index, probes = choose_index(candidates, library, partial, args)
                 counter = LibraryCounter(
-                    library, candidates, spots, partial, args.index, args.inclusion_lists, known, settings
+                    library, candidates, spots, partial, index, args.inclusion_lists, known, settings
                 )
+                counter.notes += probes
                 kit, figures = counter.count(args.threads)
             words = " ".join(filter(None, [figures, library.lane_words(kit)]))
             for run in library.verdicts:
