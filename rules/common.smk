@@ -213,6 +213,12 @@ def inclusion_lists(wildcards):
     return [f"units/inclusion_lists/{name}.txt" for name in lists]
 
 
+@reported
+def probe_set(wildcards):
+    """Return the probe set of a library's species, where one is configured."""
+    return analysis.probe_set(unit_name(wildcards))
+
+
 def mem_mb(stage):
     """Return a resources function for the MB of memory of a stage's jobs."""
     return lambda wildcards, threads, attempt: resources.memory_mb(

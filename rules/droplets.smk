@@ -39,6 +39,7 @@ rule read_roles:
         units=ancient("units/runs"),
         fastq="work/fastq/{library}",
         lists=inclusion_lists,
+        probe_set=probe_set,
     output:
         roles="units/read_roles/{library}.json",
     log:
@@ -54,11 +55,12 @@ rule read_roles:
     params:
         chemistries=HOME / "config/chemistries.yaml",
         chemistry=config["droplets"]["chemistry"],
+        probe_set=of_unit(lambda unit: "--probe-set" if analysis.probe_set(unit) else ""),
     shell:
         """
         python -m scripts read_roles --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
             --chemistries {params.chemistries:q} --inclusion-lists units/inclusion_lists \
-            --chemistry {params.chemistry:q} --output {output.roles:q} 2>{log:q}
+            --chemistry {params.chemistry:q} {params.probe_set} --output {output.roles:q} 2>{log:q}
         """
 
 
@@ -69,6 +71,7 @@ rule solo:
         fastq="work/fastq/{library}",
         roles="units/read_roles/{library}.json",
         lists=inclusion_lists,
+        probe_set=probe_set,
         index=reference_file("star"),
     output:
         solo=temp(directory("work/solo/{library}")),
@@ -89,6 +92,7 @@ rule solo:
     params:
         rows=of_unit(analysis.digest),  # a trigger: what is planned for the library
         round=of_unit(retries.round),  # a trigger: failed runs are tried again
+        probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
         chemistries=HOME / "config/chemistries.yaml",
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
@@ -109,7 +113,7 @@ rule solo:
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} {params.keep_bam} {params.wells} {params.star_options:q} \
+            --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} {params.star_options:q} \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """

@@ -14,7 +14,7 @@ from scripts.core.errors import InputError
 from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
-from scripts.plan.forecast import PACKAGE, kit_fault, libraries_of
+from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.local_files import FileDigests
 from scripts.plan.matrices import archive_folders
@@ -264,8 +264,16 @@ class Analysis:
             return plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
         return iterate_runs("results/plan.tsv")
 
+    def probe_set(self, unit: str) -> list[str]:
+        """Return the probe set of a library's species as a list; empty without one, and for a shard."""
+        path = "" if is_shard(unit) else self.config["droplets"]["probe_sets"].get(self.unit(unit).species, "")
+        return [path] if path else []
+
     def _list_sources(self) -> dict[str, str]:
-        return {name: source_address(self.inclusion_list_source(name)) or "" for name in self.inclusion_lists()}
+        probe_sets = self.config["droplets"]["probe_sets"]
+        return ({PROBE_SET: next(iter(probe_sets.values()))} if probe_sets else {}) | {
+            name: source_address(self.inclusion_list_source(name)) or "" for name in self.inclusion_lists()
+        }
 
     # Options of commands
 

@@ -235,6 +235,7 @@ def check_configuration(
             "cell_filter": filled["droplets"]["cell_filter"] or "None",
         }
         faults += _droplet_faults(filled["droplets"], chemistries)
+        faults += _probe_set_faults(filled["droplets"]["probe_sets"], filled["species"])
     for stage, faults_of in (("plates", plate_option_faults), ("droplets", option_faults)):
         options = filled[stage]["star_options"] if stage not in misshapen else {}
         faults += [f"{stage}.star_options.{fault}" for fault in faults_of(options)]
@@ -285,6 +286,13 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
         elif source_address(source) == "ngs-tools" and not lists[name].get("packaged"):
             yield f"{key_path}: the package ngs-tools is not known to have this list; give a path or an address"
         yield from _source_faults(key_path, source)
+
+
+def _probe_set_faults(probe_sets: Mapping[str, str], species: Any) -> Iterator[str]:
+    for label, path in probe_sets.items():
+        if isinstance(species, Mapping) and label not in species:
+            yield f"droplets.probe_sets.{label}: not a species of the configuration{_nearest(label, species, {})}"
+        yield from _source_faults(f"droplets.probe_sets.{label}", path)
 
 
 def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Iterator[str]:

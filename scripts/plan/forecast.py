@@ -21,6 +21,8 @@ from scripts.plan.units import Unit, is_shard
 
 PACKAGE = "ngs-tools"
 """A source of inclusion lists: the Python package of that name."""
+PROBE_SET = "probe-set"
+"""What stands for a configured probe set among the sources of inclusion lists."""
 MOST_UNITS, UNITS_A_BATCH = 40_000, 10_000
 """Units that one call of Snakemake plans at most, and that it should plan where it is called for a part of them."""
 _JOB_MB, _JOB_MINUTES = 0.022, 0.000036  # of Snakemake 9, for each job that it plans; see benchmarks/plan_scale.py
@@ -128,7 +130,8 @@ def list_faults(libraries: Mapping[str, str], sources: Mapping[str, str], kits: 
 def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> str:
     """Return why libraries of a kit surely cannot be counted, empty where they may; an empty name: any kit.
 
-    ``sources`` are the inclusion lists that are configured, ``kits`` is the content of config/chemistries.yaml.
+    ``sources`` are the inclusion lists that are configured, with PROBE_SET among them where a probe set is; ``kits`` is
+    the content of config/chemistries.yaml.
     """
     known = kits["chemistries"]
     if not name:
@@ -145,7 +148,7 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
         near = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
         return f"chemistry {name!r} is not in config/chemistries.yaml; {near}"
     kit = known[name]
-    if kit.get("refused"):
+    if kit.get("refused") and not (kit.get("probes") and PROBE_SET in sources):
         return f"libraries of {kit['title']} are not counted: {kit['refused']}."
     lacking = [] if kit.get("found") else [one for one in _lists_of(kit) if one in _needs(kit, kits) - set(sources)]
     missing = " and ".join(f"droplets.inclusion_lists.{one}" for one in lacking)

@@ -11,7 +11,7 @@ from scripts.plan.choices import parse_choices
 from scripts.plan.configuration import with_defaults
 from scripts.plan.local_files import FileDigests
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import Unit
+from scripts.plan.units import Unit, is_shard
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA, REFERENCES, KITS = (
@@ -233,3 +233,11 @@ def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkey
     other = analysis(*units, plates={"strand": {"GSE1": "reverse", "SRX6": "forward"}})
     digests = [[some.parameters_digest(name) for name in units] for some in (made, other)]
     assert [left == right for left, right in zip(*digests, strict=True)] == [True, False]
+
+
+def test_a_probe_set_is_that_of_the_species():
+    made = analysis(*FOUR, droplets={"probe_sets": {"mus": "mouse.csv"}})
+    for name, unit in made.units.items():
+        assert made.probe_set(name) == (["mouse.csv"] if unit.species == "mus" and not is_shard(name) else [])
+    assert made.forecast_options("kits")[-2:] == ["--inclusion-lists", "probe-set"]
+    assert "probe-set" not in analysis(*FOUR).forecast_options("kits")

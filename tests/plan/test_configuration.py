@@ -135,6 +135,14 @@ def test_all_faults_are_reported_at_once():
             "droplets.chemistry: '10x_3p_v2' is not in config/chemistries.yaml; did you mean '10x_3p_v3'?",
         ),
         (
+            {"series": ["GSE1"], "droplets": {"probe_sets": {"homos": __file__}}},
+            "droplets.probe_sets.homos: not a species of the configuration; did you mean 'homo'?",
+        ),
+        (
+            {"series": ["GSE1"], "droplets": {"probe_sets": {"homo": "/none.csv"}}},
+            "droplets.probe_sets.homo: '/none.csv' cannot be read: No such file or directory",
+        ),
+        (
             {"series": ["GSE1"], "droplets": {"inclusion_lists": {"3M-febuary-2018": "https://example.org/x"}}},
             "droplets.inclusion_lists.3M-febuary-2018: no chemistry of config/chemistries.yaml uses this list",
         ),

@@ -50,6 +50,8 @@ def test_libraries_of_a_plan() -> None:
         ("quartz_seq2", [], ""),  # they are found in the reads
         ("sci_rna_seq3", ["sci-rna-seq3-rt"], "set droplets.inclusion_lists.sci-rna-seq3-ligation to"),
         ("", ["split-seq-round1"], "need only be named as droplets.chemistry: SPLiT-seq, Parse Evercode WT v1, "),
+        ("10x_flex", [forecast.PROBE_SET, "737K-fixed-rna-profiling"], ""),
+        ("10x_flex", [forecast.PROBE_SET], "set droplets.inclusion_lists.737K-fixed-rna-profiling to"),
         ("10x_flex", [V3], "libraries of 10x Chromium Flex (fixed RNA) are not counted: they are ligated probes"),
         ("10X_5P_v2", [V3], "chemistry '10X_5P_v2' is not in config/chemistries.yaml; did you mean '10x_5p_v2'?"),
     ],
