@@ -77,7 +77,8 @@ REASONS = {
         "Libraries of pooled cells (CEL-Seq2, MARS-seq, …) are counted with a run table that names kit and roles. "
         "Configure the kit's inclusion list under `droplets: {inclusion_lists: …}`, or name the kit as "
         "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml. "
-        "Probes (10x Flex) need `droplets: {probe_sets: …}`; long reads are not counted; if the record misleads: `assay: {ACCESSION: droplet}`.",
+        "Probes (10x Flex) need `droplets: {probe_sets: …}` and `assay: {ACCESSION: droplet}`. Long reads are not "
+        "counted; if the record misleads: `assay: {ACCESSION: droplet}`.",
     ),
     "BARCODE_TRIMMED": Reason(
         "droplets",
