@@ -180,6 +180,8 @@ rule droplets_h5ad:
         units=ancient("units/runs"),
         accepted="work/accepted",
         archives=of(analysis.series_archives, "series", "species"),
+        genes=reference_file("genes.tsv"),
+        reference=reference_file("reference.json"),
     output:
         matrix="results/droplets/{series}.{species}.h5ad",
     log:
@@ -192,10 +194,15 @@ rule droplets_h5ad:
         mem_mb=mem_mb("droplets_h5ad"),
         runtime=runtime("droplets_h5ad"),
     params:
-        layers=config["droplets"]["layers"],
+        layers=analysis.layers(),
+        counts=config["droplets"]["counts"],
+        features=config["droplets"]["features"],
+        sources=of(analysis.source_names, "species"),
     shell:
         """
         python -m scripts droplets_h5ad --units {input.units:q} --series {wildcards.series:q} \
             --species {wildcards.species:q} --records resources/records --archives 'results/mex/{{experiment}}' \
-            --statuses 'units/status/{{unit}}.tsv' --layers {params.layers} --output {output.matrix:q} 2>{log:q}
+            --statuses 'units/status/{{unit}}.tsv' --layers {params.layers} --counts {params.counts} \
+            --features {params.features} --genes {input.genes:q} --reference {input.reference:q} \
+            --sources {params.sources:q} --output {output.matrix:q} 2>{log:q}
         """

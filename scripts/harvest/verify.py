@@ -95,13 +95,14 @@ def table_faults(results: Path, files: dict[str, int], species: str, ledger: Seq
 def droplet_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each fault of the archives, and of the h5ad of a series that was made from them."""
     matrices = [name for name in files if name.startswith("droplets/") and name.endswith(".h5ad")]
-    layers = {layer for name in matrices for layer in archives.layers_of(results / name)}
+    described = [archives.layers_of(results / name) for name in matrices]
+    layers, mains = {layer for _, names in described for layer in names}, {main for main, _ in described}
     checks: dict[str, archives.LibraryCheck] = {}
     unread = set()
     # The cells are known before the raw matrices are read.
     for name in sorted(archive_files(files), key=lambda name: (name.split("/")[1], name.endswith("_raw.tar.gz"))):
         library = Path(name).parent.name
-        check = checks.setdefault(library, archives.LibraryCheck(layers))
+        check = checks.setdefault(library, archives.LibraryCheck(layers, mains))
         yield from readable(name, check.archive_faults(results / name, name))
         if Path(name).name == archives.MAIN and "Gene" not in check.cells:
             unread.add(library)

@@ -17,7 +17,7 @@ from scripts.plan.configuration import is_address, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.local_files import FileDigests
-from scripts.plan.matrices import archive_folders
+from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import Unit, check_count_by, is_shard, summarize_units
 
@@ -355,6 +355,18 @@ class Analysis:
         if not folders:
             raise InputError(f"The plan has no droplet library of {series} of species {species!r}.")
         return folders
+
+    def layers(self) -> list[str]:
+        """Return the matrices that are layers of the cells of a series: those asked for, and all of Velocyto's."""
+        droplets = self.config["droplets"]
+        velocyto = [f"{VELOCYTO}_{kind}" for kind in VELOCYTO_NAMES] if VELOCYTO in droplets["features"] else []
+        return list(dict.fromkeys([*droplets["layers"], *velocyto]))
+
+    def source_names(self, species: str) -> list[str]:
+        """Return the addresses of the reference of a species, as words ROLE=ADDRESS; local files have none."""
+        sources = self.sources(self.reference_of_species(species)).items()
+        addresses = {role: source_address(source) or "" for role, source in sources}
+        return [f"{role}={address}" for role, address in addresses.items() if is_address(address)]
 
     def tables(self) -> Iterator[str]:
         """Yield the tables of every species of which something is planned."""

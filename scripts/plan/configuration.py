@@ -274,6 +274,8 @@ def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any])
         yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
     if fault := cell_filter_fault(droplets["cell_filter"]):
         yield f"droplets.cell_filter: {fault}"
+    if droplets["counts"] not in ("auto", *droplets["features"]):
+        yield f"droplets.counts: {droplets['counts']} is not counted; add it to droplets.features"
     for layer in droplets["layers"]:
         feature, _, way = layer.rpartition("_")
         if (feature, way, "filtered") not in archives_of(droplets["features"], droplets["multireads"]):

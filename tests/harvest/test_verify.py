@@ -406,8 +406,37 @@ def test_layers_that_are_not_of_the_raw_archives_are_reported(tmp_path):
         f"droplets/GSE2.mus.h5ad: layer {layer} has other counts than {layer}_raw.tar.gz in mex/."
         for layer in ("GeneFull_Unique", "Gene_EM")
     ]
+    write_small_archive(mex / "Velocyto_spliced_raw.tar.gz", ["CC", "AC", "GT"], [[4, 1, 3], [4, 0, 5]])
+    write(spliced=[[1, 0], [3, 5]])
+    verify.main([str(tmp_path)])
+    write(spliced=[[1, 1], [3, 5]])
+    assert faults_of(tmp_path) == [
+        "droplets/GSE2.mus.h5ad: layer spliced has other counts than Velocyto_spliced_raw.tar.gz in mex/."
+    ]
     write(GeneFull_EM=[[1, 2], [0, 0]])
     assert faults_of(tmp_path) == ["droplets/GSE2.mus.h5ad: layer 'GeneFull_EM' has no raw archive in mex/SRX3."]
+
+
+def test_cells_of_genefull_are_compared_with_its_archives(tmp_path):
+    make(tmp_path)
+    (tmp_path / "droplets").mkdir()
+    path, mex = tmp_path / "droplets" / "GSE2.mus.h5ad", tmp_path / "mex" / "SRX3"
+    for feature, cells in (("Gene", ["AC"]), ("GeneFull", ["AC", "GT"])):
+        write_small_archive(
+            mex / f"{feature}_Unique_filtered.tar.gz", cells, [[1, 0][: len(cells)], [2, 5][: len(cells)]]
+        )
+        write_small_archive(mex / f"{feature}_Unique_raw.tar.gz", ["CC", "AC", "GT"], [[0, 1, 0], [0, 2, 5]])
+    genes, obs = pandas.DataFrame(index=["g1", "g2"]), pandas.DataFrame(index=["SRX3_AC", "SRX3_GT"])
+    for counts, faults in (([0, 5], []), ([1, 5], ["cells have other counts than in the archives in mex/."])):
+        values = scipy.sparse.csr_matrix(np.array([[1, 2], counts]))
+        layers = {"Gene_Unique": scipy.sparse.csr_matrix(np.array([[1, 2], [0, 5]]))}
+        data = anndata.AnnData(values, obs, genes, layers=layers, uns={"matrix": "GeneFull_Unique_filtered"})
+        data.write_h5ad(path)
+        sum_up(tmp_path)
+        if faults:
+            assert faults_of(tmp_path) == [f"droplets/GSE2.mus.h5ad: {fault}" for fault in faults]
+        else:
+            verify.main([str(tmp_path)])
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,20 @@ def test_units_by_species_and_series():
         made.unit("GSE9.mus.0000")
 
 
+def test_layers_of_velocyto_are_there_where_it_is_counted():
+    droplets = {"features": ["Gene", "Velocyto"], "layers": ["Velocyto_spliced", "Gene_EM"]}
+    assert analysis("GSE1.mus.SRX1").layers() == []
+    expected = ["Velocyto_spliced", "Gene_EM", "Velocyto_unspliced", "Velocyto_ambiguous"]
+    assert analysis("GSE1.mus.SRX1", droplets=droplets).layers() == expected
+
+
+def test_sources_of_a_reference_have_no_path_of_this_machine():
+    reference = {"fasta": "/home/me/hg38.fa", "gtf": {"address": "https://x.org/a.gtf.gz", "sha256": "0"}}
+    species = {"homo": {"tax_id": 9606, "reference": "own"}}
+    made = analysis("GSE1.homo.SRX1", references={"own": reference}, species=species)
+    assert made.source_names("homo") == ["gtf=https://x.org/a.gtf.gz"]
+
+
 def test_without_a_cell_filter_there_are_archives_and_no_h5ad():
     made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1")
     assert made.archives() == ["results/mex/SRX1", "results/droplets/GSE1.mus.h5ad"]

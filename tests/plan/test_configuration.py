@@ -261,3 +261,9 @@ def test_options_and_filters_that_star_cannot_be_given_are_faults_of_the_plan():
     ]
     for nothing in (None, "None"):
         assert check(series=["GSE1"], droplets={"cell_filter": nothing})["droplets"]["cell_filter"] == "None"
+
+
+def test_counts_of_the_h5ad_are_those_of_a_feature_that_is_counted():
+    reported = faults(series=["GSE1"], droplets={"counts": "GeneFull", "features": ["Gene", "SJ"]})
+    assert reported == ["droplets.counts: GeneFull is not counted; add it to droplets.features"]
+    assert check(series=["GSE1"], droplets={"counts": "GeneFull"})["droplets"]["counts"] == "GeneFull"

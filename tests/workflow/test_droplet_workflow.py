@@ -67,8 +67,9 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
 
     folder, _ = analysis
     data = anndata.read_h5ad(folder / f"results/droplets/{catalogue.DROPLET}.homo.h5ad")
-    layer = data.layers["Velocyto_unspliced"]
+    layer = data.layers["unspliced"]
     assert layer.dtype.kind == "i"
+    assert set(data.layers) == {"spliced", "unspliced", "ambiguous"}
     for library in LIBRARIES:
         archive = read_archive(folder / f"results/mex/{library}/Velocyto_unspliced_filtered.tar.gz")
         own = layer[(data.obs["experiment"] == library).to_numpy()]

@@ -15,7 +15,7 @@ from scripts.droplets.mex_reader import BarcodeSums, open_archive, positions_of,
 from scripts.formats.h5ad_checked import open_array, read_names, sum_rows
 from scripts.harvest.checks.tables import BROKEN, hash_genes
 from scripts.harvest.results import counted_libraries
-from scripts.plan.matrices import GENE_FEATURES, archive_folders, archive_name
+from scripts.plan.matrices import GENE_FEATURES, VELOCYTO, VELOCYTO_NAMES, archive_folders, archive_name
 from scripts.plan.run_table import Run
 
 MAIN = archive_name("Gene", "Unique", "filtered")
@@ -40,15 +40,16 @@ class Cells(NamedTuple):
 class LibraryCheck:
     """The archives of a library, read one after the other, those of cells before the raw ones.
 
-    ``layers`` are the matrices of which the h5ad of the series has a layer, ``Gene_EM`` and so on.
+    ``layers`` are the matrices of which the h5ad of a series has a layer, ``Gene_EM`` and so on; ``mains`` are the
+    features whose cells such a file has.
     """
 
-    def __init__(self, layers: Collection[str] = ()) -> None:
-        self.wanted = layers
+    def __init__(self, layers: Collection[str] = (), mains: Collection[str] = ("Gene",)) -> None:
+        self.wanted, self.mains = layers, mains
         self.cells: dict[str, Cells] = {}
         """Feature → its cells."""
-        self.layers: dict[str, np.ndarray | None] = {}
-        """Layer → the fingerprints of the cells of Gene by the raw matrix; None where that is too large."""
+        self.layers: dict[tuple[str, str], np.ndarray | None] = {}
+        """Feature, layer → the fingerprints of the feature's cells by the raw matrix; None where that is too large."""
 
     def archive_faults(self, path: Path, name: str) -> Iterator[str]:
         """Yield a sentence for each way in which an archive is not whole, or not as the others of the library.
@@ -75,10 +76,10 @@ class LibraryCheck:
 
     def _raw_faults(self, name: str, feature: str, way: str, sums: BarcodeSums | None) -> Iterator[str]:
         """Yield a sentence where the cells are not those that the cell filter calls, or have other counts."""
-        if f"{feature}_{way}" in self.wanted and "Gene" in self.cells:
-            self.layers[f"{feature}_{way}"] = (
-                None if sums is None else sums.sums[0][_find(self.cells["Gene"], sums, name)]
-            )
+        if (layer := f"{feature}_{way}") in self.wanted:
+            for main in self.mains & self.cells.keys():
+                found = None if sums is None else sums.sums[0][_find(self.cells[main], sums, name)]
+                self.layers[main, layer] = found
         if sums is None or way != "Unique" or feature not in self.cells:
             return
         cells = self.cells[feature]
@@ -134,14 +135,27 @@ def least_counts(counts: np.ndarray, cell_filter: str) -> int:
     return math.floor(int(ordered[min(ordered.size - 1, index)]) / ratio + 0.5)
 
 
-def layers_of(path: Path) -> list[str]:
-    """Return the names of the layers of an h5ad; none where it cannot be read."""
+def main_feature(root: h5py.File) -> str:
+    """Return the feature whose cells an h5ad of droplets has, by its uns/matrix; Gene where that names none."""
+    item = root.get("uns/matrix")
+    text = item.asstr()[()] if isinstance(item, h5py.Dataset) and item.shape == () else ""
+    return next((feature for feature in GENE_FEATURES if text == f"{feature}_Unique_filtered"), "Gene")
+
+
+def layers_of(path: Path) -> tuple[str, list[str]]:
+    """Return the feature whose cells an h5ad has, and the matrices of its layers; none where it cannot be read."""
     try:
         with open_regular(path), h5py.File(path, "r") as root:
             layers = root.get("layers")
-            return [str(name) for name in layers] if isinstance(layers, h5py.Group) else []
+            names = layers if isinstance(layers, h5py.Group) else ()
+            return main_feature(root), [matrix_of(str(name)) for name in names]
     except BROKEN:  # among them InputError
-        return []
+        return "Gene", []
+
+
+def matrix_of(layer: str) -> str:
+    """Return the matrix of a layer: those of Velocyto are called by the kind of molecules alone."""
+    return f"{VELOCYTO}_{layer}" if layer in VELOCYTO_NAMES else layer
 
 
 def split_layer(layer: str) -> tuple[str, str]:
@@ -154,14 +168,17 @@ def layer_faults(
     root: h5py.File, name: str, checks: Sequence[tuple[str, LibraryCheck]], rows: int, genes: int, hashes: np.ndarray
 ) -> Iterator[str]:
     """Yield a sentence for each layer that has other counts than the raw archives; ``checks`` are (folder, library)."""
+    main = main_feature(root)
     for layer in root.get("layers", {}):
-        found = [check.layers.get(layer) for _, check in checks]
-        if missing := [folder for folder, check in checks if layer not in check.layers]:
+        key = main, matrix_of(layer)
+        found = [check.layers.get(key) for _, check in checks]
+        if missing := [folder for folder, check in checks if key not in check.layers]:
             yield f"{name}: layer {layer[:80]!r} has no raw archive in mex/{missing[0]}."
         elif all(one is not None for one in found):
             sums = sum_rows(root, f"layers/{layer}", rows, genes, hashes, real=True)
             if not np.array_equal(sums, np.concatenate([np.zeros(0, np.uint64), *found])):
-                yield f"{name}: layer {layer} has other counts than {archive_name(*split_layer(layer), 'raw')} in mex/."
+                archive = archive_name(*split_layer(key[1]), "raw")
+                yield f"{name}: layer {layer} has other counts than {archive} in mex/."
 
 
 def h5ad_faults(
@@ -182,13 +199,16 @@ def h5ad_faults(
         return
     if any(folders[one, species] in unread for one in counted):
         return
-    with_cells = [
-        (one, folder) for one in counted if "Gene" in checks.get(folder := folders[one, species], LibraryCheck()).cells
-    ]
-    found = [(one, checks[folder].cells["Gene"]) for one, folder in with_cells]
-    expected = sum(one.barcodes.size for _, one in found)
     try:
         with h5py.File(path, "r") as root:
+            main = main_feature(root)
+            with_cells = [
+                (one, folder)
+                for one in counted
+                if main in checks.get(folder := folders[one, species], LibraryCheck()).cells
+            ]
+            found = [(one, checks[folder].cells[main]) for one, folder in with_cells]
+            expected = sum(one.barcodes.size for _, one in found)
             here = open_array(root, "obs/_index", kinds="SO").shape[0]
             if here != expected:
                 yield f"{name}: its {here} cells are not the {expected} filtered cells of the archives in mex/."
