@@ -195,6 +195,7 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
     """Yield every value in a run table that cannot be used; ``species`` are the configured labels."""
     known = sorted(species)
     seen: set[tuple[str, str]] = set()
+    planned: set[tuple[str, str, str]] = set()
     assays: dict[tuple[str, str], str] = {}
     for row in rows:
         name = row.run or row.experiment or row.sample or row.series
@@ -209,9 +210,9 @@ def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
         if (row.run, row.species) in seen:
             yield Fault("run", row.run, f"{name}: the run is duplicated for {row.species}.")
         seen.add((row.run, row.species))
-    runs = {run for run, _ in seen}
-    for run in sorted(runs):
-        if (numbered := _NUMBERED.fullmatch(run)) and numbered[1] in runs:
+        planned.add((row.series, row.species, row.run))
+    for series, of, run in sorted(key for key in planned if "_" in key[2]):  # no accession has it
+        if (numbered := _NUMBERED.fullmatch(run)) and (series, of, numbered[1]) in planned:
             sentence = f"{run}: its FASTQ files would be named like those of {numbered[1]}; rename one of the two runs."
             yield Fault("run", run, sentence)
 

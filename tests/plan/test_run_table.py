@@ -202,6 +202,7 @@ def test_names_may_have_dots():
 
 def test_runs_whose_files_would_have_the_same_names():
     rows = [CELL._replace(run=run, experiment=run, source="file:a.fq") for run in ("a", "a_2", "b_1", "a.1", "c_x")]
+    rows.append(CELL._replace(run="b", experiment="b", source="file:a.fq", series="GSE2"))  # not in the same folder
     assert [fault.sentence for fault in faults_of(rows, ["mus"])] == [
         "a_2: its FASTQ files would be named like those of a; rename one of the two runs."
     ]
