@@ -12,7 +12,7 @@ from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
 from scripts.reads import fastq_check, sra_archive, sra_references, tenx_bam
 from scripts.reads.archive_reads import dump
-from scripts.reads.incomplete_spots import drop_incomplete
+from scripts.reads.incomplete_spots import count_empty, drop_incomplete
 from scripts.reads.remote_files import arrived
 
 INDEX_READ = 12
@@ -185,6 +185,11 @@ def _given_reads(row: Run, paths: Sequence[Path], work: Path, allowed: Allowed) 
         except RunFault as fault:
             files, dropped = _without_incomplete(row, targets, work, allowed, fault)
             checked = fastq_check.check_files(files, titles)
+        else:
+            odd = [file for file, one in zip(files, checked, strict=True) if one.odd and row.assay != "plate"]
+            if odd and 0 < count_empty(odd) <= allowed.spots(checked[0].reads):
+                files, dropped = _drop(row, targets, checked[0].reads, work, allowed)
+                checked = fastq_check.check_files(files, titles)
     files = _mend(files, titles, checked, work, allowed)
     spots = checked[0].reads
     total = spots + dropped
@@ -204,15 +209,19 @@ def _without_incomplete(
     if row.assay == "plate" or fault.reason not in ("READS_MISSING", "MATES_DISAGREE"):
         raise fault
     counts = [fastq_files.count_reads(path) for path in files.values()]
-    most = allowed.spots(max(counts))
-    if not 0 < max(counts) - min(counts) <= most:
+    if not 0 < max(counts) - min(counts) <= allowed.spots(max(counts)):
         raise fault
     try:
-        room = fastq_files.Room(row.run, allowed.bytes - size_of_folder(work))
-        whole, kept = drop_incomplete(files, work, most, room)
+        return _drop(row, files, max(counts), work, allowed)
     except RunFault as other:
         raise (other if other.reason == "DISK_LIMIT" else fault) from None
-    return list(whole.values()), max(counts) - kept
+
+
+def _drop(row: Run, files: Mapping[str, Path], spots: int, work: Path, allowed: Allowed) -> tuple[list[Path], int]:
+    """Return the files without the spots that lack a read, and the number of these spots."""
+    room = fastq_files.Room(row.run, allowed.bytes - size_of_folder(work))
+    whole, kept = drop_incomplete(files, work, allowed.spots(spots), room)
+    return list(whole.values()), spots - kept
 
 
 def _mend(

@@ -1,11 +1,12 @@
 """Spots of a droplet library that lack a read, dropped from all its files, so that the files are in step again.
 
 Archives keep no read of no base: the file of that read has fewer reads than the others, and all behind it would belong
-to another spot. The reads of a spot have one name in all files (see :mod:`scripts.reads.fastq_check`), and are in one
-order. A spot that has not all of its reads cannot be counted; a few of them are no reason to lose a library.
+to another spot. Files of sequencers may keep it; here it is none. The reads of a spot have one name in all files (see
+:mod:`scripts.reads.fastq_check`), and are in one order. A spot that has not all of its reads cannot be counted; a few
+of them are no reason to lose a library.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,10 @@ class _Stream:
     def fill(self, reads: int) -> int:
         """Have so many reads, as far as the file has them; return how many there are."""
         while len(self.lines) < 4 * reads and (block := next(self._blocks, None)):
-            self.lines += block
+            if all(block[1::4]):
+                self.lines += block
+            else:
+                self.lines += [line for at in range(0, len(block), 4) if block[at + 1] for line in block[at : at + 4]]
         return len(self.lines) // 4
 
     def take(self, reads: int) -> list[bytes]:
@@ -40,6 +44,13 @@ class _Stream:
 
     def names(self, reads: int) -> list[bytes]:
         return [name_of(head) for head in islice(self.lines, 0, 4 * reads, 4)]
+
+
+def count_empty(files: Iterable[Path]) -> int:
+    """Return how many reads of the files have no base."""
+    return sum(
+        sum(not bases for bases in block[1::4]) for path in files for block in FastqReader(path, path.name).blocks()
+    )
 
 
 def drop_incomplete(files: Mapping[str, Path], folder: Path, most: float, room: Room) -> tuple[dict[str, Path], int]:

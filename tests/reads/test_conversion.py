@@ -349,6 +349,16 @@ def test_a_spot_of_local_files_that_lacks_a_read_is_dropped(conversion):
     assert (conversion.folder / "1").read_text() == contents["1"]
 
 
+def test_a_spot_of_local_files_with_a_read_of_no_base_is_dropped(conversion):
+    reads_of = [f"@{spot}\n{'ACGT' if spot != 7 else ''}\n+\n{'FFFF' if spot != 7 else ''}\n" for spot in range(50)]
+    second = "".join(f"@{spot}\nTTT\n+\nFFF\n" for spot in range(50))
+    local(conversion, "file:1;2", {"1": "".join(reads_of), "2": second}, assay="droplet", spots="50")
+    status = conversion.run()["SRR1"]
+    assert (status.state, status.spots, status.detail) == ("ok", "49", "1 of 50 spots lack a read and are dropped.")
+    assert conversion.text("SRR1_1.fastq.gz") == "".join(reads_of[:7] + reads_of[8:])
+    assert conversion.text("SRR1_2.fastq.gz").splitlines()[::4] == [f"@{spot}" for spot in range(50) if spot != 7]
+
+
 def test_lanes_that_are_crossed_over_are_reported(conversion):
     """Barcodes of one lane with the cDNA of the other, as many reads each."""
     reads_of = {
