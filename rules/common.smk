@@ -1,6 +1,6 @@
 """What all stages share: the checked configuration, the units of work, and what only Snakemake can say.
 
-Decisions are plain Python in scripts/plan/ (Analysis, JobResources, Retries); here they become functions of wildcards.
+Decisions are plain Python in scripts/plan/ (Analysis, JobResources, Rounds); here they become functions of wildcards.
 Nothing here asks the network, or writes a file but the record of local files.
 """
 
@@ -35,8 +35,9 @@ from scripts.plan.configuration import (
     source_sha256,
 )
 from scripts.plan.forecast import graph_fault
-from scripts.plan.jobs import JobResources, Retries, unit_name
-from scripts.plan.local_files import FileDigests
+from scripts.plan.jobs import JobResources, unit_name
+from scripts.plan.local_files import RECORD, FileDigests
+from scripts.plan.rounds import Rounds
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.units import read_index
 
@@ -112,10 +113,10 @@ analysis = Analysis(
     kits,
     load_units,
     part_of_shards,
-    FileDigests("units/local_files.tsv", keep=running.is_main and not running.is_dry_run),
+    FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
 resources = JobResources(analysis, reported(read_model)(FILE))
-retries = Retries(analysis, resources)
+rounds = Rounds(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
 
@@ -240,7 +241,7 @@ def scratch_mb(stage):
 def waits_for():
     """Return unit → the unit that must end before it starts; none in a dry run, nor in a job that runs elsewhere."""
     return (
-        resources.waits_for(analysis.units_here)
+        resources.waits_for(analysis.units_here, rounds.is_new)
         if running.is_main and not running.is_dry_run
         else {}
     )

@@ -90,8 +90,8 @@ rule solo:
         runtime=runtime("solo"),
         scratch_mb=scratch_mb("solo"),
     params:
-        rows=of_unit(analysis.digest),  # a trigger: what is planned for the library
-        round=of_unit(retries.round),  # a trigger: failed runs are tried again
+        round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
+        built_from=of_unit(analysis.reference_identity),  # a trigger
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
         chemistries=HOME / "config/chemistries.yaml",
         features=config["droplets"]["features"],
@@ -114,6 +114,7 @@ rule solo:
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} {params.star_options:q} \
+            --round {params.round} --counted units/counted/{wildcards.library:q}.json \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """

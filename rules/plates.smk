@@ -24,6 +24,7 @@ rule align:
         runtime=runtime("align"),
         scratch_mb=scratch_mb("align"),
     params:
+        built_from=of_unit(analysis.reference_identity),  # a trigger
         preset=config["plates"]["preset"],
         star_options=analysis.star_options("plates"),
     shell:
@@ -43,7 +44,7 @@ rule count:
         exons=reference_file(f"exons{analysis.counted}.gtf"),
         genes=reference_file(f"features{analysis.counted}.tsv"),
         reference=reference_file("reference.json"),
-        kept=of_unit(retries.previous),
+        kept=of_unit(rounds.kept),
     output:
         counts="units/counts/{shard}.h5ad",
         status="units/status/{shard}.tsv",
@@ -58,9 +59,11 @@ rule count:
         mem_mb=mem_mb("count"),
         runtime=runtime("count"),
     params:
-        rows=of_unit(analysis.digest),  # a trigger: what is planned for the shard
-        round=of_unit(retries.round),  # a trigger: failed runs are tried again
+        round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
+        built_from=of_unit(analysis.reference_identity),  # a trigger
         options=of_unit(analysis.count_options),
+        # no trigger
+        digest=lambda wildcards, threads: analysis.options_digest(wildcards.shard),
         counter=config["plates"]["counter"],
     shell:
         """
@@ -68,7 +71,9 @@ rule count:
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
             {params.options:q} --counter {params.counter} \
-            --kept {input.kept:q} --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
+            --kept {input.kept:q} --round {params.round} --options {params.digest} \
+            --counted units/counted/{wildcards.shard:q}.json \
+            --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """
 
 

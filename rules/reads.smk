@@ -6,7 +6,7 @@ unit. Later stages have higher priority: the scratch of a unit is freed before a
 
 
 rule retry:
-    """Set aside what a unit has counted, so that only its failed runs are tried again (`--config retry=…`)."""
+    """Set aside what a unit has counted and what is still right, so that only its other columns are done."""
     input:
         units=ancient("units/runs"),
     output:
@@ -16,13 +16,15 @@ rule retry:
     conda:
         "../envs/python.yaml"
     params:
-        round=of_unit(retries.round),
-        reasons=lambda wildcards, threads: retries.reasons(wildcards.unit),  # no trigger
+        # no trigger
+        reasons=lambda wildcards, threads: ["--reasons", *rounds.reasons(wildcards.unit)],
+        options=lambda wildcards, threads: rounds.kept_with(wildcards.unit),
     shell:
         """
-        python -m scripts retry --runs {input.units:q}/{wildcards.unit:q}.tsv --reasons {params.reasons} \
+        python -m scripts retry --runs {input.units:q}/{wildcards.unit:q}.tsv {params.reasons} \
+            --counted units/counted/{wildcards.unit:q}.json --options {params.options} \
             --status units/status/{wildcards.unit:q}.tsv --counts units/counts/{wildcards.unit:q}.h5ad \
-            --round {params.round:q} --output {output.kept:q} 2>{log:q}
+            --output {output.kept:q} 2>{log:q}
         """
 
 
@@ -30,7 +32,7 @@ rule download:
     """Download the archives of a unit's runs and validate them."""
     input:
         units=ancient("units/runs"),
-        kept=of_unit(retries.previous),
+        kept=of_unit(rounds.kept),
         before=status_before,
         lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
     output:
@@ -48,7 +50,7 @@ rule download:
         downloads=1,
     params:
         asking=no_trigger(analysis.download_options),
-        rows=of_unit(analysis.digest),  # the trigger: what is planned for the unit
+        round=of_unit(rounds.token),  # the trigger: rows are new, or failed runs are tried again
         lite="--accept-lite" if config["archives"]["accept_lite"] else "",
         # no trigger
         fault=lambda wildcards, threads: option(

@@ -38,7 +38,7 @@ checkpoint resolve:
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
             --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
-            --units {output.units:q} --index {output.index:q} \
+            --units {output.units:q} --index {output.index:q} --seats units/seats.tsv \
             {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
         """

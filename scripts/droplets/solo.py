@@ -24,6 +24,7 @@ from scripts.droplets.probe_set import FOLDER, NOTE, make_probe_index, with_prob
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
 from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads
+from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
 from scripts.plan.star_options import cell_filter_fault, option_faults, parse_options
@@ -136,6 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="give the two primers of a well one barcode",
     )
     parser.add_argument("--probe-set", type=Path, help="probe set (CSV of 10x) on which ligated probes are counted")
+    add_round_options(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
     parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
@@ -248,3 +250,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_statuses(table, statuses.values())
         shutil.copyfile(table, args.output / "status.tsv")
         seal(args.output)
+    record_round(args, statuses.values())

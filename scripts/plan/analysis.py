@@ -19,10 +19,24 @@ from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.local_files import FileDigests
 from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders
 from scripts.plan.run_table import Run, iterate_runs
-from scripts.plan.units import Unit, check_count_by, is_shard, summarize_units
+from scripts.plan.units import (
+    Unit,
+    check_count_by,
+    column_digests,
+    columns_of,
+    cut_into_units,
+    is_shard,
+    read_seats,
+    read_unit,
+    summarize_units,
+)
 
 FIXED_BY = ("preset", "mode", "strand")
-"""Keys of ``plates`` that decide the counts of a shard, beside its rows and its reference."""
+"""Keys of ``plates`` that the h5ad of a species names, beside its reference."""
+
+NOT_COUNTED_BY = ("shard_size", "keep_bam", "min_mapped", "min_reads")
+"""Keys of ``plates`` that do not change a count."""
+
 CELLS_TABLE = "results/quality/cells.csv.gz"
 ALSO_FIXED_BY: Mapping[str, Any] = {
     "type": "exon",
@@ -77,7 +91,7 @@ class Analysis:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
         is_new = not Path("results/runs.tsv").exists()  # a finished analysis does without the files
         rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()), check_files=is_new)
-        units = summarize_units(rows, self.config["plates"]["shard_size"])
+        units = summarize_units(rows, self.config["plates"]["shard_size"], self.config["count_by"], read_seats())
         check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
         return units
 
@@ -93,12 +107,35 @@ class Analysis:
         paths = [path for path in planned.files.removeprefix("file:").split(";") if path]
         return " ".join([planned.digest, self._files.digest(paths)]) if paths else planned.digest
 
-    def parameters_digest(self, unit: str) -> str:
-        """Return 16 hex digits of all that decides the counts of a unit: its rows, its options and its reference."""
+    def columns(self, unit: str) -> Mapping[str, str]:
+        """Return column → digest of what is planned for it, see :func:`~scripts.plan.units.column_digests`."""
+        if unit in self._rows_of_run_table:
+            rows = columns_of(self._rows_of_run_table[unit], self.config["count_by"])
+        else:
+            rows = read_unit(f"units/runs/{unit}.tsv")
+        return column_digests(rows, self._files.digest)
+
+    @functools.cached_property
+    def _rows_of_run_table(self) -> Mapping[str, Sequence[Run]]:
+        """Unit → its rows, where the plan is that of a run table, which may be newer than the units' own tables."""
+        if not self.has_run_table:
+            return {}
+        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+        return cut_into_units(rows, self.config["plates"]["shard_size"], read_seats())
+
+    def options_digest(self, unit: str) -> str:
+        """Return 16 hex digits of what decides the counts of a shard beside its rows: options and reference."""
+        options = {key: value for key, value in self.config["plates"].items() if key not in NOT_COUNTED_BY}
+        words = [str(sorted((options | {"strand": self.strands(unit)}).items())), self.reference_identity(unit)]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+    def reference_identity(self, unit: str) -> str:
+        """Return 16 hex digits of the reference of a unit: its name, its sources, and how it is indexed."""
         reference = self.reference(unit)
-        options = self._fixed_by(unit)
-        sources = map(source_identity, self.sources(reference).values())
-        words = [self.digest(unit), self.config["count_by"], str(options), reference, *sources]
+        facts = self.config["references"][reference]
+        words = [reference, str(facts.get("sjdb_overhang", 100)), Path(facts.get("index") or "").name]
+        words += map(source_identity, self.sources(reference).values())
+        words.append(self._files.digest(self.local_sources(reference)))
         return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
     def _fixed_by(self, unit: str = "") -> dict[str, Any]:

@@ -1,26 +1,15 @@
-"""What the rules ask about jobs: memory, time and scratch, and which failed runs are tried again.
+"""What the rules ask about jobs: memory, time and scratch, and which unit waits for which."""
 
-``retry:`` in the configuration names the reasons. The rule ``retry`` sets aside what a unit has counted in
-``work/retry/{parameters digest}/{unit}/``; only the failed columns are then done again. A *round* is one such try.
-"""
-
-import functools
-import re
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.core.errors import NO_LIST
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
 from scripts.plan.forecast import machine_memory_gb
-from scripts.plan.reasons import REASONS
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
-from scripts.plan.status import disk_was_full, read_statuses
 
-_TRIED_AGAIN = f"DISK_LIMIT|{NO_LIST}".encode()  # in a status table: what may be tried again without being asked
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb"}
 _FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which a unit has while it holds scratch
@@ -68,9 +57,12 @@ class JobResources:
         """Return the MB that a stage's job of a unit holds in the scratch folder."""
         return self.model.asked_scratch_mb(stage, unit_sizes(self.analysis.unit(unit)), attempt)
 
-    def waits_for(self, units: Iterable[str]) -> dict[str, str]:
-        """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet."""
-        undone = [name for name in units if not Path(f"units/status/{name}.tsv").exists()]
+    def waits_for(self, units: Iterable[str], again: Callable[[str], bool] = lambda unit: False) -> dict[str, str]:
+        """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet.
+
+        ``again`` says of a unit that was counted whether it is counted again.
+        """
+        undone = [name for name in units if not Path(f"units/status/{name}.tsv").exists() or again(name)]
         holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
         sizes = {name: self.scratch_mb("fastq", name) for name in undone}
         return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
@@ -95,55 +87,6 @@ class JobResources:
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
         options = ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
         return options if cores is None else [*options, "--memory-gb", f"{machine_memory_gb():.1f}"]
-
-
-class Retries:
-    """What is tried again in an analysis; paths are relative to the analysis directory."""
-
-    def __init__(self, analysis: Analysis, resources: JobResources) -> None:
-        self.analysis = analysis
-        self.resources = resources
-        self.reasons = functools.cache(self._reasons)
-
-    def _reasons(self, unit: str) -> list[str]:
-        """Return for which reasons failed runs of a unit are tried again, sorted; empty where it has none of them.
-
-        Those that are configured, a full disk as soon as there is room for the unit, and a missing inclusion list as
-        soon as one is configured.
-        """
-        wanted = self.analysis.config["retry"]
-        status = Path(f"units/status/{unit}.tsv")
-        if not status.exists() or not (wanted or re.search(_TRIED_AGAIN, status.read_bytes())):
-            return []
-        failed = [row for row in read_statuses(status).values() if row.state == "failed"]
-        reasons = set(REASONS if wanted == "all" else wanted)
-        if any(map(disk_was_full, failed)) and self._has_room(unit):
-            reasons.add("DISK_LIMIT")
-        if any(row.cause == NO_LIST for row in failed) and not self.analysis.list_fault(unit):
-            reasons.add("CHEMISTRY_UNKNOWN")
-        return sorted(reasons & {row.reason for row in failed})
-
-    def _has_room(self, unit: str) -> bool:
-        folder = next(folder for folder in map(Path, ("work/fastq", "work", ".")) if folder.exists())
-        return shutil.disk_usage(folder).free > 1e6 * self.resources.scratch_mb("fastq", unit)
-
-    def _folder(self, unit: str) -> str:
-        return f"work/retry/{self.analysis.parameters_digest(unit)}/{unit}"
-
-    def previous(self, unit: str) -> list[str]:
-        """Return the folder of what a unit had counted before its last round; empty where there was none."""
-        folder = self._folder(unit)
-        return [folder] if self.reasons(unit) or Path(folder).exists() else []
-
-    def round(self, unit: str) -> str:
-        """Return what identifies a round: the time of the status table that called for it.
-
-        As a param of the job that counts it triggers that job. Empty where nothing was ever tried again.
-        """
-        if self.reasons(unit):
-            return str(Path(f"units/status/{unit}.tsv").stat().st_mtime_ns)
-        note = Path(self._folder(unit)) / "round"
-        return note.read_text(encoding="utf-8").strip() if note.exists() else ""
 
 
 def unit_name(wildcards: Mapping[str, str]) -> str:

@@ -2,7 +2,9 @@
 
 A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
 a droplet library is its experiment, which may have dots. A shard holds ``shard_size`` experiments of one series and
-species in the order of their accessions, so that another series never changes it.
+species in the order of their accessions, so that another series never changes it. Seats are kept: an experiment that was in a shard of an
+earlier plan (``units/seats.tsv``) stays in it, also where others were left out, corrected or removed since, and new
+ones get shards of their own. So a changed plan moves no experiment.
 
 The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``units/runs/{unit}.tsv``:
 its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
@@ -13,16 +15,22 @@ the run itself with ``count_by: run``). Jobs read that table and nothing else of
 import argparse
 import csv
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below
+from scripts.core.files import atomic_folder, path_below, write_atomic
 from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, local_files, row_order, write_table
 
 COLUMN = "column"
+SEATS = "units/seats.tsv"
+_COUNTED_BY = ("run", "chemistry", "layout", "read_roles", "spots", "bases", "bytes", "md5")
+"""Fields of a row that decide what is counted for it, beside its local files; all others are names and sentences."""
+
+Seats = dict[tuple[str, str, str], str]
+"""Series, species, experiment → the shard in which it has its seat."""
 
 
 class Unit(NamedTuple):
@@ -52,28 +60,94 @@ def is_shard(unit: str) -> bool:
     return unit.split(".", 2)[-1].isdigit()
 
 
-def cut_into_units(rows: Iterable[Run], shard_size: int) -> dict[str, list[Run]]:
-    """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit."""
-    plates: dict[tuple[str, str], dict[str, list[Run]]] = {}
+def cut_into_units(rows: Iterable[Run], shard_size: int, seats: Seats | None = None) -> dict[str, list[Run]]:
+    """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit.
+
+    ``seats`` are those of earlier plans; new ones are added to them.
+    """
+    seats = {} if seats is None else seats
+    new: dict[tuple[str, str], set[str]] = {}
+    planned = sorted(row for row in rows if row.status == "planned")
+    for row in planned:
+        if row.assay == "plate" and (row.series, row.species, row.experiment) not in seats:
+            new.setdefault((row.series, row.species), set()).add(row.experiment)
+    if new:
+        _seat(new, shard_size, seats)
     units: dict[str, list[Run]] = {}
-    for row in sorted(row for row in rows if row.status == "planned"):
-        if row.assay == "plate":
-            plates.setdefault((row.series, row.species), {}).setdefault(row.experiment, []).append(row)
-        else:
-            units.setdefault(f"{row.series}.{row.species}.{row.experiment}", []).append(row)
-    for (series, species), experiments in plates.items():
-        for number, experiment in enumerate(sorted(experiments)):
-            units.setdefault(f"{series}.{species}.{number // shard_size:04d}", []).extend(experiments[experiment])
+    for row in planned:
+        library = f"{row.series}.{row.species}.{row.experiment}"
+        unit = seats[row.series, row.species, row.experiment] if row.assay == "plate" else library
+        units.setdefault(unit, []).append(row)
     return dict(sorted(units.items()))
 
 
-def summarize_unit(rows: Sequence[Run]) -> Unit:
-    """Return what the graph needs to know of a unit of these rows."""
-    digest = hashlib.sha256()
+def _seat(new: Mapping[tuple[str, str], set[str]], shard_size: int, seats: Seats) -> None:
+    """Give new experiments, by series and species, seats in shards that no experiment has yet."""
+    used: dict[str, int] = {}
+    for unit in set(seats.values()):
+        name, _, number = unit.rpartition(".")
+        used[name] = max(used.get(name, 0), int(number) + 1)
+    for (series, species), experiments in new.items():
+        first = used.get(f"{series}.{species}", 0)
+        for index, experiment in enumerate(sorted(experiments)):
+            seats[series, species, experiment] = f"{series}.{species}.{first + index // shard_size:04d}"
+
+
+def read_seats(path: str | Path = SEATS) -> Seats:
+    """Return the seats of earlier plans; none where there was no plan. Raises InputError for a damaged file."""
+    if not Path(path).exists():
+        return {}
+    seats = {}
+    with Path(path).open(encoding="utf-8", newline="") as handle:
+        for number, line in enumerate(handle, 1):
+            fields = line.rstrip("\n").split("\t")
+            if len(fields) != 4 or not is_shard(fields[3]) or not line.endswith("\n"):
+                raise InputError(
+                    f"{path}, line {number}: not a line of series, species, experiment and shard. Delete the file to"
+                    " cut the plan anew; shards that change are then counted again."
+                )
+            seats[fields[0], fields[1], fields[2]] = fields[3]
+    return seats
+
+
+def write_seats(path: str | Path, seats: Seats) -> None:
+    """Write the seats of this plan and of those before it, a line each: series, species, experiment, shard."""
+    write_atomic(path, "".join("\t".join((*key, shard)) + "\n" for key, shard in sorted(seats.items())))
+
+
+def columns_of(rows: Sequence[Run], count_by: str) -> dict[str, list[Run]]:
+    """Return the columns of a unit of these rows: accession under which they are counted → its rows."""
+    pairs = {row.experiment for row in rows if has_second_reads(row)}  # half a pair has no column of its own
+    columns: dict[str, list[Run]] = {}
     for row in rows:
-        source = row.source if row.source.startswith("file:") else ""
-        digest.update("\t".join(row._replace(source=source, reason="", detail="")).encode())
-        digest.update(b"\n")
+        by_run = count_by == "run" and row.assay == "plate" and row.experiment not in pairs
+        columns.setdefault(row.run if by_run else row.experiment, []).append(row)
+    return columns
+
+
+def column_digests(
+    columns: Mapping[str, Iterable[Run]], files: Callable[[Sequence[str]], str] = "\n".join
+) -> dict[str, str]:
+    """Return column → 16 hex digits of all that decides its counts, beside options and reference.
+
+    ``files`` returns a digest of the content of local files.
+    """
+    digests = {}
+    for column, rows in columns.items():
+        digest = hashlib.sha256()
+        for row in sorted(rows):
+            words = [getattr(row, name) for name in _COUNTED_BY]
+            if row.source.startswith("file:"):
+                words.append(files(local_files(row)))
+            digest.update("\t".join(words).encode() + b"\n")
+        digests[column] = digest.hexdigest()[:16]
+    return digests
+
+
+def summarize_unit(rows: Sequence[Run], count_by: str = "experiment") -> Unit:
+    """Return what the graph needs to know of a unit of these rows."""
+    digests = column_digests(columns_of(rows, count_by), "\n".join)
+    digest = hashlib.sha256("".join(f"{name}\t{digests[name]}\n" for name in sorted(digests)).encode())
     first = rows[0]
     paths = [path for row in rows if row.source.startswith("file:") for path in local_files(row)]
     footprint = unit_footprint(rows)
@@ -93,10 +167,12 @@ def summarize_unit(rows: Sequence[Run]) -> Unit:
     )
 
 
-def summarize_units(rows: Iterable[Run], shard_size: int) -> dict[str, Unit]:
+def summarize_units(
+    rows: Iterable[Run], shard_size: int, count_by: str = "experiment", seats: Seats | None = None
+) -> dict[str, Unit]:
     """Return unit name → what the graph needs to know of it, for all units of a plan."""
-    units = cut_into_units(rows, shard_size)
-    return {name: summarize_unit(units.pop(name)) for name in list(units)}  # frees the rows of a large plan
+    units = cut_into_units(rows, shard_size, seats)
+    return {name: summarize_unit(units.pop(name), count_by) for name in list(units)}  # frees the rows of a large plan
 
 
 def check_count_by(runs: Mapping[str, int], count_by: str) -> None:
@@ -122,11 +198,9 @@ def write_units(folder: str | Path, units: Mapping[str, Sequence[Run]], count_by
     check_count_by({name: len(rows) for name, rows in units.items()}, count_by)
     with atomic_folder(folder) as partial:
         for name, rows in units.items():
-            by_run = count_by == "run" and is_shard(name)
-            pairs = {row.experiment for row in rows if has_second_reads(row)}  # half a pair has no column of its own
-            columns = (row.run if by_run and row.experiment not in pairs else row.experiment for row in rows)
+            column = {row: accession for accession, runs in columns_of(rows, count_by).items() for row in runs}
             path = path_below(partial, f"{name}.tsv")
-            write_table(path, (*COLUMNS, COLUMN), ((*row, column) for row, column in zip(rows, columns, strict=True)))
+            write_table(path, (*COLUMNS, COLUMN), ((*row, column[row]) for row in rows))
 
 
 def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.files import atomic_path
+from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.status import write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.cells import read_cell_statuses
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     add_scoring(parser)
     parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
+    add_round_options(parser)
     parser.add_argument("--kept", nargs="?", help="folder of what is not tried again, see retry")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
     parser.add_argument("--counts", required=True, help="counts of the shard to write (h5ad)")
@@ -66,3 +68,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_shard_counts(args.counts, shard)
     with atomic_path(args.status) as partial:
         write_statuses(partial, statuses.values())
+    record_round(args, statuses.values())

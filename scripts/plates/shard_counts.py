@@ -156,8 +156,8 @@ def join_shards(counted: ShardCounts, earlier: ShardCounts, kept: Container[str]
 
     if (counted.genes, counted.reference) != (earlier.genes, earlier.reference):
         raise InputError(
-            f"The kept counts are of {earlier.reference} and the new ones of {counted.reference}: delete work/retry and"
-            " count the whole shard again."
+            f"The kept counts are of {earlier.reference} and the new ones of {counted.reference}."
+            " Delete units/counted to count whole shards again."
         )
     cells = [cell for cell, runs in enumerate(earlier.runs) if any(run in kept for run in runs.split(";"))]
     return ShardCounts(

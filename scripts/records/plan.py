@@ -21,7 +21,7 @@ from scripts.plan.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import SizeModel, write_model
 from scripts.plan.summary import format_costs
-from scripts.plan.units import summarize_units
+from scripts.plan.units import read_seats, summarize_units
 
 
 def configured(path: str | Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shard_size = options.shard_size or config["plates"]["shard_size"]
     limit_gb = options.limit_gb or config["scratch"]["limit_gb"]
     species = {label: facts["reference"] for label, facts in config["species"].items()}
-    units = summarize_units(iterate_runs(options.plan), shard_size)
+    units = summarize_units(iterate_runs(options.plan), shard_size, config["count_by"], read_seats())
     estimator, missing = estimator_of(options, species, shard_size)
     if unknown := sorted({unit.species for unit in units.values()} - set(estimator.species)):
         raise InputError(f"{options.plan}: {', '.join(unknown)} is not configured; give --references SPECIES=NAME.")

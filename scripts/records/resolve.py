@@ -19,7 +19,7 @@ from scripts.plan.forecast import add_forecast_options, forecast
 from scripts.plan.lists import asked_for, is_run_list
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_forecast, format_plan
-from scripts.plan.units import cut_into_units, summarize_unit, write_index, write_units
+from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
 from scripts.records.client import Archives, report
 from scripts.records.listed_runs import plan_run_list
 from scripts.records.lookup import look_up
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
     parser.add_argument("--units", help="folder for the run table of each unit of work, replaced as a whole")
     parser.add_argument("--index", help="the index of the units, a row each")
+    parser.add_argument("--seats", help="the shards of experiments in this plan and all before it, read and written")
     add_cost_options(parser)
     add_forecast_options(parser)
     parser.add_argument("--cost", help="table of what the plan costs by stage to write")
@@ -94,11 +95,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
-    planned = cut_into_units(rows, options.shard_size)
-    units = {name: summarize_unit(runs) for name, runs in planned.items()}
+    seats = read_seats(options.seats) if options.seats else {}
+    planned = cut_into_units(rows, options.shard_size, seats)
+    units = {name: summarize_unit(runs, options.count_by) for name, runs in planned.items()}
     print(format_plan(rows, units, estimator, plan.open, plan.remarks if plan.rows else None))
     if options.units:
         write_units(options.units, planned, options.count_by)
+    if options.seats:
+        write_seats(options.seats, seats)
     if options.index:
         write_index(options.index, units)
     costs = estimator.costs(units, missing)

@@ -157,19 +157,20 @@ def test_an_atlas_embeds_plates_and_each_droplet_series():
     assert list(analysis(*FOUR).atlases()) == []
 
 
-def test_what_decides_the_counts_of_a_unit_changes_its_digest():
+def test_what_decides_the_counts_of_a_shard_changes_its_digest():
     shard = "GSE1.homo.0000"
     digests = [
-        analysis(*FOUR, **values).parameters_digest(shard)
+        analysis(*FOUR, **values).options_digest(shard)
         for values in (
             {},
             {"plates": {"strand": "reverse"}},
-            {"count_by": "run"},
             {"references": {"hg38": {"fasta": "other.fa", "gtf": "other.gtf"}}},
+            {"references": {"hg38": {**REFERENCES["hg38"], "sjdb_overhang": 75}}},
+            {"species": {"homo": {"tax_id": 9606, "reference": "mm10"}}},
         )
     ]
     assert len(set(digests)) == len(digests)
-    same = analysis(*FOUR, plates={"shard_size": 7}, max_failed=0.5).parameters_digest(shard)
+    same = analysis(*FOUR, plates={"shard_size": 7, "keep_bam": True}, max_failed=0.5).options_digest(shard)
     assert same == digests[0]
 
 

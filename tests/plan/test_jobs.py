@@ -1,14 +1,13 @@
-"""Memory, time and scratch of jobs, which units wait for which, and which failed runs are tried again."""
+"""Memory, time and scratch of jobs, and which units wait for which."""
 
 from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import DISK_FULL, NO_LIST, InputError
+from scripts.core.errors import InputError
 from scripts.plan.analysis import Analysis
-from scripts.plan.jobs import JobResources, Retries, unit_name
+from scripts.plan.jobs import JobResources, unit_name
 from scripts.plan.size_model import SizeModel
-from scripts.plan.status import RunStatus, write_statuses
 from scripts.plan.units import Unit
 from tests.plan.test_analysis import KITS, analysis
 
@@ -51,6 +50,8 @@ def test_units_that_are_done_or_started_wait_for_nothing(tmp_path, monkeypatch):
     Path("units/status/GSE1.mus.0000.tsv").touch()
     Path("work/fastq/GSE1.mus.0001").mkdir(parents=True)
     assert made.waits_for(made.analysis.units) == {"GSE2.mus.SRX9": "GSE1.mus.0001"}
+    again = made.waits_for(made.analysis.units, lambda unit: unit == "GSE1.mus.0000")  # it is counted once more
+    assert again == {"GSE1.mus.0000": "GSE1.mus.0001", "GSE2.mus.SRX9": "GSE1.mus.0000"}
 
 
 def test_transfers_of_all_units_keep_within_the_bound_of_a_host():
@@ -63,69 +64,3 @@ def test_cost_options_name_references_and_threads():
     assert options[:3] == ["--references", "homo=hg38", "mus=mm10"]
     assert {"align=8", "table=3", "count=1"} <= set(options)
     assert "align=16" in resources().cost_options({"align": 16}, None)
-
-
-UNIT = "GSE1.homo.0000"
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "units/status").mkdir(parents=True)
-    return tmp_path
-
-
-def retries(retry: object = ()) -> Retries:
-    made = analysis(UNIT, retry=retry if isinstance(retry, str) else list(retry))
-    return Retries(made, JobResources(made, SizeModel()))
-
-
-def fail(*reasons: str, cause: str = "") -> None:
-    rows = [RunStatus(f"SRR{n}", "failed", reason, "x", cause=cause) for n, reason in enumerate(reasons)]
-    write_statuses(f"units/status/{UNIT}.tsv", [*rows, RunStatus("SRR9")])
-
-
-def test_nothing_is_tried_again_unless_it_is_asked_for(folder):
-    fail("EMPTY_READS", "DOWNLOAD_FAILED")
-    assert retries().reasons(UNIT) == []
-    assert (retries().previous(UNIT), retries().round(UNIT)) == ([], "")
-    assert retries(["DOWNLOAD_FAILED", "ALIGN_FAILED"]).reasons(UNIT) == ["DOWNLOAD_FAILED"]
-    assert retries("all").reasons(UNIT) == ["DOWNLOAD_FAILED", "EMPTY_READS"]
-    assert retries("all").reasons("GSE1.homo.0007") == []
-
-
-def test_a_round_is_identified_by_the_status_that_calls_for_it_then_by_its_note(folder):
-    fail("EMPTY_READS")
-    asked = retries("all")
-    (previous,) = asked.previous(UNIT)
-    assert previous == f"work/retry/{asked.analysis.parameters_digest(UNIT)}/{UNIT}"
-    assert asked.round(UNIT) == str(Path(f"units/status/{UNIT}.tsv").stat().st_mtime_ns)
-    Path(previous).mkdir(parents=True)
-    Path(previous, "round").write_text("77\n")
-    later = retries()
-    assert (later.previous(UNIT), later.round(UNIT)) == ([previous], "77")
-
-
-def test_a_library_without_a_list_is_tried_again_when_it_has_one(folder, monkeypatch):
-    fail("CHEMISTRY_UNKNOWN", cause=NO_LIST)
-    for fault, reasons in (("no inclusion list is configured.", []), ("", ["CHEMISTRY_UNKNOWN"])):
-        monkeypatch.setattr(Analysis, "list_fault", lambda self, unit, fault=fault: fault)
-        assert retries().reasons(UNIT) == reasons
-    fail("CHEMISTRY_UNKNOWN")
-    assert retries().reasons(UNIT) == []
-
-
-def test_what_is_left_out_is_not_tried_again(folder):
-    left_out = RunStatus("SRR1", "left_out", "EMPTY_READS", "no spot.")
-    write_statuses(f"units/status/{UNIT}.tsv", [left_out, RunStatus("SRR9")])
-    assert retries("all").reasons(UNIT) == []
-
-
-def test_a_full_disk_is_tried_again_when_there_is_room_a_limit_is_not(folder):
-    fail("DISK_LIMIT")
-    assert retries().reasons(UNIT) == []
-    fail("DISK_LIMIT", cause=DISK_FULL)
-    assert retries().reasons(UNIT) == ["DISK_LIMIT"]
-    full = retries()
-    full.resources.scratch_mb = lambda stage, unit: 10**15
-    assert full.reasons(UNIT) == []

@@ -8,12 +8,14 @@ from scripts.plan.units import (
     cut_into_units,
     is_shard,
     read_index,
+    read_seats,
     read_unit,
     read_unit_rows,
     summarize_units,
     unit_names,
     unit_tables,
     write_index,
+    write_seats,
     write_units,
 )
 
@@ -38,6 +40,41 @@ def test_another_series_never_changes_a_shard():
     before = cut_into_units(cells(5), 2)
     after = cut_into_units([*cells(7, series="GSE0"), *cells(5), *cells(3, species="homo")], 2)
     assert {unit: after[unit] for unit in before} == before
+
+
+def test_seats_are_kept():
+    """What is left out, corrected or removed moves nothing, and what is new gets shards of its own."""
+    seats = {}
+    before = cut_into_units(cells(5), 2, seats)
+    rows = cells(8)
+    rows[0] = rows[0]._replace(status="left_out")
+    rows[3] = rows[3]._replace(species="homo")
+    del rows[4]
+    after = cut_into_units(rows, 2, seats)
+    assert {unit: [row.run for row in planned] for unit, planned in after.items()} == {
+        "GSE1.homo.0000": ["SRR003"],
+        "GSE1.mus.0000": ["SRR001"],
+        "GSE1.mus.0001": ["SRR002"],
+        "GSE1.mus.0003": ["SRR005", "SRR006"],
+        "GSE1.mus.0004": ["SRR007"],
+    }
+    assert cut_into_units(cells(5), 96, seats) == before  # also with shards of another size
+
+
+def test_seats_are_read_as_they_were_written(tmp_path):
+    seats = {}
+    cut_into_units([*cells(3), *cells(2, series="GSE2", assay="droplet")], 2, seats)
+    write_seats(tmp_path / "seats.tsv", seats)
+    assert (tmp_path / "seats.tsv").read_text().splitlines()[0] == "GSE1\tmus\tSRX000\tGSE1.mus.0000"
+    assert read_seats(tmp_path / "seats.tsv") == seats
+    assert len(seats) == 3
+    assert read_seats(tmp_path / "absent.tsv") == {}
+    for text in ("GSE1\tmus\tSRX1\tGSE1.mus.0000", "GSE1\tmus\tSRX1\tx\n", "\n"):
+        (tmp_path / "seats.tsv").write_text(text)
+        with pytest.raises(
+            InputError, match=r"seats\.tsv, line 1: not a line of series, species, experiment and shard"
+        ):
+            read_seats(tmp_path / "seats.tsv")
 
 
 def test_libraries_are_units_of_their_own_and_what_is_left_out_is_in_none():
@@ -151,7 +188,7 @@ def test_a_digest_is_of_what_is_planned_not_of_sentences():
     def digest(**values):
         return summarize_units([CELL._replace(**values)], 2)["GSE1.mus.0000"].digest
 
-    assert digest() == digest(detail="a note", reason="", source="ena")
+    assert digest() == digest(detail="a note", reason="", source="ena", sample="GSM1", exp_id="7")
     assert digest() != digest(source="file:mine.fastq")
     assert digest() != digest(layout="paired")
 

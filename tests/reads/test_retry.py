@@ -1,9 +1,11 @@
-"""What is set aside of a unit before its failed runs are tried again."""
+"""What is set aside of a unit before its other runs are counted."""
 
 import pytest
 
+from scripts.plan.counted import write_counted
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from scripts.plan.units import column_digests, columns_of
 from scripts.reads import retry
 
 ROWS = [
@@ -18,11 +20,12 @@ STATUSES = [
 ]
 
 
-def run(folder, *reasons, assay="plate"):
-    write_runs(folder / "unit.tsv", [row._replace(assay=assay) for row in ROWS])
+def run(folder, *reasons, counted=ROWS):
+    write_runs(folder / "unit.tsv", ROWS)
     write_statuses(folder / "status.tsv", STATUSES)
     (folder / "counts.h5ad").write_bytes(b"counts")
-    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad"]
+    write_counted("counted.json", "t", "o", column_digests(columns_of(counted, "experiment")), STATUSES)
+    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json", "--options", "o"]
     retry.main([*names, "--reasons", *reasons, "--output", "kept"])
     return {run: (status.state, status.reason) for run, status in read_statuses(folder / "kept/status.tsv").items()}
 
@@ -57,6 +60,28 @@ def test_runs_that_are_aside_stay_so(tmp_path, monkeypatch):
     }
 
 
-def test_a_library_is_tried_again_as_a_whole(tmp_path):
-    assert run(tmp_path, "DOWNLOAD_FAILED", assay="droplet") == {}
+def test_columns_that_are_planned_in_another_way_or_new_are_done(tmp_path):
+    corrected = [row._replace(layout="paired") if row.run == "SRR1" else row for row in ROWS]
+    assert run(tmp_path, counted=corrected) == {
+        **dict.fromkeys(("SRR2",), ("failed", "DOWNLOAD_FAILED")),
+        "SRR3": ("kept", ""),
+        "SRR4": ("failed", "EMPTY_READS"),
+    }
+    assert run(tmp_path, counted=ROWS[:1]) == {"SRR1": ("kept", "")}
+
+
+def test_nothing_is_kept_where_the_counts_are_gone(tmp_path):
+    run(tmp_path, "all")
+    (tmp_path / "counts.h5ad").unlink()
+    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json", "--options", "o"]
+    retry.main([*names, "--output", "kept"])
+    assert read_statuses(tmp_path / "kept/status.tsv") == {}
     assert not (tmp_path / "kept/counts.h5ad").exists()
+
+
+def test_columns_that_were_counted_with_other_options_are_done(tmp_path):
+    run(tmp_path, "all")
+    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json"]
+    retry.main([*names, "--options", "other", "--reasons", "EMPTY_READS", "--output", "kept"])
+    assert read_statuses(tmp_path / "kept/status.tsv") == {}
+    assert list(read_statuses(tmp_path / "kept/failed.tsv")) == ["SRR4"]

@@ -1,12 +1,12 @@
 """Trying again: only the runs that failed for the reasons named, and the results are those of a run without a fault."""
 
-import os
+import json
 
 import pytest
 
 from scripts.core.errors import DISK_FULL
+from scripts.plan.counted import read_counted
 from scripts.plan.run_table import read_runs
-from scripts.plan.status import read_statuses, write_statuses
 from tests.checksums import sums
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
@@ -74,13 +74,10 @@ def test_what_fails_again_may_be_tried_again(world, configuration, undisturbed, 
     assert sums(tmp_path / "results") == undisturbed
 
 
-def rewrite(path, detail, cause=""):
-    """Give the lost run of a status table the reason DISK_LIMIT; the table keeps its time."""
-    times = path.stat()
-    rows = read_statuses(path)
-    lost = rows[LOST]._replace(reason="DISK_LIMIT", detail=detail, cause=cause)
-    write_statuses(path, {**rows, LOST: lost}.values())
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+def rewrite(path, cause=""):
+    """Say in the record of the lost run's shard that it failed for a lack of room."""
+    counted = read_counted(path)
+    path.write_text(json.dumps(counted._replace(failed=[["DISK_LIMIT", cause]])._asdict()))
 
 
 def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configuration, undisturbed, tmp_path):
@@ -88,11 +85,13 @@ def test_a_disk_that_was_full_is_tried_again_by_the_same_command(world, configur
         server.fault(LOST, "404")
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
     (status,) = (path for path in (tmp_path / "units/status").iterdir() if f"{LOST}\tfailed" in path.read_text())
-    rewrite(status, "the archive has 1 GB, which passes scratch.limit_gb, 0.1; the disk has more.")
+    status.write_text(status.read_text().replace("DOWNLOAD_FAILED", "DISK_LIMIT"))
+    record = tmp_path / f"units/counted/{status.stem}.json"
+    rewrite(record)
     with Server(world) as server:  # a limit is not passed by itself
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
         assert not server.requests
-    rewrite(status, "no room was left.", DISK_FULL)
+    rewrite(record, DISK_FULL)
     with Server(world) as server:
         assert run_workflow(tmp_path, configuration(server), ["--quiet"]) == 0
         asked = [request.path for request in server.requests if "sra-pub" in request.path]

@@ -1,0 +1,69 @@
+"""The record of a unit that was counted: ``units/counted/{unit}.json``, an object.
+
+It is no output of the job that writes it: Snakemake removes outputs before a job starts, and the record says what was
+there. See :mod:`scripts.plan.rounds` for what follows from it.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.core.errors import InputError
+from scripts.core.files import parse_json, write_atomic
+from scripts.plan.local_files import RECORD, FileDigests
+from scripts.plan.status import RunStatus
+from scripts.plan.units import column_digests, read_unit
+
+
+class CountedUnit(NamedTuple):
+    """What a unit was counted from."""
+
+    token: str
+    """Of the round."""
+    options: str
+    """16 hex digits of the options and the reference, see :meth:`~scripts.plan.analysis.Analysis.options_digest`."""
+    columns: Mapping[str, str]
+    """Column → digest of what was planned for it, see :func:`~scripts.plan.units.column_digests`."""
+    failed: Sequence[Sequence[str]] = ()
+    """Reasons and causes for which runs failed, each once, sorted."""
+
+
+def counted_file(unit: str) -> Path:
+    """Return the path of the record of a unit."""
+    return Path(f"units/counted/{unit}.json")
+
+
+def write_counted(
+    path: str | Path, token: str, options: str, columns: Mapping[str, str], statuses: Iterable[RunStatus]
+) -> None:
+    """Write the record of a unit that was counted."""
+    failed = sorted({(row.reason, row.cause) for row in statuses if row.state == "failed"})
+    write_atomic(path, json.dumps(CountedUnit(token, options, columns, list(map(list, failed)))._asdict()) + "\n")
+
+
+def read_counted(path: str | Path) -> CountedUnit | None:
+    """Return the record of a unit, None where it was never counted. Raises InputError for a damaged file."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return CountedUnit(**parse_json(content, str(path)))
+    except (InputError, TypeError):
+        raise InputError(f"{path}: not the record of a counted unit. Delete it to count the unit again.") from None
+
+
+def add_round_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a job that counts a unit, for its record."""
+    parser.add_argument("--round", default="", help="token of the round, for the record of what was counted")
+    parser.add_argument("--options", default="", help="digest of options and reference, for the record")
+    parser.add_argument("--counted", type=Path, help="the record to write (units/counted/{unit}.json)")
+
+
+def record_round(options: argparse.Namespace, statuses: Iterable[RunStatus]) -> None:
+    """Write the record of a unit that was counted, as the parsed options say; nothing without ``--counted``."""
+    if options.counted:
+        columns = column_digests(read_unit(options.runs), FileDigests(RECORD).recorded)
+        write_counted(options.counted, options.round, options.options, columns, statuses)

@@ -1,0 +1,144 @@
+"""Which units are counted again, and for which reasons failed runs are tried again."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.core.errors import DISK_FULL, NO_LIST, InputError
+from scripts.plan.analysis import Analysis
+from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted
+from scripts.plan.jobs import JobResources
+from scripts.plan.local_files import FileDigests
+from scripts.plan.rounds import Rounds
+from scripts.plan.size_model import SizeModel
+from scripts.plan.status import RunStatus
+from scripts.plan.units import column_digests, columns_of, summarize_unit, write_units
+from tests.plan.test_analysis import KITS, analysis
+from tests.plan.test_units import cells
+
+UNIT = "GSE1.mus.0000"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def rounds(rows=None, **values: object) -> Rounds:
+    """Return the rounds of an analysis in which these rows are planned for the unit."""
+    rows = cells(3) if rows is None else rows
+    config = analysis(**values).config
+    write_units("units/runs", {UNIT: rows}, str(config["count_by"]))
+    unit = summarize_unit(rows, config["count_by"])
+    made = Analysis(config, KITS, lambda: {UNIT: unit}, files=FileDigests("files.tsv", keep=True))
+    return Rounds(made, JobResources(made, SizeModel()))
+
+
+def count(now: Rounds, *failed: str, cause: str = "") -> str:
+    """Write the record that the job of the unit leaves; return its token."""
+    statuses = [RunStatus(f"SRR{n}", "failed", reason, "x", cause=cause) for n, reason in enumerate(failed)]
+    token, options = now.token(UNIT), now.analysis.options_digest(UNIT)
+    write_counted(counted_file(UNIT), token, options, now.analysis.columns(UNIT), [*statuses, RunStatus("SRR9")])
+    return token
+
+
+def test_what_was_counted_as_it_is_planned_is_done():
+    first = count(rounds())
+    assert (rounds().token(UNIT), rounds().is_new(UNIT), rounds().kept(UNIT)) == (first, False, [])
+    assert rounds(retry="all").token(UNIT) == first  # nothing failed
+
+
+def test_a_cell_that_is_left_out_and_comes_back_costs_nothing():
+    first = count(rounds())
+    assert rounds(cells(3)[:1]).token(UNIT) == first
+    assert rounds().token(UNIT) == first
+
+
+def test_names_and_sentences_cost_nothing():
+    first = count(rounds())
+    renamed = [row._replace(sample="GSM7", exp_id="200000001", organism="mouse", detail="x") for row in cells(3)]
+    assert rounds(renamed).token(UNIT) == first
+
+
+def test_a_local_file_that_is_replaced_begins_a_round(tmp_path):
+    rows = [row._replace(source=f"file:{row.run}.fq") for row in cells(2)]
+    for row in rows:
+        Path(f"{row.run}.fq").write_text("@1\nA\n+\nI\n")
+    first = count(rounds(rows))
+    Path("SRR000.fq").touch()
+    assert rounds(rows).token(UNIT) == first
+    Path("SRR001.fq").write_text("@1\nC\n+\nI\n")
+    assert rounds(rows).is_new(UNIT)
+    digests = rounds(rows).analysis.columns(UNIT).items() & read_counted(counted_file(UNIT)).columns.items()
+    assert [column for column, _ in digests] == ["SRX000"]
+    Path("SRR000.fq").unlink()  # a finished analysis does without its files
+    assert rounds(rows[:1]).token(UNIT) == first
+
+
+@pytest.mark.parametrize("change", [{"layout": "paired"}, {"md5": "0" * 32}, {"source": "file:mine.fq"}])
+def test_a_row_that_is_corrected_begins_a_round_in_which_the_others_are_kept(change):
+    first = count(rounds())
+    rows = cells(3)
+    rows[1] = rows[1]._replace(**change)
+    now = rounds(rows)
+    assert now.is_new(UNIT)
+    assert now.kept(UNIT) == [f"work/retry/{now.token(UNIT)}/{UNIT}"]
+    second = count(now)
+    assert second != first
+    assert rounds(rows).kept(UNIT) == []
+    assert rounds().token(UNIT) not in (first, second)  # back again: a third round, not the first
+
+
+def test_another_way_to_count_keeps_nothing():
+    count(rounds())
+    counted = read_counted(counted_file(UNIT)).options
+    fasta = {"fasta": "other.fa", "gtf": "other.gtf"}
+    for values in ({"plates": {"strand": "reverse"}}, {"references": {"mm10": fasta}}, {"plates": {"keep_bam": True}}):
+        assert rounds(cells(4), **values).is_new(UNIT)
+        assert rounds(cells(4), **values).kept_with(UNIT) != counted
+    assert rounds(cells(4), plates={"shard_size": 7}, max_failed=0.5).kept_with(UNIT) == counted
+
+
+def test_columns_by_run_are_other_columns():
+    count(rounds())
+    assert rounds(count_by="run").is_new(UNIT)
+
+
+def test_nothing_is_tried_again_unless_it_is_asked_for():
+    first = count(rounds(), "EMPTY_READS", "DOWNLOAD_FAILED")
+    assert (rounds().reasons(UNIT), rounds().token(UNIT)) == ([], first)
+    assert rounds(retry=["DOWNLOAD_FAILED", "ALIGN_FAILED"]).reasons(UNIT) == ["DOWNLOAD_FAILED"]
+    assert rounds(retry="all").reasons(UNIT) == ["DOWNLOAD_FAILED", "EMPTY_READS"]
+    again = count(rounds(retry="all"), "EMPTY_READS")
+    assert again not in (first, count(rounds(retry="all")))
+
+
+def test_a_library_without_a_list_is_tried_again_when_it_has_one(monkeypatch):
+    count(rounds(), "CHEMISTRY_UNKNOWN", cause=NO_LIST)
+    for fault, reasons in (("no inclusion list is configured.", []), ("", ["CHEMISTRY_UNKNOWN"])):
+        monkeypatch.setattr(Analysis, "list_fault", lambda self, unit, fault=fault: fault)
+        assert rounds().reasons(UNIT) == reasons
+    count(rounds(), "CHEMISTRY_UNKNOWN")
+    assert rounds().reasons(UNIT) == []
+
+
+def test_a_full_disk_is_tried_again_when_there_is_room_a_limit_is_not():
+    count(rounds(), "DISK_LIMIT")
+    assert rounds().reasons(UNIT) == []
+    count(rounds(), "DISK_LIMIT", cause=DISK_FULL)
+    assert rounds().reasons(UNIT) == ["DISK_LIMIT"]
+    full = rounds()
+    full.resources.scratch_mb = lambda stage, unit: 10**15
+    assert full.reasons(UNIT) == []
+
+
+def test_a_record_gives_itself_back_and_a_damaged_one_is_refused():
+    columns = column_digests(columns_of(cells(2), "experiment"))
+    path = Path("units/counted/x.json")
+    write_counted(path, "t", "o", columns, [RunStatus("SRR1", "left_out", "EMPTY_READS"), RunStatus("SRR2")])
+    assert read_counted(path) == CountedUnit("t", "o", columns, [])
+    assert read_counted("absent.json") is None
+    for text in ("", "[1]", '{"token": "t"}', path.read_text()[:20]):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"x\.json: not the record of a counted unit\. Delete it"):
+            read_counted(path)
