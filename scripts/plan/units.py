@@ -2,9 +2,9 @@
 
 A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
 a droplet library is its experiment, which may have dots. A shard holds ``shard_size`` experiments of one series and
-species in the order of their accessions, so that another series never changes it. Seats are kept: an experiment that was in a shard of an
-earlier plan (``units/seats.tsv``) stays in it, also where others were left out, corrected or removed since, and new
-ones get shards of their own. So a changed plan moves no experiment.
+species in the order of their accessions, so that another series never changes it. Seats are kept: an experiment that
+was in a shard of an earlier plan (``units/seats.tsv``) stays in it, also where others were left out, corrected or
+removed since, and new ones get shards of their own. So a changed plan moves no experiment.
 
 The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``units/runs/{unit}.tsv``:
 its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
