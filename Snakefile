@@ -42,7 +42,11 @@ rule all:
 
 
 onerror:
-    running.end_with_reason(log)
+    running.end_with(last_words(log))
+
+
+onsuccess:
+    running.end_with(failed_runs())
 
 
 rule references:

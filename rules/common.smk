@@ -18,6 +18,7 @@ _home = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).par
 if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
+from scripts.core.endings import last_words
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.secrets import mask, readable_secrets, take_secrets
@@ -34,11 +35,13 @@ from scripts.plan.configuration import (
     source_address,
     source_sha256,
 )
-from scripts.plan.forecast import graph_fault
+from scripts.plan.forecast import graph_fault, machine_memory_gb
 from scripts.plan.jobs import JobResources, unit_name
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
+from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import FILE, read_model
+from scripts.plan.summary import format_failed
 from scripts.plan.units import read_index
 
 running = Running(workflow)
@@ -88,6 +91,14 @@ def load_units():
     return read_index(INDEX)
 
 
+def failed_runs():
+    """Return the last words of a run of which runs failed; none without a ledger, or in a dry run."""
+    ledger = Path("results/runs.tsv")
+    if running.is_dry_run or not running.is_main or not ledger.exists():
+        return ""
+    return mask(printable(format_failed(iterate_runs(ledger), ledger)))
+
+
 def part_of_shards(shards):
     """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
     tables = {f"units/status/{shard}.tsv": shard for shard in shards}
@@ -115,7 +126,10 @@ analysis = Analysis(
     part_of_shards,
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
-resources = JobResources(analysis, reported(read_model)(FILE))
+machine_gb = machine_memory_gb() if running.runs_here else None
+resources = JobResources(
+    analysis, reported(read_model)(FILE), machine_gb if running.is_main else None
+)
 rounds = Rounds(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
@@ -147,6 +161,8 @@ if running.is_main:
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
 running.limit("downloads", resources.downloads_at_once())
+if machine_gb:  # two jobs that do not fit side by side never run at the same time
+    running.limit("mem_mb", int(1000 * machine_gb))
 
 
 wildcard_constraints:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from scripts.core.endings import MARK
 from scripts.core.errors import InputError, Interrupted, is_of_machine
 from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
@@ -100,10 +101,10 @@ def run_command(main: Callable[[], None]) -> None:
         join_workflow()
         main()
     except InputError as error:
-        print(error, file=sys.stderr)
+        _complain(error)
         sys.exit(2)
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        _complain(error)
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,5 +112,10 @@ def run_command(main: Callable[[], None]) -> None:
         if not is_of_machine(error):
             raise
         fault = str(error) or type(error).__name__
-        print(f"The machine has too little memory or room on a disk, or a disk fails: {fault}.", file=sys.stderr)
+        _complain(f"The machine has too little memory or room on a disk, or a disk fails: {fault}.")
         sys.exit(1)
+
+
+def _complain(words: object) -> None:
+    """Print why the command fails; in the log of a job where the workflow looks for it."""
+    print(f"{MARK if is_job() else ''}{words}", file=sys.stderr)

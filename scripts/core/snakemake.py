@@ -18,7 +18,6 @@ import csv
 import fcntl
 import os
 import platform
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -125,17 +124,6 @@ def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
 
-def failure_words(logs: Sequence[str | Path], jobs: int = 3, lines: int = 12) -> list[str]:
-    """Return the last lines of the logs of the jobs that failed last, by the logs of a Snakemake; none without any."""
-    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
-    names = re.findall(r"^ +log: (.+) \(check log file\(s\) for error details\)$", text, re.MULTILINE)
-    words: list[str] = []
-    for name in list(dict.fromkeys(names))[-jobs:]:
-        with contextlib.suppress(OSError):
-            words += Path(name).read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return words
-
-
 class Running:
     """The Snakemake that reads the rules: what the workflow needs of it beyond its documented interface.
 
@@ -171,11 +159,15 @@ class Running:
         """Cores of this machine, where jobs run on it."""
         return self._workflow.resource_settings.cores if self._workflow.local_exec else None
 
-    def end_with_reason(self, logs: Sequence[str]) -> None:
-        """Print why jobs failed, after everything that Snakemake prints; ``logs`` are those of Snakemake."""
-        words = failure_words(logs)
+    def end_with(self, words: str) -> None:
+        """Print this after everything that Snakemake prints."""
         if self.is_main and words:
-            atexit.register(print, "\n".join(words), file=sys.stderr)
+            atexit.register(print, words, file=sys.stderr)
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether jobs run on this machine."""
+        return bool(self._workflow.local_exec)
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""

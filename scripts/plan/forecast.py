@@ -241,11 +241,15 @@ def memory_warnings(
             most[stage] = number + 1, max(largest, held)
     for stage, (number, largest) in most.items():
         jobs = "1 job" if number == 1 else f"{number:,} jobs"
-        remedy = "run it on a machine with more, or on a cluster (docs/cluster.md)"
-        if stage == "star_index":
-            remedy = f"give a ready index (references.NAME.index), or {remedy}"
-        need = f"about {largest:,.0f} GB of memory are needed, this machine has {memory_gb:,.0f}"
-        yield f"{jobs} of {stage}: {need}; {remedy}."
+        yield f"{jobs} of {stage}: {memory_fault(stage, largest, memory_gb)}"
+
+
+def memory_fault(stage: str, held_gb: float, memory_gb: float) -> str:
+    """Return what a machine lacks for a job of a stage, and what can be done."""
+    remedy = "run it on a machine with more, or on a cluster (docs/cluster.md)"
+    if stage == "star_index":
+        remedy = f"give a ready index (references.NAME.index), or {remedy}"
+    return f"about {held_gb:,.0f} GB of memory are needed, this machine has {memory_gb:,.0f}; {remedy}."
 
 
 def limit_faults(units: Mapping[str, Unit], limit_gb: float) -> Iterator[str]:

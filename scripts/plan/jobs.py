@@ -1,5 +1,6 @@
 """What the rules ask about jobs: memory, time and scratch, and which unit waits for which."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
-from scripts.plan.forecast import machine_memory_gb
+from scripts.plan.forecast import machine_memory_gb, memory_fault
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
@@ -18,9 +19,12 @@ _FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which 
 class JobResources:
     """What the jobs of an analysis ask for. Jobs are named by their stage and their wildcards."""
 
-    def __init__(self, analysis: Analysis, model: SizeModel) -> None:
+    def __init__(self, analysis: Analysis, model: SizeModel, machine_gb: float | None = None) -> None:
+        """``machine_gb`` is the memory of this machine, where jobs run on it."""
         self.analysis = analysis
         self.model = model
+        self.machine_gb = machine_gb
+        self._too_large: set[str] = set()
 
     def sizes(self, stage: str, wildcards: Mapping[str, str], threads: int) -> dict[str, float]:
         """Return the sizes of a job on which a stage's terms of the size model depend."""
@@ -46,8 +50,13 @@ class JobResources:
         return int(self.analysis.config["plates"]["shard_size"]) * len(self.analysis.shards(species))
 
     def memory_mb(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
-        """Return the MB of memory of a job."""
-        return self.model.asked_mb(stage, self.sizes(stage, wildcards, threads), attempt)
+        """Return the MB of memory of a job; say once a stage where this machine has less than it is to hold."""
+        sizes = self.sizes(stage, wildcards, threads)
+        held = self.model.memory_mb(stage, sizes) / 1000
+        if self.machine_gb and held > self.machine_gb and stage not in self._too_large:
+            self._too_large.add(stage)
+            print(f"{stage}: {memory_fault(stage, held, self.machine_gb)}", file=sys.stderr)
+        return self.model.asked_mb(stage, sizes, attempt)
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
         """Return how many minutes a job may take."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from scripts.core.tables import format_table
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
@@ -100,6 +101,26 @@ def format_forecast(found: Forecast) -> str:
     lines = []
     for title, sentences in (("What will fail:", found.sure), ("What may fail:", found.likely)):
         lines += [title, *(f"  {sentence}" for sentence in sentences)] if sentences else []
+    return "\n".join(lines)
+
+
+def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:
+    """Return the last words of a run with failed runs: their reasons, the first run of each, and what can be done."""
+    failed: dict[str, list[Run]] = {}
+    for row in rows:
+        if row.status == "failed":
+            failed.setdefault(row.reason, []).append(row)
+    if not failed:
+        return ""
+    number = sum(map(len, failed.values()))
+    lines = ["1 run failed:" if number == 1 else f"{number:,} runs failed:"]
+    for reason, of_reason in sorted(failed.items()):
+        first = of_reason[0]
+        lines.append(f"  {reason} ({len(of_reason):,}): {first.run} ({first.series}): {first.detail}")
+    lines += [
+        f"All are in {ledger}; docs/reasons.md says what can be done for each reason. To try them again, add this to",
+        f"the command: --config retry='[{','.join(sorted(failed))}]'",
+    ]
     return "\n".join(lines)
 
 

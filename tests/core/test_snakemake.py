@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from scripts.core import snakemake
-from scripts.core.snakemake import failure_words, incomplete_outputs, remove_broken_folders, remove_stale_locks
+from scripts.core.snakemake import incomplete_outputs, remove_broken_folders, remove_stale_locks
 
 HOME = Path(__file__).parents[2]
 
@@ -121,15 +121,3 @@ def test_broken_folders_go_where_nobody_else_is_at_work(tmp_path):
         assert other.stdout.readline() == "[]\n"
         assert [remove_stale_locks(tmp_path), other.kill()] == [[], None]
     free()
-
-
-def test_a_failure_ends_with_the_logs_of_its_last_jobs(tmp_path):
-    lines = []
-    for name in "abcd":
-        (tmp_path / f"{name}.log").write_text("".join(f"{name} {number}\n" for number in range(20)))
-        lines.append(f"Error in rule {name}:\n    log: {tmp_path}/{name}.log (check log file(s) for error details)\n")
-    lines.append("    log: nowhere.log (check log file(s) for error details)\n    log: e.log\n")
-    (tmp_path / "snakemake.log").write_text("".join(lines))
-    words = failure_words([tmp_path / "snakemake.log"], jobs=3, lines=2)
-    assert words == ["c 18", "c 19", "d 18", "d 19"]
-    assert failure_words([]) == []

@@ -64,3 +64,18 @@ def test_cost_options_name_references_and_threads():
     assert options[:3] == ["--references", "homo=hg38", "mus=mm10"]
     assert {"align=8", "table=3", "count=1"} <= set(options)
     assert "align=16" in resources().cost_options({"align": 16}, None)
+
+
+def test_a_job_that_never_fits_is_named_once(capsys):
+    made = resources()
+    for machine, words in (
+        (None, ""),
+        (64.0, ""),
+        (8.0, "align: about 33 GB of memory are needed, this machine has 8;"),
+    ):
+        made = JobResources(made.analysis, made.model, machine)
+        for _ in range(2):
+            made.memory_mb("align", {"shard": "GSE1.mus.0000"}, 8, 1)
+        said = capsys.readouterr().err
+        assert said.startswith(words)
+        assert said.count("\n") == bool(words)

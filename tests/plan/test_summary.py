@@ -3,7 +3,7 @@
 from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import SizeModel
-from scripts.plan.summary import format_plan
+from scripts.plan.summary import format_failed, format_plan
 from scripts.plan.units import summarize_units
 
 
@@ -85,3 +85,21 @@ def test_many_notes_are_cut_short() -> None:
     text = summary(rows, estimator())
     assert "  SRR0, SRR25, SRR50 and 1 more runs: Note 0." in text
     assert "  … and 5 more notes in the column detail of the plan" in text
+
+
+def test_the_last_words_of_a_run_name_the_first_run_of_each_reason():
+    rows = [
+        PLANNED._replace(run="SRR1", status="counted"),
+        PLANNED._replace(run="SRR2", status="failed", reason="DOWNLOAD_FAILED", detail="404."),
+        PLANNED._replace(run="SRR3", status="failed", reason="DOWNLOAD_FAILED", detail="500."),
+        PLANNED._replace(run="SRR4", status="failed", reason="ALIGN_FAILED", detail="STAR stopped."),
+    ]
+    assert format_failed(rows[:1], "runs.tsv") == ""
+    assert format_failed(rows, "runs.tsv").splitlines() == [
+        "3 runs failed:",
+        "  ALIGN_FAILED (1): SRR4 (GSE1): STAR stopped.",
+        "  DOWNLOAD_FAILED (2): SRR2 (GSE1): 404.",
+        "All are in runs.tsv; docs/reasons.md says what can be done for each reason. To try them again, add this to",
+        "the command: --config retry='[ALIGN_FAILED,DOWNLOAD_FAILED]'",
+    ]
+    assert format_failed(rows[3:], "runs.tsv").startswith("1 run failed:")

@@ -1,0 +1,87 @@
+"""The last words of a run of the workflow: what failed, why, and what to type.
+
+Snakemake's log (``.snakemake/log``) has a block for each job that failed: ``Error in rule NAME:`` and, indented, its
+``log:``. A command that runs as a job ends its log with :data:`MARK` and a sentence (:mod:`scripts.core.command`).
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.core.output import printable
+from scripts.core.secrets import mask
+
+MARK = "Error: "
+"""Begins the sentence with which a job fails, in its log."""
+_BLOCK = re.compile(r"^Error in rule (\S+):\n((?:(?: .*)?\n)*)", re.MULTILINE)
+_LOG = re.compile(r"^ +log: (.+?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
+_STOPPED = "Terminating processes on user request"
+_TAIL = 1 << 16  # bytes of a log that are read
+_LINES = 8  # of a sentence, as of a list of corrections
+_JOBS = 5  # that are named
+
+
+class Failure(NamedTuple):
+    """A job that failed."""
+
+    rule: str
+    job: str
+    """Its unit, species or reference: the name of its log."""
+    log: str
+    sentence: str
+
+
+def failures(snakemake: str) -> list[Failure]:
+    """Return the jobs that failed by the text of a Snakemake log, in order, each once with its last sentence."""
+    found: dict[str, Failure] = {}
+    for rule, block in _BLOCK.findall(snakemake):
+        if log := _LOG.search(block):
+            path = log[1].split(", ")[0]
+            found[path] = Failure(rule, Path(path).name.removesuffix(".log"), path, last_sentence(path))
+    return list(found.values())
+
+
+def last_sentence(log: str | Path) -> str:
+    """Return the sentence with which the log of a job ends, of several lines where it lists faults."""
+    try:
+        with Path(log).open("rb") as handle:
+            handle.seek(max(0, handle.seek(0, 2) - _TAIL))
+            text = handle.read().decode(errors="replace").strip()
+    except OSError:
+        text = ""
+    if f"\n{MARK}" in f"\n{text}":
+        lines = f"\n{text}".rpartition(f"\n{MARK}")[2].splitlines()
+        return "\n".join(lines[:_LINES] + ["…"] * (len(lines) > _LINES))
+    if "Traceback (most recent call last)" in text:
+        return f"A fault of the program: {text.splitlines()[-1]}. Please report it, with the log."
+    if not text:
+        return "It ended without a word; it may have been killed, as for a lack of memory."
+    return f"It was cut off, or killed as for a lack of memory. Its last line: {text.splitlines()[-1]}"
+
+
+def command_line(words: Sequence[str] | None = None) -> str:
+    """Return the command that started this process, as it can be typed again, without secrets."""
+    words = sys.argv if words is None else words
+    first = ["python", "-m", "snakemake"] if words[0].endswith("__main__.py") else [Path(words[0]).name]
+    return mask(printable(shlex.join([*first, *words[1:]])))
+
+
+def last_words(logs: Iterable[str | Path]) -> str:
+    """Return what a run that did not end well says last; ``logs`` are those of Snakemake."""
+    text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
+    failed = failures(text)
+    lines = []
+    if failed:
+        lines.append("What failed first:" if len(failed) > 1 else "What failed:")
+        for job in failed[:_JOBS]:
+            sentence = printable(job.sentence).replace("\n", "\n    ")
+            lines.append(f"  {job.rule} {job.job} ({job.log}):\n    {sentence}")
+        if len(failed) > _JOBS:
+            lines.append(f"  and {len(failed) - _JOBS:,} more jobs, see their logs")
+    if failed or _STOPPED in text:
+        again = "Put it right and call the same command again" if failed else "Stopped. Call the same command again"
+        lines.append(f"{again}; what is done is not done again:\n  {command_line()}")
+    return mask("\n".join(lines))

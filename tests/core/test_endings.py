@@ -1,0 +1,103 @@
+"""The last words of a run."""
+
+import sys
+
+import pytest
+
+from scripts.core import endings
+from scripts.core.command import run_command
+from scripts.core.endings import Failure, command_line, failures, last_sentence, last_words
+from scripts.core.errors import InputError
+
+BLOCK = """Error in rule {rule}:
+    message: None
+    jobid: 3
+    output: work/x
+    log: {log} (check log file(s) for error details)
+    shell:
+        python -m scripts {rule}
+
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a line\nError: hg38: no such file: x.fa.\n", "hg38: no such file: x.fa."),
+        ("Error: of the first try.\nError: two things:\none\ntwo\n", "two things:\none\ntwo"),
+        ("Error: many:\n" + "x\n" * 20, "many:" + "\nx" * 7 + "\n…"),
+        (
+            "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n",
+            "A fault of the program: KeyError: 'a'. Please report it, with the log.",
+        ),
+        ("", "It ended without a word; it may have been killed, as for a lack of memory."),
+        ("3 of 7 runs\n", "It was cut off, or killed as for a lack of memory. Its last line: 3 of 7 runs"),
+    ],
+)
+def test_the_sentence_of_a_job_is_the_last_one_of_its_log(tmp_path, text, sentence):
+    (tmp_path / "job.log").write_text(text)
+    assert last_sentence("job.log") == sentence
+
+
+def test_only_the_end_of_a_long_log_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(endings, "_TAIL", 30)
+    (tmp_path / "job.log").write_text("x" * 10**6 + "\nError: no room.\n")
+    assert last_sentence("job.log") == "no room."
+    assert last_sentence("absent.log").startswith("It ended without a word")
+
+
+def test_failures_are_in_order_and_each_job_once(tmp_path):
+    (tmp_path / "b.log").write_text("Error: b.\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/GSE1.mus.0000.log").write_text("Error: a.\n")
+    one, two = BLOCK.format(rule="count", log="logs/GSE1.mus.0000.log"), BLOCK.format(rule="align", log="b.log")
+    assert failures(f"Finished\n{one}noise\n{two}{one}Error in rule all:\n    jobid: 0\n") == [
+        Failure("count", "GSE1.mus.0000", "logs/GSE1.mus.0000.log", "a."),
+        Failure("align", "b", "b.log", "b."),
+    ]
+
+
+def test_a_run_ends_with_its_first_failures_and_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/x/bin/snakemake", "--directory", "my cells", "--config", "a=b"])
+    for number in range(7):
+        (tmp_path / f"{number}.log").write_text(f"Error: {number}\nmore\x1b[2J\n")
+    (tmp_path / "s.log").write_text("".join(BLOCK.format(rule="count", log=f"{number}.log") for number in range(7)))
+    lines = last_words(["s.log"]).splitlines()
+    assert lines[:4] == ["What failed first:", "  count 0 (0.log):", "    0", "    more\\x1b[2J"]
+    assert lines[-3:] == [
+        "  and 2 more jobs, see their logs",
+        "Put it right and call the same command again; what is done is not done again:",
+        "  snakemake --directory 'my cells' --config a=b",
+    ]
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/x/snakemake/__main__.py", "-c1"])
+    (tmp_path / "s.log").write_text("Terminating processes on user request, this might take some time.\n")
+    assert last_words(["s.log"]) == (
+        "Stopped. Call the same command again; what is done is not done again:\n  python -m snakemake -c1"
+    )
+    (tmp_path / "s.log").write_text("")
+    assert last_words(["s.log"]) == ""
+
+
+def test_the_command_has_no_secret(monkeypatch):
+    monkeypatch.setenv("NCBI_API_KEY", "0123456789abcdef")
+    words = command_line(["snakemake", "--config", "archives={api_key: 0123456789abcdef}"])
+    assert words == "snakemake --config 'archives={api_key: ***}'"
+
+
+def test_a_job_marks_its_sentence(monkeypatch, capsys):
+    def fail():
+        raise InputError("no such file.")
+
+    for job, words in ((False, "no such file.\n"), (True, "Error: no such file.\n")):
+        monkeypatch.setattr("scripts.core.command.is_job", lambda job=job: job)
+        with pytest.raises(SystemExit):
+            run_command(fail)
+        assert capsys.readouterr().err == words
