@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--status", required=True, help="the shard's final status table")
     parser.add_argument("--counts", required=True, help="counts of the shard")
     parser.add_argument("--options", default="", help="digest of options and reference; columns of others are not kept")
-    parser.add_argument("--output", required=True, help="folder for what is kept: status.tsv, failed.tsv and counts.h5ad")
+    parser.add_argument("--output", required=True, help="folder for status.tsv, failed.tsv and counts.h5ad")
     arguments = parser.parse_args(argv)
     reasons = REASONS if arguments.reasons == ["all"] else frozenset(arguments.reasons)
     counted = read_counted(arguments.counted)

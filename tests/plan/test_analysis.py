@@ -230,7 +230,7 @@ def test_options_of_counting_are_passed_where_they_are_not_the_defaults():
     assert made.parameters()[3:] == [
         *("type=gene", "id_attribute=gene_name", "nonunique=random", "seed=7", "min_quality=0", "count_by=experiment")
     ]
-    assert made.parameters_digest(shard) != plain.parameters_digest(shard)
+    assert made.options_digest(shard) != plain.options_digest(shard)
 
 
 def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkey
     ]
     assert "strand=GSE1: reverse, SRX6: auto, SRX9: forward" in made.parameters()
     other = analysis(*units, plates={"strand": {"GSE1": "reverse", "SRX6": "forward"}})
-    digests = [[some.parameters_digest(name) for name in units] for some in (made, other)]
+    digests = [[some.options_digest(name) for name in units] for some in (made, other)]
     assert [left == right for left, right in zip(*digests, strict=True)] == [True, False]
 
 

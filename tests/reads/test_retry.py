@@ -18,6 +18,7 @@ STATUSES = [
     RunStatus("SRR3"),
     RunStatus("SRR4", "failed", "EMPTY_READS", "no reads."),
 ]
+NAMES = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json"]
 
 
 def run(folder, *reasons, counted=ROWS):
@@ -25,7 +26,18 @@ def run(folder, *reasons, counted=ROWS):
     write_statuses(folder / "status.tsv", STATUSES)
     (folder / "counts.h5ad").write_bytes(b"counts")
     write_counted("counted.json", "t", "o", column_digests(columns_of(counted, "experiment")), STATUSES)
-    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json", "--options", "o"]
+    names = [
+        "--runs",
+        "unit.tsv",
+        "--status",
+        "status.tsv",
+        "--counts",
+        "counts.h5ad",
+        "--counted",
+        "counted.json",
+        "--options",
+        "o",
+    ]
     retry.main([*names, "--reasons", *reasons, "--output", "kept"])
     return {run: (status.state, status.reason) for run, status in read_statuses(folder / "kept/status.tsv").items()}
 
@@ -73,7 +85,18 @@ def test_columns_that_are_planned_in_another_way_or_new_are_done(tmp_path):
 def test_nothing_is_kept_where_the_counts_are_gone(tmp_path):
     run(tmp_path, "all")
     (tmp_path / "counts.h5ad").unlink()
-    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json", "--options", "o"]
+    names = [
+        "--runs",
+        "unit.tsv",
+        "--status",
+        "status.tsv",
+        "--counts",
+        "counts.h5ad",
+        "--counted",
+        "counted.json",
+        "--options",
+        "o",
+    ]
     retry.main([*names, "--output", "kept"])
     assert read_statuses(tmp_path / "kept/status.tsv") == {}
     assert not (tmp_path / "kept/counts.h5ad").exists()
@@ -81,7 +104,6 @@ def test_nothing_is_kept_where_the_counts_are_gone(tmp_path):
 
 def test_columns_that_were_counted_with_other_options_are_done(tmp_path):
     run(tmp_path, "all")
-    names = ["--runs", "unit.tsv", "--status", "status.tsv", "--counts", "counts.h5ad", "--counted", "counted.json"]
-    retry.main([*names, "--options", "other", "--reasons", "EMPTY_READS", "--output", "kept"])
+    retry.main([*NAMES, "--options", "other", "--reasons", "EMPTY_READS", "--output", "kept"])
     assert read_statuses(tmp_path / "kept/status.tsv") == {}
     assert list(read_statuses(tmp_path / "kept/failed.tsv")) == ["SRR4"]
