@@ -161,7 +161,9 @@ if running.is_main:
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
 running.limit("downloads", resources.downloads_at_once())
-if machine_gb:  # two jobs that do not fit side by side never run at the same time
+if (
+    machine_gb and not running.is_dry_run
+):  # two jobs that do not fit side by side never run at the same time
     running.limit("mem_mb", int(1000 * machine_gb))
 
 
