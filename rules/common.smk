@@ -99,6 +99,16 @@ def failed_runs():
     return mask(printable(format_failed(iterate_runs(ledger), ledger)))
 
 
+@functools.cache
+def machine_gb():
+    """Return the memory of this machine where jobs run on it; two that do not fit side by side then never do."""
+    if not running.is_main or running.cores is None:
+        return None
+    if not running.is_dry_run:
+        running.limit("mem_mb", int(1000 * machine_memory_gb()))
+    return machine_memory_gb()
+
+
 def part_of_shards(shards):
     """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
     tables = {f"units/status/{shard}.tsv": shard for shard in shards}
@@ -126,10 +136,7 @@ analysis = Analysis(
     part_of_shards,
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
-machine_gb = machine_memory_gb() if running.runs_here else None
-resources = JobResources(
-    analysis, reported(read_model)(FILE), machine_gb if running.is_main else None
-)
+resources = JobResources(analysis, reported(read_model)(FILE), machine_gb)
 rounds = Rounds(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
@@ -161,10 +168,6 @@ if running.is_main:
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
 running.limit("downloads", resources.downloads_at_once())
-if (
-    machine_gb and not running.is_dry_run
-):  # two jobs that do not fit side by side never run at the same time
-    running.limit("mem_mb", int(1000 * machine_gb))
 
 
 wildcard_constraints:
@@ -240,8 +243,8 @@ def probe_set(wildcards):
 
 def mem_mb(stage):
     """Return a resources function for the MB of memory of a stage's jobs."""
-    return lambda wildcards, threads, attempt: resources.memory_mb(
-        stage, wildcards, threads, attempt
+    return lambda wildcards, threads, attempt: running.within(
+        "mem_mb", resources.memory_mb(stage, wildcards, threads, attempt)
     )
 
 

@@ -18,6 +18,7 @@ import csv
 import fcntl
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from scripts.core.folders import remove_broken
 from scripts.core.locks import wait_for_lock
 
 _RUNNING = "running"
+_DRY_RUN = re.compile(r"--dry-?run|-[npqrkF]*n[npqrkF]*")  # the words of a command that asks for one
 _open: list[int] = []  # file descriptors, locked until the workflow ends
 
 
@@ -147,6 +149,9 @@ class Running:
 
     @property
     def is_dry_run(self) -> bool:
+        """Whether nothing is run. While the rules are read Snakemake does not know it yet: then the command says so."""
+        if self._workflow.executor_plugin is None:
+            return any(map(_DRY_RUN.fullmatch, sys.argv[1:]))
         return bool(self._workflow.dryrun)
 
     @property
@@ -156,7 +161,7 @@ class Running:
 
     @property
     def cores(self) -> int | None:
-        """Cores of this machine, where jobs run on it."""
+        """Cores of this machine, where jobs run on it; not known while the rules are read."""
         return self._workflow.resource_settings.cores if self._workflow.local_exec else None
 
     def end_with(self, words: str) -> None:
@@ -164,16 +169,16 @@ class Running:
         if self.is_main and words:
             atexit.register(print, words, file=sys.stderr)
 
-    @property
-    def runs_here(self) -> bool:
-        """Whether jobs run on this machine."""
-        return bool(self._workflow.local_exec)
-
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""
         if resource in self._workflow.global_resources:
             amount = min(amount, self._workflow.global_resources[resource].value)
         self._workflow.register_resource(resource, amount)
+
+    def within(self, resource: str, amount: int) -> int:
+        """Return an amount of a resource, at most what all jobs together may have."""
+        bound = self._workflow.global_resources.get(resource)
+        return amount if bound is None else min(amount, bound.value)
 
     def batch(self, rule: str, inputs: Sequence[str]) -> list[str] | None:
         """Return those of a rule's inputs that ``--batch`` takes; None where this call takes all."""

@@ -19,8 +19,10 @@ _FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which 
 class JobResources:
     """What the jobs of an analysis ask for. Jobs are named by their stage and their wildcards."""
 
-    def __init__(self, analysis: Analysis, model: SizeModel, machine_gb: float | None = None) -> None:
-        """``machine_gb`` is the memory of this machine, where jobs run on it."""
+    def __init__(
+        self, analysis: Analysis, model: SizeModel, machine_gb: Callable[[], float | None] = lambda: None
+    ) -> None:
+        """``machine_gb`` returns the memory of this machine, where jobs run on it."""
         self.analysis = analysis
         self.model = model
         self.machine_gb = machine_gb
@@ -53,9 +55,10 @@ class JobResources:
         """Return the MB of memory of a job; say once a stage where this machine has less than it is to hold."""
         sizes = self.sizes(stage, wildcards, threads)
         held = self.model.memory_mb(stage, sizes) / 1000
-        if self.machine_gb and held > self.machine_gb and stage not in self._too_large:
+        machine = self.machine_gb()
+        if machine and held > machine and stage not in self._too_large:
             self._too_large.add(stage)
-            print(f"{stage}: {memory_fault(stage, held, self.machine_gb)}", file=sys.stderr)
+            print(f"{stage}: {memory_fault(stage, held, machine)}", file=sys.stderr)
         return self.model.asked_mb(stage, sizes, attempt)
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:

@@ -6,9 +6,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
 
 from scripts.core import snakemake
-from scripts.core.snakemake import incomplete_outputs, remove_broken_folders, remove_stale_locks
+from scripts.core.snakemake import Running, incomplete_outputs, remove_broken_folders, remove_stale_locks
 
 HOME = Path(__file__).parents[2]
 
@@ -121,3 +124,22 @@ def test_broken_folders_go_where_nobody_else_is_at_work(tmp_path):
         assert other.stdout.readline() == "[]\n"
         assert [remove_stale_locks(tmp_path), other.kill()] == [[], None]
     free()
+
+
+@pytest.mark.parametrize(
+    ("words", "dry"),
+    [
+        (["-n"], True),
+        (["-np", "--cores", "2"], True),
+        (["--dry-run"], True),
+        (["--dryrun"], True),
+        ([], False),
+        (["--nolock", "-c1", "-j", "2", "notes"], False),
+    ],
+)
+def test_while_the_rules_are_read_the_command_says_whether_it_is_a_dry_run(monkeypatch, words, dry):
+    monkeypatch.setattr(sys, "argv", ["snakemake", *words])
+    workflow = MagicMock(executor_plugin=None, dryrun=False)
+    assert Running(workflow).is_dry_run is dry
+    workflow.executor_plugin, workflow.dryrun = "dryrun", True
+    assert Running(workflow).is_dry_run
