@@ -171,14 +171,12 @@ class Running:
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""
-        if resource in self._workflow.global_resources:
-            amount = min(amount, self._workflow.global_resources[resource].value)
-        self._workflow.register_resource(resource, amount)
+        self._workflow.register_resource(resource, self.within(resource, amount))
 
     def within(self, resource: str, amount: int) -> int:
         """Return an amount of a resource, at most what all jobs together may have."""
         bound = self._workflow.global_resources.get(resource)
-        return amount if bound is None else min(amount, bound.value)
+        return amount if bound is None or bound.value is None else min(amount, bound.value)
 
     def batch(self, rule: str, inputs: Sequence[str]) -> list[str] | None:
         """Return those of a rule's inputs that ``--batch`` takes; None where this call takes all."""
