@@ -221,6 +221,12 @@ def reference_file(name):
     return reported(path)
 
 
+def named_genes(wildcards):
+    """Return the table of genes of a species where the tables of counts have their names, else none."""
+    named = config["harvest"]["gene_name"]
+    return reference_file(f"features{analysis.counted}.tsv")(wildcards) if named else []
+
+
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
     folders = [f"units/references/{reference}" for reference in analysis.references()]

@@ -78,6 +78,7 @@ rule counts_table:
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
+        names=named_genes,
     output:
         table="results/{species}.htseq-count.csv.gz",
     log:
@@ -93,6 +94,35 @@ rule counts_table:
         """
         python -m scripts counts_table --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
+            --gene-names {input.names:q} --workers {threads} --output {output.table:q} 2>{log:q}
+        """
+
+
+rule tpm_table:
+    """Gather the transcripts per million of every plate cell of a species (`harvest: {tpm: true}`)."""
+    input:
+        units=ancient("units/runs"),
+        ledger="results/runs.tsv",
+        accepted="work/accepted",
+        counts=of(analysis.shard_counts, "species"),
+        genes=reference_file(f"features{analysis.counted}.tsv"),
+        names=named_genes,
+    output:
+        table="results/{species}.tpm.csv.gz",
+    log:
+        "logs/tpm_table/{species}.log",
+    benchmark:
+        "logs/benchmarks/tpm_table/{species}.tsv"
+    conda:
+        "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("table"),
+        runtime=runtime("table"),
+    shell:
+        """
+        python -m scripts tpm_table --units {input.units:q} --ledger {input.ledger:q} \
+            --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
+            --genes {input.genes:q} --gene-names {input.names:q} \
             --workers {threads} --output {output.table:q} 2>{log:q}
         """
 
@@ -144,12 +174,13 @@ rule counts_h5ad:
         runtime=runtime("table"),
     params:
         parameters=analysis.parameters(),
+        tpm="--tpm" if config["harvest"]["tpm"] else [],
     shell:
         """
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records \
-            --parameters {params.parameters:q} --output {output.matrix:q} 2>{log:q}
+            --parameters {params.parameters:q} {params.tpm} --output {output.matrix:q} 2>{log:q}
         """
 
 

@@ -22,7 +22,17 @@ STAGES = {
     "plates": ("align", "count", "bam"),
     "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),
     "harvest": (
-        *("ledger", "evidence", "accept", "counts_table", "log_table", "counts_h5ad", "cells_table", "metadata"),
+        *(
+            "ledger",
+            "evidence",
+            "accept",
+            "counts_table",
+            "tpm_table",
+            "log_table",
+            "counts_h5ad",
+            "cells_table",
+            "metadata",
+        ),
         *("libraries_table", "report", "checksums", "verify"),
     ),
     "atlas": (

@@ -303,7 +303,11 @@ def write_frame(parent: h5py.Group, name: str, index: Sequence[str], columns: Ma
     return frame
 
 
-def write_empty_parts(root: h5py.Group, names: Sequence[str] = ("layers", "obsm", "obsp", "varm", "varp")) -> None:
+EMPTY_PARTS = ("layers", "obsm", "obsp", "varm", "varp")
+"""Parts of an AnnData file that are empty unless there is something in them."""
+
+
+def write_empty_parts(root: h5py.Group, names: Sequence[str] = EMPTY_PARTS) -> None:
     """Write the parts of an AnnData file that stay empty here."""
     for name in names:
         create_group(root, name)

@@ -5,6 +5,7 @@
   their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
   decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO (see
   scripts/records/obs_columns.py)
+- layers: with --tpm, tpm (float32): transcripts per million, see scripts/harvest/gene_tables/tpm.py
 - var: index = gene_id; gene_name, biotype, length (bases in exons, or in the features that are counted)
 - uns: reference (name and fingerprint), parameters, tools (versions of STAR and HTSeq, and who counted; where shards
   differ, all of them, joined by ', ')
@@ -30,6 +31,7 @@ from scripts.core.files import atomic_path
 from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import TableColumn, add_table_options, columns_of_options, open_shards
+from scripts.harvest.gene_tables.tpm import tpm_of
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.records.obs_columns import plate_columns
 from scripts.references.genes_table import GeneRow, read_genes
@@ -72,8 +74,9 @@ def write_h5ad(
     genes_path: str,
     records: str | Path,
     parameters: Mapping[str, str],
+    tpm: bool = False,
 ) -> None:
-    """Write the file, see :func:`~scripts.harvest.columns.open_shards`.
+    """Write the file, see :func:`~scripts.harvest.columns.open_shards`; with ``tpm`` it has a layer of that name.
 
     Raises InputError where shards do not fit each other, the columns or the table of genes.
     """
@@ -113,15 +116,23 @@ def write_h5ad(
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
         matrix = h5ad.CsrWriter(root, "X", dtype, (len(columns), len(genes)), wide=stored >= 2**31)
+        layers = h5ad.create_group(root, "layers") if tpm else None
+        layer = (
+            h5ad.CsrWriter(layers, "tpm", np.float32, (len(columns), len(genes)), wide=stored >= 2**31) if tpm else None
+        )
+        lengths = np.array([gene.length for gene in genes], np.int64)
         for rows in select_rows(positions):
             matrix.append(rows)
-        matrix.finish(len(genes))
+            if layer:
+                layer.append(tpm_of(rows, lengths))
+        for written in filter(None, (matrix, layer)):
+            written.finish(len(genes))
         h5ad.write_frame(root, "obs", [column.accession for column in columns], obs)
         var = {
             "gene_id": [gene.gene_id for gene in genes],
             "gene_name": [gene.gene_name for gene in genes],
             "biotype": [gene.biotype for gene in genes],
-            "length": np.array([gene.length for gene in genes], np.int64),
+            "length": lengths,
         }
         h5ad.write_frame(root, "var", counted, var)
         uns = h5ad.create_group(root, "uns")
@@ -129,7 +140,7 @@ def write_h5ad(
         h5ad.write_text(uns, "reference", reader.reference)
         h5ad.write_text_group(uns, "parameters", parameters)
         h5ad.write_text_group(uns, "tools", merge_tools(tools))
-        h5ad.write_empty_parts(root)
+        h5ad.write_empty_parts(root, [name for name in h5ad.EMPTY_PARTS if name not in root])
 
 
 def parse_parameters(texts: Iterable[str]) -> dict[str, str]:
@@ -149,10 +160,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--genes", required=True, help="the reference's table of genes (genes.tsv)")
     parser.add_argument("--records", required=True, help="folder of the archives' answers (resources/records)")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="written to uns")
+    parser.add_argument("--tpm", action="store_true", help="add the layer tpm, see tpm_table")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
     tune_for_arrays()
     parameters = parse_parameters(options.parameters)
     units, columns = columns_of_options(options)
-    write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters)
+    write_h5ad(options.output, columns, units, options.counts, options.genes, options.records, parameters, options.tpm)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)

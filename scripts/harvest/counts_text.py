@@ -14,7 +14,7 @@ BLOCK = 1 << 20
 """Bytes of text that are formatted together: small enough to stay in a processor's cache."""
 
 _COMMA = 0x2C
-_DECIMAL = re.compile(rb"[0-9]{1,18}(\.[0-9]{1,25})?(e-[0-9]{1,2})?")
+_DECIMAL = re.compile(rb"[0-9]{1,18}(\.[0-9]{1,25})?(e[+-][0-9]{1,2})?")
 _STEP = 0x1C  # ',' xor '0'
 _ONES = 0x0101010101010101
 _PATTERN = int.from_bytes(b",0,0,0,0", "little")
@@ -88,20 +88,31 @@ def format_rows(
 
 
 def format_decimals(
-    names: Sequence[bytes], width: int, bounds: np.ndarray, offsets: np.ndarray, counts: np.ndarray, whole: np.ndarray
+    names: Sequence[bytes],
+    width: int,
+    bounds: np.ndarray,
+    offsets: np.ndarray,
+    counts: np.ndarray,
+    whole: np.ndarray | None = None,
+    digits: int = 0,
 ) -> memoryview:
     """Return the lines of a few rows of a table of decimals, as :func:`format_rows` takes them.
 
     ``counts`` are float64, and ``whole`` says of each row whether it is one of whole numbers (a tally). A decimal is
-    written as htseq-count writes it: the shortest text that reads back as the same number; none is ``0``.
+    written as htseq-count writes it: the shortest text that reads back as the same number, or with so many significant
+    ``digits``; none is ``0``.
     """
     lines = []
     for number, name in enumerate(names):
         values = ["0"] * width
         here = slice(bounds[number], bounds[number + 1])
-        written = map(int, counts[here].tolist()) if whole[number] else counts[here].tolist()
-        for offset, count in zip(offsets[here].tolist(), written, strict=True):
-            values[offset // 2] = str(count)
+        there = counts[here].tolist()
+        if whole is not None and whole[number]:
+            written = [str(int(count)) for count in there]
+        else:
+            written = [f"{count:.{digits}g}" for count in there] if digits else [str(count) for count in there]
+        for offset, text in zip(offsets[here].tolist(), written, strict=True):
+            values[offset // 2] = text
         lines.append(b",".join([name, *map(str.encode, values)]) + b"\n")
     return memoryview(b"".join(lines))
 

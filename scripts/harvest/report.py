@@ -49,6 +49,7 @@ _FILES = {
     "plan.tsv": "the plan: every run that entered, before work",
     "runs.tsv": "the ledger: every run that entered, with its final status",
     ".htseq-count.csv.gz": "plate counts: a row a gene, a column a cell",
+    ".tpm.csv.gz": "transcripts per million of plate cells",
     ".log.csv.gz": "STAR's logs: a row a field, a column a cell",
     "_meta.tgz": "GEO's records of series, platforms and samples, as JSON",
     ".metadata.samples.csv": "the samples of the counted cells",

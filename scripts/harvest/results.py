@@ -17,12 +17,14 @@ from typing import BinaryIO, cast
 
 from scripts.core.errors import InputError
 from scripts.core.files import bounded_lines, kind_of_item, open_regular, path_below, read_bounded, write_atomic
+from scripts.harvest.columns import GENE_NAME
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 
 SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
+TPM = ".tpm.csv.gz"
 _SUM = re.compile(r"([0-9A-Fa-f]{64}) [ *](.+)")
 SAMPLE_COLUMNS = "doc_id geo_accession title treatment_protocol_ch1 taxid_ch1 characteristics_ch1 platform_id".split()
 SERIES_COLUMNS = "doc_id title overall_design summary platform_id pubmed_id sample_taxid relation".split()
@@ -187,13 +189,13 @@ def _table_faults(results: Path, files: Sequence[str], ledger: Sequence[Run]) ->
     for row in ledger:
         if row.assay == "plate" and row.status in ("counted", "failed"):
             counted.setdefault(row.species, set()).update([row.run] if row.status == "counted" else [])
-    for ending in (COUNTS, LOGS):
+    for ending in (COUNTS, LOGS, TPM):
         tables = set(species_of(files, ending))
         for species in sorted(counted.keys() | tables):
             if species in tables:
                 path = results / f"{species}{ending}"
                 yield from _column_faults(path, counted.get(species, set()), longest_line(ledger))
-            else:
+            elif ending != TPM:
                 yield f"{species}{ending}: missing, though plate runs of {species} are in the ledger."
 
 
@@ -239,6 +241,7 @@ def _column_faults(path: Path, expected: set[str], longest: int) -> Iterator[str
     try:
         with open_regular(path) as packed, gzip.open(packed) as handle:
             columns = split_line(next(bounded_lines(cast(BinaryIO, handle), longest, path.name), b""))[1:]
+            columns = columns[1:] if columns[:1] == [GENE_NAME] else columns
     except InputError as error:
         yield str(error)
         return

@@ -1,13 +1,14 @@
 """Check a folder of results, wherever it came from: nothing changed, nothing lost, and its files agree.
 
-The files and their checksums are those of SHA256SUMS, and there is nothing else: no link, no other file. The ledger
-has the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the
-libraries of the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to
-the reads that STAR mapped; the h5ad has each count of the table. The table of quality has the counted cells. The
-members of each archive have the md5 sums of its metadata, its cells are all that its filter calls for their counts,
-and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones. The metadata are of
-counted samples. The files of an atlas are those of its manifest; atlas_check reads them. Other files (report,
-provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is reported.
+The files and their checksums are those of SHA256SUMS, and there is nothing else: no link, no other file. The ledger has
+the rows of the plan, each with a final status, and the counted ones are the columns of the tables and the libraries of
+the archives. The tables of a species have the same cells; the counts and tallies of each cell add up to the reads that
+STAR mapped; the h5ad has each count of the table, and the TPM of a cell are a million. The table of quality has the
+counted cells. The members of each archive have the md5 sums of its metadata, its cells are all that its filter calls
+for their counts, and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones.
+The metadata are of counted samples. The files of an atlas are those of its manifest; atlas_check reads them. Other
+files (report, provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is
+reported.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from scripts.harvest.results import (
     MOST_ROWS,
     SUMS,
     TIME_STAMP,
+    TPM,
     archive_files,
     conservation_faults,
     look_through,
@@ -88,6 +90,8 @@ def table_faults(results: Path, files: dict[str, int], species: str, ledger: Seq
     yield from tables.header_faults(table, ledger, species, name)
     if logs in files:
         yield from readable(logs, tables.log_faults(table, results / logs, ledger, noted))
+    if (shares := f"{species}{TPM}") in files:
+        yield from readable(shares, tables.tpm_faults(table, results / shares, ledger))
     if matrix in files:
         yield from readable(matrix, tables.h5ad_faults(table, results / matrix))
 

@@ -414,6 +414,8 @@ class Analysis:
             if shards:
                 yield from (f"results/{species}.htseq-count.csv.gz", f"results/{species}.log.csv.gz")
                 yield f"results/{species}.h5ad"
+                if self.config["harvest"]["tpm"]:
+                    yield f"results/{species}.tpm.csv.gz"
             if self.config["plates"]["keep_bam"]:
                 yield from (f"results/bam/{shard}" for shard in self.shards_here(species))
         if any(map(is_shard, self.units)):

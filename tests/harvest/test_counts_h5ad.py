@@ -13,7 +13,7 @@ from scripts.formats import h5ad
 from scripts.harvest import counts_h5ad
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
-from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
+from scripts.plates.shard_counts import TALLIES, ShardCounts, read_shard_counts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
 GENES = [f"ENSG{number:05d}" for number in range(40)]
@@ -178,3 +178,31 @@ def test_genes_of_another_reference_are_reported(tmp_path):
     with pytest.raises(InputError, match="'mode' is not name=value"):
         made.make("--parameters", "mode")
     assert not (tmp_path / "mus.h5ad").exists()
+
+
+def test_tpm_are_a_layer_on_request(tmp_path):
+    made = Made(tmp_path)
+    assert not list(made.make().layers)
+    read = made.make("--tpm")
+    counts = read.X.toarray()
+    assert read.layers["tpm"].dtype == np.float32
+    expected = 1e6 * counts / counts.sum(axis=1, keepdims=True)  # all genes are of one length
+    assert np.allclose(read.layers["tpm"].toarray(), expected, rtol=1e-6)
+
+
+def test_fractions_and_strands_of_shards_are_kept(tmp_path):
+    made = Made(tmp_path)
+    path = tmp_path / "GSE1.mus.0000.h5ad"
+    shard = read_shard_counts(path)
+    shard.counts.data = shard.counts.data / 3
+    shard.strands = ["forward"] * len(shard.columns)
+    write_shard_counts(path, shard)
+    assert (read_shard_counts(path).counts != shard.counts).nnz == 0
+    read = made.make()
+    assert read.X.dtype == np.float64
+    third = [name in shard.columns for name in read.obs_names]
+    expected = np.stack(
+        [made.counts[name] / (3 if is_third else 1) for name, is_third in zip(read.obs_names, third, strict=True)]
+    )
+    assert (read.X.toarray() == expected).all()
+    assert list(read.obs["strand"]) == ["forward" if is_third else "none" for is_third in third]

@@ -17,6 +17,7 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.formats import csv_gz
 from scripts.harvest import counts_table
+from scripts.harvest.gene_tables import gene_rows
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
@@ -152,7 +153,7 @@ def test_a_table_known_beforehand(tmp_path):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equal_to_the_plain_program(tmp_path, seed, monkeypatch):
-    monkeypatch.setattr(counts_table, "PIECE", [100, 400, 1 << 20][seed % 3])
+    monkeypatch.setattr(gene_rows, "PIECE", [100, 400, 1 << 20][seed % 3])
     monkeypatch.setattr("scripts.harvest.counts_text.BLOCK", [50, 200, 1 << 20][seed % 3])
     data = make_random(tmp_path, seed, species=("mus", "homo"), greatest=[9, 2000, 2**40][seed % 3], failed=0.2)
     data.write_shards()
@@ -172,7 +173,7 @@ def test_300_cells_of_three_species(tmp_path):
 def test_one_member_and_the_same_bytes_for_any_number_of_processes(tmp_path, monkeypatch):
     data = make_random(tmp_path, 1, cells=60, genes=[f"g{number}" for number in range(400)])
     data.write_shards()
-    monkeypatch.setattr(counts_table, "PIECE", 4000)
+    monkeypatch.setattr(gene_rows, "PIECE", 4000)
     data.make()
     written = (tmp_path / "table.csv.gz").read_bytes()
     for workers in ("2", "5"):  # a thread that deflates; two processes with one each
@@ -328,7 +329,7 @@ def test_shards_that_are_not_those_of_the_ledger_are_reported(tmp_path):
 def test_a_damaged_shard_is_reported_and_leaves_nothing(tmp_path, workers, monkeypatch):
     data = make_random(tmp_path, 1, cells=60, genes=[f"g{number}" for number in range(400)])
     data.write_shards()
-    monkeypatch.setattr(counts_table, "PIECE", 4000)
+    monkeypatch.setattr(gene_rows, "PIECE", 4000)
     path = sorted(tmp_path.glob("*.mus.0001.h5ad"))[0]
     with h5py.File(path) as file:
         found = file["X/data"].id.get_chunk_info(0)

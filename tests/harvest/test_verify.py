@@ -1,5 +1,6 @@
 """A folder of results is checked by whoever got it, from the folder alone."""
 
+import csv
 import gzip
 import hashlib
 import io
@@ -160,6 +161,33 @@ def test_fractions_are_counts_where_they_are_noted(tmp_path, capsys):
     make(tmp_path, counts=FRACTIONS, mapped=MAPPED)
     note(tmp_path, nonunique="fraction")
     assert faults_of(tmp_path) == ["mus.log.csv.gz: SRR1;SRR2: counts and tallies make 4, but STAR mapped 10 reads."]
+
+
+def test_a_table_with_names_of_genes_is_read_without_them(tmp_path, capsys):
+    make(tmp_path)
+    path = tmp_path / "mus.htseq-count.csv.gz"
+    rows = list(csv.reader(gzip.decompress(path.read_bytes()).decode().splitlines()))
+    named = ["gene_name", "", "", "", 'a "b", c', *("" for _ in rows[5:])]
+    write_csv_gz(path, [[line[0], name, *line[1:]] for line, name in zip(rows, named, strict=True)])
+    sum_up(tmp_path)
+    verify.main([str(tmp_path)])
+    assert "6 files, unchanged, complete and in agreement" in capsys.readouterr().err
+
+
+def test_the_tpm_of_a_cell_are_a_million(tmp_path, capsys):
+    make(tmp_path)
+    path = tmp_path / "mus.tpm.csv.gz"
+    header = [[name, *values] for name, values in zip(["GENENAME", "EXP_ID", "TAXON", "GSM"], HEAD, strict=True)]
+    write_csv_gz(path, [*header, ["A,1", "1e+06", "0"], ["B", "0", "999999.7"]])
+    sum_up(tmp_path)
+    verify.main([str(tmp_path)])
+    assert "7 files, unchanged, complete and in agreement" in capsys.readouterr().err
+    write_csv_gz(path, [*header, ["A,1", "1e+06", "0"], ["B", "0", "99999.7"]])
+    sum_up(tmp_path)
+    assert faults_of(tmp_path) == ["mus.tpm.csv.gz: SRR3: its TPM add up to 100000."]
+    write_csv_gz(path, [*header, ["A,1", "1e+06", "1e+06"]])
+    sum_up(tmp_path)
+    assert faults_of(tmp_path) == ["mus.tpm.csv.gz: it does not have the 2 genes of the table of counts."]
 
 
 @pytest.mark.parametrize("noted", [{"nonunique": "all"}, {"secondary_alignments": "score"}])

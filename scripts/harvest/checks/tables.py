@@ -14,7 +14,7 @@ import numpy as np
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import BoundedGzip, open_bounded
 from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
-from scripts.harvest.columns import HEADERS
+from scripts.harvest.columns import GENE_NAME, HEADERS
 from scripts.harvest.counts_text import parse_decimals, parse_row
 from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
@@ -30,6 +30,7 @@ MOST_FIELDS = 1 << 10
 BROKEN: tuple[type[Exception], ...] = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 """What is raised for an HDF5 file that is damaged, or in which an item is of another type."""
 
+_WHOLE = re.compile(rb"[0-9,]*")
 _NAME = re.compile(rb'"(?:[^"]|"")*"|[^,\n]*')
 
 
@@ -64,9 +65,12 @@ def add_up(path: Path, ledger: Sequence[Run], decimal: bool = False) -> Table:
         return _add_up(handle, path.name, longest_line(ledger), decimal)
 
 
-def _add_up(handle: BoundedGzip, name: str, longest: int, decimal: bool) -> Table:
+def _read_header(handle: BoundedGzip, name: str, longest: int) -> tuple[list[list[str]], bool]:
+    """Return the header of a table of genes, and whether there is a column of their names (which it is without)."""
     try:
         header = [split_line(handle.line(longest)) for _ in range(4)]
+        named = [line[1:2] for line in header] == [[GENE_NAME], [""], [""], [""]]
+        header = [[*line[:1], *line[2:]] for line in header] if named else header
     except ValueError as error:
         raise InputError(f"{name}: its first rows cannot be read: {error}.") from error
     width = len(header[0]) - 1
@@ -74,13 +78,19 @@ def _add_up(handle: BoundedGzip, name: str, longest: int, decimal: bool) -> Tabl
         len(line) != width + 1 for line in header
     ):
         raise InputError(f"{name}: the first rows must be GENENAME, {', '.join(HEADERS)}, of one width.")
+    return header, named
+
+
+def _add_up(handle: BoundedGzip, name: str, longest: int, decimal: bool) -> Table:
+    header, named = _read_header(handle, name, longest)
+    width = len(header[0]) - 1
     sums, fingerprints = np.zeros(width, np.int64), np.zeros(width, np.uint64)
     genes, before = 0, b""
     tallies: dict[str, np.ndarray] = {}
     for number in itertools.count(5):
         if not (line := handle.line(longest)):
             break
-        gene, counts = _split_row(line, width, f"{name}, row {number}", decimal)
+        gene, counts = _split_row(line, width, f"{name}, row {number}", decimal, named)
         if genes + len(tallies) and gene <= before:
             raise InputError(f"{name}, row {number}: {_text(gene)!r} is not in byte order, or duplicated.")
         before = gene
@@ -97,13 +107,33 @@ def _add_up(handle: BoundedGzip, name: str, longest: int, decimal: bool) -> Tabl
     return Table(header, genes, sums, tallies, fingerprints)
 
 
+def tpm_faults(table: Table, path: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence where a table of TPM has not the cells and genes of the counts, or a cell no million of them."""
+    genes, sums = 0, np.zeros(len(table.header[0]) - 1)
+    with open_bounded(path, path.name) as handle:
+        header, named = _read_header(handle, path.name, longest_line(ledger))
+        if header != table.header:
+            yield f"{path.name}: its cells are not those of the table of counts, in the same order."
+            return
+        while genes <= table.genes and (line := handle.line(longest_line(ledger))):
+            sums += _split_row(line, len(sums), f"{path.name}, row {genes + 5}", True, named)[1]
+            genes += 1
+    if genes != table.genes:
+        yield f"{path.name}: it does not have the {table.genes} genes of the table of counts."
+    whole = np.where(table.sums > 0, 1e6, 0)
+    cells = itertools.compress(zip(table.header[0][1:], sums.tolist(), strict=True), abs(sums - whole) > 10)
+    yield from first_faults(path.name, [f"{runs}: its TPM add up to {total:.0f}." for runs, total in cells])
+
+
 def _text(name: bytes) -> str:
     """Return a name as text; what is not UTF-8 is not printable in it."""
     return name.decode(errors="surrogateescape")
 
 
-def _split_row(line: bytes, width: int, where: str, decimal: bool) -> tuple[bytes, np.ndarray]:
-    """Return the name of a row and its counts (int64, float64 where one has decimals and may have them).
+def _split_row(line: bytes, width: int, where: str, decimal: bool, named: bool) -> tuple[bytes, np.ndarray]:
+    """Return the gene_id of a row and its counts (int64, float64 where one has decimals and may have them).
+
+    A gene_name follows where the table is ``named``.
 
     Raises InputError where it has none.
     """
@@ -115,8 +145,10 @@ def _split_row(line: bytes, width: int, where: str, decimal: bool) -> tuple[byte
     if not _text(name).isprintable():
         raise InputError(f"{where}: {name[:80]!r} is no name of a gene.")
     body = line[len(text) : -1]
+    if named and (second := _NAME.match(body, 1)):
+        body = body[second.end() :]
     try:
-        has_decimals = decimal and b"." in body and _text(name) not in TALLIES
+        has_decimals = decimal and _text(name) not in TALLIES and not _WHOLE.fullmatch(body)
         return name, parse_decimals(body, width) if has_decimals else parse_row(body, width)
     except ValueError as error:
         raise InputError(f"{where} ({_text(name)}): {error}.") from error
