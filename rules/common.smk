@@ -42,7 +42,7 @@ from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.summary import format_failed
-from scripts.plan.units import read_index
+from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
 HOME = running.home

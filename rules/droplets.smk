@@ -120,29 +120,6 @@ rule solo:
         """
 
 
-rule library_bam:
-    """Keep a library's alignments, sorted by coordinate (`droplets: {keep_bam: true}`)."""
-    input:
-        units=ancient("units/runs"),
-        solo="work/solo/{library}",
-        reference=reference_file("reference.json"),
-    output:
-        alignments=directory("results/bam/{library}"),
-    log:
-        "logs/library_bam/{library}.log",
-    benchmark:
-        "logs/benchmarks/library_bam/{library}.tsv"
-    priority: 40
-    conda:
-        "../envs/star.yaml"
-    shell:
-        """
-        python -m scripts bam --runs {input.units:q}/{wildcards.library:q}.tsv \
-            --alignments {input.solo:q} --reference {input.reference:q} \
-            --threads {threads} --output {output.alignments:q} 2>{log:q}
-        """
-
-
 rule mex_archive:
     """Pack every matrix of a library into a MEX archive, always with the same bytes."""
     input:

@@ -78,23 +78,23 @@ rule count:
 
 
 rule bam:
-    """Keep a shard's alignments, sorted by coordinate (`plates: {keep_bam: true}`)."""
+    """Keep the alignments of a shard or library, sorted by coordinate (`keep_bam: true`)."""
     input:
         units=ancient("units/runs"),
-        alignments="work/align/{shard}",
+        alignments=of_unit(lambda unit: f"work/{'align' if is_shard(unit) else 'solo'}/{unit}"),
         reference=reference_file("reference.json"),
     output:
-        alignments=directory("results/bam/{shard}"),
+        alignments=directory("results/bam/{unit}"),
     log:
-        "logs/bam/{shard}.log",
+        "logs/bam/{unit}.log",
     benchmark:
-        "logs/benchmarks/bam/{shard}.tsv"
-    priority: 30
+        "logs/benchmarks/bam/{unit}.tsv"
+    priority: 40
     conda:
         "../envs/star.yaml"
     shell:
         """
-        python -m scripts bam --runs {input.units:q}/{wildcards.shard:q}.tsv \
+        python -m scripts bam --runs {input.units:q}/{wildcards.unit:q}.tsv \
             --alignments {input.alignments:q} --reference {input.reference:q} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """
