@@ -5,7 +5,7 @@ In: work/fastq/{shard}/ and the reference. Out: units/counts/{shard}.h5ad and un
 
 
 rule align:
-    """Align the cells of a shard under one genome load."""
+    """Align the cells of a shard under one genome load, or count them with STARsolo."""
     input:
         units=ancient("units/runs"),
         fastq="work/fastq/{shard}",
@@ -27,10 +27,11 @@ rule align:
         built_from=of_unit(analysis.reference_identity),  # a trigger
         preset=config["plates"]["preset"],
         star_options=analysis.star_options("plates"),
+        solo=analysis.solo_options(),  # where STARsolo counts as it aligns
     shell:
         """
         python -m scripts align --runs {input.units:q}/{wildcards.shard:q}.tsv \
-            --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} {params.star_options:q} \
+            --fastq {input.fastq:q} --index {input.index:q} --preset {params.preset} {params.star_options:q} {params.solo} \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """
 

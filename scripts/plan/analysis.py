@@ -36,7 +36,8 @@ FIXED_BY = ("preset", "mode", "strand")
 
 NOT_COUNTED_BY = ("shard_size", "keep_bam", "min_mapped", "min_reads")
 """Keys of ``plates`` that do not change a count."""
-
+STARSOLO = "starsolo"
+"""The counter (``plates.counter``) that is not htseq-count's way."""
 CELLS_TABLE = "results/quality/cells.csv.gz"
 ALSO_FIXED_BY: Mapping[str, Any] = {
     "type": "exon",
@@ -141,6 +142,9 @@ class Analysis:
     def _fixed_by(self, unit: str = "") -> dict[str, Any]:
         """Return the keys of ``plates`` that decide the counts of a shard, of any shard without a name."""
         plates = self.config["plates"]
+        if plates["counter"] == STARSOLO:
+            keys = ["preset", "strand", "counter", *(["star_options"] if plates["star_options"] else [])]
+            return {key: plates[key] for key in keys}
         further = {key: plates[key] for key, default in ALSO_FIXED_BY.items() if plates[key] != default}
         strand = self.strands(unit) if unit else plates["strand"]
         return {key: plates[key] for key in FIXED_BY} | {"strand": strand} | further
@@ -178,6 +182,8 @@ class Analysis:
     def count_options(self, unit: str) -> list[str]:
         """Return how the cells of a shard are counted, as options of the command ``count``."""
         plates = self.config["plates"]
+        if plates["counter"] == STARSOLO:
+            return []
         strands = self.strands(unit)
         words = (
             ["none", *(f"{name}={strand}" for name, strand in strands.items())]
@@ -187,6 +193,11 @@ class Analysis:
         scoring = [key for key in ALSO_FIXED_BY if key not in ("type", "id_attribute", "star_options")]
         further = [f"--{key.replace('_', '-')}={plates[key]}" for key in scoring if plates[key] != ALSO_FIXED_BY[key]]
         return ["--mode", plates["mode"], "--strand", *words, *further]
+
+    def solo_options(self) -> list[str]:
+        """Return the options of the command ``align`` where STARsolo counts, none where it does not."""
+        plates = self.config["plates"]
+        return ["--solo-strand", plates["strand"]] if plates["counter"] == STARSOLO else []
 
     @property
     def counted(self) -> str:

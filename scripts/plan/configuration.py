@@ -153,6 +153,25 @@ def _description(error: Any, schema: Mapping[str, Any]) -> str:
     return description
 
 
+_OF_HTSEQ = ("mode", "type", "id_attribute", "nonunique", "secondary_alignments", "supplementary_alignments")
+"""Options of htseq-count, which STARsolo does not have."""
+
+
+def _solo_faults(plates: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    if plates["counter"] != "starsolo":
+        return
+    for key in (*_OF_HTSEQ, "min_quality"):
+        if plates[key] != known[key]["default"]:
+            yield f"plates.{key}: it is an option of htseq-count, which counter: starsolo does not have"
+    if isinstance(plates["strand"], Mapping) or plates["strand"] == "auto":
+        yield "plates.strand: with counter: starsolo it is none, forward or reverse, for all cells"
+    for name in ("twopassMode", "outFilterType", "outSAMattributes", "outSAMunmapped"):
+        if name in plates["star_options"]:
+            yield f"plates.star_options.{name}: it cannot be set with counter: starsolo, which depends on it"
+    if plates["keep_bam"]:
+        yield "plates.keep_bam: with counter: starsolo there is no BAM file of each cell; choose another counter"
+
+
 def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
     if config["run_table"] is not None:
         yield from _source_faults("run_table", config["run_table"])
@@ -236,6 +255,8 @@ def check_configuration(
         }
         faults += _droplet_faults(filled["droplets"], chemistries)
         faults += _probe_set_faults(filled["droplets"]["probe_sets"], filled["species"])
+    if "plates" not in misshapen:
+        faults += _solo_faults(filled["plates"], schema["properties"]["plates"]["properties"])
     for stage, faults_of in (("plates", plate_option_faults), ("droplets", option_faults)):
         options = filled[stage]["star_options"] if stage not in misshapen else {}
         faults += [f"{stage}.star_options.{fault}" for fault in faults_of(options)]

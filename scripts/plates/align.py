@@ -9,11 +9,14 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import raise_faults
+from scripts.core.files import remove_folder
 from scripts.core.subprocesses import ends_with_command, raise_if_killed
 from scripts.plan.star_options import parse_options, plate_option_faults
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
+from scripts.plates.shard_counts import write_shard_counts
+from scripts.plates.smartseq import COUNTS, SOLO_STRANDS, SmartSeq
 from scripts.star.genome_memory import find_namespace, mode_inside, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS, changes_genome
 from scripts.star.program import require_index, require_options
@@ -27,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", choices=tuple(PLATE_PRESETS), default="census2017", help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"
+    )
+    parser.add_argument(
+        "--solo-strand",
+        choices=tuple(SOLO_STRANDS),
+        help="count the cells with STARsolo (SmartSeq), of this strand, instead of aligning each by itself",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of all STARs together")
     parser.add_argument("--output", required=True, help="folder of alignments to write")
@@ -62,8 +70,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = Path(args.output)
     beside = Path(args.scratch) if args.scratch else output.parent
     beside.mkdir(parents=True, exist_ok=True)
-    partial = beside / f".{args.runs.stem}.align"
     with ends_with_command():
+        if args.solo_strand:
+            partial = beside / f".{args.runs.stem}.solo"
+            remove_folder(beside, partial.name, ignore_errors=True)
+            partial.mkdir()
+            solo = SmartSeq(Path(args.index), args.preset, args.solo_strand, partial, star_options)
+            counts, faults = solo.count_all(cells, max(1, args.threads), genome_memory)
+            for name, fault in faults.items():
+                fail_runs(columns[name], statuses, fault)
+            if counts:
+                write_shard_counts(partial / COUNTS, counts)
+            publish(partial, output, columns, statuses, [COUNTS])
+            return
+        partial = beside / f".{args.runs.stem}.align"
         aligner = Aligner(Path(args.index), args.preset, partial, star_options)
         missing = [cell for cell in cells if not aligner.is_aligned(cell)]
         if len(missing) < len(cells):

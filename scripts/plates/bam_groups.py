@@ -71,7 +71,9 @@ class Fragments:
     hits: np.ndarray  # NH; NO_TAG where a record has none
     first: np.ndarray
     second: np.ndarray
-    _bytes: np.ndarray
+    tags: np.ndarray  # where the tags of a record begin in ``raw``
+    ends: np.ndarray  # and end
+    raw: np.ndarray  # the bytes of the chunk
     _cigar: np.ndarray
     _operations: np.ndarray
 
@@ -84,7 +86,7 @@ class Fragments:
         owner = np.repeat(np.arange(len(records)), counts)
         begins = np.cumsum(counts) - counts
         within = np.arange(len(owner)) - begins[owner]
-        words = _view(self._bytes, "<u4")[self._cigar[records][owner] + 4 * within]
+        words = _view(self.raw, "<u4")[self._cigar[records][owner] + 4 * within]
         kind = words & 15
         if len(kind) and kind.max() > 8:
             raise BamError("a CIGAR has an operation beyond MIDNSHP=X.")
@@ -285,9 +287,10 @@ class _Chunk:
         used[first[first >= 0]] = True
         used[second[second >= 0]] = True
         tags = cigar + 4 * operations + (fixed["bases"].astype(np.int64) + 1) // 2 + fixed["bases"]
-        hits = self._hits(tags, starts + 4 + fixed["size"], used)
+        ends = starts + 4 + fixed["size"]
+        hits = self._hits(tags, ends, used)
         contig, position, quality = (fixed[name].astype(np.int64) for name in ("contig", "position", "quality"))
-        return Fragments(flag, contig, position, quality, hits, first, second, self.raw, cigar, operations)
+        return Fragments(flag, contig, position, quality, hits, first, second, tags, ends, self.raw, cigar, operations)
 
     def _refuse(self, fixed: np.ndarray, flag: np.ndarray, aligned: np.ndarray, paired: bool) -> None:
         if paired and not (flag & PAIRED).all():

@@ -6,7 +6,8 @@ A cell is one column of the counts: an experiment with its runs, or one run (``c
 The folder of its alignments has ``{column}.bam``, ``{column}.Log.final.out`` and ``status.tsv``. STAR aligns pairs and
 reads without a mate in separate calls. So a cell that has both has two BAM files, ``{column}.bam`` of its pairs and
 ``{column}.single.bam`` of the others; its one log is the sum of both. BAM files are as STAR writes them: not sorted,
-the records of a read together.
+the records of a read together. Where STARsolo has counted the cells, the folder has their counts instead
+(:mod:`scripts.plates.smartseq`).
 """
 
 import json
@@ -159,10 +160,17 @@ def alignment_files(folder: str | Path, column: str) -> list[Path]:
 
 
 def publish(
-    partial: Path, output: Path, columns: Mapping[str, Sequence[Run]], statuses: Mapping[str, RunStatus]
+    partial: Path,
+    output: Path,
+    columns: Mapping[str, Sequence[Run]],
+    statuses: Mapping[str, RunStatus],
+    more: Sequence[str] = (),
 ) -> None:
-    """Turn the folder of partial results into the output: alignments of the good cells, and the status table."""
-    kept = {"status.tsv"}
+    """Turn the folder of partial results into the output: alignments of the good cells, and the status table.
+
+    ``more`` are the names of further files to keep.
+    """
+    kept = {"status.tsv", *more}
     for name, rows in columns.items():
         if is_whole(statuses[row.run] for row in rows):
             kept |= {path.name for path in (*bam_files(partial, name), log_file(partial, name))}

@@ -2,7 +2,7 @@
 
 Counters: 'native', our own; 'htseq-count', the program itself; 'auto', our own with one cell of the shard, chosen by a
 hash, counted by htseq-count as well: if a single number differs, htseq-count counts the whole shard and the status
-table says so.
+table says so; 'starsolo': the counts that the command align had from STARsolo (--solo-strand).
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from scripts.plates.cells import read_cell_statuses
 from scripts.plates.counting import COUNTERS, Counting, count_shard
 from scripts.plates.scoring import add_scoring, scoring_of
 from scripts.plates.shard_counts import join_shards, read_shard_counts, reference_label, write_shard_counts
+from scripts.plates.smartseq import STARSOLO, read_solo_counts
 from scripts.plates.strands import parse_strands
 from scripts.references.gene_intervals import MODES
 from scripts.references.genes_table import read_genes
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         " a run, experiment, sample or series",
     )
     add_scoring(parser)
-    parser.add_argument("--counter", choices=COUNTERS, default="auto", help="who counts, see below")
+    parser.add_argument("--counter", choices=(*COUNTERS, STARSOLO), default="auto", help="who counts, see below")
     add_round_options(parser)
     parser.add_argument("--kept", nargs="?", help="folder of what is not tried again, see retry")
     parser.add_argument("--threads", type=int, default=1, help="cells counted side by side")
@@ -49,16 +50,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     columns = read_unit(args.runs)
     genes = [gene.gene_id for gene in read_genes(args.genes)]
-    shard, statuses = count_shard(
-        columns,
-        read_cell_statuses(args.alignments, columns),
-        args.alignments,
-        Counting(Path(args.count_index), Path(args.exons), genes, args.mode, "none", scoring_of(args)),
-        reference_label(args.reference),
-        counter=args.counter,
-        threads=max(1, args.threads),
-        strand=parse_strands(args.strand),
-    )
+    statuses = read_cell_statuses(args.alignments, columns)
+    reference = reference_label(args.reference)
+    if args.counter == STARSOLO:
+        shard, statuses = read_solo_counts(columns, statuses, args.alignments, genes, reference)
+    else:
+        shard, statuses = count_shard(
+            columns,
+            statuses,
+            args.alignments,
+            Counting(Path(args.count_index), Path(args.exons), genes, args.mode, "none", scoring_of(args)),
+            reference,
+            counter=args.counter,
+            threads=max(1, args.threads),
+            strand=parse_strands(args.strand),
+        )
     if args.kept:
         kept = {run for run, status in statuses.items() if status.state == "kept"}
         earlier = Path(args.kept) / "counts.h5ad"

@@ -408,6 +408,16 @@ def _htseq_version() -> dict[str, str]:
     return {"HTSeq": version("HTSeq")}
 
 
+def mark_counted(of_cell: Iterable[RunStatus], log: Mapping[str, str], note: str = "") -> dict[str, RunStatus]:
+    """Return run → status of the good runs of a cell that was counted: with the reads of its log, and a note."""
+    reads, mapped = log[INPUT_READS], str(mapped_reads(log))
+    return {
+        status.run: status._replace(detail=note or status.detail, reads=reads, mapped=mapped)
+        for status in of_cell
+        if status.ok
+    }
+
+
 def count_shard(
     columns: Mapping[str, Sequence[Run]],
     statuses: Mapping[str, RunStatus],
@@ -458,11 +468,7 @@ def count_shard(
         fail_runs(columns[column], statuses_after, fault)
     of_cells = {column: [statuses[row.run] for row in columns[column]] for column in kept}
     for column, of_cell in of_cells.items():
-        reads, mapped = logs[column][INPUT_READS], str(mapped_reads(logs[column]))
-        for status in of_cell:
-            if status.ok:
-                detail = counted.note or status.detail
-                statuses_after[status.run] = status._replace(detail=detail, reads=reads, mapped=mapped)
+        statuses_after |= mark_counted(of_cell, logs[column], counted.note)
     star = [{"STAR": version} for version in star_versions(path for column in kept for path in cells[column])]
     dtype = counting.scoring.dtype
     matrix: np.ndarray = np.array([counts.genes for counts in kept.values()], dtype).reshape(

@@ -256,3 +256,14 @@ def test_a_probe_set_is_that_of_the_species():
         assert made.probe_set(name) == (["mouse.csv"] if unit.species == "mus" and not is_shard(name) else [])
     assert made.forecast_options("kits")[-2:] == ["--inclusion-lists", "probe-set"]
     assert "probe-set" not in analysis(*FOUR).forecast_options("kits")
+
+
+def test_starsolo_counts_while_it_aligns():
+    made = analysis(*FOUR, plates={"counter": "starsolo", "strand": "forward"})
+    assert made.solo_options() == ["--solo-strand", "forward"]
+    assert made.count_options("GSE1.homo.0000") == []
+    assert made.parameters() == ["preset=census2017", "strand=forward", "counter=starsolo", "count_by=experiment"]
+    shard = "GSE1.homo.0000"
+    other = analysis(*FOUR, plates={"strand": "forward"})
+    assert other.solo_options() == []
+    assert made.options_digest(shard) != other.options_digest(shard)

@@ -267,3 +267,22 @@ def test_counts_of_the_h5ad_are_those_of_a_feature_that_is_counted():
     reported = faults(series=["GSE1"], droplets={"counts": "GeneFull", "features": ["Gene", "SJ"]})
     assert reported == ["droplets.counts: GeneFull is not counted; add it to droplets.features"]
     assert check(series=["GSE1"], droplets={"counts": "GeneFull"})["droplets"]["counts"] == "GeneFull"
+
+
+def test_starsolo_has_no_options_of_htseq_count():
+    assert (
+        check(series=["GSE1"], plates={"counter": "starsolo", "strand": "reverse"})["plates"]["counter"] == "starsolo"
+    )
+    plates = {"counter": "starsolo", "mode": "union", "min_quality": 0, "strand": "auto", "keep_bam": True}
+    plates["star_options"] = {"twopassMode": "Basic", "outFilterScoreMin": 20}
+    assert faults(series=["GSE1"], plates=plates) == [
+        "plates.mode: it is an option of htseq-count, which counter: starsolo does not have",
+        "plates.min_quality: it is an option of htseq-count, which counter: starsolo does not have",
+        "plates.strand: with counter: starsolo it is none, forward or reverse, for all cells",
+        "plates.star_options.twopassMode: it cannot be set with counter: starsolo, which depends on it",
+        "plates.keep_bam: with counter: starsolo there is no BAM file of each cell; choose another counter",
+    ]
+
+
+def test_floors_are_shares_and_numbers():
+    assert len(faults(series=["GSE1"], plates={"min_mapped": 1.5, "min_reads": -1})) == 2
