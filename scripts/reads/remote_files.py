@@ -36,7 +36,7 @@ _COLUMNS = {"ena": "sra", FASTQ: "fastq", SUBMITTED: "submitted"}  # source → 
 _BAM_KINDS = ("10x genomics bam file", "bam")
 _NO_ARCHIVE = (*_BAM_KINDS, "fastq")
 _READS = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
-_READ_NUMBER = re.compile(r"[_.-]([RI]?)([1-4])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
+_READ_NUMBER = re.compile(r"[_.-](R|I|read)?([1-4])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 
 
 class UnitRecords:
@@ -194,11 +194,13 @@ def submitted_files(run: str, files: Iterable[RemoteFile], row: Run) -> dict[str
     if len(reads) > 1 and ("" in numbers.values() or len({*numbers.values()}) < len(reads)):
         raise ValueError(f"the names of the submitted files do not say which read each has: {', '.join(sorted(reads))}")
     ordered = sorted(reads, key=numbers.__getitem__)
+    without_index = [name for name in ordered if not numbers[name].startswith("I")]
     if row.assay == "plate":
-        ordered = [name for name in ordered if not numbers[name].startswith("I")]
+        ordered = without_index
         wanted = {"paired": 2, "single": 1}.get(row.layout, len(ordered))
     else:
         wanted = len(row.read_roles.split(",")) if row.read_roles else max(2, len(ordered))
+        ordered = without_index if wanted == len(without_index) else ordered
     if len(ordered) != wanted:
         raise ValueError(f"{len(ordered)} of the {wanted} reads of a spot were submitted")
     return {f"{run}.submitted_{number}.fastq.gz": reads[name] for number, name in enumerate(ordered, 1)}
@@ -207,7 +209,7 @@ def submitted_files(run: str, files: Iterable[RemoteFile], row: Run) -> dict[str
 def _read_of(name: str) -> str:
     """Return which read a file has by its name, as ``I1`` or ``R2``; empty where that does not show."""
     found = _READ_NUMBER.search(name)
-    return f"{found[1].upper() or 'R'}{found[2]}" if found else ""
+    return f"{(found[1] or 'R')[0].upper()}{found[2]}" if found else ""
 
 
 def arrived(folder: str | Path, run: str) -> list[Path]:

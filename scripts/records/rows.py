@@ -26,7 +26,7 @@ from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 _READ_FILE = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
-_BOTH_READS = re.compile(r"[_.-]R?([12])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
+_BOTH_READS = re.compile(r"[_.-](?:R|read)?([12])(?:_\d{3})?\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)
 FULL_QUALITY, LITE = "SRA Normalized", "SRA Lite"  # NCBI's kinds of archives: true and simplified qualities
 _OF_ALL_RUNS = ("NOT_SINGLE_CELL", "CHEMISTRY_UNKNOWN")  # faults of an experiment, whatever its runs hold
 _EXPERIMENT_FIELDS = ("experiment", "strategy", "source", "selection", "layout", "instrument")  # part of the evidence

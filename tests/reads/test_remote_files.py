@@ -209,6 +209,12 @@ def given(*names, md5="aa", size=7):
         (("b_2.fq.bz2", "b_1.fq.bz2", "b_I1.fq.bz2"), {"layout": "paired"}, ("b_1.fq.bz2", "b_2.fq.bz2")),
         (("cell.fq",), {"layout": "single"}, ("cell.fq",)),
         (("x.R1.fq.gz", "x.R2.fq.gz"), {}, ("x.R1.fq.gz", "x.R2.fq.gz")),
+        (("x_read2.fastq", "x_read1.fastq"), {"layout": "paired"}, ("x_read1.fastq", "x_read2.fastq")),
+        (
+            ("l_R2_001.fastq.gz", "l_I1_001.fastq.gz", "l_R1_001.fastq.gz"),
+            {"assay": "droplet", "read_roles": "barcode,cdna"},
+            ("l_R1_001.fastq.gz", "l_R2_001.fastq.gz"),
+        ),
         (
             ("l_S1_L001_R2_001.fastq.gz", "l_S1_L001_I1_001.fastq.gz", "l_S1_L001_R1_001.fastq.gz"),
             {"assay": "droplet"},
