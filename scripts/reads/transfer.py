@@ -37,6 +37,7 @@ from scripts.reads.unit_disk import DiskRoom
 
 _LEAST_RATE = 50_000.0  # bytes a second below which another source is asked, if there is one
 _SIMPLIFIED = {ord("?"), ord("$")}  # the qualities of SRA Lite, 30 and 3, in FASTQ
+_ALIKE = 0.95  # SRA Lite of a larger share of the full archive's size has lost no qualities
 _VERIFIED = 1 << 26  # bytes that prefetch reads in one step of its verification
 
 # What prefetch prints → reason and sentence of the fault, after which it is not asked again.
@@ -196,11 +197,17 @@ class Transfers:
     def _is_simplified(self, row: Run, files: Sequence[Path]) -> bool:
         """Whether ENA made FASTQ from SRA Lite: it has no other qualities, and the archives offer Lite of the run.
 
-        Where they offer none, the submitter's own qualities are so.
+        Where they offer none, or one that is not smaller than the archive in full quality, the submitter's own
+        qualities are so.
         """
         if not all(fastq_files.first_qualities(path) <= _SIMPLIFIED for path in files):
             return False
-        return row.run in self._of_lite or any(map(is_lite, self._files("ncbi", row)))
+        offered = self._files("ncbi", row)
+        lite = [file.size for file in offered if is_lite(file)]
+        full = [file.size for file in offered if not is_lite(file)]
+        if lite and full and all(full) and min(lite) > _ALIKE * min(full):
+            return False
+        return bool(lite) or row.run in self._of_lite
 
     def _has_submitted(self, row: Run) -> bool:
         """Whether all reads of a run are on offer as they were submitted, by the records that are kept."""

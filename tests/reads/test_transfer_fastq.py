@@ -210,6 +210,11 @@ def test_fastq_whose_qualities_are_all_one_is_whole_where_no_archive_has_lite_of
     analysis.xml.write_bytes(gzip.compress(text.replace("SRA Lite", "SRA Normalized").replace(".lite", "").encode()))
     status = analysis.run("--order", "ena")[SINGLE]
     assert (status.state, status.source, status.detail) == ("ok", "ena_fastq", "")
+    size = world.archives[SINGLE].size
+    assert f'size="{size * 7 // 10}"' in text
+    text = text.replace(f'size="{size * 7 // 10}"', f'size="{size * 99 // 100}"')  # Lite had nothing to take away
+    analysis.xml.write_bytes(gzip.compress(text.encode()))
+    assert analysis.run("--order", "ena")[SINGLE].source == "ena_fastq"
 
 
 def test_fastq_may_come_first_in_the_order(tmp_path, server, world):
