@@ -18,7 +18,7 @@ from scripts.core.errors import InputError
 from scripts.core.files import hash_file, remove_folder
 from scripts.core.gzip_files import open_bytes
 from scripts.droplets.chemistries import BarcodeSegment, Chemistry
-from scripts.references.star_index import make_index
+from scripts.references.make_index import make_index
 
 NOTE = "probe_set.txt"
 """The file of a library that names its probe set."""

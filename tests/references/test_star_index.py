@@ -12,17 +12,6 @@ from scripts.references.genes_table import read_genes
 from tests.references.sources import gtf_line, make
 
 
-def test_options_of_an_index_follow_the_genome() -> None:
-    human = star_index.size_options(3_100_000_000, 195, 100)
-    assert (human["genomeSAindexNbases"], human["genomeChrBinNbits"]) == (14, 18)
-    toy = star_index.size_options(120_000, 2, 100)
-    assert (toy["genomeSAindexNbases"], toy["genomeChrBinNbits"]) == (7, 15)
-    scaffolds = star_index.size_options(1_000_000_000, 500_000, 100)
-    assert scaffolds["genomeChrBinNbits"] == 10
-    assert star_index.size_options(1000, 1000, 100)["genomeChrBinNbits"] == 6  # no less than a read
-    assert star_index.size_options(20_000_000_000, 10, 100)["limitGenomeGenerateRAM"] == 240_000_000_000
-
-
 @pytest.mark.tools
 def test_a_ready_index_is_linked_when_it_fits(mm10: Path, tmp_path: Path) -> None:
     inputs = [f"--genome={mm10 / 'genome.fa'}", f"--annotation={mm10 / 'annotation.gtf'}", "--sjdb-overhang=75"]

@@ -1,0 +1,53 @@
+"""STAR's index of a genome with its annotated junctions.
+
+Options that depend on the genome follow STAR's manual: genomeSAindexNbases is log2(bases)/2 - 1, at most 14;
+genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a read's length.
+"""
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scripts.core.errors import InputError, raise_faults
+from scripts.core.files import atomic_folder
+from scripts.references.fasta import contig_lengths
+from scripts.references.index_check import compare_annotation, compare_genome
+from scripts.star.program import INDEX_FILES, run_star
+
+_DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
+_BYTES_A_BASE = 12  # memory that STAR needs to make an index, with a margin
+
+
+def size_options(bases: int, contigs: int, overhang: int) -> dict[str, int]:
+    """Return the options that depend on the size of the genome and the number of its contigs."""
+    longest_read = overhang + 1
+    return {
+        "genomeSAindexNbases": max(1, min(14, int(math.log2(bases) / 2 - 1))),
+        "genomeChrBinNbits": min(18, int(math.log2(max(bases / contigs, longest_read)))),
+        "limitGenomeGenerateRAM": max(_DEFAULT_MEMORY, _BYTES_A_BASE * bases),
+    }
+
+
+def make_index(genome: str | Path, annotation: str | Path, overhang: int, threads: int, output: str | Path) -> None:
+    """Make an index into the folder ``output``. Raises InputError in STAR's words where it fails, leaving nothing."""
+    output = Path(output)
+    lengths = contig_lengths(genome)
+    if not lengths:
+        raise InputError(f"{genome}: the file holds no sequence.")
+    if output.is_symlink():
+        output.unlink()
+    arguments = ["--runMode", "genomeGenerate", "--runDirPerm", "All_RWX", "--runThreadN", str(threads)]
+    arguments += ["--genomeFastaFiles", str(Path(genome).absolute())]
+    arguments += ["--sjdbGTFfile", str(Path(annotation).absolute()), "--sjdbOverhang", str(overhang)]
+    for name, value in size_options(sum(lengths.values()), len(lengths), overhang).items():
+        arguments += [f"--{name}", str(value)]
+    with atomic_folder(output) as index, TemporaryDirectory(prefix=".star_index.", dir=output.parent) as run:
+        arguments += ["--genomeDir", str(index.absolute()), "--outFileNamePrefix", f"{Path(run).absolute()}/"]
+        status, complaint = run_star(arguments, run)
+        if status:
+            raise InputError(f"STAR could not make the index of {genome}: {complaint}")
+        missing = [name for name in INDEX_FILES if not (index / name).is_file() or not (index / name).stat().st_size]
+        if missing:
+            raise InputError(f"STAR made an index without {', '.join(missing)}; is the disk full?")
+        faults = [*compare_genome(index, genome), *compare_annotation(index, annotation)]
+        raise_faults("The index that STAR has made", faults)
