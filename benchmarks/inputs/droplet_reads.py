@@ -183,6 +183,10 @@ def battery(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int
             yield maker.bulk(lengths, rate)
 
 
+SPOILT = (
+    *("10x_3p_v2", "10x_5p_v2", "10x_3p_v3", "10x_3p_v4", "10x_5p_v3", "10x_multiome"),
+    *("cel_seq2", "sort_seq", "quartz_seq2", "microwell_seq", "split_seq"),
+)
 TEMPLATE_SWITCH = "AAGCAGTGGTATCAACGCAGAGTACATGGG"
 SMART_SEQ3_TAG = "ATTGCGCAATG"
 PHIX = 5386
@@ -229,7 +233,7 @@ def hostile(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int
     """
     maker = Maker(lists, spots, seed)
     spoiler = Spoiler(maker)
-    for name in ("10x_3p_v2", "10x_5p_v2", "10x_3p_v3", "10x_3p_v4", "10x_5p_v3", "10x_multiome"):
+    for name in SPOILT:
         kit = chemistries[name]
         made = maker.library(kit, "BC", kit.read_end, 0.01)
         barcode, cdna = made.samples[0], made.samples[1]
@@ -251,7 +255,8 @@ def hostile(chemistries: Mapping[str, Chemistry], lists: PackedLists, spots: int
             },
         }.items():
             yield made._replace(name=f"{name}, {words}", samples=samples)
-        yield maker.library(kit, "CB", 26, 0.02, name=f"{name}, reads of 26")
+        length = 26 if kit.read_least <= 26 else kit.read_end
+        yield maker.library(kit, "CB", length, 0.02, name=f"{name}, reads of {length}")
         tenth = spoiler.some(0.1)
         cells = {read: maker.sequenced(maker.cdna(75), 0.01) for read in range(2)}
         cells[0] = spoiler.spoil(cells[0], tenth, barcode.codes[:, : kit.read_end])
