@@ -8,8 +8,9 @@ One JSON object a line for each row of the ledger that names a run, in the ledge
   them) and in words; for a run whose reads were not sampled, the evidence in the records
 - records: the judgement from the records before any download, null where a run table was given
 - reads: the judgement from a sample of the reads: roles, candidates, offset, rank of the evidence and its name,
-  mean_lengths, figures (share of barcodes on an inclusion list and the share by chance, for every alternative), the
-  configured inclusion lists, the kits that were not tried and why; null for plates and where there were no reads
+  mean_lengths, tag_share (reads of a few sequences, as tags of antibodies are), figures (share of barcodes on an
+  inclusion list and the share by chance, for every alternative), the configured inclusion lists, the kits that were
+  not tried and why; null for plates and where there were no reads
 """
 
 import json
