@@ -56,7 +56,7 @@ def genome(tmp_path_factory) -> tuple[Path, list[str]]:
 def make_genome(folder: Path, names: list[str]) -> tuple[Path, list[str]]:
     """Return an index of single-exon genes of these names, which is made in the folder, and the sequence of each."""
     dice = random.Random(11)
-    contig = dna(dice, GENES * 2000 + 4000)
+    contig = dna(dice, len(names) * 2000 + 4000)
     genes, lines = [], []
     for start in (500, 700):  # without any junction STAR makes no index
         name = 'gene_id "G9"; transcript_id "T9"; gene_name "N9";'
