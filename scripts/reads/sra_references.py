@@ -121,10 +121,18 @@ class References:
 
     def _cached(self, name: str, length: int) -> Path | None:
         path = path_below(self.folder, name)
-        return path if self._is_cached(path, name, length) else None
+        if self._is_cached(path, name, length):
+            return path
+        if not self._is_cached(path, name, length, circular=False):
+            return None
+        with exclusive_lock(self.folder / f".{name}.lock"):  # somebody put it there as it is
+            self._keep(path, name, length, path)
+        return path
 
-    def _is_cached(self, path: Path, name: str, length: int) -> bool:
-        return path.is_file() and fastq_files.kind_of(path) == "sra" and self._identity(path) == (name, length)
+    def _is_cached(self, path: Path, name: str, length: int, circular: bool = True) -> bool:
+        if not path.is_file() or fastq_files.kind_of(path) != "sra":
+            return False
+        return self._identity(path) == (name, length, circular)
 
     def _offer(self, name: str) -> RemoteFile:
         """Ask the resolver where a reference is; once for all runs."""
@@ -183,6 +191,7 @@ class References:
                     raise _NotHad(f"its file cannot be unpacked: {command[0]}: {words or done.status}")
             if fault := self._fault_of(copy, name, length):
                 raise _NotHad(f"the copy of its file {fault}")
+            copy.chmod(0o644)
             copy.replace(target)
 
     def _fault_of(self, path: Path, name: str, length: int) -> str:
@@ -191,17 +200,18 @@ class References:
             return "is no file of the SRA"
         if words := sra_archive.find_damage(path, self.offline):
             return f"is damaged: {words}"
-        found, bases = self._identity(path)
+        found, bases, _ = self._identity(path)
         if found == name and bases == length:
             return ""
         return f"is {quoted(found)} with {bases:,} bases, not {name} with {length:,}"
 
-    def _identity(self, path: Path) -> tuple[str, int]:
-        """Return accession and number of bases of a reference's file; empty and 0 where it is none."""
-        command = ["vdb-dump", "-R", "1", "-C", "SEQ_ID,TOTAL_SEQ_LEN", "-f", "tab", path_argument(path)]
-        name, _, length = run_program(command, self.offline).output.strip().partition("\t")
+    def _identity(self, path: Path) -> tuple[str, int, bool]:
+        """Return accession and bases of a reference and whether it is circular; empty and 0 where a file is none."""
+        command = ["vdb-dump", "-R", "1", "-C", "SEQ_ID,TOTAL_SEQ_LEN,CIRCULAR", "-f", "tab", path_argument(path)]
+        name, length, circular = [*run_program(command, self.offline).output.strip().split("\t"), "", "", ""][:3]
         parts = name.split("|")  # gi|448814763|ref|NC_000962.3|
-        return next((part for part in reversed(parts) if part), ""), whole_number(length) or 0
+        accession = next((part for part in reversed(parts) if part), "")
+        return accession, whole_number(length) or 0, circular == "true"
 
 
 def external_references(archive: Path, environment: Mapping[str, str]) -> dict[str, int]:

@@ -89,6 +89,14 @@ def test_a_damaged_reference_in_the_cache_is_fetched_again(local, aligned, resol
     assert local(aligned.external)[1] == sorted(aligned.mates)
 
 
+def test_a_reference_that_somebody_put_into_the_cache_is_taken(local, aligned, resolver):
+    (local.folder / CACHE).mkdir(parents=True)
+    shutil.copy(aligned.reference, local.folder / CACHE / NAME)
+    for _ in range(2):
+        assert local(aligned.external)[1] == sorted(aligned.mates)
+    assert not resolver.asked
+
+
 def test_a_reference_that_nobody_has_is_named(local, aligned):
     check_missing(local(aligned.external)[0], f"{NAME} (the resolver answers 404, Cannot resolve accession)")
 

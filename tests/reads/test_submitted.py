@@ -10,7 +10,8 @@ from scripts.reads.lost_reads import find_loss
 from scripts.records.sra_xml import Read
 from tests.reads import aligned_archives
 from tests.reads.analysis_directory import Analysis
-from tests.reads.test_transfer_fastq import ARCHIVES, convert
+from tests.reads.test_conversion import cell_ranger_bam, random_reads
+from tests.reads.test_transfer_fastq import ARCHIVES, V2, convert, library
 
 pytestmark = pytest.mark.tools
 
@@ -137,6 +138,36 @@ def test_a_run_whose_archive_lost_reads_is_tried_again_with_what_was_submitted(s
     for reason, source in (("READS_MISSING", "submitted"), ("DOWNLOAD_FAILED", "sra")):
         write_statuses(tmp_path / "failed.tsv", [RunStatus(PAIRED, "failed", reason, source="sra")])
         assert submitted.run("--kept", str(tmp_path))[PAIRED].source == source
+
+
+def test_a_run_that_is_planned_so_has_no_other_source(submitted, server):
+    submitted.plan([PAIRED], layout="paired", source="submitted")
+    assert submitted.run()[PAIRED].source == "submitted"
+    assert not server.asked(ARCHIVES)
+    submitted.ena.write_bytes(gzip.compress(b"run_accession\n"))
+    assert submitted.run()[PAIRED].detail == "the records name no file of the run at submitted."
+
+
+def test_the_bam_of_a_library_is_taken_where_the_record_shows_that_its_barcodes_are_lost(
+    tmp_path, server, world, resolver
+):
+    analysis = library(tmp_path, server, world, V2)
+    server.clear()
+    text = gzip.decompress(analysis.xml.read_bytes()).decode()
+    assert text.count('average="26"') == 1
+    analysis.xml.write_bytes(gzip.compress(text.replace('average="26"', 'average="0"').encode()))
+    spots = list(
+        zip(random_reads(world.archives[V2].spots, 28), random_reads(world.archives[V2].spots, 90), strict=True)
+    )
+    bam = cell_ranger_bam(tmp_path / "possorted.bam", spots)
+    resolver.files = {"possorted.bam": bam.read_bytes()}
+    analysis.offer("submitted", resolver.url, resolver.files)
+    analysis.run("--runs", f"{analysis.unit}.tsv", "--order", "ncbi")
+    status = analysis.statuses()[V2]
+    assert (status.state, status.source) == ("ok", "submitted")
+    statuses, reads = convert(analysis)
+    assert (statuses[V2].state, statuses[V2].source) == ("ok", "submitted")
+    assert [read[1] for read in reads[f"{V2}_1.fastq"]] == [first[0] for first, _ in spots]
 
 
 def test_submitted_files_of_fewer_spots_are_refused(submitted, server, world):
