@@ -227,6 +227,7 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
                 *unit,
                 "--archives",
                 f"work/download/{UNIT}",
+                "--delete-archives",
                 "--threads",
                 "2",
                 "--output",

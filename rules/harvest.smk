@@ -27,7 +27,8 @@ rule ledger:
             --min-mapped {params.min_mapped} --min-reads {params.min_reads} \
             --references {input.references:q} \
             --output {output.ledger:q} 2>{log:q}
-        rm -rf work/partial/*/ # every unit is done; unfinished downloads of other plans are not resumed
+        # every unit is done; unfinished downloads and conversions of other plans are not resumed
+        rm -rf work/partial/*/ work/fastq/.*.reads
         """
 
 

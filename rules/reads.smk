@@ -65,7 +65,7 @@ rule download:
 
 
 rule fastq:
-    """Convert the archives of a unit's runs and count what came out."""
+    """Convert the archives of a unit's runs and count what came out; each archive is deleted when its reads are written."""
     input:
         units=ancient("units/runs"),
         archives="work/download/{unit}",
@@ -88,6 +88,6 @@ rule fastq:
     shell:
         """
         python -m scripts fastq --runs {input.units:q}/{wildcards.unit:q}.tsv --archives {input.archives:q} \
-            --limit-gb {params.limit_gb} --max-dropped {params.max_dropped} --threads {threads} \
-            --output {output.fastq:q} 2>{log:q}
+            --delete-archives --limit-gb {params.limit_gb} --max-dropped {params.max_dropped} \
+            --threads {threads} --output {output.fastq:q} 2>{log:q}
         """

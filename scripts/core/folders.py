@@ -7,7 +7,7 @@ of one whose removal was cut off.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from scripts.core import command
@@ -29,15 +29,17 @@ def _names(folder: Path) -> set[str]:
     return names - _NOT_LISTED
 
 
-def seal(folder: str | Path) -> None:
+def seal(folder: str | Path, without: Collection[str] = ()) -> None:
     """Write the end mark of an output folder of this job: its files are complete.
 
-    A command that is called by hand writes none: nobody removes its output file by file.
+    ``without`` names files that are about to be deleted. A command that is called by hand writes none: nobody removes
+    its output file by file.
     """
     if not command.is_job():
         return
     folder = Path(folder)
-    lines = [f"{name}\t{(folder / name).lstat().st_size}\n" for name in sorted(_names(folder))]
+    names = sorted(_names(folder).difference(without))
+    lines = [f"{name}\t{(folder / name).lstat().st_size}\n" for name in names]
     write_atomic(folder / MARK, "".join(lines))
 
 

@@ -19,6 +19,7 @@ WIDTH = 100
 SKIP = 100_000
 """Reads before a sample: the first ones of a run are its worst."""
 _BLOCK = 1 << 22
+_LINES = 10_000
 
 
 class ReadSample(NamedTuple):
@@ -104,11 +105,12 @@ def _take_reads(path: str | Path, block: bytes, most: int) -> tuple[ReadSample, 
     return ReadSample(codes, lengths), block[int(lines[-1, 3]) + 1 :]
 
 
-def copy_sample(path: str | Path, target: str | Path, size: int, skip: int) -> int:
-    """Copy the ``size`` reads after the first ``skip``, of a shorter file the last ones; return how many there are."""
+def sample_lines(path: str | Path, size: int, skip: int) -> Iterator[bytes]:
+    """Yield the lines, some at a time, of the ``size`` reads after the first ``skip``, of a shorter file the last."""
     with open_bytes(path) as handle:
         reads = sum(1 for _ in islice(handle, 4 * (skip + size))) // 4
-    with open_bytes(path) as handle, Path(target).open("wb") as writer:
-        first = max(0, min(skip, reads - size))
-        writer.writelines(islice(handle, 4 * first, 4 * (first + size)))
-    return min(size, reads)
+    first = max(0, min(skip, reads - size))
+    with open_bytes(path) as handle:
+        lines = islice(handle, 4 * first, 4 * (first + size))
+        while block := b"".join(islice(lines, _LINES)):
+            yield block

@@ -18,7 +18,7 @@ from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, remove_folder, write_atomic
 from scripts.core.subprocesses import raise_if_full
 from scripts.droplets.chemistries import Chemistry, InclusionList
-from scripts.droplets.fastq_sample import SKIP, copy_sample
+from scripts.droplets.fastq_sample import SKIP, sample_lines
 from scripts.droplets.library_figures import (
     READS_PER_GENE,
     LibraryFigures,
@@ -90,16 +90,15 @@ def probe_strand(
     if len({kit.strand for kit in candidates}) == 1:
         return candidates[0], ""
     sample = "reads/probe.fastq"
-    (folder / sample).parent.mkdir(exist_ok=True)
-    copy_sample(cdna, folder / sample, PROBE_READS, SKIP)
-    run_star(
-        [
-            *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
-            *("--readFilesIn", sample, "--outFilterMultimapNmax", "1"),
-            *("--quantMode", "GeneCounts", "--outSAMtype", "None", "--outFileNamePrefix", "probe/"),
-        ],
-        folder,
-    )
+    with read_pipes(folder, {sample: partial(sample_lines, cdna, PROBE_READS, SKIP)}):
+        run_star(
+            [
+                *("--runThreadN", str(threads), "--genomeDir", index, "--genomeLoad", "NoSharedMemory"),
+                *("--readFilesIn", sample, "--outFilterMultimapNmax", "1"),
+                *("--quantMode", "GeneCounts", "--outSAMtype", "None", "--outFileNamePrefix", "probe/"),
+            ],
+            folder,
+        )
     counts = []
     for line in (folder / "probe" / "ReadsPerGene.out.tab").read_text(encoding="utf-8").splitlines():
         name, _, same, other = line.split("\t")

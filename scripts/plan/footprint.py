@@ -18,31 +18,40 @@ def archive_bytes(row: Run) -> int:
 
 
 def fastq_bytes(bases: int, spots: int) -> int:
-    """Return what FASTQ of so many bases and spots may hold: bases, qualities and some 200 bytes a spot of names."""
-    return 2 * bases + 200 * spots
+    """Return what compressed FASTQ of so many bases and spots may hold.
+
+    Ten bits for a base and its quality, which deflate writes where 41 qualities are equally frequent; of the qualities
+    that sequencers write it makes six to seven. A read's name takes 6 to 15 bytes, and a spot has up to four.
+    """
+    return bases * 5 // 4 + 60 * spots
 
 
 class Footprint(NamedTuple):
-    """Bytes that a run, or a unit, holds on disk while it is converted."""
+    """Bytes that a run, or a unit, holds on disk: its archives, its FASTQ, and the most in two stages."""
 
     archive: int
     fastq: int
-    sorting: int
-    """Of what fasterq-dump sorts beside the FASTQ while it runs."""
+    converting: int
+    """Archives that wait, FASTQ that is written; an archive is deleted as soon as its reads are written."""
+    counting: int
+    """FASTQ, and as much again of BAM files of a plate shard, or of temporary files of STARsolo."""
 
     @property
     def peak(self) -> int:
-        """The most at any time: all of it together."""
-        return sum(self)
+        """The most at any time."""
+        return max(self)
 
 
-SORTED_AT_ONCE = 4
+CONVERTED_AT_ONCE = 4
 """Runs of a unit that are converted side by side, at most."""
-_GROWTH = 8  # FASTQ bytes for each byte of an archive of unknown bases; with what is sorted, 17
+_GROWTH = 4  # FASTQ bytes for each byte of an archive of unknown bases; short reads of one quality have most
 
 
 def run_footprint(row: Run) -> Footprint:
-    """Return what the download and the conversion of a run may hold; local files themselves count as nothing."""
+    """Return what the download, the conversion and the count of a run may hold; local files themselves are not counted.
+
+    Local FASTQ is linked, or is packed anew where STAR would refuse it, or where it is compressed by bzip2 or xz.
+    """
     archive = archive_bytes(row)
     kind = ""
     if row.source.startswith("file:"):
@@ -51,25 +60,33 @@ def run_footprint(row: Run) -> Footprint:
         paths = [path for path in map(Path, local_files(row)) if path.is_file()]
         archive = sum(path.stat().st_size for path in paths)
         kind = next(map(fastq_files.kind_of, paths), "")
-        if kind == "fastq":
-            return Footprint(0, 0, 0)
+        if kind.startswith("fastq"):
+            fastq = 2 * archive if kind in ("fastq.bz2", "fastq.xz") else 0
+            return Footprint(0, fastq, fastq, fastq + (archive // 2 if kind == "fastq" else archive))
     if row.bases.isdecimal() and row.spots.isdecimal():
         fastq = fastq_bytes(int(row.bases), int(row.spots))
-        sorting = fastq
     else:
         fastq = _GROWTH * archive
-        sorting = (_GROWTH + 1) * archive
-    return Footprint(0 if kind else archive, fastq, 0 if kind.startswith("fastq") else sorting)
+    collated = archive if "bam" in (kind, row.source) else 0  # the BAM file once more, with mates together
+    held = 0 if kind else archive
+    return Footprint(held, fastq, held + collated + fastq, 2 * fastq)
 
 
 def unit_footprint(rows: Iterable[Run]) -> Footprint:
-    """Return what a unit may hold at the height of its conversion, see :func:`run_footprint`."""
+    """Return what a unit may hold, see :func:`run_footprint`."""
     return _together([run_footprint(row) for row in rows])
 
 
 def _together(footprints: Sequence[Footprint]) -> Footprint:
-    sorting = heapq.nlargest(SORTED_AT_ONCE, (one.sorting for one in footprints))
-    return Footprint(sum(one.archive for one in footprints), sum(one.fastq for one in footprints), sum(sorting))
+    """Return what runs hold together, of which CONVERTED_AT_ONCE are converted at a time."""
+    waiting_or_done = sum(max(one.archive, one.fastq) for one in footprints)
+    both = (one.converting - max(one.archive, one.fastq) for one in footprints)
+    return Footprint(
+        sum(one.archive for one in footprints),
+        sum(one.fastq for one in footprints),
+        waiting_or_done + sum(heapq.nlargest(CONVERTED_AT_ONCE, both)),
+        sum(one.counting for one in footprints),
+    )
 
 
 def experiments_that_fit(rows: Iterable[Run], limit: float) -> set[str]:

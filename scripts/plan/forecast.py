@@ -277,7 +277,7 @@ def disk_warnings(units: Mapping[str, Unit], limit_gb: float, free: float) -> It
 
 
 def _peaks_gb(units: Mapping[str, Unit]) -> dict[str, float]:
-    return {name: (unit.bytes + unit.fastq + unit.sorting) / 1e9 for name, unit in units.items()}
+    return {name: unit.peak / 1e9 for name, unit in units.items()}
 
 
 def free_gb(folder: str | Path) -> float:

@@ -69,6 +69,10 @@ class JobResources:
         """Return the MB that a stage's job of a unit holds in the scratch folder."""
         return self.model.asked_scratch_mb(stage, unit_sizes(self.analysis.unit(unit)), attempt)
 
+    def held_mb(self, unit: str) -> int:
+        """Return the MB that a unit holds in the scratch folder at most, from its download to its counts."""
+        return max(1, int(self.analysis.unit(unit).peak / 1e6))
+
     def waits_for(self, units: Iterable[str], again: Callable[[str], bool] = lambda unit: False) -> dict[str, str]:
         """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet.
 
@@ -76,7 +80,7 @@ class JobResources:
         """
         undone = [name for name in units if not Path(f"units/status/{name}.tsv").exists() or again(name)]
         holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
-        sizes = {name: self.scratch_mb("fastq", name) for name in undone}
+        sizes = {name: self.held_mb(name) for name in undone}
         return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
 
     def downloads_at_once(self) -> int:

@@ -52,7 +52,7 @@ class Rounds:
 
     def _has_room(self, unit: str) -> bool:
         folder = next(folder for folder in map(Path, ("work/fastq", "work", ".")) if folder.exists())
-        return shutil.disk_usage(folder).free > 1e6 * self.resources.scratch_mb("fastq", unit)
+        return shutil.disk_usage(folder).free > 1e6 * self.resources.held_mb(unit)
 
     def is_as_planned(self, unit: str) -> bool:
         """Whether every planned column of a unit was counted as it is planned now."""

@@ -10,7 +10,7 @@ not in it are as shipped. Standard library only: Snakemake reads it before any t
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,9 @@ SIZES = {
     "threads": "threads of the job",
     "runs": "runs of the unit",
     "archive_mb": "MB of the unit's archives",
-    "fastq_mb": "MB of its FASTQ, see plan/footprint.py",
-    "sorting_mb": "MB of what a conversion sorts beside it",
+    "fastq_mb": "MB of its compressed FASTQ, see plan/footprint.py",
+    "converting_mb": "MB that it holds while it is converted",
+    "counting_mb": "MB that it holds while it is aligned and counted",
     "mspots": "millions of its spots",
     "genome_mb": "MB of the reference's sequence",
     "index_mb": "MB of STAR's index of it",
@@ -50,8 +51,8 @@ class Stage(NamedTuple):
 SHIPPED: Mapping[str, Stage] = {
     # 10 MB a second, and what an archive asks for beside its bytes
     "download": Stage({"one": 0.1, "runs": 0.1, "archive_mb": 1 / 600}, {"one": 900, "threads": 180}),
-    # 20 MB of FASTQ a second and thread
-    "fastq": Stage({"one": 0.1, "runs/threads": 0.1, "fastq_mb/threads": 1 / 1200}, {"one": 900, "threads": 450}),
+    # 10 MB of compressed FASTQ a second and thread
+    "fastq": Stage({"one": 0.1, "runs/threads": 0.1, "fastq_mb/threads": 1 / 600}, {"one": 900, "threads": 450}),
     "reference": Stage({"one": 1, "genome_mb": 1 / 80}, {"one": 1800, "genome_mb": 0.9}),
     # sorted suffixes: ten bytes a base
     "star_index": Stage({"one": 1, "genome_mb": 1 / 500, "genome_mb/threads": 1 / 4}, {"one": 1800, "genome_mb": 10}),
@@ -98,7 +99,8 @@ def unit_sizes(unit: Unit) -> dict[str, float]:
         "runs": unit.runs,
         "archive_mb": unit.bytes / 1e6,
         "fastq_mb": unit.fastq / 1e6,
-        "sorting_mb": unit.sorting / 1e6,
+        "converting_mb": unit.converting / 1e6,
+        "counting_mb": unit.counting / 1e6,
         "mspots": unit.spots / 1e6,
     }
 
@@ -121,19 +123,9 @@ def _size_in_mb(path: Path, otherwise: float) -> float:
 
 
 def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:
-    """Return the MB that a unit holds in the scratch folder during a stage; 0 for other stages.
-
-    A download holds the archives; a conversion also the FASTQ and what it sorts of some runs, which is the peak of a
-    unit (see plan/footprint.py); an alignment the FASTQ and BAM of half its size;
-    STARsolo the FASTQ and as much again.
-    """
-    held: dict[str, Callable[[], float]] = {
-        "download": lambda: sizes["archive_mb"],
-        "fastq": lambda: sizes["archive_mb"] + sizes["fastq_mb"] + sizes["sorting_mb"],
-        "align": lambda: 1.5 * sizes["fastq_mb"],
-        "solo": lambda: 2 * sizes["fastq_mb"],
-    }
-    return held[stage]() if stage in held else 0.0
+    """Return the MB that a unit holds in the scratch folder during a stage; 0 for other stages."""
+    held = {"download": "archive_mb", "fastq": "converting_mb", "align": "counting_mb", "solo": "counting_mb"}
+    return sizes[held[stage]] if stage in held else 0.0
 
 
 def grown(attempt: int) -> float:

@@ -46,13 +46,20 @@ class Unit(NamedTuple):
     spots: int
     runs: int
     fastq: int
-    """Bytes of the FASTQ of all its runs."""
-    sorting: int
-    """Bytes that a conversion sorts beside the FASTQ."""
+    """Bytes of the compressed FASTQ of all its runs."""
+    converting: int
+    """The most that it holds on disk while it is downloaded and converted, see plan/footprint.py."""
+    counting: int
+    """The most that it holds on disk while it is aligned and counted."""
     digest: str
     """16 hex digits of all that is planned for it, without sentences and archives' names: another plan, another job."""
     files: str = ""
     """The local files of its runs: ``file:`` and their paths, joined by ``;``; empty where it has none."""
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that it holds on disk at any time."""
+        return max(self.bytes, self.converting, self.counting)
 
 
 def is_shard(unit: str) -> bool:
@@ -161,7 +168,8 @@ def summarize_unit(rows: Sequence[Run], count_by: str = "experiment") -> Unit:
         spots,
         len(rows),
         footprint.fastq,
-        footprint.sorting,
+        footprint.converting,
+        footprint.counting,
         digest.hexdigest()[:16],
         f"file:{';'.join(paths)}" if paths else "",
     )
@@ -219,8 +227,10 @@ def read_index(path: str | Path) -> dict[str, Unit]:
             raise InputError(f"{path}: not an index of units as this version writes it. Delete it to rebuild it.")
         units = {}
         for name, series, species, experiment, *sizes, digest, files in lines:
-            bytes_, bases, spots, runs, fastq, sorting = map(int, sizes)
-            units[name] = Unit(series, species, experiment, bytes_, bases, spots, runs, fastq, sorting, digest, files)
+            bytes_, bases, spots, runs, fastq, converting, counting = map(int, sizes)
+            units[name] = Unit(
+                series, species, experiment, bytes_, bases, spots, runs, fastq, converting, counting, digest, files
+            )
         return units
 
 

@@ -25,12 +25,13 @@ from scripts.core.folders import require_whole, seal, unseal
 from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats.fastq_files import suffix_of
-from scripts.plan.footprint import SORTED_AT_ONCE, format_gb, run_footprint, unit_footprint
+from scripts.plan.footprint import CONVERTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, row_order
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit
 from scripts.reads import sra_archive
 from scripts.reads.conversion import Allowed, convert, plate_files
+from scripts.reads.converted_runs import ConvertedRuns
 from scripts.reads.partial_runs import settle_parts
 from scripts.reads.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
@@ -49,6 +50,7 @@ class Converter:
         limit_gb: float | None,
         max_dropped: float,
         threads: int,
+        delete_archives: bool = False,
     ) -> None:
         self.columns = columns
         rows = sorted((row for runs in columns.values() for row in runs), key=row_order)
@@ -57,54 +59,60 @@ class Converter:
         self.archives = archives
         self.max_dropped = max_dropped
         self.output = output
-        self.workers = max(1, min(threads, len(rows), SORTED_AT_ONCE))
+        self.workers = max(1, min(threads, len(rows), CONVERTED_AT_ONCE))
         self.threads = max(1, threads // self.workers)
         require_whole(archives)
         output.mkdir(parents=True, exist_ok=True)
         unseal(output)
-        for left in ("*.fastq", "*.fastq.gz", ".*.joined", "status.tsv"):
+        for left in ("*.fastq", "*.fastq.gz", "status.tsv"):
             for path in output.glob(left):
                 path.unlink()
-        self.offline = sra_archive.write_settings(output / "offline.mkfg")
-        self.archive_bytes = size_of_folder(archives)
-        self.room = DiskRoom(output, rows, limit_gb, self._finished)
-
-    def _finished(self) -> int:
-        return self.archive_bytes + sum(path.lstat().st_size for path in self.output.glob("*.fastq*"))
+        self.folder = path_below(output.parent, f".{output.name}.reads")
+        self.converted = ConvertedRuns(self.folder, self.rows, archives, delete_archives)
+        self.offline = sra_archive.write_settings(self.folder / "offline.mkfg")
+        self.room = DiskRoom(output, rows, limit_gb, self.converted.held)
 
     def all(self) -> None:
         """Convert every run that was downloaded and write the status table."""
         before = read_statuses(self.archives / "status.tsv")
         statuses = {run: before.get(run, RunStatus(run).failed(_NOT_DOWNLOADED)) for run in self.rows}
-        waiting = [status for status in statuses.values() if status.ok]
-        estimate = unit_footprint(self.rows[status.run] for status in waiting)
+        statuses |= self.converted.earlier
+        waiting = [status for status in statuses.values() if status.ok and status.run not in self.converted.earlier]
+        estimate = unit_footprint(self.rows[status.run] for status in statuses.values() if status.ok)
         watch = UnitWatch(
             len(statuses),
             self.output,
-            lambda: self.archive_bytes + size_of_folder(self.output),
-            self.archive_bytes + estimate.fastq,
+            lambda: size_of_folder(self.archives) + size_of_folder(self.folder),
+            self.converted.archive_bytes + estimate.fastq,
         )
         watch.progress.done = len(statuses) - len(waiting)
+        if self.converted.earlier:
+            watch.progress.report(f"{len(self.converted.earlier)} run(s) were converted by an earlier job.")
         with watch.watching(0.5):
             for _, status in side_by_side(self.run, waiting, self.workers):
                 statuses[status.run] = status
                 words = f"{int(status.spots):,} spots" if status.ok else f"{status.reason}: {status.detail}"
                 watch.finish(f"{status.run}: {words}")
+                self.converted.delete_archive(status.run)
         raise_if_machine(statuses[status.run] for status in waiting)
-        settled = settle_parts(self.columns, statuses, self.output)
+        settled = settle_parts(self.columns, statuses, self.folder)
         for run, status in settled.items():
             if status.state != statuses[run].state:
                 watch.progress.report(f"{run}: {status.detail}")
-        watch.report_peak(estimate.peak)
-        (self.output / "offline.mkfg").unlink()
+        watch.report_peak(estimate.converting)
+        self.converted.forget()
+        (self.folder / "offline.mkfg").unlink()
+        for path in self.folder.iterdir():
+            path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", settled.values())
         seal(self.output)
+        remove_folder(self.folder.parent, self.folder.name)
 
     def run(self, status: RunStatus) -> RunStatus:
         """Convert one run and return its status; a run that fails leaves nothing."""
         row = self.rows[status.run]
-        work = path_below(self.output, f".{row.run}")
-        remove_folder(self.output, work.name, ignore_errors=True)
+        work = path_below(self.folder, f".{row.run}")
+        remove_folder(self.folder, work.name, ignore_errors=True)
         work.mkdir()
         try:
             need = self._need(row)
@@ -116,24 +124,29 @@ class Converter:
             layout = ""
             if row.assay == "plate":
                 files, layout = plate_files(row, files)
-            for name, path in files.items():
-                path.replace(path_below(self.output, name.removesuffix(".fastq") + suffix_of(path)))
+            done = status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
             if dropped:
                 words = f"{dropped:,} of {spots + dropped:,} spots lack a read and are dropped."
-                status = status._replace(detail=" ".join(filter(None, [status.detail, words])))
-            return status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
+                done = done._replace(detail=" ".join(filter(None, [status.detail, words])))
+            named = {name.removesuffix(".fastq") + suffix_of(path): path for name, path in files.items()}
+            self.converted.add(row, done, named)
+            return done
         except Exception as error:
             return status.failed(fault_of_run(error, "ARCHIVE_CORRUPT"))
         finally:
             self.room.release(row)
-            remove_folder(self.output, work.name, ignore_errors=True)
+            remove_folder(self.folder, work.name, ignore_errors=True)
 
     def _need(self, row: Run) -> int:
         """Return how many bytes a conversion may need beside the archive."""
         files = arrived(self.archives, row.run)
-        footprint = run_footprint(row._replace(bytes=str(sum(path.stat().st_size for path in files))) if files else row)
-        packed = any(path.suffix == ".gz" for path in files)  # ENA's FASTQ is taken as it is
-        return footprint.fastq + (0 if packed else footprint.sorting)
+        if any(path.suffix == ".gz" for path in files):  # FASTQ is taken as it is
+            return 0
+        if files:
+            kind = "bam" if files[0].suffix == ".bam" else ""
+            row = row._replace(bytes=str(sum(path.stat().st_size for path in files)), source=row.source or kind)
+        footprint = run_footprint(row)
+        return footprint.converting - footprint.archive
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -148,9 +161,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=0.01,
         help="share of a library's spots that may lack a read and are dropped",
     )
+    parser.add_argument(
+        "--delete-archives", action="store_true", help="delete each archive as soon as its reads are written"
+    )
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     output = Path(options.output)
     columns = read_unit(options.runs)
     with ends_with_command(), exclusive_lock(output.parent / f".{output.name}.lock"):
-        Converter(columns, Path(options.archives), output, options.limit_gb, options.max_dropped, options.threads).all()
+        archives = Path(options.archives)
+        Converter(
+            columns,
+            archives,
+            output,
+            options.limit_gb,
+            options.max_dropped,
+            options.threads,
+            options.delete_archives,
+        ).all()

@@ -26,7 +26,7 @@ def unit(name: str, **sizes: int) -> Unit:
         series,
         species,
         part,
-        **{"bytes": 0, "bases": 0, "spots": 0, "runs": 1, "fastq": 0, "sorting": 0} | sizes,
+        **{"bytes": 0, "bases": 0, "spots": 0, "runs": 1, "fastq": 0, "converting": 0, "counting": 0} | sizes,
         digest="d",
     )
 

@@ -16,7 +16,7 @@ V3 = "3M-february-2018"
 
 
 def unit(gb: int, species: str = "homo", mspots: int = 1) -> Unit:
-    return Unit("GSE1", species, "SRX1", gb * 10**9, 0, mspots * 10**6, 1, 0, 0, "d")
+    return Unit("GSE1", species, "SRX1", gb * 10**9, 0, mspots * 10**6, 1, 0, 0, 0, "d")
 
 
 def estimator() -> Estimator:

@@ -11,11 +11,15 @@ from scripts.plan.size_model import SizeModel
 from scripts.plan.units import Unit
 from tests.plan.test_analysis import KITS, analysis
 
-SHARD = Unit("GSE1", "mus", "SRX1", 10**9, 0, 10**6, 96, 5 * 10**9, 10**9, "d")
+SHARD = Unit("GSE1", "mus", "SRX1", 10**9, 0, 10**6, 96, 5 * 10**9, 7 * 10**9, 6 * 10**9, "d")
 
 
 def resources(**values: object) -> JobResources:
-    units = {"GSE1.mus.0000": SHARD, "GSE1.mus.0001": SHARD._replace(fastq=10**9), "GSE2.mus.SRX9": SHARD}
+    units = {
+        "GSE1.mus.0000": SHARD,
+        "GSE1.mus.0001": SHARD._replace(converting=3 * 10**9, counting=10**9),
+        "GSE2.mus.SRX9": SHARD,
+    }
     return JobResources(Analysis(analysis(**values).config, KITS, lambda: units), SizeModel())
 
 

@@ -76,8 +76,8 @@ def test_no_coefficient_is_negative_and_the_same_jobs_give_the_same_bytes(tmp_pa
 
 def test_benchmarks_are_those_of_jobs_of_the_plan():
     units = {
-        "GSE1.mus.0000": Unit("GSE1", "mus", "SRX1", 10**9, 10**9, 10**6, 3, 0, 0, ""),
-        "GSE1.mus.SRX9": Unit("GSE1", "mus", "SRX9", 10**9, 10**9, 2 * 10**6, 1, 0, 0, ""),
+        "GSE1.mus.0000": Unit("GSE1", "mus", "SRX1", 10**9, 10**9, 10**6, 3, 0, 0, 0, ""),
+        "GSE1.mus.SRX9": Unit("GSE1", "mus", "SRX9", 10**9, 10**9, 2 * 10**6, 1, 0, 0, 0, ""),
     }
     estimator = Estimator(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 96)
     done = [

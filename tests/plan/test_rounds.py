@@ -128,7 +128,7 @@ def test_a_full_disk_is_tried_again_when_there_is_room_a_limit_is_not():
     count(rounds(), "DISK_LIMIT", cause=DISK_FULL)
     assert rounds().reasons(UNIT) == ["DISK_LIMIT"]
     full = rounds()
-    full.resources.scratch_mb = lambda stage, unit: 10**15
+    full.resources.held_mb = lambda unit: 10**15
     assert full.reasons(UNIT) == []
 
 

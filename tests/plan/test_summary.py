@@ -44,11 +44,11 @@ def test_the_table_for_a_person() -> None:
     lines = summary(rows, estimator(2), {"SRR1"}, remarks).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
-    # a run: 3 GB of archive and twice 2 x 7.5 + 0.2 x 50 GB of FASTQ; core-minutes: 10.2 to download, 20.9 to convert,
+    # a run: 3 GB of archive, 1.25 x 7.5 + 0.06 x 50 GB of FASTQ twice; core-minutes: 10.2 to download, 20.7 to convert,
     # 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5 for the genome) + 0.8
-    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "106.0", "12.5"]
-    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "53.0", "4.9"]
-    assert lines[4].split() == ["all", "3", "3", "12.0", "106.0", "17.4"]
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "49.5", "12.5"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "24.8", "4.9"]
+    assert lines[4].split() == ["all", "3", "3", "12.0", "49.5", "17.4"]
     assert lines[6:] == [
         "Left out:",
         "  NO_RUN (2): GSM4: No run.",
