@@ -1,8 +1,9 @@
 """Stage 3: from runs to reads.
 
-In: the run table of a unit. Out: checked archives in ``work/download/{unit}``, then FASTQ with every read of the
-archive in ``work/fastq/{unit}``. Begin with the commands :mod:`~scripts.reads.download` (policy in
-:mod:`~scripts.reads.source_order`, transport in :mod:`~scripts.reads.transfer`) and :mod:`~scripts.reads.fastq`.
+In: the run table of a unit. Out: checked archives in ``work/download/{unit}``, then gzipped FASTQ with every read of
+the archive in ``work/fastq/{unit}``, for which the archives are deleted one by one. Begin with the commands
+:mod:`~scripts.reads.download` (policy in :mod:`~scripts.reads.source_order`, transport in
+:mod:`~scripts.reads.transfer`) and :mod:`~scripts.reads.fastq` (:mod:`~scripts.reads.conversion` of a run).
 
 Four things are done again after a failure, each with its own word:
 
