@@ -152,6 +152,20 @@ def test_faults_of_choices_are_reported_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "plate", "droplet"),
+    [
+        ("sra ncbi ena", "sra", "sra"),
+        ("ena sra", "ena", "sra"),
+        ("ena_fastq sra ena", "ena_fastq", "sra"),
+        ("ena_fastq", "ena_fastq", "ena"),
+    ],
+)
+def test_a_droplet_library_is_not_planned_from_ena_where_another_archive_is_asked(order, plate, droplet) -> None:
+    choices = parse_choices([*SPECIES, "--order", *order.split()])
+    assert (choices.source_for("plate"), choices.source_for("droplet")) == (plate, droplet)
+
+
 def test_other_words_of_the_command_are_passed_over() -> None:
     choices = parse_choices(["--series", "GSE1", *SPECIES, "--assay", "auto", "GSE1=droplet", "--run-table", "t.tsv"])
     assert choices.species == {"homo": "9606", "mus": "10090"}
