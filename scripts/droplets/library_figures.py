@@ -26,7 +26,7 @@ MIN_READS = 100
 """Reads in genes below which shares show nothing."""
 MIN_GENES = 20
 """Genes of an annotation below which most reads may well be on one of them."""
-_SHARE_OF_GENES = 0.1  # of the genes of a small annotation that are enough for its complexity
+_SHARE_OF_GENES = 0.02  # of the genes of a small annotation that are enough for its complexity
 _STRAND_COLUMNS = {"Unstranded": 1, "Forward": 2, "Reverse": 3}
 
 # HGNC and MGI name segments alike but for case; MGI also has Tcrg-C1. Biotypes: IG_C_gene, TR_V_pseudogene, …

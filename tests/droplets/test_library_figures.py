@@ -86,7 +86,7 @@ def test_genes_of_1000_reads(index, tmp_path):
         EVEN._replace(top_gene="HBB", top_gene_share=0.6, genes_per_1000=25),  # red blood cells
         EVEN._replace(top_gene="MALAT1", top_gene_share=0.7),  # nuclei
         EVEN._replace(annotated=1, genes=1, genes_per_1000=1, top_gene_share=1.0),  # a world of one gene
-        EVEN._replace(annotated=70, genes=60, genes_per_1000=7.5),
+        EVEN._replace(annotated=70, genes=4, genes_per_1000=4.0),
         EVEN._replace(gene_reads=99, tr_share=1.0, genes_per_1000=1),  # too few reads to show anything
     ],
 )
@@ -116,9 +116,9 @@ def test_sound_libraries_pass(figures):
             "1,000 of the 1,000 reads in genes are of 8.0 genes; the floor is 10.",
         ),
         (
-            {"annotated": 70, "genes_per_1000": 3.0},
+            {"annotated": 200, "genes_per_1000": 3.0},
             "LOW_COMPLEXITY",
-            "1,000 of the 1,000 reads in genes are of 3.0 genes; the floor is 7.",
+            "1,000 of the 1,000 reads in genes are of 3.0 genes; the floor is 4.",
         ),
     ],
 )
