@@ -9,7 +9,6 @@ too. (https://math.nist.gov/MatrixMarket/formats.html)
 
 import io
 import itertools
-import operator
 import os
 import re
 import shutil
@@ -320,22 +319,23 @@ def append_columns(
     pieces = iter(pieces)
     shape, text = _take_head(pieces)
     _check_shape(shape, size, expected)
-    begin, before, ordered = target.tell(), (0, 0), True
+    begin, before, ordered = target.tell(), -1, True
+    of_column = shape.rows if rows is None else int(rows.max(initial=0)) + 1
     for lines in _plain_blocks(text, pieces, shape):
         (entries,) = _entries_of_blocks([lines], shape)
-        new_rows = (entries.row if rows is None else rows[entries.row]).tolist()
-        new_columns = (entries.col + first).tolist()
-        places = list(zip(new_columns, new_rows, strict=True))
-        ordered = ordered and all(map(operator.le, [before, *places[:-1]], places))
+        new_rows = (entries.row if rows is None else rows[entries.row]).astype(np.int64)
+        new_columns = entries.col.astype(np.int64) + first
+        places = np.append(before, new_columns * of_column + new_rows)
+        ordered = ordered and bool((places[1:] >= places[:-1]).all())
         before = places[-1]
-        values = lines.split()[2::3]
-        target.write(b"".join([b"%d %d %b\n" % (r + 1, c + 1, v) for (c, r), v in zip(places, values, strict=True)]))
+        written = zip((new_rows + 1).tolist(), (new_columns + 1).tolist(), lines.split()[2::3], strict=True)
+        target.write(b"".join(map(b"%d %d %b\n".__mod__, written)))
     if not ordered:
         target.flush()
         target.seek(begin)
-        written = sorted(target.read().splitlines(keepends=True), key=_column_and_row)
+        in_order = sorted(target.read().splitlines(keepends=True), key=_column_and_row)
         target.seek(begin)
-        target.writelines(written)
+        target.writelines(in_order)
     return shape
 
 
