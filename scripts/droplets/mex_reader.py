@@ -52,6 +52,7 @@ _MOST_INFLATED = 100  # times its own size; barcodes and counts inflate to five 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _MAX_TAIL = 1 << 20
 _LONGEST_BARCODE = 1 << 10
+_MOST_GENES = 1 << 20  # of a matrix that is added up
 _MOST_NAMES = 1 << 27  # bytes of barcodes or of features of a matrix that is added up
 
 
@@ -412,28 +413,35 @@ def sum_cells(stream: ArchiveStream, weigh: Callable[[Iterable[bytes]], np.ndarr
 
     contents: dict[str, bytes] = {}
     result = None
+    too_many = False
     for member, pieces in stream.members():
-        if member.part == "matrix":
-            if len(contents.get("barcodes.tsv", b"")) > _MOST_NAMES or _count_lines(contents["barcodes.tsv"]) > most:
-                for _ in pieces:
-                    pass
-                continue
-            if not {"barcodes.tsv", "features.tsv"} <= contents.keys():
-                raise stream.error(f"{member.path} is before its barcodes and features")
-            try:
-                barcodes = parse_barcodes(contents["barcodes.tsv"])
-                genes = parse_features(contents["features.tsv"])
-                weights = weigh(row[0].encode() for row in genes)
-                sums = sum_columns(pieces, member.size, (len(genes), barcodes.size), weights)
-            except FormatError as error:
-                raise InputError(f"{stream.name}: {member.path}: {error}.") from error
-            except ValueError as error:
-                raise InputError(f"{stream.name}: {error}.") from error
-            result = BarcodeSums(barcodes, len(genes), sums)
+        if member.part == "barcodes.tsv" and member.size > _MOST_NAMES:
+            too_many = True
+        if too_many:
+            for _ in pieces:
+                pass
             continue
-        if member.part == "features.tsv" and member.size > _MOST_NAMES:
-            raise stream.error(f"{member.path} of {member.size:,} bytes is larger than that of any cells")
-        contents[member.part] = b"".join(pieces)
+        if member.part != "matrix":
+            if member.part == "features.tsv" and member.size > _MOST_NAMES:
+                raise stream.error(f"{member.path} of {member.size:,} bytes is larger than that of any cells")
+            contents[member.part] = b"".join(pieces)
+            lines = _count_lines(contents[member.part])
+            if member.part == "features.tsv" and lines > _MOST_GENES:
+                raise stream.error(f"{member.path} has more than {_MOST_GENES:,} lines")
+            too_many = member.part == "barcodes.tsv" and lines > most
+            continue
+        if not {"barcodes.tsv", "features.tsv"} <= contents.keys():
+            raise stream.error(f"{member.path} is before its barcodes and features")
+        try:
+            barcodes = parse_barcodes(contents["barcodes.tsv"])
+            genes = parse_features(contents["features.tsv"])
+            weights = weigh(row[0].encode() for row in genes)
+            sums = sum_columns(pieces, member.size, (len(genes), barcodes.size), weights)
+        except FormatError as error:
+            raise InputError(f"{stream.name}: {member.path}: {error}.") from error
+        except ValueError as error:
+            raise InputError(f"{stream.name}: {error}.") from error
+        result = BarcodeSums(barcodes, len(genes), sums)
     return result
 
 

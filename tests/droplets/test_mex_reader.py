@@ -16,7 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
-from scripts.droplets.mex_reader import read_archive, unpack_archive, verify_archive
+from scripts.droplets.mex_reader import (
+    open_archive,
+    read_archive,
+    read_cells,
+    sum_cells,
+    unpack_archive,
+    verify_archive,
+)
 from scripts.droplets.mex_writer import METADATA_NAMES, write_archive
 from tests.droplets.mex_parts import (
     BARCODES,
@@ -328,3 +335,29 @@ def test_an_answer_that_breaks_off(tmp_path):
         with pytest.raises(InputError, match="cannot be read to its end"):
             read_archive(f"http://127.0.0.1:{server.server_port}/a.tar.gz")
         server.shutdown()
+
+
+def add_up(archive, most=10):
+    with open_archive(archive, "a.tar.gz") as stream:
+        return sum_cells(stream, lambda genes: np.ones(len(list(genes)), np.uint64), most)
+
+
+def test_barcodes_are_added_up_where_they_are_not_too_many(tmp_path):
+    made = add_up(pack(members()))
+    assert made.barcodes.tolist() == [b"AAAC", b"AAAG", b"CCCC"]
+    assert (made.features, made.sums.tolist()) == (2, [[6, 0, 12]])
+    assert add_up(pack(members()), most=2) is None
+    metadata, barcodes, features, matrix = members()
+    with pytest.raises(InputError, match=r"Gene/raw/matrix\.mtx is before its barcodes and features"):
+        add_up(pack([metadata, matrix, barcodes, features]))
+
+
+def test_some_cells_are_read_in_the_order_given(tmp_path):
+    path = write(tmp_path / "a.tar.gz")
+    cells = read_cells(path, np.array([b"CCCC", b"AAAC"]))
+    assert cells.matrix.toarray().tolist() == [[0, 5], [12, 1]]
+    assert cells.barcodes.tolist() == [b"CCCC", b"AAAC"]
+    assert read_cells(path, np.zeros(0, "S1")).matrix.shape == (2, 0)
+    for wanted in ([b"AAAC", b"GGGG"], [b"AAAC", b"AAAC"]):
+        with pytest.raises(InputError, match="its barcodes do not have each of the 2 cells once"):
+            read_cells(path, np.array(wanted))
