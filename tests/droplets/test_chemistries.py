@@ -110,10 +110,14 @@ def test_public_lists_are_those_that_were_published():
     """Their sums are those of the lists as their makers give them; the order is the makers', which pairs the wells."""
     _, lists = read_chemistries(CHEMISTRIES)
     public = {name: one for name, one in lists.items() if one.file}
-    assert sorted(public) == ["cel-seq2", "microwell-seq", "split-seq-round1", "split-seq-round23"]
+    assert sorted(public) == [
+        *("cel-seq2", "microwell-seq", "sci-rna-seq3-ligation", "sci-rna-seq3-rt"),
+        *("split-seq-round1", "split-seq-round23"),
+    ]
     for one in public.values():
         barcodes = Path(one.file).read_text(encoding="utf-8").splitlines()
         assert len(barcodes) == len(set(barcodes)) == one.barcodes
-        assert {len(barcode) for barcode in barcodes} == {one.length}
+        assert {len(barcode) for barcode in barcodes} == ({one.length} if one.length else {9, 10})
+        assert not any(barcode.strip("ACGT") for barcode in barcodes)
     first, *_, last = Path(lists["split-seq-round1"].file).read_text(encoding="utf-8").split()
     assert (first, last, lists["split-seq-round1"].wells) == ("AACGTGAT", "GCCAAGAC", True)

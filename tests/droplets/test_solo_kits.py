@@ -353,7 +353,7 @@ def test_barcodes_without_a_list_are_corrected(tmp_path, genome, name):
     assert "No inclusion list: the 6 barcodes of the reads are the list, and " in status.detail
 
 
-@pytest.mark.parametrize("name", ["split_seq", "cel_seq2", "microwell_seq"])
+@pytest.mark.parametrize("name", ["split_seq", "cel_seq2", "microwell_seq", "sci_rna_seq3"])
 def test_public_lists_need_no_configuration(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome, public=True)
     assert status.ok, status

@@ -77,3 +77,55 @@ def test_barcodes_are_found_in_the_raw_list(tmp_path, raw):
     (tmp_path / "kept").write_text("GTG\nGGG\n")
     with pytest.raises(InputError, match="its 2 barcodes are not each once among those of"):
         find_barcodes(tmp_path / "raw", tmp_path / "kept")
+
+
+BY_HAND = {
+    "cel_seq2": "1 6 7 6",
+    "sort_seq": "1 6 7 8",
+    "drop_seq": "13 8 1 12",
+    "seq_well": "13 8 1 12",
+    "scrb_seq": "7 10 1 6",
+    "quartz_seq2": "16 8 1 15",
+    "quartz_seq2_v31": "15 8 1 14",
+}
+"""First base and length of the UMI, then of the barcode, as one gives them to STAR by hand for the read of the kit."""
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_positions_are_those_that_one_gives_by_hand(name):
+    kit = KITS[name]
+    options = barcode_options(kit, 0, {kit.barcode[0].list: "list.txt"})
+    names = ("soloUMIstart", "soloUMIlen", "soloCBstart", "soloCBlen")
+    assert [options[one] for one in names] == BY_HAND[name].split()
+    assert (options["soloType"], options["soloCBwhitelist"]) == ("CB_UMI_Simple", "list.txt")
+    assert "soloCBmatchWLtype" not in options  # the preset's, which corrects barcodes
+
+
+def test_positions_of_three_parts_are_those_that_one_gives_by_hand():
+    options = barcode_options(KITS["microwell_seq"], 0, {"microwell-seq": "six.txt"})
+    assert options == {
+        "soloType": "CB_UMI_Complex",
+        "soloCBwhitelist": "six.txt six.txt six.txt",
+        "soloCBposition": "0_0_0_5 0_21_0_26 0_42_0_47",
+        "soloUMIposition": "0_48_0_53",
+        "soloCBmatchWLtype": "1MM",
+    }
+    assert dict(KITS["sci_rna_seq3"].solo) == {
+        "soloAdapterSequence": "CAGAGC",
+        "soloCBposition": "0_0_2_-1 3_9_3_18",
+        "soloUMIposition": "3_1_3_8",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "cdna_start", "umi", "barcode"),
+    [  # the pool's bases 4 to 7 and the well's; the UMI of a 5′ read, then two index reads
+        ("mars_seq", (4, 4), 8, (11, 4), (1, 10)),
+        ("mars_seq2", (4, 4), 8, (12, 8), (1, 11)),
+        ("strt_seq_2i", (1, 6), 10, (1, 6), (7, 13)),
+    ],
+)
+def test_kits_with_bases_in_the_cdna_read(name, prefix, cdna_start, umi, barcode):
+    kit = KITS[name]
+    assert (kit.prefix, kit.cdna_start, (kit.umi_start, kit.umi_length)) == (prefix, cdna_start, umi)
+    assert (kit.barcode[0].start, kit.barcode[0].length) == barcode
