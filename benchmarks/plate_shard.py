@@ -5,7 +5,9 @@ A random genome of 100 Mb (--quick: 3 Mb) with an annotation, a STAR index and c
 auto, so that one cell is counted by htseq-count as well) over 96 cells of the small kind and 12 of the large (--quick:
 16 and 3); a real shard of 96 divides the genome load and the checked cell among more cells than these 12. The steps of
 2017, for each of 3 (1) cells: STAR with LoadAndKeep reading gzip through zcat, two samtools sorts, htseq-count with the
-whole annotation; the genome is loaded once and not counted. Figures are CPU seconds a cell (all processes).
+whole annotation; the genome is loaded once and not counted. STARsolo: one call (--soloType SmartSeq) for all cells by
+hand, reading the FASTQ as they lie there, and ours with counter starsolo, which also says of each cell where its reads
+went. Figures are CPU seconds a cell (all processes).
 """
 
 import argparse
@@ -22,6 +24,7 @@ from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_fastq, write_genome, write_gtf
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
+from scripts.plates.smartseq import solo_options
 from scripts.star.presets import PLATE_PRESETS, as_arguments
 
 _OLD_STEPS = r"""
@@ -93,16 +96,33 @@ def make_inputs(folder: Path, genes: int, bases: int, cells: dict[int, int]) -> 
     (folder / "ready").touch()
 
 
-def run_ours(folder: Path, size: int, work: Path) -> tuple[Cost, Cost]:
+def run_ours(folder: Path, size: int, work: Path, *, by_starsolo: bool = False) -> tuple[Cost, Cost]:
     """Return the costs of align and count for all cells of a size."""
+    work.mkdir(parents=True)
     common = [f"--runs={folder / f'{size}.tsv'}", "--threads=2"]
     align = [f"--fastq={folder / f'fastq.{size}'}", f"--index={folder / 'star'}", f"--output={work / 'aligned'}"]
+    align += ["--solo-strand=none"] if by_starsolo else []
     aligned = run_measured(python("-m", "scripts", "align", *common, *align))
     count = [f"--alignments={work / 'aligned'}", f"--count-index={folder / 'index.npz'}"]
     count += [f"--exons={folder / 'exons.gtf'}", f"--genes={folder / 'genes.tsv'}"]
     count += [f"--reference={folder / 'reference.json'}", f"--counts={work / 'counts.h5ad'}"]
+    count += ["--counter=starsolo"] if by_starsolo else []
     counted = run_measured(python("-m", "scripts", "count", *common, *count, f"--status={work / 'status.tsv'}"))
     return aligned, counted
+
+
+def run_starsolo(folder: Path, size: int, cells: int, work: Path) -> float:
+    """Return the CPU seconds a cell of one call of STARsolo for all cells, with their matrix as its only output."""
+    work.mkdir(parents=True)
+    reads = folder / f"fastq.{size}"
+    runs = [f"SRR{size + cell}" for cell in range(1, cells + 1)]
+    lines = [f"{reads / run}_1.fastq\t{reads / run}_2.fastq\t{run}\n" for run in runs]
+    (work / "manifest.tsv").write_text("".join(lines))
+    options = {**solo_options("census2017", "none"), "outSAMtype": "None"}
+    kept = {name: value for name, value in options.items() if name not in ("outSAMmode", "outSAMattributes")}
+    command = ["STAR", "--genomeDir", str(folder / "star"), "--readFilesManifest", str(work / "manifest.tsv")]
+    command += ["--runThreadN", "2", "--outFileNamePrefix", f"{work}/", *as_arguments(kept)]
+    return run_measured(command).cpu / cells
 
 
 def run_old(folder: Path, size: int, cells: Sequence[str], work: Path) -> float:
@@ -149,39 +169,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = Path(args.folder or f"{name}/inputs").absolute()
         make_inputs(folder, genes, bases, cells)
         print(f"{bases:,} bases, {genes:,} genes; CPU seconds a cell, medians of {repeats}")
-        print(
-            f"{'pairs':>9} {'cells':>6} {'align':>8} {'count':>8} {'ours':>8} {'2017':>8} {'ratio':>7} {'peak MB':>8}"
-        )
+        columns = ("align", "count", "ours", "2017", "ratio", "solo", "ours", "ratio", "peak MB")
+        print(f"{'pairs':>9} {'cells':>6} " + " ".join(f"{name:>8}" for name in columns))
+        print(f"{'':>16} {'by htseq-count':>26} {'':>17} {'by STARsolo':>26}")
         figures: dict[str, object] = {"bases": bases, "genes": genes}
         for size, number in cells.items():
-            aligns, counts, olds, peaks = [], [], [], []
+            taken: dict[str, list[float]] = {}
             for repeat in range(repeats if size < 10_000 else 1):
                 work = Path(name) / f"{size}.{repeat}"
-                work.mkdir()
-                aligned, counted = run_ours(folder, size, work)
-                aligns.append(aligned.cpu / number)
-                counts.append(counted.cpu / number)
-                peaks.append(counted.peak_mb)
-                olds.append(
-                    run_old(folder, size, [f"SRR{size + cell}" for cell in range(1, old_cells + 1)], work / "old")
-                )
+                for key, value in measure(folder, size, number, old_cells, work).items():
+                    taken.setdefault(key, []).append(value)
                 shutil.rmtree(work)
-            align, count, old = median(aligns), median(counts), median(olds)
-            ratio = old / (align + count)
-            print(
-                f"{size:>9,} {number:>6} {align:>8.3f} {count:>8.3f} {align + count:>8.3f} {old:>8.2f} {ratio:>7.1f}"
-                f" {max(peaks):>8.0f}"
-            )
-            figures[f"pairs_{size}"] = {
-                "cells": number,
-                "align_cpu": round(align, 4),
-                "count_cpu": round(count, 4),
-                "old_cpu": round(old, 3),
-                "old_cells": old_cells,
-                "ratio": round(ratio, 2),
-                "count_peak_mb": round(max(peaks)),
-            }
+            found = {key: median(values) for key, values in taken.items()}
+            ours = found["align_cpu"] + found["count_cpu"]
+            shown = [found["align_cpu"], found["count_cpu"], ours, found["old_cpu"], found["old_cpu"] / ours]
+            shown += [found["solo_cpu"], found["ours_solo_cpu"], found["ours_solo_cpu"] / found["solo_cpu"]]
+            print(f"{size:>9,} {number:>6} " + " ".join(f"{value:>8.3f}" for value in shown), end="")
+            print(f" {found['count_peak_mb']:>8.0f}")
+            rounded = {key: round(value, 4) for key, value in found.items()}
+            ratios = {"ratio": round(found["old_cpu"] / ours, 2), "solo_ratio": round(ours / found["ours_solo_cpu"], 2)}
+            figures[f"pairs_{size}"] = {"cells": number, "old_cells": old_cells} | rounded | ratios
         print(json.dumps(figures))
+
+
+def measure(folder: Path, size: int, cells: int, old_cells: int, work: Path) -> dict[str, float]:
+    """Return the CPU seconds a cell of each way for cells of a size, and the peak memory of count in MB."""
+    aligned, counted = run_ours(folder, size, work / "ours")
+    solo_aligned, solo_counted = run_ours(folder, size, work / "ours_solo", by_starsolo=True)
+    return {
+        "align_cpu": aligned.cpu / cells,
+        "count_cpu": counted.cpu / cells,
+        "ours_solo_cpu": (solo_aligned.cpu + solo_counted.cpu) / cells,
+        "solo_cpu": run_starsolo(folder, size, cells, work / "solo"),
+        "old_cpu": run_old(folder, size, [f"SRR{size + cell}" for cell in range(1, old_cells + 1)], work / "old"),
+        "count_peak_mb": counted.peak_mb,
+    }
 
 
 if __name__ == "__main__":
