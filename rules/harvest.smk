@@ -91,6 +91,8 @@ rule counts_table:
     resources:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
+    params:
+        gene_name=config["harvest"]["gene_name"],  # a trigger
     shell:
         """
         python -m scripts counts_table --units {input.units:q} --ledger {input.ledger:q} \
@@ -119,6 +121,8 @@ rule tpm_table:
     resources:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
+    params:
+        gene_name=config["harvest"]["gene_name"],  # a trigger
     shell:
         """
         python -m scripts tpm_table --units {input.units:q} --ledger {input.ledger:q} \
