@@ -157,7 +157,7 @@ if running.is_main:
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
     # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
     temporary = dict.fromkeys(
-        ("work/download", "work/fastq", "work/align", "work/solo"), f"{UNIT}|{LEFT}"
+        ("work/download", "work/fastq", analysis.alignments, "work/solo"), f"{UNIT}|{LEFT}"
     )
     temporary |= dict.fromkeys(
         (f"work/atlas/{species}" for species in config["species"]), f"{PART}|{LEFT}"
@@ -219,6 +219,11 @@ def reference_file(name):
         return f"units/references/{reference}/{name}"
 
     return reported(path)
+
+
+def passing(path):
+    """Return a folder of alignments that is removed when it is counted, unless alignments are kept."""
+    return directory(path) if config["plates"]["keep_alignments"] else temp(directory(path))
 
 
 def named_genes(wildcards):

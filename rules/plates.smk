@@ -11,7 +11,7 @@ rule align:
         fastq="work/fastq/{shard}",
         index=reference_file("star"),
     output:
-        alignments=temp(directory("work/align/{shard}")),
+        alignments=passing(f"{analysis.alignments}/{{shard}}"),
     log:
         "logs/align/{shard}.log",
     benchmark:
@@ -25,6 +25,7 @@ rule align:
         scratch_mb=scratch_mb("align"),
     params:
         built_from=of_unit(analysis.reference_identity),  # a trigger
+        round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
         preset=config["plates"]["preset"],
         star_options=analysis.star_options("plates"),
         solo=analysis.solo_options(),  # where STARsolo counts as it aligns
@@ -40,7 +41,7 @@ rule count:
     """Count the cells of a shard."""
     input:
         units=ancient("units/runs"),
-        alignments="work/align/{shard}",
+        alignments=f"{analysis.alignments}/{{shard}}",
         index=reference_file(f"count_index{analysis.counted}.npz"),
         exons=reference_file(f"exons{analysis.counted}.gtf"),
         genes=reference_file(f"features{analysis.counted}.tsv"),

@@ -200,6 +200,11 @@ class Analysis:
         return ["--solo-strand", plates["strand"]] if plates["counter"] == STARSOLO else []
 
     @property
+    def alignments(self) -> str:
+        """Return the folder of the alignments of plates: kept ones are no scratch."""
+        return "units/align" if self.config["plates"]["keep_alignments"] else "work/align"
+
+    @property
     def counted(self) -> str:
         """What names the count index of a reference: empty for exons by gene_id, else e.g. ``.gene.gene_name``."""
         chosen = [self.config["plates"][key] for key in ("type", "id_attribute")]

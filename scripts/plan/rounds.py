@@ -78,5 +78,6 @@ class Rounds:
 
     def kept_with(self, unit: str) -> str:
         """Return the digest of options with which columns must have been counted to be kept; "none" keeps none."""
-        keeps = is_shard(unit) and not self.analysis.config["plates"]["keep_bam"]  # alignments are kept by shard
+        plates = self.analysis.config["plates"]
+        keeps = is_shard(unit) and not (plates["keep_bam"] or plates["keep_alignments"])  # these are kept by shard
         return self.analysis.options_digest(unit) if keeps else "none"
