@@ -34,7 +34,7 @@ from scripts.plan.units import (
 FIXED_BY = ("preset", "mode", "strand")
 """Keys of ``plates`` that the h5ad of a species names, beside its reference."""
 
-NOT_COUNTED_BY = ("shard_size", "keep_bam", "min_mapped", "min_reads")
+NOT_COUNTED_BY = ("shard_size", "keep_bam", "keep_alignments", "min_mapped", "min_reads")
 """Keys of ``plates`` that do not change a count."""
 STARSOLO = "starsolo"
 """The counter (``plates.counter``) that is not htseq-count's way."""

@@ -233,6 +233,13 @@ def test_options_of_counting_are_passed_where_they_are_not_the_defaults():
     assert made.options_digest(shard) != plain.options_digest(shard)
 
 
+def test_kept_alignments_are_no_scratch_and_change_no_count():
+    shard = "GSE1.homo.0000"
+    plain, kept = analysis(*FOUR), analysis(*FOUR, plates={"keep_alignments": True})
+    assert (plain.alignments, kept.alignments) == ("work/align", "units/align")
+    assert plain.options_digest(shard) == kept.options_digest(shard)
+
+
 def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [Run("GSE1", experiment="SRX5", run="SRR5"), Run("GSE2", experiment="SRX6", run="SRR6")]
