@@ -202,7 +202,10 @@ def test_a_full_disk_fails_the_job_and_no_run(world: World, mm10: Path, tmp_path
     assert all(status.ok for status in run_align(tmp_path, mm10, "--genome-memory=none").values())
 
 
-def test_compressed_reads_are_aligned_as_plain_ones(world: World, mm10: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--set=twopassMode=Basic"]])  # in two passes the reads are read twice
+def test_compressed_reads_are_aligned_as_plain_ones(
+    world: World, mm10: Path, tmp_path: Path, options: list[str]
+) -> None:
     made = []
     for packed in (False, True):
         folder = tmp_path / f"packed.{packed}"
@@ -211,6 +214,6 @@ def test_compressed_reads_are_aligned_as_plain_ones(world: World, mm10: Path, tm
         for path in (folder / "fastq").glob("*.fastq") if packed else ():
             Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
             path.unlink()
-        assert all(status.ok for status in run_align(folder, mm10).values())
+        assert all(status.ok for status in run_align(folder, mm10, *options).values())
         made.append({path.name: path.read_bytes() for path in (folder / "aligned").glob("*.bam")})
     assert made[0] == made[1] and len(made[0]) == 3
