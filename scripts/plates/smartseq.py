@@ -6,6 +6,7 @@ So the numbers of a cell must not depend on the cells beside it: junctions are n
 (``--outFilterType Normal``, whatever the preset says).
 """
 
+import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from scripts.core.errors import InputError, MachineFault, RunFault, fault_of_run, raise_if_all_alike
 from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import external_signal, raise_if_full
-from scripts.formats.fastq_files import count_reads
+from scripts.formats.fastq_files import count_reads, read_pieces
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole
 from scripts.plates.bam_groups import star_versions
@@ -184,6 +185,16 @@ def _lines(cell: CellReads, ends: int) -> list[ReadFiles]:
     return [ReadFiles(cell.name, tuple(paths)) for paths in files]
 
 
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the text of a FASTQ file, with an end of its last line: STAR reads the next file right after it."""
+    last = b"\n"
+    for piece in read_pieces(path):
+        yield piece
+        last = piece[-1:]
+    if last != b"\n":
+        yield b"\n"
+
+
 def _write_manifest(folder: Path, lines: Sequence[ReadFiles]) -> dict[str, Source]:
     """Write the manifest; return the names under which STAR reads the files.
 
@@ -196,7 +207,7 @@ def _write_manifest(folder: Path, lines: Sequence[ReadFiles]) -> dict[str, Sourc
         names = [f"{number:0{WIDTH}d}_{mate}" for mate in range(1, len(line.files) + 1)]
         for name, path in zip(names, line.files, strict=True):
             if line.cell:
-                sources[name] = path
+                sources[name] = functools.partial(_whole_lines, path)
             else:
                 (folder / name).touch()
         manifest.append("\t".join([names[0], names[1] if len(names) > 1 else "-", f"{number:0{WIDTH}d}"]) + "\n")

@@ -1,5 +1,6 @@
 """A shard counted by STARsolo: its own numbers, each cell by itself, and nothing lost."""
 
+import gzip
 import subprocess
 from pathlib import Path
 
@@ -128,6 +129,20 @@ def test_a_broken_cell_fails_alone(
     assert words in statuses["SRR9000001"].detail
     expected = {column: of_cell for column, of_cell in table(solo[0]).items() if column != CHOSEN[0]}
     assert table(counted) == expected
+
+
+def test_files_of_other_shapes_have_the_same_counts(
+    world: World, mm10: Path, solo: tuple[ShardCounts, dict[str, RunStatus]], tmp_path: Path
+) -> None:
+    lay_out(world, tmp_path, CHOSEN)
+    for number, path in enumerate(sorted((tmp_path / "fastq").glob("*.fastq"))):
+        text = path.read_bytes()
+        if number % 3 == 0:
+            path.write_bytes(text.removesuffix(b"\n"))
+        elif number % 3 == 1:
+            path.with_suffix(".fastq.gz").write_bytes(gzip.compress(text))
+            path.unlink()
+    assert table(count(tmp_path, mm10)[0]) == table(solo[0])
 
 
 def test_a_shard_without_reads_has_zeros(world: World, mm10: Path, tmp_path: Path) -> None:
