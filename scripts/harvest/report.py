@@ -23,7 +23,7 @@ from scripts.harvest.cell_quality import FLAGS
 from scripts.harvest.results import list_files
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
-from scripts.plates.shard_counts import TALLIES
+from scripts.plates.shard_counts import COUNTED_TOO, TALLIES
 from scripts.references.gene_losses import warnings_of
 
 MOST_FAILED = 500
@@ -157,7 +157,7 @@ def _density(cells: pd.DataFrame, figure: str, scales: tuple[Scale, Scale], noun
 def _parts(sums: Mapping[Any, float]) -> list[tuple[str, str, float]]:
     """Return class, words and reads of each part of the mapped reads, from the sums of counts and tallies."""
     names = {"counts": "in genes"} | {name: name.strip("_").replace("_", " ") for name in TALLIES}
-    return [(f"part-{index}", words, sums[name]) for index, (name, words) in enumerate(names.items())]
+    return [(f"part-{index}", words, sums[name]) for index, (name, words) in enumerate(names.items()) if name in sums]
 
 
 def plate_part(species: str, cells: pd.DataFrame, notes: Mapping[str, str]) -> dict[str, Any]:
@@ -176,6 +176,8 @@ def plate_part(species: str, cells: pd.DataFrame, notes: Mapping[str, str]) -> d
     of_series = cells.groupby("series")
     medians = of_series[list(scales)].median().to_dict("index")
     columns = ["counts", *TALLIES] if set(TALLIES) <= set(cells) else []
+    if notes.get("nonunique", "none") != "none":  # each read is one part of them all
+        columns = [name for name in columns if name not in COUNTED_TOO]
     sums = of_series[columns].sum().to_dict("index")
     rows: list[Row] = []
     for series, mine in of_series:

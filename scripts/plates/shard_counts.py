@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 TALLIES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
 """htseq-count's tallies of the reads that count for no gene, in htseq-count's order."""
+COUNTED_TOO = ("__ambiguous", "__alignment_not_unique")
+"""Those whose reads count for genes as well where ``nonunique`` is not none."""
 
 
 @dataclass

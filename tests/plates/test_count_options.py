@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 
 from scripts.core.errors import InputError, MachineFault
-from scripts.plates.counting import COUNTERS, count_native
+from scripts.plates.counting import COUNTERS, Counting, count_by_strand, count_native
 from scripts.plates.shard_counts import TALLIES, ShardCounts
 from scripts.references.count_index import main as make_count_index
-from scripts.references.gene_intervals import read_gene_intervals
+from scripts.references.gene_intervals import build_gene_intervals, read_gene_intervals, write_gene_intervals
 from scripts.references.genes_table import read_genes
+from scripts.references.gtf import read_exons
 from tests.plates.shards import CHOSEN, lay_out, run_align, run_count, table
 from tests.toy.world import World
 
@@ -71,6 +73,40 @@ def test_a_strand_is_proved_by_the_reads(mm10: Path, shard: Path) -> None:
     proved, _ = run_count(shard, mm10, "--strand", "auto")
     assert (whole(plain) == whole(proved)).all()
     assert (plain.strands, proved.strands) == ([], ["none"] * len(CHOSEN))
+
+
+def write_stranded(path: Path, plus: int, minus: int) -> None:
+    """Write reads without mates in a gene on the plus strand, so many on its strand and on the other."""
+    header = pysam.AlignmentHeader.from_dict({"SQ": [{"SN": "chr1", "LN": 1000}]})
+    with pysam.AlignmentFile(str(path), "wb", header=header) as out:
+        for number in range(plus + minus):
+            read = pysam.AlignedSegment(header)
+            read.query_name, read.flag = f"r{number}", 0 if number < plus else 16
+            read.reference_id, read.reference_start, read.mapping_quality = 0, 100, 255
+            read.cigartuples, read.query_sequence = [(0, 50)], "A" * 50
+            read.set_tag("NH", 1)
+            out.write(read)
+
+
+def test_libraries_of_each_strand_are_proved_and_counted_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    index, exons = tmp_path / "index.npz", tmp_path / "exons.gtf"
+    exons.write_text('chr1\t.\texon\t51\t400\t.\t+\t.\tgene_id "g";\n')
+    write_gene_intervals(index, build_gene_intervals(read_exons(exons), ["g"]))
+    made = {"forward": (290, 10), "reverse": (5, 295), "both": (160, 140), "few": (2, 0)}
+    for name, reads in made.items():
+        write_stranded(tmp_path / f"{name}.bam", *reads)
+    cells = {name: [tmp_path / f"{name}.bam"] for name in made}
+    counting = Counting(index, exons, ["g"], "union", "none")
+    for counter in COUNTERS:
+        counted, strands = count_by_strand(cells, dict.fromkeys(made, "auto"), counting, counter, 2)
+        assert strands == {"forward": "forward", "reverse": "reverse", "both": "none", "few": "none"}
+        assert {name: int(cell.genes[0]) for name, cell in counted.cells.items()} == {
+            "forward": 290, "reverse": 295, "both": 300, "few": 2,
+        }  # fmt: skip
+        assert list(counted.cells) == list(made)
+    assert "457 fragments are on the genes' strand and 445 on the other; cells: 2 none, 1 forward, 1 reverse." in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from HTSeq.scripts.count_features.count_features_per_file import count_reads_sin
 from scripts.plates.bam_groups import BamError
 from scripts.plates.counting import STRANDS, CellCounts, count_native
 from scripts.plates.scoring import ALIGNMENTS, NONUNIQUE, Scoring
-from scripts.references.gene_intervals import MODES, GeneIntervals, build_gene_intervals
+from scripts.references.count_index import make_count_index
+from scripts.references.gene_intervals import MODES, GeneIntervals, build_gene_intervals, read_gene_intervals
+from scripts.references.genes_table import write_genes
 from scripts.references.gtf import Exon
 
 pytestmark = pytest.mark.tools
@@ -255,6 +257,66 @@ def test_counts_are_those_of_htseq(tmp_path: Path, paired: bool, wild: bool) -> 
     assert done.settings + done.stopped == 28 * (len(SETTINGS) + OPTIONS_OF_FILE)
     assert done.settings > 0.9 * (done.settings + done.stopped), f"HTSeq stopped in {done.stopped} cases"
     assert done.fragments > 7_000
+
+
+ATTRIBUTES = [
+    ("exon", "gene_name"),
+    ("gene", "gene_id"),
+    ("CDS", "gene_id"),
+    ("CDS", "protein_id"),
+    ("exon", "exon_id"),
+]
+
+
+def write_annotation(path: Path, exons: list[Exon], dice: random.Random) -> None:
+    """Write genes, exons and coding parts in the styles of GTF; names and proteins are those of several genes."""
+    lines = []
+    for number, exon in enumerate(exons):
+        gene = {"gene_id": exon.gene_id, "gene_name": f"name {int(exon.gene_id[-2:]) // 3}"}
+        parts = [("exon", exon.start, exon.end, {**gene, "exon_id": f"e{number // 2}"})]
+        if exon.gene_id not in {other.gene_id for other in exons[:number]}:
+            parts.append(("gene", exon.start, exon.end + dice.randrange(300), gene))
+        if exon.end - exon.start > 20:
+            end = exon.end - dice.randrange(10)
+            parts.append(("CDS", exon.start + dice.randrange(10), end, {**gene, "protein_id": f"p{number % 5}"}))
+        for feature, start, end, attributes in parts:
+            words = [
+                f'{name} "{value}"' if dice.random() < 0.8 or " " in value else f"{name} {value}"
+                for name, value in dice.sample(list(attributes.items()), len(attributes))
+            ]
+            columns = [exon.contig, "x", feature, start + 1, end, ".", exon.strand, ".", "; ".join(words) + ";"]
+            lines.append("\t".join(map(str, columns)) + "\n")
+    path.write_text("#!comment\n" + "".join(lines))
+
+
+@pytest.mark.parametrize(("feature", "attribute"), ATTRIBUTES)
+def test_features_of_an_annotation_are_those_of_htseq(tmp_path: Path, feature: str, attribute: str) -> None:
+    compared = 0
+    for seed in range(8):
+        dice = random.Random(seed)
+        exons = random_exons(dice)
+        exons = [exon._replace(gene_id="g99") if exon.gene_id.startswith("ERCC") else exon for exon in exons]
+        write_annotation(tmp_path / "a.gtf", exons, dice)
+        write_genes(tmp_path / "genes.tsv", [])
+        paths = [tmp_path / name for name in ("a.gtf", "genes.tsv", "index.npz", "exons.gtf", "features.tsv")]
+        make_count_index(*paths, feature=feature, attribute=attribute)
+        steps = read_gene_intervals(tmp_path / "index.npz")
+        write_groups(tmp_path / "a.bam", dice, 60, paired=seed % 2 == 0, wild=False)
+        for strand, scoring in itertools.product(STRANDS, (PLAIN, Scoring("all", "score", "ignore", 0))):
+            features = HTSeq.make_feature_genomicarrayofsets(
+                HTSeq.GFF_Reader(str(tmp_path / "a.gtf")),
+                [attribute],
+                feature_type=[feature],
+                stranded=strand != "none",
+            )
+            truth = count_with_htseq(tmp_path / "a.bam", features, steps.genes, "union", strand, scoring)
+            ours = count_native([tmp_path / "a.bam"], steps, "union", strand, scoring=scoring)
+            assert truth is not None
+            assert sorted(features["attributes"]) == steps.genes
+            assert ours.genes.tolist() == truth.genes.tolist(), (seed, strand, scoring)
+            assert ours.tallies.tolist() == truth.tallies.tolist(), (seed, strand, scoring)
+            compared += 60
+    assert compared == 8 * 6 * 60
 
 
 if __name__ == "__main__":  # a long run by hand: python -m tests.plates.test_counting_differential FIRST LAST

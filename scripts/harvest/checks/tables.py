@@ -18,7 +18,7 @@ from scripts.harvest.columns import GENE_NAME, HEADERS
 from scripts.harvest.counts_text import parse_decimals, parse_row
 from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
-from scripts.plates.shard_counts import TALLIES
+from scripts.plates.shard_counts import COUNTED_TOO, TALLIES
 from scripts.star.log import CHIMERIC, MULTIPLE_LOCI, UNIQUELY_MAPPED
 
 MOST_CELLS = 5
@@ -228,7 +228,7 @@ def reads_of(table: Table, matrix: Path | None) -> tuple[np.ndarray, bool]:
     """
     nonunique = read_parameter(matrix, "nonunique", "none")
     scored = {read_parameter(matrix, f"{kind}_alignments", "ignore") for kind in ("secondary", "supplementary")}
-    both = {"__ambiguous", "__alignment_not_unique"} if nonunique != "none" else set()
+    both = COUNTED_TOO if nonunique != "none" else ()
     alone = [tally for name, tally in table.tallies.items() if name not in both]
     return table.sums + sum(alone), nonunique != "all" and scored == {"ignore"}
 
