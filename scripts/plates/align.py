@@ -16,7 +16,7 @@ from scripts.plan.units import add_runs_option, read_unit
 from scripts.plates.aligner import Aligner
 from scripts.plates.cells import fail_runs, find_cells, publish, read_cell_statuses
 from scripts.plates.shard_counts import write_shard_counts
-from scripts.plates.smartseq import COUNTS, SOLO_STRANDS, SmartSeq
+from scripts.plates.smartseq import COUNTS, MARK, SOLO_STRANDS, SmartSeq
 from scripts.star.genome_memory import find_namespace, mode_inside, run_in_namespace
 from scripts.star.presets import PLATE_PRESETS, changes_genome
 from scripts.star.program import require_index, require_options
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 fail_runs(columns[name], statuses, fault)
             if counts:
                 write_shard_counts(partial / COUNTS, counts)
-            publish(partial, output, columns, statuses, [COUNTS])
+            (partial / MARK).touch()
+            publish(partial, output, columns, statuses, [COUNTS, MARK])
             return
         partial = beside / f".{args.runs.stem}.align"
         aligner = Aligner(Path(args.index), args.preset, partial, star_options)

@@ -17,7 +17,7 @@ from scripts.plates.cells import read_cell_statuses
 from scripts.plates.counting import COUNTERS, Counting, count_shard
 from scripts.plates.scoring import add_scoring, scoring_of
 from scripts.plates.shard_counts import join_shards, read_shard_counts, reference_label, write_shard_counts
-from scripts.plates.smartseq import STARSOLO, read_solo_counts
+from scripts.plates.smartseq import STARSOLO, read_solo_counts, require_way
 from scripts.plates.strands import parse_strands
 from scripts.references.gene_intervals import MODES
 from scripts.references.genes_table import read_genes
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.counter == STARSOLO:
         shard, statuses = read_solo_counts(columns, statuses, args.alignments, genes, reference)
     else:
+        require_way(args.alignments, by_starsolo=False)
         shard, statuses = count_shard(
             columns,
             statuses,

@@ -37,6 +37,8 @@ STARSOLO = "starsolo"
 """The option of those who want it."""
 COUNTS = "counts.h5ad"
 """The file of the counts in the folder of alignments."""
+MARK = "counted_by_starsolo"
+"""An empty file in every folder of alignments of a shard that STARsolo has counted."""
 COUNTER = "STARsolo"
 """Who counted, in the tools of a shard."""
 
@@ -246,6 +248,16 @@ def _read_call(folder: Path, lines: Sequence[ReadFiles], reads: Mapping[str, int
     return SoloCounts(names, genes, counts, numbers, star_versions([bam]))
 
 
+def require_way(folder: str | Path, *, by_starsolo: bool) -> None:
+    """Raise InputError where a folder of alignments was made for another counter."""
+    if (Path(folder) / MARK).exists() != by_starsolo:
+        has, wanted = ("BAM files", "STARsolo's counts") if by_starsolo else ("STARsolo's counts", "BAM files")
+        raise InputError(
+            f"{folder}: it has {has}, but this counter needs {wanted}. Delete the folder and run the same command"
+            " again: the shard is aligned anew."
+        )
+
+
 def read_solo_counts(
     columns: Mapping[str, Sequence[Run]],
     statuses: Mapping[str, RunStatus],
@@ -257,6 +269,7 @@ def read_solo_counts(
 
     Raises InputError where STAR's index has other genes than the table of genes.
     """
+    require_way(folder, by_starsolo=True)
     good = {name: rows for name, rows in columns.items() if is_whole(statuses[row.run] for row in rows)}
     path = Path(folder) / COUNTS
     shard = read_shard_counts(path) if path.exists() else _empty(list(good), genes)

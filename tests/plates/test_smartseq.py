@@ -151,6 +151,14 @@ def test_a_shard_without_reads_has_zeros(world: World, mm10: Path, tmp_path: Pat
     assert [status.reads for status in statuses.values()] == ["0"]
 
 
+def test_a_folder_that_another_counter_needs_is_refused(world: World, mm10: Path, shard: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it has BAM files, but this counter needs STARsolo's counts"):
+        run_count(shard, mm10, "--counter=starsolo")
+    count(lay_out(world, tmp_path, CHOSEN[:1]), mm10)
+    with pytest.raises(InputError, match="it has STARsolo's counts, but this counter needs BAM files"):
+        run_count(tmp_path, mm10)
+
+
 def test_strands_are_told_apart(world: World, mm10: Path, tmp_path: Path) -> None:
     column = CHOSEN[0]
     sums = {}
