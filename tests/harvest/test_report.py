@@ -4,6 +4,7 @@ import json
 
 import h5py
 import numpy as np
+import pandas
 
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest import report
@@ -191,3 +192,15 @@ def test_plate_cells_that_need_a_look_are_named(tmp_path):
     assert "GSE1 SRX2 mus LOW_MAPPING;NO_GENES failed 2,000 0.1% 0 GSE1 SRX3 mus FEW_READS counted 0 – 0" in text
     assert "LOW_MAPPING : less than 20% of its reads map" in text
     assert "SRX1 mus" not in text
+
+
+def test_a_read_is_shown_once_where_ambiguous_ones_count_for_genes():
+    figures = dict(zip(TALLIES, (10, 5, 0, 0, 20), strict=True))
+    cells = pandas.DataFrame([{"series": "GSE1", "experiment": "SRX1", "counts": 90.0, "genes": 3.0, **figures}])
+    plain = report.plate_part("mus", cells, {"mode": "union"})["shares"]
+    assert [words for _, words in plain[:3]] == ["in genes 72.0%", "no feature 8.0%", "ambiguous 4.0%"]
+    shares = report.plate_part("mus", cells, {"nonunique": "fraction"})["shares"]
+    assert shares == [
+        *(("part-0", "in genes 90.0%"), ("part-1", "no feature 10.0%")),
+        *(("part-3", "too low aQual 0.0%"), ("part-4", "not aligned 0.0%")),
+    ]
