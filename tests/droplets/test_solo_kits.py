@@ -217,6 +217,15 @@ def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
     assert counted == made
 
 
+@pytest.mark.parametrize("name", ["10x_3p_v3", "split_seq"])
+def test_star_s_own_defaults_count_the_same_molecules(tmp_path, genome, name):
+    made, counted, status = count(tmp_path, name, genome, "--preset=star_defaults")
+    assert status.ok, status
+    assert counted == made
+    log = (tmp_path / "solo/Log.out").read_text()
+    assert "--outFilterType" not in log.partition("##### Command Line:")[2].partition("\n##")[0]
+
+
 def test_long_barcode_read_of_a_5_prime_library_is_aligned_with_its_mate(tmp_path, genome):
     made, counted, status = count(tmp_path, "10x_5p_v2", genome, long_read=True)
     assert status.ok, status
