@@ -3,6 +3,12 @@
 In: work/fastq/{library}/ and the reference. Out: results/mex/ and results/droplets/.
 """
 
+FEATURES = (
+    {"features": "results/droplets/features/{series}.{species}.h5ad"}
+    if analysis.features_reference()
+    else {}
+)
+
 
 rule inclusion_list:
     """Fetch the list of barcodes of a kit."""
@@ -40,6 +46,7 @@ rule read_roles:
         fastq="work/fastq/{library}",
         lists=inclusion_lists,
         probe_set=probe_set,
+        features=analysis.features_reference(),
     output:
         roles="units/read_roles/{library}.json",
     log:
@@ -56,11 +63,12 @@ rule read_roles:
         chemistries=HOME / "config/chemistries.yaml",
         chemistry=config["droplets"]["chemistry"],
         probe_set=of_unit(lambda unit: "--probe-set" if analysis.probe_set(unit) else ""),
+        features=option("--features-reference", "".join(analysis.features_reference())),
     shell:
         """
         python -m scripts read_roles --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
             --chemistries {params.chemistries:q} --inclusion-lists units/inclusion_lists \
-            --chemistry {params.chemistry:q} {params.probe_set} --output {output.roles:q} 2>{log:q}
+            --chemistry {params.chemistry:q} {params.probe_set} {params.features:q} --output {output.roles:q} 2>{log:q}
         """
 
 
@@ -72,6 +80,7 @@ rule solo:
         roles="units/read_roles/{library}.json",
         lists=inclusion_lists,
         probe_set=probe_set,
+        features=analysis.features_reference(),
         index=reference_file("star"),
     output:
         solo=temp(directory("work/solo/{library}")),
@@ -93,6 +102,7 @@ rule solo:
         round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
         built_from=of_unit(analysis.reference_identity),  # a trigger
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
+        reference=option("--features-reference", "".join(analysis.features_reference())),
         chemistries=HOME / "config/chemistries.yaml",
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
@@ -113,7 +123,8 @@ rule solo:
             --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
             --inclusion-lists units/inclusion_lists --features {params.features} \
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} {params.star_options:q} \
+            --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} \
+            {params.reference:q} {params.star_options:q} \
             --round {params.round} --counted units/counted/{wildcards.library:q}.json \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
@@ -161,6 +172,7 @@ rule droplets_h5ad:
         genes=reference_file("genes.tsv"),
         reference=reference_file("reference.json"),
     output:
+        **FEATURES,
         matrix="results/droplets/{series}.{species}.h5ad",
     log:
         "logs/droplets_h5ad/{series}.{species}.log",
@@ -176,11 +188,12 @@ rule droplets_h5ad:
         counts=config["droplets"]["counts"],
         features=config["droplets"]["features"],
         sources=of(analysis.source_names, "species"),
+        tags=lambda wildcards, output: option("--features-output", output.get("features")),
     shell:
         """
         python -m scripts droplets_h5ad --units {input.units:q} --series {wildcards.series:q} \
             --species {wildcards.species:q} --records resources/records --archives 'results/mex/{{experiment}}' \
             --statuses 'units/status/{{unit}}.tsv' --layers {params.layers} --counts {params.counts} \
             --features {params.features} --genes {input.genes:q} --reference {input.reference:q} \
-            --sources {params.sources:q} --output {output.matrix:q} 2>{log:q}
+            --sources {params.sources:q} {params.tags:q} --output {output.matrix:q} 2>{log:q}
         """

@@ -65,7 +65,8 @@ class Chemistry(NamedTuple):
     ``shift`` and ``split`` are those of its :class:`BarcodeLayout`. ``found``: without its list, the barcodes of the
     reads are the list. ``prefix``: first base and number of the bases of the cDNA read that are put before the barcode
     read; ``cdna_start``: the base with which the cDNA begins, counted from 1; ``cdna_length``: so many bases of the
-    read are aligned, 0 for all. ``probes``: counted on a probe set, where one is configured.
+    read are aligned, 0 for all. ``probes``: counted on a probe set, where one is configured. ``features``: of the
+    oligo that captures features.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Chemistry(NamedTuple):
     cdna_start: int = 1
     cdna_length: int = 0
     probes: Probes | None = None
+    features: bool = False
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ class InclusionList(NamedTuple):
 _LIST_KEYS = ("address", "sha256", "barcodes", "length", "packaged", "contents", "file", "wells", "source")
 _CHEMISTRY_KEYS = (
     *("title", "barcode", "umi", "strand", "mates", "proof", "refused", "oligo", "shift", "split", "solo"),
-    *("source", "found", "prefix", "cdna_start", "probes"),
+    *("source", "found", "prefix", "cdna_start", "probes", "features"),
 )
 _PREFIX_KEYS = ("start", "length")
 _UMI_KEYS = ("start", "length", "own_read", "least")
@@ -243,7 +245,8 @@ def _oligo_faults(key: str, oligo: Any) -> Iterator[str]:
 
 
 def _make_chemistry(name: str, block: Mapping[str, Any]) -> Chemistry:
-    same = ("title", "strand", "mates", "proof", "refused", "shift", "split", "source", "found", "cdna_start")
+    same: tuple[str, ...] = ("title", "strand", "mates", "proof", "refused", "shift", "split")
+    same += ("source", "found", "cdna_start", "features")
     prefix = block.get("prefix") or {}
     return Chemistry(
         **{"name": name, "title": name} | {key: block[key] for key in same if block.get(key)},

@@ -28,6 +28,8 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, kinds_of
+from scripts.droplets.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
+from scripts.droplets.features_h5ad import Cells, write_features_h5ad
 from scripts.droplets.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archive_folders, archive_name
@@ -241,11 +243,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sources", nargs="*", default=[], metavar="NAME=TEXT", help="where the reference is from, for uns"
     )
+    parser.add_argument("--features-output", type=Path, help="the file of the features of the cells")
     parser.add_argument("--output", required=True, type=Path, help="the file to write")
     args = parser.parse_args(argv)
     check_field("--archives", args.archives, "{experiment}")
     check_field("--statuses", args.statuses)
     libraries = counted_libraries(args.units, args.series, args.species, args.archives, args.statuses, args.records)
+    of_features = [one for one in libraries if (one.folder / FEATURE_ARCHIVE).is_file()]
+    libraries = [one for one in libraries if one not in of_features]
     described = {one.experiment: (one.fields.get("chemistry", ""), geo_texts(one.fields)) for one in libraries}
     feature, chosen = choose_feature(args.counts, args.features, described)
     contents = Contents(
@@ -260,6 +265,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, contents)
+    if args.features_output:
+        gathered = [Cells(one.experiment, one.cells(feature).barcodes) for one in libraries]
+        args.features_output.parent.mkdir(parents=True, exist_ok=True)
+        tagged = [(one.experiment, one.folder) for one in of_features]
+        for words in write_features_h5ad(args.features_output, gathered, tagged):
+            print(words, file=sys.stderr)
     print(f"{args.output}: {cells} cells of {len(libraries)} libraries by {feature}: {chosen}.", file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ from scripts.core.files import atomic_folder, atomic_path, path_below
 from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
 from scripts.droplets import probe_set, wells
+from scripts.droplets.feature_reference import TAGS
 from scripts.droplets.mex_merge import join_features, join_matrices
 from scripts.droplets.mex_reader import (
     MexParts,
@@ -139,7 +140,29 @@ def pack_library(
                 threads=threads,
             )
             written.append(path)
+        if (solo / "Solo.out" / TAGS).is_dir():
+            written.append(pack_features(solo, target, library, metadata_name, threads))
     return written
+
+
+def pack_features(solo: Path, target: Path, library: dict[str, str], metadata_name: str, threads: int) -> Path:
+    """Write the archive of a library of features; return its path."""
+    raw = solo / "Solo.out" / TAGS / "raw"
+    path = target / archive_name(TAGS, "Unique", "raw")
+    output = "unfiltered sparse feature count matrix of unique reads"
+    fields = {"type": TYPE, **aligner_fields(solo, TAGS, "raw"), "output_type": output, **library}
+    write_archive(
+        path,
+        f"{TAGS}/raw",
+        "matrix.mtx",
+        fields=fields,
+        barcodes=raw / "barcodes.tsv",
+        features=raw / "features.tsv",
+        matrix=raw / "matrix.mtx",
+        metadata_name=metadata_name,
+        threads=threads,
+    )
+    return path
 
 
 def pack(args: argparse.Namespace) -> None:

@@ -92,7 +92,16 @@ def make_probe_index(path: Path, folder: Path, threads: int) -> tuple[Path, str]
     """Make STAR's index of a probe set below a folder, or take the one made before; return it and a sentence on it."""
     probes = read_probe_set(path)
     checksum = hash_file(path)
-    index = folder / FOLDER / checksum[:16]
+    index = index_probes(probes, checksum[:16], folder, threads)
+    genes = len({probe.gene_id for probe in probes})
+    words = f"Counted on the probe set {path.name} ({len(probes):,} probes of {genes:,} genes, sha256 {checksum[:16]})."
+    (folder / NOTE).write_text(f"{path.name}\t{checksum}\n", encoding="utf-8")
+    return index, words
+
+
+def index_probes(probes: list[Probe], name: str, folder: Path, threads: int) -> Path:
+    """Make STAR's index of probes below a folder, or take the one of this name made before."""
+    index = folder / FOLDER / name
     if not (index / "SAindex").is_file():
         if (folder / FOLDER).exists():
             remove_folder(folder, FOLDER)
@@ -102,10 +111,7 @@ def make_probe_index(path: Path, folder: Path, threads: int) -> tuple[Path, str]
         genome.write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs), encoding="utf-8")
         annotation.write_text("".join(_annotation(probes)), encoding="utf-8")
         make_index(genome, annotation, max(len(probe.bases) for probe in probes) - 1, threads, index)
-    genes = len({probe.gene_id for probe in probes})
-    words = f"Counted on the probe set {path.name} ({len(probes):,} probes of {genes:,} genes, sha256 {checksum[:16]})."
-    (folder / NOTE).write_text(f"{path.name}\t{checksum}\n", encoding="utf-8")
-    return index, words
+    return index
 
 
 def with_probe_barcode(kit: Chemistry, cdna: float) -> Chemistry:

@@ -17,6 +17,8 @@ from scripts.core.folders import require_whole
 from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
 from scripts.droplets.chemistries import Chemistry, InclusionList, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
+from scripts.droplets.feature_counter import as_feature_kit, feature_share, is_of_features
+from scripts.droplets.feature_reference import read_matcher
 from scripts.droplets.feature_runs import leave_out_features, tag_share
 from scripts.droplets.inclusion_lists import read_packed
 from scripts.droplets.library_lists import list_path
@@ -207,12 +209,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
     parser.add_argument("--chemistry", default="auto", help="a kit's name, or auto: prove it by the reads")
     parser.add_argument("--probe-set", action="store_true", help="there is a probe set: judge kits of probes, too")
+    parser.add_argument("--features-reference", type=Path, help="table of features (antibodies, sample tags, guides)")
     parser.add_argument("--sample", type=int, default=100_000, help="spots of each run to look at")
     parser.add_argument("--output", required=True, type=Path, help="the verdicts (JSON)")
     args = parser.parse_args(argv)
     chemistries, known = read_chemistries(args.chemistries)
     if args.probe_set:
         chemistries = {name: kit._replace(refused="") if kit.probes else kit for name, kit in chemistries.items()}
+    share = 0.0
+    if args.features_reference:
+        runs = [row.run for row in read_unit_rows(args.runs)]
+        share = feature_share(runs, args.fastq, read_matcher(args.features_reference))
+    if is_of_features(share):
+        chemistries = {name: as_feature_kit(kit) for name, kit in chemistries.items()}
     if args.sample < 1:
         raise InputError(f"--sample must be above 0, but is {args.sample}.")
     if args.chemistry != "auto":
@@ -221,6 +230,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     lists = load_lists(args.inclusion_lists, chemistries, known)
     judged = judge_library(rows, args.fastq, chemistries, lists, args.chemistry, args.sample)
     for run, verdict in judged["runs"].items():
+        if is_of_features(share) and "fault" not in verdict:
+            verdict["features"] = round(share, 4)
         fault = verdict.get("fault")
         words = (
             f"{fault['reason']}: {fault['detail']}"

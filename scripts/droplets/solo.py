@@ -17,7 +17,8 @@ from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, rai
 from scripts.core.files import atomic_path, path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
-from scripts.droplets.chemistries import Chemistry, read_chemistries
+from scripts.droplets.chemistries import Chemistry, InclusionList, read_chemistries
+from scripts.droplets.feature_counter import FeatureCounter
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
 from scripts.droplets.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
@@ -136,6 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=True,
         help="give the two primers of a well one barcode",
     )
+    parser.add_argument("--features-reference", type=Path, help="table of features (antibodies, sample tags, guides)")
     parser.add_argument("--probe-set", type=Path, help="probe set (CSV of 10x) on which ligated probes are counted")
     add_round_options(parser)
     parser.add_argument("--threads", type=int, default=1)
@@ -178,6 +180,25 @@ def read_settings(args: argparse.Namespace) -> Settings:
     return Settings(**{name: options[name] for name in Settings._fields})
 
 
+def make_counter(
+    library: LibraryReads,
+    candidates: list[Chemistry],
+    spots: int,
+    folder: Path,
+    args: argparse.Namespace,
+    known: Mapping[str, InclusionList],
+    settings: Settings,
+) -> LibraryCounter:
+    """Return what counts a library: its features where read_roles found it to be one of features, else its genes."""
+    common = (args.inclusion_lists, known, settings)
+    if args.features_reference and any(verdict.get("features") for verdict in library.verdicts.values()):
+        return FeatureCounter(library, candidates[0], spots, folder, args.features_reference, *common)
+    candidates, index, probes = choose_index(candidates, library, folder, args)
+    counter = LibraryCounter(library, candidates, spots, folder, index, *common)
+    counter.notes += probes
+    return counter
+
+
 def choose_index(
     candidates: list[Chemistry], library: LibraryReads, folder: Path, args: argparse.Namespace
 ) -> tuple[list[Chemistry], Path, list[str]]:
@@ -215,11 +236,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             with ends_with_command():  # SIGTERM ends STAR as well
                 spots = count_spots(library, statuses)
-                candidates, index, probes = choose_index(candidates, library, partial, args)
-                counter = LibraryCounter(
-                    library, candidates, spots, partial, index, args.inclusion_lists, known, settings
-                )
-                counter.notes += probes
+                counter = make_counter(library, candidates, spots, partial, args, known, settings)
                 kit, figures = counter.count(args.threads)
             words = " ".join(filter(None, [figures, library.lane_words(kit)]))
             for run in library.verdicts:

@@ -98,7 +98,7 @@ def table_faults(results: Path, files: dict[str, int], species: str, ledger: Seq
 
 def droplet_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each fault of the archives, and of the h5ad of a series that was made from them."""
-    matrices = [name for name in files if name.startswith("droplets/") and name.endswith(".h5ad")]
+    matrices = [name for name in files if name.endswith(".h5ad") and name.rpartition("/")[0] == "droplets"]
     described = [archives.layers_of(results / name) for name in matrices]
     layers, mains = {layer for _, names in described for layer in names}, {main for main, _ in described}
     checks: dict[str, archives.LibraryCheck] = {}

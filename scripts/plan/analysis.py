@@ -317,6 +317,11 @@ class Analysis:
             return plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
         return iterate_runs("results/plan.tsv")
 
+    def features_reference(self) -> list[str]:
+        """Return the table of features as a list; empty without one."""
+        path = self.config["droplets"]["features_reference"]
+        return [path] if path else []
+
     def probe_set(self, unit: str) -> list[str]:
         """Return the probe set of a library's species as a list; empty without one, and for a shard."""
         path = "" if is_shard(unit) else self.config["droplets"]["probe_sets"].get(self.unit(unit).species, "")

@@ -254,6 +254,7 @@ def check_configuration(
             "cell_filter": filled["droplets"]["cell_filter"] or "None",
         }
         faults += _droplet_faults(filled["droplets"], chemistries)
+        faults += _source_faults("droplets.features_reference", filled["droplets"]["features_reference"])
         faults += _probe_set_faults(filled["droplets"]["probe_sets"], filled["species"])
     if "plates" not in misshapen:
         faults += _solo_faults(filled["plates"], schema["properties"]["plates"]["properties"])

@@ -64,8 +64,8 @@ chemistries:
         "chemistries.one.barcode.0.list: 'b' is not one of lists.",
         "chemistries.one.strand: 'Sideways' is not one of Forward, Reverse, Unstranded.",
         "chemistries.one.umi: missing; a kit that is counted needs start and length of its UMI.",
-        "chemistries.two.refuse: unknown key; known are barcode, cdna_start, found, mates, oligo, prefix, probes,"
-        " proof, refused, shift, solo, source, split, strand, title, umi.",
+        "chemistries.two.refuse: unknown key; known are barcode, cdna_start, features, found, mates, oligo, prefix,"
+        " probes, proof, refused, shift, solo, source, split, strand, title, umi.",
         "chemistries.two.barcode: it must list the parts of the barcode, each with start, length and list.",
         "chemistries.two.split: it must be a whole number above 0, but is 0.",
         "chemistries.two.umi.length: it must be a whole number above 0, but is None.",

@@ -22,6 +22,9 @@ _, LISTS = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml
 WELLS = Path(LISTS["split-seq-round1"].file).read_text(encoding="utf-8").split()
 
 
+TAGS = ("AACAAGACCCTTGAG", "CTCATTGTAACTCCT", "GGTTACGATCCATGA")
+
+
 class Rewriter:
     """Turns the barcode reads of a 10x library into those of another kit; a barcode becomes always the same one."""
 
@@ -40,6 +43,11 @@ class Rewriter:
         one, two, three = self.wells[barcode]
         return f"{WELLS[one]}_{WELLS[two]}_{WELLS[three]}"
 
+    def tags(self, barcode: str, umi: str) -> str:
+        """Return the read of a tag: each cell has one of three, and some of its spots have none."""
+        tag = TAGS[sum(map(ord, barcode)) % 3]
+        return (tag if ord(umi[0]) % 4 else "ACACACACACACACA") + "A" * 20
+
     def drop_seq(self, barcode: str, umi: str) -> str:
         bead = self.beads.setdefault(barcode, "".join(self.dice.choices("ACGT", k=12)))
         return bead + umi[:8]
@@ -53,6 +61,7 @@ def molecules(folder: Path) -> dict[str, int]:
 
 
 def rewrite(source: Path, target: Path, barcode_read: Callable[[str, str], str]) -> None:
+    """Write a FASTQ whose bases are made of barcode and UMI of each read of another."""
     lines = gzip.decompress(source.read_bytes()).decode().splitlines()
     for at in range(1, len(lines), 4):
         lines[at] = barcode_read(lines[at][:16], lines[at][16:])
@@ -64,26 +73,32 @@ def test_kits_without_a_configured_list_are_counted(world, tmp_path):
     fastq = world.folder / "fastq"
     barcodes, cdna = (fastq / f"SRR9000103_{read}.fastq.gz" for read in (1, 2))
     maker = Rewriter(1)
-    for name in ("split_seq", "drop_seq"):
+    for name in ("split_seq", "drop_seq", "tags"):
         rewrite(barcodes, tmp_path / f"{name}.fastq", getattr(maker, name))
     rows = [
         Run(run=name, experiment=name, species="homo", assay="droplet", chemistry=kit, source=f"file:{path};{cdna}")
-        for name, kit, path in (
-            ("tenx", "", barcodes),
-            ("wells", "", "split_seq.fastq"),
-            ("beads", "drop_seq", "drop_seq.fastq"),
+        for name, kit, path, cdna in (
+            ("tenx", "", barcodes, cdna),
+            ("wells", "", "split_seq.fastq", cdna),
+            ("beads", "drop_seq", "drop_seq.fastq", cdna),
+            ("tags", "", barcodes, "tags.fastq"),
         )
     ]
+    table = "".join(f"tag{number},{tag},R2,^(BC)\n" for number, tag in enumerate(TAGS))
+    (tmp_path / "features.csv").write_text(f"name,sequence,read,pattern\n{table}")
     write_runs(tmp_path / "runs.tsv", rows)
     with Server(world) as server:
         configuration = world.configuration(server) | {"run_table": "runs.tsv"}
+        configuration["droplets"] = configuration["droplets"] | {"features_reference": "features.csv"}
         assert run_workflow(tmp_path, configuration, ["--quiet", "--cores", "2"]) == 0
     ledger = {row.run: row for row in read_runs(tmp_path / "results/runs.tsv")}
     assert {run: (row.status, row.chemistry) for run, row in ledger.items()} == {
         "tenx": ("counted", ledger["tenx"].chemistry),
         "wells": ("counted", "split_seq"),
         "beads": ("counted", "drop_seq"),
+        "tags": ("counted", ledger["tags"].chemistry),
     }
+    assert ledger["tags"].detail.count("Counted on the 3 features of features.csv, which 7") == 1
     assert "Proved by barcodes" in ledger["wells"].detail
     assert "hexamer barcode of each of the 48 wells are joined" in ledger["wells"].detail
     assert "No inclusion list: the " in ledger["beads"].detail
@@ -94,6 +109,13 @@ def test_kits_without_a_configured_list_are_counted(world, tmp_path):
         assert 0.9 * expected < counted <= expected  # a misread barcode of 10x has become another one
     described = read_archive(tmp_path / "results/mex/wells/Gene_Unique_raw.tar.gz").metadata["description"]
     assert described.endswith("the oligo-dT and the hexamer barcode of each well are joined")
+    tagged = anndata.read_h5ad(next((tmp_path / "results/droplets/features").glob("*.h5ad")))
+    assert set(tagged.obs["library"]) == {"tenx"}
+    assert list(tagged.var_names) == ["tag0", "tag1", "tag2"]
+    own = [sum(map(ord, barcode)) % 3 for barcode in tagged.obs["barcode"]]
+    assert tagged.X.toarray().argmax(axis=1).tolist() == own
+    assert tagged.X[range(len(own)), own].sum() > 0.95 * tagged.X.sum()
     cells = anndata.read_h5ad(next((tmp_path / "results/droplets").glob("*.h5ad"))).obs
-    assert set(cells["chemistry"]) >= {"split_seq", "drop_seq"}
+    assert set(cells["experiment"]) == {"tenx", "wells", "beads"}
+    assert set(tagged.obs_names) == set(cells.index[cells["experiment"] == "tenx"])
     verify.main([str(tmp_path / "results")])
