@@ -141,6 +141,12 @@ rounds = Rounds(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
 
+
+def scratch(path):
+    """Return a path below the folder of intermediate files (`scratch: {directory: …}`)."""
+    return f"{analysis.scratch}/{path}"
+
+
 # Jobs find the commands (`python -m scripts`) and, outside conda, the Python that runs Snakemake; files of the analysis
 # directory do not shadow them. They end with the Snakemake that runs them, see scripts/core/command.py.
 job_shell = (
@@ -191,6 +197,9 @@ def no_trigger(value):
     keeps a value out of the triggers.
     """
     return lambda wildcards, threads: value() if callable(value) else value
+
+
+settings = no_trigger([f"{name}={number:g}" for name, number in analysis.settings().items()])
 
 
 def of_unit(answer):

@@ -43,7 +43,7 @@ rule read_roles:
     """Find the barcode read and the kit from a sample of the reads."""
     input:
         units=ancient("units/runs"),
-        fastq="work/fastq/{library}",
+        fastq=scratch("fastq/{library}"),
         lists=inclusion_lists,
         probe_set=probe_set,
         features=analysis.features_reference(),
@@ -76,14 +76,14 @@ rule solo:
     """Align and count a library with STARsolo, all its runs in one call."""
     input:
         units=ancient("units/runs"),
-        fastq="work/fastq/{library}",
+        fastq=scratch("fastq/{library}"),
         roles="units/read_roles/{library}.json",
         lists=inclusion_lists,
         probe_set=probe_set,
         features=analysis.features_reference(),
         index=reference_file("star"),
     output:
-        solo=temp(directory("work/solo/{library}")),
+        solo=temp(directory(scratch("solo/{library}"))),
         status="units/status/{library}.tsv",
         figures="units/figures/{library}.json",
         kept=directory("units/solo/{library}"),
@@ -100,6 +100,7 @@ rule solo:
         scratch_mb=scratch_mb("solo"),
     params:
         round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
+        settings=settings,
         built_from=of_unit(analysis.reference_identity),  # a trigger
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
         reference=option("--features-reference", "".join(analysis.features_reference())),
@@ -125,7 +126,7 @@ rule solo:
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} \
             {params.reference:q} {params.star_options:q} \
-            --round {params.round} --counted units/counted/{wildcards.library:q}.json \
+            --round {params.round} --settings {params.settings} --counted units/counted/{wildcards.library:q}.json \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """
@@ -135,7 +136,7 @@ rule mex_archive:
     """Pack every matrix of a library into a MEX archive, always with the same bytes."""
     input:
         units=ancient("units/runs"),
-        solo=of(lambda folder: f"work/solo/{analysis.library(folder)}", "archive"),
+        solo=of(lambda folder: scratch(f"solo/{analysis.library(folder)}"), "archive"),
         status=of(lambda folder: f"units/status/{analysis.library(folder)}.tsv", "archive"),
     output:
         archives=directory("results/mex/{archive}"),

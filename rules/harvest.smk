@@ -20,6 +20,7 @@ rule ledger:
     params:
         min_mapped=config["plates"]["min_mapped"],
         min_reads=config["plates"]["min_reads"],
+        scratch=no_trigger(analysis.scratch),
     shell:
         """
         python -m scripts ledger --plan {input.plan:q} --units {input.units:q} \
@@ -28,7 +29,7 @@ rule ledger:
             --references {input.references:q} \
             --output {output.ledger:q} 2>{log:q}
         # every unit is done; unfinished downloads and conversions of other plans are not resumed
-        rm -rf work/partial/*/ work/fastq/.*.reads
+        rm -rf {params.scratch:q}/partial/*/ {params.scratch:q}/fastq/.*.reads work/retry
         """
 
 

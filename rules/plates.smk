@@ -8,7 +8,7 @@ rule align:
     """Align the cells of a shard under one genome load, or count them with STARsolo."""
     input:
         units=ancient("units/runs"),
-        fastq="work/fastq/{shard}",
+        fastq=scratch("fastq/{shard}"),
         index=reference_file("star"),
     output:
         alignments=passing(f"{analysis.alignments}/{{shard}}"),
@@ -64,6 +64,7 @@ rule count:
         round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
         built_from=of_unit(analysis.reference_identity),  # a trigger
         options=of_unit(analysis.count_options),
+        settings=settings,
         # no trigger
         digest=lambda wildcards, threads: analysis.options_digest(wildcards.shard),
         counter=config["plates"]["counter"],
@@ -74,7 +75,7 @@ rule count:
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
             {params.options:q} --counter {params.counter} \
             --kept {input.kept:q} --round {params.round} --options {params.digest} \
-            --counted units/counted/{wildcards.shard:q}.json \
+            --settings {params.settings} --counted units/counted/{wildcards.shard:q}.json \
             --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """
 
@@ -83,7 +84,7 @@ rule bam:
     """Keep the alignments of a shard or library, sorted by coordinate (`keep_bam: true`)."""
     input:
         units=ancient("units/runs"),
-        alignments=of_unit(lambda unit: f"work/{'align' if is_shard(unit) else 'solo'}/{unit}"),
+        alignments=of_unit(lambda unit: scratch(f"{'align' if is_shard(unit) else 'solo'}/{unit}")),
         reference=reference_file("reference.json"),
     output:
         alignments=directory("results/bam/{unit}"),

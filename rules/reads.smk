@@ -36,7 +36,7 @@ rule download:
         before=status_before,
         lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
     output:
-        archives=temp(directory("work/download/{unit}")),
+        archives=temp(directory(scratch("download/{unit}"))),
     log:
         "logs/download/{unit}.log",
     benchmark:
@@ -51,7 +51,7 @@ rule download:
     params:
         asking=no_trigger(analysis.download_options),
         round=of_unit(rounds.token),  # the trigger: rows are new, or failed runs are tried again
-        lite="--accept-lite" if config["archives"]["accept_lite"] else "",
+        lite=no_trigger("--accept-lite" if config["archives"]["accept_lite"] else ""),
         # no trigger
         fault=lambda wildcards, threads: option(
             "--chemistry-fault", of_unit(analysis.list_fault)(wildcards)
@@ -68,9 +68,9 @@ rule fastq:
     """Convert the archives of a unit's runs and count what came out; each archive is deleted when its reads are written."""
     input:
         units=ancient("units/runs"),
-        archives="work/download/{unit}",
+        archives=scratch("download/{unit}"),
     output:
-        fastq=temp(directory("work/fastq/{unit}")),
+        fastq=temp(directory(scratch("fastq/{unit}"))),
     log:
         "logs/fastq/{unit}.log",
     benchmark:

@@ -5,6 +5,7 @@ Nothing here asks the network or writes a file. What a rule needs of Snakemake i
 
 import functools
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -246,6 +247,19 @@ class Analysis:
         found = {unit.species for unit in self.units.values()}
         return [species for species in self.config["species"] if species in found]
 
+    @functools.cached_property
+    def scratch(self) -> str:
+        """The folder of intermediate files.
+
+        One outside the analysis directory may be shared: there every analysis has a folder of its own, named after its
+        directory.
+        """
+        folder = Path(self.config["scratch"]["directory"])
+        here = Path.cwd()
+        if (here / folder).resolve().is_relative_to(here):
+            return str(folder)
+        return str(folder / f"{here.name}.{hashlib.sha256(os.fsencode(here)).hexdigest()[:8]}")
+
     # References
 
     def reference(self, unit: str) -> str:
@@ -338,8 +352,13 @@ class Analysis:
     def forecast_options(self, chemistries: str | Path) -> list[Any]:
         """Return what tells that libraries will fail, as options of the command ``resolve``."""
         words = [f"{name}={source}" if source == PACKAGE else name for name, source in self._list_sources().items()]
-        scratch = self.config["scratch"]["directory"]
-        return ["--scratch", scratch, "--chemistries", chemistries, *(["--inclusion-lists", *words] if words else [])]
+        return [
+            "--scratch",
+            self.scratch,
+            "--chemistries",
+            chemistries,
+            *(["--inclusion-lists", *words] if words else []),
+        ]
 
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""
@@ -369,6 +388,13 @@ class Analysis:
             "--exp-id": [config["exp_id"]],
         }
         return [word for option, values in options.items() if values for word in (option, *values)]
+
+    def settings(self) -> dict[str, float]:
+        """Return what is configured on which it depends whether failed runs are tried again."""
+        return {
+            "limit_gb": float(self.config["scratch"]["limit_gb"]),
+            "accept_lite": float(self.config["archives"]["accept_lite"]),
+        }
 
     def download_options(self) -> list[Any]:
         """Return how the archives are asked, as options of the command ``download``."""

@@ -28,6 +28,8 @@ class CountedUnit(NamedTuple):
     """Column → digest of what was planned for it, see :func:`~scripts.plan.units.column_digests`."""
     failed: Sequence[Sequence[str]] = ()
     """Reasons and causes for which runs failed, each once, sorted."""
+    settings: Mapping[str, float] = {}
+    """What else was configured, on which it depends whether failed runs are tried again."""
 
 
 def counted_file(unit: str) -> Path:
@@ -36,11 +38,18 @@ def counted_file(unit: str) -> Path:
 
 
 def write_counted(
-    path: str | Path, token: str, options: str, columns: Mapping[str, str], statuses: Iterable[RunStatus]
+    path: str | Path,
+    token: str,
+    options: str,
+    columns: Mapping[str, str],
+    statuses: Iterable[RunStatus],
+    settings: Mapping[str, float] | None = None,
 ) -> None:
     """Write the record of a unit that was counted."""
     failed = sorted({(row.reason, row.cause) for row in statuses if row.state == "failed"})
-    write_atomic(path, json.dumps(CountedUnit(token, options, columns, list(map(list, failed)))._asdict()) + "\n")
+    write_atomic(
+        path, json.dumps(CountedUnit(token, options, columns, list(map(list, failed)), settings or {})._asdict()) + "\n"
+    )
 
 
 def read_counted(path: str | Path) -> CountedUnit | None:
@@ -59,6 +68,7 @@ def add_round_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a job that counts a unit, for its record."""
     parser.add_argument("--round", default="", help="token of the round, for the record of what was counted")
     parser.add_argument("--options", default="", help="digest of options and reference, for the record")
+    parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=NUMBER", help="further ones, for the record")
     parser.add_argument("--counted", type=Path, help="the record to write (units/counted/{unit}.json)")
 
 
@@ -66,4 +76,5 @@ def record_round(options: argparse.Namespace, statuses: Iterable[RunStatus]) -> 
     """Write the record of a unit that was counted, as the parsed options say; nothing without ``--counted``."""
     if options.counted:
         columns = column_digests(read_unit(options.runs), FileDigests(RECORD).recorded)
-        write_counted(options.counted, options.round, options.options, columns, statuses)
+        settings = {name: float(number) for name, _, number in (word.partition("=") for word in options.settings)}
+        write_counted(options.counted, options.round, options.options, columns, statuses, settings)

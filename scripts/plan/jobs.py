@@ -13,7 +13,13 @@ from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb"}
-_FOLDERS = ("partial", "download", "fastq", "align", "solo")  # of work/, which a unit has while it holds scratch
+_FOLDERS = (
+    "partial",
+    "download",
+    "fastq",
+    "align",
+    "solo",
+)  # in the scratch folder while a unit holds some of it
 
 
 class JobResources:
@@ -79,7 +85,9 @@ class JobResources:
         ``again`` says of a unit that was counted whether it is counted again.
         """
         undone = [name for name in units if not Path(f"units/status/{name}.tsv").exists() or again(name)]
-        holding = [name for name in undone if any(Path("work", stage, name).exists() for stage in _FOLDERS)]
+        holding = [
+            name for name in undone if any(Path(self.analysis.scratch, stage, name).exists() for stage in _FOLDERS)
+        ]
         sizes = {name: self.held_mb(name) for name in undone}
         return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
 

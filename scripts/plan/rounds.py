@@ -5,21 +5,22 @@ with which it was counted, and for which reasons runs failed. A later call compa
 
 - Where every planned column was counted as it is planned now, the unit is done, also where the record has more of
   them: a cell that is left out, or a row that is removed, costs nothing.
-- Otherwise there is a new *round*, and so where runs failed for a reason that is tried again (``retry:``; a full disk
-  as soon as there is room; a missing inclusion list as soon as it is configured). The rule ``retry`` sets aside the
-  columns of a shard that are still right, and only the others are downloaded, aligned and counted.
+- Otherwise there is a new *round*, and so where runs failed for a reason that is tried again: those of ``retry:``, and
+  by themselves a full disk as soon as there is room, ``scratch.limit_gb`` as soon as it is raised, Lite as soon as it
+  is accepted, and a missing inclusion list as soon as it is configured. The rule ``retry`` sets aside the columns of a
+  shard that are still right, and only the others are downloaded, aligned and counted.
 
 A round is known by its token, a param of the jobs that count: a new token runs them.
 """
 
 import functools
 import hashlib
-import shutil
 from pathlib import Path
 
 from scripts.core.errors import NO_LIST
 from scripts.plan.analysis import Analysis
 from scripts.plan.counted import counted_file, read_counted
+from scripts.plan.forecast import free_gb
 from scripts.plan.jobs import JobResources
 from scripts.plan.reasons import REASONS
 from scripts.plan.status import RunStatus, disk_was_full
@@ -46,13 +47,18 @@ class Rounds:
         failed = [RunStatus("", "failed", reason, cause=cause) for reason, cause in counted.failed]
         if any(map(disk_was_full, failed)) and self._has_room(unit):
             reasons.add("DISK_LIMIT")
+        now = self.analysis.settings()
+        if now["limit_gb"] > counted.settings.get("limit_gb", now["limit_gb"]):
+            reasons.add("DISK_LIMIT")
+        if now["accept_lite"] > counted.settings.get("accept_lite", now["accept_lite"]):
+            reasons.add("QUALITY_LITE")
         if any(row.cause == NO_LIST for row in failed) and not self.analysis.list_fault(unit):
             reasons.add("CHEMISTRY_UNKNOWN")
         return sorted(reasons & {row.reason for row in failed})
 
     def _has_room(self, unit: str) -> bool:
-        folder = next(folder for folder in map(Path, ("work/fastq", "work", ".")) if folder.exists())
-        return shutil.disk_usage(folder).free > 1e6 * self.resources.held_mb(unit)
+        free = 1000 * free_gb(Path(self.analysis.scratch, "fastq"))
+        return free > self.resources.held_mb(unit)
 
     def is_as_planned(self, unit: str) -> bool:
         """Whether every planned column of a unit was counted as it is planned now."""

@@ -82,6 +82,19 @@ def test_layers_of_velocyto_are_there_where_it_is_counted():
     assert analysis("GSE1.mus.SRX1", droplets=droplets).layers() == expected
 
 
+def test_analyses_share_a_scratch_folder_outside_without_sharing_files(tmp_path, monkeypatch):
+    found = set()
+    for name in ("one/cells", "two/cells"):
+        (tmp_path / name).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        found.add(analysis(scratch={"directory": str(tmp_path / "big")}).scratch)
+        assert analysis(scratch={"directory": "../big"}).scratch.startswith("../big/cells.")
+        assert analysis().scratch == "work"
+        assert analysis(scratch={"directory": "tmp/./x"}).scratch == "tmp/x"
+    assert len(found) == 2
+    assert all(path.startswith(f"{tmp_path}/big/cells.") for path in found)
+
+
 def test_sources_of_a_reference_have_no_path_of_this_machine():
     reference = {"fasta": "/home/me/hg38.fa", "gtf": {"address": "https://x.org/a.gtf.gz", "sha256": "0"}}
     species = {"homo": {"tax_id": 9606, "reference": "own"}}

@@ -37,8 +37,9 @@ def rounds(rows=None, **values: object) -> Rounds:
 def count(now: Rounds, *failed: str, cause: str = "") -> str:
     """Write the record that the job of the unit leaves; return its token."""
     statuses = [RunStatus(f"SRR{n}", "failed", reason, "x", cause=cause) for n, reason in enumerate(failed)]
-    token, options = now.token(UNIT), now.analysis.options_digest(UNIT)
-    write_counted(counted_file(UNIT), token, options, now.analysis.columns(UNIT), [*statuses, RunStatus("SRR9")])
+    token, options, settings = now.token(UNIT), now.analysis.options_digest(UNIT), now.analysis.settings()
+    rows = [*statuses, RunStatus("SRR9")]
+    write_counted(counted_file(UNIT), token, options, now.analysis.columns(UNIT), rows, settings)
     return token
 
 
@@ -132,11 +133,22 @@ def test_a_full_disk_is_tried_again_when_there_is_room_a_limit_is_not():
     assert full.reasons(UNIT) == []
 
 
+def test_what_the_configuration_heals_is_tried_again_by_itself():
+    lower, lite = {"scratch": {"limit_gb": 10}}, {"archives": {"accept_lite": True}}
+    count(rounds(**lower), "DISK_LIMIT", "QUALITY_LITE", "DOWNLOAD_FAILED")
+    assert rounds(**lower).reasons(UNIT) == []
+    assert rounds(scratch={"limit_gb": 5}).reasons(UNIT) == []
+    assert rounds(scratch={"limit_gb": 11}).reasons(UNIT) == ["DISK_LIMIT"]
+    assert rounds(**lower, **lite).reasons(UNIT) == ["QUALITY_LITE"]
+    count(rounds(scratch={"limit_gb": 11}), "DISK_LIMIT")  # in vain
+    assert rounds(scratch={"limit_gb": 11}).reasons(UNIT) == []
+
+
 def test_a_record_gives_itself_back_and_a_damaged_one_is_refused():
     columns = column_digests(columns_of(cells(2), "experiment"))
     path = Path("units/counted/x.json")
     write_counted(path, "t", "o", columns, [RunStatus("SRR1", "left_out", "EMPTY_READS"), RunStatus("SRR2")])
-    assert read_counted(path) == CountedUnit("t", "o", columns, [])
+    assert read_counted(path) == CountedUnit("t", "o", columns, [], {})
     assert read_counted("absent.json") is None
     for text in ("", "[1]", '{"token": "t"}', path.read_text()[:20]):
         path.write_text(text)
