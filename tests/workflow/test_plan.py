@@ -227,7 +227,7 @@ def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(a
     assert first.status == second.status == 0, first.text
     align = resources_of(first.text, "align")
     assert align["mem_mb"] == int(1.1 * (900 + 29_000 + 8 * 360))  # a human index, for there is none yet
-    assert align["scratch_mb"] == 1.5 * (2 * 2000 + 200 * 20)
+    assert align["scratch_mb"] == 2 * 2 * (1250 + 600)  # two runs: FASTQ, and as much again for alignments
     assert align["runtime"] == int(30 + 2 * (0.1 + 29_000 / 3900 + 2 * 0.05 / 8 + 20 / 0.4 / 8))
     download = resources_of(first.text, "download")
     assert (download["runtime"], download["scratch_mb"], download["downloads"]) == (
