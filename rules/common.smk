@@ -163,7 +163,7 @@ if running.is_main:
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
     # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
     temporary = dict.fromkeys(
-        ("work/download", "work/fastq", analysis.alignments, "work/solo"), f"{UNIT}|{LEFT}"
+        (*map(scratch, ("download", "fastq", "solo")), analysis.alignments), f"{UNIT}|{LEFT}"
     )
     temporary |= dict.fromkeys(
         (f"work/atlas/{species}" for species in config["species"]), f"{PART}|{LEFT}"

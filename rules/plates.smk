@@ -84,7 +84,9 @@ rule bam:
     """Keep the alignments of a shard or library, sorted by coordinate (`keep_bam: true`)."""
     input:
         units=ancient("units/runs"),
-        alignments=of_unit(lambda unit: scratch(f"{'align' if is_shard(unit) else 'solo'}/{unit}")),
+        alignments=of_unit(
+            lambda unit: f"{analysis.alignments if is_shard(unit) else scratch('solo')}/{unit}"
+        ),
         reference=reference_file("reference.json"),
     output:
         alignments=directory("results/bam/{unit}"),

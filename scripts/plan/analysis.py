@@ -203,7 +203,7 @@ class Analysis:
     @property
     def alignments(self) -> str:
         """Return the folder of the alignments of plates: kept ones are no scratch."""
-        return "units/align" if self.config["plates"]["keep_alignments"] else "work/align"
+        return "units/align" if self.config["plates"]["keep_alignments"] else f"{self.scratch}/align"
 
     @property
     def counted(self) -> str:
