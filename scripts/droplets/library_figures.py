@@ -204,11 +204,12 @@ def check_strand(figures: LibraryFigures, title: str, strand: str, is_set: bool 
     if strand == "Unstranded" or own + other < MIN_READS or own > 2 * other:
         return ""
     whose = f"star_options sets soloStrand {strand}" if is_set else f"{title} has cDNA of strand {strand}"
+    remedy = "Take soloStrand out of star_options." if is_set else "Name another kit, or none."
     forward, reverse = (other, own) if strand == "Reverse" else (own, other)
     words = f"{forward:,} are on the genes' strand and {reverse:,} on the other"
     if other > 2 * own:
         raise RunFault(
             "CHEMISTRY_UNKNOWN",
-            f"{whose}, but most reads in genes are of the other strand: {words}. Name another kit, or none.",
+            f"{whose}, but most reads in genes are of the other strand: {words}. {remedy}",
         )
     return f"The strand is in doubt: {whose}, of the reads in genes {words}."

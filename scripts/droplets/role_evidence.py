@@ -330,11 +330,14 @@ def _check_other_kits(
 def _doubt(sample: ReadSample, found: Sequence[Alternative], chosen: _BarcodeRead) -> str:
     """Return what speaks against the kit that the user named, empty where nothing does."""
     kit, doubts = chosen.candidates[0], []
-    tried = [one.share for one in found if one.read == chosen.read and not one.reverse]
+    tried = [one for one in found if one.read == chosen.read and not one.reverse]
     if chosen.best is None and tried:
-        doubts.append(
-            f"only {max(tried):.1%} of the barcodes of read {chosen.read + 1} are on {' or '.join(kit.lists)}"
-        )
+        best = max(tried, key=lambda one: one.share + one.few)
+        where = f"of the barcodes of read {chosen.read + 1} are on {' or '.join(kit.lists)}"
+        if best.few > max(MIN_SHARE, MARGIN * best.chance):
+            doubts.append(f"{best.share + best.few:.1%} {where}, most of them the same barcode or one of two")
+        else:
+            doubts.append(f"only {best.share + best.few:.1%} {where}")
     length = int(np.median(sample.lengths)) + kit.before
     needed = kit.read_end + (chosen.best.offset if chosen.best else 0)
     if needed < length <= LONG_BARCODE_READ:

@@ -149,7 +149,7 @@ def test_strand_of_the_reads_is_that_of_the_kit_or_said():
             "Reverse",
             True,
             "star_options sets soloStrand Reverse, but most reads in genes are of the other strand: 2,001 are on the"
-            " genes' strand and 1,000 on the other. Name another kit, or none.",
+            " genes' strand and 1,000 on the other. Take soloStrand out of star_options.",
         ),
     ):
         with pytest.raises(RunFault) as raised:

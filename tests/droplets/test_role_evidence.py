@@ -325,6 +325,10 @@ def test_a_library_of_one_cell_is_reported_as_that_and_counted_under_its_name(ma
     )
     verdict = judge(made, lists, given_chemistry=KITS["10x_3p_v3"])
     assert (verdict.roles, verdict.candidates[0].name) == (("barcode", "cdna"), "10x_3p_v3")
+    assert verdict.words == (
+        "Chosen by the read lengths (rank 2); 100.0% of the barcodes of read 1 are on 3M-february-2018, most of them"
+        " the same barcode or one of two"
+    )
 
 
 def test_two_alternating_bases_on_the_list_are_no_evidence(maker):

@@ -193,10 +193,10 @@ def h5ad_faults(
     libraries = counted_libraries(ledger)
     folders = archive_folders(libraries)
     experiments = {row.experiment for row in ledger if row.series == series and row.assay == "droplet"}
-    counted = sorted(one for one in experiments if libraries.get((one, species)))
-    if not counted:
-        yield f"{name}: of no series and species with a counted library in the ledger."
+    if not any((one, species) in libraries for one in experiments):
+        yield f"{name}: of no series and species with a droplet library in the ledger."
         return
+    counted = sorted(one for one in experiments if libraries.get((one, species)))  # where all failed, there is no cell
     if any(folders[one, species] in unread for one in counted):
         return
     try:
