@@ -135,9 +135,11 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
     """
     known = kits["chemistries"]
     if not name:
-        if any(_is_provable(kit) and _needs(kit, kits) <= set(sources) for kit in known.values() if _needs(kit, kits)):
+        provable = [kit for kit in known.values() if _is_provable(kit) or _is_of_probes(kit, sources)]
+        if any(_needs(kit, kits) <= set(sources) for kit in provable if _needs(kit, kits)):
             return ""
-        public = ", ".join(kit["title"] for kit in known.values() if _is_provable(kit) and not _needs(kit, kits))
+        shipped = [kit for kit in known.values() if _lists_of(kit) and not _needs(kit, kits) and kit.get("source")]
+        public = ", ".join(kit["title"] for kit in shipped)
         return (
             "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_lists to the lists "
             f"of the kits that may be among them: {_choice(kits)} (for more kits see config/chemistries.yaml), or to "
@@ -148,7 +150,7 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
         near = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
         return f"chemistry {name!r} is not in config/chemistries.yaml; {near}"
     kit = known[name]
-    if kit.get("refused") and not (kit.get("probes") and PROBE_SET in sources):
+    if kit.get("refused") and not _is_of_probes(kit, sources):
         return f"libraries of {kit['title']} are not counted: {kit['refused']}."
     lacking = [] if kit.get("found") else [one for one in _lists_of(kit) if one in _needs(kit, kits) - set(sources)]
     missing = " and ".join(f"droplets.inclusion_lists.{one}" for one in lacking)
@@ -201,6 +203,11 @@ def _lists_of(kit: Mapping[str, Any]) -> list[str]:
 def _needs(kit: Mapping[str, Any], kits: Mapping[str, Any]) -> set[str]:
     """Return the lists of a kit that do not come with the workflow."""
     return {name for name in _lists_of(kit) if not kits["lists"][name].get("file")}
+
+
+def _is_of_probes(kit: Mapping[str, Any], sources: Collection[str]) -> bool:
+    """Whether a kit is counted on a probe set, and one is configured."""
+    return bool(kit.get("probes")) and PROBE_SET in sources
 
 
 def _is_provable(kit: Mapping[str, Any]) -> bool:

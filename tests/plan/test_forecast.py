@@ -49,8 +49,9 @@ def test_libraries_of_a_plan() -> None:
         ("cel_seq2", [], ""),  # its barcodes come with the workflow
         ("quartz_seq2", [], ""),  # they are found in the reads
         ("indrops_v2", ["indrops-gel1"], "set droplets.inclusion_lists.indrops-gel2 to"),
-        ("", ["split-seq-round1"], "need only be named as droplets.chemistry: SPLiT-seq, Parse Evercode WT v1, "),
+        ("", ["split-seq-round1"], "need only be named as droplets.chemistry: SPLiT-seq, Parse Evercode WT v1, Micro"),
         ("10x_flex", [forecast.PROBE_SET, "737K-fixed-rna-profiling"], ""),
+        ("", [forecast.PROBE_SET, "737K-fixed-rna-profiling"], ""),
         ("10x_flex", [forecast.PROBE_SET], "set droplets.inclusion_lists.737K-fixed-rna-profiling to"),
         ("10x_flex", [V3], "libraries of 10x Chromium Flex (fixed RNA) are not counted: they are ligated probes"),
         ("10X_5P_v2", [V3], "chemistry '10X_5P_v2' is not in config/chemistries.yaml; did you mean '10x_5p_v2'?"),

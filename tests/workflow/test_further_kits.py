@@ -119,3 +119,40 @@ def test_kits_without_a_configured_list_are_counted(world, tmp_path):
     assert set(cells["experiment"]) == {"tenx", "wells", "beads"}
     assert set(tagged.obs_names) == set(cells.index[cells["experiment"] == "tenx"])
     verify.main([str(tmp_path / "results")])
+
+
+def test_probes_of_flex_are_counted_on_their_probe_set(world, tmp_path):
+    dice = random.Random(3)
+    barcodes = world.folder / "fastq/SRR9000103_1.fastq.gz"
+    genes = [f"ENSG{number:011d}" for number in range(40)]
+    probes = {gene: "".join(dice.choices("ACGT", k=50)) for gene in genes}
+    rows = "".join(f"{gene},{bases},{gene}|N{number}|x,TRUE\n" for number, (gene, bases) in enumerate(probes.items()))
+    (tmp_path / "probes.csv").write_text(f"#panel_name=toy\ngene_id,probe_seq,probe_id,included\n{rows}")
+
+    def gel_bead(barcode: str, umi: str) -> str:
+        return barcode[::-1] + umi + "AC"
+
+    def ligated(barcode: str, umi: str) -> str:
+        gene = genes[sum(number * ord(base) for number, base in enumerate(umi)) % 40]
+        return f"{probes[gene]}ACGCGGTTAGCACGTACC{('ACTTTAGG', 'AACGGGAA')[ord(barcode[0]) % 2]}{'A' * 14}"
+
+    rewrite(barcodes, tmp_path / "barcodes.fastq", gel_bead)
+    rewrite(barcodes, tmp_path / "probes.fastq", ligated)
+    listed = (world.folder / "inclusion_lists/737K-august-2016.txt").read_text(encoding="utf-8").split()
+    (tmp_path / "beads.txt").write_text("".join(f"{barcode[::-1]}\n" for barcode in listed))
+    source = "file:barcodes.fastq;probes.fastq"
+    write_runs(tmp_path / "runs.tsv", [Run(run="flex", species="homo", assay="droplet", source=source)])
+    with Server(world) as server:
+        configuration = world.configuration(server) | {"run_table": "runs.tsv"}
+        configuration["droplets"] = {
+            "inclusion_lists": {"737K-fixed-rna-profiling": "beads.txt"},
+            "probe_sets": {"homo": "probes.csv"},
+        }
+        assert run_workflow(tmp_path, configuration, ["--quiet", "--cores", "2"]) == 0
+    (row,) = read_runs(tmp_path / "results/runs.tsv")
+    assert (row.status, row.chemistry) == ("counted", "10x_flex"), row
+    assert "Counted on the probe set probes.csv (40 probes of 40 genes" in row.detail
+    cells = anndata.read_h5ad(next((tmp_path / "results/droplets").glob("*.h5ad")))
+    assert list(cells.var_names) == genes
+    assert {barcode.partition("_")[2] for barcode in cells.obs["barcode"]} == {"ACTTTAGG", "AACGGGAA"}
+    verify.main([str(tmp_path / "results")])
