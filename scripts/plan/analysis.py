@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
@@ -447,10 +448,17 @@ class Analysis:
         return list(dict.fromkeys([*droplets["layers"], *velocyto]))
 
     def source_names(self, species: str) -> list[str]:
-        """Return the addresses of the reference of a species, as words ROLE=ADDRESS; local files have none."""
-        sources = self.sources(self.reference_of_species(species)).items()
-        addresses = {role: source_address(source) or "" for role, source in sources}
-        return [f"{role}={address}" for role, address in addresses.items() if is_address(address)]
+        """Return where the reference of a species is from, as words ROLE=ADDRESS.
+
+        Local files are left out, and of an address on this machine all but the name of the file: others have neither.
+        """
+        words = []
+        for role, source in self.sources(self.reference_of_species(species)).items():
+            address = source_address(source) or ""
+            if is_address(address):
+                here = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+                words.append(f"{role}={address.rpartition('/')[2] if here else address}")
+        return words
 
     def tables(self) -> Iterator[str]:
         """Yield the tables of every species of which something is planned."""

@@ -100,6 +100,10 @@ def test_sources_of_a_reference_have_no_path_of_this_machine():
     species = {"homo": {"tax_id": 9606, "reference": "own"}}
     made = analysis("GSE1.homo.SRX1", references={"own": reference}, species=species)
     assert made.source_names("homo") == ["gtf=https://x.org/a.gtf.gz"]
+    reference = {"fasta": "http://127.0.0.1:4711/files/a.fa.gz", "gtf": "a.gtf"}
+    assert analysis("GSE1.homo.SRX1", references={"own": reference}, species=species).source_names("homo") == [
+        "fasta=a.fa.gz"
+    ]
 
 
 def test_without_a_cell_filter_there_are_archives_and_no_h5ad():
