@@ -38,11 +38,17 @@ def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
 
 def advice(rows: Iterable[Run]) -> str:
     """Return what a person can do about failed runs, with their reason codes filled in."""
-    reasons = sorted({row.reason for row in rows if row.status == "failed" and row.reason})
+    reasons = {row.reason for row in rows if row.status == "failed" and row.reason}
+    again = sorted(reasons - {"LOW_MAPPING"})  # which a new try does not change
+    words = (
+        [f"  try them again:      snakemake --config retry='[{', '.join(again)}]'   (or retry=all)"] if again else []
+    )
+    if "LOW_MAPPING" in reasons:
+        words += ["  count low cells:     lower plates.min_mapped in the configuration; nothing is aligned again"]
     return "\n".join(
         [
             "What can be done:",
-            f"  try them again:      snakemake --config retry='[{', '.join(reasons)}]'   (or retry=all)",
+            *words,
             "  go on without them:  raise max_failed in the configuration; they stay in the ledger with their reason",
             "  leave them out:      leave_out: {accession: reason} in the configuration; they then count no more",
         ]

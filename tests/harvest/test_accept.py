@@ -47,6 +47,16 @@ def test_a_greater_share_stops_and_says_what_to_do(tmp_path):
     assert not (tmp_path / "accepted").exists()
 
 
+def test_cells_below_the_floor_are_not_tried_again(tmp_path):
+    low = [row._replace(reason="LOW_MAPPING") for row in rows("GSE1", 0, 2)]
+    with pytest.raises(InputError) as error:
+        call(tmp_path, low)
+    assert "retry=" not in str(error.value)
+    assert "  count low cells:     lower plates.min_mapped in the configuration" in str(error.value)
+    with pytest.raises(InputError, match=r"retry='\[ARCHIVE_CORRUPT\]'"):
+        call(tmp_path, low + rows("GSE2", 0, 1))
+
+
 def test_a_share_is_a_share(tmp_path):
     with pytest.raises(InputError, match="give a number from 0 to 1"):
         call(tmp_path, [], "5")
