@@ -45,7 +45,7 @@ def link_into(folder: Path, name: str, target: Path) -> str:
 def join_reads(*parts: tuple[Path, slice]) -> Iterator[bytes]:
     """Yield one FASTQ of bases of one read followed by those of others, for kits that keep barcode and UMI in several.
 
-    Slices count from 0. Raises RunFault (READS_MISSING) where one file ends before another.
+    Slices count from 0; where they leave nothing, there is one unread base. Raises RunFault (READS_MISSING) where one file ends before another.
     """
     with contextlib.ExitStack() as opened:
         files = [opened.enter_context(open_reads(path)) for path, _ in parts]
@@ -58,10 +58,10 @@ def join_reads(*parts: tuple[Path, slice]) -> Iterator[bytes]:
             lines = blocks[0]
             if not lines:
                 return
-            for at in (1, 3):
+            for at, nothing in ((1, b"N"), (3, b"#")):  # STAR takes no empty read
                 spots = zip(*(block[at::4] for block in blocks), strict=True)
                 lines[at::4] = [
-                    b"".join(line.rstrip()[part] for line, part in zip(spot, bases, strict=True)) + b"\n"
+                    (b"".join(line.rstrip()[part] for line, part in zip(spot, bases, strict=True)) or nothing) + b"\n"
                     for spot in spots
                 ]
             lines[2::4] = [b"+\n"] * len(lines[2::4])
@@ -131,13 +131,18 @@ class LibraryReads:
         return " ".join(words)
 
     def lay_out(self, kit: Chemistry) -> tuple[dict[str, Source], dict[str, Source]]:
-        """Return name below STAR's folder → reads: those of the cDNA and those of the barcodes, a run each."""
+        """Return name below STAR's folder → reads: those of the cDNA and those of the barcodes, a run each.
+
+        Bases before the cDNA are cut here: with the adapters of Cell Ranger, STAR 2.7.10b clips clip5pNbases twice.
+        """
+        first = kit.cdna_start - 1
+        bases = slice(first, first + kit.cdna_length if kit.cdna_length else None)
         cdna: dict[str, Source] = {}
         barcodes: dict[str, Source] = {}
         for row in self.rows:
             read = self.files(row.run, "cdna")[0]
-            cut = partial(join_reads, (read, slice(kit.cdna_length)))
-            cdna[f"reads/{row.run}_cdna.fastq"] = cut if kit.cdna_length else read
+            cut = partial(join_reads, (read, bases))
+            cdna[f"reads/{row.run}_cdna.fastq"] = read if bases == slice(0, None) else cut
             barcodes[f"reads/{row.run}_barcode.fastq"] = self._barcode_reads(row.run, kit)
         return cdna, barcodes
 

@@ -138,8 +138,6 @@ def solo_options(
     }
     if settings.keep_bam:
         options |= _KEEP_BAM
-    if kit.cdna_start > 1:
-        options["clip5pNbases"] = str(kit.cdna_start - 1)
     if kit.mates and library.barcode_read_length() > LONG_BARCODE_READ:
         clipped = library.offset + kit.read_end + TEMPLATE_SWITCH
         options |= {

@@ -27,6 +27,13 @@ def test_reads_of_other_numbers_are_not_joined(tmp_path, some, others):
         list(join_reads((tmp_path / "b", slice(0, 14)), (tmp_path / "u", slice(0, 10))))
 
 
+def test_a_read_that_ends_before_the_bases_asked_for_is_one_unread_base(tmp_path):
+    """STAR ends at an empty read."""
+    (tmp_path / "c").write_bytes(b"@a\nACGTACGTAC\n+\nABCDEFGHIJ\n@b\nACGT\n+\nABCD\n")
+    joined = b"".join(join_reads((tmp_path / "c", slice(7, None))))
+    assert joined == b"@a\nTAC\n+\nHIJ\n@b\nN\n+\n#\n"
+
+
 def lanes(kit: str, **lengths: float) -> str:
     """Return what is said of lanes with barcode reads of these mean lengths."""
     kits, _ = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")

@@ -217,6 +217,15 @@ def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
     assert counted == made
 
 
+@pytest.mark.parametrize("name", ["mars_seq2", "strt_seq_2i"])
+def test_all_bases_of_the_cdna_are_aligned(tmp_path, genome, name):
+    """With the adapters of Cell Ranger, STAR 2.7.10b clips twice what it is to clip with clip5pNbases."""
+    made, counted, status = count(tmp_path, name, genome)
+    assert status.ok, status
+    assert counted == made
+    assert "Average mapped length |\t90.00" in (tmp_path / "solo/Log.final.out").read_text()
+
+
 @pytest.mark.parametrize("name", ["10x_3p_v3", "split_seq"])
 def test_star_s_own_defaults_count_the_same_molecules(tmp_path, genome, name):
     made, counted, status = count(tmp_path, name, genome, "--preset=star_defaults")
