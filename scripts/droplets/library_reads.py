@@ -45,7 +45,8 @@ def link_into(folder: Path, name: str, target: Path) -> str:
 def join_reads(*parts: tuple[Path, slice]) -> Iterator[bytes]:
     """Yield one FASTQ of bases of one read followed by those of others, for kits that keep barcode and UMI in several.
 
-    Slices count from 0; where they leave nothing, there is one unread base. Raises RunFault (READS_MISSING) where one file ends before another.
+    Slices count from 0; where they leave nothing, there is one unread base. Raises RunFault (READS_MISSING) where one
+    file ends before another.
     """
     with contextlib.ExitStack() as opened:
         files = [opened.enter_context(open_reads(path)) for path, _ in parts]
