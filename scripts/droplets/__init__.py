@@ -4,8 +4,8 @@ In: FASTQ of a library, inclusion lists and the reference. Out: STARsolo's matri
 
 Commands in their order: inclusion_list; :mod:`~scripts.droplets.read_roles` (which read is the barcode, and which kit:
 barcode_search measures, role_evidence judges); :mod:`~scripts.droplets.solo` (solo_steps counts, starsolo has STAR's
-options and outputs; library_lists gives it the lists, by found_barcodes and wells where the reads decide); mex_archive
+options and outputs; the package barcodes gives it the lists, also where the reads decide what is on them); mex_archive
 (packs, by mex_writer and mex_reader); droplets_h5ad. Libraries of features (antibodies, sample tags, guides) are
-counted by feature_counter on a feature_reference and joined with their cells by features_h5ad; probes of 10x Flex on a
-probe_set. The kits are described in :mod:`~scripts.droplets.chemistries`. Begin with read_roles and solo.
+counted by the package features. The kits are described in :mod:`~scripts.droplets.chemistries`. Begin with read_roles
+and solo.
 """

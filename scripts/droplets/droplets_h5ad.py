@@ -28,8 +28,8 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
 from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, kinds_of
-from scripts.droplets.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
-from scripts.droplets.features_h5ad import Cells, write_features_h5ad
+from scripts.droplets.features.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
+from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_features_h5ad
 from scripts.droplets.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archive_folders, archive_name
@@ -266,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, contents)
     if args.features_output:
-        gathered = [Cells(one.experiment, one.cells(feature).barcodes) for one in libraries]
+        gathered = [CellsOfLibrary(one.experiment, one.cells(feature).barcodes) for one in libraries]
         args.features_output.parent.mkdir(parents=True, exist_ok=True)
         tagged = [(one.experiment, one.folder) for one in of_features]
         for words in write_features_h5ad(args.features_output, gathered, tagged):

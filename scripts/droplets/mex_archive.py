@@ -14,8 +14,8 @@ from scripts.core.errors import InputError, is_of_machine
 from scripts.core.files import atomic_folder, atomic_path, path_below
 from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
-from scripts.droplets import probe_set, wells
-from scripts.droplets.feature_reference import TAGS
+from scripts.droplets.barcodes import probe_set, wells
+from scripts.droplets.features.feature_reference import TAGS
 from scripts.droplets.mex_merge import join_features, join_matrices
 from scripts.droplets.mex_reader import (
     MexParts,

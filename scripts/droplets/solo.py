@@ -17,11 +17,11 @@ from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, rai
 from scripts.core.files import atomic_path, path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
+from scripts.droplets.barcodes.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
 from scripts.droplets.chemistries import Chemistry, InclusionList, read_chemistries
-from scripts.droplets.feature_counter import FeatureCounter
+from scripts.droplets.features.feature_counter import FeatureCounter
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
-from scripts.droplets.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
 from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
 from scripts.formats.fastq_files import count_reads

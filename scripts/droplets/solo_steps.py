@@ -17,6 +17,7 @@ import numpy as np
 from scripts.core.errors import RunFault
 from scripts.core.files import hash_file, remove_folder, write_atomic
 from scripts.core.subprocesses import raise_if_full
+from scripts.droplets.barcodes.library_lists import lay_out_lists
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import SKIP, sample_lines
 from scripts.droplets.library_figures import (
@@ -27,7 +28,6 @@ from scripts.droplets.library_figures import (
     measure,
     read_genes_of_index,
 )
-from scripts.droplets.library_lists import lay_out_lists
 from scripts.droplets.library_reads import LibraryReads, link_into
 from scripts.droplets.starsolo import (
     ALIGNMENTS,

@@ -9,14 +9,14 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.droplets import read_roles, solo
+from scripts.droplets.barcodes.probe_set import Probe, make_probe_index, read_probe_set, with_probe_barcode
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.mex_archive import describe_library, pack_library
 from scripts.droplets.mex_reader import read_archive
-from scripts.droplets.probe_set import Probe, make_probe_index, read_probe_set, with_probe_barcode
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 
-CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
+CHEMISTRIES = Path(__file__).parents[3] / "config/chemistries.yaml"
 HEAD = "#probe_set_file_format=1.0\n#panel_name=toy\ngene_id,probe_seq,probe_id,included,region\n"
 CONSTANT = "ACGCGGTTAGCACGTANN"  # between the probe and the probe barcode
 

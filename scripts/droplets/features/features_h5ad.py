@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.files import atomic_path
-from scripts.droplets.feature_reference import TAGS
+from scripts.droplets.features.feature_reference import TAGS
 from scripts.droplets.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import archive_name
@@ -30,7 +30,7 @@ _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
 _PLACES = slice(7, 9)  # bases 8 and 9
 
 
-class Cells(NamedTuple):
+class CellsOfLibrary(NamedTuple):
     """The cells of a library of gene expression."""
 
     experiment: str
@@ -41,7 +41,7 @@ class Joined(NamedTuple):
     """A library of features, that of gene expression to which it belongs, and the columns of its cells."""
 
     features: str
-    cells: Cells
+    cells: CellsOfLibrary
     columns: np.ndarray
     """int64: of each cell, its column in the archive of the features; -1 where it has none."""
 
@@ -51,13 +51,13 @@ def translate(barcode: bytes) -> bytes:
     return barcode[: _PLACES.start] + barcode[_PLACES].translate(_COMPLEMENT) + barcode[_PLACES.stop :]
 
 
-def _columns(cells: Cells, archive: MexArchive, translated: bool) -> np.ndarray:
+def _columns(cells: CellsOfLibrary, archive: MexArchive, translated: bool) -> np.ndarray:
     places = {barcode: column for column, barcode in enumerate(archive.barcodes.tolist())}
     wanted = (translate(barcode) if translated else barcode for barcode in cells.barcodes.tolist())
     return np.array([places.get(barcode, -1) for barcode in wanted], dtype=np.int64)
 
 
-def find_partner(name: str, archive: MexArchive, libraries: Sequence[Cells]) -> Joined | None:
+def find_partner(name: str, archive: MexArchive, libraries: Sequence[CellsOfLibrary]) -> Joined | None:
     """Return the library of gene expression of a library of features, None where the barcodes do not show it."""
     totals = np.asarray(archive.matrix.sum(axis=0)).ravel()
     order = np.argsort(-totals, kind="stable")
@@ -74,7 +74,9 @@ def find_partner(name: str, archive: MexArchive, libraries: Sequence[Cells]) -> 
     return found[0][1]
 
 
-def write_features_h5ad(path: Path, libraries: Sequence[Cells], features: Sequence[tuple[str, Path]]) -> list[str]:
+def write_features_h5ad(
+    path: Path, libraries: Sequence[CellsOfLibrary], features: Sequence[tuple[str, Path]]
+) -> list[str]:
     """Write the file; return a sentence for each library of features that is of no library of gene expression.
 
     ``features`` are experiment and folder of archives of the libraries of features, all of one reference.

@@ -1,7 +1,7 @@
 """The inclusion lists of a library as STAR is given them.
 
 They are the configured ones, those that come with the workflow, or, for a kit without any, the barcodes of the reads.
-Where wells have two primers, the reads get one barcode a well (:mod:`scripts.droplets.wells`).
+Where wells have two primers, the reads get one barcode a well (:mod:`scripts.droplets.barcodes.wells`).
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from scripts.core.errors import RunFault
 from scripts.core.files import hash_file
+from scripts.droplets.barcodes.found_barcodes import write_found
+from scripts.droplets.barcodes.wells import TABLE, WellJoiner, well_order
 from scripts.droplets.chemistries import BarcodeSegment, Chemistry, InclusionList
-from scripts.droplets.found_barcodes import write_found
 from scripts.droplets.library_reads import link_into
-from scripts.droplets.wells import TABLE, WellJoiner, well_order
 from scripts.star.read_pipes import Source
 
 PROBE_BARCODE = 0.005

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from scripts.droplets.wells import WellJoiner, well_order
+from scripts.droplets.barcodes.wells import WellJoiner, well_order
 
 ORDER = ["AAAAAAAA", "CCCCCCCC", "ACGTACGT", "GGGGGGGG", "TTTTTTTT", "ACGTACGA"]
 """Three wells: oligo-dT barcodes, then those of the hexamers; those of the last well differ in one base."""

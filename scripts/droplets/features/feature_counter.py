@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from scripts.core.files import atomic_path, hash_file, remove_folder
+from scripts.droplets.barcodes.probe_set import index_probes
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import SKIP, sample_reads
-from scripts.droplets.feature_reference import MIN_SHARE, TAGS, FeatureMatcher, read_matcher
+from scripts.droplets.features.feature_reference import MIN_SHARE, TAGS, FeatureMatcher, read_matcher
 from scripts.droplets.library_reads import LibraryReads
-from scripts.droplets.probe_set import index_probes
 from scripts.droplets.solo_steps import LibraryCounter, check_shares
 from scripts.droplets.starsolo import Settings, read_summary, share_of
 from scripts.formats.fastq_files import find_reads

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import RunFault
-from scripts.droplets.found_barcodes import write_found
+from scripts.droplets.barcodes.found_barcodes import write_found
 
 
 def found(tmp_path, reads: dict[str, int], start: int = 0, length: int = 8) -> tuple[list[str], str]:

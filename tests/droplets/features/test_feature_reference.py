@@ -12,14 +12,14 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.droplets import read_roles, solo
 from scripts.droplets.fastq_sample import make_sample
-from scripts.droplets.feature_reference import Feature, FeatureMatcher, read_features
-from scripts.droplets.features_h5ad import ARCHIVE, Cells, translate, write_features_h5ad
+from scripts.droplets.features.feature_reference import Feature, FeatureMatcher, read_features
+from scripts.droplets.features.features_h5ad import ARCHIVE, CellsOfLibrary, translate, write_features_h5ad
 from scripts.droplets.mex_archive import pack_library
 from scripts.droplets.mex_reader import read_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 
-CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
+CHEMISTRIES = Path(__file__).parents[3] / "config/chemistries.yaml"
 HEAD = "id,name,read,pattern,sequence,feature_type\n"
 
 
@@ -147,8 +147,8 @@ def test_features_are_counted_and_joined_with_their_cells(tmp_path, monkeypatch,
     }
     assert counted == made
     assert archive.features[0] == ("F0", "N0", "Antibody Capture")
-    cells = Cells("RNA", np.array([bead.encode() for bead in [*beads[:28], "A" * 16]]))
-    other = Cells("OTHER", np.array([dna(dice, 16).encode() for _ in range(30)]))
+    cells = CellsOfLibrary("RNA", np.array([bead.encode() for bead in [*beads[:28], "A" * 16]]))
+    other = CellsOfLibrary("OTHER", np.array([dna(dice, 16).encode() for _ in range(30)]))
     assert write_features_h5ad(tmp_path / "f.h5ad", [other, cells], [("TAGS", tmp_path / "mex")]) == []
     data = anndata.read_h5ad(tmp_path / "f.h5ad")
     assert list(data.obs_names) == [f"RNA_{barcode}" for barcode in cells.barcodes.astype(str)]
