@@ -138,8 +138,11 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
         provable = [kit for kit in known.values() if _is_provable(kit) or _is_of_probes(kit, sources)]
         if any(_needs(kit, kits) <= set(sources) for kit in provable if _needs(kit, kits)):
             return ""
-        shipped = [kit for kit in known.values() if _lists_of(kit) and not _needs(kit, kits) and kit.get("source")]
-        public = ", ".join(kit["title"] for kit in shipped)
+        public = ", ".join(
+            f"{key} ({kit['title']})"
+            for key, kit in known.items()
+            if _lists_of(kit) and not _needs(kit, kits) and kit.get("source")
+        )
         return (
             "no inclusion list is configured, and only barcodes prove a kit; set droplets.inclusion_lists to the lists "
             f"of the kits that may be among them: {_choice(kits)} (for more kits see config/chemistries.yaml), or to "

@@ -49,7 +49,7 @@ def test_libraries_of_a_plan() -> None:
         ("cel_seq2", [], ""),  # its barcodes come with the workflow
         ("quartz_seq2", [], ""),  # they are found in the reads
         ("indrops_v2", ["indrops-gel1"], "set droplets.inclusion_lists.indrops-gel2 to"),
-        ("", ["split-seq-round1"], "need only be named as droplets.chemistry: SPLiT-seq, Parse Evercode WT v1, Micro"),
+        ("", ["split-seq-round1"], "be named as droplets.chemistry: split_seq (SPLiT-seq, Parse Evercode WT v1), "),
         ("10x_flex", [forecast.PROBE_SET, "737K-fixed-rna-profiling"], ""),
         ("", [forecast.PROBE_SET, "737K-fixed-rna-profiling"], ""),
         ("10x_flex", [forecast.PROBE_SET], "set droplets.inclusion_lists.737K-fixed-rna-profiling to"),
