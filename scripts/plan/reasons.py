@@ -120,8 +120,8 @@ REASONS = {
     "MATES_DISAGREE": Reason(
         "reads",
         "the files of a run are not the reads of the same spots",
-        "The detail names the first pair that differs. Give the files of one sample, once each and in one order; split "
-        f"a file with both mates of each pair in two. {_RETRY}",
+        "The detail names the first pair that differs. Give the files of one sample, once each and in one order; leave "
+        f"the layout of a file with both mates of each pair empty, it is split then. {_RETRY}",
     ),
     "EMPTY_READS": Reason(
         "records, reads, harvest",

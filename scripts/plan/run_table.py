@@ -293,7 +293,8 @@ def _faults_of_files(row: Run, name: str) -> Iterator[Fault]:
         yield Fault("layout", row.layout, sentence)
     if row.assay == "plate" and row.layout == "paired" and cdna == 1:
         sentence = (
-            f"{name}: layout is paired, but source has one file of cDNA; give both mates: file:R1.fastq.gz;R2.fastq.gz."
+            f"{name}: layout is paired, but source has one file of cDNA; give both mates: file:R1.fastq.gz;R2.fastq.gz,"
+            " or no layout where the file has them by turns (interleaved)."
         )
         yield Fault("layout", row.layout, sentence)
 

@@ -17,6 +17,7 @@ from scripts.reads.remote_files import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""
+_SAMPLE = 1000  # reads at the start of a file, some of which may be trimmed
 
 
 class Reads(NamedTuple):
@@ -178,7 +179,8 @@ def _given_reads(row: Run, paths: Sequence[Path], work: Path, allowed: Allowed) 
     files = list(targets.values())
     dropped = 0
     if len(paths) == 1:
-        checked = [fastq_check.check_single(files[0], titles[0])]
+        targets, titles, checked = _check_alone(row, targets, titles[0], work, allowed)
+        files = list(targets.values())
     else:
         try:
             checked = fastq_check.check_files(files, titles, row.assay == "plate" and len(paths) == 2)
@@ -197,6 +199,27 @@ def _given_reads(row: Run, paths: Sequence[Path], work: Path, allowed: Allowed) 
         words = f"the {'plan' if local else 'record'} has {int(row.spots):,} spots, the files {total:,}."
         raise RunFault("READS_MISSING", words)
     return Reads(dict(zip(targets, files, strict=True)), spots, dropped)
+
+
+def _check_alone(
+    row: Run, target: dict[str, Path], title: str, work: Path, allowed: Allowed
+) -> tuple[dict[str, Path], list[str], list[fastq_check.Checked]]:
+    """Check the one file of a run; return it, or one for each mate where a plate run's file is interleaved.
+
+    They come by their names, with their titles and what the check found.
+    """
+    (file,) = target.values()
+    try:
+        return target, [title], [fastq_check.check_single(file, title)]
+    except fastq_check.Interleaved:
+        if row.assay != "plate" or row.layout == "single" or row.read_roles:
+            raise
+    first, second = work / f"{row.run}_1.fastq.gz", work / f"{row.run}_2.fastq.gz"
+    fastq_check.split_mates(file, title, (first, second), allowed.bytes - size_of_folder(work))
+    file.unlink()
+    titles = [f"{title} (mate {number})" for number in (1, 2)]
+    checked = fastq_check.check_files([first, second], titles, paired=True)
+    return {path.name.removesuffix(".gz"): path for path in (first, second)}, titles, checked
 
 
 def _without_incomplete(
@@ -282,8 +305,9 @@ def _listed(counts: Mapping[str, int]) -> str:
 def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], str]:
     """Return final name → file of a plate run, and its layout.
 
-    ``read_roles``, where it has a word for each file, says which are cDNA; else reads of a few bases are those of an
-    index. Raises RunFault(LAYOUT_AMBIGUOUS) when no read or more than two remain.
+    ``read_roles``, where it has a word for each file, says which are cDNA; else reads of a few bases beside longer ones
+    are those of an index, but for two local files of layout ``paired``. Raises RunFault(LAYOUT_AMBIGUOUS) when no read
+    or more than two remain.
     """
     whole = f"{row.run}.fastq"
     numbered = [path for name, path in files.items() if name != whole]
@@ -292,8 +316,9 @@ def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], s
     if numbered and len(roles) == len(numbered):
         mates = [pair for pair in zip(roles, numbered, strict=True) if pair[0].startswith("cdna")]
         chosen = [path for _, path in sorted(mates, key=lambda pair: pair[0])]
-    elif len(numbered) > 2:
-        chosen = [path for path in numbered if next(iter(fastq_files.first_lengths(path, 1)), 0) > INDEX_READ]
+    elif len(numbered) > 2 or not (row.layout == "paired" and row.source.startswith("file:")):
+        lengths = {path: max(fastq_files.first_lengths(path, _SAMPLE), default=0) for path in numbered}
+        chosen = [path for path in numbered if lengths[path] > INDEX_READ] or numbered
     if len(chosen) > 2 or (numbered and not chosen) or (len(chosen) < len(numbered) and whole in files):
         words = ", ".join(str(next(iter(fastq_files.first_lengths(path, 1)), 0)) for path in numbered)
         raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")

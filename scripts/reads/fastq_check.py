@@ -1,8 +1,8 @@
 """FASTQ files of people and of ENA, read through once side by side, before STAR gets them.
 
 The reads of a spot have one name in all its files: the first word of the header, without a mate's ``/1`` or ``/2``, or
-``.1`` and ``.2`` where the two files end so. fastq-dump writes the names of all reads of a spot from one number, so
-that its files need no such check.
+without ``.1`` and ``.2``, ``_R1`` and ``_R2``, ``/f`` and ``/r``, … where the names of the two files end so.
+fastq-dump writes the names of all reads of a spot from one number, so that its files need no such check.
 
 Files are mended (:func:`mend`) where STAR would stop at what does not change a read: CRLF line ends, no line end behind
 the last read, blank lines at the end, reads of no base, and names of more letters than BAM has room for.
@@ -24,6 +24,7 @@ LONGEST_NAME = 254
 """Letters of a read's name in BAM: SAM specification, section 4.2."""
 _PIECE = 1 << 20
 _COMMENT = re.compile(rb"[ \t][^\n]*")
+_MATE = re.compile(rb"[._/-](?:R?[1-4]|[fr])\Z")
 _SHOWN = 100  # letters of a name in a sentence
 
 
@@ -80,6 +81,8 @@ class FastqReader:
         lines = [line.removesuffix(b"\r") for line in rest.split(b"\n")]
         if not any(lines):
             return []
+        if len(lines) == 1 and lines[0].count(b"\r") > 2:
+            raise RunFault("READS_MISSING", f"{self.title} has line ends of one CR; write it with LF.")
         if len(lines) != 4 or len(lines[1]) != len(lines[3]):
             raise RunFault(
                 "READS_MISSING", f"{self.title} is cut off: its last read, number {self.reads + 1:,}, is not whole."
@@ -191,16 +194,16 @@ class _SpotReader:
         self.readers = readers
         self.paired = paired
         self.done = 0
-        self.dotted = [False] * len(readers)
+        self.ends: list[MateEnds] = [None] * len(readers)
         self.same = list(combinations(range(len(readers)), 2))
 
     def compare(self, blocks: Sequence[list[bytes]]) -> None:
         """Compare the next spots. Raises RunFault at the first that differs."""
         heads = [lines[::4] for lines in blocks]
         if not self.done:
-            self.dotted = [False, *(_end_in_dots(heads[0], other) for other in heads[1:])]
+            self.ends = [None, *(_mate_ends(heads[0], other) for other in heads[1:])]
         for at in range(1, len(blocks)):
-            if (number := find_difference(heads[0], heads[at], self.dotted[at])) is not None:
+            if (number := find_difference(heads[0], heads[at], self.ends[at])) is not None:
                 names = [_shown(heads[which][number]) for which in (0, at)]
                 raise RunFault(
                     "MATES_DISAGREE",
@@ -235,39 +238,57 @@ def _shown(header: bytes) -> str:
     return words[0][:_SHOWN].decode("utf-8", "replace") if words else ""
 
 
-def _end_in_dots(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
-    """Whether names end in ``.1`` in one file and in ``.2`` in the other, judged by the first two reads.
+MateEnds = tuple[bytes, bytes] | None
+"""How all names end in one file and in another, ``.1`` and ``.2``; None where that does not name the mate."""
 
-    Names that end in the number of the spot (``SRR1.1``, ``SRR1.2``) do not.
+
+def _mate_ends(one: Sequence[bytes], other: Sequence[bytes]) -> MateEnds:
+    """Return how the names of two files end, judged by the first two reads.
+
+    Names that end in the number of the spot (``SRR1.1``, ``SRR1.2``) do not name the mate.
     """
-    first, second = ([name_of(head)[-2:] for head in heads[:2]] for heads in (one, other))
-    return {*first} | {*second} == {b".1", b".2"} and len({*first}) == len({*second}) == 1
+    first, second = ({_mate_end(head) for head in heads[:2]} for heads in (one, other))
+    if len(first) == len(second) == 1 and b"" not in first | second and first != second:
+        return first.pop(), second.pop()
+    return None
 
 
-def find_difference(one: Sequence[bytes], other: Sequence[bytes], dotted: bool = False) -> int | None:
+def _mate_end(header: bytes) -> bytes:
+    found = _MATE.search(_COMMENT.sub(b"", header))
+    return found[0] if found else b""
+
+
+def find_difference(one: Sequence[bytes], other: Sequence[bytes], ends: MateEnds = None) -> int | None:
     """Return the place of the first of as many headers whose names differ, None where all agree."""
     if one == other:
         return None
     texts = [b"\n".join(heads) + b"\n" for heads in (one, other)]
     # As sequencers write them, headers differ in the number of the mate only.
-    if not dotted and texts[0].replace(b" 1:", b" 2:").replace(b"/1\n", b"/2\n") == texts[1]:
+    if ends is None and texts[0].replace(b" 1:", b" 2:").replace(b"/1\n", b"/2\n") == texts[1]:
         return None
-    names = [_COMMENT.sub(b"", text).replace(b"/1\n", b"\n").replace(b"/2\n", b"\n") for text in texts]
-    if dotted:
-        names = [text.replace(b".1\n", b"\n").replace(b".2\n", b"\n") for text in names]
+    names = [_COMMENT.sub(b"", text) for text in texts]
+    if ends is None:
+        names = [text.replace(b"/1\n", b"/2\n").replace(b"/2\n", b"\n") for text in names]
+    else:
+        names = [text.replace(end + b"\n", b"\n") for text, end in zip(names, ends, strict=True)]
     if names[0] == names[1]:
         return None
     pairs = zip(*(text.split(b"\n") for text in names), strict=True)
     return next(number for number, (first, second) in enumerate(pairs) if first != second)
 
 
+class Interleaved(RunFault):
+    """A file of single reads has both mates of each pair by turns."""
+
+
 def check_single(path: Path, title: str) -> Checked:
     """Read a FASTQ file of single reads through, as :func:`check_files`.
 
-    Raises RunFault(MATES_DISAGREE) too where its reads are mates by turns throughout.
+    Raises Interleaved (MATES_DISAGREE) where its reads are mates by turns throughout.
     """
     reader = FastqReader(path, title)
-    by_turns, dotted = True, False
+    by_turns = True
+    ends: MateEnds = None
     names: set[bytes] = set()
     rest: list[bytes] = []
     for lines in reader.blocks():
@@ -276,17 +297,34 @@ def check_single(path: Path, title: str) -> Checked:
             size = len(rest) // 8 * 8
             heads = rest[:size:8], rest[4:size:8]
             if not names:
-                dotted = len(heads[0]) > 1 and _end_in_dots(*heads)
-            names.update(heads[0][:2])
-            by_turns = find_difference(*heads, dotted) is None
+                ends = _mate_ends(*heads) if len(heads[0]) > 1 else None
+            names.update(_COMMENT.sub(b"", head) for head in heads[0][:2])
+            by_turns = find_difference(*heads, ends) is None
             rest = rest[size:] if by_turns else []
     if by_turns and not rest and (len(names) > 1 or reader.reads == 2):
-        raise RunFault(
+        raise Interleaved(
             "MATES_DISAGREE",
             f"{title} has both mates of each of its {reader.reads // 2:,} pairs by turns (interleaved), but is given as"
             " single reads; split it into two files.",
         )
     return Checked(reader.reads, reader.odd, reader.bases)
+
+
+def split_mates(path: Path, title: str, targets: tuple[Path, Path], most: float = math.inf) -> None:
+    """Write the mates of an interleaved FASTQ file to two files, gzipped.
+
+    Raises RunFault(DISK_LIMIT) where these have more than ``most`` bytes together.
+    """
+    room = Room(title, most)
+    with open_packed(targets[0], room) as first, open_packed(targets[1], room) as second:
+        rest: list[bytes] = []
+        for lines in FastqReader(path, title).blocks():
+            rest += lines
+            size = len(rest) // 8 * 8
+            for at in range(0, size, 8):
+                first.write(b"\n".join(rest[at : at + 4]) + b"\n")
+                second.write(b"\n".join(rest[at + 4 : at + 8]) + b"\n")
+            rest = rest[size:]
 
 
 def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:

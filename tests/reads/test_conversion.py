@@ -289,6 +289,27 @@ def test_local_single_reads_and_a_local_library(conversion):
     assert conversion.files() == ["SRR1.fastq"]
 
 
+BY_TURNS = "".join(
+    "".join(lines[at : at + 4]) for at in (0, 4) for lines in (FIRST.splitlines(True), SECOND.splitlines(True))
+)
+
+
+@pytest.mark.parametrize("name", ["all.fastq", "all.fastq.gz", "all.fq.bz2"])
+def test_an_interleaved_local_file_becomes_two(conversion, name):
+    local(conversion, f"file:{name}", {name: BY_TURNS})
+    status = conversion.run()["SRR1"]
+    assert status.ok and (status.spots, status.layout) == ("2", "paired")
+    assert conversion.files() == ["SRR1_1.fastq.gz", "SRR1_2.fastq.gz"]
+    assert [conversion.text(name) for name in conversion.files()] == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("changes", [{"layout": "single"}, {"read_roles": "cdna"}, {"assay": "droplet"}])
+def test_an_interleaved_file_that_is_said_to_be_single_is_refused(conversion, changes):
+    local(conversion, "file:1", {"1": BY_TURNS}, **changes)
+    words = "1 has both mates of each of its 2 pairs by turns (interleaved), but is given as single reads"
+    conversion.failed("SRR1", "MATES_DISAGREE", f"{words}; split it into two files.")
+
+
 def test_a_local_library(conversion):
     contents = {"i.fastq": "@a\nA\n+\nF\n@b\nA\n+\nF\n", "one.fastq": FIRST, "two.fastq": SECOND}
     local(conversion, "file:i.fastq;one.fastq;two.fastq", contents, assay="droplet")

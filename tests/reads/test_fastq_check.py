@@ -7,9 +7,10 @@ import pytest
 from scripts.core.errors import RunFault
 from scripts.formats import fastq_files
 from scripts.reads import fastq_check
-from scripts.reads.fastq_check import check_files, check_single, mend
+from scripts.reads.fastq_check import check_files, check_single, mend, split_mates
 
 NAMES = [f"A:1:{number}" for number in range(100, 1100)]
+NUMBERED = [f"SRR1.{number}" for number in range(1, 1001)]
 
 
 def fastq(names, mate, comment="", end="\n"):
@@ -47,6 +48,13 @@ def check(tmp_path):
         (fastq(NAMES, 1, ".1 x"), fastq(NAMES, 2, ".2 x")),
         (fastq(NAMES, 1, "/2"), fastq(NAMES, 2, "")),
         (fastq(NAMES[:1], 1, ".1"), fastq(NAMES[:1], 2, ".2")),
+        (fastq(NUMBERED, 1, ".1 x"), fastq(NUMBERED, 2, ".2 x")),
+        (fastq(NUMBERED, 1, "/1"), fastq(NUMBERED, 2, "/2")),
+        (fastq([f"{number}/{number}" for number in range(9)], 1, "/1"), fastq([f"{n}/{n}" for n in range(9)], 2, "/2")),
+        (fastq(NAMES, 1, "/1"), fastq(NAMES, 2, "/3")),
+        (fastq(NAMES, 1, "_1"), fastq(NAMES, 2, "_2")),
+        (fastq(NAMES, 1, "/R1 x"), fastq(NAMES, 2, "/R2")),
+        (fastq(NAMES, 1, "/f"), fastq(NAMES, 2, "/r")),
         ("", ""),
     ],
 )
@@ -57,7 +65,6 @@ def test_mates_of_every_writer_agree(check, one, other):
 
 
 SHUFFLED = [*NAMES[:700], NAMES[701], NAMES[700], *NAMES[702:]]
-NUMBERED = [f"SRR1.{number}" for number in range(1, 1001)]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,7 @@ NUMBERED = [f"SRR1.{number}" for number in range(1, 1001)]
         (fastq(NAMES, 1), fastq([*NAMES[:5], *NAMES[4:]], 2), "6", ("A:1:105", "A:1:104")),
         (fastq(NUMBERED[:-1], 1), fastq(NUMBERED[1:], 2), "1", ("SRR1.1", "SRR1.2")),
         (fastq(NAMES, 1, ".1"), fastq(SHUFFLED, 2, ".2"), "701", ("A:1:800.1", "A:1:801.2")),
+        (fastq(NAMES, 1, "_R1"), fastq(SHUFFLED, 2, "_R2"), "701", ("A:1:800_R1", "A:1:801_R2")),
     ],
 )
 def test_the_first_pair_that_differs_is_named(check, one, other, number, names):
@@ -94,10 +102,11 @@ def test_a_file_given_twice_is_recognised(check, tmp_path):
         check_files([path, path], ["a", "b"])
 
 
-@pytest.mark.parametrize("marks", [("", ""), ("/1", "/2"), (" 1:N", " 2:N"), (".1", ".2")])
+@pytest.mark.parametrize("marks", [("", ""), ("/1", "/2"), (" 1:N", " 2:N"), (".1", ".2"), ("/f", "/r")])
 @pytest.mark.parametrize("pairs", [3, 1000])
-def test_an_interleaved_file_is_recognised(check, marks, pairs):
-    mates = [fastq(NAMES[:pairs], mate, marks[mate - 1]).splitlines(True) for mate in (1, 2)]
+@pytest.mark.parametrize("names", [NAMES, NUMBERED])
+def test_an_interleaved_file_is_recognised(check, tmp_path, names, marks, pairs):
+    mates = [fastq(names[:pairs], mate, marks[mate - 1]).splitlines(True) for mate in (1, 2)]
     turns = "".join("".join(lines[at : at + 4]) for at in range(0, 4 * pairs, 4) for lines in mates)
     with pytest.raises(RunFault) as fault:
         check(turns)
@@ -105,10 +114,17 @@ def test_an_interleaved_file_is_recognised(check, marks, pairs):
         f"MATES_DISAGREE: 1.fastq has both mates of each of its {pairs:,} pairs by turns (interleaved), but is given as"
         " single reads; split it into two files."
     )
+    targets = tmp_path / "R1.gz", tmp_path / "R2.gz"
+    split_mates(tmp_path / "1.fastq", "1.fastq", targets)
+    assert [gzip.decompress(path.read_bytes()).decode().splitlines(True) for path in targets] == mates
+    with pytest.raises(RunFault, match=r"DISK_LIMIT: 1.fastq has more than"):
+        split_mates(tmp_path / "1.fastq", "1.fastq", targets, 5)
     assert check(turns + fastq(["last"], 1))[:2] == (2 * pairs + 1, False)
 
 
-@pytest.mark.parametrize("names", [NAMES, NUMBERED, NUMBERED[:2], ["r"] * 10, NAMES[:1], [], ["a", "a", "b", "c"]])
+@pytest.mark.parametrize(
+    "names", [NAMES, NUMBERED, NUMBERED[:2], ["r"] * 10, NAMES[:1], [], ["a", "a", "b", "c"], [" a", " b", " c", " d"]]
+)
 def test_single_reads_are_not_taken_for_interleaved_ones(check, names):
     assert check(fastq(names, 1))[:2] == (len(names), False)
 
@@ -204,6 +220,7 @@ READS, READ = fastq(NAMES, 1), "1.fastq: read"
         ("@a\nA\n+\nI\n\n@b\nA\n+\nI\n", f"{READ} 2 begins with b'' instead of '@'; the file is damaged."),
         (READS[:111] + "\n" * 4 + READS, f"{READ} 4 begins with b'' instead of '@'; the file is damaged."),
         (READS + "junk\nA\n+\nI\n", f"{READ} 1,001 begins with b'j' instead of '@'; the file is damaged."),
+        (READS.replace("\n", "\r"), "1.fastq has line ends of one CR; write it with LF."),
         (READS + "@a\nA\n-\nI\n", f"{READ} 1,001 has b'-' instead of '+' in its third line; the file is damaged."),
     ],
 )

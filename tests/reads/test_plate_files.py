@@ -28,6 +28,9 @@ def files(folder: Path, *lengths: int, unpaired: bool = False) -> dict[str, Path
         ((75, 75), "cdna2,cdna", "paired", {"SRR1_1.fastq": "2.fastq", "SRR1_2.fastq": "1.fastq"}),
         ((75, 75), "cdna,none", "single", {"SRR1.fastq": "1.fastq"}),
         ((75, 75), "none,cdna", "single", {"SRR1.fastq": "2.fastq"}),
+        ((75, 8), "", "single", {"SRR1.fastq": "1.fastq"}),
+        ((8, 75), "", "single", {"SRR1.fastq": "2.fastq"}),
+        ((8, 8), "", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "2.fastq"}),
         ((75, 8, 75), "", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "3.fastq"}),
         ((75, 8, 75), "none,index,cdna", "single", {"SRR1.fastq": "3.fastq"}),
         ((75, 75), "index,cdna,cdna2", "paired", {"SRR1_1.fastq": "1.fastq", "SRR1_2.fastq": "2.fastq"}),
@@ -39,6 +42,16 @@ def test_what_is_aligned(
 ) -> None:
     found, told = plate_files(Run(run="SRR1", read_roles=roles), files(tmp_path, *lengths))
     assert ({name: path.name for name, path in found.items()}, told) == (expected, layout)
+
+
+def test_local_mates_of_a_few_bases(tmp_path: Path) -> None:
+    """What the run table says is obeyed, and a read that was trimmed is no index."""
+    row = Run(run="SRR1", layout="paired", source="file:a;b")
+    assert plate_files(row, files(tmp_path, 75, 8))[1] == "paired"
+    found = files(tmp_path, 75, 8)
+    with found["SRR1_2.fastq"].open("a") as handle:
+        handle.write(f"@s\n{'A' * 75}\n+\n{'I' * 75}\n")
+    assert plate_files(Run(run="SRR1"), found)[1] == "paired"
 
 
 @pytest.mark.parametrize(("lengths", "roles", "unpaired"), [((75, 75, 75), "", False), ((75, 75), "cdna,none", True)])
