@@ -20,12 +20,20 @@ _THREADS = 8
 
 
 def file_faults(rows: Iterable[Run]) -> list[str]:
-    """Return a sentence for each planned run whose local files cannot all be read."""
+    """Return a sentence for each planned run whose local files cannot all be read, or are of two runs of an experiment.
+
+    Runs of two experiments may share files.
+    """
     faults = []
+    users: dict[tuple[str, str, str], str] = {}
     for row in rows:
         if row.status == "planned" and row.source.startswith("file:"):
             paths = local_files(row)
             words = list(_faults_of_paths(paths)) if paths else ["names no file"]
+            for path in paths:
+                user = users.setdefault((row.experiment, row.species, os.path.realpath(path)), row.run)
+                if user != row.run and row.experiment:
+                    words.append(f"{path} is a file of {user}, too; experiment {row.experiment} would have it twice")
             if words:
                 faults.append(f"{row.run}: source: {'; '.join(words)}.")
     return faults

@@ -26,6 +26,18 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert file_faults([]) == []
 
 
+def test_an_experiment_has_a_file_once(tmp_path: Path) -> None:
+    (tmp_path / "1.fq").touch()
+    (tmp_path / "link.fq").symlink_to("1.fq")
+    shared = Run(experiment="E", run="A", species="homo", status="planned", source=f"file:{tmp_path}/1.fq")
+    linked = shared._replace(run="B", source=f"file:{tmp_path}/link.fq")
+    assert file_faults([shared, linked]) == [
+        f"B: source: {tmp_path}/link.fq is a file of A, too; experiment E would have it twice."
+    ]
+    assert not file_faults([shared, linked._replace(experiment="F"), linked._replace(species="mus")])
+    assert not file_faults([shared._replace(experiment=""), linked._replace(experiment="")])
+
+
 @pytest.fixture
 def reads(tmp_path: Path) -> Path:
     path = tmp_path / "a.fastq"
