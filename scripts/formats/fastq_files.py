@@ -33,7 +33,8 @@ LONGEST_LINE = 1 << 26
 def kind_of(path: str | Path) -> str:
     """Return ``sra``, ``bam``, ``fastq``, ``fastq.gz``, ``fastq.bz2`` or ``fastq.xz``; else empty.
 
-    An empty file is an empty FASTQ.
+    An empty file is an empty FASTQ, and so is one of blank lines. One of bzip2 or xz that is cut
+    short is found where it is read.
     """
     with Path(path).open("rb") as handle:
         start = handle.read(1 << 16)
@@ -46,14 +47,20 @@ def kind_of(path: str | Path) -> str:
             return ""
         if inside.startswith(b"BAM\x01"):
             return "bam"
-        return "fastq.gz" if inside[:1] in (b"@", b"") else ""
+        return "fastq.gz" if _begins_fastq(inside) else ""
     if kind := _packed_kind(path):
         try:
             with open_reads(path) as reads:
-                return kind if reads.read(1) in (b"@", b"") else ""
-        except (EOFError, OSError, lzma.LZMAError):
+                return kind if _begins_fastq(reads.read(8)) else ""
+        except EOFError:  # cut short
+            return kind
+        except (OSError, lzma.LZMAError):
             return ""
-    return "fastq" if start[:1] in (b"@", b"") else ""
+    return "fastq" if _begins_fastq(start) else ""
+
+
+def _begins_fastq(start: bytes) -> bool:
+    return start.lstrip(b"\r\n")[:1] in (b"@", b"")
 
 
 @contextlib.contextmanager
