@@ -104,13 +104,18 @@ def depths(cells: Sequence[CellQuality]) -> dict[tuple[str, str], float]:
     return {group: median(found) if len(found) >= FEWEST_CELLS else math.nan for group, found in reads.items()}
 
 
+def _figure(value: str) -> str:
+    """Return a number of a log without its unit, empty where STAR divided by zero."""
+    return "" if "nan" in value else value.rstrip("%")
+
+
 def table_row(cell: CellQuality, depth: float) -> list[str]:
     """Return the row of a cell, see :data:`COLUMNS`."""
     row = cell.row
     return [
         *(cell.name, row.series, row.sample, row.experiment, cell.runs, row.species, row.status, row.reason),
         ";".join(flags_of(cell, depth)),
-        *(cell.log.get(field, "").rstrip("%") for field in _OF_LOG.values()),
+        *(_figure(cell.log.get(field, "")) for field in _OF_LOG.values()),
         f"{cell.mapped / cell.reads:.4f}" if cell.reads else "",
         f"{cell.counted:.10g}" if cell.counted % 1 else str(int(cell.counted)),
         *map(str, (*cell.tallies, cell.genes)),

@@ -72,6 +72,11 @@ def test_a_row_has_the_figures_of_a_cell(tmp_path):
     assert found["flags"] == ""
 
 
+def test_a_rate_of_no_base_is_empty(tmp_path):
+    rows, _ = make(tmp_path, {"SRX1": (log(1000, 0, **{"Mismatch rate per base, %": "-nan%"}), [0, 0])})
+    assert rows["SRX1"]["mismatch_percent"] == ""
+
+
 @pytest.mark.parametrize(
     ("reads", "mapped", "counts", "flags"),
     [
