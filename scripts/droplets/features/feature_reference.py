@@ -31,7 +31,8 @@ TAGS = "Features"
 """What Solo.out and the archives call the counts of features."""
 MIN_SHARE = 0.3
 """Share of reads with a tag of the reference above which a library is one of features."""
-MOST_BASES = 32
+FEWEST_BASES, MOST_BASES = 8, 32
+"""Of a tag; shorter ones are in reads of cDNA by chance."""
 _REQUIRED = ("name", "sequence", "read", "pattern")
 _PATTERN = re.compile(r"(5P|\^)?([ACGTN]*)\(BC\)([ACGTN]*)(3P|\$)?")
 _STAND_IN = 60  # bases that stand for a feature
@@ -77,8 +78,8 @@ def read_features(path: str | Path) -> list[Feature]:
 
 def _row_faults(number: int, row: dict[str, str]) -> Iterator[str]:
     where = f"feature {number} ({row['name'] or 'without a name'})"
-    if not re.fullmatch(f"[ACGTacgt]{{4,{MOST_BASES}}}", row["sequence"]):
-        yield f"{where}: sequence {row['sequence']!r} is not 4 to {MOST_BASES} bases of A, C, G and T."
+    if not re.fullmatch(f"[ACGTacgt]{{{FEWEST_BASES},{MOST_BASES}}}", row["sequence"]):
+        yield f"{where}: sequence {row['sequence']!r} is not {FEWEST_BASES} to {MOST_BASES} bases of A, C, G and T."
     if row["read"] != "R2":
         yield f"{where}: read {row['read']!r} is not R2, the read beside the barcodes."
     if not _PATTERN.fullmatch(row["pattern"]):

@@ -40,12 +40,14 @@ def test_tables_of_both_forms_are_read(tmp_path):
 
 def test_all_faults_of_a_table_are_reported(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text("name,sequence,read,pattern\nA,ACGTN,R2,^(BC)\nB,ACGTA,R1,BC\n,ACGTA,R2,(BC)\nB,CCGTA,R2,(BC)\n")
+    path.write_text(
+        "name,sequence,read,pattern\nA,ACGTN,R2,^(BC)\nB,ACGTACGT,R1,BC\n,ACGTACGA,R2,(BC)\nB,CCGTACGT,R2,(BC)\n"
+    )
     with pytest.raises(InputError) as raised:
         read_features(path)
     assert str(raised.value).splitlines() == [
         f"The feature reference ({path}) needs 5 correction(s):",
-        "feature 1 (A): sequence 'ACGTN' is not 4 to 32 bases of A, C, G and T.",
+        "feature 1 (A): sequence 'ACGTN' is not 8 to 32 bases of A, C, G and T.",
         "feature 2 (B): read 'R1' is not R2, the read beside the barcodes.",
         "feature 2 (B): pattern 'BC' is not like 5PNNNNNNNNNN(BC), ^(BC) or (BC).",
         "feature 3 (without a name): it needs a name.",
