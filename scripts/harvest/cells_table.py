@@ -1,6 +1,6 @@
 """Write the quality of every plate cell: a row a cell, with what STAR and the counter say of it, and flags.
 
-A row is there for every cell that was counted in a shard, also for those that a floor has failed or left out since
+A row is there for every planned cell that was counted in a shard, also for those that a floor has failed or left out
 (`plates: {min_mapped: …, min_reads: …}`). `flags` are codes, joined by ';': see docs/outputs.md.
 """
 
@@ -12,7 +12,7 @@ from scripts.core.command import command_parser
 from scripts.formats import csv_gz
 from scripts.harvest.cell_quality import COLUMNS, CellQuality, depths, read_cells, table_row
 from scripts.plan.run_table import Run, iterate_runs
-from scripts.plan.units import check_field, is_shard, unit_names
+from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             settled.setdefault(row.species, {})[row.run] = row
     cells: list[CellQuality] = []
     for unit in filter(is_shard, unit_names(options.units)):
-        cells += read_cells(options.counts.replace("{unit}", unit), settled.get(unit.split(".")[1], {}))
+        of_species = settled.get(unit.split(".")[1], {})
+        planned = {row.run: of_species.get(row.run) for row in read_unit_rows(Path(options.units) / f"{unit}.tsv")}
+        known = {run: row for run, row in planned.items() if row}  # a shard may have cells that were left out since
+        cells += read_cells(options.counts.replace("{unit}", unit), known)
     cells.sort(key=lambda cell: (cell.row.species, cell.row.series, cell.row.run))
     depth = depths(cells)
     rows = [table_row(cell, depth[cell.row.series, cell.row.species]) for cell in cells]
