@@ -213,7 +213,10 @@ def choose_index(
     if args.probe_set is None or library.offset:
         raise RunFault("CHEMISTRY_UNKNOWN", f"libraries of {kit.title} are not counted: {kit.refused}.")
     index, words = make_probe_index(args.probe_set, folder, args.threads)
-    return [with_probe_barcode(kit, library.cdna_read_length())], index, [words]
+    counted = with_probe_barcode(kit, library.cdna_read_length())
+    if not counted.prefix[1]:
+        words += " The reads end before the probe barcode: all cells are taken for those of one sample."
+    return [counted], index, [words]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -76,8 +76,8 @@ def test_short_reads_have_no_probe_barcode():
 
 @pytest.mark.tools
 @pytest.mark.skipif(shutil.which("STAR") is None, reason="STAR is not installed")
-@pytest.mark.parametrize("listed", [True, False])
-def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed):
+@pytest.mark.parametrize(("listed", "bases"), [(True, 90), (False, 90), (True, 60)])
+def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed, bases):
     dice = random.Random(4)
     probes = [
         Probe(f"E{gene}|N{gene}|{number}", f"E{gene}", f"N{gene}", dna(dice, 50))
@@ -97,7 +97,7 @@ def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed):
             for probe in probes:
                 for _ in range(dice.randrange(1, 4)):
                     umi = dna(dice, 12)
-                    key = f"{cell}_{sample}", probe.gene_id
+                    key = f"{cell}_{sample}" if bases > 76 else cell, probe.gene_id
                     made[key] = made.get(key, 0) + 1
                     read = probe.bases + CONSTANT.replace("N", "C") + sample + dna(dice, 14)
                     spots += [(cell + umi, read)] * 2
@@ -108,7 +108,8 @@ def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed):
     reads = tmp_path / "fastq"
     reads.mkdir()
     for number in (1, 2):
-        lines = (f"@{name}\n{spot[number - 1]}\n+\n{'F' * len(spot[number - 1])}\n" for name, spot in enumerate(spots))
+        column = [spot[number - 1][:bases] for spot in spots]
+        lines = (f"@{name}\n{read}\n+\n{'F' * len(read)}\n" for name, read in enumerate(column))
         (reads / f"R1_{number}.fastq").write_text("".join(lines))
     write_statuses(reads / "status.tsv", [RunStatus("R1", spots=str(len(spots)))])
     row = Run(series="S", experiment="X", run="R1", species="homo", assay="droplet", status="planned")
@@ -130,6 +131,7 @@ def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed):
     assert "Counted on the probe set toy_probes.csv (12 probes of 6 genes, sha256 " in status.detail
     found = "the 2 barcodes of 8 bases that 0.5% of the reads or more have, together 100.0%, are the list"
     assert (found in status.detail) is not listed
+    assert ("all cells are taken for those of one sample" in status.detail) is (bases < 76)
     assert describe_library("", tmp_path / "solo") == "counted on the probe set toy_probes.csv"
     (tmp_path / "mex").mkdir()
     features = ["Gene", "GeneFull", "GeneFull_Ex50pAS", "SJ"]
