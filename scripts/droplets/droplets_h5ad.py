@@ -220,9 +220,9 @@ def write_uns(root: "h5py.File", contents: Contents, about: Mapping[str, Mapping
 
 
 def read_reference(path: Path | None) -> dict[str, str]:
-    """Return the values of a reference.json as text; none without a file."""
+    """Return the values of a reference.json as text, but figures of its annotation; none without a file."""
     described = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    return {name: str(value) for name, value in described.items()}
+    return {name: str(value) for name, value in described.items() if not isinstance(value, dict)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

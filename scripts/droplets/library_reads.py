@@ -134,7 +134,8 @@ class LibraryReads:
     def lay_out(self, kit: Chemistry) -> tuple[dict[str, Source], dict[str, Source]]:
         """Return name below STAR's folder → reads: those of the cDNA and those of the barcodes, a run each.
 
-        Bases before the cDNA are cut here: with the adapters of Cell Ranger, STAR 2.7.10b clips clip5pNbases twice.
+        Bases before the cDNA are cut here: with the adapters of Cell Ranger, STAR 2.7.10b takes clip5pNbases off what
+        is aligned, and as many bases of the cDNA would be lost.
         """
         first = kit.cdna_start - 1
         bases = slice(first, first + kit.cdna_length if kit.cdna_length else None)

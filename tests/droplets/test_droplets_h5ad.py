@@ -95,7 +95,9 @@ def test_cells_genes_and_reference_are_described_as_scanpy_has_them(tmp_path):
     plan_of(tmp_path, "X1")
     library(tmp_path, "X1")
     (tmp_path / "genes.tsv").write_text(GENES)
-    (tmp_path / "reference.json").write_text('{"name": "hg38", "fingerprint": "abc", "genome_sha256": "012"}')
+    (tmp_path / "reference.json").write_text(
+        '{"name": "hg38", "fingerprint": "abc", "genome_sha256": "012", "annotation": {"lost_genes": 0}}'
+    )
     arguments = ["--genes", tmp_path / "genes.tsv", "--reference", tmp_path / "reference.json"]
     data = gather(tmp_path, *map(str, arguments), "--sources", "fasta=https://x.org/hg38.fa.gz", "gtf=genes.gtf")
     assert list(data.var) == ["gene_id", "gene_name", "gene_ids", "feature_types", "genome", "chromosome", "biotype"]
@@ -111,6 +113,7 @@ def test_cells_genes_and_reference_are_described_as_scanpy_has_them(tmp_path):
     assert data.obs["pct_counts_ribo"].tolist() == data.obs["pct_counts_tr"].tolist() == [0, 0]
     assert data.uns["reference"] == "hg38 sha256:abc"
     assert data.uns["reference_sources"]["fasta"] == "https://x.org/hg38.fa.gz"
+    assert "annotation" not in data.uns["reference_sources"]  # figures for warnings
     assert data.uns["matrix"] == "Gene_Unique_filtered"
     assert data.uns["libraries"]["X1"] == {"arguments": "", "chemistry": "", "proof": ""}
 

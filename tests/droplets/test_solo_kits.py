@@ -219,7 +219,7 @@ def test_molecules_are_counted_with_every_kit(tmp_path, genome, name):
 
 @pytest.mark.parametrize("name", ["mars_seq2", "strt_seq_2i"])
 def test_all_bases_of_the_cdna_are_aligned(tmp_path, genome, name):
-    """With the adapters of Cell Ranger, STAR 2.7.10b clips twice what it is to clip with clip5pNbases."""
+    """With the adapters of Cell Ranger, STAR 2.7.10b takes the bases of clip5pNbases off what is aligned."""
     made, counted, status = count(tmp_path, name, genome)
     assert status.ok, status
     assert counted == made
