@@ -32,7 +32,7 @@ from scripts.plan.star_options import cell_filter_fault, option_faults, parse_op
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
-from scripts.star.program import REFUSED, raise_if_broken, require_index, run_star
+from scripts.star.program import REFUSED, raise_if_broken, require_index, require_options, run_star
 
 
 def gather_faults(
@@ -222,6 +222,7 @@ def choose_index(
 def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     settings = read_settings(args)
+    require_options(settings.star_options)
     chemistries, known = read_chemistries(args.chemistries)
     rows = read_unit_rows(args.runs)
     verdicts = json.loads(args.roles.read_text(encoding="utf-8"))["runs"]

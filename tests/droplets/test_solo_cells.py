@@ -256,9 +256,11 @@ def test_a_library_without_counts_has_no_cells(tmp_path, genome):
         assert cells.matrix.shape == (GENES + 1, 0)
 
 
-def test_options_that_the_workflow_sets_are_refused(tmp_path, genome):
+def test_options_that_the_workflow_sets_or_star_lacks_are_refused(tmp_path, genome):
     library = Library(tmp_path, genome, {"ACGTACGTACGTACGT": 5}, 1)
     with pytest.raises(InputError, match=r"genomeLoad: it cannot be set"):
         library.count("None", "--set", "genomeLoad=LoadAndKeep")
+    with pytest.raises(InputError, match=r"soloStrandd: STAR has no such option; did you mean soloStrand\?"):
+        library.count("None", "--set", "soloStrandd=Forward")
     with pytest.raises(InputError, match=r"--cell-filter: 'Emptydrops' is no cell filter of STAR; did you mean"):
         library.count("Emptydrops")
