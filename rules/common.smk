@@ -113,7 +113,8 @@ def part_of_shards(shards):
     """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
     tables = {f"units/status/{shard}.tsv": shard for shard in shards}
     inputs = [f"units/status/{unit}.tsv" for unit in analysis.units]
-    batch = running.batch("ledger", ["results/plan.tsv", "units/runs", *inputs])
+    others = ["results/plan.tsv", "units/runs", *analysis.reference_records()]
+    batch = running.batch("ledger", [*others, *inputs])
     return shards if batch is None else [tables[path] for path in batch if path in tables]
 
 

@@ -32,8 +32,6 @@ class TableColumn(NamedTuple):
 
 
 HEADERS = ("EXP_ID", "TAXON", "GSM")
-GENE_NAME = "gene_name"
-"""Head of the column of names that a table of genes may have behind the first one."""
 
 
 def header_rows(first: str, columns: Sequence[TableColumn]) -> list[list[str]]:

@@ -17,9 +17,11 @@ from typing import BinaryIO, cast
 
 from scripts.core.errors import InputError
 from scripts.core.files import bounded_lines, kind_of_item, open_regular, path_below, read_bounded, write_atomic
-from scripts.harvest.columns import GENE_NAME
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
+
+GENE_NAME = "gene_name"
+"""Head of the column of names that a table of genes may have behind the first one."""
 
 SUMS = "SHA256SUMS"
 COUNTS = ".htseq-count.csv.gz"

@@ -26,7 +26,7 @@ def analysis(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     write_runs(tmp_path / "results/plan.tsv", rows)
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/config.yaml").write_text("plates: {shard_size: 2}\nscratch: {limit_gb: 40}\n")
+    (tmp_path / "config/config.yaml").write_text("plates: {shard_size: 2}\nscratch: {limit_gb: 10}\n")
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def test_the_cost_of_a_plan(analysis, capsys):
         "read_roles": 1, "solo": 1, "mex_archive": 1, "table": 3, "droplets_h5ad": 1, "report": 1, "all": 21,
     }  # fmt: skip
     assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
-    assert cost["all"]["scratch_gb"] == cost["fastq"]["scratch_gb"] == 44.5  # of the library: 0.5 + 2 x (2 + 20)
+    assert cost["all"]["scratch_gb"] == cost["solo"]["scratch_gb"] == 14.5  # of the library: 2 x (1.25 + 6)
     align = 2 * 16 * (0.1 + 29_000 / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
     assert cost["align"]["core_hours"] == pytest.approx(align, abs=0.001)
     assert cost["align"]["node_hours"] == pytest.approx(align / 16, abs=0.001)
@@ -52,7 +52,7 @@ def test_the_cost_of_a_plan(analysis, capsys):
     )
     assert printed.startswith("What it will cost:\n")
     assert "as shipped; a node of 16 cores and 64 GB" in printed
-    assert "(the largest unit needs 44 GB of scratch; scratch.limit_gb is 40)" in printed
+    assert "(the largest unit needs 14 GB of scratch; scratch.limit_gb is 10)" in printed
 
 
 def test_the_second_estimate_is_nearer(analysis, capsys):

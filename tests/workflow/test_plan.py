@@ -108,6 +108,8 @@ def test_a_plan_in_parts_the_last_of_which_harvests(analysis):
     rows = [row for number in range(9) for row in plates(f"GSE{number}", 1, "mus", number)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
     (analysis.folder / "units/runs").mkdir(parents=True)  # made by the first part
+    (analysis.folder / "units/references/mm10").mkdir(parents=True)
+    (analysis.folder / "units/references/mm10/reference.json").touch()
     (analysis.folder / "results").mkdir()
     (analysis.folder / "results/plan.tsv").touch()
     found = []

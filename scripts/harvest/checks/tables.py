@@ -14,9 +14,9 @@ import numpy as np
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import BoundedGzip, open_bounded
 from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
-from scripts.harvest.columns import GENE_NAME, HEADERS
+from scripts.harvest.columns import HEADERS
 from scripts.harvest.counts_text import parse_decimals, parse_row
-from scripts.harvest.results import longest_line, split_line
+from scripts.harvest.results import GENE_NAME, longest_line, split_line
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import COUNTED_TOO, TALLIES
 from scripts.star.log import CHIMERIC, MULTIPLE_LOCI, UNIQUELY_MAPPED

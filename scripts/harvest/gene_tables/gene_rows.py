@@ -13,9 +13,10 @@ from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes
 from scripts.formats import csv_gz, h5ad
-from scripts.harvest.columns import GENE_NAME, TableColumn, header_rows, open_shards
+from scripts.harvest.columns import TableColumn, header_rows, open_shards
 from scripts.harvest.counts_text import format_decimals, format_rows, rows_of_block
 from scripts.harvest.gene_tables.tpm import DIGITS, scale_cells
+from scripts.harvest.results import GENE_NAME
 from scripts.plates.shard_counts import TALLIES, GeneBlocks
 from scripts.references.genes_table import read_genes
 
