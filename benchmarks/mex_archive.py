@@ -50,7 +50,7 @@ class Cost(NamedTuple):
 # What is measured: each line is run by a Python of its own -----------------------------------------------------------
 
 PACK_OURS = """
-from scripts.droplets.mex_writer import write_archive
+from scripts.droplets.mex.mex_writer import write_archive
 fields = dict(type="MexGeneArchive_v1", software="STAR", software_version="2.7.10b", arguments="STAR", output_type="x",
               experiment_accession="SRX1", description="d", library_accession="GSM1")
 raw = "solo/Solo.out/Gene/raw"
@@ -69,7 +69,7 @@ target = Path("theirsLEVEL.tar.gz")
 starsolo.archive_star_solo(Path("solo/Solo.out"), config, "Gene", "Unique", "raw", destination=target)
 """
 READ_OURS = """
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 archive = read_archive("ours.tar.gz")
 matrix = archive.matrix.T.tocsr()
 """

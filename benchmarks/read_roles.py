@@ -30,7 +30,7 @@ from scripts.core.errors import RunFault
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.inclusion_list import PACKAGE, fetch_list
 from scripts.droplets.inclusion_lists import read_packed
-from scripts.droplets.role_evidence import judge_run
+from scripts.droplets.roles.role_evidence import judge_run
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

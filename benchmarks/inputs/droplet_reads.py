@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import NO_BASE, WIDTH, ReadSample
 from scripts.droplets.inclusion_lists import packed_type, read_packed
+from scripts.droplets.roles.barcode_search import PackedLists
 
 TENX = (
     "737K-april-2014_rc",

@@ -30,7 +30,7 @@ from scripts.core.files import atomic_path
 from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, kinds_of
 from scripts.droplets.features.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
 from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_features_h5ad
-from scripts.droplets.mex_reader import MexArchive, read_archive, read_cells
+from scripts.droplets.mex.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archive_folders, archive_name
 from scripts.plan.status import is_whole, read_statuses

@@ -16,8 +16,8 @@ from scripts.core.folders import require_whole
 from scripts.core.version import VERSION
 from scripts.droplets.barcodes import probe_set, wells
 from scripts.droplets.features.feature_reference import TAGS
-from scripts.droplets.mex_merge import join_features, join_matrices
-from scripts.droplets.mex_reader import (
+from scripts.droplets.mex.mex_merge import join_features, join_matrices
+from scripts.droplets.mex.mex_reader import (
     MexParts,
     parse_barcodes,
     parse_features,
@@ -26,7 +26,7 @@ from scripts.droplets.mex_reader import (
     unpack_archive,
     verify_archive,
 )
-from scripts.droplets.mex_writer import METADATA_NAMES, TYPE, write_archive
+from scripts.droplets.mex.mex_writer import METADATA_NAMES, TYPE, write_archive
 from scripts.droplets.starsolo import find_barcodes, read_command, read_skipped_filters, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (

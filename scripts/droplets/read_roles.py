@@ -14,15 +14,15 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError, RunFault, fault_of_run
 from scripts.core.files import write_atomic
 from scripts.core.folders import require_whole
-from scripts.droplets.barcode_search import Alternative, PackedLists, testable_layouts
 from scripts.droplets.barcodes.library_lists import list_path
 from scripts.droplets.chemistries import Chemistry, InclusionList, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads
-from scripts.droplets.feature_runs import leave_out_features, tag_share
 from scripts.droplets.features.feature_counter import as_feature_kit, feature_share, is_of_features
 from scripts.droplets.features.feature_reference import read_matcher
 from scripts.droplets.inclusion_lists import read_packed
-from scripts.droplets.role_evidence import INDEX_LENGTH, RANKS, Verdict, holds_index_only, judge_run
+from scripts.droplets.roles.barcode_search import Alternative, PackedLists, testable_layouts
+from scripts.droplets.roles.feature_runs import leave_out_features, tag_share
+from scripts.droplets.roles.role_evidence import INDEX_LENGTH, RANKS, Verdict, holds_index_only, judge_run
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
@@ -61,7 +61,7 @@ def judge_files(
     size: int,
     figures: list[Alternative],
 ) -> Verdict:
-    """Return what the reads of one run are; see :func:`scripts.droplets.role_evidence.judge_run` for its faults."""
+    """Return what the reads of one run are; for its faults see :func:`judge_run` in role_evidence."""
     if not files:
         raise RunFault("READS_MISSING", "there is no FASTQ file of the run.")
     name = row.chemistry or ("" if chemistry == "auto" else chemistry)

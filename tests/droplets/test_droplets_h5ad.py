@@ -6,7 +6,7 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.droplets import droplets_h5ad
 from scripts.droplets.cell_columns import choose_feature
-from scripts.droplets.mex_writer import write_archive
+from scripts.droplets.mex.mex_writer import write_archive
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.plan.units import cut_into_units, write_units

@@ -7,11 +7,11 @@ import pytest
 
 from scripts.core.errors import InputError
 from scripts.droplets import mex_archive
-from scripts.droplets.mex_reader import read_archive
-from scripts.droplets.mex_writer import write_archive
+from scripts.droplets.mex.mex_reader import read_archive
+from scripts.droplets.mex.mex_writer import write_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from tests.droplets.mex_parts import (
+from tests.droplets.mex.mex_parts import (
     BARCODES,
     DENSE,
     FEATURES,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.droplets import read_roles, solo
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.droplets.mex_archive import pack_library
-from scripts.droplets.mex_reader import read_archive
 from scripts.harvest.ledger import settle_unit
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses

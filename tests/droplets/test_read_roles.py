@@ -10,9 +10,9 @@ import pytest
 from benchmarks.inputs.droplet_reads import TENX, Maker, make_lists
 from scripts.core.errors import InputError
 from scripts.droplets import read_roles
-from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.fastq_sample import SKIP
+from scripts.droplets.roles.barcode_search import PackedLists
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 

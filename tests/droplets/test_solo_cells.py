@@ -13,8 +13,8 @@ import pytest
 
 from scripts.core.errors import InputError, RunFault
 from scripts.droplets import solo
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.droplets.mex_archive import pack_library
-from scripts.droplets.mex_reader import read_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plates import bam

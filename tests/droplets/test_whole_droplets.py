@@ -13,7 +13,7 @@ import pytest
 
 from scripts.core.errors import Interrupted, RunFault
 from scripts.droplets import droplets_h5ad, inclusion_list, mex_archive, read_roles, solo
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.harvest.ledger import settle_unit
 from scripts.plan.matrices import archives_of
 from scripts.plan.run_table import Run, spots_of, write_runs

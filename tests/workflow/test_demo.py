@@ -139,7 +139,7 @@ def test_counted_rows_are_the_columns_and_the_libraries(demo):
 @pytest.mark.parametrize("library", [catalogue.LIBRARY_V3, catalogue.LIBRARY_V2])
 @pytest.mark.parametrize("feature", ["Gene", "GeneFull"])
 def test_the_umis_of_every_gene_and_barcode_are_those_made(demo, library, feature):
-    from scripts.droplets.mex_reader import read_archive
+    from scripts.droplets.mex.mex_reader import read_archive
 
     archive = read_archive(demo.results / "mex" / library / f"{feature}_Unique_raw.tar.gz")
     matrix = archive.matrix.tocoo()
@@ -298,7 +298,7 @@ def test_other_threads_and_shards_make_the_same_bytes(demo, tmp_path):
 def test_the_published_reader_takes_archives_with_its_own_metadata_name(demo, tmp_path):
     from mex_gene_archive.reader import read_mex_archive
 
-    from scripts.droplets.mex_reader import read_archive
+    from scripts.droplets.mex.mex_reader import read_archive
     from scripts.plan.run_table import write_runs
 
     rows = [row for row in read_runs(demo.results / "plan.tsv") if row.experiment == catalogue.LIBRARY_V2]

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.plan.run_table import read_runs
 from tests.toy import catalogue
 from tests.toy.demo import run_workflow

@@ -10,7 +10,7 @@ import anndata
 import pytest
 
 from scripts.droplets.chemistries import read_chemistries
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.harvest import verify
 from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.toy.demo import run_workflow

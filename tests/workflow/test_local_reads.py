@@ -9,7 +9,7 @@ import shutil
 import anndata
 import pytest
 
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.harvest import verify
 from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.toy.demo import run_workflow

@@ -21,10 +21,10 @@ import numpy as np
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.gzip_files import open_bytes
-from scripts.droplets.barcode_search import pack_windows
 from scripts.droplets.barcodes.probe_set import Probe
 from scripts.droplets.fastq_sample import ReadSample, in_blocks, read_blocks
 from scripts.droplets.inclusion_lists import BASE_CODES, pack_codes, packed_type
+from scripts.droplets.roles.barcode_search import pack_windows
 from scripts.star.read_pipes import Source
 
 TAGS = "Features"

@@ -17,7 +17,7 @@ import numpy as np
 
 from scripts.core.files import atomic_path
 from scripts.droplets.features.feature_reference import TAGS
-from scripts.droplets.mex_reader import MexArchive, read_archive
+from scripts.droplets.mex.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad
 from scripts.plan.matrices import archive_name
 

@@ -11,8 +11,8 @@ from scripts.core.errors import InputError
 from scripts.droplets import read_roles, solo
 from scripts.droplets.barcodes.probe_set import Probe, make_probe_index, read_probe_set, with_probe_barcode
 from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.droplets.mex_archive import describe_library, pack_library
-from scripts.droplets.mex_reader import read_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 

@@ -14,8 +14,8 @@ from scripts.droplets import read_roles, solo
 from scripts.droplets.fastq_sample import make_sample
 from scripts.droplets.features.feature_reference import Feature, FeatureMatcher, read_features
 from scripts.droplets.features.features_h5ad import ARCHIVE, CellsOfLibrary, translate, write_features_h5ad
+from scripts.droplets.mex.mex_reader import read_archive
 from scripts.droplets.mex_archive import pack_library
-from scripts.droplets.mex_reader import read_archive
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 

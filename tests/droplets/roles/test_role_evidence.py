@@ -8,12 +8,12 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Maker, battery, make_lists
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import PackedLists, join_samples, measure_alternatives
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.fastq_sample import make_sample
-from scripts.droplets.role_evidence import judge_run
+from scripts.droplets.roles.barcode_search import PackedLists, join_samples, measure_alternatives
+from scripts.droplets.roles.role_evidence import judge_run
 
-CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
+CHEMISTRIES = Path(__file__).parents[3] / "config/chemistries.yaml"
 
 KITS, KNOWN = read_chemistries(CHEMISTRIES)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from scripts.droplets.barcode_search import pack_windows
 from scripts.droplets.fastq_sample import make_sample
 from scripts.droplets.inclusion_lists import pack_codes
+from scripts.droplets.roles.barcode_search import pack_windows
 
 
 def test_windows_are_the_sequences_at_their_offsets():

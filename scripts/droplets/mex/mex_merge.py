@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.droplets.mex_reader import SJ_COLUMNS, MexParts
+from scripts.droplets.mex.mex_reader import SJ_COLUMNS, MexParts
 from scripts.formats.matrix_market import BLOCK, FormatError, Shape, append_columns, head_bytes
 
 _KEY = 4  # columns that tell junctions apart: contig, start, end, strand

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import pack_windows
 from scripts.droplets.fastq_sample import ReadSample
+from scripts.droplets.roles.barcode_search import pack_windows
 
 MIN_TAGS = 0.6
 """Share of reads of a few sequences, at some place, above which the reads may be tags."""

@@ -7,9 +7,9 @@ import zlib
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.droplets import mex_writer
-from scripts.droplets.mex_reader import read_archive
-from tests.droplets.mex_parts import (
+from scripts.droplets.mex import mex_writer
+from scripts.droplets.mex.mex_reader import read_archive
+from tests.droplets.mex.mex_parts import (
     FEATURES,
     MATRIX,
     PARTS,

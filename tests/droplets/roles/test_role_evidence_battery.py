@@ -9,13 +9,13 @@ import pytest
 
 from benchmarks.inputs.droplet_reads import Made, battery, hostile, make_lists
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import PackedLists
 from scripts.droplets.chemistries import read_chemistries
-from scripts.droplets.role_evidence import judge_run
+from scripts.droplets.roles.barcode_search import PackedLists
+from scripts.droplets.roles.role_evidence import judge_run
 
 pytestmark = pytest.mark.tools
 
-KITS, KNOWN = read_chemistries(Path(__file__).parents[2] / "config/chemistries.yaml")
+KITS, KNOWN = read_chemistries(Path(__file__).parents[3] / "config/chemistries.yaml")
 
 
 @pytest.fixture(scope="module")

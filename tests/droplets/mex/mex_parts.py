@@ -6,7 +6,7 @@ import io
 import tarfile
 from pathlib import Path
 
-from scripts.droplets.mex_writer import TYPE, write_archive
+from scripts.droplets.mex.mex_writer import TYPE, write_archive
 
 FIELDS = {
     "type": TYPE,

@@ -1,8 +1,9 @@
 """What each read of a spot is (cDNA, barcode, UMI or index), proved by the reads themselves.
 
-The barcodes decide (:mod:`scripts.droplets.barcode_search`), also against the roles in the run table, be they from the
-records or from the user. Where barcodes allow two answers, or no inclusion list is configured for a kit that the user
-named, the run table decides, then the lengths of the reads. Without evidence a run is a RunFault, never a guess.
+The barcodes decide (:mod:`~scripts.droplets.roles.barcode_search`), also against the roles in the run table, be they
+from the records or from the user. Where barcodes allow two answers, or no inclusion list is configured for a kit that
+the user named, the run table decides, then the lengths of the reads. Without evidence a run is a RunFault, never a
+guess.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import RunFault
-from scripts.droplets.barcode_search import (
+from scripts.droplets.chemistries import BarcodeLayout, Chemistry
+from scripts.droplets.fastq_sample import ReadSample
+from scripts.droplets.inclusion_lists import BASE_CODES
+from scripts.droplets.library_reads import LONG_BARCODE_READ
+from scripts.droplets.roles.barcode_search import (
     MARGIN,
     MIN_SHARE,
     Alternative,
@@ -22,11 +27,7 @@ from scripts.droplets.barcode_search import (
     measure_alternatives,
     testable_layouts,
 )
-from scripts.droplets.chemistries import BarcodeLayout, Chemistry
-from scripts.droplets.fastq_sample import ReadSample
-from scripts.droplets.feature_runs import NoRna
-from scripts.droplets.inclusion_lists import BASE_CODES
-from scripts.droplets.library_reads import LONG_BARCODE_READ
+from scripts.droplets.roles.feature_runs import NoRna
 
 INDEX_LENGTH = 12
 """A read of at most this many bases, no barcode or UMI, is a sample index."""
@@ -58,7 +59,7 @@ class Verdict(NamedTuple):
 
     ``rank`` is one of RANKS, ``umi_length`` the bases of the UMI that the reads hold, ``best`` what the barcodes showed
     where they decided, ``doubt`` what speaks against a kit that the user named. ``tag_share``: see
-    :func:`scripts.droplets.feature_runs.tag_share`, of the cDNA.
+    :func:`scripts.droplets.roles.feature_runs.tag_share`, of the cDNA.
     """
 
     roles: tuple[str, ...]

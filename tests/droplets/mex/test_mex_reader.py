@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.core.errors import InputError
-from scripts.droplets.mex_reader import (
+from scripts.droplets.mex.mex_reader import (
     open_archive,
     read_archive,
     read_cells,
@@ -24,8 +24,8 @@ from scripts.droplets.mex_reader import (
     unpack_archive,
     verify_archive,
 )
-from scripts.droplets.mex_writer import METADATA_NAMES, write_archive
-from tests.droplets.mex_parts import (
+from scripts.droplets.mex.mex_writer import METADATA_NAMES, write_archive
+from tests.droplets.mex.mex_parts import (
     BARCODES,
     DENSE,
     FEATURES,

@@ -6,7 +6,7 @@ import io
 import tarfile
 
 from scripts.droplets import mex_archive
-from scripts.droplets.mex_reader import read_archive
+from scripts.droplets.mex.mex_reader import read_archive
 from tests.fuzzing import spoil
 
 MATRIX = b"%%MatrixMarket matrix coordinate integer general\n%\n2 3 4\n1 1 1\n2 1 7\n2 2 5\n1 3 12\n"

@@ -25,7 +25,7 @@ from isal import igzip
 from scripts.core.errors import InputError
 from scripts.core.files import path_below
 from scripts.core.gzip_files import BoundedGzip
-from scripts.droplets.mex_writer import CONTROL, MD5, METADATA_NAMES, TYPE
+from scripts.droplets.mex.mex_writer import CONTROL, MD5, METADATA_NAMES, TYPE
 
 if TYPE_CHECKING:
     import anndata
