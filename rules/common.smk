@@ -141,6 +141,7 @@ resources = JobResources(analysis, reported(read_model)(FILE), machine_gb)
 rounds = Rounds(analysis, resources)
 if reported(lambda: analysis.has_run_table)():
     analysis.units  # faults of the table are reported before any job is planned
+reported(analysis.check_folders)()
 
 
 def scratch(path):

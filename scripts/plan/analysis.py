@@ -18,7 +18,7 @@ from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
-from scripts.plan.local_files import FileDigests
+from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
 from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import (
@@ -97,6 +97,17 @@ class Analysis:
         units = summarize_units(rows, self.config["plates"]["shard_size"], self.config["count_by"], read_seats())
         check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
         return units
+
+    def check_folders(self) -> None:
+        """Raise InputError where sra-tools cannot read an archive in the folders of this analysis."""
+        folders = [folder for folder in (str(Path.cwd()), self.scratch) if is_unreadable_path(folder)]
+        if not folders:
+            return
+        rows = (row for rows in self._rows_of_run_table.values() for row in rows)
+        if not self.has_run_table or any(map(needs_sra_tools, rows)):
+            raise InputError(
+                f"The folder {folders[0]} has '%' in its path, where sra-tools do not read an archive; rename it."
+            )
 
     def unit(self, name: str) -> Unit:
         """Return a unit. Raises InputError where the plan has none of this name."""

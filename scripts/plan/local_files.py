@@ -30,6 +30,8 @@ def file_faults(rows: Iterable[Run]) -> list[str]:
         if row.status == "planned" and row.source.startswith("file:"):
             paths = local_files(row)
             words = list(_faults_of_paths(paths)) if paths else ["names no file"]
+            if not words and is_unreadable_path(*paths) and needs_sra_tools(row):
+                words = ["sra-tools do not read an archive at a path with '%'; rename the folder or the file"]
             for path in paths:
                 user = users.setdefault((row.experiment, row.species, os.path.realpath(path)), row.run)
                 if user != row.run and row.experiment:
@@ -50,6 +52,20 @@ def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:
 
 def _is_readable(path: str) -> bool:
     return Path(path).is_file() and os.access(path, os.R_OK)
+
+
+def is_unreadable_path(*paths: str) -> bool:
+    """Whether sra-tools take one of these paths for a format of printf: their version 3.0 reads nothing there."""
+    return any("%" in os.path.realpath(path) for path in paths)
+
+
+def needs_sra_tools(row: Run) -> bool:
+    """Whether the reads of a run may come from an archive."""
+    from scripts.formats.fastq_files import kind_of
+
+    if not row.source.startswith("file:"):
+        return True
+    return any(kind_of(path) == "sra" for path in local_files(row) if _is_readable(path))
 
 
 RECORD = "units/local_files.tsv"

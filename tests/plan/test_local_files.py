@@ -26,6 +26,19 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert file_faults([]) == []
 
 
+def test_sra_tools_read_nothing_at_a_path_with_a_percent_sign(tmp_path: Path) -> None:
+    folder = tmp_path / "50%off"
+    folder.mkdir()
+    (folder / "a.sra").write_bytes(b"NCBI.sra")
+    (folder / "a.fastq").touch()
+    (tmp_path / "link.sra").symlink_to(folder / "a.sra")
+    row = Run(run="A", status="planned", source=f"file:{folder}/a.fastq")
+    assert not file_faults([row])
+    words = "A: source: sra-tools do not read an archive at a path with '%'; rename the folder or the file."
+    for path in (folder / "a.sra", tmp_path / "link.sra"):
+        assert file_faults([row._replace(source=f"file:{path}")]) == [words]
+
+
 def test_an_experiment_has_a_file_once(tmp_path: Path) -> None:
     (tmp_path / "1.fq").touch()
     (tmp_path / "link.fq").symlink_to("1.fq")

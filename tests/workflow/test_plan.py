@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from scripts.plan.run_table import Run
+from tests.workflow.conftest import Analysis
 
 SOURCES = {
     name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}
@@ -285,3 +286,19 @@ def test_a_table_of_runs_is_judged_as_it_comes(analysis):
     answer = analysis.snakemake("resolve", "--cores", "1")
     assert answer.status != 0
     assert "mine.csv, line 5: 'SRR 3' in column Run is not a run" in answer.text
+
+
+@pytest.mark.parametrize("name", ["50%off", "per cent %25 ü"])
+def test_a_folder_in_which_no_archive_can_be_read_is_refused(tmp_path, name):
+    analysis = Analysis(tmp_path / name)
+    (analysis.folder / "a.fastq").touch()
+    (analysis.folder / "a.sra").write_bytes(b"NCBI.sra")
+    run = Run(run="SRR1", species="mus", assay="plate")
+    for source, is_refused in (("file:a.fastq", False), ("file:a.sra", True), ("", True)):
+        analysis.configure(run_table=analysis.run_table([run._replace(source=source)]))
+        answer = analysis.snakemake("-n")
+        assert (answer.status != 0) == is_refused, answer.text
+        assert ("has '%' in its path, where sra-tools do not" in answer.text) == (source == "")
+    assert not (analysis.folder / "results").exists()
+    analysis.configure(series=["GSE1"])
+    assert "has '%' in its path, where sra-tools do not read an archive; rename it." in analysis.snakemake("-n").text
