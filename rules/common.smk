@@ -159,6 +159,12 @@ if not running.uses_conda:
     job_shell += f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 shell.prefix(job_shell)
 
+if running.is_main and Path("work/plan").exists() and not Path("units").exists():
+    raise WorkflowError(
+        "work/: an earlier version has counted here, and its counts are not read. Begin in a new folder, with a link to"
+        " resources/; or delete work/ to fetch and count everything again."
+    )
+
 # A workflow that was killed leaves locks: the same command goes on all the same.
 if running.is_main:
     for lock in remove_stale_locks(".snakemake"):

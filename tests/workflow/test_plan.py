@@ -302,3 +302,13 @@ def test_a_folder_in_which_no_archive_can_be_read_is_refused(tmp_path, name):
     assert not (analysis.folder / "results").exists()
     analysis.configure(series=["GSE1"])
     assert "has '%' in its path, where sra-tools do not read an archive; rename it." in analysis.snakemake("-n").text
+
+
+def test_what_an_earlier_version_has_counted_is_not_counted_again_unasked(analysis):
+    analysis.configure(series=["GSE1"])
+    (analysis.folder / "work/plan").mkdir(parents=True)
+    answer = analysis.snakemake("-n")
+    assert answer.status != 0
+    assert "work/: an earlier version has counted here, and its counts are not read." in answer.text
+    (analysis.folder / "units").mkdir()
+    assert analysis.snakemake("-n").status == 0
