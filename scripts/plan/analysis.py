@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,12 +181,16 @@ class Analysis:
 
     @functools.cached_property
     def _series_of(self) -> dict[str, set[str]]:
-        """Accession in the map of strands → the series in which it is."""
+        """Accession in the map of strands → the series in which it is; one that is not planned is reported."""
         found: dict[str, set[str]] = {name: {name} for name in self.config["plates"]["strand"]}
+        planned = set()
         for row in self._planned_rows():
+            planned.add(row.series)
             for name in (row.experiment, row.sample, row.run):
                 if name in found:
                     found[name].add(row.series)
+        for name in sorted(name for name, series in found.items() if not series & planned):
+            print(f"plates.strand: {name} is not in the plan.", file=sys.stderr)
         return found
 
     def star_options(self, stage: str) -> list[str]:

@@ -257,7 +257,7 @@ def test_kept_alignments_are_no_scratch_and_change_no_count():
     assert plain.options_digest(shard) == kept.options_digest(shard)
 
 
-def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkeypatch):
+def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [Run("GSE1", experiment="SRX5", run="SRR5"), Run("GSE2", experiment="SRX6", run="SRR6")]
     write_runs(tmp_path / "plan.tsv", rows)
@@ -269,9 +269,11 @@ def test_a_map_of_strands_counts_the_shards_of_its_series_alone(tmp_path, monkey
         *(["--strand", "none", "GSE1=reverse"], ["--strand", "none", "SRX6=auto"])
     ]
     assert "strand=GSE1: reverse, SRX6: auto, SRX9: forward" in made.parameters()
+    assert capsys.readouterr().err == "plates.strand: SRX9 is not in the plan.\n"
     other = analysis(*units, plates={"strand": {"GSE1": "reverse", "SRX6": "forward"}})
     digests = [[some.options_digest(name) for name in units] for some in (made, other)]
     assert [left == right for left, right in zip(*digests, strict=True)] == [True, False]
+    assert capsys.readouterr().err == ""
 
 
 def test_a_probe_set_is_that_of_the_species():
