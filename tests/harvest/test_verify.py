@@ -410,18 +410,20 @@ def test_an_h5ad_of_droplets_that_is_not_of_the_archives_is_reported(tmp_path):
     assert faults_of(tmp_path)[0].startswith("droplets/GSE2.mus.h5ad: cannot be read as the counts of droplets: ")
 
 
-def test_an_h5ad_of_a_series_whose_libraries_all_failed_has_genes_and_no_cell(tmp_path):
+def test_an_h5ad_of_a_series_without_a_counted_library_has_genes_and_no_cell(tmp_path):
     make(tmp_path)
-    failed = [row._replace(status="failed", reason="LOW_GENE_SHARE") if row.series == "GSE2" else row for row in ROWS]
-    write_runs(tmp_path / "runs.tsv", failed)
     (tmp_path / "mex/SRX3/Gene_Unique_raw.tar.gz").unlink()
     (tmp_path / "droplets").mkdir()
     genes = pandas.DataFrame(index=["g1", "g2"])
-    for name, cells, faults in (
-        ("GSE2.mus", 0, []),
-        ("GSE2.mus", 1, ["its 1 cells are not the 0 filtered cells of the archives in mex/."]),
-        ("GSE2.homo", 0, ["of no series and species with a droplet library in the ledger."]),
+    other = ["of no series and species with a droplet library in the ledger."]
+    for status, name, cells, faults in (
+        ("failed", "GSE2.mus", 0, []),
+        ("left_out", "GSE2.mus", 0, []),
+        ("failed", "GSE2.mus", 1, ["its 1 cells are not the 0 filtered cells of the archives in mex/."]),
+        ("failed", "GSE2.homo", 0, other),
     ):
+        rows = [row._replace(status=status, reason="EMPTY_READS") if row.series == "GSE2" else row for row in ROWS]
+        write_runs(tmp_path / "runs.tsv", rows)
         path = tmp_path / f"droplets/{name}.h5ad"
         obs = pandas.DataFrame(index=["SRX3_AC"][:cells])
         anndata.AnnData(scipy.sparse.csr_matrix((cells, 2), dtype=np.int32), obs, genes).write_h5ad(path)

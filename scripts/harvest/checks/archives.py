@@ -192,11 +192,11 @@ def h5ad_faults(
     series, _, species = path.name.removesuffix(".h5ad").rpartition(".")
     libraries = counted_libraries(ledger)
     folders = archive_folders(libraries)
-    experiments = {row.experiment for row in ledger if row.series == series and row.assay == "droplet"}
-    if not any((one, species) in libraries for one in experiments):
+    rows = [row for row in ledger if row.series == series and row.assay == "droplet"]
+    if not any(row.species == species for row in rows):
         yield f"{name}: of no series and species with a droplet library in the ledger."
         return
-    counted = sorted(one for one in experiments if libraries.get((one, species)))  # where all failed, there is no cell
+    counted = sorted({row.experiment for row in rows if libraries.get((row.experiment, species))})  # maybe none
     if any(folders[one, species] in unread for one in counted):
         return
     try:
