@@ -215,6 +215,11 @@ def of_unit(answer):
     return reported(lambda wildcards: answer(unit_name(wildcards)))
 
 
+def no_trigger_of_unit(answer):
+    """Return a params function that passes the unit of the job to ``answer``, for a value that changes no result."""
+    return reported(lambda wildcards, threads: answer(unit_name(wildcards)))
+
+
 def of(answer, *names):
     """Return a function of wildcards that passes the values of these wildcards to ``answer``."""
     return reported(lambda wildcards: answer(*(wildcards[name] for name in names)))

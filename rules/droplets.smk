@@ -100,6 +100,7 @@ rule solo:
         scratch_mb=scratch_mb("solo"),
     params:
         round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
+        planned=no_trigger_of_unit(analysis.digest),
         settings=settings,
         built_from=of_unit(analysis.reference_identity),  # a trigger
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
@@ -126,7 +127,8 @@ rule solo:
             --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
             --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} \
             {params.reference:q} {params.star_options:q} \
-            --round {params.round} --settings {params.settings} --counted units/counted/{wildcards.library:q}.json \
+            --round {params.round} --planned {params.planned} --settings {params.settings} \
+            --counted units/counted/{wildcards.library:q}.json \
             {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
             --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
         """

@@ -64,9 +64,9 @@ rule count:
         round=of_unit(rounds.token),  # a trigger: rows are new, or failed runs are tried again
         built_from=of_unit(analysis.reference_identity),  # a trigger
         options=of_unit(analysis.count_options),
+        planned=no_trigger_of_unit(analysis.digest),
         settings=settings,
-        # no trigger
-        digest=lambda wildcards, threads: analysis.options_digest(wildcards.shard),
+        digest=no_trigger_of_unit(analysis.options_digest),
         counter=config["plates"]["counter"],
     shell:
         """
@@ -74,7 +74,7 @@ rule count:
             --alignments {input.alignments:q} --count-index {input.index:q} \
             --exons {input.exons:q} --genes {input.genes:q} --reference {input.reference:q} \
             {params.options:q} --counter {params.counter} \
-            --kept {input.kept:q} --round {params.round} --options {params.digest} \
+            --kept {input.kept:q} --round {params.round} --planned {params.planned} --options {params.digest} \
             --settings {params.settings} --counted units/counted/{wildcards.shard:q}.json \
             --threads {threads} --counts {output.counts:q} --status {output.status:q} 2>{log:q}
         """

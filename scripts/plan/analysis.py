@@ -120,7 +120,7 @@ class Analysis:
         """Return the digest of what is planned for a unit and, where it has local files, that of their content."""
         planned = self.unit(unit)
         paths = [path for path in planned.files.removeprefix("file:").split(";") if path]
-        return " ".join([planned.digest, self._files.digest(paths)]) if paths else planned.digest
+        return f"{planned.digest}-{self._files.digest(paths)}" if paths else planned.digest
 
     def columns(self, unit: str) -> Mapping[str, str]:
         """Return column → digest of what is planned for it, see :func:`~scripts.plan.units.column_digests`."""

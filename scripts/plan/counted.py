@@ -30,6 +30,8 @@ class CountedUnit(NamedTuple):
     """Reasons and causes for which runs failed, each once, sorted."""
     settings: Mapping[str, float] = {}
     """What else was configured, on which it depends whether failed runs are tried again."""
+    planned: str = ""
+    """Digest of all that was planned: where it is that of the plan, columns need not be compared."""
 
 
 def counted_file(unit: str) -> Path:
@@ -44,12 +46,12 @@ def write_counted(
     columns: Mapping[str, str],
     statuses: Iterable[RunStatus],
     settings: Mapping[str, float] | None = None,
+    planned: str = "",
 ) -> None:
     """Write the record of a unit that was counted."""
     failed = sorted({(row.reason, row.cause) for row in statuses if row.state == "failed"})
-    write_atomic(
-        path, json.dumps(CountedUnit(token, options, columns, list(map(list, failed)), settings or {})._asdict()) + "\n"
-    )
+    counted = CountedUnit(token, options, columns, list(map(list, failed)), settings or {}, planned)
+    write_atomic(path, json.dumps(counted._asdict()) + "\n")
 
 
 def read_counted(path: str | Path) -> CountedUnit | None:
@@ -67,6 +69,7 @@ def read_counted(path: str | Path) -> CountedUnit | None:
 def add_round_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a job that counts a unit, for its record."""
     parser.add_argument("--round", default="", help="token of the round, for the record of what was counted")
+    parser.add_argument("--planned", default="", help="digest of what is planned for the unit, for the record")
     parser.add_argument("--options", default="", help="digest of options and reference, for the record")
     parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=NUMBER", help="further ones, for the record")
     parser.add_argument("--counted", type=Path, help="the record to write (units/counted/{unit}.json)")
@@ -77,4 +80,4 @@ def record_round(options: argparse.Namespace, statuses: Iterable[RunStatus]) -> 
     if options.counted:
         columns = column_digests(read_unit(options.runs), FileDigests(RECORD).recorded)
         settings = {name: float(number) for name, _, number in (word.partition("=") for word in options.settings)}
-        write_counted(options.counted, options.round, options.options, columns, statuses, settings)
+        write_counted(options.counted, options.round, options.options, columns, statuses, settings, options.planned)

@@ -63,7 +63,9 @@ class Rounds:
     def is_as_planned(self, unit: str) -> bool:
         """Whether every planned column of a unit was counted as it is planned now."""
         counted = self.counted(unit)
-        return counted is not None and self.analysis.columns(unit).items() <= counted.columns.items()
+        if counted is None or counted.planned == self.analysis.digest(unit):
+            return counted is not None
+        return self.analysis.columns(unit).items() <= counted.columns.items()
 
     def _token(self, unit: str) -> str:
         """Return the token of a unit's round: that of its record where nothing is to be counted again."""
