@@ -25,6 +25,7 @@ from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.snakemake import (
     Running,
     incomplete_outputs,
+    missing_profile,
     remove_broken_folders,
     remove_stale_locks,
 )
@@ -65,6 +66,15 @@ def reported(function):
     return checked
 
 
+if running.is_main and (profile := missing_profile(sys.argv, HOME)):
+    raise WorkflowError(
+        f"--workflow-profile {profile}: there is no such folder, here or in {HOME}/profiles."
+    )
+if not config and not running.config_files and not Path("config/config.yaml").exists():
+    raise WorkflowError(
+        f"{Path.cwd()}: there is no config/config.yaml. Name the folder of your analysis by --directory; a new one"
+        f" begins with a copy of {HOME}/config/config.yaml."
+    )
 reported(check_aliases)(
     "config/config.yaml"
 )  # Snakemake would walk through all that they stand for

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from scripts.core.endings import MARK
+from scripts.core.endings import MARK, STOPPED
 from scripts.core.errors import InputError, Interrupted, is_of_machine
 from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
@@ -94,7 +94,7 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``.
 
     The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted` and where the machine fails, all
-    without a traceback.
+    without a traceback; 130 where it was stopped by Ctrl-C.
     """
     guard_output()
     try:
@@ -106,6 +106,9 @@ def run_command(main: Callable[[], None]) -> None:
     except Interrupted as error:
         _complain(error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        _complain(STOPPED)
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, MemoryError) as error:

@@ -16,11 +16,12 @@ from scripts.core.secrets import mask
 
 MARK = "Error: "
 """Begins the sentence with which a job fails, in its log."""
+STOPPED = "stopped by Ctrl-C."
 _BLOCK = re.compile(r"^Error in rule (\S+):\n((?:(?: .*)?\n)*)", re.MULTILINE)
 _LOG = re.compile(r"^ +log: (.+?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
-_STOPPED = "Terminating processes on user request"
+_ON_REQUEST = "Terminating processes on user request"
 _TAIL = 1 << 16  # bytes of a log that are read
-_LINES = 8  # of a sentence, as of a list of corrections
+_LINES = 16  # of a sentence, as of a list of corrections
 _JOBS = 5  # that are named
 
 
@@ -72,7 +73,9 @@ def command_line(words: Sequence[str] | None = None) -> str:
 def last_words(logs: Iterable[str | Path]) -> str:
     """Return what a run that did not end well says last; ``logs`` are those of Snakemake."""
     text = "".join(Path(log).read_text(encoding="utf-8", errors="replace") for log in logs)
-    failed = failures(text)
+    found = failures(text)
+    failed = [job for job in found if job.sentence != STOPPED]
+    stopped = len(failed) < len(found) or _ON_REQUEST in text
     lines = []
     if failed:
         lines.append("What failed first:" if len(failed) > 1 else "What failed:")
@@ -81,7 +84,7 @@ def last_words(logs: Iterable[str | Path]) -> str:
             lines.append(f"  {job.rule} {job.job} ({job.log}):\n    {sentence}")
         if len(failed) > _JOBS:
             lines.append(f"  and {len(failed) - _JOBS:,} more jobs, see their logs")
-    if failed or _STOPPED in text:
+    if failed or stopped:
         again = "Put it right and call the same command again" if failed else "Stopped. Call the same command again"
         lines.append(f"{again}; what is done is not done again:\n  {command_line()}")
     return mask("\n".join(lines))

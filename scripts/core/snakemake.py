@@ -16,6 +16,7 @@ import binascii
 import contextlib
 import csv
 import fcntl
+import itertools
 import os
 import platform
 import re
@@ -124,6 +125,20 @@ def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -
         return []
     finally:
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
+
+
+def missing_profile(words: Sequence[str], home: Path) -> str:
+    """Return the workflow profile that a command names and that does not exist, which Snakemake passes over.
+
+    ``home`` is the folder of the Snakefile.
+    """
+    for word, following in itertools.pairwise([*words, ""]):
+        option, _, value = word.partition("=")
+        if option == "--workflow-profile" and (name := value or following) != "none":
+            here = Path(os.environ.get("PWD", "."))  # where the command was called; rules are read in --directory
+            places = [here / name, here / "profiles" / name, home / "profiles" / name]
+            return "" if any(path.exists() for path in places) else name
+    return ""
 
 
 class Running:

@@ -30,7 +30,7 @@ def _here(tmp_path, monkeypatch):
     [
         ("a line\nError: hg38: no such file: x.fa.\n", "hg38: no such file: x.fa."),
         ("Error: of the first try.\nError: two things:\none\ntwo\n", "two things:\none\ntwo"),
-        ("Error: many:\n" + "x\n" * 20, "many:" + "\nx" * 7 + "\n…"),
+        ("Error: many:\n" + "x\n" * 20, "many:" + "\nx" * 15 + "\n…"),
         (
             "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n",
             "A fault of the program: KeyError: 'a'. Please report it, with the log.",
@@ -82,6 +82,9 @@ def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path, monkeypatch):
     assert last_words(["s.log"]) == (
         "Stopped. Call the same command again; what is done is not done again:\n  python -m snakemake -c1"
     )
+    (tmp_path / "a.log").write_text("1 of 7 runs\nError: stopped by Ctrl-C.\n")
+    (tmp_path / "s.log").write_text(BLOCK.format(rule="count", log="a.log"))
+    assert last_words(["s.log"]).startswith("Stopped. Call the same command again;")
     (tmp_path / "s.log").write_text("")
     assert last_words(["s.log"]) == ""
 
@@ -90,6 +93,15 @@ def test_the_command_has_no_secret(monkeypatch):
     monkeypatch.setenv("NCBI_API_KEY", "0123456789abcdef")
     words = command_line(["snakemake", "--config", "archives={api_key: 0123456789abcdef}"])
     assert words == "snakemake --config 'archives={api_key: ***}'"
+
+
+def test_a_command_that_is_stopped_has_no_traceback(capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(stop)
+    assert (ended.value.code, capsys.readouterr().err) == (130, "stopped by Ctrl-C.\n")
 
 
 def test_a_job_marks_its_sentence(monkeypatch, capsys):

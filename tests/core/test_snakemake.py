@@ -11,7 +11,13 @@ from unittest.mock import MagicMock
 import pytest
 
 from scripts.core import snakemake
-from scripts.core.snakemake import Running, incomplete_outputs, remove_broken_folders, remove_stale_locks
+from scripts.core.snakemake import (
+    Running,
+    incomplete_outputs,
+    missing_profile,
+    remove_broken_folders,
+    remove_stale_locks,
+)
 
 HOME = Path(__file__).parents[2]
 
@@ -143,3 +149,15 @@ def test_while_the_rules_are_read_the_command_says_whether_it_is_a_dry_run(monke
     assert Running(workflow).is_dry_run is dry
     workflow.executor_plugin, workflow.dryrun = "dryrun", True
     assert Running(workflow).is_dry_run
+
+
+def test_a_workflow_profile_that_does_not_exist_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("PWD", str(tmp_path))
+    for name in ("mine", "profiles/site", "home/profiles/slurm"):
+        (tmp_path / name).mkdir(parents=True)
+    home = tmp_path / "home"
+    for name in ("mine", "site", "profiles/site", "slurm", "none"):
+        assert missing_profile(["snakemake", "--workflow-profile", name], home) == ""
+        assert missing_profile(["snakemake", f"--workflow-profile={name}", "-n"], home) == ""
+    assert missing_profile(["snakemake", "--workflow-profile", "slurmm", "-n"], home) == "slurmm"
+    assert missing_profile(["snakemake", "--profile", "slurmm"], home) == ""  # Snakemake itself refuses that
