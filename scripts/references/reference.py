@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,14 @@ def _fetch(sources: Sequence[SourceFile], prefix: str, faults: list[str]) -> lis
     return paths
 
 
+def _with_sources(fault: str, sources: Sequence[SourceFile], folder: str) -> str:
+    """Return a sentence in which downloads of a temporary folder go by the addresses that they came from."""
+    for address, _ in sources:
+        pattern = rf"{re.escape(folder)}/\w+-\d+-{re.escape(name_of_address(address) or 'source')}"
+        fault = re.sub(pattern, mask(address).replace("\\", r"\\"), fault)
+    return fault
+
+
 def make_reference(
     name: str,
     fastas: Sequence[SourceFile],
@@ -81,7 +90,7 @@ def make_reference(
             with parts[1].open("wb") as output:
                 for path in local_gtfs:
                     faults += copy_annotation(path, output, genes, contigs, " and ".join(local_fastas))
-        raise_faults(f"The reference {name}", faults)
+        raise_faults(f"The reference {name}", [_with_sources(fault, [*fastas, *gtfs], folder) for fault in faults])
         rows = genes.rows()
         for row in rows:
             if ";" in row.contig:

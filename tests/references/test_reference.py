@@ -118,6 +118,12 @@ def test_sources_may_be_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(tmp_path.iterdir()) == sorted(targets)  # what was fetched does not stay
     with pytest.raises(InputError, match=r"https://a\.org/gone\.fa: HTTP status 404"):
         make_reference("toy", [("https://a.org/gone.fa", None)], [("https://a.org/x.gtf", None)], *targets)
+    monkeypatch.setattr("tests.references.test_reference.FASTA", b">other\nACGT\n")
+    with pytest.raises(InputError) as found:  # by the addresses that the user knows
+        make_reference("toy", [("https://a.org/x.fa", None)], [("https://a.org/x.gtf", None)], *targets)
+    assert "https://a.org/x.gtf: " in str(found.value)
+    assert "that the genome https://a.org/x.fa does not have" in str(found.value)
+    assert ".sources." not in str(found.value)
 
 
 @pytest.mark.tools
