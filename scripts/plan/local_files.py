@@ -7,6 +7,7 @@ the content and of the file (ns), SHA-256, path; of several lines of a path the 
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from scripts.core.concurrency import side_by_side
 from scripts.core.files import hash_file
 from scripts.plan.run_table import Run, local_files
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SLOW = 10_000_000_000  # bytes whose reading is announced
 _THREADS = 8
 
@@ -43,11 +45,30 @@ def file_faults(rows: Iterable[Run]) -> list[str]:
 
 def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:
     folders = [path for path in paths if Path(path).is_dir()]
-    missing = [path for path in paths if path not in folders and not _is_readable(path)]
+    addresses = [path for path in paths if _ADDRESS.match(path) and not os.path.lexists(path)]
+    special = [path for path in paths if path not in folders and Path(path).exists() and not Path(path).is_file()]
+    named = {*folders, *addresses, *special}
+    missing = [path for path in paths if path not in named and not _is_readable(path)]
     if missing:
         yield f"no such file, or not readable: {', '.join(missing)}"
     if folders:
         yield f"a folder, name the files in it: {', '.join(folders)}"
+    if addresses:
+        yield f"an address, not a path; download the file and name that: {', '.join(addresses)}"
+    if special:
+        yield f"a pipe or a device, which is read only once; write its reads to a file: {', '.join(special)}"
+    yield from _faults_of_content([path for path in paths if path not in named and path not in missing])
+
+
+def _faults_of_content(paths: Sequence[str]) -> Iterator[str]:
+    """Yield what the first bytes of readable files show to be wrong."""
+    from scripts.formats.fastq_files import kind_of
+
+    kinds = {path: kind_of(path) for path in paths}
+    if strange := [path for path in kinds if not kinds[path]]:
+        yield f"neither an archive nor FASTQ nor BAM: {', '.join(strange)}"
+    elif len(paths) > 1 and not all(kind.startswith("fastq") for kind in kinds.values()):
+        yield "a run is several FASTQ files, or one archive, or one BAM"
 
 
 def _is_readable(path: str) -> bool:

@@ -97,7 +97,9 @@ REASONS = {
         "reads", "the download is not what the archive promised", f"{_RETRY} If it stays, report it to the archive."
     ),
     "ARCHIVE_CORRUPT": Reason(
-        "reads", "the archived file is damaged", "Another archive may have a good copy: see `archives: {order: …}`."
+        "reads",
+        "the file is damaged, or no file of reads",
+        "Another archive may have a good copy: see `archives: {order: …}`. Of a local file the detail names the path.",
     ),
     "REFERENCE_MISSING": Reason(
         "reads",

@@ -136,9 +136,9 @@ class Downloader:
         kinds = [fastq_files.kind_of(path) for path in paths]
         strange = [path for path, kind in zip(paths, kinds, strict=True) if not kind]
         if strange:
-            raise RunFault("DOWNLOAD_FAILED", f"neither an archive nor FASTQ nor BAM: {', '.join(strange)}.")
+            raise RunFault("ARCHIVE_CORRUPT", f"neither an archive nor FASTQ nor BAM: {', '.join(strange)}.")
         if len(paths) > 1 and not all(kind.startswith("fastq") for kind in kinds):
-            raise RunFault("DOWNLOAD_FAILED", "a run is several FASTQ files, or one archive, or one BAM.")
+            raise RunFault("LAYOUT_AMBIGUOUS", "a run is several FASTQ files, or one archive, or one BAM.")
         if kinds != ["sra"]:
             return False
         if row.md5 and hash_file(paths[0], "md5") != row.md5.lower():

@@ -1,5 +1,7 @@
 """Local files of run tables: which cannot be read, and which were replaced."""
 
+import bz2
+import gzip
 import os
 from pathlib import Path
 
@@ -24,6 +26,46 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "C: source: names no file.",
     ]
     assert file_faults([]) == []
+
+
+def test_files_that_hold_no_reads(tmp_path: Path) -> None:
+    contents = {
+        "note.txt": b"no reads\n",
+        "table.gz": gzip.compress(b"a\tb\n"),
+        "text.bz2": bz2.compress(b"none"),
+        "r.fq": b"@r\nA\n+\nI\n",
+        "r.fq.gz": gzip.compress(b"@r\nA\n+\nI\n"),
+        "r.sra": b"NCBI.sra",
+        "r.bam": gzip.compress(b"BAM\1\0\0\0\0"),
+        "empty": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
+    strange, several = (
+        "neither an archive nor FASTQ nor BAM",
+        "a run is several FASTQ files, or one archive, or one BAM",
+    )
+    cases = {
+        "note.txt": f"{strange}: {{0}}/note.txt",
+        "r.fq;table.gz;text.bz2": f"{strange}: {{0}}/table.gz, {{0}}/text.bz2",
+        "r.fq;r.sra": several,
+        "r.bam;r.fq.gz": several,
+        "pipe;r.fq": "a pipe or a device, which is read only once; write its reads to a file: {0}/pipe",
+        "r.fq;r.fq.gz;empty": "",
+        "r.sra": "",
+        "r.bam": "",
+    }
+    sources = {
+        words: "file:" + ";".join(f"{tmp_path}/{name}" for name in names.split(";")) for names, words in cases.items()
+    }
+    for words, source in sources.items():
+        expected = [f"A: source: {words.format(tmp_path)}."] if words else []
+        assert file_faults([Run(run="A", status="planned", source=source)]) == expected
+    addresses = "https://a.org/R1.fq.gz;s3://a/R2.fq.gz"
+    assert file_faults([Run(run="A", status="planned", source=f"file:{addresses}")]) == [
+        "A: source: an address, not a path; download the file and name that: https://a.org/R1.fq.gz, s3://a/R2.fq.gz."
+    ]
 
 
 def test_sra_tools_read_nothing_at_a_path_with_a_percent_sign(tmp_path: Path) -> None:

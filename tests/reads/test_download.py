@@ -71,20 +71,24 @@ def test_local_archives_are_checked_and_linked(analysis, world):
 
 
 @pytest.mark.parametrize(
-    ("source", "detail"),
+    ("source", "reason", "detail"),
     [
-        ("file:nowhere.fastq;nor_here.fastq", "no such file: nowhere.fastq, nor_here.fastq."),
-        ("file:", "no such file: file:."),
-        (f"file:{UNIT}.tsv", f"neither an archive nor FASTQ nor BAM: {UNIT}.tsv."),
-        ("file:reads.fastq;archive", "a run is several FASTQ files, or one archive, or one BAM."),
+        ("file:nowhere.fastq;nor_here.fastq", "DOWNLOAD_FAILED", "no such file: nowhere.fastq, nor_here.fastq."),
+        ("file:", "DOWNLOAD_FAILED", "no such file: file:."),
+        (f"file:{UNIT}.tsv", "ARCHIVE_CORRUPT", f"neither an archive nor FASTQ nor BAM: {UNIT}.tsv."),
+        (
+            "file:reads.fastq;archive",
+            "LAYOUT_AMBIGUOUS",
+            "a run is several FASTQ files, or one archive, or one BAM.",
+        ),
     ],
 )
-def test_local_files_that_do_not_fit_are_reported(analysis, source, detail):
+def test_local_files_that_do_not_fit_are_reported(analysis, source, reason, detail):
     (analysis.folder / "reads.fastq").write_text("@r\nA\n+\nI\n")
     (analysis.folder / "archive").write_bytes(b"NCBI.sra")
     analysis.plan([ONE], source=source)
     analysis.run()
-    analysis.check_failed(ONE, "DOWNLOAD_FAILED", detail)
+    analysis.check_failed(ONE, reason, detail)
 
 
 def test_local_fastq_is_left_where_it_is(analysis):

@@ -66,7 +66,7 @@ def test_every_local_file_that_is_missing_is_named_and_nothing_is_planned(tmp_pa
     assert str(error.value).splitlines() == [
         f"The run table ({table}) needs 2 correction(s):",
         "A1: source: no such file, or not readable: /none/1.fq, /none/2.fq.",
-        "A2: source: no such file, or not readable: /none/3.fq.",
+        f"A2: source: no such file, or not readable: /none/3.fq; neither an archive nor FASTQ nor BAM: {table}.",
     ]
     assert not (tmp_path / "plan.tsv").exists()
 
