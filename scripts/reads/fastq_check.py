@@ -5,7 +5,8 @@ without ``.1`` and ``.2``, ``_R1`` and ``_R2``, ``/f`` and ``/r``, … where the
 fastq-dump writes the names of all reads of a spot from one number, so that its files need no such check.
 
 Files are mended (:func:`mend`) where STAR would stop at what does not change a read: CRLF line ends, no line end behind
-the last read, blank lines at the end, reads of no base, and names of more letters than BAM has room for.
+the last read, blank lines at the end, reads of no base, and names of more letters than BAM has room for. U, which STAR
+takes for N, is T in the copy.
 """
 
 import math
@@ -22,6 +23,9 @@ LONGEST_READ = 649
 """Bases that STAR aligns at once, of a read or both mates: less than DEF_readSeqLengthMax of its IncludeDefine.h."""
 LONGEST_NAME = 254
 """Letters of a read's name in BAM: SAM specification, section 4.2."""
+_BASES = b"ACGTNacgtnRYSWKMBDHVryswkmbdhv."
+"""What STAR reads as it is meant: IUPAC's letters, of which all but A, C, G and T are N to it, and the dot."""
+_RNA = bytes.maketrans(b"Uu", b"Tt")
 _PIECE = 1 << 20
 _COMMENT = re.compile(rb"[ \t][^\n]*")
 _MATE = re.compile(rb"[._/-](?:R?[1-4]|[fr])\Z")
@@ -102,10 +106,19 @@ class FastqReader:
         if self.longest > LONGEST_READ:
             at = next(number for number, length in enumerate(lengths) if length > LONGEST_READ)
             self._too_long(at + 1, f"has {lengths[at]:,} bases")
+        if strange := b"".join(sequences).translate(None, _BASES):
+            self._check_strange(strange, sequences)
         self.odd |= not min(lengths) or any(len(name_of(head)) > LONGEST_NAME for head in _long(heads))
         self.reads += len(heads)
         self.bases += sum(lengths)
         return lines
+
+    def _check_strange(self, strange: bytes, sequences: Sequence[bytes]) -> None:
+        """Note that U must be mended. Raises RunFault for what is no base."""
+        self.odd = True
+        if wrong := strange.strip(b"Uu"):
+            at = next(number for number, bases in enumerate(sequences, 1) if wrong[:1] in bases)
+            self._fail(at, f"has {wrong[:1]!r} among its bases")
 
     def _up_to_fault(self, lines: list[bytes]) -> list[bytes]:
         """Return the lines before the blank ones at the end. Raises RunFault where another fault is first."""
@@ -284,30 +297,114 @@ class Interleaved(RunFault):
 def check_single(path: Path, title: str) -> Checked:
     """Read a FASTQ file of single reads through, as :func:`check_files`.
 
-    Raises Interleaved (MATES_DISAGREE) where its reads are mates by turns throughout.
+    Raises Interleaved (MATES_DISAGREE) where its reads are mates by turns throughout, RunFault (MATES_DISAGREE) where
+    most are, or where the names of its second half are those of the first.
     """
     reader = FastqReader(path, title)
-    by_turns = True
-    ends: MateEnds = None
-    names: set[bytes] = set()
-    rest: list[bytes] = []
+    turns, halves = _Turns(), _Halves()
     for lines in reader.blocks():
-        if by_turns:
-            rest += lines
-            size = len(rest) // 8 * 8
-            heads = rest[:size:8], rest[4:size:8]
-            if not names:
-                ends = _mate_ends(*heads) if len(heads[0]) > 1 else None
-            names.update(_COMMENT.sub(b"", head) for head in heads[0][:2])
-            by_turns = find_difference(*heads, ends) is None
-            rest = rest[size:] if by_turns else []
-    if by_turns and not rest and (len(names) > 1 or reader.reads == 2):
-        raise Interleaved(
+        heads = lines[::4]
+        turns.add(heads)
+        halves.add(heads)
+    if turns.names > 1 or (reader.reads == 2 and turns.pairs):
+        if 2 * turns.pairs == reader.reads:
+            raise Interleaved(
+                "MATES_DISAGREE",
+                f"{title} has both mates of each of its {turns.pairs:,} pairs by turns (interleaved), but is given as"
+                " single reads; split it into two files.",
+            )
+        if 4 * turns.pairs > reader.reads:
+            number, head = turns.first_alone()
+            raise RunFault(
+                "MATES_DISAGREE",
+                f"{title} has both mates of {turns.pairs:,} pairs by turns (interleaved), but read {number:,},"
+                f" {_shown(head)!r}, has no mate beside it; give the pairs in two files, and reads without a mate as a"
+                " run of their own.",
+            )
+    if halves.agree():
+        raise RunFault(
             "MATES_DISAGREE",
-            f"{title} has both mates of each of its {reader.reads // 2:,} pairs by turns (interleaved), but is given as"
-            " single reads; split it into two files.",
+            f"{title}: the names of its first {halves.size:,} reads come twice: it is two files in one, but is given as"
+            " single reads; split it into the two files.",
         )
     return Checked(reader.reads, reader.odd, reader.bases)
+
+
+class _Turns:
+    """Pairs of reads of one name, one behind the other, counted as long as most reads of a file are of such."""
+
+    def __init__(self) -> None:
+        self.reads = self.pairs = 0
+        self.names = 0  # of pairs, counted up to 2
+        self._pair = b""
+        self._ends = re.compile(rb"/[12]\n")
+        self._alone: tuple[int, bytes] | None = None
+        self._rest: list[bytes] = []
+        self._given_up = False
+
+    def add(self, heads: Sequence[bytes]) -> None:
+        """Add the headers of the next reads."""
+        if self._given_up:
+            return
+        heads = [*self._rest, *heads]
+        names = self._names(heads)
+        at = 0
+        while at < len(names) - 1:
+            if names[at] == names[at + 1]:
+                self.pairs += 1
+                if self.names < 2 and names[at] != self._pair:
+                    self.names += 1
+                    self._pair = names[at]
+                at += 2
+            else:
+                self._alone = self._alone or (self.reads + at + 1, heads[at])
+                at += 1
+        self.reads += at
+        self._rest = heads[at:]
+        self._given_up = 0 < self.reads >= 4 * self.pairs
+
+    def first_alone(self) -> tuple[int, bytes]:
+        """Return number and header of the first read without a mate beside it."""
+        return self._alone or (self.reads + 1, self._rest[0])
+
+    def _names(self, heads: Sequence[bytes]) -> list[bytes]:
+        text = _COMMENT.sub(b"", b"\n".join(heads) + b"\n")
+        names = self._ends.sub(b"\n", text).split(b"\n")[:-1]
+        if not self.reads and len(heads) > 3 and not any(map(bytes.__eq__, names, names[1:])):
+            ends = {_mate_end(head) for head in heads}
+            if len(ends) == 2 and b"" not in ends:
+                self._ends = re.compile(b"(?:%s)\n" % b"|".join(map(re.escape, ends)))
+                return self._ends.sub(b"\n", text).split(b"\n")[:-1]
+        return names
+
+
+class _Halves:
+    """Whether the names of a file's second half are those of its first, judged by the ends of both."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Reads before the one that has the first one's name, 0 where none has."""
+        self._reads = 0
+        self._first = self._start = self._last = self._middle = b""
+
+    def add(self, heads: Sequence[bytes]) -> None:
+        """Add the headers of the next reads."""
+        if not self._reads:
+            self._first = name_of(heads[0])
+            self._start = (heads[0] + b"\n")[: len(self._first) + 2]  # with what is behind the name
+        if not self.size and (b"\n".join(heads) + b"\n").find(self._start, not self._reads) >= 0:
+            before = self._last
+            for number, head in enumerate(heads, self._reads):
+                if number and name_of(head) == self._first:
+                    self.size, self._middle = number, before
+                    break
+                before = head
+        self._reads += len(heads)
+        self._last = heads[-1]
+
+    def agree(self) -> bool:
+        """Return whether they are, now that the file is read."""
+        return self.size > 1 and self._reads == 2 * self.size and name_of(self._last) == name_of(self._middle)
 
 
 def split_mates(path: Path, title: str, targets: tuple[Path, Path], most: float = math.inf) -> None:
@@ -328,7 +425,7 @@ def split_mates(path: Path, title: str, targets: tuple[Path, Path], most: float 
 
 
 def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:
-    """Write a FASTQ file as STAR reads it, gzipped: LF line ends, ``N`` for a read of no base, names that fit BAM.
+    """Write a FASTQ file as STAR reads it, gzipped: LF line ends, ``N`` for no base, T for U, names that fit BAM.
 
     Names that are cut end in the number of the read, so that they differ and mates have the same. Raises
     RunFault(DISK_LIMIT) where the copy has more than ``most`` bytes.
@@ -340,6 +437,7 @@ def mend(path: Path, title: str, target: Path, most: float = math.inf) -> None:
                 number += 1
                 if not lines[at + 1]:
                     lines[at + 1], lines[at + 3] = b"N", b"!"
+                lines[at + 1] = lines[at + 1].translate(_RNA)
                 name = name_of(lines[at])
                 if len(name) > LONGEST_NAME:
                     end = b".%d" % number

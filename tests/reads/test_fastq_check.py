@@ -119,7 +119,49 @@ def test_an_interleaved_file_is_recognised(check, tmp_path, names, marks, pairs)
     assert [gzip.decompress(path.read_bytes()).decode().splitlines(True) for path in targets] == mates
     with pytest.raises(RunFault, match=r"DISK_LIMIT: 1.fastq has more than"):
         split_mates(tmp_path / "1.fastq", "1.fastq", targets, 5)
-    assert check(turns + fastq(["last"], 1))[:2] == (2 * pairs + 1, False)
+    lone = fastq(["lone"], 1, marks[0])
+    middle = "".join(turns.splitlines(True)[: pairs // 2 * 8])
+    for text, number in (
+        (turns + lone, 2 * pairs + 1),
+        (lone + turns, 1),
+        (middle + lone + turns[len(middle) :], None),
+    ):
+        words = (
+            f"MATES_DISAGREE: 1.fastq has both mates of {pairs:,} pairs by turns (interleaved), but read"
+            f" {number or pairs // 2 * 2 + 1:,}, 'lone{marks[0].split(' ')[0]}', has no mate beside it; give the"
+            " pairs in two files, and reads without a mate as a run of their own."
+        )
+        with pytest.raises(RunFault) as fault:
+            check(text)
+        assert (type(fault.value), str(fault.value)) == (RunFault, words)
+
+
+@pytest.mark.parametrize("marks", [("", ""), ("/1", "/2"), (" 1:N", " 2:N")])
+@pytest.mark.parametrize("names", [NAMES, NUMBERED, NAMES[:2]])
+def test_two_files_in_one_are_recognised(check, names, marks):
+    one, other = (fastq(names, mate, marks[mate - 1]) for mate in (1, 2))
+    with pytest.raises(RunFault) as fault:
+        check(one + other)
+    assert str(fault.value) == (
+        f"MATES_DISAGREE: 1.fastq: the names of its first {len(names):,} reads come twice: it is two files in one, but"
+        " is given as single reads; split it into the two files."
+    )
+    assert check(one + other + fastq(["last"], 1)).reads == 2 * len(names) + 1
+    assert check(one, other)[0].reads == len(names)
+
+
+def test_u_is_mended_and_what_is_no_base_is_refused(check, tmp_path):
+    plain = "@a\nACGTNacgtnRYSWKMBDHVryswkmbdhv.\n+\n" + "U" * 31 + "\n"
+    assert check(plain) == (1, False, 31)
+    assert check(plain + "@U/1 u\nAUuN\n+\nUuUu\n") == (2, True, 35)
+    mend(tmp_path / "1.fastq", "1.fastq", tmp_path / "mended")
+    assert gzip.decompress((tmp_path / "mended").read_bytes()).decode() == plain + "@U/1 u\nATtN\n+\nUuUu\n"
+    for sign in "-*0=J? ~":
+        with pytest.raises(RunFault) as fault:
+            check(plain + READS + f"@b\nAU{sign}U\n+\nIIII\n" + READS)
+        assert str(fault.value) == (
+            f"READS_MISSING: 1.fastq: read 1,002 has {sign.encode()!r} among its bases; the file is damaged."
+        )
 
 
 @pytest.mark.parametrize(

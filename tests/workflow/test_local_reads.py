@@ -59,7 +59,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         assert not server.requests
     assert "cell3: source: no such file, or not readable: reads/none.fastq." in capfd.readouterr().err
     (tmp_path / "reads").mkdir()
-    (tmp_path / "reads" / "none.fastq").write_text("no reads\n")
+    (tmp_path / "reads" / "none.fastq").write_text("@r\nAC-T\n+\nIIII\n")
     with Server(world) as server:
         configuration = world.configuration(server) | {"run_table": "runs.tsv", "max_failed": 0.5}
         assert run_workflow(tmp_path, configuration, ["--quiet"]) == 0
@@ -68,7 +68,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     assert {run: (row.status, row.reason) for run, row in ledger.items()} == {
         "cell1": ("counted", ""),
         "cell2": ("counted", ""),
-        "cell3": ("failed", "DOWNLOAD_FAILED"),
+        "cell3": ("failed", "READS_MISSING"),
         "plate.A4": ("counted", ""),
         "cell5": ("failed", "MATES_DISAGREE"),
         "cell6": ("left_out", "EMPTY_READS"),
@@ -77,7 +77,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "half2": ("counted", ""),
         "index": ("left_out", "INDEX_READS_ONLY"),
     }
-    assert ledger["cell3"].detail == "neither an archive nor FASTQ nor BAM: reads/none.fastq."
+    assert ledger["cell3"].detail == "none.fastq: read 1 has b'-' among its bases; the file is damaged."
     assert ledger["cell5"].detail.startswith("pair 1 is called ")
     assert ledger["cell6"].detail == "no read in empty.sra."
     assert ledger["lane1"].chemistry == "10x_3p_v2"
