@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -122,7 +123,9 @@ def run(module, cases, seed, megabytes):
             outcomes[outcome] += 1
             if outcome == "hang" or (refused is not None and refused != (outcome == "refused")):
                 faults.append(f"{number} {case}: {outcome}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) >> 10
     return {"cases": cases, **outcomes, "peak_mb": peak, "faults": faults[:20]}
 
 

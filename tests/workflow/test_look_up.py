@@ -24,9 +24,12 @@ def test_without_network_there_is_no_plan_and_the_next_call_asks_again(analysis)
     for target in ((), ("resolve",)):
         answer = analysis.snakemake("--cores", "1", *target)
         assert answer.status == 1
-        heading, reason = answer.text.splitlines()[-2:]
-        assert heading == HEADING
-        assert reason.startswith("GEO's family file of GSE1 could not be fetched: http://127.0.0.1:9/x/series/")
+        what, job, heading, reason, again, command = answer.text.splitlines()[-6:]
+        assert (what, job) == ("What failed:", "  resolve resolve (logs/resolve/resolve.log):")
+        assert heading.strip() == HEADING
+        assert reason.strip().startswith("GEO's family file of GSE1 could not be fetched: http://127.0.0.1:9/x/series/")
+        assert again == "Put it right and call the same command again; what is done is not done again:"
+        assert command.endswith(" ".join(["--cores", "1", *target]))
         assert not (analysis.folder / "results" / "plan.tsv").exists()
     soft, packages = two_cells()
     keep(analysis.folder / "resources" / "records", "GSE1", soft, package_set(*packages.values()))
@@ -37,6 +40,6 @@ def test_without_network_there_is_no_plan_and_the_next_call_asks_again(analysis)
     assert "Nothing to be done" in answer.text
     configure(analysis, refresh="all")
     answer = analysis.snakemake("--cores", "1", "resolve")
-    assert (answer.status, answer.text.splitlines()[-2]) == (1, HEADING)
+    assert (answer.status, answer.text.splitlines()[-4].strip()) == (1, HEADING)
     configure(analysis)
     assert analysis.snakemake("--cores", "1", "resolve").status == 0
