@@ -26,19 +26,7 @@ def run(folder, *reasons, counted=ROWS):
     write_statuses(folder / "status.tsv", STATUSES)
     (folder / "counts.h5ad").write_bytes(b"counts")
     write_counted("counted.json", "t", "o", column_digests(columns_of(counted, "experiment")), STATUSES)
-    names = [
-        "--runs",
-        "unit.tsv",
-        "--status",
-        "status.tsv",
-        "--counts",
-        "counts.h5ad",
-        "--counted",
-        "counted.json",
-        "--options",
-        "o",
-    ]
-    retry.main([*names, "--reasons", *reasons, "--output", "kept"])
+    retry.main([*NAMES, "--options", "o", "--reasons", *reasons, "--output", "kept"])
     return {run: (status.state, status.reason) for run, status in read_statuses(folder / "kept/status.tsv").items()}
 
 
@@ -85,19 +73,7 @@ def test_columns_that_are_planned_in_another_way_or_new_are_done(tmp_path):
 def test_nothing_is_kept_where_the_counts_are_gone(tmp_path):
     run(tmp_path, "all")
     (tmp_path / "counts.h5ad").unlink()
-    names = [
-        "--runs",
-        "unit.tsv",
-        "--status",
-        "status.tsv",
-        "--counts",
-        "counts.h5ad",
-        "--counted",
-        "counted.json",
-        "--options",
-        "o",
-    ]
-    retry.main([*names, "--output", "kept"])
+    retry.main([*NAMES, "--options", "o", "--output", "kept"])
     assert read_statuses(tmp_path / "kept/status.tsv") == {}
     assert not (tmp_path / "kept/counts.h5ad").exists()
 

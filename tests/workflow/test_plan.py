@@ -288,6 +288,7 @@ def test_a_table_of_runs_is_judged_as_it_comes(analysis):
     assert "mine.csv, line 5: 'SRR 3' in column Run is not a run" in answer.text
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("name", ["50%off", "per cent %25 ü"])
 def test_a_folder_in_which_no_archive_can_be_read_is_refused(tmp_path, name):
     analysis = Analysis(tmp_path / name)
