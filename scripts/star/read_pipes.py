@@ -81,11 +81,18 @@ class _Pipe:
             self.error = error
 
     def _write(self) -> None:
-        """Wait for a reader and write all to it, or as much as it takes."""
+        """Wait for a reader and write all to it, or as much as it takes.
+
+        STAR opens each file and closes it, before it has it read. So the name is given to a new pipe before the first
+        byte is written: who opens it later waits for the next writing, and never reads the end of one that nobody took.
+        """
         writer = os.open(self.path, os.O_WRONLY)
         try:
             if self.over:
                 return
+            following = self.path.with_name(f"{self.path.name}.next")
+            os.mkfifo(following)
+            following.replace(self.path)
             with contextlib.suppress(OSError):  # beyond what the system allows a user
                 fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
             with contextlib.suppress(BrokenPipeError):
@@ -93,10 +100,6 @@ class _Pipe:
                     view = memoryview(piece)
                     while view:
                         view = view[os.write(writer, view) :]
-            # A new pipe, before this one ends: who opens it again must not read the end of the first reading.
-            following = self.path.with_name(f"{self.path.name}.next")
-            os.mkfifo(following)
-            following.replace(self.path)
         finally:
             os.close(writer)
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -79,3 +80,24 @@ def test_the_fault_of_a_source_is_raised(tmp_path: Path, packed: Path) -> None:
 def test_a_command_that_is_stopped_waits_for_no_reader(tmp_path: Path, packed: Path) -> None:
     with pytest.raises(SystemExit), read_pipes(tmp_path, {"a.fastq": packed}):
         raise SystemExit(143)
+
+
+def test_who_opens_a_pipe_first_without_reading_takes_nothing_from_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """STAR opens each file and closes it, and has it read later by another program, at whatever moment that is."""
+    make, opened = os.mkfifo, threading.Event()
+    readers: list[int] = []
+
+    def mkfifo(path: Path) -> None:
+        make(path)
+        if path.name.endswith(".next") and not readers:  # the worst moment: before the name is that of the new pipe
+            readers.append(os.open(tmp_path / "1.fastq", os.O_RDONLY))
+            opened.set()
+
+    monkeypatch.setattr("scripts.star.read_pipes.os.mkfifo", mkfifo)
+    with read_pipes(tmp_path, {"1.fastq": lambda: iter([READS[:1000]])}):
+        os.close(os.open(tmp_path / "1.fastq", os.O_RDONLY))
+        assert opened.wait(10)
+        with os.fdopen(readers[0], "rb") as handle:
+            assert handle.read() == READS[:1000]
