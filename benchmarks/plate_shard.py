@@ -5,9 +5,9 @@ A random genome of 100 Mb (--quick: 3 Mb) with an annotation, a STAR index and c
 auto, so that one cell is counted by htseq-count as well) over 96 cells of the small kind and 12 of the large (--quick:
 16 and 3); a real shard of 96 divides the genome load and the checked cell among more cells than these 12. The steps of
 2017, for each of 3 (1) cells: STAR with LoadAndKeep reading gzip through zcat, two samtools sorts, htseq-count with the
-whole annotation; the genome is loaded once and not counted. STARsolo: one call (--soloType SmartSeq) for all cells by
-hand, reading the FASTQ as they lie there, and ours with counter starsolo, which also says of each cell where its reads
-went. Figures are CPU seconds a cell (all processes).
+whole annotation; the genome is loaded once and not counted. STARsolo: one call by hand (--soloType SmartSeq) for all
+cells, from the same FASTQ files, and ours with counter starsolo, which also reports where the reads of each cell went.
+Figures are CPU seconds a cell (all processes).
 """
 
 import argparse

@@ -114,9 +114,10 @@ def machine_gb():
     """Return the memory of this machine where jobs run on it; two that do not fit side by side then never do."""
     if not running.is_main or running.cores is None:
         return None
+    memory_gb = machine_memory_gb()
     if not running.is_dry_run:
-        running.limit("mem_mb", int(1000 * machine_memory_gb()))
-    return machine_memory_gb()
+        running.limit("mem_mb", int(1000 * memory_gb))
+    return memory_gb
 
 
 def part_of_shards(shards):

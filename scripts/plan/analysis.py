@@ -135,8 +135,7 @@ class Analysis:
         """Unit → its rows, where the plan is that of a run table, which may be newer than the units' own tables."""
         if not self.has_run_table:
             return {}
-        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
-        return cut_into_units(rows, self.config["plates"]["shard_size"], read_seats())
+        return cut_into_units(self._planned_rows(), self.config["plates"]["shard_size"], read_seats())
 
     def options_digest(self, unit: str) -> str:
         """Return 16 hex digits of what decides the counts of a shard beside its rows: options and reference."""
@@ -146,22 +145,28 @@ class Analysis:
 
     def reference_identity(self, unit: str) -> str:
         """Return 16 hex digits of the reference of a unit: its name, its sources, and how it is indexed."""
-        reference = self.reference(unit)
-        facts = self.config["references"][reference]
-        words = [reference, str(facts.get("sjdb_overhang", 100)), Path(facts.get("index") or "").name]
-        words += map(source_identity, self.sources(reference).values())
-        words.append(self._files.digest(self.local_sources(reference)))
-        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+        return self._identities[self.reference(unit)]
 
-    def _fixed_by(self, unit: str = "") -> dict[str, Any]:
-        """Return the keys of ``plates`` that decide the counts of a shard, of any shard without a name."""
+    @functools.cached_property
+    def _identities(self) -> dict[str, str]:
+        """Reference → its identity, taken once: it is asked for by every job of every unit."""
+        identities = {}
+        for reference in self.references():
+            facts = self.config["references"][reference]
+            words = [reference, str(facts.get("sjdb_overhang", 100)), Path(facts.get("index") or "").name]
+            words += map(source_identity, self.sources(reference).values())
+            words.append(self._files.digest(self.local_sources(reference)))
+            identities[reference] = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+        return identities
+
+    def _fixed_by(self) -> dict[str, Any]:
+        """Return the keys of ``plates`` that decide the counts of shards."""
         plates = self.config["plates"]
         if plates["counter"] == STARSOLO:
             keys = ["preset", "strand", "counter", *(["star_options"] if plates["star_options"] else [])]
             return {key: plates[key] for key in keys}
         further = {key: plates[key] for key, default in ALSO_FIXED_BY.items() if plates[key] != default}
-        strand = self.strands(unit) if unit else plates["strand"]
-        return {key: plates[key] for key in FIXED_BY} | {"strand": strand} | further
+        return {key: plates[key] for key in FIXED_BY} | further
 
     def parameters(self) -> list[str]:
         """Return what decides the counts of plates as name=value, for the notes in results."""

@@ -137,7 +137,7 @@ def column_digests(
 ) -> dict[str, str]:
     """Return column → 16 hex digits of all that decides its counts, beside options and reference.
 
-    ``files`` returns a digest of the content of local files.
+    ``files`` returns a digest of the content of local files; without it their paths count.
     """
     digests = {}
     for column, rows in columns.items():
@@ -153,7 +153,7 @@ def column_digests(
 
 def summarize_unit(rows: Sequence[Run], count_by: str = "experiment") -> Unit:
     """Return what the graph needs to know of a unit of these rows."""
-    digests = column_digests(columns_of(rows, count_by), "\n".join)
+    digests = column_digests(columns_of(rows, count_by))
     digest = hashlib.sha256("".join(f"{name}\t{digests[name]}\n" for name in sorted(digests)).encode())
     first = rows[0]
     paths = [path for row in rows if row.source.startswith("file:") for path in local_files(row)]

@@ -572,7 +572,7 @@ def test_missing_reads_are_noticed(analysis, tmp_path):
 
 
 def test_pinned_kit_with_the_wrong_list_is_found_out(analysis):
-    """A user who names v2 for a v3 library is told the right kit, and gets no worthless matrix."""
+    """A user who names v2 for a v3 library learns the right kit, and no matrix is written."""
     library = catalogue.LIBRARY_V3
     try:
         verdict = analysis.read_roles(library, "--chemistry", "10x_3p_v2")["runs"]["SRR9000101"]
