@@ -172,6 +172,40 @@ def _is_at(handle: int, path: Path) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def slot(folder: str | Path, number: int) -> Iterator[None]:
+    """Hold one of ``number`` slots, of all processes that name the same folder; wait until one is free.
+
+    A slot is a lock file ``<folder>/<0 … number - 1>``, which stays. Nobody waits on a file system without locks.
+    """
+    folder = Path(folder)
+    make_folder(folder)
+    next_report, pause = time.monotonic() + REPORT_EVERY, 0.01
+    handles = [open_lock(folder / str(index), for_all=True) for index in range(number)]
+    try:
+        while not any(map(_try_lock, handles)):
+            if time.monotonic() >= next_report:
+                print(f"{folder}: all {number} are in use; waiting for one.", file=sys.stderr, flush=True)
+                next_report = time.monotonic() + REPORT_EVERY
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        yield
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Take the lock on an open file if nobody holds it; return whether that is done, or the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        return error.errno in _NO_LOCKS
+    return True
+
+
 class RateLimit:
     """At most ``per_second`` requests a second, shared by all processes of a user that name the same folder.
 

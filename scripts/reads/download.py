@@ -246,6 +246,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--kept", nargs="?", help="folder of the runs that are not tried again, see retry")
     parser.add_argument("--parallel", type=int, default=1, help="runs that are downloaded side by side")
     parser.add_argument("--per-host", type=int, help="transfers from one host at a time (default: as many as runs)")
+    parser.add_argument(
+        "--slots", default="resources/transfers", help="folder that all have in common who keep to --per-host together"
+    )
     parser.add_argument("--limit-gb", type=float, help="what the job may have on disk")
     parser.add_argument(
         "--chemistry-fault", help="why no run of the unit can be counted; nothing is downloaded then, and each says so"
@@ -259,11 +262,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         refuse(rows, output, options.chemistry_fault)
         return
     partial = output.parent.parent / "partial" / options.runs.stem
-    bounded = options.per_host is not None and options.per_host < options.parallel
     retries = min(2, options.more_passes)
     policy = http.RetryPolicy(retries=retries, first_wait=options.first_wait, timeout=options.patience)
-    per_host = options.per_host if bounded else None
-    settings = TransferSettings(options.resolver, options.accept_lite, policy, per_host, Path(options.references))
+    settings = TransferSettings(
+        options.resolver, options.accept_lite, policy, options.per_host, Path(options.references), Path(options.slots)
+    )
     records = UnitRecords(rows, options.records, options.ena, options.patience)
     order = SourceOrder([*options.order, SUBMITTED], options.more_passes, options.first_wait)
     kept, failed = (

@@ -8,13 +8,13 @@ import errno
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Lock, Semaphore
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scripts.core import http
 from scripts.core.errors import DISK_FULL, RunFault, fault_of_run
 from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder
+from scripts.core.locks import slot
 from scripts.core.progress import format_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_program
 from scripts.formats import fastq_files
@@ -62,7 +62,7 @@ class TransferSettings(NamedTuple):
     ``references`` is the folder in which references of aligned archives are kept, see
     :mod:`~scripts.reads.sra_references`.
     ``policy`` is that of files without a checksum; with one, the next pass resumes a broken transfer. ``per_host`` is
-    the number of transfers from one host at a time, None for any.
+    the number of transfers from one host at a time, of all that name the folder ``slots``; None for any.
     """
 
     resolver: str
@@ -70,6 +70,7 @@ class TransferSettings(NamedTuple):
     policy: http.RetryPolicy = http.RetryPolicy()
     per_host: int | None = None
     references: Path = Path("resources/sra_references")
+    slots: Path = Path("resources/transfers")
 
 
 class Transfers:
@@ -85,8 +86,6 @@ class Transfers:
         self.offline = sra_archive.write_settings(folder / "offline.mkfg")
         self.references = References(settings.references, settings.resolver, settings.policy, self.offline)
         self._of_lite: set[str] = set()  # runs of which an archive had SRA Lite alone
-        self._guard = Lock()
-        self._hosts: dict[str, Semaphore] = {}
 
     def fetch(self, source: str, row: Run, folder: Path, hurried: bool) -> Fetched | None:
         """Bring a run from a source into a folder, where a broken transfer is resumed; None where the source has none.
@@ -320,9 +319,8 @@ class Transfers:
         if self.settings.per_host is None:
             yield
             return
-        with self._guard:
-            slots = self._hosts.setdefault(urlsplit(address).netloc, Semaphore(self.settings.per_host))
-        with slots:
+        host = re.sub(r"[^\w.-]", "_", urlsplit(address).netloc.rpartition("@")[2])[-100:]
+        with slot(self.settings.slots / host, self.settings.per_host):
             yield
 
     def _files(self, source: str, row: Run, ask: bool = True) -> list[RemoteFile]:

@@ -1,5 +1,6 @@
 """A lock file is held by one process at a time, and gone at the end; requests share one rate."""
 
+import errno
 import os
 import platform
 import subprocess
@@ -7,12 +8,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from scripts.core import locks
 from scripts.core.errors import InputError
-from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, user_name
+from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, slot, user_name
 
 HOME = Path(__file__).parents[2]
 HOLD = """
@@ -50,6 +52,37 @@ def test_the_second_waits_for_the_end_of_the_first(tmp_path, kill):
             assert path.exists()
             second.communicate("\n")
     assert not path.exists()
+
+
+HOLD_SLOT = """
+import sys
+from scripts.core.locks import slot
+with slot(sys.argv[1], 2):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_processes_that_name_the_same_folder_share_its_slots(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "transfers" / "host"
+    monkeypatch.setattr(locks, "REPORT_EVERY", 0.05)
+    with hold(folder, HOLD_SLOT) as first, hold(folder, HOLD_SLOT) as second:
+        assert first.stdout.readline() == second.stdout.readline() == "held\n"
+        threading.Timer(0.3, first.kill).start()
+        with slot(folder, 2):
+            assert first.wait() == -9
+            with slot(tmp_path / "transfers" / "another", 1):
+                pass
+        second.communicate("\n")
+    assert f"{folder}: all 2 are in use; waiting for one.\n" in capsys.readouterr().err
+    with slot(folder, 2), slot(folder, 2):
+        assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
+
+
+def test_nobody_waits_for_a_slot_where_there_are_no_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks.fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with slot(tmp_path, 1), slot(tmp_path, 1):
+        pass
 
 
 def test_an_error_removes_the_lock(tmp_path):

@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from scripts.core import locks
 from scripts.core.errors import DISK_FULL
 from scripts.reads import transfer
 from tests.reads.analysis_directory import UNIT, Analysis
@@ -413,23 +414,19 @@ class Host(http.server.BaseHTTPRequestHandler):
         """Keep the test's output free of requests."""
 
 
-class Bound(threading.Semaphore):
-    """Reports when the first host, with all the transfers that it may have, blocks another one."""
-
-    def acquire(self, *words, **options):
-        if super().acquire(blocking=False):
-            return True
+def reporting_lock(handle, take=locks._try_lock):
+    """Take a lock as ever, and report when the first host, with all the transfers that it may have, blocks another."""
+    taken = take(handle)
+    if not taken:
         with Host.guard:
             Host.blocked |= Host.running[min(Host.running)] == Host.expected
             Host.guard.notify_all()
-        return super().acquire(*words, **options)
-
-    __enter__ = acquire
+    return taken
 
 
 @pytest.mark.parametrize(("per_host", "most"), [(2, 2), (9, 4)])
 def test_a_host_has_no_more_transfers_at_a_time_than_configured(tmp_path, server, world, monkeypatch, per_host, most):
-    monkeypatch.setattr(transfer, "Semaphore", Bound)
+    monkeypatch.setattr(locks, "_try_lock", reporting_lock)
     runs = [f"SRR900000{number}" for number in range(1, 9)]
     analysis = Analysis(tmp_path, server, world, runs)
     hosts = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(2)]
