@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.formats import csv_gz
-from scripts.harvest.cell_quality import COLUMNS, CellQuality, depths, read_cells, table_row
+from scripts.harvest.quality.cells import COLUMNS, CellQuality, depths, read_cells, table_row
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names
 

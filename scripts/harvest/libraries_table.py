@@ -22,6 +22,7 @@ from scripts.core.command import command_parser
 from scripts.core.files import atomic_text
 from scripts.droplets.library_figures import LibraryFigures
 from scripts.droplets.starsolo import read_command, read_skipped_filters, read_summary
+from scripts.harvest.quality import flags
 from scripts.plan.matrices import ALL_FEATURES
 from scripts.plan.run_table import Run, iterate_runs, spots_of
 from scripts.plan.units import check_field
@@ -30,13 +31,13 @@ from scripts.star.log import read_star_log
 NAMES = ("series", "species", "experiment", "runs", "chemistry", "status", "reason", "spots")
 FIGURES = tuple(name for name in LibraryFigures._fields if name != "annotated")
 NEEDS_A_LOOK = {
-    "tr_share": 0.1,
-    "ig_share": 0.5,
-    "top_gene_share": 0.5,
-    "mitochondrial_share": 0.3,
-    "ribosomal_share": 0.6,
+    "tr_share": ("HIGH_TR", flags.HIGH_TR),
+    "ig_share": ("HIGH_IG", flags.HIGH_IG),
+    "top_gene_share": ("HIGH_TOP_GENE", flags.HIGH_TOP_GENE),
+    "mitochondrial_share": ("HIGH_MITOCHONDRIAL", flags.HIGH_MITOCHONDRIAL),
+    "ribosomal_share": ("HIGH_RIBOSOMAL", flags.HIGH_RIBOSOMAL),
 }
-"""Figure → its value above which it is flagged; the library is counted all the same."""
+"""Figure → the flag of a share above so many percent; the library is counted all the same."""
 
 OF_MAPPING = (
     "Average input read length",
@@ -108,12 +109,12 @@ def row_of_library(rows: Sequence[Run], figures: Mapping[str, Any], kept: Path) 
     shown = [figures.get(name, "") for name in FIGURES]
     values += [f"{value:.4f}" if isinstance(value, float) else str(value) for value in shown]
     row = dict(zip((*NAMES, *FIGURES), values, strict=True))
-    flags = [name for name, limit in NEEDS_A_LOOK.items() if figures.get(name, 0) > limit]
+    found = [code for name, (code, limit) in NEEDS_A_LOOK.items() if 100 * figures.get(name, 0) > limit]
     row["cell_filter"], skipped = filter_in_effect(kept)
     of_star = star_figures(kept)
-    flags += ["emptydrops_skipped"] if skipped else []
-    flags += ["no_cells"] if of_star.get(_CELLS) in ("", "0") else []
-    return row | of_star | {"flags": ";".join(flags)}
+    found += ["EMPTYDROPS_SKIPPED"] if skipped else []
+    found += ["NO_CELLS"] if of_star.get(_CELLS) in ("", "0") else []
+    return row | of_star | {"flags": flags.join_flags(found)}
 
 
 def table_rows(ledger: Iterable[Run], figures: str, kept: str) -> Iterator[list[str]]:

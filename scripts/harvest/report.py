@@ -19,7 +19,7 @@ from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, density, histogram, parts_bar, scale_of, short_number, spread
 from scripts.formats.pages import cut, render, thousands
 from scripts.harvest.cell_figures import read_cells
-from scripts.harvest.cell_quality import FLAGS
+from scripts.harvest.quality.flags import FLAGS
 from scripts.harvest.results import list_files
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import COLUMNS, Run, read_runs
@@ -126,9 +126,9 @@ def flagged_cells(results: Path) -> list[Row]:
         return []
     cells = pd.read_csv(path, dtype=str, keep_default_na=False, compression="gzip")
     flagged = cells[cells["flags"] != ""]
-    shares = pd.to_numeric(flagged.mapped_share).map(lambda share: f"{share:.1%}" if share == share else None)
+    shares = pd.to_numeric(flagged.pct_mapped).map(lambda share: f"{share:.1f}%" if share == share else None)
     names = [flagged[name] for name in ("series", "cell", "species", "flags", "status")]
-    numbers = [pd.to_numeric(flagged[name]) for name in ("reads", "genes")]
+    numbers = [pd.to_numeric(flagged[name]) for name in ("reads", "n_genes_by_counts")]
     return [list(row) for row in zip(*names, numbers[0], shares, numbers[1], strict=True)]
 
 
@@ -290,7 +290,7 @@ def draw_page(plan: Sequence[Run], ledger: Sequence[Run], results: Path, warning
         reasons=reason_rows(settled),
         failed=cut(shown, MOST_FAILED, "failed run"),
         flagged=cut(flagged, MOST_FLAGGED, "flagged cell"),
-        flags=FLAGS,
+        flags={code: flag.meaning for code, flag in FLAGS.items()},
         notes=cut(notes, MOST_ROWS, "note"),
         plates=plates,
         libraries=cut(libraries, MOST_ROWS, "library"),

@@ -3,8 +3,6 @@
 import csv
 import gzip
 import io
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ import scipy.sparse
 
 from scripts.core.errors import InputError
 from scripts.harvest import cells_table
-from scripts.harvest.cell_quality import FLAGS
 from scripts.harvest.checks.quality import cell_faults
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
@@ -65,8 +62,8 @@ def test_a_row_has_the_figures_of_a_cell(tmp_path):
         "counted",
     )
     assert (found["reads"], found["mapped_once"], found["mapped_several"]) == ("1000", "700", "100")
-    assert (found["mapped_share"], found["mismatch_percent"], found["unmapped_short"]) == ("0.8000", "0.43", "")
-    assert (found["in_genes"], found["genes"]) == ("3", "1")
+    assert (found["pct_mapped"], found["pct_mismatch"], found["unmapped_short"]) == ("80.00", "0.43", "")
+    assert (found["total_counts"], found["n_genes_by_counts"]) == ("3", "1")
     assert [found[name] for name in ("no_feature", "ambiguous", "too_low_aQual", "not_aligned")] == ["0", "1", "2", "3"]
     assert found["alignment_not_unique"] == "4"
     assert found["flags"] == ""
@@ -74,7 +71,7 @@ def test_a_row_has_the_figures_of_a_cell(tmp_path):
 
 def test_a_rate_of_no_base_is_empty(tmp_path):
     rows, _ = make(tmp_path, {"SRX1": (log(1000, 0, **{"Mismatch rate per base, %": "-nan%"}), [0, 0])})
-    assert rows["SRX1"]["mismatch_percent"] == ""
+    assert rows["SRX1"]["pct_mismatch"] == ""
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,9 @@ def test_a_rate_of_no_base_is_empty(tmp_path):
         (1000, 0, [0, 0], "LOW_MAPPING;NO_GENES"),
         (100, 100, [1, 0], ""),
         (99, 99, [1, 0], "FEW_READS"),
-        (0, 0, [0, 0], "FEW_READS;NO_GENES"),
+        (10, 10, [1, 0], "FEW_READS"),
+        (9, 9, [1, 0], "EMPTY_WELL"),
+        (0, 0, [0, 0], "EMPTY_WELL"),
     ],
 )
 def test_flags_name_what_needs_a_look(tmp_path, reads, mapped, counts, flags):
@@ -129,10 +128,3 @@ def test_a_shard_of_which_every_cell_failed_has_no_row(tmp_path):
     assert rows == {}
     with pytest.raises(InputError, match=r"there must be \{unit\} in it"):
         cells_table.main(["--units=u", "--ledger=l", "--counts=c.h5ad", "--output=o"])
-
-
-def test_the_manual_has_the_flags():
-    text = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
-    assert {flag: meaning.replace("%", " %") for flag, meaning in FLAGS.items()} == dict(
-        re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", text, re.M)
-    )

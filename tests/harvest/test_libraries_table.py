@@ -55,9 +55,9 @@ def test_a_row_for_each_library(tmp_path):
     assert lines == [
         HEADER,
         "S,homo,X1,R1;R2,10x_3p_v3,counted,,750,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.0123,0.3100,0.2000,,"
-        "top_gene_share;mitochondrial_share",
+        "HIGH_MITOCHONDRIAL;HIGH_TOP_GENE",
         "S,homo,X2,R4,10x_3p_v3,failed,ENRICHED_LIBRARY,500,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.9000,0.3100,0.2000,,"
-        "tr_share;top_gene_share;mitochondrial_share",
+        "HIGH_MITOCHONDRIAL;HIGH_TR;HIGH_TOP_GENE",
         "S,homo,X3,R5;R6,,failed,DOWNLOAD_FAILED,,,,,,,,,,,,,",
         "",
     ]
@@ -107,7 +107,7 @@ def test_figures_of_star_are_under_their_own_names_and_no_cells_have_none(tmp_pa
     assert (first["Median UMI per Cell"], first["GeneFull: Median UMI per Cell"]) == ("72", "82")
     assert first["GeneFull: Reads Mapped to GeneFull: Unique GeneFull"] == "0.7"
     assert "GeneFull: Number of Reads" not in first
-    assert (first["cell_filter"], first["flags"]) == ("CellRanger2.2 3000 0.99 10", "emptydrops_skipped")
+    assert (first["cell_filter"], first["flags"]) == ("CellRanger2.2 3000 0.99 10", "EMPTYDROPS_SKIPPED")
     assert (second["Estimated Number of Cells"], second["Median UMI per Cell"]) == ("", "")
-    assert (second["cell_filter"], second["flags"]) == ("EmptyDrops_CR 1 2", "no_cells")
+    assert (second["cell_filter"], second["flags"]) == ("EmptyDrops_CR 1 2", "NO_CELLS")
     assert {third[name] for name in ("Number of Reads", "cell_filter", "flags")} == {""}

@@ -180,17 +180,17 @@ def test_cells_without_reads_and_tallies_have_genes_alone(tmp_path):
 
 def test_plate_cells_that_need_a_look_are_named(tmp_path):
     assert "need a look" not in make(tmp_path)
-    header = ["cell", "series", "species", "status", "flags", "reads", "mapped_share", "genes"]
+    header = ["cell", "series", "species", "status", "flags", "reads", "pct_mapped", "n_genes_by_counts"]
     rows = [
         ["SRX1", "GSE1", "mus", "counted", "", "1000", "0.9000", "400"],
-        ["SRX2", "GSE1", "mus", "failed", "LOW_MAPPING;NO_GENES", "2000", "0.0015", "0"],
+        ["SRX2", "GSE1", "mus", "failed", "LOW_MAPPING;NO_GENES", "2000", "0.15", "0"],
         ["SRX3", "GSE1", "mus", "counted", "FEW_READS", "0", "", "0"],
     ]
     (tmp_path / "quality").mkdir()
     csv_gz.write_csv_gz(tmp_path / "quality" / "cells.csv.gz", [header, *rows])
     text = " ".join(Page(make(tmp_path)).text)
     assert "GSE1 SRX2 mus LOW_MAPPING;NO_GENES failed 2,000 0.1% 0 GSE1 SRX3 mus FEW_READS counted 0 – 0" in text
-    assert "LOW_MAPPING : less than 20% of its reads map" in text
+    assert "LOW_MAPPING : less than 20 % of its reads map" in text
     assert "SRX1 mus" not in text
 
 

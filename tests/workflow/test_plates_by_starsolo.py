@@ -56,7 +56,7 @@ def test_a_shard_is_counted_in_one_call_and_floors_count_nothing_again(world, tm
     after = jobs(capfd.readouterr().err)
     assert not set(after) & set(OF_UNITS) and "cells_table" in after
     lost = {row.experiment for row in read_runs(results / "runs.tsv") if row.reason == "LOW_MAPPING"}
-    low = {name for name, cell in cells.items() if float(cell["mapped_share"] or 1) < 1}
+    low = {name for name, cell in cells.items() if float(cell["pct_mapped"] or 100) < 100}
     assert low and lost == low
     verify.main([str(results)])
     assert {name for name, cell in cells_of(tmp_path).items() if cell["status"] == "failed"} == low

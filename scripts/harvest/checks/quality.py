@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.gzip_files import open_bounded
-from scripts.harvest.cell_quality import COLUMNS
 from scripts.harvest.checks.tables import first_faults
+from scripts.harvest.quality.cells import COLUMNS
 from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
 

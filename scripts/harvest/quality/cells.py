@@ -8,24 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.harvest.quality import flags
+from scripts.harvest.quality.flags import join_flags
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import TALLIES, ShardReader
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads
 
-FLAGGED_SHARE = 0.2
-"""Share of mapped reads below which a cell is flagged: good libraries map more than half, other species far less."""
-FLAGGED_DEPTH = 0.1
-"""Share of its series' median number of reads below which a cell is flagged."""
-FEWEST_CELLS = 5
-"""Cells of a series from which on they have a median that says something."""
-FLAGS: Mapping[str, str] = {
-    "LOW_MAPPING": f"less than {FLAGGED_SHARE:.0%} of its reads map to the genome: another species, adapters, or wrong"
-    " mates",
-    "FEW_READS": f"less than {FLAGGED_DEPTH:.0%} of the median number of reads of its series: an empty well, or one"
-    " that was sequenced little",
-    "NO_GENES": "no read counts for a gene",
-}
-"""Code of a flag → its meaning; docs/outputs.md has the same table."""
 _OF_LOG = {
     "reads": INPUT_READS,
     "mapped_once": UNIQUELY_MAPPED,
@@ -36,14 +24,13 @@ _OF_LOG = {
     "unmapped_other": "Number of reads unmapped: other",
     "read_length": "Average input read length",
     "mapped_length": "Average mapped length",
-    "mismatch_percent": "Mismatch rate per base, %",
+    "pct_mismatch": "Mismatch rate per base, %",
 }
 """Column → field of STAR's log; empty where the log of a cell does not have it."""
 COLUMNS = (
     *("cell", "series", "sample", "experiment", "runs", "species", "status", "reason", "flags"),
-    *(*_OF_LOG, "mapped_share", "in_genes"),
+    *(*_OF_LOG, "pct_mapped", "total_counts", "n_genes_by_counts"),
     *(name.strip("_") for name in TALLIES),
-    "genes",
 )
 
 
@@ -86,14 +73,16 @@ def read_cells(shard: str | Path, settled: Mapping[str, Run]) -> list[CellQualit
         ]
 
 
-def flags_of(cell: CellQuality, depth: float) -> list[str]:
+def flags_of(cell: CellQuality, depth: float) -> str:
     """Return the flags of a cell; ``depth`` is the median number of reads of its series, NaN where there is none."""
+    empty = not cell.reads or 100 * cell.reads < flags.EMPTY_READS * depth  # never below NaN
     found = {
-        "LOW_MAPPING": cell.reads > 0 and cell.mapped < FLAGGED_SHARE * cell.reads,
-        "FEW_READS": cell.reads < FLAGGED_DEPTH * depth,  # never below NaN
-        "NO_GENES": cell.genes == 0,
+        "LOW_MAPPING": cell.reads > 0 and 100 * cell.mapped < flags.LOW_MAPPED * cell.reads,
+        "EMPTY_WELL": empty,
+        "FEW_READS": not empty and 100 * cell.reads < flags.FEW_READS * depth,
+        "NO_GENES": cell.reads > 0 and cell.genes == 0,
     }
-    return [name for name in FLAGS if found[name]]
+    return join_flags(code for code, is_so in found.items() if is_so)
 
 
 def depths(cells: Sequence[CellQuality]) -> dict[tuple[str, str], float]:
@@ -101,7 +90,7 @@ def depths(cells: Sequence[CellQuality]) -> dict[tuple[str, str], float]:
     reads: dict[tuple[str, str], list[int]] = {}
     for cell in cells:
         reads.setdefault((cell.row.series, cell.row.species), []).append(cell.reads)
-    return {group: median(found) if len(found) >= FEWEST_CELLS else math.nan for group, found in reads.items()}
+    return {group: median(found) if len(found) >= flags.FEWEST_CELLS else math.nan for group, found in reads.items()}
 
 
 def _figure(value: str) -> str:
@@ -114,9 +103,9 @@ def table_row(cell: CellQuality, depth: float) -> list[str]:
     row = cell.row
     return [
         *(cell.name, row.series, row.sample, row.experiment, cell.runs, row.species, row.status, row.reason),
-        ";".join(flags_of(cell, depth)),
+        flags_of(cell, depth),
         *(_figure(cell.log.get(field, "")) for field in _OF_LOG.values()),
-        f"{cell.mapped / cell.reads:.4f}" if cell.reads else "",
+        f"{100 * cell.mapped / cell.reads:.2f}" if cell.reads else "",
         f"{cell.counted:.10g}" if cell.counted % 1 else str(int(cell.counted)),
-        *map(str, (*cell.tallies, cell.genes)),
+        *map(str, (cell.genes, *cell.tallies)),
     ]

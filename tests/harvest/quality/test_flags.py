@@ -1,0 +1,30 @@
+"""The table of flags: complete, in order, and the same in the manual."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.harvest.quality.flags import FLAGS, SEVERITIES, flags_table, join_flags, worst_severity
+
+
+def test_the_manual_has_the_flags():
+    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    assert flags_table() in text
+
+
+def test_flags_are_sorted_by_severity():
+    severities = [flag.severity for flag in FLAGS.values()]
+    assert severities == sorted(severities, key=SEVERITIES.index)
+    assert {subject for flag in FLAGS.values() for subject in flag.subjects} <= {"cell", "library", "sample"}
+
+
+def test_codes_are_joined_in_the_order_of_the_table():
+    assert join_flags(["FEW_READS", "LOW_MAPPING", "FEW_READS"]) == "LOW_MAPPING;FEW_READS"
+    assert join_flags([]) == ""
+    with pytest.raises(KeyError, match="ODD"):
+        join_flags(["ODD"])
+
+
+def test_the_worst_severity_of_a_row():
+    assert worst_severity(["FEW_READS", "LOW_MAPPING", "SPECIES_MISMATCH"]) == "error"
+    assert worst_severity([]) == ""
