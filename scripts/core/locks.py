@@ -196,7 +196,7 @@ def slot(folder: str | Path, number: int) -> Iterator[None]:
 
 
 def _try_lock(handle: int) -> bool:
-    """Take the lock on an open file if nobody holds it; return whether that is done, or the file system has no locks."""
+    """Take the lock on an open file if nobody holds it; return whether it is, or the file system has none."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
