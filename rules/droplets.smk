@@ -174,6 +174,7 @@ rule droplets_h5ad:
         archives=of(analysis.series_archives, "series", "species"),
         genes=reference_file("genes.tsv"),
         reference=reference_file("reference.json"),
+        own="units/own_metadata.tsv",
     output:
         **FEATURES,
         matrix="results/droplets/{series}.{species}.h5ad",
@@ -198,5 +199,5 @@ rule droplets_h5ad:
             --species {wildcards.species:q} --records resources/records --archives 'results/mex/{{experiment}}' \
             --statuses 'units/status/{{unit}}.tsv' --layers {params.layers} --counts {params.counts} \
             --features {params.features} --genes {input.genes:q} --reference {input.reference:q} \
-            --sources {params.sources:q} {params.tags:q} --output {output.matrix:q} 2>{log:q}
+            --sources {params.sources:q} --own-metadata {input.own:q} {params.tags:q} --output {output.matrix:q} 2>{log:q}
         """

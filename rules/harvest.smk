@@ -167,6 +167,7 @@ rule counts_h5ad:
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
         genes=reference_file(f"features{analysis.counted}.tsv"),
+        own="units/own_metadata.tsv",
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -185,7 +186,7 @@ rule counts_h5ad:
         """
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
-            --genes {input.genes:q} --records resources/records \
+            --genes {input.genes:q} --records resources/records --own-metadata {input.own:q} \
             --parameters {params.parameters:q} {params.tpm} --output {output.matrix:q} 2>{log:q}
         """
 
@@ -215,6 +216,7 @@ rule metadata:
     input:
         ledger="results/runs.tsv",
         accepted="work/accepted",
+        own="units/own_metadata.tsv",
     output:
         archive="results/{species}_meta.tgz",
         samples="results/{species}.metadata.samples.csv",
@@ -226,7 +228,7 @@ rule metadata:
     shell:
         """
         python -m scripts metadata --ledger {input.ledger:q} --records resources/records \
-            --species {wildcards.species:q} --archive {output.archive:q} \
+            --species {wildcards.species:q} --own-metadata {input.own:q} --archive {output.archive:q} \
             --samples {output.samples:q} --series {output.series:q} 2>{log:q}
         """
 

@@ -15,6 +15,7 @@ checkpoint resolve:
         units=directory("units/runs"),
         index=INDEX,
         evidence="units/records.jsonl",
+        own="units/own_metadata.tsv",
         cost="units/cost.tsv",
     log:
         "logs/resolve/resolve.log",
@@ -40,5 +41,5 @@ checkpoint resolve:
             --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
             --units {output.units:q} --index {output.index:q} --seats units/seats.tsv \
             {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
-            --evidence {output.evidence:q} --output {output.plan:q} 2>{log:q}
+            --evidence {output.evidence:q} --own-metadata {output.own:q} --output {output.plan:q} 2>{log:q}
         """

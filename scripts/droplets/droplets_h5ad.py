@@ -33,9 +33,10 @@ from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_featur
 from scripts.droplets.mex.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archive_folders, archive_name
+from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names, unit_tables
-from scripts.records.obs_columns import describe_samples, droplet_columns, library_fields
+from scripts.records.obs_columns import add_own, describe_samples, droplet_columns, library_fields
 from scripts.references.genes_table import GeneRow, read_genes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class CountedLibrary(NamedTuple):
     folder: Path
     fields: dict[str, Any]
     proof: str = ""
+    own: Mapping[str, str] = {}
 
     def cells(self, feature: str) -> MexArchive:
         """Return the archive of the cells of a feature. Raises InputError where it is missing."""
@@ -84,7 +86,7 @@ class CountedLibrary(NamedTuple):
 
 
 def counted_libraries(
-    units: str, series: str, species: str, archives: str, statuses: str, records: Path
+    units: str, series: str, species: str, archives: str, statuses: str, records: Path, own: OwnMetadata
 ) -> list[CountedLibrary]:
     """Return the libraries of a series and species whose runs were all counted, in the order of their accessions.
 
@@ -112,7 +114,7 @@ def counted_libraries(
         ]
         fields = library_fields(rows_told, first.chemistry, first.read_roles, geo.get(mine[0].sample, {}))
         folder = Path(archives.replace("{experiment}", name))
-        libraries.append(CountedLibrary(experiment, folder, fields, first.detail))
+        libraries.append(CountedLibrary(experiment, folder, fields, first.detail, own.of_cell(counted)))
     return libraries
 
 
@@ -196,6 +198,7 @@ def obs_columns(libraries: Sequence[CountedLibrary], obs: Sequence[Mapping[str, 
     for name in obs[0] if obs else ():
         parts = [one[name] for one in obs]
         columns[name] = list(itertools.chain(*parts)) if name == "barcode" else np.concatenate(parts)
+    add_own(columns, [library.own for library, size in zip(libraries, sizes, strict=True) for _ in range(size)])
     return columns
 
 
@@ -243,12 +246,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sources", nargs="*", default=[], metavar="NAME=TEXT", help="where the reference is from, for uns"
     )
+    parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     parser.add_argument("--features-output", type=Path, help="the file of the features of the cells")
     parser.add_argument("--output", required=True, type=Path, help="the file to write")
     args = parser.parse_args(argv)
     check_field("--archives", args.archives, "{experiment}")
     check_field("--statuses", args.statuses)
-    libraries = counted_libraries(args.units, args.series, args.species, args.archives, args.statuses, args.records)
+    own = read_own_metadata(args.own_metadata)
+    libraries = counted_libraries(
+        args.units, args.series, args.species, args.archives, args.statuses, args.records, own
+    )
     of_features = [one for one in libraries if (one.folder / FEATURE_ARCHIVE).is_file()]
     libraries = [one for one in libraries if one not in of_features]
     described = {one.experiment: (one.fields.get("chemistry", ""), geo_texts(one.fields)) for one in libraries}

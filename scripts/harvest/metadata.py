@@ -3,7 +3,8 @@
 Writes a tarball with one JSON file a series (--archive), ``<species>_meta/<EXP_ID>.metadata.json``: a map of GSM to
 series_data and sample_data (field → values, as in the family file without the prefixes) and platform_data (a list of
 such maps, each with its gpl_key); and two CSV files, of the samples (--samples) and of the series (--series). A series
-that GEO does not have is described by its record of SRA.
+that GEO does not have is described by its record of SRA, a sample of a hand-made run table by the user's own columns,
+which also are the last ones of the table of samples.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path, atomic_text, path_below
 from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
-from scripts.plan.run_table import iterate_runs
+from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
+from scripts.plan.run_table import Run, iterate_runs
 from scripts.records import record_files
 from scripts.records.family_files import Entity
 from scripts.records.sra_xml import Experiment
@@ -40,17 +42,21 @@ class Counted(NamedTuple):
     samples: set[str]
     accessions: dict[str, None]
     """Of its samples, experiments and runs: names of folders that may have records of them."""
+    own: dict[str, list[Run]]
+    """Sample, or experiment where it has none, → its counted runs that have columns of the user's own."""
 
 
-def counted_series(ledger: str | Path, species: str) -> list[Counted]:
+def counted_series(ledger: str | Path, species: str, own: OwnMetadata) -> list[Counted]:
     """Return the series with a counted row of the species, by exp_id and series."""
     found: dict[tuple[str, str], Counted] = {}
     for row in iterate_runs(ledger):
         if row.status != "counted" or row.species != species:
             continue
-        counted = found.setdefault((row.exp_id, row.series), Counted(row.exp_id, row.series, set(), {}))
+        counted = found.setdefault((row.exp_id, row.series), Counted(row.exp_id, row.series, set(), {}, {}))
         counted.samples.update({row.sample} - {""})
         counted.accessions.update(dict.fromkeys((row.sample, row.experiment, row.run)))
+        if row.run in own.of_run:
+            counted.own.setdefault(row.sample or row.experiment, []).append(row)
     return [found[key] for key in sorted(found)]
 
 
@@ -62,8 +68,8 @@ def as_json(value: object) -> bytes:
 class SeriesMetadata:
     """The record of a series and its counted samples; the samples are in a temporary file, since there may be many."""
 
-    def __init__(self, counted: Counted, folder: str | Path, scratch: IO[bytes]) -> None:
-        self.counted, self.folder, self.scratch = counted, Path(folder), scratch
+    def __init__(self, counted: Counted, folder: str | Path, scratch: IO[bytes], own: OwnMetadata) -> None:
+        self.counted, self.folder, self.scratch, self.own = counted, Path(folder), scratch, own
         self.series: dict[str, list[str]] = {}
         self.platforms: dict[str, dict[str, list[str]]] = {}
         self.positions: dict[str, tuple[int, int]] = {}
@@ -84,6 +90,8 @@ class SeriesMetadata:
                 self._add_experiment(experiment)
             if found and accession == counted.series:
                 break
+        for name, rows in counted.own.items():
+            self._add_sample(name, sample_of_rows(rows, name, self.own))
         return bool(self.positions)
 
     def sample(self, accession: str) -> bytes:
@@ -148,6 +156,17 @@ def sample_of_experiment(experiment: Experiment, name: str) -> dict[str, list[st
     return {field: known for field, values in fields.items() if (known := [value for value in values if value])}
 
 
+def sample_of_rows(rows: Sequence[Run], name: str, own: OwnMetadata) -> dict[str, list[str]]:
+    """Return the fields of a sample, as GEO names them, from rows of a hand-made run table."""
+    fields = {
+        "title": [name],
+        "taxid_ch1": sorted({row.tax_id for row in rows} - {""}),
+        "organism_ch1": sorted({row.organism for row in rows} - {""}),
+        "characteristics_ch1": [f"{tag}: {text}" for tag, text in own.of_cell(rows).items()],
+    }
+    return {field: values for field, values in fields.items() if values}
+
+
 def series_of_experiment(experiment: Experiment, series: str) -> dict[str, list[str]]:
     """Return the fields of a series, as GEO names them, from a record of SRA."""
     fields = {
@@ -199,7 +218,13 @@ def without_formula(cell: str) -> str:
 
 
 def gather(
-    ledger: str | Path, folder: str | Path, species: str, archive: str | Path, samples: str | Path, series: str | Path
+    ledger: str | Path,
+    folder: str | Path,
+    species: str,
+    archive: str | Path,
+    samples: str | Path,
+    series: str | Path,
+    own: OwnMetadata,
 ) -> None:
     """Write the tarball and the two tables, see the module."""
     with contextlib.ExitStack() as stack:
@@ -209,12 +234,13 @@ def gather(
         sample_table, series_table = (
             csv.writer(stack.enter_context(atomic_text(path)), lineterminator="\n") for path in (samples, series)
         )
-        sample_table.writerow(SAMPLE_COLUMNS)
+        names_of_own = (f"own_{name}" if name in SAMPLE_COLUMNS else name for name in own.names)
+        sample_table.writerow([*SAMPLE_COLUMNS, *map(without_formula, names_of_own)])
         series_table.writerow(SERIES_COLUMNS)
         written: dict[str, str] = {}
-        for counted in counted_series(ledger, species):
+        for counted in counted_series(ledger, species, own):
             with tempfile.TemporaryFile() as scratch:
-                record = SeriesMetadata(counted, folder, scratch)
+                record = SeriesMetadata(counted, folder, scratch, own)
                 if not record.read():
                     print(f"{counted.series}: there is no record of it, so it has no metadata.", file=sys.stderr)
                     continue
@@ -229,7 +255,9 @@ def gather(
                 names = {"doc_id": [counted.exp_id]}
                 for accession in sorted(record.positions):
                     fields = json.loads(record.sample(accession)) | names | {"geo_accession": [accession]}
-                    sample_table.writerow(table_line(SAMPLE_COLUMNS, fields))
+                    known = own.of_cell(counted.own.get(accession, ()))
+                    cells = [without_formula(known.get(name, "")) for name in own.names]
+                    sample_table.writerow(table_line(SAMPLE_COLUMNS, fields) + cells)
                 series_table.writerow(table_line(SERIES_COLUMNS, record.series | names))
 
 
@@ -238,8 +266,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ledger", required=True, help="the ledger, results/runs.tsv")
     parser.add_argument("--records", default="resources/records", help="folder of the archives' answers")
     parser.add_argument("--species", required=True, help="label of the species")
+    parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     parser.add_argument("--archive", required=True, help="the tarball to write")
     parser.add_argument("--samples", required=True, help="the table of samples to write")
     parser.add_argument("--series", required=True, help="the table of series to write")
     options = parser.parse_args(argv)
-    gather(options.ledger, options.records, options.species, options.archive, options.samples, options.series)
+    own = read_own_metadata(options.own_metadata)
+    gather(options.ledger, options.records, options.species, options.archive, options.samples, options.series, own)

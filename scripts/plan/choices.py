@@ -12,7 +12,19 @@ from scripts.core.errors import raise_faults
 from scripts.core.untrusted import strip_blanks, whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
 from scripts.plan.local_files import file_faults
-from scripts.plan.run_table import ASSAYS, NUMBERS, ORDERED, SOURCES, Run, faults_of, iterate_runs, local_files
+from scripts.plan.own_metadata import OwnMetadata, column_faults, own_columns
+from scripts.plan.run_table import (
+    ASSAYS,
+    COLUMNS,
+    NUMBERS,
+    ORDERED,
+    SOURCES,
+    Run,
+    as_run,
+    faults_of,
+    iterate_values,
+    local_files,
+)
 
 LOCAL = "local"  # the series of a run table that names none
 
@@ -139,9 +151,9 @@ def plan_from_table(path: str | Path, choices: Choices, check_files: bool = Fals
     Raises InputError, with every fault of the table and, with ``check_files``, of the files that it names.
     """
     rows: list[Run] = []
-    faults: list[str] = []
+    faults = list(column_faults(own_columns(path)))
     labels = {tax_id: label for label, tax_id in choices.species.items()}
-    for number, given in enumerate(iterate_runs(path), 1):
+    for number, (given, _) in enumerate(_read(path), 1):
         row = _fill(_clean(given), labels, choices)
         rows.append(row)
         if row.status == "planned" and not (row.species and row.assay):
@@ -156,6 +168,26 @@ def plan_from_table(path: str | Path, choices: Choices, check_files: bool = Fals
         faults += file_faults(rows)
     raise_faults(f"The run table ({path})", dict.fromkeys(faults))
     return rows
+
+
+def _read(path: str | Path) -> Iterator[tuple[Run, list[str]]]:
+    """Yield each row of a hand-made run table, and its values of the user's own columns."""
+    width = len(COLUMNS)
+    for values in iterate_values(path, [*COLUMNS, *own_columns(path)]):
+        yield as_run(values[:width]), values[width:]
+
+
+def own_metadata(path: str | Path) -> OwnMetadata:
+    """Return the user's own columns of a hand-made run table. Raises InputError where rows of a run do not agree."""
+    names = own_columns(path)
+    found: dict[str, list[str]] = {}
+    faults = []
+    for given, values in _read(path) if names else ():
+        run = _clean(given).run
+        if run and found.setdefault(run, values) != values:
+            faults.append(f"{run}: your own columns differ between its rows.")
+    raise_faults(f"The run table ({path})", dict.fromkeys(faults))
+    return OwnMetadata(names, found)
 
 
 def _missing(row: Run, name: str, choices: Choices) -> Iterator[str]:
@@ -184,6 +216,8 @@ def _fill(row: Run, labels: Mapping[str, str], choices: Choices) -> Run:
     experiment = row.experiment or row.run
     assay = _assay_of(row, series, experiment, choices)
     pinned = choices.chemistry if assay == "droplet" and choices.chemistry != "auto" else ""
+    if len(labels) == 1 and not (row.species or row.tax_id or row.organism):
+        row = row._replace(species=next(iter(labels.values())))
     row = row._replace(
         series=series,
         exp_id=row.exp_id or choices.exp_id_of(series),

@@ -94,8 +94,7 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
     """
     title = f"The run table ({path})"
     lines = enumerate(_lines(path, title), 1)
-    where, header = _header(lines)
-    header = [name.lower() if name.lower() in columns else name for name in header]
+    where, header = _header(lines, columns)
     faults = [f"{where}: {quoted(name)} is not a column of a run table." for name in header if name not in columns]
     faults += [
         f"{where}: column {quoted(name)} is duplicated." for name in sorted(set(header)) if header.count(name) > 1
@@ -126,14 +125,19 @@ def _lines(path: str | Path, title: str) -> Iterator[str]:
         raise_faults(title, [str(error).removeprefix(f"{path}: ")])
 
 
-def _header(lines: Iterable[tuple[int, str]]) -> tuple[str, list[str]]:
-    """Return where the first line is that is not blank, and its cells but for empty ones at its end."""
+def header_of(path: str | Path, columns: Sequence[str]) -> list[str]:
+    """Return the names of a table's columns; those of ``columns`` in lower case. Raises InputError, naming the file."""
+    return _header(enumerate(_lines(path, f"The run table ({path})"), 1), columns)[1]
+
+
+def _header(lines: Iterable[tuple[int, str]], columns: Sequence[str]) -> tuple[str, list[str]]:
+    """Return where the first line is that is not blank, and the names in it but for empty ones at its end."""
     for number, line in lines:
         cells = _cells(line)
         while cells and not cells[-1]:
             cells.pop()
         if cells:
-            return f"line {number}", cells
+            return f"line {number}", [name.lower() if name.lower() in columns else name for name in cells]
     return "line 1", []
 
 
@@ -149,10 +153,14 @@ def _cells(line: str) -> list[str]:
 
 def iterate_runs(path: str | Path) -> Iterator[Run]:
     """Yield the rows of a run table, see :func:`iterate_values`."""
-    for values in iterate_values(path, COLUMNS):
-        for column in _REPEATED:
-            values[column] = sys.intern(values[column])
-        yield Run._make(values)
+    yield from map(as_run, iterate_values(path, COLUMNS))
+
+
+def as_run(values: list[str]) -> Run:
+    """Return a row of a run table from its values, in the order of the columns."""
+    for column in _REPEATED:
+        values[column] = sys.intern(values[column])
+    return Run._make(values)
 
 
 def read_runs(path: str | Path) -> list[Run]:

@@ -10,6 +10,7 @@ A row of obs is a plate cell (:func:`plate_columns`, for the command counts_h5ad
 - of plate cells, ``star_…``: the numbers of STAR's log, under the log's words
 - ``geo_…``: title, source and characteristics of the sample (:func:`describe_sample`), from the family file of the
   series (SOFT or MINiML) or from those of its parts, whichever has the sample
+- the user's own columns of a run table (:func:`add_own`)
 """
 
 import math
@@ -68,6 +69,18 @@ def plate_columns(
     columns["source"] = [origin_of(rows) for rows in cells]
     columns |= {name: np.array([add_numbers(rows, name) for rows in cells], np.int64) for name in SUMS}
     return columns | dict(tallies) | star_columns(logs) | geo_columns([rows[0] for rows in cells], records)
+
+
+def add_own(columns: dict[str, Any], cells: Sequence[Mapping[str, str]]) -> None:
+    """Add the user's own columns, of which ``cells`` has column → text of each cell; None where a cell has none.
+
+    A column under a name that is taken is called ``own_…``.
+    """
+    for name in dict.fromkeys(name for cell in cells for name in cell):
+        free = name
+        while free in columns or free == "_index":  # which HDF5 has of the index
+            free = f"own_{free}"
+        columns[free] = [cell.get(name) for cell in cells]
 
 
 def library_fields(rows: Sequence[Run], chemistry: str, roles: str, sample: Mapping[str, str]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import atomic_path, write_atomic
-from scripts.plan.choices import add_choices, choices_of, plan_from_table
+from scripts.plan.choices import add_choices, choices_of, own_metadata, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.forecast import add_forecast_options, forecast
 from scripts.plan.lists import asked_for, is_run_list
+from scripts.plan.own_metadata import OwnMetadata, write_own_metadata
 from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_forecast_options(parser)
     parser.add_argument("--cost", help="table of what the plan costs by stage to write")
     parser.add_argument("--evidence", help="what each judgement rests on, one JSON object a run, to write")
+    parser.add_argument("--own-metadata", help="the user's own columns of the run table, to write")
     parser.add_argument("--output", required=True, help="the plan, a run table")
     options = parser.parse_args(argv)
     choices = choices_of(options)
@@ -68,12 +70,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
     said: list[str] = []  # by the look-up, for the end
+    own = OwnMetadata()
     if options.run_table and is_run_list(options.run_table):
         plan = plan_run_list(options.run_table, choices)
         rows = plan.all_rows()
     elif options.run_table:
         plan = Plan(choices)
         rows = plan_from_table(options.run_table, choices, check_files=True)
+        own = own_metadata(options.run_table)
     else:
         archives = Archives(
             options.records,
@@ -95,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
+    write_own_metadata(options.own_metadata, own)
     seats = read_seats(options.seats) if options.seats else {}
     planned = cut_into_units(rows, options.shard_size, seats)
     units = {name: summarize_unit(runs, options.count_by) for name, runs in planned.items()}

@@ -8,6 +8,7 @@ import pytest
 from scripts.plan.run_table import Run
 from scripts.records.obs_columns import (
     add_numbers,
+    add_own,
     column_name,
     describe_sample,
     describe_samples,
@@ -53,6 +54,15 @@ def test_fields_of_libraries_are_columns_of_their_cells():
         *(["SRR1", "SRR1", "SRR2"], [None, None, "a"], ["z", "z", None])
     ]
     assert droplet_columns([], []) == {}
+
+
+def test_own_columns_keep_their_names_where_these_are_free():
+    columns = {"run": ["a", "b"], "genes": [1, 2]}
+    add_own(columns, [{"donor": "D1", "genes": "many"}, {"_index": "0"}])
+    assert list(columns) == ["run", "genes", "donor", "own_genes", "own__index"]
+    assert [columns[name] for name in ("donor", "own_genes", "own__index")] == [
+        *(["D1", None], ["many", None], [None, "0"])
+    ]
 
 
 def test_numbers_of_logs_are_whole_or_decimal():

@@ -7,6 +7,7 @@ import re
 import shutil
 
 import anndata
+import pandas as pd
 import pytest
 
 from scripts.droplets.mex.mex_reader import read_archive
@@ -54,6 +55,12 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     (tmp_path / "index.fastq").write_text("@a\nACGTACGT\n+\nFFFFFFFF\n")
     rows.append(rows[-1]._replace(run="index", source="file:index.fastq"))
     write_runs(tmp_path / "runs.tsv", rows)
+    lines = (tmp_path / "runs.tsv").read_text().splitlines()
+    own = {"run": "Patient\tseries_geo", "cell1": "P 1\t", "cell2": "P2\tx", "lane1": "P1\t=1+1", "half1": "a\t"}
+    column = lines[0].split("\t").index("run")
+    (tmp_path / "runs.tsv").write_text(
+        "".join(f"{line}\t{own.get(line.split(chr(9))[column], chr(9))}\n" for line in lines)
+    )
     with Server(world) as server:  # a file that is missing is known before any job
         assert run_workflow(tmp_path, world.configuration(server) | {"run_table": "runs.tsv"}) != 0
         assert not server.requests
@@ -98,6 +105,13 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     cells = anndata.read_h5ad(tmp_path / "results" / "droplets" / "local.homo.h5ad").obs
     assert set(zip(cells.experiment, cells.run, strict=True)) == {("halves", "half1;half2"), ("lib.1", "lane1")}
     spots = gzip.decompress((fastq / "SRR9000103_1.fastq.gz").read_bytes()).count(b"\n") // 4
+    assert dict(zip(cells.experiment, cells.Patient, strict=True)) == {"lib.1": "P1", "halves": "a"}
+    plate = anndata.read_h5ad(tmp_path / "results" / "mus.h5ad").obs
+    assert plate.Patient.astype(object).where(plate.Patient.notna(), None).tolist() == ["P 1", "P2", None]
+    samples = pd.read_csv(tmp_path / "results" / "mus.metadata.samples.csv").set_index("geo_accession")
+    assert samples.Patient.fillna("").to_dict() == {"cell1": "P 1", "cell2": "P2", "plate.A4": ""}
+    assert samples.characteristics_ch1["cell2"] == "Patient: P2;series_geo: x"
+    assert ",P1,'=1+1\n" in (tmp_path / "results" / "homo.metadata.samples.csv").read_text()
     assert set(cells.spots) == {spots}  # the run table does not say, but the reads do; those of two halves once
     verify.main([str(tmp_path / "results")])
 
