@@ -23,6 +23,7 @@ localrules:
     resolve,
     references,
     accept,
+    wanted,
     ledger,
     evidence,
 

@@ -73,6 +73,28 @@ rule accept:
         """
 
 
+rule wanted:
+    """List the results that are asked for, and remove those of an earlier configuration that are not."""
+    input:
+        plan="results/plan.tsv",
+        units=ancient("units/runs"),
+        accepted="work/accepted",
+    output:
+        results=update("units/wanted.txt"),
+    log:
+        "logs/wanted/wanted.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        named=every(analysis.named_results),
+        kinds=analysis.result_kinds(),
+    shell:
+        """
+        python -m scripts wanted --units {input.units:q} --named {params.named:q} --kinds {params.kinds:q} \
+            --output {output.results:q} 2>{log:q}
+        """
+
+
 rule counts_table:
     """Gather the counts of every plate cell of a species."""
     input:
@@ -259,6 +281,7 @@ rule report:
         archives=every(analysis.archives),
         atlases=every(analysis.atlases),
         references=every(analysis.reference_records),
+        wanted="units/wanted.txt",  # no page shows what is no longer asked for
     output:
         page="results/report.html",
     log:
@@ -285,6 +308,7 @@ rule checksums:
         atlases=every(analysis.atlases),
         quality=every(analysis.quality),
         report="results/report.html",
+        wanted="units/wanted.txt",
     output:
         sums="results/SHA256SUMS",
     log:

@@ -26,6 +26,7 @@ STAGES = {
             "ledger",
             "evidence",
             "accept",
+            "wanted",
             "counts_table",
             "tpm_table",
             "log_table",

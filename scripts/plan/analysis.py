@@ -506,6 +506,22 @@ class Analysis:
         )
         return [*(f"results/mex/{folder}" for folder in self.library_in), *alignments, *sorted(matrices)]
 
+    def named_results(self) -> list[str]:
+        """Return the results that are asked for and of which no unit has its own."""
+        paths = [*self.tables(), *self.atlases(), *self.quality()]
+        return [path for path in paths if path.startswith("results/") and not path.startswith("results/bam/")]
+
+    def result_kinds(self) -> list[str]:
+        """Return which results units and series have of their own, in the words of the command ``wanted``."""
+        droplets = self.config["droplets"]
+        asked = {
+            "cells": self.calls_cells,
+            "features": self.calls_cells and bool(self.features_reference()),
+            "plate_bam": self.config["plates"]["keep_bam"],
+            "droplet_bam": droplets["keep_bam"],
+        }
+        return [kind for kind, wanted in asked.items() if wanted]
+
     def quality(self) -> list[str]:
         """Return the tables of quality."""
         return ["results/quality/libraries.csv"] if self.folders else []

@@ -64,6 +64,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "ledger": 1,
         "evidence": 1,
         "accept": 1,
+        "wanted": 1,
         "counts_table": 2,
         "log_table": 2,
         "libraries_table": 1,
