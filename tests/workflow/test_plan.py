@@ -138,12 +138,12 @@ def test_without_a_plan_only_the_look_up_is_planned(analysis):
     assert answer.jobs["download"] == 0
 
 
-@pytest.mark.parametrize("missing", ["index.tsv", "runs", "records.jsonl", "cost.tsv"])
+@pytest.mark.parametrize("missing", ["index.tsv", "runs", "records.jsonl", "cost.tsv", "own_metadata.tsv"])
 def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
     """Also where all results but one are there: Snakemake itself asks for the first output of a checkpoint alone."""
     analysis.configure(series=["GSE1"])
     made = ("plan.tsv", "runs.tsv", "report.html", "SHA256SUMS")
-    planned = ("evidence.jsonl", "index.tsv", "records.jsonl", "cost.tsv", "runs/GSE1.mus.0000.tsv")
+    planned = ("evidence.jsonl", "index.tsv", "records.jsonl", "cost.tsv", "own_metadata.tsv", "runs/GSE1.mus.0000.tsv")
     for name in [f"results/{name}" for name in made] + [f"units/{name}" for name in planned]:
         path = analysis.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
