@@ -54,3 +54,6 @@ rule references:
     """Genomes, annotations and indices of every species."""
     input:
         reference_files,
+
+
+running.refuse_targets()

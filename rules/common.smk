@@ -11,21 +11,20 @@ from pathlib import Path
 
 import scripts
 import yaml
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 # A workflow that uses this one as a module may have a package `scripts` of its own.
 _home = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent / "scripts")
 if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
-from scripts.core.endings import last_words
+from scripts.core.endings import last_words, remember_command
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.snakemake import (
     Running,
     incomplete_outputs,
-    missing_profile,
     remove_broken_folders,
     remove_stale_locks,
 )
@@ -54,7 +53,7 @@ PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
 
 def reported(function):
-    """Make an InputError one of Snakemake's errors, which prints no traceback."""
+    """Make an InputError one of Snakemake's errors, which prints no traceback; for what is called once rules are read."""
 
     @functools.wraps(function)
     def checked(*arguments, **named):
@@ -66,18 +65,19 @@ def reported(function):
     return checked
 
 
-if running.is_main and (profile := missing_profile(sys.argv, HOME)):
-    raise WorkflowError(
-        f"--workflow-profile {profile}: there is no such folder, here or in {HOME}/profiles."
+if running.prefix:
+    running.refuse(
+        "prefix: this workflow cannot have one as a module; its jobs write to units/, work/, resources/ and results/ of"
+        " the analysis directory. Leave `prefix` out, and name another analysis directory by --directory."
     )
-if not config and not running.config_files and not Path("config/config.yaml").exists():
-    raise WorkflowError(
+running.refuse_profile()
+if not (running.is_module or running.config_files or Path("config/config.yaml").exists()):
+    running.refuse(
         f"{Path.cwd()}: there is no config/config.yaml. Name the folder of your analysis by --directory; a new one"
         f" begins with a copy of {HOME}/config/config.yaml."
     )
-reported(check_aliases)(
-    "config/config.yaml"
-)  # Snakemake would walk through all that they stand for
+with running.refusing():
+    check_aliases("config/config.yaml")  # Snakemake would walk through all that they stand for
 
 
 configfile: "config/config.yaml"
@@ -88,7 +88,6 @@ def shipped(name):
     return yaml.safe_load((HOME / "config" / name).read_text(encoding="utf-8"))
 
 
-@reported
 def load_units():
     """Return unit name → unit; ``resolve`` runs first, unless a run table is given."""
     if running.is_main or not Path(INDEX).exists():
@@ -130,17 +129,19 @@ def part_of_shards(shards):
 
 
 if running.is_main:
+    remember_command(sys.argv)
     for sentence in readable_secrets(config, running.config_files):
         print(sentence, file=sys.stderr)
 kits = shipped("chemistries.yaml")
-config = reported(check_configuration)(
-    # What Snakemake prints and records of its jobs has no secret.
-    reported(take_secrets)(config, running.command_line_config),
-    shipped("config.schema.yaml"),
-    references=shipped("references.yaml"),
-    chemistries=kits,
-    named=", ".join(running.config_files) or "--config",
-)
+with running.refusing():
+    config = check_configuration(
+        # What Snakemake prints and records of its jobs has no secret.
+        take_secrets(config, running.command_line_config),
+        shipped("config.schema.yaml"),
+        references=shipped("references.yaml"),
+        chemistries=kits,
+        named=", ".join(running.config_files) or "--config",
+    )
 analysis = Analysis(
     config,
     kits,
@@ -148,11 +149,12 @@ analysis = Analysis(
     part_of_shards,
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
-resources = JobResources(analysis, reported(read_model)(FILE), machine_gb)
+with running.refusing():
+    resources = JobResources(analysis, read_model(FILE), machine_gb)
+    if analysis.has_run_table:
+        analysis.units  # faults of the table are reported before any job is planned
+    analysis.check_folders()
 rounds = Rounds(analysis, resources)
-if reported(lambda: analysis.has_run_table)():
-    analysis.units  # faults of the table are reported before any job is planned
-reported(analysis.check_folders)()
 
 
 def scratch(path):
@@ -171,7 +173,7 @@ if not running.uses_conda:
 shell.prefix(job_shell)
 
 if running.is_main and Path("work/plan").exists() and not Path("units").exists():
-    raise WorkflowError(
+    running.refuse(
         "work/: an earlier version has counted here, and its counts are not read. Begin in a new folder, with a link to"
         " resources/; or delete work/ to fetch and count everything again."
     )
@@ -238,7 +240,7 @@ def of(answer, *names):
 
 def every(answer):
     """Return an input function for files that depend on no wildcard."""
-    return lambda wildcards: list(answer())
+    return reported(lambda wildcards: list(answer()))
 
 
 def reference_file(name):
@@ -285,21 +287,39 @@ def probe_set(wildcards):
     return analysis.probe_set(unit_name(wildcards))
 
 
+def once_known(answer):
+    """Return a resources function that gives 1 until the units are known, where Snakemake takes no exception for that."""
+
+    def amount(wildcards, threads, attempt):
+        try:
+            return answer(wildcards, threads, attempt)
+        except IncompleteCheckpointException:
+            return 1
+
+    return amount
+
+
 def mem_mb(stage):
     """Return a resources function for the MB of memory of a stage's jobs."""
-    return lambda wildcards, threads, attempt: running.within(
-        "mem_mb", resources.memory_mb(stage, wildcards, threads, attempt)
+    return once_known(
+        lambda wildcards, threads, attempt: running.within(
+            "mem_mb", resources.memory_mb(stage, wildcards, threads, attempt)
+        )
     )
 
 
 def runtime(stage):
     """Return a resources function for the minutes of a stage's jobs."""
-    return lambda wildcards, threads, attempt: resources.minutes(stage, wildcards, threads, attempt)
+    return once_known(functools.partial(resources.minutes, stage))
 
 
 def scratch_mb(stage):
     """Return a resources function for the MB that a stage's jobs hold in the scratch folder."""
-    return lambda wildcards, attempt: resources.scratch_mb(stage, unit_name(wildcards), attempt)
+    return once_known(
+        lambda wildcards, threads, attempt: resources.scratch_mb(
+            stage, unit_name(wildcards), attempt
+        )
+    )
 
 
 @functools.cache

@@ -11,8 +11,8 @@ checkpoint resolve:
         lists=analysis.accession_files(),
         run_table=config["run_table"] or [],
     output:
+        units=directory("units/runs"),  # first: jobs with params that depend on the plan have it as input
         plan="results/plan.tsv",
-        units=directory("units/runs"),
         index=INDEX,
         evidence="units/records.jsonl",
         own="units/own_metadata.tsv",

@@ -4,9 +4,9 @@ Snakemake's log (``.snakemake/log``) has a block for each job that failed: ``Err
 ``log:``. A command that runs as a job ends its log with :data:`MARK` and a sentence (:mod:`scripts.core.command`).
 """
 
+import os
 import re
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from scripts.core.secrets import mask
 MARK = "Error: "
 """Begins the sentence with which a job fails, in its log."""
 STOPPED = "stopped by Ctrl-C."
+_COMMAND = "SRA2MATRIX_COMMAND"
 _BLOCK = re.compile(r"^Error in rule (\S+):\n((?:(?: .*)?\n)*)", re.MULTILINE)
 _LOG = re.compile(r"^ +log: (.+?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
 _ON_REQUEST = "Terminating processes on user request"
@@ -63,11 +64,28 @@ def last_sentence(log: str | Path) -> str:
     return f"It was cut off, or killed as for a lack of memory. Its last line: {text.splitlines()[-1]}"
 
 
-def command_line(words: Sequence[str] | None = None) -> str:
-    """Return the command that started this process, as it can be typed again, without secrets."""
-    words = sys.argv if words is None else words
+def remember_command(words: Sequence[str]) -> None:
+    """Let this process and all jobs of the workflow know the command that started it."""
     first = ["python", "-m", "snakemake"] if words[0].endswith("__main__.py") else [Path(words[0]).name]
-    return mask(printable(shlex.join([*first, *words[1:]])))
+    os.environ[_COMMAND] = shlex.join([*first, *words[1:]])
+
+
+def command_line(config: str = "") -> str:
+    """Return the command that started the workflow, as it can be typed again, without secrets.
+
+    ``config`` is a ``KEY=VALUE`` that its ``--config`` is to have, in place of another value of this key.
+    """
+    words = shlex.split(os.environ.get(_COMMAND, "snakemake"))
+    if config:
+        key = config.partition("=")[0]
+        words = [word for word in words if not word.removeprefix("--config=").startswith(f"{key}=")]
+        given = next((number for number, word in enumerate(words) if word in ("--config", "-C")), None)
+        if given is not None:
+            words.insert(given + 1, config)
+        else:  # at the end, where it takes no target for a value
+            more = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
+            words = [word for word in words if not word.startswith("--config=")] + ["--config", *more, config]
+    return mask(printable(shlex.join(words)))
 
 
 def last_words(logs: Iterable[str | Path]) -> str:

@@ -10,26 +10,29 @@ after ``kill -9`` they stay. So every workflow keeps ``.snakemake/running`` (the
 shared lock of the kernel, which ends with it. Whoever gets that lock exclusively knows that no workflow runs.
 """
 
+import argparse
 import atexit
 import base64
 import binascii
 import contextlib
 import csv
+import difflib
 import fcntl
-import itertools
+import io
 import os
 import platform
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.errors import InputError
 from scripts.core.folders import remove_broken
 from scripts.core.locks import wait_for_lock
+from scripts.core.output import printable
+from scripts.core.secrets import mask
 
 _RUNNING = "running"
-_DRY_RUN = re.compile(r"--dry-?run|-[npqrkF]*n[npqrkF]*")  # the words of a command that asks for one
 _open: list[int] = []  # file descriptors, locked until the workflow ends
 
 
@@ -127,18 +130,43 @@ def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
 
-def missing_profile(words: Sequence[str], home: Path) -> str:
-    """Return the workflow profile that a command names and that does not exist, which Snakemake passes over.
+def missing_profile(name: str, home: Path) -> bool:
+    """Whether a workflow profile that a command names does not exist, which Snakemake passes over.
 
     ``home`` is the folder of the Snakefile.
     """
-    for word, following in itertools.pairwise([*words, ""]):
-        option, _, value = word.partition("=")
-        if option == "--workflow-profile" and (name := value or following) != "none":
-            here = Path(os.environ.get("PWD", "."))  # where the command was called; rules are read in --directory
-            places = [here / name, here / "profiles" / name, home / "profiles" / name]
-            return "" if any(path.exists() for path in places) else name
-    return ""
+    here = Path(os.environ.get("PWD", "."))  # where the command was called; rules are read in --directory
+    places = [here / name, here / "profiles" / name, home / "profiles" / name]
+    return name != "none" and not any(path.exists() for path in places)
+
+
+def parse_command(words: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a Snakemake command, without those of its profiles; empty where it is none."""
+    from snakemake.cli import get_argument_parser
+
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+        return get_argument_parser().parse_known_args(words)[0]
+    return argparse.Namespace()
+
+
+def target_faults(
+    targets: Iterable[str], rules: Mapping[str, Collection[str]], makes: Callable[[str], bool]
+) -> list[str]:
+    """Return a sentence for each target that is neither a rule to call by name nor a file that a rule makes.
+
+    ``rules`` is rule → the wildcards of its files, ``makes`` whether some rule makes a file of this name.
+    """
+    faults = []
+    callable_by_name = [name for name, wildcards in rules.items() if not wildcards]
+    for target in targets:
+        if wildcards := rules.get(target):
+            words = " and ".join(sorted(wildcards))
+            faults.append(f"{target}: this rule makes files of one {words} each; name a file that it makes instead.")
+        elif target not in rules and not makes(target) and not Path(target).exists():
+            near = difflib.get_close_matches(target, callable_by_name, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "without a target everything is made (docs/outputs.md)."
+            faults.append(f"{target}: neither a rule of this workflow nor a file that it makes; {hint}")
+    return faults
 
 
 class Running:
@@ -150,12 +178,54 @@ class Running:
 
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
+        # Of the settings of the workflow those of a call are set only when the rules are read.
+        self._options = parse_command(sys.argv[1:]) if workflow.is_main_process else argparse.Namespace()
         self.home = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
         """The folder of the workflow's Snakefile, also where another workflow uses it as a module."""
         self.is_main = bool(workflow.is_main_process)
         """Whether this is the process that plans and starts jobs, not one that runs a single job of it elsewhere."""
+        self.is_module = Path(str(workflow.main_snakefile)).resolve() != (self.home / "Snakefile").resolve()
+        """Whether another workflow uses this one."""
         self.uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
-        self.config_files = tuple(map(str, workflow.configfiles))
+
+    @property
+    def config_files(self) -> tuple[str, ...]:
+        """The files of the configuration that are read by now."""
+        return tuple(map(str, self._workflow.configfiles))
+
+    @property
+    def prefix(self) -> str:
+        """What another workflow, as whose module this one runs, puts before every path; empty where nothing."""
+        modifier = self._workflow.modifier.path_modifier
+        return str(modifier.prefix or "") or ("…" if modifier.modifies_prefixes else "")
+
+    def refuse_targets(self) -> None:
+        """End where a target of the command cannot be made, see :func:`target_faults`; call it after the last rule."""
+        if self.is_main and not self.is_module:
+            rules = {rule.name: rule.wildcard_names for rule in self._workflow.rules}
+            self.refuse(*target_faults(getattr(self._options, "targets", ()), rules, self._makes))
+
+    def refuse_profile(self) -> None:
+        """End where the workflow profile of the command does not exist."""
+        name = getattr(self._options, "workflow_profile", None)
+        if self.is_main and name and missing_profile(name, self.home):
+            self.refuse(f"--workflow-profile {name}: there is no such profile, here or in {self.home}/profiles.")
+
+    def _makes(self, path: str) -> bool:
+        return any(rule.is_producer(path) for rule in self._workflow.rules)
+
+    def refuse(self, *faults: str) -> None:
+        """End, as the rules are read, with these sentences as the last words on the terminal; return without one."""
+        if faults:
+            sys.exit(mask(printable("\n".join(faults))))
+
+    @contextlib.contextmanager
+    def refusing(self) -> Iterator[None]:
+        """End, as :meth:`refuse` does, with the words of an InputError that is raised in the block."""
+        try:
+            yield
+        except InputError as error:
+            self.refuse(str(error))
 
     @property
     def command_line_config(self) -> Mapping[str, Any]:
@@ -166,7 +236,7 @@ class Running:
     def is_dry_run(self) -> bool:
         """Whether nothing is run. While the rules are read Snakemake does not know it yet: then the command says so."""
         if self._workflow.executor_plugin is None:
-            return any(map(_DRY_RUN.fullmatch, sys.argv[1:]))
+            return bool(getattr(self._options, "dryrun", False))
         return bool(self._workflow.dryrun)
 
     @property

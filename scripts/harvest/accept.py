@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.endings import command_line
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs
 
-MOST_RUNS = 50
-"""Failed runs of a series that are named one by one."""
+MOST_LINES = 50
+"""Faults of the runs of a series that are named one by one; runs that failed alike are one."""
+_NAMED = 3  # runs of a line
 
 
 def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
@@ -27,11 +29,18 @@ def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
         lines = [
             f"{name}: {len(failed)} of {len(worked_on)} runs failed ({share:.1%}; max_failed is {max_failed:.1%}):"
         ]
-        lines += [f"  {row.run} ({row.species}) {row.reason}: {row.detail}" for row in failed[:MOST_RUNS]]
-        if len(failed) > MOST_RUNS:
-            reasons = Counter(row.reason for row in failed[MOST_RUNS:])
-            rest = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-            lines.append(f"  and {len(failed) - MOST_RUNS} more (see the ledger): {rest}")
+        alike: dict[tuple[str, str], list[str]] = {}
+        for row in failed:
+            alike.setdefault((row.reason, row.detail), []).append(f"{row.run} ({row.species})")
+        for (reason, detail), names in list(alike.items())[:MOST_LINES]:
+            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+            lines.append(f"  {', '.join(names[:_NAMED])}{more} {reason}: {detail}")
+        others = Counter({reason: 0 for reason, _ in alike})
+        for (reason, _), names in list(alike.items())[MOST_LINES:]:
+            others[reason] += len(names)
+        if len(alike) > MOST_LINES:
+            rest = ", ".join(f"{count:,} {reason}" for reason, count in sorted(others.items()) if count)
+            lines.append(f"  and {others.total():,} more (see the ledger): {rest}")
         faults.append("\n".join(lines))
     return faults
 
@@ -40,9 +49,8 @@ def advice(rows: Iterable[Run]) -> str:
     """Return what a person can do about failed runs, with their reason codes filled in."""
     reasons = {row.reason for row in rows if row.status == "failed" and row.reason}
     again = sorted(reasons - {"LOW_MAPPING"})  # which a new try does not change
-    words = (
-        [f"  try them again:      snakemake --config retry='[{', '.join(again)}]'   (or retry=all)"] if again else []
-    )
+    retry = f"retry=[{','.join(again)}]"
+    words = [f"  try them again:      {command_line(retry)}"] if again else []
     if "LOW_MAPPING" in reasons:
         words += ["  count low cells:     lower plates.min_mapped in the configuration; nothing is aligned again"]
     return "\n".join(

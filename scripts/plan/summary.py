@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.endings import command_line
 from scripts.core.tables import format_table
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.footprint import archive_bytes
@@ -117,9 +118,10 @@ def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:
     for reason, of_reason in sorted(failed.items()):
         first = of_reason[0]
         lines.append(f"  {reason} ({len(of_reason):,}): {first.run} ({first.series}): {first.detail}")
+    retry = f"retry=[{','.join(sorted(failed))}]"
     lines += [
-        f"All are in {ledger}; docs/reasons.md says what can be done for each reason. To try them again, add this to",
-        f"the command: --config retry='[{','.join(sorted(failed))}]'",
+        f"All are in {ledger}; docs/reasons.md says what can be done for each reason. To try them again:",
+        f"  {command_line(retry)}",
     ]
     return "\n".join(lines)
 

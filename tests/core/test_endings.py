@@ -1,13 +1,14 @@
 """The last words of a run."""
 
-import sys
+import shlex
 
 import pytest
 
 from scripts.core import endings
 from scripts.core.command import run_command
-from scripts.core.endings import Failure, command_line, failures, last_sentence, last_words
+from scripts.core.endings import Failure, command_line, failures, last_sentence, last_words, remember_command
 from scripts.core.errors import InputError
+from scripts.core.snakemake import parse_command
 
 BLOCK = """Error in rule {rule}:
     message: None
@@ -23,6 +24,8 @@ BLOCK = """Error in rule {rule}:
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRA2MATRIX_COMMAND", "")  # so that it is as before afterwards
+    monkeypatch.delenv("SRA2MATRIX_COMMAND")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_failures_are_in_order_and_each_job_once(tmp_path):
 
 
 def test_a_run_ends_with_its_first_failures_and_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/x/bin/snakemake", "--directory", "my cells", "--config", "a=b"])
+    remember_command(["/x/bin/snakemake", "--directory", "my cells", "--config", "a=b"])
     for number in range(7):
         (tmp_path / f"{number}.log").write_text(f"Error: {number}\nmore\x1b[2J\n")
     (tmp_path / "s.log").write_text("".join(BLOCK.format(rule="count", log=f"{number}.log") for number in range(7)))
@@ -77,7 +80,7 @@ def test_a_run_ends_with_its_first_failures_and_the_command(tmp_path, monkeypatc
 
 
 def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/x/snakemake/__main__.py", "-c1"])
+    remember_command(["/x/snakemake/__main__.py", "-c1"])
     (tmp_path / "s.log").write_text("Terminating processes on user request, this might take some time.\n")
     assert last_words(["s.log"]) == (
         "Stopped. Call the same command again; what is done is not done again:\n  python -m snakemake -c1"
@@ -91,8 +94,33 @@ def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path, monkeypatch):
 
 def test_the_command_has_no_secret(monkeypatch):
     monkeypatch.setenv("NCBI_API_KEY", "0123456789abcdef")
-    words = command_line(["snakemake", "--config", "archives={api_key: 0123456789abcdef}"])
-    assert words == "snakemake --config 'archives={api_key: ***}'"
+    remember_command(["snakemake", "--config", "archives={api_key: 0123456789abcdef}"])
+    assert command_line() == "snakemake --config 'archives={api_key: ***}'"
+
+
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        ("snakemake", "snakemake --config 'retry=[X]'"),
+        ("snakemake resolve --profile 'my site'", "snakemake resolve --profile 'my site' --config 'retry=[X]'"),
+        ("snakemake --config a=b c=d --cores 2", "snakemake --config 'retry=[X]' a=b c=d --cores 2"),
+        ("snakemake -C 'retry=[Y]' -n", "snakemake -C 'retry=[X]' -n"),
+        ("snakemake --config=a=b resolve", "snakemake resolve --config a=b 'retry=[X]'"),
+        ("snakemake --config=retry=all -c1", "snakemake -c1 --config 'retry=[X]'"),
+    ],
+)
+def test_a_value_of_the_configuration_is_added_to_the_command(words, again):
+    remember_command(shlex.split(words))
+    assert command_line("retry=[X]") == again
+    given, wanted = parse_command(shlex.split(words)[1:]), parse_command(shlex.split(again)[1:])
+    assert wanted.targets == given.targets
+    assert [word for word in wanted.config if not word.startswith("retry=")] == [
+        word for word in given.config or () if not word.startswith("retry=")
+    ]
+
+
+def test_a_command_called_by_hand_knows_of_no_other():
+    assert command_line() == "snakemake"
 
 
 def test_a_command_that_is_stopped_has_no_traceback(capsys):

@@ -1,5 +1,6 @@
 """Locks of killed workflows are removed, those of living ones and of other machines are not."""
 
+import argparse
 import base64
 import os
 import platform
@@ -15,8 +16,10 @@ from scripts.core.snakemake import (
     Running,
     incomplete_outputs,
     missing_profile,
+    parse_command,
     remove_broken_folders,
     remove_stale_locks,
+    target_faults,
 )
 
 HOME = Path(__file__).parents[2]
@@ -157,7 +160,25 @@ def test_a_workflow_profile_that_does_not_exist_is_known(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     home = tmp_path / "home"
     for name in ("mine", "site", "profiles/site", "slurm", "none"):
-        assert missing_profile(["snakemake", "--workflow-profile", name], home) == ""
-        assert missing_profile(["snakemake", f"--workflow-profile={name}", "-n"], home) == ""
-    assert missing_profile(["snakemake", "--workflow-profile", "slurmm", "-n"], home) == "slurmm"
-    assert missing_profile(["snakemake", "--profile", "slurmm"], home) == ""  # Snakemake itself refuses that
+        assert not missing_profile(name, home)
+    assert missing_profile("slurmm", home)
+
+
+def test_options_of_a_command():
+    found = parse_command(["resolve", "--workflow-profile=x", "-n", "--config", "a=b", "--cores", "2"])
+    assert (found.targets, found.workflow_profile, found.dryrun) == (["resolve"], "x", True)
+    assert parse_command(["--cores"]) == argparse.Namespace()  # no command of Snakemake's
+
+
+def test_targets_that_cannot_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.txt").touch()
+    rules = {"resolve": set(), "all": set(), "align": {"shard"}}
+    sound = ["resolve", "results/x.tsv", "here.txt"]
+    assert target_faults(sound, rules, "results/x.tsv".__eq__) == []
+    assert target_faults([*sound, "reslove", "align", "results/y.tsv"], rules, "results/x.tsv".__eq__) == [
+        "reslove: neither a rule of this workflow nor a file that it makes; did you mean 'resolve'?",
+        "align: this rule makes files of one shard each; name a file that it makes instead.",
+        "results/y.tsv: neither a rule of this workflow nor a file that it makes; without a target everything is made"
+        " (docs/outputs.md).",
+    ]

@@ -40,11 +40,23 @@ def test_a_greater_share_stops_and_says_what_to_do(tmp_path):
         "  GSE1F000 (mus) ARCHIVE_CORRUPT: vdb-validate says no.",
     ]
     assert lines[3] == "GSE3: 51 of 51 runs failed (100.0%; max_failed is 5.0%):"
-    assert "  and 1 more (see the ledger): 1 ARCHIVE_CORRUPT" in lines
+    assert (
+        lines[4]
+        == "  GSE3F000 (mus), GSE3F001 (mus), GSE3F002 (mus) and 48 more ARCHIVE_CORRUPT: vdb-validate says no."
+    )
     assert "GSE2" not in str(error.value)
-    for words in ("retry='[ARCHIVE_CORRUPT]'", "raise max_failed", "leave_out: {accession: reason}"):
+    for words in ("snakemake --config 'retry=[ARCHIVE_CORRUPT]'", "raise max_failed", "leave_out: {accession: reason}"):
         assert words in str(error.value)
     assert not (tmp_path / "accepted").exists()
+
+
+def test_many_different_faults_are_cut_short(tmp_path):
+    ledger = [row._replace(detail=f"Line {number}.") for number, row in enumerate(rows("GSE1", 0, 53))]
+    with pytest.raises(InputError) as error:
+        call(tmp_path, ledger)
+    lines = str(error.value).splitlines()
+    assert lines[51] == "  GSE1F049 (mus) ARCHIVE_CORRUPT: Line 49."
+    assert lines[52] == "  and 3 more (see the ledger): 3 ARCHIVE_CORRUPT"
 
 
 def test_cells_below_the_floor_are_not_tried_again(tmp_path):
@@ -53,7 +65,7 @@ def test_cells_below_the_floor_are_not_tried_again(tmp_path):
         call(tmp_path, low)
     assert "retry=" not in str(error.value)
     assert "  count low cells:     lower plates.min_mapped in the configuration" in str(error.value)
-    with pytest.raises(InputError, match=r"retry='\[ARCHIVE_CORRUPT\]'"):
+    with pytest.raises(InputError, match=r"'retry=\[ARCHIVE_CORRUPT\]'"):
         call(tmp_path, low + rows("GSE2", 0, 1))
 
 

@@ -99,7 +99,7 @@ def test_the_last_words_of_a_run_name_the_first_run_of_each_reason():
         "3 runs failed:",
         "  ALIGN_FAILED (1): SRR4 (GSE1): STAR stopped.",
         "  DOWNLOAD_FAILED (2): SRR2 (GSE1): 404.",
-        "All are in runs.tsv; docs/reasons.md says what can be done for each reason. To try them again, add this to",
-        "the command: --config retry='[ALIGN_FAILED,DOWNLOAD_FAILED]'",
+        "All are in runs.tsv; docs/reasons.md says what can be done for each reason. To try them again:",
+        "  snakemake --config 'retry=[ALIGN_FAILED,DOWNLOAD_FAILED]'",
     ]
     assert format_failed(rows[3:], "runs.tsv").startswith("1 run failed:")

@@ -71,6 +71,19 @@ def test_another_workflow_uses_it_as_a_module(analysis, importing, tmp_path, els
     assert jobs["sra2matrix_download"] == 2
 
 
+def test_a_prefix_of_its_paths_is_refused(analysis, importing):
+    path = importing / "Snakefile"
+    path.write_text(
+        path.read_text().replace('config: config["matrices"]', 'config: config["matrices"]\n    prefix: "m"')
+    )
+    answer = plan(importing, analysis.folder)
+    assert answer.status == 1
+    assert (
+        "prefix: this workflow cannot have one as a module; its jobs write to units/, work/,"
+        in answer.text.splitlines()[-1]
+    )
+
+
 def test_jobs_are_not_led_astray_by_what_lies_in_the_analysis_directory(analysis, importing):
     for name in ("__init__", "resolve"):
         (importing / "scripts" / f"{name}.py").write_text("raise RuntimeError('not ours')\n" * (name != "__init__"))

@@ -159,6 +159,9 @@ def test_a_run_table_with_an_older_time_makes_a_new_plan(analysis):
     analysis.configure(run_table=analysis.run_table(plates("GSE1", 2)), references=SOURCES)
     assert analysis.snakemake("--cores", "1", "resolve").status == 0
     assert not analysis.snakemake("-n", "resolve").jobs["resolve"]
+    # A file of a unit is a target; its resources come from the plan.
+    answer = analysis.snakemake("-n", "units/counts/GSE1.mus.0000.h5ad")
+    assert (answer.jobs["count"], answer.jobs["resolve"]) == (1, 0), answer.text
     path = analysis.folder / analysis.run_table(plates("GSE1", 3))
     os.utime(path, (0, 0))
     assert analysis.snakemake("-n", "resolve").jobs["resolve"] == 1
@@ -168,6 +171,11 @@ def test_targets(analysis):
     analysis.configure(series=["GSE1"], references=SOURCES)
     assert set(analysis.snakemake("-n", "resolve").jobs) == {"resolve", "total"}
     assert analysis.snakemake("-n", "references").jobs["star_index"] == 2
+    answer = analysis.snakemake("reslove", "--cores", "1")
+    assert answer.status == 1
+    assert answer.text.endswith(
+        "reslove: neither a rule of this workflow nor a file that it makes; did you mean 'resolve'?\n"
+    )
 
 
 def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
@@ -179,7 +187,8 @@ def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
     )
     answer = analysis.snakemake()
     assert answer.status == 1
-    assert "needs 3 correction(s):" in answer.text
+    assert "The configuration (config/config.yaml) needs 3 correction(s):" in answer.text
+    assert answer.text.splitlines()[-1].startswith("series: nothing is asked for")
     assert "sries: unknown key; did you mean 'series'?" in answer.text
     assert "series: nothing is asked for" in answer.text
     assert "species.homo.reference: 'hg83' is neither" in answer.text
