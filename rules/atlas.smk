@@ -21,6 +21,7 @@ rule atlas_model:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
     params:
+        content=of(analysis.labels_content, "species"),  # a trigger: also by a file with an older time
         components=config["atlas"]["components"],
         cells=config["atlas"]["fit_cells"],
         seed=config["atlas"]["seed"],
@@ -53,6 +54,7 @@ rule atlas_embed:
         mem_mb=mem_mb("table"),
         runtime=runtime("table"),
     params:
+        content=of(analysis.model_content, "species"),  # a trigger: also by a file with an older time
         backend=config["atlas"]["backend"],
         python=lambda wildcards, threads: option("--python", config["atlas"]["python"]),
         tax_id=lambda wildcards: config["species"][wildcards.species]["tax_id"],
@@ -154,6 +156,7 @@ rule atlas_train:
     conda:
         "../envs/python.yaml"
     params:
+        content=lambda wildcards, input: analysis.content([input.labels]),  # a trigger: also by a file with an older time
         seed=config["atlas"]["seed"],
     shell:
         """

@@ -220,7 +220,7 @@ def no_trigger(value):
     return lambda wildcards, threads: value() if callable(value) else value
 
 
-settings = no_trigger([f"{name}={number:g}" for name, number in analysis.settings().items()])
+settings = no_trigger([f"{name}={value}" for name, value in analysis.settings().items()])
 
 
 def of_unit(answer):

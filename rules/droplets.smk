@@ -12,6 +12,8 @@ FEATURES = (
 
 rule inclusion_list:
     """Fetch the list of barcodes of a kit."""
+    input:
+        of(analysis.local_list, "inclusion_list"),
     output:
         barcodes="units/inclusion_lists/{inclusion_list}.txt",
     log:
@@ -26,9 +28,7 @@ rule inclusion_list:
         sha256=lambda wildcards: option(
             "--sha256", source_sha256(analysis.inclusion_list_source(wildcards.inclusion_list))
         ),
-        identity=lambda wildcards: source_identity(
-            analysis.inclusion_list_source(wildcards.inclusion_list)
-        ),
+        identity=of(analysis.list_identity, "inclusion_list"),
         chemistries=no_trigger(HOME / "config/chemistries.yaml"),
     shell:
         """
@@ -62,6 +62,7 @@ rule read_roles:
     params:
         chemistries=HOME / "config/chemistries.yaml",
         chemistry=config["droplets"]["chemistry"],
+        content=of_unit(analysis.tables_content),  # a trigger: also by a file with an older time
         probe_set=of_unit(lambda unit: "--probe-set" if analysis.probe_set(unit) else ""),
         features=option("--features-reference", "".join(analysis.features_reference())),
     shell:

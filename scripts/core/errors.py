@@ -15,7 +15,8 @@ DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
 NO_LIST = "no_list"
 """Cause of a CHEMISTRY_UNKNOWN: no inclusion list is configured that could prove a kit."""
-
+TOO_MANY_DROPPED = "too_many_dropped"
+"""Cause of a READS_MISSING: more spots lack a read than ``droplets.max_dropped`` allows."""
 
 MACHINE = "machine"
 """Cause of a fault that may be the machine's: a program crashed, or a file of ours could not be used."""

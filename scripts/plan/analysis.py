@@ -140,6 +140,8 @@ class Analysis:
     def options_digest(self, unit: str) -> str:
         """Return 16 hex digits of what decides the counts of a shard beside its rows: options and reference."""
         options = {key: value for key, value in self.config["plates"].items() if key not in NOT_COUNTED_BY}
+        if options["nonunique"] != "random":
+            del options["seed"]
         words = [str(sorted((options | {"strand": self.strands(unit)}).items())), self.reference_identity(unit)]
         return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
@@ -165,8 +167,14 @@ class Analysis:
         if plates["counter"] == STARSOLO:
             keys = ["preset", "strand", "counter", *(["star_options"] if plates["star_options"] else [])]
             return {key: plates[key] for key in keys}
-        further = {key: plates[key] for key, default in ALSO_FIXED_BY.items() if plates[key] != default}
+        further = {key: plates[key] for key in self._further_options()}
         return {key: plates[key] for key in FIXED_BY} | further
+
+    def _further_options(self) -> list[str]:
+        """Return those keys of ALSO_FIXED_BY that are not the default; a seed is one only where something is drawn."""
+        plates = self.config["plates"]
+        changed = [key for key, default in ALSO_FIXED_BY.items() if plates[key] != default]
+        return [key for key in changed if key != "seed" or plates["nonunique"] == "random"]
 
     def parameters(self) -> list[str]:
         """Return what decides the counts of plates as name=value, for the notes in results."""
@@ -213,8 +221,8 @@ class Analysis:
             if isinstance(strands, Mapping)
             else [strands]
         )
-        scoring = [key for key in ALSO_FIXED_BY if key not in ("type", "id_attribute", "star_options")]
-        further = [f"--{key.replace('_', '-')}={plates[key]}" for key in scoring if plates[key] != ALSO_FIXED_BY[key]]
+        scoring = [key for key in self._further_options() if key not in ("type", "id_attribute", "star_options")]
+        further = [f"--{key.replace('_', '-')}={plates[key]}" for key in scoring]
         return ["--mode", plates["mode"], "--strand", *words, *further]
 
     def solo_options(self) -> list[str]:
@@ -329,6 +337,20 @@ class Analysis:
         configured = self.config["droplets"]["inclusion_lists"].get(name)
         return configured or {key: known[key] for key in ("address", "sha256") if known.get(key)}
 
+    def list_identity(self, name: str) -> str:
+        """Return what identifies the content of an inclusion list: checksum or name, and of a local file the digest."""
+        source = self.inclusion_list_source(name)
+        return " ".join(filter(None, [source_identity(source), self.content(self.local_list(name))]))
+
+    def local_list(self, name: str) -> list[str]:
+        """Return the path of an inclusion list that is a local file; none of an address or a package."""
+        address = source_address(self.inclusion_list_source(name)) or ""
+        return [] if is_address(address) or address.partition(":")[0] == PACKAGE else [address]
+
+    def content(self, paths: Sequence[str]) -> str:
+        """Return the digest of the content of local files, which is noticed whatever their time; empty of none."""
+        return self._files.digest(paths) if paths else ""
+
     def inclusion_lists(self) -> list[str]:
         """Return the names of the inclusion lists that have a source, sorted."""
         shipped = {name for name, known in self.kits["lists"].items() if known.get("address")}
@@ -362,6 +384,10 @@ class Analysis:
         """Return the probe set of a library's species as a list; empty without one, and for a shard."""
         path = "" if is_shard(unit) else self.config["droplets"]["probe_sets"].get(self.unit(unit).species, "")
         return [path] if path else []
+
+    def tables_content(self, unit: str) -> str:
+        """Return the digest of the local files, beside its reads, that decide how a library is counted."""
+        return self.content([*self.features_reference(), *self.probe_set(unit)])
 
     def _list_sources(self) -> dict[str, str]:
         probe_sets = self.config["droplets"]["probe_sets"]
@@ -411,11 +437,15 @@ class Analysis:
         }
         return [word for option, values in options.items() if values for word in (option, *values)]
 
-    def settings(self) -> dict[str, float]:
+    def settings(self) -> dict[str, str]:
         """Return what is configured on which it depends whether failed runs are tried again."""
+        lists = [f"{name}={self.list_identity(name)}" for name in self.inclusion_lists()]
         return {
-            "limit_gb": float(self.config["scratch"]["limit_gb"]),
-            "accept_lite": float(self.config["archives"]["accept_lite"]),
+            "limit_gb": f"{self.config['scratch']['limit_gb']:g}",
+            "accept_lite": f"{self.config['archives']['accept_lite']:d}",
+            "max_dropped": f"{self.config['droplets']['max_dropped']:g}",
+            "order": ",".join(self.config["archives"]["order"]),
+            "lists": hashlib.sha256(" ".join(lists).encode()).hexdigest()[:16],
         }
 
     def download_options(self) -> list[Any]:
@@ -549,6 +579,17 @@ class Analysis:
         if atlas["backend"] == "scprint2":
             return str(atlas["checkpoint"])
         return str(atlas["models"].get(species, f"work/atlas/{species}/model.npz"))
+
+    def model_content(self, species: str) -> str:
+        """Return the digest of the weights that are given for the cells of a species; empty where they are fitted."""
+        atlas = self.config["atlas"]
+        given = atlas["backend"] == "scprint2" or species in atlas["models"]
+        return self.content([self.embedding_model(species)] if given else [])
+
+    def labels_content(self, species: str) -> str:
+        """Return the digest of the labelled cells of a species; empty where there are none."""
+        references = self.config["atlas"]["references"]
+        return self.content([references[species]] if species in references else [])
 
     def atlases(self) -> Iterator[str]:
         """Yield the atlas of every species of which something is planned, with the reports on its labels."""

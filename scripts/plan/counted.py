@@ -28,10 +28,12 @@ class CountedUnit(NamedTuple):
     """Column → digest of what was planned for it, see :func:`~scripts.plan.units.column_digests`."""
     failed: Sequence[Sequence[str]] = ()
     """Reasons and causes for which runs failed, each once, sorted."""
-    settings: Mapping[str, float] = {}
+    settings: Mapping[str, float | str] = {}
     """What else was configured, on which it depends whether failed runs are tried again."""
     planned: str = ""
     """Digest of all that was planned: where it is that of the plan, columns need not be compared."""
+    dropped: float = 0.0
+    """Largest share of the spots of a counted run that lacked a read, where more than one did."""
 
 
 def counted_file(unit: str) -> Path:
@@ -45,13 +47,21 @@ def write_counted(
     options: str,
     columns: Mapping[str, str],
     statuses: Iterable[RunStatus],
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, float | str] | None = None,
     planned: str = "",
 ) -> None:
     """Write the record of a unit that was counted."""
+    statuses = list(statuses)
     failed = sorted({(row.reason, row.cause) for row in statuses if row.state == "failed"})
-    counted = CountedUnit(token, options, columns, list(map(list, failed)), settings or {}, planned)
+    dropped = max((_dropped_share(row) for row in statuses if row.state != "failed"), default=0.0)
+    counted = CountedUnit(token, options, columns, list(map(list, failed)), settings or {}, planned, dropped)
     write_atomic(path, json.dumps(counted._asdict()) + "\n")
+
+
+def _dropped_share(row: RunStatus) -> float:
+    """Return the share of the spots of a run that lacked a read; a single one always may."""
+    dropped = int(row.dropped or 0)
+    return dropped / (dropped + int(row.spots or 0)) if dropped > 1 else 0.0
 
 
 def read_counted(path: str | Path) -> CountedUnit | None:
@@ -71,7 +81,7 @@ def add_round_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--round", default="", help="token of the round, for the record of what was counted")
     parser.add_argument("--planned", default="", help="digest of what is planned for the unit, for the record")
     parser.add_argument("--options", default="", help="digest of options and reference, for the record")
-    parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=NUMBER", help="further ones, for the record")
+    parser.add_argument("--settings", nargs="*", default=[], metavar="NAME=VALUE", help="further ones, for the record")
     parser.add_argument("--counted", type=Path, help="the record to write (units/counted/{unit}.json)")
 
 
@@ -79,5 +89,5 @@ def record_round(options: argparse.Namespace, statuses: Iterable[RunStatus]) -> 
     """Write the record of a unit that was counted, as the parsed options say; nothing without ``--counted``."""
     if options.counted:
         columns = column_digests(read_unit(options.runs), FileDigests(RECORD).recorded)
-        settings = {name: float(number) for name, _, number in (word.partition("=") for word in options.settings)}
+        settings = {name: value for name, _, value in (word.partition("=") for word in options.settings)}
         write_counted(options.counted, options.round, options.options, columns, statuses, settings, options.planned)

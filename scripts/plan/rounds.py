@@ -6,25 +6,33 @@ with which it was counted, and for which reasons runs failed. A later call compa
 - Where every planned column was counted as it is planned now, the unit is done, also where the record has more of
   them: a cell that is left out, or a row that is removed, costs nothing.
 - Otherwise there is a new *round*, and so where runs failed for a reason that is tried again: those of ``retry:``, and
-  by themselves a full disk as soon as there is room, ``scratch.limit_gb`` as soon as it is raised, Lite as soon as it
-  is accepted, and a missing inclusion list as soon as it is configured. The rule ``retry`` sets aside the columns of a
-  shard that are still right, and only the others are downloaded, aligned and counted.
+  by themselves those whose cause has gone, such as a limit that was raised (see ``Rounds._healed``). The rule ``retry``
+  sets aside the columns of a shard that are still right, and only the others are downloaded, aligned and counted.
 
 A round is known by its token, a param of the jobs that count: a new token runs them.
 """
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.core.errors import NO_LIST
+from scripts.core.errors import NO_LIST, TOO_MANY_DROPPED
 from scripts.plan.analysis import Analysis
-from scripts.plan.counted import counted_file, read_counted
+from scripts.plan.counted import CountedUnit, counted_file, read_counted
 from scripts.plan.forecast import free_gb
 from scripts.plan.jobs import JobResources
 from scripts.plan.reasons import REASONS
 from scripts.plan.status import RunStatus, disk_was_full
 from scripts.plan.units import is_shard
+
+NUMBERS = ("limit_gb", "accept_lite", "max_dropped")
+"""Settings of which a larger one heals."""
+OF_SOURCES = ("DOWNLOAD_FAILED", "CHECKSUM_MISMATCH", "ARCHIVE_CORRUPT")
+"""Reasons that another source of reads may heal."""
+OF_LISTS = ("CHEMISTRY_UNKNOWN", "LAYOUT_AMBIGUOUS", "LOW_VALID_BARCODES")
+"""Reasons that another inclusion list may heal."""
+SRA_REFERENCES = Path("resources/sra_references")
 
 
 class Rounds:
@@ -43,26 +51,44 @@ class Rounds:
         if counted is None or not counted.failed:
             return []
         wanted = self.analysis.config["retry"]
-        reasons = set(REASONS if wanted == "all" else wanted)
+        reasons = set(REASONS if wanted == "all" else wanted).union(self._healed(unit, counted))
+        return sorted(reasons & {reason for reason, _ in counted.failed})
+
+    def _healed(self, unit: str, counted: CountedUnit) -> Iterator[str]:
+        """Yield the reasons for which runs of a unit failed and whose cause has gone."""
         failed = [RunStatus("", "failed", reason, cause=cause) for reason, cause in counted.failed]
-        if any(map(disk_was_full, failed)) and self._has_room(unit):
-            reasons.add("DISK_LIMIT")
+        causes = {row.cause for row in failed}
         now = self.analysis.settings()
-        if now["limit_gb"] > counted.settings.get("limit_gb", now["limit_gb"]):
-            reasons.add("DISK_LIMIT")
-        if now["accept_lite"] > counted.settings.get("accept_lite", now["accept_lite"]):
-            reasons.add("QUALITY_LITE")
-        if any(row.cause == NO_LIST for row in failed) and not self.analysis.list_fault(unit):
-            reasons.add("CHEMISTRY_UNKNOWN")
-        return sorted(reasons & {row.reason for row in failed})
+        before = now | {name: str(value) for name, value in counted.settings.items()}
+        raised = {name for name in NUMBERS if float(now[name]) > float(before[name])}
+        if "limit_gb" in raised or (any(map(disk_was_full, failed)) and self._has_room(unit)):
+            yield "DISK_LIMIT"
+        if "accept_lite" in raised:
+            yield "QUALITY_LITE"
+        if "max_dropped" in raised and TOO_MANY_DROPPED in causes:
+            yield "READS_MISSING"
+        if set(now["order"].split(",")) - set(before["order"].split(",")):
+            yield from OF_SOURCES
+        if (NO_LIST in causes or now["lists"] != before["lists"]) and not self.analysis.list_fault(unit):
+            yield from OF_LISTS
+        if any(self._has_references(unit, row.cause) for row in failed if row.reason == "REFERENCE_MISSING"):
+            yield "REFERENCE_MISSING"
+
+    def _has_references(self, unit: str, cause: str) -> bool:
+        """Whether the sequences that a cause names are beside the local archives of a unit now, or in the cache."""
+        files = self.analysis.unit(unit).files.removeprefix("file:").split(";")
+        folders = {Path(path).parent for path in files if path} | {SRA_REFERENCES}
+        return bool(cause) and all(any((folder / name).is_file() for folder in folders) for name in cause.split(","))
 
     def _has_room(self, unit: str) -> bool:
         free = 1000 * free_gb(Path(self.analysis.scratch, "fastq"))
         return free > self.resources.held_mb(unit)
 
     def is_as_planned(self, unit: str) -> bool:
-        """Whether every planned column of a unit was counted as it is planned now."""
+        """Whether every planned column of a unit was counted as it is planned now, with no more spots dropped."""
         counted = self.counted(unit)
+        if counted and counted.dropped > self.analysis.config["droplets"]["max_dropped"]:
+            return False
         if counted is None or counted.planned == self.analysis.digest(unit):
             return counted is not None
         return self.analysis.columns(unit).items() <= counted.columns.items()

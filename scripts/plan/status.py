@@ -23,7 +23,8 @@ class RunStatus(NamedTuple):
 
     ``source`` to ``read_roles`` replace the values of the plan in the ledger where they are set. ``cause``
     distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger, and neither do ``reads``
-    and ``mapped``: how many reads of its plate cell STAR was given, and how many it mapped (empty where not counted).
+    and ``mapped``: how many reads of its plate cell STAR was given, and how many it mapped (empty where not counted),
+    and ``dropped``: how many spots of a library lacked a read, beside the ``spots`` that are counted.
     """
 
     run: str
@@ -38,6 +39,7 @@ class RunStatus(NamedTuple):
     cause: str = ""
     reads: str = ""
     mapped: str = ""
+    dropped: str = ""
 
     @property
     def ok(self) -> bool:
@@ -77,10 +79,10 @@ def raise_if_machine(tried: Iterable[RunStatus]) -> None:
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
     """Return run → status, in the order of the file. Raises InputError where the header is another one.
 
-    Tables of older versions end before ``cause`` or ``reads``.
+    Tables of older versions end before ``cause``, ``reads`` or ``dropped``.
     """
     known = RunStatus._fields
-    headers = [known[: known.index(name)] for name in ("cause", "reads")] + [known]
+    headers = [known[: known.index(name)] for name in ("cause", "reads", "dropped")] + [known]
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         if tuple(next(lines, ())) not in headers:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import TOO_MANY_DROPPED, RunFault
 from scripts.core.files import path_below, size_of_folder
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
@@ -107,7 +107,8 @@ def _bam_reads(row: Run, bam: Path, work: Path, allowed: Allowed) -> Reads:
     files, spots, dropped = tenx_bam.to_fastq(bam, row.run, work, allowed.bytes, plain)
     total = spots + dropped
     if dropped > (0 if plain else allowed.spots(total)):
-        raise RunFault("READS_MISSING", f"{dropped:,} of {total:,} spots of the BAM file have lost their mate.")
+        words = f"{dropped:,} of {total:,} spots of the BAM file have lost their mate."
+        raise RunFault("READS_MISSING", words, "" if plain else TOO_MANY_DROPPED)
     if row.spots and int(row.spots) > total:
         raise RunFault("READS_MISSING", f"the record has {int(row.spots):,} spots, the BAM file {total:,}.")
     for file in files:
@@ -142,7 +143,7 @@ def _ena_reads(row: Run, packed: Sequence[Path], work: Path, allowed: Allowed) -
             raise RunFault("READS_MISSING", f"the record has {int(recorded):,} {what}, ENA's FASTQ {found:,}.")
     if row.assay != "plate" and len(counts) > 1 and unpaired:
         if unpaired > allowed.spots(spots):
-            raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.")
+            raise RunFault("READS_MISSING", f"{unpaired:,} of {spots:,} spots lack a read.", TOO_MANY_DROPPED)
         counts.pop(whole)[0].unlink()
         return _checked(row, counts, spots - unpaired, work, allowed)._replace(dropped=unpaired)
     return _checked(row, counts, spots, work, allowed)
@@ -272,9 +273,11 @@ def _checked(row: Run, written: Mapping[str, tuple[Path, int]], spots: int, work
         return Reads(files, spots)
     dropped = 0
     if set(counts.values()) != {spots}:
-        fault = RunFault("READS_MISSING", f"the reads do not agree: {_listed(counts)} of {spots:,} spots.")
-        if max(counts.values()) > spots or min(counts.values()) < spots - allowed.spots(spots):
-            raise fault
+        words = f"the reads do not agree: {_listed(counts)} of {spots:,} spots."
+        if max(counts.values()) > spots:
+            raise RunFault("READS_MISSING", words)
+        if min(counts.values()) < spots - allowed.spots(spots):
+            raise RunFault("READS_MISSING", words, TOO_MANY_DROPPED)
         files, kept = drop_incomplete(files, work, allowed.spots(spots), fastq_files.Room(row.run, math.inf))
         dropped, spots = spots - kept, kept
     # ENA's file of a one-read archive has no number.

@@ -127,7 +127,8 @@ class Converter:
             done = status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
             if dropped:
                 words = f"{dropped:,} of {spots + dropped:,} spots lack a read and are dropped."
-                done = done._replace(detail=" ".join(filter(None, [status.detail, words])))
+                detail = " ".join(filter(None, [status.detail, words]))
+                done = done._replace(detail=detail, dropped=str(dropped))
             named = {name.removesuffix(".fastq") + suffix_of(path): path for name, path in files.items()}
             self.converted.add(row, done, named)
             return done

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
-from scripts.core.errors import RunFault
+from scripts.core.errors import TOO_MANY_DROPPED, RunFault
 from scripts.formats.fastq_files import Room, open_packed
 from scripts.reads.fastq_check import FastqReader, find_difference, name_of
 
@@ -76,6 +76,7 @@ def drop_incomplete(files: Mapping[str, Path], folder: Path, most: float, room: 
                 raise RunFault(
                     "READS_MISSING",
                     f"of the first {kept + dropped:,} spots {dropped:,} lack a read, more than max_dropped allows.",
+                    TOO_MANY_DROPPED,
                 )
     for path in files.values():
         path.unlink()

@@ -42,7 +42,7 @@ _SHOWN = 10  # names in a sentence
 
 
 class ReferenceMissing(RunFault):
-    """References cannot be had; ``transient`` where another try may get them."""
+    """References cannot be had, whose names are the cause; ``transient`` where another try may get them."""
 
     def __init__(self, faults: Mapping[str, str], total: int, transient: bool = False) -> None:
         by_fault: dict[str, list[str]] = {}
@@ -53,7 +53,8 @@ class ReferenceMissing(RunFault):
             more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
             clauses.append(f"{', '.join(names[:_SHOWN])}{more} ({fault})")
         words = f"it is aligned to references that it does not hold, and {len(faults):,} of {total:,} cannot be had"
-        super().__init__("REFERENCE_MISSING", f"{words}: {'; '.join(clauses)}.")
+        cause = ",".join([name for name in faults if _NAME.fullmatch(name)][:_SHOWN])
+        super().__init__("REFERENCE_MISSING", f"{words}: {'; '.join(clauses)}.", cause)
         self.transient = transient
 
 

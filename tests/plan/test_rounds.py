@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.errors import DISK_FULL, NO_LIST, InputError
+from scripts.core.errors import DISK_FULL, NO_LIST, TOO_MANY_DROPPED, InputError
 from scripts.plan.analysis import Analysis
 from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted
 from scripts.plan.jobs import JobResources
@@ -151,6 +151,55 @@ def test_what_the_configuration_heals_is_tried_again_by_itself():
     assert rounds(**lower, **lite).reasons(UNIT) == ["QUALITY_LITE"]
     count(rounds(scratch={"limit_gb": 11}), "DISK_LIMIT")  # in vain
     assert rounds(scratch={"limit_gb": 11}).reasons(UNIT) == []
+
+
+def test_lists_and_sources_that_are_new_heal():
+    count(rounds(), "CHEMISTRY_UNKNOWN", "LOW_VALID_BARCODES", "ARCHIVE_CORRUPT", "DOWNLOAD_FAILED", "ALIGN_FAILED")
+    assert rounds(droplets={"inclusion_lists": {"3M-february-2018": "list.txt"}}).reasons(UNIT) == [
+        *("CHEMISTRY_UNKNOWN", "LOW_VALID_BARCODES")
+    ]
+    assert rounds(archives={"order": ["sra", "ncbi"]}).reasons(UNIT) == []  # fewer
+    assert rounds(archives={"order": ["ena", "sra", "ncbi"]}).reasons(UNIT) == []  # the same in another order
+    assert rounds(archives={"order": ["sra", "ena_fastq"]}).reasons(UNIT) == ["ARCHIVE_CORRUPT", "DOWNLOAD_FAILED"]
+
+
+def test_spots_that_lack_a_read_are_held_against_another_share():
+    count(rounds(), "READS_MISSING", cause=TOO_MANY_DROPPED)
+    assert rounds(droplets={"max_dropped": 0.001}).reasons(UNIT) == []
+    assert rounds(droplets={"max_dropped": 0.1}).reasons(UNIT) == ["READS_MISSING"]
+    count(rounds(), "READS_MISSING")  # fewer reads than the record says
+    assert rounds(droplets={"max_dropped": 0.1}).reasons(UNIT) == []
+
+    now = rounds()
+    columns, digest, token = now.analysis.columns(UNIT), now.analysis.digest(UNIT), now.token(UNIT)
+    for dropped, again in (("", False), ("1", False), ("2", False), ("8", True)):
+        row = RunStatus("SRR1", spots="992", dropped=dropped)
+        write_counted(counted_file(UNIT), token, "", columns, [row], now.analysis.settings(), digest)
+        assert rounds(droplets={"max_dropped": 0.005}).is_new(UNIT) == again
+        assert not rounds().is_new(UNIT)
+
+
+def test_references_that_are_beside_a_local_archive_now_heal(tmp_path):
+    rows = [row._replace(source=f"file:{tmp_path}/mine/{row.run}.sra") for row in cells(2)]
+    (tmp_path / "mine").mkdir()
+    for names in ("NC_1.1,NC_2.1", ""):
+        count(rounds(rows), "REFERENCE_MISSING", cause=names)
+        assert rounds(rows).reasons(UNIT) == []
+    count(rounds(rows), "REFERENCE_MISSING", cause="NC_1.1,NC_2.1")
+    (tmp_path / "mine/NC_1.1").touch()
+    assert rounds(rows).reasons(UNIT) == []  # one of two
+    (tmp_path / "resources/sra_references").mkdir(parents=True)
+    (tmp_path / "resources/sra_references/NC_2.1").touch()
+    assert rounds(rows).reasons(UNIT) == ["REFERENCE_MISSING"]
+
+
+def test_a_seed_counts_where_something_is_drawn():
+    count(rounds())
+    counted = read_counted(counted_file(UNIT)).options
+    seed, drawn = {"plates": {"seed": 1}}, {"plates": {"seed": 1, "nonunique": "random"}}
+    assert rounds(**seed).kept_with(UNIT) == counted != rounds(**drawn).kept_with(UNIT)
+    assert "--seed=1" not in rounds(**seed).analysis.count_options(UNIT)
+    assert "--seed=1" in rounds(**drawn).analysis.count_options(UNIT)
 
 
 def test_a_record_gives_itself_back_and_a_damaged_one_is_refused():
