@@ -18,7 +18,7 @@ from scripts.core.numeric import one_thread
 STAGES = {
     "records": ("resolve", "plan"),
     "references": ("reference", "star_index", "count_index"),
-    "reads": ("download", "fastq", "retry"),
+    "reads": ("sheet", "download", "fastq", "retry"),
     "plates": ("align", "count", "bam"),
     "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),
     "harvest": (

@@ -290,6 +290,11 @@ def find_difference(one: Sequence[bytes], other: Sequence[bytes], ends: MateEnds
     return next(number for number, (first, second) in enumerate(pairs) if first != second)
 
 
+def of_same_spots(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
+    """Whether as many headers of two files, from their first read on, name the same spots."""
+    return find_difference(one, other, _mate_ends(one, other)) is None
+
+
 class Interleaved(RunFault):
     """A file of single reads has both mates of each pair by turns."""
 
