@@ -190,6 +190,7 @@ rule counts_h5ad:
         counts=of(analysis.shard_counts, "species"),
         genes=reference_file(f"features{analysis.counted}.tsv"),
         own="units/own_metadata.tsv",
+        quality="results/quality/cells.csv.gz",
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -209,7 +210,8 @@ rule counts_h5ad:
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
             --genes {input.genes:q} --records resources/records --own-metadata {input.own:q} \
-            --parameters {params.parameters:q} {params.tpm} --output {output.matrix:q} 2>{log:q}
+            --parameters {params.parameters:q} {params.tpm} --quality {input.quality:q} \
+            --output {output.matrix:q} 2>{log:q}
         """
 
 
@@ -220,16 +222,24 @@ rule cells_table:
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=every(analysis.all_shard_counts),
+        genes=every(lambda: analysis.plate_genes().values()),
+        own="units/own_metadata.tsv",
+        references=every(analysis.reference_records),
     output:
         table="results/quality/cells.csv.gz",
     log:
         "logs/cells_table/cells_table.log",
+    benchmark:
+        "logs/benchmarks/cells_table/cells_table.tsv"
     conda:
         "../envs/python.yaml"
+    params:
+        genes=lambda wildcards: [f"{name}={path}" for name, path in analysis.plate_genes().items()],
     shell:
         """
         python -m scripts cells_table --units {input.units:q} --ledger {input.ledger:q} \
-            --counts 'units/counts/{{unit}}.h5ad' --output {output.table:q} 2>{log:q}
+            --counts 'units/counts/{{unit}}.h5ad' --genes {params.genes:q} \
+            --records resources/records --own-metadata {input.own:q} --output {output.table:q} 2>{log:q}
         """
 
 

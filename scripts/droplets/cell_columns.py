@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.droplets.library_figures import kind_of_gene
+from scripts.references.gene_kinds import kind_of_gene
 from scripts.references.genes_table import GeneRow
 
 if TYPE_CHECKING:

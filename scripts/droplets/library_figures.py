@@ -11,7 +11,6 @@ column 2 the start in the genome, in column 8 the number of the gene), both with
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ import numpy as np
 
 from scripts.core.errors import RunFault
 from scripts.core.files import write_atomic
+from scripts.references.gene_kinds import kind_of_gene
 
 READS_PER_GENE = "ReadsPerGene.out.tab"
 MIN_READS = 100
@@ -28,12 +28,6 @@ MIN_GENES = 20
 """Genes of an annotation below which most reads may well be on one of them."""
 _SHARE_OF_GENES = 0.02  # of the genes of a small annotation that are enough for its complexity
 _STRAND_COLUMNS = {"Unstranded": 1, "Forward": 2, "Reverse": 3}
-
-# HGNC and MGI name segments alike but for case; MGI also has Tcrg-C1. Biotypes: IG_C_gene, TR_V_pseudogene, …
-_TR = re.compile(r"TR(?:A[VJ]|B[VDJC]|D[VDJ]|G[VJC])[\dABP]|TR[AD]C$|TCRG-[CJV]", re.IGNORECASE)
-_IG = re.compile(r"IG(?:H[VDJ]|K[VJ]|L[VJC])[\dIVO(]|IGKC$|IGH(?:[DEM]|A\d?|G\d?[A-C]?P?|EP\d?)$", re.IGNORECASE)
-_RIBOSOMAL = re.compile(r"RP[SL]\d+[ALXY]{0,2}\d?$|RPLP[012]$|RPSA$", re.IGNORECASE)
-_MITOCHONDRIA = frozenset("chrm chrmt m mt nc_012920.1 nc_005089.1".split())
 
 
 class Bounds(NamedTuple):
@@ -72,23 +66,6 @@ class _KnownGene(NamedTuple):
     name: str
     kind: str
     """``tr``, ``ig``, ``mitochondrial``, ``ribosomal`` or empty."""
-
-
-def kind_of_gene(name: str, biotype: str, contig: str) -> str:
-    """Return ``tr``, ``ig``, ``mitochondrial`` or ``ribosomal``, empty for all other genes.
-
-    Segments of receptors are known by the name, else by the biotype (GENCODE's IG_C_gene), mitochondrial genes by the
-    contig, the name or the biotype, ribosomal ones (proteins and RNA) by the name or the biotype.
-    """
-    if _TR.match(name) or (biotype.startswith("TR_") and not _IG.match(name)):
-        return "tr"
-    if _IG.match(name) or biotype.startswith("IG_"):
-        return "ig"
-    if contig.lower() in _MITOCHONDRIA or name.lower().startswith("mt-") or biotype.startswith("Mt_"):
-        return "mitochondrial"
-    if _RIBOSOMAL.match(name) or biotype.startswith("rRNA"):
-        return "ribosomal"
-    return ""
 
 
 def _rows(path: Path) -> Iterator[list[str]]:

@@ -1,18 +1,123 @@
 """Write the quality of every plate cell: a row a cell, with what STAR and the counter say of it, and flags.
 
 A row is there for every planned cell that was counted in a shard, also for those that a floor has failed or left out
-(`plates: {min_mapped: …, min_reads: …}`). `flags` are codes, joined by ';': see docs/outputs.md.
+(`plates: {min_mapped: …, min_reads: …}`). `flags` are codes, joined by ';': see docs/outputs.md for all columns.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scripts.core.command import command_parser
+from scripts.core.errors import InputError
 from scripts.formats import csv_gz
-from scripts.harvest.quality.cells import COLUMNS, CellQuality, depths, read_cells, table_row
+from scripts.harvest.quality.cells import (
+    COLUMNS,
+    SKETCH,
+    CellsOfShard,
+    GenesOfSpecies,
+    add_scores,
+    counts_text,
+    describe_genes,
+    flags_of_cells,
+    read_cells,
+    table_rows,
+)
+from scripts.harvest.quality.copies import Likeness, find_alike
+from scripts.harvest.quality.flags import FEWEST_SAME_COUNTS, SAME_COUNTS, join_flags
+from scripts.harvest.quality.sexes import is_other_sex, sex_of_counts, sex_of_record, sexes_of_records
+from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names
+from scripts.references.gene_kinds import spike_in_contigs
+from scripts.references.genes_table import read_genes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_shards(
+    units: str, ledger: str, counts: str, genes: Mapping[str, GenesOfSpecies]
+) -> Iterator[tuple[str, CellsOfShard]]:
+    """Yield species and cells of every plate shard; ``counts`` is the path of its counts, with {unit} in it."""
+    settled: dict[str, dict[str, Run]] = {}
+    for row in iterate_runs(ledger):
+        if row.assay == "plate" and row.run:
+            settled.setdefault(row.species, {})[row.run] = row
+    for unit in filter(is_shard, unit_names(units)):
+        species = unit.split(".")[1]
+        of_species = settled.get(species, {})
+        planned = {row.run: of_species.get(row.run) for row in read_unit_rows(Path(units) / f"{unit}.tsv")}
+        known = {run: row for run, row in planned.items() if row}  # a shard may have cells that were left out since
+        if species not in genes:
+            raise InputError(f"--genes: {unit} has counts of {species}, but no table of its genes is given.")
+        yield species, read_cells(counts.replace("{unit}", unit), known, genes[species])
+
+
+def gather(shards: Sequence[tuple[str, CellsOfShard]]) -> tuple["pd.DataFrame", dict[str, list[np.ndarray]]]:
+    """Return the cells of all shards, sorted by species, series and run, and their sketches by species."""
+    import pandas as pd
+
+    if not shards:
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}), {}
+    cells = pd.concat([shard.frame for _, shard in shards], ignore_index=True)
+    sketches = [sketch for _, shard in shards for sketch in shard.sketches]
+    first = cells.runs.str.split(";").str[0]
+    order = cells.assign(first=first).sort_values(["species", "series", "first"], kind="stable").index.to_numpy()
+    cells = cells.loc[order].reset_index(drop=True)
+    groups = cells.groupby("species").indices
+    return cells, {str(species): [sketches[order[cell]] for cell in group] for species, group in groups.items()}
+
+
+def add_copies(cells: "pd.DataFrame", sketches: Mapping[str, Sequence[np.ndarray]], found: list[set[str]]) -> None:
+    """Add the cell that shares most counts with each, and flag copies; cells of a species are beside each other."""
+    cells["same_counts_as"], cells["pct_same_counts"] = "", np.nan
+    for species, of_species in sketches.items():
+        group = np.flatnonzero(cells.species == species)
+        for cell, (other, likeness) in best_partners(find_alike(of_species, SKETCH, FEWEST_SAME_COUNTS)).items():
+            cells.loc[group[cell], ["same_counts_as", "pct_same_counts"]] = [
+                cells.cell[group[other]],
+                100 * likeness.share,
+            ]
+            if 100 * likeness.share >= SAME_COUNTS:
+                found[group[cell]].add("DUPLICATE_COUNTS")
+
+
+def best_partners(alike: Sequence[Likeness]) -> dict[int, tuple[int, Likeness]]:
+    """Return thing → the one that is most like it, the first of several."""
+    best: dict[int, tuple[int, Likeness]] = {}
+    for likeness in alike:
+        for thing, other in ((likeness.one, likeness.other), (likeness.other, likeness.one)):
+            if thing not in best or likeness.share > best[thing][1].share:
+                best[thing] = other, likeness
+    return best
+
+
+def add_sexes(cells: "pd.DataFrame", records: str, own: OwnMetadata, found: list[set[str]]) -> None:
+    """Add the sex of each cell's sample in its record and by its counts, and flag where these are of the other sex."""
+    samples = list(zip(cells.series, cells["sample"], strict=True))
+    of_records = sexes_of_records(records, samples) if records else {}
+    owned = (sex_of_record(own.of_runs(runs.split(";"))) for runs in cells.runs)
+    cells["sex_of_record"] = [sex or of_records.get(sample, "") for sex, sample in zip(owned, samples, strict=True)]
+    sums = cells.groupby(["series", "sample", "species"])[["xist_counts", "y_counts"]].transform("sum")
+    cells["sex_of_genes"] = [sex_of_counts(*pair) for pair in zip(sums.xist_counts, sums.y_counts, strict=True)]
+    for of_cell, record, counts in zip(found, cells.sex_of_record, cells.sex_of_genes, strict=True):
+        if is_other_sex(record, counts):
+            of_cell.add("SEX_MISMATCH")
+
+
+def parse_paths(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Return name → path of ``name=path`` texts. Raises InputError for others."""
+    paths = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not (name and path):
+            raise InputError(f"{option}: {text!r} is not species=path, e.g. homo=genes.tsv.")
+        paths[name] = path
+    return paths
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,23 +125,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--units", required=True, help="folder of the units' run tables (units/runs)")
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--counts", required=True, help="path of a shard's counts, with {unit} in it")
+    parser.add_argument(
+        "--genes",
+        nargs="*",
+        default=[],
+        metavar="SPECIES=PATH",
+        help="table of what is counted, in the folder of the reference",
+    )
+    parser.add_argument("--records", default="", help="folder of the archives' answers (resources/records)")
+    parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     parser.add_argument("--output", required=True, help="the table to write (results/quality/cells.csv.gz)")
     options = parser.parse_args(argv)
     check_field("--counts", options.counts, example=", e.g. 'units/counts/{unit}.h5ad'")
-    settled: dict[str, dict[str, Run]] = {}
-    for row in iterate_runs(options.ledger):
-        if row.assay == "plate" and row.run:
-            settled.setdefault(row.species, {})[row.run] = row
-    cells: list[CellQuality] = []
-    for unit in filter(is_shard, unit_names(options.units)):
-        of_species = settled.get(unit.split(".")[1], {})
-        planned = {row.run: of_species.get(row.run) for row in read_unit_rows(Path(options.units) / f"{unit}.tsv")}
-        known = {run: row for run, row in planned.items() if row}  # a shard may have cells that were left out since
-        cells += read_cells(options.counts.replace("{unit}", unit), known)
-    cells.sort(key=lambda cell: (cell.row.species, cell.row.series, cell.row.run))
-    depth = depths(cells)
-    rows = [table_row(cell, depth[cell.row.series, cell.row.species]) for cell in cells]
+    genes = {
+        species: describe_genes(read_genes(path), spike_in_contigs(Path(path).with_name("reference.json")))
+        for species, path in parse_paths(options.genes, "--genes").items()
+    }
+    cells, sketches = gather(list(read_shards(options.units, options.ledger, options.counts, genes)))
+    if len(cells):
+        add_scores(cells)
+        found = flags_of_cells(cells)
+        add_copies(cells, sketches, found)
+        add_sexes(cells, options.records, read_own_metadata(options.own_metadata), found)
+        cells["flags"] = list(map(join_flags, found))
+        for name in ("total_counts", "xist_counts", "y_counts"):
+            cells[name] = cells[name].map(counts_text)
     Path(options.output).parent.mkdir(parents=True, exist_ok=True)
-    csv_gz.write_csv_gz(options.output, [COLUMNS, *rows])
-    flagged = sum(1 for row in rows if row[COLUMNS.index("flags")])
-    print(f"{options.output}: {len(rows)} cells, {flagged} of them flagged.", file=sys.stderr)
+    csv_gz.write_csv_gz(options.output, [COLUMNS, *table_rows(cells, COLUMNS)])
+    flagged = sum(1 for text in cells["flags"] if text)
+    print(f"{options.output}: {len(cells)} cells, {flagged} of them flagged.", file=sys.stderr)

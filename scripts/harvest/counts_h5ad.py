@@ -4,7 +4,8 @@
 - obs: index = experiment (or run, with count_by: run); columns of the run table (several runs of a cell joined by ';',
   their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
   decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO (see
-  scripts/records/obs_columns.py); the user's own columns of a run table
+  scripts/records/obs_columns.py); with --quality, the figures and flags of results/quality/cells.csv.gz; the user's
+  own columns of a run table
 - layers: with --tpm, tpm (float32): transcripts per million, see scripts/harvest/gene_tables/tpm.py
 - var: index = gene_id; gene_name, biotype, length (bases in exons, or in the features that are counted)
 - uns: reference (name and fingerprint), parameters, tools (versions of STAR and HTSeq, and who counted; where shards
@@ -32,6 +33,7 @@ from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import TableColumn, add_table_options, columns_of_options, open_shards
 from scripts.harvest.gene_tables.tpm import tpm_of
+from scripts.harvest.quality.obs import quality_columns
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.records.obs_columns import add_own, plate_columns
@@ -76,11 +78,12 @@ def write_h5ad(
     records: str | Path,
     parameters: Mapping[str, str],
     tpm: bool = False,
-    own: OwnMetadata | None = None,
+    own: OwnMetadata = OwnMetadata(),  # noqa: B008, it is empty and never changed
+    quality: str | Path | None = None,
 ) -> None:
     """Write the file, see :func:`~scripts.harvest.columns.open_shards`; with ``tpm`` it has a layer of that name.
 
-    ``own`` are the user's own columns.
+    ``own`` are the user's own columns, ``quality`` is the table of the quality of the cells, for obs.
 
     Raises InputError where shards do not fit each other, the columns or the table of genes.
     """
@@ -115,9 +118,11 @@ def write_h5ad(
     tally_columns: dict[str, Any] = {name: tallies[:, number].copy() for number, name in enumerate(TALLIES)}
     if strands:
         tally_columns["strand"] = strands
+    names = [column.accession for column in columns]
     obs = plate_columns([column.rows for column in columns], tally_columns, logs, records)
-    if own:
-        add_own(obs, [own.of_cell(column.rows) for column in columns])
+    if quality:
+        obs |= quality_columns(quality, columns[0].rows[0].species if columns else "", names)
+    add_own(obs, [own.of_cell(column.rows) for column in columns])
     del logs
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
         h5ad.set_encoding(root, "anndata", "0.1.0")
@@ -133,7 +138,7 @@ def write_h5ad(
                 layer.append(tpm_of(rows, lengths))
         for written in filter(None, (matrix, layer)):
             written.finish(len(genes))
-        h5ad.write_frame(root, "obs", [column.accession for column in columns], obs)
+        h5ad.write_frame(root, "obs", names, obs)
         var = {
             "gene_id": [gene.gene_id for gene in genes],
             "gene_name": [gene.gene_name for gene in genes],
@@ -168,13 +173,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="written to uns")
     parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     parser.add_argument("--tpm", action="store_true", help="add the layer tpm, see tpm_table")
+    parser.add_argument("--quality", help="table of the quality of the cells (results/quality/cells.csv.gz), for obs")
     parser.add_argument("--output", required=True, help="the file to write ({species}.h5ad)")
     options = parser.parse_args(argv)
     tune_for_arrays()
     parameters = parse_parameters(options.parameters)
     units, columns = columns_of_options(options)
+    sources = options.counts, options.genes, options.records
     own = read_own_metadata(options.own_metadata)
-    write_h5ad(
-        options.output, columns, units, options.counts, options.genes, options.records, parameters, options.tpm, own
-    )
+    write_h5ad(options.output, columns, units, *sources, parameters, options.tpm, own, options.quality)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)

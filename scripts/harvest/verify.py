@@ -148,7 +148,12 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
     for species in species_of(files, COUNTS):
         yield from readable(f"{species}{COUNTS}", table_faults(results, files, species, ledger))
     if quality.CELLS in files:
-        yield from readable(quality.CELLS, quality.cell_faults(results / quality.CELLS, ledger))
+        cells: dict[str, dict[str, quality.CellFigures]] = {}
+        yield from readable(quality.CELLS, quality.cell_faults(results / quality.CELLS, ledger, cells))
+        for matrix in (f"{species}.h5ad" for species in species_of(files, COUNTS)):
+            if matrix in files:
+                of_species = cells.get(matrix.removesuffix(".h5ad"), {})
+                yield from readable(matrix, quality.obs_faults(results / matrix, of_species))
     yield from droplet_faults(results, files, ledger)
     yield from metadata_faults(results, files, ledger)
     with contextlib.suppress(InputError):  # SHA256SUMS that cannot be read are reported already

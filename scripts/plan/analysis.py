@@ -263,6 +263,12 @@ class Analysis:
         """Return the counts of every plate shard that this call counts, of all species."""
         return [path for species in self.planned_species for path in self.shard_counts(species)]
 
+    def plate_genes(self) -> dict[str, str]:
+        """Return species → the table of what is counted, of the species of which plates are planned."""
+        species = [name for name in self.planned_species if self.shards(name)]
+        folders = {name: f"units/references/{self.reference_of_species(name)}" for name in species}
+        return {name: f"{folder}/features{self.counted}.tsv" for name, folder in folders.items()}
+
     def libraries(self, species: str, series: str | None = None) -> list[str]:
         """Return the droplet libraries of a species, of one series or all."""
         return [

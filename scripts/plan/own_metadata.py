@@ -26,7 +26,11 @@ class OwnMetadata(NamedTuple):
 
     def of_cell(self, rows: Iterable[Run]) -> dict[str, str]:
         """Return column → value for runs that are counted together; different values are joined by ``;``."""
-        known = [values for row in rows if (values := self.of_run.get(row.run))]
+        return self.of_runs(row.run for row in rows)
+
+    def of_runs(self, runs: Iterable[str]) -> dict[str, str]:
+        """Return column → value for runs, as :meth:`of_cell`."""
+        known = [values for run in runs if (values := self.of_run.get(run))]
         joined = zip(self.names, zip(*known, strict=True), strict=True) if known else ()
         return {name: text for name, values in joined if (text := ";".join(filter(None, dict.fromkeys(values))))}
 

@@ -78,6 +78,7 @@ def make_reference(
     """
     faults: list[str] = []
     contigs: dict[str, int] = {}
+    of_genome: set[str] = set()
     genes = Genes()
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(atomic_path(path)) for path in (genome, annotation, genes_table, fingerprint)]
@@ -87,6 +88,7 @@ def make_reference(
             with parts[0].open("wb") as output:
                 for path in local_fastas:
                     copy_fasta(path, output, contigs, faults)
+                    of_genome = of_genome or set(contigs)  # the first; spike-ins follow
             with parts[1].open("wb") as output:
                 for path in local_gtfs:
                     faults += copy_annotation(path, output, genes, contigs, " and ".join(local_fastas))
@@ -114,6 +116,7 @@ def make_reference(
             "bases": sum(contigs.values()),
             "genes": len(rows),
             "annotation": losses._asdict(),
+            "spike_ins": {"contigs": [contig for contig in contigs if contig not in of_genome]},
         }
         parts[3].write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

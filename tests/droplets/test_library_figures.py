@@ -10,7 +10,6 @@ from scripts.droplets.library_figures import (
     LibraryFigures,
     check_figures,
     check_strand,
-    kind_of_gene,
     measure,
     read_genes_of_index,
     write_figures,
@@ -18,29 +17,6 @@ from scripts.droplets.library_figures import (
 
 EVEN = LibraryFigures(1000, 20, 300, 200.0, "MALAT1", 0.2, 0.03, 0.02, 0.1, 0.2, 30_000)
 """A sound library: blood."""
-
-
-@pytest.mark.parametrize(
-    "names, biotype, contig, kind",
-    [
-        ("TRAC TRAV1-2 TRAJ53 TRBC2 TRBVA TRBV20OR9-2 TRGVB TRGJP1 TRDC", "", "chr14", "tr"),
-        ("Trac Trbc1 Trav7-3 Tcrg-C1 Tcrg-V4", "", "chr6", "tr"),
-        ("IGKC IGKV1-5 IGHM IGHG2 IGHD IGHD3-10 IGHEP1 IGLC7 IGHV1OR15-1", "", "chr2", "ig"),
-        ("Ighm Ighg2b Ighg2c Igha Igkv4-55 Iglc1 Ighe", "", "chr12", "ig"),
-        ("TRADD TRAF3 TRDN TRDMT1 IGHMBP2 IGLL5 IGLON5 IGF1 Trp53 MTOR", "protein_coding", "chr1", ""),
-        ("Gm1", "TR_V_pseudogene", "chr14", "tr"),
-        ("Gm2", "IG_C_gene", "chr12", "ig"),
-        ("TRBV3-1", "IG_TR", "vdj", "tr"),
-        ("ND1", "protein_coding", "NC_012920.1", "mitochondrial"),
-        ("mt-Co1", "protein_coding", "x", "mitochondrial"),
-        ("A", "Mt_tRNA", "x", "mitochondrial"),
-        ("RPS4Y1 RPL36AL Rplp0 RPSA Rps27l", "protein_coding", "1", "ribosomal"),
-        ("RPS6KA1 MRPL3 RPRM", "protein_coding", "1", ""),
-        ("RNA18S", "rRNA", "1", "ribosomal"),
-    ],
-)
-def test_genes_are_of_their_kind(names, biotype, contig, kind):
-    assert {name: kind_of_gene(name, biotype, contig) for name in names.split()} == dict.fromkeys(names.split(), kind)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from scripts.harvest.checks.quality import cell_faults
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
+from scripts.references.genes_table import GeneRow, write_genes
 
 
 def log(reads, once, several=0, **more):
@@ -39,13 +40,14 @@ def make(folder, cells, species="mus", **statuses):
     tallies = np.arange(5 * len(cells)).reshape(-1, 5)
     logs = [log for log, _ in cells.values()]
     runs = [f"SRR{name}" for name in cells]
+    write_genes(folder / "genes.tsv", [GeneRow(gene, gene, "", 9, "chr1") for gene in "ab"])
     shard = ShardCounts(["a", "b"], list(cells), runs, scipy.sparse.csc_matrix(counts), tallies, logs)
     write_shard_counts(folder / f"GSE1.{species}.0000.h5ad", shard)
     output = folder / "quality" / "cells.csv.gz"
     cells_table.main(
         [
             *("--units", str(folder / "units"), "--ledger", str(folder / "runs.tsv"), "--output", str(output)),
-            *("--counts", str(folder / "{unit}.h5ad")),
+            *("--counts", str(folder / "{unit}.h5ad"), "--genes", f"{species}={folder / 'genes.tsv'}"),
         ]
     )
     table = list(csv.DictReader(io.StringIO(gzip.decompress(output.read_bytes()).decode())))
@@ -119,6 +121,7 @@ def test_cells_of_another_plan_are_not_in_it(tmp_path):
     write_runs(tmp_path / "runs.tsv", [row])
     output = tmp_path / "cells.csv.gz"
     options = ["--units", str(tmp_path / "units"), "--ledger", str(tmp_path / "runs.tsv"), "--output", str(output)]
+    options += ["--genes", f"mus={tmp_path / 'genes.tsv'}"]
     cells_table.main([*options, "--counts", str(tmp_path / "{unit}.h5ad")])
     assert len(gzip.decompress(output.read_bytes()).splitlines()) == 2
 

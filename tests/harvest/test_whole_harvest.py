@@ -76,14 +76,16 @@ class Analysis:
         units = ["--units", f"{work}/units"]
         ledger.main([*plan, *units, "--statuses", f"{work}/{{unit}}.tsv", "--output", f"{results}/runs.tsv"])
         accept.main([*runs, "--max-failed", max_failed, "--output", f"{work}/accepted"])
+        genes = [f"{species}={self.folder}/genes.tsv" for species in ("mus", "homo")]
+        quality = [*units, *runs, "--counts", f"{work}/{{unit}}.h5ad", "--genes", *genes]
+        cells_table.main([*quality, "--output", f"{results}/quality/cells.csv.gz"])
         for species in ("mus", "homo"):
             common = [*units, *runs, "--counts", f"{work}/{{unit}}.h5ad", "--species", species, "--output"]
             counts_table.main([*common, f"{results}/{species}.htseq-count.csv.gz"])
             log_table.main([*common, f"{results}/{species}.log.csv.gz"])
             more = ["--genes", f"{self.folder}/genes.tsv", "--records", f"{self.folder}/records"]
+            more += ["--quality", f"{results}/quality/cells.csv.gz"]
             counts_h5ad.main([*common, f"{results}/{species}.h5ad", *more])
-        quality = [*units, *runs, "--counts", f"{work}/{{unit}}.h5ad"]
-        cells_table.main([*quality, "--output", f"{results}/quality/cells.csv.gz"])
         report.main([*plan, *runs, "--output", f"{results}/report.html"])
         checksums.main(["--results", results, "--output", f"{results}/SHA256SUMS"])
         return self.folder / "results"

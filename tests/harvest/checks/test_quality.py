@@ -1,0 +1,56 @@
+"""The check of the table of cells: flags, percents, and the same in obs of the h5ad."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.sparse
+
+from scripts.formats import h5ad
+from scripts.formats.csv_gz import write_csv_gz
+from scripts.harvest.checks.quality import CellFigures, cell_faults, obs_faults
+from scripts.harvest.quality.cells import COLUMNS
+from scripts.plan.run_table import Run
+
+LEDGER = [Run("GSE1", "GSE1", "GSM1", "X1", "R1", species="mus", assay="plate", status="counted")]
+ROW = {"cell": "X1", "runs": "R1", "species": "mus", "status": "counted", "total_counts": "7"}
+
+
+@pytest.mark.parametrize(
+    "changed, fault",
+    [
+        ({}, ""),
+        ({"flags": "LOW_MAPPING;FEW_READS", "pct_mapped": "5.00"}, ""),
+        (
+            {"flags": "FEW_READS;LOW_MAPPING"},
+            "X1 has the flags 'FEW_READS;LOW_MAPPING', which are not codes in their order",
+        ),
+        ({"flags": "ODD"}, "X1 has the flags 'ODD', which are not codes in their order"),
+        ({"pct_mapped": "100.01"}, "X1 has '100.01' as pct_mapped"),
+        ({"pct_counts_mt": "x"}, "X1 has 'x' as pct_counts_mt"),
+        ({"status": "failed"}, "R1 is 'failed', but 'counted' in the ledger"),
+    ],
+)
+def test_rows(tmp_path, changed, fault):
+    path = tmp_path / "cells.csv.gz"
+    write_csv_gz(path, [COLUMNS, [(ROW | changed).get(name, "") for name in COLUMNS]])
+    assert list(cell_faults(path, LEDGER)) == ([f"quality/cells.csv.gz: {fault}."] if fault else [])
+
+
+@pytest.mark.parametrize(
+    "flags, counts, fault",
+    [
+        ("NO_GENES", "7", ""),
+        ("", "7", "X1 has the flags 'NO_GENES', but '' in quality/cells.csv.gz"),
+        ("NO_GENES", "8", "X1 has 7 counts, but '8' in quality/cells.csv.gz"),
+    ],
+)
+def test_obs_is_compared_with_the_table(tmp_path, flags, counts, fault):
+    path = tmp_path / "mus.h5ad"
+    with h5py.File(path, "w") as root:
+        matrix = h5ad.CsrWriter(root, "X", np.int32, (1, 2))
+        matrix.append(scipy.sparse.csr_matrix(np.array([[3, 4]], np.int32)))
+        matrix.finish(2)
+        h5ad.write_frame(root, "obs", ["X1"], {"flags": ["NO_GENES"]})
+    found = list(obs_faults(path, {"X1": CellFigures(flags, counts)}))
+    assert found == ([f"mus.h5ad: {fault}."] if fault else [])
+    assert list(obs_faults(path, {})) == ["mus.h5ad: X1 is not in quality/cells.csv.gz."]
