@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.core.command import run_command
 from scripts.core.errors import InputError
 from scripts.core.numeric import one_thread
+from scripts.core.untrusted import nearest
 
 # Each command is the module of its name in the package of its stage.
 STAGES = {
@@ -70,10 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"sra2matrix {VERSION}")
     elif arguments[0] not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ". 'python -m scripts' lists the commands."
+        near = nearest(arguments[0], COMMANDS)
+        hint = f"; did you mean {near!r}?" if near else ". 'python -m scripts' lists the commands."
         raise InputError(f"{arguments[0]!r} is not a command{hint}")
     else:
         command, *rest = arguments

@@ -16,7 +16,6 @@ import base64
 import binascii
 import contextlib
 import csv
-import difflib
 import fcntl
 import io
 import os
@@ -31,6 +30,7 @@ from scripts.core.folders import remove_broken
 from scripts.core.locks import wait_for_lock
 from scripts.core.output import printable
 from scripts.core.secrets import mask
+from scripts.core.untrusted import nearest
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -163,8 +163,8 @@ def target_faults(
             words = " and ".join(sorted(wildcards))
             faults.append(f"{target}: this rule makes files of one {words} each; name a file that it makes instead.")
         elif target not in rules and not makes(target) and not Path(target).exists():
-            near = difflib.get_close_matches(target, callable_by_name, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "without a target everything is made (docs/outputs.md)."
+            near = nearest(target, callable_by_name)
+            hint = f"did you mean {near!r}?" if near else "without a target everything is made (docs/outputs.md)."
             faults.append(f"{target}: neither a rule of this workflow nor a file that it makes; {hint}")
     return faults
 

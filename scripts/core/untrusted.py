@@ -1,6 +1,7 @@
 """What others wrote, before anything else uses it: lines of text, numbers, addresses, and words to quote."""
 
 import codecs
+import difflib
 import functools
 import itertools
 import re
@@ -153,3 +154,14 @@ def web_address(text: str, schemes: Container[str] = ("https", "http")) -> str:
         return ""
     sound = text.isascii() and text.isprintable() and " " not in text and len(text) <= 4000
     return text if sound and parts.scheme in schemes and parts.hostname and port != 0 else ""
+
+
+def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str:
+    """Return the known word that ``word`` may be with a slip, the first of those alike; empty where none is near.
+
+    ``least`` is the smallest similarity, from 0 to 1 (difflib's ratio); upper and lower case are alike.
+    """
+    plain = word.casefold()
+    ratios = {name: difflib.SequenceMatcher(None, plain, name.casefold()).ratio() for name in sorted(known)}
+    best = max(ratios, key=lambda name: ratios[name], default="")
+    return best if best and ratios[best] >= least else ""

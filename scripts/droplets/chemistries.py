@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.untrusted import nearest
 
 STRANDS = ("Forward", "Reverse", "Unstranded")
 PROOFS = ("list", "pinned")
@@ -312,10 +313,8 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
 
 def chemistry_named(name: str, chemistries: Mapping[str, Chemistry]) -> Chemistry:
     """Return the kit of this name; raises InputError that names the nearest known one."""
-    import difflib
-
     if name in chemistries:
         return chemistries[name]
-    near = difflib.get_close_matches(name, chemistries, 1, 0.4)
-    hint = f" did you mean {near[0]!r}?" if near else f" known are {', '.join(chemistries)}."
+    near = nearest(name, chemistries, 0.4)
+    hint = f" did you mean {near!r}?" if near else f" known are {', '.join(chemistries)}."
     raise InputError(f"{name!r} is not a chemistry of config/chemistries.yaml;{hint}")

@@ -1,7 +1,6 @@
 """The configuration: the defaults of its schema, and all its faults at once, in the words of the schema."""
 
 import copy
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.untrusted import nearest
 from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
 from scripts.plan.matrices import archives_of
@@ -102,11 +102,10 @@ def is_address(source: str) -> bool:
 
 
 def _nearest(key: str, here: Mapping[str, Any], everywhere: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(key, here, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    elsewhere = difflib.get_close_matches(key, everywhere, n=1, cutoff=0.75)
-    return f"; did you mean {everywhere[elsewhere[0]]!r}?" if elsewhere else f"; known are {', '.join(sorted(here))}"
+    if close := nearest(key, here):
+        return f"; did you mean {close!r}?"
+    elsewhere = nearest(key, everywhere, 0.75)
+    return f"; did you mean {everywhere[elsewhere]!r}?" if elsewhere else f"; known are {', '.join(sorted(here))}"
 
 
 def _all_keys(schema: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -5,7 +5,6 @@ contigs of genome and annotation are compared where the reference is made (:mod:
 """
 
 import argparse
-import difflib
 import importlib.util
 import math
 import os
@@ -14,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.untrusted import nearest
 from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
 from scripts.plan.footprint import format_gb
 from scripts.plan.run_table import Run
@@ -149,8 +149,8 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
             f"{{all: ngs-tools}}. Kits whose barcodes are public need only be named as droplets.chemistry: {public}."
         )
     if name not in known:
-        close = difflib.get_close_matches(name.casefold(), known, n=1)
-        near = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+        close = nearest(name, known)
+        near = f"did you mean {close!r}?" if close else f"it has {', '.join(known)}."
         return f"chemistry {name!r} is not in config/chemistries.yaml; {near}"
     kit = known[name]
     if kit.get("refused") and not _is_of_probes(kit, sources):

@@ -4,14 +4,13 @@ They are no part of the plan: another value makes tables again, and counts nothi
 table of its own (units/own_metadata.tsv): the column ``run``, then those of the user, under her names.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.files import atomic_path
-from scripts.core.untrusted import quoted
+from scripts.core.untrusted import nearest, quoted
 from scripts.plan.run_table import COLUMNS, Run, header_of, iterate_values, write_table
 
 _ALIKE = 0.85  # of two names, one of which may be the other with a slip
@@ -44,7 +43,7 @@ def column_faults(names: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each own column that may be a column of a run table with a slip, or that cannot be used."""
     for name in names:
         plain = re.sub(r"\W+", "_", name.lower()).strip("_")
-        known = plain if plain in COLUMNS else next(iter(difflib.get_close_matches(plain, COLUMNS, 1, _ALIKE)), "")
+        known = nearest(plain, COLUMNS, _ALIKE)
         if known:
             yield (
                 f"line 1: {quoted(name)} is not a column of a run table; did you mean {known}? Give a column of your"

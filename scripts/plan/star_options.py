@@ -3,11 +3,11 @@
 The configuration (``star_options``, ``cell_filter``) is checked with them, and so are the commands that call STAR.
 """
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from scripts.core.errors import InputError
+from scripts.core.untrusted import nearest
 
 _CALL = "the workflow calls STAR"
 _FILES = "the workflow names the files of STAR"
@@ -90,9 +90,8 @@ def cell_filter_fault(cell_filter: str) -> str:
     """Return what is wrong with a cell filter and its numbers; empty where STAR takes it."""
     word, *numbers = cell_filter.split() or [""]
     if word not in CELL_FILTERS:
-        known = {name.casefold(): name for name in CELL_FILTERS}
-        close = difflib.get_close_matches(word.casefold(), known, 1, 0.4)
-        near = f"did you mean {known[close[0]]!r}?" if close else f"known are {', '.join(CELL_FILTERS)}"
+        close = nearest(word, CELL_FILTERS, 0.4)
+        near = f"did you mean {close!r}?" if close else f"known are {', '.join(CELL_FILTERS)}"
         return f"{word!r} is no cell filter of STAR; {near}"
     if len(numbers) not in CELL_FILTERS[word]:
         count = " or ".join(map(str, CELL_FILTERS[word]))

@@ -5,7 +5,6 @@ So every STAR gets a process group of its own (:func:`scripts.core.subprocesses.
 """
 
 import contextlib
-import difflib
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from scripts.core.subprocesses import (
     release,
     start,
 )
+from scripts.core.untrusted import nearest
 
 _NO_MEMORY = re.compile("std::bad_alloc|not enough (?:RAM|memory)|Cannot allocate memory", re.I)
 _EXITING = re.compile(r"EXITING because of (?:fatal )?(.+?)(?:\n\s*\n|\n\w{3} \d\d .*FATAL|\Z)", re.S | re.I)
@@ -154,8 +154,8 @@ def require_options(names: Iterable[str]) -> None:
     faults = []
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.6)
-            faults.append(f"{name}: STAR has no such option{f'; did you mean {near[0]}?' if near else '.'}")
+            near = nearest(name, known)
+            faults.append(f"{name}: STAR has no such option{f'; did you mean {near}?' if near else '.'}")
     raise_faults("star_options", faults)
 
 

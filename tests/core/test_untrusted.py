@@ -10,6 +10,7 @@ from scripts.core import untrusted
 from scripts.core.errors import InputError
 from scripts.core.untrusted import (
     decimal_number,
+    nearest,
     open_lines,
     quoted,
     strip_blanks,
@@ -148,3 +149,17 @@ def test_a_text_is_bounded(tmp_path: Path) -> None:
     assert len(list(open_lines(tmp_path / "a.txt", 100))) == 100
     with pytest.raises(InputError, match=r"a\.txt: too long for what it should be"):
         list(open_lines(tmp_path / "a.txt", 99))
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "near"),
+    [
+        ("10xv3", ["10x_5p_v3", "10x_3p_v3", "10x_3p_v2"], "10x_3p_v3"),  # the first of those alike
+        ("FEATURES", ["features", "feature"], "features"),
+        ("reslove", ["resolve", "retry"], "resolve"),
+        ("xyz", ["abc"], ""),
+        ("a", [], ""),
+    ],
+)
+def test_the_nearest_known_word(word, known, near):
+    assert nearest(word, known) == near
