@@ -4,12 +4,13 @@ Which reads are counted in X is chosen here, too: nuclei hold RNA that is not sp
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scripts.references.gene_kinds import kind_of_gene
+from scripts.core.outliers import far_by_fold, far_by_points, logarithms, robust_z
+from scripts.references.gene_kinds import XIST, Y_GENES, kind_in_reference
 from scripts.references.genes_table import GeneRow
 
 if TYPE_CHECKING:
@@ -28,7 +29,14 @@ _KINDS = {
     "pct_counts_ribo": "ribosomal",
     "pct_counts_ig": "ig",
     "pct_counts_tr": "tr",
+    "pct_counts_spike_in": "spike_in",
 }
+_SCORES = {
+    "z_counts": ("total_counts", "OUTLIER_COUNTS"),
+    "z_genes": ("n_genes_by_counts", "OUTLIER_GENES"),
+    "z_mt": ("pct_counts_mt", "OUTLIER_MITOCHONDRIAL"),
+}
+"""Column → the figure whose robust z-score it is, and the flag of an outlier by it."""
 
 
 def choose_feature(
@@ -68,21 +76,47 @@ def gene_columns(features: Sequence[Sequence[str]], genes: Mapping[str, GeneRow]
     }
 
 
-def kinds_of(columns: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Return the kind of each gene (see :func:`kind_of_gene`), from the columns of var."""
-    names = zip(columns["gene_name"], columns["biotype"], columns["chromosome"], strict=True)
-    return np.array([kind_of_gene(name, biotype, contig.partition(";")[0]) for name, biotype, contig in names], str)
+class GeneGroups(NamedTuple):
+    """Groups of the genes of a matrix, a value a gene."""
+
+    kinds: np.ndarray
+    """See :func:`~scripts.references.gene_kinds.kind_in_reference`."""
+    xist: np.ndarray
+    """Whether it is XIST."""
+    y_genes: np.ndarray
+    """Whether it is one of Y_GENES."""
 
 
-def cell_figures(rows: "scipy.sparse.csr_matrix", kinds: np.ndarray) -> dict[str, np.ndarray]:
-    """Return column of obs → values, a value a cell; ``rows`` are its counts, ``kinds`` those of the genes.
+def group_genes(columns: Mapping[str, Sequence[str]], spike_ins: Collection[str] = ()) -> GeneGroups:
+    """Return the groups of genes, from the columns of var; ``spike_ins`` are the contigs of spike-ins."""
+    rows = zip(*(columns[name] for name in ("gene_id", "gene_name", "biotype", "chromosome")), strict=True)
+    kinds = [
+        kind_in_reference(GeneRow(gene, name, biotype, 0, contig), spike_ins) for gene, name, biotype, contig in rows
+    ]
+    names = np.char.upper(np.array(columns["gene_name"], str))
+    return GeneGroups(np.array(kinds, str), np.isin(names, list(XIST)), np.isin(names, list(Y_GENES)))
 
-    total_counts and n_genes_by_counts are whole numbers (int64), pct_counts_… percents of the counts, with four digits
-    behind the point; of a cell without counts they are 0.
+
+def cell_figures(rows: "scipy.sparse.csr_matrix", genes: GeneGroups) -> dict[str, Any]:
+    """Return column of obs → values, a value a cell of a library; ``rows`` are its counts.
+
+    total_counts, n_genes_by_counts, xist_counts and y_counts are whole numbers (int64), pct_counts_… percents of the
+    counts, with four digits behind the point; of a cell without counts they are 0. z_… are robust z-scores in the
+    library, with two digits (see :mod:`scripts.core.outliers`), ``flags`` the outliers by them, joined by ``;``.
     """
     totals = np.asarray(rows.sum(axis=1), np.int64).ravel()
-    figures = {"total_counts": totals, "n_genes_by_counts": np.diff(rows.indptr).astype(np.int64)}
+    figures: dict[str, Any] = {"total_counts": totals, "n_genes_by_counts": np.diff(rows.indptr).astype(np.int64)}
     for name, kind in _KINDS.items():
-        of_kind = np.asarray(rows @ (kinds == kind).astype(np.int64), np.int64).ravel()
+        of_kind = np.asarray(rows @ (genes.kinds == kind).astype(np.int64), np.int64).ravel()
         figures[name] = np.round(100 * of_kind / np.maximum(totals, 1), 4)
-    return figures
+    figures["xist_counts"] = np.asarray(rows @ genes.xist.astype(np.int64), np.int64).ravel()
+    figures["y_counts"] = np.asarray(rows @ genes.y_genes.astype(np.int64), np.int64).ravel()
+    flags: list[list[str]] = [[] for _ in totals]
+    for name, (figure, code) in _SCORES.items():
+        values = np.asarray(figures[figure], float)
+        by_fold = figure in ("total_counts", "n_genes_by_counts")
+        scores = robust_z(logarithms(values) if by_fold else values)
+        for cell in np.flatnonzero((far_by_fold if by_fold else far_by_points)(values, scores)):
+            flags[cell].append(code)
+        figures[name] = np.round(scores, 2)
+    return figures | {"flags": [";".join(codes) for codes in flags]}

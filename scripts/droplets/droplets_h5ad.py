@@ -5,8 +5,9 @@
 - layers: the same cells in other matrices, when asked for: GeneFull_Unique, Gene_EM; Velocyto's are called spliced,
   unspliced and ambiguous; their counts are those of the raw matrix, whichever cells are called by it
 - obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
-  bases added up, -1 where unknown); library, barcode; total_counts, n_genes_by_counts, pct_counts_mt, _ribo, _ig, _tr
-  as scanpy has them; geo_…: title, source and characteristics of the sample in GEO
+  bases added up, -1 where unknown); library, barcode; total_counts, n_genes_by_counts, pct_counts_mt, _ribo, _ig, _tr,
+  _spike_in as scanpy has them; counts on XIST and on genes of Y; robust z-scores in the library, and flags of outliers;
+  geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name, gene_ids, feature_types, genome, chromosome, biotype
 - uns: series, species, matrix, counts_chosen (why X counts what it does), reference (name and fingerprint),
   reference_sources (addresses, and sha256 of genome and annotation), tools (the version of STAR; where libraries
@@ -27,7 +28,7 @@ import numpy as np
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.files import atomic_path
-from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, kinds_of
+from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, group_genes
 from scripts.droplets.features.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
 from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_features_h5ad
 from scripts.droplets.mex.mex_reader import MexArchive, read_archive, read_cells
@@ -37,6 +38,7 @@ from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names, unit_tables
 from scripts.records.obs_columns import add_own, describe_samples, droplet_columns, library_fields
+from scripts.references.gene_kinds import spike_in_contigs
 from scripts.references.genes_table import GeneRow, read_genes
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class Contents(NamedTuple):
     reference: Mapping[str, str]
     """The reference.json of the reference, all values as text."""
     sources: Mapping[str, str]
+    spike_ins: frozenset[str] = frozenset()
+    """Their contigs."""
 
 
 class CountedLibrary(NamedTuple):
@@ -139,7 +143,7 @@ def write_h5ad(path: Path, libraries: Sequence[CountedLibrary], contents: Conten
     obs: list[dict[str, Any]] = []
     features: list[tuple[str, ...]] | None = None
     var: dict[str, list[str]] = {}
-    kinds = np.zeros(0, str)
+    groups = group_genes({name: [] for name in ("gene_id", "gene_name", "biotype", "chromosome")})
     about: dict[str, dict[str, str]] = {}
     main_name = f"{contents.feature}_Unique"
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:
@@ -155,7 +159,7 @@ def write_h5ad(path: Path, libraries: Sequence[CountedLibrary], contents: Conten
             if features is None:
                 features = archive.features
                 var = gene_columns(features, contents.genes, contents.reference.get("name", ""))
-                kinds = kinds_of(var)
+                groups = group_genes(var, contents.spike_ins)
             for name in (main_name, *contents.layers):
                 other = archive if name == main_name and name not in others else library.layer(name, archive.barcodes)
                 if other.features != features:
@@ -169,7 +173,7 @@ def write_h5ad(path: Path, libraries: Sequence[CountedLibrary], contents: Conten
             main.append(rows)
             barcodes = archive.barcodes.astype(str).tolist()
             index += [f"{library.experiment}_{barcode}" for barcode in barcodes]
-            obs.append({"barcode": barcodes, **cell_figures(rows, kinds)})
+            obs.append({"barcode": barcodes, **cell_figures(rows, groups)})
             about[library.experiment] = {
                 "arguments": archive.metadata.get("arguments", ""),
                 "chemistry": library.fields.get("chemistry", ""),
@@ -197,7 +201,7 @@ def obs_columns(libraries: Sequence[CountedLibrary], obs: Sequence[Mapping[str, 
     columns["library"] = [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
     for name in obs[0] if obs else ():
         parts = [one[name] for one in obs]
-        columns[name] = list(itertools.chain(*parts)) if name == "barcode" else np.concatenate(parts)
+        columns[name] = list(itertools.chain(*parts)) if name in ("barcode", "flags") else np.concatenate(parts)
     add_own(columns, [library.own for library, size in zip(libraries, sizes, strict=True) for _ in range(size)])
     return columns
 
@@ -269,6 +273,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         {gene.gene_id: gene for gene in read_genes(args.genes)} if args.genes else {},
         read_reference(args.reference),
         {name: text for name, _, text in (word.partition("=") for word in args.sources)},
+        spike_in_contigs(args.reference) if args.reference else frozenset(),
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     cells = write_h5ad(args.output, libraries, contents)

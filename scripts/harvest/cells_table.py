@@ -143,8 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     cells, sketches = gather(list(read_shards(options.units, options.ledger, options.counts, genes)))
     if len(cells):
-        add_scores(cells)
-        found = flags_of_cells(cells)
+        found = [one | other for one, other in zip(add_scores(cells), flags_of_cells(cells), strict=True)]
         add_copies(cells, sketches, found)
         add_sexes(cells, options.records, read_own_metadata(options.own_metadata), found)
         cells["flags"] = list(map(join_flags, found))

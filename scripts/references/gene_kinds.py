@@ -12,6 +12,10 @@ _TR = re.compile(r"TR(?:A[VJ]|B[VDJC]|D[VDJ]|G[VJC])[\dABP]|TR[AD]C$|TCRG-[CJV]"
 _IG = re.compile(r"IG(?:H[VDJ]|K[VJ]|L[VJC])[\dIVO(]|IGKC$|IGH(?:[DEM]|A\d?|G\d?[A-C]?P?|EP\d?)$", re.IGNORECASE)
 _RIBOSOMAL = re.compile(r"RP[SL]\d+[ALXY]{0,2}\d?$|RPLP[012]$|RPSA$", re.IGNORECASE)
 _MITOCHONDRIA = frozenset("chrm chrmt m mt nc_012920.1 nc_005089.1".split())
+XIST = frozenset({"XIST"})
+"""Transcribed from the inactive X chromosome, and so in cells with two; in capitals, of human and mouse."""
+Y_GENES = frozenset("RPS4Y1 DDX3Y EIF1AY EIF2S3Y KDM5D USP9Y UTY ZFY".split())
+"""Transcribed in most tissues, outside the regions that X has as well (Skaletsky et al. 2003)."""
 _ERCC = re.compile(r"ERCC-\d+")
 
 

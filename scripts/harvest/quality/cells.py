@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
+from scripts.core.outliers import far_by_fold, far_by_points, logarithms, robust_z
 from scripts.harvest.quality import flags
 from scripts.harvest.quality.copies import mix, smallest_of_each
-from scripts.harvest.quality.outliers import robust_z
-from scripts.harvest.quality.sexes import XIST, Y_GENES
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import TALLIES, ShardReader
-from scripts.references.gene_kinds import kind_in_reference
+from scripts.references.gene_kinds import XIST, Y_GENES, kind_in_reference
 from scripts.references.genes_table import GeneRow
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads
 
@@ -59,12 +58,7 @@ SKETCH = 64
 """Hashes of a cell's counts that are compared."""
 _HIGH = 10  # a count that another cell has by chance in one of ten genes at most
 
-_OUTLIERS = {
-    "OUTLIER_COUNTS": "z_counts",
-    "OUTLIER_GENES": "z_genes",
-    "OUTLIER_MITOCHONDRIAL": "z_mt",
-    "OUTLIER_SPIKE_IN": "z_spike_in",
-}
+_OUTLIERS = ("OUTLIER_COUNTS", "OUTLIER_GENES", "OUTLIER_MITOCHONDRIAL", "OUTLIER_SPIKE_IN")  # by SCORES
 
 
 class GenesOfSpecies(NamedTuple):
@@ -160,21 +154,25 @@ def percent(part: Any, whole: Any) -> np.ndarray:
     return 100 * np.asarray(part, float) / np.where(whole > 0, whole, np.nan)
 
 
-def add_scores(cells: "pd.DataFrame") -> None:
-    """Add the z-scores of the cells in their series and species, see SCORES."""
-    groups = list(cells.groupby(["series", "species"]).indices.values())
-    for name, figure in SCORES.items():
+def add_scores(cells: "pd.DataFrame") -> list[set[str]]:
+    """Add the z-scores of the cells in their series and species, see SCORES; return the flags of outliers of each."""
+    groups = [np.asarray(group) for group in cells.groupby(["series", "species"]).indices.values()]
+    found: list[set[str]] = [set() for _ in range(len(cells))]
+    for code, (name, figure) in zip(_OUTLIERS, SCORES.items(), strict=True):
         values = cells[figure].to_numpy(float)
-        if name in LOGARITHMS:
-            values = np.log(np.where(values > 0, values, np.nan))
         scores = np.full(len(cells), np.nan)
         for group in groups:
-            scores[group] = robust_z(values[group])
+            of_group = values[group]
+            scores[group] = robust_z(logarithms(of_group) if name in LOGARITHMS else of_group)
+            far = (far_by_fold if name in LOGARITHMS else far_by_points)(of_group, scores[group])
+            for cell in group[far].tolist():
+                found[cell].add(code)
         cells[name] = scores
+    return found
 
 
 def flags_of_cells(cells: "pd.DataFrame") -> list[set[str]]:
-    """Return the flags that each cell has for its own figures and for those of its series."""
+    """Return the flags that each cell has for its own figures and for the reads of its series."""
     reads = cells.reads.astype(float)
     groups = cells.assign(reads=reads).groupby(["series", "species"])
     depth = groups.reads.transform("median").where(groups.reads.transform("size") >= flags.FEWEST_CELLS)
@@ -193,15 +191,6 @@ def flags_of_cells(cells: "pd.DataFrame") -> list[set[str]]:
         "HIGH_NO_FEATURE": (once >= flags.FEWEST_COUNTS) & (100 * cells.no_feature > flags.HIGH_NO_FEATURE * once),
         "HIGH_MISMATCH": (once >= flags.FEWEST_COUNTS) & (_numbers(cells.pct_mismatch) > flags.HIGH_MISMATCH),
     }
-    for code, score in _OUTLIERS.items():
-        values = cells[SCORES[score]].astype(float)
-        if score in LOGARITHMS:
-            middle = values.where(values > 0).groupby([cells.series, cells.species]).transform("median")
-            far = (values * flags.OUTLIER_FOLD <= middle) | (values >= flags.OUTLIER_FOLD * middle)
-            found[code] = far & (cells[score].abs() >= flags.OUTLIER_Z)
-        else:
-            middle = values.groupby([cells.series, cells.species]).transform("median")
-            found[code] = (values >= middle + flags.OUTLIER_POINTS) & (cells[score] >= flags.OUTLIER_Z)
     masks = {code: mask.to_numpy(bool) for code, mask in found.items()}
     return [{code for code, mask in masks.items() if mask[cell]} for cell in range(len(cells))]
 

@@ -7,6 +7,8 @@ docs/outputs.md has the table that ``python -m scripts.harvest.quality.flags`` p
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from scripts.core.outliers import OUTLIER_FOLD, OUTLIER_POINTS, OUTLIER_Z
+
 SEVERITIES = ("error", "warning", "note")
 """From what makes counts wrong to what is worth knowing."""
 
@@ -20,14 +22,6 @@ EMPTY_SPIKE_INS = 90.0
 """Percent of the counts on spike-ins from which on the well is taken for empty."""
 FEWEST_CELLS = 5
 """Cells of a series from which on their median number of reads says something."""
-OUTLIER_Z = 3.5
-"""Robust z-score of an outlier: Iglewicz & Hoaglin 1993, How to detect and handle outliers."""
-OUTLIER_CELLS = 20
-"""Cells of a series from which on z-scores hold; of fewer, one in ten series would have an outlier by chance."""
-OUTLIER_FOLD = 2.0
-"""An outlier has so many times more or fewer counts or genes than the median."""
-OUTLIER_POINTS = 5.0
-"""An outlier by a percentage is so many percent points above the median."""
 HIGH_AMBIGUOUS = 20.0
 HIGH_NO_FEATURE = 80.0
 HIGH_MISMATCH = 3.0
@@ -111,8 +105,8 @@ FLAGS: Mapping[str, Flag] = {
     "DUPLICATE_COUNTS": Flag(
         _BOTH,
         "error",
-        f"{SAME_COUNTS:g} % or more of its genes of 10 or more counts have the same count in another one"
-        " (`same_counts_as`), as only copies have",
+        f"{SAME_COUNTS:g} % or more of its genes of 10 or more counts (of a library: its cells) have the same count"
+        " in another one (`same_counts_as`), as only copies have",
         "Leave one of the two out, or ask the authors which is right.",
     ),
     "MATES_DIFFER": Flag(

@@ -1,8 +1,4 @@
-"""The sex of samples: what their records say, and what XIST and the genes of the Y chromosome say.
-
-XIST is transcribed from the inactive X chromosome, and so in cells with two; the genes of Y here are transcribed in
-most tissues and outside the regions that X has as well (Skaletsky et al. 2003).
-"""
+"""The sex of samples: what their records say, and what XIST and the genes of the Y chromosome say."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,9 +7,6 @@ from pathlib import Path
 from scripts.harvest.quality.flags import FEWEST_SEX_COUNTS, SEX_SHARE
 from scripts.records.obs_columns import describe_samples
 
-XIST = frozenset({"XIST"})
-Y_GENES = frozenset("RPS4Y1 DDX3Y EIF1AY EIF2S3Y KDM5D USP9Y UTY ZFY".split())
-"""Names in capitals, of human and of mouse."""
 _WORD = re.compile(r"(?<![a-z0-9])[a-z]+(?![a-z0-9])|[♀♂]")
 _FULL_WORDS = {"female": "female females woman ♀", "male": "male males man ♂"}
 _WORDS = {"female": "f women girl xx", "male": "m men boy xy"}

@@ -62,10 +62,13 @@ def frame(cells=24, **changed):
     return made
 
 
+def all_flags(cells):
+    return [one | other for one, other in zip(add_scores(cells), flags_of_cells(cells), strict=True)]
+
+
 def flags(**changed):
     cells = frame(**changed)
-    add_scores(cells)
-    *others, last = flags_of_cells(cells)
+    *others, last = all_flags(cells)
     assert all(not found for found in others)
     return last
 
@@ -102,15 +105,13 @@ def test_flags_of_one_cell_of_a_series(changed, expected):
 
 def test_a_small_series_has_no_outliers():
     cells = frame(19, total_counts=10)
-    add_scores(cells)
+    assert all_flags(cells)[-1] == set()
     assert cells.z_counts.isna().all()
-    assert flags_of_cells(cells)[-1] == set()
 
 
 def test_cells_are_compared_within_their_series_and_species():
     cells = pd.concat([frame(24), frame(24).assign(series="GSE2", total_counts=500)], ignore_index=True)
-    add_scores(cells)
-    assert flags_of_cells(cells) == [set()] * 48
+    assert all_flags(cells) == [set()] * 48
 
 
 def test_genes_of_another_table_are_refused(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scripts.harvest.quality.outliers import robust_z
+from scripts.core.outliers import robust_z
 
 
 def test_scores_of_numbers_whose_median_and_mad_are_known():
