@@ -51,7 +51,7 @@ missing_tools() {
 
 find_python() {
     local candidate
-    for candidate in python3.13 python3.12 python3.11 python3; do
+    for candidate in python3.13 python3.12 python3.11 python3.14 python3; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"
             return
@@ -73,8 +73,20 @@ have_apt() {
 }
 
 apt_install() {
-    say "apt-get install $*"
+    say "apt-get install $* (some minutes)"
     { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"; } >&2
+}
+
+# Say where this system cannot have what is needed, however often it is asked.
+too_old() {
+    local ID="" VERSION_ID="" PRETTY_NAME=""
+    [ ! -r "${OS_RELEASE:=/etc/os-release}" ] || . "$OS_RELEASE"
+    case "$ID:${VERSION_ID%%.*}" in
+    debian:[1-9] | debian:1[01] | ubuntu:1? | ubuntu:20 | ubuntu:22)
+        echo "  $PRETTY_NAME is too old for the first way: its Python or its sra-toolkit lacks what is needed. Take Debian 12 or
+  Ubuntu 24.04, or later ones, or one of the other ways." >&2
+        ;;
+    esac
 }
 
 find_conda() {
@@ -91,7 +103,7 @@ find_conda() {
 conda_install() {
     local conda=$1 verb
     for file in envs/star.yaml envs/sra_tools.yaml; do
-        say "$conda: $file into $TOOLS"
+        say "$conda: $file into $TOOLS (some minutes)"
         verb=create
         [ ! -d "$TOOLS/conda-meta" ] || verb=update
         if [ "$conda" = micromamba ]; then
@@ -126,7 +138,9 @@ install_tools() {
 set-up: these programs are missing: $(echo $missing)
   On Debian or Ubuntu, as root:   apt-get install rna-star sra-toolkit samtools python3 python3-venv$HINT
   With conda, mamba, micromamba:  put one of them on PATH and call this again; it uses envs/star.yaml and envs/sra_tools.yaml
+  Without root and conda:         micromamba is one program to download, see https://mamba.readthedocs.io
 MESSAGE
+        too_old
         exit 1
     fi
 }
@@ -139,10 +153,10 @@ install_python_packages() {
     if [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ] && [ -e "$VENV/bin/activate" ]; then
         return
     fi
-    say "Python packages of $LOCK into $VENV"
+    say "Python packages of $LOCK into $VENV (a minute or two)"
     [ "$(python_version "$VENV/bin/python" 2>/dev/null)" = "$version" ] || options=(--clear)
     "$python" -m venv "${options[@]}" "$VENV"
-    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$LOCK" >&2
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --root-user-action=ignore --require-hashes -r "$LOCK" >&2
     printf '%s\n' "$stamp" >"$VENV/.stamp"
 }
 

@@ -74,7 +74,7 @@ class Machine:
         done = subprocess.run(
             [self.bin / "bash", self.folder / "envs" / "setup.sh", *arguments],
             cwd=self.folder,
-            env={"PATH": str(self.bin), "HOME": str(self.folder)},
+            env={"PATH": str(self.bin), "HOME": str(self.folder), "OS_RELEASE": str(self.folder / "os-release")},
             capture_output=True,
             text=True,
             check=False,
@@ -96,6 +96,18 @@ def test_where_nothing_can_be_installed_all_that_is_missing_is_named(machine):
     assert set(missing.partition("missing: ")[2].split()) == {*TOOLS, "python3(>=3.11,with-venv)"}
     assert "apt-get install rna-star sra-toolkit samtools python3 python3-venv" in said
     assert "envs/star.yaml and envs/sra_tools.yaml" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "old"),
+    [("debian", "11", True), ("ubuntu", "22.04", True), ("debian", "12", False), ("ubuntu", "24.04", False)],
+)
+def test_a_system_that_is_too_old_is_told_so(machine, name, version, old):
+    (machine.folder / "os-release").write_text(f'ID={name}\nVERSION_ID="{version}"\nPRETTY_NAME="{name} {version}"\n')
+    status, said, _ = machine.set_up()
+    assert status == 1
+    assert (f"{name} {version} is too old for the first way" in said) is old
+    assert "Without root and conda:" in said
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="apt-get is asked only by root or with sudo")
