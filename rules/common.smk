@@ -47,6 +47,7 @@ from scripts.plan.units import is_shard, read_index
 running = Running(workflow)
 HOME = running.home
 INDEX = "units/index.tsv"
+LAST_PLAN = "units/last_plan"
 UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\w[\w.-]*"
 LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
@@ -98,6 +99,13 @@ def load_units():
         checkpoints.resolve.get()
         running.redo(incomplete_outputs(".snakemake"))
     return read_index(INDEX)
+
+
+def accession_files(wildcards):
+    """Return the lists of accessions. With ``refresh`` the plan is made by each call, whatever is there."""
+    if running.is_main and analysis.refresh_options():
+        running.redo(set(rules.resolve.output))
+    return analysis.accession_files()
 
 
 def failed_runs():
@@ -218,6 +226,12 @@ def no_trigger(value):
     keeps a value out of the triggers.
     """
     return lambda wildcards, threads: value() if callable(value) else value
+
+
+def planned(wildcards):
+    """Return what changes with the rows of the plan or with the records: a trigger, unlike the time of the plan."""
+    state = Path(LAST_PLAN, "state.json")
+    return yaml.safe_load(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
 
 
 settings = no_trigger([f"{name}={value}" for name, value in analysis.settings().items()])

@@ -175,7 +175,7 @@ rule droplets_h5ad:
         archives=of(analysis.series_archives, "series", "species"),
         genes=reference_file("genes.tsv"),
         reference=reference_file("reference.json"),
-        own="units/own_metadata.tsv",
+        own=ancient("units/own_metadata.tsv"),
     output:
         **FEATURES,
         matrix="results/droplets/{series}.{species}.h5ad",

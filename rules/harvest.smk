@@ -7,7 +7,7 @@ In: units/counts/, units/status/, resources/records/. Out: results/.
 rule ledger:
     """Report the final status of every run that entered."""
     input:
-        plan="results/plan.tsv",
+        plan=ancient("results/plan.tsv"),
         units=ancient("units/runs"),
         statuses=statuses,
         references=every(analysis.reference_records),
@@ -18,6 +18,7 @@ rule ledger:
     conda:
         "../envs/python.yaml"
     params:
+        planned=planned,  # a trigger
         min_mapped=config["plates"]["min_mapped"],
         min_reads=config["plates"]["min_reads"],
         scratch=no_trigger(analysis.scratch),
@@ -189,7 +190,7 @@ rule counts_h5ad:
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
         genes=reference_file(f"features{analysis.counted}.tsv"),
-        own="units/own_metadata.tsv",
+        own=ancient("units/own_metadata.tsv"),
         quality="results/quality/cells.csv.gz",
     output:
         matrix="results/{species}.h5ad",
@@ -248,7 +249,7 @@ rule metadata:
     input:
         ledger="results/runs.tsv",
         accepted="work/accepted",
-        own="units/own_metadata.tsv",
+        own=ancient("units/own_metadata.tsv"),
     output:
         archive="results/{species}_meta.tgz",
         samples="results/{species}.metadata.samples.csv",
@@ -285,7 +286,7 @@ rule libraries_table:
 rule report:
     """Draw the quality report, one page."""
     input:
-        plan="results/plan.tsv",
+        plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
         archives=every(analysis.archives),
@@ -311,7 +312,7 @@ rule report:
 rule checksums:
     """Check that nothing was lost, and write the checksum of every result."""
     input:
-        plan="results/plan.tsv",
+        plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
         archives=every(analysis.archives),

@@ -8,11 +8,11 @@ and the archives' records as they came.
 checkpoint resolve:
     """Find the runs of every accession, or the reason why there is none."""
     input:
-        lists=analysis.accession_files(),
+        lists=accession_files,
         run_table=config["run_table"] or [],
     output:
         units=directory("units/runs"),  # first: jobs with params that depend on the plan have it as input
-        plan="results/plan.tsv",
+        plan=update("results/plan.tsv"),  # of a look-up that fails the older one is put back
         index=INDEX,
         evidence="units/records.jsonl",
         own="units/own_metadata.tsv",
@@ -33,13 +33,15 @@ checkpoint resolve:
         asked=lambda wildcards: analysis.asked_digest(),  # a trigger: also by a file with an older time
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
         forecast=no_trigger(analysis.forecast_options(HOME / "config/chemistries.yaml")),
+        refresh=no_trigger(analysis.refresh_options()),  # see accession_files
     shell:
         """
-        python -m scripts resolve {params.choices:q} --records resources/records \
+        python -m scripts resolve {params.choices:q} {params.refresh:q} --records resources/records \
             --geo {params.geo:q} --eutils {params.eutils:q} \
             --ena {params.ena:q} --order {params.order:q} \
             --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
             --units {output.units:q} --index {output.index:q} --seats units/seats.tsv \
+            --last-plan units/last_plan --changes results/changes.tsv \
             {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --own-metadata {output.own:q} --output {output.plan:q} 2>{log:q}
         """

@@ -24,6 +24,8 @@ GENE_NAME = "gene_name"
 """Head of the column of names that a table of genes may have behind the first one."""
 
 SUMS = "SHA256SUMS"
+CHANGES = "changes.tsv"
+"""What the last refresh found. It depends on when the archives were asked before, so that no checksum of it is kept."""
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
 TPM = ".tpm.csv.gz"
@@ -78,8 +80,11 @@ def look_through(results: str | Path) -> tuple[dict[str, int], list[str]]:
 
 
 def list_files(results: str | Path) -> list[str]:
-    """Return the paths of all files in the folder but SHA256SUMS and Snakemake's own, relative to it, in byte order."""
-    skipped = (SUMS, f"{SUMS}.part")
+    """Return the paths of the files that SHA256SUMS names, relative to the folder, in byte order.
+
+    These are all but SHA256SUMS itself, the table of changes and Snakemake's own.
+    """
+    skipped = (SUMS, f"{SUMS}.part", CHANGES)
     return [path for path in look_through(results)[0] if path not in skipped and Path(path).name != TIME_STAMP]
 
 

@@ -7,7 +7,8 @@ STAR mapped; the h5ad has each count of the table, and the TPM of a cell are a m
 counted cells. The members of each archive have the md5 sums of its metadata, its cells are all that its filter calls
 for their counts, and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones.
 The metadata are of counted samples. The files of an atlas are those of its manifest; atlas_check reads them. Other
-files (report, provenance) are compared with SHA256SUMS alone. Exit status 0 when all is well, else 2; every fault is
+files (report, provenance) are compared with SHA256SUMS alone. changes.tsv, which says how the results came about, is
+not in SHA256SUMS; only its form is checked. Exit status 0 when all is well, else 2; every fault is
 reported.
 """
 
@@ -20,8 +21,9 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file, open_regular
-from scripts.harvest.checks import archives, atlas, metadata, quality, tables
+from scripts.harvest.checks import archives, atlas, changes, metadata, quality, tables
 from scripts.harvest.results import (
+    CHANGES,
     COUNTS,
     LOGS,
     MOST_ROWS,
@@ -52,6 +54,7 @@ def sum_faults(results: Path, files: dict[str, int], strange: Sequence[str]) -> 
     sums = read_sums(results / SUMS)
     # Snakemake marks folders with an empty file.
     found = {name for name, size in files.items() if name != SUMS and (size or Path(name).name != TIME_STAMP)}
+    found -= {CHANGES} - sums.keys()
     for name in sorted(sums.keys() | found | faults.keys(), key=lambda name: name.encode(errors="surrogateescape")):
         if name in faults:
             yield f"{name}: {faults[name]}"
@@ -154,6 +157,8 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
             if matrix in files:
                 of_species = cells.get(matrix.removesuffix(".h5ad"), {})
                 yield from readable(matrix, quality.obs_faults(results / matrix, of_species))
+    if CHANGES in files:
+        yield from readable(CHANGES, changes.change_faults(results / CHANGES))
     yield from droplet_faults(results, files, ledger)
     yield from metadata_faults(results, files, ledger)
     with contextlib.suppress(InputError):  # SHA256SUMS that cannot be read are reported already

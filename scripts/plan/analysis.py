@@ -434,14 +434,19 @@ class Analysis:
         options = {
             "--series": [] if config["run_table"] else self._words("series"),
             "--run-table": [config["run_table"]] if config["run_table"] else [],
-            "--refresh": [] if config["run_table"] else self._words("refresh"),
             "--species": [f"{label}={species['tax_id']}" for label, species in config["species"].items()],
             "--assay": [f"{name}={assay}" for name, assay in pairs] or [config["assay"] or "auto"],
             "--leave-out": [f"{accession}={reason}" for accession, reason in config["leave_out"].items()],
             "--chemistry": [config["droplets"]["chemistry"]],
             "--exp-id": [config["exp_id"]],
+            "--withdrawn": [] if config["run_table"] or config["withdrawn"] == "keep" else [config["withdrawn"]],
         }
         return [word for option, values in options.items() if values for word in (option, *values)]
+
+    def refresh_options(self) -> list[str]:
+        """Return which kept records are asked for again, as options of the command ``resolve``."""
+        words = [] if self.config["run_table"] else self._words("refresh")
+        return ["--refresh", *words] if words else []
 
     def settings(self) -> dict[str, str]:
         """Return what is configured on which it depends whether failed runs are tried again."""

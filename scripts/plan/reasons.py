@@ -46,6 +46,12 @@ REASONS = {
         "no run in the archive",
         "Look the sample up in GEO. Its reads may be elsewhere or not public yet: `refresh: [ACCESSION]` asks again.",
     ),
+    "WITHDRAWN": Reason(
+        "records",
+        "not found any more, though it was on an earlier look-up",
+        "Nothing, if its authors withdrew it. Where it is hidden for a time, `--config refresh=all` finds it later. "
+        "What was counted of it is kept with `withdrawn: keep`, the default, unless other runs stand in for it.",
+    ),
     "INDEX_READS_ONLY": Reason(
         "records, reads, droplets",
         "only index reads, of another run's spots",

@@ -1,14 +1,17 @@
 """Find the runs of every accession asked for, or the reason why there is none, and write the plan.
 
 GEO's family files name samples and experiments, SRA's XML (or, where it fails, ENA's filereport) names runs. The
-archives' answers are kept below --records, a folder an accession, and are not asked for again but with --refresh. The
-plan (--output) has a row for every run, also for those that are left out, and a row without a run for every accession
-that has none. Where an archive could not be asked and no other has the runs, no plan is written, and the exit status is
-2. A table for a person goes to standard output, progress to standard error.
+archives' answers are kept below --records, a folder an accession, and are not asked for again but with --refresh: then
+what is new, changed, gone or back since the last plan is printed and written to --changes. The plan (--output) has a
+row for every run, also for those that are left out, and a row without a run for every accession that has none. Where an
+archive could not be asked and no other has the runs, no plan is written, and the exit status is 2. A table for a person
+goes to standard output, progress to standard error.
 """
 
+import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
@@ -22,6 +25,7 @@ from scripts.plan.run_table import write_runs
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
 from scripts.records.client import Archives, report
+from scripts.records.history.since_last import SinceLast, add_history_options
 from scripts.records.listed_runs import plan_run_list
 from scripts.records.lookup import look_up
 from scripts.records.rows import Plan
@@ -36,6 +40,21 @@ def read_asked(words: Sequence[str]) -> list[str]:
     return accessions
 
 
+def _archives(options: argparse.Namespace) -> Archives:
+    return Archives(
+        options.records,
+        options.geo,
+        options.eutils,
+        options.ena,
+        use_ena=not {"ena", "ena_fastq"}.isdisjoint(options.order),
+        key=os.environ.get("NCBI_API_KEY", ""),
+        email=options.email,
+        retries=options.retries,
+        first_wait=options.first_wait,
+        refresh=[] if options.run_table else options.refresh,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -45,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="a run table, an SraRunTable, RunInfo or filereport of ENA to plan from, without any look-up",
     )
     parser.add_argument("--refresh", nargs="+", default=[], help="accessions to ask for again though kept, or all")
+    add_history_options(parser)
     add_choices(parser)
     parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
     parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
@@ -69,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
-    said: list[str] = []  # by the look-up, for the end
+    archives = _archives(options)
+    asked: list[str] = []
     own = OwnMetadata()
     if options.run_table and is_run_list(options.run_table):
         plan = plan_run_list(options.run_table, choices)
@@ -79,28 +100,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = plan_from_table(options.run_table, choices, check_files=True)
         own = own_metadata(options.run_table)
     else:
-        archives = Archives(
-            options.records,
-            options.geo,
-            options.eutils,
-            options.ena,
-            use_ena=not {"ena", "ena_fastq"}.isdisjoint(options.order),
-            key=os.environ.get("NCBI_API_KEY", ""),
-            email=options.email,
-            retries=options.retries,
-            first_wait=options.first_wait,
-            refresh=options.refresh,
-        )
-        plan = look_up(read_asked(options.series), archives, choices)
+        asked = read_asked(options.series)
+        plan = look_up(asked, archives, choices)
         report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
-        said = [*archives.news, *archives.warnings, *archives.unused_refresh()]
+    said = [*archives.news, *archives.warnings, *archives.unused_refresh()]  # for the end
+    seats = read_seats(options.seats) if options.seats else {}
+    since = SinceLast(options, asked)
+    rows = since.add_withdrawn(rows, choices, seats)
+    plan.remarks.update({row.run: row.detail for row in rows if row.run in since.withdrawn.runs})
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
     write_own_metadata(options.own_metadata, own)
-    seats = read_seats(options.seats) if options.seats else {}
     planned = cut_into_units(rows, options.shard_size, seats)
     units = {name: summarize_unit(runs, options.count_by) for name, runs in planned.items()}
     print(format_plan(rows, units, estimator, plan.open, plan.remarks if plan.rows else None))
@@ -118,5 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = forecast(options, rows, units, estimator, missing, plan.barcode_reads)
     if any(found):
         print(format_forecast(found))
+    own_columns = [Path(options.own_metadata)] if options.own_metadata else []
+    said = [*since.finish(rows, archives.described, [*archives.files_used(), *own_columns]), *said]
     for line in said:
         print(line)

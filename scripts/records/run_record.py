@@ -75,6 +75,7 @@ def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRec
 
     Raises Unanswered where an archive that should know of its runs could not be asked.
     """
+    archives.used.add(archives.folder / name)
     anew = archives.renews(f"runs of {name}", name)
     look_up = _LookUp(name, geo, archives)
     if look_up.is_complete and not anew:
@@ -116,6 +117,7 @@ class _LookUp:
         self.of_ena: list[Experiment] = []  # those of them that are of the series: a report is that of a study
         # Whether ENA knows the studies and so may stand in for NCBI; not for a record of NCBI that is asked for anew.
         self.ena_stands_in = False
+        self.anew = anew
         self.replaces_sra = anew and record_files.sra_xml_of(self.folder) is not None
         self.wanted = geo.samples_of_experiments()
         self.without_experiment = set(geo.samples_without_experiment())
@@ -156,6 +158,16 @@ class _LookUp:
             or experiment.experiment in self.wanted
             or not self.without_experiment.isdisjoint(experiment.samples)
         ]
+
+    def read_kept_ena(self) -> bool:
+        """Take ENA's kept report where ENA was not asked anew, or did not answer: no run is gone by that."""
+        path = record_files.ena_report_of(self.folder) if self.anew and self.ena_runs is None else None
+        if path is None:
+            return False
+        stands_in = self.ena_stands_in
+        self.read_ena([run_reports.read_report(path)])
+        self.ena_stands_in = stands_in
+        return True
 
     @property
     def studies(self) -> list[str]:
@@ -323,6 +335,7 @@ class _Asking:
 
     def _find_faults(self) -> None:
         look_up = self.look_up
+        kept = look_up.read_kept_ena()
         found = {*look_up.record.experiments, *(item.experiment for item in look_up.of_ena)}
         look_up.absent |= {name: says for name, says in self.unfound.absent.items() if name not in found}
         for words, names in self._unanswered(found).items():
@@ -339,7 +352,8 @@ class _Asking:
             if self.faults or look_up.is_of_ena:
                 self.faults.append(words)
             else:
-                self.archives.warn(f"{look_up.name}: runs of {studies} that only ENA has are not in the plan. {words}")
+                fate = "as they were when ENA answered" if kept else "not in the plan"
+                self.archives.warn(f"{look_up.name}: runs of {studies} that only ENA has are {fate}. {words}")
         elif self.faults and look_up.ena_runs == 0:
             self.faults.append(f"ENA knows of no run of {studies}.")
 

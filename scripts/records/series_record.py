@@ -13,6 +13,7 @@ from scripts.core.http import RemoteError
 from scripts.records import record_files
 from scripts.records.client import Archives, Unanswered, report
 from scripts.records.family_files import Entity, read_family
+from scripts.records.history.described import describe
 from scripts.records.libraries.evidence import RecordText
 from scripts.records.libraries.library_type import names_in
 from scripts.records.libraries.texts import texts_of_sample, texts_of_series
@@ -61,11 +62,14 @@ class SeriesRecord:
     types: dict[str, tuple[str, ...]] = field(default_factory=dict)  # series → "Expression profiling by array" …
     technologies: dict[str, str] = field(default_factory=dict)  # platform → "high-throughput sequencing" …
     not_at_geo: list[str] = field(default_factory=list)  # series of which GEO has no family file
+    described: dict[str, str] = field(default_factory=dict)  # series or sample → what the file says, see describe()
 
     def add_file(self, path: Path) -> list[str]:
         """Add what a family file says; return the parts of its series."""
         parts: list[str] = []
         for entity in read_family(path):
+            if entity.kind in ("series", "sample"):
+                self.described.setdefault(entity.accession, describe(entity.fields))
             if entity.kind == "series":
                 parts += entity.linked("parts")
                 self.texts.setdefault(entity.accession, texts_of_series(entity))
@@ -156,8 +160,12 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
             path = None if name in unknown else archives.family_file(name, series)
         except RemoteError as error:
             faults.append(f"GEO's family file of {name}{of} could not be fetched: {error}")
-            notes.append(Note(f"GEO's family file of {name}{of} could not be fetched."))
-            continue
+            path = record_files.family_of(archives.folder / name, name) if lenient else None
+            kept = "; the one that is kept is used" if path else ""
+            notes.append(Note(f"GEO's family file of {name}{of} could not be fetched{kept}."))
+            if path is None:
+                continue
+        archives.used.add(archives.folder / name)
         if path is None:
             record.not_at_geo.append(name)
             notes.append(Note(f"GEO has no family file of {name}{of}."))
@@ -170,6 +178,7 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
     for fault in faults:
         report(fault)
     record.parts = sorted(seen - {series})
+    archives.described.update(record.described)
     return record
 
 
