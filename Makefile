@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slurm test-debian lint lock docs bench rulegraph clean
+.PHONY: help setup installed demo test test-slurm test-debian lint lock docs bench rulegraph clean
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 DEMO ?= demo
@@ -12,13 +12,16 @@ SUITE ?= trixie
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: ## install what is missing: system tools and Python packages
+setup: installed ## install what is missing: system tools and Python packages, and say what is ready
+	@python -m scripts check --offline || true
+
+installed:
 	@envs/setup.sh
 
-demo: setup ## the whole workflow on toy archives, into the folder DEMO
+demo: installed ## the whole workflow on toy archives, into the folder DEMO
 	@python -m tests.toy.demo --directory $(DEMO) --cores $(CORES)
 
-lint: setup ## formats, lints, types and the direction of imports
+lint: installed ## formats, lints, types and the direction of imports
 	ruff check
 	ruff format --check
 	snakefmt --check Snakefile rules
@@ -40,11 +43,11 @@ lock: ## pin the Python packages of pyproject.toml anew, for every Python from 3
 	uv pip compile pyproject.toml --extra test --extra slurm --universal --python-version 3.11 --generate-hashes \
 		--no-header --annotation-style line --output-file envs/requirements.lock
 
-docs: setup ## make the pages that are made from code: docs/reasons.md, config/README.md
+docs: installed ## make the pages that are made from code: docs/reasons.md, config/README.md
 	@python -m scripts.plan.reasons >docs/reasons.md
 	@python -m scripts.plan.configuration >config/README.md
 
-bench: setup ## every benchmark, quickly
+bench: installed ## every benchmark, quickly
 	@for script in benchmarks/*.py; do python -m benchmarks.$$(basename $$script .py) --quick; done
 
 rulegraph: demo ## draw rules/rulegraph.svg anew (needs graphviz)
