@@ -52,7 +52,7 @@ def test_all_is_ready(analysis, capsys):
     assert "ready    STAR: 2.7.10b." in lines
     assert "ready    configuration: config/config.yaml: GSE1." in lines
     assert any("reference hg38 (homo): is fetched by the first run from https://" in line for line in lines)
-    assert "ready    disk: 10 GB free in work, scratch.limit_gb is 200." in lines
+    assert "ready    disk: 1000 GB free in work, scratch.limit_gb is 200." in lines
 
 
 def test_what_is_missing_is_named_with_what_to_do(analysis, capsys, monkeypatch):
