@@ -290,6 +290,7 @@ rule report:
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
         archives=every(analysis.archives),
+        quality=every(analysis.quality),
         atlases=every(analysis.atlases),
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",  # no page shows what is no longer asked for
@@ -305,7 +306,7 @@ rule report:
     shell:
         """
         python -m scripts report --plan {input.plan:q} --ledger {input.ledger:q} \
-            --results results --references {input.references:q} --output {output.page:q} 2>{log:q}
+            --results results --kept 'units/solo/{{unit}}' --references {input.references:q} --output {output.page:q} 2>{log:q}
         """
 
 

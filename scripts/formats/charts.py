@@ -1,22 +1,23 @@
-"""Small charts as SVG for a page: histogram, density of two values, bar of parts, spread, heat map, list of bars.
+"""Charts of a page: histogram, heat map, list of bars; any other one is drawn by :mod:`scripts.formats.drawing`.
 
-A chart's numbers are made here, as shapes; ``templates/chart.svg`` draws them. Colours and type come from the page's
-style sheet (classes ``bar``, ``mark``, ``axis``, ``part-0`` …; of heat maps: ``heat_map.css``), so that a chart is as
-readable on a dark page as on a light one. Charts are markup: a template shows them as they are. Nothing is drawn for
-each single value: a chart of many stays small.
+They are made with Altair and drawn as SVG when the page is made, so that it needs no script for them. Nothing is drawn
+for each single value: a chart of many stays small. Charts are markup: a template shows them as they are. Axes have
+titles with their unit, and "log" where they are logarithmic; what is under the mouse is said by a ``<title>``.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
-from scripts.formats.pages import render
+from scripts.core.output import printable
+from scripts.formats.drawing import draw
+from scripts.formats.pages import short_number
 
-WIDTH, HEIGHT = 248, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 10, 10, 14, 26
+WIDTH, HEIGHT = 270, 150
+"""Size of the plot of a chart, without its axes, in pixels."""
 
 
 class Scale(NamedTuple):
@@ -33,27 +34,27 @@ class Scale(NamedTuple):
             array = np.log10(np.maximum(array, 10.0 ** min(self.low, 0)))
         return np.clip((array - self.low) / (self.high - self.low), 0, 1)
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """Return position (0 to 1) and text of a few round values."""
+    def edges(self, bins: int) -> np.ndarray:
+        """Return where bins of one width begin, and where the last one ends."""
+        edges = np.linspace(self.low, self.high, bins + 1)
+        return 10.0**edges if self.log else edges
+
+    def axis(self, title: str, **options: Any) -> dict[str, Any]:
+        """Return scale, axis and title of an encoding of Altair; "log" is added to the title of a logarithmic one."""
+        import altair
+
+        low, high = self.edges(1).tolist()
         if self.log:
             stride = max(1, math.ceil((self.high - self.low) / 6))
-            powers = range(math.ceil(self.low), math.floor(self.high) + 1, stride)
-            return [((power - self.low) / (self.high - self.low), short_number(10**power)) for power in powers]
-        rough = (self.high - self.low) / 4
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.99)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        values = [number * step for number in range(first, last + 1)]
-        return [((value - self.low) / (self.high - self.low), short_number(value)) for value in values]
-
-
-def short_number(value: float) -> str:
-    """Return a number in few characters: 1.5k, 20M, 0.25."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+            options["values"] = [10.0**power for power in range(math.ceil(self.low), math.floor(self.high) + 1, stride)]
+        else:
+            options.setdefault("tickCount", 5)
+        return {
+            "type": "quantitative",
+            "scale": altair.Scale(type="log" if self.log else "linear", domain=[low, high], nice=False, zero=False),
+            "axis": altair.Axis(**options),
+            "title": f"{title} (log)" if self.log and title else title,
+        }
 
 
 def scale_of(values: np.ndarray, log: bool, high: float | None = None) -> Scale:
@@ -70,139 +71,80 @@ def scale_of(values: np.ndarray, log: bool, high: float | None = None) -> Scale:
     return Scale(0, high, False)
 
 
-class Rect(NamedTuple):
-    """A rectangle in pixels from the top left corner; ``kind`` is its class, ``hint`` is shown under the mouse."""
+def histogram(
+    values: np.ndarray,
+    scale: Scale,
+    title: str,
+    times: np.ndarray | None = None,
+    *,
+    noun: str = "cells",
+    bins: int = 40,
+) -> Markup:
+    """Return a histogram of what the axis ``title`` says, with the median marked; the other axis has the ``noun``.
 
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-    hint: str = ""
-    opacity: str = ""
-    tag: str = "rect"
-
-
-class Line(NamedTuple):
-    """A line in pixels."""
-
-    kind: str
-    x1: float
-    x2: float
-    y1: float
-    y2: float
-    tag: str = "line"
-
-
-class Text(NamedTuple):
-    """A text in pixels: what is longer than ``most`` letters is cut, with the whole of it as its hint."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = ""
-    kind: str = ""
-    most: int = 1000
-    upright: bool = False
-    tag: str = "text"
-
-
-Shape = Rect | Line | Text
-
-
-def _draw(width: int, height: int, title: str, shapes: Sequence[Shape]) -> Markup:
-    return render("formats/templates/chart.svg", width=width, height=height, title=title, shapes=shapes)
-
-
-def histogram(values: np.ndarray, scale: Scale, title: str, times: np.ndarray | None = None) -> Markup:
-    """Return a histogram with the median marked; the height of a bar is its share of the values.
-
-    ``times`` says how often each value occurs, where values are given once and in ascending order.
+    ``times`` says how often each value occurs, where values are given once and in ascending order. On a logarithmic
+    axis what is less than its low end is in the first bin.
     """
-    bins, inner, tall = 40, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
-    base = _TOP + tall
-    counts = np.bincount(np.minimum((scale.position(values) * bins).astype(int), bins - 1), times, minlength=bins)
-    heights = np.maximum(counts / max(float(counts.max()), 1) * tall, 1)
-    step = inner / bins
-    shapes: list[Shape] = [
-        Rect("bar", _LEFT + number * step, base - heights[number], step - 0.7, heights[number])
-        for number in np.flatnonzero(counts).tolist()
+    import altair
+
+    numbers = np.minimum((scale.position(values) * bins).astype(int), bins - 1)
+    counts = np.bincount(numbers, times, minlength=bins)
+    edges = scale.edges(bins)
+    rows = [
+        {
+            "from": float(edges[bin_]),
+            "to": float(edges[bin_ + 1]),
+            "number": float(counts[bin_]),
+            "hint": f"{short_number(edges[bin_])} to {short_number(edges[bin_ + 1])}: {counts[bin_]:,.0f} {noun}",
+        }
+        for bin_ in np.flatnonzero(counts).tolist()
     ]
-    shapes += _axis(scale, base)
-    if len(values):
-        if times is None:
-            middle = float(np.median(values))
-        else:
-            sums = np.cumsum(times)
-            middle = float(values[np.searchsorted(sums, sums[-1] / 2)])
-        x = _LEFT + float(scale.position(middle)) * inner
-        anchor, shift = ("end", -4) if x > WIDTH * 0.6 else ("start", 4)
-        shapes.append(Line("mark", x, x, _TOP - 10, base))
-        shapes.append(Text(x + shift, _TOP - 3, f"median {short_number(middle)}", anchor, "marked"))
-    return _draw(WIDTH, HEIGHT, title, shapes)
+    x = altair.X("from", **scale.axis(title))
+    bars = (
+        altair.Chart(altair.Data(values=rows))
+        .mark_bar(binSpacing=0.6, minBandSize=1)
+        .encode(x=x, x2="to", y=_numbers(noun), y2=altair.datum(0), description="hint:N")
+    )
+    chart = altair.layer(bars, *_median(values, scale, times, x)).properties(width=WIDTH, height=HEIGHT)
+    return draw(chart, f"Histogram: {title}")
 
 
-def _axis(scale: Scale, base: float) -> list[Shape]:
-    shapes: list[Shape] = [Line("axis", _LEFT, WIDTH - _RIGHT, base, base)]
-    for position, text in scale.ticks():
-        x = _LEFT + position * (WIDTH - _LEFT - _RIGHT)
-        anchor = "start" if x < _LEFT + 6 else "end" if x > WIDTH - _RIGHT - 6 else "middle"
-        shapes += [Line("axis", x, x, base, base + 3), Text(x, base + 14, text, anchor)]
-    return shapes
+def _numbers(noun: str) -> Any:
+    import altair
+
+    return altair.Y(
+        "number:Q", title=noun, axis=altair.Axis(tickCount=4, tickMinStep=1), scale=altair.Scale(domainMin=0)
+    )
 
 
-def density(across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], title: str) -> Markup:
-    """Return a map of how many pairs of values are where: darker is more, on a logarithmic scale."""
-    columns, rows, left = 40, 22, 30
-    inner, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
-    base = _TOP + tall
-    x = np.minimum((scales[0].position(across) * columns).astype(int), columns - 1)
-    y = np.minimum((scales[1].position(up) * rows).astype(int), rows - 1)
-    counts = np.bincount(y * columns + x, minlength=rows * columns)
-    opacities = 0.15 + 0.85 * np.log1p(counts) / max(math.log1p(int(counts.max())), 1e-9)
-    wide, high = inner / columns, tall / rows
-    shapes: list[Shape] = []
-    for square in np.flatnonzero(counts).tolist():
-        row, column = divmod(square, columns)
-        at = left + column * wide, base - (row + 1) * high
-        shapes.append(Rect("bar", *at, wide, high, opacity=f"{opacities[square]:.2f}"))
-    shapes += [Line("axis", left, left, _TOP, base), Line("axis", left, WIDTH - _RIGHT, base, base)]
-    shapes += [Text(left + position * inner, base + 14, text, "middle") for position, text in scales[0].ticks()]
-    shapes += [Text(left - 4, base - position * tall + 3, text, "end") for position, text in scales[1].ticks()]
-    return _draw(WIDTH, HEIGHT, title, shapes)
+def _median(values: np.ndarray, scale: Scale, times: np.ndarray | None, x: Any) -> list[Any]:
+    """Return the layers that mark the median."""
+    import altair
 
-
-def parts_bar(parts: Sequence[tuple[str, str, float]], width: int = 160, height: int = 12, title: str = "") -> Markup:
-    """Return a bar cut into parts (class, words and amount), each with its share as its hint."""
-    whole = sum(amount for _, _, amount in parts)
-    shapes, x = [], 0.0
-    for kind, words, amount in parts:
-        if amount > 0:
-            wide = amount / whole * width
-            shapes.append(Rect(kind, x, 0, max(wide, 0.7), height, f"{words}: {amount / whole:.1%}"))
-            x += wide
-    return _draw(width, height, title, shapes)
-
-
-def spread(values: np.ndarray, scale: Scale, title: str) -> Markup:
-    """Return a line from the 5th to the 95th percentile, a thicker one between the quartiles, and the median."""
-    width = 150
-    shapes: list[Shape] = []
-    if len(values):
-        positions = scale.position(np.percentile(values, [5, 25, 50, 75, 95])) * (width - 4) + 2
-        low, first, middle, third, high = positions.tolist()
-        shapes = [
-            Line("axis", 2, width - 2, 11.5, 11.5),
-            Line("thin", low, high, 5, 5),
-            Rect("bar", first, 2, max(third - first, 1), 6),
-            Line("mark", middle, middle, 0, 10),
-        ]
-    return _draw(width, 12, title, shapes)
+    if not len(values):
+        return []
+    if times is None:
+        middle = float(np.median(values))
+    else:
+        sums = np.cumsum(times)
+        middle = float(values[np.searchsorted(sums, sums[-1] / 2)])
+    position = float(scale.position(middle))
+    at = float(scale.edges(1)[0]) if position == 0 else min(middle, float(scale.edges(1)[1]))
+    left = position < 0.6
+    marked = altair.Chart(altair.Data(values=[{"from": at, "words": f"median {short_number(middle)}"}])).encode(x=x)
+    words = marked.mark_text(
+        aria=False, align="left" if left else "right", dx=3 if left else -3, color="var(--mark)", fontWeight=700
+    )
+    return [
+        marked.mark_rule(aria=False, strokeWidth=1.6),
+        words.encode(text="words:N", y=altair.value(-6)),
+    ]
 
 
 SHADES = 9
-"""Steps of colour of a heat map, from the least to the greatest: classes ``shade-1`` … ``shade-9``."""
-_CELL, _GAP, _LETTER, _LONGEST = 14, 4, 6.7, 30
+"""Steps of colour of a map, from the least to the greatest: variables ``--s1`` … ``--s9`` of the page's style."""
+SHADE_COLOURS = ["var(--tint)", *(f"var(--s{step})" for step in range(1, SHADES + 1))]
+_CELL, _GAP, _LONGEST = 14, 4, 30
 
 
 def shades(values: np.ndarray, scale: Scale) -> np.ndarray:
@@ -213,8 +155,17 @@ def shades(values: np.ndarray, scale: Scale) -> np.ndarray:
     return np.where(blank, 0, steps)
 
 
-def _length(name: str) -> float:
-    return min(len(name), _LONGEST) * _LETTER + 8
+def shade_of(field: str) -> Any:
+    """Return the colour of a step of :func:`shades`."""
+    import altair
+
+    scale = altair.Scale(domain=list(range(SHADES + 1)), range=SHADE_COLOURS)
+    return altair.Color(f"{field}:O", scale=scale, legend=None)
+
+
+def cut_name(name: str, most: int = _LONGEST) -> str:
+    """Return a name of at most ``most`` letters."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _offsets(number: int, joined: bool) -> list[int]:
@@ -240,48 +191,80 @@ def heat_map(
     a column is, ``blank`` what one without colour means. ``joined`` says whether the last row and the last column
     are all the others together; they stand apart. ``totals`` are texts at the right of the rows.
     """
+    import altair
+
     rows, columns = names
-    left = max([60, *map(_length, rows)])
-    top = max([20, *map(_length, columns)])
     down, right = _offsets(len(rows), joined[0]), _offsets(len(columns), joined[1])
-    shapes: list[Shape] = []
-    for row, name in enumerate(rows):
-        kind = "joined" if joined[0] and row == len(rows) - 1 else "name"
-        y = top + down[row] + _CELL - 3.5
-        shapes.append(Text(left - 5, y, name, "end", kind, _LONGEST))
-        if totals:
-            shapes.append(Text(left + right[-1] + 5, y, totals[row]))
-    for column, name in enumerate(columns):
-        kind = "joined" if joined[1] and column == len(columns) - 1 else "name"
-        x = left + right[column] + _CELL - 3.5
-        shapes.append(Text(x, top - 5, name, kind=kind, most=_LONGEST, upright=True))
-    for row, steps in enumerate(shades(values, scale).tolist()):
-        for column, step in enumerate(steps):
-            words_of_square = hint(row, column) if step else ""
-            shapes.append(Rect(f"shade-{step}", left + right[column], top + down[row], 13, 13, words_of_square))
-    y = top + down[-1] + 14
-    key, width_of_key = _shade_key(scale, words, blank, y)
-    width = max(left + right[-1] + (46 if totals else 6), width_of_key)
-    drawn = _draw(math.ceil(width), math.ceil(y + 34), title, shapes + key)
-    return Markup('<div class="heat">{}</div>').format(drawn)
+    squares = [
+        {"x": right[column], "y": down[row], "step": step, "hint": hint(row, column) if step else ""}
+        for row, steps in enumerate(shades(values, scale).tolist())
+        for column, step in enumerate(steps)
+    ]
+    x, y = (altair.X("x:Q", axis=None, scale=None), altair.Y("y:Q", axis=None, scale=None))
+    square = altair.Chart(altair.Data(values=squares)).mark_rect(
+        width=_CELL - 1, height=_CELL - 1, stroke="var(--line)", strokeWidth=0.4, xOffset=_CELL / 2, yOffset=_CELL / 2
+    )
+    drawn = square.encode(x=x, y=y, color=shade_of("step"), description="hint:N")
+    texts = [
+        {"x": -5, "y": down[row] + _CELL / 2, "text": cut_name(name), "italic": joined[0] and row == len(rows) - 1}
+        for row, name in enumerate(rows)
+    ]
+    upright = [
+        {
+            "x": right[column] + _CELL / 2,
+            "y": -5,
+            "text": cut_name(name),
+            "italic": joined[1] and column + 1 == len(columns),
+        }
+        for column, name in enumerate(columns)
+    ]
+    ends = [{"x": right[-1] + 5, "y": down[row] + _CELL / 2, "text": text} for row, text in enumerate(totals)]
+    layers = [drawn]
+    for entries, options in (
+        (texts, {"align": "right"}),
+        (upright, {"align": "left", "angle": 270}),
+        (ends, {"align": "left", "color": "var(--soft)"}),
+    ):
+        for italic in (False, True):
+            mine = [entry for entry in entries if bool(entry.get("italic")) == italic]
+            style = {"fontStyle": "italic"} if italic else {}
+            layers += [_texts(mine, x, y, baseline="middle", **options, **style)] if mine else []
+    layers += _shade_key(scale, words, blank, down[-1] + 16)
+    size = {"width": max(right[-1], 1), "height": max(down[-1], 1)}
+    chart = altair.layer(*layers).properties(**size)
+    return Markup('<div class="wide" tabindex="0" role="region" aria-label="{}">{}</div>').format(
+        printable(f"Map: {title}"), draw(chart, title)
+    )
 
 
-def _shade_key(scale: Scale, words: str, blank: str, y: float) -> tuple[list[Shape], float]:
-    """Return the key of the colours, drawn below ``y``, and how wide it is."""
-    step, start = 24, 4
-    wide = SHADES * step
-    shapes: list[Shape] = [Rect(f"shade-{shade + 1}", start + shade * step, y, step, 11) for shade in range(SHADES)]
-    for position, text in scale.ticks():
-        x = start + position * wide
-        anchor = "start" if position < 0.02 else "end" if position > 0.98 else "middle"
-        shapes += [Line("axis", x, x, y + 11, y + 14), Text(x, y + 24, text, anchor)]
-    end = start + wide + 10.0
-    shapes.append(Text(end, y + 9.5, words))
-    end += len(words) * 5.9 + 18
+def _texts(entries: Sequence[dict[str, Any]], x: Any, y: Any, **options: Any) -> Any:
+    import altair
+
+    return (
+        altair.Chart(altair.Data(values=list(entries))).mark_text(aria=False, **options).encode(x=x, y=y, text="text:N")
+    )
+
+
+def _shade_key(scale: Scale, words: str, blank: str, top: float) -> list[Any]:
+    """Return the layers of the key of the colours, below ``top``."""
+    import altair
+
+    step = 24
+    x, y = (altair.X("x:Q", axis=None, scale=None), altair.Y("y:Q", axis=None, scale=None))
+    entries = [{"x": shade * step, "y": top, "step": shade + 1} for shade in range(SHADES)]
+    edges = scale.edges(SHADES)
+    texts = [{"x": index * step, "y": top + 22, "text": short_number(edges[index])} for index in (0, 3, 6, SHADES)]
+    texts.append({"x": SHADES * step + 14, "y": top + 6, "text": words, "left": True})
     if blank:
-        shapes += [Rect("shade-0", end, y, 13, 11), Text(end + 18, y + 9.5, blank)]
-        end += 18 + len(blank) * 5.9
-    return shapes, end + 4
+        entries.append({"x": 0, "y": top + 34, "step": 0})
+        texts.append({"x": step + 6, "y": top + 40, "text": blank, "left": True})
+    boxes = altair.Chart(altair.Data(values=entries)).mark_rect(
+        aria=False, width=step, height=11, xOffset=step / 2, yOffset=6, stroke="var(--line)", strokeWidth=0.4
+    )
+    return [boxes.encode(x=x, y=y, color=shade_of("step"))] + [
+        _texts([text for text in texts if bool(text.get("left")) == left], x, y, baseline="middle", align=align)
+        for left, align in ((True, "left"), (False, "center"))
+    ]
 
 
 def bar_list(
@@ -291,18 +274,38 @@ def bar_list(
 
     ``joined`` says that the last one is all others together.
     """
-    width, pitch, inner = 340, 16, 90
-    left = min(max([40, *map(_length, names)]), 165)
-    most = int((left - 8) / _LETTER)
+    import altair
+
+    pitch, inner = 17, 110
     top = max([1e-9, *values])
-    shapes: list[Shape] = []
-    for index, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
-        y = index * pitch
-        long = max(value / top * inner, 1) if value else 0
-        bar, kind = ("left_out", "joined") if joined and index == len(names) - 1 else ("bar", "name")
-        shapes += [
-            Text(left - 5, y + 11, name, "end", kind, most),
-            Rect(bar, left, y + 2, long, 11),
-            Text(left + long + 5, y + 11, text),
-        ]
-    return _draw(width, max(len(names), 1) * pitch, title, shapes)
+    entries: list[dict[str, Any]] = [
+        {"y": index * pitch, "x": value / top * inner, "name": cut_name(name), "text": text, "hint": f"{name}: {text}"}
+        for index, (name, value, text) in enumerate(zip(names, values, texts, strict=True))
+    ]
+    for entry in entries[-1:] if joined else ():
+        entry["joined"] = True
+    x, y = (altair.X("x:Q", axis=None, scale=None), altair.Y("y:Q", axis=None, scale=None))
+    bars = altair.Chart(altair.Data(values=entries)).mark_bar(height=11, yOffset=pitch / 2)
+    colours = altair.when("datum.joined").then(altair.value("var(--other)")).otherwise(altair.value("var(--hue)"))
+    layers = [bars.encode(x=x, x2=altair.datum(0), y=y, color=colours, description="hint:N")]
+    layers.append(
+        _texts(
+            [{**entry, "y": entry["y"] + pitch / 2, "x": entry["x"] + 5} for entry in entries],
+            x,
+            y,
+            align="left",
+            baseline="middle",
+            color="var(--soft)",
+        )
+    )
+    layers.append(
+        _texts(
+            [{"x": -5, "y": entry["y"] + pitch / 2, "text": entry["name"]} for entry in entries],
+            x,
+            y,
+            align="right",
+            baseline="middle",
+        )
+    )
+    chart = altair.layer(*layers).properties(width=inner + 60, height=max(len(entries), 1) * pitch)
+    return draw(chart, title)

@@ -1,21 +1,22 @@
-"""Pages that stand alone, made from Jinja2 templates: one style, tables, figures; no script, no network, no clock.
+"""Pages that stand alone, made from Jinja2 templates: one style, one script, tables, figures; no network, no clock.
 
 What a page shows was written by others: templates quote every attribute, every text is escaped and control characters
-are written as escapes, and the page's Content-Security-Policy allows nothing but its own style.
+are written as escapes, and the page's Content-Security-Policy allows nothing but its own style and script. The script
+(``templates/page.js``) sorts and searches tables and shows what is under the mouse; a page says all without it.
 
 The template of a page extends ``formats/templates/page.html`` and imports what it needs from the macros beside it:
-``table``, ``figure``, ``figures``, ``tiles``, ``legend``, ``nav``. It gets numbers and texts, which are escaped there,
-and charts (:mod:`scripts.formats.charts`), which are markup. The filters are ``several``, ``thousands``, ``tenth``::
+``table``, ``figure``, ``figures``, ``tiles``, ``legend``, ``nav``, ``parts_bar``, ``spread``. It gets numbers and
+texts, which are escaped there, and charts (:mod:`scripts.formats.charts`), which are markup. The filters are
+``several``, ``thousands``, ``tenth``, ``short``, ``percent``, ``exact``, ``with_code``::
 
     {% extends "formats/templates/page.html" %}
-    {% from "formats/templates/macros.html" import figures, table %}
+    {% from "formats/templates/macros.html" import figures, nav, table %}
     {% block title %}Cells{% endblock %}
-    {% block style %}{% include "formats/templates/heat_map.css" %}{% endblock %}   only where there is a heat map
+    {% block header %}<h1>Cells</h1><p class="soft">{{ cells | several("cell") }}.</p>{% endblock %}
+    {% block nav %}{{ nav(links) }}{% endblock %}
     {% block body %}
-    <h1>Cells</h1>
-    <p class="soft">{{ cells | several("cell") }}.</p>
     {{ figures([(chart, "Reads", "a cell")]) }}
-    {{ table(["series", "#cells", "`reason"], rows, note) }}
+    {{ table(["series", "#cells", "%mapped", "`reason"], rows, note) }}
     {% endblock %}
 
 It belongs to its stage, and :func:`render` finds it there: ``render("atlas/templates/cells.html", cells=12, …)``.
@@ -26,7 +27,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from scripts.core.output import printable
 
@@ -52,7 +53,9 @@ def _environment() -> "Environment":
         keep_trailing_newline=True,
         finalize=_without_controls,
     )
-    environment.filters.update(several=several, thousands=thousands, tenth=tenth, policy=policy)
+    environment.filters.update(several=several, thousands=thousands, tenth=tenth, percent=percent, exact=exact)
+    environment.filters.update(short=short_number, with_code=with_code)
+    environment.globals.update(policy=policy)
     return environment
 
 
@@ -61,12 +64,13 @@ def _without_controls(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
-def policy(style: str) -> "Markup":
-    """Return the Content-Security-Policy of a page: it loads, runs and sends nothing, and has this style alone."""
+def policy(style: str, script: str) -> "Markup":
+    """Return the Content-Security-Policy of a page: it loads and sends nothing, and has this style and script alone."""
     from markupsafe import Markup
 
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return Markup(f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    allowed = "style-src 'sha256-{}'; script-src 'sha256-{}'".format(*digests)
+    return Markup(f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'")
 
 
 def render(template: str, **values: Any) -> "Markup":
@@ -74,6 +78,19 @@ def render(template: str, **values: Any) -> "Markup":
     from markupsafe import Markup
 
     return Markup(_environment().get_template(template).render(values))
+
+
+def with_code(text: str) -> "Markup":
+    """Return a text in which what is between backticks is code."""
+    from markupsafe import Markup
+
+    words = printable(text).split("`")
+    shown = [
+        Markup("<code>{}</code>").format(part) if index % 2 else Markup.escape(part) for index, part in enumerate(words)
+    ]
+    if len(words) % 2 == 0:  # a backtick without another one
+        shown[-2:] = [Markup.escape("`".join(words[-2:]))]
+    return Markup("").join(shown)
 
 
 def thousands(number: float) -> str:
@@ -84,6 +101,38 @@ def thousands(number: float) -> str:
 def tenth(number: float) -> str:
     """Return a number with one decimal, or with none where that is 0."""
     return f"{number:.1f}".removesuffix(".0")
+
+
+class Bar(NamedTuple):
+    """A small bar in a table, cut into parts: class, words and share of 1 of each."""
+
+    parts: Sequence[tuple[str, str, float]]
+    title: str
+
+
+class Spread(NamedTuple):
+    """A small picture of how values spread: positions (0 to 1) of their 5th, 25th, 50th, 75th and 95th percentile."""
+
+    positions: Sequence[float]
+    title: str
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 in percent, with one decimal: never 0.0 or 100.0 where it is neither."""
+    return "<0.1" if 0 < share < 0.0005 else ">99.9" if 0.9995 <= share < 1 else f"{100 * share:.1f}"
+
+
+def exact(number: float) -> str:
+    """Return a number for sorting."""
+    return f"{number:.6g}"
+
+
+def short_number(value: float) -> str:
+    """Return a number in few characters: 1.5k, 20M, 0.25."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
 
 
 def several(number: int, noun: str) -> str:

@@ -1,16 +1,20 @@
 """The report shows what was asked for and what came of it, on one page that stands alone."""
 
+import base64
+import hashlib
 import json
+import re
 
 import h5py
 import numpy as np
-import pandas
+import pytest
 
+from scripts.core.errors import InputError
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest import report
+from scripts.harvest.report_page import files
 from scripts.plan.run_table import Run, write_runs
-from scripts.plates.shard_counts import TALLIES
-from tests.formats.test_pages import Page
+from tests.formats.test_pages import EVIL, Page
 
 FAILED = Run("GSE1", "GSE1", "GSM3", "SRX3", "SRR3", species="mus", assay="plate", status="failed")
 ROWS = [
@@ -20,6 +24,59 @@ ROWS = [
     Run("GSE2", "GSE2", "GSM4", "SRX4", "SRR4", species="homo", assay="droplet", chemistry="10xv3", status="counted"),
     Run("GSE2", "GSE2", "GSM5", status="left_out", reason="NO_RUN", detail="The sample has no run."),
 ]
+CELLS = [
+    *(["cell", "series", "sample", "experiment", "runs", "species", "status", "reason", "flags", "reads"],),
+    *(["SRX1", "GSE1", "GSM1", "SRX1", "SRR1", "mus", "counted", "", "", "1000"],),
+    *(["SRX2", "GSE1", "GSM2", "SRX2", "SRR2", "mus", "counted", "", "FEW_READS", "3000"],),
+]
+"""Without the figures; see :func:`write_quality`."""
+FIGURES = {
+    "mapped_once": (600, 2400),
+    "mapped_several": (100, 300),
+    "too_many_loci": (20, 0),
+    "unmapped_mismatches": (0, 0),
+    "unmapped_short": (280, 270),
+    "unmapped_other": (0, 30),
+    "pct_mapped": (70, 90),
+    "total_counts": (500, 2000),
+    "n_genes_by_counts": (200, 301),
+    "no_feature": (80, 300),
+    "ambiguous": (20, 100),
+    "too_low_aQual": (0, 0),
+    "not_aligned": (300, 300),
+    "alignment_not_unique": (100, 300),
+    "pct_counts_mt": (4.5, 12.25),
+}
+LIBRARY = {
+    "series": "GSE2",
+    "species": "homo",
+    "experiment": "SRX4",
+    "runs": "SRR4",
+    "chemistry": "10xv3",
+    "status": "counted",
+    "Number of Reads": "20000",
+    "Reads With Valid Barcodes": "0.98",
+    "Sequencing Saturation": "0.6255",
+    "Reads Mapped to Gene: Unique Gene": "0.74",
+    "GeneFull: Reads Mapped to GeneFull: Unique GeneFull": "0.88",
+    "Estimated Number of Cells": "3",
+    "Fraction of Unique Reads in Cells": "0.9",
+    "Mean Reads per Cell": "5000",
+    "Median UMI per Cell": "5",
+    "flags": "",
+}
+
+
+def write_quality(folder, cells=CELLS, library=LIBRARY):
+    (folder / "quality").mkdir(parents=True, exist_ok=True)
+    rows = [[*row, *values] for row, values in zip(cells, zip(*FIGURES.values(), strict=True), strict=False)]
+    rows = [
+        [*cells[0], *FIGURES],
+        *([*row, *map(str, of)] for row, of in zip(cells[1:], zip(*FIGURES.values(), strict=True), strict=True)),
+    ]
+    csv_gz.write_csv_gz(folder / "quality" / "cells.csv.gz", rows)
+    text = "\n".join(",".join(f'"{value}"' for value in row) for row in (library, library.values()))
+    (folder / "quality" / "libraries.csv").write_text(f"{text}\n", encoding="utf-8")
 
 
 def write_cells(path, index, counts, obs, notes=()):
@@ -52,12 +109,10 @@ def make(folder, rows=ROWS, *more):
 
 
 def write_all_cells(folder):
-    obs = {"series": ["GSE1", "GSE1"], "experiment": ["SRX1", "SRX2"]}
-    obs |= {name: np.array([number, 0]) for number, name in enumerate(TALLIES)}
-    obs |= {"star_number_of_input_reads": np.array([1000, 3000])}
-    obs |= {"star_uniquely_mapped_reads_percent": np.array([70.0, 90.0])}
-    write_cells(folder / "mus.h5ad", ["SRX1", "SRX2"], [[5, 0, 5], [1, 1, 28]], obs, [("reference", "mm10 sha256:1")])
-    write_cells(folder / "droplets" / "GSE2.homo.h5ad", ["SRX4_A", "SRX4_C", "SRX9_G"], [[1, 2], [0, 5], [9, 9]], {})
+    write_quality(folder)
+    write_cells(folder / "mus.h5ad", ["SRX1", "SRX2"], [[5, 0, 5], [1, 1, 28]], {}, [("reference", "mm10 sha256:1")])
+    obs = {"experiment": ["SRX4"] * 3, "total_counts": np.array([3, 5, 18]), "n_genes_by_counts": np.array([2, 1, 2])}
+    write_cells(folder / "droplets" / "GSE2.homo.h5ad", ["SRX4_A", "SRX4_C", "SRX4_G"], [[1, 2], [0, 5], [9, 9]], obs)
 
 
 def test_the_page_shows_what_came_of_the_plan(tmp_path):
@@ -68,20 +123,25 @@ def test_the_page_shows_what_came_of_the_plan(tmp_path):
     page = Page(make(tmp_path))
     text = " ".join(page.text)
     for words in (
-        "2 series, 5 rows in the ledger, 4 of them planned for work.",
-        "2 plate cells counted 1 droplet libraries counted 3 runs counted 1 left out 1 failed",
-        "GSE1 mus plate 3 2 1 – counted: 66.7% failed: 33.3% GSE2 homo droplet 1 1 – 1 counted: 50.0% left out: 50.0%",
-        "DOWNLOAD_FAILED could not be downloaded 1 GSE1 (1)",
-        "NO_RUN no run in the archive 1 GSE2 (1)",
-        "The 1 failed run",
-        "GSE1 GSM3 SRR3 mus DOWNLOAD_FAILED 404 <at> all & every archive.",
-        "Plate cells: mus 2 cells. reference: mm10 sha256:1; mode: union",
-        "GSE1 2 2k 80 2.5",
-        "in genes 80.0%",
-        "GSE2 homo SRX4 10xv3 1 – 2 8 4 1.5",
-        "mex/SRX4/*.tar.gz droplet counts: a matrix with its barcodes and features 2 20kB",
+        "2 plate cells and 1 droplet library of 2 series were counted;\n1 run left out, 1 failed.",
+        "warning 1 run: not counted: could not be downloaded Run again with --config retry='[DOWNLOAD_FAILED]'.",
+        "SRR3. See the rows of DOWNLOAD_FAILED",
+        "note 1 plate cell: less than 10 % of the median number of reads of its series",
+        "SRX2 GSE1 GSM2 mus FEW_READS counted 3,000 90.0 301 12.2",
+        "2 series 5 samples 4 runs in the archives − 1 left out 4 runs planned − 1 failed 3 runs counted 2 plate cells"
+        " 1 droplet libraries",
+        "GSE1 mus plate 3 2 1 0 counted: 66.7 % failed: 33.3 % GSE2 homo droplet 1 1 0 1 counted: 50.0 %",
+        "DOWNLOAD_FAILED failed could not be downloaded",
+        "failed GSE1 GSM3 SRR3 mus DOWNLOAD_FAILED could not be downloaded 404 <at> all & every archive.",
+        "left out GSE2 GSM5 – – NO_RUN no run in the archive The sample has no run.",
+        "mode union reference mm10 sha256:1",
+        "mapped once 75.0 % mapped several times 10.0 % mapped too often 0.5 % unmapped: too short 13.8 %",
+        "in genes 62.5 % in no gene 9.5 % in several genes 3.0 % low quality 0.0 % of several loci 10.0 %",
+        "SRX4 GSE2 homo 10xv3 1 20,000 3 90.0 5,000 5",
+        "SRX4 GSE2 homo 98.0 62.5 74.0 88.0",
+        "mex/SRX4/ droplet counts: an archive for each matrix, with its barcodes and features 2 20kB",
     ):
-        assert words in text, text
+        assert words in text, (words, text)
 
 
 def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
@@ -89,14 +149,23 @@ def test_the_page_stands_alone_and_is_the_same_each_time(tmp_path):
     text = make(tmp_path)
     assert make(tmp_path) == text
     page = Page(text)
-    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "img", "iframe", "object")]
+    assert not [tag for tag, _ in page.tags if tag in ("link", "img", "iframe", "object")]
     links = [attributes[name] for _, attributes in page.tags for name in ("href", "src") if name in attributes]
-    assert links
-    assert all(link.startswith("#") for link in links)
     targets = {attributes.get("id") for _, attributes in page.tags}
-    assert {link[1:] for link in links} <= targets
+    assert {link[1:] for link in links if link.startswith("#")} <= targets
+    of_files = {link[2:] for link in links if not link.startswith("#")}
+    assert {"mus.h5ad", "runs.tsv", "droplets/GSE2.homo.h5ad"} <= of_files
+    assert [name for name in of_files - {"SHA256SUMS"} if not (tmp_path / name).exists()] == []
     assert "://" not in text
     assert str(tmp_path) not in text
+
+
+def test_the_page_allows_its_own_style_and_script_alone(tmp_path):
+    text = make(tmp_path)
+    policy = next(given["content"] for _, given in Page(text).tags if given.get("http-equiv"))
+    for kind in ("style", "script"):
+        (content,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.S)
+        assert f"{kind}-src 'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'" in policy
 
 
 def test_what_was_noted_of_counted_runs_is_shown_once_a_series(tmp_path):
@@ -105,45 +174,54 @@ def test_what_was_noted_of_counted_runs_is_shown_once_a_series(tmp_path):
     page = Page(make(tmp_path, rows))
     assert page.text.count(noted) == 1
     found = page.text.index(noted)
-    assert page.text[found - 3 : found] == ["GSE1", "2", "SRR1"]
+    assert page.text[found - 4 : found] == ["GSE1", "2", "SRR1", "–"]
+    assert "Notes on counted runs" not in Page(make(tmp_path)).text
+
+
+def test_how_a_kit_was_found_is_shown_once_a_kit(tmp_path):
+    write_all_cells(tmp_path)
     proof = "read 1 on 3M (9%d.1%% of spots, chance 0.16%%); strand Forward."
     library = ROWS[3]._replace(read_roles="barcode,cdna")
     rows = [library._replace(run=f"SRR{run}", detail=proof % run) for run in range(4, 7)]
     rows.append(library._replace(run="SRR7", chemistry="10xv2", detail=proof % 7))
     text = Page(make(tmp_path, rows)).text
-    assert [text[index - 2 : index + 1] for index, words in enumerate(text) if words.startswith("read 1 on 3M")] == [
-        ["1", "SRR7", proof % 7],
-        ["3", "SRR4", proof % 4],
+    assert [text[index - 3 : index + 1] for index, words in enumerate(text) if words.startswith("read 1 on 3M")] == [
+        ["1", "SRR7", "10xv2", proof % 7],
+        ["3", "SRR4", "10xv3", proof % 4],
     ]
-    assert "Notes on counted runs" not in Page(make(tmp_path)).text
 
 
 def test_genes_that_a_reference_has_lost_are_shown(tmp_path):
     lost = {"name": "mm10", "annotation": {"genes": 1000, "lost_genes": 37, "lost_contigs": 1, "lost_names": ["MT"]}}
     (tmp_path / "reference.json").write_text(json.dumps(lost))
-    words = "Reference mm10: 37 of 1,000 genes (3.70%) are not counted: the genome lacks their contigs (MT)."
+    words = "Reference: Reference mm10: 37 of 1,000 genes (3.70%) are not counted: the genome lacks their contigs (MT)."
     text = Page(make(tmp_path, ROWS, "--references", str(tmp_path / "reference.json"))).text
-    assert text[text.index(words) - 1] == "References: genes that are not counted"
-    assert "References: genes" not in make(tmp_path)
+    assert words in text
+    assert words not in make(tmp_path)
 
 
 def test_nothing_failed_and_nothing_at_all(tmp_path):
-    assert "None: every run was counted." in make(tmp_path, ROWS[:1])
-    assert "0 rows in the ledger" in make(tmp_path, [])
+    for rows in (ROWS[:1], []):
+        text = make(tmp_path, rows)
+        assert "Nothing was found: no run failed" in text
+        assert "Nothing needs a look." in text
+        assert "None: every run was counted." in text
 
 
-def test_a_species_without_a_cell_is_shown(tmp_path):
+def test_a_series_of_which_every_run_failed_is_an_error(tmp_path):
     write_cells(tmp_path / "mus.h5ad", [], np.zeros((0, 3)), {})
-    assert "0 cells" in make(tmp_path, [ROWS[2]])
+    text = " ".join(Page(make(tmp_path, [ROWS[2]])).text)
+    assert "error 1 series: no run was counted: every one failed" in text
+    assert "0 cells" in text
 
 
 def test_very_many_runs_do_not_make_a_very_long_page(tmp_path):
-    failed = [FAILED._replace(run=f"SRR{number}", reason="EMPTY_READS", detail="None.") for number in range(3000)]
-    many = [ROWS[0]._replace(run=f"SRR{number}", series=f"GSE{number}") for number in range(3000, 6000)]
+    failed = [FAILED._replace(run=f"SRR{number}", reason="EMPTY_READS", detail="None.") for number in range(6000)]
+    many = [ROWS[0]._replace(run=f"SRR{number}", series=f"GSE{number}") for number in range(6000, 9000)]
     text = make(tmp_path, failed + many)
-    assert "The first 500 of 3,000 failed runs; all of them are in runs.tsv." in text
-    assert "The first 400 of 3,001 series; all of them are in runs.tsv." in text
-    assert len(text) < 400_000
+    assert "The first 5,000 of 6,000 runs; all of them are in runs.tsv." in text
+    assert "The first 1,000 of 3,001 series; all of them are in runs.tsv." in text
+    assert len(text) < 2_500_000
 
 
 def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemake_none(tmp_path):
@@ -157,8 +235,15 @@ def test_files_of_an_atlas_and_of_a_library_are_a_row_each_and_those_of_snakemak
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("seven..", encoding="utf-8")
-    found = [(name, number) for name, _, number, _ in report.file_rows(tmp_path)]
-    assert found == [("atlas/mus.train/cell_type/*", 1), ("atlas/mus/*", 2), ("mex/SRX1/*.tar.gz", 1), ("runs.tsv", 1)]
+    found = [(name, number) for name, _, number, _ in files.file_rows(tmp_path)]
+    names = ("atlas/mus.train/cell_type/", 1), ("atlas/mus/", 2), ("mex/SRX1/", 1), ("runs.tsv", 1)
+    assert found == [(f'<a href="./{name}">{name}</a>', number) for name, number in names]
+
+
+def test_a_link_to_a_file_leads_to_the_file_whatever_its_name():
+    assert files.link_to("javascript:a b#?%.tsv") == (
+        '<a href="./javascript%3Aa%20b%23%3F%25.tsv">javascript:a b#?%.tsv</a>'
+    )
 
 
 def test_the_page_is_the_same_whichever_archive_served_a_run(tmp_path):
@@ -171,36 +256,76 @@ def test_the_page_is_the_same_whichever_archive_served_a_run(tmp_path):
     assert len(pages) == 1
 
 
-def test_cells_without_reads_and_tallies_have_genes_alone(tmp_path):
-    write_cells(tmp_path / "mus.h5ad", ["SRX1", "SRX2"], [[5, 0, 5], [1, 1, 28]], {"series": ["GSE1", "GSE1"]})
-    text = Page(make(tmp_path, ROWS[:2])).text
-    assert "GSE1 2 – – 2.5 Files" in " ".join(text)
-    assert "Where the mapped reads of all cells went" not in text
-
-
-def test_plate_cells_that_need_a_look_are_named(tmp_path):
-    assert "need a look" not in make(tmp_path)
-    header = ["cell", "series", "species", "status", "flags", "reads", "pct_mapped", "n_genes_by_counts"]
-    rows = [
-        ["SRX1", "GSE1", "mus", "counted", "", "1000", "0.9000", "400"],
-        ["SRX2", "GSE1", "mus", "failed", "LOW_MAPPING;NO_GENES", "2000", "0.15", "0"],
-        ["SRX3", "GSE1", "mus", "counted", "FEW_READS", "0", "", "0"],
-    ]
+def test_figures_that_a_table_lacks_are_not_on_the_page(tmp_path):
+    header = ["cell", "series", "experiment", "species", "status", "flags", "reads", "n_genes_by_counts"]
+    rows = [["SRX1", "GSE1", "SRX1", "mus", "counted", "", "", "2"]]
     (tmp_path / "quality").mkdir()
     csv_gz.write_csv_gz(tmp_path / "quality" / "cells.csv.gz", [header, *rows])
-    text = " ".join(Page(make(tmp_path)).text)
-    assert "GSE1 SRX2 mus LOW_MAPPING;NO_GENES failed 2,000 0.1% 0 GSE1 SRX3 mus FEW_READS counted 0 – 0" in text
-    assert "LOW_MAPPING : less than 20 % of its reads map" in text
-    assert "SRX1 mus" not in text
+    text = " ".join(Page(make(tmp_path, ROWS[:1])).text)
+    assert "genes a cell" in text
+    assert "reads a cell" not in text
+    assert "Where all reads went" not in text
 
 
-def test_a_read_is_shown_once_where_ambiguous_ones_count_for_genes():
-    figures = dict(zip(TALLIES, (10, 5, 0, 0, 20), strict=True))
-    cells = pandas.DataFrame([{"series": "GSE1", "experiment": "SRX1", "counts": 90.0, "genes": 3.0, **figures}])
-    plain = report.plate_part("mus", cells, {"mode": "union"})["shares"]
-    assert [words for _, words in plain[:3]] == ["in genes 72.0%", "no feature 8.0%", "ambiguous 4.0%"]
-    shares = report.plate_part("mus", cells, {"nonunique": "fraction"})["shares"]
-    assert shares == [
-        *(("part-0", "in genes 90.0%"), ("part-1", "no feature 10.0%")),
-        *(("part-3", "too low aQual 0.0%"), ("part-4", "not aligned 0.0%")),
+def test_a_table_of_version_0_1_is_read(tmp_path):
+    header = ["cell", "series", "species", "status", "flags", "reads", "mapped_share", "in_genes", "genes"]
+    rows = [["SRX2", "GSE1", "mus", "counted", "LOW_MAPPING;NO_GENES", "2000", "0.0015", "0", "0"]]
+    (tmp_path / "quality").mkdir()
+    csv_gz.write_csv_gz(tmp_path / "quality" / "cells.csv.gz", [header, *rows])
+    text = " ".join(Page(make(tmp_path, ROWS[:1])).text)
+    assert "SRX2 GSE1 mus LOW_MAPPING NO_GENES counted 2,000 0.1 0" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("quality/cells.csv.gz", b"no gzip", "cannot be read as a table of quality"),
+        ("quality/libraries.csv", b"\xff\xfe", "cannot be read as a table of quality"),
+        ("mus.h5ad", b"no", "cannot be read as counts of cells"),
+        ("provenance.json", b"{", "is no JSON"),
+        ("provenance.json", b"[1]", "is no JSON object"),
+    ],
+)
+def test_a_broken_file_is_an_error_that_names_it(tmp_path, name, content, words):
+    (tmp_path / "quality").mkdir()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path / name))}: {words}"):
+        make(tmp_path, ROWS[:1])
+
+
+def write_hostile(folder):
+    """Write a folder of results in which every text is :data:`EVIL`; return the rows of plan and ledger."""
+    evil = dict.fromkeys(("cell", "series", "sample", "experiment", "species", "flags"), EVIL)
+    cells = [
+        CELLS[0],
+        *([evil.get(name, value) for name, value in zip(CELLS[0], row, strict=True)] for row in CELLS[1:]),
     ]
+    library = LIBRARY | {
+        name: EVIL.replace('"', '""') for name in ("series", "species", "experiment", "chemistry", "flags")
+    }
+    write_quality(folder, cells, library)
+    (folder / "provenance.json").write_text(json.dumps({EVIL: {EVIL: EVIL}, "a": EVIL}), encoding="utf-8")
+    (folder / "methods.txt").write_text(EVIL, encoding="utf-8")
+    row = Run(*[EVIL] * 8, "plate", EVIL, "single", EVIL, "1", "1", "1", "", "sra", "counted", "", EVIL)
+    droplets = row._replace(assay="droplet", reason="")
+    return [row, row._replace(status="failed", reason=EVIL), row._replace(status="left_out", reason="NO_RUN"), droplets]
+
+
+def hostile_page(folder):
+    rows = write_hostile(folder)
+    return report.draw_page(rows, rows, folder, str(folder / "{unit}"), [EVIL])
+
+
+def test_text_of_others_stays_text(tmp_path):
+    text = hostile_page(tmp_path)
+    assert text == hostile_page(tmp_path)
+    page = Page(text)
+    assert not {tag for tag, _ in page.tags} & {"img", "iframe", "object", "link"}
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    attributes = {name for _, given in page.tags for name in given}
+    assert not [name for name in attributes if name.startswith("on") or name in ("autofocus", "style", "src")]
+    assert {given["tabindex"] for _, given in page.tags if "tabindex" in given} <= {"0", "-1"}
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert any(r"\x1b[2J\u202e" in words for words in page.text)
+    links = [given["href"] for _, given in page.tags if "href" in given]
+    assert [link for link in links if not link.startswith(("#", "./"))] == []

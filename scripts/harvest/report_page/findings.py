@@ -1,0 +1,80 @@
+"""What needs a look, the worst first: flags of cells and libraries, failed runs, genes that a reference loses."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from scripts.formats.pages import several
+from scripts.harvest.quality.flags import FLAGS, SEVERITIES
+from scripts.plan.reasons import REASONS
+
+MOST_NAMED = 12
+"""Cells, libraries, runs or series that a finding names."""
+
+
+class Finding(NamedTuple):
+    """Something to look at."""
+
+    severity: str
+    """error, warning or note."""
+    code: str
+    """The flag or the reason, empty for what has none; also what its rows are searched by."""
+    subject: str
+    """Of how many of what it is: "3 cells"."""
+    meaning: str
+    remedy: str
+    names: Sequence[str]
+    """The first of them."""
+    more: int
+    """How many others there are."""
+    target: str
+    """The id of the table that has their rows."""
+
+
+def _finding(severity: str, code: str, noun: str, words: tuple[str, str], names: Iterable[str], target: str) -> Finding:
+    known = list(dict.fromkeys(names))
+    named, more = known[:MOST_NAMED], max(0, len(known) - MOST_NAMED)
+    return Finding(severity, code, several(len(known), noun), *words, named, more, target)
+
+
+def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Iterator[Finding]:
+    """Yield a finding for each flag of a table of cells or libraries."""
+    flagged = table[table["flags"] != ""]
+    codes = flagged["flags"].str.split(";").explode()
+    for code in dict.fromkeys([*FLAGS, *sorted(map(str, set(codes)))]):
+        rows = flagged.loc[codes.index[codes == code]]
+        if len(rows):
+            known = FLAGS.get(code)
+            words = (known.meaning, known.remedy) if known else ("a flag that this version does not know", "")
+            yield _finding(known.severity if known else "note", code, noun, words, rows[column], target)
+
+
+def _of_failures(ledger: pd.DataFrame) -> Iterator[Finding]:
+    """Yield a finding for each series of which nothing was counted, and for each reason of failed runs."""
+    worked_on = ledger[ledger.status.isin(["counted", "failed"])]
+    counted = set(worked_on.series[worked_on.status == "counted"])
+    lost = [series for series in dict.fromkeys(worked_on.series) if series not in counted]
+    if lost:
+        words = ("no run was counted: every one failed", "The reasons are below; see the sentence of each run.")
+        yield _finding("error", "", "series", words, lost, "not-counted")
+    failed = ledger[ledger.status == "failed"]
+    for code, number in failed.reason.value_counts().sort_index().sort_values(ascending=False, kind="stable").items():
+        known = REASONS.get(str(code))
+        remedy = known.remedy.replace("{code}", str(code)) if known else ""
+        words = (f"not counted: {known.meaning if known else 'failed'}", remedy)
+        runs = failed.run[failed.reason == code]
+        found = _finding("warning", str(code), "run", words, runs, "not-counted")
+        yield found._replace(subject=several(int(number), "run"))
+
+
+def findings_of(
+    ledger: pd.DataFrame, cells: pd.DataFrame, libraries: pd.DataFrame, warnings: Sequence[str] = ()
+) -> list[Finding]:
+    """Return what needs a look; ``warnings`` are sentences on the references."""
+    found = list(_of_failures(ledger))
+    found += [Finding("warning", "", "Reference", words, "", (), 0, "") for words in warnings]
+    cell = "cell" if "cell" in cells else "experiment"
+    found += _of_flags(cells[cells.status != "failed"], cell, "plate cell", "cells-flagged")
+    found += _of_flags(libraries[libraries.status != "failed"], "experiment", "droplet library", "libraries")
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
