@@ -13,7 +13,7 @@ MOST_NAMED = 12
 """Cells, libraries, runs or series that a finding names."""
 
 
-class Finding(NamedTuple):
+class LookAt(NamedTuple):
     """Something to look at."""
 
     severity: str
@@ -32,13 +32,13 @@ class Finding(NamedTuple):
     """The id of the table that has their rows."""
 
 
-def _finding(severity: str, code: str, noun: str, words: tuple[str, str], names: Iterable[str], target: str) -> Finding:
+def _finding(severity: str, code: str, noun: str, words: tuple[str, str], names: Iterable[str], target: str) -> LookAt:
     known = list(dict.fromkeys(names))
     named, more = known[:MOST_NAMED], max(0, len(known) - MOST_NAMED)
-    return Finding(severity, code, several(len(known), noun), *words, named, more, target)
+    return LookAt(severity, code, several(len(known), noun), *words, named, more, target)
 
 
-def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Iterator[Finding]:
+def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Iterator[LookAt]:
     """Yield a finding for each flag of a table of cells or libraries."""
     flagged = table[table["flags"] != ""]
     codes = flagged["flags"].str.split(";").explode()
@@ -50,7 +50,7 @@ def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Itera
             yield _finding(known.severity if known else "note", code, noun, words, rows[column], target)
 
 
-def _of_failures(ledger: pd.DataFrame) -> Iterator[Finding]:
+def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:
     """Yield a finding for each series of which nothing was counted, and for each reason of failed runs."""
     worked_on = ledger[ledger.status.isin(["counted", "failed"])]
     counted = set(worked_on.series[worked_on.status == "counted"])
@@ -70,10 +70,10 @@ def _of_failures(ledger: pd.DataFrame) -> Iterator[Finding]:
 
 def findings_of(
     ledger: pd.DataFrame, cells: pd.DataFrame, libraries: pd.DataFrame, warnings: Sequence[str] = ()
-) -> list[Finding]:
+) -> list[LookAt]:
     """Return what needs a look; ``warnings`` are sentences on the references."""
     found = list(_of_failures(ledger))
-    found += [Finding("warning", "", "Reference", words, "", (), 0, "") for words in warnings]
+    found += [LookAt("warning", "", "Reference", words, "", (), 0, "") for words in warnings]
     cell = "cell" if "cell" in cells else "experiment"
     found += _of_flags(cells[cells.status != "failed"], cell, "plate cell", "cells-flagged")
     found += _of_flags(libraries[libraries.status != "failed"], "experiment", "droplet library", "libraries")
