@@ -34,6 +34,8 @@ rule download:
         units=ancient("units/runs"),
         kept=of_unit(rounds.kept),
         before=status_before,
+        # nothing is fetched for a genome that cannot be indexed
+        reference=lambda wildcards: ancient(of_unit(analysis.made_of_reference)(wildcards)),
         lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
     output:
         archives=temp(directory(scratch("download/{unit}"))),

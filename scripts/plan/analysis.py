@@ -306,6 +306,12 @@ class Analysis:
         """Return the name of the reference of a species."""
         return str(self.config["species"][species]["reference"])
 
+    def made_of_reference(self, unit: str) -> list[str]:
+        """Return what is made of the reference of a unit and its counts need."""
+        folder = f"units/references/{self.reference(unit)}"
+        index = [f"{folder}/count_index{self.counted}.npz"] if is_shard(unit) else []
+        return [f"{folder}/star", *index]
+
     def references(self) -> list[str]:
         """Return the names of the references of all species, sorted."""
         return sorted({species["reference"] for species in self.config["species"].values()})

@@ -119,27 +119,39 @@ def beyond_limit(limit_gb: float, most: float, row: Run) -> str:
     )
 
 
-def chain_units(sizes: Mapping[str, float], limit: float, holding: Collection[str] = ()) -> dict[str, str]:
+def chain_units(
+    sizes: Mapping[str, float],
+    limit: float,
+    holding: Collection[str] = (),
+    references: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Return unit → the unit that must end before it starts, so that all together hold no more than ``limit``.
 
     ``sizes`` is what each unit holds at its peak, in the same measure as ``limit``. Those in ``holding`` have started
     and wait for nothing. The others form chains, largest first; a chain holds one unit at a time, and the first units
     of all chains and those in ``holding`` add up to no more than the limit. No unit waits for one in ``holding``, which
     may have failed permanently, unless there is no room beside it. A unit larger than the limit starts anyway; its
-    own stages refuse it.
+    own stages refuse it. ``references`` is unit → reference: as far as there is room for a chain of each, a unit waits
+    for none of another reference, which may be one that cannot be made.
     """
+    references = references or {}
     used = sum(sizes[name] for name in holding)
-    chains: list[tuple[float, str]] = []  # what a chain has to do in all, and its last unit
+    chains: dict[str, list[tuple[float, str]]] = {}  # of a reference: what a chain has to do in all, and its last unit
     before: dict[str, str] = {}
-    for name in sorted(sizes.keys() - set(holding), key=lambda name: (-sizes[name], name)):
+    order = sorted(sizes.keys() - set(holding), key=lambda name: (-sizes[name], name))
+    largest = {references.get(name, ""): name for name in reversed(order)}
+    # The largest unit of each reference comes first: what is added to its chain later is never larger.
+    for name in sorted(order, key=lambda name: name != largest[references.get(name, "")]):
+        reference = references.get(name, "")
         if used + sizes[name] <= limit or not (chains or holding):
             used += sizes[name]
-            heapq.heappush(chains, (sizes[name], name))
+            heapq.heappush(chains.setdefault(reference, []), (sizes[name], name))
             continue
         if not chains:
-            chains = [(sizes[started], started) for started in sorted(holding)]
-            heapq.heapify(chains)
-        load, last = heapq.heappop(chains)
+            chains[reference] = [(sizes[started], started) for started in sorted(holding)]
+            heapq.heapify(chains[reference])
+        own = chains.setdefault(reference, min(chains.values()))
+        load, last = heapq.heappop(own)
         before[name] = last
-        heapq.heappush(chains, (load + sizes[name], name))
+        heapq.heappush(own, (load + sizes[name], name))
     return before

@@ -89,7 +89,8 @@ class JobResources:
             name for name in undone if any(Path(self.analysis.scratch, stage, name).exists() for stage in _FOLDERS)
         ]
         sizes = {name: self.held_mb(name) for name in undone}
-        return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding)
+        references = {name: self.analysis.reference(name) for name in undone}
+        return chain_units(sizes, self.analysis.config["scratch"]["limit_gb"] * 1000, holding, references)
 
     def downloads_at_once(self) -> int:
         """Return how many units may download side by side, so that they keep within ``archives.per_host``."""

@@ -162,9 +162,16 @@ def test_one_that_is_too_large_starts_by_itself():
     assert chain_units({"a": 9, "b": 1}, 5) == {"b": "a"}
 
 
-@given(st.dictionaries(st.text(min_size=1), st.integers(1, 50), max_size=30), st.integers(50, 120))
-def test_never_more_than_the_limit_is_held(sizes, limit):
-    before = chain_units(sizes, limit)
+def test_a_unit_waits_for_none_of_another_reference():
+    sizes = {"a": 5, "b": 4, "c": 4, "d": 3, "e": 2}
+    references = {"a": "hg38", "b": "hg38", "c": "hg38", "d": "mm10", "e": "mm10"}
+    assert chain_units(sizes, 9, references=references) == {"b": "a", "c": "b", "e": "d"}
+    assert chain_units(sizes, 5, references=references) == {"d": "a", "b": "d", "c": "b", "e": "c"}  # but without room
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(1, 50), max_size=30), st.integers(50, 120), st.integers(1, 4))
+def test_never_more_than_the_limit_is_held(sizes, limit, references):
+    before = chain_units(sizes, limit, references={name: str(ord(name[0]) % references) for name in sizes})
     after = {first: second for second, first in before.items()}
     assert len(after) == len(before)  # one waits for one
     first = [name for name in sizes if name not in before]
