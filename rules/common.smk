@@ -21,6 +21,7 @@ if _home not in scripts.__path__:
 from scripts.core.endings import last_words, remember_command
 from scripts.core.errors import InputError
 from scripts.core.output import printable
+from scripts.core.rights import unwritable
 from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.snakemake import (
     Running,
@@ -48,6 +49,13 @@ running = Running(workflow)
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"
+WRITTEN = (
+    "." if not Path(".snakemake").exists() else ".snakemake",
+    "logs",
+    "results",
+    "units",
+    "work",
+)
 UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\w[\w.-]*"
 LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
@@ -77,6 +85,8 @@ if not (running.is_module or running.config_files or Path("config/config.yaml").
         f"{Path.cwd()}: there is no config/config.yaml. Name the folder of your analysis by --directory; a new one"
         f" begins with a copy of {HOME}/config/config.yaml."
     )
+if running.is_main:
+    running.refuse(*unwritable(WRITTEN[:1] if running.is_dry_run else WRITTEN))
 with running.refusing():
     check_aliases("config/config.yaml")  # Snakemake would walk through all that they stand for
 
@@ -127,6 +137,20 @@ def machine_gb():
     return memory_gb
 
 
+def warn(sentence):
+    """Say what will not fit, before any job; as the last words where there are none."""
+    if running.is_dry_run:
+        running.end_with(sentence)
+    else:
+        print(mask(printable(sentence)), file=sys.stderr)
+
+
+@functools.cache
+def warn_of_disk():
+    """Say once what the scratch folder has no room for."""
+    resources.warn_of_disk(analysis.units_here)
+
+
 def part_of_shards(shards):
     """Return the shards of this call: all, or those whose status tables `--batch ledger=…` takes."""
     tables = {f"units/status/{shard}.tsv": shard for shard in shards}
@@ -158,7 +182,7 @@ analysis = Analysis(
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
 with running.refusing():
-    resources = JobResources(analysis, read_model(FILE), machine_gb)
+    resources = JobResources(analysis, read_model(FILE), machine_gb, warn)
     if analysis.has_run_table:
         analysis.units  # faults of the table are reported before any job is planned
     analysis.check_folders()
@@ -361,6 +385,8 @@ def statuses(wildcards):
     """
     if running.is_main and (fault := graph_fault(analysis.units_here, len(analysis.units))):
         raise InputError(fault)
+    if running.is_main:
+        warn_of_disk()
     waiting = waits_for()
     ordered = [unit for unit in analysis.units if unit not in waiting] + list(waiting)
     return [f"units/status/{unit}.tsv" for unit in ordered]

@@ -20,6 +20,7 @@ from scripts.core.endings import MARK, STOPPED
 from scripts.core.errors import InputError, Interrupted, is_of_machine
 from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
+from scripts.core.rights import cause_of
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _JOB = "SRA2MATRIX_JOB"  # set in a job and in the commands that it starts
@@ -93,8 +94,8 @@ def command_parser(docstring: str | None) -> argparse.ArgumentParser:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's ``main``.
 
-    The exit status is 2 for an :class:`InputError`, 1 for :class:`Interrupted` and where the machine fails, all
-    without a traceback; 130 where it was stopped by Ctrl-C.
+    The exit status is 2 for an :class:`InputError` and for a file that may not be read or written, 1 for
+    :class:`Interrupted` and where the machine fails, all without a traceback; 130 where it was stopped by Ctrl-C.
     """
     guard_output()
     try:
@@ -109,6 +110,9 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         _complain(STOPPED)
         sys.exit(130)
+    except PermissionError as error:
+        _complain(f"{error.filename}: {cause_of(error)}." if error.filename else error)
+        sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone (`| head`): no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, MemoryError) as error:

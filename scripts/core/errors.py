@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from scripts.core.rights import cause_of
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -64,9 +66,9 @@ def is_of_machine(error: BaseException) -> bool:
 def fault_of_run(error: Exception, reason: str) -> RunFault:
     """Return the fault of the run in whose work an error came up, so that the other runs go on.
 
-    A fault of the run is returned as it is. An InputError becomes one of this ``reason`` in its words; so does an
-    error that nobody expected, with its type and message, and stderr gets the traceback. Raises what is no fault of
-    the run, see :func:`is_of_machine`.
+    A fault of the run is returned as it is. An InputError becomes one of this ``reason`` in its words, and so does a
+    file that may not be read; so does an error that nobody expected, with its type and message, and stderr gets the
+    traceback. Raises what is no fault of the run, see :func:`is_of_machine`.
     """
     if isinstance(error, RunFault):
         return error
@@ -74,6 +76,8 @@ def fault_of_run(error: Exception, reason: str) -> RunFault:
         raise error
     if isinstance(error, InputError):
         return RunFault(reason, " ".join(str(error).split()))
+    if isinstance(error, PermissionError):
+        return RunFault(reason, f"{error.filename}: {cause_of(error)}.", MACHINE)
     message = " ".join(str(error).split())
     words = f"{type(error).__name__}: {message[:_LONGEST]}".rstrip(" :.")
     if is_of_machine(error):

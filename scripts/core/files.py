@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, AnyStr, BinaryIO, TextIO
 
 from scripts.core.errors import InputError
+from scripts.core.rights import cause_of
 
 _LONGEST_NAME = 255  # bytes, of one part of a path, on every file system in use
 
@@ -97,7 +98,7 @@ def read_bounded(path: str | Path, most: int) -> bytes:
         with open_regular(path) as handle:
             content = handle.read(most + 1)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path}: cannot be read: {cause_of(error, path)}.") from error
     if len(content) > most:
         raise InputError(f"{path}: more than {most:,} bytes, too large for such a file.")
     return content
@@ -174,7 +175,8 @@ def new_file(path: Path) -> int:
         path.unlink(missing_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except (FileExistsError, PermissionError) as error:
-        raise InputError(f"{path}: it cannot be made anew: {error.strerror}. Remove it.") from error
+        fault = f"made anew: {error.strerror}. Remove it." if path.exists() else f"written: {cause_of(error, path)}."
+        raise InputError(f"{path}: it cannot be {fault}") from error
 
 
 @contextlib.contextmanager

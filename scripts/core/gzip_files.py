@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from scripts.core.errors import InputError
 from scripts.core.files import open_regular
+from scripts.core.rights import cause_of
 
 LARGEST = 1 << 28
 """Bytes of a file that is read whole."""
@@ -92,7 +93,7 @@ def open_bounded(path: str | Path, name: str, most: int | None = None) -> Iterat
     try:
         handle = open_regular(path)
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}.") from error
+        raise InputError(f"{name}: cannot be read: {cause_of(error, name)}.") from error
     with handle:
         yield BoundedGzip(handle, name, most)
 

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import platform
-import pwd
 import stat
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError
 from scripts.core.files import make_folder
+from scripts.core.rights import cause_of, user_name
 
 REPORT_EVERY = 60.0
 """Seconds after which a process that waits says so again."""
@@ -30,13 +30,6 @@ _TRY_NEXT = {  # how a lock file is opened → errors after which it is opened i
     os.O_RDONLY: (errno.ENOENT,),
 }
 _LONGEST_NOTE = 200  # bytes of a lock file that are shown
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, or the number of one without a name."""
-    with contextlib.suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return str(uid)
 
 
 def private_folder(path: str | Path) -> Path:
@@ -88,7 +81,7 @@ def _why_not_opened(path: Path, error: OSError) -> str:
             return f"{path}: a link that {owner} made, in place of a lock file; it is not followed. Remove it."
         if error.errno in (errno.EACCES, errno.EPERM):
             return f"{path}: the lock file of {owner}, which you may not open. Remove it when none of their jobs runs."
-    return f"{path}: the lock file cannot be opened: {error.strerror}."
+    return f"{path}: the lock file cannot be opened: {cause_of(error, path)}."
 
 
 def wait_for_lock(handle: int, words: str, operation: int = fcntl.LOCK_EX, patience: float = 0.0) -> None:

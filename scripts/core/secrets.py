@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
 from scripts.core.errors import raise_faults
+from scripts.core.rights import cause_of
 
 KEY, ADDRESSES = "NCBI_API_KEY", "SRA2MATRIX_ADDRESSES"
 _MASK = "***"
@@ -155,7 +156,7 @@ def _read_key(configured: Any, faults: list[str]) -> str:
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would not end
         except OSError as error:
-            faults.append(f"{where} cannot be read: {error.strerror}")
+            faults.append(f"{where} cannot be read: {cause_of(error, path)}")
             return ""
         with open(handle, "rb") as content:  # noqa: PTH123
             state = os.fstat(handle)

@@ -23,7 +23,8 @@ from typing import Any
 from scripts.core.concurrency import every
 from scripts.core.errors import InputError
 from scripts.core.files import make_folder, parse_json, read_bounded, remove_folder
-from scripts.core.locks import REPORT_EVERY, user_name
+from scripts.core.locks import REPORT_EVERY
+from scripts.core.rights import denied, first_denied, unwritable, user_name
 from scripts.core.subprocesses import ends_with_command
 
 _NAMESPACE = Path("/proc/self/ns/pid")
@@ -70,6 +71,8 @@ def exclusive(folder: str | Path, kind: str) -> Iterator[None]:
     """
     folder = Path(folder)
     make_folder(folder)
+    if faults := unwritable([folder]):
+        raise InputError(f"{kind} is still to be made. {faults[0]}")
     token = f"{platform.node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     lock = folder / f".{kind}.making"
     while not _create_lock(lock, token):
@@ -130,10 +133,15 @@ def link_into(links: str | Path, folder: str | Path, names: Sequence[str]) -> No
 
 def _is_built(folder: Path, kind: str, made_from: Mapping[str, Any], names: Sequence[str]) -> bool:
     """Return whether the files are there. Raises InputError for files of another version that others may be using."""
-    known = _read(folder / ".made" / f"{kind}.json")
+    record = folder / ".made" / f"{kind}.json"
+    if fault := denied(record):
+        raise InputError(f"{record}: {fault}; who made it must let others read {folder}: chmod -R a+rX {folder}")
+    known = _read(record)
     if known is None or not all((folder / name).exists() for name in names):
         return False
     if known == json.loads(json.dumps(made_from)):
+        if fault := first_denied(folder / name for name in names):
+            raise InputError(fault)
         return True
     if Path(os.path.realpath(folder)).is_relative_to(Path.cwd().resolve()):
         return False

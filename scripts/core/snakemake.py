@@ -252,7 +252,7 @@ class Running:
     def end_with(self, words: str) -> None:
         """Print this after everything that Snakemake prints."""
         if self.is_main and words:
-            atexit.register(print, words, file=sys.stderr)
+            atexit.register(print, mask(printable(words)), file=sys.stderr)
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
+from scripts.core.rights import cause_of
 
 _MARKS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .ods; .xls
@@ -37,7 +38,7 @@ def open_lines(path: str | Path, most: int = LARGEST_TEXT) -> Iterator[str]:
     except EOFError as error:
         raise InputError(f"{path}: it cannot be read: it is cut short.") from error
     except OSError as error:
-        raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"{path}: it cannot be read: {cause_of(error, path)}.") from error
 
 
 def text_lines(handle: BinaryIO, name: str | Path, most: int = LARGEST_TEXT) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.rights import cause_of
 from scripts.core.untrusted import nearest
 from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for
@@ -214,7 +215,7 @@ def _source_faults(key_path: str, source: Any) -> Iterator[str]:
         else:
             path.open("rb").close()
     except OSError as error:
-        yield f"{key_path}: {address!r} cannot be read: {error.strerror}"
+        yield f"{key_path}: {address!r} cannot be read: {cause_of(error, path)}"
 
 
 def check_configuration(

@@ -5,6 +5,7 @@ contigs of genome and annotation are compared where the reference is made (:mod:
 """
 
 import argparse
+import contextlib
 import importlib.util
 import math
 import os
@@ -27,7 +28,7 @@ MOST_UNITS, UNITS_A_BATCH = 40_000, 10_000
 """Units that one call of Snakemake plans at most, and that it should plan where it is called for a part of them."""
 _JOB_MB, _JOB_MINUTES = 0.022, 0.000036  # of Snakemake 9, for each job that it plans; see benchmarks/plan_scale.py
 _NAMED = 3  # libraries or units that a sentence names
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def add_forecast_options(parser: argparse.ArgumentParser) -> None:
@@ -227,13 +228,36 @@ def _choice(kits: Mapping[str, Any]) -> str:
 
 
 def machine_memory_gb() -> float:
-    """Return the GB of memory of this machine, or of the control group in which this process runs if it has less."""
+    """Return the GB of memory of this machine, or of a control group of this process if that has less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([total, *_group_limits()]) / 1e9
+
+
+def _group_limits() -> Iterator[int]:
+    """Yield the limits of memory, in bytes, of the control groups of this process and of those above them.
+
+    ``/proc/self/cgroup`` has a line ``number:controllers:path`` a hierarchy; version 2 has number 0 and no controllers
+    (man 7 cgroups).
+    """
     try:
-        limit = _CGROUP.read_text(encoding="ascii").strip()
+        lines = _GROUPS_OF_PROCESS.read_text(encoding="utf-8").splitlines()
     except OSError:
-        limit = ""
-    return min(total, int(limit) if limit.isdecimal() else total) / 1e9
+        lines = ["0::/"]
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            tops, name = [_GROUPS, _GROUPS / "unified"], "memory.max"
+        elif "memory" in controllers.split(","):
+            tops, name = [_GROUPS / "memory"], "memory.limit_in_bytes"
+        else:
+            continue
+        for top in tops:
+            group = top / path.strip("/")
+            for folder in (group, *group.parents) if group.is_relative_to(top) else ():
+                with contextlib.suppress(OSError, ValueError):
+                    yield int((folder / name).read_text(encoding="ascii"))  # or the word max
+                if folder == top:
+                    break
 
 
 def memory_warnings(
@@ -277,12 +301,19 @@ def limit_faults(units: Mapping[str, Unit], limit_gb: float) -> Iterator[str]:
 
 
 def disk_warnings(units: Mapping[str, Unit], limit_gb: float, free: float) -> Iterator[str]:
-    """Yield a sentence where a unit that the limit allows needs more GB than are ``free`` on the disk."""
+    """Yield a sentence where units that the limit allows need more GB than are ``free`` on the disk."""
     within = [peak for peak in _peaks_gb(units).values() if peak <= limit_gb]
+    together = min(limit_gb, sum(within))
     if within and max(within) > free:
         yield (
             f"The disk of the scratch folder has {free:,.1f} GB free, but the largest unit that scratch.limit_gb "
             f"allows needs {max(within):,.1f}; free some, or set scratch.directory to another disk."
+        )
+    elif together > free:
+        yield (
+            f"The disk of the scratch folder has {free:,.1f} GB free, but scratch.limit_gb allows {together:,.1f} for "
+            f"units that are worked on together; set it to {math.floor(10 * free) / 10:g}, free some, or set "
+            "scratch.directory to another disk."
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
-from scripts.plan.forecast import machine_memory_gb, memory_fault
+from scripts.plan.forecast import disk_warnings, free_gb, limit_faults, machine_memory_gb, memory_fault
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
@@ -26,12 +26,17 @@ class JobResources:
     """What the jobs of an analysis ask for. Jobs are named by their stage and their wildcards."""
 
     def __init__(
-        self, analysis: Analysis, model: SizeModel, machine_gb: Callable[[], float | None] = lambda: None
+        self,
+        analysis: Analysis,
+        model: SizeModel,
+        machine_gb: Callable[[], float | None] = lambda: None,
+        warn: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr),
     ) -> None:
-        """``machine_gb`` returns the memory of this machine, where jobs run on it."""
+        """``machine_gb`` returns the memory of this machine, where jobs run on it; ``warn`` says what will not fit."""
         self.analysis = analysis
         self.model = model
         self.machine_gb = machine_gb
+        self.warn = warn
         self._too_large: set[str] = set()
 
     def sizes(self, stage: str, wildcards: Mapping[str, str], threads: int) -> dict[str, float]:
@@ -64,7 +69,7 @@ class JobResources:
         machine = self.machine_gb()
         if machine and held > machine and stage not in self._too_large:
             self._too_large.add(stage)
-            print(f"{stage}: {memory_fault(stage, held, machine)}", file=sys.stderr)
+            self.warn(f"{stage}: {memory_fault(stage, held, machine)}")
         return self.model.asked_mb(stage, sizes, attempt)
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
@@ -78,6 +83,14 @@ class JobResources:
     def held_mb(self, unit: str) -> int:
         """Return the MB that a unit holds in the scratch folder at most, from its download to its counts."""
         return max(1, int(self.analysis.unit(unit).peak / 1e6))
+
+    def warn_of_disk(self, units: Iterable[str]) -> None:
+        """Say what of these units, those that are done left aside, has no room in the scratch folder or its limit."""
+        undone = {name: self.analysis.unit(name) for name in units if not Path(f"units/status/{name}.tsv").exists()}
+        limit_gb = float(self.analysis.config["scratch"]["limit_gb"])
+        free = free_gb(self.analysis.scratch)
+        for sentence in (*limit_faults(undone, limit_gb), *disk_warnings(undone, limit_gb, free)):
+            self.warn(sentence)
 
     def waits_for(self, units: Iterable[str], again: Callable[[str], bool] = lambda unit: False) -> dict[str, str]:
         """Return unit → the unit that frees its scratch before it, of those of these units that are not done yet.

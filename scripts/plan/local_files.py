@@ -14,6 +14,7 @@ from pathlib import Path
 
 from scripts.core.concurrency import side_by_side
 from scripts.core.files import hash_file
+from scripts.core.rights import denied
 from scripts.plan.run_table import Run, local_files
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -44,11 +45,15 @@ def file_faults(rows: Iterable[Run]) -> list[str]:
 
 
 def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:
+    private = {path: cause for path in paths if (cause := denied(path))}
+    paths = [path for path in paths if path not in private]
     folders = [path for path in paths if Path(path).is_dir()]
     addresses = [path for path in paths if _ADDRESS.match(path) and not os.path.lexists(path)]
     special = [path for path in paths if path not in folders and Path(path).exists() and not Path(path).is_file()]
     named = {*folders, *addresses, *special}
     missing = [path for path in paths if path not in named and not _is_readable(path)]
+    for path, cause in private.items():
+        yield f"{path}: {cause}"
     if missing:
         yield f"no such file, or not readable: {', '.join(missing)}"
     if folders:

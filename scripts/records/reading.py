@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from scripts.core.errors import InputError
 from scripts.core.gzip_files import open_bytes
+from scripts.core.rights import cause_of
 
 _DEEPEST = 100  # elements within each other; archives nest about ten
 _LONGEST = 1 << 24  # bytes of one tag or text; expat reads a long tag again with each piece
@@ -28,7 +29,7 @@ def open_record(path: str | Path) -> Iterator[BinaryIO]:
     except gzip.BadGzipFile as error:
         raise InputError(f"{path}: it is damaged ({error}); delete it to have it fetched again.") from error
     except OSError as error:
-        raise InputError(f"{path}: it cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"{path}: it cannot be read: {cause_of(error, path)}.") from error
 
 
 def xml_events(pieces: Iterable[bytes], name: str | Path) -> Iterator[tuple[str, Element]]:

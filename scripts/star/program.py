@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault, raise_faults
 from scripts.core.files import remove_folder
+from scripts.core.rights import cause_of
 from scripts.core.subprocesses import (
     crash_signal,
     external_signal,
@@ -173,7 +174,9 @@ def index_parameters(index: str | Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise InputError(f"{path}: it cannot be read ({error.strerror}); {index} is not an index of STAR.") from error
+        raise InputError(
+            f"{path}: it cannot be read ({cause_of(error, path)}); {index} is not an index of STAR."
+        ) from error
     lines = (line.split("\t", 1) for line in text.splitlines() if not line.startswith("#"))
     return {line[0].strip(): line[1].strip() for line in lines if len(line) == 2}
 

@@ -14,7 +14,8 @@ import pytest
 
 from scripts.core import locks
 from scripts.core.errors import InputError
-from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, slot, user_name
+from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, slot
+from scripts.core.rights import user_name
 
 HOME = Path(__file__).parents[2]
 HOLD = """

@@ -104,6 +104,13 @@ def test_a_disk_that_is_nearly_full() -> None:
     (warning,) = forecast.disk_warnings({"GSE1.homo.SRX2": unit(150)}, 200, 100.25)
     assert warning.startswith("The disk of the scratch folder has 100.2 GB free, but the largest unit that scratch.")
     assert list(forecast.disk_warnings({"GSE1.homo.SRX2": unit(100), "GSE1.homo.SRX3": unit(201)}, 200, 100.25)) == []
+    many = {f"GSE1.homo.SRX{number}": unit(50) for number in range(3)}
+    (warning,) = forecast.disk_warnings(many, 200, 100.25)
+    assert warning.startswith(
+        "The disk of the scratch folder has 100.2 GB free, but scratch.limit_gb allows 150.0 for units that are worked"
+        " on together; set it to 100.2, free some,"
+    )
+    assert list(forecast.disk_warnings(many, 100, 100.25)) == []
     assert list(forecast.disk_warnings({}, 200, 0)) == []
 
 
@@ -133,14 +140,32 @@ def test_jobs_that_do_not_fit_the_memory() -> None:
     assert list(forecast.memory_warnings(units, estimator(), [], 128.0)) == []
 
 
-def test_the_memory_of_the_machine_and_of_its_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(forecast, "_CGROUP", limit)
+@pytest.mark.parametrize(
+    ("groups", "file", "limit"),
+    [
+        ("0::/", "memory.max", "500000000"),
+        ("0::/user.slice/job_7", "user.slice/job_7/memory.max", "500000000"),
+        ("0::/user.slice/job_7", "user.slice/memory.max", "500000000"),  # of the group above
+        ("0::/job", "unified/job/memory.max", "500000000"),
+        ("5:cpu,memory:/slurm/uid_1", "memory/slurm/uid_1/memory.limit_in_bytes", "500000000"),
+        ("0::/", "memory.max", "max"),
+        ("4:memory:/", "memory/memory.limit_in_bytes", "9223372036854771712"),  # none
+        ("3:cpu:/a", "cpu/a/memory.limit_in_bytes", "1"),
+        ("0::/../a", "a/memory.max", "x"),
+    ],
+)
+def test_the_memory_of_the_machine_and_of_its_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, file: str, limit: str
+) -> None:
+    monkeypatch.setattr(forecast, "_GROUPS", tmp_path / "top")
+    monkeypatch.setattr(forecast, "_GROUPS_OF_PROCESS", tmp_path / "cgroup")
     whole = forecast.machine_memory_gb()
-    assert whole > 0
-    for text, memory in (("max\n", whole), ("500000000\n", 0.5)):
-        limit.write_text(text)
-        assert forecast.machine_memory_gb() == memory
+    assert whole > 1
+    path = tmp_path / "top" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{limit}\n")
+    (tmp_path / "cgroup").write_text(f"1:name=systemd:/\n{groups}\n")
+    assert forecast.machine_memory_gb() == (0.5 if limit == "500000000" else whole)
 
 
 def test_free_room_of_a_folder_that_is_still_to_be_made(tmp_path: Path) -> None:
