@@ -47,7 +47,7 @@ onerror:
 
 
 onsuccess:
-    running.end_with(failed_runs())
+    running.end_with(outcome())
 
 
 rule references:

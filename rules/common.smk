@@ -42,7 +42,7 @@ from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import FILE, read_model
-from scripts.plan.summary import format_failed
+from scripts.plan.summary import format_failed, format_finished
 from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
@@ -118,12 +118,15 @@ def accession_files(wildcards):
     return analysis.accession_files()
 
 
-def failed_runs():
-    """Return the last words of a run of which runs failed; none without a ledger, or in a dry run."""
-    ledger = Path("results/runs.tsv")
+def outcome():
+    """Return the last words of a run: what came of the runs, and which failed; none without a ledger, or in a dry run."""
+    ledger, sums = Path("results/runs.tsv"), Path("results/SHA256SUMS")
     if running.is_dry_run or not running.is_main or not ledger.exists():
         return ""
-    return mask(printable(format_failed(iterate_runs(ledger), ledger)))
+    words = [format_failed(iterate_runs(ledger), ledger)]
+    if sums.exists() and sums.stat().st_mtime >= running.started:
+        words.insert(0, format_finished(iterate_runs(ledger), "results/report.html"))
+    return mask(printable("\n".join(filter(None, words))))
 
 
 @functools.cache

@@ -21,6 +21,7 @@ import io
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,6 +179,7 @@ class Running:
 
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
+        self.started = time.time()
         # Of the settings of the workflow those of a call are set only when the rules are read.
         self._options = parse_command(sys.argv[1:]) if workflow.is_main_process else argparse.Namespace()
         self.home = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent

@@ -105,6 +105,14 @@ def format_forecast(found: Forecast) -> str:
     return "\n".join(lines)
 
 
+def format_finished(rows: Iterable[Run], report: str | Path) -> str:
+    """Return what came of the runs of a finished analysis, and what to look at."""
+    found = Counter(row.status for row in rows)
+    words = {"counted": "counted", "left_out": "left out", "failed": "failed"}
+    numbers = ", ".join(f"{found[status]:,} {word}" for status, word in words.items() if found[status])
+    return f"Of {found.total():,} runs: {numbers or 'none'}. Look at {report} first."
+
+
 def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:
     """Return the last words of a run with failed runs: their reasons, the first run of each, and what can be done."""
     failed: dict[str, list[Run]] = {}

@@ -3,7 +3,7 @@
 from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import SizeModel
-from scripts.plan.summary import format_failed, format_plan
+from scripts.plan.summary import format_failed, format_finished, format_plan
 from scripts.plan.units import summarize_units
 
 
@@ -103,3 +103,9 @@ def test_the_last_words_of_a_run_name_the_first_run_of_each_reason():
         "  snakemake --config 'retry=[ALIGN_FAILED,DOWNLOAD_FAILED]'",
     ]
     assert format_failed(rows[3:], "runs.tsv").startswith("1 run failed:")
+
+
+def test_a_finished_analysis_says_what_came_of_its_runs():
+    rows = [Run(run=f"SRR{number}", status="counted") for number in range(1200)] + [Run(status="left_out")]
+    assert format_finished(rows, "r.html") == "Of 1,201 runs: 1,200 counted, 1 left out. Look at r.html first."
+    assert format_finished([], "r.html") == "Of 0 runs: none. Look at r.html first."
