@@ -21,14 +21,12 @@ _STEPS = re.compile(r"^(\d+) of (\d+) steps")
 _LAST = 40  # lines that are shown at the end
 
 
-def tree(folder: Path, indent: str = "") -> Iterator[str]:
-    """Yield a line for every file below a folder, with its size."""
+def contents(folder: Path) -> Iterator[str]:
+    """Yield a line for every file in a folder, and for every folder in it, with its size."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield f"{indent}{path.name}/"
-            yield from tree(path, indent + "  ")
-        else:
-            yield f"{indent}{path.name:<{max(1, 52 - len(indent))}} {path.stat().st_size:>9,} bytes"
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        name = f"{path.name}/ ({len(files)} files)" if path.is_dir() else path.name
+        yield f"  {name:<44} {sum(file.stat().st_size for file in files):>10,} bytes"
 
 
 def summary(ledger: Path) -> Iterator[str]:
@@ -104,10 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     log = arguments.directory / "logs" / "demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    print(
-        "Toy archives: genomes, cells and libraries with known counts, packed as real .sra files and kept in ~/.cache"
-    )
-    print("(some minutes the first time).", flush=True)
+    print("Toy archives: genomes, cells and libraries with known counts, packed as real .sra files and kept in")
+    print("~/.cache (some minutes the first time).", flush=True)
     toy = world.build()
     print(f"The workflow on them, a few minutes; all that it says is in {log}.", flush=True)
     with Server(toy) as server:
@@ -116,11 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if status:
         return status
     results = arguments.directory / "results"
-    print(f"\n{results}/", *tree(results, "  "), "", "Runs by status and reason:", sep="\n")
+    print(f"\n{results}/", *contents(results), "", "Runs by status and reason:", sep="\n")
     print(*summary(results / "runs.tsv"), sep="\n")
-    print(
-        f"\nThe runs that failed are played: broken archives and reads, to show how they end.\nOpen {results}/report.html."
-    )
+    print("\nThe runs that failed are played: broken and missing archives, to show how they end.")
+    print(f"Open {results}/report.html.")
     return 0
 
 
