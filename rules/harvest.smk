@@ -267,19 +267,30 @@ rule metadata:
 
 
 rule libraries_table:
-    """Gather what every droplet library shows of itself."""
+    """Gather what every droplet library shows of itself, and flag what needs a look."""
     input:
         ledger="results/runs.tsv",
+        matrices=every(analysis.droplet_matrices),
+        own="units/own_metadata.tsv",
     output:
         table="results/quality/libraries.csv",
     log:
         "logs/libraries_table/libraries_table.log",
     conda:
         "../envs/python.yaml"
+    params:
+        chemistries=HOME / "config/chemistries.yaml",
+        floors=[
+            f"--{name.replace('_', '-')}={config['droplets'][name]}"
+            for name in ("min_valid_barcodes", "min_gene_share")
+        ],
     shell:
         """
         python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
-            --kept 'units/solo/{{unit}}' --output {output.table:q} 2>{log:q}
+            --kept 'units/solo/{{unit}}' \
+            --roles 'units/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
+            --matrices {input.matrices:q} --records resources/records --own-metadata {input.own:q} \
+            {params.floors} --output {output.table:q} 2>{log:q}
         """
 
 

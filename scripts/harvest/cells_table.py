@@ -26,7 +26,7 @@ from scripts.harvest.quality.cells import (
     read_cells,
     table_rows,
 )
-from scripts.harvest.quality.copies import Likeness, find_alike
+from scripts.harvest.quality.copies import best_partners, find_alike
 from scripts.harvest.quality.flags import FEWEST_SAME_COUNTS, SAME_COUNTS, join_flags
 from scripts.harvest.quality.sexes import is_other_sex, sex_of_counts, sex_of_record, sexes_of_records
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
@@ -84,16 +84,6 @@ def add_copies(cells: "pd.DataFrame", sketches: Mapping[str, Sequence[np.ndarray
             ]
             if 100 * likeness.share >= SAME_COUNTS:
                 found[group[cell]].add("DUPLICATE_COUNTS")
-
-
-def best_partners(alike: Sequence[Likeness]) -> dict[int, tuple[int, Likeness]]:
-    """Return thing → the one that is most like it, the first of several."""
-    best: dict[int, tuple[int, Likeness]] = {}
-    for likeness in alike:
-        for thing, other in ((likeness.one, likeness.other), (likeness.other, likeness.one)):
-            if thing not in best or likeness.share > best[thing][1].share:
-                best[thing] = other, likeness
-    return best
 
 
 def add_sexes(cells: "pd.DataFrame", records: str, own: OwnMetadata, found: list[set[str]]) -> None:

@@ -546,12 +546,10 @@ class Analysis:
 
     def archives(self) -> list[str]:
         """Return the archives of every droplet library, kept alignments, and the called cells of each series."""
-        libraries = [self.units[library] for library in self.folders] if self.calls_cells else []
-        matrices = {f"results/droplets/{unit.series}.{unit.species}.h5ad" for unit in libraries}
         alignments = (
             [f"results/bam/{library}" for library in self.folders] if self.config["droplets"]["keep_bam"] else []
         )
-        return [*(f"results/mex/{folder}" for folder in self.library_in), *alignments, *sorted(matrices)]
+        return [*(f"results/mex/{folder}" for folder in self.library_in), *alignments, *self.droplet_matrices()]
 
     def named_results(self) -> list[str]:
         """Return the results that are asked for and of which no unit has its own."""
@@ -568,6 +566,11 @@ class Analysis:
             "droplet_bam": droplets["keep_bam"],
         }
         return [kind for kind, wanted in asked.items() if wanted]
+
+    def droplet_matrices(self) -> list[str]:
+        """Return the called cells of each droplet series."""
+        libraries = [self.units[library] for library in self.folders] if self.calls_cells else []
+        return sorted({f"results/droplets/{unit.series}.{unit.species}.h5ad" for unit in libraries})
 
     def quality(self) -> list[str]:
         """Return the tables of quality."""

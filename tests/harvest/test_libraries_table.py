@@ -2,15 +2,16 @@
 
 import csv
 import gzip
+import itertools
 import json
 
-from scripts.harvest import libraries_table
-from scripts.plan.run_table import Run, write_runs
+import h5py
+import numpy as np
 
-HEADER = (
-    "series,species,experiment,runs,chemistry,status,reason,spots,gene_reads,antisense_reads,genes,genes_per_1000,"
-    "top_gene,top_gene_share,ig_share,tr_share,mitochondrial_share,ribosomal_share,cell_filter,flags"
-)
+from scripts.formats import h5ad
+from scripts.harvest import libraries_table
+from scripts.harvest.libraries_table import COLUMNS, FIGURES
+from scripts.plan.run_table import Run, write_runs
 
 
 def table(tmp_path, rows, figures):
@@ -49,23 +50,68 @@ def test_a_row_for_each_library(tmp_path):
         "ribosomal_share": 0.2,
         "annotated": 3000,
     }
-    lines = table(tmp_path, rows, {"S.homo.X1": shown, "S.homo.X2": shown | {"tr_share": 0.9}, "S.homo.X3": {}}).split(
-        "\n"
-    )
-    assert lines == [
-        HEADER,
-        "S,homo,X1,R1;R2,10x_3p_v3,counted,,750,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.0123,0.3100,0.2000,,"
-        "HIGH_MITOCHONDRIAL;HIGH_TOP_GENE",
-        "S,homo,X2,R4,10x_3p_v3,failed,ENRICHED_LIBRARY,500,400,9,120,101.5000,MALAT1,0.5100,0.0000,0.9000,0.3100,0.2000,,"
-        "HIGH_MITOCHONDRIAL;HIGH_TR;HIGH_TOP_GENE",
-        "S,homo,X3,R5;R6,,failed,DOWNLOAD_FAILED,,,,,,,,,,,,,",
-        "",
+    made = table(tmp_path, rows, {"S.homo.X1": shown, "S.homo.X2": shown | {"tr_share": 0.9}, "S.homo.X3": {}})
+    first, second, third = csv.DictReader(made.splitlines())
+    ledger = ("series", "species", "experiment", "runs", "chemistry", "status", "reason", "spots")
+    assert [first[name] for name in ledger] == ["S", "homo", "X1", "R1;R2", "10x_3p_v3", "counted", "", "750"]
+    assert [second[name] for name in ledger[2:7]] == ["X2", "R4", "10x_3p_v3", "failed", "ENRICHED_LIBRARY"]
+    assert [third[name] for name in ledger[2:]] == ["X3", "R5;R6", "", "failed", "DOWNLOAD_FAILED", ""]
+    assert [first[name] for name in FIGURES] == [
+        *("400", "9", "120", "101.5000", "MALAT1", "0.5100", "0.0000", "0.0123", "0.3100", "0.2000"),
     ]
-    assert len({len(row) for row in csv.reader(lines[:-1])}) == 1
+    assert {third[name] for name in third if name not in ledger} == {""}
+    assert [row["flags"] for row in (first, second)] == [
+        "HIGH_MITOCHONDRIAL;HIGH_TOP_GENE",
+        "HIGH_MITOCHONDRIAL;HIGH_TR;HIGH_TOP_GENE",
+    ]
+    assert len({len(row) for row in csv.reader(made.splitlines())}) == 1
 
 
 def test_without_a_library_there_is_the_header(tmp_path):
-    assert table(tmp_path, [], {}) == HEADER + "\n"
+    assert table(tmp_path, [], {}) == ",".join(COLUMNS) + "\n"
+
+
+def cells_of(folder, series, libraries):
+    """Write the h5ad of a series: library → barcodes, each of 30 counts, and counts on XIST and on genes of Y."""
+    cells = [(library, barcode, *sexes) for library, (barcodes, sexes) in libraries.items() for barcode in barcodes]
+    counts = {"total_counts": 30, "n_genes_by_counts": 9, "pct_counts_mt": 1}
+    with h5py.File(folder / f"{series}.homo.h5ad", "w") as root:
+        h5ad.write_text(h5ad.create_group(root, "uns"), "matrix", "Gene_Unique_filtered")
+        columns = {name: [cell[at] for cell in cells] for at, name in enumerate(("library", "barcode"))}
+        columns |= {name: np.full(len(cells), value) for name, value in counts.items()}
+        columns |= {
+            "xist_counts": np.array([cell[2] for cell in cells]),
+            "y_counts": np.array([cell[3] for cell in cells]),
+        }
+        h5ad.write_frame(root, "obs", [f"{cell[0]}_{cell[1]}" for cell in cells], columns)
+    return str(folder / f"{series}.homo.h5ad")
+
+
+def test_copies_shared_barcodes_and_the_other_sex_are_flagged(tmp_path):
+    kept = Run(series="S", species="homo", assay="droplet", status="counted")
+    rows = [kept._replace(experiment=f"X{number}", run=f"R{number}", sample=f"GSM{number}") for number in range(4)]
+    rows.append(rows[0]._replace(series="T", experiment="X9", run="R9", sample="GSM9"))
+    write_runs(tmp_path / "runs.tsv", rows)
+    barcodes = ["".join(letters) for letters in itertools.product("ACGT", repeat=5)]
+    libraries = {f"X{at}": (barcodes[200 * at : 200 * at + 100], (0, 1)) for at in range(4)}
+    libraries["X1"] = ([*barcodes[:40], *barcodes[900:960]], (1, 0))  # 40 of 100 are those of X0
+    (tmp_path / "own.tsv").write_text("run\tsex\nR0\tmale\nR1\tM\nR2\tfemale\nR3\tboth\n")
+    matrices = [cells_of(tmp_path, "S", libraries), cells_of(tmp_path, "T", {"X9": libraries["X2"]})]
+    paths = [f"--{name}={tmp_path}/none/{{unit}}" for name in ("figures", "kept", "roles")]
+    output = tmp_path / "libraries.csv"
+    arguments = [*paths, "--own-metadata", str(tmp_path / "own.tsv"), "--matrices", *matrices, "--output", str(output)]
+    libraries_table.main(["--ledger", str(tmp_path / "runs.tsv"), *arguments])
+    made = {row["experiment"]: row for row in csv.DictReader(output.read_text().splitlines())}
+    assert {name: list(filter(None, row["flags"].split(";"))) for name, row in made.items()} == {
+        "X0": ["BARCODE_OVERLAP"],
+        "X1": ["SEX_MISMATCH", "BARCODE_OVERLAP"],
+        "X2": ["DUPLICATE_COUNTS", "SEX_MISMATCH"],
+        "X3": [],
+        "X9": ["DUPLICATE_COUNTS"],
+    }
+    assert (made["X2"]["same_counts_as"], made["X9"]["same_counts_as"]) == ("X9", "X2")
+    assert (made["X0"]["barcodes_shared_with"], made["X0"]["barcodes_shared"]) == ("X1", "40")
+    assert [made["X1"][name] for name in ("sex_of_record", "sex_of_genes", "cells")] == ["male", "female", "100"]
 
 
 SUMMARY = """Number of Reads,500

@@ -145,6 +145,8 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
                 yield from readable(matrix, quality.obs_faults(results / matrix, of_species))
     if CHANGES in files:
         yield from readable(CHANGES, changes.change_faults(results / CHANGES))
+    if quality.LIBRARIES in files:
+        yield from readable(quality.LIBRARIES, quality.library_faults(results / quality.LIBRARIES, ledger))
     yield from droplet_faults(results, files, ledger)
     yield from metadata_faults(results, files, ledger)
     with contextlib.suppress(InputError):  # SHA256SUMS that cannot be read are reported already

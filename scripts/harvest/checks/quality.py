@@ -1,5 +1,6 @@
-"""The table of the quality of plate cells: its cells are those of the ledger, its figures those of the h5ad files."""
+"""The tables of quality: their cells and libraries are those of the ledger, their figures those of the h5ad files."""
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from scripts.harvest.results import longest_line, split_line
 from scripts.plan.run_table import Run
 
 CELLS = "quality/cells.csv.gz"
+LIBRARIES = "quality/libraries.csv"
 _LONGEST_FIGURES = 4096  # bytes of a row beside its accessions
 _PERCENTS = tuple(name for name in COLUMNS if name.startswith("pct_"))
 
@@ -106,3 +108,21 @@ def _is_close(text: str, value: float) -> bool:
         return abs(float(text) - value) <= 1e-9 * max(value, 1)
     except ValueError:
         return False
+
+
+def library_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence for each library whose status is not the ledger's, that is missing, or whose flags are none."""
+    statuses = {(row.species, row.run): row.status for row in ledger if row.assay == "droplet"}
+    counted = {(row.species, row.run): row.experiment for row in ledger if row.assay == "droplet"}
+    counted = {key: experiment for key, experiment in counted.items() if statuses[key] == "counted"}
+    faults = []
+    with path.open(encoding="utf-8", newline="") as handle:
+        for values in csv.DictReader(handle):
+            for run in filter(None, values.get("runs", "").split(";")):
+                key = (values.get("species", ""), run)
+                counted.pop(key, None)
+                if statuses.get(key) != values.get("status"):
+                    faults.append(f"{run[:80]} is {values.get('status')!r}, but {statuses.get(key)!r} in the ledger.")
+            faults += figure_faults(values | {"cell": values.get("experiment", "")})
+    faults += [f"{experiment} is counted in the ledger, but not in it." for experiment in sorted(set(counted.values()))]
+    yield from first_faults(LIBRARIES, faults)

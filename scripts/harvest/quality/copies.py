@@ -64,3 +64,13 @@ def _compare(sketches: Sequence[np.ndarray], one: int, other: int, size: int) ->
     sampled = min(int((sketch <= np.uint64(limit)).sum()) for sketch in (first, second))
     shared = int(np.isin(first, second, assume_unique=True).sum())
     return Likeness(one, other, shared, shared / sampled)
+
+
+def best_partners(alike: Sequence[Likeness]) -> dict[int, tuple[int, Likeness]]:
+    """Return thing → the one that is most like it, the first of several."""
+    best: dict[int, tuple[int, Likeness]] = {}
+    for likeness in alike:
+        for thing, other in ((likeness.one, likeness.other), (likeness.other, likeness.one)):
+            if thing not in best or likeness.share > best[thing][1].share:
+                best[thing] = other, likeness
+    return best

@@ -7,7 +7,7 @@ import scipy.sparse
 
 from scripts.formats import h5ad
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.harvest.checks.quality import CellFigures, cell_faults, obs_faults
+from scripts.harvest.checks.quality import CellFigures, cell_faults, library_faults, obs_faults
 from scripts.harvest.quality.cells import COLUMNS
 from scripts.plan.run_table import Run
 
@@ -54,3 +54,20 @@ def test_obs_is_compared_with_the_table(tmp_path, flags, counts, fault):
     found = list(obs_faults(path, {"X1": CellFigures(flags, counts)}))
     assert found == ([f"mus.h5ad: {fault}."] if fault else [])
     assert list(obs_faults(path, {})) == ["mus.h5ad: X1 is not in quality/cells.csv.gz."]
+
+
+@pytest.mark.parametrize(
+    "status, flags, fault",
+    [
+        ("counted", "NO_CELLS", ""),
+        ("failed", "", "R1 is 'failed', but 'counted' in the ledger"),
+        ("counted", "no_cells", "X1 has the flags 'no_cells', which are not codes in their order"),
+    ],
+)
+def test_libraries_are_those_of_the_ledger(tmp_path, status, flags, fault):
+    ledger = [LEDGER[0]._replace(assay="droplet")]
+    path = tmp_path / "libraries.csv"
+    path.write_text(f"species,experiment,runs,status,flags\nmus,X1,R1,{status},{flags}\n")
+    assert list(library_faults(path, ledger)) == ([f"quality/libraries.csv: {fault}."] if fault else [])
+    more = [*ledger, ledger[0]._replace(experiment="X2", run="R2")]
+    assert "quality/libraries.csv: X2 is counted in the ledger, but not in it." in list(library_faults(path, more))
