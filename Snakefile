@@ -34,6 +34,8 @@ rule all:
         "results/plan.tsv",
         "results/runs.tsv",
         "results/report.html",
+        "results/provenance.json",
+        "results/methods.txt",
         "units/evidence.jsonl",
         "results/SHA256SUMS",
         every(analysis.tables),

@@ -192,6 +192,7 @@ rule counts_h5ad:
         genes=reference_file(f"features{analysis.counted}.tsv"),
         own=ancient("units/own_metadata.tsv"),
         quality="results/quality/cells.csv.gz",
+        reference=reference_file("reference.json"),
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -210,8 +211,8 @@ rule counts_h5ad:
         """
         python -m scripts counts_h5ad --units {input.units:q} --ledger {input.ledger:q} \
             --species {wildcards.species:q} --counts 'units/counts/{{unit}}.h5ad' \
-            --genes {input.genes:q} --records resources/records --own-metadata {input.own:q} \
-            --parameters {params.parameters:q} {params.tpm} --quality {input.quality:q} \
+            --genes {input.genes:q} --reference {input.reference:q} --records resources/records \
+            --own-metadata {input.own:q} --parameters {params.parameters:q} {params.tpm} --quality {input.quality:q} \
             --output {output.matrix:q} 2>{log:q}
         """
 
@@ -305,6 +306,8 @@ rule report:
         atlases=every(analysis.atlases),
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",  # no page shows what is no longer asked for
+        provenance="results/provenance.json",
+        methods="results/methods.txt",
     output:
         page="results/report.html",
     log:
@@ -321,6 +324,35 @@ rule report:
         """
 
 
+rule provenance:
+    """Write what the results were made from and with, and the paragraph for a paper."""
+    input:
+        lists=analysis.accession_files(),
+        run_table=config["run_table"] or [],
+        ledger="results/runs.tsv",
+        tables=every(analysis.tables),
+        archives=every(analysis.archives),
+        quality=every(analysis.quality),
+        references=every(analysis.reference_records),
+        wanted="units/wanted.txt",
+    output:
+        facts="results/provenance.json",
+        methods="results/methods.txt",
+    log:
+        "logs/provenance/provenance.log",
+    conda:
+        "../envs/python.yaml"
+    params:
+        made_from=lambda wildcards: analysis.provenance_options(),
+        chemistries=HOME / "config/chemistries.yaml",
+    shell:
+        """
+        python -m scripts provenance --ledger {input.ledger:q} --results results --units units \
+            --references {input.references:q} --chemistries {params.chemistries:q} {params.made_from:q} \
+            --output {output.facts:q} --methods {output.methods:q} 2>{log:q}
+        """
+
+
 rule checksums:
     """Check that nothing was lost, and write the checksum of every result."""
     input:
@@ -330,6 +362,8 @@ rule checksums:
         archives=every(analysis.archives),
         atlases=every(analysis.atlases),
         quality=every(analysis.quality),
+        provenance="results/provenance.json",
+        methods="results/methods.txt",
         report="results/report.html",
         wanted="units/wanted.txt",
     output:

@@ -101,5 +101,6 @@ rule bam:
         """
         python -m scripts bam --runs {input.units:q}/{wildcards.unit:q}.tsv \
             --alignments {input.alignments:q} --reference {input.reference:q} \
+            --tools units/tools/{wildcards.unit:q}.json \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
         """

@@ -10,8 +10,8 @@
   geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name, gene_ids, feature_types, genome, chromosome, biotype
 - uns: series, species, matrix, counts_chosen (why X counts what it does), reference (name and fingerprint),
-  reference_sources (addresses, and sha256 of genome and annotation), tools (the version of STAR; where libraries
-  differ, all of them), libraries (of each experiment its kit, the proof of it, and STAR's arguments)
+  reference_sources (addresses, release, and sha256 of genome and annotation), tools (the version of STAR; where
+  libraries differ, all of them), libraries (of each experiment its kit, the proof of it, and STAR's arguments)
 
 Cells are in the order of the experiments, then of their barcodes in the archive. Without a cell the file has the genes.
 """
@@ -40,6 +40,7 @@ from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names
 from scripts.records.obs_columns import add_own, describe_samples, droplet_columns, library_fields
 from scripts.references.gene_kinds import spike_in_contigs
 from scripts.references.genes_table import GeneRow, read_genes
+from scripts.references.releases import read_release
 
 if TYPE_CHECKING:
     import h5py
@@ -227,8 +228,10 @@ def write_uns(root: "h5py.File", contents: Contents, about: Mapping[str, Mapping
 
 
 def read_reference(path: Path | None) -> dict[str, str]:
-    """Return the values of a reference.json as text, but figures of its annotation; none without a file."""
-    described = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    """Return the values of a reference.json as text, and the release in words; none without a file."""
+    if path is None:
+        return {}
+    described = json.loads(path.read_text(encoding="utf-8")) | {"release": str(read_release(path))}
     return {name: str(value) for name, value in described.items() if not isinstance(value, dict)}
 
 

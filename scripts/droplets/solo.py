@@ -17,13 +17,14 @@ from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, rai
 from scripts.core.files import atomic_path, path_below, remove_folder, replace_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
+from scripts.core.version import own_versions
 from scripts.droplets.barcodes.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
 from scripts.droplets.chemistries import Chemistry, InclusionList, read_chemistries
 from scripts.droplets.features.feature_counter import FeatureCounter
 from scripts.droplets.library_figures import Bounds, write_figures
 from scripts.droplets.library_reads import LibraryReads
 from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
-from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs
+from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs, read_command
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
@@ -243,8 +244,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 counter = make_counter(library, candidates, spots, partial, args, known, settings)
                 kit, figures = counter.count(args.threads)
             words = " ".join(filter(None, [figures, library.lane_words(kit)]))
+            log = partial / "Log.out"  # none of a library of features
+            used = own_versions() | ({"STAR": read_command(log)[0]} if log.is_file() else {})
             for run in library.verdicts:
-                statuses[run] = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), words)
+                status = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), words)
+                statuses[run] = status.made_with(used)
             if cells := describe_cells(partial):
                 print(f"{args.runs.stem}: {cells}", file=sys.stderr)
             clear_work(partial)

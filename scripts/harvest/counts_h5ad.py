@@ -8,8 +8,8 @@
   own columns of a run table
 - layers: with --tpm, tpm (float32): transcripts per million, see scripts/harvest/gene_tables/tpm.py
 - var: index = gene_id; gene_name, biotype, length (bases in exons, or in the features that are counted)
-- uns: reference (name and fingerprint), parameters, tools (versions of STAR and HTSeq, and who counted; where shards
-  differ, all of them, joined by ', ')
+- uns: reference (name and fingerprint), reference_release, parameters, tools (versions of STAR and HTSeq, and who
+  counted; where shards differ, all of them, joined by ', ')
 
 Cells are in the order of the table of counts, genes in byte order.
 """
@@ -38,6 +38,7 @@ from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plates.shard_counts import TALLIES, ShardReader, merge_tools
 from scripts.records.obs_columns import add_own, plate_columns
 from scripts.references.genes_table import GeneRow, read_genes
+from scripts.references.releases import read_release
 
 KEPT_SHARDS = 24
 """Shards that are kept in memory at a time, for series whose runs are not in the order of their experiments."""
@@ -80,10 +81,12 @@ def write_h5ad(
     tpm: bool = False,
     own: OwnMetadata = OwnMetadata(),  # noqa: B008, it is empty and never changed
     quality: str | Path | None = None,
+    release: str = "",
 ) -> None:
     """Write the file, see :func:`~scripts.harvest.columns.open_shards`; with ``tpm`` it has a layer of that name.
 
-    ``own`` are the user's own columns, ``quality`` is the table of the quality of the cells, for obs.
+    ``own`` are the user's own columns, ``quality`` is the table of the quality of the cells, for obs,
+    ``release`` that of the reference, in words.
 
     Raises InputError where shards do not fit each other, the columns or the table of genes.
     """
@@ -149,6 +152,7 @@ def write_h5ad(
         uns = h5ad.create_group(root, "uns")
         h5ad.write_text(uns, "genes_sha256", reader.genes_sha256)
         h5ad.write_text(uns, "reference", reader.reference)
+        h5ad.write_text(uns, "reference_release", release)
         h5ad.write_text_group(uns, "parameters", parameters)
         h5ad.write_text_group(uns, "tools", merge_tools(tools))
         h5ad.write_empty_parts(root, [name for name in h5ad.EMPTY_PARTS if name not in root])
@@ -169,6 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     add_table_options(parser)
     parser.add_argument("--genes", required=True, help="the reference's table of genes (genes.tsv)")
+    parser.add_argument("--reference", help="fingerprint of the reference (reference.json), for its release")
     parser.add_argument("--records", required=True, help="folder of the archives' answers (resources/records)")
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="written to uns")
     parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
@@ -181,5 +186,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     units, columns = columns_of_options(options)
     sources = options.counts, options.genes, options.records
     own = read_own_metadata(options.own_metadata)
-    write_h5ad(options.output, columns, units, *sources, parameters, options.tpm, own, options.quality)
+    release = str(read_release(options.reference)) if options.reference else ""
+    write_h5ad(options.output, columns, units, *sources, parameters, options.tpm, own, options.quality, release)
     print(f"{options.output}: {len(columns)} cells.", file=sys.stderr)

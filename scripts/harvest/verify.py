@@ -6,8 +6,9 @@ the archives. The tables of a species have the same cells; the counts and tallie
 STAR mapped; the h5ad has each count of the table, and the TPM of a cell are a million. The table of quality has the
 counted cells. The members of each archive have the md5 sums of its metadata, its cells are all that its filter calls
 for their counts, and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones.
-The metadata are of counted samples. The files of an atlas are those of its manifest; atlas_check reads them. Other
-files (report, provenance) are compared with SHA256SUMS alone. changes.tsv, which says how the results came about, is
+The metadata are of counted samples. What was used (provenance.json) agrees with the ledger, the h5ad files and
+methods.txt. The files of an atlas are those of its manifest; atlas_check reads them. The report is compared with
+SHA256SUMS alone. changes.tsv, which says how the results came about, is
 not in SHA256SUMS; only its form is checked. Exit status 0 when all is well, else 2; every fault is
 reported.
 """

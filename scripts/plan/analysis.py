@@ -5,6 +5,7 @@ Nothing here asks the network or writes a file. What a rule needs of Snakemake i
 
 import functools
 import hashlib
+import json
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from scripts.core.errors import InputError
 from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
-from scripts.plan.configuration import is_address, source_address, source_sha256
+from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_path, is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
@@ -53,6 +54,8 @@ ALSO_FIXED_BY: Mapping[str, Any] = {
     "star_options": {},
 }
 """Further ones with their defaults, which are not named in results."""
+_NOT_IN_RESULTS = ("plates.shard_size", "plates.keep_alignments", "harvest.clock", "atlas.python", "atlas.enabled")
+"""Keys that change no result, or, as ``clock``, only what it says of the time."""
 _COUNTED = re.compile(r"\.([^.]+)\.([^.]+)")
 
 
@@ -181,7 +184,9 @@ class Analysis:
         options = self._fixed_by()
         for key in ("strand", "star_options"):
             if isinstance(options.get(key), Mapping):
-                options[key] = ", ".join(f"{name}: {value}" for name, value in sorted(options[key].items()))
+                options[key] = ", ".join(
+                    f"{name}: {public_value(value)}" for name, value in sorted(options[key].items())
+                )
         return [f"{key}={value}" for key, value in options.items()] + [f"count_by={self.config['count_by']}"]
 
     def strands(self, unit: str) -> Any:
@@ -520,13 +525,56 @@ class Analysis:
 
         Local files are left out, and of an address on this machine all but the name of the file: others have neither.
         """
-        words = []
-        for role, source in self.sources(self.reference_of_species(species)).items():
-            address = source_address(source) or ""
-            if is_address(address):
-                here = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
-                words.append(f"{role}={address.rpartition('/')[2] if here else address}")
-        return words
+        sources = self.sources(self.reference_of_species(species)).items()
+        addresses = {role: source_address(source) or "" for role, source in sources}
+        return [f"{role}={public_name(address)}" for role, address in addresses.items() if is_address(address)]
+
+    def provenance_options(self) -> list[str]:
+        """Return what the results were made from, as options of the command ``provenance``.
+
+        Left out is what changes no result: addresses of archives, folders, numbers of tries; and options of plates or
+        droplets where none are planned.
+        """
+        config, table = self.config, self.config["run_table"]
+        species = {name: config["species"][name] for name in self.planned_species}
+        references = sorted({str(facts["reference"]) for facts in species.values()})
+        sources = [
+            f"{name}.{role}={public_name(source_address(source) or '')}"
+            for name in references
+            for role, source in self.sources(name).items()
+        ]
+        promised = [
+            f"{name}.{role}={checksum}"
+            for name in references
+            for role, source in self.sources(name).items()
+            if (checksum := source_sha256(source))
+        ]
+        options = {
+            "--run-table": [table] if table else [],
+            "--asked": [] if table else self._words("series"),
+            "--species": [f"{name}={facts['tax_id']}:{facts['reference']}" for name, facts in species.items()],
+            "--sources": sources,
+            "--promised": promised,
+            "--settings": list(self._settings_of_results(references)),
+        }
+        return [word for option, values in options.items() if values for word in (option, *values)]
+
+    def _settings_of_results(self, references: Sequence[str]) -> Iterator[str]:
+        """Yield key=value (JSON) of the configuration that decides what is in results, sorted."""
+        config = self.config
+        blocks = ["leave_out", "max_failed", "count_by", "exp_id", "assay", "harvest"]
+        blocks += ["plates"] if any(map(is_shard, self.units)) else []
+        blocks += ["droplets", "mex"] if self.folders else []
+        blocks += ["atlas"] if config["atlas"]["enabled"] else []
+        kept = {block: config[block] for block in blocks}
+        kept["references"] = {
+            name: {key: facts[key] for key in ("sjdb_overhang", "index") if facts.get(key) is not None}
+            for name in references
+            for facts in [config["references"][name]]
+        }
+        for key, value in sorted(leaves(kept)):
+            if key not in _NOT_IN_RESULTS:
+                yield f"{key}={json.dumps(public_value(value), ensure_ascii=False)}"
 
     def tables(self) -> Iterator[str]:
         """Yield the tables of every species of which something is planned."""
@@ -620,6 +668,24 @@ class Analysis:
             if atlas["backend"] == "scprint2" or species in atlas["references"]:
                 yield f"{folder}.agreement"
             yield from (f"{folder}.train/{label}" for label in atlas["train"].get(species, {}))
+
+
+def public_name(address: str) -> str:
+    """Return what results call a file or an address: others have neither the folders nor the servers of a machine.
+
+    An address on this machine and an absolute path become the name of the file.
+    """
+    if is_address(address):
+        here = urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+        return address.rpartition("/")[2] if here else address
+    return Path(address).name if Path(address).is_absolute() else address
+
+
+def public_value(value: Any) -> Any:
+    """Return a value of the configuration with the paths and addresses in it as results have them."""
+    if isinstance(value, list):
+        return [public_value(part) for part in value]
+    return " ".join(map(public_name, value.split(" "))) if isinstance(value, str) else value
 
 
 def source_identity(source: str | Mapping[str, str]) -> str:

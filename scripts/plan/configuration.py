@@ -68,6 +68,15 @@ def with_defaults(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[
     return filled
 
 
+def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield key path and value of nested maps; an empty map has none."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
 def with_types(values: Any, schema: Mapping[str, Any]) -> Any:
     """Return the configuration with numbers, truth values and null where the schema wants them and there is text.
 

@@ -5,7 +5,7 @@ Tab-separated UTF-8 with ``\\n`` line ends and one header line.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ class RunStatus(NamedTuple):
     distinguishes faults of one reason, see :class:`RunFault`; it does not go into the ledger, and neither do ``reads``
     and ``mapped``: how many reads of its plate cell STAR was given, and how many it mapped (empty where not counted),
     and ``dropped``: how many spots of a library lacked a read, beside the ``spots`` that are counted.
+    ``tools`` are the programs that worked on the run, see :meth:`made_with`.
     """
 
     run: str
@@ -40,6 +41,7 @@ class RunStatus(NamedTuple):
     reads: str = ""
     mapped: str = ""
     dropped: str = ""
+    tools: str = ""
 
     @property
     def ok(self) -> bool:
@@ -54,6 +56,11 @@ class RunStatus(NamedTuple):
         """Return the row of a run that met this fault; some leave the run out, see :data:`LEFT_OUT`."""
         state = "left_out" if fault.reason in LEFT_OUT else "failed"
         return self._replace(state=state, reason=fault.reason, detail=fault.detail, cause=fault.cause)
+
+    def made_with(self, versions: Mapping[str, str]) -> "RunStatus":
+        """Return the row with further programs (name → version) in ``tools``: ``STAR 2.7.10b; sra-tools 3.0.3``."""
+        known = dict.fromkeys([*filter(None, self.tools.split("; ")), *map(" ".join, versions.items())])
+        return self._replace(tools="; ".join(sorted(known)))
 
 
 def is_whole(statuses: Iterable[RunStatus]) -> bool:
@@ -79,10 +86,10 @@ def raise_if_machine(tried: Iterable[RunStatus]) -> None:
 def read_statuses(path: str | Path) -> dict[str, RunStatus]:
     """Return run → status, in the order of the file. Raises InputError where the header is another one.
 
-    Tables of older versions end before ``cause``, ``reads`` or ``dropped``.
+    Tables of older versions end before ``cause``, ``reads``, ``dropped`` or ``tools``.
     """
     known = RunStatus._fields
-    headers = [known[: known.index(name)] for name in ("cause", "reads", "dropped")] + [known]
+    headers = [known[: known.index(name)] for name in ("cause", "reads", "dropped", "tools")] + [known]
     with Path(path).open(encoding="utf-8", newline="") as handle:
         lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
         if tuple(next(lines, ())) not in headers:

@@ -4,6 +4,7 @@ The header names the reference and the runs (@CO lines) and STAR's options, but 
 reads of one coordinate are sorted by name. So the same reads give the same bytes.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below, remove_folder
+from scripts.core.files import atomic_folder, path_below, remove_folder, write_atomic
 from scripts.core.folders import require_whole
 from scripts.core.subprocesses import (
     ends_with_command,
@@ -98,12 +99,19 @@ def _pipe(steps: Sequence[Sequence[str]], folder: Path) -> None:
         raise InputError(f"{' | '.join(' '.join(step[:2]) for step in steps)} failed: {complaint or statuses}.")
 
 
+def samtools_version() -> dict[str, str]:
+    """Return the version of the installed samtools as ``{"samtools": version}``; none where it does not say."""
+    found = re.match(r"samtools (\S+)", run_program(["samtools", "--version"]).output)
+    return {"samtools": found[1]} if found else {}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     add_runs_option(parser)
     parser.add_argument("--alignments", required=True, help="folder of the shard's BAM files and status table")
     parser.add_argument("--reference", required=True, help="fingerprint of the reference (reference.json)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each sort")
+    parser.add_argument("--tools", type=Path, help="record of the version of samtools to write (JSON)")
     parser.add_argument("--output", required=True, help="folder of sorted BAM files to write")
     args = parser.parse_args(argv)
     columns = read_unit(args.runs)
@@ -121,3 +129,5 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise InputError(f"samtools view failed: {' '.join(answer.errors.split()) or answer.status}.")
             header = make_header(answer.output, reference, [row.run for row in rows])
             sort_cell(files, header, max(1, args.threads), path_below(output, f"{column}.bam"))
+        if args.tools:
+            write_atomic(args.tools, json.dumps(samtools_version()) + "\n")

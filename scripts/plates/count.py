@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.files import atomic_path
+from scripts.core.version import own_versions
 from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.status import write_statuses
 from scripts.plan.units import add_runs_option, read_unit
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             threads=max(1, args.threads),
             strand=parse_strands(args.strand),
         )
+    used = own_versions() | {name: version for name, version in shard.tools.items() if name != "counter"}
+    statuses = {run: status.made_with(used) if status.ok else status for run, status in statuses.items()}
     if args.kept:
         kept = {run for run, status in statuses.items() if status.state == "kept"}
         earlier = Path(args.kept) / "counts.h5ad"

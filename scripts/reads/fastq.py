@@ -14,6 +14,7 @@ experiment has several runs, which may be parts of the same spots. ENA's FASTQ h
 name, which STAR does not read: `1/1` or `original/1` in place of `1` or `original`.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -124,6 +125,8 @@ class Converter:
             layout = ""
             if row.assay == "plate":
                 files, layout = plate_files(row, files)
+            if path_below(self.archives, f"{row.run}.sra").is_file():
+                status = status.made_with(self.sra_tools)
             done = status._replace(spots=str(spots), layout=layout if spots and layout != row.layout else "")
             if dropped:
                 words = f"{dropped:,} of {spots + dropped:,} spots lack a read and are dropped."
@@ -137,6 +140,11 @@ class Converter:
         finally:
             self.room.release(row)
             remove_folder(self.folder, work.name, ignore_errors=True)
+
+    @functools.cached_property
+    def sra_tools(self) -> Mapping[str, str]:
+        """The version of the tools that read archives, asked for once."""
+        return sra_archive.tools_version(self.offline)
 
     def _need(self, row: Run) -> int:
         """Return how many bytes a conversion may need beside the archive."""

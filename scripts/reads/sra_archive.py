@@ -7,6 +7,7 @@ a good archive is one of which it prints ``is consistent``.
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,13 @@ def write_settings(
     absolute = str(Path(path).resolve())
     # The tools pass over settings whose path is not ASCII, and then ask NCBI itself.
     return {**environment, "NCBI_SETTINGS": absolute if absolute.isascii() else os.path.relpath(path), "LC_ALL": "C"}
+
+
+def tools_version(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the version of the installed fastq-dump as ``{"sra-tools": version}``; none where it does not say."""
+    answer = run_program(["fastq-dump", "--version"], environment)
+    found = re.search(r"\d+\.\d[\w.-]*", answer.output)
+    return {"sra-tools": found[0]} if found else {}
 
 
 def check(path: str | Path, environment: dict[str, str], accept_lite: bool, lite: bool | None = None) -> CheckedArchive:

@@ -26,9 +26,12 @@ from scripts.references.annotation import Genes, copy_annotation
 from scripts.references.fasta import copy_fasta
 from scripts.references.gene_losses import bare_contigs
 from scripts.references.genes_table import write_genes
+from scripts.references.releases import find_release
 
 SourceFile = tuple[str, str | None]
 """A path or an address, and its sha256 where one is promised."""
+FASTAS, GTFS = ("fasta", "spike_in_fasta"), ("gtf", "spike_in_gtf")
+"""Roles of the sources of a reference, as the configuration and provenance.json name them."""
 
 
 def _local_path(source: str) -> str | None:
@@ -80,11 +83,15 @@ def make_reference(
     contigs: dict[str, int] = {}
     of_genome: set[str] = set()
     genes = Genes()
+    digests: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(atomic_path(path)) for path in (genome, annotation, genes_table, fingerprint)]
         with TemporaryDirectory(dir=parts[0].parent, prefix=".sources.") as folder:
             local_fastas = _fetch(fastas, f"{folder}/fasta", faults)
             local_gtfs = _fetch(gtfs, f"{folder}/gtf", faults)
+            if not faults:
+                of_roles = [*zip(FASTAS, local_fastas, strict=False), *zip(GTFS, local_gtfs, strict=False)]
+                digests = {role: hash_file(path) for role, path in of_roles}
             with parts[0].open("wb") as output:
                 for path in local_fastas:
                     copy_fasta(path, output, contigs, faults)
@@ -117,6 +124,8 @@ def make_reference(
             "genes": len(rows),
             "annotation": losses._asdict(),
             "spike_ins": {"contigs": [contig for contig in contigs if contig not in of_genome]},
+            "release": find_release(parts[1], parts[0], [mask(source) for source, _ in (*fastas, *gtfs)])._asdict(),
+            "sources_sha256": digests,
         }
         parts[3].write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -18,6 +18,14 @@ def test_statuses_come_back(tmp_path):
     assert not read["SRR0"].ok
 
 
+def test_programs_are_added_to_those_of_earlier_stages(tmp_path):
+    converted = RunStatus("SRR1").made_with({"sra-tools": "3.0.3"})
+    counted = converted.made_with({"STAR": "2.7.10b", "Python": "3.11.2"}).made_with({"STAR": "2.7.10b"})
+    assert counted.tools == "Python 3.11.2; STAR 2.7.10b; sra-tools 3.0.3"
+    write_statuses(tmp_path / "status.tsv", [counted])
+    assert read_statuses(tmp_path / "status.tsv")["SRR1"] == counted
+
+
 @pytest.mark.parametrize("reason", ["INDEX_READS_ONLY", "EMPTY_READS"])
 def test_a_run_with_nothing_to_count_is_left_out(reason):
     status = RunStatus("SRR1").failed(RunFault(reason, "nothing."))
@@ -41,12 +49,12 @@ def test_a_full_disk_differs_from_a_limit_by_its_cause():
     assert not disk_was_full(full.failed(RunFault("DISK_LIMIT", "the disk has room, but the limit is reached.")))
 
 
-@pytest.mark.parametrize("later", ["", "cause"])
+@pytest.mark.parametrize("later", ["", "cause", "cause reads mapped", "cause reads mapped dropped"])
 def test_a_status_table_of_an_older_version_has_fewer_columns(tmp_path, later):
     columns = ["run", "state", "reason", "detail", "source", "spots", "layout", "chemistry", "read_roles"]
     values = ["SRR1", "failed", "DISK_LIMIT", "full", "", "", "", "", ""]
     if later:
-        columns, values = [*columns, later], [*values, ""]
+        columns, values = [*columns, *later.split()], [*values, *([""] * len(later.split()))]
     (tmp_path / "status.tsv").write_text("\t".join(columns) + "\n" + "\t".join(values) + "\n", encoding="utf-8")
     assert read_statuses(tmp_path / "status.tsv") == {"SRR1": RunStatus("SRR1", "failed", "DISK_LIMIT", "full")}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.core.files import hash_file
 from scripts.core.http import RemoteError
 from scripts.references import reference
 from scripts.references.fasta import contig_lengths
@@ -37,8 +38,13 @@ def test_gzip_and_carriage_returns_make_the_same_reference(tmp_path: Path) -> No
         gzip.compress(FASTA.replace(b"\n", b"\r\n")[:40]) + gzip.compress(FASTA.replace(b"\n", b"\r\n")[40:]),
         gzip.compress(GTF.replace("\n", "\r\n").rstrip().encode()),
     )
-    for path in plain.iterdir():
-        assert path.read_bytes() == (packed / path.name).read_bytes()
+    for name in ("genome.fa", "annotation.gtf", "genes.tsv"):
+        assert (plain / name).read_bytes() == (packed / name).read_bytes()
+    described = [json.loads((folder / "reference.json").read_text()) for folder in (plain, packed)]
+    digests = [one.pop("sources_sha256") for one in described]
+    assert described[0] == described[1]
+    assert digests[0] == {"fasta": hash_file(tmp_path / "a/in.fa"), "gtf": hash_file(tmp_path / "a/in.gtf")}
+    assert digests[1] == {"fasta": hash_file(tmp_path / "b/in.fa"), "gtf": hash_file(tmp_path / "b/in.gtf")}
 
 
 def test_spike_ins_are_joined_to_both(tmp_path: Path) -> None:

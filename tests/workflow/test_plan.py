@@ -71,6 +71,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "counts_h5ad": 2,
         "cells_table": 1,
         "metadata": 2,
+        "provenance": 1,
         "report": 1,
         "checksums": 1,
         "all": 1,

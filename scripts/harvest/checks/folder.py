@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import hash_file, open_regular
-from scripts.harvest.checks import archives, atlas, changes, metadata, quality, tables
+from scripts.harvest.checks import archives, atlas, changes, metadata, provenance, quality, tables
 from scripts.harvest.results import (
     CHANGES,
     COUNTS,
@@ -128,6 +128,16 @@ def atlas_faults(results: Path, files: dict[str, int]) -> Iterator[str]:
             yield from readable(name, atlas.manifest_faults(results, name, sums))
 
 
+def quality_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence for each fault of the table of plate cells, and of its figures in the h5ad files."""
+    cells: dict[str, dict[str, quality.CellFigures]] = {}
+    yield from readable(quality.CELLS, quality.cell_faults(results / quality.CELLS, ledger, cells))
+    for matrix in (f"{species}.h5ad" for species in species_of(files, COUNTS)):
+        if matrix in files:
+            of_species = cells.get(matrix.removesuffix(".h5ad"), {})
+            yield from readable(matrix, quality.obs_faults(results / matrix, of_species))
+
+
 def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[str]:
     """Yield a sentence for everything that is wrong in the files of a folder of results."""
     ledger = read_ledger(results / LEDGER, most)
@@ -137,12 +147,9 @@ def content_faults(results: Path, files: dict[str, int], most: int) -> Iterator[
     for species in species_of(files, COUNTS):
         yield from readable(f"{species}{COUNTS}", table_faults(results, files, species, ledger))
     if quality.CELLS in files:
-        cells: dict[str, dict[str, quality.CellFigures]] = {}
-        yield from readable(quality.CELLS, quality.cell_faults(results / quality.CELLS, ledger, cells))
-        for matrix in (f"{species}.h5ad" for species in species_of(files, COUNTS)):
-            if matrix in files:
-                of_species = cells.get(matrix.removesuffix(".h5ad"), {})
-                yield from readable(matrix, quality.obs_faults(results / matrix, of_species))
+        yield from quality_faults(results, files, ledger)
+    if provenance.FACTS in files:
+        yield from readable(provenance.FACTS, provenance.provenance_faults(results, files, ledger))
     if CHANGES in files:
         yield from readable(CHANGES, changes.change_faults(results / CHANGES))
     if quality.LIBRARIES in files:

@@ -206,10 +206,15 @@ def read_log(path: Path, longest: int, width: int) -> dict[str, list[str]]:
 
 def read_parameter(path: Path | None, name: str, default: str) -> str:
     """Return what an h5ad notes of how its cells were counted; the default where there is none or it notes nothing."""
+    return read_note(path, f"uns/parameters/{name}", default)
+
+
+def read_note(path: Path | None, item_path: str, default: str = "") -> str:
+    """Return a text of an h5ad file; the default where there is none."""
     if path is None:
         return default
     with contextlib.suppress(*BROKEN), h5py.File(path, "r") as root:
-        item = open_item(root, f"uns/parameters/{name}")
+        item = open_item(root, item_path)
         if isinstance(item, h5py.Dataset) and item.shape == () and h5py.check_string_dtype(item.dtype):
             return str(item.asstr()[()])
     return default
