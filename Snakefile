@@ -1,6 +1,6 @@
 """From public single-cell RNA-seq archives to count matrices.
 
-Targets: all (default), resolve (the plan, before any download), references.
+Targets: all (default), resolve (the plan, before any download), discover (series that are new), references.
 """
 
 from snakemake.utils import min_version
@@ -21,6 +21,7 @@ include: "rules/atlas.smk"
 localrules:
     all,
     resolve,
+    discover,
     references,
     accept,
     wanted,

@@ -7,6 +7,7 @@ Nothing here asks the network, or writes a file but the record of local files.
 import functools
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import scripts

@@ -1,7 +1,7 @@
 """From accessions to the plan: one row a run, before any download.
 
 In: `series` or `run_table` of the configuration. Out: results/plan.tsv, the run table of every unit in units/runs/,
-and the archives' records as they came.
+and the archives' records as they came. Beside it, and asked for by name alone: `discover`, series that are new.
 """
 
 
@@ -44,4 +44,34 @@ checkpoint resolve:
             --last-plan units/last_plan --changes results/changes.tsv \
             {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --own-metadata {output.own:q} --output {output.plan:q} 2>{log:q}
+        """
+
+
+rule discover:
+    """Find series that are new in the archives, and judge them; it asks again whenever it is called."""
+    output:
+        table="results/discovered.tsv",
+        page="results/discovered.html",
+    log:
+        "logs/discover/discover.log",
+    conda:
+        "../envs/sra_tools.yaml"
+    params:
+        geo=no_trigger(config["archives"]["geo"]),
+        eutils=no_trigger(config["archives"]["eutils"]),
+        ena=no_trigger(config["archives"]["ena"]),
+        order=no_trigger(config["archives"]["order"]),
+        retries=no_trigger(config["archives"]["retries"]),
+        shard_size=config["plates"]["shard_size"],
+        # The list of accepted accessions is among them, and no output: a plan that names it never asks for new series.
+        discover=analysis.discover_options(),
+        costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
+        call=lambda wildcards: str(time.time_ns()),  # a trigger: the answer depends on the day
+    shell:
+        """
+        python -m scripts discover {params.discover:q} --records resources/records \
+            --geo {params.geo:q} --eutils {params.eutils:q} \
+            --ena {params.ena:q} --order {params.order:q} \
+            --retries {params.retries:q} --shard-size {params.shard_size} \
+            {params.costs:q} --page {output.page:q} --output {output.table:q} 2>{log:q}
         """

@@ -17,7 +17,7 @@ from scripts.core.untrusted import nearest
 
 # Each command is the module of its name in the package of its stage.
 STAGES = {
-    "records": ("check", "resolve", "plan"),
+    "records": ("check", "resolve", "plan", "discover"),
     "references": ("reference", "star_index", "count_index"),
     "reads": ("sheet", "download", "fastq", "retry"),
     "plates": ("align", "count", "bam"),

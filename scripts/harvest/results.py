@@ -26,6 +26,8 @@ GENE_NAME = "gene_name"
 SUMS = "SHA256SUMS"
 CHANGES = "changes.tsv"
 """What the last refresh found. It depends on when the archives were asked before, so that no checksum of it is kept."""
+DISCOVERED = ("discovered.tsv", "discovered.html", "discovered.accepted.txt")
+"""What ``discover`` writes: it depends on the day and is no result of the analysis, so that it has no checksum."""
 COUNTS = ".htseq-count.csv.gz"
 LOGS = ".log.csv.gz"
 TPM = ".tpm.csv.gz"
@@ -82,9 +84,9 @@ def look_through(results: str | Path) -> tuple[dict[str, int], list[str]]:
 def list_files(results: str | Path) -> list[str]:
     """Return the paths of the files that SHA256SUMS names, relative to the folder, in byte order.
 
-    These are all but SHA256SUMS itself, the table of changes and Snakemake's own.
+    These are all but SHA256SUMS itself, the table of changes, what ``discover`` writes and Snakemake's own.
     """
-    skipped = (SUMS, f"{SUMS}.part", CHANGES)
+    skipped = (SUMS, f"{SUMS}.part", CHANGES, *DISCOVERED)
     return [path for path in look_through(results)[0] if path not in skipped and Path(path).name != TIME_STAMP]
 
 

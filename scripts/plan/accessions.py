@@ -144,3 +144,8 @@ def taxon(tax_id: str, organism: str) -> tuple[str, str]:
     if _TAX_ID.fullmatch(tax_id):
         return tax_id, organism
     return _OF_NAMES.get(" ".join(organism.split()).lower(), ""), organism
+
+
+def organism_of(tax_id: str) -> str:
+    """Return the scientific name of a common organism, empty for others."""
+    return _TAX_IDS.get(tax_id, ("",))[0].capitalize()

@@ -59,6 +59,11 @@ _NOT_IN_RESULTS = ("plates.shard_size", "plates.keep_alignments", "harvest.clock
 _COUNTED = re.compile(r"\.([^.]+)\.([^.]+)")
 
 
+def _as_words(options: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return options that have values as words of a command line."""
+    return [word for option, values in options.items() if values for word in (option, *values)]
+
+
 class Analysis:
     """The configuration with its units of work.
 
@@ -441,18 +446,40 @@ class Analysis:
     def plan_options(self) -> list[str]:
         """Return the choices that decide what is planned, as options of the command ``resolve``."""
         config = self.config
-        pairs = config["assay"].items() if isinstance(config["assay"], Mapping) else ()
         options = {
             "--series": [] if config["run_table"] else self._words("series"),
             "--run-table": [config["run_table"]] if config["run_table"] else [],
-            "--species": [f"{label}={species['tax_id']}" for label, species in config["species"].items()],
+        }
+        withdrawn = [] if config["run_table"] or config["withdrawn"] == "keep" else [config["withdrawn"]]
+        return [*_as_words(options), *self._choices(config["species"]), *_as_words({"--withdrawn": withdrawn})]
+
+    def discover_options(self) -> list[str]:
+        """Return what is looked for and how it is judged, as options of the command ``discover``."""
+        wanted = self.config["discover"]
+        options = {f"--{name}": [wanted[name]] if wanted[name] else [] for name in ("since", "until", "query")}
+        options |= {
+            "--date": [wanted["date"]],
+            "--types": wanted["types"],
+            "--limit": [str(wanted["limit"])],
+            "--accept": [wanted["accept"]] if wanted["accept"] else [],
+            "--accept-gb": [f"{wanted['accept_gb']:g}"],
+            "--series": [] if self.config["run_table"] else [*self._words("series")],
+        }
+        outside = [] if wanted["sra"] else ["--no-sra"]
+        return [*_as_words(options), *outside, *self._choices(wanted["species"] or self.config["species"])]
+
+    def _choices(self, species: Iterable[str]) -> list[str]:
+        """Return how runs are judged, with these species, as options of a command."""
+        config = self.config
+        pairs = config["assay"].items() if isinstance(config["assay"], Mapping) else ()
+        options = {
+            "--species": [f"{label}={config['species'][label]['tax_id']}" for label in species],
             "--assay": [f"{name}={assay}" for name, assay in pairs] or [config["assay"] or "auto"],
             "--leave-out": [f"{accession}={reason}" for accession, reason in config["leave_out"].items()],
             "--chemistry": [config["droplets"]["chemistry"]],
             "--exp-id": [config["exp_id"]],
-            "--withdrawn": [] if config["run_table"] or config["withdrawn"] == "keep" else [config["withdrawn"]],
         }
-        return [word for option, values in options.items() if values for word in (option, *values)]
+        return _as_words(options)
 
     def refresh_options(self) -> list[str]:
         """Return which kept records are asked for again, as options of the command ``resolve``."""

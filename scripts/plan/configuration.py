@@ -1,6 +1,7 @@
 """The configuration: the defaults of its schema, and all its faults at once, in the words of the schema."""
 
 import copy
+import datetime
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from scripts.core.errors import InputError, raise_faults
 from scripts.core.rights import cause_of
 from scripts.core.untrusted import nearest
 from scripts.plan.accessions import kind_of
-from scripts.plan.lists import asked_for
+from scripts.plan.lists import asked_for, is_empty_list
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
 from scripts.plan.star_options import cell_filter_fault, option_faults, plate_option_faults
@@ -80,13 +81,16 @@ def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 def with_types(values: Any, schema: Mapping[str, Any]) -> Any:
     """Return the configuration with numbers, truth values and null where the schema wants them and there is text.
 
-    Snakemake reads what is inside a map on the command line (`--config 'plates={shard_size: 7}'`) as text.
+    Snakemake reads what is inside a map on the command line (`--config 'plates={shard_size: 7}'`) as text. YAML reads a
+    day (`2026-10-01`) as a date, which is text here.
     """
     if isinstance(values, Mapping):
         known, other = schema.get("properties", {}), schema.get("additionalProperties")
         other = other if isinstance(other, Mapping) else {}
         return {key: with_types(value, known.get(key, other)) for key, value in values.items()}
     wanted = schema.get("type", ())
+    if isinstance(values, datetime.date) and "string" in wanted:
+        return values.isoformat()
     if (isinstance(values, str) and "string" not in wanted) or values == "null":
         kinds: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
         read = yaml.safe_load(values)
@@ -185,10 +189,12 @@ def _series_faults(config: Mapping[str, Any]) -> Iterator[str]:
     if config["run_table"] is not None:
         yield from _source_faults("run_table", config["run_table"])
         return
-    if not config["series"]:
+    words = [config["series"]] if isinstance(config["series"], str) else config["series"]
+    wanted = config["discover"]
+    if not words and not (wanted["since"] or wanted["query"]):
         yield "series: nothing is asked for; name at least one accession, e.g. GSE67835, or give a run_table"
-        return
-    yield from asked_for(config["series"])[1]
+    # The list that `discover` writes may be there later; until then `resolve` says that nothing is asked for.
+    yield from asked_for([word for word in words if word != wanted["accept"] or not is_empty_list(word)])[1]
 
 
 def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -250,12 +256,14 @@ def check_configuration(
     if all(isinstance(filled[key], Mapping) for key in ("species", "references")):
         filled["references"] = {**references, **filled["references"]}
         faults += _reference_faults(filled)
-    if not misshapen & {"series", "run_table"}:
+    if not misshapen & {"series", "run_table", "discover"}:
         faults += _series_faults(filled)
     if "retry" not in misshapen:
         faults += _retry_faults(filled["retry"])
     if "refresh" not in misshapen:
         faults += _refresh_faults(filled["refresh"])
+    if not misshapen & {"discover", "species"}:
+        faults += _discover_faults(filled["discover"], filled["species"])
     if "droplets" not in misshapen:
         filled["droplets"] = {
             **filled["droplets"],
@@ -286,6 +294,12 @@ def _refresh_faults(refresh: str | list[str]) -> Iterator[str]:
     for word in [refresh] if isinstance(refresh, str) else refresh:
         if word != "all" and not kind_of(word):
             yield f"refresh: {word!r} is neither an accession nor all"
+
+
+def _discover_faults(discover: Mapping[str, Any], species: Mapping[str, Any]) -> Iterator[str]:
+    for label in discover["species"]:
+        if label not in species:
+            yield f"discover.species: {label!r} is not configured{_nearest(label, species, {})}"
 
 
 def _every_list(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> dict[str, Any]:

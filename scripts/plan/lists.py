@@ -303,6 +303,11 @@ def is_path(word: str) -> bool:
     return parse_accession(word) is None and ("/" in word or "." in word)
 
 
+def is_empty_list(path: str | Path) -> bool:
+    """Return whether a list of accessions does not exist, or has nothing but comments and blank lines."""
+    return not Path(path).exists() or not any(strip_blanks(line.partition("#")[0]) for line in open_lines(path))
+
+
 def _listed(path: str, faults: list[str]) -> list[tuple[str, str]]:
     """Return (where, word) of what a list or a table of runs names, accessions in upper case; adds faults of rows."""
     if is_run_list(path):

@@ -84,6 +84,9 @@ class Archives:
     what is asked for although it is kept, or is ``all``.
     """
 
+    batch = 0
+    """Accessions in one request to E-utilities; 0: BATCH."""
+
     def __init__(
         self,
         folder: str | Path,
@@ -171,13 +174,14 @@ class Archives:
         """
         unfound = Unfound({}, {})
         down: RemoteError | None = None
-        for batch in _batches([name for name in accessions if name]):  # ENA may name one by what is no accession
+        named = [name for name in accessions if name]  # ENA may name one by what is no accession
+        for batch in _batches(named, self.batch or BATCH):
             if down is not None:
                 unfound.failed.update(dict.fromkeys(batch, down))
                 continue
             report(f"asking NCBI for {len(batch)} experiments from {batch[0]} on")
             ask = functools.partial(self._fetch_ids, take=take, unfound=unfound)
-            absent, failed = _ask_in_pieces(batch, ask, self.is_failing)
+            absent, failed = ask_in_pieces(batch, ask, self.is_failing)
             silent = [name for name in absent if name not in unfound.absent]
             self._search_silent(silent, take, unfound)
             unfound.failed.update(failed)
@@ -221,19 +225,20 @@ class Archives:
         except RemoteError as error:
             unfound.failed.update({name: error for name in names if name not in found})
 
-    def search(self, term: str, take: Take) -> Unfound:
+    def search(self, term: str, take: Take, most: int | None = None) -> Unfound:
         """Pass the packages of all experiments that a search finds to ``take``; return those that are damaged.
 
-        Raises RemoteError, an IncompleteError where fewer came than NCBI counts.
+        With ``most`` only the first of them, in NCBI's order. Raises RemoteError, an IncompleteError where fewer came
+        than NCBI counts.
         """
-        unfound = self.fetch_experiments(self._read_pages(term, take), take)
+        unfound = self.fetch_experiments(self._read_pages(term, take, most), take)
         damaged = {name: self._damaged(name) for name in unfound.absent}  # the search has found it
         return Unfound({}, {**unfound.failed, **damaged})
 
-    def _read_pages(self, term: str, take: Take) -> list[str]:
+    def _read_pages(self, term: str, take: Take, most: int | None = None) -> list[str]:
         """Pass the packages of a search to ``take``, and return the experiments whose packages are damaged."""
         report(f"asking NCBI for {term[:60]}{'…' if len(term) > 60 else ''}")
-        pages = _Pages(self, take)
+        pages = _Pages(self, take, most)
         # A history may expire, and a study may change while it is read: the second time by the ids that NCBI gives.
         for ids in ("0", "10000"):
             pages.read(self._esearch({"term": term, "usehistory": "y", "retmax": ids}))
@@ -248,7 +253,7 @@ class Archives:
     def search_words(self, words: Sequence[str], take: Take) -> Unfound:
         """Search for accessions that NCBI takes as words of a search only, see :meth:`search`."""
         unfound = Unfound({}, {})
-        for batch in _batches(words):
+        for batch in _batches(words, self.batch or BATCH):
             unfound.add(self.search(" OR ".join(batch), take))
         return unfound
 
@@ -324,9 +329,10 @@ class Archives:
 class _Pages:
     """The pages of a search and what has come of them so far."""
 
-    def __init__(self, archives: Archives, take: Take) -> None:
+    def __init__(self, archives: Archives, take: Take, most: int | None = None) -> None:
         self.archives = archives
         self.take = take
+        self.most = most  # experiments that are read
         self.count = 0
         self.seen: set[str | bytes] = set()
         self.damaged: dict[str, None] = {}
@@ -340,6 +346,8 @@ class _Pages:
     def read(self, found: bytes) -> None:
         """Read all pages of a search's result."""
         self.count, self.fault = whole_number(_tag(found, "Count")) or 0, ""
+        if self.most is not None:
+            self.count = min(self.count, self.most)
         self._settled.clear()
         history = {"query_key": _tag(found, "QueryKey"), "WebEnv": _tag(found, "WebEnv")}
         ids = re.findall(r"<Id>(\d+)</Id>", found.decode("ascii", "replace"))
@@ -354,7 +362,7 @@ class _Pages:
                 return
             page = range(begin, min(begin + BATCH, self.count))
             ask = functools.partial(self._read_page, fields)
-            _, failed = _ask_in_pieces(page, ask, self.archives.is_failing)
+            _, failed = ask_in_pieces(page, ask, self.archives.is_failing)
             for error in failed.values():
                 self.fault = error.fault.rstrip(".")
             if len(failed) == len(page):
@@ -378,7 +386,7 @@ class _Pages:
         return page[len(found) :]
 
 
-def _ask_in_pieces(
+def ask_in_pieces(
     whole: Piece, ask: Callable[[Piece, bool], Piece], is_failing: bool
 ) -> tuple[list[Any], dict[Any, RemoteError]]:
     """Ask for things until they came; return those that are absent, and those of which there is no answer.
@@ -418,8 +426,8 @@ def _ask_in_pieces(
     return absent, failed
 
 
-def _batches(accessions: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (accessions[begin : begin + BATCH] for begin in range(0, len(accessions), BATCH))
+def _batches(accessions: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (accessions[begin : begin + size] for begin in range(0, len(accessions), size))
 
 
 def report(message: str) -> None:

@@ -57,6 +57,16 @@ def look_up(asked: Sequence[str], archives: Archives, choices: Choices) -> Plan:
     return plan
 
 
+def look_up_home(name: str, archives: Archives, choices: Choices) -> Plan:
+    """Return the plan of one series, study or project.
+
+    Raises Unanswered or RemoteError where an archive could not be asked, InputError for what the user can correct.
+    """
+    plan = Plan(choices)
+    _add_home(name, frozenset(), archives, plan)
+    return plan
+
+
 def _is_single(accession: str) -> bool:
     """Whether an accession is of a part of a series or study: a run, an experiment, a sample, a submission."""
     return kind_of(accession) not in ("series", "study", "project")

@@ -116,6 +116,17 @@ def test_good_results_are_good(tmp_path, capsys):
     assert capsys.readouterr().err == f"{tmp_path}: 6 files, unchanged, complete and in agreement.\n"
 
 
+def test_what_was_discovered_is_no_result(tmp_path, capsys):
+    make(tmp_path)
+    for name in results.DISCOVERED:
+        (tmp_path / name).write_text("of today")
+    verify.main([str(tmp_path)])
+    checksums.main(["--results", str(tmp_path), "--output", str(tmp_path / "SHA256SUMS")])
+    assert "discovered" not in (tmp_path / "SHA256SUMS").read_text()
+    verify.main([str(tmp_path)])
+    assert capsys.readouterr().err == 2 * f"{tmp_path}: 6 files, unchanged, complete and in agreement.\n"
+
+
 def test_changed_lost_and_strange_files_are_reported(tmp_path):
     make(tmp_path)
     (tmp_path / "more.txt").write_text("x")

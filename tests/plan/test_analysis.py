@@ -203,6 +203,27 @@ def test_sources_of_a_reference():
     assert [source_identity(source) for source in made.sources("hg38").values()][:2] == ["a" * 64, "genes.gtf"]
 
 
+def test_discover_options_say_what_the_configuration_says():
+    discover = {"since": "2026-10-01", "types": ["a type"], "sra": False, "species": ["mus"], "accept_gb": 1.5}
+    options = analysis(series="lists/mine.txt", assay={"GSE1": "plate"}, discover=discover).discover_options()
+    assert options == [
+        *("--since", "2026-10-01", "--date", "published", "--types", "a type", "--limit", "500"),
+        *(
+            "--accept",
+            "results/discovered.accepted.txt",
+            "--accept-gb",
+            "1.5",
+            "--series",
+            "lists/mine.txt",
+            "--no-sra",
+        ),
+        *("--species", "mus=10090", "--assay", "GSE1=plate", "--chemistry", "auto", "--exp-id", "accession"),
+    ]
+    options = analysis(discover={"query": "retina AND mouse", "types": [], "accept": None}).discover_options()
+    assert options[:6] == ["--query", "retina AND mouse", "--date", "published", "--limit", "500"]
+    assert parse_choices(options).species == {"homo": "9606", "mus": "10090"}
+
+
 def test_plan_options_say_what_the_configuration_says():
     made = analysis(
         series=["GSE1", "lists/mine.txt"],

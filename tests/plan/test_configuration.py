@@ -286,3 +286,31 @@ def test_starsolo_has_no_options_of_htseq_count():
 
 def test_floors_are_shares_and_numbers():
     assert len(faults(series=["GSE1"], plates={"min_mapped": 1.5, "min_reads": -1})) == 2
+
+
+def test_nothing_needs_to_be_asked_for_where_new_series_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    accept = "results/discovered.accepted.txt"
+    none = "series: nothing is asked for; name at least one accession, e.g. GSE67835, or give a run_table"
+    assert faults(series=[]) == [none]
+    assert check(series=[], discover={"since": "2026-10-01"})["series"] == []
+    assert check(series=[], discover={"query": "retina"})["series"] == []
+    assert check(series=[accept])["series"] == [accept]  # it may be there later
+    (tmp_path / "results").mkdir()
+    (tmp_path / accept).write_text("# nothing yet\n")
+    assert check(series=accept)["series"] == accept
+    (tmp_path / accept).write_text("GSE\n")
+    assert f"{accept}, line 1: 'GSE' is not an accession that can be looked up" in faults(series=accept)[0]
+    assert "series.0: other.txt: it cannot be read" in faults(series="other.txt")[0]
+
+
+def test_a_day_is_text():
+    day = yaml.safe_load("{since: 2026-10-01}")
+    assert check(series=["GSE1"], discover=day)["discover"]["since"] == "2026-10-01"
+
+
+def test_what_is_looked_for_is_of_a_configured_species():
+    reported = faults(series=["GSE1"], discover={"species": ["moose"], "date": "made", "limit": 0, "types": ['a"b']})
+    assert [fault.partition(":")[0] for fault in reported] == ["discover.date", "discover.limit", "discover.types.0"]
+    reported = faults(series=["GSE1"], discover={"species": ["moose"]})
+    assert reported == ["discover.species: 'moose' is not configured; known are homo, mus"]

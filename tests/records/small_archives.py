@@ -1,6 +1,7 @@
 """Small answers of GEO, NCBI and ENA, made to measure, and a loopback server that gives them."""
 
 import gzip
+import json
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -149,6 +150,8 @@ def keep(folder: Path, accession: str, soft: str = "", xml: str = "", ena: str =
 class SmallArchives:
     """A loopback server of a few records; ``families`` by series, ``packages`` by experiment, ``reports`` by accession.
 
+    ``summaries`` has what GEO's search (``db=gds``) finds, whatever the term: series → fields of its summary;
+    ``by_source`` are the experiments that a search of SRA by source finds.
     ``before`` may answer a request itself (return a status and a body) or leave it (return None).
     """
 
@@ -156,6 +159,8 @@ class SmallArchives:
         self.families: dict[str, str] = {}
         self.packages: dict[str, str] = {}
         self.reports: dict[str, str] = {}
+        self.summaries: dict[str, dict[str, object]] = {}
+        self.by_source: list[str] = []
         self.before: Callable[[str, dict[str, str]], tuple[int, bytes] | None] = lambda path, form: None
         self.requests: list[tuple[str, dict[str, str]]] = []
         small = self
@@ -194,8 +199,11 @@ class SmallArchives:
         if found := re.fullmatch(r"/geo/series/GSE\d*nnn/(GSE\d+)/soft/\1_family\.soft\.gz", path):
             text = self.families.get(found[1])
             return (404, b"") if text is None else (200, gzip.compress(text.encode()))
+        if form.get("db") == "gds":
+            return 200, self.gds(path, form)
         if path == "/eutils/esearch.fcgi":
-            self.found = self.named(re.findall(r"[A-Z]+\d+", form["term"]))
+            by_name = self.named(re.findall(r"[A-Z]+\d+", form["term"]))
+            self.found = self.by_source if "[Source]" in form["term"] else by_name
             count, history = len(self.found), "<QueryKey>1</QueryKey><WebEnv>W</WebEnv>"
             return 200, f"<eSearchResult><Count>{count}</Count>{history}</eSearchResult>".encode()
         if path == "/eutils/efetch.fcgi":
@@ -206,6 +214,17 @@ class SmallArchives:
         if path == "/ena/portal/api/filereport":
             return 200, self.reports.get(form["accession"], "run_accession\n").encode()
         return 404, b""
+
+    def gds(self, path: str, form: dict[str, str]) -> bytes:
+        """Answer a search for series (XML) or their summaries (JSON, version 2.0)."""
+        uids = {f"2{int(series[3:]):08d}": series for series in self.summaries}
+        if path == "/eutils/esearch.fcgi":
+            start, most = int(form.get("retstart", 0)), int(form.get("retmax", 20))
+            ids = "".join(f"<Id>{uid}</Id>" for uid in [*uids][start : start + most])
+            return f"<eSearchResult><Count>{len(uids)}</Count><IdList>{ids}</IdList></eSearchResult>".encode()
+        asked = form["id"].split(",")
+        known = {uid: {"uid": uid, "accession": uids[uid], **self.summaries[uids[uid]]} for uid in asked if uid in uids}
+        return json.dumps({"result": {"uids": [*known], **known}}).encode()
 
     def named(self, names: list[str]) -> list[str]:
         return [key for key, text in self.packages.items() if any(re.search(rf"\b{name}\b", text) for name in names)]

@@ -3,6 +3,7 @@
 Addresses of files are written with the placeholder host :data:`HOST`, which the server replaces by its own.
 """
 
+import datetime
 import gzip
 import hashlib
 import json
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.toy import catalogue
+from tests.toy import catalogue, entrez
 from tests.toy.archives import Archive
 from tests.toy.catalogue import ORGANISMS, PLATFORMS, Experiment, Series
 from tests.toy.genomes import write_text
@@ -30,6 +31,7 @@ _RECORD_ONLY = {
     "other_species": Archive(1000, 150000, 90001, "", ((1000, 75.0, 0.0), (1000, 75.0, 0.0)), "BB"),
     "genomic": Archive(2000, 604000, 310002, "", ((2000, 151.0, 0.0), (2000, 151.0, 0.0)), "BB"),
     "controlled": Archive(1500, 225000, 120003, "", ((1500, 75.0, 0.0), (1500, 75.0, 0.0)), "BB"),
+    "outside": Archive(9000, 1071000, 900005, "", ((9000, 28.0, 0.0), (9000, 91.0, 0.0)), "BB"),
     "antibody_tags": Archive(3000, 159000, 99004, "", ((3000, 28.0, 0.0), (3000, 25.0, 0.0)), "BB"),
 }
 
@@ -42,19 +44,88 @@ RUNINFO_COLUMNS = (
 ).split(",")
 
 
+OUTSIDE = "DRP900005"
+"""A study that was submitted to DDBJ and is in no series of GEO; there are records of it alone."""
+
+
+def outside_study() -> Series:
+    """Return the study of a droplet library that is not in GEO."""
+    library = Experiment(
+        OUTSIDE,
+        "DRS9000301",
+        "DRX9000301",
+        ("DRR9000301",),
+        "outside",
+        (catalogue.MOUSE,),
+        "10x Chromium, single cells of the toy liver",
+        ends=2,
+        characteristics=("tissue: liver",),
+    )
+    summary = "Hepatocytes, by 10x Genomics Chromium."
+    return Series(OUTSIDE, "Single cells of a toy liver", summary, OUTSIDE, "PRJDB900005", (library,))
+
+
 class Records:
-    """The answers of all archives about one world."""
+    """The answers of all archives about one world, on the day ``today``.
+
+    All series were published on ``DATE``, and are whole. :meth:`show`, :meth:`publish` and :meth:`withdraw` change
+    that; a series that is published on a later day is private.
+    """
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self.series = world.series
-        self.experiments = world.experiments
-        self._run_of = {run: experiment for experiment in self.experiments.values() for run in experiment.runs}
+        self.today = "2026-11-30"
+        self._published: dict[str, str] = {}
+        self._shown: dict[str, int] = {}
+        self._withdrawn: set[str] = set()
+        self.studies = {OUTSIDE: outside_study()}
+        outside = {one.accession: one for study in self.studies.values() for one in study.experiments}
+        self._run_of = {run: one for one in {**world.experiments, **outside}.values() for run in one.runs}
         self._runs: dict[str, Archive] = dict(world.archives)
+        self._everything = {**world.experiments, **outside}
+        self._update()
         for run, experiment in self._run_of.items():
             if experiment.kind in _RECORD_ONLY:
                 md5 = hashlib.md5(run.encode(), usedforsecurity=False).hexdigest()
                 self._runs[run] = _RECORD_ONLY[experiment.kind]._replace(md5=md5)
+
+    def show(self, series: str, samples: int) -> None:
+        """Let a series have so many samples, its first ones, and so its SuperSeries."""
+        self._shown[series] = samples
+        self._update()
+
+    def publish(self, series: str, day: str, today: str = "") -> None:
+        """Publish a series, or a study, on a day (YYYY-MM-DD), and make it ``today``."""
+        self._published[series] = day
+        self.today = today or self.today
+        self._update()
+
+    def withdraw(self, series: str) -> None:
+        """Withdraw a series: its accession is kept, with a note; it has no sample and no run any more."""
+        self._withdrawn.add(series)
+        self._update()
+
+    def published(self, series: str) -> str:
+        """Return the day of publication, also of the last update, as YYYY-MM-DD."""
+        return self._published.get(series, DATE[:10])
+
+    def _update(self) -> None:
+        """Make what is public today of the world."""
+        public = {name: one for name, one in self.world.series.items() if self.published(name) <= self.today}
+        hidden = set()
+        for name, one in self.world.series.items():
+            if one.parts:
+                continue
+            gone = name not in public or name in self._withdrawn
+            shown = 0 if gone else self._shown.get(name, len(one.experiments))
+            hidden |= {experiment.sample for experiment in one.experiments[shown:]}
+        self.series = {
+            name: one._replace(experiments=tuple(item for item in one.experiments if item.sample not in hidden))
+            for name, one in public.items()
+        }
+        outside = [study for study in self.studies.values() if self.published(study.accession) <= self.today]
+        shown_ones = {item.accession for one in (*self.series.values(), *outside) for item in one.experiments}
+        self.experiments = {name: one for name, one in self._everything.items() if name in shown_ones}
         self._soft: dict[str, bytes] = {}
         self._packages: dict[str, ET.Element] = {}
 
@@ -78,9 +149,9 @@ class Records:
         about = [
             ("title", series.title),
             ("geo_accession", series.accession),
-            ("status", "Public on Mar 04 2021"),
+            ("status", self._status_of(series.accession)),
             ("submission_date", "Feb 01 2021"),
-            ("last_update_date", "Mar 05 2021"),
+            ("last_update_date", geo_date(self.published(series.accession), "Mar 05 2021")),
             ("pubmed_id", "99999901"),
             ("summary", series.summary),
             ("overall_design", f"{len(series.experiments)} samples of {len(tax_ids)} species."),
@@ -115,6 +186,12 @@ class Records:
             yield from self._platform_lines(tax_id)
         for experiment in series.experiments:
             yield from self._sample_lines(experiment)
+
+    def _status_of(self, series: str) -> str:
+        date = geo_date(self.published(series), "Mar 04 2021")
+        return (
+            f"Withdrawn on {date}: at the request of the authors" if series in self._withdrawn else f"Public on {date}"
+        )
 
     def _platform_lines(self, tax_id: str) -> Iterator[str]:
         table = ("ID\tSEQUENCE\tNOTE", "1\tACGT\t^SAMPLE = no sample", "2\tTTTT\t!Sample_geo_accession = no sample")
@@ -180,31 +257,97 @@ class Records:
     # E-utilities -----------------------------------------------------------------------------------------------------
 
     def find_experiments(self, term: str) -> list[str]:
-        """Return the uids of ``db=sra`` that a search term names by accession, newest first as Entrez gives them."""
+        """Return the uids of ``db=sra`` that a search term names by accession, newest first as Entrez gives them.
+
+        A term with fields is searched as Entrez does.
+        """
+        if re.search(r"\[(?!accn)", term, re.IGNORECASE):
+            return entrez.search(term, map(self._sra_document, self.experiments.values())).uids
         wanted = re.findall(r"\b[A-Z]{3,6}\d+\b", term)
         hits = {uid(accession) for name in wanted for accession in self.experiments_of(name)}
         return sorted(hits, key=int, reverse=True)
 
-    def find_series(self, term: str) -> list[str]:
-        """Return the uids of ``db=gds`` that a search term names by accession: series before samples."""
-        wanted = set(re.findall(r"\bGSE\d+\b", term))
-        found = [f"2{int(name[3:]):08d}" for name in sorted(wanted) if name in self.series]
-        if not re.search(r"gse\[", term, re.IGNORECASE):
-            found += [
-                f"3{int(experiment.sample[3:]):08d}"
-                for name in sorted(wanted & set(self.series))
-                for experiment in self.series[name].experiments
-            ]
-        return found
+    def find_series(self, term: str) -> entrez.Found:
+        """Return what a search term finds in ``db=gds``: series and samples."""
+        return entrez.search(term, self._gds_documents())
+
+    def _gds_documents(self) -> Iterator[entrez.Document]:
+        for series in self.series.values():
+            organisms = sorted({tax_id for one in series.experiments for tax_id in one.tax_ids})
+            texts = (series.title.lower(), series.summary.lower())
+            fields = {
+                "entry": ("gse",),
+                "type": ("expression profiling by high throughput sequencing",),
+                "accession": [series.accession.lower(), *(one.sample.lower() for one in series.experiments)],
+                "text": texts,
+                **self._common_fields(series.accession, organisms),
+            }
+            yield entrez.Document(f"2{int(series.accession[3:]):08d}", fields)
+        samples = {one.sample: one for series in self.series.values() for one in series.experiments}
+        for gsm, one in samples.items():
+            fields = {"entry": ("gsm",), "accession": (gsm.lower(), one.series.lower()), "text": (one.title.lower(),)}
+            yield entrez.Document(f"3{int(gsm[3:]):08d}", {**fields, **self._common_fields(one.series, one.tax_ids)})
+
+    def _sra_document(self, one: Experiment) -> entrez.Document:
+        fields = {
+            "accession": (one.accession.lower(),),
+            "text": (one.title.lower(),),
+            "source": (one.source.lower(),),
+            "strategy": (one.strategy.lower(),),
+            "access": ("controlled" if one.kind == "controlled" else "public",),
+        }
+        return entrez.Document(uid(one.accession), {**fields, **self._common_fields(one.series, one.tax_ids)})
+
+    def _common_fields(self, series: str, tax_ids: Iterable[str]) -> dict[str, list[str]]:
+        date = self.published(series).replace("-", "/")
+        organisms = [name for tax_id in tax_ids for name in (ORGANISMS[tax_id].lower(), f"txid{tax_id}")]
+        return {"organism": organisms, "published": [date], "updated": [date]}
+
+    def summary(self, uid: str) -> entrez.Summary | None:
+        """Return the summary of a uid of ``db=gds``; None for what is not public, and for samples."""
+        series = self.series.get(f"GSE{int(uid[1:])}") if re.fullmatch(r"2\d{8}", uid) else None
+        if series is None:
+            return None
+        tax_ids = sorted({tax_id for one in series.experiments for tax_id in one.tax_ids})
+        relation = {"RelationType": "SRA", "TargetObject": series.study, "TargetFTPLink": "ftp://toy.invalid/sra/"}
+        return {
+            "Accession": series.accession,
+            "GDS": "",
+            "title": series.title,
+            "summary": series.summary,
+            "GPL": ";".join(PLATFORMS[tax_id][3:] for tax_id in tax_ids),
+            "GSE": series.accession[3:],
+            "taxon": "; ".join(ORGANISMS[tax_id] for tax_id in tax_ids),
+            "entryType": "GSE",
+            "gdsType": "Expression profiling by high throughput sequencing",
+            "ptechType": "",
+            "valType": "",
+            "SSInfo": "",
+            "subsetInfo": "",
+            "PDAT": self.published(series.accession).replace("-", "/"),
+            "suppFile": "TXT",
+            "Samples": [{"Accession": one.sample, "Title": one.title} for one in series.experiments],
+            "Relations": [],
+            "ExtRelations": [relation] if series.study else [],
+            "n_samples": len(series.experiments),
+            "SeriesTitle": "",
+            "PlatformTitle": "",
+            "PlatformTaxa": "",
+            "SamplesTaxa": "",
+            "PubMedIds": [99999901],
+            "Projects": [],
+            "FTPLink": f"ftp://ftp.ncbi.nlm.nih.gov/geo/series/{stub(series.accession)}/{series.accession}/",
+            "BioProject": series.project,
+        }
 
     def experiments_of(self, accession: str) -> list[str]:
         """Return the experiments of a series, study, project, sample, BioSample, experiment or run, sorted."""
         found = set()
-        for series in self.series.values():
+        for series in (*self.series.values(), *self.studies.values()):
             whole = accession in (series.accession, series.study, series.project)
             for one in series.experiments:
                 named = (one.accession, one.sample, one.srs, one.biosample, *one.runs)
-                if one.accession and (whole or accession in named):
+                if one.accession in self.experiments and (whole or accession in named):
                     found.add(one.accession)
         return sorted(found)
 
@@ -215,7 +358,7 @@ class Records:
         """
         names = {uid(accession): accession for accession in self.experiments}
         names |= {accession: accession for accession in self.experiments}
-        names |= {run: one.accession for run, one in self._run_of.items()}
+        names |= {run: one.accession for run, one in self._run_of.items() if one.accession in self.experiments}
         return list(dict.fromkeys(names[name] for name in ids if name in names))
 
     def packages(self, experiments: Iterable[str]) -> str:
@@ -227,7 +370,7 @@ class Records:
         return head + ET.tostring(root, encoding="unicode") + "\n"
 
     def _study_of(self, experiment: Experiment) -> Series:
-        return self.series[experiment.series]
+        return self.series.get(experiment.series) or self.studies[experiment.series]
 
     def _package(self, accession: str) -> ET.Element:
         if accession in self._packages:
@@ -242,7 +385,7 @@ class Records:
         _identifiers(study_ref, series.study, [])
         design = _add(top, "DESIGN")
         _add(design, "DESIGN_DESCRIPTION")
-        _identifiers(_add(design, "SAMPLE_DESCRIPTOR", accession=one.srs), one.srs, [("GEO", one.sample)])
+        _identifiers(_add(design, "SAMPLE_DESCRIPTOR", accession=one.srs), one.srs, _of_geo(one.sample))
         library = _add(design, "LIBRARY_DESCRIPTOR")
         if one.kind == "antibody_tags":
             _add(library, "LIBRARY_NAME", "PBMC_ADT")
@@ -268,8 +411,9 @@ class Records:
         _identifiers(submission, f"SRA{series.study[3:]}", [])
         organisation = _add(package, "Organization", type="center")
         _add(organisation, "Name", "NCBI", abbr="GEO")
-        study = _add(package, "STUDY", center_name="GEO", alias=series.accession, accession=series.study)
-        externals = [("BioProject", series.project), ("GEO", series.accession)]
+        center = "GEO" if _of_geo(series.accession) else "DDBJ"
+        study = _add(package, "STUDY", center_name=center, alias=series.accession, accession=series.study)
+        externals = [("BioProject", series.project), *_of_geo(series.accession)]
         if one.kind == "controlled":
             externals.append(("dbGaP", "phs009001"))
         _identifiers(study, series.study, externals)
@@ -279,7 +423,7 @@ class Records:
         _add(descriptor, "STUDY_ABSTRACT", series.summary)
         _add(descriptor, "CENTER_PROJECT_NAME", series.accession)
         sample = _add(package, "SAMPLE", alias=one.sample, accession=one.srs)
-        _identifiers(sample, one.srs, [("BioSample", one.biosample), ("GEO", one.sample)])
+        _identifiers(sample, one.srs, [("BioSample", one.biosample), *_of_geo(one.sample)])
         _add(sample, "TITLE", one.title)
         name = _add(sample, "SAMPLE_NAME")
         _add(name, "TAXON_ID", one.tax_ids[0])
@@ -312,7 +456,7 @@ class Records:
             total_bases=str(archive.bases),
             size=str(archive.size - LOAD_SIZE_GAP),
             load_done="true",
-            published=DATE,
+            published=f"{self.published(one.series)} {DATE[11:]}",
             is_public="true",
             cluster_name="dbgap" if one.kind == "controlled" else "public",
             has_taxanalysis="0",
@@ -520,6 +664,13 @@ ENA_FIELDS = (
 ).split(",")
 
 
+def geo_date(day: str, otherwise: str) -> str:
+    """Return a day as GEO writes it (``Mar 04 2021``), ``otherwise`` for the day on which all series were published."""
+    if day == DATE[:10]:
+        return otherwise
+    return datetime.date.fromisoformat(day).strftime("%b %d %Y")
+
+
 def stub(accession: str) -> str:
     """Return GEO's folder of an accession: its last three digits replaced, GSE900001 → GSE900nnn."""
     return accession[:3] + accession[3:-3] + "nnn"
@@ -554,8 +705,15 @@ def loader_options(archive: Archive, names: Sequence[str]) -> str:
     return " ".join([f"--readTypes={archive.read_types}", *files])
 
 
-def esearch_answer(ids: Sequence[str], start: int, most: int, history: tuple[str, str] | None, as_json: bool) -> str:
-    """Return the answer of ``esearch.fcgi``; ``history`` is WebEnv and query key."""
+def esearch_answer(
+    ids: Sequence[str],
+    start: int,
+    most: int,
+    history: tuple[str, str] | None,
+    as_json: bool,
+    hits: entrez.Found | None = None,
+) -> str:
+    """Return the answer of ``esearch.fcgi``; ``history`` is WebEnv and query key, ``hits`` has what is not found."""
     shown = list(ids[start : start + most])
     if as_json:
         result: dict[str, object] = {"count": str(len(ids)), "retmax": str(len(shown)), "retstart": str(start)}
@@ -574,6 +732,8 @@ def esearch_answer(ids: Sequence[str], start: int, most: int, history: tuple[str
         _add(found, "Id", name)
     _add(root, "TranslationSet")
     _add(root, "QueryTranslation")
+    if hits is not None:
+        entrez.add_lists(root, hits)
     head = (
         '<?xml version="1.0" encoding="UTF-8" ?>\n<!DOCTYPE eSearchResult PUBLIC "-//NLM//DTD esearch 20060628//EN" '
         '"https://eutils.ncbi.nlm.nih.gov/eutils/dtd/20060628/esearch.dtd">\n'
@@ -585,6 +745,11 @@ def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: st
     child = ET.SubElement(parent, tag, attributes)
     child.text = text
     return child
+
+
+def _of_geo(accession: str) -> list[tuple[str, str]]:
+    """Return the identifier of a series or sample of GEO, none for what is of another archive."""
+    return [("GEO", accession)] if accession.startswith("GS") else []
 
 
 def _identifiers(parent: ET.Element, primary: str, external: Iterable[tuple[str, str]]) -> ET.Element:
@@ -618,7 +783,7 @@ def _pool(one: Experiment, spots: int, bases: int) -> ET.Element:
             tax_id=tax_id,
             organism=ORGANISMS[tax_id],
         )
-        _identifiers(member, one.srs, [("BioSample", one.biosample), ("GEO", one.sample)])
+        _identifiers(member, one.srs, [("BioSample", one.biosample), *_of_geo(one.sample)])
     return pool
 
 

@@ -4,7 +4,7 @@
 
 ==========================================  ===========================================================
 ``/geo/series/GSE900nnn/GSE…/soft/…``       as https://ftp.ncbi.nlm.nih.gov/geo
-``/eutils/{esearch,epost,efetch}.fcgi``     as https://eutils.ncbi.nlm.nih.gov/entrez/eutils, GET and POST
+``/eutils/{esearch,esummary,efetch}.fcgi``  as https://eutils.ncbi.nlm.nih.gov/entrez/eutils, GET and POST; epost
 ``/ena/portal/api/filereport``              as https://www.ebi.ac.uk/ena; its files are below ``/vol1/``
 ``/sdl/2/retrieve``                         as https://locate.ncbi.nlm.nih.gov/sdl/2/retrieve, GET and POST
 ``/sra-pub-run-odp/sra/{run}/{run}``        the open-data archives; Lite ones below ``/sra-pub-zq/``
@@ -24,7 +24,8 @@ from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.toy.records import HOST, esearch_answer, stub
+from tests.toy import entrez
+from tests.toy.records import HOST, Records, esearch_answer, stub
 from tests.toy.world import SEED, World, build
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>Are you a robot?</title></head><body>Please solve this.</body></html>\n"
@@ -37,7 +38,7 @@ RATE_LIMIT = b'{"error":"API rate limit exceeded","count":"11"}\n'
 _ALTERED = ("wrong_md5", "wrong_size", "lite")
 KINDS = (
     *("cut", "stall", "slow", "html", "empty", "truncated", "error_in_200", "json_error", "first_page", "short_page"),
-    *_ALTERED,
+    *("expired", *_ALTERED),
 )
 
 
@@ -79,6 +80,8 @@ class Server:
 
     def __init__(self, world: World, port: int = 0) -> None:
         self.world = world
+        self.records = Records(world)
+        """What the archives answer; it may be changed while the server runs, see :class:`tests.toy.records.Records`."""
         self.requests: list[Request] = []
         self._faults: list[Fault] = []
         self._histories: list[list[str]] = []
@@ -129,6 +132,7 @@ class Server:
         - ``truncated``: the first ``share`` of the bytes, with a length that fits them
         - ``error_in_200``, ``json_error``: status 200 with an error in a set of packages, or in JSON
         - ``first_page``, ``short_page``: the first page of a search again, or half of the page that was asked for
+        - ``expired``: as if the history of a search were not kept any more; other requests are not met
         - ``wrong_md5``, ``wrong_size``, ``lite``: in SDL's answers; other requests are not met
 
         A HEAD is answered as the GET after it will be, and uses up no ``times`` but of a status. The fault given last
@@ -244,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if fault and fault.kind == "first_page":
                 values["retstart"] = "0"
+            elif fault and fault.kind == "expired" and "WebEnv" in values:
+                values["WebEnv"] = "MCID_expired"
             elif fault and fault.kind == "short_page":
                 values["retmax"] = str(max(1, int(values.get("retmax", 10000)) // 2))
             answer = self._answer(parts.path, values, fault)
@@ -255,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, values: Mapping[str, str], fault: Fault | None) -> Answer:
         toy = self.server.toy
-        records, folder = toy.world.records, toy.world.folder
+        records, folder = toy.records, toy.world.folder
         found: Answer | None = None
         if path.startswith("/eutils/"):
             found = self._eutils(path.removeprefix("/eutils/").removesuffix(".fcgi"), values)
@@ -278,16 +284,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _eutils(self, tool: str, values: Mapping[str, str]) -> Answer | None:
         toy = self.server.toy
-        records = toy.world.records
+        records = toy.records
         database = values.get("db", "")
         as_json = values.get("retmode") == "json"
         start, most = int(values.get("retstart", 0)), int(values.get("retmax", 20 if tool == "esearch" else 10000))
         xml = "text/xml; charset=UTF-8"
         if tool == "esearch" and database in ("sra", "gds"):
-            find = records.find_experiments if database == "sra" else records.find_series
-            ids = find(values.get("term", ""))
+            term = values.get("term", "")
+            found = None if database == "sra" else records.find_series(term)
+            ids = records.find_experiments(term) if found is None else found.uids
             history = toy.remember(ids) if values.get("usehistory") == "y" else None
-            text = esearch_answer(ids, start, most, history, as_json)
+            text = esearch_answer(ids, start, min(most, 10_000), history, as_json, found)
             return Answer(text.encode(), "application/json; charset=UTF-8" if as_json else xml)
         if tool == "epost" and database == "sra":
             webenv, query_key = toy.remember(values.get("id", "").split(","))
@@ -305,14 +312,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._text(records.runinfo(experiments), "text/plain; charset=UTF-8")
             return self._text(records.packages(experiments), xml)
         if tool == "esummary" and database == "gds":
-            names = {uid: f"GSE{int(uid[1:])}" for uid in values.get("id", "").split(",") if uid.startswith("2")}
-            result: dict[str, object] = {"uids": [*names]}
-            result |= {
-                uid: {"uid": uid, "accession": name, "title": records.series[name].title}
-                for uid, name in names.items()
-                if name in records.series
+            uids = [name for name in values.get("id", "").split(",") if name]
+            if "WebEnv" in values:
+                uids = toy.remembered(values["WebEnv"], values.get("query_key", "")) or []
+            summaries = {
+                uid: records.summary(uid) for uid in uids[start : start + min(most, 500 if as_json else 10_000)]
             }
-            return Answer(json.dumps({"result": result}).encode(), "application/json; charset=UTF-8")
+            if as_json:
+                return Answer(entrez.summaries_json(summaries).encode(), "application/json; charset=UTF-8")
+            return Answer(entrez.summaries_xml(summaries, values.get("version", "1.0")).encode(), xml)
         return None
 
     def _filereport(self, values: Mapping[str, str]) -> Answer:
@@ -320,11 +328,11 @@ class _Handler(BaseHTTPRequestHandler):
         if values.get("result") != "read_run" or not re.fullmatch(r"(PRJ|SAM|[SED]R)\w+\d", accession):
             return Answer(b'{"message":"Invalid accession or result"}', "application/json", 400)
         fields = [name for name in values.get("fields", "").split(",") if name]
-        report = self.server.toy.world.records.filereport(accession, fields)
+        report = self.server.toy.records.filereport(accession, fields)
         return self._text(report, "text/tab-separated-values; charset=UTF-8")
 
     def _sdl(self, values: Mapping[str, str], fault: Fault | None) -> Answer:
-        told = self.server.toy.world.records.sdl(name for name in values.get("acc", "").split(",") if name)
+        told = self.server.toy.records.sdl(name for name in values.get("acc", "").split(",") if name)
         for bundle in told["result"] if fault else ():
             for file in bundle.get("files", ()):
                 _alter(self.server.toy.world, bundle["bundle"], file, fault.kind)

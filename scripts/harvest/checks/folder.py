@@ -11,6 +11,7 @@ from scripts.harvest.checks import archives, atlas, changes, metadata, provenanc
 from scripts.harvest.results import (
     CHANGES,
     COUNTS,
+    DISCOVERED,
     LOGS,
     MOST_ROWS,
     SUMS,
@@ -40,7 +41,7 @@ def sum_faults(results: Path, files: dict[str, int], strange: Sequence[str]) -> 
     sums = read_sums(results / SUMS)
     # Snakemake marks folders with an empty file.
     found = {name for name, size in files.items() if name != SUMS and (size or Path(name).name != TIME_STAMP)}
-    found -= {CHANGES} - sums.keys()
+    found -= {CHANGES, *DISCOVERED} - sums.keys()
     for name in sorted(sums.keys() | found | faults.keys(), key=lambda name: name.encode(errors="surrogateescape")):
         if name in faults:
             yield f"{name}: {faults[name]}"
@@ -173,4 +174,4 @@ def check_results(results: Path, most: int = MOST_ROWS) -> int:
         *readable(LEDGER, content_faults(results, files, most)),
     ]
     raise_faults(f"The folder {results}", faults)
-    return sum(name != SUMS and Path(name).name != TIME_STAMP for name in files)
+    return sum(name not in (SUMS, *DISCOVERED) and Path(name).name != TIME_STAMP for name in files)

@@ -111,7 +111,8 @@ class Judgement(NamedTuple):
     ``roles`` maps run → roles of its reads in archive order, where they are known, and ``roles_from`` run → OPTIONS,
     LENGTHS or NAMES; ``open``: the reads must decide; ``fault`` is a reason code (with a sentence) or empty; ``bams``
     maps run → the 10x BAM that anybody may fetch instead, where every run of the experiment has one; ``evidence`` are
-    sentences for a person on the assay and the roles, ``pieces`` is the evidence of single cells.
+    sentences for a person on the assay and the roles, ``pieces`` is the evidence of single cells, ``method`` is what
+    the texts name as the method, in their words.
     """
 
     assay: str
@@ -123,6 +124,7 @@ class Judgement(NamedTuple):
     bams: Mapping[str, RemoteFile] = MappingProxyType({})
     roles_from: Mapping[str, str] = MappingProxyType({})
     pieces: tuple[Evidence, ...] = ()
+    method: str = ""
 
 
 class _LibraryKind(NamedTuple):
@@ -186,7 +188,8 @@ def judge_experiment(
     else:
         judged = _judge_droplet(experiment, kind.certain, evidence)
     of_droplets = () if kind.kind == PLATE else (_barcodes_of_cells(kind, signs),)
-    judged = judged._replace(pieces=(*of_droplets, *verdict.pieces))
+    method = named.method if named is not None else ""
+    judged = judged._replace(pieces=(*of_droplets, *verdict.pieces), method=method)
     shown = verdict.total(of_many=kind.kind != PLATE) + sum(piece.weight for piece in of_droplets)
     if shown < SHOWN and not given:
         fault, detail = "NOT_SINGLE_CELL", against(verdict, _accession(experiment), judged.assay)
