@@ -10,7 +10,15 @@ from scripts.core.errors import InputError
 from scripts.core.version import VERSION
 
 HOME = Path(__file__).parents[1]
-FOR_PEOPLE = {"check", "sheet", "plan", "verify", "atlas_locate", "atlas_search"}  # commands that no rule calls
+FOR_PEOPLE = {
+    "release",
+    "check",
+    "sheet",
+    "plan",
+    "verify",
+    "atlas_locate",
+    "atlas_search",
+}  # commands that no rule calls
 
 
 def test_commands_are_listed_by_stage(capsys):

@@ -8,9 +8,9 @@ counted cells. The members of each archive have the md5 sums of its metadata, it
 for their counts, and the h5ad of droplets has the cells and counts of the archives, its layers those of the raw ones.
 The metadata are of counted samples. What was used (provenance.json) agrees with the ledger, the h5ad files and
 methods.txt. The files of an atlas are those of its manifest; atlas_check reads them. The report is compared with
-SHA256SUMS alone. changes.tsv, which says how the results came about, is
-not in SHA256SUMS; only its form is checked. Exit status 0 when all is well, else 2; every fault is
-reported.
+SHA256SUMS alone. changes.tsv, which says how the results came about, is not in SHA256SUMS; only its form is checked. Of
+a release the same is checked, and that its table of cells is that of its results. Exit status 0 when all is well, else
+2; every fault is reported.
 """
 
 import sys
@@ -19,13 +19,16 @@ from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.harvest.checks.folder import check_results
+from scripts.harvest.releases.contents import check_release, is_release
 from scripts.harvest.results import MOST_ROWS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
-    parser.add_argument("results", help="the folder of results")
+    parser.add_argument("results", help="the folder of results, or of a release")
     parser.add_argument("--max-rows", type=int, default=MOST_ROWS, help="rows of the ledger, which are kept in memory")
     options = parser.parse_args(argv)
-    number = check_results(Path(options.results), options.max_rows)
+    folder = Path(options.results)
+    check = check_release if is_release(folder) else check_results
+    number = check(folder, options.max_rows)
     print(f"{options.results}: {number} files, unchanged, complete and in agreement.", file=sys.stderr)

@@ -116,7 +116,8 @@ class Archives:
         self.warnings: list[str] = []
         self.news: list[str] = []  # what is new or gone in records that were asked for again
         self.described: dict[str, str] = {}  # series or sample → what its record says, see history/described.py
-        self.used: set[Path] = set()  # folders whose records were used
+        self.families: set[Path] = set()  # family files that were read
+        self.digests: dict[str, str] = {}  # series or study → digest of what its record says of experiments
 
     def renews(self, what: str, *names: str) -> bool:
         """Return whether something is asked for anew, whatever is kept: once, where ``refresh`` has its name."""
@@ -124,12 +125,6 @@ class Archives:
             return False
         self.renewed.add(what)
         return True
-
-    def files_used(self) -> Iterator[Path]:
-        """Yield the records on which the look-up rests."""
-        for folder in self.used:
-            yield from filter(None, (record_files.family_of(folder, folder.name), record_files.sra_xml_of(folder)))
-            yield from filter(None, (record_files.ena_report_of(folder), record_files.run_list_of(folder)))
 
     def unused_refresh(self) -> list[str]:
         """Return a sentence for each accession of ``refresh`` that nothing of what was asked for belongs to."""

@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = forecast(options, rows, units, estimator, missing, plan.barcode_reads)
     if any(found):
         print(format_forecast(found))
-    own_columns = [Path(options.own_metadata)] if options.own_metadata else []
-    said = [*since.finish(rows, archives.described, [*archives.files_used(), *own_columns]), *said]
+    files = [*archives.families, *([Path(options.own_metadata)] if options.own_metadata else [])]
+    said = [*since.finish(rows, archives.described, files, archives.digests), *said]
     for line in said:
         print(line)

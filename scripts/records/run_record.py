@@ -5,8 +5,9 @@ could not be asked ends the look-up (:class:`~scripts.records.client.Unanswered`
 does not exist.
 """
 
+import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scripts.core.http import RemoteError
@@ -75,7 +76,20 @@ def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRec
 
     Raises Unanswered where an archive that should know of its runs could not be asked.
     """
-    archives.used.add(archives.folder / name)
+    record = _fetch(name, geo, archives)
+    archives.digests[name] = _digest(record.experiments)
+    return record
+
+
+def _digest(experiments: Mapping[str, Experiment]) -> str:
+    """Return what changes with what a record says of experiments, but for their runs, of which files may move."""
+    digest = hashlib.sha256()
+    for name in sorted(experiments):
+        digest.update(repr(experiments[name]._replace(runs=())).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _fetch(name: str, geo: SeriesRecord, archives: Archives) -> RunRecord:
     anew = archives.renews(f"runs of {name}", name)
     look_up = _LookUp(name, geo, archives)
     if look_up.is_complete and not anew:

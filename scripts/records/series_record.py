@@ -165,11 +165,11 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
             notes.append(Note(f"GEO's family file of {name}{of} could not be fetched{kept}."))
             if path is None:
                 continue
-        archives.used.add(archives.folder / name)
         if path is None:
             record.not_at_geo.append(name)
             notes.append(Note(f"GEO has no family file of {name}{of}."))
         else:
+            archives.families.add(path)
             waiting += record.add_file(path)
         if name == series:
             described = {name for sample in record.samples.values() for name in sample.series}

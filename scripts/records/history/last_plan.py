@@ -52,14 +52,15 @@ def read_last_plan(folder: str | Path) -> LastPlan:
         raise InputError(f"{folder}: not the last plan as this version keeps it ({error}). {advice}") from error
 
 
-def write_last_plan(folder: str | Path, plan: LastPlan, records: Iterable[Path] = ()) -> None:
-    """Replace the last plan by another one; ``records`` are the files beside it on which results rest."""
+def write_last_plan(folder: str | Path, plan: LastPlan, files: Iterable[Path], digests: Mapping[str, str]) -> None:
+    """Replace the last plan by another one; ``files`` and ``digests`` are of the records on which results rest."""
     with atomic_folder(folder) as partial:
         write_runs(partial / PLAN, plan.rows)
         write_runs(partial / WITHDRAWN, plan.withdrawn)
         lines = (json.dumps(pair, ensure_ascii=False) for pair in sorted(plan.described.items()))
         (partial / DESCRIBED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
-        words = [hash_file(partial / PLAN), *(f"{path} {hash_file(path)}" for path in sorted(set(records)))]
+        words = [hash_file(partial / PLAN), *(f"{path} {hash_file(path)}" for path in sorted(set(files)))]
+        words += [f"{name} {digest}" for name, digest in sorted(digests.items())]
         state = {
             "asked": list(plan.asked),
             "looked_up": plan.looked_up,

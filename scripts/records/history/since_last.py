@@ -43,8 +43,13 @@ class SinceLast:
         self.withdrawn = with_withdrawn(rows, self.last, self.asked, choices, counted.have, keep)
         return self.withdrawn.rows
 
-    def finish(self, rows: Sequence[Run], described: Mapping[str, str], records: Iterable[Path]) -> list[str]:
-        """Write what changed and keep the plan as the last one; return what to print."""
+    def finish(
+        self, rows: Sequence[Run], described: Mapping[str, str], files: Iterable[Path], digests: Mapping[str, str]
+    ) -> list[str]:
+        """Write what changed and keep the plan as the last one; return what to print.
+
+        ``files`` and ``digests`` are those of the records on which results rest beside the plan.
+        """
         options, last = self.options, self.last
         if not options.last_plan:
             return []
@@ -62,7 +67,7 @@ class SinceLast:
         elif self.withdrawn.runs - {row.run for row in last.withdrawn}:
             said = [format_changes([change for change in changes if change.change == "gone"], "", True)]
         plan = LastPlan(rows, self.withdrawn.memory, described, self.asked, bool(self.asked))
-        write_last_plan(options.last_plan, plan, records)
+        write_last_plan(options.last_plan, plan, files, digests)
         return said
 
     def _is_finished(self) -> bool:
