@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up all that the workflow needs: the system tools (from Debian or Ubuntu, or from conda) and the pinned Python
 # packages in .venv. Says in one message what is missing and how to get it. A second call finds everything done.
-# With the arguments "slurm", "r" and "debootstrap", also these, which only tests need (from Debian or Ubuntu only).
+# With the arguments "slurm", "r", "chromium" and "debootstrap", also these, which only tests need (from Debian or Ubuntu only).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,12 +28,16 @@ for argument in "$@"; do
         PACKAGE+=([Rscript]=r-base-core)
         HINT="$HINT r-base-core"
         ;;
+    chromium)
+        PACKAGE+=([chromium]=chromium)
+        HINT="$HINT chromium"
+        ;;
     debootstrap)
         PACKAGE+=([debootstrap]=debootstrap)
         HINT="$HINT debootstrap"
         ;;
     *)
-        echo "set-up: unknown argument $argument; slurm, r and debootstrap are known" >&2
+        echo "set-up: unknown argument $argument; slurm, r, chromium and debootstrap are known" >&2
         exit 2
         ;;
     esac

@@ -103,18 +103,21 @@ def histogram(
     bars = (
         altair.Chart(altair.Data(values=rows))
         .mark_bar(binSpacing=0.6, minBandSize=1)
-        .encode(x=x, x2="to", y=_numbers(noun), y2=altair.datum(0), description="hint:N")
+        .encode(x=x, x2="to", y=_numbers(noun, float(counts.max())), y2=altair.datum(0), description="hint:N")
     )
     chart = altair.layer(bars, *_median(values, scale, times, x)).properties(width=WIDTH, height=HEIGHT)
     return draw(chart, f"Histogram: {title}")
 
 
-def _numbers(noun: str) -> Any:
+def _numbers(noun: str, most: float) -> Any:
+    """Return the axis of numbers of a noun, with whole numbers as ticks."""
     import altair
 
-    return altair.Y(
-        "number:Q", title=noun, axis=altair.Axis(tickCount=4, tickMinStep=1), scale=altair.Scale(domainMin=0)
-    )
+    power = 10 ** max(0, math.floor(math.log10(max(most, 1))) - 1)
+    step = next(power * times for times in (1, 2, 5, 10, 20, 50, 100) if power * times >= most / 4)
+    ticks = [float(tick) for tick in range(0, max(math.ceil(most / step), 1) * step + 1, step)]
+    scale = altair.Scale(domain=[0, ticks[-1]], nice=False)
+    return altair.Y("number:Q", title=noun, axis=altair.Axis(values=ticks), scale=scale)
 
 
 def _median(values: np.ndarray, scale: Scale, times: np.ndarray | None, x: Any) -> list[Any]:

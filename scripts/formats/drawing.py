@@ -41,6 +41,7 @@ _CONFIG = {
         "tickSize": 4,
     },
     "axisX": {"grid": False},
+    "axisY": {"minExtent": 28},
 }
 _ATTRIBUTES = frozenset(
     "transform d x2 y2 fill fill-opacity stroke stroke-width stroke-dasharray opacity text-anchor font-size"

@@ -176,7 +176,7 @@ def test_what_only_tests_need_comes_when_asked_for(machine):
     assert update == "apt-get -q update"
     assert {"r-base-core", "slurm-wlm"} <= set(install.split())  # daemons are looked for in /usr/sbin too
     status, said, _ = machine.set_up("gimp")
-    assert (status, said) == (2, "set-up: unknown argument gimp; slurm, r and debootstrap are known\n")
+    assert (status, said) == (2, "set-up: unknown argument gimp; slurm, r, chromium and debootstrap are known\n")
 
 
 class Ci:

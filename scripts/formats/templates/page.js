@@ -75,7 +75,11 @@
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-filter]");
     const target = link && document.getElementById(decodeURIComponent(link.hash.slice(1)));
-    target?.querySelector("table.data")?.filter?.(link.dataset.filter);
+    const table = target?.querySelector("table.data");
+    if (!table?.filter) return;
+    event.preventDefault(); /* else the focus leaves the search field */
+    table.filter(link.dataset.filter);
+    target.scrollIntoView();
   });
 
   const hint = make("div", { id: "hint", hidden: true });

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from scripts.formats.charts import HEIGHT, WIDTH, Scale, shade_of, shades, short_number
+from scripts.formats.charts import HEIGHT, SHADE_COLOURS, WIDTH, Scale, shade_of, shades, short_number
 from scripts.formats.drawing import draw
 
 COLUMNS, ROWS = 45, 30
@@ -19,6 +19,18 @@ class Mark(NamedTuple):
     x: float
     y: float
     hint: str
+
+
+def shades_key(most: int) -> Markup:
+    """Return the key of the colours of a density whose fullest square has so many cells."""
+    if most == 1:
+        return Markup("each square: one cell")
+    squares = Markup("").join(
+        Markup('<rect x="{}" width="10" height="11" fill="{}"/>').format(index * 10, colour)
+        for index, colour in enumerate(SHADE_COLOURS[1:])
+    )
+    key = '1 <svg class="shades" width="90" height="11" role="img" aria-label="from few to many">{}</svg> {} cells'
+    return Markup(key).format(squares, f"{most:,}")
 
 
 def _points(marks: Sequence[Mark], scales: tuple[Scale, Scale], axes: tuple[Any, Any], **options: Any) -> Any:
@@ -46,8 +58,8 @@ def _axes(scales: tuple[Scale, Scale], titles: tuple[str, str]) -> tuple[Any, An
 
 def density(
     across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], titles: tuple[str, str], marks: Sequence[Mark] = ()
-) -> Markup:
-    """Return a map of how many cells are where (log: darker is more), with single cells marked by diamonds."""
+) -> tuple[Markup, Markup]:
+    """Return a map of how many cells are where (log), with single cells as diamonds, and the key of its colours."""
     import altair
 
     x = np.minimum((scales[0].position(across) * COLUMNS).astype(int), COLUMNS - 1)
@@ -75,7 +87,7 @@ def density(
         _points(marks, scales, axes, shape="diamond", size=55, color="var(--mark)", stroke="var(--paper)"),
     ]
     chart = altair.layer(*layers).properties(width=WIDTH, height=HEIGHT + 20)
-    return draw(chart, f"Cells by {titles[0]} and {titles[1]}")
+    return draw(chart, f"Cells by {titles[0]} and {titles[1]}"), shades_key(int(counts.max(initial=1)))
 
 
 def scatter(

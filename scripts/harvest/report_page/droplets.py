@@ -148,7 +148,7 @@ def tables(libraries: pd.DataFrame, drawn: Sequence[LibraryCurve]) -> dict[str, 
             end = [library.small_curve(), row["flags"].replace(";", " ") or None] if name == "cells" else []
             rows.append(start + values + end)
         found[name] = (
-            head + [column.head for column in known] + (["|ranks", "flags"] if name == "cells" else []),
+            head + [column.head for column in known] + (["|ranks", "~flags"] if name == "cells" else []),
             rows,
         )
     return found | {"note": cut(range(len(libraries)), MOST_LIBRARIES, "library", "quality/libraries.csv")[1]}
@@ -192,7 +192,7 @@ def library_charts(libraries: pd.DataFrame) -> list[tuple[Markup, str, str]]:
         x_scale = Scale(0, 100, False) if shares else scale_of(known[across].to_numpy(), True)
         scales = x_scale, Scale(0, 100, False)
         chart = scatter(marks[False], marks[True], scales, titles, "Libraries")
-        charts.append((chart, name, words + ("; diamonds: libraries that need a look" if marks[True] else "")))
+        charts.append((chart, name, words + ("; diamonds: libraries with a flag" if marks[True] else "")))
     return charts
 
 
@@ -206,10 +206,11 @@ def cell_charts(cells: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
         counts, genes = mine.total_counts.to_numpy(float), mine.n_genes_by_counts.to_numpy(float)
         scales = scale_of(counts, True), scale_of(genes, False)
         titles = ("molecules a cell", "genes a cell")
-        charts = [
+        both, key = density(counts, genes, scales, titles)
+        charts: list[tuple[Markup, str, str]] = [
             (histogram(counts, scales[0], titles[0]), "Molecules", ""),
             (histogram(genes, scales[1], titles[1]), "Genes", ""),
-            (density(counts, genes, scales, titles), "Genes by molecules", "darker: more cells"),
+            (both, "Genes by molecules", key),
         ]
         if present(mine, ["pct_counts_mt"]):
             share = mine.pct_counts_mt.dropna().to_numpy()

@@ -122,10 +122,10 @@ def _charts(cells: pd.DataFrame, scales: Mapping[str, Scale]) -> list[tuple[Any,
                 if x == x and y == y
             ]
             titles = FIGURES[across].title, FIGURES[up].title
-            chart = density(both[across].to_numpy(), both[up].to_numpy(), (scales[across], scales[up]), titles, marks)
+            pairs = both[across].to_numpy(), both[up].to_numpy()
+            chart, key = density(*pairs, (scales[across], scales[up]), titles, marks)
             name = f"{FIGURES[up].name.capitalize()} by {FIGURES[across].name}"
-            words = "darker: more cells" + ("; diamonds: cells that need a look" if marks else "")
-            charts.append((chart, name, words))
+            charts.append((chart, name, key + ("; diamonds: cells with a flag" if marks else "")))
     return charts
 
 
@@ -234,7 +234,7 @@ def flagged_rows(cells: pd.DataFrame) -> tuple[list[str], list[Row]]:
     flagged = flagged_of(cells)
     names = present(flagged, list(FIGURES))
     partners = [name for name in ("other_species", "same_reads_as", "same_counts_as") if name in flagged]
-    head = ["`cell", "series", "sample", "species", "flags", "status"]
+    head = ["`cell", "series", "sample", "species", "~flags", "status"]
     head += [f"{'%' if FIGURES[name].percent else '#'}{FIGURES[name].name}" for name in names]
     head += ["~see also"] if partners else []
     rows = []
