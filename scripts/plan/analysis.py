@@ -344,6 +344,11 @@ class Analysis:
         addresses = [source_address(source) or "" for source in self.sources(reference).values()]
         return [address for address in addresses if not is_address(address)]
 
+    def local_fasta(self, reference: str) -> str:
+        """Return the path of the sequence of a reference, empty where it is fetched."""
+        address = source_address(self.sources(reference)["fasta"]) or ""
+        return "" if is_address(address) else address
+
     def source_options(self, reference: str) -> list[str]:
         """Return the sources of a reference as options of the command ``reference``."""
         options = []

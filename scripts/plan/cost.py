@@ -137,6 +137,9 @@ def write_costs(path: str | Path, costs: Iterable[Cost]) -> None:
 def add_cost_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that the costs of a plan depend on, beside the plan."""
     parser.add_argument("--references", nargs="+", metavar="SPECIES=NAME", help="the reference of each species")
+    parser.add_argument(
+        "--fasta", nargs="*", metavar="NAME=PATH", help="the sequence of a reference that is a local file"
+    )
     parser.add_argument("--resources", default="resources", help="folder of the references")
     parser.add_argument("--model", default=FILE, help="size model as refitted by --learn, if there is such a file")
     parser.add_argument("--threads", nargs="+", metavar="STAGE=NUMBER", help="threads of the jobs of a stage")
@@ -154,11 +157,12 @@ def estimator_of(
     species = {**species, **_pairs("--references", options.references)}
     folders = {name: Path(options.resources) / name for name in species.values()}
     threads = _pairs("--threads", options.threads)
+    fasta = _pairs("--fasta", options.fasta)
     if wrong := [value for value in threads.values() if not value.isdecimal() or value == "0"]:
         raise InputError(f"--threads: {wrong[0]!r} is not a number of threads.")
     estimator = Estimator(
         read_model(options.model),
-        {name: reference_sizes(folder) for name, folder in folders.items()},
+        {name: reference_sizes(folder, fasta.get(name, "")) for name, folder in folders.items()},
         species,
         shard_size,
         {stage: int(value) for stage, value in threads.items()},

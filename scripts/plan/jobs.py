@@ -48,7 +48,7 @@ class JobResources:
             sizes |= unit_sizes(self.analysis.unit(unit))
         if needed & _OF_REFERENCE:
             reference = wildcards.get("reference") or self.analysis.reference(unit)
-            sizes |= reference_sizes(f"resources/{reference}")
+            sizes |= reference_sizes(f"resources/{reference}", self.analysis.local_fasta(reference))
         if "cells" in needed:
             sizes["cells"] = self.cells(wildcards["species"])
         return sizes
@@ -123,7 +123,9 @@ class JobResources:
             words.append(f"{stage}={min(number, cores or number)}")
         config = self.analysis.config
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
-        options = ["--references", *references, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+        local = {name: self.analysis.local_fasta(name) for name in self.analysis.references()}
+        options = ["--references", *references, "--fasta", *(f"{name}={path}" for name, path in local.items() if path)]
+        options += ["--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
         return options if cores is None else [*options, "--memory-gb", f"{machine_memory_gb():.1f}"]
 
 

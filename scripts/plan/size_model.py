@@ -32,7 +32,9 @@ SIZES = {
     "cells": "plate cells of the species, shards taken as full",
 }
 HUMAN_GENOME_MB = 3200.0
-HUMAN_INDEX_MB = 29_000.0
+_INDEX_A_BASE = 8.59375  # bytes: the genome itself, and 33 bits for each base of its two strands in the suffix array
+_LARGEST_PREFIXES_MB = 1500.0  # of the index of all words of 14 bases
+_PACKED = 4.0  # bases to a byte of gzipped FASTA, at most
 FILE = "resources/size_model.json"
 
 
@@ -105,21 +107,31 @@ def unit_sizes(unit: Unit) -> dict[str, float]:
     }
 
 
-def reference_sizes(folder: str | Path) -> dict[str, float]:
-    """Return the sizes that a reference gives to jobs; those of a human one where it is not made yet."""
-    folder = Path(folder)
-    return {
-        "genome_mb": _size_in_mb(folder / "genome.fa", HUMAN_GENOME_MB),
-        "index_mb": _size_in_mb(folder / "star", HUMAN_INDEX_MB),
-    }
+def reference_sizes(folder: str | Path, fasta: str | Path = "") -> dict[str, float]:
+    """Return the sizes that a reference gives to jobs; where it is not made yet, those expected of its sequence.
+
+    That is the local file ``fasta``, if it is given; otherwise it is taken to be as long as the human one.
+    """
+    genome = _size_in_mb(Path(folder, "genome.fa"))
+    if not genome and fasta:
+        genome = _size_in_mb(Path(fasta)) * (_PACKED if str(fasta).endswith((".gz", ".bz2", ".xz")) else 1.0)
+    genome = genome or HUMAN_GENOME_MB
+    return {"genome_mb": genome, "index_mb": _size_in_mb(Path(folder, "star")) or expected_index_mb(genome)}
 
 
-def _size_in_mb(path: Path, otherwise: float) -> float:
+def expected_index_mb(genome_mb: float) -> float:
+    """Return the MB of STAR's index of a genome (STAR's manual, 2.2.5: words of min(14, log2(bases) / 2 - 1) bases)."""
+    word = min(14.0, math.log2(max(genome_mb, 1e-6) * 1e6) / 2 - 1)
+    return _INDEX_A_BASE * genome_mb + _LARGEST_PREFIXES_MB * 4 ** (word - 14)
+
+
+def _size_in_mb(path: Path) -> float:
+    """Return the MB of a file or of the files in a folder, 0 where it is not there yet or just being made."""
     try:
         files = list(path.iterdir()) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files) / 1e6
-    except OSError:  # not there yet, or just being made
-        return otherwise
+    except OSError:
+        return 0.0
 
 
 def scratch_mb(stage: str, sizes: Mapping[str, float]) -> float:

@@ -87,7 +87,9 @@ def machine(config: Mapping[str, Any]) -> Iterator[Finding]:
     model = read_model(FILE)
     memory = machine_memory_gb()
     for name in sorted({species["reference"] for species in config["species"].values()}):
-        sizes = reference_sizes(Path("resources", name)) | {"threads": _THREADS, "runs": 1, "mspots": 1}
+        fasta = source_address(config["references"].get(name, {}).get("fasta")) or ""
+        local = "" if is_address(fasta) else fasta
+        sizes = reference_sizes(Path("resources", name), local) | {"threads": _THREADS, "runs": 1, "mspots": 1}
         made = Path("resources", name, "star").exists() or config["references"].get(name, {}).get("index")
         for stage in ("align",) if made else ("star_index", "align"):
             held = model.memory_mb(stage, sizes) / 1000

@@ -11,6 +11,7 @@ from scripts.plan.size_model import (
     SIZES,
     SizeModel,
     amount,
+    expected_index_mb,
     read_model,
     reference_sizes,
     scratch_mb,
@@ -69,6 +70,17 @@ def test_sizes_of_a_unit_and_of_a_reference(tmp_path):
     (tmp_path / "star").mkdir()
     (tmp_path / "star/SA").write_bytes(bytes(2000))
     assert reference_sizes(tmp_path) == {"genome_mb": 0.005, "index_mb": 0.002}
+
+
+def test_the_index_of_a_genome_that_is_not_made_yet_follows_from_its_sequence(tmp_path):
+    assert expected_index_mb(3200) == pytest.approx(29_000, rel=0.01)  # of hg38: 28 to 30 GB, STAR 2.7
+    assert expected_index_mb(12) == pytest.approx(120, rel=0.4)  # of yeast
+    fasta = tmp_path / "own.fa.gz"
+    fasta.write_bytes(bytes(1_000_000))
+    assert reference_sizes(tmp_path / "resources", fasta)["genome_mb"] == 4.0
+    assert reference_sizes(tmp_path / "resources", tmp_path / "own.fa") == HUMAN
+    (tmp_path / "genome.fa").write_bytes(bytes(2_000_000))  # made, but for its index
+    assert reference_sizes(tmp_path, fasta) == {"genome_mb": 2.0, "index_mb": expected_index_mb(2.0)}
 
 
 @pytest.mark.parametrize(
