@@ -77,7 +77,7 @@ rule accept:
 rule wanted:
     """List the results that are asked for, and remove those of an earlier configuration that are not."""
     input:
-        plan="results/plan.tsv",
+        plan=ancient("results/plan.tsv"),
         units=ancient("units/runs"),
         accepted="work/accepted",
     output:
@@ -87,6 +87,7 @@ rule wanted:
     conda:
         "../envs/python.yaml"
     params:
+        planned=planned,  # a trigger
         named=every(analysis.named_results),
         kinds=analysis.result_kinds(),
     shell:
@@ -225,7 +226,7 @@ rule cells_table:
         accepted="work/accepted",
         counts=every(analysis.all_shard_counts),
         genes=every(lambda: analysis.plate_genes().values()),
-        own="units/own_metadata.tsv",
+        own=ancient("units/own_metadata.tsv"),
         references=every(analysis.reference_records),
     output:
         table="results/quality/cells.csv.gz",
@@ -272,7 +273,7 @@ rule libraries_table:
     input:
         ledger="results/runs.tsv",
         matrices=every(analysis.droplet_matrices),
-        own="units/own_metadata.tsv",
+        own=ancient("units/own_metadata.tsv"),
     output:
         table="results/quality/libraries.csv",
     log:

@@ -594,7 +594,7 @@ class Analysis:
     def _settings_of_results(self, references: Sequence[str]) -> Iterator[str]:
         """Yield key=value (JSON) of the configuration that decides what is in results, sorted."""
         config = self.config
-        blocks = ["leave_out", "max_failed", "count_by", "exp_id", "assay", "harvest"]
+        blocks = ["leave_out", "withdrawn", "max_failed", "count_by", "exp_id", "assay", "harvest"]
         blocks += ["plates"] if any(map(is_shard, self.units)) else []
         blocks += ["droplets", "mex"] if self.folders else []
         blocks += ["atlas"] if config["atlas"]["enabled"] else []

@@ -115,8 +115,10 @@ class Archives:
         self.renewed: set[str] = set()
         self.warnings: list[str] = []
         self.news: list[str] = []  # what is new or gone in records that were asked for again
+        self.describes = False  # whether what follows is kept, which takes memory for every sample
         self.described: dict[str, str] = {}  # series or sample → what its record says, see history/described.py
-        self.families: set[Path] = set()  # family files that were read
+        self.families: set[Path] = set()  # family files that were read, by the names under which they are kept
+        self._staged: dict[Path, Path] | None = None  # family file → the new one that is to replace it
         self.digests: dict[str, str] = {}  # series or study → digest of what its record says of experiments
 
     def renews(self, what: str, *names: str) -> bool:
@@ -142,24 +144,45 @@ class Archives:
         Raises RemoteError.
         """
         folder = self.folder / series
+        path = folder / record_files.FAMILY.format(series=series)
+        if self._staged and path in self._staged:
+            return self._staged[path]
         anew = self.renews(f"family of {series}", series, of)
         if not anew and (found := record_files.family_of(folder, series)):
             return found
         with exclusive(self.folder, f"family.{series}"):  # several analyses may share the folder
             if not anew and (found := record_files.family_of(folder, series)):
                 return found
-            path = folder / record_files.FAMILY.format(series=series)
             report(f"{series}: asking GEO for its family file")
+            new = path
+            if anew and self._staged is not None:
+                new = path.with_name(f".{path.name}.{os.getpid()}.new")
             url = family_files.family_address(self.geo, series)
             try:
                 with self._request(url) as policy:
                     check, most = _check_family, _LARGEST_FAMILY
-                    http.fetch(url, path, check=check, policy=policy, session=self._session, most=most)
+                    http.fetch(url, new, check=check, policy=policy, session=self._session, most=most)
             except RemoteError as error:
                 if error.status != 404:
                     raise
                 return None
-            return path
+            if new != path and self._staged is not None:
+                self._staged[path] = new
+            return new
+
+    @contextlib.contextmanager
+    def replacing_families(self) -> Iterator[None]:
+        """Replace family files that are asked for again when the block ends without an error: all of them, or none."""
+        staged: dict[Path, Path] = {}
+        self._staged = staged
+        try:
+            yield
+            for path, new in staged.items():
+                record_files.replace_family(path, new)
+        finally:
+            self._staged = None
+            for new in staged.values():
+                new.unlink(missing_ok=True)
 
     def fetch_experiments(self, accessions: Sequence[str], take: Take) -> Unfound:
         """Pass the packages of experiments or runs to ``take``, and return what did not come.

@@ -77,7 +77,8 @@ def _add_home(name: str, only: frozenset[str], archives: Archives, plan: Plan) -
 
     Raises Unanswered.
     """
-    (_add_series if name.startswith("GSE") else _add_study)(name, only, archives, plan)
+    with archives.replacing_families():
+        (_add_series if name.startswith("GSE") else _add_study)(name, only, archives, plan)
 
 
 def _add_series(series: str, only: frozenset[str], archives: Archives, plan: Plan) -> None:
@@ -157,7 +158,8 @@ def _add_of_home(home: str, names: Sequence[str], archives: Archives, plan: Plan
         notes.append(Note(f"Judged by itself: {home} could not be looked up."))
     for name in names:
         if name not in plan.accounted:
-            _add_own(name, home, archives, notes, plan)
+            with archives.replacing_families():
+                _add_own(name, home, archives, notes, plan)
 
 
 def _add_own(name: str, home: str, archives: Archives, notes: Sequence[Note], plan: Plan) -> None:

@@ -3,7 +3,7 @@
 ``<GSE>_family.soft.gz`` (or ``.xml.gz``, MINiML), ``sra.xml.gz`` (EXPERIMENT_PACKAGE_SET), ``ena.tsv.gz`` (filereport),
 and tables of runs that a person may have added: RunInfo or SraRunTable. ``answers.json``, written with them, says what
 was asked for and does not exist, and so that the records are complete; without it they were placed by a person, or by
-version 0.1 or 0.2.
+version 0.1 or 0.2. ``<GSE>_family.earlier.*.soft.gz`` are family files with samples that GEO has taken out since.
 """
 
 import contextlib
@@ -13,17 +13,20 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from scripts.core.errors import InputError
 from scripts.core.files import hash_file, make_folder, new_file, write_atomic
 from scripts.records import family_files, run_reports, sra_xml
 from scripts.records.family_files import Entity, is_miniml
 from scripts.records.sra_xml import Experiment
 
 FAMILY = "{series}_family.soft.gz"
+_EARLIER = "{series}_family.earlier.{digest}.soft.gz"
 SRA_XML = "sra.xml.gz"
 ENA_REPORT = "ena.tsv.gz"
 ANSWERS = "answers.json"
@@ -59,6 +62,30 @@ def family_of(folder: str | Path, series: str) -> Path | None:
     return found
 
 
+def family_name(path: Path, series: str) -> str:
+    """Return the name under which a family file is kept; a new one has another name until it replaces the old one."""
+    return FAMILY.format(series=series) if path.name.endswith(".new") else path.name
+
+
+def replace_family(path: Path, new: Path) -> None:
+    """Replace a family file by a new one; the old one is kept beside it where it has samples that the new one lacks."""
+    with contextlib.suppress(InputError):  # the old one is damaged
+        old = family_of(path.parent, path.name.partition("_")[0])
+        if old is not None and _samples_of(old) - _samples_of(new):
+            earlier = path.with_name(_EARLIER.format(series=path.name.partition("_")[0], digest=hash_file(old)[:8]))
+            shutil.copyfile(old, earlier)
+    new.replace(path)
+
+
+def _samples_of(path: Path) -> set[str]:
+    return {entity.accession for entity in family_files.read_family(path) if entity.kind == "sample"}
+
+
+def _earlier_files(folder: Path, series: str) -> list[Path]:
+    """Return the family files that were replaced by one without some of their samples."""
+    return sorted(folder.glob(_EARLIER.format(series=series, digest="*")))
+
+
 def sra_xml_of(folder: str | Path) -> Path | None:
     """Return the SRA XML in a folder."""
     found = _first(folder, "sra.xml")
@@ -78,9 +105,11 @@ def run_list_of(folder: str | Path) -> Path | None:
 def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[Iterator[Entity]]:
     """Yield the entities of the family file of a series, then of those of its parts; each iterator must be exhausted.
 
+    At the end come samples that were in an earlier file of one of these, and are in none now.
+
     ``folder`` holds the records of all series. Series in ``read`` are skipped; those that are read are added to it.
     """
-    waiting = [series]
+    waiting, walked = [series], []
 
     def entities(path: Path) -> Iterator[Entity]:
         for entity in family_files.read_family(path):
@@ -93,9 +122,12 @@ def walk_families(folder: str | Path, series: str, read: set[str]) -> Iterator[I
         if name in read:
             continue
         read.add(name)
+        walked.append(name)
         path = family_of(Path(folder) / name, name)
         if path is not None:
             yield entities(path)
+    for path in (path for name in walked for path in _earlier_files(Path(folder) / name, name)):
+        yield (entity for entity in family_files.read_family(path) if entity.kind == "sample")
 
 
 def is_placed(folder: str | Path) -> bool:

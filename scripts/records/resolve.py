@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
     archives = _archives(options)
+    archives.describes = bool(options.last_plan)
     asked: list[str] = []
     own = OwnMetadata()
     if options.run_table and is_run_list(options.run_table):

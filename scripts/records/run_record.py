@@ -77,7 +77,8 @@ def fetch_run_record(name: str, geo: SeriesRecord, archives: Archives) -> RunRec
     Raises Unanswered where an archive that should know of its runs could not be asked.
     """
     record = _fetch(name, geo, archives)
-    archives.digests[name] = _digest(record.experiments)
+    if archives.describes:
+        archives.digests[name] = _digest(record.experiments)
     return record
 
 

@@ -62,13 +62,13 @@ class SeriesRecord:
     types: dict[str, tuple[str, ...]] = field(default_factory=dict)  # series → "Expression profiling by array" …
     technologies: dict[str, str] = field(default_factory=dict)  # platform → "high-throughput sequencing" …
     not_at_geo: list[str] = field(default_factory=list)  # series of which GEO has no family file
-    described: dict[str, str] = field(default_factory=dict)  # series or sample → what the file says, see describe()
+    described: dict[str, str] | None = None  # series or sample → what the file says, see describe(), where it is kept
 
     def add_file(self, path: Path) -> list[str]:
         """Add what a family file says; return the parts of its series."""
         parts: list[str] = []
         for entity in read_family(path):
-            if entity.kind in ("series", "sample"):
+            if self.described is not None and entity.kind in ("series", "sample"):
                 self.described.setdefault(entity.accession, describe(entity.fields))
             if entity.kind == "series":
                 parts += entity.linked("parts")
@@ -141,7 +141,8 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
     is ``lenient``: then that is a note, too. Raises InputError for more than 5,000 parts. Relations may go round in
     circles.
     """
-    record, waiting, seen = SeriesRecord(), [series], set[str]()
+    record = SeriesRecord(described={} if archives.describes else None)
+    waiting, seen = [series], set[str]()
     described: set[str] = set()
     answers = record_files.answers_of(archives.folder / series)
     unknown = set(answers.no_family) if answers and not archives.renews(f"parts of {series}", series) else set()
@@ -169,7 +170,7 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
             record.not_at_geo.append(name)
             notes.append(Note(f"GEO has no family file of {name}{of}."))
         else:
-            archives.families.add(path)
+            archives.families.add(archives.folder / name / record_files.family_name(path, name))
             waiting += record.add_file(path)
         if name == series:
             described = {name for sample in record.samples.values() for name in sample.series}
@@ -178,7 +179,7 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
     for fault in faults:
         report(fault)
     record.parts = sorted(seen - {series})
-    archives.described.update(record.described)
+    archives.described.update(record.described or {})
     return record
 
 

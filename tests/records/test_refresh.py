@@ -119,13 +119,11 @@ def test_a_refresh_that_fails_replaces_nothing(tmp_path: Path, small: SmallArchi
     old = plan(tmp_path, "GSE1", small=small)
     kept = {path.name: path.read_bytes() for path in (tmp_path / "records" / "GSE1").iterdir()}
     changed(small)
+    small.families["GSE1"] += sample("GSM3", ["SRX3"])
     small.before = lambda path, form: (503, b"") if word in path else None
     with pytest.raises(InputError, match="The look-up could not be completed"):
         plan(tmp_path, "GSE1", small=small, options=["--refresh", "all"])
-    left = {path.name: path.read_bytes() for path in (tmp_path / "records" / "GSE1").iterdir()}
-    assert {name: left[name] for name in kept if "family" not in name} == {
-        name: body for name, body in kept.items() if "family" not in name
-    }
+    assert {path.name: path.read_bytes() for path in (tmp_path / "records" / "GSE1").iterdir()} == kept
     assert plan(tmp_path, "GSE1") == old
 
 
@@ -158,3 +156,18 @@ def test_a_refresh_of_runs_that_are_all_gone(
     assert {group[0].reason for group in rows.values()} == {"NO_RUN"}
     assert capsys.readouterr().out.splitlines()[-1] == "GSE1, asked for again: 3 run(s) gone (SRR1, SRR2, SRR3)."
     assert plan(tmp_path, "GSE1") == rows
+
+
+def test_samples_that_geo_took_out_are_described_still(tmp_path: Path, small: SmallArchives) -> None:
+    small.families["GSE1"], small.packages = two_cells()
+    plan(tmp_path, "GSE1", small=small)
+    small.families["GSE1"] = small.families["GSE1"].partition("^SAMPLE = GSM2")[0].replace("= cell", "= renamed")
+    for _ in range(2):
+        plan(tmp_path, "GSE1", small=small, options=["--refresh", "all"])
+        described = [
+            (entity.accession, entity.first("title"))
+            for family in record_files.walk_families(tmp_path / "records", "GSE1", set())
+            for entity in family
+            if entity.kind == "sample"
+        ]
+        assert described == [("GSM1", "renamed"), ("GSM1", "cell"), ("GSM2", "cell")]  # the first of each holds

@@ -14,7 +14,7 @@ from tests.toy.server import Server
 
 pytestmark = pytest.mark.tools
 
-HISTORY = ("SHA256SUMS", "changes.tsv", "plan.tsv", "report.html", "runs.tsv")
+HISTORY = ("SHA256SUMS", "changes.tsv", "methods.txt", "plan.tsv", "provenance.json", "report.html", "runs.tsv")
 """Files in which a run that is gone is named."""
 
 
