@@ -34,11 +34,12 @@ class Column(NamedTuple):
 
 CELLS = (
     Column("#reads", "Number of Reads"),
-    Column("#cells", "Estimated Number of Cells"),
+    Column("#cells", "cells"),
     Column("%reads in cells", "Fraction of Unique Reads in Cells"),
     Column("#reads a cell", "Mean Reads per Cell"),
-    Column("#median molecules", "Median UMI per Cell"),
-    Column("#median genes", "Median Gene per Cell"),
+    Column("#median molecules", "median_counts"),
+    Column("#median genes", "median_genes"),
+    Column("%median mito\u00adchondrial", "median_pct_mt", True),
     Column("#genes", "Total Gene Detected"),
 )
 READS = (
@@ -51,10 +52,19 @@ READS = (
     Column("%in Gene (exons)", "Reads Mapped to Gene: Unique Gene"),
     Column("%in GeneFull (exons and introns)", "GeneFull: Reads Mapped to GeneFull: Unique GeneFull"),
     Column("%mitochondrial", "mitochondrial_share"),
-    Column("%mitochondrial", "pct_counts_mt", True),
     Column("%ribosomal", "ribosomal_share"),
-    Column("%ribosomal", "pct_counts_ribo", True),
 )
+PROOF = (
+    Column("%spots on it", "list_share"),
+    Column("%by chance", "list_chance"),
+    Column("%spots on that", "next_share"),
+)
+_IN_OLD_TABLES = {
+    "cells": "Estimated Number of Cells",
+    "median_counts": "Median UMI per Cell",
+    "median_genes": "Median Gene per Cell",
+}
+"""Column → that of STARsolo which stands in for it in a table of version 0.1."""
 
 
 class Curve(NamedTuple):
@@ -112,10 +122,9 @@ def read_libraries_curves(
         unit = _unit(row)
         molecules = called.get(f"{row.series}.{row.species}", {}).get(row.experiment, np.zeros(0))
         folder = Path(kept.replace("{unit}", unit))
-        curve = read_curve(folder, "Gene", molecules) if "/" not in unit else []
-        found.append(
-            LibraryCurve(unit, row.experiment, row["flags"], row.get("Estimated Number of Cells", np.nan), curve)
-        )
+        matrix = "GeneFull" if row.get("matrix") == "GeneFull" else "Gene"
+        curve = read_curve(folder, matrix, molecules) if "/" not in unit else []
+        found.append(LibraryCurve(unit, row.experiment, row["flags"], row.get("cells", np.nan), curve))
     return found, cells
 
 
@@ -154,6 +163,25 @@ def tables(libraries: pd.DataFrame, drawn: Sequence[LibraryCurve]) -> dict[str, 
     return found | {"note": cut(range(len(libraries)), MOST_LIBRARIES, "library", "quality/libraries.csv")[1]}
 
 
+def proof_rows(libraries: pd.DataFrame) -> tuple[list[str], list[Row]]:
+    """Return head and rows of the table on the chemistry of each library: on what it rests, and the next best list."""
+    if not {"evidence", "inclusion_list", "next_list"} <= set(libraries):
+        return [], []
+    known = [column for column in PROOF if column.name in present(libraries, [column.name])]
+    heads = {column.name: column.head for column in known}
+    head = ["`experiment", "series", "chemistry", "reads", "~proved by", "inclusion list"]
+    head += [heads[name] for name in ("list_share", "list_chance") if name in heads]
+    head += ["next list", heads["next_share"]] if "next_share" in heads else []
+    rows = []
+    for _, row in libraries.head(MOST_LIBRARIES).iterrows():
+        numbers = {column.name: _number(row[column.name], column) for column in known}
+        texts = [row.experiment, row.series, row.get("chemistry") or None, row.get("read_roles") or None]
+        texts += [row.evidence or None, row.inclusion_list or None]
+        texts += [numbers[name] for name in ("list_share", "list_chance") if name in numbers]
+        rows.append(texts + ([row.next_list or None, numbers["next_share"]] if "next_share" in numbers else []))
+    return head, rows
+
+
 def _number(value: float, column: Column) -> float | int | None:
     if value != value:
         return None
@@ -171,7 +199,7 @@ def library_charts(libraries: pd.DataFrame) -> list[tuple[Markup, str, str]]:
          "nuclei are far above the others"),
         ("Mean Reads per Cell", "Sequencing Saturation", ("reads a cell", "saturation, %"), "Saturation by depth",
          "low saturation: more reads would show more molecules"),
-        ("Estimated Number of Cells", "Fraction of Unique Reads in Cells", ("cells", "reads in cells, %"),
+        ("cells", "Fraction of Unique Reads in Cells", ("cells", "reads in cells, %"),
          "Reads in cells by number of cells", "low: RNA of broken cells"),
     )  # fmt: skip
     for across, up, titles, name, words in pairs:
@@ -223,6 +251,9 @@ def cell_charts(cells: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
 
 def droplet_part(libraries: pd.DataFrame, results: Path, kept: str, notes: Sequence[Row]) -> Mapping[str, Any]:
     """Return the section on droplet libraries; ``libraries`` are the rows of libraries.csv of counted ones."""
+    libraries = libraries.assign(
+        **{new: libraries[old] for new, old in _IN_OLD_TABLES.items() if new not in libraries and old in libraries}
+    )
     drawn, cells = read_libraries_curves(libraries, results, kept)
     plots = rank_plots(drawn)
     return {
@@ -232,5 +263,6 @@ def droplet_part(libraries: pd.DataFrame, results: Path, kept: str, notes: Seque
         "tables": tables(libraries, drawn),
         "charts": library_charts(libraries),
         "cells": cell_charts(cells),
+        "proof": proof_rows(libraries),
         "notes": cut(notes, MOST_LIBRARIES, "note"),
     }

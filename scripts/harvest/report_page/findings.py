@@ -7,6 +7,7 @@ import pandas as pd
 
 from scripts.formats.pages import several
 from scripts.harvest.quality.flags import FLAGS, SEVERITIES
+from scripts.harvest.report_page.quality_tables import about_flag
 from scripts.plan.reasons import REASONS
 
 MOST_NAMED = 12
@@ -47,7 +48,13 @@ def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Itera
         if len(rows):
             known = FLAGS.get(code)
             words = (known.meaning, known.remedy) if known else ("a flag that this version does not know", "")
-            yield _finding(known.severity if known else "note", code, noun, words, rows[column], target)
+            names = [
+                f"{row[column]}{f' ({about})' if (about := about_flag(row, code)) else ''}"
+                for _, row in rows.head(MOST_NAMED).iterrows()
+            ]
+            severity = known.severity if known else "note"
+            found = _finding(severity, code, noun, words, names, target)
+            yield found._replace(subject=several(len(rows), noun), more=max(0, len(rows) - MOST_NAMED))
 
 
 def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:

@@ -13,7 +13,7 @@ from scripts.formats.charts import Scale, histogram, scale_of
 from scripts.formats.pages import Bar, Spread, cut, percent, short_number, thousands
 from scripts.harvest.quality.flags import FLAGS
 from scripts.harvest.report_page.charts import Mark, density
-from scripts.harvest.report_page.quality_tables import present
+from scripts.harvest.report_page.quality_tables import about_flag, present
 
 MOST_SERIES = 1000
 """Series that get a row of their own."""
@@ -233,19 +233,20 @@ def flagged_rows(cells: pd.DataFrame) -> tuple[list[str], list[Row]]:
     """Return head and rows of the table of cells that need a look."""
     flagged = flagged_of(cells)
     names = present(flagged, list(FIGURES))
-    partners = [name for name in ("other_species", "same_reads_as", "same_counts_as") if name in flagged]
     head = ["`cell", "series", "sample", "species", "~flags", "status"]
     head += [f"{'%' if FIGURES[name].percent else '#'}{FIGURES[name].name}" for name in names]
-    head += ["~see also"] if partners else []
+    shown = flagged.head(MOST_FLAGGED)
+    about = [
+        "; ".join(filter(None, (about_flag(cell, code) for code in cell["flags"].split(";"))))
+        for _, cell in shown.iterrows()
+    ]
+    head += ["~in what"] if any(about) else []
     rows = []
-    for _, cell in flagged.head(MOST_FLAGGED).iterrows():
+    for (_, cell), words in zip(shown.iterrows(), about, strict=True):
         row: Row = [cell.get("cell", cell.experiment), cell.series, cell.get("sample", ""), cell.species]
         row += [cell["flags"].replace(";", " "), cell.status.replace("_", " ")]
         row += [_shown(cell[name], FIGURES[name].percent) for name in names]
-        also = [
-            f"{name.replace('_', ' ')} {cell[name]}" for name in partners if cell[name] and cell[name] == cell[name]
-        ]
-        rows.append([*row, "; ".join(also)] if partners else row)
+        rows.append([*row, words] if any(about) else row)
     return head, rows
 
 

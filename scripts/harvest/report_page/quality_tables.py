@@ -11,8 +11,9 @@ import pandas as pd
 from scripts.core.errors import InputError
 
 _TEXTS = frozenset(
-    "cell series sample experiment runs species status reason flags chemistry cell_filter top_gene other_species"
-    " same_reads_as same_counts_as barcodes_shared_with lanes_differ sex_declared sex_found".split()
+    "cell series sample experiment runs species status reason flags chemistry read_roles evidence inclusion_list"
+    " next_list cell_filter matrix top_gene other_species same_reads_as same_counts_as barcodes_shared_with"
+    " sex_of_record sex_of_genes".split()
 )
 """Columns of text; all others are numbers, empty where unknown."""
 _CHANGED = {
@@ -48,7 +49,7 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, EOFError, ValueError) as error:  # ValueError: no CSV, no UTF-8
         raise InputError(f"{path}: cannot be read as a table of quality: {error}.") from error
     for name in map(str, table):
-        if name not in _TEXTS and not name.endswith(("_as", "_with")):
+        if name not in _TEXTS:
             numbers = pd.to_numeric(table[name].replace("", None), errors="coerce")
             if numbers.notna().any() or (table[name] == "").all():
                 table[name] = numbers.astype(float)
@@ -56,6 +57,34 @@ def _read(path: Path) -> pd.DataFrame:
         if name not in table:
             table[name] = ""
     return table
+
+
+_PARTNERS = {
+    "other_species": ("{} % of its reads are of {}", "pct_other_species"),
+    "same_reads_as": ("{} % of its reads are those of {}", "pct_same_reads"),
+    "same_counts_as": ("{} % of its counts are those of {}", "pct_same_counts"),
+    "barcodes_shared_with": ("{} barcodes of its cells are in {}", "barcodes_shared"),
+}
+"""Column of the other thing that a flag is about → what is said of it, with the column of how much."""
+_OF_FLAG = {
+    "SPECIES_MISMATCH": "other_species",
+    "SPECIES_MIXED": "other_species",
+    "DUPLICATE_READS": "same_reads_as",
+    "DUPLICATE_COUNTS": "same_counts_as",
+    "BARCODE_OVERLAP": "barcodes_shared_with",
+}
+
+
+def about_flag(row: pd.Series, code: str) -> str:
+    """Return what a row says of one of its flags: which other species, cell or library it is about, and how much."""
+    if code == "SEX_MISMATCH" and row.get("sex_of_record") and row.get("sex_of_genes"):
+        return f"record: {row.sex_of_record}, genes: {row.sex_of_genes}"
+    name = _OF_FLAG.get(code, "")
+    if not name or not row.get(name):
+        return ""
+    words, number = _PARTNERS[name]
+    share = row.get(number, float("nan"))
+    return words.format(f"{share:.4g}" if share == share else "some", row[name])
 
 
 def present(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -3,13 +3,31 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError
 
 MOST_BYTES = 5_000_000
 MOST_ENTRIES = 400
-"""Values of a section that are shown."""
+"""Rows of a section that are shown."""
+_TITLES = {
+    "workflow": "Workflow, and the command that makes the same results",
+    "options": "Options that are not the default",
+    "tools": "Programs",
+    "references": "References",
+    "reads": "Where the reads are from",
+    "kits": "Kits",
+    "cell_filters": "Cell filters",
+    "star": "Calls of STAR",
+    "counted": "What was counted",
+    "species": "Species",
+    "series": "Series and their articles",
+    "asked_for": "Asked for",
+    "run_table": "Run table",
+    "settings": "All settings that decide what is in the results",
+}
+"""Part of provenance.json → its title, in the order of the page; docs/formats.md says what they are."""
+_NOT_SHOWN = ("format", "runs")
 
 
 def read_methods(results: Path) -> str:
@@ -20,8 +38,17 @@ def read_methods(results: Path) -> str:
     return path.read_bytes()[:MOST_BYTES].decode("utf-8", "replace").strip()
 
 
-def read_provenance(results: Path) -> list[tuple[str, list[list[str]], str]]:
-    """Return title, rows (name and value) and a note of each section; none without a file.
+class Section(NamedTuple):
+    """A part of provenance.json as a table."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str | None]]
+    note: str
+
+
+def read_provenance(results: Path) -> list[Section]:
+    """Return the sections of provenance.json, those that people ask for first; none without a file.
 
     Raises InputError where the file is no JSON object.
     """
@@ -35,35 +62,50 @@ def read_provenance(results: Path) -> list[tuple[str, list[list[str]], str]]:
         raise InputError(f"{path}: is no JSON: {error}.") from error
     if not isinstance(known, dict):
         raise InputError(f"{path}: is no JSON object.")
-    sections = []
-    single = [(name, value) for name, value in known.items() if not isinstance(value, (dict, list))]
-    for title, part in [("this analysis", dict(single)), *known.items()]:
-        if isinstance(part, (dict, list)) and part:
-            rows = [[name, value] for name, value in _flat(part)]
-            note = (
-                f"The first {MOST_ENTRIES} of {len(rows):,}; all are in provenance.json."
-                if len(rows) > MOST_ENTRIES
-                else ""
-            )
-            sections.append((title.replace("_", " "), rows[:MOST_ENTRIES], note))
-    return sections
+    order = {name: position for position, name in enumerate(_TITLES)}
+    names = sorted((name for name in known if known[name] not in (None, [], {})), key=lambda name: order.get(name, 99))
+    return [_section(name, known[name]) for name in names if name not in _NOT_SHOWN]
 
 
-def _flat(part: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield name and value of everything in a part; names of nested ones are joined by points."""
-    if isinstance(part, dict) and part and depth < 20:
-        for key, value in part.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key), depth + 1)
-    elif isinstance(part, list) and part and isinstance(part[0], (dict, list)) and depth < 20:
-        for number, value in enumerate(part, 1):
-            yield from _flat(value, f"{name} {number}".strip(), depth + 1)
+def _section(name: str, part: Any) -> Section:
+    title = _TITLES.get(name, name.replace("_", " "))
+    if isinstance(part, list) and all(isinstance(each, dict) for each in part):
+        rows = [row for each in part for row in _unfolded(each)]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        head = [f"~{column.replace('_', ' ')}" for column in columns]
+        table: list[list[str | None]] = [[row.get(column) or None for column in columns] for row in rows]
     else:
-        yield name, _text(part)
+        head = ["what", "~value"]
+        pairs = part.items() if isinstance(part, dict) else [(title, part)]
+        table = [[key.replace("_", " "), _text(value)] for key, value in pairs]
+    note = (
+        f"The first {MOST_ENTRIES} of {len(table):,}; all are in provenance.json." if len(table) > MOST_ENTRIES else ""
+    )
+    return Section(title, head, table[:MOST_ENTRIES], note)
+
+
+def _unfolded(entry: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the rows of an entry: one for each of the entries of a list in it, such as the files of a reference."""
+    nested = next((name for name, value in entry.items() if value and _is_table(value)), "")
+    texts = {name: _text(value) for name, value in entry.items() if name != nested}
+    for each in entry[nested] if nested else [{}]:
+        yield texts | {name: _text(value) for name, value in each.items()}
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _text(value: Any) -> str:
+    """Return a value in words: names and values of a map, the entries of a list."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         return value
+    if isinstance(value, dict):
+        if "words" in value:
+            return _text(value["words"])
+        return "; ".join(f"{name}: {_text(part)}" for name, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return json.dumps(value, ensure_ascii=False)
