@@ -77,7 +77,7 @@ def _section(name: str, part: Any) -> Section:
     else:
         head = ["what", "~value"]
         pairs = part.items() if isinstance(part, dict) else [(title, part)]
-        table = [[key.replace("_", " "), _text(value)] for key, value in pairs]
+        table = [[key, _text(value)] for key, value in pairs]
     note = (
         f"The first {MOST_ENTRIES} of {len(table):,}; all are in provenance.json." if len(table) > MOST_ENTRIES else ""
     )

@@ -1,0 +1,92 @@
+"""Findings name what is flagged, the worst first, with the other one of a copy, a mixture or a swap."""
+
+import pandas as pd
+
+from scripts.harvest.quality.flags import FLAGS
+from scripts.harvest.report_page.findings import findings_of
+from scripts.harvest.report_page.runs import frame_of
+from scripts.plan.reasons import REASONS
+from scripts.plan.run_table import Run
+
+FAILED = Run(
+    "GSE1", "GSE1", "GSM1", "SRX1", "SRR1", species="mus", assay="plate", status="failed", reason="EMPTY_READS"
+)
+
+
+def table(*rows):
+    names = ("cell", "series", "sample", "experiment", "species", "status", "flags")
+    common = dict.fromkeys(names, "x") | {"status": "counted", "flags": ""}
+    return pd.DataFrame([common | row for row in rows], columns=[*common, *(rows[-1].keys() - common.keys())])
+
+
+def found(ledger=(), cells=(), libraries=()):
+    empty = table({})[:0]
+    tables = (table(*rows) if rows else empty for rows in (cells, libraries))
+    return findings_of(frame_of(ledger), *tables, ["A sentence."] if ledger else [])
+
+
+def test_the_worst_come_first_and_each_says_what_to_do():
+    cells = [{"cell": "SRX1", "flags": "FEW_READS"}, {"cell": "SRX2", "flags": "DUPLICATE_READS;FEW_READS"}]
+    first, second = found(cells=cells)
+    assert (first.severity, first.subject, list(first.names)) == ("error", "1 plate cell", ["SRX2"])
+    assert (first.meaning, first.remedy) == FLAGS["DUPLICATE_READS"][2:]
+    assert (second.severity, second.subject, list(second.names)) == ("note", "2 plate cells", ["SRX1", "SRX2"])
+    assert (second.target, second.code) == ("cells-flagged", "FEW_READS")
+
+
+def test_the_other_one_of_a_finding_is_named():
+    cells = [
+        {"cell": "SRX1", "flags": "DUPLICATE_READS", "same_reads_as": "SRR9", "pct_same_reads": 98.4},
+        {"cell": "SRX2", "flags": "SPECIES_MISMATCH", "other_species": "homo", "pct_other_species": 97.25},
+        {"cell": "SRX3", "flags": "SEX_MISMATCH", "sex_of_record": "male", "sex_of_genes": "female"},
+        {"cell": "SRX4", "flags": "DUPLICATE_COUNTS", "same_counts_as": "SRX5", "pct_same_counts": 100.0},
+    ]
+    frame = pd.DataFrame([{"experiment": "", "status": "counted", **row} for row in cells]).astype(object)
+    frame = frame.where(frame.notna(), "")
+    names = {finding.code: list(finding.names) for finding in findings_of(frame_of([]), frame, table({})[:0])}
+    assert names == {
+        "SPECIES_MISMATCH": ["SRX2 (97.25 % of its reads are of homo)"],
+        "DUPLICATE_READS": ["SRX1 (98.4 % of its reads are those of SRR9)"],
+        "DUPLICATE_COUNTS": ["SRX4 (100 % of its counts are those of SRX5)"],
+        "SEX_MISMATCH": ["SRX3 (record: male, genes: female)"],
+    }
+
+
+def test_libraries_that_share_barcodes_are_named():
+    library = {
+        "experiment": "SRX7",
+        "flags": "BARCODE_OVERLAP",
+        "barcodes_shared_with": "SRX8",
+        "barcodes_shared": 412.0,
+    }
+    (finding,) = found(libraries=[library])
+    assert (finding.subject, finding.target) == ("1 droplet library", "libraries")
+    assert list(finding.names) == ["SRX7 (412 barcodes of its cells are in SRX8)"]
+
+
+def test_failed_runs_are_findings_with_the_remedy_of_their_reason():
+    counted = FAILED._replace(run="SRR2", status="counted", reason="")
+    lost, reason, reference = found([FAILED, counted._replace(series="GSE2")])
+    assert (lost.severity, list(lost.names), lost.meaning) == (
+        "error",
+        ["GSE1"],
+        "no run was counted: every one failed",
+    )
+    assert (reason.severity, reason.code, list(reason.names)) == ("warning", "EMPTY_READS", ["SRR1"])
+    assert reason.remedy == REASONS["EMPTY_READS"].remedy
+    assert (reference.severity, reference.meaning, reference.names) == ("warning", "A sentence.", ())
+    assert [finding.severity for finding in found([FAILED, counted])] == ["warning", "warning"]
+
+
+def test_only_the_first_of_many_are_named():
+    (finding,) = found(cells=[{"cell": f"SRX{number}", "flags": "FEW_READS"} for number in range(40)])
+    assert (finding.subject, len(finding.names), finding.more) == ("40 plate cells", 12, 28)
+
+
+def test_a_flag_of_another_version_and_a_failed_cell():
+    (finding,) = found(cells=[{"flags": "NEW_FLAG"}, {"flags": "FEW_READS", "status": "failed"}])
+    assert (finding.code, finding.severity, finding.meaning) == (
+        "NEW_FLAG",
+        "note",
+        "a flag that this version does not know",
+    )
