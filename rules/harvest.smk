@@ -375,3 +375,19 @@ rule checksums:
         "../envs/python.yaml"
     shell:
         "python -m scripts checksums --results results --output {output.sums:q} 2>{log:q}"
+
+
+rule multiqc:
+    """Make MultiQC's report of the results, for those who are used to it (target `multiqc`)."""
+    input:
+        sums="results/SHA256SUMS",
+    output:
+        page="results/multiqc/multiqc_report.html",
+    log:
+        "logs/multiqc/multiqc.log",
+    conda:
+        "../envs/multiqc.yaml"
+    shell:
+        """
+        python -m scripts multiqc --results results --solo units/solo --output results/multiqc 2>{log:q}
+        """

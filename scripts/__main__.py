@@ -35,7 +35,7 @@ STAGES = {
             "cells_table",
             "metadata",
         ),
-        *("libraries_table", "provenance", "report", "checksums", "verify", "release"),
+        *("libraries_table", "provenance", "report", "checksums", "verify", "multiqc", "release"),
     ),
     "atlas": (
         *("atlas_model", "atlas_embed", "atlas_pack", "atlas_check", "atlas_locate", "atlas_search"),

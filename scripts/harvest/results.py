@@ -25,6 +25,8 @@ GENE_NAME = "gene_name"
 
 SUMS = "SHA256SUMS"
 CHANGES = "changes.tsv"
+MULTIQC = ("multiqc/", ".multiqc.")
+"""How the paths of MultiQC's report begin, and of what is left of one that was cut off."""
 """What the last refresh found. It depends on when the archives were asked before, so that no checksum of it is kept."""
 DISCOVERED = ("discovered.tsv", "discovered.html", "discovered.accepted.txt")
 """What ``discover`` writes: it depends on the day and is no result of the analysis, so that it has no checksum."""
@@ -84,10 +86,15 @@ def look_through(results: str | Path) -> tuple[dict[str, int], list[str]]:
 def list_files(results: str | Path) -> list[str]:
     """Return the paths of the files that SHA256SUMS names, relative to the folder, in byte order.
 
-    These are all but SHA256SUMS itself, the table of changes, what ``discover`` writes and Snakemake's own.
+    These are all but SHA256SUMS itself, the table of changes, what ``discover`` writes, the report of MultiQC and
+    Snakemake's own.
     """
     skipped = (SUMS, f"{SUMS}.part", CHANGES, *DISCOVERED)
-    return [path for path in look_through(results)[0] if path not in skipped and Path(path).name != TIME_STAMP]
+    return [
+        path
+        for path in look_through(results)[0]
+        if path not in skipped and Path(path).name != TIME_STAMP and not path.startswith(MULTIQC)
+    ]
 
 
 def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from scripts.harvest.results import (
     DISCOVERED,
     LOGS,
     MOST_ROWS,
+    MULTIQC,
     SUMS,
     TIME_STAMP,
     TPM,
@@ -41,7 +42,8 @@ def sum_faults(results: Path, files: dict[str, int], strange: Sequence[str]) -> 
     sums = read_sums(results / SUMS)
     # Snakemake marks folders with an empty file.
     found = {name for name, size in files.items() if name != SUMS and (size or Path(name).name != TIME_STAMP)}
-    found -= {CHANGES, *DISCOVERED} - sums.keys()
+    aside = {CHANGES, *DISCOVERED, *(name for name in found if name.startswith(MULTIQC))}
+    found -= aside - sums.keys()
     for name in sorted(sums.keys() | found | faults.keys(), key=lambda name: name.encode(errors="surrogateescape")):
         if name in faults:
             yield f"{name}: {faults[name]}"
