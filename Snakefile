@@ -1,11 +1,15 @@
 """From public single-cell RNA-seq archives to count matrices.
 
-Targets: all (default), resolve (the plan, before any download), discover (series that are new), references.
+Targets: all (default), resolve (the plan, before any download), discover (series that are new), references,
+multiqc.
 """
 
 from snakemake.utils import min_version
 
 min_version("9.14")
+
+
+report: "rules/captions/workflow.rst"
 
 
 include: "rules/common.smk"

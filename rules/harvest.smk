@@ -12,7 +12,7 @@ rule ledger:
         statuses=statuses,
         references=every(analysis.reference_records),
     output:
-        ledger="results/runs.tsv",
+        ledger=report("results/runs.tsv", caption="captions/ledger.rst", category="Runs"),
     log:
         "logs/ledger/ledger.log",
     conda:
@@ -229,7 +229,9 @@ rule cells_table:
         own=ancient("units/own_metadata.tsv"),
         references=every(analysis.reference_records),
     output:
-        table="results/quality/cells.csv.gz",
+        table=report(
+            "results/quality/cells.csv.gz", caption="captions/cells.rst", category="Quality"
+        ),
     log:
         "logs/cells_table/cells_table.log",
     benchmark:
@@ -275,7 +277,9 @@ rule libraries_table:
         matrices=every(analysis.droplet_matrices),
         own=ancient("units/own_metadata.tsv"),
     output:
-        table="results/quality/libraries.csv",
+        table=report(
+            "results/quality/libraries.csv", caption="captions/libraries.rst", category="Quality"
+        ),
     log:
         "logs/libraries_table/libraries_table.log",
     conda:
@@ -310,7 +314,7 @@ rule report:
         provenance="results/provenance.json",
         methods="results/methods.txt",
     output:
-        page="results/report.html",
+        page=report("results/report.html", caption="captions/page.rst", category="Quality"),
     log:
         "logs/report/report.log",
     conda:
@@ -337,8 +341,12 @@ rule provenance:
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",
     output:
-        facts="results/provenance.json",
-        methods="results/methods.txt",
+        facts=report(
+            "results/provenance.json", caption="captions/provenance.rst", category="What was used"
+        ),
+        methods=report(
+            "results/methods.txt", caption="captions/methods.rst", category="What was used"
+        ),
     log:
         "logs/provenance/provenance.log",
     conda:
@@ -382,7 +390,11 @@ rule multiqc:
     input:
         sums="results/SHA256SUMS",
     output:
-        page="results/multiqc/multiqc_report.html",
+        page=report(
+            "results/multiqc/multiqc_report.html",
+            caption="captions/multiqc.rst",
+            category="Quality",
+        ),
     log:
         "logs/multiqc/multiqc.log",
     conda:
