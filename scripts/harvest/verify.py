@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.errors import InputError
 from scripts.harvest.checks.folder import check_results
 from scripts.harvest.releases.contents import check_release, is_release
 from scripts.harvest.results import MOST_ROWS
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-rows", type=int, default=MOST_ROWS, help="rows of the ledger, which are kept in memory")
     options = parser.parse_args(argv)
     folder = Path(options.results)
+    if folder.is_file():
+        raise InputError(f"{folder}: a file; unpack it first (tar -xf), then check the folder.")
     check = check_release if is_release(folder) else check_results
     number = check(folder, options.max_rows)
     print(f"{options.results}: {number} files, unchanged, complete and in agreement.", file=sys.stderr)

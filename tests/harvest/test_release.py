@@ -91,6 +91,8 @@ def test_the_same_results_make_the_same_bytes(analysis: Path, tmp_path: Path) ->
     os.utime(tmp_path / "elsewhere/results/runs.tsv", (1, 1))
     assert sums(make(tmp_path / "elsewhere", "1")) == sums(made)
     assert make(tmp_path / "elsewhere", "1", "--archive").read_bytes() == archive.read_bytes()
+    with pytest.raises(InputError, match=r"1.tar: a file; unpack it first \(tar -xf\), then check the folder"):
+        verify.main([str(archive)])
     with tarfile.open(archive) as members:
         facts = {(one.mtime, one.uid, one.gid, one.uname, one.mode, one.type) for one in members}
         members.extractall(tmp_path / "unpacked", filter="data")

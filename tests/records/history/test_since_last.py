@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
+from scripts.core.files import hash_file
 from scripts.plan.counted import write_counted
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
@@ -99,8 +100,6 @@ def test_the_same_refresh_once_more_does_not_lose_what_it_found(analysis: Analys
     assert found[-1][-1] == "SRX1 is counted again, with it"
     analysis.plan(*REFRESH)
     assert analysis.changes() == found  # its results are not made yet
-    from scripts.core.files import hash_file
-
     Path("results/SHA256SUMS").write_text(f"{hash_file('results/plan.tsv')}  plan.tsv\n")
     analysis.plan(*REFRESH)
     assert analysis.changes() == []
