@@ -37,12 +37,14 @@ def make_index(genome: str | Path, annotation: str | Path, overhang: int, thread
     if output.is_symlink():
         output.unlink()
     arguments = ["--runMode", "genomeGenerate", "--runDirPerm", "All_RWX", "--runThreadN", str(threads)]
-    arguments += ["--genomeFastaFiles", str(Path(genome).absolute())]
-    arguments += ["--sjdbGTFfile", str(Path(annotation).absolute()), "--sjdbOverhang", str(overhang)]
+    arguments += ["--genomeFastaFiles", "genome.fa", "--sjdbGTFfile", "annotation.gtf", "--sjdbOverhang", str(overhang)]
     for name, value in size_options(sum(lengths.values()), len(lengths), overhang).items():
         arguments += [f"--{name}", str(value)]
     with atomic_folder(output) as index, TemporaryDirectory(prefix=".star_index.", dir=output.parent) as run:
-        arguments += ["--genomeDir", str(index.absolute()), "--outFileNamePrefix", f"{Path(run).absolute()}/"]
+        # STAR splits a path at blanks: it gets links.
+        for name, path in {"genome.fa": genome, "annotation.gtf": annotation, "index": index}.items():
+            Path(run, name).symlink_to(Path(path).absolute())
+        arguments += ["--genomeDir", "index", "--outFileNamePrefix", "./"]
         status, complaint = run_star(arguments, run)
         if status:
             raise InputError(f"STAR could not make the index of {genome}: {complaint}")

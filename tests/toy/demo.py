@@ -1,11 +1,12 @@
 """Run the whole workflow on the toy archives: from accessions to matrices, offline, with the real tools."""
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -36,17 +37,35 @@ def summary(ledger: Path) -> Iterator[str]:
         yield f"{status:<10} {reason:<22} {count:>4}"
 
 
-def workflow(directory: Path, configuration: dict, options: Sequence[str], **streams: int) -> subprocess.Popen[str]:
-    """Start the workflow in a directory with this configuration."""
+def workflow(
+    directory: Path,
+    configuration: dict,
+    options: Sequence[str],
+    limits: str = "",
+    environment: Mapping[str, str] | None = None,
+    **streams: int,
+) -> subprocess.Popen[str]:
+    """Start the workflow in a directory with this configuration.
+
+    ``limits`` are commands of the shell that starts it, as ``umask 077``; ``environment`` is added to ours.
+    """
     (directory / "config").mkdir(parents=True, exist_ok=True)
     (directory / "config" / "config.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", directory]
-    return subprocess.Popen([*command, *options], text=True, errors="replace", **streams)
+    shell = ["bash", "-c", f'{limits}\nexec "$@"', "bash"]
+    environment = {**os.environ, **(environment or {})}
+    return subprocess.Popen([*shell, *command, *options], text=True, errors="replace", env=environment, **streams)
 
 
-def run_workflow(directory: Path, configuration: dict, options: Sequence[str] = ()) -> int:
-    """Run the workflow in a directory with this configuration; return Snakemake's exit status."""
-    with workflow(directory, configuration, options) as process:
+def run_workflow(
+    directory: Path,
+    configuration: dict,
+    options: Sequence[str] = (),
+    limits: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Run the workflow in a directory with this configuration, see :func:`workflow`; return Snakemake's exit status."""
+    with workflow(directory, configuration, options, limits, environment) as process:
         return process.wait()
 
 

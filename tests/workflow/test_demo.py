@@ -3,9 +3,12 @@
 import gzip
 import io
 import json
+import stat
 import tarfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,13 +27,16 @@ GENE_ROWS = 4  # header rows above the genes, the first of them the column names
 class Demo:
     """A finished run of the workflow on the toy archives."""
 
-    def __init__(self, world: World, folder: Path, *options: str, **changes: dict) -> None:
+    def __init__(
+        self, world: World, folder: Path, *options: str, place: Mapping[str, Any] | None = None, **changes: dict
+    ) -> None:
+        """``place`` are the limits and the environment of :func:`run_workflow`."""
         self.world = world
         self.results = folder / "results"
         with Server(world) as server:
             configuration = labels.ask_for_atlas(world, folder, world.configuration(server))
             configuration.update(changes)
-            self.status = run_workflow(folder, configuration, options)
+            self.status = run_workflow(folder, configuration, options, **(place or {}))
             self.requests = list(server.requests)
 
     @property
@@ -289,10 +295,20 @@ def test_no_result_names_the_machine(demo):
             assert word not in content, path
 
 
-def test_other_threads_and_shards_make_the_same_bytes(demo, tmp_path):
-    other = Demo(demo.world, tmp_path / "other", "--cores", "1", "--quiet", plates={"shard_size": 7})
+def test_other_threads_and_shards_make_the_same_bytes_wherever_it_runs(demo, tmp_path):
+    """A folder of any name, files that nobody else can read, few open files, neither a home nor a temporary folder."""
+    place = {
+        "limits": "umask 077; ulimit -n 64",
+        "environment": {"HOME": "/proc", "XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": "/proc/none"},
+    }
+    folder = tmp_path / """a {b} {unit} 'c' "d" $(e) ü"""
+    other = Demo(demo.world, folder, "--cores", "1", "--quiet", place=place, plates={"shard_size": 7})
     assert other.status == 0
     assert other.sums() == demo.sums()
+    modes = {stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*") if not path.is_symlink()}
+    assert modes <= {0o700, 0o600}
+    open_to_all = (path for path in demo.results.parent.rglob("*") if path.is_file() and ".snakemake" not in path.parts)
+    assert [path for path in open_to_all if not path.stat().st_mode & 0o044] == []  # with the umask of tests, 022
 
 
 def test_the_published_reader_takes_archives_with_its_own_metadata_name(demo, tmp_path):
