@@ -64,3 +64,5 @@ rule references:
 
 
 running.refuse_targets()
+if fewer := running.fit_threads():
+    warn(f"{', '.join(fewer)}: {running.node.cpus} threads, as the largest node has no more CPUs.")

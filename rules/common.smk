@@ -37,7 +37,7 @@ from scripts.plan.configuration import (
     source_address,
     source_sha256,
 )
-from scripts.plan.forecast import graph_fault, machine_memory_gb
+from scripts.plan import forecast
 from scripts.plan.jobs import JobResources, unit_name
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
@@ -131,14 +131,16 @@ def outcome():
 
 
 @functools.cache
-def machine_gb():
-    """Return the memory of this machine where jobs run on it; two that do not fit side by side then never do."""
+def machine():
+    """Return name and GB of memory of where jobs run: this machine, on which they share it, or a node of Slurm."""
+    if running.node:
+        return forecast.NODE, running.node.memory_mb / 1000
     if not running.is_main or running.cores is None:
         return None
-    memory_gb = machine_memory_gb()
+    memory_gb = forecast.machine_memory_gb()
     if not running.is_dry_run:
         running.limit("mem_mb", int(1000 * memory_gb))
-    return memory_gb
+    return forecast.THIS, memory_gb
 
 
 def warn(sentence):
@@ -186,7 +188,7 @@ analysis = Analysis(
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
 with running.refusing():
-    resources = JobResources(analysis, read_model(FILE), machine_gb, warn)
+    resources = JobResources(analysis, read_model(FILE), machine, warn)
     if analysis.has_run_table:
         analysis.units  # faults of the table are reported before any job is planned
     analysis.check_folders()
@@ -387,7 +389,9 @@ def statuses(wildcards):
     Snakemake recurses along dependencies: units come in the order in which they wait for each other, so that the
     recursion limit is not hit.
     """
-    if running.is_main and (fault := graph_fault(analysis.units_here, len(analysis.units))):
+    if running.is_main and (
+        fault := forecast.graph_fault(analysis.units_here, len(analysis.units))
+    ):
         raise InputError(fault)
     if running.is_main:
         warn_of_disk()

@@ -31,7 +31,7 @@ checkpoint resolve:
         count_by=config["count_by"],
         choices=analysis.plan_options(),
         asked=lambda wildcards: analysis.asked_digest(),  # a trigger: also by a file with an older time
-        costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
+        costs=no_trigger(lambda: resources.cost_options(running.threads, running.most_threads)),
         forecast=no_trigger(analysis.forecast_options(HOME / "config/chemistries.yaml")),
         refresh=no_trigger(analysis.refresh_options()),  # see accession_files
     shell:

@@ -17,6 +17,7 @@ import binascii
 import contextlib
 import csv
 import fcntl
+import functools
 import io
 import os
 import platform
@@ -26,6 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.cluster import Node, largest_node
 from scripts.core.errors import InputError
 from scripts.core.folders import remove_broken
 from scripts.core.locks import wait_for_lock
@@ -131,22 +133,32 @@ def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
 
-def missing_profile(name: str, home: Path) -> bool:
-    """Whether a workflow profile that a command names does not exist, which Snakemake passes over.
+def find_profile(name: str, home: Path) -> Path | None:
+    """Return the workflow profile that a command names, or None where there is none, which Snakemake passes over.
 
     ``home`` is the folder of the Snakefile.
     """
     here = Path(os.environ.get("PWD", "."))  # where the command was called; rules are read in --directory
     places = [here / name, here / "profiles" / name, home / "profiles" / name]
-    return name != "none" and not any(path.exists() for path in places)
+    return next((path.absolute() for path in places if path.exists()), None)
 
 
-def parse_command(words: Sequence[str]) -> argparse.Namespace:
-    """Return the options of a Snakemake command, without those of its profiles; empty where it is none."""
+def parse_command(words: Sequence[str], home: Path | None = None) -> argparse.Namespace:
+    """Return the options of a Snakemake command; empty where it is none.
+
+    ``home`` is the folder of the Snakefile, for the options of the profiles that the command names; those of the
+    default profile are left out.
+    """
     from snakemake.cli import get_argument_parser
 
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
-        return get_argument_parser().parse_known_args(words)[0]
+        options = get_argument_parser().parse_known_args(words)[0]
+        names = [name for name in (options.profile or ()) if name != "none"]
+        here = Path(os.environ.get("PWD", "."))
+        profiles = [str(here / name) if (here / name).exists() else name for name in names]
+        if home and options.workflow_profile:
+            profiles += [str(path) for path in [find_profile(options.workflow_profile, home)] if path]
+        return get_argument_parser(profiles=profiles).parse_known_args(words)[0] if home and profiles else options
     return argparse.Namespace()
 
 
@@ -180,10 +192,10 @@ class Running:
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
         self.started = time.time()
-        # Of the settings of the workflow those of a call are set only when the rules are read.
-        self._options = parse_command(sys.argv[1:]) if workflow.is_main_process else argparse.Namespace()
         self.home = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
         """The folder of the workflow's Snakefile, also where another workflow uses it as a module."""
+        # Of the settings of the workflow those of a call are set only when the rules are read.
+        self._options = parse_command(sys.argv[1:], self.home) if workflow.is_main_process else argparse.Namespace()
         self.is_main = bool(workflow.is_main_process)
         """Whether this is the process that plans and starts jobs, not one that runs a single job of it elsewhere."""
         self.is_module = Path(str(workflow.main_snakefile)).resolve() != (self.home / "Snakefile").resolve()
@@ -210,7 +222,7 @@ class Running:
     def refuse_profile(self) -> None:
         """End where the workflow profile of the command does not exist."""
         name = getattr(self._options, "workflow_profile", None)
-        if self.is_main and name and missing_profile(name, self.home):
+        if self.is_main and name and name != "none" and find_profile(name, self.home) is None:
             self.refuse(f"--workflow-profile {name}: there is no such profile, here or in {self.home}/profiles.")
 
     def _makes(self, path: str) -> bool:
@@ -249,7 +261,39 @@ class Running:
     @property
     def cores(self) -> int | None:
         """Cores of this machine, where jobs run on it; not known while the rules are read."""
-        return self._workflow.resource_settings.cores if self._workflow.local_exec else None
+        is_local = self._workflow.local_exec and self.executor in ("", "local")
+        return self._workflow.resource_settings.cores if is_local else None
+
+    @property
+    def most_threads(self) -> int | None:
+        """The threads that a job has at most: the cores of this machine, or the CPUs of the largest node."""
+        return self.node.cpus if self.node else self.cores
+
+    @property
+    def executor(self) -> str:
+        """The executor that the command or its profile names, also in a dry run; empty where neither does."""
+        return str(getattr(self._options, "executor", None) or "")
+
+    @functools.cached_property
+    def node(self) -> Node | None:
+        """What a job may have at most on a node of Slurm, where jobs run there and Slurm says so."""
+        if self.executor != "slurm" or not self.is_main:
+            return None
+        if isinstance(getattr(self._options, "slurm_partition_config", None), str):
+            return largest_node(["of the file"])  # any partition
+        rules = (getattr(self._options, "set_resources", None) or {}).values()
+        resources = [getattr(self._options, "default_resources", None) or {}, *rules]
+        named = [of_rule["slurm_partition"] for of_rule in resources if "slurm_partition" in of_rule]
+        return largest_node({str(partition.raw) for partition in named})
+
+    def fit_threads(self) -> list[str]:
+        """Give no job more threads than a node has; return the rules that get fewer than the user or profile says."""
+        settings = self._workflow.resource_settings
+        if self.node is None:
+            return []
+        settings.max_threads = min(self.node.cpus, settings.max_threads or self.node.cpus)
+        chosen = {rule: getattr(number, "value", number) for rule, number in self.threads.items()}
+        return sorted(rule for rule, number in chosen.items() if isinstance(number, int) and number > self.node.cpus)
 
     def end_with(self, words: str) -> None:
         """Print this after everything that Snakemake prints."""
@@ -261,7 +305,9 @@ class Running:
         self._workflow.register_resource(resource, self.within(resource, amount))
 
     def within(self, resource: str, amount: int) -> int:
-        """Return an amount of a resource, at most what all jobs together may have."""
+        """Return an amount of a resource, at most what all jobs together may have, or what a node has of memory."""
+        if self.node and resource == "mem_mb":
+            amount = min(amount, self.node.memory_mb)
         bound = self._workflow.global_resources.get(resource)
         return amount if bound is None or bound.value is None else min(amount, bound.value)
 

@@ -20,6 +20,8 @@ from scripts.plan.footprint import format_gb
 from scripts.plan.run_table import Run
 from scripts.plan.units import Unit, is_shard
 
+THIS, NODE = "this machine", "the largest node"
+"""Where jobs run: what has too little memory is called so."""
 PACKAGE = "ngs-tools"
 """A source of inclusion lists: the Python package of that name."""
 PROBE_SET = "probe-set"
@@ -42,7 +44,10 @@ def add_forecast_options(parser: argparse.ArgumentParser) -> None:
         help=f"inclusion lists that are configured; NAME={PACKAGE} where they are those of the package",
     )
     parser.add_argument("--scratch", default="work", help="the scratch folder")
-    parser.add_argument("--memory-gb", type=float, help="memory of the machine, where the jobs run on it")
+    parser.add_argument(
+        "--memory-gb", type=float, help="memory of the machine on which the jobs run, where it is known"
+    )
+    parser.add_argument("--machine", default=THIS, help="what that machine is called")
 
 
 class Forecast(NamedTuple):
@@ -82,7 +87,7 @@ def forecast(
         found.sure.extend(limit_faults(units, options.limit_gb))
         found.likely.extend(disk_warnings(units, options.limit_gb, free_gb(options.scratch)))
     if options.memory_gb:
-        found.likely.extend(memory_warnings(units, estimator, missing, options.memory_gb))
+        found.likely.extend(memory_warnings(units, estimator, missing, options.memory_gb, options.machine))
     return found
 
 
@@ -261,7 +266,11 @@ def _group_limits() -> Iterator[int]:
 
 
 def memory_warnings(
-    units: Mapping[str, Unit], estimator: Estimator, missing: Iterable[str], memory_gb: float
+    units: Mapping[str, Unit],
+    estimator: Estimator,
+    missing: Iterable[str],
+    memory_gb: float,
+    machine: str = THIS,
 ) -> Iterator[str]:
     """Yield a sentence for each stage with jobs that are expected to hold more memory than the machine has.
 
@@ -275,15 +284,15 @@ def memory_warnings(
             most[stage] = number + 1, max(largest, held)
     for stage, (number, largest) in most.items():
         jobs = "1 job" if number == 1 else f"{number:,} jobs"
-        yield f"{jobs} of {stage}: {memory_fault(stage, largest, memory_gb)}"
+        yield f"{jobs} of {stage}: {memory_fault(stage, largest, memory_gb, machine)}"
 
 
-def memory_fault(stage: str, held_gb: float, memory_gb: float) -> str:
+def memory_fault(stage: str, held_gb: float, memory_gb: float, machine: str = THIS) -> str:
     """Return what a machine lacks for a job of a stage, and what can be done."""
     remedy = "run it on a machine with more, or on a cluster (docs/cluster.md)"
     if stage == "star_index":
         remedy = f"give a ready index (references.NAME.index), or {remedy}"
-    return f"about {held_gb:,.0f} GB of memory are needed, this machine has {memory_gb:,.0f}; {remedy}."
+    return f"about {held_gb:,.0f} GB of memory are needed, {machine} has {memory_gb:,.0f}; {remedy}."
 
 
 def limit_faults(units: Mapping[str, Unit], limit_gb: float) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What the rules ask about jobs: memory, time and scratch, and which unit waits for which."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from scripts.plan.analysis import Analysis
 from scripts.plan.cost import THREADS
 from scripts.plan.footprint import chain_units
-from scripts.plan.forecast import disk_warnings, free_gb, limit_faults, machine_memory_gb, memory_fault
+from scripts.plan.forecast import disk_warnings, free_gb, limit_faults, memory_fault
 from scripts.plan.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
@@ -29,13 +30,16 @@ class JobResources:
         self,
         analysis: Analysis,
         model: SizeModel,
-        machine_gb: Callable[[], float | None] = lambda: None,
+        machine: Callable[[], tuple[str, float] | None] = lambda: None,
         warn: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr),
     ) -> None:
-        """``machine_gb`` returns the memory of this machine, where jobs run on it; ``warn`` says what will not fit."""
+        """``machine`` returns the name and the GB of memory of the machine on which jobs run, where they are known.
+
+        ``warn`` says what will not fit.
+        """
         self.analysis = analysis
         self.model = model
-        self.machine_gb = machine_gb
+        self.machine = machine
         self.warn = warn
         self._too_large: set[str] = set()
 
@@ -66,10 +70,10 @@ class JobResources:
         """Return the MB of memory of a job; say once a stage where this machine has less than it is to hold."""
         sizes = self.sizes(stage, wildcards, threads)
         held = self.model.memory_mb(stage, sizes) / 1000
-        machine = self.machine_gb()
-        if machine and held > machine and stage not in self._too_large:
+        name, memory_gb = self.machine() or ("", math.inf)
+        if held > memory_gb and stage not in self._too_large:
             self._too_large.add(stage)
-            self.warn(f"{stage}: {memory_fault(stage, held, machine)}")
+            self.warn(f"{stage}: {memory_fault(stage, held, memory_gb, name)}")
         return self.model.asked_mb(stage, sizes, attempt)
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
@@ -126,7 +130,8 @@ class JobResources:
         local = {name: self.analysis.local_fasta(name) for name in self.analysis.references()}
         options = ["--references", *references, "--fasta", *(f"{name}={path}" for name, path in local.items() if path)]
         options += ["--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
-        return options if cores is None else [*options, "--memory-gb", f"{machine_memory_gb():.1f}"]
+        machine = self.machine()
+        return [*options, "--memory-gb", f"{machine[1]:.1f}", "--machine", machine[0]] if machine else options
 
 
 def unit_name(wildcards: Mapping[str, str]) -> str:

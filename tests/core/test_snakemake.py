@@ -14,8 +14,8 @@ import pytest
 from scripts.core import snakemake
 from scripts.core.snakemake import (
     Running,
+    find_profile,
     incomplete_outputs,
-    missing_profile,
     parse_command,
     remove_broken_folders,
     remove_stale_locks,
@@ -159,14 +159,18 @@ def test_a_workflow_profile_that_does_not_exist_is_known(tmp_path, monkeypatch):
     for name in ("mine", "profiles/site", "home/profiles/slurm"):
         (tmp_path / name).mkdir(parents=True)
     home = tmp_path / "home"
-    for name in ("mine", "site", "profiles/site", "slurm", "none"):
-        assert not missing_profile(name, home)
-    assert missing_profile("slurmm", home)
+    for name in ("mine", "site", "profiles/site", "slurm"):
+        assert find_profile(name, home) is not None
+    assert find_profile("slurmm", home) is None
 
 
 def test_options_of_a_command():
     found = parse_command(["resolve", "--workflow-profile=x", "-n", "--config", "a=b", "--cores", "2"])
     assert (found.targets, found.workflow_profile, found.dryrun) == (["resolve"], "x", True)
+    slurm = parse_command(["-n", "--workflow-profile", "slurm", "--set-threads", "align=3"], HOME)
+    assert (slurm.executor, slurm.dryrun, slurm.jobs) == ("slurm", True, 100)
+    assert slurm.set_threads["align"].value == 3
+    assert parse_command(["-n"], HOME).executor is None
     assert parse_command(["--cores"]) == argparse.Namespace()  # no command of Snakemake's
 
 

@@ -77,7 +77,7 @@ def test_a_job_that_never_fits_is_named_once(capsys):
         (64.0, ""),
         (8.0, "align: about 33 GB of memory are needed, this machine has 8;"),
     ):
-        made = JobResources(made.analysis, made.model, lambda machine=machine: machine)
+        made = JobResources(made.analysis, made.model, lambda machine=machine: machine and ("this machine", machine))
         for _ in range(2):
             made.memory_mb("align", {"shard": "GSE1.mus.0000"}, 8, 1)
         said = capsys.readouterr().err
