@@ -7,11 +7,13 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
 
 from scripts.core import snakemake
+from scripts.core.cluster import Node
 from scripts.core.snakemake import (
     Running,
     find_profile,
@@ -162,6 +164,21 @@ def test_a_workflow_profile_that_does_not_exist_is_known(tmp_path, monkeypatch):
     for name in ("mine", "site", "profiles/site", "slurm"):
         assert find_profile(name, home) is not None
     assert find_profile("slurmm", home) is None
+
+
+def test_jobs_fit_the_largest_node_of_slurm(monkeypatch):
+    monkeypatch.setattr(snakemake, "largest_node", lambda partitions: Node(8, 32_000) if partitions == {"x"} else None)
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--executor", "slurm", "--default-resources", "slurm_partition=x"])
+    settings = SimpleNamespace(max_threads=None, cores=None, overwrite_threads={"align": 16, "count": 4, "solo": 16})
+    workflow = MagicMock(resource_settings=settings, global_resources={})
+    running = Running(workflow)
+    assert running.fit_threads() == ["align", "solo"]
+    assert (settings.max_threads, running.most_threads, running.cores) == (8, 8, None)
+    assert running.within("mem_mb", 40_000) == 32_000
+    assert running.within("scratch_mb", 40_000) == 40_000
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "3"])
+    here = Running(MagicMock(resource_settings=SimpleNamespace(cores=3)))
+    assert (here.fit_threads(), here.most_threads) == ([], 3)
 
 
 def test_options_of_a_command():

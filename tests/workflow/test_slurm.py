@@ -73,8 +73,8 @@ def local(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def node():
-    """A node with fewer CPUs and less memory than the profile and the model of sizes ask for some jobs."""
-    with slurm_node.SlurmNode(cpus=8, memory_mb=4500) as running:
+    """A node with fewer CPUs than the profile asks for some jobs."""
+    with slurm_node.SlurmNode(cpus=8) as running:
         yield running
 
 
@@ -107,7 +107,7 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
     with Server(world) as server:
         fault = server.fault("sra-pub-run-odp.*SRR9000204", "stall", times=1)
         workflow = start(node, folder, configuration(world, server))
-        until = time.monotonic() + 90
+        until = time.monotonic() + 180
         while fault.left or not (running := jobs_of(node, "download", "RUNNING")):
             assert workflow.poll() is None, (folder / "reported").read_text()
             assert time.monotonic() < until, (folder / "reported").read_text()
@@ -117,10 +117,8 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
     reported = (folder / "reported").read_text()
     assert "Trying to restart job" in reported
     assert "align, solo, star_index: 8 threads, as the largest node has no more CPUs.\n" in reported
-    assert "reference: about 5 GB of memory are needed, the largest node has 4; run it on a machine" in reported
-    asked = node.ask("squeue", "-h", "--states", "all", "-o", "%C %m %k").splitlines()
+    asked = node.ask("squeue", "-h", "--states", "all", "-o", "%C %k").splitlines()
     assert {line.split()[0] for line in asked if "star_index" in line} == {"8"}
-    assert {line.split()[1] for line in asked if "rule_reference" in line} == {"4500M"}
     cancelled = node.ask("squeue", "-h", "--states", "CANCELLED", "-o", "%i").split()
     assert set(running) <= set(cancelled)
     assert sorted(path.name for path in (folder / "results" / "mex").iterdir()) == [catalogue.LIBRARY_V2]
