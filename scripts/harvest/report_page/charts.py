@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from scripts.formats.charts import HEIGHT, SHADE_COLOURS, WIDTH, Scale, shade_of, shades, short_number
 from scripts.formats.drawing import draw
+from scripts.formats.pages import several
 
 COLUMNS, ROWS = 45, 30
 """Squares of a density."""
@@ -56,16 +57,32 @@ def _axes(scales: tuple[Scale, Scale], titles: tuple[str, str]) -> tuple[Any, An
     return altair.X("x", **scales[0].axis(titles[0])), altair.Y("y", **scales[1].axis(titles[1]))
 
 
+MOST_NAMED = 3
+"""Cells of a square that are named under the mouse; of a square with more, their number is."""
+
+
 def density(
-    across: np.ndarray, up: np.ndarray, scales: tuple[Scale, Scale], titles: tuple[str, str], marks: Sequence[Mark] = ()
+    across: np.ndarray,
+    up: np.ndarray,
+    scales: tuple[Scale, Scale],
+    titles: tuple[str, str],
+    marks: Sequence[Mark] = (),
+    names: Sequence[str] = (),
 ) -> tuple[Markup, Markup]:
-    """Return a map of how many cells are where (log), with single cells as diamonds, and the key of its colours."""
+    """Return a map of how many cells are where (log), with single cells as diamonds, and the key of its colours.
+
+    ``names`` are those of the cells, for those that are far from the others.
+    """
     import altair
 
     x = np.minimum((scales[0].position(across) * COLUMNS).astype(int), COLUMNS - 1)
     y = np.minimum((scales[1].position(up) * ROWS).astype(int), ROWS - 1)
-    counts = np.bincount(y * COLUMNS + x, minlength=ROWS * COLUMNS)
+    numbers = y * COLUMNS + x
+    counts = np.bincount(numbers, minlength=ROWS * COLUMNS)
     steps = shades(counts, Scale(0, np.log10(max(10, counts.max(initial=1))), True))
+    named: dict[int, list[str]] = {}
+    for cell in np.flatnonzero(counts[numbers] <= MOST_NAMED).tolist() if len(names) else ():
+        named.setdefault(int(numbers[cell]), []).append(names[cell])
     edges = scales[0].edges(COLUMNS), scales[1].edges(ROWS)
     squares = []
     for square in np.flatnonzero(counts).tolist():
@@ -77,7 +94,7 @@ def density(
                 "y": float(edges[1][row]),
                 "top": float(edges[1][row + 1]),
                 "step": int(steps[square]),
-                "hint": f"{counts[square]:,} cells",
+                "hint": ", ".join(named.get(square, ())) or several(int(counts[square]), "cell"),
             }
         )
     axes = _axes(scales, titles)

@@ -115,7 +115,8 @@ def _charts(cells: pd.DataFrame, scales: Mapping[str, Scale]) -> list[tuple[Any,
     hints = [words_of(cell) for _, cell in flagged.iterrows()]
     for across, up in _DENSITIES:
         if across in scales and up in scales:
-            both = cells[[across, up]].dropna()
+            both = cells[cells[across].notna() & cells[up].notna()]
+            names = both.get("cell", both.experiment).tolist()
             marks = [
                 Mark(x, y, hint)
                 for x, y, hint in zip(flagged[across], flagged[up], hints, strict=True)
@@ -123,7 +124,7 @@ def _charts(cells: pd.DataFrame, scales: Mapping[str, Scale]) -> list[tuple[Any,
             ]
             titles = FIGURES[across].title, FIGURES[up].title
             pairs = both[across].to_numpy(), both[up].to_numpy()
-            chart, key = density(*pairs, (scales[across], scales[up]), titles, marks)
+            chart, key = density(*pairs, (scales[across], scales[up]), titles, marks, names)
             name = f"{FIGURES[up].name.capitalize()} by {FIGURES[across].name}"
             charts.append((chart, name, key + ("; diamonds: cells with a flag" if marks else "")))
     return charts
