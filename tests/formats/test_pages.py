@@ -63,6 +63,12 @@ def test_a_table_escapes_texts_and_formats_numbers():
     assert "<code>x: &lt;1&gt;</code>" in text
 
 
+def test_a_table_with_a_long_text_is_a_list_on_a_narrow_screen():
+    for head, kind in ((["", "~text"], "wide cards"), (["", "b"], "wide"), (["~text", "%share"], "wide")):
+        region = next(given for _, given in Page(macro("table", head, [["a", "b"]])).tags if "tabindex" in given)
+        assert region["class"] == kind
+
+
 def test_a_long_table_scrolls():
     for rows, kind in ((25, "wide"), (26, "long"), (101, "long cut")):
         region = next(given for tag, given in Page(macro("table", ["a"], [["b"]] * rows)).tags if "tabindex" in given)
