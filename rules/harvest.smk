@@ -243,7 +243,7 @@ rule cells_table:
     shell:
         """
         python -m scripts cells_table --units {input.units:q} --ledger {input.ledger:q} \
-            --counts 'units/counts/{{unit}}.h5ad' --genes {params.genes:q} \
+            --counts 'units/counts/{{unit}}.h5ad' --genes {params.genes:q} --reads 'units/reads/{{unit}}.json' \
             --records resources/records --own-metadata {input.own:q} --output {output.table:q} 2>{log:q}
         """
 
@@ -273,6 +273,7 @@ rule metadata:
 rule libraries_table:
     """Gather what every droplet library shows of itself, and flag what needs a look."""
     input:
+        units=ancient("units/runs"),
         ledger="results/runs.tsv",
         matrices=every(analysis.droplet_matrices),
         own=ancient("units/own_metadata.tsv"),
@@ -295,6 +296,7 @@ rule libraries_table:
         python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
             --kept 'units/solo/{{unit}}' \
             --roles 'units/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
+            --units {input.units:q} --reads 'units/reads/{{unit}}.json' \
             --matrices {input.matrices:q} --records resources/records --own-metadata {input.own:q} \
             {params.floors} --output {output.table:q} 2>{log:q}
         """

@@ -71,6 +71,7 @@ rule fastq:
     input:
         units=ancient("units/runs"),
         archives=scratch("download/{unit}"),
+        kmers=lambda wildcards: [ancient(path) for path in analysis.kmers().values()],
     output:
         fastq=temp(directory(scratch("fastq/{unit}"))),
     log:
@@ -87,9 +88,11 @@ rule fastq:
     params:
         limit_gb=no_trigger(config["scratch"]["limit_gb"]),
         max_dropped=no_trigger(config["droplets"]["max_dropped"]),
+        kmers=no_trigger(lambda: [f"{name}={path}" for name, path in analysis.kmers().items()]),
     shell:
         """
         python -m scripts fastq --runs {input.units:q}/{wildcards.unit:q}.tsv --archives {input.archives:q} \
             --delete-archives --limit-gb {params.limit_gb} --max-dropped {params.max_dropped} \
+            --figures units/reads/{wildcards.unit:q}.json --kmers {params.kmers:q} \
             --threads {threads} --output {output.fastq:q} 2>{log:q}
         """

@@ -71,6 +71,31 @@ rule star_index:
         """
 
 
+rule kmers:
+    """Index k-mers of the exons, by which reads are known to be of a species."""
+    input:
+        genome="units/references/{reference}/genome.fa",
+        annotation="units/references/{reference}/annotation.gtf",
+        fingerprint="units/references/{reference}/reference.json",
+    output:
+        index="units/references/{reference}/kmers.npz",
+    log:
+        "logs/kmers/{reference}.log",
+    benchmark:
+        "logs/benchmarks/kmers/{reference}.tsv"
+    conda:
+        "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("kmers"),
+        runtime=runtime("kmers"),
+    shell:
+        """
+        python -m scripts kmers --genome {input.genome:q} --annotation {input.annotation:q} \
+            --reference {input.fingerprint:q} --output resources/{wildcards.reference:q}/kmers.npz \
+            --links units/references/{wildcards.reference:q} 2>{log:q}
+        """
+
+
 rule count_index:
     """Make the step function of gene sets from which plate reads are counted."""
     input:

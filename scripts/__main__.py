@@ -18,7 +18,7 @@ from scripts.core.untrusted import nearest
 # Each command is the module of its name in the package of its stage.
 STAGES = {
     "records": ("check", "resolve", "plan", "discover"),
-    "references": ("reference", "star_index", "count_index"),
+    "references": ("reference", "star_index", "count_index", "kmers"),
     "reads": ("sheet", "download", "fastq", "retry"),
     "plates": ("align", "count", "bam"),
     "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),

@@ -126,3 +126,14 @@ def run_command(main: Callable[[], None]) -> None:
 def _complain(words: object) -> None:
     """Print why the command fails; in the log of a job where the workflow looks for it."""
     print(f"{MARK if is_job() else ''}{words}", file=sys.stderr)
+
+
+def parse_paths(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Return name → path of ``name=path`` texts. Raises InputError for others."""
+    paths = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not (name and path):
+            raise InputError(f"{option}: {text!r} is not species=path, e.g. homo=genes.tsv.")
+        paths[name] = path
+    return paths

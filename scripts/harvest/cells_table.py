@@ -7,16 +7,18 @@ A row is there for every planned cell that was counted in a shard, also for thos
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from scripts.core.command import command_parser
+from scripts.core.command import command_parser, parse_paths
 from scripts.core.errors import InputError
 from scripts.formats import csv_gz
+from scripts.harvest.quality import flags
 from scripts.harvest.quality.cells import (
     COLUMNS,
     SKETCH,
+    TEXTS,
     CellsOfShard,
     GenesOfSpecies,
     add_scores,
@@ -27,7 +29,9 @@ from scripts.harvest.quality.cells import (
     table_rows,
 )
 from scripts.harvest.quality.copies import best_partners, find_alike
-from scripts.harvest.quality.flags import FEWEST_SAME_COUNTS, SAME_COUNTS, join_flags
+from scripts.harvest.quality.flags import join_flags
+from scripts.harvest.quality.reads import COLUMNS as OF_READS
+from scripts.harvest.quality.reads import ReadsOfAnalysis, read_reads
 from scripts.harvest.quality.sexes import is_other_sex, sex_of_counts, sex_of_record, sexes_of_records
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.run_table import Run, iterate_runs
@@ -57,33 +61,70 @@ def read_shards(
         yield species, read_cells(counts.replace("{unit}", unit), known, genes[species])
 
 
-def gather(shards: Sequence[tuple[str, CellsOfShard]]) -> tuple["pd.DataFrame", dict[str, list[np.ndarray]]]:
-    """Return the cells of all shards, sorted by species, series and run, and their sketches by species."""
+class Gathered(NamedTuple):
+    """The cells of all shards, sorted by species, series and run."""
+
+    frame: "pd.DataFrame"
+    sketches: list[np.ndarray]
+    fingerprints: np.ndarray
+
+
+def gather(shards: Sequence[tuple[str, CellsOfShard]]) -> Gathered:
+    """Return the cells of all shards."""
     import pandas as pd
 
     if not shards:
-        return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}), {}
+        return Gathered(pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}), [], np.zeros(0, np.uint64))
     cells = pd.concat([shard.frame for _, shard in shards], ignore_index=True)
     sketches = [sketch for _, shard in shards for sketch in shard.sketches]
+    fingerprints = np.concatenate([shard.fingerprints for _, shard in shards])
     first = cells.runs.str.split(";").str[0]
     order = cells.assign(first=first).sort_values(["species", "series", "first"], kind="stable").index.to_numpy()
-    cells = cells.loc[order].reset_index(drop=True)
-    groups = cells.groupby("species").indices
-    return cells, {str(species): [sketches[order[cell]] for cell in group] for species, group in groups.items()}
+    in_order = [sketches[cell] for cell in order.tolist()]
+    return Gathered(cells.loc[order].reset_index(drop=True), in_order, fingerprints[order])
 
 
-def add_copies(cells: "pd.DataFrame", sketches: Mapping[str, Sequence[np.ndarray]], found: list[set[str]]) -> None:
-    """Add the cell that shares most counts with each, and flag copies; cells of a species are beside each other."""
-    cells["same_counts_as"], cells["pct_same_counts"] = "", np.nan
-    for species, of_species in sketches.items():
-        group = np.flatnonzero(cells.species == species)
-        for cell, (other, likeness) in best_partners(find_alike(of_species, SKETCH, FEWEST_SAME_COUNTS)).items():
-            cells.loc[group[cell], ["same_counts_as", "pct_same_counts"]] = [
-                cells.cell[group[other]],
-                100 * likeness.share,
-            ]
-            if 100 * likeness.share >= SAME_COUNTS:
-                found[group[cell]].add("DUPLICATE_COUNTS")
+def add_copies(gathered: Gathered, found: list[set[str]]) -> None:
+    """Add the cell that shares most counts with each, of those of its species, and flag copies."""
+    cells = gathered.frame
+    same: dict[int, tuple[int, float]] = {}
+    for species in sorted(set(cells.species)):
+        group = np.flatnonzero(cells.species == species).tolist()
+        alike = find_alike([gathered.sketches[cell] for cell in group], SKETCH, flags.FEWEST_SAME_COUNTS)
+        partners = best_partners(alike).items()
+        same |= {group[cell]: (group[other], 100 * likeness.share) for cell, (other, likeness) in partners}
+    same |= {cell: (other, 100.0) for cell, other in find_equal(gathered).items()}
+    names = cells.cell.tolist()
+    cells["same_counts_as"] = [names[same[cell][0]] if cell in same else "" for cell in range(len(cells))]
+    cells["pct_same_counts"] = [same[cell][1] if cell in same else np.nan for cell in range(len(cells))]
+    for cell, (_, percent) in same.items():
+        if percent >= flags.SAME_COUNTS:
+            found[cell].add("DUPLICATE_COUNTS")
+
+
+def find_equal(gathered: Gathered) -> dict[int, int]:
+    """Return cell → another one of its species with exactly the same counts, of cells with enough genes and counts."""
+    cells = gathered.frame
+    enough = (cells.n_genes_by_counts >= flags.FEWEST_SAME_COUNTS) & (cells.total_counts >= flags.FEWEST_COUNTS)
+    chosen = cells[enough].assign(fingerprint=gathered.fingerprints[enough])
+    equal: dict[int, int] = {}
+    for group in chosen.groupby(["species", "fingerprint"]).groups.values():
+        members = [int(cell) for cell in group]
+        if len(members) > 1:
+            equal |= dict(zip(members, [*members[1:], members[0]], strict=True))
+    return equal
+
+
+def add_reads(cells: "pd.DataFrame", reads: ReadsOfAnalysis, found: list[set[str]]) -> None:
+    """Add what the reads of each cell show, and flag it."""
+    described = [
+        reads.describe(runs.split(";"), species) for runs, species in zip(cells.runs, cells.species, strict=True)
+    ]
+    for name in OF_READS:
+        cells[name] = [values.get(name, "" if name in TEXTS else np.nan) for values, _ in described]
+    cells["sampled_reads"] = [str(values.get("sampled_reads", "")) for values, _ in described]
+    for of_cell, (_, codes) in zip(found, described, strict=True):
+        of_cell |= codes
 
 
 def add_sexes(cells: "pd.DataFrame", records: str, own: OwnMetadata, found: list[set[str]]) -> None:
@@ -99,17 +140,6 @@ def add_sexes(cells: "pd.DataFrame", records: str, own: OwnMetadata, found: list
             of_cell.add("SEX_MISMATCH")
 
 
-def parse_paths(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Return name → path of ``name=path`` texts. Raises InputError for others."""
-    paths = {}
-    for text in texts:
-        name, _, path = text.partition("=")
-        if not (name and path):
-            raise InputError(f"{option}: {text!r} is not species=path, e.g. homo=genes.tsv.")
-        paths[name] = path
-    return paths
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--units", required=True, help="folder of the units' run tables (units/runs)")
@@ -122,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="SPECIES=PATH",
         help="table of what is counted, in the folder of the reference",
     )
+    parser.add_argument("--reads", default="", help="figures of a unit's reads, with {unit} in it (units/reads)")
     parser.add_argument("--records", default="", help="folder of the archives' answers (resources/records)")
     parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     parser.add_argument("--output", required=True, help="the table to write (results/quality/cells.csv.gz)")
@@ -131,10 +162,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         species: describe_genes(read_genes(path), spike_in_contigs(Path(path).with_name("reference.json")))
         for species, path in parse_paths(options.genes, "--genes").items()
     }
-    cells, sketches = gather(list(read_shards(options.units, options.ledger, options.counts, genes)))
+    gathered = gather(list(read_shards(options.units, options.ledger, options.counts, genes)))
+    cells = gathered.frame
     if len(cells):
         found = [one | other for one, other in zip(add_scores(cells), flags_of_cells(cells), strict=True)]
-        add_copies(cells, sketches, found)
+        add_copies(gathered, found)
+        add_reads(cells, read_reads(options.units, options.ledger, options.reads), found)
         add_sexes(cells, options.records, read_own_metadata(options.own_metadata), found)
         cells["flags"] = list(map(join_flags, found))
         for name in ("total_counts", "xist_counts", "y_counts"):

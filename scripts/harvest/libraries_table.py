@@ -38,6 +38,7 @@ from scripts.harvest.quality.libraries import (
     read_matrix,
     texts_of,
 )
+from scripts.harvest.quality.reads import ReadsOfAnalysis, read_reads
 from scripts.harvest.quality.sexes import is_other_sex, sex_of_counts, sex_of_record, sexes_of_records
 from scripts.plan.matrices import ALL_FEATURES
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
@@ -161,6 +162,7 @@ class Sources(NamedTuple):
     """The h5ad of every series."""
     records: str = ""
     own: OwnMetadata = OwnMetadata()
+    reads: ReadsOfAnalysis | None = None
     floors: Mapping[str, str] = {}
     """Column → the floor that all libraries are held against."""
 
@@ -207,6 +209,11 @@ def complete(rows: Sequence[Row], units: Sequence[str], found: Sequence[set[str]
         ]
         add_barcodes(rows, group, cells, min(sizes, default=1), found)
     add_sexes(rows, cells, sources, found)
+    if sources.reads:
+        for row, codes in zip(rows, found, strict=True):
+            values, of_reads = sources.reads.describe(row["runs"].split(";"), row["species"])
+            row.update(texts_of(values))
+            codes |= of_reads
     for row, codes in zip(rows, found, strict=True):
         codes.update(flags_of_figures(row))
 
@@ -268,6 +275,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--roles", default="", help="path of the verdict on a library's reads, with {unit} in it")
     parser.add_argument("--chemistries", help="the kits: config/chemistries.yaml")
     parser.add_argument("--matrices", nargs="*", default=[], help="the called cells of every series (h5ad)")
+    parser.add_argument("--units", default="", help="folder of the units' run tables (units/runs), with --reads")
+    parser.add_argument("--reads", default="", help="figures of a unit's reads, with {unit} in it (units/reads)")
     parser.add_argument("--records", default="", help="folder of the archives' answers (resources/records)")
     parser.add_argument("--own-metadata", help="the user's own columns (units/own_metadata.tsv)")
     for name in FLOORS:
@@ -284,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.matrices,
         options.records,
         read_own_metadata(options.own_metadata),
+        read_reads(options.units, options.ledger, options.reads) if options.reads else None,
         {name: getattr(options, name) for name in FLOORS},
     )
     with atomic_text(options.output) as handle:

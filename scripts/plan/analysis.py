@@ -331,6 +331,11 @@ class Analysis:
         names = sorted({self.reference_of_species(species) for species in self.planned_species})
         return [f"units/references/{name}/reference.json" for name in names]
 
+    def kmers(self) -> dict[str, str]:
+        """Return species → the index of k-mers of its reference, of every species of which something is planned."""
+        names = {species: self.reference_of_species(species) for species in self.planned_species}
+        return {species: f"units/references/{name}/kmers.npz" for species, name in names.items()}
+
     def sources(self, reference: str) -> dict[str, Any]:
         """Return the sources of a reference by role: fasta, gtf and, where configured, those of the spike-ins."""
         configured = self.config["references"][reference]

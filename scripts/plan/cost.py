@@ -18,7 +18,7 @@ THREADS = {
 }  # fmt: skip
 PLATE_STAGES = ("download", "fastq", "align", "count")
 DROPLET_STAGES = ("download", "fastq", "read_roles", "solo", "mex_archive")
-REFERENCE_STAGES = ("reference", "star_index", "count_index")
+REFERENCE_STAGES = ("reference", "star_index", "count_index", "kmers")
 COLUMNS = ("stage", "jobs", "download_gb", "scratch_gb", "memory_gb", "core_hours", "node_hours")
 
 

@@ -59,6 +59,7 @@ SHIPPED: Mapping[str, Stage] = {
     # sorted suffixes: ten bytes a base
     "star_index": Stage({"one": 1, "genome_mb": 1 / 500, "genome_mb/threads": 1 / 4}, {"one": 1800, "genome_mb": 10}),
     "count_index": Stage({"one": 1, "genome_mb": 1 / 640}, {"one": 900, "genome_mb": 0.8}),
+    "kmers": Stage({"one": 1, "genome_mb": 1 / 640}, {"one": 1200, "genome_mb": 0.4}),
     # the index is loaded from a slow disk, 65 MB a second, and held once; 0.4 million spots a minute and thread
     "align": Stage(
         {"one": 0.1, "index_mb": 1 / 3900, "runs/threads": 0.05, "mspots/threads": 2.5},

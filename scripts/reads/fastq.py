@@ -17,8 +17,9 @@ name, which STAR does not read: `1/1` or `original/1` in place of `1` or `origin
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from scripts.core.command import command_parser
+from scripts.core.command import command_parser, parse_paths
 from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault, fault_of_run
 from scripts.core.files import path_below, remove_folder, size_of_folder
@@ -34,6 +35,7 @@ from scripts.reads import sra_archive
 from scripts.reads.conversion import Allowed, convert, plate_files
 from scripts.reads.converted_runs import ConvertedRuns
 from scripts.reads.partial_runs import settle_parts
+from scripts.reads.read_figures import ConvertedRun, keep_figures, read_species_kmers
 from scripts.reads.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
@@ -52,8 +54,12 @@ class Converter:
         max_dropped: float,
         threads: int,
         delete_archives: bool = False,
+        figures: Path | None = None,
+        kmers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """``figures`` is where figures of the reads are kept, ``kmers`` species → index of k-mers."""
         self.columns = columns
+        self.figures, self.kmers = figures, kmers
         rows = sorted((row for runs in columns.values() for row in runs), key=row_order)
         self.rows = {row.run: row for row in rows}
         self.parts = {row.run for runs in columns.values() for row in runs if len(runs) > 1}  # see partial_runs.py
@@ -106,6 +112,13 @@ class Converter:
         for path in self.folder.iterdir():
             path.replace(self.output / path.name)
         write_statuses(self.output / "status.tsv", settled.values())
+        if self.figures:
+            done = {run: status for run, status in settled.items() if status.ok}
+            runs = {
+                run: ConvertedRun(self.rows[run].assay == "plate", int(status.spots or 0), run in self.parts)
+                for run, status in done.items()
+            }
+            keep_figures(self.figures, self.output, runs, lambda: read_species_kmers(self.kmers), self.workers)
         seal(self.output)
         remove_folder(self.folder.parent, self.folder.name)
 
@@ -173,6 +186,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--delete-archives", action="store_true", help="delete each archive as soon as its reads are written"
     )
+    parser.add_argument(
+        "--figures", type=Path, help="file of figures of the reads, to which those of these runs are added"
+    )
+    parser.add_argument(
+        "--kmers", nargs="*", default=[], metavar="SPECIES=PATH", help="indexes of k-mers, for the species of the reads"
+    )
     parser.add_argument("--output", required=True, help="folder of the FASTQ files and of status.tsv")
     options = parser.parse_args(argv)
     output = Path(options.output)
@@ -187,4 +206,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             options.max_dropped,
             options.threads,
             options.delete_archives,
+            options.figures,
+            parse_paths(options.kmers, "--kmers"),
         ).all()

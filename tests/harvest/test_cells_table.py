@@ -131,3 +131,38 @@ def test_a_shard_of_which_every_cell_failed_has_no_row(tmp_path):
     assert rows == {}
     with pytest.raises(InputError, match=r"there must be \{unit\} in it"):
         cells_table.main(["--units=u", "--ledger=l", "--counts=c.h5ad", "--output=o"])
+
+
+def test_copies_of_counts_and_the_other_sex_are_flagged(tmp_path):
+    random = np.random.default_rng(5)
+    genes = [*(f"g{at:03}" for at in range(200)), "x", "y"]
+    shares = random.dirichlet(np.full(200, 0.5))
+
+    def cell(total, seed, sexes=(0, 0)):
+        return [*np.random.default_rng(seed).multinomial(total, shares).tolist(), *sexes]
+
+    cells = {"X1": cell(20_000, 1, (0, 30)), "X2": cell(20_000, 2), "X3": cell(20_000, 1), "X4": cell(300, 4)}
+    cells |= {"X5": cell(300, 4), "X6": cell(20_000, 1, (1, 0)), "X7": cell(3, 9), "X8": cell(3, 9)}
+    cells["X6"][0] += 1  # nearly a copy
+    cells["X2"][-2] = 40
+    rows = [Run("GSE1", "GSE1", f"GSM{name}", name, f"R{name}", species="mus", assay="plate") for name in cells]
+    write_units(tmp_path / "units", cut_into_units([row._replace(status="planned") for row in rows], 99), "experiment")
+    write_runs(tmp_path / "runs.tsv", [row._replace(status="counted") for row in rows])
+    logs = [log(sum(counts), sum(counts)) for counts in cells.values()]
+    counts = scipy.sparse.csc_matrix(np.array(list(cells.values()), np.int64))
+    names = {"x": "Xist", "y": "Uty"}
+    write_genes(tmp_path / "genes.tsv", [GeneRow(gene, names.get(gene, gene), "", 9, "chr1") for gene in genes])
+    shard = ShardCounts(genes, list(cells), [row.run for row in rows], counts, np.zeros((len(cells), 5), int), logs)
+    write_shard_counts(tmp_path / "GSE1.mus.0000.h5ad", shard)
+    (tmp_path / "own.tsv").write_text("run\tGender\nRX1\tfemale\nRX2\tF\nRX3\tfemale\n")
+    options = ["--units", str(tmp_path / "units"), "--ledger", str(tmp_path / "runs.tsv")]
+    options += ["--counts", str(tmp_path / "{unit}.h5ad"), "--genes", f"mus={tmp_path / 'genes.tsv'}"]
+    output = tmp_path / "cells.csv.gz"
+    cells_table.main([*options, "--own-metadata", str(tmp_path / "own.tsv"), "--output", str(output)])
+    made = {row["cell"]: row for row in csv.DictReader(io.StringIO(gzip.decompress(output.read_bytes()).decode()))}
+    of_copies = {name: row["same_counts_as"] for name, row in made.items() if "DUPLICATE_COUNTS" in row["flags"]}
+    assert of_copies.keys() == {"X1", "X3", "X6", "X4", "X5"}
+    assert (of_copies["X4"], of_copies["X5"]) == ("X5", "X4")
+    assert {name for name, row in made.items() if "SEX_MISMATCH" in row["flags"]} == {"X1"}
+    assert [made["X1"][name] for name in ("sex_of_record", "sex_of_genes", "y_counts")] == ["female", "male", "30"]
+    assert [made["X2"][name] for name in ("sex_of_record", "sex_of_genes", "xist_counts")] == ["female", "female", "40"]

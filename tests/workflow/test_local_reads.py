@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import random
 import re
 import shutil
 
@@ -54,6 +55,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     ]
     (tmp_path / "index.fastq").write_text("@a\nACGTACGT\n+\nFFFFFFFF\n")
     rows.append(rows[-1]._replace(run="index", source="file:index.fastq"))
+    rows += plant_faults(fastq, tmp_path)
     write_runs(tmp_path / "runs.tsv", rows)
     lines = (tmp_path / "runs.tsv").read_text().splitlines()
     own = {"run": "Patient\tseries_geo", "cell1": "P 1\t", "cell2": "P2\tx", "lane1": "P1\t=1+1", "half1": "a\t"}
@@ -79,6 +81,11 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "plate.A4": ("counted", ""),
         "cell5": ("failed", "MATES_DISAGREE"),
         "cell6": ("left_out", "EMPTY_READS"),
+        "human": ("counted", ""),  # its spike-ins map
+        "shuffled": ("counted", ""),
+        "mates": ("counted", ""),
+        "day1": ("counted", ""),
+        "day2": ("counted", ""),
         "lane1": ("counted", ""),
         "half1": ("counted", ""),
         "half2": ("counted", ""),
@@ -90,9 +97,9 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     assert ledger["lane1"].chemistry == "10x_3p_v2"
     with gzip.open(tmp_path / "results" / "mus.htseq-count.csv.gz", "rt", encoding="utf-8") as lines:
         table = [line.rstrip("\n").split(",") for line in lines]
-    assert table[0] == ["GENENAME", "cell1", "cell2", "plate.A4"]
+    assert table[0] == ["GENENAME", "cell1", "cell2", "day1;day2", "human", "mates", "plate.A4", "shuffled"]
     truth = world.plate_truth()
-    for column, run in ((1, "SRR9000003"), (2, "SRR9000001"), (3, "SRR9000001")):
+    for column, run in ((1, "SRR9000003"), (2, "SRR9000001"), (6, "SRR9000001"), (7, "SRR9000003")):
         made = truth[next(name for name, made in world.experiments.items() if run in made.runs)]
         counted = {row[0]: int(row[column]) for row in table[4:] if row[column] != "0"}
         assert counted == {gene: count for gene, count in made.items() if count}
@@ -107,13 +114,64 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     spots = gzip.decompress((fastq / "SRR9000103_1.fastq.gz").read_bytes()).count(b"\n") // 4
     assert dict(zip(cells.experiment, cells.Patient, strict=True)) == {"lib.1": "P1", "halves": "a"}
     plate = anndata.read_h5ad(tmp_path / "results" / "mus.h5ad").obs
-    assert plate.Patient.astype(object).where(plate.Patient.notna(), None).tolist() == ["P 1", "P2", None]
+    assert plate.Patient.astype(object).where(plate.Patient.notna(), None).tolist() == ["P 1", "P2", *[None] * 5]
     samples = pd.read_csv(tmp_path / "results" / "mus.metadata.samples.csv").set_index("geo_accession")
-    assert samples.Patient.fillna("").to_dict() == {"cell1": "P 1", "cell2": "P2", "plate.A4": ""}
+    assert samples.Patient.dropna().to_dict() == {"cell1": "P 1", "cell2": "P2"}
     assert samples.characteristics_ch1["cell2"] == "Patient: P2;series_geo: x"
     assert ",P1,'=1+1\n" in (tmp_path / "results" / "homo.metadata.samples.csv").read_text()
     assert set(cells.spots) == {spots}  # the run table does not say, but the reads do; those of two halves once
     verify.main([str(tmp_path / "results")])
+    check_flags(tmp_path / "results" / "quality")
+
+
+def reads_of(fastq, run, mate=""):
+    """Return the reads of a run of the toy world, four lines each."""
+    lines = gzip.decompress((fastq / f"{run}{mate}.fastq.gz").read_bytes()).splitlines(keepends=True)
+    return [lines[at : at + 4] for at in range(0, len(lines), 4)]
+
+
+def plant_faults(fastq, folder):
+    """Write reads with faults that only a look at the reads finds, and return their rows."""
+    mouse = Run(species="mus", assay="plate")
+    rows = [mouse._replace(run="human", source=f"file:{fastq / 'SRR9000202.fastq.gz'}")]
+    pairs = list(zip(reads_of(fastq, "SRR9000003", "_1"), reads_of(fastq, "SRR9000003", "_2"), strict=True))
+    random.Random(1).shuffle(pairs)
+    # mates of two cells under one name
+    others = zip(reads_of(fastq, "SRR9000001", "_1"), reads_of(fastq, "SRR9000005", "_2"), strict=False)
+    strange = [[[b"@r.%d\n" % number, *read[1:]] for read in pair] for number, pair in enumerate(others, 1)]
+    for name, written in (("shuffled", pairs), ("mates", strange)):
+        for mate in (0, 1):
+            (folder / f"{name}_{mate + 1}.fastq").write_bytes(b"".join(b"".join(pair[mate]) for pair in written))
+        rows.append(mouse._replace(run=name, source=f"file:{name}_1.fastq;{name}_2.fastq"))
+    runs = (("day1", "SRR9000002"), ("day2", "SRR9000204"))  # the second is of a human
+    rows += [
+        mouse._replace(run=name, sample="days", experiment="days", source=f"file:{fastq / f'{run}.fastq.gz'}")
+        for name, run in runs
+    ]
+    return rows
+
+
+def check_flags(quality):
+    """Check that each planted fault is flagged, with the name of the other one, and that nothing else is."""
+    cells = pd.read_csv(quality / "cells.csv.gz", dtype=str, keep_default_na=False).set_index("cell")
+    assert cells["flags"].to_dict() == {
+        "cell1": "DUPLICATE_READS;DUPLICATE_COUNTS",
+        "cell2": "DUPLICATE_READS;DUPLICATE_COUNTS",
+        "human": "SPECIES_MISMATCH;LOW_MAPPING",
+        "shuffled": "DUPLICATE_READS;DUPLICATE_COUNTS",
+        "mates": "DUPLICATE_READS;MATES_DIFFER;LOW_MAPPING",  # the first mates are those of cell2
+        "days": "LANES_DIFFER;SPECIES_MIXED",
+        "plate.A4": "DUPLICATE_READS;DUPLICATE_COUNTS",
+    }
+    assert cells.same_reads_as[["cell1", "shuffled", "cell2"]].tolist() == ["shuffled", "cell1", "mates"]
+    assert cells.same_counts_as[["cell1", "shuffled", "cell2"]].tolist() == ["shuffled", "cell1", "plate.A4"]
+    assert cells.other_species["human"] == "homo" and float(cells.pct_other_species["human"]) > 99
+    libraries = pd.read_csv(quality / "libraries.csv", dtype=str, keep_default_na=False).set_index("experiment")
+    assert {tuple(flags.split(";")) for flags in libraries["flags"]} == {
+        ("DUPLICATE_READS", "DUPLICATE_COUNTS", "BARCODE_OVERLAP", "EMPTYDROPS_SKIPPED")
+    }
+    assert libraries.same_counts_as["lib.1"] == libraries.barcodes_shared_with["lib.1"] == "halves"
+    assert (libraries.same_reads_as["halves"], libraries.pct_same_reads["halves"]) == ("lane1", "100.00")
 
 
 def test_a_replaced_file_is_counted_again_and_lost_genes_are_shown(world, tmp_path, capfd):

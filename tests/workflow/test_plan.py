@@ -53,6 +53,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "reference": 2,
         "star_index": 2,
         "count_index": 2,
+        "kmers": 2,
         "download": 3 + 1 + 2,
         "fastq": 3 + 1 + 2,
         "align": 3 + 1,

@@ -9,11 +9,12 @@ import numpy as np
 from scripts.core.errors import InputError
 from scripts.core.outliers import far_by_fold, far_by_points, logarithms, robust_z
 from scripts.harvest.quality import flags
-from scripts.harvest.quality.copies import mix, smallest_of_each
+from scripts.harvest.quality.copies import smallest_of_each
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import TALLIES, ShardReader
 from scripts.references.gene_kinds import XIST, Y_GENES, kind_in_reference
 from scripts.references.genes_table import GeneRow
+from scripts.references.kmer_index import mix
 from scripts.star.log import INPUT_READS, MULTIPLE_LOCI, TOO_MANY_LOCI, UNIQUELY_MAPPED, mapped_reads
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class CellsOfShard(NamedTuple):
     """A row a cell; columns are those of COLUMNS that are known of a cell alone."""
     sketches: list[np.ndarray]
     """Hashes of the counts of each cell."""
+    fingerprints: np.ndarray
+    """uint64: a hash of all counts of each cell."""
 
 
 def read_cells(shard: str | Path, settled: Mapping[str, Run], genes: GenesOfSpecies) -> CellsOfShard:
@@ -114,7 +117,7 @@ def read_cells(shard: str | Path, settled: Mapping[str, Run], genes: GenesOfSpec
     columns |= {name.strip("_"): tallies[:, at] for at, name in enumerate(TALLIES)}
     columns |= count_figures(counts, genes)
     columns["pct_ambiguous"] = percent(columns["ambiguous"], columns["ambiguous"] + columns["total_counts"])
-    return CellsOfShard(pd.DataFrame(columns), sketch_counts(counts))
+    return CellsOfShard(pd.DataFrame(columns), sketch_counts(counts), hash_counts(counts))
 
 
 def count_figures(counts: "scipy.sparse.csr_matrix", genes: GenesOfSpecies) -> dict[str, np.ndarray]:
@@ -135,8 +138,21 @@ def sketch_counts(counts: "scipy.sparse.csr_matrix") -> list[np.ndarray]:
     """Return for each cell the smallest hashes of its genes with their counts, of those with high counts."""
     entries = counts.tocoo()
     high = entries.data >= _HIGH
-    hashed = mix(mix(entries.col[high].astype(np.uint64)) + np.round(1000.0 * entries.data[high]).astype(np.uint64))
+    hashed = hash_entries(entries.col[high], entries.data[high])
     return smallest_of_each(entries.row[high], hashed, SKETCH, counts.shape[0])
+
+
+def hash_counts(counts: "scipy.sparse.csr_matrix") -> np.ndarray:
+    """Return a hash (uint64) of all counts of each cell: the sum, modulo 2^64, of those of its genes and counts."""
+    entries = counts.tocoo()
+    hashes = np.zeros(counts.shape[0], np.uint64)
+    np.add.at(hashes, entries.row, hash_entries(entries.col, entries.data))
+    return hashes
+
+
+def hash_entries(genes: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return a hash (uint64) of each gene with its count."""
+    return mix(mix(genes.astype(np.uint64)) + np.round(1000.0 * counts).astype(np.uint64))
 
 
 def _input_reads(log: Mapping[str, str]) -> int:

@@ -24,14 +24,6 @@ class Likeness(NamedTuple):
     """Of the sampled hashes of the smaller thing, those that the other has, from 0 to 1."""
 
 
-def mix(values: np.ndarray) -> np.ndarray:
-    """Return a hash (uint64) of each value (uint64): the finalizer of splitmix64 (Steele, Lea & Flood 2014)."""
-    mixed = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
 def smallest_of_each(owners: np.ndarray, hashes: np.ndarray, size: int, things: int) -> list[np.ndarray]:
     """Return the sketch of each thing, up to ``size`` of its hashes; ``owners`` are the things of the hashes."""
     order = np.lexsort((hashes, owners))

@@ -59,7 +59,7 @@ MATES_AGREE = 50.0
 FEWEST_PAIRS = 20
 """Such pairs from which on that is flagged."""
 RUNS_AGREE = 50.0
-"""Percent of similarity (cosine) of the genes of two runs of one experiment."""
+"""Percent of Morisita's index of the loci of two runs of one experiment."""
 RUNS_LENGTH = 20.0
 """Percent by which the mean read lengths of two runs of one experiment may differ."""
 OVERLAP_FOLD = 2.0
@@ -106,7 +106,7 @@ FLAGS: Mapping[str, Flag] = {
         _BOTH,
         "error",
         f"{SAME_COUNTS:g} % or more of its genes of 10 or more counts (of a library: its cells) have the same count"
-        " in another one (`same_counts_as`), as only copies have",
+        " in another one (`same_counts_as`), or all its counts are the same, as only copies have",
         "Leave one of the two out, or ask the authors which is right.",
     ),
     "MATES_DIFFER": Flag(
@@ -119,7 +119,7 @@ FLAGS: Mapping[str, Flag] = {
         _BOTH,
         "warning",
         f"its runs differ: in species, by more than {RUNS_LENGTH:g} % in mean read length, or their genes are less than"
-        f" {RUNS_AGREE:g} % alike (cosine)",
+        f" {RUNS_AGREE:g} % alike (Morisita's index)",
         "Count its runs one by one (`count_by: run`), or leave the wrong one out.",
     ),
     "SPECIES_MIXED": Flag(

@@ -12,7 +12,7 @@ from scripts.core.errors import InputError
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.formats import h5ad
 from scripts.harvest.quality import flags
-from scripts.harvest.quality.copies import mix
+from scripts.references.kmer_index import mix
 
 SKETCH = 512
 """Cells of a library that are compared with those of others."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts.harvest.quality.flags import FEWEST_SEX_COUNTS, SEX_SHARE
 from scripts.records.obs_columns import describe_samples
 
+_TAG = re.compile(r"(?<![a-z])(?:sex|gender)(?![a-z])", re.IGNORECASE)
 _WORD = re.compile(r"(?<![a-z0-9])[a-z]+(?![a-z0-9])|[♀♂]")
 _FULL_WORDS = {"female": "female females woman ♀", "male": "male males man ♂"}
 _WORDS = {"female": "f women girl xx", "male": "m men boy xy"}
@@ -21,7 +22,7 @@ def sex_of_record(columns: Mapping[str, str]) -> str:
     ``columns`` are those of obs (``geo_sex``, ``geo_gender``, ``geo_donor_sex``, …). Where none names the sex, the
     words male and female in the others are taken.
     """
-    named = [text for name, text in columns.items() if {"sex", "gender"} & set(name.split("_"))]
+    named = [text for name, text in columns.items() if _TAG.search(name)]
     known = _OF_SEX if named else _OF_ANY
     found = set()
     for text in named or columns.values():

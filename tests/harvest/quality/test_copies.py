@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from scripts.harvest.quality.copies import Likeness, find_alike, mix, smallest_of_each
+from scripts.harvest.quality.copies import Likeness, find_alike, smallest_of_each
+from scripts.references.kmer_index import mix
 
 SIZE = 100
 

@@ -27,6 +27,7 @@ from scripts.harvest.quality.sexes import is_other_sex, sex_of_counts, sex_of_re
         ({"geo_title": "F1 M2 well", "geo_strain": "C57BL/6J"}, ""),
         ({"geo_title": "female to male swap"}, "mixed"),
         ({"geo_unisex_label": "male"}, "male"),
+        ({"Patient sex": "m", "Gender": "M"}, "male"),
         ({}, ""),
     ],
 )
