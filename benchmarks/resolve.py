@@ -1,9 +1,10 @@
-"""The look-up and GEO's family files: requests and seconds for 1,000 samples, CPU and memory beside GEOparse.
+"""The look-up, discovery and GEO's family files: requests, seconds, CPU and memory, beside GEOparse.
 
     python -m benchmarks.resolve [--quick] [--geoparse PYTHON]
 
 A series of plate cells is made from a seed and served on a loopback port without any latency: what is counted are the
-requests and the seconds of a look-up with empty records, and of a second one, which finds them. A family file of 5,000
+requests and the seconds of a look-up with empty records, and of a second one, which finds them; then the same of a
+discovery of 1,000 series of four plate cells each, with all that it writes. A family file of 5,000
 samples and a platform table of 50,000 rows is read to its end by ours and by GEOparse (in the interpreter --geoparse
 names, by default this one: it needs `pip install GEOparse six`), each in a process of its own, in turn; the metadata of
 all its samples are gathered by `python -m scripts metadata`. Figures are medians; memory is the peak of the process.
@@ -71,13 +72,15 @@ class Size(NamedTuple):
     """How much is made, and how often it is measured."""
 
     looked_up: int
+    discovered: int
     samples: int
     rows: int
     repeats: int
 
 
-FULL = Size(1000, 5000, 50_000, 5)
-QUICK = Size(250, 1000, 10_000, 3)
+FULL = Size(1000, 1000, 5000, 50_000, 5)
+QUICK = Size(250, 200, 1000, 10_000, 3)
+EACH = 4  # samples of a series that is discovered
 
 
 class IndexedArchives(SmallArchives):
@@ -87,7 +90,7 @@ class IndexedArchives(SmallArchives):
         return [name for name in names if name in self.packages]
 
 
-def sample_text(number: int, dice: random.Random) -> str:
+def sample_text(number: int, dice: random.Random, series: str = SERIES) -> str:
     """Return a sample of a family file, as long as a true one (about 3 kB)."""
     words = ["cortex", "neuron", "sorted", "cell", "lysis", "buffer", "oligo-dT", "µl", "primer", "library", "at 4 °C"]
 
@@ -101,7 +104,7 @@ def sample_text(number: int, dice: random.Random) -> str:
     more += [f"extract_protocol_ch1 = {sentence(80)}", f"data_processing = {sentence(60)}", "platform_id = GPL1"]
     more += [f"contact_{name} = {sentence(3)}" for name in ("name", "email", "institute", "address", "city", "country")]
     more += ["library_strategy = RNA-Seq", "library_source = transcriptomic single cell", "library_selection = cDNA"]
-    return sample(f"GSM{number}", [f"SRX{number}"], series=[SERIES], title=f"cell {number}", more=more)
+    return sample(f"GSM{number}", [f"SRX{number}"], series=[series], title=f"cell {number}", more=more)
 
 
 def family_text(samples: int, rows: int) -> str:
@@ -117,17 +120,50 @@ def served(samples: int) -> Iterator[IndexedArchives]:
     archives = IndexedArchives()
     archives.families[SERIES] = family_text(samples, 100)
     for number in range(1, samples + 1):
-        archives.packages[f"SRX{number}"] = package(
-            f"SRX{number}",
-            [run(f"SRR{number}", spots=1_000_000, members=[(f"GSM{number}", "10090", "Mus musculus")])],
-            gsm=f"GSM{number}",
-            gse=SERIES,
-            protocol="Cells were sorted into 96-well plates, Smart-seq2 " * 20,
-        )
+        archives.packages[f"SRX{number}"] = cell_package(number, SERIES)
     try:
         yield archives
     finally:
         archives.close()
+
+
+@contextlib.contextmanager
+def served_series(number: int) -> Iterator[IndexedArchives]:
+    """Serve so many series of a few samples, with their summaries."""
+    archives = IndexedArchives()
+    dice = random.Random(SEED)
+    relations = ["BioProject: https://www.ncbi.nlm.nih.gov/bioproject/PRJNA1"]
+    for index in range(1, number + 1):
+        series = f"GSE{index}"
+        samples = range(EACH * index, EACH * (index + 1))
+        texts = [sample_text(gsm, dice, series) for gsm in samples]
+        listed = "".join(f"!Series_sample_id = GSM{gsm}\n" for gsm in samples)
+        text = family(series, texts, relations=relations, table_rows=100)
+        archives.families[series] = text.replace("!Series_pubmed_id", f"{listed}!Series_pubmed_id", 1)
+        archives.summaries[series] = {
+            "title": f"Single cells of organ {index}",
+            "pdat": "2026/10/01",
+            "taxon": "Mus musculus",
+            "n_samples": EACH,
+            "samples": [{"accession": f"GSM{gsm}", "title": f"cell {gsm}"} for gsm in samples],
+        }
+        for gsm in samples:
+            archives.packages[f"SRX{gsm}"] = cell_package(gsm, series)
+    try:
+        yield archives
+    finally:
+        archives.close()
+
+
+def cell_package(number: int, series: str) -> str:
+    """Return the record of a plate cell of one run."""
+    return package(
+        f"SRX{number}",
+        [run(f"SRR{number}", spots=1_000_000, members=[(f"GSM{number}", "10090", "Mus musculus")])],
+        gsm=f"GSM{number}",
+        gse=series,
+        protocol="Cells were sorted into 96-well plates, Smart-seq2 " * 20,
+    )
 
 
 class Cost(NamedTuple):
@@ -141,12 +177,23 @@ class Cost(NamedTuple):
 
 def look_up(archives: SmallArchives, folder: Path) -> tuple[int, Cost]:
     """Return the requests and the cost of a look-up in a process of its own."""
-    words = ["scripts", "resolve", "--series", SERIES, "--species", "mus=10090"]
-    for name in ("geo", "eutils", "ena"):
-        words += [f"--{name}", f"{archives.url}/{name}"]
-    words += ["--records", str(folder / "records"), "--evidence", str(folder / "evidence.jsonl")]
+    words = ["resolve", "--series", SERIES, "--evidence", str(folder / "evidence.jsonl")]
+    return asked(archives, folder, [*words, "--output", str(folder / "plan.tsv")])
+
+
+def discover(archives: SmallArchives, folder: Path) -> tuple[int, Cost]:
+    """Return the requests and the cost of a discovery in a process of its own."""
+    words = ["discover", "--since", "2026-10-01", "--limit", str(len(archives.families))]
+    words += ["--page", str(folder / "discovered.html"), "--accept", str(folder / "accepted.txt")]
+    return asked(archives, folder, [*words, "--output", str(folder / "discovered.tsv")])
+
+
+def asked(archives: SmallArchives, folder: Path, words: Sequence[str]) -> tuple[int, Cost]:
+    """Return the requests and the cost of a command that asks the archives, in a process of its own."""
+    addresses = [word for name in ("geo", "eutils", "ena") for word in (f"--{name}", f"{archives.url}/{name}")]
+    options = ["--species", "mus=10090", "--records", str(folder / "records"), *addresses]
     archives.requests.clear()
-    cost = measured([sys.executable, "-c", MODULE, *words, "--output", str(folder / "plan.tsv")])
+    cost = measured([sys.executable, "-c", MODULE, "scripts", *words, *options])
     return len(archives.requests), cost
 
 
@@ -188,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     size = QUICK if options.quick else FULL
     peer = can_import(options.geoparse)
-    firsts, seconds, ours, theirs, metadata = [], [], [], [], []
+    firsts, seconds, found, again, ours, theirs, metadata = [], [], [], [], [], [], []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with served(size.looked_up) as archives:
@@ -196,6 +243,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 place = folder / str(repeat)
                 firsts.append(look_up(archives, place))
                 seconds.append(look_up(archives, place))
+        with served_series(size.discovered) as archives:
+            for repeat in range(size.repeats):
+                place = folder / f"discovered{repeat}"
+                place.mkdir()
+                found.append(discover(archives, place))
+                again.append(discover(archives, place))
         records = folder / "records" / SERIES
         records.mkdir(parents=True)
         path = records / f"{SERIES}_family.soft.gz"
@@ -224,6 +277,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             metadata.append(measured(command))
         packed = path.stat().st_size / 1e6
     figures = reported(size, firsts, seconds, ours, theirs, metadata, packed)
+    figures |= discovery_figures(size, found, again)
     print(json.dumps(figures, sort_keys=True))
 
 
@@ -274,6 +328,24 @@ def reported(
         "metadata_cpu_seconds": round(meta_cpu, 3),
         "metadata_peak_mb": round(meta_peak, 1),
     }
+
+
+def discovery_figures(
+    size: Size, firsts: list[tuple[int, Cost]], seconds: list[tuple[int, Cost]]
+) -> dict[str, float | int | None]:
+    """Print the lines of discovery and return its figures."""
+    print(f"discovery of {size.discovered:,} series, {EACH} cells   requests   wall s    CPU s  peak MB")
+    figures: dict[str, float | int | None] = {"series_discovered": size.discovered}
+    for words, key, costs in (("empty folder", "", firsts), ("the records lie there", "_second_time", seconds)):
+        requests = statistics.median(number for number, _ in costs)
+        wall, cpu, peak = (
+            statistics.median(getattr(cost, name) for _, cost in costs) for name in ("wall", "cpu", "peak")
+        )
+        print(f"  {words:<28} {requests:9.0f} {wall:8.2f} {cpu:8.2f} {peak:8.0f}")
+        figures[f"requests_discovery{key}"] = int(requests)
+        figures[f"cpu_seconds_discovery{key}"] = round(cpu, 3)
+        figures[f"peak_mb_discovery{key}"] = round(peak, 1)
+    return figures
 
 
 if __name__ == "__main__":

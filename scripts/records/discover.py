@@ -123,10 +123,10 @@ def discover(
     not answered to its end, or the archives are down.
     """
     series = find_series(gds_term(wanted), archives)
+    rows = [*judge.judge_series(series.summaries[:limit])]
     studies = FoundStudies()
     if outside and not wanted.query:
         studies = find_studies(sra_term(wanted), archives)
-    rows = [*judge.judge_series(series.summaries[:limit])]
     rows += [judge.judge_study(study) for study in studies.studies[:limit]]
     beyond = [row_of(summary) for summary in series.summaries[limit:]]
     beyond += [

@@ -235,6 +235,7 @@ def test_what_had_no_run_is_asked_for_again(small: SmallArchives, tmp_path: Path
     text = small.families.pop(series)
     row = discovered(small, tmp_path)[series]
     assert (row["verdict"], row["left_out"]) == ("certain", "")  # SRA knows it by the name of the series
+    assert row["status"] == "GEO has no family file of it"
     small.packages.clear()
     row = discovered(small, tmp_path / "private")[series]
     assert (row["verdict"], row["left_out"]) == ("unknown", "NO_RUN 1")

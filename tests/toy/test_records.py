@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.records.discovery.summaries import SeriesSummary, read_summaries
 from tests.toy import catalogue
-from tests.toy.records import ENA_FIELDS, HOST
+from tests.toy.records import ENA_FIELDS, HOST, Records
 from tests.toy.server import Server
 from tests.toy.world import World
 
@@ -198,6 +199,62 @@ def test_series_have_a_uid(toy: Server):
     assert told["esearchresult"]["idlist"] == ["200900001"]
     summary = json.loads(_eutils(toy, "esummary", db="gds", id="200900001", retmode="json"))
     assert summary["result"]["200900001"]["accession"] == "GSE900001"
+
+
+def _found(toy: Server, term: str) -> ET.Element:
+    return ET.fromstring(_eutils(toy, "esearch", db="gds", term=term))
+
+
+def test_series_are_found_by_their_fields(toy: Server):
+    terms = {
+        "gse[ETYP]": ["200900004", "200900003", "200900002", "200900001"],
+        'gse[ETYP] AND "Homo sapiens"[Organism] NOT fish': ["200900004", "200900002"],
+        "gse[ETYP] AND (txid10090[Organism:exp] AND organoids)": [],
+        '"Droplets of toy" AND gse[Entry Type]': ["200900002"],
+        "gse[ETYP] AND 2021/03/01:3000[PDAT] AND toy cortex": ["200900001"],
+        "gse[ETYP] AND 2021/03/05:3000[UDAT]": [],
+    }
+    for term, uids in terms.items():
+        assert [uid.text for uid in _found(toy, term).iterfind("IdList/Id")] == uids, term
+
+
+def test_a_search_says_what_it_does_not_find(toy: Server):
+    root = _found(toy, 'gse[ETYP] AND (cortexx OR "no such" OR toy[bodypart])')
+    assert [(item.tag, item.text) for item in root.iterfind("ErrorList/*")] == [
+        ("PhraseNotFound", "cortexx"),
+        ("FieldNotFound", "bodypart"),
+    ]
+    assert [(item.tag, item.text) for item in root.iterfind("WarningList/*")] == [("QuotedPhraseNotFound", '"no such"')]
+
+
+def test_summaries_are_the_same_in_all_forms(toy: Server):
+    forms = ({"retmode": "json"}, {"version": "2.0"}, {})
+    answers = [_eutils(toy, "esummary", db="gds", id="200900001,200999999", **form) for form in forms]
+    summary = SeriesSummary(
+        *("GSE900001", "Single cells of the toy mouse cortex", "2021-03-04", "Mus musculus", 44, ("99999901",))
+    )
+    for answer in map(read_summaries, answers):
+        assert answer["200900001"] == summary
+        assert "cannot get document summary" in str(answer["200999999"])
+
+
+def test_series_are_published_grow_and_are_withdrawn(hollow: World):
+    records = Records(hollow)
+    records.publish("GSE900003", "2026-12-01", today="2026-11-30")
+    assert records.find_series("GSE900003[ACCN] AND gse[ETYP]").uids == []
+    assert records.summary("200900003") is None
+    assert records.experiments_of("PRJNA900003") == []
+    records.publish("GSE900003", "2026-12-01", today="2026-12-01")
+    assert records.find_series("gse[ETYP] AND 2026/12/01[PDAT]").uids == ["200900003"]
+    assert b"!Series_status = Public on Dec 01 2026" in gzip.decompress(records.soft("GSE900003"))
+    records.show("GSE900001", 3)
+    assert [len(records.series[name].experiments) for name in ("GSE900001", "GSE900004")] == [3, 5]
+    records.show("GSE900001", 44)
+    assert len(records.find_experiments("SRP900001")) == 44
+    records.withdraw("GSE900002")
+    assert b"!Series_status = Withdrawn" in gzip.decompress(records.soft("GSE900002"))
+    assert records.experiments_of("GSE900002") == []
+    assert Records(hollow).experiments_of("GSE900002")  # the world is as it was
 
 
 # ENA and SDL ----------------------------------------------------------------------------------------------------------

@@ -115,9 +115,11 @@ class Judge:
         has_runs = record_files.sra_xml_of(folder) is not None
         self._renew(series, self._outdated(summary, facts) != "" or (answers is not None and not has_runs))
         is_placed = record_files.is_placed(folder)
+        is_kept = has_runs and (answers is not None or is_placed) and series not in self.archives.refresh
+        if is_kept and facts is not None:
+            return []
         record = fetch_series_record(series, self.archives, [], lenient=is_placed)
         experiments = list(record.samples_of_experiments())
-        is_kept = has_runs and (answers is not None or is_placed) and series not in self.archives.refresh
         # A larger series fills requests of its own, and is not held in memory.
         return [] if is_kept or len(experiments) > self.archives.batch else experiments
 
@@ -159,7 +161,8 @@ class Judge:
         except (InputError, RecursionError) as error:
             return self._unanswered(summary, error, archive)
         self.in_vain = 0
-        return describe(summary, facts or SeriesFacts(), plan, self.estimator, self.analysis)._replace(
+        facts = facts or SeriesFacts(status="" if archive == "SRA" else "GEO has no family file of it")
+        return describe(summary, facts, plan, self.estimator, self.analysis)._replace(
             archive=archive, note=sentences(note, *dict.fromkeys(_notes(plan)))
         )
 

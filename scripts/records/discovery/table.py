@@ -64,7 +64,7 @@ class Discovered(NamedTuple):
     parts: str = ""
     superseded_by: str = ""
     status: str = ""
-    """What GEO says of a series that is not public any more."""
+    """What GEO says of a series that is not public any more, or that it has no family file."""
     archive: str = "GEO"
     pubmed: str = ""
     note: str = ""
