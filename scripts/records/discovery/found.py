@@ -28,8 +28,9 @@ PAGE = 10_000
 """Uids that a search gives at most in one answer."""
 SUMMARIES = 500
 """Summaries in one answer, as many as NCBI gives as JSON."""
-MOST_EXPERIMENTS = 10_000
-"""Experiments that are read of a search for studies outside GEO, the first in NCBI's order: the newest."""
+MOST_EXPERIMENTS = 50_000
+"""Experiments that are read of a search for studies outside GEO, the first in NCBI's order: the newest. A month of
+human and mouse has some thousands, most of them GEO's own."""
 _PUBLISHED = re.compile(rb"<RUN\b[^>]*\bpublished=\"([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _PASSES = 3  # over the pages of a search that changes while it is read
 
