@@ -181,7 +181,7 @@ def test_detail_has_the_verdict(analysis):
     for status in statuses.values():
         assert (status.chemistry, status.read_roles) == ("10x_3p_v3", "index,barcode,cdna")
         assert re.fullmatch(
-            r"Proved by barcodes \(rank 3\): read 2 on 3M-february-2018 \(9\d\.\d% of spots, chance \d\.\d\d%\); strand"
+            r"Proved by barcodes: read 2 on 3M-february-2018 \(9\d\.\d% of spots, chance \d\.\d\d%\); strand"
             r" Forward\. EmptyDrops_CR was skipped, it needs more than 45000 barcodes \(Gene has \d+, GeneFull has \d+,"
             r" GeneFull_Ex50pAS has \d+\): cells by CellRanger2\.2 3000 0\.99 10\.",
             status.detail,
@@ -192,7 +192,7 @@ def test_strand_decides_between_kits_of_one_list(analysis):
     statuses = read_statuses(analysis.folder / f"units/status/{analysis.unit(catalogue.LIBRARY_V2)}.tsv")
     assert statuses["SRR9000103"].chemistry == "10x_3p_v2"
     detail = statuses["SRR9000103"].detail
-    assert detail.startswith("Proved by barcodes (rank 3): read 1 on 737K-august-2016 (")
+    assert detail.startswith("Proved by barcodes: read 1 on 737K-august-2016 (")
     assert "; strand Forward. 10x Chromium 3′ v2 and 10x Chromium 5′ v1 or v2 share their barcodes;" in detail
     assert "the strand tells 10x Chromium 3′ v2: of the probed reads" in detail
     assert statuses["SRR9000103"].read_roles == "barcode,cdna"

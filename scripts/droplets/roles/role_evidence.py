@@ -82,9 +82,9 @@ class Verdict(NamedTuple):
         cut = f", UMIs cut to {self.umi_length} bases" if self.umi_length < self.candidates[0].umi_length else ""
         cut += f"; {self.doubt}" if self.doubt else ""
         if self.best is None:
-            return f"Chosen by the {RANKS[self.rank]} (rank {self.rank}){cut}"
+            return f"Chosen by the {RANKS[self.rank]}{cut}"
         chosen = "" if self.rank == 3 else f", of the read that the {RANKS[1]} names"
-        return f"Proved by {RANKS[3]}{chosen} (rank {self.rank}): {self.best.words}{cut}"
+        return f"Proved by {RANKS[3]}{chosen}: {self.best.words}{cut}"
 
     @property
     def strand(self) -> str:

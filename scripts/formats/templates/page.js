@@ -43,11 +43,12 @@
   const addFilter = (table) => {
     const rows = [...table.tBodies[0].rows];
     if (rows.length < 8) return;
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    let texts; /* made when they are first needed: a page of thousands of rows opens at once */
     const input = make("input", { type: "search", autocomplete: "off", spellcheck: false });
     const count = make("output", { className: "count" });
     const filter = () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      texts ??= rows.map((row) => row.textContent.toLowerCase());
       let shown = 0;
       rows.forEach((row, index) => {
         row.hidden = !words.every((word) => texts[index].includes(word));
@@ -56,7 +57,7 @@
       count.textContent = `${number.format(shown)} of ${number.format(rows.length)} rows`;
     };
     input.addEventListener("input", filter);
-    filter();
+    count.textContent = `${number.format(rows.length)} of ${number.format(rows.length)} rows`;
     const label = make("label", {}, `Search ${table.dataset.noun || "the table"}: `, input);
     table.parentNode.before(make("div", { className: "filter" }, label, count));
     table.filter = (words) => {

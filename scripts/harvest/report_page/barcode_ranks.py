@@ -76,7 +76,7 @@ def read_called(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray
         with h5py.File(path, "r") as root:
             obs = root["obs"]
             figures = {
-                name: np.asarray(obs[name][()], float)
+                name: np.asarray(obs[name][()], np.float32)
                 for name in ("total_counts", "n_genes_by_counts", "pct_counts_mt")
                 if name in obs and isinstance(obs[name], h5py.Dataset)
             }

@@ -20,6 +20,8 @@ MOST_LIBRARIES = 1000
 MOST_PLOTS = 24
 """Libraries that get a barcode-rank plot with axes; all have a small one in their row."""
 Row = list[Any]
+CellFigures = dict[str, np.ndarray]
+"""Column of obs → its values."""
 
 
 class Column(NamedTuple):
@@ -104,19 +106,19 @@ def _unit(library: pd.Series) -> str:
 
 def read_libraries_curves(
     libraries: pd.DataFrame, results: Path, kept: str
-) -> tuple[list[LibraryCurve], list[pd.DataFrame]]:
-    """Return the counted libraries with their curves, and the figures of the called cells of each h5ad.
+) -> tuple[list[LibraryCurve], dict[str, list[CellFigures]]]:
+    """Return the counted libraries with their curves, and species → the figures of the called cells of each h5ad.
 
     ``kept`` is the folder of a library's statistics, with ``{unit}`` in it.
     """
     called: dict[str, dict[str, np.ndarray]] = {}
-    cells: list[pd.DataFrame] = []
+    cells: dict[str, list[CellFigures]] = {}
     for series, species in dict.fromkeys(zip(libraries.series, libraries.species, strict=True)):
         path = results / "droplets" / f"{series}.{species}.h5ad"
         if path.is_file() and path.parent.resolve() == (results / "droplets").resolve():
             of_experiment, figures = read_called(path)
             called[f"{series}.{species}"] = of_experiment
-            cells.append(pd.DataFrame(figures).assign(species=species))
+            cells.setdefault(species, []).append(figures)
     found = []
     for _, row in libraries.iterrows():
         unit = _unit(row)
@@ -224,14 +226,16 @@ def library_charts(libraries: pd.DataFrame) -> list[tuple[Markup, str, str]]:
     return charts
 
 
-def cell_charts(cells: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+def cell_charts(cells: Mapping[str, Sequence[CellFigures]]) -> list[dict[str, Any]]:
     """Return species, number and charts of the called cells of each species."""
     found = []
-    gathered = pd.concat([*cells, pd.DataFrame({"species": []})])
-    for species, mine in gathered.groupby("species"):
-        if not {"total_counts", "n_genes_by_counts"} <= set(mine):
+    for species, matrices in cells.items():
+        known = [figures for figures in matrices if {"total_counts", "n_genes_by_counts"} <= figures.keys()]
+        if not known:
             continue
-        counts, genes = mine.total_counts.to_numpy(float), mine.n_genes_by_counts.to_numpy(float)
+        counts, genes = (
+            np.concatenate([each[name] for each in known]) for name in ("total_counts", "n_genes_by_counts")
+        )
         scales = scale_of(counts, True), scale_of(genes, False)
         titles = ("molecules a cell", "genes a cell")
         both, key = density(counts, genes, scales, titles)
@@ -240,12 +244,12 @@ def cell_charts(cells: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
             (histogram(genes, scales[1], titles[1]), "Genes", ""),
             (both, "Genes by molecules", key),
         ]
-        if present(mine, ["pct_counts_mt"]):
-            share = mine.pct_counts_mt.dropna().to_numpy()
-            charts.append(
-                (histogram(share, scale_of(share, False), "counts on mitochondrial genes, %"), "Mitochondrial", "")
-            )
-        found.append({"species": species, "cells": len(mine), "charts": charts})
+        share = np.concatenate([each.get("pct_counts_mt", np.zeros(0, np.float32)) for each in known])
+        share = share[np.isfinite(share)]
+        if len(share):
+            chart = histogram(share, scale_of(share, False), "counts on mitochondrial genes, %")
+            charts.append((chart, "Mitochondrial", ""))
+        found.append({"species": species, "cells": len(counts), "charts": charts})
     return found
 
 

@@ -16,6 +16,7 @@ _TEXTS = frozenset(
     " sex_of_record sex_of_genes".split()
 )
 """Columns of text; all others are numbers, empty where unknown."""
+_NOT_SHOWN = frozenset("reason not_aligned read_length mapped_length sampled_reads xist_counts y_counts spots".split())
 _CHANGED = {
     "genes": ("n_genes_by_counts", 1),
     "in_genes": ("total_counts", 1),
@@ -40,12 +41,19 @@ def read_libraries(results: Path) -> pd.DataFrame:
     return _read(results / "quality" / "libraries.csv")
 
 
+def _is_shown(column: str) -> bool:
+    """Return whether a column may be needed: of the others there are many."""
+    return not column.startswith(("z_", "SJ: ", "GeneFull_Ex50pAS: ")) and column not in _NOT_SHOWN
+
+
 def _read(path: Path) -> pd.DataFrame:
     needed = ["series", "experiment", "species", "status", "flags"]
     if not path.exists():
         return pd.DataFrame(columns=needed, dtype=object)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", lineterminator="\n")
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8", lineterminator="\n", usecols=_is_shown
+        )
     except (OSError, EOFError, ValueError) as error:  # ValueError: no CSV, no UTF-8
         raise InputError(f"{path}: cannot be read as a table of quality: {error}.") from error
     for name in map(str, table):

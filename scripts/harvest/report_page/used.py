@@ -1,7 +1,7 @@
 """What was used: results/provenance.json as tables, and the paragraph for a paper, results/methods.txt."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from scripts.core.errors import InputError
 MOST_BYTES = 5_000_000
 MOST_ENTRIES = 400
 """Rows of a section that are shown."""
+MOST_LETTERS = 24
+"""Of a value in a column that is not for long texts."""
 _TITLES = {
     "workflow": "Workflow, and the command that makes the same results",
     "options": "Options that are not the default",
@@ -64,32 +66,38 @@ def read_provenance(results: Path) -> list[Section]:
         raise InputError(f"{path}: is no JSON object.")
     order = {name: position for position, name in enumerate(_TITLES)}
     names = sorted((name for name in known if known[name] not in (None, [], {})), key=lambda name: order.get(name, 99))
-    return [_section(name, known[name]) for name in names if name not in _NOT_SHOWN]
+    return [section for name in names if name not in _NOT_SHOWN for section in _sections(name, known[name])]
 
 
-def _section(name: str, part: Any) -> Section:
+def _sections(name: str, part: Any) -> Iterator[Section]:
+    """Yield a part as a table, and each list of tables in it, such as the files of a reference, as one of its own."""
     title = _TITLES.get(name, name.replace("_", " "))
-    if isinstance(part, list) and all(isinstance(each, dict) for each in part):
-        rows = [row for each in part for row in _unfolded(each)]
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        head = [f"~{column.replace('_', ' ')}" for column in columns]
-        table: list[list[str | None]] = [[row.get(column) or None for column in columns] for row in rows]
-    else:
-        head = ["what", "~value"]
+    if not _is_table(part):
         pairs = part.items() if isinstance(part, dict) else [(title, part)]
-        table = [[key, _text(value)] for key, value in pairs]
-    note = (
-        f"The first {MOST_ENTRIES} of {len(table):,}; all are in provenance.json." if len(table) > MOST_ENTRIES else ""
+        yield _section(title, [{"what": key, "value": _text(value)} for key, value in pairs])
+        return
+    nested = list(dict.fromkeys(key for each in part for key, value in each.items() if value and _is_table(value)))
+    rows = [{key: _text(value) for key, value in each.items() if key not in nested} for each in part]
+    yield _section(title, rows)
+    for key in nested:
+        first = [next(iter(row.items()), ("", "")) for row in rows]
+        inner = [
+            {start[0]: start[1], **{column: _text(value) for column, value in entry.items()}}
+            for start, each in zip(first, part, strict=True)
+            for entry in each.get(key, ())
+        ]
+        yield _section(f"{title}: {key.replace('_', ' ')}", inner)
+
+
+def _section(title: str, rows: Sequence[Mapping[str, str]]) -> Section:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    long = {column for row in rows for column in row if len(row[column]) > MOST_LETTERS}
+    head = [("~" if column in long else "") + column.replace("_", " ") for column in columns]
+    table: list[list[str | None]] = [[row.get(column) or None for column in columns] for row in rows[:MOST_ENTRIES]]
+    cut = len(rows) > MOST_ENTRIES
+    return Section(
+        title, head, table, f"The first {MOST_ENTRIES} of {len(rows):,}; all are in provenance.json." if cut else ""
     )
-    return Section(title, head, table[:MOST_ENTRIES], note)
-
-
-def _unfolded(entry: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield the rows of an entry: one for each of the entries of a list in it, such as the files of a reference."""
-    nested = next((name for name, value in entry.items() if value and _is_table(value)), "")
-    texts = {name: _text(value) for name, value in entry.items() if name != nested}
-    for each in entry[nested] if nested else [{}]:
-        yield texts | {name: _text(value) for name, value in each.items()}
 
 
 def _is_table(value: Any) -> bool:

@@ -102,7 +102,7 @@ def test_run_table_decides_between_two_reads_with_barcodes(maker, lists):
     verdict = judge(twice, lists, given_roles=("none", "barcode", "cdna"))
     assert (verdict.roles, verdict.rank) == (("none", "barcode", "cdna"), 1)
     assert verdict.words.startswith(
-        "Proved by barcodes, of the read that the run table names (rank 1): read 2 on 3M-february-2018 ("
+        "Proved by barcodes, of the read that the run table names: read 2 on 3M-february-2018 ("
     )
 
 
@@ -129,7 +129,7 @@ def test_a_barcode_in_two_reads_is_found(maker, lists):
     made = maker.library(KITS["indrops_v3"], "CFIB", 38, 0.01, cdna=61)
     verdict = judge(made, lists)
     assert verdict.roles == ("cdna", "barcode", "index", "barcode")
-    assert verdict.words.startswith("Proved by barcodes (rank 3): reads 2 and 4 on indrops-v3 (")
+    assert verdict.words.startswith("Proved by barcodes: reads 2 and 4 on indrops-v3 (")
     assert judge(made, lists, given_roles=verdict.roles).roles == verdict.roles
     assert judge(made, lists, given_chemistry=KITS["indrops_v3"]).roles == verdict.roles
     fault = fault_of(maker.bulk((61, 8, 8, 30), 0.01), lists, given_chemistry=KITS["indrops_v3"])
@@ -159,7 +159,7 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     made = maker.library(KITS["10x_3p_v3"], "ICB", 28, 0.01)
     verdict = judge(made, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert (verdict.roles, verdict.rank) == (("index", "cdna", "barcode"), 2)
-    assert verdict.words == "Chosen by the read lengths (rank 2)"
+    assert verdict.words == "Chosen by the read lengths"
     long = maker.library(KITS["10x_3p_v3"], "CB", 150, 0.01, cdna=150)
     fault = fault_of(long, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"])
     assert fault.detail == (
@@ -168,7 +168,7 @@ def test_named_kit_without_list_is_placed_by_lengths(maker, lists):
     )
     verdict = judge(long, PackedLists({}, {}), given_chemistry=KITS["10x_3p_v3"], given_roles=("cdna", "barcode"))
     assert (verdict.roles, verdict.rank) == (("cdna", "barcode"), 1)
-    assert verdict.words == "Chosen by the run table (rank 1)"
+    assert verdict.words == "Chosen by the run table"
 
 
 def test_named_kit_whose_barcodes_are_of_another_is_refused_and_both_named(maker, lists):
@@ -188,7 +188,7 @@ def test_what_speaks_against_a_named_kit_is_said(maker, lists):
     bulk = maker.bulk((28, 90), 0.01)
     verdict = judge(bulk, only, given_chemistry=KITS["10x_3p_v2"], given_roles=("barcode", "cdna"))
     assert re.fullmatch(
-        r"Chosen by the run table \(rank 1\); only \d\.\d% of the barcodes of read 1 are on 737K-august-2016; the"
+        r"Chosen by the run table; only \d\.\d% of the barcodes of read 1 are on 737K-august-2016; the"
         r" barcode reads have 28 bases, barcode and UMI of 10x Chromium 3′ v2 26",
         verdict.words,
     )
@@ -326,7 +326,7 @@ def test_a_library_of_one_cell_is_reported_as_that_and_counted_under_its_name(ma
     verdict = judge(made, lists, given_chemistry=KITS["10x_3p_v3"])
     assert (verdict.roles, verdict.candidates[0].name) == (("barcode", "cdna"), "10x_3p_v3")
     assert verdict.words == (
-        "Chosen by the read lengths (rank 2); 100.0% of the barcodes of read 1 are on 3M-february-2018, most of them"
+        "Chosen by the read lengths; 100.0% of the barcodes of read 1 are on 3M-february-2018, most of them"
         " the same barcode or one of two"
     )
 
