@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from scripts.core.errors import InputError
+from scripts.core.errors import InputError, is_of_machine
 from scripts.core.files import atomic_folder, atomic_path, open_regular, path_below
 
 _BLOCK = 1 << 20
@@ -65,7 +65,11 @@ def write_archive(output: Path, top: str, members: Iterable[ReleasedFile]) -> No
                 described = tarfile.TarInfo(path_below(top, *member.name.split("/")).as_posix())
                 described.size = member.source.stat().st_size
                 described.mode, described.uname, described.gname = 0o644, "root", "root"
-                archive.addfile(described, reader)
+                try:
+                    archive.addfile(described, reader)
+                except OSError as error:  # it has shrunk
+                    if is_of_machine(error):
+                        raise
                 reader.check(member)
 
 
