@@ -38,8 +38,10 @@ def test_without_network_there_is_no_plan_and_the_next_call_asks_again(analysis)
     assert (analysis.folder / "results" / "plan.tsv").read_text().count("SRR") == 3
     answer = analysis.snakemake("--cores", "1", "resolve")
     assert "Nothing to be done" in answer.text
+    plan = (analysis.folder / "results" / "plan.tsv").read_bytes()
     configure(analysis, refresh="all")
     answer = analysis.snakemake("--cores", "1", "resolve")
+    assert (analysis.folder / "results" / "plan.tsv").read_bytes() == plan
     assert (answer.status, answer.text.splitlines()[-4].strip()) == (1, HEADING)
     configure(analysis)
     assert analysis.snakemake("--cores", "1", "resolve").status == 0
