@@ -238,6 +238,9 @@ rule cells_table:
         "logs/benchmarks/cells_table/cells_table.tsv"
     conda:
         "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("report"),
+        runtime=runtime("report"),
     params:
         genes=lambda wildcards: [f"{name}={path}" for name, path in analysis.plate_genes().items()],
     shell:
@@ -285,6 +288,9 @@ rule libraries_table:
         "logs/libraries_table/libraries_table.log",
     conda:
         "../envs/python.yaml"
+    resources:
+        mem_mb=mem_mb("report"),
+        runtime=runtime("report"),
     params:
         chemistries=HOME / "config/chemistries.yaml",
         floors=[

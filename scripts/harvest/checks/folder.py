@@ -104,6 +104,7 @@ def droplet_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) 
             unread.add(library)
     for name in matrices:
         yield from readable(name, archives.h5ad_faults(results / name, name, ledger, checks, unread))
+        yield from readable(name, quality.droplet_obs_faults(results / name, name))
 
 
 def metadata_faults(results: Path, files: dict[str, int], ledger: Sequence[Run]) -> Iterator[str]:

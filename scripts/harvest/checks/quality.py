@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from scripts.core.gzip_files import open_bounded
-from scripts.formats.h5ad_checked import read_column, read_names, sum_rows
+from scripts.formats.h5ad_checked import read_column, read_names, read_numbers, sum_rows
 from scripts.harvest.checks.tables import BROKEN, first_faults
 from scripts.harvest.quality.cells import COLUMNS
 from scripts.harvest.quality.flags import FLAGS, join_flags
@@ -126,3 +126,22 @@ def library_faults(path: Path, ledger: Sequence[Run]) -> Iterator[str]:
             faults += figure_faults(values | {"cell": values.get("experiment", "")})
     faults += [f"{experiment} is counted in the ledger, but not in it." for experiment in sorted(set(counted.values()))]
     yield from first_faults(LIBRARIES, faults)
+
+
+def droplet_obs_faults(path: Path, name: str) -> Iterator[str]:
+    """Yield a sentence for each droplet cell whose total_counts are not its counts, or whose flags are none."""
+    try:
+        with h5py.File(path, "r") as root:
+            if "flags" not in root["obs"]:
+                return  # without a library, or of an earlier version
+            names = read_names(root, "obs/_index")
+            flags = read_column(root, "obs/flags", len(names))
+            totals = read_numbers(root, "obs/total_counts", len(names))
+            sums = sum_rows(root, "X", len(names))
+    except BROKEN as error:
+        yield f"{name}: cannot be read as the counts of droplets: {error}."
+        return
+    faults = [f"{names[cell]} has other total_counts than counts." for cell in np.flatnonzero(totals != sums).tolist()]
+    for cell, text in zip(names, flags, strict=True):
+        faults += figure_faults({"cell": cell, "flags": text}) if text else ()
+    yield from first_faults(name, faults)

@@ -25,11 +25,20 @@ class Likeness(NamedTuple):
 
 
 def smallest_of_each(owners: np.ndarray, hashes: np.ndarray, size: int, things: int) -> list[np.ndarray]:
-    """Return the sketch of each thing, up to ``size`` of its hashes; ``owners`` are the things of the hashes."""
-    order = np.lexsort((hashes, owners))
-    bounds = np.searchsorted(owners[order], np.arange(things + 1))
-    ordered = hashes[order]
-    return [np.unique(ordered[start:end])[:size] for start, end in itertools.pairwise(bounds)]
+    """Return the sketch of each thing, up to ``size`` of its hashes; ``owners`` are the things of the hashes.
+
+    A thing has each of its hashes once.
+    """
+    if np.any(owners[1:] < owners[:-1]):
+        order = np.argsort(owners, kind="stable")
+        owners, hashes = owners[order], hashes[order]
+    bounds = np.searchsorted(owners, np.arange(things + 1))
+    return [smallest(hashes[start:end], size) for start, end in itertools.pairwise(bounds)]
+
+
+def smallest(hashes: np.ndarray, size: int) -> np.ndarray:
+    """Return the smallest hashes, up to ``size``, in order."""
+    return np.sort(np.partition(hashes, size - 1)[:size] if hashes.size > size else hashes)
 
 
 def find_alike(sketches: Sequence[np.ndarray], size: int, least: int) -> list[Likeness]:

@@ -12,6 +12,7 @@ from scripts.core.errors import InputError
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.formats import h5ad
 from scripts.harvest.quality import flags
+from scripts.harvest.quality.copies import smallest
 from scripts.references.kmer_index import mix
 
 SKETCH = 512
@@ -48,7 +49,7 @@ class LibraryCells(NamedTuple):
         """The smallest hashes of its cells: barcode, counts and genes of each, of those with enough counts."""
         codes = np.fromiter((zlib.crc32(name.encode()) for name in self.barcodes), np.uint64, len(self.barcodes))
         hashed = mix(mix(codes + self.counts.astype(np.uint64)) + self.genes.astype(np.uint64))
-        return np.unique(hashed[self.counts >= _HIGH])[:SKETCH]
+        return smallest(np.unique(hashed[self.counts >= _HIGH]), SKETCH)
 
 
 def _median(values: np.ndarray) -> str:

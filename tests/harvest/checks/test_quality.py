@@ -7,7 +7,7 @@ import scipy.sparse
 
 from scripts.formats import h5ad
 from scripts.formats.csv_gz import write_csv_gz
-from scripts.harvest.checks.quality import CellFigures, cell_faults, library_faults, obs_faults
+from scripts.harvest.checks.quality import CellFigures, cell_faults, droplet_obs_faults, library_faults, obs_faults
 from scripts.harvest.quality.cells import COLUMNS
 from scripts.plan.run_table import Run
 
@@ -71,3 +71,17 @@ def test_libraries_are_those_of_the_ledger(tmp_path, status, flags, fault):
     assert list(library_faults(path, ledger)) == ([f"quality/libraries.csv: {fault}."] if fault else [])
     more = [*ledger, ledger[0]._replace(experiment="X2", run="R2")]
     assert "quality/libraries.csv: X2 is counted in the ledger, but not in it." in list(library_faults(path, more))
+
+
+def test_obs_of_droplets_agrees_with_its_counts(tmp_path):
+    path = tmp_path / "GSE1.mus.h5ad"
+    with h5py.File(path, "w") as root:
+        matrix = h5ad.CsrWriter(root, "X", np.int32, (3, 2))
+        matrix.append(scipy.sparse.csr_matrix(np.array([[3, 4], [1, 0], [0, 2]], np.int32)))
+        matrix.finish(2)
+        columns = {"flags": ["OUTLIER_COUNTS", "", "ODD"], "total_counts": np.array([7, 2, 2])}
+        h5ad.write_frame(root, "obs", ["X1_A", "X1_C", "X1_G"], columns)
+    assert list(droplet_obs_faults(path, "droplets/GSE1.mus.h5ad")) == [
+        "droplets/GSE1.mus.h5ad: X1_C has other total_counts than counts.",
+        "droplets/GSE1.mus.h5ad: X1_G has the flags 'ODD', which are not codes in their order.",
+    ]
