@@ -30,9 +30,10 @@ checkpoint resolve:
         shard_size=config["plates"]["shard_size"],
         count_by=config["count_by"],
         choices=analysis.plan_options(),
-        asked=lambda wildcards: analysis.asked_digest(),  # a trigger: also by a file with an older time
+        asked=reported(lambda wildcards: analysis.asked_digest()),  # a trigger: also by a file with an older time
         costs=no_trigger(lambda: resources.cost_options(running.threads, running.most_threads)),
         forecast=no_trigger(analysis.forecast_options(HOME / "config/chemistries.yaml")),
+        machine=no_trigger(lambda: resources.machine_options()),
         refresh=no_trigger(analysis.refresh_options()),  # see accession_files
     shell:
         """
@@ -42,7 +43,7 @@ checkpoint resolve:
             --retries {params.retries:q} --shard-size {params.shard_size} --count-by {params.count_by} \
             --units {output.units:q} --index {output.index:q} --seats units/seats.tsv \
             --last-plan units/last_plan --changes results/changes.tsv \
-            {params.costs:q} {params.forecast:q} --cost {output.cost:q} \
+            {params.costs:q} {params.forecast:q} {params.machine:q} --cost {output.cost:q} \
             --evidence {output.evidence:q} --own-metadata {output.own:q} --output {output.plan:q} 2>{log:q}
         """
 
@@ -65,7 +66,7 @@ rule discover:
         shard_size=config["plates"]["shard_size"],
         # The list of accepted accessions is among them, and no output: a plan that names it never asks for new series.
         discover=analysis.discover_options(),
-        costs=no_trigger(lambda: resources.cost_options(running.threads, running.cores)),
+        costs=no_trigger(lambda: resources.cost_options(running.threads, running.most_threads)),
         call=lambda wildcards: str(time.time_ns()),  # a trigger: the answer depends on the day
     shell:
         """

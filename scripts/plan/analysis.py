@@ -19,7 +19,7 @@ from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
-from scripts.plan.lists import is_path, is_run_list
+from scripts.plan.lists import is_empty_list, is_path, is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
 from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders
 from scripts.plan.run_table import Run, iterate_runs
@@ -442,12 +442,25 @@ class Analysis:
 
     def accession_files(self) -> list[str]:
         """Return the files of accessions that ``series`` names, whose change makes a new plan."""
-        return [word for word in self._words("series") if is_path(word)]
+        return [word for word in self._asked() if is_path(word)]
 
     def asked_digest(self) -> str:
-        """Return the digest of the files that say what is asked for: the run table or the lists of accessions."""
+        """Return the digest of the files that say what is asked for: the run table or the lists of accessions.
+
+        Raises InputError where nothing is asked for.
+        """
         table = self.config["run_table"]
+        if not table and not self._asked():
+            listed = f"{self.config['discover']['accept']} is empty yet: `snakemake discover` fills it; or " * bool(
+                self._words("series")
+            )
+            raise InputError(f"series: nothing is asked for; {listed}name at least one accession, e.g. GSE67835.")
         return " ".join(map(hash_file, [table] if table else self.accession_files()))
+
+    def _asked(self) -> list[str]:
+        """Return the words of ``series``; the list that ``discover`` writes is one of them when it has an accession."""
+        accepted = self.config["discover"]["accept"]
+        return [word for word in self._words("series") if word != accepted or not is_empty_list(word)]
 
     def _words(self, key: str) -> Sequence[str]:
         value = self.config[key]
@@ -457,7 +470,7 @@ class Analysis:
         """Return the choices that decide what is planned, as options of the command ``resolve``."""
         config = self.config
         options = {
-            "--series": [] if config["run_table"] else self._words("series"),
+            "--series": [] if config["run_table"] else self._asked(),
             "--run-table": [config["run_table"]] if config["run_table"] else [],
         }
         withdrawn = [] if config["run_table"] or config["withdrawn"] == "keep" else [config["withdrawn"]]
@@ -588,7 +601,7 @@ class Analysis:
         ]
         options = {
             "--run-table": [table] if table else [],
-            "--asked": [] if table else self._words("series"),
+            "--asked": [] if table else self._asked(),
             "--species": [f"{name}={facts['tax_id']}:{facts['reference']}" for name, facts in species.items()],
             "--sources": sources,
             "--promised": promised,

@@ -115,7 +115,7 @@ class JobResources:
         return max(1, int(archives["per_host"]) // int(archives["parallel"]))
 
     def cost_options(self, chosen: Mapping[str, Any], cores: int | None) -> list[Any]:
-        """Return what the cost of the plan depends on beside the plan, as options of the command ``resolve``.
+        """Return what the cost of the plan depends on beside the plan, as options of ``resolve`` and ``discover``.
 
         ``chosen`` is rule → threads as the user or the profile set them, ``cores`` those of this machine where jobs run
         on it.
@@ -129,9 +129,12 @@ class JobResources:
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
         local = {name: self.analysis.local_fasta(name) for name in self.analysis.references()}
         options = ["--references", *references, "--fasta", *(f"{name}={path}" for name, path in local.items() if path)]
-        options += ["--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+        return [*options, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
+
+    def machine_options(self) -> list[Any]:
+        """Return the memory of the machine on which the jobs run, where it is known, as options of ``resolve``."""
         machine = self.machine()
-        return [*options, "--memory-gb", f"{machine[1]:.1f}", "--machine", machine[0]] if machine else options
+        return ["--memory-gb", f"{machine[1]:.1f}", "--machine", machine[0]] if machine else []
 
 
 def unit_name(wildcards: Mapping[str, str]) -> str:

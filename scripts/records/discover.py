@@ -8,7 +8,6 @@ to a list that `series:` takes. Nothing but records is downloaded. Every call as
 depends on the day, and judges with the records that are kept.
 """
 
-import argparse
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -64,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
     parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard")
     add_cost_options(parser)
-    parser.add_argument("--memory-gb", help=argparse.SUPPRESS)  # of the machine; it decides nothing here
     parser.add_argument("--accept", help="list of accessions to which certain ones are added")
     parser.add_argument("--accept-gb", type=float, default=100.0, help="up to this size of the archives of a series")
     parser.add_argument("--page", help="the same as a page to write")

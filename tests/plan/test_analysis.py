@@ -224,6 +224,25 @@ def test_discover_options_say_what_the_configuration_says():
     assert parse_choices(options).species == {"homo": "9606", "mus": "10090"}
 
 
+def test_a_list_of_accepted_series_is_asked_for_when_it_has_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    accept = "results/discovered.accepted.txt"
+    made = analysis(series=["GSE1", accept])
+    assert (made.plan_options()[:3], made.accession_files()) == (["--series", "GSE1", "--species"], [])
+    (tmp_path / "results").mkdir()
+    (tmp_path / accept).write_text("GSE2\n")
+    assert (made.plan_options()[:3], made.accession_files()) == (["--series", "GSE1", accept], [accept])
+    (tmp_path / accept).write_text("# nothing\n")
+    name = "name at least one accession, e.g. GSE67835."
+    with pytest.raises(InputError) as caught:
+        analysis(series=accept).asked_digest()
+    listed = f"{accept} is empty yet: `snakemake discover` fills it; or"
+    assert str(caught.value) == f"series: nothing is asked for; {listed} {name}"
+    with pytest.raises(InputError) as caught:
+        analysis(series=[]).asked_digest()
+    assert str(caught.value) == f"series: nothing is asked for; {name}"
+
+
 def test_plan_options_say_what_the_configuration_says():
     made = analysis(
         series=["GSE1", "lists/mine.txt"],
