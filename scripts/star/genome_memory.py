@@ -28,6 +28,7 @@ from pathlib import Path
 
 from scripts.core.files import remove_folder
 from scripts.core.locks import open_lock, wait_for_lock
+from scripts.core.rights import user_name
 from scripts.core.subprocesses import end_all, ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 
@@ -95,8 +96,8 @@ class GenomeMemory:
                 if loaded:
                     yield SHARED
                     return
-        with self._lock_of_node() if mode == "shared" else contextlib.nullcontext():
-            complaint = self._load()
+        with self._lock_of_node() if mode == "shared" else contextlib.nullcontext("") as left:
+            complaint = left or self._load()
             if not complaint:
                 yield SHARED
                 return
@@ -157,11 +158,11 @@ class GenomeMemory:
             remove_folder(self.work, folder.name, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _lock_of_node(self) -> Iterator[None]:
+    def _lock_of_node(self) -> Iterator[str]:
         """Lock the node's shared memory of this index; remove what is there before and after the block.
 
         STAR's keys are the inode of the index folder and the next number, which may be the key of the next index: both
-        are locked.
+        are locked. Yields whose memory stays, where another user has left some: STAR would wait for who loads it.
         """
         print("No IPC namespace: the genome is loaded into the node's shared memory, under a lock.", file=sys.stderr)
         index = self.index.stat()
@@ -172,12 +173,15 @@ class GenomeMemory:
                 locks.callback(os.close, lock)
                 wait_for_lock(lock, f"{path}: another shard has the genome in the node's memory; waiting for its end.")
                 self._locks.append(lock)
-            self._call("Remove")
+            left = segments_of_others(self.index)
+            if not left:
+                self._call("Remove")
             try:
-                yield
+                yield left
             finally:
                 self._stopped = False
-                self._call("Remove")
+                if not left:
+                    self._call("Remove")
                 self._locks.clear()
 
     def _compile(self) -> str:
@@ -194,6 +198,26 @@ class GenomeMemory:
             return f"{Path(compiler).name} failed: {' '.join(done.stderr.split())[-300:]}"
         self._library = library
         return ""
+
+
+def segments_of_others(index: Path) -> str:
+    """Return which shared memory of an index another user has left on this node, in a sentence; empty where none has.
+
+    ``/proc/sysvipc/shm`` has a header and a line a segment: its key, id, rights, size, two processes, how many use it,
+    its owner and more (man 5 proc). Keys are of 32 bits.
+    """
+    inode = index.stat().st_ino
+    keys = {inode & 0xFFFFFFFF, (inode + 1) & 0xFFFFFFFF}
+    try:
+        lines = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return ""
+    segments = [[int(word) for word in line.split()[:8]] for line in lines]
+    theirs = [words for words in segments if words[0] & 0xFFFFFFFF in keys and words[7] != os.geteuid()]
+    if not theirs:
+        return ""
+    ids = " ".join(f"-m {words[1]}" for words in theirs)
+    return f"user {user_name(theirs[0][7])} has left some of this index there, which they can remove: ipcrm {ids}."
 
 
 def _link(link: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """A genome in memory: loaded for a block of code, gone after it. Whole shards: tests/plates/test_align_memory.py."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.rights import user_name
 from scripts.star.genome_memory import NOT_SHARED, SHARED, GenomeMemory, find_namespace, mode_inside
 from tests.shared_memory import segments_of
 
@@ -46,6 +48,32 @@ def in_namespace(code: str, index: Path, folder: Path) -> list[str]:
     start += f"memory = module.GenomeMemory(Path({str(index)!r}), folder)\n"
     command = [*find_namespace(), sys.executable, "-c", start + textwrap.dedent(code)]
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=HOME).stdout.split()
+
+
+LEFT_BY_ANOTHER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+inode = os.stat(sys.argv[1]).st_ino
+if not os.fork():
+    os.setuid(65534)
+    for key in (inode, inode + 1):  # never filled: a STAR that finds them waits for who loads the genome
+        assert libc.shmget(ctypes.c_int(key), 1_000_000, 0o1000 | 0o666) >= 0, ctypes.get_errno()
+    os._exit(0)
+os.wait()
+from pathlib import Path
+from scripts.star import genome_memory as module
+with module.GenomeMemory(Path(sys.argv[1]), Path(sys.argv[2])).load("shared") as how:
+    print(how)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is played, which needs root")
+def test_a_genome_that_another_user_has_left_half_loaded_is_not_waited_for(mm10: Path, tmp_path: Path) -> None:
+    command = ["unshare", "--ipc", sys.executable, "-c", LEFT_BY_ANOTHER, mm10 / "star", tmp_path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HOME, timeout=60)
+    assert done.stdout == f"{SHARED}\n"
+    assert f"user {user_name(65534)} has left some of this index there, which they can remove: ipcrm -m " in done.stderr
+    assert "It is loaded once, into a file instead." in done.stderr
 
 
 needs_mounts = pytest.mark.skipif("--mount" not in find_namespace(), reason="mounts are refused here")
