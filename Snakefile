@@ -64,5 +64,7 @@ rule references:
 
 
 running.refuse_targets()
+if missing := running.missing_triggers():
+    warn(f"--rerun-triggers lacks {' and '.join(missing)}: some changes will not be noticed.")
 if fewer := running.fit_threads():
     warn(f"{', '.join(fewer)}: {running.node.cpus} threads, as the largest node has no more CPUs.")

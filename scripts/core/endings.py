@@ -1,7 +1,8 @@
 """The last words of a run of the workflow: what failed, why, and what to type.
 
 Snakemake's log (``.snakemake/log``) has a block for each job that failed: ``Error in rule NAME:`` and, indented, its
-``log:``. A command that runs as a job ends its log with :data:`MARK` and a sentence (:mod:`scripts.core.command`).
+``jobid:``, ``message:`` and ``log:``. A command that runs as a job ends its log with :data:`MARK` and a sentence
+(:mod:`scripts.core.command`).
 """
 
 import os
@@ -18,8 +19,12 @@ MARK = "Error: "
 """Begins the sentence with which a job fails, in its log."""
 STOPPED = "stopped by Ctrl-C."
 _COMMAND = "SRA2MATRIX_COMMAND"
-_BLOCK = re.compile(r"^Error in rule (\S+):\n((?:(?: .*)?\n)*)", re.MULTILINE)
-_LOG = re.compile(r"^ +log: (.+?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
+_HEAD = re.compile(r"^( *)Error in rule (\S+):\n", re.MULTILINE)  # indented in a group
+_OUTSIDE = re.compile(r"^\S", re.MULTILINE)  # the first line after a block
+_VALUE = re.compile(r"^ +(jobid|message|log): (.+)$", re.MULTILINE)
+_HINT = " (check log file(s) for error details)"
+_MISSING = re.compile(r"^MissingOutputException in rule (\S+)", re.MULTILINE)
+_NOT_THERE = "Its files did not appear in time; where a file system shows them late, add: --latency-wait 60"
 _ON_REQUEST = "Terminating processes on user request"
 _TAIL = 1 << 16  # bytes of a log that are read
 _LINES = 16  # of a sentence, as of a list of corrections
@@ -37,23 +42,47 @@ class Failure(NamedTuple):
 
 
 def failures(snakemake: str) -> list[Failure]:
-    """Return the jobs that failed by the text of a Snakemake log, in order, each once with its last sentence."""
+    """Return the jobs that failed by the text of a Snakemake log, in order, each once with its last sentence.
+
+    Jobs that ended well after all, at a later try, are left out; so are those of a group on a cluster, which Snakemake
+    names together, whose log has no fault.
+    """
     found: dict[str, Failure] = {}
-    for rule, block in _BLOCK.findall(snakemake):
-        if log := _LOG.search(block):
-            path = log[1].split(", ")[0]
-            found[path] = Failure(rule, Path(path).name.removesuffix(".log"), path, last_sentence(path))
-    return list(found.values())
+    for head in _HEAD.finditer(snakemake):
+        end = _OUTSIDE.search(snakemake, head.end())
+        block = _HEAD.split(snakemake[head.end() : end.start() if end else None])[0]
+        values = {name: value.strip() for name, value in _VALUE.findall(block)}
+        path = values.get("log", "").removesuffix(_HINT).split(", ")[0]
+        if not path or f"Finished jobid: {values.get('jobid')} " in snakemake[head.end() :]:
+            continue
+        sentence = last_sentence(path)
+        if head[1] and not _has_sentence(path):
+            continue
+        said = values.get("message", "None")
+        if not _has_sentence(path) and said != "None":  # of the cluster, e.g. that memory or time was out
+            sentence = f"{sentence} {said.partition('. ')[0]}."
+        found[path] = Failure(head[2], Path(path).name.removesuffix(".log"), path, sentence)
+    missing = [Failure(rule, "", "", _NOT_THERE) for rule in dict.fromkeys(_MISSING.findall(snakemake))]
+    return [*found.values(), *missing]
+
+
+def _tail(log: str | Path) -> str:
+    """Return the end of the log of a job; empty where there is none."""
+    try:
+        with Path(log).open("rb") as handle:
+            handle.seek(max(0, handle.seek(0, 2) - _TAIL))
+            return handle.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _has_sentence(log: str | Path) -> bool:
+    return f"\n{MARK}" in f"\n{_tail(log)}"
 
 
 def last_sentence(log: str | Path) -> str:
     """Return the sentence with which the log of a job ends, of several lines where it lists faults."""
-    try:
-        with Path(log).open("rb") as handle:
-            handle.seek(max(0, handle.seek(0, 2) - _TAIL))
-            text = handle.read().decode(errors="replace").strip()
-    except OSError:
-        text = ""
+    text = _tail(log)
     if f"\n{MARK}" in f"\n{text}":
         lines = f"\n{text}".rpartition(f"\n{MARK}")[2].splitlines()
         return "\n".join(lines[:_LINES] + ["…"] * (len(lines) > _LINES))
@@ -99,10 +128,13 @@ def last_words(logs: Iterable[str | Path]) -> str:
         lines.append("What failed first:" if len(failed) > 1 else "What failed:")
         for job in failed[:_JOBS]:
             sentence = printable(job.sentence).replace("\n", "\n    ")
-            lines.append(f"  {job.rule} {job.job} ({job.log}):\n    {sentence}")
+            name = f"{job.rule} {job.job} ({job.log})" if job.log else job.rule
+            lines.append(f"  {name}:\n    {sentence}")
         if len(failed) > _JOBS:
             lines.append(f"  and {len(failed) - _JOBS:,} more jobs, see their logs")
     if failed or stopped:
         again = "Put it right and call the same command again" if failed else "Stopped. Call the same command again"
         lines.append(f"{again}; what is done is not done again:\n  {command_line()}")
+    elif not found:  # e.g. an environment that could not be made
+        lines.append(f"Put right what is said above and call the same command again:\n  {command_line()}")
     return mask("\n".join(lines))

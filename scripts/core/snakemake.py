@@ -286,6 +286,11 @@ class Running:
         named = [of_rule["slurm_partition"] for of_rule in resources if "slurm_partition" in of_rule]
         return largest_node({str(partition.raw) for partition in named})
 
+    def missing_triggers(self) -> list[str]:
+        """Return which of the triggers that this workflow relies on the ``--rerun-triggers`` of the command lack."""
+        given = {str(trigger) for trigger in getattr(self._options, "rerun_triggers", ("mtime", "params"))}
+        return [name for name in ("mtime", "params") if name not in given]
+
     def fit_threads(self) -> list[str]:
         """Give no job more threads than a node has; return the rules that get fewer than the user or profile says."""
         settings = self._workflow.resource_settings

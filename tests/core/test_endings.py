@@ -1,6 +1,7 @@
 """The last words of a run."""
 
 import shlex
+import textwrap
 
 import pytest
 
@@ -65,6 +66,38 @@ def test_failures_are_in_order_and_each_job_once(tmp_path):
     ]
 
 
+def test_a_job_that_ended_well_at_a_later_try_has_not_failed(tmp_path):
+    (tmp_path / "a.log").write_text("Error: a.\n")
+    text = BLOCK.format(rule="count", log="a.log")
+    assert failures(text + "Finished jobid: 33 (Rule: count)\n")
+    assert failures(text + "Finished jobid: 3 (Rule: count)\n") == []
+    assert failures("Finished jobid: 3 (Rule: count)\n" + text)
+
+
+def test_what_a_cluster_says_of_a_job_that_was_killed(tmp_path):
+    (tmp_path / "a.log").write_text("3 of 7 cells\n")
+    said = "SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log"
+    (job,) = failures(BLOCK.format(rule="count", log="a.log").replace("None", said))
+    assert job.sentence == (
+        "It was cut off, or killed as for a lack of memory. Its last line: 3 of 7 cells"
+        " SLURM-job '5' failed, SLURM status is: 'OUT_OF_MEMORY'."
+    )
+
+
+def test_of_a_group_the_jobs_that_failed_are_named(tmp_path):
+    (tmp_path / "a.log").write_text("all is well\n")
+    (tmp_path / "b.log").write_text("Error: b.\n")
+    rules = {"download": "a.log", "align": "b.log", "count": "none.log"}
+    blocks = "".join(BLOCK.format(rule=rule, log=log) for rule, log in rules.items())
+    text = f"[Mon]\nError in group shard:\n    jobs:\n        rule align:\n{textwrap.indent(blocks, '    ')}[Mon]\n"
+    assert failures(text) == [Failure("align", "b", "b.log", "b.")]
+
+
+def test_files_that_a_file_system_shows_late(tmp_path):
+    (tmp_path / "s.log").write_text('MissingOutputException in rule count in file "plates.smk", line 40:\nJob 3\n')
+    assert "  count:\n    Its files did not appear in time; " in last_words(["s.log"])
+
+
 def test_a_run_ends_with_its_first_failures_and_the_command(tmp_path, monkeypatch):
     remember_command(["/x/bin/snakemake", "--directory", "my cells", "--config", "a=b"])
     for number in range(7):
@@ -88,8 +121,10 @@ def test_a_run_that_was_stopped_says_how_to_go_on(tmp_path, monkeypatch):
     (tmp_path / "a.log").write_text("1 of 7 runs\nError: stopped by Ctrl-C.\n")
     (tmp_path / "s.log").write_text(BLOCK.format(rule="count", log="a.log"))
     assert last_words(["s.log"]).startswith("Stopped. Call the same command again;")
-    (tmp_path / "s.log").write_text("")
-    assert last_words(["s.log"]) == ""
+    (tmp_path / "s.log").write_text("CreateCondaEnvironmentException:\n")
+    assert last_words(["s.log"]) == (
+        "Put right what is said above and call the same command again:\n  python -m snakemake -c1"
+    )
 
 
 def test_the_command_has_no_secret(monkeypatch):

@@ -181,6 +181,16 @@ def test_jobs_fit_the_largest_node_of_slurm(monkeypatch):
     assert (here.fit_threads(), here.most_threads) == ([], 3)
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [("", []), ("mtime params code", []), ("input code", ["mtime", "params"]), ("params software-env", ["mtime"])],
+)
+def test_triggers_without_which_changes_are_not_noticed(monkeypatch, words, missing):
+    monkeypatch.setattr(sys, "argv", ["snakemake", *(["--rerun-triggers", *words.split()] if words else [])])
+    assert Running(MagicMock()).missing_triggers() == missing
+    assert Running(MagicMock(is_main_process=False)).missing_triggers() == []
+
+
 def test_options_of_a_command():
     found = parse_command(["resolve", "--workflow-profile=x", "-n", "--config", "a=b", "--cores", "2"])
     assert (found.targets, found.workflow_profile, found.dryrun) == (["resolve"], "x", True)

@@ -113,7 +113,7 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
             assert time.monotonic() < until, (folder / "reported").read_text()
             time.sleep(0.1)
         node.ask("scancel", *running)
-        assert workflow.wait(timeout=180) == 0, (folder / "reported").read_text()
+        assert workflow.wait(timeout=400) == 0, (folder / "reported").read_text()
     reported = (folder / "reported").read_text()
     assert "Trying to restart job" in reported
     assert "align, solo, star_index: 8 threads, as the largest node has no more CPUs.\n" in reported
@@ -150,7 +150,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
             "srun", "sh", "-c", f"head -c 50M /dev/zero >{filling}; truncate -s -200k {filling}"
         )  # 0.2 MB are left
         workflow = start(node, folder, few_cells(world, server), *groups)
-        assert workflow.wait(timeout=240) == 1, (folder / "reported").read_text()
+        assert workflow.wait(timeout=400) == 1, (folder / "reported").read_text()
         rows = {row.run: row for row in iterate_runs(folder / "results/runs.tsv")}
         failed = [
             row for path in folder.glob("units/status/*.tsv") for row in read_statuses(path).values() if row.reason
@@ -164,7 +164,7 @@ def test_a_shard_stays_on_the_disk_of_one_node_and_goes_on_when_that_was_full(wo
         }
         node.ask("srun", "rm", str(filling))
         workflow = start(node, folder, few_cells(world, server), *groups)  # the same command
-        assert workflow.wait(timeout=240) == 0, (folder / "reported").read_text()
+        assert workflow.wait(timeout=400) == 0, (folder / "reported").read_text()
         assert len(jobs_of(node, "shard", "COMPLETED")) == 2
         assert node.ask("srun", "find", str(disk), "-mindepth", "2") == ""  # nothing is left there
     assert {path.name for path in disk.rglob("*") if path.is_file()} == {".keep"}  # and nothing was here
@@ -190,7 +190,7 @@ def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more
         node.ask("scancel", *left)
         before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
         workflow = start(node, folder, few_cells(world, server), *less)
-        assert workflow.wait(timeout=280) == 0, (folder / "reported").read_text()
+        assert workflow.wait(timeout=400) == 0, (folder / "reported").read_text()
     assert (folder / "reported").read_text().count("Trying to restart job") == 2
     reported = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
     jobs = [line.split() for line in reported if line.split()[0] not in before]
