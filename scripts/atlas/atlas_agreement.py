@@ -3,7 +3,7 @@
 One pass over labels, scores and embeddings. The output folder gets, for all classes, scores.tsv (means and percentiles
 of the scores of each guess, and of the margins between them) and similarity.tsv (the mean cosine between the means of
 the labels that were guessed first and second, next to that of unrelated guesses); for each class CLASS.labels.tsv,
-CLASS.top1_top2.tsv (cells by first and second guess), CLASS.top1_top2.shares.tsv (m / (1 + sum of the row)) and
+CLASS.top1_top2.tsv (cells by first and second guess), CLASS.top1_top2.shares.tsv (shares of the row) and
 CLASS.cosine.tsv (between the means of all cells of each label, in the class's own block of embeddings); and notes.txt
 and agreement.html. Logits are also given as shares, each label for itself (sigmoid); cosines as they are. Without label
 decoders labels are codes, and headings say so. Several atlases are counted as one.
@@ -107,9 +107,8 @@ class Agreement:
 
     @property
     def shares(self) -> np.ndarray:
-        """m / (1 + sum of the row) of first and second guesses, as the public atlas's author has them."""
-        table = self.pairs[0, 1]
-        return table / (1 + table.sum(axis=1, keepdims=True))
+        """Second guesses as shares of the cells with the same first guess; a row adds up to 1."""
+        return output.shares_of_rows(self.pairs[0, 1])
 
 
 def add_up(
@@ -265,7 +264,7 @@ def notes_of(atlases: Sequence[Atlas], classes: Mapping[str, Agreement], codes: 
     borrowed = [f"{name} ({found.block})" for name, found in classes.items() if found.block not in (None, name)]
     if borrowed:
         notes.append(
-            f"No block of embeddings of their own, so that means of another block are compared: {', '.join(borrowed)}."
+            f"Without columns of their own in the vectors, so that means of others are compared: {', '.join(borrowed)}."
         )
     if not all(found.block for found in classes.values()):
         notes.append("Embeddings were not read (--labels-only): no cosines.")
@@ -303,16 +302,17 @@ def class_section(found: Agreement) -> dict[str, Any]:
         "labels": found.labels,
         "histograms": list(score_figures(found)),
         "block": found.block,
+        "few": found.cells and int(((found.counts > 0) & (found.counts < output.FEW)).sum()),
+        "least": output.FEW,
     }
     if found.cells and (0, 1) in found.pairs:
         guesses = output.square_map(
             found.names,
             found.pairs[0, 1],
             MOST,
-            plus=1,
             scale=Scale(-3, 0, True),
             title=f"second guesses at {found.heading} by first",
-            words="m / (1 + sum of the row), logarithmic; rows: first guess, columns: second; at the right the cells",
+            words="share of the row's cells; rows: first guess, columns: second; at the right the cells",
             hint="first {}, second {}",
         )
         section |= {"pairs": list(frequent_pairs(found)), **guesses, **cosine_map(found)}
@@ -343,9 +343,9 @@ def frequent_pairs(found: Agreement) -> Iterator[list[Any]]:
         cells = int(pairs[first, second])
         if not cells:
             break
-        cosine = float(found.cosine[first, second])
-        share = cells / (1 + int(pairs[first].sum()))
-        yield [found.names[first], found.names[second], cells, f"{share:.1%}", hundredths(cosine)]
+        cosine, whole = float(found.cosine[first, second]), int(pairs[first].sum())
+        shares = [output.percent(cells / whole), output.interval(cells, whole)]
+        yield [found.names[first], found.names[second], cells, whole, *shares, hundredths(cosine)]
 
 
 def cosine_map(found: Agreement) -> dict[str, Any]:
@@ -367,12 +367,13 @@ def cosine_map(found: Agreement) -> dict[str, Any]:
     return {"cosines": chart, "shown": len(names), "more": found.labels > len(names)}
 
 
-def draw_page(classes: Sequence[Agreement], notes: Sequence[str], logits: bool) -> str:
-    """Return the page."""
+def draw_page(classes: Sequence[Agreement], notes: Sequence[str], logits: bool, made: str) -> str:
+    """Return the page; ``made`` says of which species the cells are, and what made the vectors."""
     return render(
         "atlas/templates/agreement.html",
         cells=max((found.cells for found in classes), default=0),
         notes=notes,
+        made=made,
         links=[(found.heading, found.heading) for found in classes],
         logits=logits,
         summary=list(summary_rows(classes, logits)),
@@ -402,7 +403,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         classes = {name: agree(each, meanings[name]) for name, each in sums.items()}
         notes = notes_of(atlases, classes, [name for name in labels if meanings[name].known is None])
         write_tables(folder, list(classes.values()), logits)
-        write_atomic(folder / PAGE, draw_page(list(classes.values()), notes, logits))
+        write_atomic(folder / PAGE, draw_page(list(classes.values()), notes, logits, output.heading_words(atlases)))
         output.write_notes(folder, notes)
     cells = sum(atlas.rows_total for atlas in atlases)
     print(f"{options.output}: {several(cells, 'cell')}, {', '.join(labels)}.", file=sys.stderr)

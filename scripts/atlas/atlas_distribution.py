@@ -251,14 +251,15 @@ def notes_of(atlases: Sequence[Atlas], found: Distribution, least: float | None)
     return notes + output.atlas_notes(atlases)
 
 
-def draw_page(found: Distribution, notes: Sequence[str]) -> str:
-    """Return the page."""
+def draw_page(found: Distribution, notes: Sequence[str], made: str) -> str:
+    """Return the page; ``made`` says of which species the cells are, and what made the vectors."""
     tables = [table_section(whole, left_out) for whole, left_out in zip(found.tables, found.left_out, strict=True)]
     links = [("labels", "Labels"), *((each["name"], f"{each['rows']} across {each['columns']}") for each in tables)]
     bars = [label_bars(axis) for axis in found.axes.values()]
     return render(
         "atlas/templates/distribution.html",
         cells=found.cells,
+        made=made,
         notes=notes,
         links=links,
         bars=bars,
@@ -343,6 +344,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = distribute(atlases, pairs, options.min_score)
         notes = notes_of(atlases, found, options.min_score)
         write_tables(folder, found)
-        write_atomic(folder / PAGE, draw_page(found, notes))
+        write_atomic(folder / PAGE, draw_page(found, notes, output.heading_words(atlases)))
         output.write_notes(folder, notes)
     print(f"{options.output}: {several(found.cells, 'cell')}, {several(len(found.tables), 'table')}.", file=sys.stderr)

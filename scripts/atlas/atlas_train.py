@@ -27,6 +27,7 @@ from scripts.atlas.labels import classifier, output
 from scripts.atlas.labels.classifier import KINDS, METRICS, Figures, Model, Sums
 from scripts.atlas.labels.given_labels import GivenLabels, read_labels
 from scripts.atlas.labels.labelled_rows import LabelledRows
+from scripts.atlas.labels.scores import wilson
 from scripts.atlas.labels.split import SHARD, SPLITS, hold_out
 from scripts.atlas.labels.tables import PairCounter, sum_rows
 from scripts.atlas.options import add_atlases, share
@@ -46,6 +47,7 @@ PAGE, PREDICTIONS = "train.html", "predictions.tsv"
 MOST = 40  # labels of the heat map; the others are joined
 MOST_ROWS = 400  # rows of a table of the page
 MOST_LABELS = 2048
+MANY = 100  # cells to test on below which the page warns
 SHRINKAGE = 0.01
 _PRIORS = {"counts": "as frequent as in training", "equal": "equally frequent"}
 _FIGURES = (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("macro_f1", "macro-F1"))
@@ -90,8 +92,11 @@ class Trained:
     def table(self) -> pd.DataFrame:
         """labels.tsv, with the labels as index."""
         tested, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
-        cells = {"train_cells": self.training, "test_cells": tested, "told_cells": predicted}
+        cells = {"train_cells": self.training, "test_cells": tested, "predicted_cells": predicted}
         shares = {name: getattr(self.figures, name) for name in ("precision", "recall", "f1")}
+        right = np.diag(self.confusion)
+        for name, trials in (("precision", predicted), ("recall", tested)):
+            shares[f"{name}_low"], shares[f"{name}_high"] = wilson(right, trials)
         return pd.DataFrame(cells | shares, index=self.names)
 
     def cells(self, side: str) -> int:
@@ -200,6 +205,7 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
         notes.append(note)
         if rows.own.known is None:
             notes.append(output.code_words([rows.own.label]))
+    notes += size_notes(trained, rows.split)
     if _WARNINGS[rows.split]:
         notes.append(_WARNINGS[rows.split])
     strangers = {
@@ -223,6 +229,27 @@ def notes_of(rows: LabelledRows, trained: Trained, block: str) -> list[str]:
     return notes
 
 
+def size_notes(trained: Trained, split: str) -> Iterator[str]:
+    """Yield a warning where few cells, or few groups of them, were tested on."""
+    cells = trained.figures.cells
+    if 0 < cells < MANY:
+        where = output.interval(trained.figures.right, cells)
+        yield f"WARNING: only {several(cells, 'cell')} were tested on: the accuracy may be anywhere in {where}."
+    tested = trained.confusion.sum(axis=1)
+    few = [name for name, number in zip(trained.names, tested.tolist(), strict=True) if 0 < number < output.FEW]
+    if few:
+        yield (
+            f"Fewer than {output.FEW} cells to test on have {'this label' if len(few) == 1 else 'these labels'}, whose"
+            f" figures say little: {output.some(few)}."
+        )
+    groups = sum(side == "test" for _, side, _ in trained.split)
+    if groups:
+        yield (
+            f"Intervals take cells for independent, but those of one {split} are alike, and all are of {groups:,}"
+            f" {split}: elsewhere the figures may be outside."
+        )
+
+
 def table_notes(labels: GivenLabels, atlases: Sequence[Atlas], trained: Trained) -> Iterator[str]:
     """Yield the notes on a table of given labels."""
     total = sum(atlas.rows_total for atlas in atlases)
@@ -241,6 +268,9 @@ def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> No
     """Write the tables of a trained model."""
     figures, baseline = trained.figures, trained.baseline
     lines = [[name, *(output.fraction(getattr(each, name)) for each in (figures, baseline))] for name, _ in _FIGURES]
+    ends = [wilson(each.right, each.cells) for each in (figures, baseline)]
+    for name, end in (("accuracy_low", 0), ("accuracy_high", 1)):
+        lines.append([name, *(output.fraction(float(each[end])) for each in ends)])
     for side in ("train", "test"):
         groups = sum(each == side for _, each, _ in trained.split)
         lines += [[f"{side}_cells", *[str(trained.cells(side))] * 2], [f"{side}_{split}", *[str(groups)] * 2]]
@@ -253,24 +283,44 @@ def write_tables(folder: Path, trained: Trained, heading: str, split: str) -> No
     output.write_frame(folder / "split.tsv", pd.DataFrame(trained.split, columns=[split, "side", "cells"]))
 
 
-def draw_page(trained: Trained, heading: str, split: str, words: str, notes: Sequence[str]) -> str:
-    """Return the page."""
+def draw_page(trained: Trained, heading: str, split: str, words: str, notes: Sequence[str], made: str) -> str:
+    """Return the page; ``made`` says of which species the cells are, and what made the vectors."""
     figures, baseline = trained.figures, trained.baseline
     majority = f"the baseline: always {trained.names[trained.majority]}, the most frequent in training"
-    labels = [[*row[:4], *map(percent, row[4:])] for row in trained.table.itertuples()]
+    labels = [
+        [
+            label,
+            train,
+            test,
+            predicted,
+            *_with_interval(right, predicted),
+            *_with_interval(right, test),
+            output.percent(f1),
+        ]
+        for label, train, test, predicted, right, f1 in zip(
+            trained.names,
+            trained.training.tolist(),
+            trained.confusion.sum(axis=1).tolist(),
+            trained.confusion.sum(axis=0).tolist(),
+            np.diag(trained.confusion).tolist(),
+            figures.f1.tolist(),
+            strict=True,
+        )
+    ]
+    shown = f"accuracy (95 % interval {output.interval(trained.figures.right, figures.cells)})"
     return render(
         "atlas/templates/train.html",
         label=heading,
         words=words,
+        made=made,
         notes=notes,
         tiles_of_figures=[
-            *((percent(getattr(figures, name)), text, "") for name, text in _FIGURES),
-            (percent(baseline.accuracy), "accuracy of the baseline", ""),
+            (output.percent(figures.accuracy), shown, ""),
+            *((output.percent(getattr(figures, name)), text, "") for name, text in _FIGURES[1:]),
+            (output.percent(baseline.accuracy), "accuracy of the baseline", ""),
+            (figures.cells, "cells that were tested on", ""),
         ],
-        figures=[
-            [name, *(percent(getattr(each, figure)) for figure, _ in _FIGURES)]
-            for name, each in (("the model", figures), (majority, baseline))
-        ],
+        figures=[[name, *_figure_cells(each)] for name, each in (("the model", figures), (majority, baseline))],
         test_cells=trained.cells("test"),
         train_cells=trained.cells("train"),
         confusion=confusion_map(trained),
@@ -281,9 +331,15 @@ def draw_page(trained: Trained, heading: str, split: str, words: str, notes: Seq
     )
 
 
-def percent(share: float) -> str:
-    """Return a share as a percentage; a dash where it is undefined."""
-    return "–" if share != share else f"{share:.1%}"
+def _with_interval(successes: int, trials: int) -> list[str]:
+    """Return a share and its 95 % interval."""
+    return [output.percent(successes / trials if trials else float("nan")), output.interval(successes, trials)]
+
+
+def _figure_cells(figures: Figures) -> list[str]:
+    """Return the accuracy with its interval, then the other figures of all labels."""
+    others = [output.percent(getattr(figures, name)) for name, _ in _FIGURES[1:]]
+    return [*_with_interval(figures.right, figures.cells), *others]
 
 
 def confusion_map(trained: Trained) -> dict[str, Any]:
@@ -296,7 +352,6 @@ def confusion_map(trained: Trained) -> dict[str, Any]:
         [trained.names[label] for label in order.tolist()],
         trained.confusion[np.ix_(order, order)],
         MOST,
-        plus=0,
         scale=Scale(0, 1, False),
         title="labels by predicted labels",
         words="share of the row's cells; rows: the label, columns: the prediction; at the right the cells",
@@ -381,13 +436,14 @@ def open_rows(atlases: Sequence[Atlas], options: argparse.Namespace) -> Labelled
 
 def words_of(options: argparse.Namespace, block: str, columns: int, trained: Trained) -> str:
     """Return the sentence that describes the model."""
+    frequency = _PRIORS[options.prior]
     what = {
-        "linear": f"linear discriminant (shrinkage {options.shrinkage:g}; labels taken for {_PRIORS[options.prior]})",
+        "linear": f"linear discriminant (shrinkage {options.shrinkage:g}; labels assumed to be {frequency})",
         "centroid": f"nearest mean of a label, by {options.metric}",
     }[options.model]
     return (
-        f"Model: {what}, of {several(len(trained.model.classes), 'label')}, from the block {block}"
-        f" ({several(columns, 'column')}). Held out by {options.split}."
+        f"Model: {what}, of {several(len(trained.model.classes), 'label')}, from {several(columns, 'column')} of the"
+        f" vectors (those called {block}). Held out by {options.split}."
     )
 
 
@@ -454,12 +510,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             folder / MODEL, dataclasses.replace(trained.model, block=block, label=label, source=source)
         )
         write_tables(folder, trained, heading, options.split)
+        made = output.heading_words(atlases)
         words = words_of(options, block, columns.stop - columns.start, trained)
-        write_atomic(folder / PAGE, draw_page(trained, heading, options.split, words, notes))
+        write_atomic(folder / PAGE, draw_page(trained, heading, options.split, words, notes, made))
         output.write_notes(folder, [words, *notes])
     figures, baseline = trained.figures, trained.baseline
     print(
-        f"{options.output}: accuracy {percent(figures.accuracy)} (baseline {percent(baseline.accuracy)}), balanced"
-        f" {percent(figures.balanced_accuracy)}, macro-F1 {percent(figures.macro_f1)}.",
+        f"{options.output}: accuracy {output.percent(figures.accuracy)} of {several(figures.cells, 'cell')}"
+        f" (baseline {output.percent(baseline.accuracy)}), balanced {output.percent(figures.balanced_accuracy)},"
+        f" macro-F1 {output.percent(figures.macro_f1)}.",
         file=sys.stderr,
     )

@@ -93,7 +93,7 @@ def test_confusion_of_first_and_second_guess(public):
     assert {pair: cells for pair, cells in counts.items() if cells} == expected
     for (row, column), share in square(found / "cell_type_code.top1_top2.shares.tsv").items():
         whole = sum(cells for (first, _), cells in counts.items() if first == row)
-        assert float(share) == pytest.approx(counts[row, column] / (1 + whole), rel=1e-5)
+        assert float(share) == pytest.approx(counts[row, column] / max(whole, 1), rel=1e-5)
     order = [row[0] for row in table_of(found / "cell_type_code.top1_top2.tsv")[1]]
     firsts = np.bincount(top3[:, 0], minlength=21)
     assert [int(firsts[int(name)]) for name in order] == sorted(
@@ -153,6 +153,9 @@ def test_what_is_said_of_the_public_atlas(public):
     ):
         assert words in notes
         assert words in " ".join(Page((found / "agreement.html").read_text()).text)
+    shown = " ".join(Page((found / "agreement.html").read_text()).text)
+    assert "Species: unknown. Vectors by an unknown back end (there is no manifest)." in shown
+    assert "95 % interval" in shown
     assert not (found / "sex_code.top1_top2.tsv").exists()
     assert (found / "sex_code.cosine.tsv").exists()
 
@@ -171,7 +174,7 @@ def test_our_own_atlas_has_names_cosines_and_another_block(tmp_path):
     found = run(folder)
     notes = (found / "notes.txt").read_text()
     assert "Scores are cosines: 1 is the same direction." in notes
-    assert "No block of embeddings of their own, so that means of another block are compared: tissue (other)." in notes
+    assert "Without columns of their own in the vectors, so that means of others are compared: tissue (other)." in notes
     assert "sigmoid" not in notes
     assert "codes" not in notes
     rows = by_head(found / "scores.tsv", 2)

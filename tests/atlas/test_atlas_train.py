@@ -144,7 +144,9 @@ def test_the_linear_model_is_the_one_that_plain_numpy_gives(tmp_path):
     assert figures["accuracy"][0] > 0.9
     notes = (output / "notes.txt").read_text()
     assert "240 of 240 cells have a label in truth.tsv." in notes
-    assert "WARNING" not in notes
+    assert "WARNING: only 80 cells were tested on: the accuracy may be anywhere in 89.5%–98.7%." in notes
+    assert notes.count("WARNING") == 1
+    assert "Fewer than 20 cells to test on have this label, whose figures say little: neuron." in notes
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
@@ -407,7 +409,10 @@ def test_a_label_that_is_never_predicted(tmp_path):
     output = run(folder, "--test-series", "GSE2", labels=labels)
     row = next(row for row in table_of(output / "labels.tsv")[1] if row[0] == "seldom")
     assert row[1:4] == ["1", "1", "0"]
-    assert row[4:] == ["", "0", "0"]
+    assert row[4:] == ["", "0", "0", "", "", "0", "0.793451"]  # of one cell, by Wilson
+    shown = " ".join(Page((output / "train.html").read_text()).text)
+    assert "Vectors by" in shown
+    assert "95 % interval" in shown
     assert "–" in Page((output / "train.html").read_text()).text
 
 

@@ -138,6 +138,8 @@ class Figures(NamedTuple):
     """How well labels were predicted; shares of 0 to 1, NaN where they are undefined."""
 
     cells: int
+    right: int
+    """Cells that were predicted right."""
     accuracy: float
     balanced_accuracy: float
     """Mean recall of the labels that the cells have."""
@@ -158,9 +160,9 @@ def judge(confusion: np.ndarray) -> Figures:
     f1 = np.divide(2 * right, true + predicted, out=undefined.copy(), where=true + predicted > 0)
     cells = int(true.sum())
     if not cells:
-        return Figures(0, float("nan"), float("nan"), float("nan"), precision, recall, f1)
+        return Figures(0, 0, float("nan"), float("nan"), float("nan"), precision, recall, f1)
     balanced, macro = (float(values[np.isfinite(values)].mean()) for values in (recall, f1))
-    return Figures(cells, float(right.sum() / cells), balanced, macro, precision, recall, f1)
+    return Figures(cells, int(right.sum()), float(right.sum() / cells), balanced, macro, precision, recall, f1)
 
 
 def predict_one(confusion: np.ndarray, label: int) -> np.ndarray:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scripts.atlas.labels.scores import wilson
 from scripts.atlas.labels.tables import join_square
 from scripts.atlas.store.part import EXAMPLES
+from scripts.atlas.store.row_map import SEGMENTS, has_map, read_segments
 from scripts.atlas.store.shards import Atlas
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.files import write_atomic
@@ -111,10 +113,52 @@ def atlas_notes(atlases: Sequence[Atlas]) -> list[str]:
     return [f"{len(atlases)} atlases are counted as one: {names}."] if len(atlases) > 1 else []
 
 
+FEW = 20
+"""Cells, or trials, below which a share says little; pages say so."""
+_BACK_ENDS = {
+    "svd-baseline": "the counts of a cell, normalised and projected on the main components of many cells",
+    "scprint2": "the foundation model scPRINT-2",
+}
+
+
+def heading_words(atlases: Sequence[Atlas]) -> str:
+    """Return of which species the cells are, and what made their vectors."""
+    mapped = {
+        segment.species for atlas in atlases if has_map(atlas) for segment in read_segments(atlas.path / SEGMENTS)
+    }
+    back_ends = dict.fromkeys(map(_back_end_words, atlases))
+    return f"Species: {', '.join(sorted(mapped)) or 'unknown'}. Vectors by {' and '.join(back_ends)}."
+
+
+def _back_end_words(atlas: Atlas) -> str:
+    name, version = (str(atlas.backend.get(key) or "") for key in ("name", "version"))
+    if atlas.manifest is None or not name:
+        return "an unknown back end (there is no manifest)"
+    weights = str(atlas.backend.get("weights_sha256") or "")[:12]
+    words = f"{name}, version {version or 'unknown'}" + (f", weights {weights}…" if weights else "")
+    return f"{words} ({_BACK_ENDS[name]})" if name in _BACK_ENDS else words
+
+
+def shares_of_rows(counts: np.ndarray) -> np.ndarray:
+    """Return cells as shares of their row, which add up to 1; a row without a cell has zeros."""
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage; a dash where it is undefined."""
+    return "–" if share != share else f"{share:.1%}"
+
+
+def interval(successes: float, trials: float) -> str:
+    """Return the 95 % interval of a share, ``36.3%–76.9%``; a dash where there is no trial."""
+    low, high = (float(end) for end in wilson(successes, trials))
+    return "–" if low != low else f"{low:.1%}–{high:.1%}"
+
+
 def square_map(
-    names: Sequence[str], counts: np.ndarray, most: int, *, plus: int, scale: Scale, title: str, words: str, hint: str
+    names: Sequence[str], counts: np.ndarray, most: int, *, scale: Scale, title: str, words: str, hint: str
 ) -> dict[str, Any]:
-    """Return the heat map of cells by two labels of a class, as shares of a row's cells plus ``plus``.
+    """Return the heat map of cells by two labels of a class, as shares of a row's cells.
 
     ``names`` are those of rows and columns; rows without a cell come last and are not drawn. Labels after the first
     ``most`` are joined; ``joined`` is their number. ``hint`` is a format of the two names.
@@ -122,7 +166,7 @@ def square_map(
     names, counts, joined = join_square(names, counts, most)
     rows = len(names) if joined else int(counts.any(axis=1).sum())
     totals = counts[:rows].sum(axis=1)
-    shares = counts[:rows] / np.maximum(totals + plus, 1)[:, None]
+    shares = shares_of_rows(counts[:rows])
 
     def words_of(row: int, column: int) -> str:
         cells = several(int(counts[row, column]), "cell")

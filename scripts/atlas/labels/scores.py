@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+_NORMAL = 1.959963984540054  # of the 95 % interval
+
 
 class HalfCounts:
     """How often each float16 value occurs: mean and percentiles of any number of them are exact in 512 KB."""
@@ -38,6 +40,20 @@ def percentiles_of(values: np.ndarray, counts: np.ndarray, percents: Sequence[fl
     sums = np.cumsum(counts)
     index = np.searchsorted(sums, np.array(percents) / 100 * sums[-1] - 1e-9)
     return values[np.minimum(index, len(values) - 1)].tolist()
+
+
+def wilson(successes: np.ndarray | float, trials: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the 95 % interval of a share, NaN where there is no trial. Trials are taken for independent.
+
+    Wilson 1927, doi:10.1080/01621459.1927.10502953.
+    """
+    found, number = np.asarray(successes, float), np.asarray(trials, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = found / number
+        centre = (share + _NORMAL**2 / (2 * number)) / (1 + _NORMAL**2 / number)
+        spread = share * (1 - share) / number + _NORMAL**2 / (4 * number**2)
+        width = np.sqrt(spread) * _NORMAL / (1 + _NORMAL**2 / number)
+        return np.clip(centre - width, 0, 1), np.clip(centre + width, 0, 1)
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:

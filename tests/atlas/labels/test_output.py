@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
+import pytest
 
-from scripts.atlas.labels.output import fraction, some, write_frame
+from scripts.atlas.labels.output import fraction, interval, percent, shares_of_rows, some, write_frame
 
 
 def test_tables_have_six_digits_and_nothing_where_a_number_is_undefined(tmp_path):
@@ -20,3 +21,13 @@ def test_tables_have_six_digits_and_nothing_where_a_number_is_undefined(tmp_path
 def test_the_first_of_many_names():
     assert some(["a", "b"]) == "a, b"
     assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_shares_of_a_row_add_up_to_one():
+    counts = np.array([[0, 8, 11], [6, 0, 9], [0, 0, 0]])  # second guesses by first
+    shares = shares_of_rows(counts)
+    assert shares[0].tolist() == [0, 8 / 19, 11 / 19]  # 57.9 %, not 11 of 20
+    assert shares.sum(axis=1) == pytest.approx([1, 1, 0])
+    assert percent(shares[0, 2]) == "57.9%"
+    assert interval(11, 19) == "36.3%–76.9%"
+    assert interval(0, 0) == percent(float("nan")) == "–"

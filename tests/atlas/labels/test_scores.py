@@ -9,6 +9,7 @@ from scripts.atlas.labels.scores import (
     percentiles_of,
     sigmoid,
     unrelated,
+    wilson,
 )
 from scripts.formats.charts import Scale, histogram
 
@@ -43,3 +44,10 @@ def test_cosines_that_are_known():
     assert mean_cosine(table, pairs) == (pytest.approx((0 + 2 * np.sqrt(0.5)) / 4), 1)
     assert unrelated(np.array([[0, 3], [1, 0]])).tolist() == [[0, 9 / 4], [1 / 4, 0]]
     assert sigmoid(np.array([0.0, 1000, -1000])).tolist() == [0.5, 1, 0]
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    low, high = wilson(np.array([11, 0, 10, 0]), np.array([19, 10, 10, 0]))
+    assert low[:3] == pytest.approx([0.3628, 0, 0.7225], abs=1e-4)
+    assert high[:3] == pytest.approx([0.7686, 0.2775, 1], abs=1e-4)
+    assert np.isnan([low[3], high[3]]).all()
