@@ -444,6 +444,15 @@ def test_a_damaged_package_has_a_row(small: SmallArchives, tmp_path: Path):
     assert "not well-formed XML" in rows["DRX77"]["note"]
 
 
+def test_an_experiment_without_a_study_has_a_row(small: SmallArchives, tmp_path: Path):
+    for number in (77, 78):
+        outside(small, number)
+    small.packages["DRX78"] = small.packages["DRX78"].replace("DRP78", "../../evil").replace("PRJDB78", "x/y")
+    rows = discovered(small, tmp_path)
+    assert {name: row["verdict"] for name, row in rows.items()} == {"DRP77": "certain", "DRX78": "unknown"}
+    assert rows["DRX78"]["note"] == "Its record names neither a study nor a project."
+
+
 def test_what_is_asked_for_must_be_given(tmp_path: Path):
     with pytest.raises(InputError, match="give the date from which on series are new"):
         discover.main(["--species", "mus=10090", "--output", str(tmp_path / "x.tsv")])

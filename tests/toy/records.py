@@ -273,7 +273,7 @@ class Records:
 
     def _gds_documents(self) -> Iterator[entrez.Document]:
         for series in self.series.values():
-            organisms = sorted({tax_id for one in series.experiments for tax_id in one.tax_ids})
+            organisms = self._tax_ids_of(series.accession)
             texts = (series.title.lower(), series.summary.lower())
             fields = {
                 "entry": ("gse",),
@@ -287,6 +287,10 @@ class Records:
         for gsm, one in samples.items():
             fields = {"entry": ("gsm",), "accession": (gsm.lower(), one.series.lower()), "text": (one.title.lower(),)}
             yield entrez.Document(f"3{int(gsm[3:]):08d}", {**fields, **self._common_fields(one.series, one.tax_ids)})
+
+    def _tax_ids_of(self, series: str) -> list[str]:
+        """Return the tax ids of a series, also of one that was withdrawn."""
+        return sorted({tax_id for one in self.world.series[series].experiments for tax_id in one.tax_ids})
 
     def _sra_document(self, one: Experiment) -> entrez.Document:
         fields = {
@@ -308,7 +312,7 @@ class Records:
         series = self.series.get(f"GSE{int(uid[1:])}") if re.fullmatch(r"2\d{8}", uid) else None
         if series is None:
             return None
-        tax_ids = sorted({tax_id for one in series.experiments for tax_id in one.tax_ids})
+        tax_ids = self._tax_ids_of(series.accession)
         relation = {"RelationType": "SRA", "TargetObject": series.study, "TargetFTPLink": "ftp://toy.invalid/sra/"}
         return {
             "Accession": series.accession,

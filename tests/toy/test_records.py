@@ -254,6 +254,7 @@ def test_series_are_published_grow_and_are_withdrawn(hollow: World):
     records.withdraw("GSE900002")
     assert b"!Series_status = Withdrawn" in gzip.decompress(records.soft("GSE900002"))
     assert records.experiments_of("GSE900002") == []
+    assert records.find_series('gse[ETYP] AND organoids AND "Homo sapiens"[Organism]').uids == ["200900002"]
     assert Records(hollow).experiments_of("GSE900002")  # the world is as it was
 
 

@@ -214,12 +214,14 @@ def find_studies(term: str, archives: DiscoveryArchives) -> FoundStudies:
 
     def take(experiment: Experiment, package: bytes) -> None:
         study = experiment.study or experiment.project
-        if not experiment.series and study:
+        if not experiment.series and not study:
+            found.unknown[experiment.experiment] = "Its record names neither a study nor a project."
+        elif not experiment.series:
             known[study] = _with(experiment, published_in(package), known.get(study, FoundStudy(study)))
 
     if page.total:
         unfound = archives.search(term, take, MOST_EXPERIMENTS)
-        found.unknown = {name: str(error) for name, error in unfound.failed.items()}
+        found.unknown |= {name: str(error) for name, error in unfound.failed.items()}
     found.studies = sorted(known.values(), key=lambda item: (item.published, item.study), reverse=True)
     return found
 
