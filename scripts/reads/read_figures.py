@@ -14,7 +14,6 @@ several runs) and ``sketch`` (base64 of the smallest hashes of its sequences, ui
 import base64
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -26,17 +25,19 @@ import numpy as np
 from scripts.core.concurrency import side_by_side
 from scripts.core.files import write_atomic
 from scripts.formats.fastq_files import open_reads
-from scripts.references.kmer_index import KmerIndex, encode, hash_kmers, read_kmer_index
+from scripts.references.kmer_index import KmerIndex, encode, hash_kmers, mix, read_kmer_index
 
 SKETCH = 128
 """Hashes of the sequences of a run that are kept."""
-MOST_READS = 4_000_000
-"""Reads of a run from which its sketch is made; a plate cell has fewer."""
-SAMPLED_SPOTS = 4096
+MOST_READS = 1_000_000
+"""Reads of a run from which its sketch is made, the first ones; most plate cells have fewer."""
+SAMPLED_SPOTS = 2048
 """Spots that are looked up, of the first FIRST_SPOTS."""
-FIRST_SPOTS = 1 << 17
+FIRST_SPOTS = 1 << 16
 MOST_LOCI = 400
 _PIECE = 1 << 20
+_LINE_END = ord("\n")
+_WORD = 8  # bytes of a word of uint64
 
 ReadFigures = dict[str, Any]
 
@@ -58,34 +59,63 @@ def read_species_kmers(paths: Mapping[str, str | Path]) -> SpeciesKmers:
     return SpeciesKmers({species: index.below(scale) for species, index in sorted(read.items())})
 
 
-def read_sequences(path: Path, most: int) -> Iterator[list[bytes]]:
-    """Yield the sequences of a FASTQ file that was checked before, some thousand at a time, the first ``most``."""
+class SequenceBlock(NamedTuple):
+    """The sequences of some thousand reads in a text."""
+
+    text: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def some(self, first: int, step: int) -> list[bytes]:
+        """Return every so many of the sequences."""
+        chosen = slice(first, None, step)
+        return [
+            self.text[start:end]
+            for start, end in zip(self.starts[chosen].tolist(), self.ends[chosen].tolist(), strict=True)
+        ]
+
+
+def read_sequences(path: Path, most: int) -> Iterator[SequenceBlock]:
+    """Yield the sequences of a FASTQ file that was checked before, the first ``most``."""
     rest, seen = b"", 0
     with open_reads(path) as handle:
-        while seen < most and (piece := handle.read(_PIECE)):
-            lines = (rest + piece).split(b"\n")
-            whole = (len(lines) - 1) // 4 * 4
-            rest = b"\n".join(lines[whole:])
-            found = lines[1:whole:4][: most - seen]
-            seen += len(found)
-            yield found
-    if rest and seen < most:  # without a line end
-        yield rest.split(b"\n")[1:2]
+        while seen < most:
+            piece = handle.read(_PIECE)
+            text = rest + (piece or b"\n")  # the last line may have no end
+            lines = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_END)
+            whole = lines.size // 4 * 4
+            starts, ends = lines[0:whole:4] + 1, lines[1:whole:4]
+            yield SequenceBlock(text, starts[: most - seen], ends[: most - seen])
+            seen += starts.size
+            if not piece:
+                break
+            rest = text[lines[whole - 1] + 1 :] if whole else text
 
 
 class SequenceSketch:
-    """The smallest hashes of the sequences that were added, in whatever order, each once."""
+    """The smallest hashes of the sequences that were added, in whatever order, each once.
+
+    The first half of a hash is that of 16 of its bases, so that most sequences are not looked at any further; shorter
+    ones are passed over.
+    """
 
     def __init__(self) -> None:
         self.hashes: set[int] = set()
         self._limit = 1 << 32
 
-    def add(self, sequences: Sequence[bytes]) -> None:
-        """Add sequences. Of most of them only a CRC is taken, which is the first half of the hash."""
-        sums = np.fromiter(map(zlib.crc32, sequences), np.uint32, len(sequences))
-        for at in np.flatnonzero(sums < self._limit).tolist():
-            digest = blake2b(sequences[at], digest_size=4).digest()
-            self.hashes.add(int(sums[at]) << 32 | int.from_bytes(digest, "big"))
+    def add(self, block: SequenceBlock) -> None:
+        """Add sequences."""
+        room = block.ends - block.starts - _WORD
+        enough = room >= _WORD
+        starts, ends, room = block.starts[enough], block.ends[enough], room[enough]
+        if not starts.size:
+            return
+        words = np.lib.stride_tricks.sliding_window_view(np.frombuffer(block.text, np.uint8), _WORD)
+        first, second = (words[starts + part * room // 3].view("<u8").ravel() for part in (1, 2))
+        keys = mix(first ^ mix(second)) >> np.uint64(32)
+        for at in np.flatnonzero(keys < np.uint64(self._limit)).tolist():
+            digest = blake2b(block.text[starts[at] : ends[at]], digest_size=4).digest()
+            self.hashes.add(int(keys[at]) << 32 | int.from_bytes(digest, "big"))
             if len(self.hashes) > 8 * SKETCH:
                 self._shrink()
         self._shrink()
@@ -128,20 +158,20 @@ def describe_reads(files: Mapping[int, Path], is_plate: bool, kmers: SpeciesKmer
     for number, path in enumerate(chosen):
         of_file: list[bytes] = []
         seen = 0
-        for sequences in read_sequences(path, FIRST_SPOTS if number else MOST_READS):
-            first = -seen % step
+        for block in read_sequences(path, FIRST_SPOTS if number else MOST_READS):
             if seen < FIRST_SPOTS and len(of_file) < SAMPLED_SPOTS:
-                of_file += sequences[first::step]
-            seen += len(sequences)
+                of_file += block.some(-seen % step, step)
+            seen += block.starts.size
             if not number:
-                sketch.add(sequences)
+                sketch.add(block)
         reads = reads if number else seen
         sampled.append(of_file[:SAMPLED_SPOTS])
     return {"reads": reads, "sketch": sketch.text()} | _look_up(sampled, kmers)
 
 
 def _first_length(path: Path) -> int:
-    return sum(map(len, next(read_sequences(path, 1000), [])))
+    block = next(read_sequences(path, 1000))
+    return int((block.ends - block.starts).sum())
 
 
 def _look_up(sampled: Sequence[Sequence[bytes]], kmers: SpeciesKmers) -> ReadFigures:

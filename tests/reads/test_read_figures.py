@@ -110,37 +110,46 @@ def test_a_run_without_reads(tmp_path):
     assert describe_reads({}, True, KMERS, 0)["reads"] == 0
 
 
+def sequences(path, most=10**9):
+    return [read for block in read_sequences(path, most) for read in block.some(0, 1)]
+
+
 def test_sequences_are_read_in_pieces(tmp_path, monkeypatch):
     reads = [bases(50 + at, at) for at in range(30)]
     path = write(tmp_path / "R.fastq", reads)
-    monkeypatch.setattr(module, "_PIECE", 70)
-    assert [read for block in read_sequences(path, 10**9) for read in block] == reads
-    assert [read for block in read_sequences(path, 7) for read in block] == reads[:7]
+    for size in (70, 1000, 1 << 20):
+        monkeypatch.setattr(module, "_PIECE", size)
+        assert sequences(path) == reads
+        assert sequences(path, 7) == reads[:7]
     path.write_bytes(path.read_bytes()[:-1])
-    assert [read for block in read_sequences(path, 10**9) for read in block] == reads
+    assert sequences(path) == reads
+    assert sequences(write(tmp_path / "none.fastq", [])) == []
 
 
-def sketch(reads):
+def sketch(tmp_path, reads):
     made = SequenceSketch()
-    for at in range(0, len(reads), 97):
-        made.add(reads[at : at + 97])
+    for block in read_sequences(write(tmp_path / "sketched.fastq", reads), 10**9):
+        made.add(block)
     return sketch_of(made.text())
 
 
-def test_a_sketch_is_the_same_in_any_order_and_of_duplicates():
+def test_a_sketch_is_the_same_in_any_order_and_of_duplicates(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PIECE", 5000)
     reads = [bases(50, at) for at in range(2000)]
     shuffled = [*reads, *reads[:300]]
     random.Random(1).shuffle(shuffled)
-    assert sketch(reads).tolist() == sketch(shuffled).tolist()
-    assert sketch(reads).size == SKETCH
-    assert sketch(reads[:50]).size == 50
+    assert sketch(tmp_path, reads).tolist() == sketch(tmp_path, shuffled).tolist()
+    assert sketch(tmp_path, reads).size == SKETCH
+    assert sketch(tmp_path, reads[:50]).size == 50
+    assert sketch(tmp_path, [read[:15] for read in reads]).size == 0
+    assert sketch(tmp_path, [read[:16] for read in reads[:9]]).size == 9
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
-def test_a_part_of_a_run_is_found(share):
+def test_a_part_of_a_run_is_found(tmp_path, share):
     reads = [bases(50, at) for at in range(2000)]
     part = reads[300:900] + [bases(50, 9000 + at) for at in range(int(600 / share) - 600)]
-    (likeness,) = find_alike([sketch(reads), sketch(part)], SKETCH, 10)
+    (likeness,) = find_alike([sketch(tmp_path, reads), sketch(tmp_path, part)], SKETCH, 10)
     assert abs(likeness.share - share) < 0.15
 
 
