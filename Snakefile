@@ -44,7 +44,7 @@ rule all:
         "units/evidence.jsonl",
         "results/SHA256SUMS",
         every(analysis.tables),
-        every(analysis.archives),
+        archives,
         every(analysis.atlases),
         every(analysis.quality),
 

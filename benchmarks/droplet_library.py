@@ -2,9 +2,10 @@
 
 A random genome of 30 Mb (--quick: 3 Mb) with an annotation, a STAR index, inclusion lists and a library of the kit
 10x 3′ v3 of 3 million spots (--quick: 200,000) are made from a seed; --folder keeps them for a next time. Ours: the
-commands read_roles, solo, mex_archive and droplets_h5ad. Bare: STAR alone with the very options of ours. Search: what
-scRecounter does to find the parameters of a library, a run of STAR on a sample of its spots for each list, strand and
-index (here 3, 2 and 1). Figures are CPU seconds (all processes) and the largest resident set of a program.
+commands read_roles, solo, cells, mex_archive and droplets_h5ad. Bare: STAR alone with the very options of ours, which
+also calls the cells. Search: what scRecounter does to find the parameters of a library, a run of STAR on a sample of
+its spots for each list, strand and index (here 3, 2 and 1). Figures are CPU seconds (all processes) and the largest
+resident set of a program.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import BenchAnnotation, make_annotation, write_genome, write_gtf
+from scripts.core.files import size_of_folder
 from scripts.droplets.starsolo import read_command
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
@@ -112,16 +114,18 @@ def run_ours(folder: Path, work: Path) -> dict[str, Cost]:
     kits = [f"--chemistries={HOME / 'config/chemistries.yaml'}", f"--inclusion-lists={folder / 'lists'}"]
     roles, status = f"--roles={work / 'roles.json'}", f"--status={work / f'{UNIT}.tsv'}"
     fastq = f"--fastq={folder / 'fastq'}"
-    solo = [f"--index={folder / 'star'}", f"--output={work / 'solo'}", status, "--threads=2"]
-    kept = [f"--figures={work / 'figures.json'}", f"--kept={work / 'kept'}"]
-    pack = [f"--solo={work / 'solo'}", status, f"--records={work}", f"--output={work / 'mex/SRX1'}", "--threads=2"]
+    counted, figures = f"--solo={work / 'solo'}", f"--figures={work / 'figures.json'}"
+    solo = [f"--index={folder / 'star'}", f"--output={work / 'solo'}", f"--scratch={work}", "--threads=2", figures]
+    called = [counted, figures, f"--output={work / 'cells'}", status]
+    pack = [counted, f"--cells={work / 'cells'}", status, f"--records={work}", f"--output={work / 'mex/SRX1'}"]
     gather = [f"--units={folder / 'units'}", "--series=GSE1", "--species=homo", f"--records={work}"]
     gather += [f"--archives={work}/mex/{{experiment}}", f"--statuses={work}/{{unit}}.tsv"]
     gather += [f"--genes={folder / 'genes.tsv'}", f"--reference={folder / 'reference.json'}"]
     commands = {
         "read_roles": [*common, fastq, *kits, f"--output={work / 'roles.json'}"],
-        "solo": [*common, fastq, *kits, roles, *solo, *kept],
-        "mex_archive": ["pack", *common, *pack],
+        "solo": [*common, fastq, *kits, roles, *solo],
+        "cells": called,
+        "mex_archive": ["pack", *common, *pack, "--threads=2"],
         "droplets_h5ad": [*gather, f"--output={work / 'cells.h5ad'}"],
     }
     return {name: run_measured(python("-m", "scripts", name, *words)) for name, words in commands.items()}
@@ -180,11 +184,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         ours: list[dict[str, Cost]] = []
         bare: list[Cost] = []
         search: list[float] = []
+        kept: list[int] = []  # bytes in units/, and those of the archives of raw matrices
+        archives: list[int] = []
         for repeat in range(repeats):
             work = Path(name) / str(repeat)
             work.mkdir()
             ours.append(run_ours(folder, work))
-            _, words = read_command(work / "kept/Log.out")
+            _, words = read_command(work / "solo/Log.out")
+            words[words.index("--soloCellFilter") + 1] = "EmptyDrops_CR"
+            kept.append(size_of_folder(work / "solo"))
+            archives.append(sum(path.stat().st_size for path in (work / "mex/SRX1").glob("*_raw.tar.gz")))
             bare.append(run_bare(folder, work / "bare", words[1:]))
             search.append(sum(cost.cpu for cost in run_search(folder, work / "search", words[1:], sample)))
             shutil.rmtree(work)
@@ -208,7 +217,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "ratio_to_search_and_bare": round(whole / (searched + alone), 3),
             "solo_peak_mb_over_bare": round(more_mb),
             "other_peak_mb": round(others_mb),
+            "kept_mb": round(kept[0] / 1e6, 1),
+            "raw_archives_mb": round(archives[0] / 1e6, 1),
         }
+        print(f"kept in units/ {kept[0] / 1e6:.1f} MB; archives of raw matrices {archives[0] / 1e6:.1f} MB")
         print(
             f"whole / STARsolo alone {whole / alone:.2f}; finding the kit / search {steps['read_roles'] / searched:.2f}"
         )

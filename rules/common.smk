@@ -244,7 +244,6 @@ wildcard_constraints:
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
     parameters="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w.-]*",
-    archive=r"[A-Za-z][\w.-]*",
     label="[A-Za-z][A-Za-z0-9_]*",
     part=PART,
 
@@ -341,6 +340,13 @@ def once_known(answer):
             return 1
 
     return amount
+
+
+def archives(wildcards):
+    """Return the archives and cells of every droplet library; archives of a list that are not there are made again."""
+    if running.is_main:
+        running.redo(analysis.broken_archives())
+    return analysis.archives()
 
 
 def mem_mb(stage):

@@ -1,11 +1,17 @@
 """From reads to matrices for droplet libraries: the barcode read is proved, STARsolo counts, archives are packed.
 
-In: work/fastq/{library}/ and the reference. Out: results/mex/ and results/droplets/.
+In: work/fastq/{library}/ and the reference. Out: units/solo/, from which cells, results/mex/ and results/droplets/ are
+made without a read.
 """
 
 FEATURES = (
     {"features": "results/droplets/features/{series}.{species}.h5ad"}
     if analysis.features_reference()
+    else {}
+)
+ALIGNMENTS = (
+    {"alignments": temp(directory(scratch("solo/{library}")))}
+    if config["droplets"]["keep_bam"]
     else {}
 )
 
@@ -84,10 +90,9 @@ rule solo:
         features=analysis.features_reference(),
         index=reference_file("star"),
     output:
-        solo=temp(directory(scratch("solo/{library}"))),
-        status="units/status/{library}.tsv",
+        **ALIGNMENTS,
+        solo=directory("units/solo/{library}"),
         figures="units/figures/{library}.json",
-        kept=directory("units/solo/{library}"),
     log:
         "logs/solo/{library}.log",
     benchmark:
@@ -107,46 +112,81 @@ rule solo:
         probe_set=of_unit(lambda unit: option("--probe-set", "".join(analysis.probe_set(unit)))),
         reference=option("--features-reference", "".join(analysis.features_reference())),
         chemistries=HOME / "config/chemistries.yaml",
-        features=config["droplets"]["features"],
-        multireads=config["droplets"]["multireads"],
-        cell_filter=config["droplets"]["cell_filter"],
-        keep_bam="--keep-bam" if config["droplets"]["keep_bam"] else "",
+        features=of_unit(rounds.features),
+        multireads=of_unit(rounds.multireads),
         preset=config["droplets"]["preset"],
         wells="" if config["droplets"]["join_wells"] else "--no-join-wells",
+        star_options=analysis.star_options("droplets"),
+        scratch=no_trigger(scratch("solo")),
+        # no trigger: where alignments are wanted, their folder is missing
+        alignments=lambda wildcards, output: option("--alignments", output.get("alignments")),
+    shell:
+        """
+        python -m scripts solo --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
+            --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
+            --inclusion-lists units/inclusion_lists --features {params.features} \
+            --multireads {params.multireads} --preset {params.preset} {params.wells} {params.probe_set:q} \
+            {params.reference:q} {params.star_options:q} \
+            --round {params.round} --planned {params.planned} --settings {params.settings} \
+            --counted units/counted/{wildcards.library:q}.json \
+            --threads {threads} --scratch {params.scratch:q} {params.alignments:q} \
+            --figures {output.figures:q} --output {output.solo:q} 2>{log:q}
+        """
+
+
+rule cells:
+    """Call the cells of a library from its matrices, and judge it by its floors."""
+    input:
+        solo="units/solo/{library}",
+        figures="units/figures/{library}.json",
+    output:
+        cells=directory("units/cells/{library}"),
+        status="units/status/{library}.tsv",
+    log:
+        "logs/cells/{library}.log",
+    benchmark:
+        "logs/benchmarks/cells/{library}.tsv"
+    priority: 35
+    conda:
+        "../envs/star.yaml"
+    resources:
+        mem_mb=mem_mb("cells"),
+        runtime=runtime("cells"),
+    params:
+        features=config["droplets"]["features"],
+        cell_filter=config["droplets"]["cell_filter"],
         # with their names, since Snakemake does not see two values that change places
         floors=[
             f"--{name.replace('_', '-')}={config['droplets'][name]}"
             for name in ("min_valid_barcodes", "min_gene_share")
         ],
         bounds=[f"{name}={value}" for name, value in sorted(config["droplets"]["bounds"].items())],
-        star_options=analysis.star_options("droplets"),
     shell:
         """
-        python -m scripts solo --runs {input.units:q}/{wildcards.library:q}.tsv --fastq {input.fastq:q} \
-            --roles {input.roles:q} --index {input.index:q} --chemistries {params.chemistries:q} \
-            --inclusion-lists units/inclusion_lists --features {params.features} \
-            --multireads {params.multireads} --cell-filter {params.cell_filter:q} \
-            --preset {params.preset} {params.keep_bam} {params.wells} {params.probe_set:q} \
-            {params.reference:q} {params.star_options:q} \
-            --round {params.round} --planned {params.planned} --settings {params.settings} \
+        python -m scripts cells --solo {input.solo:q} --figures {input.figures:q} \
+            --features {params.features} --cell-filter {params.cell_filter:q} \
+            {params.floors} --bounds {params.bounds} \
             --counted units/counted/{wildcards.library:q}.json \
-            {params.floors} --bounds {params.bounds} --threads {threads} --output {output.solo:q} \
-            --status {output.status:q} --figures {output.figures:q} --kept {output.kept:q} 2>{log:q}
+            --output {output.cells:q} --status {output.status:q} 2>{log:q}
         """
 
 
 rule mex_archive:
-    """Pack every matrix of a library into a MEX archive, always with the same bytes."""
+    """Pack every matrix of a library into a MEX archive, always with the same bytes, and list the archives.
+
+    A library that failed has none: the list is what Snakemake knows of, see `archives` in common.smk.
+    """
     input:
         units=ancient("units/runs"),
-        solo=of(lambda folder: scratch(f"solo/{analysis.library(folder)}"), "archive"),
-        status=of(lambda folder: f"units/status/{analysis.library(folder)}.tsv", "archive"),
+        solo="units/solo/{library}",
+        cells="units/cells/{library}",
+        status="units/status/{library}.tsv",
     output:
-        archives=directory("results/mex/{archive}"),
+        archives="units/archives/{library}.tsv",
     log:
-        "logs/mex_archive/{archive}.log",
+        "logs/mex_archive/{library}.log",
     benchmark:
-        "logs/benchmarks/mex_archive/{archive}.tsv"
+        "logs/benchmarks/mex_archive/{library}.tsv"
     priority: 40
     conda:
         "../envs/star.yaml"
@@ -154,16 +194,17 @@ rule mex_archive:
         mem_mb=mem_mb("mex_archive"),
         runtime=runtime("mex_archive"),
     params:
-        library=of(analysis.library, "archive"),
+        folder=of_unit(analysis.archive_folder),
         features=config["droplets"]["features"],
         multireads=config["droplets"]["multireads"],
         metadata_name=config["mex"]["metadata_name"],
     shell:
         """
-        python -m scripts mex_archive pack --runs {input.units:q}/{params.library:q}.tsv --solo {input.solo:q} \
-            --status {input.status:q} --records resources/records --features {params.features} \
+        python -m scripts mex_archive pack --runs {input.units:q}/{wildcards.library:q}.tsv \
+            --solo {input.solo:q} --cells {input.cells:q} --status {input.status:q} \
+            --records resources/records --features {params.features} \
             --multireads {params.multireads} --metadata-name {params.metadata_name} \
-            --output {output.archives:q} 2>{log:q}
+            --output {params.folder:q} --list {output.archives:q} 2>{log:q}
         """
 
 

@@ -300,7 +300,7 @@ rule libraries_table:
     shell:
         """
         python -m scripts libraries_table --ledger {input.ledger:q} --figures 'units/figures/{{unit}}.json' \
-            --kept 'units/solo/{{unit}}' \
+            --kept 'units/solo/{{unit}}' --cells 'units/cells/{{unit}}' \
             --roles 'units/read_roles/{{unit}}.json' --chemistries {params.chemistries:q} \
             --units {input.units:q} --reads 'units/reads/{{unit}}.json' \
             --matrices {input.matrices:q} --records resources/records --own-metadata {input.own:q} \
@@ -314,7 +314,7 @@ rule report:
         plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
-        archives=every(analysis.archives),
+        archives=archives,
         quality=every(analysis.quality),
         atlases=every(analysis.atlases),
         references=every(analysis.reference_records),
@@ -344,7 +344,7 @@ rule provenance:
         run_table=config["run_table"] or [],
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
-        archives=every(analysis.archives),
+        archives=archives,
         quality=every(analysis.quality),
         references=every(analysis.reference_records),
         wanted="units/wanted.txt",
@@ -376,7 +376,7 @@ rule checksums:
         plan=ancient("results/plan.tsv"),
         ledger="results/runs.tsv",
         tables=every(analysis.tables),
-        archives=every(analysis.archives),
+        archives=archives,
         atlases=every(analysis.atlases),
         quality=every(analysis.quality),
         provenance="results/provenance.json",

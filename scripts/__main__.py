@@ -21,7 +21,7 @@ STAGES = {
     "references": ("reference", "star_index", "count_index", "kmers"),
     "reads": ("sheet", "download", "fastq", "retry"),
     "plates": ("align", "count", "bam"),
-    "droplets": ("inclusion_list", "read_roles", "solo", "mex_archive", "droplets_h5ad"),
+    "droplets": ("inclusion_list", "read_roles", "solo", "cells", "mex_archive", "droplets_h5ad"),
     "harvest": (
         *(
             "ledger",

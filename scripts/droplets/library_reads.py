@@ -4,7 +4,6 @@ Barcode and UMI are in one read; kits that keep them in two or three get them jo
 """
 
 import contextlib
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -20,17 +19,7 @@ from scripts.star.read_pipes import Source
 
 LONG_BARCODE_READ = 50
 """Bases of a barcode read beyond which it holds cDNA, too."""
-TAIL_BYTES = 1 << 16
 _LINES = 4 * 10_000  # of each file that are joined at a time
-
-
-def file_identity(path: Path) -> list[int]:
-    """Return what identifies a file of reads without reading all of it: its size, a checksum of its two ends."""
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        check = zlib.crc32(handle.read(TAIL_BYTES))
-        handle.seek(max(0, size - TAIL_BYTES))
-        return [size, zlib.crc32(handle.read(TAIL_BYTES), check)]
 
 
 def link_into(folder: Path, name: str, target: Path) -> str:
@@ -95,11 +84,6 @@ class LibraryReads:
                 raise RunFault("READS_MISSING", f"there is no file {run}_{number}.fastq with the {role} read of {run}.")
             files.append(path)
         return files
-
-    def identities(self) -> dict[str, list[int]]:
-        """Return file name → identity of all files of reads that STAR is given."""
-        paths = [path for row in self.rows for role in ("barcode", "umi", "cdna") for path in self.files(row.run, role)]
-        return {path.name: file_identity(path) for path in paths}
 
     def barcode_read_length(self) -> float:
         """Mean length of the barcode reads, the least of the runs."""

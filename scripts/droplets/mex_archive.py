@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, is_of_machine
-from scripts.core.files import atomic_folder, atomic_path, path_below
-from scripts.core.folders import require_whole
+from scripts.core.files import atomic_folder, atomic_path, path_below, remove_folder
 from scripts.core.version import VERSION
 from scripts.droplets.barcodes import probe_set, wells
 from scripts.droplets.features.feature_reference import TAGS
+from scripts.droplets.kept.cell_calls import CalledCells
+from scripts.droplets.kept.kept_library import KeptLibrary
 from scripts.droplets.mex.mex_merge import join_features, join_matrices
 from scripts.droplets.mex.mex_reader import (
     MexParts,
@@ -27,7 +28,7 @@ from scripts.droplets.mex.mex_reader import (
     verify_archive,
 )
 from scripts.droplets.mex.mex_writer import METADATA_NAMES, TYPE, write_archive
-from scripts.droplets.starsolo import find_barcodes, read_command, read_skipped_filters, stable_arguments
+from scripts.droplets.starsolo import find_barcodes, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (
     ALL_FEATURES,
@@ -38,12 +39,14 @@ from scripts.plan.matrices import (
     archives_of,
     matrix_name,
     output_type,
+    write_archive_list,
 )
 from scripts.plan.run_table import Run
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.records.family_files import read_family
 from scripts.records.sra_xml import read_experiments
+from scripts.star.presets import as_arguments
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -67,13 +70,13 @@ def find_title(row: Run, records: Path) -> str:
     return ""
 
 
-def describe_library(title: str, solo: Path) -> str:
+def describe_library(title: str, counted: Path) -> str:
     """Return the title of a library, with a word on wells whose two barcodes were joined, and on its probe set."""
     words = [title]
-    if (solo / wells.TABLE).is_file():
+    if (counted / wells.TABLE).is_file():
         words.append("the oligo-dT and the hexamer barcode of each well are joined")
-    if (solo / probe_set.NOTE).is_file():
-        name = (solo / probe_set.NOTE).read_text(encoding="utf-8").partition("\t")[0]
+    if (counted / probe_set.NOTE).is_file():
+        name = (counted / probe_set.NOTE).read_text(encoding="utf-8").partition("\t")[0]
         words.append(f"counted on the probe set {name}")
     return "; ".join(filter(None, words))
 
@@ -83,105 +86,115 @@ def cells_feature(feature: str) -> str:
     return "Gene" if feature == VELOCYTO else feature
 
 
-def aligner_fields(solo: Path, feature: str, matrix: str) -> dict[str, str]:
-    """Return the fields of the metadata that describe STAR; for cells also the filter that it skipped, if any."""
-    version, words = read_command(solo / "Log.out")
-    arguments = stable_arguments(words)
-    skipped = read_skipped_filters(solo / "Log.out").get(cells_feature(feature))
-    if matrix == "filtered" and skipped:
-        arguments += f" ; {skipped.words}"
-    return {"software": "STAR", "software_version": version, "arguments": arguments}
+class LibraryPacker:
+    """Packs the matrices of a library into a folder of archives; ``described`` are the fields that describe it."""
 
+    def __init__(
+        self,
+        library: KeptLibrary,
+        cells: CalledCells,
+        target: Path,
+        described: Mapping[str, str],
+        metadata_name: str = METADATA_NAMES[0],
+        threads: int = 1,
+    ) -> None:
+        self.library, self.cells, self.target = library, cells, target
+        self.described, self.metadata_name, self.threads = described, metadata_name, threads
 
-def pack_library(
-    solo: Path,
-    target: Path,
-    features: Sequence[str],
-    multireads: Sequence[str],
-    library: dict[str, str],
-    metadata_name: str,
-    threads: int,
-) -> list[Path]:
-    """Write an archive for every matrix that STARsolo wrote to ``solo/Solo.out``; return their paths.
+    def pack(self, features: Sequence[str], multireads: Sequence[str]) -> list[Path]:
+        """Write an archive for every matrix of these features, or of the tags of a library of features.
 
-    EM, Rescue and Velocyto matrices of the cells are cut out of the raw ones. Where no cells were called (no
-    ``filtered`` folder), there are no filtered archives.
-    """
-    written = []
-    cells: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory(prefix=".mex.", dir=target) as temporary:
-        for feature, way, matrix in archives_of(features, multireads):
-            raw = solo / "Solo.out" / feature / "raw"
-            folder = solo / "Solo.out" / (feature if matrix == "raw" else cells_feature(feature)) / matrix
-            if not folder.is_dir():
-                continue
-            source = folder / matrix_name(way)
-            if matrix == "filtered" and way != "Unique":
-                if feature not in cells:
-                    cells[feature] = find_barcodes(raw / "barcodes.tsv", folder / "barcodes.tsv")
-                source = Path(temporary, "matrix.mtx")
-                filter_columns(raw / matrix_name(way), source, cells[feature])
-            fields = {
-                "type": TYPE,
-                **aligner_fields(solo, feature, matrix),
-                "output_type": output_type(feature, way, matrix),
-                **library,
+        EM, Rescue and Velocyto matrices of the cells are cut out of the raw ones, and so are those of unique reads.
+        Where no cells were called, there are no filtered archives. Returns the paths.
+        """
+        with tempfile.TemporaryDirectory(prefix=".mex.", dir=self.target) as temporary:
+            folder = Path(temporary)
+            barcodes = self.library.unpack_barcodes(folder / "barcodes.tsv")
+            if self.library.has(TAGS):
+                options = self.library.options
+                output = "unfiltered sparse feature count matrix of unique reads"
+                matrix = self.library.unpack(TAGS, "matrix.mtx", folder / "matrix.mtx")
+                return [self._pack_matrix(folder, (TAGS, "Unique", "raw"), options, output, barcodes, matrix)]
+            options = self.library.options | {
+                "soloFeatures": " ".join(features),
+                "soloMultiMappers": " ".join(multireads),
+                "soloCellFilter": self.cells.cell_filter,
             }
-            path = target / archive_name(feature, way, matrix)
-            write_archive(
-                path,
-                f"{feature}/{matrix}",
-                matrix_name(way),
-                fields=fields,
-                barcodes=folder / "barcodes.tsv",
-                features=raw / "features.tsv",
-                matrix=source,
-                metadata_name=metadata_name,
-                threads=threads,
-            )
-            written.append(path)
-        if (solo / "Solo.out" / TAGS).is_dir():
-            written.append(pack_features(solo, target, library, metadata_name, threads))
-    return written
+            written = []
+            for feature, way, matrix_kind in archives_of(features, multireads):
+                raw, named = folder / "matrix.mtx", barcodes
+                cells = self.cells.barcodes(cells_feature(feature))
+                if matrix_kind == "raw":
+                    self.library.unpack(feature, matrix_name(way), raw)
+                elif cells is None:
+                    continue
+                else:
+                    filter_columns(raw, folder / "cells.mtx", find_barcodes(barcodes, cells))
+                    raw, named = folder / "cells.mtx", cells
+                archive = feature, way, matrix_kind
+                written.append(self._pack_matrix(folder, archive, options, output_type(*archive), named, raw))
+            return written
 
-
-def pack_features(solo: Path, target: Path, library: dict[str, str], metadata_name: str, threads: int) -> Path:
-    """Write the archive of a library of features; return its path."""
-    raw = solo / "Solo.out" / TAGS / "raw"
-    path = target / archive_name(TAGS, "Unique", "raw")
-    output = "unfiltered sparse feature count matrix of unique reads"
-    fields = {"type": TYPE, **aligner_fields(solo, TAGS, "raw"), "output_type": output, **library}
-    write_archive(
-        path,
-        f"{TAGS}/raw",
-        "matrix.mtx",
-        fields=fields,
-        barcodes=raw / "barcodes.tsv",
-        features=raw / "features.tsv",
-        matrix=raw / "matrix.mtx",
-        metadata_name=metadata_name,
-        threads=threads,
-    )
-    return path
+    def _pack_matrix(
+        self,
+        folder: Path,
+        archive: tuple[str, str, str],
+        options: Mapping[str, str],
+        output: str,
+        barcodes: Path,
+        matrix: Path,
+    ) -> Path:
+        """Write the archive of a feature, way and kind of matrix; return its path."""
+        feature, way, kind = archive
+        path = self.target / archive_name(*archive)
+        arguments = stable_arguments(["STAR", *as_arguments(options)])
+        skipped = self.cells.skipped.get(cells_feature(feature))
+        if kind == "filtered" and skipped:
+            arguments += f" ; {skipped.words}"
+        write_archive(
+            path,
+            f"{feature}/{kind}",
+            matrix_name(way),
+            fields={
+                "type": TYPE,
+                "software": "STAR",
+                "software_version": self.library.star_version,
+                "arguments": arguments,
+                "output_type": output,
+                **self.described,
+            },
+            barcodes=barcodes,
+            features=self.library.unpack(feature, "features.tsv", folder / "features.tsv"),
+            matrix=matrix,
+            metadata_name=self.metadata_name,
+            threads=self.threads,
+        )
+        return path
 
 
 def pack(args: argparse.Namespace) -> None:
-    """Pack a library; a failed one leaves the folder empty."""
+    """Pack a library, and write which archives it has; of one that failed there is no folder."""
     rows = read_unit_rows(args.runs)
     statuses = read_statuses(args.status)
-    require_whole(args.solo)
-    with atomic_folder(args.output) as target:
-        if not all(row.run in statuses for row in rows) or not is_whole(statuses[row.run] for row in rows):
-            print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
-            return
-        library = {
+    written: list[Path] = []
+    if all(row.run in statuses for row in rows) and is_whole(statuses[row.run] for row in rows):
+        described = {
             "experiment_accession": rows[0].experiment,
             "description": describe_library(find_title(rows[0], args.records), args.solo),
             "library_accession": rows[0].sample or rows[0].experiment,
         }
-        options = (args.features, args.multireads, library, args.metadata_name, args.threads)
-        for path in pack_library(args.solo, target, *options):
-            print(f"{path.name}: {path.stat().st_size} bytes", file=sys.stderr)
+        library, cells = KeptLibrary(args.solo), CalledCells(args.cells)
+        with atomic_folder(args.output) as target:
+            packer = LibraryPacker(library, cells, target, described, args.metadata_name, args.threads)
+            written = packer.pack(args.features, args.multireads)
+    else:
+        print(f"{args.runs.stem}: not counted, no archives", file=sys.stderr)
+        remove_folder(args.output.parent, args.output.name)
+    sizes = {path.name: (args.output / path.name).stat().st_size for path in written}
+    for name, size in sizes.items():
+        print(f"{name}: {size} bytes", file=sys.stderr)
+    if args.list:
+        write_archive_list(args.list, sizes)
 
 
 def own_fields(
@@ -370,13 +383,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         return one
 
     one = add(pack, "pack the matrices of a library", "folder of the archives")
-    one.add_argument("--solo", required=True, type=Path, help="folder with Solo.out and Log.out")
+    one.add_argument("--solo", required=True, type=Path, help="what the library was counted to (units/solo)")
+    one.add_argument("--cells", required=True, type=Path, help="the called cells of the library")
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
     add_runs_option(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
     one.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
     one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--list", type=Path, help="write a table of the archives and their sizes")
     one = add(merge, "merge archives of several libraries", "the merged archive")
     one.add_argument("archives", nargs="+", help="paths or http(s) addresses, all of the same matrix")
     one.add_argument("--description", default="", help="a line of text; default: those of the parts")

@@ -1,7 +1,6 @@
-"""Count a droplet library with STARsolo: all its runs in one call, which calls the cells, too.
+"""Count a droplet library with STARsolo: all its runs in one call. Cells are called afterwards, see cells.
 
-STAR works in a folder beside the output (.{unit}.solo). Where a floor was not reached, the counts of the alignment stay
-there, and the next call for the same reads and options uses them.
+STAR works in a folder of its own, .{unit}.solo in the scratch folder.
 """
 
 import argparse
@@ -13,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
-from scripts.core.errors import MACHINE, InputError, RunFault, fault_of_run, raise_faults
-from scripts.core.files import atomic_path, path_below, remove_folder, replace_folder
+from scripts.core.errors import MACHINE, RunFault, fault_of_run, raise_faults
+from scripts.core.files import atomic_folder, path_below, remove_folder
 from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
 from scripts.core.version import own_versions
-from scripts.droplets.barcodes.probe_set import FOLDER, NOTE, make_probe_index, with_probe_barcode
+from scripts.droplets.barcodes.probe_set import NOTE, make_probe_index, with_probe_barcode
 from scripts.droplets.chemistries import Chemistry, InclusionList, read_chemistries
 from scripts.droplets.features.feature_counter import FeatureCounter
-from scripts.droplets.library_figures import Bounds, write_figures
+from scripts.droplets.kept.kept_library import keep_library
+from scripts.droplets.library_figures import write_figures
 from scripts.droplets.library_reads import LibraryReads
-from scripts.droplets.solo_steps import STAMP, LibraryCounter, describe_cells
-from scripts.droplets.starsolo import ALIGNMENTS, Settings, keep_outputs, read_command
+from scripts.droplets.solo_steps import LibraryCounter
+from scripts.droplets.starsolo import ALIGNMENTS, Settings, read_command
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
 from scripts.plan.run_table import Run
-from scripts.plan.star_options import cell_filter_fault, option_faults, parse_options
+from scripts.plan.star_options import option_faults, parse_options
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
 from scripts.star.presets import DROPLET_PRESETS
@@ -92,17 +92,6 @@ def fault_of_library(error: Exception, index: Path, folder: Path) -> RunFault:
     return fault
 
 
-def clear_work(folder: Path) -> None:
-    """Remove what STAR needed but nobody reads later."""
-    names = ("reads", "probe", FOLDER, "_STARtmp", "index", "SJ.out.tab", "Log.progress.out", "messages")
-    lists = (path for path in folder.glob("*.txt") if path.is_symlink())
-    for path in [*(folder / name for name in names), *lists]:
-        if path.is_dir() and not path.is_symlink():
-            remove_folder(folder, path.name)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
@@ -114,23 +103,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
     parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
     parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
-    parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
-    parser.add_argument("--keep-bam", action="store_true", help="write sorted alignments, {experiment}.bam, too")
     parser.add_argument("--preset", default="encode", choices=sorted(DROPLET_PRESETS), help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"
-    )
-    parser.add_argument(
-        "--min-valid-barcodes", type=float, default=0.5, help="least share of reads with a valid barcode"
-    )
-    parser.add_argument("--min-gene-share", type=float, default=0.05, help="least share of reads in a gene")
-    parser.add_argument(
-        "--bounds",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="what a library of gene expression may show, beside "
-        + " ".join(f"{name}={value:g}" for name, value in Bounds()._asdict().items()),
     )
     parser.add_argument(
         "--join-wells",
@@ -142,26 +117,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--probe-set", type=Path, help="probe set (CSV of 10x) on which ligated probes are counted")
     add_round_options(parser)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--scratch", type=Path, help="folder for partial results, default beside the output")
-    parser.add_argument("--output", required=True, type=Path, help="folder of Solo.out, Log.final.out and Log.out")
-    parser.add_argument("--status", required=True, type=Path, help="status table of the library, for the ledger")
-    parser.add_argument("--kept", type=Path, help="folder of STAR's logs and statistics, also of a failed library")
+    parser.add_argument("--scratch", required=True, type=Path, help="folder for partial results")
+    parser.add_argument("--output", required=True, type=Path, help="folder of what is kept of the library")
+    parser.add_argument("--alignments", type=Path, help="folder of sorted alignments, {experiment}.bam, where wanted")
     parser.add_argument("--figures", type=Path, help="what the library shows (JSON), for results/quality/libraries.csv")
     return parser
-
-
-def read_bounds(pairs: Sequence[str]) -> Bounds:
-    """Return the bounds of options NAME=VALUE. Raises InputError for any other name or value."""
-    values = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        try:
-            values[name] = float(value)
-            Bounds()._replace(**values)
-        except ValueError as error:
-            known = ", ".join(Bounds._fields)
-            raise InputError(f"--bounds {pair}: not NAME=VALUE with a number and a name of {known}.") from error
-    return Bounds(**values)
 
 
 def read_settings(args: argparse.Namespace) -> Settings:
@@ -171,13 +131,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
     """
     star_options = parse_options(args.set)
     raise_faults("--set", option_faults(star_options))
-    if fault := cell_filter_fault(args.cell_filter):
-        raise InputError(f"--cell-filter: {fault}.")
-    options = vars(args) | {
-        "star_options": star_options,
-        "bounds": read_bounds(args.bounds),
-        "cell_filter": " ".join(args.cell_filter.split()),
-    }
+    options = vars(args) | {"star_options": star_options, "keep_bam": args.alignments is not None}
     return Settings(**{name: options[name] for name in Settings._fields})
 
 
@@ -230,49 +184,53 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_whole(args.fastq)
     require_index(args.index)
     statuses = gather_faults(rows, read_statuses(args.fastq / "status.tsv"), verdicts)
-    partial = (args.scratch or args.output.parent) / f".{args.runs.stem}.solo"
-    counter = None
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    if is_whole(statuses.values()):
-        counted = [row for row in rows if statuses[row.run].ok]
-        library = LibraryReads(counted, {row.run: verdicts[row.run] for row in counted}, args.fastq)
-        candidates = [chemistries[name] for name in library.candidates]
-        partial.mkdir(parents=True, exist_ok=True)
-        try:
-            with ends_with_command():  # SIGTERM ends STAR as well
-                spots = count_spots(library, statuses)
-                counter = make_counter(library, candidates, spots, partial, args, known, settings)
-                kit, figures = counter.count(args.threads)
-            words = " ".join(filter(None, [figures, library.lane_words(kit)]))
-            log = partial / "Log.out"  # none of a library of features
-            used = own_versions() | ({"STAR": read_command(log)[0]} if log.is_file() else {})
-            for run in library.verdicts:
-                status = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), words)
-                statuses[run] = status.made_with(used)
-            if cells := describe_cells(partial):
-                print(f"{args.runs.stem}: {cells}", file=sys.stderr)
-            clear_work(partial)
-            if settings.keep_bam:
-                (partial / ALIGNMENTS).replace(path_below(partial, f"{rows[0].experiment}.bam"))
-            replace_folder(partial, args.output)
-            (args.output / STAMP).unlink()
-        except Exception as error:
-            clear_work(partial)
-            if not (partial / STAMP).is_file():
-                remove_folder(partial.parent, partial.name)
-            fault = fault_of_library(error, args.index, args.output.parent)
-            statuses = {run: status.failed(fault) if status.ok else status for run, status in statuses.items()}
-    if args.kept:
-        keep_outputs(args.output if is_whole(statuses.values()) else partial, args.kept)
-    if not is_whole(statuses.values()):
-        remove_folder(args.output.parent, args.output.name, ignore_errors=True)
-        args.output.mkdir()
-    for status in statuses.values():
-        print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
+    partial = args.scratch / f".{args.runs.stem}.solo"
+    remove_folder(partial.parent, partial.name)
+    counter, kit, words = None, None, ""
+    try:
+        if is_whole(statuses.values()):
+            counted = [row for row in rows if statuses[row.run].ok]
+            library = LibraryReads(counted, {row.run: verdicts[row.run] for row in counted}, args.fastq)
+            candidates = [chemistries[name] for name in library.candidates]
+            partial.mkdir(parents=True)
+            try:
+                with ends_with_command():  # SIGTERM ends STAR as well
+                    spots = count_spots(library, statuses)
+                    counter = make_counter(library, candidates, spots, partial, args, known, settings)
+                    kit, figures = counter.count(args.threads)
+                words = library.lane_words(kit)
+                log = partial / "Log.out"  # none of a library of features
+                used = own_versions() | ({"STAR": read_command(log)[0]} if log.is_file() else {})
+                for run in library.verdicts:
+                    status = add_proof(statuses[run], verdicts[run], kit, counter.strand(kit), figures)
+                    statuses[run] = status.made_with(used)
+            except Exception as error:
+                fault = fault_of_library(error, args.index, args.scratch)
+                statuses = {run: status.failed(fault) if status.ok else status for run, status in statuses.items()}
+        for status in statuses.values():
+            print(f"{status.run}: {status.state} {status.reason} {status.detail}".rstrip(), file=sys.stderr)
+        with atomic_folder(args.output) as kept:
+            if is_whole(statuses.values()) and counter and kit:
+                keep_library(
+                    partial, kept, counter.features, counter.settings.multireads, counter.archive_options(kit), words
+                )
+            else:
+                keep_library(partial, kept)
+            write_statuses(kept / "status.tsv", statuses.values())
+        if args.alignments:
+            keep_alignments(partial, rows[0].experiment, statuses, args.alignments)
+    finally:
+        remove_folder(partial.parent, partial.name, ignore_errors=True)
     if args.figures:
         write_figures(args.figures, counter.figures if counter else None)
-    with atomic_path(args.status) as table:
-        write_statuses(table, statuses.values())
-        shutil.copyfile(table, args.output / "status.tsv")
-        seal(args.output)
     record_round(args, statuses.values())
+
+
+def keep_alignments(partial: Path, experiment: str, statuses: Mapping[str, RunStatus], target: Path) -> None:
+    """Write the folder of a library's alignments, with the status of its runs; without a file where it failed."""
+    remove_folder(target.parent, target.name)
+    target.mkdir(parents=True)
+    write_statuses(target / "status.tsv", statuses.values())
+    if is_whole(statuses.values()) and (partial / ALIGNMENTS).is_file():
+        shutil.move(partial / ALIGNMENTS, path_below(target, f"{experiment}.bam"))
+    seal(target)

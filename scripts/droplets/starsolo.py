@@ -6,18 +6,17 @@ Its options say where the kit keeps barcode and UMI, what is counted, and what i
 reads of several genes; ``Solo.out/{feature}/Summary.csv`` has a name and a value a line. Only raw Gene features have
 matrices other than the unique one, and SJ has the raw unique one alone. ``Solo.out/Velocyto/`` has three matrices of
 unique reads instead of ``matrix.mtx``: ``spliced.mtx``, ``unspliced.mtx`` and ``ambiguous.mtx``; its cells are
-those of Gene. Cells are called by STAR itself, of each gene feature by its own counts; where there are none of a
-feature, it has no ``filtered``, and the figures of cells in its Summary.csv mean nothing.
+those of Gene. Cells are called afterwards (:mod:`scripts.droplets.kept.cell_calls`), of each gene feature by its own
+counts.
 
 ``ReadsPerGene.out.tab`` has the reads of each gene by strand (``--quantMode GeneCounts``), from which a library's
-figures are made. It changes no matrix, so that the command line of an archive leaves that option out.
+figures are made, ``CellReads.stats`` those of each barcode (``--soloCellReadStats``). They change no matrix, so that
+the command line of an archive leaves these options out.
 """
 
-import gzip
 import math
 import re
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below
 from scripts.droplets.chemistries import Chemistry
-from scripts.droplets.library_figures import Bounds
 from scripts.droplets.library_reads import LONG_BARCODE_READ, LibraryReads
 from scripts.star.presets import DROPLET_PRESETS, as_arguments
 
@@ -47,7 +44,6 @@ _KEEP_BAM = {  # STAR writes CB and UB in no other order; a bin of reads is sort
     "outBAMsortingBinsN": "200",
     "limitBAMsortRAM": "40000000000",
 }
-_COUNTED_FEATURE = re.compile(r"\.\.\. Starting Solo post-map for (\w+)")
 _EMPTY_DROPS_NUMBERS = re.compile(r"ParametersSolo: .*EmptyDrops_CR filtering parameters:\s*(\S+ \S+ \S+)")
 _EMPTY_DROPS_SKIPPED = re.compile(r"emptyDrops_CR filtering: .*\bnCB=(\d+).*\bemptyCellMinIndex=(\d+)")
 
@@ -57,16 +53,12 @@ _OF_READS = tuple("soloStrand soloCB soloUMIstart soloUMIlen soloUMIposition sol
 
 
 class Settings(NamedTuple):
-    """What is configured for droplet libraries: what is counted, STAR's options, and the floors of quality."""
+    """What is configured for droplet libraries: what is counted, and STAR's options."""
 
     features: Sequence[str]
     multireads: Sequence[str]
-    cell_filter: str
     preset: str
     star_options: Mapping[str, str]
-    min_valid_barcodes: float
-    min_gene_share: float
-    bounds: Bounds = Bounds()
     keep_bam: bool = False
     join_wells: bool = True
 
@@ -115,10 +107,8 @@ def solo_options(
 ) -> dict[str, str]:
     """Return STAR's options for a library but those of the user; ``reads`` are its lists of cDNA and of barcode files.
 
-    Every path is relative to the folder in which STAR runs. Cells are called in the same run: STAR's call from a matrix
-    (``--runMode soloCellFiltering``) does not see the last barcode, nor barcodes that have reads but no counts. The
-    barcode reads of a 5′ kit that are longer than LONG_BARCODE_READ hold cDNA too, and are aligned as mates of the cDNA
-    reads.
+    Every path is relative to the folder in which STAR runs. The barcode reads of a 5′ kit that are longer than
+    LONG_BARCODE_READ hold cDNA too, and are aligned as mates of the cDNA reads.
     """
     cdna, barcode = reads
     options = {
@@ -133,7 +123,7 @@ def solo_options(
         **barcode_options(kit, library.offset, lists, library.umi_length()),
         "soloFeatures": " ".join(settings.features),
         "soloMultiMappers": " ".join(settings.multireads),
-        "soloCellFilter": settings.cell_filter,
+        "soloCellFilter": "None",
         "quantMode": "GeneCounts",
     }
     if settings.keep_bam:
@@ -152,7 +142,7 @@ def solo_options(
 
 def solo_arguments(options: Mapping[str, str], settings: Settings) -> list[str]:
     """Return STAR's arguments for these options and those of the user, which win."""
-    return as_arguments(dict(options) | dict(settings.star_options))
+    return as_arguments(dict(options) | dict(settings.star_options) | {"soloCellReadStats": "Standard"})
 
 
 def replaced_options(options: Mapping[str, str], settings: Settings) -> dict[str, tuple[str, str]]:
@@ -197,25 +187,6 @@ def read_command(path: str | Path) -> tuple[str, list[str]]:
     return version, words
 
 
-_KEPT = ("Log.final.out", "Log.out", "Solo.out/Barcodes.stats", "Solo.out/*/Features.stats", "Solo.out/*/Summary.csv")
-_PACKED = "Solo.out/*/UMIperCellSorted.txt"
-
-
-def keep_outputs(folder: Path, target: Path) -> None:
-    """Write STAR's logs and statistics of a library, as far as they are in the folder, to a folder of their own.
-
-    The UMIs of each barcode are gzip'd: ``Solo.out/{feature}/UMIperCellSorted.txt.gz``.
-    """
-    with atomic_folder(target) as kept:
-        for path in sorted(path for pattern in (*_KEPT, _PACKED) for path in folder.glob(pattern)):
-            copy = path_below(kept, *path.relative_to(folder).parts)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if path.match(_PACKED):
-                copy.with_name(f"{copy.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
-            else:
-                shutil.copyfile(path, copy)
-
-
 class SkippedFilter(NamedTuple):
     """EmptyDrops_CR that STAR skipped, for too few barcodes have reads of a feature."""
 
@@ -231,35 +202,19 @@ class SkippedFilter(NamedTuple):
         return f"EmptyDrops_CR was skipped ({self.barcodes} barcodes, it needs more than {self.most}): {self.instead}"
 
 
-def read_skipped_filters(path: str | Path) -> dict[str, SkippedFilter]:
-    """Return feature → what STAR did instead of EmptyDrops_CR, of those features for which it skipped that.
+def read_skipped_filter(path: str | Path) -> SkippedFilter | None:
+    """Return what STAR did instead of EmptyDrops_CR when it called the cells of a feature, None where it did that.
 
-    ``path`` is a Log.out. STAR then keeps the cells of the simple filter with the same first three numbers.
+    ``path`` is its Log.out. STAR then keeps the cells of the simple filter with the same first three numbers.
     """
-    feature, numbers = "", ""
-    skipped = {}
+    numbers = ""
     with Path(path).open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            if found := _COUNTED_FEATURE.search(line):
-                feature = found[1]
-            elif found := _EMPTY_DROPS_NUMBERS.match(line):
+            if found := _EMPTY_DROPS_NUMBERS.match(line):
                 numbers = found[1]
             elif found := _EMPTY_DROPS_SKIPPED.match(line):
-                instead = f"CellRanger2.2 {numbers}".rstrip()
-                skipped[feature] = SkippedFilter(int(found[1]), int(found[2]), instead)
-    return skipped
-
-
-def failing_filter(path: str | Path) -> str:
-    """Return the feature at whose cells STAR ended, by its Log.out; empty where it ended elsewhere."""
-    feature, calling = "", False
-    with Path(path).open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if found := _COUNTED_FEATURE.search(line):
-                feature, calling = found[1], False
-            elif "... Solo: cell filtering" in line:
-                calling = True
-    return feature if calling else ""
+                return SkippedFilter(int(found[1]), int(found[2]), f"CellRanger2.2 {numbers}".rstrip())
+    return None
 
 
 def stable_arguments(words: Sequence[str]) -> str:

@@ -6,8 +6,6 @@ writes numbers at random for them.
 """
 
 import csv
-import gzip
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +16,9 @@ import numpy as np
 from scripts.core.command import command_parser
 from scripts.core.files import atomic_text
 from scripts.droplets.chemistries import read_chemistries
+from scripts.droplets.kept.cell_calls import CalledCells
 from scripts.droplets.library_figures import LibraryFigures
-from scripts.droplets.starsolo import read_command, read_skipped_filters, read_summary
+from scripts.droplets.starsolo import read_summary
 from scripts.harvest.quality import flags
 from scripts.harvest.quality.barcodes import shared_barcodes
 from scripts.harvest.quality.copies import best_partners, find_alike
@@ -82,8 +81,8 @@ _OF_READS = ("Number of Reads", "Reads With Valid Barcodes", "Q30 Bases", "Reads
 _CELLS = "Estimated Number of Cells"  # the first of the figures of cells
 
 
-def star_figures(kept: Path) -> dict[str, str]:
-    """Return column → value of what STAR says of a library in the folder that ``solo --kept`` wrote."""
+def star_figures(kept: Path, cells: CalledCells) -> dict[str, str]:
+    """Return column → value of what STAR says of a library in its folder below units/solo, and of its cells."""
     figures: dict[str, str] = {}
     log = kept / "Log.final.out"
     if log.is_file():
@@ -93,13 +92,15 @@ def star_figures(kept: Path) -> dict[str, str]:
             name: value.removesuffix("%") for name, value in fields.items() if value and name not in CLOCK_FIELDS
         }
     for feature in ALL_FEATURES:
-        folder = kept / "Solo.out" / feature
-        if not (folder / "Summary.csv").is_file():
+        summary = cells.folder / feature / "Summary.csv"
+        if not cells.exist:  # STAR failed
+            summary = kept / "Solo.out" / feature / "Summary.csv"
+        if not summary.is_file():
             continue
-        umis = folder / "UMIperCellSorted.txt.gz"
-        called = umis.is_file() and bool(gzip.decompress(umis.read_bytes()))
+        names = cells.barcodes(feature)
+        called = names is not None and names.stat().st_size > 0
         of_cells = False
-        for name, value in read_summary(folder / "Summary.csv").items():
+        for name, value in read_summary(summary).items():
             of_cells |= name == _CELLS
             if feature != "Gene" and name.startswith(_OF_READS):
                 continue  # the same as of Gene
@@ -108,16 +109,10 @@ def star_figures(kept: Path) -> dict[str, str]:
     return figures
 
 
-def filter_in_effect(kept: Path) -> tuple[str, bool]:
+def filter_in_effect(cells: CalledCells) -> tuple[str, bool]:
     """Return the cell filter that was in effect for Gene, and whether STAR skipped the one asked for."""
-    log = kept / "Log.out"
-    if not log.is_file():
-        return "", False
-    if skipped := read_skipped_filters(log).get("Gene"):
-        return skipped.instead, True
-    _, words = read_command(log)
-    after = words[words.index("--soloCellFilter") + 1 :] if "--soloCellFilter" in words else []
-    return " ".join(itertools.takewhile(lambda word: not word.startswith("--"), after)), False
+    skipped = cells.skipped.get("Gene")
+    return (skipped.instead, True) if skipped else (cells.cell_filter, False)
 
 
 def libraries_of(rows: Iterable[Run]) -> dict[str, list[Run]]:
@@ -130,7 +125,7 @@ def libraries_of(rows: Iterable[Run]) -> dict[str, list[Run]]:
     return {unit: rows for unit, rows in libraries.items() if any(row.status in worked_on for row in rows)}
 
 
-def row_of_library(rows: Sequence[Run], figures: Mapping[str, Any], kept: Path) -> dict[str, str]:
+def row_of_library(rows: Sequence[Run], figures: Mapping[str, Any], kept: Path, cells: CalledCells) -> dict[str, str]:
     """Return column → value of a library's row; ``kept`` is the folder of STAR's logs and statistics."""
     used = [row for row in rows if row.status == "counted"] or [row for row in rows if row.status == "failed"]
     first = next((row for row in used if row.reason != "INCOMPLETE_EXPERIMENT"), used[0])
@@ -141,8 +136,8 @@ def row_of_library(rows: Sequence[Run], figures: Mapping[str, Any], kept: Path) 
     values += [f"{value:.4f}" if isinstance(value, float) else str(value) for value in shown]
     row = dict(zip((*NAMES, *FIGURES), values, strict=True))
     found = [code for name, (code, limit) in NEEDS_A_LOOK.items() if 100 * figures.get(name, 0) > limit]
-    row["cell_filter"], skipped = filter_in_effect(kept)
-    of_star = star_figures(kept)
+    row["cell_filter"], skipped = filter_in_effect(cells)
+    of_star = star_figures(kept, cells)
     found += ["EMPTYDROPS_SKIPPED"] if skipped else []
     found += ["NO_CELLS"] if of_star.get(_CELLS) in ("", "0") else []
     return row | of_star | {"flags": flags.join_flags(found)}
@@ -155,6 +150,8 @@ class Sources(NamedTuple):
     """Figures of the genes."""
     kept: str
     """STAR's logs and statistics."""
+    cells: str
+    """Called cells."""
     roles: str = ""
     """Verdicts on the reads."""
     chemistries: str | None = None
@@ -177,7 +174,9 @@ def table_rows(ledger: Iterable[Run], sources: Sources) -> Iterator[list[str]]:
     for unit, runs in libraries_of(ledger).items():
         path = sources.path("figures", unit)
         shown = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        rows.append(row_of_library(runs, shown, sources.path("kept", unit)) | {"sample": runs[0].sample})
+        called = CalledCells(sources.path("cells", unit))
+        row = row_of_library(runs, shown, sources.path("kept", unit), called)
+        rows.append(row | {"sample": runs[0].sample})
         units.append(unit)
     found = [set(filter(None, row["flags"].split(";"))) for row in rows]
     complete(rows, units, found, sources)
@@ -272,6 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--ledger", required=True, help="the ledger (results/runs.tsv)")
     parser.add_argument("--figures", required=True, help="path of a library's figures, with {unit} in it")
     parser.add_argument("--kept", required=True, help="folder of STAR's logs and statistics, with {unit} in it")
+    parser.add_argument("--cells", required=True, help="folder of called cells, with {unit} in it")
     parser.add_argument("--roles", default="", help="path of the verdict on a library's reads, with {unit} in it")
     parser.add_argument("--chemistries", help="the kits: config/chemistries.yaml")
     parser.add_argument("--matrices", nargs="*", default=[], help="the called cells of every series (h5ad)")
@@ -283,11 +283,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", default="", help="the floor, for the table")
     parser.add_argument("--output", required=True, help="the table to write (results/quality/libraries.csv)")
     options = parser.parse_args(argv)
-    for name in ("figures", "kept", *(["roles"] if options.roles else [])):
+    for name in ("figures", "kept", "cells", *(["roles"] if options.roles else [])):
         check_field(f"--{name}", getattr(options, name))
     sources = Sources(
         options.figures,
         options.kept,
+        options.cells,
         options.roles,
         options.chemistries,
         options.matrices,

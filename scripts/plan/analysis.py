@@ -21,7 +21,7 @@ from scripts.plan.configuration import is_address, leaves, source_address, sourc
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_empty_list, is_path, is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
-from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders
+from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders, are_listed
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import (
     Unit,
@@ -538,16 +538,14 @@ class Analysis:
         folders = archive_folders((unit.experiment, unit.species) for unit in libraries.values())
         return {name: folders[unit.experiment, unit.species] for name, unit in libraries.items()}
 
-    @functools.cached_property
-    def library_in(self) -> dict[str, str]:
-        """Folder of archives → library."""
-        return {folder: library for library, folder in self.folders.items()}
+    def archive_folder(self, library: str) -> str:
+        """Return the folder of the archives of a library."""
+        return f"results/mex/{self.folders[library]}"
 
-    def library(self, folder: str) -> str:
-        """Return the library whose archives a folder has. Raises InputError where the plan has none."""
-        if folder not in self.library_in:
-            raise InputError(f"The plan has no droplet library {folder!r}.")
-        return self.library_in[folder]
+    def broken_archives(self) -> set[str]:
+        """Return the lists of archives that are not what their folder has: a file was deleted."""
+        lists = {f"units/archives/{library}.tsv": self.archive_folder(library) for library in self.folders}
+        return {path for path, folder in lists.items() if not are_listed(Path(path), Path(folder))}
 
     @property
     def calls_cells(self) -> bool:
@@ -555,14 +553,14 @@ class Analysis:
         return bool(self.config["droplets"]["cell_filter"] != "None")
 
     def series_archives(self, series: str, species: str) -> list[str]:
-        """Return the folders of the archives of every droplet library of a series and species.
+        """Return the lists of the archives of every droplet library of a series and species.
 
         Raises InputError where the plan has none.
         """
-        folders = [f"results/mex/{self.folders[name]}" for name in self.libraries(species, series)]
-        if not folders:
+        lists = [f"units/archives/{name}.tsv" for name in self.libraries(species, series)]
+        if not lists:
             raise InputError(f"The plan has no droplet library of {series} of species {species!r}.")
-        return folders
+        return lists
 
     def layers(self) -> list[str]:
         """Return the matrices that are layers of the cells of a series: those asked for, and all of Velocyto's."""
@@ -643,11 +641,11 @@ class Analysis:
             yield CELLS_TABLE
 
     def archives(self) -> list[str]:
-        """Return the archives of every droplet library, kept alignments, and the called cells of each series."""
+        """Return the lists of archives of droplet libraries, kept alignments, and the called cells of each series."""
         alignments = (
             [f"results/bam/{library}" for library in self.folders] if self.config["droplets"]["keep_bam"] else []
         )
-        return [*(f"results/mex/{folder}" for folder in self.library_in), *alignments, *self.droplet_matrices()]
+        return [*(f"units/archives/{name}.tsv" for name in self.folders), *alignments, *self.droplet_matrices()]
 
     def named_results(self) -> list[str]:
         """Return the results that are asked for and of which no unit has its own."""

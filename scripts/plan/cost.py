@@ -17,7 +17,7 @@ THREADS = {
     "download": 2, "fastq": 4, "star_index": 16, "align": 16, "count": 4, "solo": 16, "mex_archive": 2, "table": 2,
 }  # fmt: skip
 PLATE_STAGES = ("download", "fastq", "align", "count")
-DROPLET_STAGES = ("download", "fastq", "read_roles", "solo", "mex_archive")
+DROPLET_STAGES = ("download", "fastq", "read_roles", "solo", "cells", "mex_archive")
 REFERENCE_STAGES = ("reference", "star_index", "count_index", "kmers")
 COLUMNS = ("stage", "jobs", "download_gb", "scratch_gb", "memory_gb", "core_hours", "node_hours")
 

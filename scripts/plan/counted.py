@@ -34,6 +34,12 @@ class CountedUnit(NamedTuple):
     """Digest of all that was planned: where it is that of the plan, columns need not be compared."""
     dropped: float = 0.0
     """Largest share of the spots of a counted run that lacked a read, where more than one did."""
+    features: Sequence[str] = ()
+    """What was counted of a library."""
+    multireads: Sequence[str] = ()
+    """How its reads of several genes were counted."""
+    judged: str = ""
+    """Reason for which a library that was counted failed all the same: a floor, or its cells."""
 
 
 def counted_file(unit: str) -> Path:
@@ -49,12 +55,17 @@ def write_counted(
     statuses: Iterable[RunStatus],
     settings: Mapping[str, float | str] | None = None,
     planned: str = "",
+    features: Sequence[str] = (),
+    multireads: Sequence[str] = (),
 ) -> None:
     """Write the record of a unit that was counted."""
     statuses = list(statuses)
     failed = sorted({(row.reason, row.cause) for row in statuses if row.state == "failed"})
     dropped = max((_dropped_share(row) for row in statuses if row.state != "failed"), default=0.0)
-    counted = CountedUnit(token, options, columns, list(map(list, failed)), settings or {}, planned, dropped)
+    failures = list(map(list, failed))
+    counted = CountedUnit(
+        token, options, columns, failures, settings or {}, planned, dropped, list(features), list(multireads)
+    )
     write_atomic(path, json.dumps(counted._asdict()) + "\n")
 
 
@@ -76,6 +87,14 @@ def read_counted(path: str | Path) -> CountedUnit | None:
         raise InputError(f"{path}: not the record of a counted unit. Delete it to count the unit again.") from None
 
 
+def write_judged(path: Path, statuses: Iterable[RunStatus]) -> None:
+    """Write into the record of a library for which reason it failed after it was counted, empty where it did not."""
+    counted = read_counted(path)
+    judged = next((row.reason for row in statuses if row.state == "failed"), "")
+    if counted and counted.judged != judged:
+        write_atomic(path, json.dumps(counted._replace(judged=judged)._asdict()) + "\n")
+
+
 def add_round_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a job that counts a unit, for its record."""
     parser.add_argument("--round", default="", help="token of the round, for the record of what was counted")
@@ -90,4 +109,7 @@ def record_round(options: argparse.Namespace, statuses: Iterable[RunStatus]) -> 
     if options.counted:
         columns = column_digests(read_unit(options.runs), FileDigests(RECORD).recorded)
         settings = {name: value for name, _, value in (word.partition("=") for word in options.settings)}
-        write_counted(options.counted, options.round, options.options, columns, statuses, settings, options.planned)
+        layers = [getattr(options, name, ()) for name in ("features", "multireads")]  # of a library
+        write_counted(
+            options.counted, options.round, options.options, columns, statuses, settings, options.planned, *layers
+        )

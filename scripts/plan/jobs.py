@@ -47,7 +47,7 @@ class JobResources:
         """Return the sizes of a job on which a stage's terms of the size model depend."""
         needed = self.model.needed(stage)
         sizes: dict[str, float] = {"threads": threads}
-        unit = self._unit(wildcards)
+        unit = unit_name(wildcards)
         if needed & _OF_UNIT:
             sizes |= unit_sizes(self.analysis.unit(unit))
         if needed & _OF_REFERENCE:
@@ -56,11 +56,6 @@ class JobResources:
         if "cells" in needed:
             sizes["cells"] = self.cells(wildcards["species"])
         return sizes
-
-    def _unit(self, wildcards: Mapping[str, str]) -> str:
-        if folder := wildcards.get("archive"):
-            return self.analysis.library(folder)
-        return unit_name(wildcards)
 
     def cells(self, species: str) -> int:
         """Return how many plate cells of a species are planned, at most: shards are taken as full."""

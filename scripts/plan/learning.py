@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from scripts.core.snakemake import Benchmark
 from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, REFERENCE_STAGES, Estimator
-from scripts.plan.matrices import archive_folders
 from scripts.plan.size_model import (
     SHIPPED,
     SizeModel,
@@ -15,7 +14,7 @@ from scripts.plan.size_model import (
     total,
     unit_sizes,
 )
-from scripts.plan.units import Unit, is_shard
+from scripts.plan.units import Unit
 
 
 class Job(NamedTuple):
@@ -138,14 +137,11 @@ def jobs_done(
 ) -> tuple[list[Job], list[str]]:
     """Return the jobs of a plan that have a benchmark, and the names of benchmarks of no job of it."""
     jobs, others = [], []
-    libraries = [unit for name, unit in units.items() if not is_shard(name)]
-    folders = archive_folders((unit.experiment, unit.species) for unit in libraries)
-    in_folder = {folders[unit.experiment, unit.species]: unit for unit in libraries}
     for benchmark in benchmarks:
         stage = _RULES.get(benchmark.rule, benchmark.rule)
         if stage not in estimator.model.stages:
             continue
-        sizes = _sizes_of(stage, benchmark.job, units, in_folder, estimator)
+        sizes = _sizes_of(stage, benchmark.job, units, estimator)
         if sizes is None:
             others.append(f"{benchmark.rule}/{benchmark.job}")
             continue
@@ -154,15 +150,13 @@ def jobs_done(
     return jobs, others
 
 
-def _sizes_of(
-    stage: str, job: str, units: Mapping[str, Unit], in_folder: Mapping[str, Unit], estimator: Estimator
-) -> Mapping[str, float] | None:
-    """Return the sizes of a job, None where the plan has no such job; ``in_folder`` is folder of archives → library."""
+def _sizes_of(stage: str, job: str, units: Mapping[str, Unit], estimator: Estimator) -> Mapping[str, float] | None:
+    """Return the sizes of a job, None where the plan has no such job."""
     if stage in REFERENCE_STAGES:
         return estimator.references.get(job)
     if stage == "table":
         return {"cells": estimator.cells_of(job, units)}
     if stage not in (*PLATE_STAGES, *DROPLET_STAGES):
         return {}
-    unit = in_folder.get(job) if stage == "mex_archive" else units.get(job)
+    unit = units.get(job)
     return unit and {**unit_sizes(unit), **estimator.references[estimator.species[unit.species]]}

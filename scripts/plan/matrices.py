@@ -1,9 +1,11 @@
 """The matrices of a droplet library: what is counted, which archives are made of it, and what they are called."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from scripts.core.errors import InputError
+from scripts.core.files import write_atomic
 
 GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
 VELOCYTO = "Velocyto"
@@ -82,3 +84,23 @@ def matrix_names(feature: str, multireads: Sequence[str]) -> list[str]:
 def matrix_name(multireads: str) -> str:
     """Return the file of a matrix by multireads or, of Velocyto, by the kind of molecules."""
     return (MATRIX_NAMES | VELOCYTO_NAMES)[multireads]
+
+
+def write_archive_list(path: Path, sizes: Mapping[str, int]) -> None:
+    """Write which archives a library has: a line each, its name, a tab and its size in bytes; none of a failed one."""
+    write_atomic(path, "".join(f"{name}\t{size}\n" for name, size in sizes.items()))
+
+
+def are_listed(path: Path, folder: Path) -> bool:
+    """Whether a folder has the archives of a list with their sizes, or there is no list.
+
+    Of a library that failed the list is empty, and there is no folder.
+    """
+    if not path.is_file():
+        return True
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        whole = all((folder / name).stat().st_size == int(size) for name, size in rows)
+        return whole and bool(rows or not folder.exists())
+    except OSError:
+        return False

@@ -17,6 +17,8 @@ class Reason(NamedTuple):
     """What can be done, in sentences."""
 
 
+JUDGED = frozenset("LOW_MAPPING LOW_VALID_BARCODES LOW_GENE_SHARE ENRICHED_LIBRARY LOW_COMPLEXITY".split())
+"""Reasons of runs that were counted and failed for what they show: another floor counts them, another try does not."""
 _RETRY = "Run again with --config retry='[{code}]'."
 
 REASONS = {

@@ -8,6 +8,8 @@ with which it was counted, and for which reasons runs failed. A later call compa
 - Otherwise there is a new *round*, and so where runs failed for a reason that is tried again: those of ``retry:``, and
   by themselves those whose cause has gone, such as a limit that was raised (see ``Rounds._healed``). The rule ``retry``
   sets aside the columns of a shard that are still right, and only the others are downloaded, aligned and counted.
+  A library that failed after it was counted is judged again from what is kept, and so by no round but where its lists
+  are others.
 
 A round is known by its token, a param of the jobs that count: a new token runs them.
 """
@@ -48,11 +50,12 @@ class Rounds:
     def _reasons(self, unit: str) -> list[str]:
         """Return for which reasons failed runs of a unit are tried again, sorted; empty where it has none of them."""
         counted = self.counted(unit)
-        if counted is None or not counted.failed:
+        if counted is None or not (counted.failed or counted.judged):
             return []
         wanted = self.analysis.config["retry"]
-        reasons = set(REASONS if wanted == "all" else wanted).union(self._healed(unit, counted))
-        return sorted(reasons & {reason for reason, _ in counted.failed})
+        healed = set(self._healed(unit, counted))
+        again = healed.union(REASONS if wanted == "all" else wanted) & {reason for reason, _ in counted.failed}
+        return sorted(again | (healed & {counted.judged}))
 
     def _healed(self, unit: str, counted: CountedUnit) -> Iterator[str]:
         """Yield the reasons for which runs of a unit failed and whose cause has gone."""
@@ -105,6 +108,23 @@ class Rounds:
         """Whether a unit that was counted is counted again, because of its plan or its failed runs."""
         counted = self.counted(unit)
         return counted is not None and self.token(unit) != counted.token
+
+    def features(self, unit: str) -> list[str]:
+        """Return the features that are counted of a library, see :meth:`_counted_of`."""
+        return self._counted_of(unit, "features")
+
+    def multireads(self, unit: str) -> list[str]:
+        """Return the ways in which reads of several genes are counted of a library, see :meth:`_counted_of`."""
+        return self._counted_of(unit, "multireads")
+
+    def _counted_of(self, unit: str, key: str) -> list[str]:
+        """Return what is configured or, where all of that was counted, what was counted: it is not counted again."""
+        wanted = list(self.analysis.config["droplets"][key])
+        counted = self.counted(unit)
+        if counted is None or self.is_new(unit):
+            return wanted
+        known = list(getattr(counted, key))
+        return known if set(wanted) <= set(known) else wanted
 
     def kept(self, unit: str) -> list[str]:
         """Return the folder of what is kept of a unit in a new round; empty where there is no new round."""

@@ -9,6 +9,7 @@ from scripts.core.tables import format_table
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.footprint import archive_bytes
 from scripts.plan.forecast import Forecast
+from scripts.plan.reasons import JUDGED
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import scratch_mb
 from scripts.plan.units import Unit, is_shard
@@ -126,11 +127,11 @@ def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:
     for reason, of_reason in sorted(failed.items()):
         first = of_reason[0]
         lines.append(f"  {reason} ({len(of_reason):,}): {first.run} ({first.series}): {first.detail}")
-    retry = f"retry=[{','.join(sorted(failed))}]"
-    lines += [
-        f"All are in {ledger}; docs/reasons.md says what can be done for each reason. To try them again:",
-        f"  {command_line(retry)}",
-    ]
+    lines.append(f"All are in {ledger}; docs/reasons.md says what can be done for each reason.")
+    if again := sorted(failed.keys() - JUDGED):
+        retry = f"retry=[{','.join(again)}]"
+        lines[-1] += " To try them again:"
+        lines.append(f"  {command_line(retry)}")
     return "\n".join(lines)
 
 

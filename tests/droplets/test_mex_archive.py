@@ -9,6 +9,7 @@ from scripts.core.errors import InputError
 from scripts.droplets import mex_archive
 from scripts.droplets.mex.mex_reader import read_archive
 from scripts.droplets.mex.mex_writer import write_archive
+from scripts.plan.matrices import are_listed, write_archive_list
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from tests.droplets.mex.mex_parts import (
@@ -246,16 +247,44 @@ def test_plate_cells_are_packed_by_accession(tmp_path):
     assert archive.metadata["experiment_accession"] == "SRX1;SRX2"
 
 
-def test_failed_library_leaves_an_empty_folder(tmp_path):
+def test_failed_library_leaves_no_folder_and_an_empty_list(tmp_path):
     row = Run(series="S", experiment="X1", run="RX1", species="homo", assay="droplet", status="planned")
     write_runs(tmp_path / "S.homo.X1.tsv", [row])
     write_statuses(tmp_path / "s.tsv", [RunStatus("RX1", "failed", "ALIGN_FAILED", "x")])
     (tmp_path / "out").mkdir()
     (tmp_path / "out/old.tar.gz").write_bytes(b"x")
     arguments = ["pack", "--runs", tmp_path / "S.homo.X1.tsv", "--solo", tmp_path / "solo"]
-    arguments += ["--status", tmp_path / "s.tsv", "--records", tmp_path, "--output", tmp_path / "out"]
+    arguments += [
+        "--cells",
+        tmp_path / "cells",
+        "--list",
+        tmp_path / "list.tsv",
+        "--status",
+        tmp_path / "s.tsv",
+        "--records",
+        tmp_path,
+        "--output",
+        tmp_path / "out",
+    ]
     mex_archive.main(list(map(str, arguments)))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "list.tsv").read_text() == ""
+    assert are_listed(tmp_path / "list.tsv", tmp_path / "out")
+
+
+def test_a_list_of_archives_tells_when_one_is_missing(tmp_path):
+    listed, folder = tmp_path / "list.tsv", tmp_path / "mex"
+    assert are_listed(listed, folder)  # not packed yet
+    folder.mkdir()
+    (folder / "a.tar.gz").write_bytes(b"xyz")
+    write_archive_list(listed, {"a.tar.gz": 3})
+    assert are_listed(listed, folder)
+    (folder / "a.tar.gz").write_bytes(b"xy")
+    assert not are_listed(listed, folder)
+    (folder / "a.tar.gz").unlink()
+    assert not are_listed(listed, folder)
+    write_archive_list(listed, {})
+    assert not are_listed(listed, folder)  # of a library that failed since
 
 
 def test_joined_wells_are_named_in_the_description(tmp_path):

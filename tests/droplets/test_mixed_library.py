@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.droplets import read_roles, solo
+from scripts.droplets import read_roles
 from scripts.droplets.mex.mex_reader import read_archive
-from scripts.droplets.mex_archive import pack_library
 from scripts.harvest.ledger import settle_unit
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
 from scripts.plan.units import read_unit_rows
 from scripts.reads import fastq
+from tests.droplets.counting import count_library, pack_counted
 from tests.droplets.test_solo_kits import CHEMISTRIES, EXON, dna, make_genome
 
 pytestmark = [pytest.mark.tools, pytest.mark.skipif(shutil.which("STAR") is None, reason="STAR is not installed")]
@@ -72,8 +72,8 @@ def test_lanes_are_counted_together_without_what_is_no_cdna(tmp_path, monkeypatc
     common = ["--runs", table, "--fastq", "fastq", "--chemistries", str(CHEMISTRIES), "--inclusion-lists", "lists"]
     read_roles.main([*common, "--output", "roles.json"])
     options = ["--features", "Gene", "--multireads", "Unique", "--cell-filter", "None"]
-    outputs = ["--output", "solo", "--status", "status.tsv", "--figures", "figures.json"]
-    solo.main([*common, "--roles", "roles.json", "--index", str(index), *options, *outputs])
+    outputs = ["--output", "solo", "--status", "status.tsv"]
+    count_library([*common, "--roles", "roles.json", "--index", str(index), *options, *outputs])
     statuses = read_statuses("status.tsv")
     settled = {one.run: one for one in settle_unit([read_unit_rows(table)], statuses)}
     assert [(one.status, one.reason, one.spots) for one in settled.values()] == [
@@ -88,9 +88,8 @@ def test_lanes_are_counted_together_without_what_is_no_cdna(tmp_path, monkeypatc
     assert lanes in settled["R1"].detail and lanes in settled["R2"].detail
     assert settled["R2"].detail.startswith(f"1 of {SPOTS:,} spots lack a read and are dropped. Proved by barcodes")
     assert settled["R3"].detail.endswith("; the library is counted from R1, R2.")
-    assert json.loads(Path("figures.json").read_text())["genes"] == 30
-    Path("mex").mkdir()
-    pack_library(tmp_path / "solo", tmp_path / "mex", ["Gene"], ["Unique"], {}, "metadata.tsv", 1)
+    assert json.loads(Path("solo.json").read_text())["genes"] == 30
+    pack_counted(tmp_path / "solo", tmp_path / "mex")
     archive = read_archive(tmp_path / "mex/Gene_Unique_raw.tar.gz")
     matrix = archive.matrix.tocoo()
     counted = {

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.droplets import solo
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.mex.mex_reader import read_archive
-from scripts.droplets.mex_archive import pack_library
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from tests.droplets.counting import count_library, pack_counted
 
 CHEMISTRIES = Path(__file__).parents[2] / "config/chemistries.yaml"
 KITS, KNOWN = read_chemistries(CHEMISTRIES)
@@ -193,13 +192,11 @@ def count(
     arguments = ["--runs", folder / "S.homo.X.tsv", "--fastq", reads, "--index", index]
     arguments += ["--roles", folder / "roles.json", "--chemistries", CHEMISTRIES, "--inclusion-lists", folder / "lists"]
     arguments += ["--output", folder / "solo", "--status", folder / "status.tsv", "--cell-filter", "None"]
-    arguments += ["--figures", folder / "figures.json"]
-    solo.main([*map(str, arguments), "--features", "Gene", "--multireads", "Unique", *more])
+    count_library([*arguments, "--features", "Gene", "--multireads", "Unique", *more])
     status = read_statuses(folder / "status.tsv")["R1"]
     counted: dict[tuple[str, str], int] = {}
     if status.ok:
-        (folder / "mex").mkdir()
-        pack_library(folder / "solo", folder / "mex", ["Gene"], ["Unique"], {}, "metadata.tsv", 1)
+        pack_counted(folder / "solo", folder / "mex")
         archive = read_archive(folder / "mex/Gene_Unique_raw.tar.gz")
         matrix = archive.matrix.tocoo()
         counted = {
@@ -282,10 +279,10 @@ def test_a_library_of_receptors_is_no_gene_expression(tmp_path, kind, share):
     _, _, status = count(first, "10x_5p_v2", genome)
     assert (status.state, status.reason) == ("failed", "ENRICHED_LIBRARY"), status
     assert f"of the 540 reads in genes {share:.1%} are on segments of" in status.detail
-    figures = json.loads((first / "figures.json").read_text())
+    figures = json.loads((first / "solo.json").read_text())
     assert (figures["gene_reads"], figures["antisense_reads"], figures["genes"]) == (540, 0, 4)
     assert (figures[f"{kind}_share"], figures["top_gene_share"]) == (share, 0.25)
-    assert not (first / "solo/Solo.out").exists()
+    assert not (first / "mex").exists()
     second.mkdir()
     made, counted, status = count(second, "10x_5p_v2", genome, "--bounds", f"max_{kind}_share=1")
     assert status.ok, status

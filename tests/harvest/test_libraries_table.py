@@ -1,9 +1,9 @@
 """The table of what droplet libraries show: a row a library, failed ones too."""
 
 import csv
-import gzip
 import itertools
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -19,7 +19,7 @@ def table(tmp_path, rows, figures):
     for unit, shown in figures.items():
         (tmp_path / f"{unit}.json").write_text(json.dumps(shown))
     arguments = ["--ledger", str(tmp_path / "runs.tsv"), "--figures", f"{tmp_path}/{{unit}}.json"]
-    arguments += ["--kept", f"{tmp_path}/{{unit}}"]
+    arguments += ["--kept", f"{tmp_path}/{{unit}}", "--cells", f"{tmp_path}/{{unit}}.cells"]
     libraries_table.main([*arguments, "--output", str(tmp_path / "quality/libraries.csv")])
     return (tmp_path / "quality/libraries.csv").read_text()
 
@@ -97,7 +97,7 @@ def test_copies_shared_barcodes_and_the_other_sex_are_flagged(tmp_path):
     libraries["X1"] = ([*barcodes[:40], *barcodes[900:960]], (1, 0))  # 40 of 100 are those of X0
     (tmp_path / "own.tsv").write_text("run\tsex\nR0\tmale\nR1\tM\nR2\tfemale\nR3\tboth\n")
     matrices = [cells_of(tmp_path, "S", libraries), cells_of(tmp_path, "T", {"X9": libraries["X2"]})]
-    paths = [f"--{name}={tmp_path}/none/{{unit}}" for name in ("figures", "kept", "roles")]
+    paths = [f"--{name}={tmp_path}/none/{{unit}}" for name in ("figures", "kept", "cells", "roles")]
     output = tmp_path / "libraries.csv"
     arguments = [*paths, "--own-metadata", str(tmp_path / "own.tsv"), "--matrices", *matrices, "--output", str(output)]
     libraries_table.main(["--ledger", str(tmp_path / "runs.tsv"), *arguments])
@@ -122,31 +122,26 @@ Reads Mapped to {0}: Unique {0},0.7
 Estimated Number of Cells,{1}
 Median UMI per Cell,{1}2
 """
-LOG = """STAR version=2.7.10b
-##### Command Line:
-STAR --soloCellFilter EmptyDrops_CR {} --soloStrand Forward
-ParametersSolo: --soloCellFilterType EmptyDrops_CR filtering parameters: 3000 0.99 10 45000 90000 500 0.01 20000 0.01
-Nov 29 22:46:16 ... Starting Solo post-map for Gene
-"""
-SKIPPED = "emptyDrops_CR filtering: total number of cells: nCB=169 is smaller than emptyCellMinIndex=45000, which is.\n"
 
 
-def keep(folder, feature, cells, umis):
-    target = folder / "Solo.out" / feature
-    target.mkdir(parents=True)
-    (target / "Summary.csv").write_text(SUMMARY.format(feature, cells))
-    (target / "UMIperCellSorted.txt.gz").write_bytes(gzip.compress(umis))
+def keep(folder, feature, cells, filters):
+    """Write the figures of a library, as STAR has them without cells, and the cells that were called."""
+    text = SUMMARY.format(feature, cells)
+    for path, lines in ((folder / "Solo.out", text.splitlines()[:-2]), (Path(f"{folder}.cells"), text.splitlines())):
+        (path / feature).mkdir(parents=True)
+        (path / feature / "Summary.csv").write_text("".join(f"{line}\n" for line in lines))
+    Path(f"{folder}.cells", feature, "barcodes.tsv").write_text("ACGT\n" * cells)
+    Path(f"{folder}.cells", "cells.json").write_text(json.dumps(filters))
 
 
 def test_figures_of_star_are_under_their_own_names_and_no_cells_have_none(tmp_path):
-    """STAR writes numbers at random for the cells of a library in which no barcode has counts."""
+    """A library without cells has no mean of them."""
     kept = Run(series="S", species="homo", assay="droplet", status="counted")
     rows = [kept._replace(experiment=f"X{number}", run=f"R{number}") for number in (1, 2, 3)]
-    keep(tmp_path / "S.homo.X1", "Gene", 7, b"9\n8\n")
-    keep(tmp_path / "S.homo.X1", "GeneFull", 8, b"9\n8\n")
-    keep(tmp_path / "S.homo.X2", "Gene", 7875388373616467968, b"")
-    (tmp_path / "S.homo.X1/Log.out").write_text(LOG.format("") + SKIPPED)
-    (tmp_path / "S.homo.X2/Log.out").write_text(LOG.format("1 2"))
+    skipped = {"cell_filter": "EmptyDrops_CR", "skipped": {"Gene": [169, 45000, "CellRanger2.2 3000 0.99 10"]}}
+    keep(tmp_path / "S.homo.X1", "Gene", 7, skipped)
+    keep(tmp_path / "S.homo.X1", "GeneFull", 8, skipped)
+    keep(tmp_path / "S.homo.X2", "Gene", 0, {"cell_filter": "EmptyDrops_CR 1 2", "skipped": {}})
     first, second, third = csv.DictReader(table(tmp_path, rows, {}).splitlines())
     assert (first["Number of Reads"], first["Sequencing Saturation"]) == ("500", "")
     assert (first["Estimated Number of Cells"], first["GeneFull: Estimated Number of Cells"]) == ("7", "8")

@@ -108,12 +108,16 @@ def test_sources_of_a_reference_have_no_path_of_this_machine():
 
 def test_without_a_cell_filter_there_are_archives_and_no_h5ad():
     made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1")
-    assert made.archives() == ["results/mex/SRX1", "results/droplets/GSE1.mus.h5ad"]
+    assert made.archives() == ["units/archives/GSE1.mus.SRX1.tsv", "results/droplets/GSE1.mus.h5ad"]
     assert made.matrices("mus") == {"droplets.GSE1": "results/droplets/GSE1.mus.h5ad"}
     kept = analysis("GSE1.mus.SRX1", droplets={"keep_bam": True}).archives()
-    assert kept == ["results/mex/SRX1", "results/bam/GSE1.mus.SRX1", "results/droplets/GSE1.mus.h5ad"]
+    assert kept == [
+        "units/archives/GSE1.mus.SRX1.tsv",
+        "results/bam/GSE1.mus.SRX1",
+        "results/droplets/GSE1.mus.h5ad",
+    ]
     made = analysis("GSE1.homo.0000", "GSE1.mus.SRX1", droplets={"cell_filter": "None"})
-    assert made.archives() == ["results/mex/SRX1"]
+    assert made.archives() == ["units/archives/GSE1.mus.SRX1.tsv"]
     assert made.matrices("mus") == {}
     assert made.matrices("homo") == {"plates": "results/homo.h5ad"}
 
@@ -125,18 +129,16 @@ def test_a_library_of_two_species_has_two_folders():
         "GSE2.homo.SRX9": "SRX9.homo",
         "GSE2.mus.SRX9": "SRX9.mus",
     }
-    assert made.library("SRX9.mus") == "GSE2.mus.SRX9"
-    assert made.series_archives("GSE2", "homo") == ["results/mex/SRX9.homo"]
+    assert made.archive_folder("GSE2.mus.SRX9") == "results/mex/SRX9.mus"
+    assert made.series_archives("GSE2", "homo") == ["units/archives/GSE2.homo.SRX9.tsv"]
     with pytest.raises(InputError, match=r"The plan has no droplet library of GSE7 of species 'homo'\."):
         made.series_archives("GSE7", "homo")
-    with pytest.raises(InputError, match="The plan has no droplet library 'SRX9'"):
-        made.library("SRX9")
 
 
 def test_names_of_libraries_may_have_dots():
     made = analysis("local.mus.lib.A.1")
-    assert list(made.archives()) == ["results/mex/lib.A.1", "results/droplets/local.mus.h5ad"]
-    assert made.library("lib.A.1") == "local.mus.lib.A.1"
+    assert list(made.archives()) == ["units/archives/local.mus.lib.A.1.tsv", "results/droplets/local.mus.h5ad"]
+    assert made.archive_folder("local.mus.lib.A.1") == "results/mex/lib.A.1"
     assert made.shards("mus") == []
 
 
@@ -156,7 +158,7 @@ def test_results_follow_from_what_is_planned():
         "results/quality/cells.csv.gz",
     ]
     assert made.archives() == [
-        *("results/mex/SRX1", "results/mex/SRX9.homo", "results/mex/SRX9.mus"),
+        *(f"units/archives/{library}.tsv" for library in ("GSE1.mus.SRX1", "GSE2.homo.SRX9", "GSE2.mus.SRX9")),
         *("results/droplets/GSE1.mus.h5ad", "results/droplets/GSE2.homo.h5ad", "results/droplets/GSE2.mus.h5ad"),
     ]
     assert list(analysis().tables()) == []

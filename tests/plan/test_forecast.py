@@ -94,7 +94,7 @@ def test_units_that_are_too_many_for_one_call_of_snakemake() -> None:
     shards = [f"GSE{number}.homo.0000" for number in range(40_000)]
     assert forecast.graph_fault(shards, 100_000) == ""
     assert forecast.graph_fault([*shards, "GSE1.homo.SRX1"], 40_001) == (
-        "40,001 units of work and 160,005 jobs are too many for one call: Snakemake needs about 4 GB of memory and 6 "
+        "40,001 units of work and 160,006 jobs are too many for one call: Snakemake needs about 4 GB of memory and 6 "
         "minutes to plan them. Call it 5 times, with --batch ledger=1/5 to 5/5, which harvests (docs/cluster.md, Very "
         "many series), or share the series out to several analyses with the same resources/."
     )

@@ -32,7 +32,7 @@ def test_sizes_are_those_of_the_unit_and_its_reference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sizes = resources().sizes("align", {"shard": "GSE1.mus.0000"}, 16)
     assert (sizes["threads"], sizes["runs"], sizes["mspots"], sizes["index_mb"]) == (16, 96, 1.0, 29_000.0)
-    assert resources().sizes("mex_archive", {"archive": "SRX1"}, 2)["mspots"] == 1.0
+    assert resources().sizes("mex_archive", {"library": "GSE2.mus.SRX9"}, 2)["mspots"] == 1.0
     assert resources().sizes("table", {"species": "mus"}, 1)["cells"] == 2 * 96
     with pytest.raises(InputError, match="The plan has no unit 'GSE7'"):
         resources().sizes("align", {"shard": "GSE7"}, 1)

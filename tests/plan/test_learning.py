@@ -82,7 +82,7 @@ def test_benchmarks_are_those_of_jobs_of_the_plan():
     estimator = Estimator(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 96)
     done = [
         Benchmark("align", "GSE1.mus.0000", 60.0, 9.0, 4),
-        Benchmark("mex_archive", "SRX9", 1.0, 9.0, 1),
+        Benchmark("mex_archive", "GSE1.mus.SRX9", 1.0, 9.0, 1),
         Benchmark("star_index", "mm10", 60.0, None, 8),
         Benchmark("counts_h5ad", "mus", 60.0, 9.0, 1),
         Benchmark("bam", "GSE1.mus.0000", 60.0, 9.0, 1),

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.core.errors import DISK_FULL, NO_LIST, TOO_MANY_DROPPED, InputError
 from scripts.plan.analysis import Analysis
-from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted
+from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted, write_judged
 from scripts.plan.jobs import JobResources
 from scripts.plan.local_files import FileDigests
 from scripts.plan.rounds import Rounds
@@ -163,6 +163,28 @@ def test_lists_and_sources_that_are_new_heal():
     assert rounds(archives={"order": ["sra", "ena_fastq"]}).reasons(UNIT) == ["ARCHIVE_CORRUPT", "DOWNLOAD_FAILED"]
 
 
+def test_a_library_that_failed_after_it_was_counted_is_judged_again_without_reads():
+    count(rounds())
+    write_judged(counted_file(UNIT), [RunStatus("SRR9", "failed", "LOW_VALID_BARCODES", "x")])
+    assert rounds(retry="all").reasons(UNIT) == rounds(retry=["LOW_VALID_BARCODES"]).reasons(UNIT) == []
+    lists = {"inclusion_lists": {"3M-february-2018": "list.txt"}}
+    assert rounds(droplets=lists).reasons(UNIT) == ["LOW_VALID_BARCODES"]
+    write_judged(counted_file(UNIT), [RunStatus("SRR9")])
+    assert rounds(droplets=lists).reasons(UNIT) == []
+
+
+def test_layers_that_were_counted_are_not_counted_again():
+    assert rounds().features(UNIT) == ["Gene", "GeneFull", "GeneFull_Ex50pAS", "SJ"]
+    now = rounds()
+    facts = now.token(UNIT), "", now.analysis.columns(UNIT), [RunStatus("SRR9")], now.analysis.settings()
+    write_counted(counted_file(UNIT), *facts, now.analysis.digest(UNIT), ["Gene", "SJ"], ["Unique", "EM"])
+    assert rounds(droplets={"features": ["SJ"]}).features(UNIT) == ["Gene", "SJ"]
+    assert rounds(droplets={"multireads": ["EM", "Unique"]}).multireads(UNIT) == ["Unique", "EM"]
+    assert rounds(droplets={"multireads": ["Rescue"]}).multireads(UNIT) == ["Rescue"]
+    again = rounds(cells(4), droplets={"features": ["Gene"]})
+    assert again.is_new(UNIT) and again.features(UNIT) == ["Gene"]
+
+
 def test_spots_that_lack_a_read_are_held_against_another_share():
     count(rounds(), "READS_MISSING", cause=TOO_MANY_DROPPED)
     assert rounds(droplets={"max_dropped": 0.001}).reasons(UNIT) == []
@@ -206,7 +228,7 @@ def test_a_record_gives_itself_back_and_a_damaged_one_is_refused():
     columns = column_digests(columns_of(cells(2), "experiment"))
     path = Path("units/counted/x.json")
     write_counted(path, "t", "o", columns, [RunStatus("SRR1", "left_out", "EMPTY_READS"), RunStatus("SRR2")])
-    assert read_counted(path) == CountedUnit("t", "o", columns, [], {}, "")
+    assert read_counted(path) == CountedUnit("t", "o", columns, [], {}, "", 0.0, [], [])
     assert read_counted("absent.json") is None
     for text in ("", "[1]", '{"token": "t"}', path.read_text()[:20]):
         path.write_text(text)

@@ -103,6 +103,10 @@ def test_the_last_words_of_a_run_name_the_first_run_of_each_reason():
         "  snakemake --config 'retry=[ALIGN_FAILED,DOWNLOAD_FAILED]'",
     ]
     assert format_failed(rows[3:], "runs.tsv").startswith("1 run failed:")
+    judged = [Run(series="S", run="R1", status="failed", reason="LOW_GENE_SHARE", detail="1% of the reads.")]
+    assert format_failed(judged, "runs.tsv").splitlines()[-1] == (
+        "All are in runs.tsv; docs/reasons.md says what can be done for each reason."
+    )
 
 
 def test_a_finished_analysis_says_what_came_of_its_runs():

@@ -1,4 +1,4 @@
-"""Droplet libraries in the whole workflow: a floor that is lowered costs no alignment, and evidence has all runs."""
+"""Droplet libraries in the whole workflow: what is changed after they were counted costs no read."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import pytest
 
 from scripts.droplets.mex.mex_reader import read_archive
 from scripts.plan.run_table import read_runs
+from tests.checksums import sums
 from tests.toy import catalogue
 from tests.toy.demo import run_workflow
 from tests.toy.server import Server
@@ -17,49 +18,70 @@ pytestmark = [pytest.mark.tools, pytest.mark.skipif(shutil.which("STAR") is None
 LIBRARIES = (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)
 
 
+FEATURES = {"features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
+
+
+def archives_requested(server):
+    """Return the requests for archives of runs."""
+    return [request.path for request in server.requests if "sra-pub" in request.path]
+
+
+def run(world, folder, **droplets):
+    """Run the workflow on both libraries with these options; return the requests for archives of runs."""
+    with Server(world) as server:
+        configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
+        configuration |= {"mex": {"metadata_name": droplets.pop("metadata_name", "metadata.tsv")}}
+        configuration["droplets"] = configuration["droplets"] | FEATURES | droplets
+        assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
+        return archives_requested(server)
+
+
 @pytest.fixture(scope="module")
 def analysis(world, tmp_path_factory):
-    """Two libraries below a floor, then below another one, then counted; what was there each time."""
+    """Two libraries below a floor, then below another one, then counted; ledger, archives, requests each time."""
     folder = tmp_path_factory.mktemp("droplets")
     seen = []
     for barcodes, genes in ((0.999, 0), (0, 0.998), (0, 0)):
-        with Server(world) as server:
-            configuration = world.configuration(server) | {"series": list(LIBRARIES), "max_failed": 1}
-            changes = {"min_valid_barcodes": barcodes, "min_gene_share": genes}
-            changes |= {"features": ["Gene", "Velocyto"], "layers": ["Velocyto_unspliced"]}
-            configuration["droplets"] = configuration["droplets"] | changes
-            assert run_workflow(folder, configuration, ["--quiet", "--cores", "2"]) == 0
-        partial = sorted(path.name for path in (folder / "work").glob("solo/.*.solo"))
+        requests = run(world, folder, min_valid_barcodes=barcodes, min_gene_share=genes)
         archives = sorted(path.parent.name for path in (folder / "results").glob("mex/*/Velocyto_spliced_*.tar.gz"))
-        seen.append((read_runs(folder / "results/runs.tsv"), partial, archives))
+        folders = list((folder / "results").glob("mex/*"))
+        seen.append((read_runs(folder / "results/runs.tsv"), archives, folders, requests))
     return folder, seen
 
 
-def test_a_library_below_a_floor_is_harvested_only_when_asked_for(analysis):
-    _, ((low, kept, none), _, (counted, _, archives)) = analysis
-    assert {(row.status, row.reason) for row in low} == {("failed", "LOW_VALID_BARCODES")}
-    for row in low:
+def test_a_library_is_judged_by_another_floor_without_a_read(analysis):
+    _, (low, failed, counted) = analysis
+    assert low[3] and not failed[3] and not counted[3]
+    assert {(row.status, row.reason) for row in low[0]} == {("failed", "LOW_VALID_BARCODES")}
+    for row in low[0]:
         assert re.fullmatch(
             r"9\d\.\d% of the reads have a barcode of the inclusion list; the floor is 99\.9%\.", row.detail
         )
         assert row.read_roles
-    assert len(kept) == len(LIBRARIES)  # the counts of the alignment, for the day on which they are asked for
-    assert none == []
-    assert {row.status for row in counted} == {"counted"}
-    assert archives
+    assert {(row.status, row.reason) for row in failed[0]} == {("failed", "LOW_GENE_SHARE")}
+    assert {row.status for row in counted[0]} == {"counted"}
+    assert [(seen[1], seen[2]) for seen in (low, failed)] == [([], []), ([], [])]  # no empty folder either
+    assert counted[1] == sorted(LIBRARIES * 2)
 
 
-def test_a_floor_that_is_lowered_costs_no_alignment(analysis):
-    folder, (_, (failed, kept, none), (counted, left, archives)) = analysis
-    assert {(row.status, row.reason) for row in failed} == {("failed", "LOW_GENE_SHARE")}
-    assert none == []
-    assert kept == sorted(f".{catalogue.DROPLET}.homo.{library}.solo" for library in LIBRARIES)
-    assert {row.status for row in counted} == {"counted"}
-    assert left == []
-    assert archives == sorted(LIBRARIES * 2)
-    for library in LIBRARIES:
-        log = (folder / f"logs/solo/{catalogue.DROPLET}.homo.{library}.log").read_text()
-        assert log.startswith("the library was aligned by an earlier try.\n")
+def test_what_is_changed_after_the_count_is_that_of_a_fresh_run_without_a_read(world, analysis, tmp_path):
+    folder, _ = analysis
+    first = sums(folder / "results")
+    shutil.rmtree(folder / "work")
+    changes = {"cell_filter": "TopCells 9", "metadata_name": "manifest.tsv", "features": ["Gene"], "layers": []}
+    assert run(world, folder, min_valid_barcodes=0, min_gene_share=0, **changes) == []
+    assert run(world, tmp_path, min_valid_barcodes=0, min_gene_share=0, **changes)
+    assert sums(folder / "results") == sums(tmp_path / "results")
+    assert run(world, folder, min_valid_barcodes=0.999, min_gene_share=0, **changes) == []  # failed now
+    assert {row.reason for row in read_runs(folder / "results/runs.tsv")} == {"LOW_VALID_BARCODES"}
+    assert list((folder / "results/mex").iterdir()) == []
+    assert run(world, folder, min_valid_barcodes=0, min_gene_share=0) == []  # back again
+    assert sums(folder / "results") == first
+    (folder / "results/mex" / LIBRARIES[0] / "Gene_Unique_raw.tar.gz").unlink()
+    for name in (f"mex/{LIBRARIES[1]}", "droplets", "quality"):
+        shutil.rmtree(folder / "results" / name)
+    assert run(world, folder, min_valid_barcodes=0, min_gene_share=0) == []
+    assert sums(folder / "results") == first
 
 
 def test_layers_of_velocyto_are_those_of_the_archives(analysis):
@@ -78,7 +100,7 @@ def test_layers_of_velocyto_are_those_of_the_archives(analysis):
 
 
 def test_evidence_has_every_run_with_its_figures(analysis):
-    folder, (*_, (ledger, _, _)) = analysis
+    folder, (*_, (ledger, *_)) = analysis
     reported = [json.loads(line) for line in (folder / "units/evidence.jsonl").read_text().splitlines()]
     assert [one["run"] for one in reported] == [row.run for row in ledger]
     for one in reported:

@@ -60,6 +60,7 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "count": 3 + 1,
         "read_roles": 2,
         "solo": 2,
+        "cells": 2,
         "mex_archive": 2,
         "droplets_h5ad": 1,
         "ledger": 1,
@@ -92,8 +93,8 @@ def test_a_library_of_two_species_has_two_folders_of_archives(analysis):
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
     answer = analysis.snakemake("-n")
     assert answer.jobs["mex_archive"] == 3
-    for folder in ("results/mex/SRX0001.homo", "results/mex/SRX0001.mus", "results/mex/SRX0002"):
-        assert f"output: {folder}\n" in answer.text
+    for unit in ("GSE1.homo.SRX0001", "GSE1.mus.SRX0001", "GSE1.homo.SRX0002"):
+        assert f"output: units/archives/{unit}.tsv\n" in answer.text
 
 
 @pytest.mark.tools

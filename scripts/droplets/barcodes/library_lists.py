@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import RunFault
-from scripts.core.files import hash_file
 from scripts.droplets.barcodes.found_barcodes import write_found
 from scripts.droplets.barcodes.wells import TABLE, WellJoiner, well_order
 from scripts.droplets.chemistries import BarcodeSegment, Chemistry, InclusionList
@@ -22,10 +21,9 @@ PROBE_BARCODE = 0.005
 
 
 class LibraryLists(NamedTuple):
-    """Lists by name → path for STAR, and → digest; the barcode reads to use; and what a reader should know of it."""
+    """Lists by name → path for STAR; the barcode reads to use; and what a reader should know of it."""
 
     paths: dict[str, str]
-    digests: dict[str, str]
     barcodes: dict[str, Source]
     notes: list[str]
 
@@ -51,7 +49,7 @@ def lay_out_lists(
     ``barcodes`` is name → barcode reads. Raises RunFault (CHEMISTRY_UNKNOWN) where a list is missing.
     """
     (folder / TABLE).unlink(missing_ok=True)
-    laid = LibraryLists({}, {}, barcodes, [])
+    laid = LibraryLists({}, barcodes, [])
     for segment in kit.barcode:
         name = segment.list
         path = list_path(name, lists, known) if name else None
@@ -68,7 +66,6 @@ def lay_out_lists(
             )
         elif path is not None:
             laid.paths[name] = link_into(folder, f"{name}.txt", path)
-            laid.digests[name] = hash_file(path)
             if known[name].wells and join_wells:
                 laid = _join_wells(folder, segment, offset, laid, path, known[name])
     return laid
@@ -80,7 +77,6 @@ def _find_list(folder: Path, segment: BarcodeSegment, offset: int, laid: Library
     target.parent.mkdir(exist_ok=True)
     words = write_found(laid.barcodes.values(), offset + segment.start - 1, segment.length, target, least)
     laid.paths[segment.list] = f"reads/{target.name}"
-    laid.digests[segment.list] = hash_file(target)
     return laid._replace(notes=[*laid.notes, words])
 
 

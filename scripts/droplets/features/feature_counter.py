@@ -11,7 +11,7 @@ from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import SKIP, sample_reads
 from scripts.droplets.features.feature_reference import MIN_SHARE, TAGS, FeatureMatcher, read_matcher
 from scripts.droplets.library_reads import LibraryReads
-from scripts.droplets.solo_steps import LibraryCounter, check_shares
+from scripts.droplets.solo_steps import LibraryCounter
 from scripts.droplets.starsolo import Settings, read_summary, share_of
 from scripts.formats.fastq_files import find_reads
 
@@ -60,19 +60,18 @@ class FeatureCounter(LibraryCounter):
         self.matcher = read_matcher(reference)
         self.reference = reference
         index = index_probes(self.matcher.probes(), f"features-{hash_file(reference)[:16]}", folder, 1)
-        plain = settings._replace(features=["Gene"], multireads=["Unique"], cell_filter="None", keep_bam=False)
+        plain = settings._replace(features=["Gene"], multireads=["Unique"], keep_bam=False)
         super().__init__(library, [as_feature_kit(kit)], spots, folder, index, lists, known, plain)
         self.cdna = {name: partial(self.matcher.stand_ins, source) for name, source in self.cdna.items()}
 
     def count(self, threads: int) -> tuple[Chemistry, str]:
         """Count the features; return the kit, and a sentence with the share of reads with one.
 
-        Raises RunFault (LOW_VALID_BARCODES) and what :meth:`align` raises.
+        Raises what :meth:`align` raises.
         """
         kit, _ = self.align(threads)
         counted = self.folder / "Solo.out" / TAGS
         if (self.folder / "Solo.out" / "Gene").is_dir():
-            check_shares(self.folder, ["Gene"], self.settings.min_valid_barcodes, 0)
             if counted.is_dir():
                 remove_folder(counted.parent, counted.name)
             (self.folder / "Solo.out" / "Gene").rename(counted)
@@ -81,6 +80,11 @@ class FeatureCounter(LibraryCounter):
         features = f"the {len(self.matcher.features)} features of {self.reference.name}"
         words = f"Counted on {features}, which {share:.1%} of the reads have."
         return kit, " ".join([words, *self.notes])
+
+    @property
+    def features(self) -> Sequence[str]:
+        """The features that are counted."""
+        return [TAGS]
 
     def _name_features(self, path: Path) -> None:
         """Write the features with their types, in the order in which STAR has them."""

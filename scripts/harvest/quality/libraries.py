@@ -67,7 +67,7 @@ def read_matrix(path: Path) -> dict[Key, LibraryCells]:
     try:
         with h5py.File(path, "r") as root:
             obs = root["obs"]
-            if "library" not in obs:  # no library is counted
+            if "barcode" not in obs:  # no library is counted
                 return {}
             matrix = root["uns/matrix"].asstr()[()].partition("_")[0]
             libraries, barcodes = (np.array(h5ad.read_column(obs, name), str) for name in ("library", "barcode"))

@@ -1,4 +1,4 @@
-"""Barcode ranks of droplet libraries, from what ``solo --kept`` keeps: Solo.out/{feature}/UMIperCellSorted.txt.gz.
+"""Barcode ranks of droplet libraries, from what the rule ``solo`` keeps: Solo.out/{feature}/UMIperCellSorted.txt.gz.
 
 That file has the molecules of each barcode, one a line, the most first. A curve has some points of it.
 """

@@ -34,14 +34,14 @@ _POINTS = 40  # of a curve, for each power of ten
 
 
 def write_custom_content(results: Path, solo: Path, folder: Path) -> int:
-    """Write what there is of droplet libraries (``solo`` is units/solo), and the versions of tools.
+    """Write what there is of droplet libraries (``solo`` is units/solo, beside units/cells), and the versions of tools.
 
     Return how many libraries there are.
     """
     summaries: dict[str, dict[str, float]] = {}
     curves: dict[str, dict[int, int]] = {}
     for name, kept in _libraries(results, solo):
-        summaries[name] = dict(_figures(kept / "Solo.out" / "Gene" / "Summary.csv"))
+        summaries[name] = dict(_figures(solo.with_name("cells") / kept.name / "Gene" / "Summary.csv"))
         curves[name] = dict(_curve(kept / "Solo.out" / "Gene" / "UMIperCellSorted.txt.gz"))
         log = kept / "Log.final.out"
         if log.is_file():

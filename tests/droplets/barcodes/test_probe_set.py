@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.droplets import read_roles, solo
+from scripts.droplets import read_roles
 from scripts.droplets.barcodes.probe_set import Probe, make_probe_index, read_probe_set, with_probe_barcode
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.mex.mex_reader import read_archive
-from scripts.droplets.mex_archive import describe_library, pack_library
+from scripts.droplets.mex_archive import describe_library
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from tests.droplets.counting import count_library, pack_counted
 
 CHEMISTRIES = Path(__file__).parents[3] / "config/chemistries.yaml"
 HEAD = "#probe_set_file_format=1.0\n#panel_name=toy\ngene_id,probe_seq,probe_id,included,region\n"
@@ -125,7 +126,7 @@ def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed, bases
     index, _ = make_probe_index(path, tmp_path, 1)  # any other index: it is not used
     more = ["--roles", roles, "--index", index, "--probe-set", path, "--output", tmp_path / "solo"]
     more += ["--status", tmp_path / "status.tsv", "--cell-filter", "None"]
-    solo.main([*map(str, [*common, *more]), "--multireads", "Unique"])
+    count_library([*common, *more, "--multireads", "Unique"])
     status = read_statuses(tmp_path / "status.tsv")["R1"]
     assert status.ok, status
     assert "Counted on the probe set toy_probes.csv (12 probes of 6 genes, sha256 " in status.detail
@@ -133,9 +134,8 @@ def test_probes_are_counted_for_each_cell_of_each_sample(tmp_path, listed, bases
     assert (found in status.detail) is not listed
     assert ("all cells are taken for those of one sample" in status.detail) is (bases < 76)
     assert describe_library("", tmp_path / "solo") == "counted on the probe set toy_probes.csv"
-    (tmp_path / "mex").mkdir()
     features = ["Gene", "GeneFull", "GeneFull_Ex50pAS", "SJ"]
-    written = pack_library(tmp_path / "solo", tmp_path / "mex", features, ["Unique"], {}, "metadata.tsv", 1)
+    written = pack_counted(tmp_path / "solo", tmp_path / "mex", features)
     assert {one.name for one in written} == {f"{feature}_Unique_raw.tar.gz" for feature in features}
     for feature in features[:3]:
         archive = read_archive(tmp_path / f"mex/{feature}_Unique_raw.tar.gz")

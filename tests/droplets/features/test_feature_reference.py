@@ -15,9 +15,9 @@ from scripts.droplets.fastq_sample import make_sample
 from scripts.droplets.features.feature_reference import Feature, FeatureMatcher, read_features
 from scripts.droplets.features.features_h5ad import ARCHIVE, CellsOfLibrary, translate, write_features_h5ad
 from scripts.droplets.mex.mex_reader import read_archive
-from scripts.droplets.mex_archive import pack_library
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, read_statuses, write_statuses
+from tests.droplets.counting import count_library, pack_counted
 
 CHEMISTRIES = Path(__file__).parents[3] / "config/chemistries.yaml"
 HEAD = "id,name,read,pattern,sequence,feature_type\n"
@@ -134,12 +134,11 @@ def test_features_are_counted_and_joined_with_their_cells(tmp_path, monkeypatch,
     more = ["--roles", roles, "--index", tmp_path / "index", "--output", tmp_path / "solo"]
     (tmp_path / "index").mkdir()
     monkeypatch.setattr(solo, "require_index", lambda path: None)  # the reference is not used
-    solo.main([*map(str, [*common, *more, "--status", tmp_path / "status.tsv"])])
+    count_library([*common, *more, "--status", tmp_path / "status.tsv"])
     status = read_statuses(tmp_path / "status.tsv")["R1"]
     assert status.ok, status
     assert "Counted on the 5 features of features.csv, which 9" in status.detail
-    (tmp_path / "mex").mkdir()
-    written = pack_library(tmp_path / "solo", tmp_path / "mex", ["Gene", "SJ"], ["Unique"], {}, "metadata.tsv", 1)
+    written = pack_counted(tmp_path / "solo", tmp_path / "mex", ["Gene", "SJ"])
     assert [path.name for path in written] == [ARCHIVE]
     archive = read_archive(written[0])
     matrix = archive.matrix.tocoo()

@@ -54,9 +54,10 @@ def make_library(results, solo):
     (results / "quality/libraries.csv").write_text(rows, encoding="utf-8")
     tools = [{"program": "STAR", "version": version} for version in ("2.7.10b", "2.7.11b")]
     (results / "provenance.json").write_text(json.dumps({"tools": tools}), encoding="utf-8")
-    gene = solo / "GSE2.mus.SRX9/Solo.out/Gene"
+    gene, cells = solo / "GSE2.mus.SRX9/Solo.out/Gene", solo.with_name("cells") / "GSE2.mus.SRX9/Gene"
     gene.mkdir(parents=True)
-    (gene / "Summary.csv").write_text(SUMMARY, encoding="utf-8")
+    cells.mkdir(parents=True)
+    (cells / "Summary.csv").write_text(SUMMARY, encoding="utf-8")
     (gene / "UMIperCellSorted.txt.gz").write_bytes(gzip.compress(b"".join(b"%d\n" % (2000 - n) for n in range(2000))))
     (solo / "GSE2.mus.SRX9/Log.final.out").write_text(
         format_log(dict.fromkeys((name for name, *_ in LOG[5:]), "14970")), encoding="utf-8"
