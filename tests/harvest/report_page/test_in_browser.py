@@ -92,7 +92,8 @@ def test_what_is_under_the_mouse_is_said(tab):
     hint = tab.page.locator("#hint")
     assert not hint.is_visible()
     mark = tab.page.locator(".charts path[fill='var(--mark)']").first
-    mark.scroll_into_view_if_needed()
+    painted = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    mark.evaluate(f'each => {{ each.scrollIntoView({{block: "center"}}); return {painted}; }}')  # scrolling hides it
     mark.hover(force=True)
     assert hint.is_visible()
     words = hint.inner_text().split("\n")
