@@ -332,9 +332,10 @@ class Analysis:
         return [f"units/references/{name}/reference.json" for name in names]
 
     def kmers(self) -> dict[str, str]:
-        """Return species → the index of k-mers of its reference, of every species of which something is planned."""
-        names = {species: self.reference_of_species(species) for species in self.planned_species}
-        return {species: f"units/references/{name}/kmers.npz" for species, name in names.items()}
+        """Return species → the index of k-mers of its reference, of those whose reads are looked for in all samples."""
+        species = self.config["species"]
+        looked_for = [name for name in species if name in self.planned_species or species[name].get("look_for")]
+        return {name: f"units/references/{self.reference_of_species(name)}/kmers.npz" for name in looked_for}
 
     def sources(self, reference: str) -> dict[str, Any]:
         """Return the sources of a reference by role: fasta, gtf and, where configured, those of the spike-ins."""

@@ -205,6 +205,16 @@ def test_sources_of_a_reference():
     assert [source_identity(source) for source in made.sources("hg38").values()][:2] == ["a" * 64, "genes.gtf"]
 
 
+def test_reads_are_looked_for_of_planned_species_and_of_those_that_are_asked_for():
+    paths = {name: f"units/references/{reference}/kmers.npz" for name, reference in (("homo", "hg38"), ("mus", "mm10"))}
+    assert analysis("GSE1.mus.0000").kmers() == {"mus": paths["mus"]}
+    assert analysis("GSE1.mus.0000", "GSE1.homo.SRX1").kmers() == paths
+    species = {"homo": {"tax_id": 9606, "reference": "hg38", "look_for": True}}
+    species["mus"] = {"tax_id": 10090, "reference": "mm10"}
+    assert analysis("GSE1.mus.0000", species=species).kmers() == paths
+    assert analysis("GSE1.homo.SRX1", species=species).kmers() == {"homo": paths["homo"]}
+
+
 def test_discover_options_say_what_the_configuration_says():
     discover = {"since": "2026-10-01", "types": ["a type"], "sra": False, "species": ["mus"], "accept_gb": 1.5}
     options = analysis(series="lists/mine.txt", assay={"GSE1": "plate"}, discover=discover).discover_options()

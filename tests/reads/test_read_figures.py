@@ -6,7 +6,11 @@ import random
 import numpy as np
 import pytest
 
+from scripts.core.errors import InputError, RunFault
 from scripts.harvest.quality.copies import find_alike
+from scripts.plan.run_table import Run, write_runs
+from scripts.plan.status import RunStatus, write_statuses
+from scripts.reads import fastq
 from scripts.reads import read_figures as module
 from scripts.reads.read_figures import (
     SKETCH,
@@ -175,3 +179,28 @@ def test_figures_of_a_unit_are_added_to_those_before(tmp_path):
     keep_figures(path, tmp_path, {}, kmers, 1)
     assert path.read_bytes() == first
     assert read_figures(tmp_path / "none.json") == {}
+
+
+def test_a_conversion_keeps_the_figures_of_the_runs_that_it_converted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows, statuses = [], []
+    for run, text in (("R1", HOMO[0]), ("R2", MUS[0]), ("R3", HOMO[1])):
+        write(tmp_path / f"{run}.fastq", reads_of(text, 30, 1))
+        row = Run("GSE1", experiment=f"X{run}", run=run, species="homo", assay="plate", layout="single")
+        rows.append(row._replace(status="planned", source=f"file:{run}.fastq"))
+        statuses.append(RunStatus(run, source=f"file:{run}.fastq"))
+    write_runs("GSE1.homo.0000.tsv", rows)
+    (tmp_path / "archives").mkdir()
+    statuses[2] = statuses[2].failed(RunFault("DOWNLOAD_FAILED", "gone."))
+    write_statuses("archives/status.tsv", statuses)
+    for species in KMERS.indexes:
+        write_kmer_index(f"{species}.npz", KMERS.indexes[species])
+    options = ["--runs", "GSE1.homo.0000.tsv", "--archives", "archives", "--output", "fastq"]
+    fastq.main([*options, "--figures", "reads/GSE1.homo.0000.json", "--kmers", "homo=homo.npz", "mus=mus.npz"])
+    kept = read_figures("reads/GSE1.homo.0000.json")
+    assert {run: of_run["species"] for run, of_run in kept.items()} == {
+        "R1": {"homo": 30, "mus": 0},
+        "R2": {"homo": 0, "mus": 30},
+    }
+    with pytest.raises(InputError, match="--kmers: 'homo' is not species=path"):
+        fastq.main([*options, "--kmers", "homo"])

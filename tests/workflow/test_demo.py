@@ -193,6 +193,22 @@ def test_anndata_reads_the_plate_counts(demo):
     assert (cells.X.toarray() == table.loc[genes].astype(int).to_numpy().T).all()
 
 
+def test_the_sound_cells_and_libraries_have_no_flag_but_the_empty_well(demo):
+    import pandas
+
+    tables = [
+        pandas.read_csv(demo.results / "quality" / name, dtype=str, keep_default_na=False)
+        for name in ("cells.csv.gz", "libraries.csv")
+    ]
+    flagged = {(table.experiment[row], flags) for table in tables for row, flags in table["flags"].items() if flags}
+    skipped = {(library, "EMPTYDROPS_SKIPPED") for library in (catalogue.LIBRARY_V2, catalogue.LIBRARY_V3)}
+    assert flagged == {(catalogue.EMPTY, "EMPTY_WELL")} | skipped
+    of_one_species = tables[0][~tables[0].experiment.isin([catalogue.TWO_SPECIES, catalogue.EMPTY])]
+    assert set(of_one_species.pct_own_species) == {"100.00"}
+    assert set(tables[0].pct_mates_agree) == {"100.00", ""}
+    assert min(map(float, filter(None, tables[0].pct_runs_agree))) > 90
+
+
 def test_metadata_join_by_experiment_and_sample(demo):
     with tarfile.open(demo.results / "mus_meta.tgz") as archive:
         names = archive.getnames()
