@@ -39,7 +39,6 @@ from scripts.records.discovery.table import (
 from scripts.records.discovery.terms import DATES, Wanted, gds_term, sra_term
 
 _SHOWN, _LONGEST = 10, 50  # rows on the terminal, characters of a title there
-_NEWS = 20  # series whose records were asked for again that are named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -138,7 +137,7 @@ def discover(
             row_of(SeriesSummary(name))._replace(in_analysis=judge.analysis.has(name), archive=archive, note=note)
             for name, note in sorted(unknown.items())
         ]
-    said = [*series.notes, *studies.notes, *archives.warnings, *archives.news[:_NEWS]]
+    said = [*series.notes, *studies.notes, *archives.warnings]
     if beyond:
         said.append(
             f"{len(beyond):,} of those found are not judged: the newest {limit:,} are. Raise discover.limit, or ask for"

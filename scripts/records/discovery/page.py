@@ -9,8 +9,8 @@ from scripts.formats.pages import cut, render, several
 from scripts.records.discovery.table import CERTAIN, VERDICTS, Discovered
 
 _HEAD = [
-    *("series", "~title", "published", "organisms", "assay", "#samples", "#planned", "#GB", "#core-hours"),
-    *("in analysis", "~evidence", "left out", "look"),
+    *("series", "~title", "published", "organisms", "~assay", "#samples", "#planned", "#GB", "#core-hours"),
+    *("in analysis", "~evidence", "~left out", "~look"),
 ]
 _MOST = 2000  # rows of a verdict on the page
 
