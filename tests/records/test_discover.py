@@ -1,6 +1,7 @@
 """The command discover: what is found and judged, what it costs in requests, and what becomes of each fault."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_what_came_before_a_call_was_cut_off_is_kept(
     monkeypatch.setattr(judged, "look_up_home", look_up)
     small.requests.clear()
     assert len(discovered(small, tmp_path)) == 6
-    assert asked(small, ".soft.gz") == 2
+    assert asked(small, ".soft.gz") == 1
     assert asked(small, "/efetch.fcgi") == 2
 
 
@@ -273,6 +274,22 @@ def test_studies_that_no_series_names_are_found_by_their_source(small: SmallArch
     assert not any("[Source]" in form.get("term", "") for _, form in small.requests)
 
 
+def test_a_study_that_has_grown_is_asked_for_again(small: SmallArchives, tmp_path: Path):
+    study = outside(small, 77)
+    assert discovered(small, tmp_path)[study]["planned"] == "1"
+    text = package("DRX78", [run("DRR78", lengths=(28, 91))], gse="", study=study, project="PRJDB77")
+    small.packages["DRX78"] = text
+    small.by_source.append("DRX78")
+    row = discovered(small, tmp_path, "--series", study)[study]
+    assert row["planned"] == "1"
+    assert row["note"] == "It has further experiments; `refresh: [DRP77]` takes in what is new."
+    assert discovered(small, tmp_path)[study]["planned"] == "2"
+    (tmp_path / "records" / study / "sra.xml.gz").write_bytes(b"damaged")
+    row = discovered(small, tmp_path)[study]
+    assert row["verdict"] == "unanswered"
+    assert "sra.xml.gz" in row["note"]
+
+
 def test_experiments_beyond_what_is_read_are_said(
     small: SmallArchives, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -417,6 +434,22 @@ def test_archives_that_are_down_end_the_call(small: SmallArchives, tmp_path: Pat
     with pytest.raises(Unanswered, match="The archives did not answer for 3 series in a row"):
         discovered(small, tmp_path)
     assert not (tmp_path / "discovered.tsv").exists()
+
+
+def test_a_family_file_in_three_that_fails_is_no_archive_that_is_down(
+    small: SmallArchives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(judged, "IN_VAIN", 3)
+    for number in range(1, 13):
+        add_series(small, number)
+    small.before = lambda path, form: (503, b"") if re.search("/GSE(3|6|9|12)/", path) else None
+    rows = discovered(small, tmp_path)
+    assert sorted(name for name, row in rows.items() if row["verdict"] == "unanswered") == [
+        "GSE12",
+        "GSE3",
+        "GSE6",
+        "GSE9",
+    ]
 
 
 def test_a_history_that_expires_is_begun_again(small: SmallArchives, tmp_path: Path):

@@ -42,7 +42,7 @@ IN_VAIN = 20
 """Series in a row of which no archive answered, after which the archives are taken to be down."""
 _NO_CELLS = frozenset(["OTHER_SPECIES", "SPECIES_UNKNOWN", "NOT_RNA", "NOT_SINGLE_CELL", "NO_RUN"])
 _PIECES = 3  # of evidence, and names of methods, that a row has
-_AT_ONCE = 100  # series that wait for their experiments, at most
+_AT_ONCE = 500  # series that wait for their experiments, at most
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,25 @@ class Judge:
             except (InputError, RecursionError) as error:
                 yield self._unanswered(summary, error)
                 continue
-            wanted.update(dict.fromkeys(experiments))
-            waiting.append(summary)
-            if len(wanted) >= self.archives.batch or len(waiting) >= _AT_ONCE:
+            self.in_vain = 0
+            if len(wanted | dict.fromkeys(experiments)) > self.archives.batch or len(waiting) >= _AT_ONCE:
                 yield from self._judge(waiting, list(wanted))
                 waiting, wanted = [], {}
+            wanted.update(dict.fromkeys(experiments))
+            waiting.append(summary)
         yield from self._judge(waiting, list(wanted))
 
     def judge_study(self, study: FoundStudy) -> Discovered:
         """Return the row of a study outside GEO. Raises Unanswered when the archives are down."""
         summary = SeriesSummary(study.study, study.title, study.published, study.organisms)
-        kept = record_files.read_any_runs(self.archives.folder / study.study)
-        known = {item.experiment for item in kept.experiments} if kept else set()
-        note = self._renew(study.study, bool(kept) and not study.experiments <= known, "it has further experiments")
+        folder = self.archives.folder / study.study
+        try:
+            kept = record_files.read_any_runs(folder)
+            known = {item.experiment for item in kept.experiments} if kept else set()
+        except InputError as error:
+            return self._unanswered(summary, error, "SRA")
+        is_kept = kept is not None or record_files.answers_of(folder) is not None
+        note = self._renew(study.study, is_kept and not study.experiments <= known, "it has further experiments")
         return self._row(summary, None, "SRA", note)
 
     def _missing(self, summary: SeriesSummary) -> list[str]:
