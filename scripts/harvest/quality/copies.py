@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_LARGEST = (1 << 64) - 1
+
 
 class Likeness(NamedTuple):
     """Two things that share some of what they are made of, by their numbers."""
@@ -41,30 +43,35 @@ def smallest(hashes: np.ndarray, size: int) -> np.ndarray:
     return np.sort(np.partition(hashes, size - 1)[:size] if hashes.size > size else hashes)
 
 
-def find_alike(sketches: Sequence[np.ndarray], size: int, least: int) -> list[Likeness]:
+def find_alike(sketches: Sequence[np.ndarray], size: int, least: int, most: int | None = None) -> list[Likeness]:
     """Return the pairs of things that share ``least`` hashes or more, each thing with a partner of those like it.
 
-    ``size`` is that of a whole sketch. Where many are alike, not every two of them are a pair.
+    ``size`` is that of a whole sketch. Hashes that more than ``most`` things have say nothing of any of them and are
+    not compared. Where many are alike, not every two of them are a pair.
     """
     if not sketches:
         return []
+    limits = [int(sketch[-1]) if sketch.size == size else _LARGEST for sketch in sketches]
     hashes = np.concatenate(sketches).astype(np.uint64)
     owners = np.repeat(np.arange(len(sketches), dtype=np.int64), [sketch.size for sketch in sketches])
+    if most is not None:
+        _, kinds, times = np.unique(hashes, return_inverse=True, return_counts=True)
+        kept = times[kinds] <= most
+        hashes, owners = hashes[kept], owners[kept]
+        sketches = np.split(hashes, np.searchsorted(owners, np.arange(1, len(sketches))))
     order = np.lexsort((owners, hashes))
     hashes, owners = hashes[order], owners[order]
     same = np.flatnonzero(hashes[1:] == hashes[:-1])
     pairs, times = np.unique(owners[same] * len(sketches) + owners[same + 1], return_counts=True)
     likely = pairs[times >= max(1, least // 2)].tolist()  # a third thing may be between the two at other hashes
-    found = (_compare(sketches, pair // len(sketches), pair % len(sketches), size) for pair in likely)
-    return [likeness for likeness in found if likeness.shared >= least]
-
-
-def _compare(sketches: Sequence[np.ndarray], one: int, other: int, size: int) -> Likeness:
-    first, second = sketches[one], sketches[other]
-    limit = min((int(sketch[-1]) for sketch in (first, second) if sketch.size == size), default=2**64 - 1)
-    sampled = min(int((sketch <= np.uint64(limit)).sum()) for sketch in (first, second))
-    shared = int(np.isin(first, second, assume_unique=True).sum())
-    return Likeness(one, other, shared, shared / sampled)
+    found = []
+    for one, other in (divmod(pair, len(sketches)) for pair in likely):
+        limit = np.uint64(min(limits[one], limits[other]))
+        sampled = min(int((sketches[thing] <= limit).sum()) for thing in (one, other))
+        shared = int(np.isin(sketches[one], sketches[other], assume_unique=True).sum())
+        if shared >= least:
+            found.append(Likeness(one, other, shared, shared / sampled))
+    return found
 
 
 def best_partners(alike: Sequence[Likeness]) -> dict[int, tuple[int, Likeness]]:

@@ -21,6 +21,8 @@ COLUMNS = (
 )
 _FEWEST_OF_RUN = 100
 """Reads of a run with a locus from which on its loci are compared with those of another one."""
+_MOST_RUNS = 10
+"""Runs that a sequence may be in; those of adapters, spike-ins and ends of frequent transcripts are in more."""
 _FEWEST_COINCIDENCES = 20
 """Pairs of reads of one locus in a run from which on they say how even its loci are."""
 
@@ -148,7 +150,7 @@ def find_same_reads(figures: Mapping[str, ReadFigures], experiments: Mapping[str
     runs = sorted(figures)
     sketches = [sketch_of(figures[run]["sketch"]) for run in runs]
     same: dict[str, SameReads] = {}
-    for likeness in find_alike(sketches, SKETCH, flags.FEWEST_SAME_READS):
+    for likeness in find_alike(sketches, SKETCH, flags.FEWEST_SAME_READS, _MOST_RUNS):
         pair = runs[likeness.one], runs[likeness.other]
         is_one_experiment = experiments[pair[0]] == experiments[pair[1]]
         least = flags.SAME_READS_OF_RUNS if is_one_experiment else flags.SAME_READS

@@ -50,3 +50,13 @@ def test_each_of_many_copies_has_a_partner():
 def test_a_third_thing_between_two_copies_hides_neither():
     found = find_alike(sketches_of(range(200), range(100, 300), range(200)), SIZE, 10)
     assert Likeness(0, 2, SIZE, 1.0) in found
+
+
+def test_what_many_things_have_is_not_compared():
+    """Thirty things share half of what they are made of, and two of them are copies."""
+    things = [[*range(200), *range(1000 * at, 1000 * at + 200)] for at in range(1, 31)]
+    things[20] = things[4]
+    sketches = sketches_of(*things)
+    assert len(find_alike(sketches, SIZE, 10)) >= 28
+    (found,) = find_alike(sketches, SIZE, 10, 10)
+    assert (found.one, found.other, found.share) == (4, 20, 1.0)
