@@ -257,6 +257,12 @@ def no_trigger(value):
     return lambda wildcards, threads: value() if callable(value) else value
 
 
+def cut_units(wildcards):
+    """Return the run tables of the units, of a plan that is made first."""
+    analysis.units
+    return ancient("units/runs")
+
+
 def planned(wildcards):
     """Return what changes with the rows of the plan or with the records: a trigger, unlike the time of the plan."""
     state = Path(LAST_PLAN, "state.json")

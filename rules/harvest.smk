@@ -78,7 +78,7 @@ rule wanted:
     """List the results that are asked for, and remove those of an earlier configuration that are not."""
     input:
         plan=ancient("results/plan.tsv"),
-        units=ancient("units/runs"),
+        units=cut_units,  # params alone that depend on the plan would run it again where work/ was deleted
         accepted="work/accepted",
     output:
         results=update("units/wanted.txt"),

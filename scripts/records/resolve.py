@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     said = [*archives.news, *archives.warnings, *archives.unused_refresh()]  # for the end
     seats = read_seats(options.seats) if options.seats else {}
     since = SinceLast(options, asked)
-    rows = since.add_withdrawn(rows, choices, seats)
+    rows = since.add_withdrawn(rows, plan.nameless_rows(), choices, seats)
     plan.remarks.update({row.run: row.detail for row in rows if row.run in since.withdrawn.runs})
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)

@@ -87,6 +87,10 @@ class Plan:
                 rows.append(row._replace(detail=sentences(row.detail, f"Also in {names}.")) if names else row)
         return rows
 
+    def nameless_rows(self) -> dict[str, Run]:
+        """Return accession asked for → its row, where no column but the detail has it: that of a run that is absent."""
+        return {key: group[0] for key, group in self.rows.items() if not any(_accessions_of(group[0]))}
+
     def _with_mate(self, row: Run) -> Run:
         """Return a row, left out where it has one read of its spots and the run with the other one is not planned."""
         mate = self.mates.get(row.run)

@@ -157,19 +157,21 @@ def fetch_series_record(series: str, archives: Archives, notes: list[Note], leni
             sentence = f"{series}: its family files name more than {_MOST_PARTS:,} parts of it, as no SuperSeries has."
             raise InputError(f"{sentence} Ask for those that you need by their own accessions.")
         of = "" if name == series else f" (a part of {series})"
+        path, fault = None, ""
         try:
             path = None if name in unknown else archives.family_file(name, series)
         except RemoteError as error:
-            faults.append(f"GEO's family file of {name}{of} could not be fetched: {error}")
-            path = record_files.family_of(archives.folder / name, name) if lenient else None
-            kept = "; the one that is kept is used" if path else ""
-            notes.append(Note(f"GEO's family file of {name}{of} could not be fetched{kept}."))
-            if path is None:
-                continue
-        if path is None:
+            fault = f"GEO's family file of {name}{of} could not be fetched"
+            faults.append(f"{fault}: {error}")
+        if path is None and not fault:
+            fault = f"GEO has no family file of {name}{of}"
             record.not_at_geo.append(name)
-            notes.append(Note(f"GEO has no family file of {name}{of}."))
-        else:
+        if path is None and (lenient or name in record.not_at_geo):
+            path = record_files.family_of(archives.folder / name, name)
+            fault += "; the one of an earlier look-up is used" if path else ""
+        if fault:
+            notes.append(Note(f"{fault}."))
+        if path is not None:
             archives.families.add(archives.folder / name / record_files.family_name(path, name))
             waiting += record.add_file(path)
         if name == series:

@@ -34,14 +34,20 @@ class SinceLast:
         self.last = _last_plan(options)
         self.withdrawn = Withdrawn([], list(self.last.withdrawn), frozenset())
 
-    def add_withdrawn(self, rows: Sequence[Run], choices: Choices, seats: Seats) -> list[Run]:
-        """Return the rows of a plan with those of runs that were found before and are not found now."""
+    def add_withdrawn(
+        self, rows: Sequence[Run], nameless: Mapping[str, Run], choices: Choices, seats: Seats
+    ) -> list[Run]:
+        """Return the rows of a plan with those of runs that were found before and are not found now.
+
+        ``nameless`` are those rows that only say that an accession was not found.
+        """
         if not self.asked or not self.last.is_there:  # a run table says by itself what there is
             return list(rows)
         counted = CountedUnits(seats, self.options.count_by)
         keep = self.options.withdrawn == KEEP
         self.withdrawn = with_withdrawn(rows, self.last, self.asked, choices, counted.have, keep)
-        return self.withdrawn.rows
+        instead = [row for name, row in nameless.items() if name in self.withdrawn.runs]
+        return [row for row in self.withdrawn.rows if row not in instead]
 
     def finish(
         self, rows: Sequence[Run], described: Mapping[str, str], files: Iterable[Path], digests: Mapping[str, str]

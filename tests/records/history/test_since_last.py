@@ -246,3 +246,35 @@ def test_a_damaged_last_plan_says_what_to_do(analysis: Analysis) -> None:
     Path("units/last_plan/state.json").write_text("{")
     with pytest.raises(InputError, match=r"units/last_plan: not the last plan .* Delete units/last_plan to go on"):
         analysis.plan()
+
+
+@pytest.mark.parametrize("asked", ["SRP1", "PRJNA1", "SRX2", "SRR3", "GSM2", "GSE1"])
+@pytest.mark.parametrize("is_all_gone", [False, True])
+def test_what_is_gone_is_named_whatever_asked_for_it(analysis: Analysis, asked: str, is_all_gone: bool) -> None:
+    small = analysis.small
+    small.reports["PRJNA1"] = small.reports["SRP1"] = "run_accession\texperiment_accession\n"
+    rows = analysis.plan(asked=(asked,))
+    assert rows["SRR3"][0].status == "planned"
+    analysis.count()
+    if is_all_gone:
+        small.packages.clear()
+        small.families.clear()
+    else:
+        del small.packages["SRX2"]
+    gone = analysis.plan(*REFRESH, asked=(asked,))
+    assert gone.keys() == rows.keys()
+    assert gone["SRR3"][0].detail.startswith("It was there on an earlier look-up and is not found now")
+    assert ("SRR3", "gone", "", "its counts are kept") in [row[2:] for row in analysis.changes()]
+    assert analysis.plan(asked=(asked,)) == gone
+
+
+def test_a_series_that_geo_took_out_while_its_runs_are_public(analysis: Analysis) -> None:
+    rows = analysis.plan()
+    analysis.small.families.clear()
+    for options in (REFRESH, []):
+        now = analysis.plan(*options)
+        assert now.keys() == rows.keys()
+        assert [row.sample for group in now.values() for row in group] == ["GSM1", "GSM1", "GSM2"]
+        expected = "GEO has no family file of GSE1; the one of an earlier look-up is used."
+        assert {row.detail for group in now.values() for row in group} == {expected}
+    assert analysis.changes() == []
