@@ -137,7 +137,7 @@ def test_the_page_shows_what_came_of_the_plan(tmp_path):
         "mode union reference mm10 sha256:1",
         "mapped once 75.0 % mapped several times 10.0 % mapped too often 0.5 % unmapped: too short 13.8 %",
         "in genes 62.5 % in no gene 9.5 % in several genes 3.0 % low quality 0.0 % of several loci 10.0 %",
-        "SRX4 GSE2 homo 10xv3 1 20,000 3 90.0 5,000 5",
+        "SRX4 GSE2 homo 10xv3 – 1 20,000 3 90.0 5,000 5",
         "SRX4 GSE2 homo 98.0 62.5 74.0 88.0",
         "mex/SRX4/ droplet counts: an archive for each matrix, with its barcodes and features 2 20kB",
     ):

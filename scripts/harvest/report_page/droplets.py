@@ -13,7 +13,7 @@ from scripts.formats.charts import Scale, histogram, scale_of
 from scripts.formats.pages import cut, percent, short_number
 from scripts.harvest.report_page.barcode_ranks import read_called, read_curve
 from scripts.harvest.report_page.charts import Mark, RankPoint, density, rank_plot, scatter
-from scripts.harvest.report_page.quality_tables import present
+from scripts.harvest.report_page.quality_tables import about_flag, present
 
 MOST_LIBRARIES = 1000
 """Libraries that get a row of their own."""
@@ -42,7 +42,6 @@ CELLS = (
     Column("#median molecules", "median_counts"),
     Column("#median genes", "median_genes"),
     Column("%median mito\u00adchondrial", "median_pct_mt", True),
-    Column("#genes", "Total Gene Detected"),
 )
 READS = (
     Column("%valid barcodes", "Reads With Valid Barcodes"),
@@ -51,8 +50,8 @@ READS = (
     Column("%Q30 cDNA", "Q30 Bases in RNA read"),
     Column("%mapped", "Reads Mapped to Genome: Unique+Multiple"),
     Column("%mapped once", "Reads Mapped to Genome: Unique"),
-    Column("%in Gene (exons)", "Reads Mapped to Gene: Unique Gene"),
-    Column("%in GeneFull (exons and introns)", "GeneFull: Reads Mapped to GeneFull: Unique GeneFull"),
+    Column("%in Gene", "Reads Mapped to Gene: Unique Gene"),
+    Column("%in GeneFull", "GeneFull: Reads Mapped to GeneFull: Unique GeneFull"),
     Column("%mitochondrial", "mitochondrial_share"),
     Column("%ribosomal", "ribosomal_share"),
 )
@@ -143,33 +142,42 @@ def rank_plots(libraries: Sequence[LibraryCurve]) -> list[tuple[Markup, str, str
     return plots
 
 
-def tables(libraries: pd.DataFrame, drawn: Sequence[LibraryCurve]) -> dict[str, Any]:
-    """Return heads and rows of the two tables of libraries: cells, and reads."""
-    found: dict[str, Any] = {}
-    for name, columns in (("cells", CELLS), ("reads", READS)):
-        known = [column for column in columns if column.name in present(libraries, [column.name])]
-        head = ["`experiment", "series", "species"]
-        head += ["chemistry", "#runs"] if name == "cells" else []
-        rows = []
-        for (_, row), library in itertools.islice(zip(libraries.iterrows(), drawn, strict=True), MOST_LIBRARIES):
-            start: Row = [row.experiment, row.series, row.species]
-            if name == "cells":
-                start += [row.get("chemistry") or None, len(row.get("runs", "").split(";"))]
-            values = [_number(row[column.name], column) for column in known]
-            end = [library.small_curve(), row["flags"].replace(";", " ") or None] if name == "cells" else []
-            rows.append(start + values + end)
-        found[name] = (
-            head + [column.head for column in known] + (["|ranks", "~flags"] if name == "cells" else []),
-            rows,
-        )
-    return found | {"note": cut(range(len(libraries)), MOST_LIBRARIES, "library", "quality/libraries.csv")[1]}
+def _known(libraries: pd.DataFrame, columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column.name in present(libraries, [column.name])]
+
+
+def cell_rows(libraries: pd.DataFrame, drawn: Sequence[LibraryCurve]) -> tuple[list[str], list[Row]]:
+    """Return head and rows of the table on the cells of each library, with its flags."""
+    known = _known(libraries, CELLS)
+    rows = []
+    about = []
+    for (_, row), library in itertools.islice(zip(libraries.iterrows(), drawn, strict=True), MOST_LIBRARIES):
+        start: Row = [row.experiment, row.series, row.species, row.get("chemistry") or None, library.small_curve()]
+        values = [_number(row[column.name], column) for column in known]
+        rows.append([*start, len(row.get("runs", "").split(";")), *values, row["flags"].replace(";", " ") or None])
+        about.append("; ".join(filter(None, (about_flag(row, code) for code in row["flags"].split(";")))))
+    head = ["`experiment", "series", "species", "chemistry", "|ranks", "#runs"]
+    head += [*(column.head for column in known), "~flags"]
+    if any(about):
+        return [*head, "~in what"], [[*row, words] for row, words in zip(rows, about, strict=True)]
+    return head, rows
+
+
+def read_rows(libraries: pd.DataFrame) -> tuple[list[str], list[Row]]:
+    """Return head and rows of the table on the reads of each library."""
+    known = _known(libraries, READS)
+    rows = [
+        [row.experiment, row.series, row.species, *(_number(row[column.name], column) for column in known)]
+        for _, row in libraries.head(MOST_LIBRARIES).iterrows()
+    ]
+    return ["`experiment", "series", "species", *(column.head for column in known)], rows
 
 
 def proof_rows(libraries: pd.DataFrame) -> tuple[list[str], list[Row]]:
     """Return head and rows of the table on the chemistry of each library: on what it rests, and the next best list."""
     if not {"evidence", "inclusion_list", "next_list"} <= set(libraries):
         return [], []
-    known = [column for column in PROOF if column.name in present(libraries, [column.name])]
+    known = _known(libraries, PROOF)
     heads = {column.name: column.head for column in known}
     head = ["`experiment", "series", "chemistry", "reads", "~proved by", "inclusion list"]
     head += [heads[name] for name in ("list_share", "list_chance") if name in heads]
@@ -264,7 +272,9 @@ def droplet_part(libraries: pd.DataFrame, results: Path, kept: str, notes: Seque
         "libraries": len(libraries),
         "plots": plots,
         "more_plots": sum(len(each.curve) > 1 for each in drawn) - len(plots),
-        "tables": tables(libraries, drawn),
+        "cell_rows": cell_rows(libraries, drawn),
+        "read_rows": read_rows(libraries),
+        "note": cut(range(len(libraries)), MOST_LIBRARIES, "library", "quality/libraries.csv")[1],
         "charts": library_charts(libraries),
         "cells": cell_charts(cells),
         "proof": proof_rows(libraries),

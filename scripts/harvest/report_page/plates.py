@@ -61,6 +61,16 @@ COUNTS = {
     "alignment_not_unique": "of several loci",
 }
 """What the counter makes of those that are mapped."""
+_SHORT = {
+    "mapped several times": "several times",
+    "mapped too often": "too often",
+    "unmapped: too short": "too short",
+    "unmapped: mismatches": "mis\u00admatches",
+    "unmapped: other": "other",
+    "in several genes": "several genes",
+    "of several loci": "several loci",
+}
+"""Words → how the head of a column has them."""
 _COUNTED_TOO = ("ambiguous", "alignment_not_unique")
 
 
@@ -184,10 +194,10 @@ def plate_part(species: str, cells: pd.DataFrame, notes: Mapping[str, str]) -> d
         rows.append([series, len(mine), int((mine["flags"] != "").sum()), *_figures_of(str(series), mine, scales)])
         reads.append([series, *_reads_of(str(series), mine[columns].sum().to_dict(), once)])
     whole = read_parts(cells[columns].sum().to_dict(), once)
-    head = ["series", "#cells", "#with a flag"]
+    head = ["series", "#cells", "#flagged"]
     for name in scales:
         head += [("%" if FIGURES[name].percent else "#") + FIGURES[name].name, "|spread"]
-    words = [[f"%{words}" for _, words, _ in parts] + ["|parts"] if parts else [] for parts in whole]
+    words = [[f"%{_SHORT.get(words, words)}" for _, words, _ in parts] + ["|parts"] if parts else [] for parts in whole]
     rows_shown, note = cut(rows, MOST_SERIES, "series", "quality/cells.csv.gz")
     return part | {
         "charts": _charts(cells, scales),

@@ -47,7 +47,7 @@ def test_a_series_has_the_medians_of_its_cells():
         }
     )
     part = plate_part("mus", cells, {})
-    assert part["head"] == ["series", "#cells", "#with a flag", "#reads", "|spread", "#genes", "|spread"]
+    assert part["head"] == ["series", "#cells", "#flagged", "#reads", "|spread", "#genes", "|spread"]
     first, second = part["rows"]
     assert first[:4] == ["GSE1", 3, 1, 30.0]
     assert first[4].title == "GSE1: median 30; half of the cells 20 to 515; 90 % of them 12 to 903"
