@@ -52,7 +52,7 @@ READS = (
     Column("%mapped once", "Reads Mapped to Genome: Unique"),
     Column("%in Gene", "Reads Mapped to Gene: Unique Gene"),
     Column("%in GeneFull", "GeneFull: Reads Mapped to GeneFull: Unique GeneFull"),
-    Column("%mitochondrial", "mitochondrial_share"),
+    Column("%mito\u00adchondrial", "mitochondrial_share"),
     Column("%ribosomal", "ribosomal_share"),
 )
 PROOF = (

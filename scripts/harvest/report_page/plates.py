@@ -196,7 +196,8 @@ def plate_part(species: str, cells: pd.DataFrame, notes: Mapping[str, str]) -> d
     whole = read_parts(cells[columns].sum().to_dict(), once)
     head = ["series", "#cells", "#flagged"]
     for name in scales:
-        head += [("%" if FIGURES[name].percent else "#") + FIGURES[name].name, "|spread"]
+        title = FIGURES[name].name.replace("mitochondrial", "mito\u00adchondrial")
+        head += [("%" if FIGURES[name].percent else "#") + title, "|spread"]
     words = [[f"%{_SHORT.get(words, words)}" for _, words, _ in parts] + ["|parts"] if parts else [] for parts in whole]
     rows_shown, note = cut(rows, MOST_SERIES, "series", "quality/cells.csv.gz")
     return part | {
