@@ -202,3 +202,20 @@ def test_a_release_in_which_something_is_wrong_is_refused(analysis: Path) -> Non
     (made / "link").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="link: a link"):
         verify.main([str(made)])
+
+
+def test_hostile_accessions_lead_nowhere(analysis: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = analysis / "results"
+    hostile = ["../../outside", "GSE/../../../outside", "-x", "GSE1\x1b[31m"]
+    for name in ("runs.tsv", "plan.tsv"):
+        rows = read_runs(results / name)
+        more = [rows[0]._replace(series=series, sample="", experiment="", run="") for series in hostile]
+        more = [row._replace(status="left_out", reason="NO_RUN") for row in more]
+        write_runs(results / name, [*rows, *more])
+    keep(analysis.parent, "outside", family("GSE7"))
+    spoiled_results.sum_up(results)
+    made = make(analysis, "1")
+    verify.main([str(made)])
+    rows_made = table(made / "series.tsv")
+    assert {row["title"] for row in rows_made if row["series"] not in ("GSE1", "GSE2")} == {""}
+    assert "\x1b" not in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import InputError
+from scripts.core.files import path_below
 from scripts.harvest.releases.digests import LIBRARY, CellDigest
 from scripts.plan.run_table import Run, write_table
 from scripts.records import record_files
@@ -61,6 +62,7 @@ def series_rows(ledger: Iterable[Run], cells: Sequence[CellDigest], records: Pat
 def _described(records: Path, series: str) -> Iterator[tuple[str, SeriesRow]]:
     """Yield accession → row, as far as the records describe a series and its parts."""
     try:
+        path_below(records, series)
         if series.startswith("GSE"):
             for family in record_files.walk_families(records, series, set()):
                 for entity in family:
