@@ -89,7 +89,7 @@ rule bam:
         ),
         reference=reference_file("reference.json"),
     output:
-        alignments=directory("results/bam/{unit}"),
+        alignments=directory("units/bam/{unit}"),
     log:
         "logs/bam/{unit}.log",
     benchmark:
@@ -97,10 +97,36 @@ rule bam:
     priority: 40
     conda:
         "../envs/star.yaml"
+    params:
+        # triggers: the unit may have been aligned anew while no alignments were wanted
+        round=of_unit(rounds.token),
+        built_from=of_unit(analysis.reference_identity),
+        options=of_unit(analysis.alignment_options),
     shell:
         """
         python -m scripts bam --runs {input.units:q}/{wildcards.unit:q}.tsv \
             --alignments {input.alignments:q} --reference {input.reference:q} \
             --tools units/tools/{wildcards.unit:q}.json \
             --threads {threads} --output {output.alignments:q} 2>{log:q}
+        """
+
+
+rule bam_files:
+    """Put the kept alignments of those cells of a unit that are planned into the results."""
+    input:
+        units=ancient("units/runs"),
+        alignments="units/bam/{unit}",
+    output:
+        alignments=directory("results/bam/{unit}"),
+    log:
+        "logs/bam_files/{unit}.log",
+    priority: 40
+    conda:
+        "../envs/python.yaml"
+    params:
+        planned=of_unit(analysis.digest),  # a trigger: a cell is left out, or comes back
+    shell:
+        """
+        python -m scripts bam_files --runs {input.units:q}/{wildcards.unit:q}.tsv \
+            --alignments {input.alignments:q} --output {output.alignments:q} 2>{log:q}
         """

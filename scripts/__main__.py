@@ -20,7 +20,7 @@ STAGES = {
     "records": ("check", "resolve", "plan", "discover"),
     "references": ("reference", "star_index", "count_index", "kmers"),
     "reads": ("sheet", "download", "fastq", "retry"),
-    "plates": ("align", "count", "bam"),
+    "plates": ("align", "count", "bam", "bam_files"),
     "droplets": ("inclusion_list", "read_roles", "solo", "cells", "mex_archive", "droplets_h5ad"),
     "harvest": (
         *(

@@ -220,6 +220,11 @@ class Analysis:
         """Return the options of STAR that are configured for plates or droplets, as options of a command."""
         return [f"--set={name}={value}" for name, value in sorted(self.config[stage]["star_options"].items())]
 
+    def alignment_options(self, unit: str) -> list[str]:
+        """Return the preset and the options with which STAR aligns a unit."""
+        stage = "plates" if is_shard(unit) else "droplets"
+        return [self.config[stage]["preset"], *self.star_options(stage)]
+
     def count_options(self, unit: str) -> list[str]:
         """Return how the cells of a shard are counted, as options of the command ``count``."""
         plates = self.config["plates"]

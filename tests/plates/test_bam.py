@@ -10,7 +10,7 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plates import bam
+from scripts.plates import bam, bam_files
 
 pytestmark = pytest.mark.tools
 
@@ -87,3 +87,19 @@ def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"samtools cat \| samtools sort \| samtools sort failed: "):
         keep(tmp_path, alignments, "kept")
     assert not (tmp_path / "kept").exists()
+
+
+def test_the_results_have_the_files_of_planned_cells_alone(tmp_path):
+    kept = tmp_path / "units"
+    kept.mkdir()
+    for name in ("SRX1", "SRX2"):
+        for ending in ("bam", "bam.bai"):
+            (kept / f"{name}.{ending}").write_text(f"{name} {ending}")
+    row = Run("GSE1", species="mus", assay="plate", status="planned")
+    for experiments in (["SRX1", "SRX2", "SRX3"], ["SRX2"], ["SRX1", "SRX2"]):  # SRX3 failed; SRX1 is left out once
+        write_runs(tmp_path / f"{UNIT}.tsv", [row._replace(experiment=one, run=f"R{one}") for one in experiments])
+        output = tmp_path / "bam"
+        bam_files.main([f"--runs={tmp_path / UNIT}.tsv", f"--alignments={kept}", f"--output={output}"])
+        names = {f"{one}.{ending}" for one in experiments if one != "SRX3" for ending in ("bam", "bam.bai")}
+        assert {path.name for path in output.iterdir()} == names
+        assert all((output / name).samefile(kept / name) for name in names)
