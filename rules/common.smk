@@ -6,6 +6,7 @@ Nothing here asks the network, or writes a file but the record of local files.
 
 import functools
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,7 @@ from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.size_model import FILE, read_model
 from scripts.plan.summary import format_failed, format_finished
+from scripts.star.program import require_options
 from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
@@ -180,6 +182,10 @@ with running.refusing():
         chemistries=kits,
         named=", ".join(running.config_files) or "--config",
     )
+star_options = [*config["plates"]["star_options"], *config["droplets"]["star_options"]]
+if running.is_main and star_options and shutil.which("STAR") and not running.uses_conda:
+    with running.refusing():
+        require_options(star_options)  # said here, not when everything is downloaded
 analysis = Analysis(
     config,
     kits,

@@ -8,6 +8,7 @@ cannot do anything any more).
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import stat
@@ -124,8 +125,10 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def _complain(words: object) -> None:
-    """Print why the command fails; in the log of a job where the workflow looks for it."""
-    print(f"{MARK if is_job() else ''}{words}", file=sys.stderr)
+    """Print why the command fails; in the log of a job where the workflow looks for it, as its last words."""
+    print(f"{MARK if is_job() else ''}{words}", file=sys.stderr, flush=True)
+    if is_job():
+        sys.stderr = io.StringIO()  # threads that still run, and fail now, say nothing more
 
 
 def parse_paths(texts: Sequence[str], option: str) -> dict[str, str]:

@@ -128,7 +128,8 @@ def last_words(logs: Iterable[str | Path]) -> str:
         lines.append("What failed first:" if len(failed) > 1 else "What failed:")
         for job in failed[:_JOBS]:
             sentence = printable(job.sentence).replace("\n", "\n    ")
-            name = f"{job.rule} {job.job} ({job.log})" if job.log else job.rule
+            name = job.rule if job.job in ("", job.rule) else f"{job.rule} {job.job}"
+            name += f" ({job.log})" if job.log else ""
             lines.append(f"  {name}:\n    {sentence}")
         if len(failed) > _JOBS:
             lines.append(f"  and {len(failed) - _JOBS:,} more jobs, see their logs")

@@ -1,6 +1,7 @@
 """The last words of a run."""
 
 import shlex
+import sys
 import textwrap
 
 import pytest
@@ -93,6 +94,12 @@ def test_of_a_group_the_jobs_that_failed_are_named(tmp_path):
     assert failures(text) == [Failure("align", "b", "b.log", "b.")]
 
 
+def test_the_one_job_of_a_rule_is_named_once(tmp_path):
+    (tmp_path / "resolve.log").write_text("Error: no.\n")
+    (tmp_path / "s.log").write_text(BLOCK.format(rule="resolve", log="resolve.log"))
+    assert last_words(["s.log"]).startswith("What failed:\n  resolve (resolve.log):\n    no.\n")
+
+
 def test_files_that_a_file_system_shows_late(tmp_path):
     (tmp_path / "s.log").write_text('MissingOutputException in rule count in file "plates.smk", line 40:\nJob 3\n')
     assert "  count:\n    Its files did not appear in time; " in last_words(["s.log"])
@@ -175,4 +182,5 @@ def test_a_job_marks_its_sentence(monkeypatch, capsys):
         monkeypatch.setattr("scripts.core.command.is_job", lambda job=job: job)
         with pytest.raises(SystemExit):
             run_command(fail)
+        print("of a thread", file=sys.stderr) if job else None
         assert capsys.readouterr().err == words

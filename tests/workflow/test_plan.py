@@ -4,11 +4,13 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from scripts.plan.run_table import Run
-from tests.workflow.conftest import Analysis
+from tests.workflow.conftest import HOME, Analysis
 
 SOURCES = {
     name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}
@@ -197,6 +199,24 @@ def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
     assert "species.homo.reference: 'hg83' is neither" in answer.text
     assert "Traceback" not in answer.text
     assert not (analysis.folder / "results").exists()
+
+
+@pytest.mark.tools
+def test_an_option_that_star_does_not_have_is_reported_before_any_job(analysis):
+    analysis.configure(
+        series=["GSE1"], references=SOURCES, plates={"star_options": {"outFilterMultimapNmx": 3, "outSAMmultNmax": 1}}
+    )
+    answer = analysis.snakemake("-n")
+    assert answer.status == 1
+    assert answer.text.endswith("outFilterMultimapNmx: STAR has no such option; did you mean outFilterMultimapNmax?\n")
+
+
+def test_an_older_snakemake_is_refused(analysis):
+    code = "import snakemake.common as c; c.__version__ = '9.12.0'; from snakemake.cli import main; main()"
+    command = [sys.executable, "-c", code, "--snakefile", HOME / "Snakefile", "-n"]
+    done = subprocess.run(command, cwd=analysis.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Expecting Snakemake version 9.14 or higher (you are currently using 9.12.0)." in done.stderr
 
 
 def test_malformed_accession_and_unreadable_path(analysis):
