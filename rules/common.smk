@@ -357,7 +357,7 @@ def once_known(answer):
 def archives(wildcards):
     """Return the archives and cells of every droplet library; archives of a list that are not there are made again."""
     if running.is_main:
-        running.redo(analysis.broken_archives())
+        running.redo(analysis.broken_archives)
     return analysis.archives()
 
 

@@ -548,8 +548,9 @@ class Analysis:
         """Return the folder of the archives of a library."""
         return f"results/mex/{self.folders[library]}"
 
+    @functools.cached_property
     def broken_archives(self) -> set[str]:
-        """Return the lists of archives that are not what their folder has: a file was deleted."""
+        """The lists of archives that are not what their folder has: a file was deleted."""
         lists = {f"units/archives/{library}.tsv": self.archive_folder(library) for library in self.folders}
         return {path for path, folder in lists.items() if not are_listed(Path(path), Path(folder))}
 

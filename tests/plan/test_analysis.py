@@ -10,6 +10,7 @@ from scripts.plan.analysis import Analysis, counted_features, source_identity
 from scripts.plan.choices import parse_choices
 from scripts.plan.configuration import with_defaults
 from scripts.plan.local_files import FileDigests
+from scripts.plan.matrices import write_archive_list
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import Unit, is_shard
 
@@ -133,6 +134,18 @@ def test_a_library_of_two_species_has_two_folders():
     assert made.series_archives("GSE2", "homo") == ["units/archives/GSE2.homo.SRX9.tsv"]
     with pytest.raises(InputError, match=r"The plan has no droplet library of GSE7 of species 'homo'\."):
         made.series_archives("GSE7", "homo")
+
+
+def test_a_deleted_archive_is_noticed_by_the_list_of_its_library(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert analysis(*FOUR).broken_archives == set()  # nothing is packed yet
+    for name in ("SRX9.homo", "SRX9.mus"):
+        (tmp_path / "results/mex" / name).mkdir(parents=True)
+        (tmp_path / "results/mex" / name / "a.tar.gz").write_bytes(b"xyz")
+        write_archive_list(Path(f"units/archives/GSE2.{name.partition('.')[2]}.SRX9.tsv"), {"a.tar.gz": 3})
+    assert analysis(*FOUR).broken_archives == set()
+    (tmp_path / "results/mex/SRX9.mus/a.tar.gz").unlink()
+    assert analysis(*FOUR).broken_archives == {"units/archives/GSE2.mus.SRX9.tsv"}
 
 
 def test_names_of_libraries_may_have_dots():
