@@ -325,7 +325,7 @@ def named_genes(wildcards):
 def reference_files(wildcards):
     """Return what is made of the reference of every species."""
     folders = [f"units/references/{reference}" for reference in analysis.references()]
-    names = ("star", f"count_index{analysis.counted}.npz")
+    names = ("star", f"count_index{analysis.counted}.npz", "kmers.npz")
     return [f"{folder}/{name}" for folder in folders for name in names]
 
 

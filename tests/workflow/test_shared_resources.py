@@ -85,13 +85,13 @@ def test_two_analyses_at_once_make_what_they_share_once(together):
     assert both[0].results() == both[1].results()
     assert "SHA256SUMS" in both[0].results()
     made = Counter(path.parents[1].name for path in place.glob("shared/*/.made/*.json"))
-    assert made["hg38"] == made["mm10"] == 3
+    assert made["hg38"] == made["mm10"] == 4
     left = [path.name for path in place.glob("shared/*/.*") if path.name != ".made" and path.parent.name != "records"]
     assert left == []
     for analysis in both:
         links = list((analysis.folder / "units/references/hg38").iterdir())
         names = {"annotation.gtf", "count_index.npz", "exons.gtf", "features.tsv", "genes.tsv", "genome.fa"}
-        assert {path.name for path in links} == names | {"reference.json", "star"}
+        assert {path.name for path in links} == names | {"kmers.npz", "reference.json", "star"}
         assert all(path.is_symlink() and path.exists() for path in links)
 
 
