@@ -79,7 +79,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(1000, 1000, 5000, 50_000, 5)
-QUICK = Size(250, 200, 1000, 10_000, 3)
+QUICK = Size(250, 100, 1000, 10_000, 3)
 EACH = 4  # samples of a series that is discovered
 
 

@@ -269,7 +269,7 @@ def _cells(rows: Iterable[Run], plan: Plan) -> tuple[list[Run], int, list[str]]:
         weight = CellVerdict(tuple(found)).total(of_many=row.assay == "droplet")
         if weight < SHOWN and row.status == "planned":  # the user says so
             weight = SURE
-            found = [Evidence("GIVEN", SURE, "", f"the configuration says {row.assay}")]
+            found = [Evidence("", SURE, "", f"the configuration says {row.assay}")]
         if weight >= SHOWN:
             cells.append(row)
             weights.append(weight)
