@@ -257,10 +257,10 @@ def _shade_key(scale: Scale, words: str, blank: str, top: float) -> list[Any]:
     entries = [{"x": shade * step, "y": top, "step": shade + 1} for shade in range(SHADES)]
     edges = scale.edges(SHADES)
     texts = [{"x": index * step, "y": top + 22, "text": short_number(edges[index])} for index in (0, 3, 6, SHADES)]
-    texts.append({"x": SHADES * step + 14, "y": top + 6, "text": words, "left": True})
+    texts.append({"x": 0, "y": top + 39, "text": words, "left": True})
     if blank:
-        entries.append({"x": 0, "y": top + 34, "step": 0})
-        texts.append({"x": step + 6, "y": top + 40, "text": blank, "left": True})
+        entries.append({"x": 0, "y": top + 51, "step": 0})
+        texts.append({"x": step + 6, "y": top + 57, "text": blank, "left": True})
     boxes = altair.Chart(altair.Data(values=entries)).mark_rect(
         aria=False, width=step, height=11, xOffset=step / 2, yOffset=6, stroke="var(--line)", strokeWidth=0.4
     )

@@ -38,7 +38,7 @@ def draw_page(
     sections = [
         plates.plate_part(species, counted[counted.species == species], plates.read_notes(results / f"{species}.h5ad"))
         for species in sorted(set(worked_on.species))
-        if "/" not in species
+        if species and "/" not in species
     ]
     library_part = droplets.droplet_part(
         libraries[libraries.status == "counted"], results, kept, runs.note_rows(settled, "droplet")
