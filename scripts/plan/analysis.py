@@ -292,7 +292,7 @@ class Analysis:
             if unit.species == species and not is_shard(name) and series in (None, unit.series)
         ]
 
-    @property
+    @functools.cached_property
     def planned_species(self) -> list[str]:
         """The species of which something is planned, in the order of the configuration."""
         found = {unit.species for unit in self.units.values()}
