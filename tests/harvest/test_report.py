@@ -276,6 +276,22 @@ def test_a_table_of_version_0_1_is_read(tmp_path):
     assert "SRX2 GSE1 mus LOW_MAPPING NO_GENES counted 2,000 0.1 0" in text
 
 
+def test_figures_that_no_cell_can_have_are_passed_over(tmp_path):
+    header = ["cell", "series", "experiment", "species", "status", "flags", "reads", "n_genes_by_counts", "pct_mapped"]
+    values = [("inf", "-5", "nan"), ("1e999", "7", "1e300"), ("12", "1e17", "-inf"), ("x", "", "50")]
+    rows = [[f"SRX{row}", "GSE1", f"SRX{row}", "mus", "counted", "", *value] for row, value in enumerate(values)]
+    (tmp_path / "quality").mkdir()
+    csv_gz.write_csv_gz(tmp_path / "quality" / "cells.csv.gz", [header, *rows])
+    obs = {"experiment": ["SRX4"] * 3, "total_counts": np.array([np.nan, np.inf, -1])}
+    obs |= {"n_genes_by_counts": np.array([2.0, np.nan, 1e30]), "pct_counts_mt": np.full(3, np.nan)}
+    write_cells(tmp_path / "droplets" / "GSE2.homo.h5ad", ["a", "b", "c"], np.zeros((3, 2)), obs)
+    text = "\n".join(",".join(row) for row in (LIBRARY, LIBRARY.values()))
+    (tmp_path / "quality" / "libraries.csv").write_text(f"{text}\n", encoding="utf-8")
+    page = make(tmp_path)
+    assert "reads a cell" in page
+    assert not re.search(r"\b(NaN|nan|inf)\b", page.partition("<main")[2].partition("<script")[0])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -67,6 +67,11 @@ def _mean(shares: np.ndarray) -> float:
     return float(shares.mean()) if len(shares) else 0.0
 
 
+def _known(values: np.ndarray) -> np.ndarray:
+    """Return figures in which what is no number, or none that a cell can have, is 0."""
+    return np.where(np.isfinite(values) & (values >= 0), values, 0)
+
+
 def read_called(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return experiment → molecules of its called cells, and the figures of all cells of a droplets h5ad by column.
 
@@ -76,7 +81,7 @@ def read_called(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray
         with h5py.File(path, "r") as root:
             obs = root["obs"]
             figures = {
-                name: np.asarray(obs[name][()], np.float32)
+                name: _known(np.asarray(obs[name][()], np.float32))
                 for name in ("total_counts", "n_genes_by_counts", "pct_counts_mt")
                 if name in obs and isinstance(obs[name], h5py.Dataset)
             }

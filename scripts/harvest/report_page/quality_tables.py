@@ -16,6 +16,8 @@ _TEXTS = frozenset(
     " sex_of_record sex_of_genes".split()
 )
 """Columns of text; all others are numbers, empty where unknown."""
+LARGEST = 1e18
+"""Of a figure: what is beyond is unknown."""
 _NOT_SHOWN = frozenset("reason not_aligned read_length mapped_length sampled_reads xist_counts y_counts spots".split())
 _CHANGED = {
     "genes": ("n_genes_by_counts", 1),
@@ -60,7 +62,8 @@ def _read(path: Path) -> pd.DataFrame:
         if name not in _TEXTS:
             numbers = pd.to_numeric(table[name].replace("", None), errors="coerce")
             if numbers.notna().any() or (table[name] == "").all():
-                table[name] = numbers.astype(float)
+                numbers = numbers.astype(float)
+                table[name] = numbers.where(numbers.abs() < LARGEST)  # no infinity
     for name in needed:
         if name not in table:
             table[name] = ""

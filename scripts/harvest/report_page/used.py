@@ -66,7 +66,10 @@ def read_provenance(results: Path) -> list[Section]:
         raise InputError(f"{path}: is no JSON object.")
     order = {name: position for position, name in enumerate(_TITLES)}
     names = sorted((name for name in known if known[name] not in (None, [], {})), key=lambda name: order.get(name, 99))
-    return [section for name in names if name not in _NOT_SHOWN for section in _sections(name, known[name])]
+    try:
+        return [section for name in names if name not in _NOT_SHOWN for section in _sections(name, known[name])]
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply.") from error
 
 
 def _sections(name: str, part: Any) -> Iterator[Section]:

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from scripts.core.errors import InputError
 from scripts.harvest.report_page.used import read_methods, read_provenance
 
 
@@ -51,6 +54,12 @@ def test_maps_lists_and_files_of_a_reference_are_tables(tmp_path):
 def test_a_very_long_list_is_cut_with_a_note(tmp_path):
     ((_, _, rows, note),) = sections(tmp_path, {"settings": {str(number): number for number in range(900)}})
     assert (len(rows), note) == (400, "The first 400 of 900; all are in provenance.json.")
+
+
+def test_what_is_nested_too_deeply_is_an_error(tmp_path):
+    (tmp_path / "provenance.json").write_text('{"a": ' + "[" * 900 + "1" + "]" * 900 + "}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"provenance\.json: is (nested too deeply|no JSON)"):
+        read_provenance(tmp_path)
 
 
 def test_without_files_there_is_nothing(tmp_path):
