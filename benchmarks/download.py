@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from scripts.core.files import size_of_folder
+from scripts.core.disk.files import size_of_folder
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
 from scripts.reads.sra_archive import write_settings

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import BenchAnnotation, make_annotation, write_genome, write_gtf
-from scripts.core.files import size_of_folder
+from scripts.core.disk.files import size_of_folder
 from scripts.droplets.starsolo import read_command
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses

@@ -20,12 +20,12 @@ _home = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).par
 if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
-from scripts.core.endings import last_words, remember_command
+from scripts.core.workflow.endings import last_words, remember_command
 from scripts.core.errors import InputError
 from scripts.core.output import printable
-from scripts.core.rights import unwritable
+from scripts.core.disk.rights import unwritable
 from scripts.core.secrets import mask, readable_secrets, take_secrets
-from scripts.core.snakemake import (
+from scripts.core.workflow.snakemake import (
     Running,
     incomplete_outputs,
     remove_broken_folders,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripts.core.files import hash_file
+from scripts.core.disk.files import hash_file
 
 
 def sums(folder: Path) -> dict[str, str]:

@@ -27,6 +27,16 @@ def test_no_command_is_imported():
     assert found == {}
 
 
+def test_tests_mirror_the_packages_of_core():
+    core = HOME / "scripts" / "core"
+    folders = [core, *(folder for folder in core.iterdir() if (folder / "__init__.py").exists())]
+    for folder in folders:
+        modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        assert len(modules) <= 15
+        tests = HOME / "tests" / folder.relative_to(HOME / "scripts")
+        assert {path.stem.removeprefix("test_") for path in tests.glob("test_*.py")} <= modules
+
+
 def test_a_class_name_stands_for_one_thing():
     modules = defaultdict(list)
     for path, module in MODULES.items():

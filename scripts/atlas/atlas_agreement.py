@@ -37,8 +37,8 @@ from scripts.atlas.store.files import new_folder
 from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.shards import Atlas, open_atlases
 from scripts.core.command import command_parser
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, heat_map, histogram
 from scripts.formats.pages import render, several
 

@@ -23,8 +23,8 @@ from scripts.atlas.store.part import EXAMPLES, has_exponent_31
 from scripts.atlas.store.row_map import Segment, barcode_sha256, file_sum, has_map, read_dropped, read_segments
 from scripts.atlas.store.shards import BARCODES, DECODERS, DROPPED, MANIFEST, SEGMENTS, Atlas, Shard
 from scripts.core.command import command_parser
+from scripts.core.disk.files import hash_file, kind_of_item, open_regular, path_below
 from scripts.core.errors import InputError, raise_faults, try_all
-from scripts.core.files import hash_file, kind_of_item, open_regular, path_below
 from scripts.harvest.results import TIME_STAMP
 
 CHUNK = 1 << 19  # bytes that are checked together, so that they stay in the processor's cache

@@ -28,8 +28,8 @@ from scripts.atlas.store.layout import standard_name
 from scripts.atlas.store.row_map import MAP_COLUMNS, MapCodes, has_map
 from scripts.atlas.store.shards import Atlas, open_atlases
 from scripts.core.command import command_parser
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import write_atomic
 from scripts.formats.charts import bar_list, heat_map, scale_of, short_number
 from scripts.formats.pages import render, several
 

@@ -18,9 +18,9 @@ from scripts.atlas.store.files import write_json, write_table
 from scripts.atlas.store.part import CELLS, MATRIX, Cell, EmbeddedPart, Matrix, chunks
 from scripts.core import subprocesses
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder, hash_file
+from scripts.core.disk.folders import seal
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_folder, hash_file
-from scripts.core.folders import seal
 
 BACK_ENDS = {
     "svd-baseline": "scripts.atlas.embedders.svd_baseline",

@@ -20,9 +20,9 @@ from scripts.atlas.store.part import Description, EmbeddedPart
 from scripts.atlas.store.row_map import MAP_COLUMNS, DroppedCell, Segment, barcode_sha256, write_manifest
 from scripts.atlas.store.shards import DECODERS, DROPPED, MANIFEST, MODEL, SEGMENTS, ShardWriter, shard_name
 from scripts.core.command import command_parser
+from scripts.core.disk.files import hash_file
+from scripts.core.disk.folders import require_whole
 from scripts.core.errors import InputError, raise_faults, try_all
-from scripts.core.files import hash_file
-from scripts.core.folders import require_whole
 
 SHARD_ROWS = 100_000
 CHUNK = 4096  # rows that are in memory at a time

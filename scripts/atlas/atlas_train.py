@@ -38,8 +38,8 @@ from scripts.atlas.store.part import first_few
 from scripts.atlas.store.row_map import MAP_COLUMNS, barcode_text, has_map, shard_segments
 from scripts.atlas.store.shards import BARCODES, MODEL, Atlas, open_atlases
 from scripts.core.command import command_parser
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale
 from scripts.formats.pages import cut, render, several
 

@@ -17,11 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from scripts.core.endings import MARK, STOPPED
+from scripts.core.disk.locks import wait_for_lock
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError, Interrupted, is_of_machine
-from scripts.core.locks import wait_for_lock
 from scripts.core.output import guard_output
-from scripts.core.rights import cause_of
+from scripts.core.workflow.endings import MARK, STOPPED
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _JOB = "SRA2MATRIX_JOB"  # set in a job and in the commands that it starts

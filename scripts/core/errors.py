@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from scripts.core.rights import cause_of
+from scripts.core.disk.rights import cause_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from scripts.core.disk.files import make_folder, new_file, refuse_link
+from scripts.core.disk.locks import RateLimit
 from scripts.core.errors import InputError
-from scripts.core.files import make_folder, new_file, refuse_link
-from scripts.core.locks import RateLimit
 from scripts.core.output import printable
 from scripts.core.secrets import has_secret, mask, reveal
 from scripts.core.version import VERSION

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import raise_faults
-from scripts.core.rights import cause_of
 
 KEY, ADDRESSES = "NCBI_API_KEY", "SRA2MATRIX_ADDRESSES"
 _MASK = "***"

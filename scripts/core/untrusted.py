@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from scripts.core.disk.gzip_files import open_bytes
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
-from scripts.core.rights import cause_of
 
 _MARKS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .ods; .xls

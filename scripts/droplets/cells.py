@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder, atomic_path, parse_json
 from scripts.core.errors import InputError, RunFault
-from scripts.core.files import atomic_folder, atomic_path, parse_json
 from scripts.core.subprocesses import ends_with_command
 from scripts.droplets.features.feature_reference import TAGS
 from scripts.droplets.kept.cell_calls import NO_FILTER, CellCalls, call_cells, write_calls

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
 from scripts.droplets.cell_columns import EXONS, WITH_INTRONS, cell_figures, choose_feature, gene_columns, group_genes
 from scripts.droplets.features.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
 from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_features_h5ad

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
 from scripts.droplets.inclusion_lists import BASE_CODES
 from scripts.formats.fastq_files import open_reads
 from scripts.star.read_pipes import Source

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import hash_file
+from scripts.core.disk.shared_cache import add_links_option, build_targets
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 from scripts.core.secrets import mask
-from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.droplets.chemistries import InclusionList, read_chemistries
 from scripts.droplets.inclusion_lists import content_digest, copy_checked, keep_bases
 

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
 
 _NO_BASE = 4
 _BLOCK = 1 << 24

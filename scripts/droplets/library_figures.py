@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import RunFault
-from scripts.core.files import write_atomic
 from scripts.references.gene_kinds import kind_of_gene
 
 READS_PER_GENE = "ReadsPerGene.out.tab"

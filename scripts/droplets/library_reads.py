@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from scripts.core.disk.files import path_below
 from scripts.core.errors import RunFault
-from scripts.core.files import path_below
 from scripts.droplets.chemistries import Chemistry
 from scripts.formats.fastq_files import find_reads, open_reads
 from scripts.plan.run_table import Run

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder, atomic_path, path_below, remove_folder
 from scripts.core.errors import InputError, is_of_machine
-from scripts.core.files import atomic_folder, atomic_path, path_below, remove_folder
 from scripts.core.version import VERSION
 from scripts.droplets.barcodes import probe_set, wells
 from scripts.droplets.features.feature_reference import TAGS

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import write_atomic
+from scripts.core.disk.folders import require_whole
 from scripts.core.errors import InputError, RunFault, fault_of_run
-from scripts.core.files import write_atomic
-from scripts.core.folders import require_whole
 from scripts.droplets.barcodes.library_lists import list_path
 from scripts.droplets.chemistries import Chemistry, InclusionList, chemistry_named, read_chemistries
 from scripts.droplets.fastq_sample import SKIP, sample_reads

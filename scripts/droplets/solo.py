@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder, path_below, remove_folder
+from scripts.core.disk.folders import require_whole, seal
 from scripts.core.errors import MACHINE, RunFault, fault_of_run, raise_faults
-from scripts.core.files import atomic_folder, path_below, remove_folder
-from scripts.core.folders import require_whole, seal
 from scripts.core.subprocesses import ends_with_command
 from scripts.core.version import own_versions
 from scripts.droplets.barcodes.probe_set import NOTE, make_probe_index, with_probe_barcode

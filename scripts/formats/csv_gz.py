@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from isal import isal_zlib
 
-from scripts.core.files import atomic_path
+from scripts.core.disk.files import atomic_path
 
 LEVELS = range(10)
 DEFAULT_LEVEL = 1

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from scripts.core.disk.files import path_below
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import RunFault
-from scripts.core.files import path_below
-from scripts.core.gzip_files import open_bytes
 
 SUFFIXES = (".fastq.gz", ".fastq")
 """Ends of the names of FASTQ files in our folders: compressed as they were written, or links to what a user has."""
@@ -65,7 +65,7 @@ def _begins_fastq(start: bytes) -> bool:
 
 @contextlib.contextmanager
 def open_reads(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a FASTQ file for reading its bytes, as :func:`~scripts.core.gzip_files.open_bytes`; bzip2 and xz, too.
+    """Open a FASTQ file for reading its bytes, as :func:`~scripts.core.disk.gzip_files.open_bytes`; bzip2 and xz, too.
 
     Those raise EOFError where they are cut short, OSError without a number or lzma.LZMAError where they are damaged.
     """

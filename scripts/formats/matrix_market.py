@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.files import new_file
 from scripts.core.errors import InputError
-from scripts.core.files import new_file
 
 if TYPE_CHECKING:
     import scipy.sparse

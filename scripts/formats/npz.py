@@ -23,8 +23,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from scripts.core.disk.files import atomic_path, open_regular
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, open_regular
 
 _VERSION = 45  # of zip64
 _DATE = 1 << 5 | 1  # 1980-01-01

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.endings import command_line
 from scripts.core.errors import InputError
+from scripts.core.workflow.endings import command_line
 from scripts.plan.run_table import Run, read_runs
 
 MOST_LINES = 50

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import raise_faults
-from scripts.core.files import hash_file
 from scripts.harvest.results import TIME_STAMP, conservation_faults, list_files, write_sums
 from scripts.plan.run_table import read_runs
 

@@ -27,8 +27,8 @@ import numpy as np
 import scipy.sparse
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
 from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
 from scripts.harvest.columns import TableColumn, add_table_options, columns_of_options, open_shards

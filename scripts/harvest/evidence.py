@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_text
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_text
 from scripts.droplets.chemistries import Chemistry, read_chemistries
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.units import check_field

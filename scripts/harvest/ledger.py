@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path
 from scripts.core.errors import RunFault, raise_faults
-from scripts.core.files import atomic_path
 from scripts.core.tables import format_table
 from scripts.plan.run_table import Run, iterate_runs, write_runs
 from scripts.plan.status import RunStatus, read_statuses

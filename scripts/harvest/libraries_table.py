@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.core.command import command_parser
-from scripts.core.files import atomic_text
+from scripts.core.disk.files import atomic_text
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.kept.cell_calls import CalledCells
 from scripts.droplets.library_figures import LibraryFigures

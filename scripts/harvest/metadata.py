@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path, atomic_text, path_below
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, atomic_text, path_below
 from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.run_table import Run, iterate_runs

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import replace_folder
 from scripts.core.errors import InputError
-from scripts.core.files import replace_folder
 from scripts.core.secrets import without_secrets
 from scripts.core.subprocesses import ends_with_command, raise_if_killed, release, start
 from scripts.harvest.unfolded.custom_content import write_custom_content

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import parse_json, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, write_atomic
 from scripts.core.secrets import mask
 from scripts.harvest.origins.facts import Asked, Folders, gather
 from scripts.harvest.origins.methods import write_methods

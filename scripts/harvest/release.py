@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 from scripts.harvest.checks.folder import check_results
 from scripts.harvest.releases.contents import Earlier, read_earlier, side_of_results
 from scripts.harvest.releases.differences import CHANGES_SINCE, Side, compare, summarize, write_differences

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.files import write_atomic
+from scripts.core.disk.files import write_atomic
 from scripts.formats.pages import cut, render
 from scripts.harvest.report_page import droplets, files, findings, plates, quality_tables, runs, used
 from scripts.plan.run_table import Run, read_runs

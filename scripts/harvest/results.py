@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from scripts.core.disk.files import bounded_lines, kind_of_item, open_regular, path_below, read_bounded, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import bounded_lines, kind_of_item, open_regular, path_below, read_bounded, write_atomic
 from scripts.plan.matrices import archive_folders
 from scripts.plan.run_table import Run, iterate_runs
 

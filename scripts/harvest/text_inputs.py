@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.gzip_files import read_bytes, read_text
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.gzip_files import read_bytes, read_text
 from scripts.core.numeric import array_processes
 from scripts.core.untrusted import quoted
 from scripts.formats import csv_gz

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.files import path_below, remove_folder, write_atomic
+from scripts.core.disk.files import path_below, remove_folder, write_atomic
 from scripts.plan.matrices import archive_folders
 from scripts.plan.units import is_shard, unit_names
 

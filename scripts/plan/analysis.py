@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
 from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of

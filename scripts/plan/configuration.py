@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.rights import cause_of
 from scripts.core.untrusted import nearest
 from scripts.plan.accessions import kind_of
 from scripts.plan.lists import asked_for, is_empty_list

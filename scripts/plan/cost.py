@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import write_atomic
 from scripts.plan.size_model import FILE, SizeModel, read_model, reference_sizes, scratch_mb, unit_sizes
 from scripts.plan.units import Unit, is_shard
 

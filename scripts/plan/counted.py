@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import parse_json, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, write_atomic
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.status import RunStatus
 from scripts.plan.units import column_digests, read_unit

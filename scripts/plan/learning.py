@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from scripts.core.snakemake import Benchmark
+from scripts.core.workflow.snakemake import Benchmark
 from scripts.plan.cost import DROPLET_STAGES, PLATE_STAGES, REFERENCE_STAGES, Estimator
 from scripts.plan.size_model import (
     SHIPPED,

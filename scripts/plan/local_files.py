@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.concurrency import side_by_side
-from scripts.core.files import hash_file
-from scripts.core.rights import denied
+from scripts.core.disk.files import hash_file
+from scripts.core.disk.rights import denied
 from scripts.plan.run_table import Run, local_files
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

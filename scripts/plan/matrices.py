@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import write_atomic
 
 GENE_FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS")
 VELOCYTO = "Velocyto"

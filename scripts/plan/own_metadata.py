@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.files import atomic_path
+from scripts.core.disk.files import atomic_path
 from scripts.core.untrusted import nearest, quoted
 from scripts.plan.run_table import COLUMNS, Run, header_of, iterate_values, write_table
 

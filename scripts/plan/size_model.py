@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import write_atomic
 from scripts.plan.units import Unit
 
 SIZES = {

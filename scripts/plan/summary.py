@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.endings import command_line
 from scripts.core.tables import format_table
+from scripts.core.workflow.endings import command_line
 from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.footprint import archive_bytes
 from scripts.plan.forecast import Forecast

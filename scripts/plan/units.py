@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import atomic_folder, path_below, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below, write_atomic
 from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, local_files, row_order, write_table
 

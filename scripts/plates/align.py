@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import remove_folder
 from scripts.core.errors import raise_faults
-from scripts.core.files import remove_folder
 from scripts.core.subprocesses import ends_with_command, raise_if_killed
 from scripts.plan.star_options import parse_options, plate_option_faults
 from scripts.plan.units import add_runs_option, read_unit

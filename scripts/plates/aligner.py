@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 
+from scripts.core.disk.files import path_below, remove_folder
+from scripts.core.disk.folders import unseal
 from scripts.core.errors import (
     MACHINE,
     InputError,
@@ -24,8 +26,6 @@ from scripts.core.errors import (
     fault_of_run,
     raise_if_all_alike,
 )
-from scripts.core.files import path_below, remove_folder
-from scripts.core.folders import unseal
 from scripts.core.subprocesses import external_signal, raise_if_full
 from scripts.plates.bam_groups import is_whole_bam
 from scripts.plates.cells import CellReads, bam_files, log_file

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder, path_below, remove_folder, write_atomic
+from scripts.core.disk.folders import require_whole
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, path_below, remove_folder, write_atomic
-from scripts.core.folders import require_whole
 from scripts.core.subprocesses import (
     ends_with_command,
     path_argument,

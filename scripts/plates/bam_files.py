@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.files import atomic_folder, path_below
+from scripts.core.disk.files import atomic_folder, path_below
 from scripts.plan.units import add_runs_option, read_unit
 
 

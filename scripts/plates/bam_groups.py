@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.core.disk.gzip_files import deflate_error
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import deflate_error
 
 CHUNK_BYTES = 1 << 24
 PAIRED, UNMAPPED, MATE_UNMAPPED, FIRST, SECOND = 0x1, 0x4, 0x8, 0x40, 0x80

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.core.disk.files import path_below, remove_folder, replace_folder
+from scripts.core.disk.folders import require_whole, seal
 from scripts.core.errors import InputError, RunFault, fault_of_run
-from scripts.core.files import path_below, remove_folder, replace_folder
-from scripts.core.folders import require_whole, seal
 from scripts.formats.fastq_files import count_reads, find_reads
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses

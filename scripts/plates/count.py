@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.files import atomic_path
+from scripts.core.disk.files import atomic_path
 from scripts.core.version import own_versions
 from scripts.plan.counted import add_round_options, record_round
 from scripts.plan.status import write_statuses

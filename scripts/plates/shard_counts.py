@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scripts.core.disk.files import atomic_path
+from scripts.core.disk.gzip_files import deflate_error
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
-from scripts.core.gzip_files import deflate_error
 from scripts.formats import h5ad
 from scripts.star.log import merge_fields
 

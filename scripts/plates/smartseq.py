@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.files import path_below, remove_folder
 from scripts.core.errors import InputError, MachineFault, RunFault, fault_of_run, raise_if_all_alike
-from scripts.core.files import path_below, remove_folder
 from scripts.core.subprocesses import external_signal, raise_if_full
 from scripts.formats.fastq_files import count_reads, read_pieces
 from scripts.plan.run_table import Run

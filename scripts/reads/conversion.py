@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import path_below, size_of_folder
 from scripts.core.errors import TOO_MANY_DROPPED, RunFault
-from scripts.core.files import path_below, size_of_folder
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
 from scripts.reads import fastq_check, sra_archive, sra_references, tenx_bam

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.core.disk.files import path_below, remove_folder, size_of_folder, write_atomic
+from scripts.core.disk.folders import seal, unseal
 from scripts.core.errors import Interrupted
-from scripts.core.files import path_below, remove_folder, size_of_folder, write_atomic
-from scripts.core.folders import seal, unseal
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
 from scripts.reads.remote_files import arrived

@@ -27,10 +27,10 @@ from pathlib import Path
 from scripts.core import http
 from scripts.core.command import command_parser
 from scripts.core.concurrency import side_by_side
+from scripts.core.disk.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
+from scripts.core.disk.folders import seal, unseal
+from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import NO_LIST, RunFault, fault_of_run
-from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder, write_atomic
-from scripts.core.folders import seal, unseal
-from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
 from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint

@@ -21,10 +21,10 @@ from types import MappingProxyType
 
 from scripts.core.command import command_parser, parse_paths
 from scripts.core.concurrency import side_by_side
+from scripts.core.disk.files import path_below, remove_folder, size_of_folder
+from scripts.core.disk.folders import require_whole, seal, unseal
+from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import RunFault, fault_of_run
-from scripts.core.files import path_below, remove_folder, size_of_folder
-from scripts.core.folders import require_whole, seal, unseal
-from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats.fastq_files import suffix_of
 from scripts.plan.footprint import CONVERTED_AT_ONCE, format_gb, run_footprint, unit_footprint

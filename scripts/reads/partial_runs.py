@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import path_below
 from scripts.core.errors import RunFault, fault_of_run
-from scripts.core.files import path_below
 from scripts.formats.fastq_files import find_reads, first_lengths, open_packed, open_reads, suffix_of
 from scripts.plan.run_table import Run, has_second_reads
 from scripts.plan.status import RunStatus

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.core.concurrency import side_by_side
-from scripts.core.files import write_atomic
+from scripts.core.disk.files import write_atomic
 from scripts.formats.fastq_files import open_reads
 from scripts.references.kmer_index import KmerIndex, encode, hash_kmers, mix, read_kmer_index
 

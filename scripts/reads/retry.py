@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.files import atomic_folder
+from scripts.core.disk.files import atomic_folder
 from scripts.plan.counted import read_counted
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.reasons import REASONS

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
 from scripts.core.output import printable
 from scripts.formats.fastq_files import LONGEST_LINE, kind_of, open_reads
 from scripts.plan.run_table import Run, faults_of, write_table

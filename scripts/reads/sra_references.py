@@ -22,9 +22,9 @@ from pathlib import Path
 from threading import Lock
 
 from scripts.core import http
+from scripts.core.disk.files import hash_file, make_folder, path_below, write_atomic
+from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import RunFault
-from scripts.core.files import hash_file, make_folder, path_below, write_atomic
-from scripts.core.locks import exclusive_lock
 from scripts.core.subprocesses import path_argument, run_program
 from scripts.core.untrusted import quoted, web_address, whole_number
 from scripts.formats import fastq_files

@@ -24,8 +24,8 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.core.disk.files import path_below
 from scripts.core.errors import RunFault, is_of_machine
-from scripts.core.files import path_below
 from scripts.formats.fastq_files import Room, open_packed
 
 if TYPE_CHECKING:

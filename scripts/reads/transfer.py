@@ -12,9 +12,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scripts.core import http
+from scripts.core.disk.files import hash_file, path_below, remove_folder, size_of_folder
+from scripts.core.disk.locks import slot
 from scripts.core.errors import DISK_FULL, RunFault, fault_of_run
-from scripts.core.files import hash_file, path_below, remove_folder, size_of_folder
-from scripts.core.locks import slot
 from scripts.core.progress import format_bytes
 from scripts.core.subprocesses import STALLED, bytes_read, path_argument, run_program
 from scripts.formats import fastq_files

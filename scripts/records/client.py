@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from scripts.core import http
+from scripts.core.disk.locks import RateLimit
+from scripts.core.disk.shared_cache import exclusive
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
-from scripts.core.locks import RateLimit
 from scripts.core.secrets import mask
-from scripts.core.shared_cache import exclusive
 from scripts.core.untrusted import whole_number
 from scripts.records import family_files, record_files, run_reports, sra_xml
 from scripts.records.reading import parse_xml

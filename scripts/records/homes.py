@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.core.files import write_atomic
+from scripts.core.disk.files import write_atomic
+from scripts.core.disk.shared_cache import exclusive
 from scripts.core.http import RemoteError
-from scripts.core.shared_cache import exclusive
 from scripts.core.untrusted import open_lines
 from scripts.plan.accessions import kind_of
 from scripts.records import record_files, run_reports

@@ -14,8 +14,8 @@ from typing import Any
 
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
-from scripts.core.snakemake import read_benchmarks
 from scripts.core.tables import format_table
+from scripts.core.workflow.snakemake import read_benchmarks
 from scripts.plan.cost import Estimator, add_cost_options, estimator_of, write_costs
 from scripts.plan.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs

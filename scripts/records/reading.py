@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
+from scripts.core.disk.gzip_files import open_bytes
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
-from scripts.core.rights import cause_of
 
 _DEEPEST = 100  # elements within each other; archives nest about ten
 _LONGEST = 1 << 24  # bytes of one tag or text; expat reads a long tag again with each piece

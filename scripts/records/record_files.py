@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from scripts.core.disk.files import hash_file, make_folder, new_file, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file, make_folder, new_file, write_atomic
 from scripts.records import family_files, run_reports, sra_xml
 from scripts.records.family_files import Entity, is_miniml
 from scripts.records.sra_xml import Experiment

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path, write_atomic
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_path, write_atomic
 from scripts.plan.choices import add_choices, choices_of, own_metadata, plan_from_table
 from scripts.plan.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.forecast import add_forecast_options, forecast

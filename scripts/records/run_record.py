@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scripts.core.disk.shared_cache import exclusive
 from scripts.core.http import RemoteError
-from scripts.core.shared_cache import exclusive
 from scripts.records import record_files, run_reports
 from scripts.records.client import Archives, DamagedError, IncompleteError, Take, Unanswered, Unfound, answer_of
 from scripts.records.record_files import Answers, RecordWriter

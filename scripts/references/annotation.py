@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from scripts.core.gzip_files import open_bytes
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.untrusted import decode_text
 from scripts.references.gene_intervals import merge_spans
 from scripts.references.gene_losses import MOST_LOST, GeneLosses, plain_name

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path, atomic_text
+from scripts.core.disk.shared_cache import add_links_option, build_targets
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, atomic_text
-from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.annotation import Genes
 from scripts.references.gene_intervals import build_gene_intervals, write_gene_intervals
 from scripts.references.genes_table import GeneRow, read_genes, write_genes

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import open_bytes
 from scripts.core.untrusted import quoted
 
 BLOCK_BYTES = 1 << 22

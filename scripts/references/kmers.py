@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
-from scripts.core.shared_cache import add_links_option, build_targets
+from scripts.core.disk.shared_cache import add_links_option, build_targets
 from scripts.references.gene_kinds import spike_in_contigs
 from scripts.references.kmer_index import K, build_kmer_index, write_kmer_index
 

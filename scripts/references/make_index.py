@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from scripts.core.disk.files import atomic_folder
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_folder
 from scripts.references.fasta import contig_lengths
 from scripts.references.index_check import compare_annotation, compare_genome
 from scripts.star.program import INDEX_FILES, run_star

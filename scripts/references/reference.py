@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_path, hash_file
+from scripts.core.disk.shared_cache import add_links_option, build_targets
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import atomic_path, hash_file
 from scripts.core.http import fetch
 from scripts.core.secrets import mask, name_of_address
-from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.plan.configuration import is_address
 from scripts.references.annotation import Genes, copy_annotation
 from scripts.references.fasta import copy_fasta

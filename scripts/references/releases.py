@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.gzip_files import open_bytes
+from scripts.core.disk.gzip_files import open_bytes
 
 _MOST_LINES, _LONGEST = 100, 200
 _HEADER = re.compile(r"#[#!]\s*([\w-]+)[:\s]\s*(.+)")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
+from scripts.core.disk.files import atomic_folder
+from scripts.core.disk.shared_cache import add_links_option, build_targets
 from scripts.core.errors import raise_faults
-from scripts.core.files import atomic_folder
-from scripts.core.shared_cache import add_links_option, build_targets
 from scripts.references.index_check import compare_annotation, compare_genome
 from scripts.references.make_index import make_index
 from scripts.star.program import INDEX_FILES, index_parameters, running_genome_version

@@ -26,9 +26,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.core.files import remove_folder
-from scripts.core.locks import open_lock, wait_for_lock
-from scripts.core.rights import user_name
+from scripts.core.disk.files import remove_folder
+from scripts.core.disk.locks import open_lock, wait_for_lock
+from scripts.core.disk.rights import user_name
 from scripts.core.subprocesses import end_all, ends_with_command, raise_if_killed, release, start
 from scripts.star.program import StarProcess
 

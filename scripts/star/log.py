@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.disk.gzip_files import read_bytes
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import read_bytes
 from scripts.core.untrusted import quoted
 
 CLOCK_FIELDS = (

@@ -13,9 +13,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.disk.files import remove_folder
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import MACHINE, InputError, Interrupted, MachineFault, raise_faults
-from scripts.core.files import remove_folder
-from scripts.core.rights import cause_of
 from scripts.core.subprocesses import (
     crash_signal,
     external_signal,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.disk.gzip_files import unpack_file
 from scripts.core.errors import Interrupted, RunFault
-from scripts.core.gzip_files import unpack_file
 from scripts.droplets import droplets_h5ad, inclusion_list, mex_archive, read_roles
 from scripts.droplets.mex.mex_reader import read_archive
 from scripts.harvest.ledger import settle_unit

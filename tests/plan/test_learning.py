@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from scripts.core.snakemake import Benchmark
+from scripts.core.workflow.snakemake import Benchmark
 from scripts.plan.cost import Estimator
 from scripts.plan.learning import Job, errors_of, fit, jobs_done, learn
 from scripts.plan.size_model import SHIPPED, SizeModel, amount, read_model, write_model

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.core.snakemake import Benchmark, read_benchmarks
+from scripts.core.workflow.snakemake import Benchmark, read_benchmarks
 from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run
 from scripts.plan.size_model import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.files import size_of_folder
+from scripts.core.disk.files import size_of_folder
 from scripts.reads import download
 from tests.reads.analysis_directory import UNIT, Analysis
 from tests.toy import archives

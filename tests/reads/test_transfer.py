@@ -14,7 +14,7 @@ import threading
 
 import pytest
 
-from scripts.core import locks
+from scripts.core.disk import locks
 from scripts.core.errors import DISK_FULL
 from scripts.reads import transfer
 from tests.reads.analysis_directory import UNIT, Analysis

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.core.locks import RateLimit
+from scripts.core.disk.locks import RateLimit
 from tests.records.small_archives import SmallArchives
 
 

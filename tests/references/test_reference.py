@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 from scripts.core.http import RemoteError
 from scripts.references import reference
 from scripts.references.fasta import contig_lengths

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.rights import user_name
+from scripts.core.disk.rights import user_name
 from scripts.star.genome_memory import NOT_SHARED, SHARED, GenomeMemory, find_namespace, mode_inside
 from tests.shared_memory import segments_of
 

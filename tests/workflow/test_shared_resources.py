@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.core.snakemake import read_benchmarks
+from scripts.core.workflow.snakemake import read_benchmarks
 from scripts.plan.cost import Estimator
 from scripts.plan.learning import errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs

@@ -26,8 +26,8 @@ from scripts.atlas.store.count_matrix import CountMatrix, match_genes
 from scripts.atlas.store.layout import PUBLIC, Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 
 NAME = "scprint2"
 BEST = 3  # labels of a class that the public atlas does not have, at most

@@ -27,8 +27,8 @@ from scripts.atlas.store.count_matrix import NO_LABEL, CountMatrix, match_genes
 from scripts.atlas.store.layout import Layout, standard_name
 from scripts.atlas.store.part import Description, PartWriter
 from scripts.core.command import run_command
+from scripts.core.disk.files import hash_file, parse_json
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file, parse_json
 from scripts.formats.npz import read_npz, write_npz
 
 NAME, VERSION = "svd-baseline", "1"

@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scripts.atlas.labels.tables import LabelSums
+from scripts.core.disk.files import parse_json
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json
 from scripts.formats.npz import read_npz, write_npz
 
 KINDS = ("linear", "centroid")

@@ -17,8 +17,8 @@ from scripts.atlas.labels.tables import join_square
 from scripts.atlas.store.part import EXAMPLES
 from scripts.atlas.store.row_map import SEGMENTS, has_map, read_segments
 from scripts.atlas.store.shards import Atlas
+from scripts.core.disk.files import write_atomic
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import write_atomic
 from scripts.formats.charts import Scale, heat_map, short_number
 from scripts.formats.pages import several
 

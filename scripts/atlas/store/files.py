@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scripts.core.disk.files import atomic_folder, bounded_lines, open_regular, parse_json, read_bounded, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, bounded_lines, open_regular, parse_json, read_bounded, write_atomic
 
 MOST_JSON = 1 << 24
 """Bytes of a JSON file that are read: a manifest of 10,000 shards has ten million."""
@@ -19,7 +19,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 @contextmanager
 def new_folder(path: str | Path, mark: str) -> Iterator[Path]:
-    """Yield a folder to fill, which replaces an older one in one step, see :func:`~scripts.core.files.atomic_folder`.
+    """Yield a folder to fill, which replaces an older one at once, see :func:`~scripts.core.disk.files.atomic_folder`.
 
     ``mark`` is the file by which a folder of the same command is recognised. Raises InputError where something else is
     at ``path``.

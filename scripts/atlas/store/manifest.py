@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.atlas.store.files import read_json
+from scripts.core.disk.files import path_below
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import path_below
 
 FORMAT = 1
 """Of the manifest; a reader refuses a newer one."""

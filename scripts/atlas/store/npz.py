@@ -15,9 +15,9 @@ from typing import IO, Any, BinaryIO, Self
 import numpy as np
 from isal import isal_zlib
 
+from scripts.core.disk.files import atomic_path, open_regular
+from scripts.core.disk.gzip_files import deflate_error
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, open_regular
-from scripts.core.gzip_files import deflate_error
 from scripts.formats.npz import (
     DAMAGED,
     FREE,

@@ -18,8 +18,8 @@ from scripts.atlas.store.files import is_whole, read_table, write_json
 from scripts.atlas.store.manifest import FORMAT
 from scripts.atlas.store.part import Description
 from scripts.atlas.store.shards import BARCODES, DROPPED, MANIFEST, SEGMENTS, Atlas, Shard
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 
 MAP_COLUMNS = ("series", "sample", "experiment", "run", "species")
 """What the map says of each row, beside its barcode."""

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import hash_file, remove_folder
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file, remove_folder
-from scripts.core.gzip_files import open_bytes
 from scripts.droplets.chemistries import BarcodeSegment, Chemistry
 from scripts.references.make_index import make_index
 

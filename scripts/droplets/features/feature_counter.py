@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from scripts.core.files import atomic_path, hash_file, remove_folder
+from scripts.core.disk.files import atomic_path, hash_file, remove_folder
 from scripts.droplets.barcodes.probe_set import index_probes
 from scripts.droplets.chemistries import Chemistry, InclusionList
 from scripts.droplets.fastq_sample import SKIP, sample_reads

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.gzip_files import open_bytes
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.gzip_files import open_bytes
 from scripts.droplets.barcodes.probe_set import Probe
 from scripts.droplets.fastq_sample import ReadSample, in_blocks, read_blocks
 from scripts.droplets.inclusion_lists import BASE_CODES, pack_codes, packed_type

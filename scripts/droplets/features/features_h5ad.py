@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.core.files import atomic_path
+from scripts.core.disk.files import atomic_path
 from scripts.droplets.features.feature_reference import TAGS
 from scripts.droplets.mex.mex_reader import MexArchive, read_archive
 from scripts.formats import h5ad

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.files import parse_json, remove_folder, write_atomic
 from scripts.core.errors import InputError, RunFault
-from scripts.core.files import parse_json, remove_folder, write_atomic
 from scripts.droplets.kept.kept_library import CountedReads, KeptLibrary
 from scripts.droplets.starsolo import SkippedFilter, read_skipped_filter, read_summary
 from scripts.formats.matrix_market import matrix_text

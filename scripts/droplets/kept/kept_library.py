@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from scripts.core.disk.files import parse_json, write_atomic
+from scripts.core.disk.gzip_files import open_bytes, pack_bytes, pack_file, unpack_file
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, write_atomic
-from scripts.core.gzip_files import open_bytes, pack_bytes, pack_file, unpack_file
 from scripts.droplets.barcodes import probe_set, wells
 from scripts.droplets.starsolo import read_command
 from scripts.formats.matrix_market import BLOCK, FormatError, read_matrix

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 from isal import igzip
 
+from scripts.core.disk.files import path_below
+from scripts.core.disk.gzip_files import BoundedGzip
 from scripts.core.errors import InputError
-from scripts.core.files import path_below
-from scripts.core.gzip_files import BoundedGzip
 from scripts.droplets.mex.mex_writer import CONTROL, MD5, METADATA_NAMES, TYPE
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import BinaryIO
 import numpy as np
 from isal import isal_zlib
 
+from scripts.core.disk.files import atomic_path
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path
 
 TYPE = "MexGeneArchive_v1"
 METADATA_NAMES = ("metadata.tsv", "manifest.tsv")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from scripts.core.disk.files import open_regular
 from scripts.core.errors import InputError
-from scripts.core.files import open_regular
 from scripts.droplets.mex.mex_reader import BarcodeSums, open_archive, positions_of, sum_cells
 from scripts.formats.h5ad_checked import open_array, read_names, sum_rows
 from scripts.harvest.checks.tables import BROKEN, hash_genes

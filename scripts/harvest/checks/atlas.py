@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.core.disk.files import parse_json, read_bounded
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, read_bounded
 
 MOST_MANIFEST = 1 << 24
 """Bytes of a manifest that are read."""

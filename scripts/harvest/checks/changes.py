@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.core.disk.files import open_regular
 from scripts.core.errors import InputError
-from scripts.core.files import open_regular
 from scripts.core.untrusted import open_lines
 from scripts.harvest.results import CHANGES
 from scripts.records.history.changes import KINDS, Change

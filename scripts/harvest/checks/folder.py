@@ -5,8 +5,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from scripts.core.disk.files import hash_file, open_regular
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file, open_regular
 from scripts.harvest.checks import archives, atlas, changes, metadata, provenance, quality, tables
 from scripts.harvest.results import (
     CHANGES,

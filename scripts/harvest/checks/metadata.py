@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.disk.files import bounded_lines, open_regular
+from scripts.core.disk.gzip_files import open_bounded
 from scripts.core.errors import InputError
-from scripts.core.files import bounded_lines, open_regular
-from scripts.core.gzip_files import open_bounded
 from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
 from scripts.plan.run_table import Run
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.core.disk.files import parse_json, read_bounded
 from scripts.core.errors import InputError
-from scripts.core.files import parse_json, read_bounded
 from scripts.harvest.checks.tables import read_note
 from scripts.harvest.origins.facts import FORMAT, count_by_assay
 from scripts.harvest.origins.methods import write_methods

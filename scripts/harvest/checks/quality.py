@@ -8,7 +8,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from scripts.core.gzip_files import open_bounded
+from scripts.core.disk.gzip_files import open_bounded
 from scripts.formats.h5ad_checked import read_column, read_names, read_numbers, sum_rows
 from scripts.harvest.checks.tables import BROKEN, first_faults
 from scripts.harvest.quality.cells import COLUMNS

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from scripts.core.disk.gzip_files import BoundedGzip, open_bounded
 from scripts.core.errors import InputError
-from scripts.core.gzip_files import BoundedGzip, open_bounded
 from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
 from scripts.harvest.columns import HEADERS
 from scripts.harvest.counts_text import parse_decimals, parse_row

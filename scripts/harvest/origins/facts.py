@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from scripts.core.files import hash_file
+from scripts.core.disk.files import hash_file
 from scripts.core.version import VERSION
 from scripts.droplets.mex.mex_reader import open_archive
 from scripts.harvest.results import FINAL, counted_libraries

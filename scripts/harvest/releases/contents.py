@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.disk.files import hash_file, parse_json, read_bounded
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.files import hash_file, parse_json, read_bounded
 from scripts.harvest.checks.folder import check_results, sum_faults
 from scripts.harvest.releases.differences import Side, fates_of
 from scripts.harvest.releases.digests import CELLS, digest_cells, read_cells, write_cells

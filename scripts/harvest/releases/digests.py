@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from scripts.core.disk.files import open_regular
 from scripts.core.errors import InputError
-from scripts.core.files import open_regular
 from scripts.core.untrusted import open_lines
 from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
 from scripts.harvest.checks.tables import BROKEN, hash_genes

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from scripts.core.disk.files import atomic_folder, atomic_path, open_regular, path_below
 from scripts.core.errors import InputError, is_of_machine
-from scripts.core.files import atomic_folder, atomic_path, open_regular, path_below
 
 _BLOCK = 1 << 20
 

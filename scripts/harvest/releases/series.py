@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import path_below
 from scripts.core.errors import InputError
-from scripts.core.files import path_below
 from scripts.harvest.releases.digests import LIBRARY, CellDigest
 from scripts.plan.run_table import Run, write_table
 from scripts.records import record_files

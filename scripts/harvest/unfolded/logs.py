@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts.core.files import path_below
+from scripts.core.disk.files import path_below
 from scripts.harvest.results import LOGS
 from scripts.star.log import format_log
 

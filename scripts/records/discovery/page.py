@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from scripts.core.files import write_atomic
+from scripts.core.disk.files import write_atomic
 from scripts.formats.pages import cut, render, several
 from scripts.records.discovery.table import CERTAIN, VERDICTS, Discovered
 

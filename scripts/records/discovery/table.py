@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import atomic_path, write_atomic
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_path, write_atomic
 from scripts.core.untrusted import open_lines, quoted
 from scripts.plan.accessions import kind_of
 from scripts.plan.footprint import format_gb

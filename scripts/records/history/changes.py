@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.files import atomic_path
+from scripts.core.disk.files import atomic_path
 from scripts.plan.run_table import COLUMNS, Run, write_table
 from scripts.plan.units import column_digests, columns_of
 from scripts.records.history.described import arrow, differences

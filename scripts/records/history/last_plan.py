@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.disk.files import atomic_folder, hash_file, parse_json
 from scripts.core.errors import InputError
-from scripts.core.files import atomic_folder, hash_file, parse_json
 from scripts.plan.run_table import Run, read_runs, write_runs
 
 PLAN, WITHDRAWN, DESCRIBED, STATE = "plan.tsv", "withdrawn.tsv", "described.jsonl", "state.json"

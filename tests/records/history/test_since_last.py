@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.core.files import hash_file
 from scripts.plan.counted import write_counted
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses

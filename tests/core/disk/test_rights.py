@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.rights import cause_of, user_name
+from scripts.core.disk.rights import cause_of, user_name
 
-HOME = Path(__file__).parents[2]
+HOME = Path(__file__).parents[3]
 NOBODY = 65534
 # Root without its right to every file is a user like others.
 AS_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
@@ -45,7 +45,7 @@ def private(tmp_path):
 
 
 def test_what_may_not_be_read_names_its_owner(private):
-    code = "import sys; from scripts.core.rights import *; [print(denied(path)) for path in sys.argv[1:]]"
+    code = "import sys; from scripts.core.disk.rights import *; [print(denied(path)) for path in sys.argv[1:]]"
     nobody = user_name(NOBODY)
     paths = [private / "shut", private / "private", private / "private" / "file", private / "none", private]
     assert as_others(code, *paths).splitlines() == [
@@ -55,7 +55,7 @@ def test_what_may_not_be_read_names_its_owner(private):
         "",
         "",
     ]
-    code = "import sys; from scripts.core.rights import *; print(first_denied(sys.argv[1:]))"
+    code = "import sys; from scripts.core.disk.rights import *; print(first_denied(sys.argv[1:]))"
     assert as_others(code, private / "none") == "\n"
     found = as_others(code, private)
     assert f" is of user {nobody}, " in found
@@ -66,7 +66,7 @@ def test_a_folder_that_may_not_be_written_is_named(private):
     (private / "private").chmod(0o755)
     code = """
 import sys
-from scripts.core.rights import *
+from scripts.core.disk.rights import *
 for path in sys.argv[1:]:
     try:
         open(path, "w")
@@ -82,7 +82,7 @@ for path in sys.argv[1:]:
 
 def test_folders_in_which_nothing_can_be_written(private):
     (private / "private").chmod(0o755)
-    code = "import sys; from scripts.core.rights import *; print(*unwritable(sys.argv[1:]))"
+    code = "import sys; from scripts.core.disk.rights import *; print(*unwritable(sys.argv[1:]))"
     found = as_others(code, private, private / "none", private / "private")
     whose = f"is of user {user_name(NOBODY)}, drwxr-xr-x"
     assert found == (
@@ -95,7 +95,7 @@ import sys
 from pathlib import Path
 sys.stderr = sys.stdout
 from scripts.core.command import run_command
-from scripts.core.shared_cache import build_targets
+from scripts.core.disk.shared_cache import build_targets
 folder = Path(sys.argv[1])
 targets = [folder / "genome.fa", folder / "star"]
 def build(genome, star):

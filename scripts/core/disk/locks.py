@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.core.disk.files import make_folder
+from scripts.core.disk.rights import cause_of, user_name
 from scripts.core.errors import InputError
-from scripts.core.files import make_folder
-from scripts.core.rights import cause_of, user_name
 
 REPORT_EVERY = 60.0
 """Seconds after which a process that waits says so again."""

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.concurrency import every
+from scripts.core.disk.files import make_folder, parse_json, read_bounded, remove_folder
+from scripts.core.disk.locks import REPORT_EVERY
+from scripts.core.disk.rights import denied, first_denied, unwritable, user_name
 from scripts.core.errors import InputError
-from scripts.core.files import make_folder, parse_json, read_bounded, remove_folder
-from scripts.core.locks import REPORT_EVERY
-from scripts.core.rights import denied, first_denied, unwritable, user_name
 from scripts.core.subprocesses import ends_with_command
 
 _NAMESPACE = Path("/proc/self/ns/pid")

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core import shared_cache
+from scripts.core.disk import shared_cache
+from scripts.core.disk.shared_cache import build_once, link_into
 from scripts.core.errors import InputError
-from scripts.core.shared_cache import build_once, link_into
 from scripts.records import client
 
-HOME = Path(__file__).parents[2]
+HOME = Path(__file__).parents[3]
 NAMES = ["index", "list.txt"]
 SLOW = """
 import sys, time
 from pathlib import Path
-from scripts.core.shared_cache import build_once
+from scripts.core.disk.shared_cache import build_once
 
 def make(folder):
     (folder / "index").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core import files
+from scripts.core.disk import files
 from scripts.core.errors import InputError
 
 TEXT = b"one line\n" * 10_000

@@ -12,9 +12,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from scripts.core import snakemake
-from scripts.core.cluster import Node
-from scripts.core.snakemake import (
+from scripts.core.workflow import snakemake
+from scripts.core.workflow.cluster import Node
+from scripts.core.workflow.snakemake import (
     Running,
     find_profile,
     incomplete_outputs,
@@ -24,12 +24,12 @@ from scripts.core.snakemake import (
     target_faults,
 )
 
-HOME = Path(__file__).parents[2]
+HOME = Path(__file__).parents[3]
 
 
 def another_workflow(folder):
     """Start a workflow that runs until its input ends."""
-    code = "from scripts.core.snakemake import *; print(remove_stale_locks(input()), flush=True); input()"
+    code = "from scripts.core.workflow.snakemake import *; print(remove_stale_locks(input()), flush=True); input()"
     words = [sys.executable, "-c", code]
     process = subprocess.Popen(words, cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     process.stdin.write(f"{folder}\n")

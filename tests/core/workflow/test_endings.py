@@ -6,11 +6,11 @@ import textwrap
 
 import pytest
 
-from scripts.core import endings
 from scripts.core.command import run_command
-from scripts.core.endings import Failure, command_line, failures, last_sentence, last_words, remember_command
 from scripts.core.errors import InputError
-from scripts.core.snakemake import parse_command
+from scripts.core.workflow import endings
+from scripts.core.workflow.endings import Failure, command_line, failures, last_sentence, last_words, remember_command
+from scripts.core.workflow.snakemake import parse_command
 
 BLOCK = """Error in rule {rule}:
     message: None

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from scripts.core import gzip_files
+from scripts.core.disk import gzip_files
 from scripts.core.errors import InputError
 
 TEXT = b"one line\n" * 10_000

@@ -27,13 +27,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.cluster import Node, largest_node
+from scripts.core.disk.folders import remove_broken
+from scripts.core.disk.locks import wait_for_lock
 from scripts.core.errors import InputError
-from scripts.core.folders import remove_broken
-from scripts.core.locks import wait_for_lock
 from scripts.core.output import printable
 from scripts.core.secrets import mask
 from scripts.core.untrusted import nearest
+from scripts.core.workflow.cluster import Node, largest_node
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -117,7 +117,7 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
 
 
 def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -> list[Path]:
-    """Remove work folders that are not whole, and return them, see :func:`scripts.core.folders.remove_broken`.
+    """Remove work folders that are not whole, and return them, see :func:`scripts.core.disk.folders.remove_broken`.
 
     ``folder`` is the ``.snakemake`` of :func:`remove_stale_locks`, which comes first. Nothing is removed where another
     workflow may be running there.

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from scripts.core.disk.files import open_regular
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError
-from scripts.core.files import open_regular
-from scripts.core.rights import cause_of
 
 LARGEST = 1 << 28
 """Bytes of a file that is read whole."""
@@ -87,7 +87,7 @@ class _PackedBytes(io.RawIOBase):
 
 @contextlib.contextmanager
 def open_bounded(path: str | Path, name: str, most: int | None = None) -> Iterator[BoundedGzip]:
-    """Open a gzipped file of a folder that somebody else made, see :func:`~scripts.core.files.open_regular`.
+    """Open a gzipped file of a folder that somebody else made, see :func:`~scripts.core.disk.files.open_regular`.
 
     ``name`` is that of the file in errors, ``most`` as for :class:`BoundedGzip`. Raises InputError.
     """

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, AnyStr, BinaryIO, TextIO
 
+from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError
-from scripts.core.rights import cause_of
 
 _LONGEST_NAME = 255  # bytes, of one part of a path, on every file system in use
 

@@ -12,15 +12,15 @@ from unittest.mock import Mock
 
 import pytest
 
-from scripts.core import locks
+from scripts.core.disk import locks
+from scripts.core.disk.locks import RateLimit, exclusive_lock, open_lock, private_folder, slot
+from scripts.core.disk.rights import user_name
 from scripts.core.errors import InputError
-from scripts.core.locks import RateLimit, exclusive_lock, open_lock, private_folder, slot
-from scripts.core.rights import user_name
 
-HOME = Path(__file__).parents[2]
+HOME = Path(__file__).parents[3]
 HOLD = """
 import sys
-from scripts.core.locks import exclusive_lock
+from scripts.core.disk.locks import exclusive_lock
 with exclusive_lock(sys.argv[1]):
     print("held", flush=True)
     input()
@@ -57,7 +57,7 @@ def test_the_second_waits_for_the_end_of_the_first(tmp_path, kill):
 
 HOLD_SLOT = """
 import sys
-from scripts.core.locks import slot
+from scripts.core.disk.locks import slot
 with slot(sys.argv[1], 2):
     print("held", flush=True)
     input()
@@ -120,7 +120,7 @@ def test_a_time_stamp_from_a_wrong_clock_does_not_block(tmp_path: Path) -> None:
 
 def test_who_waits_says_who_holds_the_lock_again_and_again(tmp_path):
     path = tmp_path / "lock"
-    waits = HOLD.replace("import sys\n", "import sys\nfrom scripts.core import locks\nlocks.REPORT_EVERY = 0.3\n")
+    waits = HOLD.replace("import sys\n", "import sys\nfrom scripts.core.disk import locks\nlocks.REPORT_EVERY = 0.3\n")
     with hold(path) as first:
         assert first.stdout.readline() == "held\n"
         with hold(path, waits) as second:

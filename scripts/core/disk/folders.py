@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from scripts.core import command
+from scripts.core.disk.files import remove_folder, write_atomic
 from scripts.core.errors import Interrupted
-from scripts.core.files import remove_folder, write_atomic
 
 MARK = ".whole.tsv"
 _NOT_LISTED = {MARK, f"{MARK}.part", ".snakemake_timestamp"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core import cluster
-from scripts.core.cluster import Node, largest_node, parse_nodes
+from scripts.core.workflow import cluster
+from scripts.core.workflow.cluster import Node, largest_node, parse_nodes
 
 ANSWER = "short* 8 32000\nshort* 8 16000\nlong 64 64000\nlong 16 1000000+\nbig 2 9\n"
 

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
-from scripts.core import command, folders
+from scripts.core import command
+from scripts.core.disk import folders
+from scripts.core.disk.folders import MARK, find_fault, remove_broken, require_whole, seal, unseal
 from scripts.core.errors import Interrupted
-from scripts.core.folders import MARK, find_fault, remove_broken, require_whole, seal, unseal
 
 
 def folder_of(path, names=("a.fastq", "b.fastq", "status.tsv", "deep/er/matrix.mtx")):
