@@ -48,13 +48,17 @@ def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Itera
         if len(rows):
             known = FLAGS.get(code)
             words = (known.meaning, known.remedy) if known else ("a flag that this version does not know", "")
+            of_samples = known is not None and known.subjects == ("sample",) and "sample" in rows
+            if of_samples:  # all rows of a sample have it
+                rows = rows.drop_duplicates(["series", "sample"])
+            named, what = ("sample", "sample") if of_samples else (column, noun)
             names = [
-                f"{row[column]}{f' ({about})' if (about := about_flag(row, code)) else ''}"
+                f"{row[named]}{f' ({about})' if (about := about_flag(row, code)) else ''}"
                 for _, row in rows.head(MOST_NAMED).iterrows()
             ]
             severity = known.severity if known else "note"
-            found = _finding(severity, code, noun, words, names, target)
-            yield found._replace(subject=several(len(rows), noun), more=max(0, len(rows) - MOST_NAMED))
+            found = _finding(severity, code, what, words, names, target)
+            yield found._replace(subject=several(len(rows), what), more=max(0, len(rows) - MOST_NAMED))
 
 
 def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:

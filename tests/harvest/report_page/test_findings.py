@@ -52,6 +52,12 @@ def test_the_other_one_of_a_finding_is_named():
     }
 
 
+def test_a_sample_is_named_once_for_all_its_cells():
+    sexes = {"sample": "GSM7", "flags": "SEX_MISMATCH", "sex_of_record": "male", "sex_of_genes": "female"}
+    (finding,) = found(cells=[{"cell": f"SRX{number}", **sexes} for number in range(30)])
+    assert (finding.subject, list(finding.names)) == ("1 sample", ["GSM7 (record: male, genes: female)"])
+
+
 def test_libraries_that_share_barcodes_are_named():
     library = {
         "experiment": "SRX7",
