@@ -12,7 +12,7 @@ from scripts.__main__ import COMMANDS
 from scripts.atlas.atlas_embed import BACK_ENDS
 
 HOME = Path(__file__).parents[2]
-DISTRIBUTION = {"yaml": "pyyaml", "HTSeq": "htseq", "simpler_flash": "simpler-flash"}
+DISTRIBUTION = {"yaml": "pyyaml", "vl_convert": "vl-convert-python", "HTSeq": "htseq", "simpler_flash": "simpler-flash"}
 TAKEN_ALONG = {"urllib3"}  # by requests
 RULE = re.compile(r"^(?:rule|checkpoint) (\w+):", re.MULTILINE)
 
