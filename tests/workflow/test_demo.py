@@ -3,7 +3,10 @@
 import gzip
 import io
 import json
+import re
+import shutil
 import stat
+import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +18,7 @@ import pytest
 from scripts.plan.run_table import Run, read_runs
 from tests.checksums import sums
 from tests.toy import catalogue, labels
-from tests.toy.demo import run_workflow
+from tests.toy.demo import HOME, run_workflow
 from tests.toy.server import Server
 from tests.toy.world import World
 
@@ -352,3 +355,58 @@ def test_the_published_reader_takes_archives_with_its_own_metadata_name(demo, tm
     ours = read_archive(demo.results / name)
     assert list(theirs["barcodes"]) == list(ours.barcodes.astype(str))
     assert (theirs["matrix"] != ours.matrix).nnz == 0
+
+
+def blocks_of(language: str) -> list[str]:
+    """Return the lines of a language that docs/outputs.md shows, block by block."""
+    page = (HOME / "docs/outputs.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_lines_of_python_that_the_page_shows_read_every_result(demo, monkeypatch):
+    monkeypatch.chdir(demo.results)
+    read: dict = {}
+    for block in blocks_of("python"):
+        exec(block, read)
+    whole = demo.table("mus").iloc[GENE_ROWS - 1 :].astype(int).to_numpy().sum()
+    assert read["counts"].to_numpy().sum() + read["tallies"].to_numpy().sum() == whole
+    assert read["counts"].to_numpy().sum() == read["plates"].X.sum()
+    assert (read["counts"].shape[1], len(read["tallies"])) == (46, 5)
+    assert len(read["mapped"]) == len(read["plates"].obs) == 46
+    assert 0 < len(read["good"].obs) < 46  # the empty well has a flag
+    assert read["matrix"].shape == (len(read["droplets"].var), len(read["barcodes"]))
+    assert len(read["droplets"].obs) == sum(
+        map(len, map(demo.world.cells, (catalogue.LIBRARY_V3, catalogue.LIBRARY_V2)))
+    )
+    assert read["title"] == read["samples"].loc["GSM9000007", "title"]
+    assert len(read["cells"]) == 53
+    assert read["why"]["ARCHIVE_CORRUPT"] == read["used"]["format"] == 1
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+def test_the_lines_of_r_that_the_page_shows_read_every_result(demo):
+    def r(text: str) -> str:
+        done = subprocess.run(["Rscript", "-"], cwd=demo.results, input=text, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    known = {
+        name: r(f"cat(requireNamespace('{name}', quietly = TRUE))") == "TRUE"
+        for name in ("Matrix", "rhdf5", "jsonlite")
+    }
+    figures = {
+        "tallies": ("cat(sum(counts), dim(tallies))", f"{int(next(matrices(demo, 'mus')).X.sum())} 5 46"),
+        "mapped": ("cat(length(mapped))", "46"),
+        "plates": ("cat(sum(plates))", f"{int(next(matrices(demo, 'mus')).X.sum())}"),
+        "droplets": ("cat(dim(droplets)[1])", "73"),
+        "matrix": ("cat(dim(matrix))", f"73 {len(demo.world.cells(catalogue.LIBRARY_V3))}"),
+        "title": ("cat(used$format)", "1"),
+        "why": ("cat(why[['ARCHIVE_CORRUPT']], nrow(cells))", "1 53"),
+    }
+    found = []
+    for block in blocks_of("r"):
+        name = next(name for name in figures if f"\n{name} <-" in block)
+        if all(known[package] for package in re.findall(r"library\((\w+)\)", block)):
+            assert r(f"{block}\n{figures[name][0]}").split("\n")[-1] == figures[name][1]
+        found.append(name)
+    assert sorted(found) == sorted(figures)
