@@ -145,12 +145,14 @@ REASONS = {
     "LOW_VALID_BARCODES": Reason(
         "droplets",
         "too few reads with a valid barcode",
-        "Check kit and inclusion list. To count it anyway, lower `droplets: {min_valid_barcodes: …}`; nothing is aligned again.",
+        "Check kit and inclusion list. To count it anyway, lower `droplets: {min_valid_barcodes: …}`; nothing is "
+        "aligned again.",
     ),
     "LOW_GENE_SHARE": Reason(
         "droplets",
         "too few reads in genes",
-        "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`; nothing is aligned again.",
+        "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`; nothing is aligned "
+        "again.",
     ),
     "ENRICHED_LIBRARY": Reason(
         "droplets",
