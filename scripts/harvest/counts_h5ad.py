@@ -124,7 +124,8 @@ def write_h5ad(
     names = [column.accession for column in columns]
     obs = plate_columns([column.rows for column in columns], tally_columns, logs, records)
     if quality:
-        obs |= quality_columns(quality, columns[0].rows[0].species if columns else "", names)
+        runs = [[row.run for row in column.rows] for column in columns]
+        obs |= quality_columns(quality, columns[0].rows[0].species if columns else "", runs)
     add_own(obs, [own.of_cell(column.rows) for column in columns])
     del logs
     with atomic_path(path) as partial, h5py.File(partial, "w") as root:

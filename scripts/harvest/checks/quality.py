@@ -34,7 +34,7 @@ def cell_faults(
 ) -> Iterator[str]:
     """Yield a sentence for each cell whose status is not the ledger's, that is missing, or whose figures are none.
 
-    Fills ``found``: species → cell → its figures.
+    Fills ``found``: species → first run of a cell → its figures.
     """
     settled = {(row.species, row.run): row.status for row in ledger if row.assay == "plate"}
     counted = {key for key, status in settled.items() if status == "counted"}
@@ -54,7 +54,7 @@ def cell_faults(
             faults += figure_faults(values)
             if found is not None and values.get("status") == "counted":
                 of_species = found.setdefault(values["species"], {})
-                of_species[values["cell"]] = CellFigures(values["flags"], values["total_counts"])
+                of_species[min(values["runs"].split(";"))] = CellFigures(values["flags"], values["total_counts"])
     faults += [f"{run} is counted in the ledger, but not in it." for _, run in sorted(counted)]
     yield from first_faults(CELLS, faults)
 
@@ -81,7 +81,9 @@ def obs_faults(path: Path, cells: Mapping[str, CellFigures]) -> Iterator[str]:
     """Yield a sentence for each cell of an h5ad whose counts or flags are not those of the table of cells."""
     try:
         with h5py.File(path, "r") as root:
-            names = read_names(root, "obs/_index")
+            names = [
+                min(runs.split(";")) for runs in read_column(root, "obs/runs", len(read_names(root, "obs/_index")))
+            ]
             if "flags" not in root["obs"]:
                 yield f"{path.name}: obs has no flags; make it again."
                 return

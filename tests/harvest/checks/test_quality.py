@@ -40,8 +40,8 @@ def test_rows(tmp_path, changed, fault):
     "flags, counts, fault",
     [
         ("NO_GENES", "7", ""),
-        ("", "7", "X1 has the flags 'NO_GENES', but '' in quality/cells.csv.gz"),
-        ("NO_GENES", "8", "X1 has 7 counts, but '8' in quality/cells.csv.gz"),
+        ("", "7", "R1 has the flags 'NO_GENES', but '' in quality/cells.csv.gz"),
+        ("NO_GENES", "8", "R1 has 7 counts, but '8' in quality/cells.csv.gz"),
     ],
 )
 def test_obs_is_compared_with_the_table(tmp_path, flags, counts, fault):
@@ -50,10 +50,10 @@ def test_obs_is_compared_with_the_table(tmp_path, flags, counts, fault):
         matrix = h5ad.CsrWriter(root, "X", np.int32, (1, 2))
         matrix.append(scipy.sparse.csr_matrix(np.array([[3, 4]], np.int32)))
         matrix.finish(2)
-        h5ad.write_frame(root, "obs", ["X1"], {"flags": ["NO_GENES"]})
-    found = list(obs_faults(path, {"X1": CellFigures(flags, counts)}))
+        h5ad.write_frame(root, "obs", ["X1"], {"runs": ["R1"], "flags": ["NO_GENES"]})
+    found = list(obs_faults(path, {"R1": CellFigures(flags, counts)}))
     assert found == ([f"mus.h5ad: {fault}."] if fault else [])
-    assert list(obs_faults(path, {})) == ["mus.h5ad: X1 is not in quality/cells.csv.gz."]
+    assert list(obs_faults(path, {})) == ["mus.h5ad: R1 is not in quality/cells.csv.gz."]
 
 
 @pytest.mark.parametrize(

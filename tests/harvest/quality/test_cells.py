@@ -129,16 +129,16 @@ def test_values_as_text():
 
 def test_columns_of_obs_have_the_values_of_the_table(tmp_path):
     rows = [
-        {"cell": "X1", "species": "mus", "flags": "NO_GENES", "reads": "10", "pct_mapped": "1.50"},
-        {"cell": "X2", "species": "mus", "reads": "20", "pct_mapped": ""},
-        {"cell": "X1", "species": "homo", "reads": "30", "pct_mapped": "7.00"},
+        {"cell": "X1", "runs": "R1;R0", "species": "mus", "flags": "NO_GENES", "reads": "10", "pct_mapped": "1.50"},
+        {"cell": "X2", "runs": "R2", "species": "mus", "reads": "20", "pct_mapped": ""},
+        {"cell": "X1", "runs": "R1", "species": "homo", "reads": "30", "pct_mapped": "7.00"},
     ]
     path = tmp_path / "cells.csv.gz"
     write_csv_gz(path, [COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)])
-    columns = quality_columns(path, "mus", ["X2", "X1"])
+    columns = quality_columns(path, "mus", [["R2"], ["R0", "R1"]])
     assert columns["flags"] == ["", "NO_GENES"]
     assert columns["reads"].tolist() == [20, 10] and columns["reads"].dtype == np.int64
     assert np.isnan(columns["pct_mapped"][0]) and columns["pct_mapped"][1] == 1.5
     assert "cell" not in columns and "status" not in columns
-    with pytest.raises(InputError, match="no row for X9 of mus"):
-        quality_columns(path, "mus", ["X9"])
+    with pytest.raises(InputError, match="no row for R9 of mus"):
+        quality_columns(path, "mus", [["R9"]])
