@@ -1,9 +1,12 @@
 """The table of flags: complete, in order, and the same in the manual."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from scripts.harvest import libraries_table
+from scripts.harvest.quality import cells
 from scripts.harvest.quality.flags import FLAGS, SEVERITIES, flags_table, join_flags, worst_severity
 
 
@@ -28,3 +31,13 @@ def test_codes_are_joined_in_the_order_of_the_table():
 def test_the_worst_severity_of_a_row():
     assert worst_severity(["FEW_READS", "LOW_MAPPING", "SPECIES_MISMATCH"]) == "error"
     assert worst_severity([]) == ""
+
+
+def test_the_manual_has_the_columns():
+    """Ranges (`a` to `b`) stand for the columns between them in the other table."""
+    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    quality = text[text.index("\n## Quality\n") : text.index("**Z-scores.**")]
+    of_cells, of_libraries = quality.split("Columns of `libraries.csv`:")
+    named = [set(re.findall(r"`(\w+)`", part)) for part in (of_cells, of_libraries)]
+    assert set(cells.COLUMNS) <= named[0]
+    assert set(libraries_table.COLUMNS) - set(cells.COLUMNS) <= named[1]
