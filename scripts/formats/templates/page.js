@@ -83,6 +83,11 @@
     target.scrollIntoView();
   });
 
+  /* Long tables are laid out when they are scrolled to, or as soon as there is nothing else to do. */
+  addEventListener("load", () => {
+    (window.requestIdleCallback ?? setTimeout)(() => document.documentElement.classList.add("whole"));
+  });
+
   const hint = make("div", { id: "hint", hidden: true });
   hint.setAttribute("role", "tooltip");
   document.body.append(hint);

@@ -9,11 +9,11 @@ from scripts.formats import csv_gz
 from scripts.plan.run_table import Run
 from tests.harvest.test_report import LIBRARY, write_cells
 
-CELLS, LIBRARIES = 60, 10
+CELLS, FLAGGED, LIBRARIES = 60, 30, 10
 
 
 def write_results(folder):
-    """Write 60 plate cells of two species, 20 of them with flags, and 10 libraries; return the ledger."""
+    """Write 60 plate cells of two species, 30 of them with flags, and 10 libraries; return the ledger."""
     random = np.random.default_rng(7)
     (folder / "quality").mkdir(parents=True)
     rows, cells = [], []
@@ -23,7 +23,7 @@ def write_results(folder):
         rows.append(row._replace(status="counted", detail="A note." if number < 30 else ""))
         reads = int(10 ** random.uniform(3, 6))
         shares = random.dirichlet((60, 9, 1, 1, 25, 2))
-        flags = ("FEW_READS", "LOW_MAPPING;NO_GENES", "SPECIES_MISMATCH")[number % 3] if number < 20 else ""
+        flags = ("FEW_READS", "LOW_MAPPING;NO_GENES", "SPECIES_MISMATCH")[number % 3] if number < FLAGGED else ""
         cells.append(
             {
                 **{"cell": row.experiment, "series": series, "sample": row.sample, "experiment": row.experiment},

@@ -8,7 +8,7 @@ import pytest
 from scripts.plan.run_table import write_runs
 from tests.browser import CONTRAST, chromium, needs_chromium, opened
 from tests.formats.test_pages import EVIL
-from tests.harvest.report_page.large_results import write_results
+from tests.harvest.report_page.large_results import FLAGGED, write_results
 from tests.harvest.test_report import hostile_page, make
 
 pytestmark = [pytest.mark.tools, needs_chromium]
@@ -130,6 +130,12 @@ def test_the_paragraph_for_a_paper_is_copied(tab):
     assert tab.page.evaluate("getSelection().toString()").startswith("Reads were aligned")
 
 
+def test_long_tables_are_laid_out_without_scrolling(tab):
+    assert tab.page.locator(".long").count() > 0
+    visible = 'each => getComputedStyle(each).contentVisibility === "visible"'
+    tab.page.wait_for_function(f'[...document.querySelectorAll(".long")].every({visible})', timeout=10_000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_too_pale_or_too_wide(browser, report_page, scheme, width):
@@ -163,7 +169,7 @@ def test_all_can_be_read_without_the_script(browser, report_page):
     with opened(browser, report_page, java_script_enabled=False) as tab:
         assert tab.page.locator("button, input, #hint").count() == 0
         assert len(tab.texts("#not-counted tbody tr")) == 12
-        assert tab.page.locator("#cells-flagged tbody tr").count() == 20
+        assert tab.page.locator("#cells-flagged tbody tr").count() == FLAGGED
 
 
 @pytest.mark.parametrize("kind", ["as it is", "another style", "a script"])
