@@ -156,7 +156,7 @@ rule atlas_train:
     conda:
         "../envs/python.yaml"
     params:
-        content=lambda wildcards, input: analysis.content([input.labels]),  # a trigger: also by a file with an older time
+        content=of(analysis.table_content, "species", "label"),  # a trigger: also by a file with an older time
         seed=config["atlas"]["seed"],
     shell:
         """

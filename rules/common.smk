@@ -49,6 +49,7 @@ from scripts.star.program import require_options
 from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
+running.look_behind_ancient()
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"
@@ -65,14 +66,12 @@ PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
 
 def reported(function):
-    """Make an InputError one of Snakemake's errors, which prints no traceback; for what is called once rules are read."""
+    """End with the words of an InputError: Snakemake passes over errors where the file that it plans is there already."""
 
     @functools.wraps(function)
     def checked(*arguments, **named):
-        try:
+        with running.refusing():
             return function(*arguments, **named)
-        except InputError as error:
-            raise WorkflowError(mask(printable(str(error))))
 
     return checked
 

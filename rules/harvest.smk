@@ -7,7 +7,8 @@ In: units/counts/, units/status/, resources/records/. Out: results/.
 rule ledger:
     """Report the final status of every run that entered."""
     input:
-        plan=ancient("results/plan.tsv"),
+        # where the units are known before the plan is made anew, all that follows waits for it
+        plan="results/plan.tsv" if analysis.has_run_table else ancient("results/plan.tsv"),
         units=ancient("units/runs"),
         statuses=statuses,
         references=every(analysis.reference_records),
@@ -59,6 +60,7 @@ rule accept:
     """Stop before the harvest where too many runs of a series have failed."""
     input:
         ledger="results/runs.tsv",
+        units=cut_units,  # it accepts no ledger of the plan before
     output:
         touch("work/accepted"),
     log:

@@ -28,6 +28,7 @@ rule reference:
         identity=lambda wildcards: list(
             map(source_identity, analysis.sources(wildcards.reference).values())
         ),
+        content=lambda wildcards: analysis.content(analysis.local_sources(wildcards.reference)),
     shell:
         """
         python -m scripts reference --name {wildcards.reference:q} {params.sources:q} \

@@ -652,7 +652,9 @@ class Analysis:
         alignments = (
             [f"results/bam/{library}" for library in self.folders] if self.config["droplets"]["keep_bam"] else []
         )
-        return [*(f"units/archives/{name}.tsv" for name in self.folders), *alignments, *self.droplet_matrices()]
+        matrices = self.droplet_matrices()
+        tags = [path.replace("droplets/", "droplets/features/") for path in matrices if self.features_reference()]
+        return [*(f"units/archives/{name}.tsv" for name in self.folders), *alignments, *matrices, *tags]
 
     def named_results(self) -> list[str]:
         """Return the results that are asked for and of which no unit has its own."""
@@ -713,6 +715,10 @@ class Analysis:
         """Return the digest of the labelled cells of a species; empty where there are none."""
         references = self.config["atlas"]["references"]
         return self.content([references[species]] if species in references else [])
+
+    def table_content(self, species: str, label: str) -> str:
+        """Return the digest of the table from which a classifier of a label is trained."""
+        return self.content([self.config["atlas"]["train"][species][label]])
 
     def atlases(self) -> Iterator[str]:
         """Yield the atlas of every species of which something is planned, with the reports on its labels."""

@@ -219,19 +219,23 @@ def write_index(path: str | Path, units: Mapping[str, Unit]) -> None:
 def read_index(path: str | Path) -> dict[str, Unit]:
     """Return unit name → what the graph needs to know of it, from the index that :func:`write_index` wrote.
 
-    Raises InputError for an index with other columns, which another version wrote.
+    Raises InputError for an index that is damaged or has other columns, which another version wrote.
     """
-    with Path(path).open(encoding="utf-8", newline="") as handle:
-        lines = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if next(lines, []) != ["unit", *Unit._fields]:
-            raise InputError(f"{path}: not an index of units as this version writes it. Delete it to rebuild it.")
-        units = {}
-        for name, series, species, experiment, *sizes, digest, files in lines:
+    text = Path(path).read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE) if text else [[]]
+    units = {}
+    try:
+        if header != ["unit", *Unit._fields] or not text.endswith("\n"):
+            raise ValueError
+        for name, series, species, experiment, *sizes, digest, files in rows:
             bytes_, bases, spots, runs, fastq, converting, counting = map(int, sizes)
             units[name] = Unit(
                 series, species, experiment, bytes_, bases, spots, runs, fastq, converting, counting, digest, files
             )
-        return units
+    except ValueError:
+        words = "not an index of units as this version writes it. Delete it to rebuild it."
+        raise InputError(f"{path}: {words}") from None
+    return units
 
 
 def add_runs_option(parser: argparse.ArgumentParser) -> None:

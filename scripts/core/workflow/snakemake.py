@@ -182,6 +182,17 @@ def target_faults(
     return faults
 
 
+class _WithoutAncient:
+    """Snakemake's table of the jobs behind each job, without those that are there by ancient files alone."""
+
+    def __init__(self, depending: Mapping[Any, Mapping[Any, Any]]) -> None:
+        self._depending = depending
+
+    def __getitem__(self, job: Any) -> dict[Any, Any]:
+        behind = self._depending[job].items()
+        return {other: files for other, files in behind if not all(file.is_ancient for file in files)}
+
+
 class Running:
     """The Snakemake that reads the rules: what the workflow needs of it beyond its documented interface.
 
@@ -229,7 +240,7 @@ class Running:
         return any(rule.is_producer(path) for rule in self._workflow.rules)
 
     def refuse(self, *faults: str) -> None:
-        """End, as the rules are read, with these sentences as the last words on the terminal; return without one."""
+        """End with these sentences as the last words on the terminal; return without one."""
         if faults:
             sys.exit(mask(printable("\n".join(faults))))
 
@@ -320,6 +331,27 @@ class Running:
         """Return those of a rule's inputs that ``--batch`` takes; None where this call takes all."""
         batch = self._workflow.dag_settings.batch
         return batch.get_batch(inputs) if batch and batch.rulename.endswith(rule) else None
+
+    def look_behind_ancient(self) -> None:
+        """Let Snakemake see the changed params of a job that is behind a job that runs by ``ancient`` files alone.
+
+        It takes every job behind one that runs for one that runs, too, and looks at none of their params; then it
+        passes over those that are there by ancient files: with a new plan, of which all jobs have such a file, units
+        would keep their old counts until the next call.
+        """
+        from snakemake.dag import DAG
+
+        walk = DAG.bfs
+        if hasattr(walk, "__wrapped__"):
+            return
+
+        @functools.wraps(walk)
+        def bfs(dag: Any, direction: Any, *jobs: Any, **options: Any) -> Iterator[Any]:
+            if direction is dag.depending and not dag.omitrules and not dag.omitfiles:
+                direction = _WithoutAncient(direction)
+            return walk(dag, direction, *jobs, **options)
+
+        DAG.bfs = bfs
 
     def redo(self, outputs: set[str]) -> None:
         """Make these files again: Snakemake itself does not look behind a checkpoint for jobs that were cut off."""
