@@ -1,5 +1,6 @@
 """Fixtures of the dry runs: an analysis directory with a run table, and Snakemake without network or tools."""
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from scripts.plan.run_table import Run, write_runs
+from tests.toy.server import Server
+from tests.workflow import changed
 
 HOME = Path(__file__).parents[2]
 
@@ -70,3 +73,33 @@ class Analysis:
 @pytest.fixture
 def analysis(tmp_path) -> Analysis:
     return Analysis(tmp_path / "analysis")
+
+
+@pytest.fixture(scope="session")
+def archives(world):
+    """A server of the toy world for all tests of what a change does again."""
+    with Server(world) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def of_series(world, archives, tmp_path_factory):
+    """Folder and configuration of a finished analysis that was looked up, see tests/workflow/changed.py."""
+    folder = tmp_path_factory.mktemp("finished") / "series"
+    changed.write_files(world, folder)
+    configuration = changed.looked_up(world, archives, folder)
+    changed.run(folder, configuration)
+    return folder, configuration
+
+
+@pytest.fixture(scope="session")
+def finished(of_series, archives, tmp_path_factory):
+    """Folder and configuration of the same by a run table, for which only the reads of one's own are counted."""
+    folder = tmp_path_factory.mktemp("finished") / "table"
+    shutil.copytree(of_series[0], folder, symlinks=True)
+    configuration = changed.by_table(of_series[1], folder)
+    asked = len(archives.requests)
+    changed.run(folder, configuration)
+    assert not changed.fetched(archives, asked)
+    changed.write_configuration(folder, configuration)
+    return folder, configuration
