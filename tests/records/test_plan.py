@@ -38,8 +38,8 @@ def test_the_cost_of_a_plan(analysis, capsys):
     cost = {line[0]: dict(zip(lines[0][1:], map(float, line[1:]), strict=True)) for line in lines[1:]}
     assert {stage: row["jobs"] for stage, row in cost.items()} == {
         "reference": 1, "kmers": 1, "star_index": 1, "count_index": 1, "download": 3, "fastq": 3, "align": 2,
-        "count": 2, "read_roles": 1, "solo": 1, "cells": 1, "mex_archive": 1, "table": 3, "droplets_h5ad": 1, "report": 1,
-        "all": 23,
+        "count": 2, "read_roles": 1, "solo": 1, "cells": 1, "mex_archive": 1, "table": 3, "droplets_h5ad": 1,
+        "report": 1, "all": 23,
     }  # fmt: skip
     assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
     assert cost["all"]["scratch_gb"] == cost["solo"]["scratch_gb"] == 14.5  # of the library: 2 x (1.25 + 6)
