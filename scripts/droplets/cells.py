@@ -21,6 +21,7 @@ from scripts.plan.counted import write_judged
 from scripts.plan.matrices import ALL_FEATURES, FEATURES, GENE_FEATURES
 from scripts.plan.star_options import cell_filter_fault
 from scripts.plan.status import is_whole, read_statuses, write_statuses
+from scripts.star.program import installed_version
 
 
 def describe_filters(cell_filter: str, calls: Mapping[str, CellCalls]) -> str:
@@ -119,9 +120,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 floors = args.min_valid_barcodes, args.min_gene_share, bounds
                 check_library(library, args.features, read_figures(args.figures), *floors)
                 words = [library.words] if library.has(TAGS) else [describe_filters(cell_filter, calls), library.words]
+                used = {"STAR": installed_version()} if calls else {}
                 for run, status in statuses.items():
                     if status.ok:
-                        statuses[run] = status._replace(detail=" ".join(filter(None, [status.detail, *words])))
+                        statuses[run] = status.made_with(used)._replace(
+                            detail=" ".join(filter(None, [status.detail, *words]))
+                        )
             except RunFault as error:
                 statuses = {run: one.failed(error) if one.ok else one for run, one in statuses.items()}
         for status in statuses.values():

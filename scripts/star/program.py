@@ -160,6 +160,19 @@ def require_options(names: Iterable[str]) -> None:
     raise_faults("star_options", faults)
 
 
+def installed_version() -> str:
+    """Return the version of the installed STAR, ``2.7.10b``."""
+    done = subprocess.run(
+        [program(), "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return done.stdout.strip()
+
+
 def running_genome_version() -> str:
     """Return the index version that the installed STAR reads (``versionGenome`` in its list of parameters)."""
     found = re.search(r"^versionGenome\s+(\S+)", _list_of_parameters(), re.M)

@@ -235,6 +235,14 @@ def test_verify_finds_facts_that_are_not_those_of_the_results(folder, where):
     assert any(words in fault for fault in folder.faults())
 
 
+def test_the_words_of_another_version_are_not_compared(folder):
+    facts, _ = folder.write()
+    facts["workflow"]["harvested_with"] = "9.9"
+    (folder.path / "results/provenance.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder.path / "results/methods.txt").write_text("Other words.\n", encoding="utf-8")
+    assert folder.faults() == []
+
+
 def test_a_setting_that_is_no_pair_is_refused():
     with pytest.raises(InputError, match="--settings: 'plates' is not name=value"):
         provenance.as_settings(["plates"])

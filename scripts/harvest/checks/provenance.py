@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.core.disk.files import parse_json, read_bounded
 from scripts.core.errors import InputError
+from scripts.core.version import VERSION
 from scripts.harvest.checks.tables import read_note
 from scripts.harvest.origins.facts import FORMAT, count_by_assay
 from scripts.harvest.origins.methods import write_methods
@@ -29,6 +30,8 @@ def provenance_faults(results: Path, files: Iterable[str], ledger: Sequence[Run]
         yield from _matrix_faults(results, files, facts)
         if METHODS not in files:
             yield f"{METHODS}: missing, though {FACTS} exists."
+        elif facts["workflow"]["harvested_with"] != VERSION:
+            return  # another version has other words
         elif read_bounded(results / METHODS, _MOST) != write_methods(facts).encode():
             yield f"{METHODS}: not the text that {FACTS} makes."
     except InputError:

@@ -19,6 +19,16 @@ _STRANDS = {
 }
 
 
+_PRESETS = {
+    ("plates", "census2017"): "the options with which the plates of 2017 were aligned",
+    ("plates", "encode"): "the options of ENCODE for long RNA",
+    ("plates", "star_defaults"): "STAR's own options",
+    ("droplets", "encode"): "the options of ENCODE's single-cell pipeline",
+    ("droplets", "cellranger4"): "options that match Cell Ranger 4",
+    ("droplets", "star_defaults"): "STAR's own options",
+}
+
+
 class Citations:
     """The works that a text cites, numbered in the order in which they first appear."""
 
@@ -148,7 +158,7 @@ def _plates(facts: Mapping[str, Any], works: Citations) -> Iterator[str]:
     yield _joined(
         f"The reads of {_number(cells, 'plate cell', 'plate cells')} were aligned with {star}",
         works.cite("STAR"),
-        f"with the options of the preset {preset}, listed below.",
+        f"with {_PRESETS['plates', preset]} (preset {preset}), listed below.",
     )
     if settings["plates.counter"] == STARSOLO:
         yield _joined(
@@ -158,9 +168,9 @@ def _plates(facts: Mapping[str, Any], works: Citations) -> Iterator[str]:
         )
     else:
         yield _counting(facts, works)
-    share = float(settings["plates.min_mapped"])
+    share = 100 * float(settings["plates.min_mapped"])
     if share:
-        yield f"Cells of 100 reads or more of which less than {share:.3g} mapped were excluded."
+        yield f"Cells of 100 reads or more of which less than {share:.3g} % mapped were excluded."
     if settings["plates.min_reads"]:
         yield f"Cells of fewer than {settings['plates.min_reads']:,} reads were left out."
     if settings["harvest.tpm"]:
@@ -203,21 +213,22 @@ def _droplets(facts: Mapping[str, Any], works: Citations) -> Iterator[str]:
     libraries = sum(row["experiments"] for row in rows)
     kits = _and([f"{kit['title']}: {kit['libraries']:,}" for kit in facts["kits"]])
     star = versions_of(facts, "STAR", "droplet") or "STAR"
+    preset = settings["droplets.preset"]
     features, ways = (", ".join(settings[f"droplets.{key}"]) for key in ("features", "multireads"))
     yield _joined(
         _number(libraries, "droplet library", "droplet libraries"),
         f"({kits})" if kits else "",
         f"{'was' if libraries == 1 else 'were'} counted with STARsolo ({star})",
         works.cite("STAR", "STARsolo"),
-        f"with the options of the preset {settings['droplets.preset']}, listed below; features {features}; molecules of"
+        f"with {_PRESETS['droplets', preset]} (preset {preset}), listed below; features {features}; molecules of"
         f" several genes: {ways}.",
     )
     if "Velocyto" in settings["droplets.features"]:
         yield _joined("Spliced and unspliced molecules were counted as velocyto does", works.cite("velocyto"), ".")
     yield from _cells(facts, works)
-    barcodes, genes = (f"{float(settings[f'droplets.{key}']):.3g}" for key in ("min_valid_barcodes", "min_gene_share"))
-    yield f"Libraries with a share of reads with a valid barcode below {barcodes}, or of reads in genes below {genes},"
-    yield "were excluded."
+    floors = ("min_valid_barcodes", "min_gene_share")
+    barcodes, genes = (f"{100 * float(settings[f'droplets.{key}']):.3g} %" for key in floors)
+    yield f"Libraries with less than {barcodes} of reads with a valid barcode, or {genes} in genes, were excluded."
 
 
 def _cells(facts: Mapping[str, Any], works: Citations) -> Iterator[str]:
