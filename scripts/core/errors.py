@@ -76,7 +76,7 @@ def fault_of_run(error: Exception, reason: str) -> RunFault:
         raise error
     if isinstance(error, InputError):
         return RunFault(reason, " ".join(str(error).split()))
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) and error.filename:
         return RunFault(reason, f"{error.filename}: {cause_of(error)}.", MACHINE)
     message = " ".join(str(error).split())
     words = f"{type(error).__name__}: {message[:_LONGEST]}".rstrip(" :.")
