@@ -32,7 +32,7 @@ from urllib.parse import parse_qs, urlsplit
 from scripts.core.disk.files import size_of_folder
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
-from scripts.reads.sra_archive import write_settings
+from scripts.reads.sources.sra_archive import write_settings
 
 SEED = 4
 READ_LENGTH = 75

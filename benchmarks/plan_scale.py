@@ -24,8 +24,8 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
-from scripts.plan.forecast import UNITS_A_BATCH
 from scripts.plan.run_table import Run, write_runs
+from scripts.plan.sizes.forecast import UNITS_A_BATCH
 
 SEED = 9
 SHARD_SIZE = 96

@@ -48,7 +48,7 @@ print(peak())
 """
 OURS = f"""
 import sys, time
-from scripts.records import family_files
+from scripts.records.answers import family_files
 {PEAK}
 begin = time.process_time()
 kinds = {{}}

@@ -38,12 +38,12 @@ from scripts.plan.configuration import (
     source_address,
     source_sha256,
 )
-from scripts.plan import forecast
-from scripts.plan.jobs import JobResources, unit_name
+from scripts.plan.sizes import forecast
+from scripts.plan.sizes.jobs import JobResources, unit_name
 from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
-from scripts.plan.size_model import FILE, read_model
+from scripts.plan.sizes.size_model import FILE, read_model
 from scripts.plan.summary import format_failed, format_finished
 from scripts.star.program import require_options
 from scripts.plan.units import is_shard, read_index

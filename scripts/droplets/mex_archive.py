@@ -44,8 +44,8 @@ from scripts.plan.matrices import (
 from scripts.plan.run_table import Run
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
-from scripts.records.family_files import read_family
-from scripts.records.sra_xml import read_experiments
+from scripts.records.answers.family_files import read_family
+from scripts.records.answers.sra_xml import read_experiments
 from scripts.star.presets import as_arguments
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from scripts.core.disk.files import atomic_path
 from scripts.core.errors import InputError
 from scripts.core.numeric import tune_for_arrays
 from scripts.formats import h5ad
-from scripts.harvest.columns import TableColumn, add_table_options, columns_of_options, open_shards
+from scripts.harvest.gene_tables.columns import TableColumn, add_table_options, columns_of_options, open_shards
 from scripts.harvest.gene_tables.tpm import tpm_of
 from scripts.harvest.quality.obs import quality_columns
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
@@ -83,7 +83,7 @@ def write_h5ad(
     quality: str | Path | None = None,
     release: str = "",
 ) -> None:
-    """Write the file, see :func:`~scripts.harvest.columns.open_shards`; with ``tpm`` it has a layer of that name.
+    """Write the file, see :func:`~scripts.harvest.gene_tables.columns.open_shards`; with ``tpm`` it has a layer of TPM.
 
     ``own`` are the user's own columns, ``quality`` is the table of the quality of the cells, for obs,
     ``release`` that of the reference, in words.

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.numeric import tune_for_arrays
-from scripts.harvest.columns import columns_of_options
+from scripts.harvest.gene_tables.columns import columns_of_options
 from scripts.harvest.gene_tables.gene_rows import add_workers, names_of, write_table
-from scripts.harvest.text_inputs import COUNTS, add_folder_options, columns_of_folder, pack_folder
+from scripts.harvest.gene_tables.text_inputs import COUNTS, add_folder_options, columns_of_folder, pack_folder
 
 
 def main(argv: Sequence[str] | None = None) -> None:

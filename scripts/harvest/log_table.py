@@ -14,13 +14,13 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError, raise_faults
 from scripts.formats import csv_gz
-from scripts.harvest.columns import TableColumn, columns_of_options, header_rows, open_shards
-from scripts.harvest.text_inputs import LOG, add_folder_options, columns_of_folder
+from scripts.harvest.gene_tables.columns import TableColumn, columns_of_options, header_rows, open_shards
+from scripts.harvest.gene_tables.text_inputs import LOG, add_folder_options, columns_of_folder
 from scripts.star.log import CLOCK_FIELDS, merge_fields, read_star_log, sum_logs
 
 
 def read_logs(columns: Sequence[TableColumn], units: Sequence[str], counts: str) -> list[dict[str, str]]:
-    """Return the STAR log of each column, see :func:`~scripts.harvest.columns.open_shards`."""
+    """Return the STAR log of each column, see :func:`~scripts.harvest.gene_tables.columns.open_shards`."""
     logs: list[dict[str, str]] = [{} for _ in columns]
     for reader, indices, cells in open_shards(columns, units, counts):
         of_shard = reader.logs()

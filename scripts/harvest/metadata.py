@@ -26,9 +26,9 @@ from scripts.core.errors import InputError
 from scripts.harvest.results import SAMPLE_COLUMNS, SERIES_COLUMNS
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.run_table import Run, iterate_runs
-from scripts.records import record_files
-from scripts.records.family_files import Entity
-from scripts.records.sra_xml import Experiment
+from scripts.records.answers import record_files
+from scripts.records.answers.family_files import Entity
+from scripts.records.answers.sra_xml import Experiment
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")  # those of full width, too
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

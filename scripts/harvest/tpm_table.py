@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scripts.core.command import command_parser
 from scripts.core.numeric import tune_for_arrays
-from scripts.harvest.columns import add_table_options, columns_of_options
+from scripts.harvest.gene_tables.columns import add_table_options, columns_of_options
 from scripts.harvest.gene_tables.gene_rows import add_workers, names_of, write_table
 from scripts.references.genes_table import read_genes
 

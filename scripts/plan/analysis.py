@@ -18,11 +18,11 @@ from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
-from scripts.plan.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.lists import is_empty_list, is_path, is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
 from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders, are_listed
 from scripts.plan.run_table import Run, iterate_runs
+from scripts.plan.sizes.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.units import (
     Unit,
     check_count_by,

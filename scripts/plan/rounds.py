@@ -22,9 +22,9 @@ from pathlib import Path
 from scripts.core.errors import NO_LIST, TOO_MANY_DROPPED
 from scripts.plan.analysis import Analysis
 from scripts.plan.counted import CountedUnit, counted_file, read_counted
-from scripts.plan.forecast import free_gb
-from scripts.plan.jobs import JobResources
 from scripts.plan.reasons import REASONS
+from scripts.plan.sizes.forecast import free_gb
+from scripts.plan.sizes.jobs import JobResources
 from scripts.plan.status import RunStatus, disk_was_full
 from scripts.plan.units import is_shard
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from scripts.core.tables import format_table
 from scripts.core.workflow.endings import command_line
-from scripts.plan.cost import NODE_CORES, NODE_GB, Cost, Estimator
-from scripts.plan.footprint import archive_bytes
-from scripts.plan.forecast import Forecast
 from scripts.plan.reasons import JUDGED
 from scripts.plan.run_table import Run
-from scripts.plan.size_model import scratch_mb
+from scripts.plan.sizes.cost import NODE_CORES, NODE_GB, Cost, Estimator
+from scripts.plan.sizes.footprint import archive_bytes
+from scripts.plan.sizes.forecast import Forecast
+from scripts.plan.sizes.size_model import scratch_mb
 from scripts.plan.units import Unit, is_shard
 
 _EXAMPLES = 3  # runs that a remark names
@@ -89,7 +89,7 @@ def format_costs(costs: Sequence[Cost], estimator: Estimator, limit_gb: float | 
     ]
     text = ["What it will cost:", *format_table(lines, indent="  ")]
     text.append(
-        f"(the model of scripts/plan/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
+        f"(the model of scripts/plan/sizes/size_model.py, {model}; a node of {NODE_CORES} cores and {NODE_GB:g} GB;"
         " scratch and memory: of the largest job)"
     )
     most = costs[-1].scratch_gb

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from scripts.core.disk.files import atomic_folder, path_below, write_atomic
 from scripts.core.errors import InputError
-from scripts.plan.footprint import unit_footprint
 from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, local_files, row_order, write_table
+from scripts.plan.sizes.footprint import unit_footprint
 
 COLUMN = "column"
 SEATS = "units/seats.tsv"
@@ -41,7 +41,7 @@ class Unit(NamedTuple):
     experiment: str
     """The first experiment; a droplet library has no other."""
     bytes: int
-    """Of the archives of all its runs, see :func:`~scripts.plan.footprint.archive_bytes`."""
+    """Of the archives of all its runs, see :func:`~scripts.plan.sizes.footprint.archive_bytes`."""
     bases: int
     spots: int
     runs: int

@@ -19,7 +19,7 @@ from scripts.core.concurrency import side_by_side
 from scripts.core.errors import RunFault
 from scripts.core.subprocesses import path_argument, stream_program
 from scripts.formats.fastq_files import LONGEST_LINE, open_packed
-from scripts.reads import sra_archive
+from scripts.reads.sources import sra_archive
 
 _SPOTS_OF_PIECE = 1_000_000
 """Spots that are converted by one fastq-dump; those of a larger archive are converted side by side."""

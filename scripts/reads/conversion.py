@@ -10,10 +10,11 @@ from scripts.core.disk.files import path_below, size_of_folder
 from scripts.core.errors import TOO_MANY_DROPPED, RunFault
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run, local_files
-from scripts.reads import fastq_check, sra_archive, sra_references, tenx_bam
+from scripts.reads import fastq_check, tenx_bam
 from scripts.reads.archive_reads import dump
 from scripts.reads.incomplete_spots import count_empty, drop_incomplete
-from scripts.reads.remote_files import arrived
+from scripts.reads.sources import sra_archive, sra_references
+from scripts.reads.sources.remote_files import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""

@@ -17,7 +17,7 @@ from scripts.core.disk.folders import seal, unseal
 from scripts.core.errors import Interrupted
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus
-from scripts.reads.remote_files import arrived
+from scripts.reads.sources.remote_files import arrived
 
 _SHARE = 50
 """Archives are deleted when so large a part of all of them is done with, as the end mark is written anew each time."""

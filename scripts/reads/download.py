@@ -2,7 +2,7 @@
 
 The sources are asked in the order given (sra: prefetch, which asks the resolver; ncbi: the address in the record of the
 series; ena: the archive in ENA's record; ena_fastq: ENA's FASTQ), in passes with growing waits, see
-scripts/reads/source_order.py. An archive that passes every check becomes {run}.sra; a run of source `bam` gives
+scripts/reads/sources/source_order.py. An archive that passes every check becomes {run}.sra; a run of source `bam` gives
 {run}.bam, one of source `file:` a link where it is an archive. status.tsv has a row for every run.
 
 ENA's FASTQ is taken provided that it has every read of the record: {run}_{n}.fastq.gz and {run}.fastq.gz, of the sizes
@@ -11,7 +11,8 @@ and md5 in ENA's record. Where the order does not name it, but `ena`, it stands 
 Where all of them fail, or have lost reads, the files that were submitted are taken (source `submitted`), if anybody may
 fetch them: {run}.submitted_{n}.fastq.gz or {run}.bam.
 
-References of aligned archives are kept in a folder that all analyses may share, see scripts/reads/sra_references.py.
+References of aligned archives are kept in a folder that all analyses may share, see
+scripts/reads/sources/sra_references.py.
 
 Unfinished downloads are in a folder beside the output (work/partial/{unit}); a job that follows a killed one resumes
 them. A run that fails permanently leaves none, any other only the largest part that a source gave and that of the
@@ -33,13 +34,13 @@ from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import NO_LIST, RunFault, fault_of_run
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats import fastq_files
-from scripts.plan.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import ORDERED, SOURCES, Run, local_files
+from scripts.plan.sizes.footprint import beyond_limit, experiments_that_fit, format_gb, run_footprint, unit_footprint
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit_rows
-from scripts.reads.remote_files import FASTQ, SUBMITTED, UnitRecords, arrived
-from scripts.reads.source_order import SourceFault, SourceOrder
-from scripts.reads.transfer import Fetched, Transfers, TransferSettings
+from scripts.reads.sources.remote_files import FASTQ, SUBMITTED, UnitRecords, arrived
+from scripts.reads.sources.source_order import SourceFault, SourceOrder
+from scripts.reads.sources.transfer import Fetched, Transfers, TransferSettings
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
 _LOST = ("READS_MISSING", "BARCODE_LOST", "MATES_DISAGREE", "EMPTY_READS", "ARCHIVE_CORRUPT", "REFERENCE_MISSING")

@@ -27,16 +27,16 @@ from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import RunFault, fault_of_run
 from scripts.core.subprocesses import ends_with_command
 from scripts.formats.fastq_files import suffix_of
-from scripts.plan.footprint import CONVERTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, row_order
+from scripts.plan.sizes.footprint import CONVERTED_AT_ONCE, format_gb, run_footprint, unit_footprint
 from scripts.plan.status import RunStatus, raise_if_machine, read_statuses, write_statuses
 from scripts.plan.units import add_runs_option, read_unit
-from scripts.reads import sra_archive
 from scripts.reads.conversion import Allowed, convert, plate_files
 from scripts.reads.converted_runs import ConvertedRuns
 from scripts.reads.partial_runs import settle_parts
 from scripts.reads.read_figures import ConvertedRun, keep_figures, read_species_kmers
-from scripts.reads.remote_files import arrived
+from scripts.reads.sources import sra_archive
+from scripts.reads.sources.remote_files import arrived
 from scripts.reads.unit_disk import DiskRoom, UnitWatch
 
 _NOT_DOWNLOADED = RunFault("DOWNLOAD_FAILED", "the download does not know this run.")

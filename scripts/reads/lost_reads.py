@@ -9,8 +9,9 @@ from pathlib import Path
 from scripts.core.errors import RunFault
 from scripts.formats import fastq_files
 from scripts.plan.run_table import Run
-from scripts.reads import fastq_check, sra_archive
-from scripts.records.sra_xml import Read
+from scripts.reads import fastq_check
+from scripts.reads.sources import sra_archive
+from scripts.records.answers.sra_xml import Read
 
 _INDEX = 12  # bases; shorter reads hold a sample's index
 _MATES = 0.5  # the least share of spots that have a mate

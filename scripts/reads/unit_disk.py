@@ -11,8 +11,8 @@ from scripts.core.concurrency import every
 from scripts.core.errors import DISK_FULL, RunFault
 from scripts.core.progress import Progress
 from scripts.core.subprocesses import ends_if_removed
-from scripts.plan.footprint import beyond_limit, unit_footprint
 from scripts.plan.run_table import Run
+from scripts.plan.sizes.footprint import beyond_limit, unit_footprint
 
 
 class DiskRoom:

@@ -18,9 +18,9 @@ from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.subprocesses import run_program
 from scripts.plan.configuration import SCHEMA, check_configuration, is_address, source_address
-from scripts.plan.footprint import format_gb
-from scripts.plan.forecast import PROBE_SET, free_gb, kit_fault, machine_memory_gb, memory_fault
-from scripts.plan.size_model import FILE, read_model, reference_sizes
+from scripts.plan.sizes.footprint import format_gb
+from scripts.plan.sizes.forecast import PROBE_SET, free_gb, kit_fault, machine_memory_gb, memory_fault
+from scripts.plan.sizes.size_model import FILE, read_model, reference_sizes
 
 READY, WARNING, MISSING = "ready", "warning", "missing"
 _HOME = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
 """Ask the archives about accessions: GEO's file tree, NCBI's E-utilities, ENA's portal.
 
-Answers are checked to be complete before they are kept, and kept as they came (:mod:`scripts.records.record_files`).
-Requests to E-utilities are batched, go by POST, and share one rate limit with all other processes of the analysis: 3 a
-second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
+Answers are checked to be complete before they are kept, and kept as they came
+(:mod:`scripts.records.answers.record_files`). Requests to E-utilities are batched, go by POST, and share one rate limit
+with all other processes of the analysis: 3 a second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 
 import collections
@@ -23,9 +23,9 @@ from scripts.core.errors import InputError
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.secrets import mask
 from scripts.core.untrusted import whole_number
-from scripts.records import family_files, record_files, run_reports, sra_xml
-from scripts.records.reading import parse_xml
-from scripts.records.sra_xml import Answer, Experiment
+from scripts.records.answers import family_files, record_files, run_reports, sra_xml
+from scripts.records.answers.reading import parse_xml
+from scripts.records.answers.sra_xml import Answer, Experiment
 
 if TYPE_CHECKING:
     import requests

@@ -17,9 +17,9 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.tables import format_table
 from scripts.plan.choices import add_choices, choices_of
-from scripts.plan.cost import add_cost_options, estimator_of
 from scripts.plan.lists import is_path
 from scripts.plan.run_table import iterate_runs
+from scripts.plan.sizes.cost import add_cost_options, estimator_of
 from scripts.records.client import report
 from scripts.records.discovery.found import DiscoveryArchives, FoundStudies, find_series, find_studies
 from scripts.records.discovery.judged import InAnalysis, Judge, row_of

@@ -16,9 +16,9 @@ from scripts.core.disk.shared_cache import exclusive
 from scripts.core.http import RemoteError
 from scripts.core.untrusted import open_lines
 from scripts.plan.accessions import kind_of
-from scripts.records import record_files, run_reports
+from scripts.records.answers import record_files, run_reports
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.client import Archives, answer_of
-from scripts.records.sra_xml import Experiment
 
 HOMES = "homes.tsv"
 HOMES_OF_ENA = "ENA"

@@ -9,10 +9,10 @@ from scripts.core.errors import raise_faults
 from scripts.core.untrusted import open_lines
 from scripts.plan.choices import LOCAL, Choices
 from scripts.plan.lists import ListedRun, parse_run_list
+from scripts.records.answers.run_reports import experiments_of_rows
+from scripts.records.answers.series_record import Note, SeriesRecord
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.rows import Origin, Plan, add_experiments
-from scripts.records.run_reports import experiments_of_rows
-from scripts.records.series_record import Note, SeriesRecord
-from scripts.records.sra_xml import Experiment
 
 
 def plan_run_list(path: str | Path, choices: Choices) -> Plan:

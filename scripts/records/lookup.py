@@ -1,8 +1,8 @@
 """Find the runs of what is asked for: series of GEO, studies and projects, and single samples, experiments and runs.
 
-GEO's family files name samples and experiments (:mod:`scripts.records.series_record`), SRA and ENA their runs
-(:mod:`scripts.records.run_record`). What is not a series or a study is looked up with all of its series or study
-(:mod:`scripts.records.homes`), of which it selects the rows.
+GEO's family files name samples and experiments (:mod:`scripts.records.answers.series_record`), SRA and ENA their runs
+(:mod:`scripts.records.answers.run_record`). What is not a series or a study is looked up with all of its series or
+study (:mod:`scripts.records.homes`), of which it selects the rows.
 """
 
 import functools
@@ -13,13 +13,13 @@ from scripts.core.http import RemoteError
 from scripts.plan.accessions import kind_of
 from scripts.plan.choices import Choices
 from scripts.plan.run_table import Run
-from scripts.records import record_files
+from scripts.records.answers import record_files
+from scripts.records.answers.run_record import FROM_ENA, fetch_run_record
+from scripts.records.answers.series_record import Note, SeriesRecord, fetch_series_record
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.client import Archives, Unanswered, report
 from scripts.records.homes import find_homes
 from scripts.records.rows import Origin, Plan, add_experiments, sentences, with_taxon
-from scripts.records.run_record import FROM_ENA, fetch_run_record
-from scripts.records.series_record import Note, SeriesRecord, fetch_series_record
-from scripts.records.sra_xml import Experiment
 
 _NO_PUBLIC_RUN = "The archives know of no public run."
 

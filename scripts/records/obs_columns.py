@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from scripts.plan.run_table import COLUMNS, Run, spots_of
-from scripts.records import record_files
+from scripts.records.answers import record_files
 from scripts.star.log import CLOCK_FIELDS, merge_fields
 
 PLATE_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout")

@@ -1,7 +1,7 @@
 """Estimate what a plan costs, by stage and in all; with --learn, first refit the size model to finished jobs.
 
-The cost (node-hours, core-hours, scratch, downloads) follows the size model (scripts/plan/size_model.py), which also
-sets memory, time and scratch of the workflow's jobs. --learn reads Snakemake's benchmarks of finished jobs
+The cost (node-hours, core-hours, scratch, downloads) follows the size model (scripts/plan/sizes/size_model.py), which
+also sets memory, time and scratch of the workflow's jobs. --learn reads Snakemake's benchmarks of finished jobs
 (logs/benchmarks) and the sizes of their units in the plan, fits the model's coefficients and writes them to --model,
 from which the workflow and this command read them. Run this in the analysis directory; options that are not given are
 taken from its config/config.yaml.
@@ -16,10 +16,10 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.tables import format_table
 from scripts.core.workflow.snakemake import read_benchmarks
-from scripts.plan.cost import Estimator, add_cost_options, estimator_of, write_costs
-from scripts.plan.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs
-from scripts.plan.size_model import SizeModel, write_model
+from scripts.plan.sizes.cost import Estimator, add_cost_options, estimator_of, write_costs
+from scripts.plan.sizes.learning import Job, errors_of, jobs_done, learn
+from scripts.plan.sizes.size_model import SizeModel, write_model
 from scripts.plan.summary import format_costs
 from scripts.plan.units import read_seats, summarize_units
 

@@ -17,11 +17,11 @@ from scripts.core.command import command_parser
 from scripts.core.disk.files import atomic_path, write_atomic
 from scripts.core.errors import InputError, raise_faults
 from scripts.plan.choices import add_choices, choices_of, own_metadata, plan_from_table
-from scripts.plan.cost import add_cost_options, estimator_of, write_costs
-from scripts.plan.forecast import add_forecast_options, forecast
 from scripts.plan.lists import asked_for, is_run_list
 from scripts.plan.own_metadata import OwnMetadata, write_own_metadata
 from scripts.plan.run_table import write_runs
+from scripts.plan.sizes.cost import add_cost_options, estimator_of, write_costs
+from scripts.plan.sizes.forecast import add_forecast_options, forecast
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
 from scripts.records.client import Archives, report

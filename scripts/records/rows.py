@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from scripts.plan.choices import Choices, foreign_species, left_out_by_user
 from scripts.plan.run_table import Run
+from scripts.records.answers.run_reports import ORIGINAL
+from scripts.records.answers.series_record import Note, Sample, SeriesRecord
+from scripts.records.answers.sra_xml import Experiment, RemoteFile, SraRun
 from scripts.records.libraries.assay import Judgement, judge_experiment, one_read_fault, shape_of, signs_of_droplets
 from scripts.records.libraries.library_siblings import Beside, Neighbour, kinds_by_neighbours
 from scripts.records.libraries.library_type import (
@@ -20,9 +23,6 @@ from scripts.records.libraries.library_type import (
 from scripts.records.libraries.run_parts import RunParts, lone_fault, sort_runs
 from scripts.records.libraries.single_cell import Siblings, siblings_of, study_of
 from scripts.records.libraries.texts import texts_of_experiment
-from scripts.records.run_reports import ORIGINAL
-from scripts.records.series_record import Note, Sample, SeriesRecord
-from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 _MIXTURE = re.compile(r"\bmixed\b|metagenome|\bhybrid\b|\bsynthetic\b| x ", re.IGNORECASE)
 _READ_FILE = re.compile(r"\.f(?:ast)?q(?:\.\w+)?$", re.IGNORECASE)

@@ -154,7 +154,7 @@ def test_a_table_known_beforehand(tmp_path):
 @pytest.mark.parametrize("seed", range(8))
 def test_equal_to_the_plain_program(tmp_path, seed, monkeypatch):
     monkeypatch.setattr(gene_rows, "PIECE", [100, 400, 1 << 20][seed % 3])
-    monkeypatch.setattr("scripts.harvest.counts_text.BLOCK", [50, 200, 1 << 20][seed % 3])
+    monkeypatch.setattr("scripts.harvest.gene_tables.counts_text.BLOCK", [50, 200, 1 << 20][seed % 3])
     data = make_random(tmp_path, seed, species=("mus", "homo"), greatest=[9, 2000, 2**40][seed % 3], failed=0.2)
     data.write_shards()
     for species in ("mus", "homo"):

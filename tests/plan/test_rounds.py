@@ -7,10 +7,10 @@ import pytest
 from scripts.core.errors import DISK_FULL, NO_LIST, TOO_MANY_DROPPED, InputError
 from scripts.plan.analysis import Analysis
 from scripts.plan.counted import CountedUnit, counted_file, read_counted, write_counted, write_judged
-from scripts.plan.jobs import JobResources
 from scripts.plan.local_files import FileDigests
 from scripts.plan.rounds import Rounds
-from scripts.plan.size_model import SizeModel
+from scripts.plan.sizes.jobs import JobResources
+from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.status import RunStatus
 from scripts.plan.units import column_digests, columns_of, summarize_unit, write_units
 from tests.plan.test_analysis import KITS, analysis

@@ -1,8 +1,8 @@
 """The plan as a person reads it."""
 
-from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run
-from scripts.plan.size_model import SizeModel
+from scripts.plan.sizes.cost import Estimator
+from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.summary import format_failed, format_finished, format_plan
 from scripts.plan.units import summarize_units
 

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.reads import archive_reads
 from scripts.reads.archive_reads import _SpotSplitter, dump
-from scripts.reads.sra_archive import write_settings
+from scripts.reads.sources.sra_archive import write_settings
 from tests.toy.catalogue import LIBRARY_V3, ORPHANS
 from tests.toy.world import World
 

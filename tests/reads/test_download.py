@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import Run, read_runs, write_runs
+from scripts.plan.sizes.footprint import format_gb, run_footprint, unit_footprint
 from scripts.reads import download
 from tests.reads.analysis_directory import UNIT, Analysis
 

@@ -14,8 +14,8 @@ from scripts.core import command
 from scripts.core.disk.files import size_of_folder
 from scripts.core.disk.folders import find_fault, seal
 from scripts.core.errors import Interrupted
-from scripts.plan.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.run_table import write_runs
+from scripts.plan.sizes.footprint import format_gb, run_footprint, unit_footprint
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.reads import fastq
 from scripts.reads.conversion import convert

@@ -7,7 +7,7 @@ import pytest
 from scripts.plan.run_table import Run
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.reads.lost_reads import find_loss
-from scripts.records.sra_xml import Read
+from scripts.records.answers.sra_xml import Read
 from tests.reads import aligned_archives
 from tests.reads.analysis_directory import Analysis
 from tests.reads.test_conversion import cell_ranger_bam, random_reads

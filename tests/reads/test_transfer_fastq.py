@@ -10,9 +10,9 @@ from scripts.formats.fastq_files import read_pieces
 from scripts.plan.run_table import read_runs
 from scripts.plan.status import read_statuses
 from scripts.reads import download, fastq
-from scripts.reads.remote_files import UnitRecords
-from scripts.reads.source_order import SourceOrder
-from scripts.reads.transfer import TransferSettings
+from scripts.reads.sources.remote_files import UnitRecords
+from scripts.reads.sources.source_order import SourceOrder
+from scripts.reads.sources.transfer import TransferSettings
 from tests.reads.analysis_directory import UNIT, Analysis
 from tests.toy.catalogue import ORPHANS
 from tests.toy.demo import run_workflow

@@ -13,10 +13,11 @@ from scripts.plan.accessions import KINDS, accession_of, parse_accession
 from scripts.plan.choices import parse_choices, plan_from_table
 from scripts.plan.lists import RUNINFO, asked_for
 from scripts.plan.run_table import faults_of
-from scripts.records import family_files, listed_runs, run_reports, sra_xml
+from scripts.records import listed_runs
+from scripts.records.answers import family_files, run_reports, sra_xml
+from scripts.records.answers.series_record import SeriesRecord
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.rows import Origin, Plan, add_experiments
-from scripts.records.series_record import SeriesRecord
-from scripts.records.sra_xml import Experiment
 from tests.records.small_archives import family, package, package_set, run, sample
 
 SEEDS = 150

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.plan.cost import Estimator
 from scripts.plan.run_table import Run, read_runs, write_runs
-from scripts.plan.size_model import FILE, SizeModel
+from scripts.plan.sizes.cost import Estimator
+from scripts.plan.sizes.size_model import FILE, SizeModel
 from scripts.plan.units import cut_into_units, summarize_unit
 from scripts.records import plan
-from tests.plan.test_size_model import HUMAN, write_benchmark
+from tests.plan.sizes.test_size_model import HUMAN, write_benchmark
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.records import record_files
-from scripts.records.record_files import Answers, RecordWriter
+from scripts.records.answers import record_files
+from scripts.records.answers.record_files import Answers, RecordWriter
 from tests.records.looked_up import plan, two_cells
 from tests.records.small_archives import SmallArchives, keep, package, package_set, run, sample
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from scripts.plan.choices import parse_choices
+from scripts.records.answers.series_record import SeriesRecord
+from scripts.records.answers.sra_xml import read_experiments
 from scripts.records.rows import Origin, Plan, add_experiments
-from scripts.records.series_record import SeriesRecord
-from scripts.records.sra_xml import read_experiments
 from tests.records.looked_up import FISH, HUMAN, MOUSE, plan, two_cells
 from tests.records.small_archives import family, keep, package, package_set, run, sample
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.plan.footprint import format_gb, unit_footprint
 from scripts.plan.run_table import read_runs
+from scripts.plan.sizes.footprint import format_gb, unit_footprint
 from scripts.plan.units import cut_into_units, summarize_unit
 from tests.toy.catalogue import LIBRARY_V3
 from tests.toy.demo import HOME

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from scripts.core.workflow.snakemake import read_benchmarks
-from scripts.plan.cost import Estimator
-from scripts.plan.learning import errors_of, jobs_done, learn
 from scripts.plan.run_table import iterate_runs
-from scripts.plan.size_model import SizeModel, reference_sizes
+from scripts.plan.sizes.cost import Estimator
+from scripts.plan.sizes.learning import errors_of, jobs_done, learn
+from scripts.plan.sizes.size_model import SizeModel, reference_sizes
 from scripts.plan.units import cut_into_units, summarize_unit
 from scripts.records import plan
 from tests.toy import catalogue

@@ -14,8 +14,8 @@ import numpy as np
 from scripts.core.disk.gzip_files import BoundedGzip, open_bounded
 from scripts.core.errors import InputError
 from scripts.formats.h5ad_checked import open_array, open_item, read_column, read_names, read_numbers, sum_rows
-from scripts.harvest.columns import HEADERS
-from scripts.harvest.counts_text import parse_decimals, parse_row
+from scripts.harvest.gene_tables.columns import HEADERS
+from scripts.harvest.gene_tables.counts_text import parse_decimals, parse_row
 from scripts.harvest.results import GENE_NAME, longest_line, split_line
 from scripts.plan.run_table import Run
 from scripts.plates.shard_counts import COUNTED_TOO, TALLIES

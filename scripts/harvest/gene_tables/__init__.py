@@ -1,1 +1,5 @@
-"""Tables of a row a gene: counts of shards and a table of genes in, text of CSV out. Begin with gene_rows."""
+"""Tables of genes by cells: their columns, rows and texts, and transcripts per million.
+
+In: counts of shards and a table of genes, or texts of other workflows. Out: text of CSV. Begin with
+:mod:`~scripts.harvest.gene_tables.columns`.
+"""

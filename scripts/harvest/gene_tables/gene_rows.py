@@ -13,8 +13,8 @@ from scripts.core.concurrency import produce_ahead
 from scripts.core.errors import InputError
 from scripts.core.numeric import array_processes
 from scripts.formats import csv_gz, h5ad
-from scripts.harvest.columns import TableColumn, header_rows, open_shards
-from scripts.harvest.counts_text import format_decimals, format_rows, rows_of_block
+from scripts.harvest.gene_tables.columns import TableColumn, header_rows, open_shards
+from scripts.harvest.gene_tables.counts_text import format_decimals, format_rows, rows_of_block
 from scripts.harvest.gene_tables.tpm import DIGITS, scale_cells
 from scripts.harvest.results import GENE_NAME
 from scripts.plates.shard_counts import TALLIES, GeneBlocks
@@ -240,7 +240,7 @@ def write_table(
     gene_names: Mapping[str, str] | None = None,
     lengths: Mapping[str, int] | None = None,
 ) -> None:
-    """Write the table of ``columns``, in their order, see :func:`~scripts.harvest.columns.open_shards`.
+    """Write the table of ``columns``, in their order, see :func:`~scripts.harvest.gene_tables.columns.open_shards`.
 
     With ``gene_names`` (gene → name) it has a column of them; with ``lengths`` (gene → bases) it is of TPM, without the
     tallies.

@@ -11,7 +11,7 @@ from scripts.core.disk.files import path_below
 from scripts.core.errors import InputError
 from scripts.harvest.releases.digests import LIBRARY, CellDigest
 from scripts.plan.run_table import Run, write_table
-from scripts.records import record_files
+from scripts.records.answers import record_files
 
 SERIES = "series.tsv"
 _YEAR = re.compile(r"\b((?:19|20)\d\d)\b")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.client import Archives, Unfound, ask_in_pieces, report
 from scripts.records.discovery.summaries import (
     SearchPage,
@@ -22,7 +23,6 @@ from scripts.records.discovery.summaries import (
     read_summaries,
     series_of_uid,
 )
-from scripts.records.sra_xml import Experiment
 
 PAGE = 10_000
 """Uids that a search gives at most in one answer."""

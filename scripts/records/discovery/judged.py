@@ -13,11 +13,12 @@ from typing import Any
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError
 from scripts.plan.choices import Choices
-from scripts.plan.cost import Estimator
-from scripts.plan.footprint import archive_bytes
 from scripts.plan.run_table import Run
+from scripts.plan.sizes.cost import Estimator
+from scripts.plan.sizes.footprint import archive_bytes
 from scripts.plan.units import cut_into_units, summarize_unit
-from scripts.records import record_files
+from scripts.records.answers import record_files
+from scripts.records.answers.series_record import fetch_series_record
 from scripts.records.client import Unanswered, report
 from scripts.records.discovery.found import DiscoveryArchives, FoundStudy
 from scripts.records.discovery.series_facts import SeriesFacts, facts_of
@@ -34,7 +35,6 @@ from scripts.records.libraries.evidence import Evidence
 from scripts.records.libraries.single_cell import SHOWN, CellVerdict
 from scripts.records.lookup import look_up_home
 from scripts.records.rows import Plan, sentences
-from scripts.records.series_record import fetch_series_record
 
 SURE = 2 * SHOWN
 """The sum of the weights from which on the verdict is certain: what a source that is declared single cell has alone."""

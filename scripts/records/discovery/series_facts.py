@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.records import record_files
-from scripts.records.family_files import Entity, read_family
+from scripts.records.answers import record_files
+from scripts.records.answers.family_files import Entity, read_family
 
 _RELATION = re.compile(r"\s*(?P<kind>[A-Za-z ]+?)\s*:\s*(?P<series>GSE[0-9]{1,12})\b")
 _SUPERSEDED = re.compile(

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 from scripts.core.errors import InputError
 from scripts.core.untrusted import quoted, whole_number
-from scripts.records.reading import parse_xml
+from scripts.records.answers.reading import parse_xml
 
 _SERIES_UID = re.compile(r"2[0-9]{8}")
 _MOST_FOUND = 10_000_000

@@ -9,8 +9,8 @@ from scripts.core.disk.files import atomic_path, write_atomic
 from scripts.core.errors import InputError
 from scripts.core.untrusted import open_lines, quoted
 from scripts.plan.accessions import kind_of
-from scripts.plan.footprint import format_gb
 from scripts.plan.run_table import write_table
+from scripts.plan.sizes.footprint import format_gb
 
 CERTAIN, LIKELY, UNKNOWN, UNANSWERED, NOT_JUDGED, NO = (
     "certain",

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from scripts.core.secrets import mask
+from scripts.records.answers.sra_xml import Experiment, RemoteFile, SraRun
 from scripts.records.libraries.evidence import Evidence, RecordText, Scope
 from scripts.records.libraries.run_parts import (
     BARCODE_LENGTHS,
@@ -41,7 +42,6 @@ from scripts.records.libraries.single_cell import (
     says_single_cell,
     spots_of,
 )
-from scripts.records.sra_xml import Experiment, RemoteFile, SraRun
 
 TRIMMED_CDNA = 25  # nt; cDNA of a library that is known to be a droplet one
 BARCODE_AND_UMI = (24, 26, 28)  # nt; of the 10x kits

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.libraries.evidence import VETO, Evidence, RecordText, Scope
 from scripts.records.libraries.library_kinds import (
     FLEX,
@@ -26,7 +27,6 @@ from scripts.records.libraries.library_kinds import (
 )
 from scripts.records.libraries.library_siblings import Beside
 from scripts.records.libraries.texts import own_title
-from scripts.records.sra_xml import Experiment
 
 # Attributes (GEO's characteristics, SRA's sample attributes) whose value names the kind of a library, and a kit.
 _NAMING_ATTRIBUTES = frozenset(

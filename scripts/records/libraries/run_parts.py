@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from scripts.records.sra_xml import Experiment, Read, SraRun
+from scripts.records.answers.sra_xml import Experiment, Read, SraRun
 
 INDEX_LENGTH = 12  # nt; a read no longer than this holds a sample index
 BARCODE_LENGTHS = (20, 34)  # nt; barcode and UMI of every droplet kit that sequences them alone

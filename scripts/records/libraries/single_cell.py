@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.libraries.evidence import VETO, Evidence, RecordText, evidence_in
-from scripts.records.sra_xml import Experiment
 
 SHOWN = 4
 """The sum of the weights from which on a library is one of single cells."""

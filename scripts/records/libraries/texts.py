@@ -4,9 +4,9 @@ import re
 import sys
 from collections.abc import Iterator
 
-from scripts.records.family_files import Entity
+from scripts.records.answers.family_files import Entity
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.libraries.evidence import RecordText, Scope
-from scripts.records.sra_xml import Experiment
 
 _OF_SAMPLE = {
     "title": (Scope.NAME, "sample title"),

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from scripts.records.answers.sra_xml import Experiment, Read, RemoteFile, SraRun
 from scripts.records.libraries.assay import Judgement, judge_experiment
 from scripts.records.libraries.evidence import RecordText, Scope
 from scripts.records.libraries.single_cell import Siblings
-from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun
 
 SINGLE_CELL = "TRANSCRIPTOMIC SINGLE CELL"
 _PHRASES = {

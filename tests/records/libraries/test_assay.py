@@ -4,10 +4,10 @@ import io
 
 import pytest
 
+from scripts.records.answers.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from scripts.records.libraries.assay import LENGTHS, NAMES, OPTIONS, Judgement, find_roles, judge_experiment, methods_in
 from scripts.records.libraries.evidence import RecordText, Scope
 from scripts.records.libraries.single_cell import Siblings
-from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun, parse_experiments
 from tests.records.small_archives import package, package_set, run
 
 BAM = RemoteFile("possorted_genome_bam.bam", "10X Genomics bam file", 15_500_000_000, "0" * 32, "https://x/b.bam")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.libraries.library_type import Background, judge_library, library_names
-from scripts.records.sra_xml import Experiment
 
 RNA = ("RNA-Seq", "TRANSCRIPTOMIC SINGLE CELL", "cDNA")
 BULKY = ("RNA-Seq", "TRANSCRIPTOMIC", "cDNA")

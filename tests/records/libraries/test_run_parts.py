@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.records.answers.sra_xml import Experiment, Read, RemoteFile, SraRun
 from scripts.records.libraries.run_parts import sort_runs
-from scripts.records.sra_xml import Experiment, Read, RemoteFile, SraRun
 from tests.records.looked_up import plan
 from tests.records.small_archives import keep, package, package_set, run
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from scripts.records.answers.sra_xml import Experiment, Read, SraRun
 from scripts.records.libraries.evidence import RecordText, Scope
 from scripts.records.libraries.single_cell import Siblings, against, gather_evidence, siblings_of, study_of
-from scripts.records.sra_xml import Experiment, Read, SraRun
 from tests.records.libraries.library_cases import SINGLE_CELL, Case, case, read_cases
 
 

@@ -1,9 +1,9 @@
 """Which fields of a record are texts, and of what scope."""
 
-from scripts.records.family_files import Entity
+from scripts.records.answers.family_files import Entity
+from scripts.records.answers.sra_xml import Experiment
 from scripts.records.libraries.evidence import Scope
 from scripts.records.libraries.texts import own_title, texts_of_experiment, texts_of_sample, texts_of_series
-from scripts.records.sra_xml import Experiment
 
 
 def test_the_texts_of_a_sample() -> None:
