@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+import sys
 import zipfile
 import zlib
 
@@ -51,6 +52,7 @@ def test_the_bytes_are_those_of_the_page(tmp_path):
     assert hashlib.sha256(whole).hexdigest() == "592ad8472c367bfd92230875ca1855cda99cba9bd2364f628d2487c96dc7af4c"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11, 4), reason="zipfile wrote another version into the headers of ZIP64")
 def test_the_bytes_are_those_of_savez(tmp_path):
     npz.write_npz(tmp_path / "ours.npz", ARRAYS)
     np.savez(tmp_path / "theirs.npz", **ARRAYS)

@@ -1,5 +1,6 @@
 import shutil
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_an_array_without_rows(tmp_path, form):
     assert (file.rows, chunks(file, 10), file.read().shape) == (0, [], (0, 5))
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11, 4), reason="zipfile wrote another version into the headers of ZIP64")
 @pytest.mark.parametrize("array", [VALUES, VALUES[:0], np.arange(9, dtype="<u2"), np.array([b"ACGT", b""], "S4")])
 @pytest.mark.parametrize("step", [1, 4])
 def test_the_bytes_written_are_those_of_savez(tmp_path, array, step):
