@@ -118,7 +118,8 @@ class Converter:
                 run: ConvertedRun(self.rows[run].assay == "plate", int(status.spots or 0), run in self.parts)
                 for run, status in done.items()
             }
-            keep_figures(self.figures, self.output, runs, lambda: read_species_kmers(self.kmers), self.workers)
+            gone = {run for run, status in settled.items() if status.state in ("failed", "left_out")}
+            keep_figures(self.figures, self.output, runs, lambda: read_species_kmers(self.kmers), self.workers, gone)
         seal(self.output)
         remove_folder(self.folder.parent, self.folder.name)
 

@@ -15,7 +15,7 @@ import base64
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -250,11 +250,19 @@ class ConvertedRun(NamedTuple):
 
 
 def keep_figures(
-    path: Path, folder: Path, runs: Mapping[str, ConvertedRun], kmers: Callable[[], SpeciesKmers], threads: int
+    path: Path,
+    folder: Path,
+    runs: Mapping[str, ConvertedRun],
+    kmers: Callable[[], SpeciesKmers],
+    threads: int,
+    gone: Collection[str] = (),
 ) -> None:
-    """Add the figures of runs, whose reads are in a folder, to the file of their unit."""
+    """Add the figures of runs, whose reads are in a folder, to the file of their unit.
+
+    ``gone`` are runs that have no reads now, whose figures of an earlier conversion are removed.
+    """
     known = kmers() if runs else SpeciesKmers({})
-    figures = read_figures(path)
+    figures = {run: of_run for run, of_run in read_figures(path).items() if run not in gone}
 
     def describe(run: str) -> ReadFigures:
         of_run = describe_reads(files_of_run(folder, run), runs[run].is_plate, known, runs[run].spots)

@@ -178,6 +178,8 @@ def test_figures_of_a_unit_are_added_to_those_before(tmp_path):
     assert path.read_bytes() == first
     keep_figures(path, tmp_path, {}, kmers, 1)
     assert path.read_bytes() == first
+    keep_figures(path, tmp_path, {}, kmers, 1, {"R1", "R9"})  # what has no reads now
+    assert list(read_figures(path)) == ["R2"]
     assert read_figures(tmp_path / "none.json") == {}
 
 

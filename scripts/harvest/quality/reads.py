@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from scripts.harvest.quality import flags
 from scripts.harvest.quality.copies import find_alike
 from scripts.plan.run_table import iterate_runs
-from scripts.plan.units import unit_names
+from scripts.plan.units import read_unit_rows, unit_names
 from scripts.reads.read_figures import SKETCH, ReadFigures, read_figures, sketch_of
 
 COLUMNS = (
@@ -82,7 +82,9 @@ def read_reads(units: str | Path, ledger: str | Path, path: str) -> ReadsOfAnaly
     figures: dict[str, ReadFigures] = {}
     for unit in unit_names(units) if path else ():
         of_unit = read_figures(path.replace("{unit}", unit))
-        figures |= {run: of_run for run, of_run in of_unit.items() if run in experiments}
+        # of a run that is left out since then the figures stay, for the day on which it comes back
+        planned = {row.run for row in read_unit_rows(Path(units) / f"{unit}.tsv")} if of_unit else set()
+        figures |= {run: of_run for run, of_run in of_unit.items() if run in experiments and run in planned}
     return ReadsOfAnalysis(figures, experiments, (run for run, labels in species.items() if len(labels) > 1))
 
 
