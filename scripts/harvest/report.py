@@ -52,10 +52,12 @@ def draw_page(
     links += [("droplets", "Droplet libraries")] if library_part["libraries"] else []
     links += [("notes", "Notes")] if notes else []
     links += [("used", "What was used")] if provenance or methods else []
+    looked = findings.findings_of(settled, cells, libraries, warnings)
     page = render(
         "harvest/templates/report.html",
         totals=figures,
-        findings=findings.findings_of(settled, cells, libraries, warnings),
+        findings=looked,
+        verdict=findings.verdict_of(looked),
         flow=runs.flow(planned, settled, figures),
         statuses=runs.STATUSES,
         links=[*links, ("files", "Files")],

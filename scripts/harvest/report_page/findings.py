@@ -79,6 +79,12 @@ def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:
         yield found._replace(subject=several(int(number), "run"))
 
 
+def verdict_of(found: Sequence[LookAt]) -> list[tuple[str, int]]:
+    """Return each severity that there is, the worst first, with the number of its findings."""
+    numbers = {severity: sum(each.severity == severity for each in found) for severity in SEVERITIES}
+    return [(severity, number) for severity, number in numbers.items() if number]
+
+
 def findings_of(
     ledger: pd.DataFrame, cells: pd.DataFrame, libraries: pd.DataFrame, warnings: Sequence[str] = ()
 ) -> list[LookAt]:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from scripts.harvest.quality.flags import FLAGS
-from scripts.harvest.report_page.findings import findings_of
+from scripts.harvest.report_page.findings import findings_of, verdict_of
 from scripts.harvest.report_page.runs import frame_of
 from scripts.plan.reasons import REASONS
 from scripts.plan.run_table import Run
@@ -32,6 +32,12 @@ def test_the_worst_come_first_and_each_says_what_to_do():
     assert (first.meaning, first.remedy) == FLAGS["DUPLICATE_READS"][2:]
     assert (second.severity, second.subject, list(second.names)) == ("note", "2 plate cells", ["SRX1", "SRX2"])
     assert (second.target, second.code) == ("cells-flagged", "FEW_READS")
+
+
+def test_the_verdict_has_the_number_of_findings_of_each_severity():
+    cells = [{"cell": "SRX1", "flags": "FEW_READS"}, {"cell": "SRX2", "flags": "DUPLICATE_READS;EMPTY_WELL"}]
+    assert verdict_of(found(cells=cells)) == [("error", 1), ("note", 2)]
+    assert verdict_of([]) == []
 
 
 def test_the_other_one_of_a_finding_is_named():
