@@ -118,7 +118,7 @@ class FastqReader:
         self.odd = True
         if wrong := strange.strip(b"Uu"):
             at = next(number for number, bases in enumerate(sequences, 1) if wrong[:1] in bases)
-            self._fail(at, f"has {wrong[:1]!r} among its bases")
+            self._fail(at, f"has {_sign(wrong)} among its bases")
 
     def _up_to_fault(self, lines: list[bytes]) -> list[bytes]:
         """Return the lines before the blank ones at the end. Raises RunFault where another fault is first."""
@@ -128,9 +128,9 @@ class FastqReader:
                 self.odd = True
                 return lines[:at]
             if self._ended or not head.startswith(b"@"):
-                self._fail(at // 4 + 1, f"begins with {head[:1]!r} instead of '@'")
+                self._fail(at // 4 + 1, f"begins with {_sign(head)} instead of '@'")
             if not plus.startswith(b"+"):
-                self._fail(at // 4 + 1, f"has {plus[:1]!r} instead of '+' in its third line")
+                self._fail(at // 4 + 1, f"has {_sign(plus)} instead of '+' in its third line")
             if len(sequence) != len(quality):
                 self._fail(at // 4 + 1, f"has {len(sequence):,} bases, but {len(quality):,} qualities")
         return lines
@@ -140,6 +140,11 @@ class FastqReader:
 
     def _too_long(self, number: int, fault: str) -> NoReturn:
         raise too_long(f"{self.title}: read {self.reads + number:,} {fault}")
+
+
+def _sign(text: bytes) -> str:
+    """Return the first sign of a text in quotes, as a message has it."""
+    return ascii(text[:1].decode("latin-1"))
 
 
 def _begin(sign: bytes, lines: Sequence[bytes]) -> bool:

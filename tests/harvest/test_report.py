@@ -126,7 +126,7 @@ def test_the_page_shows_what_came_of_the_plan(tmp_path):
         "2 plate cells and 1 droplet library of 2 series were counted;\n1 run left out, 1 failed. 1 warning , 1 note : see Needs a look .",
         "warning 1 run: not counted: could not be downloaded Run again with --config retry='[DOWNLOAD_FAILED]'.",
         "SRR3. See the rows of DOWNLOAD_FAILED",
-        "note 1 plate cell: less than 10 % of the median number of reads of its series",
+        "note 1 plate cell: less than 10 % of the median number of reads of the series",
         "SRX2 GSE1 GSM2 mus FEW_READS counted 3,000 90.0 301 12.2",
         "2 series 5 samples 4 runs in the archives − 1 left out 4 runs planned − 1 failed 3 runs counted 2 plate cells"
         " 1 droplet libraries",

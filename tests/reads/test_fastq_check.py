@@ -160,7 +160,7 @@ def test_u_is_mended_and_what_is_no_base_is_refused(check, tmp_path):
         with pytest.raises(RunFault) as fault:
             check(plain + READS + f"@b\nAU{sign}U\n+\nIIII\n" + READS)
         assert str(fault.value) == (
-            f"READS_MISSING: 1.fastq: read 1,002 has {sign.encode()!r} among its bases; the file is damaged."
+            f"READS_MISSING: 1.fastq: read 1,002 has {sign!r} among its bases; the file is damaged."
         )
 
 
@@ -259,11 +259,11 @@ READS, READ = fastq(NAMES, 1), "1.fastq: read"
         (fastq(NAMES, 1)[:-3], "1.fastq is cut off: its last read, number 1,000, is not whole."),
         (fastq(NAMES, 1)[:-30], "1.fastq is cut off: its last read, number 1,000, is not whole."),
         (fastq(NAMES, 1)[:-3] + "\n", "1.fastq: read 1,000 has 12 bases, but 10 qualities; the file is damaged."),
-        ("@a\nA\n+\nI\n\n@b\nA\n+\nI\n", f"{READ} 2 begins with b'' instead of '@'; the file is damaged."),
-        (READS[:111] + "\n" * 4 + READS, f"{READ} 4 begins with b'' instead of '@'; the file is damaged."),
-        (READS + "junk\nA\n+\nI\n", f"{READ} 1,001 begins with b'j' instead of '@'; the file is damaged."),
+        ("@a\nA\n+\nI\n\n@b\nA\n+\nI\n", f"{READ} 2 begins with '' instead of '@'; the file is damaged."),
+        (READS[:111] + "\n" * 4 + READS, f"{READ} 4 begins with '' instead of '@'; the file is damaged."),
+        (READS + "junk\nA\n+\nI\n", f"{READ} 1,001 begins with 'j' instead of '@'; the file is damaged."),
         (READS.replace("\n", "\r"), "1.fastq has line ends of one CR; write it with LF."),
-        (READS + "@a\nA\n-\nI\n", f"{READ} 1,001 has b'-' instead of '+' in its third line; the file is damaged."),
+        (READS + "@a\nA\n-\nI\n", f"{READ} 1,001 has '-' instead of '+' in its third line; the file is damaged."),
     ],
 )
 def test_damaged_files_are_refused_with_the_read(check, text, words):

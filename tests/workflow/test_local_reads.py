@@ -91,7 +91,7 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
         "half2": ("counted", ""),
         "index": ("left_out", "INDEX_READS_ONLY"),
     }
-    assert ledger["cell3"].detail == "none.fastq: read 1 has b'-' among its bases; the file is damaged."
+    assert ledger["cell3"].detail == "none.fastq: read 1 has '-' among its bases; the file is damaged."
     assert ledger["cell5"].detail.startswith("pair 1 is called ")
     assert ledger["cell6"].detail == "no read in empty.sra."
     assert ledger["lane1"].chemistry == "10x_3p_v2"

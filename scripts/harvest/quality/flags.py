@@ -92,59 +92,60 @@ FLAGS: Mapping[str, Flag] = {
     "SPECIES_MISMATCH": Flag(
         _BOTH,
         "error",
-        f"fewer than {OWN_SPECIES:g} % of its reads of one species are of the declared one",
+        f"fewer than {OWN_SPECIES:g} % of the reads of one species are of the declared one",
         "Look at `other_species`. Give the right species in a run table, or leave the sample out.",
     ),
     "DUPLICATE_READS": Flag(
         _BOTH,
         "error",
-        f"{SAME_READS:g} % or more of its sampled reads are also those of another experiment, or"
-        f" {SAME_READS_OF_RUNS:g} % those of another of its runs (`same_reads_as`)",
+        f"{SAME_READS:g} % or more of the sampled reads are also those of another experiment, or"
+        f" {SAME_READS_OF_RUNS:g} % those of another run of the same one (`same_reads_as`)",
         "Leave one of the two out, or ask the authors which is right.",
     ),
     "DUPLICATE_COUNTS": Flag(
         _BOTH,
         "error",
-        f"{SAME_COUNTS:g} % or more of its genes of 10 or more counts (of a library: its cells) have the same count"
-        " in another one (`same_counts_as`), or all its counts are the same, as only copies have",
+        f"{SAME_COUNTS:g} % or more of the genes of 10 or more counts (of a library: of the cells) have the same count"
+        " in another one (`same_counts_as`), or all counts are the same, as only copies have",
         "Leave one of the two out, or ask the authors which is right.",
     ),
     "MATES_DIFFER": Flag(
         _CELL,
         "error",
-        f"fewer than {MATES_AGREE:g} % of its pairs have both mates on one gene: mates of different origin",
+        f"fewer than {MATES_AGREE:g} % of the pairs have both mates on one gene: mates of different origin",
         "Look at the files of its runs; give the right ones as `source: file:R1;R2` in a run table.",
     ),
     "LANES_DIFFER": Flag(
         _BOTH,
         "warning",
-        f"its runs differ: in species, by more than {RUNS_LENGTH:g} % in mean read length, or their genes are less than"
+        f"runs of one experiment differ: in species, by more than {RUNS_LENGTH:g} % in mean read length, or their genes are less than"
         f" {RUNS_AGREE:g} % alike (Morisita's index)",
         "Count its runs one by one (`count_by: run`), or leave the wrong one out.",
     ),
     "SPECIES_MIXED": Flag(
         _BOTH,
         "warning",
-        f"{OTHER_SPECIES:g} % or more of its reads of one species are of another configured one",
+        f"{OTHER_SPECIES:g} % or more of the reads of one species are of another configured one",
         "Expected of xenografts and mixtures of species; else the sample is contaminated.",
     ),
     "SEX_MISMATCH": Flag(
         _SAMPLE,
         "warning",
-        "XIST and the genes of the Y chromosome show the other sex than its record",
+        "XIST and the genes of the Y chromosome show the other sex than the record",
         "Samples may be swapped: compare with the other samples of its series.",
     ),
     "BARCODE_OVERLAP": Flag(
         _LIBRARY,
         "warning",
-        f"its cells share barcodes with another library of its series (`barcodes_shared_with`), {OVERLAP_FOLD:g} times"
+        f"cells share barcodes with another library of the series (`barcodes_shared_with`), {OVERLAP_FOLD:g} times"
         f" as many as by chance and {OVERLAP_SHARE:g} % or more of them: index hopping, or parts of one library",
-        "Remove the shared barcodes from the library where they have fewer counts.",
+        "Whole copies first: where DUPLICATE_COUNTS is flagged too, leave one of the two out. Else remove the shared"
+        " barcodes from the library where they have fewer counts.",
     ),
     "LOW_MAPPING": Flag(
         _BOTH,
         "warning",
-        f"less than {LOW_MAPPED:g} % of its reads map to the genome: another species, adapters, or wrong mates",
+        f"less than {LOW_MAPPED:g} % of the reads map to the genome: another species, adapters, or wrong mates",
         "Look where its reads went. `plates: {min_mapped: …}` leaves out what maps less.",
     ),
     "NO_CELLS": Flag(
@@ -154,120 +155,120 @@ FLAGS: Mapping[str, Flag] = {
         "Look at its barcodes and reads; try another `droplets: {cell_filter: …}`.",
     ),
     "NO_GENES": Flag(
-        _CELL, "warning", "it has reads, but none counts for a gene", "Leave it out of the analysis of the counts."
+        _CELL, "warning", "reads, but none that counts for a gene", "Leave it out of the analysis of the counts."
     ),
     "EMPTY_WELL": Flag(
         _CELL,
         "note",
-        f"it has no reads, less than {EMPTY_READS:g} % of the median number of reads of its series, or"
-        f" {EMPTY_SPIKE_INS:g} % or more of its counts on spike-ins: a well without a cell",
+        f"no reads, less than {EMPTY_READS:g} % of the median number of reads of the series, or"
+        f" {EMPTY_SPIKE_INS:g} % or more of the counts on spike-ins: a well without a cell",
         "Leave it out of the analysis of the counts; `plates: {min_reads: …}` does that for wells without reads.",
     ),
     "FEW_READS": Flag(
         _CELL,
         "note",
-        f"less than {FEW_READS:g} % of the median number of reads of its series: sequenced little, or a dead cell",
+        f"less than {FEW_READS:g} % of the median number of reads of the series: sequenced little, or a dead cell",
         "Compare its genes with those of other cells before it is used.",
     ),
     "OUTLIER_COUNTS": Flag(
         _CELL,
         "note",
-        f"its log counts are {OUTLIER_Z:g} robust z-scores or more from the median of its series, and {OUTLIER_FOLD:g}"
+        f"log counts are {OUTLIER_Z:g} robust z-scores or more from the median of the series, and {OUTLIER_FOLD:g}"
         " times above or below it",
         "Too few: damaged or empty; too many: two cells in one well.",
     ),
     "OUTLIER_GENES": Flag(
         _CELL,
         "note",
-        f"its log number of genes is {OUTLIER_Z:g} robust z-scores or more from the median of its series, and"
+        f"a log number of genes {OUTLIER_Z:g} robust z-scores or more from the median of the series, and"
         f" {OUTLIER_FOLD:g} times above or below it",
         "Too few: damaged or empty; too many: two cells in one well.",
     ),
     "OUTLIER_MITOCHONDRIAL": Flag(
         _CELL,
         "note",
-        f"its mitochondrial share is {OUTLIER_Z:g} robust z-scores or more and {OUTLIER_POINTS:g} points above the"
-        " median of its series",
+        f"a mitochondrial share {OUTLIER_Z:g} robust z-scores or more and {OUTLIER_POINTS:g} points above the"
+        " median of the series",
         "Often a broken cell; heart and muscle have many.",
     ),
     "OUTLIER_SPIKE_IN": Flag(
         _CELL,
         "note",
-        f"its share of spike-ins is {OUTLIER_Z:g} robust z-scores or more and {OUTLIER_POINTS:g} points above the"
-        " median of its series",
+        f"a share of spike-ins {OUTLIER_Z:g} robust z-scores or more and {OUTLIER_POINTS:g} points above the"
+        " median of the series",
         "Little RNA of its own: small, damaged or empty.",
     ),
     "HIGH_MITOCHONDRIAL": Flag(
         _BOTH,
         "note",
-        f"more than {HIGH_MITOCHONDRIAL:g} % of its counts are of mitochondria",
+        f"more than {HIGH_MITOCHONDRIAL:g} % of the counts are of mitochondria",
         "Often broken cells; heart and muscle have many.",
     ),
     "HIGH_RIBOSOMAL": Flag(
         _BOTH,
         "note",
-        f"more than {HIGH_RIBOSOMAL:g} % of its counts are of ribosomal proteins and RNA",
+        f"more than {HIGH_RIBOSOMAL:g} % of the counts are of ribosomal proteins and RNA",
         "Resting lymphocytes have half; more is RNA that was not depleted.",
     ),
     "HIGH_AMBIGUOUS": Flag(
         _CELL,
         "note",
-        f"more than {HIGH_AMBIGUOUS:g} % of its reads in genes are in several",
+        f"more than {HIGH_AMBIGUOUS:g} % of the reads in genes are in several",
         "Give the strand of the library (`plates: {strand: …}`), if it has one.",
     ),
     "HIGH_NO_FEATURE": Flag(
         _CELL,
         "note",
-        f"more than {HIGH_NO_FEATURE:g} % of its reads of one locus are in no gene: DNA, or nuclei",
+        f"more than {HIGH_NO_FEATURE:g} % of the reads of one locus are in no gene: DNA, or nuclei",
         "Of nuclei count genes with their introns (`plates: {type: gene}`).",
     ),
     "HIGH_MISMATCH": Flag(
         _BOTH,
         "note",
-        f"more than {HIGH_MISMATCH:g} % of its mapped bases differ from the genome",
+        f"more than {HIGH_MISMATCH:g} % of the mapped bases differ from the genome",
         "Bad sequencing, or another species or strain.",
     ),
     "HIGH_TR": Flag(
         _LIBRARY,
         "note",
-        f"more than {HIGH_TR:g} % of its reads in genes are on segments of T-cell receptors",
+        f"more than {HIGH_TR:g} % of the reads in genes are on segments of T-cell receptors",
         "Expected of T cells only; else the library was enriched for them.",
     ),
     "HIGH_IG": Flag(
         _LIBRARY,
         "note",
-        f"more than {HIGH_IG:g} % of its reads in genes are on segments of immunoglobulins",
+        f"more than {HIGH_IG:g} % of the reads in genes are on segments of immunoglobulins",
         "Expected of plasma cells only; else the library was enriched for them.",
     ),
     "HIGH_TOP_GENE": Flag(
         _LIBRARY,
         "note",
-        f"more than {HIGH_TOP_GENE:g} % of its reads in genes are on one (`top_gene`)",
+        f"more than {HIGH_TOP_GENE:g} % of the reads in genes are on one (`top_gene`)",
         "Expected of red blood cells or islets; else the library was enriched for it.",
     ),
     "LOW_VALID_BARCODES": Flag(
         _LIBRARY,
         "note",
-        f"less than {LOW_VALID_BARCODES:g} % of its reads have a barcode of the inclusion list",
+        f"less than {LOW_VALID_BARCODES:g} % of the reads have a barcode of the inclusion list",
         "Look at its chemistry, and at the quality of the barcode read.",
     ),
     "LOW_Q30": Flag(
         _LIBRARY,
         "note",
-        f"less than {LOW_Q30:g} % of the bases of its cDNA have a quality of 30 or more",
+        f"less than {LOW_Q30:g} % of the bases of the cDNA have a quality of 30 or more",
         "Bad sequencing: fewer reads map.",
     ),
     "LOW_READS_IN_CELLS": Flag(
         _LIBRARY,
         "note",
-        f"less than {LOW_READS_IN_CELLS:g} % of its reads in genes are in cells: RNA of broken cells, or cells that"
+        f"less than {LOW_READS_IN_CELLS:g} % of the reads in genes are in cells: RNA of broken cells, or cells that"
         " were not called",
         "Look at its barcodes; remove the ambient RNA.",
     ),
     "ANTISENSE_READS": Flag(
         _LIBRARY,
         "note",
-        f"more than {HIGH_ANTISENSE:g} % of its reads in genes are on the other strand",
+        f"more than {HIGH_ANTISENSE:g} % of the reads in genes are on the other strand",
         "Look at its chemistry.",
     ),
     "INTRONIC_READS": Flag(
@@ -280,7 +281,7 @@ FLAGS: Mapping[str, Flag] = {
     "EMPTYDROPS_SKIPPED": Flag(
         _LIBRARY,
         "note",
-        "it has too few barcodes for EmptyDrops_CR: cells by CellRanger2.2",
+        "too few barcodes for EmptyDrops_CR: cells by CellRanger2.2",
         "Nothing; compare its cells with the barcodes' counts.",
     ),
 }

@@ -12,6 +12,15 @@ from scripts.plan.reasons import REASONS
 
 MOST_NAMED = 12
 """Cells, libraries, runs or series that a finding names."""
+MOST_OF_RUNS = 0.5
+"""Share of the runs that were worked on, above which runs that failed for one reason have a cause in common."""
+_IN_COMMON = "Suspect what they have in common: the archive, the configuration or the network. Look at one run"
+_PAIRS = {
+    "DUPLICATE_READS": ("same_reads_as", "pct_same_reads", "{:.4g} % of the reads"),
+    "DUPLICATE_COUNTS": ("same_counts_as", "pct_same_counts", "{:.4g} % of the counts"),
+    "BARCODE_OVERLAP": ("barcodes_shared_with", "barcodes_shared", "{:.0f} barcodes"),
+}
+"""Flag of two → column of the other one, column of how much they share, and how that is said."""
 
 
 class LookAt(NamedTuple):
@@ -52,13 +61,27 @@ def _of_flags(table: pd.DataFrame, column: str, noun: str, target: str) -> Itera
             if of_samples:  # all rows of a sample have it
                 rows = rows.drop_duplicates(["series", "sample"])
             named, what = ("sample", "sample") if of_samples else (column, noun)
-            names = [
+            pairs = _pairs(rows, named, code)
+            names = pairs or [
                 f"{row[named]}{f' ({about})' if (about := about_flag(row, code)) else ''}"
                 for _, row in rows.head(MOST_NAMED).iterrows()
             ]
             severity = known.severity if known else "note"
             found = _finding(severity, code, what, words, names, target)
-            yield found._replace(subject=several(len(rows), what), more=max(0, len(rows) - MOST_NAMED))
+            yield found._replace(subject=several(len(rows), what), more=max(0, len(pairs or rows) - MOST_NAMED))
+
+
+def _pairs(rows: pd.DataFrame, named: str, code: str) -> list[str]:
+    """Return the pairs that a flag is about, each once; none where a partner is not known."""
+    partner, number, words = _PAIRS.get(code, ("", "", ""))
+    if partner not in rows or (rows[partner] == "").any():
+        return []
+    shared = rows[number] if number in rows else [float("nan")] * len(rows)
+    pairs: dict[frozenset[str], str] = {}
+    for one, other, much in zip(rows[named], rows[partner], shared, strict=True):
+        about = f" ({words.format(much)})" if isinstance(much, float) and much == much else ""
+        pairs.setdefault(frozenset((one, other)), f"{one} – {other}{about}")
+    return list(pairs.values())
 
 
 def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:
@@ -73,9 +96,16 @@ def _of_failures(ledger: pd.DataFrame) -> Iterator[LookAt]:
     for code, number in failed.reason.value_counts().sort_index().sort_values(ascending=False, kind="stable").items():
         known = REASONS.get(str(code))
         remedy = known.remedy.replace("{code}", str(code)) if known else ""
-        words = (f"not counted: {known.meaning if known else 'failed'}", remedy)
         runs = failed.run[failed.reason == code]
-        found = _finding("warning", str(code), "run", words, runs, "not-counted")
+        meaning = known.meaning if known else "failed"
+        if number > 1 and number > MOST_OF_RUNS * len(worked_on):
+            again = f", then run again with --config retry='[{code}]'." if "retry=" in remedy else "."
+            words = (f"failed for one reason: {meaning}", _IN_COMMON + again)
+            found = _finding("error", str(code), "run", words, runs, "not-counted")
+            every = number == len(worked_on)
+            yield found._replace(subject=f"All {number:,} runs" if every else f"{number:,} of {len(worked_on):,} runs")
+            continue
+        found = _finding("warning", str(code), "run", (f"not counted: {meaning}", remedy), runs, "not-counted")
         yield found._replace(subject=several(int(number), "run"))
 
 

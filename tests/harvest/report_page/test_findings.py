@@ -52,8 +52,8 @@ def test_the_other_one_of_a_finding_is_named():
     names = {finding.code: list(finding.names) for finding in findings_of(frame_of([]), frame, table({})[:0])}
     assert names == {
         "SPECIES_MISMATCH": ["SRX2 (97.25 % of its reads are of homo)"],
-        "DUPLICATE_READS": ["SRX1 (98.4 % of its reads are those of SRR9)"],
-        "DUPLICATE_COUNTS": ["SRX4 (100 % of its counts are those of SRX5)"],
+        "DUPLICATE_READS": ["SRX1 – SRR9 (98.4 % of the reads)"],
+        "DUPLICATE_COUNTS": ["SRX4 – SRX5 (100 % of the counts)"],
         "SEX_MISMATCH": ["SRX3 (record: male, genes: female)"],
     }
 
@@ -73,7 +73,7 @@ def test_libraries_that_share_barcodes_are_named():
     }
     (finding,) = found(libraries=[library])
     assert (finding.subject, finding.target) == ("1 droplet library", "libraries")
-    assert list(finding.names) == ["SRX7 (412 barcodes of its cells are in SRX8)"]
+    assert list(finding.names) == ["SRX7 – SRX8 (412 barcodes)"]
 
 
 def test_failed_runs_are_findings_with_the_remedy_of_their_reason():
@@ -88,6 +88,33 @@ def test_failed_runs_are_findings_with_the_remedy_of_their_reason():
     assert reason.remedy == REASONS["EMPTY_READS"].remedy
     assert (reference.severity, reference.meaning, reference.names) == ("warning", "A sentence.", ())
     assert [finding.severity for finding in found([FAILED, counted])] == ["warning", "warning"]
+
+
+def test_each_pair_is_named_once():
+    copies = {"flags": "DUPLICATE_COUNTS", "pct_same_counts": 100.0}
+    cells = [{"cell": "A", "same_counts_as": "B", **copies}, {"cell": "B", "same_counts_as": "A", **copies}]
+    (finding,) = found(cells=cells)
+    assert (finding.subject, list(finding.names)) == ("2 plate cells", ["A – B (100 % of the counts)"])
+
+
+def test_most_runs_that_failed_for_one_reason_have_a_cause_in_common():
+    lost = [FAILED._replace(run=f"SRR{run}", reason="DOWNLOAD_FAILED") for run in range(60)]
+    series, reason, _ = found(lost)
+    assert (series.severity, series.subject) == ("error", "1 series")
+    assert (reason.severity, reason.subject) == ("error", "All 60 runs")
+    assert reason.meaning == f"failed for one reason: {REASONS['DOWNLOAD_FAILED'].meaning}"
+    assert reason.remedy == (
+        "Suspect what they have in common: the archive, the configuration or the network. Look at one run, then run"
+        " again with --config retry='[DOWNLOAD_FAILED]'."
+    )
+    good = [FAILED._replace(run=f"SRR{run}", status="counted", reason="") for run in range(60, 119)]
+    assert found([*lost, *good])[0].subject == "60 of 119 runs"
+    half = found([*lost, *good, good[0]._replace(run="SRR119")])[0]
+    assert (half.severity, half.subject, half.remedy) == (
+        "warning",
+        "60 runs",
+        REASONS["DOWNLOAD_FAILED"].remedy.replace("{code}", "DOWNLOAD_FAILED"),
+    )
 
 
 def test_only_the_first_of_many_are_named():
