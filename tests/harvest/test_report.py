@@ -123,7 +123,8 @@ def test_the_page_shows_what_came_of_the_plan(tmp_path):
     page = Page(make(tmp_path))
     text = " ".join(page.text)
     for words in (
-        "2 plate cells and 1 droplet library of 2 series were counted;\n1 run left out, 1 failed. 1 warning , 1 note : see Needs a look .",
+        "2 plate cells and 1 droplet library of 2 series were counted;\n1 run left out, 1 failed."
+        " 1 warning , 1 note : see Needs a look .",
         "warning 1 run: not counted: could not be downloaded Run again with --config retry='[DOWNLOAD_FAILED]'.",
         "SRR3. See the rows of DOWNLOAD_FAILED",
         "note 1 plate cell: less than 10 % of the median number of reads of the series",

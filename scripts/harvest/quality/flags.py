@@ -118,8 +118,8 @@ FLAGS: Mapping[str, Flag] = {
     "LANES_DIFFER": Flag(
         _BOTH,
         "warning",
-        f"runs of one experiment differ: in species, by more than {RUNS_LENGTH:g} % in mean read length, or their genes are less than"
-        f" {RUNS_AGREE:g} % alike (Morisita's index)",
+        f"runs of one experiment differ: in species, by more than {RUNS_LENGTH:g} % in mean read length, or their"
+        f" genes are less than {RUNS_AGREE:g} % alike (Morisita's index)",
         "Count its runs one by one (`count_by: run`), or leave the wrong one out.",
     ),
     "SPECIES_MIXED": Flag(
