@@ -34,7 +34,7 @@ def draw_page(
     planned, settled = runs.frame_of(plan), runs.frame_of(ledger)
     cells, libraries = quality_tables.read_cells(results), quality_tables.read_libraries(results)
     counted = cells[cells.status != "failed"]
-    worked_on = settled[(settled.assay == "plate") & settled.status.isin(["counted", "failed"])]
+    worked_on = settled[(settled.assay == "plate") & (settled.status == "counted")]
     sections = [
         plates.plate_part(species, counted[counted.species == species], plates.read_notes(results / f"{species}.h5ad"))
         for species in sorted(set(worked_on.species))

@@ -25,7 +25,7 @@ class Step(NamedTuple):
     words: str
     target: str
     search: str = ""
-    lost: "Step | None" = None
+    lost: "tuple[Step, ...]" = ()
     """Those that do not come to the next step."""
 
 
@@ -45,18 +45,29 @@ def flow(plan: pd.DataFrame, ledger: pd.DataFrame, figures: dict[str, int]) -> l
     samples = len(ledger[["series", "sample"]].drop_duplicates()) if (ledger["sample"] != "").any() else 0
     runs = ledger.run[ledger.run != ""].nunique()
     plates = next(iter(sorted(set(ledger.species[(ledger.assay == "plate") & (ledger.status == "counted")]))), "")
-    left_out = Step(figures["left_out"], "left out", "not-counted", "left out")
+    left_out = ledger.run[ledger.status == "left_out"]
+    without = Step(int((left_out == "").sum()), "without a run", "not-counted", "left out")
+    at_once = Step(int(((plan.status == "left_out") & (plan.run != "")).sum()), "left out", "not-counted", "left out")
+    later = Step(int((left_out != "").sum()) - at_once.number, "left out later", "not-counted", "left out")
     failed = Step(figures["failed"], "failed", "not-counted", "failed")
+    planned = plan[plan.status == "planned"]
+    twice = len(planned) - planned.run.nunique()
+    words = "runs planned" + (f", {twice:,} of them for two species" if twice else "")
     steps = [
         Step(figures["series"], "series", "series"),
-        Step(samples, "samples", "series"),
-        Step(runs, "runs in the archives", "series", lost=left_out if left_out.number else None),
-        Step(int((plan.status == "planned").sum()), "runs planned", "series", lost=failed if failed.number else None),
+        Step(samples, "samples", "series", lost=(without,)),
+        Step(runs, "runs", "series", lost=(at_once,)),
+        Step(len(planned), words, "series", lost=(failed, later)),
         Step(figures["counted"], "runs counted", "series"),
         Step(figures["cells"], "plate cells", f"plates-{plates}" if plates else ""),
         Step(figures["libraries"], "droplet libraries", "libraries" if figures["libraries"] else ""),
     ]
-    return [step if step.number else step._replace(target="") for step in steps]
+    return [
+        step._replace(
+            target=step.target if step.number else "", lost=tuple(lost for lost in step.lost if lost.number > 0)
+        )
+        for step in steps
+    ]
 
 
 def series_rows(plan: pd.DataFrame, ledger: pd.DataFrame) -> list[Row]:
