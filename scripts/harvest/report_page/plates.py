@@ -10,7 +10,7 @@ import pandas as pd
 
 from scripts.core.errors import InputError
 from scripts.formats.charts import Scale, histogram, scale_of
-from scripts.formats.pages import Bar, Spread, cut, percent, short_number, thousands
+from scripts.formats.pages import Bar, Spread, cut, percent, several, short_number, thousands
 from scripts.harvest.quality.flags import FLAGS
 from scripts.harvest.report_page.charts import Mark, density
 from scripts.harvest.report_page.quality_tables import about_flag, present
@@ -117,32 +117,47 @@ def _charts(cells: pd.DataFrame, scales: Mapping[str, Scale]) -> list[tuple[Any,
     for name, scale in scales.items():
         values = cells[name].dropna()
         low, high = values.quantile([0.05, 0.95])
-        chart = histogram(values.to_numpy(), scale, FIGURES[name].title)
-        charts.append(
-            (chart, FIGURES[name].name.capitalize(), f"90 % of cells: {short_number(low)} to {short_number(high)}")
+        drawn = _drawn(cells, name)
+        chart = histogram(drawn[name].to_numpy(), scale, FIGURES[name].title)
+        words = (
+            f"90 % of cells: {short_number(low)} to {short_number(high)}{_not_drawn(len(values) - len(drawn), name)}"
         )
+        charts.append((chart, FIGURES[name].name.capitalize(), words))
     flagged = flagged_of(cells).head(MOST_MARKS)
     hints = [words_of(cell) for _, cell in flagged.iterrows()]
     for across, up in _DENSITIES:
         if across in scales and up in scales:
-            both = cells[cells[across].notna() & cells[up].notna()]
+            known = cells[cells[across].notna() & cells[up].notna()]
+            both = _drawn(_drawn(known, across), up)
             names = both.get("cell", both.experiment).tolist()
             marks = [
                 Mark(x, y, hint)
                 for x, y, hint in zip(flagged[across], flagged[up], hints, strict=True)
-                if x == x and y == y
+                if x == x and y == y and not (FIGURES[across].log and x <= 0)
             ]
             titles = FIGURES[across].title, FIGURES[up].title
             pairs = both[across].to_numpy(), both[up].to_numpy()
             chart, key = density(*pairs, (scales[across], scales[up]), titles, marks, names)
             name = f"{FIGURES[up].name.capitalize()} by {FIGURES[across].name}"
-            charts.append((chart, name, key + ("; diamonds: cells with a flag" if marks else "")))
+            key += "; diamonds: cells with a flag" if marks else ""
+            charts.append((chart, name, key + _not_drawn(len(known) - len(both), across)))
     return charts
+
+
+def _drawn(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the cells that have a position on the axis of a figure: a logarithmic one has none for 0."""
+    return cells[cells[name] > 0] if FIGURES[name].log else cells[cells[name].notna()]
+
+
+def _not_drawn(number: int, name: str) -> str:
+    """Return how many cells a chart lacks, as the end of its caption."""
+    is_are = "is" if number == 1 else "are"
+    return f"; {several(number, 'cell')} without {FIGURES[name].name} {is_are} not drawn" if number else ""
 
 
 def _scales(cells: pd.DataFrame) -> dict[str, Scale]:
     return {
-        name: scale_of(cells[name].dropna().to_numpy(), figure.log, 100.0 if name == "pct_mapped" else None)
+        name: scale_of(_drawn(cells, name)[name].to_numpy(), figure.log, 100.0 if name == "pct_mapped" else None)
         for name, figure in FIGURES.items()
         if name in present(cells, list(FIGURES))
     }

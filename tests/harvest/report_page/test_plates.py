@@ -63,3 +63,21 @@ def test_cells_with_the_worst_flags_come_first():
     assert [row[0] for row in shown] == ["c", "a"]
     assert head[-1] == "~in what"
     assert [row[-1] for row in shown] == ["96 % of its reads are of homo", ""]
+
+
+def test_a_cell_without_reads_is_not_drawn_on_a_logarithmic_axis():
+    cells = pd.DataFrame(
+        {
+            **{"series": "GSE1", "experiment": list("abc"), "flags": ["EMPTY_WELL", "", ""]},
+            **{"reads": [0.0, 1000.0, 3000.0], "n_genes_by_counts": [0.0, 20.0, 30.0]},
+        }
+    )
+    charts = {name: (str(chart), str(words)) for chart, name, words in plate_part("mus", cells, {})["charts"]}
+    for name in ("Reads", "Genes by reads"):
+        assert charts[name][1].endswith("; 1 cell without reads is not drawn"), charts[name][1]
+        assert ": 0" not in charts[name][0]
+    assert "not drawn" not in charts["Genes"][1]
+    assert "median 2k" in charts["Reads"][0]
+    empty = cells.assign(reads=0.0)
+    words = {name: str(words) for _, name, words in plate_part("mus", empty, {})["charts"]}
+    assert words["Reads"].endswith("; 3 cells without reads are not drawn")
