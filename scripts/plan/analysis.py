@@ -322,10 +322,11 @@ class Analysis:
         return str(self.config["species"][species]["reference"])
 
     def made_of_reference(self, unit: str) -> list[str]:
-        """Return what is made of the reference of a unit and its counts need."""
-        folder = f"units/references/{self.reference(unit)}"
-        index = [f"{folder}/count_index{self.counted}.npz"] if is_shard(unit) else []
-        return [f"{folder}/star", *index]
+        """Return what is made of the reference of a unit and its alignments need: without it no reads are fetched.
+
+        The count index is none of it: with other options it is another one, and kept alignments are counted again.
+        """
+        return [f"units/references/{self.reference(unit)}/star"]
 
     def references(self) -> list[str]:
         """Return the names of the references of all species, sorted."""

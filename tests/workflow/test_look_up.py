@@ -25,7 +25,7 @@ def test_without_network_there_is_no_plan_and_the_next_call_asks_again(analysis)
         answer = analysis.snakemake("--cores", "1", *target)
         assert answer.status == 1
         what, job, heading, reason, again, command = answer.text.splitlines()[-6:]
-        assert (what, job) == ("What failed:", "  resolve resolve (logs/resolve/resolve.log):")
+        assert (what, job) == ("What failed:", "  resolve (logs/resolve/resolve.log):")
         assert heading.strip() == HEADING
         assert reason.strip().startswith("GEO's family file of GSE1 could not be fetched: http://127.0.0.1:9/x/series/")
         assert again == "Put it right and call the same command again; what is done is not done again:"
