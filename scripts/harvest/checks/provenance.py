@@ -1,7 +1,7 @@
 """provenance.json and methods.txt: their facts are those of the ledger and of the other files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def provenance_faults(results: Path, files: Iterable[str], ledger: Sequence[Run]
         return
     try:
         yield from _ledger_faults(facts, ledger)
-        yield from _matrix_faults(results, files, facts)
+        counted = {row.species for row in ledger if row.assay == "plate" and row.status == "counted"}
+        yield from _matrix_faults(results, files, facts, counted)
         if METHODS not in files:
             yield f"{METHODS}: missing, though {FACTS} exists."
         elif facts["workflow"]["harvested_with"] != VERSION:
@@ -53,8 +54,11 @@ def _ledger_faults(facts: Mapping[str, Any], ledger: Sequence[Run]) -> Iterator[
         yield f"{FACTS}: the runs of its archives do not add up to the counted ones."
 
 
-def _matrix_faults(results: Path, files: Iterable[str], facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence where the plate counts of a species name another reference or version of STAR."""
+def _matrix_faults(results: Path, files: Iterable[str], facts: Mapping[str, Any], counted: Set[str]) -> Iterator[str]:
+    """Yield a sentence where the plate counts of a species name another reference or version of STAR.
+
+    The tools are those of counted runs: of a species that is not ``counted`` they are not known.
+    """
     prints = {reference["name"]: reference["fingerprint"] for reference in facts["references"]}
     known = {tool["version"] for tool in facts["tools"] if tool["program"] == "STAR"}
     for species in facts["species"]:
@@ -65,5 +69,5 @@ def _matrix_faults(results: Path, files: Iterable[str], facts: Mapping[str, Any]
         expected = f"{species['reference']} sha256:{prints.get(species['reference'], '')}"
         if reference not in ("", expected):
             yield f"{FACTS}: {name} was counted with the reference {reference[:100]}, not {expected[:100]}."
-        if other := sorted({*star.split(", ")} - known - {""}):
+        if species["label"] in counted and (other := sorted({*star.split(", ")} - known - {""})):
             yield f"{FACTS}: {name} was aligned with STAR {', '.join(other)[:100]}, which is not among its tools."
