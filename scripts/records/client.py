@@ -5,6 +5,7 @@ Answers are checked to be complete before they are kept, and kept as they came
 with all other processes of the analysis: 3 a second, 10 with a key. E-utilities: https://www.ncbi.nlm.nih.gov/books/NBK25499/.
 """
 
+import argparse
 import collections
 import contextlib
 import functools
@@ -74,6 +75,17 @@ class Unfound(NamedTuple):
     def add(self, other: "Unfound") -> None:
         self.absent.update(other.absent)
         self.failed.update(other.failed)
+
+
+def add_archive_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :class:`Archives`: where they are, and how they are asked."""
+    parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
+    parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
+    parser.add_argument("--eutils", default="https://eutils.ncbi.nlm.nih.gov/entrez/eutils", help="E-utilities")
+    parser.add_argument("--ena", default="https://www.ebi.ac.uk/ena", help="ENA")
+    parser.add_argument("--email", default=os.environ.get("NCBI_EMAIL", ""), help="address that NCBI asks for")
+    parser.add_argument("--retries", type=int, default=5, help="retries of a request that failed")
+    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
 
 
 class Archives:

@@ -20,7 +20,7 @@ from scripts.plan.choices import add_choices, choices_of
 from scripts.plan.lists import is_path
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.cost import add_cost_options, estimator_of
-from scripts.records.client import report
+from scripts.records.client import add_archive_options, report
 from scripts.records.discovery.found import DiscoveryArchives, FoundStudies, find_series, find_studies
 from scripts.records.discovery.judged import InAnalysis, Judge, row_of
 from scripts.records.discovery.page import write_page
@@ -53,13 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--series", nargs="*", default=[], help="what the analysis asks for already: accessions, lists")
     parser.add_argument("--plan", default="results/plan.tsv", help="the plan of the analysis, if there is one")
     add_choices(parser)
-    parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
-    parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
-    parser.add_argument("--eutils", default="https://eutils.ncbi.nlm.nih.gov/entrez/eutils", help="E-utilities")
-    parser.add_argument("--ena", default="https://www.ebi.ac.uk/ena", help="ENA")
-    parser.add_argument("--email", default=os.environ.get("NCBI_EMAIL", ""), help="address that NCBI asks for")
-    parser.add_argument("--retries", type=int, default=5, help="retries of a request that failed")
-    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
+    add_archive_options(parser)
     parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard")
     add_cost_options(parser)
     parser.add_argument("--accept", help="list of accessions to which certain ones are added")

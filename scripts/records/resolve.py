@@ -24,7 +24,7 @@ from scripts.plan.sizes.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.sizes.forecast import add_forecast_options, forecast
 from scripts.plan.summary import format_costs, format_forecast, format_plan
 from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
-from scripts.records.client import Archives, report
+from scripts.records.client import Archives, add_archive_options, report
 from scripts.records.history.since_last import SinceLast, add_history_options
 from scripts.records.listed_runs import plan_run_list
 from scripts.records.lookup import look_up
@@ -66,13 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--refresh", nargs="+", default=[], help="accessions to ask for again though kept, or all")
     add_history_options(parser)
     add_choices(parser)
-    parser.add_argument("--records", default="resources/records", help="where the archives' answers are kept")
-    parser.add_argument("--geo", default="https://ftp.ncbi.nlm.nih.gov/geo", help="GEO's file tree")
-    parser.add_argument("--eutils", default="https://eutils.ncbi.nlm.nih.gov/entrez/eutils", help="E-utilities")
-    parser.add_argument("--ena", default="https://www.ebi.ac.uk/ena", help="ENA")
-    parser.add_argument("--email", default=os.environ.get("NCBI_EMAIL", ""), help="address that NCBI asks for")
-    parser.add_argument("--retries", type=int, default=5, help="retries of a request that failed")
-    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before the first retry, then doubled")
+    add_archive_options(parser)
     parser.add_argument("--shard-size", type=int, default=96, help="experiments a plate shard")
     parser.add_argument("--count-by", choices=("experiment", "run"), default="experiment", help="what a column is")
     parser.add_argument("--units", help="folder for the run table of each unit of work, replaced as a whole")
