@@ -9,6 +9,8 @@ import yaml
 from scripts.plan.run_table import Run
 from tests.workflow.conftest import HOME, Answer
 
+pytestmark = pytest.mark.tools  # each test is a dry run of the workflow
+
 IMPORTING = """
 configfile: "config/theirs.yaml"
 

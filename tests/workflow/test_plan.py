@@ -10,6 +10,8 @@ import pytest
 from scripts.plan.run_table import Run
 from tests.workflow.conftest import HOME, Analysis
 
+pytestmark = pytest.mark.tools  # each test is a dry run of the workflow
+
 SOURCES = {
     name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}
     for name in ("hg38", "mm10")
@@ -97,7 +99,6 @@ def test_a_library_of_two_species_has_two_folders_of_archives(analysis):
         assert f"output: units/archives/{unit}.tsv\n" in answer.text
 
 
-@pytest.mark.tools
 def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
     rows = [row for n in range(300) for row in library("GSE1", n)]
     large = [row._replace(spots="300000000", bases="45000000000", bytes="18000000000") for row in rows]
@@ -108,7 +109,6 @@ def test_hundreds_of_libraries_that_wait_for_one_another_are_planned(analysis):
     assert "digraph" in answer.text
 
 
-@pytest.mark.tools
 def test_a_plan_in_parts_the_last_of_which_harvests(analysis):
     rows = [row for number in range(9) for row in plates(f"GSE{number}", 1, "mus", number)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES)
@@ -157,7 +157,6 @@ def test_a_deleted_part_of_the_plan_is_made_again(analysis, missing):
     assert analysis.snakemake("-n").jobs["resolve"] == 1
 
 
-@pytest.mark.tools
 def test_a_run_table_with_an_older_time_makes_a_new_plan(analysis):
     analysis.configure(run_table=analysis.run_table(plates("GSE1", 2)), references=SOURCES)
     assert analysis.snakemake("--cores", "1", "resolve").status == 0
@@ -199,7 +198,6 @@ def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
     assert not (analysis.folder / "results").exists()
 
 
-@pytest.mark.tools
 def test_an_option_that_star_does_not_have_is_reported_before_any_job(analysis):
     analysis.configure(
         series=["GSE1"], references=SOURCES, plates={"star_options": {"outFilterMultimapNmx": 3, "outSAMmultNmax": 1}}
@@ -299,7 +297,6 @@ def test_what_was_learnt_here_counts_and_faults_of_it_are_reported(analysis):
     assert "Traceback" not in answer.text
 
 
-@pytest.mark.tools
 def test_a_table_of_runs_is_judged_as_it_comes(analysis):
     lines = ["Run,Experiment,SRA Study,Organism,LibrarySource,Assay Type,Bytes"]
     lines += [f"SRR{n},SRX{n},SRP1,Mus musculus,TRANSCRIPTOMIC SINGLE CELL,RNA-Seq,1000" for n in range(3)]
@@ -316,7 +313,6 @@ def test_a_table_of_runs_is_judged_as_it_comes(analysis):
     assert "mine.csv, line 5: 'SRR 3' in column Run is not a run" in answer.text
 
 
-@pytest.mark.tools
 @pytest.mark.parametrize("name", ["50%off", "per cent %25 ü"])
 def test_a_folder_in_which_no_archive_can_be_read_is_refused(tmp_path, name):
     analysis = Analysis(tmp_path / name)
