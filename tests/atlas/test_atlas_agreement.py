@@ -11,6 +11,8 @@ from scripts.core.errors import InputError
 from tests.atlas.small_atlases import DECODERS, ONLY_OTHER, TWO_LABELS, made_up, table_of, write_mapped, write_public
 from tests.formats.test_pages import Page
 
+pytestmark = pytest.mark.tools  # most pages are drawn with thousands of labels
+
 
 def run(folder, *options):
     folders = folder if isinstance(folder, list) else [folder]

@@ -125,6 +125,7 @@ def test_of_several_at_once_one_makes_it_and_nobody_sees_a_half(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.tools  # waits some seconds
 def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
     first = start(tmp_path, 60, "first")
     until = time.monotonic() + 10
