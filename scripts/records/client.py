@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from scripts.core import http
@@ -132,6 +132,22 @@ class Archives:
         self.families: set[Path] = set()  # family files that were read, by the names under which they are kept
         self._staged: dict[Path, Path] | None = None  # family file → the new one that is to replace it
         self.digests: dict[str, str] = {}  # series or study → digest of what its record says of experiments
+
+    @classmethod
+    def of_options(cls, options: argparse.Namespace, *, use_ena: bool, refresh: Iterable[str] = ()) -> Self:
+        """Return the archives that parsed options name, see :func:`add_archive_options`; the key is NCBI_API_KEY."""
+        return cls(
+            options.records,
+            options.geo,
+            options.eutils,
+            options.ena,
+            use_ena=use_ena,
+            key=os.environ.get("NCBI_API_KEY", ""),
+            email=options.email,
+            retries=options.retries,
+            first_wait=options.first_wait,
+            refresh=refresh,
+        )
 
     def renews(self, what: str, *names: str) -> bool:
         """Return whether something is asked for anew, whatever is kept: once, where ``refresh`` has its name."""

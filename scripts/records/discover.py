@@ -8,7 +8,6 @@ to a list that `series:` takes. Nothing but records is downloaded. Every call as
 depends on the day, and judges with the records that are kept.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,17 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = Wanted(tax_ids, options.types, options.since, options.until, options.date, options.query.strip())
     wanted.check()
     estimator, _ = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
-    archives = DiscoveryArchives(
-        options.records,
-        options.geo,
-        options.eutils,
-        options.ena,
-        use_ena=False,  # asked only for what NCBI lacks, when the series is planned
-        key=os.environ.get("NCBI_API_KEY", ""),
-        email=options.email,
-        retries=options.retries,
-        first_wait=options.first_wait,
-    )
+    # ENA is asked only for what NCBI lacks, when the series is planned
+    archives = DiscoveryArchives.of_options(options, use_ena=False)
     judge = Judge(
         archives,
         choices,

@@ -8,8 +8,6 @@ archive could not be asked and no other has the runs, no plan is written, and th
 goes to standard output, progress to standard error.
 """
 
-import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,21 +38,6 @@ def read_asked(words: Sequence[str]) -> list[str]:
     return accessions
 
 
-def _archives(options: argparse.Namespace) -> Archives:
-    return Archives(
-        options.records,
-        options.geo,
-        options.eutils,
-        options.ena,
-        use_ena=not {"ena", "ena_fastq"}.isdisjoint(options.order),
-        key=os.environ.get("NCBI_API_KEY", ""),
-        email=options.email,
-        retries=options.retries,
-        first_wait=options.first_wait,
-        refresh=[] if options.run_table else options.refresh,
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
@@ -83,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
     estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
-    archives = _archives(options)
+    use_ena = not {"ena", "ena_fastq"}.isdisjoint(options.order)
+    refresh = [] if options.run_table else options.refresh
+    archives = Archives.of_options(options, use_ena=use_ena, refresh=refresh)
     archives.describes = bool(options.last_plan)
     asked: list[str] = []
     own = OwnMetadata()
