@@ -34,8 +34,9 @@ rule download:
         units=ancient("units/runs"),
         kept=of_unit(rounds.kept),
         before=status_before,
-        # nothing is fetched for a genome that cannot be indexed
-        reference=lambda wildcards: ancient(of_unit(analysis.made_of_reference)(wildcards)),
+        # Nothing is fetched for a genome that cannot be indexed. The count index is not waited for: with other options
+        # it is another one, and kept alignments are counted again.
+        reference=lambda wildcards: ancient(reference_file("star")(wildcards)),
         lists=lambda wildcards: ancient(inclusion_lists(wildcards)),  # a library is in vain without
     output:
         archives=temp(directory(scratch("download/{unit}"))),

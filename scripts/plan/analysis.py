@@ -321,13 +321,6 @@ class Analysis:
         """Return the name of the reference of a species."""
         return str(self.config["species"][species]["reference"])
 
-    def made_of_reference(self, unit: str) -> list[str]:
-        """Return what is made of the reference of a unit and its alignments need: without it no reads are fetched.
-
-        The count index is none of it: with other options it is another one, and kept alignments are counted again.
-        """
-        return [f"units/references/{self.reference(unit)}/star"]
-
     def references(self) -> list[str]:
         """Return the names of the references of all species, sorted."""
         return sorted({species["reference"] for species in self.config["species"].values()})
