@@ -17,6 +17,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.subprocesses import run_program
+from scripts.plan.analysis import Analysis
 from scripts.plan.configuration import SCHEMA, check_configuration, is_address, source_address
 from scripts.plan.sizes.footprint import format_gb
 from scripts.plan.sizes.forecast import PROBE_SET, free_gb, kit_fault, machine_memory_gb, memory_fault
@@ -82,15 +83,14 @@ def lists(config: Mapping[str, Any], kits: Mapping[str, Any]) -> Iterator[Findin
     yield Finding(WARNING if fault else READY, "droplet libraries", fault or f"lists: {named}")
 
 
-def machine(config: Mapping[str, Any]) -> Iterator[Finding]:
+def machine(analysis: Analysis) -> Iterator[Finding]:
     """Yield memory and disk beside what the largest jobs and the limit of the scratch folder need."""
     model = read_model(FILE)
     memory = machine_memory_gb()
-    for name in sorted({species["reference"] for species in config["species"].values()}):
-        fasta = source_address(config["references"].get(name, {}).get("fasta")) or ""
-        local = "" if is_address(fasta) else fasta
-        sizes = reference_sizes(Path("resources", name), local) | {"threads": _THREADS, "runs": 1, "mspots": 1}
-        made = Path("resources", name, "star").exists() or config["references"].get(name, {}).get("index")
+    for name in analysis.references():
+        sizes = reference_sizes(Path("resources", name), analysis.local_fasta(name))
+        sizes |= {"threads": _THREADS, "runs": 1, "mspots": 1}
+        made = Path("resources", name, "star").exists() or analysis.config["references"][name].get("index")
         for stage in ("align",) if made else ("star_index", "align"):
             held = model.memory_mb(stage, sizes) / 1000
             subject = f"memory for {name}, {stage}"
@@ -98,8 +98,8 @@ def machine(config: Mapping[str, Any]) -> Iterator[Finding]:
                 yield Finding(WARNING, subject, memory_fault(stage, held, memory))
             else:
                 yield Finding(READY, subject, f"{held:,.0f} GB of {memory:,.0f}")
-    scratch = config["scratch"]
-    free, limit = free_gb(scratch["directory"]), float(scratch["limit_gb"])
+    scratch = analysis.config["scratch"]
+    free, limit = free_gb(analysis.scratch), float(scratch["limit_gb"])
     state = READY if free >= limit else WARNING
     advice = "" if free >= limit else "; lower scratch.limit_gb, or set scratch.directory to another disk"
     words = f"{format_gb(free * 1e9)} free in {scratch['directory']}, scratch.limit_gb is {limit:g}{advice}"
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         asked = config["run_table"] or ", ".join(config["series"]) or "nothing yet: set series or run_table"
         findings.append(Finding(READY, "configuration", f"{options.config}: {asked}"))
-        findings += [*references(config), *lists(config, kits), *machine(config)]
+        findings += [*references(config), *lists(config, kits), *machine(Analysis(config, kits, dict))]
         findings += [] if options.offline else archives(config)
     findings += cluster()
     for state, subject, words in findings:
