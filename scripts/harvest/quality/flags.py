@@ -296,11 +296,6 @@ def join_flags(found: Iterable[str]) -> str:
     return ";".join(code for code in FLAGS if code in codes)
 
 
-def worst_severity(codes: Iterable[str]) -> str:
-    """Return the worst severity of some codes, empty without any."""
-    return min((FLAGS[code].severity for code in codes), key=SEVERITIES.index, default="")
-
-
 def flags_table() -> str:
     """Return the table in docs/outputs.md."""
     lines = ["| flag | of | severity | meaning | what to do |", "|---|---|---|---|---|"]

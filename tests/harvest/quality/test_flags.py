@@ -7,7 +7,7 @@ import pytest
 
 from scripts.harvest import libraries_table
 from scripts.harvest.quality import cells
-from scripts.harvest.quality.flags import FLAGS, SEVERITIES, flags_table, join_flags, worst_severity
+from scripts.harvest.quality.flags import FLAGS, SEVERITIES, flags_table, join_flags
 
 
 def test_the_manual_has_the_flags():
@@ -26,11 +26,6 @@ def test_codes_are_joined_in_the_order_of_the_table():
     assert join_flags([]) == ""
     with pytest.raises(KeyError, match="ODD"):
         join_flags(["ODD"])
-
-
-def test_the_worst_severity_of_a_row():
-    assert worst_severity(["FEW_READS", "LOW_MAPPING", "SPECIES_MISMATCH"]) == "error"
-    assert worst_severity([]) == ""
 
 
 def test_the_manual_has_the_columns():
