@@ -299,7 +299,7 @@ def reported(
     meta_cpu, meta_peak = (statistics.median(getattr(cost, name) for cost in metadata) for name in ("cpu", "peak"))
     print(f"look-up of {size.looked_up:,} samples        requests   wall s    CPU s  peak MB")
     print(f"  empty folder                  {requests:8.0f} {wall:8.2f} {cpu:8.2f} {peak:8.0f}")
-    print(f"  the records lie there          {again_requests:8.0f} {again_wall:8.2f}")
+    print(f"  records kept                  {again_requests:8.0f} {again_wall:8.2f}")
     print(f"family of {size.samples:,} samples, {size.rows:,} rows, {packed:.1f} MB   CPU s  peak MB")
     print(f"  ours                                    {our_cpu:8.2f} {our_peak:8.0f}")
     if theirs:
@@ -336,7 +336,7 @@ def discovery_figures(
     """Print the lines of discovery and return its figures."""
     print(f"discovery of {size.discovered:,} series, {EACH} cells   requests   wall s    CPU s  peak MB")
     figures: dict[str, float | int | None] = {"series_discovered": size.discovered}
-    for words, key, costs in (("empty folder", "", firsts), ("the records lie there", "_second_time", seconds)):
+    for words, key, costs in (("empty folder", "", firsts), ("records kept", "_second_time", seconds)):
         requests = statistics.median(number for number, _ in costs)
         wall, cpu, peak = (
             statistics.median(getattr(cost, name) for _, cost in costs) for name in ("wall", "cpu", "peak")

@@ -27,12 +27,7 @@ from scripts.reads.read_figures import (
     sketch_of,
 )
 from scripts.references.kmer_index import encode, hash_kmers, unique_kmers, write_kmer_index
-
-COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
-
-
-def bases(length, seed):
-    return bytes(random.Random(seed).choices(b"ACGT", k=length))
+from tests.references.test_kmer_index import COMPLEMENT, bases
 
 
 def index_of(*loci):
