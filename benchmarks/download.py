@@ -10,8 +10,6 @@ that is corrupt as well, after the measurement, and the result is reported.
 """
 
 import argparse
-import hashlib
-import http.server
 import json
 import os
 import random
@@ -23,13 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
-from scripts.core.disk.files import size_of_folder
+from benchmarks.inputs.archive_server import Archives, served
+from scripts.core.disk.files import hash_file, size_of_folder
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
 from scripts.reads.sources.sra_archive import write_settings
@@ -76,13 +73,6 @@ class Cost(NamedTuple):
     scratch: float
 
 
-class Archives(NamedTuple):
-    """What the server has: run → content and the md5 that it promises."""
-
-    contents: dict[str, bytes]
-    sums: dict[str, str]
-
-
 def make_archives(folder: Path, size: Size) -> Archives:
     """Make paired archives with sra-tools' loader, one of them in two broken versions."""
     environment = write_settings(folder / "offline.mkfg")
@@ -112,71 +102,16 @@ def make_archives(folder: Path, size: Size) -> Archives:
         pack = ["kar", "-c", str(archive), "-d", str(folder / "database")]
         subprocess.run(pack, env=environment, check=True, capture_output=True)
         shutil.rmtree(folder / "database")
-        made.append(archive.read_bytes())
-    contents = {f"SRR90{number:05d}": made[number % DIFFERENT] for number in range(size.runs)}
-    middle = len(made[0]) // 2
-    contents[WRONG_SUM] = made[0]
-    contents[CORRUPT] = (
-        made[0][:middle] + bytes(b ^ 0x5A for b in made[0][middle : middle + 64]) + made[0][middle + 64 :]
-    )
-    sums = {run: hashlib.md5(content).hexdigest() for run, content in contents.items()}
+        made.append(archive)
+    files = {f"SRR90{number:05d}": made[number % DIFFERENT] for number in range(size.runs)}
+    whole = made[0].read_bytes()
+    middle = len(whole) // 2
+    corrupt = folder / "corrupt.sra"
+    corrupt.write_bytes(whole[:middle] + bytes(b ^ 0x5A for b in whole[middle : middle + 64]) + whole[middle + 64 :])
+    files |= {WRONG_SUM: made[0], CORRUPT: corrupt}
+    sums = {run: hash_file(path, "md5") for run, path in files.items()}
     sums[WRONG_SUM] = "0" * 32
-    return Archives(contents, sums)
-
-
-@contextmanager
-def served(archives: Archives, latency: float) -> Iterator[str]:
-    """Serve the archives and their resolver; give the resolver's address."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *words: object) -> None:
-            """Nobody reads it."""
-
-        def do_POST(self) -> None:
-            asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            run = asked["acc"][0]
-            link = f"http://127.0.0.1:{self.server.server_address[1]}/object/{run}"  # prefetch's Host has no port
-            file = {
-                "object": f"srapub|{run}",
-                "type": "sra",
-                "name": run,
-                "size": len(archives.contents[run]),
-                "md5": archives.sums[run],
-                "modificationDate": "2024-01-01T00:00:00Z",
-                "noqual": False,
-                "locations": [{"link": link, "service": "s3", "region": "us-east-1"}],
-            }
-            reported = {"version": "2", "result": [{"bundle": run, "status": 200, "msg": "ok", "files": [file]}]}
-            self._send(json.dumps(reported).encode(), 200, {})
-
-        def do_GET(self) -> None:
-            body = archives.contents[urlsplit(self.path).path.rpartition("/")[2]]
-            span = self.headers.get("Range", "").removeprefix("bytes=")
-            if not span:
-                return self._send(body, 200, {"Accept-Ranges": "bytes"})
-            first, _, last = span.partition("-")
-            first, last = int(first), min(int(last or len(body) - 1), len(body) - 1)
-            return self._send(body[first : last + 1], 206, {"Content-Range": f"bytes {first}-{last}/{len(body)}"})
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def _send(self, body: bytes, status: int, headers: dict[str, str]) -> None:
-            time.sleep(latency)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/sdl/2/retrieve"
-        server.shutdown()
+    return Archives(files, sums)
 
 
 def measure(work: Callable[[Path], None], folder: Path) -> Cost:
@@ -213,7 +148,9 @@ def ours(runs: Sequence[str], archives: Archives, spots: int, resolver: str) -> 
 
     def work(folder: Path) -> None:
         rows = [
-            common._replace(experiment=run, run=run, bytes=str(len(archives.contents[run])), md5=archives.sums[run])
+            common._replace(
+                experiment=run, run=run, bytes=str(archives.files[run].stat().st_size), md5=archives.sums[run]
+            )
             for run in runs
         ]
         write_runs(folder / f"{UNIT}.tsv", rows)
@@ -265,8 +202,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-download.") as scratch:
         folder = Path(scratch)
         archives = make_archives(folder, size)
-        runs = [run for run in archives.contents if run not in (WRONG_SUM, CORRUPT)]
-        packed = sum(len(archives.contents[run]) for run in runs) / 1e6
+        runs = [run for run in archives.files if run not in (WRONG_SUM, CORRUPT)]
+        packed = sum(archives.files[run].stat().st_size for run in runs) / 1e6
         with served(archives, options.latency) as resolver:
             contestants = {
                 "ours, two at a time": ours(runs, archives, size.spots, resolver),
