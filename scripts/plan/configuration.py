@@ -219,6 +219,19 @@ def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _source_faults(f"references.{name}.{key}", source)
 
 
+def _with_known(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return references, with what is known under the name of one that gives neither genome nor annotation.
+
+    A genome of the user's own has to come with its annotation.
+    """
+    return {
+        name: {**known[name], **facts}
+        if name in known and isinstance(facts, Mapping) and not {"fasta", "gtf"} & facts.keys()
+        else facts
+        for name, facts in given.items()
+    }
+
+
 def _source_faults(key_path: str, source: Any) -> Iterator[str]:
     address = source.get("address") if isinstance(source, Mapping) else source
     if not isinstance(address, str) or is_address(address):
@@ -249,6 +262,8 @@ def check_configuration(
     import jsonschema
 
     filled = with_defaults(with_types(config, schema), schema)
+    if isinstance(filled["references"], Mapping):
+        filled["references"] = _with_known(filled["references"], references)
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(filled), key=lambda error: error.json_path)
     faults = [sentence for error in errors for sentence in _schema_faults(error, schema)]
     # What follows looks only at keys whose values have the shape that the schema asks for.

@@ -77,6 +77,12 @@ def test_a_part_keeps_the_defaults_of_the_rest():
     assert checked["plates"]["shard_size"] == 96
 
 
+def test_a_known_reference_takes_an_index_or_spike_ins_of_ones_own():
+    own = {"index": str(CONFIG), "spike_ins": {"fasta": "https://example.org/a.fa", "gtf": "https://example.org/a.gtf"}}
+    references = check(series=["GSE1"], references={"hg38": own, "mm10": {}})["references"]
+    assert references == {"hg38": REFERENCES["hg38"] | own, "mm10": REFERENCES["mm10"]}
+
+
 def test_defaults_are_not_shared_between_configurations():
     first = check(series=["GSE1"])
     first["species"]["homo"]["tax_id"] = 1
