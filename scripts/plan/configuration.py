@@ -383,36 +383,124 @@ def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Itera
 
 
 def configuration_page() -> str:
-    """Return config/README.md: every key of the schema with its default and description."""
+    """Return config/README.md: every key of the schema, with its default, and the droplet kits."""
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    kits = yaml.safe_load(SCHEMA.with_name("chemistries.yaml").read_text(encoding="utf-8"))
     lines = [
         "# Configuration",
         "",
         "The workflow reads `config/config.yaml` of the analysis directory, and what `--config` and `--configfile`",
-        "add. A key that is left out has its default; an unknown key is refused with the nearest known one. Genomes",
-        "known by name are in `references.yaml`, droplet kits in `chemistries.yaml`. This page is made from",
-        "`config.schema.yaml` by `make docs`.",
+        "add, such as `snakemake --config 'plates={strand: auto}'`. A key that is left out has its default; an unknown",
+        "key is refused with the nearest known one. Paths are relative to the analysis directory. What is done again",
+        "where a value changes: docs/changes.md.",
         "",
         "To begin, set `series:` (or `run_table:`), then call `snakemake resolve` for the plan and its cost,",
         "`snakemake -n` for the jobs, and `snakemake` to run them.",
         "",
-        "| key | default | description |",
-        "|---|---|---|",
-        *_rows_of(schema),
+        "This page is made from `config.schema.yaml` and `chemistries.yaml` by `make docs`.",
+        "",
+        "## The analysis",
+        *_section(schema["properties"], schema),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _rows_of(schema: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for name, facts in schema.get("properties", {}).items():
-        key = f"{above}{name}"
-        description = str(facts.get("description", "")).replace("|", "\\|")
+    for name, facts in schema["properties"].items():
         if "properties" in facts:
-            yield f"| `{key}` | | {description} |"
-            yield from _rows_of(facts, f"{key}.")
-        else:
-            default = yaml.safe_dump(facts.get("default"), default_flow_style=True, width=10**6).splitlines()[0]
-            yield f"| `{key}` | `{default}` | {description} |"
+            about = facts["description"]
+            lines += ["", f"## {name}", "", f"{about[0].upper()}{about[1:]}.", *_section({name: facts}, schema)]
+    return _DOCS.sub(r"[\1](../\1)", "\n".join([*lines, *_kits(kits)])) + "\n"
+
+
+_DOCS = re.compile(r"(docs/[a-z-]+\.md)")
+
+
+def _section(keys: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table of keys, and what to choose; the keys of a part where it is the only one."""
+    described = dict(_keys_below(keys, parts=len(keys) == 1))
+    yield from ("", "| key | value | default | |", "|---|---|---|---|")
+    for key, facts in described.items():
+        default = ""
+        if "default" in facts and "properties" not in facts:
+            default = f"`{yaml.safe_dump(facts['default'], default_flow_style=True, width=10**6).splitlines()[0]}`"
+        yield f"| `{key}` | {_type_of(facts, schema)} | {default} | {facts['description']} |"
+    if advice := {key: facts["advice"] for key, facts in described.items() if "advice" in facts}:
+        yield from ("", "What to choose:", "")
+        yield from (f"- **`{key}`**: {text}" for key, text in advice.items())
+
+
+def _keys_below(keys: Mapping[str, Any], parts: bool, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield key path and facts; of a map whose names are the user's own, those of what is under a NAME."""
+    for name, facts in keys.items():
+        key = f"{above}{name}"
+        entries = facts.get("additionalProperties")
+        if above or "properties" not in facts:
+            yield key, facts
+        if "properties" in facts and parts:
+            yield from _keys_below(facts["properties"], parts, f"{key}.")
+        elif isinstance(entries, Mapping) and "properties" in entries:
+            yield from _keys_below(entries["properties"], True, f"{key}.NAME.")
+
+
+_KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "object": "map",
+    "array": "list",
+    "boolean": "`true`, `false`",
+}
+
+
+def _type_of(facts: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Return in words what a key takes."""
+    if "$ref" in facts:
+        facts = schema["$defs"][facts["$ref"].rpartition("/")[2]]
+    if "title" in facts:
+        return str(facts["title"])
+    if "anyOf" in facts:
+        return " or ".join(_type_of(choice, schema) for choice in facts["anyOf"])
+    if "const" in facts:
+        return f"`{facts['const']}`"
+    if "enum" in facts:
+        return ", ".join(f"`{choice}`" for choice in facts["enum"])
+    kinds = facts["type"] if isinstance(facts["type"], list) else [facts["type"]]
+    text = " or ".join(str(_KINDS.get(kind, kind)) for kind in kinds)
+    if "enum" in facts.get("items", {}):
+        return f"{text} of {_type_of(facts['items'], schema)}"
+    if "exclusiveMinimum" in facts:
+        return f"{text} above {facts['exclusiveMinimum']}"
+    if "minimum" in facts:
+        text += f" from {facts['minimum']}"
+    return f"{text} to {facts['maximum']}" if "maximum" in facts else text
+
+
+def _kits(kits: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the droplet kits, their inclusion lists, and where these are to be had."""
+    yield from (
+        "",
+        "## Droplet kits",
+        "",
+        "Names that `droplets.chemistry` and the column `chemistry` of a run table take, and names of lists for",
+        "`droplets.inclusion_lists`. Lists of 10x Genomics are in Cell Ranger's folder",
+        "`lib/python/cellranger/barcodes/` under these names (`.txt.gz`); those in ngs-tools come with",
+        "`pip install ngs-tools`. `chemistry: auto` finds the kits that are proved by their reads; the others must be",
+        "named.",
+        "",
+        "| chemistry | kit | inclusion lists | found |",
+        "|---|---|---|---|",
+    )
+    for name, kit in kits["chemistries"].items():
+        if "refused" in kit and "probes" not in kit:
+            continue
+        names = dict.fromkeys(part["list"] for part in kit["barcode"] if part["list"])
+        lists = "; ".join(_list_of(each, kits) for each in names) or "none needed"
+        found = "must be named" if kit.get("proof") == "pinned" else "proved"
+        found += ", with `droplets.probe_sets`" if "probes" in kit else ""
+        yield f"| `{name}` | {kit['title']} | {lists} | {found} |"
+
+
+def _list_of(name: str, kits: Mapping[str, Any]) -> str:
+    known = kits["lists"][name]
+    if "file" in known:
+        return f"`{name}`, comes with the workflow"
+    return f"`{name}`, in ngs-tools" if known.get("packaged") else f"`{name}`"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """The configuration: shipped values, defaults and the words of every fault."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.configuration import check_aliases, check_configuration, with_defaults
+from scripts.plan.configuration import check_aliases, check_configuration, configuration_page, with_defaults
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))
@@ -83,6 +84,24 @@ def test_a_known_reference_takes_an_index_or_spike_ins_of_ones_own():
     assert references == {"hg38": REFERENCES["hg38"] | own, "mm10": REFERENCES["mm10"]}
 
 
+def test_the_page_says_of_every_choice_when_to_choose_it():
+    page = configuration_page()
+    for key, facts in described(SCHEMA):
+        (row,) = re.findall(rf"^\| `{re.escape(key)}` \|.*", page, re.MULTILINE)
+        advice = re.findall(rf"^- \*\*`{re.escape(key)}`\*\*: (.*)", page, re.MULTILINE)
+        assert [choice for choice in facts.get("enum", ()) if choice not in "".join([row.split("|")[4], *advice])] == []
+
+
+def described(schema, above=""):
+    """Yield every key below a block of the schema that has a description, with its facts."""
+    for name, facts in schema.get("properties", {}).items():
+        if "properties" not in facts:
+            yield above + name, facts
+        yield from described(facts, f"{above}{name}.")
+        if isinstance(facts.get("additionalProperties"), dict):
+            yield from described(facts["additionalProperties"], f"{above}{name}.NAME.")
+
+
 def test_defaults_are_not_shared_between_configurations():
     first = check(series=["GSE1"])
     first["species"]["homo"]["tax_id"] = 1
@@ -130,7 +149,7 @@ def test_all_faults_are_reported_at_once():
         ),
         (
             {"series": ["GSE1"], "references": {"hg38": {"fasta": "https://example.org/x"}}},
-            "references.hg38.gtf: missing; a path or an address",
+            "references.hg38.gtf: missing; its annotation (GTF, plain or gzip): a path",
         ),
         ({"series": ["GSE1"], "retry": ["DOWNLOAD_FALED"]}, "retry: 'DOWNLOAD_FALED' is not a reason code"),
         ({"series": ["GSE1"], "refresh": ["GSE1", "gse2"]}, "refresh: 'gse2' is neither an accession nor all"),
