@@ -1,7 +1,7 @@
 """Write the quality of every plate cell: a row a cell, with what STAR and the counter say of it, and flags.
 
 A row is there for every planned cell that was counted in a shard, also for those that a floor has failed or left out
-(`plates: {min_mapped: …, min_reads: …}`). `flags` are codes, joined by ';': see docs/outputs.md for all columns.
+(`plates: {min_mapped: …, min_reads: …}`). `flags` are codes, joined by ';': see docs/quality.md for all columns.
 """
 
 import sys

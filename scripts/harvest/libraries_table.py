@@ -1,6 +1,6 @@
 """Gather what every droplet library shows of itself into results/quality/libraries.csv, a row a library.
 
-docs/outputs.md has the columns. STAR's figures are all of STARsolo's Summary.csv under their names there, those of
+docs/quality.md has the columns. STAR's figures are all of STARsolo's Summary.csv under their names there, those of
 another feature than Gene after `{feature}: `, and those of Log.final.out. Cells that there are not have none: STAR
 writes numbers at random for them.
 """

@@ -1,5 +1,6 @@
 """The whole workflow on the toy archives: what is counted is what was made, and nothing that entered is lost."""
 
+import fnmatch
 import gzip
 import io
 import json
@@ -361,6 +362,16 @@ def blocks_of(language: str) -> list[str]:
     """Return the lines of a language that docs/outputs.md shows, block by block."""
     page = (HOME / "docs/outputs.md").read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_names_every_result(demo):
+    page = (HOME / "docs/outputs.md").read_text(encoding="utf-8")
+    files = page[: page.index("\n## ")]
+    rows = [line.split("|")[1] for line in files.splitlines() if line.startswith("| `")]
+    named = [re.sub(r"\{\w+\}|…", "*", name) for name in re.findall(r"`([^`]+)`", " ".join(rows))]
+    assert [path for path in demo.sums() if not any(fnmatch.fnmatchcase(path, name) for name in named)] == []
+    of_libraries = Counter(path.split("/")[1] for path in demo.sums() if path.startswith("mex/"))
+    assert set(of_libraries.values()) == {13} and "has thirteen archives" in page
 
 
 def test_the_lines_of_python_that_the_page_shows_read_every_result(demo, monkeypatch):

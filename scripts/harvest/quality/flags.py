@@ -1,7 +1,7 @@
 """Flags: what needs a look before a matrix is trusted. The one table of them; a flag changes no count.
 
 The tables of results/quality/ have them in their column ``flags``, joined by ``;``, in the order of this table.
-docs/outputs.md has the table that ``python -m scripts.harvest.quality.flags`` prints.
+docs/quality.md has the table that ``python -m scripts.harvest.quality.flags`` prints.
 """
 
 from collections.abc import Iterable, Mapping
@@ -297,7 +297,7 @@ def join_flags(found: Iterable[str]) -> str:
 
 
 def flags_table() -> str:
-    """Return the table in docs/outputs.md."""
+    """Return the table in docs/quality.md."""
     lines = ["| flag | of | severity | meaning | what to do |", "|---|---|---|---|---|"]
     lines += [
         f"| `{code}` | {', '.join(flag.subjects)} | {flag.severity} | {flag.meaning} | {flag.remedy} |"

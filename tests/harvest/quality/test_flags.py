@@ -11,7 +11,7 @@ from scripts.harvest.quality.flags import FLAGS, SEVERITIES, flags_table, join_f
 
 
 def test_the_manual_has_the_flags():
-    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "quality.md").read_text(encoding="utf-8")
     assert flags_table() in text
 
 
@@ -30,8 +30,8 @@ def test_codes_are_joined_in_the_order_of_the_table():
 
 def test_the_manual_has_the_columns():
     """Ranges (`a` to `b`) stand for the columns between them in the other table."""
-    text = (Path(__file__).parents[3] / "docs" / "outputs.md").read_text(encoding="utf-8")
-    quality = text[text.index("\n## Quality\n") : text.index("**Z-scores.**")]
+    text = (Path(__file__).parents[3] / "docs" / "quality.md").read_text(encoding="utf-8")
+    quality = text[: text.index("**Z-scores.**")]
     of_cells, of_libraries = quality.split("Columns of `libraries.csv`:")
     named = [set(re.findall(r"`(\w+)`", part)) for part in (of_cells, of_libraries)]
     assert set(cells.COLUMNS) <= named[0]
