@@ -162,7 +162,14 @@ def test_configurations_and_run_tables_that_a_page_shows_are_read(page, tmp_path
     for number, (language, text) in enumerate(blocks_of(page)):
         (folder := tmp_path / str(number)).mkdir()
         monkeypatch.chdir(folder)
-        if language == "yaml":
+        if language == "yaml" and text.startswith("# profiles/"):
+            profile = (HOME / text.splitlines()[0][2:]).read_text(encoding="utf-8")
+            assert [key for key in yaml.safe_load(text) if f"\n{key}:" not in profile.replace("\n# ", "\n")] == []
+        elif language == "yaml" and text.startswith("# partitions"):
+            partitions = pytest.importorskip("snakemake_executor_plugin_slurm.partitions")
+            Path("partitions.yaml").write_text(text)
+            assert len(partitions.read_partition_file(Path("partitions.yaml"))) == 2
+        elif language == "yaml":
             config = checked(text) if "run_table" in text else config
             checked(text)
         elif language == "tsv":
