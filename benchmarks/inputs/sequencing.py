@@ -140,7 +140,8 @@ def _sequenced(random: np.random.Generator, codes: np.ndarray, qualities: np.nda
     wrong = random.integers(0, 256, codes.shape, dtype=np.uint8) == 0
     codes = np.where(wrong, (codes + 1) & 3, codes)
     drawn = qualities[random.integers(0, 256, codes.shape, dtype=np.uint8)]
-    none = (drawn == qualities[0]) & (random.random(codes.shape[0])[:, None] < 0.05)
+    is_dark = np.array(random.random(codes.shape[0]) < 0.05)
+    none = (drawn == qualities[0]) & is_dark[:, None]
     return LETTERS[np.where(none, NO_BASE, codes)], drawn
 
 

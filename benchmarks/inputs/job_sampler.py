@@ -1,0 +1,105 @@
+"""What the jobs of a running Snakemake hold: memory of their process trees, bytes of their units in the scratch folder.
+
+A job is the process whose standard error is logs/{rule}/{job}.log, with all that it starts. Its memory is the sum of
+the proportional set sizes (PSS, /proc/PID/smaps_rollup): of a page that several processes map, each counts its share,
+so a genome in shared memory counts once, however many STARs run on it. Resident set sizes would count it for each of
+them; a control group's figure has the page cache of every file that is read as well, which the kernel takes back.
+"""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from scripts.core.disk.files import size_of_folder
+
+_STAGES = ("partial", "download", "fastq", "align", "solo")
+
+
+class JobUse:
+    """What a job used: the most MB of memory, the most MB of its unit in the scratch folder, first and last sight."""
+
+    def __init__(self, now: float) -> None:
+        self.first = self.last = now
+        self.memory_mb = 0.0
+        self.scratch_mb = 0.0
+
+
+class JobSampler:
+    """Follows the jobs of a process, in a thread, until the ``with`` block ends."""
+
+    def __init__(self, root: int, directory: Path, interval: float, scratch: str = "work") -> None:
+        self.root = psutil.Process(root)
+        self.directory = directory
+        self.scratch = directory / scratch
+        self.interval = interval
+        self.uses: dict[tuple[str, str], JobUse] = {}
+        """(Rule, job) → what it used."""
+        self.samples = 0
+        self._log = re.compile(re.escape(str(directory.resolve())) + r"/logs/([^/]+)/([^/]+)\.log")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "JobSampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            started = time.monotonic()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self.sample()
+            self._over.wait(max(0.02, self.interval - (time.monotonic() - started)))
+
+    def sample(self) -> None:
+        """Look once at all jobs."""
+        now = time.monotonic()
+        self.samples += 1
+        memory: dict[tuple[str, str], float] = {}
+        jobs: dict[int, tuple[str, str]] = {}  # process → the job that it belongs to
+        for process in self.root.children(recursive=True):  # parents come before their children
+            job = self._job_of(process.pid)
+            with contextlib.suppress(psutil.Error):
+                job = job or jobs.get(process.ppid())
+            if job:
+                jobs[process.pid] = job
+                memory[job] = memory.get(job, 0.0) + proportional_mb(process.pid)
+        for job, held in memory.items():
+            use = self.uses.setdefault(job, JobUse(now))
+            use.last = now
+            use.memory_mb = max(use.memory_mb, held)
+            use.scratch_mb = max(use.scratch_mb, sum(map(size_of_folder, self._folders(job[1]))) / 1e6)
+
+    def _job_of(self, process: int) -> tuple[str, str] | None:
+        """Return rule and job of a process whose standard error is the log of one."""
+        try:
+            found = self._log.fullmatch(str(Path(f"/proc/{process}/fd/2").readlink()))
+        except OSError:
+            return None
+        return (found[1], found[2]) if found else None
+
+    def _folders(self, unit: str) -> Iterator[Path]:
+        """Yield the folders of a unit in the scratch folder, those that are being written too."""
+        for stage in _STAGES:
+            with contextlib.suppress(OSError), os.scandir(self.scratch / stage) as entries:
+                yield from (Path(entry.path) for entry in entries if unit in entry.name)
+
+
+def proportional_mb(process: int) -> float:
+    """Return the proportional set size of a process in MB; 0 where it has ended."""
+    try:
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        pass
+    return 0.0
