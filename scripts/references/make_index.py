@@ -2,6 +2,13 @@
 
 Options that depend on the genome follow STAR's manual: genomeSAindexNbases is log2(bases)/2 - 1, at most 14;
 genomeChrBinNbits is log2(bases / contigs), at most 18 and at least that of a read's length.
+
+limitGenomeGenerateRAM does not bound the memory of STAR, but decides into how many pieces the suffixes are cut that its
+threads sort (Genome_genomeGenerate.cpp): with G bytes of sequence (two a base) each of T threads sorts
+0.6 (limit - G) / (8 T) suffixes, or a piece of all / (T - 1), if that is less, and glibc's qsort holds them twice. By
+the default, 31 GB, suffixes of genomes below one gigabase are one piece for each thread, 36 bytes a base in all; with
+two threads one of them sorts all. With nine bytes a base, sorting holds 2 + 1.2 x 7 = 10.4 bytes a base, less than
+what comes after it, and every thread has pieces to sort.
 """
 
 import math
@@ -14,8 +21,8 @@ from scripts.references.fasta import contig_lengths
 from scripts.references.index_check import compare_annotation, compare_genome
 from scripts.star.program import INDEX_FILES, run_star
 
-_DEFAULT_MEMORY = 31_000_000_000  # STAR's own --limitGenomeGenerateRAM
-_BYTES_A_BASE = 12  # memory that STAR needs to make an index, with a margin
+_LEAST_LIMIT = 2_000_000_000
+_LIMIT_A_BASE = 9
 
 
 def size_options(bases: int, contigs: int, overhang: int) -> dict[str, int]:
@@ -24,7 +31,7 @@ def size_options(bases: int, contigs: int, overhang: int) -> dict[str, int]:
     return {
         "genomeSAindexNbases": max(1, min(14, int(math.log2(bases) / 2 - 1))),
         "genomeChrBinNbits": min(18, int(math.log2(max(bases / contigs, longest_read)))),
-        "limitGenomeGenerateRAM": max(_DEFAULT_MEMORY, _BYTES_A_BASE * bases),
+        "limitGenomeGenerateRAM": max(_LEAST_LIMIT, _LIMIT_A_BASE * bases),
     }
 
 
