@@ -157,8 +157,12 @@ def paths_in(value: Any) -> Iterator[Path]:
 
 @every_page
 def test_configurations_and_run_tables_that_a_page_shows_are_read(page, tmp_path, monkeypatch):
-    """A run table is planned with the configuration above it, as `snakemake -n` plans it; its files hold one read."""
-    config: dict[str, Any] = {}
+    """A run table is planned with the configuration above it, as `snakemake -n` plans it; its files hold one read.
+
+    Where a page shows none above it, that is the shortest one.
+    """
+    monkeypatch.chdir(tmp_path)
+    config = checked("{run_table: runs.tsv, assay: plate, species: {mus: {tax_id: 10090, reference: mm10}}}")
     for number, (language, text) in enumerate(blocks_of(page)):
         (folder := tmp_path / str(number)).mkdir()
         monkeypatch.chdir(folder)
