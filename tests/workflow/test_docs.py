@@ -74,6 +74,12 @@ def test_what_a_page_names_exists(page):
     assert {words[0] for words in commands_of(page, "make")} <= set(targets)
 
 
+def test_the_architecture_names_every_command():
+    text = (HOME / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("\n| stage | makes") : text.index("\n\nBelow the stages")]
+    assert set(re.findall(r"`([a-z]\w*)`", table)) == set(COMMANDS)
+
+
 @every_page
 def test_links_lead_to_files_and_headings(page):
     text = re.sub(r"^```.*?^```$|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
