@@ -1,5 +1,6 @@
 """The workflow as a module of another one."""
 
+import re
 import subprocess
 import sys
 
@@ -11,26 +12,9 @@ from tests.workflow.conftest import HOME, Answer
 
 pytestmark = pytest.mark.tools  # each test is a dry run of the workflow
 
-IMPORTING = """
-configfile: "config/theirs.yaml"
-
-module sra2matrix:
-    snakefile: {snakefile!r}
-    config: config["matrices"]
-
-use rule * from sra2matrix as sra2matrix_*
-
-from scripts.theirs import TARGET
-
-rule theirs:
-    default_target: True
-    input:
-        rules.sra2matrix_all.input,
-    output:
-        TARGET,
-    shell:
-        "touch {{output}}"
-"""
+PAGE = (HOME / "docs" / "cluster.md").read_text(encoding="utf-8")
+(IMPORTING,) = re.findall(r"^```python\n(.*?module sra2matrix:.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+"""The lines of the other workflow, as the page shows them."""
 SOURCES = {
     name: {"fasta": f"https://example.org/{name}.fa.gz", "gtf": f"https://example.org/{name}.gtf.gz"}
     for name in ("hg38", "mm10")
@@ -43,13 +27,15 @@ def importing(analysis, tmp_path):
     home = tmp_path / "theirs"
     (home / "scripts").mkdir(parents=True)
     (home / "scripts" / "theirs.py").write_text('TARGET = "theirs.txt"\n')
-    (home / "Snakefile").write_text(IMPORTING.format(snakefile=str(HOME / "Snakefile")))
+    text = IMPORTING.replace("path/to/sra2matrix/Snakefile", str(HOME / "Snakefile"))
+    text = text.replace("\nrule ", "\nfrom scripts.theirs import TARGET\n\nrule ").replace('"my_report.txt"', "TARGET")
+    (home / "Snakefile").write_text(text)
     rows = [
         Run(series="GSE1", experiment="SRX1", run="SRR1", species="mus", assay="plate", layout="paired"),
         Run(series="GSE2", experiment="SRX2", run="SRR2", species="homo", assay="droplet"),
     ]
     values = {"matrices": {"run_table": analysis.run_table(rows), "references": SOURCES}}
-    (analysis.folder / "config" / "theirs.yaml").write_text(yaml.safe_dump(values))
+    (analysis.folder / "config" / "config.yaml").write_text(yaml.safe_dump(values))
     return home
 
 
@@ -68,7 +54,7 @@ def test_another_workflow_uses_it_as_a_module(analysis, importing, tmp_path, els
     answer = plan(importing, tmp_path if elsewhere else analysis.folder, *options)
     assert answer.status == 0, answer.text
     jobs = answer.jobs
-    assert jobs["theirs"] == 1
+    assert jobs["report_of_mine"] == 1
     assert jobs["sra2matrix_align"] == jobs["sra2matrix_solo"] == jobs["sra2matrix_resolve"] == 1
     assert jobs["sra2matrix_download"] == 2
 
