@@ -31,8 +31,8 @@ lint: installed ## formats, lints, types, the direction of imports, links betwee
 	snakemake --lint --configfile tests/toy/config.yaml
 	@site=$$(mktemp -d) && trap 'rm -rf "$$site"' EXIT && $(MAKE) -s site SITE="$$site"
 
-test: lint ## lint and all tests
-	python -m pytest -q
+test: lint ## lint and all tests, on up to four cores
+	python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slurm: ## the workflow on a Slurm of its own, which is installed where that is allowed (needs root)
 	@envs/setup.sh slurm

@@ -35,3 +35,13 @@ def server(world: World) -> Iterator[Server]:
     """A fresh server of the toy world, see :mod:`tests.toy.server`."""
     with Server(world) as running:
         yield running
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: those of gzip hold the time, and every worker must collect the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files of whole workflows first: those of short tests fill what is left of the cores in the end."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
