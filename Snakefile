@@ -50,10 +50,12 @@ rule all:
 
 
 onerror:
+    running.end_progress(failed=True)
     running.end_with(last_words(log))
 
 
 onsuccess:
+    running.end_progress(failed=False)
     running.end_with(outcome())
 
 

@@ -44,7 +44,7 @@ from scripts.plan.local_files import RECORD, FileDigests
 from scripts.plan.rounds import Rounds
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.size_model import FILE, read_model
-from scripts.plan.summary import format_failed, format_finished
+from scripts.plan.summary import format_failed, format_finished, format_made
 from scripts.star.program import require_options
 from scripts.plan.units import is_shard, read_index
 
@@ -121,13 +121,15 @@ def accession_files(wildcards):
 
 
 def outcome():
-    """Return the last words of a run: what came of the runs, and which failed; none without a ledger, or in a dry run."""
+    """Return the last words of a run: what was made, what came of the runs, and which failed; none in a dry run."""
     ledger, sums = Path("results/runs.tsv"), Path("results/SHA256SUMS")
     if running.is_dry_run or not running.is_main or not ledger.exists():
         return ""
-    words = [format_failed(iterate_runs(ledger), ledger)]
+    words = [format_failed(iterate_runs(ledger), running.shown_path(ledger))]
     if sums.exists() and sums.stat().st_mtime >= running.started:
-        words.insert(0, format_finished(iterate_runs(ledger), "results/report.html"))
+        results = running.shown_path("results")
+        words = [format_made("results", results), format_finished(iterate_runs(ledger)), *words]
+        words.append(f"Open {results}/report.html.")
     return mask(printable("\n".join(filter(None, words))))
 
 
@@ -149,7 +151,7 @@ def warn(sentence):
     if running.is_dry_run:
         running.end_with(sentence)
     else:
-        print(mask(printable(sentence)), file=sys.stderr)
+        running.say(sentence)
 
 
 @functools.cache
@@ -198,6 +200,7 @@ with running.refusing():
         analysis.units  # faults of the table are reported before any job is planned
     analysis.check_folders()
 rounds = Rounds(analysis, resources)
+running.calm_output(resources.expected_minutes, speaking=("resolve", "discover", "ledger"))
 
 
 def scratch(path):

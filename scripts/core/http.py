@@ -143,6 +143,16 @@ def request(
     return _retry(url, attempt, policy)
 
 
+def content_length(url: str, policy: RetryPolicy) -> int | None:
+    """Return the size of the file at an address by one HEAD; None where the server does not answer or say."""
+    try:
+        with _respond(url, {}, policy, None, method="HEAD") as response:
+            size = response.headers.get("Content-Length", "")
+    except RemoteError:
+        return None
+    return int(size) if _SIZE.fullmatch(size) else None
+
+
 def fetch(
     url: str,
     path: str | Path,
@@ -392,8 +402,12 @@ def _respond(
     policy: RetryPolicy,
     session: "requests.Session | None",
     data: Mapping[str, str] | None = None,
+    method: str = "",
 ) -> Iterator["requests.Response"]:
-    """Ask once; the answer is good (200, 204, 206, 416) in the block. Faults of the transfer become RemoteError."""
+    """Ask once, by POST where there is a form; the answer is good (200, 204, 206, 416) in the block.
+
+    Faults of the transfer become RemoteError.
+    """
     import requests
     import urllib3
 
@@ -404,7 +418,7 @@ def _respond(
     with contextlib.ExitStack() as stack:
         session = session or stack.enter_context(requests.Session())
         try:
-            with _send(session, address, headers, policy, data) as response:
+            with _send(session, address, headers, policy, data, method) as response:
                 if not _may_lead_on(address, data):
                     _refuse_redirect(url, response)
                 _check_status(url, response, ranged="Range" in headers)
@@ -444,10 +458,11 @@ def _send(
     headers: Mapping[str, str],
     policy: RetryPolicy,
     data: Mapping[str, str] | None,
+    method: str,
 ) -> "requests.Response":
     try:
         return session.request(
-            "GET" if data is None else "POST",
+            method or ("GET" if data is None else "POST"),
             address,
             data=data,
             allow_redirects=_may_lead_on(address, data),

@@ -351,8 +351,12 @@ class Analysis:
 
     def local_fasta(self, reference: str) -> str:
         """Return the path of the sequence of a reference, empty where it is fetched."""
-        address = source_address(self.sources(reference)["fasta"]) or ""
+        address = self.fasta(reference)
         return "" if is_address(address) else address
+
+    def fasta(self, reference: str) -> str:
+        """Return the path or address of the sequence of a reference."""
+        return source_address(self.sources(reference)["fasta"]) or ""
 
     def source_options(self, reference: str) -> list[str]:
         """Return the sources of a reference as options of the command ``reference``."""

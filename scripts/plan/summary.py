@@ -1,9 +1,11 @@
 """The plan as a person reads it: what will be counted, what it will cost, what is left out and why."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from scripts.core.progress import format_bytes
 from scripts.core.tables import format_table
 from scripts.core.workflow.endings import command_line
 from scripts.plan.reasons import JUDGED
@@ -106,12 +108,29 @@ def format_forecast(found: Forecast) -> str:
     return "\n".join(lines)
 
 
-def format_finished(rows: Iterable[Run], report: str | Path) -> str:
-    """Return what came of the runs of a finished analysis, and what to look at."""
+def format_made(results: str | Path, shown: str | Path) -> str:
+    """Return what is in a folder of results, a line a file or folder; ``shown`` is the folder as it is named."""
+    lines = []
+    for path in sorted(Path(results).iterdir()):
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        number = "1 file" if len(files) == 1 else f"{len(files):,} files"
+        name = f"{path.name}/ ({number})" if path.is_dir() else path.name
+        lines.append((name, format_bytes(sum(file.stat().st_size for file in files))))
+    return "\n".join([f"What was made, in {shown}/:", *format_table(lines, indent="  ")])
+
+
+def format_finished(rows: Iterable[Run]) -> str:
+    """Return what came of the runs of a finished analysis, and why runs were left out."""
+    rows = list(rows)
     found = Counter(row.status for row in rows)
     words = {"counted": "counted", "left_out": "left out", "failed": "failed"}
     numbers = ", ".join(f"{found[status]:,} {word}" for status, word in words.items() if found[status])
-    return f"Of {found.total():,} runs: {numbers or 'none'}. Look at {report} first."
+    reasons = sorted(Counter(row.reason for row in rows if row.status == "left_out").items())
+    left_out = ", ".join(f"{reason} ({number:,})" for reason, number in reasons)
+    first = f"Of {found.total():,} runs: {numbers or 'none'}."
+    return "\n".join(
+        [first, *(textwrap.wrap(f"Left out: {left_out}.", 79, subsequent_indent="  ") if left_out else [])]
+    )
 
 
 def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:

@@ -8,12 +8,14 @@ archive could not be asked and no other has the runs, no plan is written, and th
 goes to standard output, progress to standard error.
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.command import command_parser
 from scripts.core.disk.files import atomic_path, write_atomic
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.http import RetryPolicy, content_length
 from scripts.plan.choices import add_choices, choices_of, own_metadata, plan_from_table
 from scripts.plan.lists import asked_for, is_run_list
 from scripts.plan.own_metadata import OwnMetadata, write_own_metadata
@@ -27,6 +29,8 @@ from scripts.records.history.since_last import SinceLast, add_history_options
 from scripts.records.listed_runs import plan_run_list
 from scripts.records.lookup import look_up
 from scripts.records.rows import Plan
+
+_ASK_SIZE = RetryPolicy(retries=0, timeout=10.0)  # a plan does without
 
 
 def read_asked(words: Sequence[str]) -> list[str]:
@@ -65,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     choices = choices_of(options)
     if not choices.species:
         raise InputError("No species is configured; give --species, e.g. homo=9606 mus=10090.")
-    estimator, missing = estimator_of(options, {label: label for label in choices.species}, options.shard_size)
+    labels = {label: label for label in choices.species}
+    asks = {} if options.run_table else {"bytes_at": functools.partial(content_length, policy=_ASK_SIZE)}
+    estimator, missing = estimator_of(options, labels, options.shard_size, **asks)
     use_ena = not {"ena", "ena_fastq"}.isdisjoint(options.order)
     refresh = [] if options.run_table else options.refresh
     archives = Archives.of_options(options, use_ena=use_ena, refresh=refresh)

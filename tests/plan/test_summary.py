@@ -3,7 +3,7 @@
 from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import Estimator
 from scripts.plan.sizes.size_model import SizeModel
-from scripts.plan.summary import format_failed, format_finished, format_plan
+from scripts.plan.summary import format_failed, format_finished, format_made, format_plan
 from scripts.plan.units import summarize_units
 
 
@@ -110,6 +110,18 @@ def test_the_last_words_of_a_run_name_the_first_run_of_each_reason():
 
 
 def test_a_finished_analysis_says_what_came_of_its_runs():
-    rows = [Run(run=f"SRR{number}", status="counted") for number in range(1200)] + [Run(status="left_out")]
-    assert format_finished(rows, "r.html") == "Of 1,201 runs: 1,200 counted, 1 left out. Look at r.html first."
-    assert format_finished([], "r.html") == "Of 0 runs: none. Look at r.html first."
+    rows = [Run(run=f"SRR{number}", status="counted") for number in range(1200)]
+    rows += [Run(status="left_out", reason=reason) for reason in ("NO_RUN", "NOT_RNA", "NO_RUN")]
+    assert format_finished(rows) == ("Of 1,203 runs: 1,200 counted, 3 left out.\nLeft out: NOT_RNA (1), NO_RUN (2).")
+    assert format_finished([]) == "Of 0 runs: none."
+
+
+def test_what_was_made_is_listed_with_its_size(tmp_path):
+    (tmp_path / "mex" / "SRX1").mkdir(parents=True)
+    (tmp_path / "mex" / "SRX1" / "Gene.tar.gz").write_bytes(bytes(2500))
+    (tmp_path / "report.html").write_bytes(bytes(3_200_000))
+    assert format_made(tmp_path, "mine/results").splitlines() == [
+        "What was made, in mine/results/:",
+        "  mex/ (1 file)  2.5 kB",
+        "  report.html    3.2 MB",
+    ]

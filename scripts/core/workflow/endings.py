@@ -40,6 +40,27 @@ class Failure(NamedTuple):
     log: str
     sentence: str
 
+    def text(self) -> str:
+        """Return its name and log, and below them its sentence."""
+        name = self.rule if self.job in ("", self.rule) else f"{self.rule} {self.job}"
+        name += f" ({self.log})" if self.log else ""
+        sentence = printable(self.sentence).replace("\n", "\n    ")
+        return f"{name}:\n    {sentence}"
+
+
+def describe_failure(rule: str, logs: Sequence[str], said: str | None = None, in_group: bool = False) -> Failure | None:
+    """Return why a job failed, by its logs and what an executor ``said``; None where nobody knows.
+
+    Of a group on a cluster, whose jobs Snakemake names together, only a job whose log has a fault has failed.
+    """
+    path = str(logs[0]) if logs else ""
+    if not path or (in_group and not _has_sentence(path)):
+        return None
+    sentence = last_sentence(path)
+    if not _has_sentence(path) and said and said != "None":  # of the cluster, e.g. that memory or time was out
+        sentence = f"{sentence} {said.partition('. ')[0]}."
+    return Failure(rule, Path(path).name.removesuffix(".log"), path, sentence)
+
 
 def failures(snakemake: str) -> list[Failure]:
     """Return the jobs that failed by the text of a Snakemake log, in order, each once with its last sentence.
@@ -52,16 +73,11 @@ def failures(snakemake: str) -> list[Failure]:
         end = _OUTSIDE.search(snakemake, head.end())
         block = _HEAD.split(snakemake[head.end() : end.start() if end else None])[0]
         values = {name: value.strip() for name, value in _VALUE.findall(block)}
-        path = values.get("log", "").removesuffix(_HINT).split(", ")[0]
-        if not path or f"Finished jobid: {values.get('jobid')} " in snakemake[head.end() :]:
+        if f"Finished jobid: {values.get('jobid')} " in snakemake[head.end() :]:
             continue
-        sentence = last_sentence(path)
-        if head[1] and not _has_sentence(path):
-            continue
-        said = values.get("message", "None")
-        if not _has_sentence(path) and said != "None":  # of the cluster, e.g. that memory or time was out
-            sentence = f"{sentence} {said.partition('. ')[0]}."
-        found[path] = Failure(head[2], Path(path).name.removesuffix(".log"), path, sentence)
+        logs = values.get("log", "").removesuffix(_HINT).split(", ")
+        if failure := describe_failure(head[2], logs, values.get("message"), bool(head[1])):
+            found[failure.log] = failure
     missing = [Failure(rule, "", "", _NOT_THERE) for rule in dict.fromkeys(_MISSING.findall(snakemake))]
     return [*found.values(), *missing]
 
@@ -127,10 +143,7 @@ def last_words(logs: Iterable[str | Path]) -> str:
     if failed:
         lines.append("What failed first:" if len(failed) > 1 else "What failed:")
         for job in failed[:_JOBS]:
-            sentence = printable(job.sentence).replace("\n", "\n    ")
-            name = job.rule if job.job in ("", job.rule) else f"{job.rule} {job.job}"
-            name += f" ({job.log})" if job.log else ""
-            lines.append(f"  {name}:\n    {sentence}")
+            lines.append(f"  {job.text()}")
         if len(failed) > _JOBS:
             lines.append(f"  and {len(failed) - _JOBS:,} more jobs, see their logs")
     if failed or stopped:

@@ -19,6 +19,7 @@ import csv
 import fcntl
 import functools
 import io
+import logging
 import os
 import platform
 import sys
@@ -33,7 +34,9 @@ from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.secrets import mask
 from scripts.core.untrusted import nearest
+from scripts.core.workflow.calm_output import CalmOutput
 from scripts.core.workflow.cluster import Node, largest_node
+from scripts.core.workflow.job_progress import JobProgress, Work
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -212,6 +215,7 @@ class Running:
         self.is_module = Path(str(workflow.main_snakefile)).resolve() != (self.home / "Snakefile").resolve()
         """Whether another workflow uses this one."""
         self.uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
+        self._calm: CalmOutput | None = None
 
     @property
     def config_files(self) -> tuple[str, ...]:
@@ -315,6 +319,65 @@ class Running:
         """Print this after everything that Snakemake prints."""
         if self.is_main and words:
             atexit.register(print, mask(printable(words)), file=sys.stderr)
+
+    def calm_output(
+        self, minutes: Callable[[str, Mapping[str, str], int], float], speaking: Collection[str] = ()
+    ) -> None:
+        """Show a line of progress in place of Snakemake's output, see :mod:`scripts.core.workflow.calm_output`.
+
+        ``minutes`` returns what a job is expected to take, by its rule, wildcards and threads; ``speaking`` are rules
+        whose jobs print to the terminal. Snakemake's output stays where the user asked for more of it, or less, or for
+        another logger, where there is no log file, in a dry run, and where another workflow uses this one.
+        """
+        settings = self._workflow.output_settings
+        asked = ("dryrun", "printshellcmds", "quiet", "debug_dag", "verbose", "log_handler_settings")
+        if not self.is_main or self.is_module or any(getattr(settings, name, None) for name in asked):
+            return
+        with contextlib.suppress(Exception):  # of another version of Snakemake: its own output will do
+            from snakemake.common import NOTHING_TO_BE_DONE_MSG
+            from snakemake.logging import logger
+            from snakemake.scheduling import job_scheduler
+
+            handlers = {handler.name: handler for handler in logger.handlers}
+            full, log = handlers["DefaultStreamHandler"], handlers["DefaultLogFileHandler"]
+            assert isinstance(full, logging.StreamHandler) and isinstance(log, logging.FileHandler)
+            progress = JobProgress(lambda: len(self._workflow.dag), lambda: self._open_work(minutes))
+            said = {NOTHING_TO_BE_DONE_MSG}, {getattr(job_scheduler, "_ERROR_MSG_FINAL", "")}
+            self._calm = CalmOutput(full, progress, self.shown_path(log.baseFilename), speaking, *said)
+            self._calm.setLevel(full.level)
+            logger.removeHandler(full)
+            logger.addHandler(self._calm)
+
+    def _open_work(self, minutes: Callable[[str, Mapping[str, str], int], float]) -> dict[Any, Work]:
+        """Return job id → what it is expected to take, of the jobs that are not finished."""
+        dag, most = self._workflow.dag, self.most_threads
+        work = {}
+        for job in dag.needrun_jobs():
+            if not dag.finished(job):
+                rule = job.rule.name
+                threads = self.threads.get(rule, 1)
+                threads = int(getattr(threads, "value", threads))
+                threads = min(threads, most or threads)
+                work[job.jobid] = Work(rule, minutes(rule, job.wildcards_dict, threads), threads)
+        return work
+
+    @staticmethod
+    def shown_path(path: str | Path) -> str:
+        """Return a path of the analysis directory as it is from where the command was called."""
+        here, path = Path(os.environ.get("PWD", ".")), Path(path).absolute()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence on the terminal."""
+        if self._calm:
+            self._calm.say(sentence)
+        else:
+            print(mask(printable(sentence)), file=sys.stderr)
+
+    def end_progress(self, failed: bool) -> None:
+        """End the line of progress."""
+        if self._calm:
+            self._calm.finish(failed)
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""

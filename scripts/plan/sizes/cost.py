@@ -1,7 +1,7 @@
 """What a plan costs: jobs, hours, scratch and downloads by stage, estimated with the size model."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,7 +138,7 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that the costs of a plan depend on, beside the plan."""
     parser.add_argument("--references", nargs="+", metavar="SPECIES=NAME", help="the reference of each species")
     parser.add_argument(
-        "--fasta", nargs="*", metavar="NAME=PATH", help="the sequence of a reference that is a local file"
+        "--fasta", nargs="*", metavar="NAME=PATH", help="the sequence of a reference, a file or an address"
     )
     parser.add_argument("--resources", default="resources", help="folder of the references")
     parser.add_argument("--model", default=FILE, help="size model as refitted by --learn, if there is such a file")
@@ -147,12 +147,15 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
 
 
 def estimator_of(
-    options: argparse.Namespace, species: Mapping[str, str], shard_size: int
+    options: argparse.Namespace,
+    species: Mapping[str, str],
+    shard_size: int,
+    bytes_at: Callable[[str], int | None] = lambda address: None,
 ) -> tuple[Estimator, list[str]]:
     """Return the estimator of the costs that parsed options ask for, and which references are still to be made.
 
-    ``species`` is label → reference, where the options name none. Raises InputError for words not of the form
-    NAME=VALUE.
+    ``species`` is label → reference, where the options name none; ``bytes_at`` returns the size of the file at an
+    address, None where it is not known. Raises InputError for words not of the form NAME=VALUE.
     """
     species = {**species, **_pairs("--references", options.references)}
     folders = {name: Path(options.resources) / name for name in species.values()}
@@ -160,14 +163,20 @@ def estimator_of(
     fasta = _pairs("--fasta", options.fasta)
     if wrong := [value for value in threads.values() if not value.isdecimal() or value == "0"]:
         raise InputError(f"--threads: {wrong[0]!r} is not a number of threads.")
+    missing = [name for name, folder in folders.items() if not (folder / "star").exists()]
+    sizes = {}
+    for name, folder in folders.items():
+        path = fasta.get(name, "")
+        known = bytes_at(path) if name in missing and "://" in path else None
+        sizes[name] = reference_sizes(folder, path, known or 0)
     estimator = Estimator(
         read_model(options.model),
-        {name: reference_sizes(folder, fasta.get(name, "")) for name, folder in folders.items()},
+        sizes,
         species,
         shard_size,
         {stage: int(value) for stage, value in threads.items()},
     )
-    return estimator, [name for name, folder in folders.items() if not (folder / "star").exists()]
+    return estimator, missing
 
 
 def _pairs(option: str, words: Iterable[str] | None) -> dict[str, str]:

@@ -14,6 +14,11 @@ from scripts.plan.sizes.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb"}
+_STAGES = {  # of rules whose stage of the size model has another name
+    "counts_table": "table", "log_table": "table", "tpm_table": "table", "counts_h5ad": "table",
+    "atlas_model": "table", "atlas_embed": "table", "cells_table": "report", "libraries_table": "report",
+}  # fmt: skip
+_SHORT = 0.1  # minutes of a job of any other rule
 _FOLDERS = (
     "partial",
     "download",
@@ -75,6 +80,13 @@ class JobResources:
         """Return how many minutes a job may take."""
         return self.model.asked_minutes(stage, self.sizes(stage, wildcards, threads), attempt)
 
+    def expected_minutes(self, rule: str, wildcards: Mapping[str, str], threads: int) -> float:
+        """Return how many minutes a job of a rule is expected to take."""
+        stage = _STAGES.get(rule, rule)
+        return (
+            self.model.minutes(stage, self.sizes(stage, wildcards, threads)) if stage in self.model.stages else _SHORT
+        )
+
     def scratch_mb(self, stage: str, unit: str, attempt: int = 1) -> int:
         """Return the MB that a stage's job of a unit holds in the scratch folder."""
         return self.model.asked_scratch_mb(stage, unit_sizes(self.analysis.unit(unit)), attempt)
@@ -122,8 +134,8 @@ class JobResources:
             words.append(f"{stage}={min(number, cores or number)}")
         config = self.analysis.config
         references = [f"{label}={self.analysis.reference_of_species(label)}" for label in config["species"]]
-        local = {name: self.analysis.local_fasta(name) for name in self.analysis.references()}
-        options = ["--references", *references, "--fasta", *(f"{name}={path}" for name, path in local.items() if path)]
+        fasta = [f"{name}={self.analysis.fasta(name)}" for name in self.analysis.references()]
+        options = ["--references", *references, "--fasta", *fasta]
         return [*options, "--limit-gb", config["scratch"]["limit_gb"], "--threads", *words]
 
     def machine_options(self) -> list[Any]:

@@ -110,14 +110,17 @@ def unit_sizes(unit: Unit) -> dict[str, float]:
     }
 
 
-def reference_sizes(folder: str | Path, fasta: str | Path = "") -> dict[str, float]:
+def reference_sizes(folder: str | Path, fasta: str | Path = "", fasta_bytes: int = 0) -> dict[str, float]:
     """Return the sizes that a reference gives to jobs; where it is not made yet, those expected of its sequence.
 
-    That is the local file ``fasta``, if it is given; otherwise it is taken to be as long as the human one.
+    That is the local file ``fasta``, or the file of ``fasta_bytes`` at this address; where neither is known, it is
+    taken to be as long as the human one.
     """
     genome = _size_in_mb(Path(folder, "genome.fa"))
     if not genome and fasta:
-        genome = _size_in_mb(Path(fasta)) * (_PACKED if str(fasta).endswith((".gz", ".bz2", ".xz")) else 1.0)
+        genome = (fasta_bytes / 1e6 or _size_in_mb(Path(fasta))) * (
+            _PACKED if str(fasta).endswith((".gz", ".bz2", ".xz")) else 1.0
+        )
     genome = genome or HUMAN_GENOME_MB
     return {"genome_mb": genome, "index_mb": _size_in_mb(Path(folder, "star")) or expected_index_mb(genome)}
 
