@@ -1,12 +1,17 @@
-"""From public single-cell RNA-seq archives to count matrices: the commands of the workflow.
+"""From public single-cell RNA-seq archives to count matrices: the commands.
 
 usage: python -m scripts COMMAND [OPTION ...]
        python -m scripts COMMAND --help
        python -m scripts --version
+
+check, sheet, plan, verify, release, atlas_locate and atlas_search are for you;
+the workflow (`snakemake`) calls the others, each as a rule of its name.
 """
 
 import importlib
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,10 +60,13 @@ def summary(command: str) -> str:
 
 
 def help_text() -> str:
-    """Return the description and the commands by stage, a line each."""
+    """Return the description and the commands by stage, each with what it does."""
     lines = [(__doc__ or "").strip()]
+    width = shutil.get_terminal_size().columns
     for stage, commands in STAGES.items():
-        lines += ["", f"{stage}:", *(f"  {command:20}{summary(command)}" for command in commands)]
+        lines += ["", f"{stage}:"]
+        for command in commands:
+            lines += textwrap.wrap(f"  {command:20}{summary(command)}", max(60, width), subsequent_indent=22 * " ")
     return "\n".join(lines)
 
 

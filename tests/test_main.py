@@ -1,5 +1,7 @@
 """The command line: every command by stage, each with a line."""
 
+import argparse
+import contextlib
 import re
 from pathlib import Path
 
@@ -48,6 +50,40 @@ def test_a_misspelt_command_is_refused_with_the_nearest():
         main(["donload"])
     with pytest.raises(InputError, match=r"'bake' is not a command\. 'python -m scripts' lists the commands\."):
         main(["bake"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_described_with_its_default(command, monkeypatch, capsys):
+    class Parsed(Exception):
+        pass
+
+    def give_back(parser, *arguments):
+        raise Parsed(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", give_back)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", give_back)
+    with pytest.raises(Parsed) as seen:
+        main([command])
+    parsers = [seen.value.args[0]]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+                continue
+            assert action.help, action.dest
+            described = parser._get_formatter()._expand_help(action)
+            if action.option_strings and action.nargs != 0 and action.default not in (None, "", [], argparse.SUPPRESS):
+                assert "default" in described, action.dest
+
+
+def test_help_is_as_wide_as_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], ["evidence", "--help"], ["verify", "--help"]):
+        with contextlib.suppress(SystemExit):
+            main(words)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "\n- strand: of the cDNA read of that kit" in printed  # an item of a list
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,14 +8,18 @@ cannot do anything any more).
 
 import argparse
 import contextlib
+import inspect
 import io
 import os
+import re
 import signal
 import stat
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from scripts.core.disk.locks import wait_for_lock
 from scripts.core.disk.rights import cause_of
@@ -75,21 +79,46 @@ def wait_for_earlier_job() -> None:
         wait_for_lock(_log, "An earlier job still writes the same files: waiting for its end.")
 
 
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Shows the defaults of options, and the text of a docstring as it is laid out."""
+class _HelpFormatter(argparse.HelpFormatter):
+    """Shows the defaults of options, and paragraphs and lists of a docstring as wide as the terminal is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(_filled(paragraph, width) for paragraph in text.split("\n\n"))
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text, default = action.help or "", action.default
-        if not default or default is argparse.SUPPRESS or not action.option_strings or "default" in text or "%" in text:
+        is_flag = action.nargs == 0  # its default is that it is not given
+        if default in (None, "", [], (), argparse.SUPPRESS) or is_flag or not action.option_strings:
+            return text
+        if "default" in text or "%" in text:
             return text
         shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
         return f"{text} (default: {shown})".replace("%", "%%")
 
 
+def _filled(paragraph: str, width: int) -> str:
+    """Return a paragraph, or a list whose items begin with ``-``, in lines of this width; what is laid out stays so."""
+    items = re.split(r"\n(?=- )", paragraph)
+    is_list = paragraph.startswith("- ")
+    if not is_list and re.search(r"^\s", paragraph, re.MULTILINE):
+        return paragraph
+    return "\n".join(
+        textwrap.fill(" ".join(item.split()), width, subsequent_indent=2 * is_list * " ") for item in items
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help, and that of its commands, is laid out by :class:`_HelpFormatter`."""
+
+    def __init__(self, *, description: str | None = None, **options: Any) -> None:
+        description = inspect.cleandoc(description) if description else None
+        super().__init__(description=description, **{"formatter_class": _HelpFormatter, **options})
+
+
 def command_parser(docstring: str | None) -> argparse.ArgumentParser:
     """Return the parser of a command, whose help is its module's docstring and shows the defaults of options."""
     summary, _, details = (docstring or "").partition("\n\n")
-    return argparse.ArgumentParser(description=summary, epilog=details.rstrip(), formatter_class=_HelpFormatter)
+    return _Parser(description=summary, epilog=details.rstrip())
 
 
 def run_command(main: Callable[[], None]) -> None:

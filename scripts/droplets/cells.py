@@ -84,7 +84,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(__doc__)
     parser.add_argument("--solo", required=True, type=Path, help="what the library was counted to (units/solo)")
     parser.add_argument("--figures", type=Path, help="what the library shows (JSON), as solo wrote it")
-    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=list(FEATURES),
+        choices=ALL_FEATURES,
+        help="what was counted, STARsolo's --soloFeatures",
+    )
     parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
     parser.add_argument(
         "--min-valid-barcodes", type=float, default=0.5, help="least share of reads with a valid barcode"

@@ -5,7 +5,7 @@
 - layers: the same cells in other matrices, when asked for: GeneFull_Unique, Gene_EM; Velocyto's are called spliced,
   unspliced and ambiguous; their counts are those of the raw matrix, whichever cells are called by it
 - obs: index = experiment_barcode; columns of the run table (the runs of a library joined by ';', their spots and
-  bases added up, -1 where unknown); library, barcode; total_counts, n_genes_by_counts, pct_counts_mt, _ribo, _ig, _tr,
+  bases added up, NaN where unknown); library, barcode; total_counts, n_genes_by_counts, pct_counts_mt, _ribo, _ig, _tr,
   _spike_in as scanpy has them; counts on XIST and on genes of Y; robust z-scores in the library, and flags of outliers;
   geo_…: title, source and characteristics of the sample in GEO
 - var: index = gene_id; gene_name, gene_ids, feature_types, genome, chromosome, biotype

@@ -379,7 +379,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if output:
             one.add_argument("--output", required=True, type=Path, help=output)
         if function in (pack, merge, plates):
-            one.add_argument("--metadata-name", default=METADATA_NAMES[0], choices=METADATA_NAMES)
+            one.add_argument(
+                "--metadata-name",
+                default=METADATA_NAMES[0],
+                choices=METADATA_NAMES,
+                help="name of the member with the metadata",
+            )
         return one
 
     one = add(pack, "pack the matrices of a library", "folder of the archives")
@@ -388,9 +393,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
     add_runs_option(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
-    one.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
-    one.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
-    one.add_argument("--threads", type=int, default=1)
+    one.add_argument(
+        "--features",
+        nargs="+",
+        default=list(FEATURES),
+        choices=ALL_FEATURES,
+        help="what was counted, STARsolo's --soloFeatures",
+    )
+    one.add_argument(
+        "--multireads",
+        nargs="+",
+        default=["Unique", "EM"],
+        choices=list(MATRIX_NAMES),
+        help="matrices: of reads of one gene (Unique), or with those of several genes shared out",
+    )
+    one.add_argument("--threads", type=int, default=1, help="archives that are packed side by side")
     one.add_argument("--list", type=Path, help="write a table of the archives and their sizes")
     one = add(merge, "merge archives of several libraries", "the merged archive")
     one.add_argument("archives", nargs="+", help="paths or http(s) addresses, all of the same matrix")

@@ -101,8 +101,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
-    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES)
-    parser.add_argument("--multireads", nargs="+", default=["Unique", "EM"], choices=list(MATRIX_NAMES))
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=list(FEATURES),
+        choices=ALL_FEATURES,
+        help="what is counted, STARsolo's --soloFeatures",
+    )
+    parser.add_argument(
+        "--multireads",
+        nargs="+",
+        default=["Unique", "EM"],
+        choices=list(MATRIX_NAMES),
+        help="matrices: of reads of one gene (Unique), or with those of several genes shared out",
+    )
     parser.add_argument("--preset", default="encode", choices=sorted(DROPLET_PRESETS), help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"
@@ -116,7 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--features-reference", type=Path, help="table of features (antibodies, sample tags, guides)")
     parser.add_argument("--probe-set", type=Path, help="probe set (CSV of 10x) on which ligated probes are counted")
     add_round_options(parser)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="threads of STAR")
     parser.add_argument("--scratch", required=True, type=Path, help="folder for partial results")
     parser.add_argument("--output", required=True, type=Path, help="folder of what is kept of the library")
     parser.add_argument("--alignments", type=Path, help="folder of sorted alignments, {experiment}.bam, where wanted")

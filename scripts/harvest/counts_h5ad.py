@@ -3,7 +3,7 @@
 - X: counts as STAR and htseq-count gave them, csr_matrix of whole numbers (float64 with nonunique: fraction)
 - obs: index = experiment (or run, with count_by: run); columns of the run table (several runs of a cell joined by ';',
   their spots and bases added up); tallies of htseq-count; star_…: the numbers of STAR's log, whole numbers and
-  decimals, -1 and NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO (see
+  decimals, NaN where the log has none; geo_…: title, source and characteristics of the sample in GEO (see
   scripts/records/obs_columns.py); with --quality, the figures and flags of results/quality/cells.csv.gz; the user's
   own columns of a run table
 - layers: with --tpm, tpm (float32): transcripts per million, see scripts/harvest/gene_tables/tpm.py

@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--chemistries", required=True, type=Path, help="the kits: config/chemistries.yaml")
     parser.add_argument("--asked", nargs="*", default=[], help="accessions, or files of them, that were asked for")
     parser.add_argument("--run-table", default="", help="the run table that was used instead of a look-up")
-    parser.add_argument("--species", nargs="*", default=[], metavar="LABEL=TAXID:REFERENCE")
+    parser.add_argument(
+        "--species", nargs="*", default=[], metavar="LABEL=TAXID:REFERENCE", help="species with their references"
+    )
     parser.add_argument(
         "--sources", nargs="*", default=[], metavar="REFERENCE.ROLE=ADDRESS", help="where references are from"
     )

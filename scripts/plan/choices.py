@@ -65,7 +65,14 @@ class Choices(NamedTuple):
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options that make up :class:`Choices`."""
-    parser.add_argument("--species", nargs="+", action="extend", default=[], metavar="LABEL=TAXID", help="species")
+    parser.add_argument(
+        "--species",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="LABEL=TAXID",
+        help="label and NCBI taxonomy id of each species, as homo=9606",
+    )
     parser.add_argument(
         "--assay",
         nargs="+",

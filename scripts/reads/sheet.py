@@ -230,8 +230,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
     parser.add_argument("folder", type=Path, help="folder with the reads")
     parser.add_argument("--directory", type=Path, default=Path(), help="the analysis; paths are relative to it")
-    parser.add_argument("--species", default="", help="label of the species, where the configuration has several")
-    parser.add_argument("--assay", default="", choices=("plate", "droplet"), help="plate: one cell a run")
+    parser.add_argument("--species", default="", help="label of the species, needed where several are configured")
+    parser.add_argument(
+        "--assay",
+        default="",
+        choices=("plate", "droplet"),
+        help="plate: a sample is one cell; droplet: a library of many cells with barcodes (default: as configured)",
+    )
     parser.add_argument("--output", type=Path, help="the table to write (default: standard output)")
     options = parser.parse_args(argv)
     if not options.folder.is_dir():

@@ -4,7 +4,7 @@ A row of obs is a plate cell (:func:`plate_columns`, for the command counts_h5ad
 (:func:`library_fields` and :func:`droplet_columns`, for droplets_h5ad). Both have, in this order or sorted:
 
 - columns of the run table: the runs of a cell or library together, different values joined by ``;``, spots and bases
-  added up, -1 where unknown; for a library chemistry and read_roles as the reads showed them; the source of a plate
+  added up, NaN where unknown; for a library chemistry and read_roles as the reads showed them; the source of a plate
   cell is ``archive`` whichever archive or mirror served it, which the ledger says
 - of plate cells, the tallies of htseq-count
 - of plate cells, ``star_…``: the numbers of STAR's log, under the log's words
@@ -27,8 +27,6 @@ from scripts.star.log import CLOCK_FIELDS, merge_fields
 
 PLATE_TEXTS = ("series", "exp_id", "sample", "experiment", "tax_id", "organism", "species", "layout")
 SUMS = ("spots", "bases")
-UNKNOWN = -1
-"""A number that the run table or a log does not have."""
 _NOT_OF_LIBRARIES = ("bytes", "md5", "source", "status", "reason", "detail")
 _CHARACTERISTICS = re.compile(r"characteristics_ch\d+")
 _TITLES = {"title": "geo_title", "source_name_ch1": "geo_source_name"}
@@ -47,10 +45,17 @@ def origin_of(rows: Sequence[Run]) -> str:
     return ";".join(dict.fromkeys(origins))
 
 
-def add_numbers(rows: Sequence[Run], column: str) -> int:
-    """Return the sum of a column of numbers, or UNKNOWN where a row has none."""
+def add_numbers(rows: Sequence[Run], column: str) -> int | None:
+    """Return the sum of a column of numbers, None where a row has none."""
     numbers = spots_of(rows) if column == "spots" else [getattr(row, column) for row in rows]
-    return sum(map(int, numbers)) if all(numbers) else UNKNOWN
+    return sum(map(int, numbers)) if all(numbers) else None
+
+
+def whole_numbers(values: Sequence[int | None]) -> np.ndarray:
+    """Return whole numbers as int64; as float64, with NaN for those that are None, where there is one."""
+    if any(value is None for value in values):
+        return np.array([math.nan if value is None else value for value in values])
+    return np.array(values, np.int64)
 
 
 def plate_columns(
@@ -67,7 +72,7 @@ def plate_columns(
     columns: dict[str, Any] = {"runs": [";".join(row.run for row in rows) for rows in cells]}
     columns |= {name: [join_values(rows, name) for rows in cells] for name in PLATE_TEXTS}
     columns["source"] = [origin_of(rows) for rows in cells]
-    columns |= {name: np.array([add_numbers(rows, name) for rows in cells], np.int64) for name in SUMS}
+    columns |= {name: whole_numbers([add_numbers(rows, name) for rows in cells]) for name in SUMS}
     return columns | dict(tallies) | star_columns(logs) | geo_columns([rows[0] for rows in cells], records)
 
 
@@ -107,13 +112,13 @@ def droplet_columns(libraries: Sequence[Mapping[str, Any]], cells: Sequence[int]
         name: [fields.get(name) for fields, times in zip(libraries, cells, strict=True) for _ in range(times)]
         for name in ordered
     }
-    return columns | {name: np.array(columns[name], np.int64) for name in SUMS if name in columns}
+    return columns | {name: whole_numbers(columns[name]) for name in SUMS if name in columns}
 
 
 def star_columns(logs: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
     """Return name → values for the fields of STAR's logs that are numbers, in STAR's order.
 
-    int64 where all values are whole numbers, UNKNOWN where a log has none; else float64, and NaN.
+    int64 where all values are whole numbers; else float64, NaN where a log has none.
     """
     columns = {}
     for field in merge_fields(log.keys() for log in logs):
@@ -121,7 +126,7 @@ def star_columns(logs: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
         if field in CLOCK_FIELDS or not any(texts):
             continue
         if all(not text or _WHOLE.fullmatch(text) for text in texts):
-            values = np.array([int(text) if text else UNKNOWN for text in texts], np.int64)
+            values = whole_numbers([int(text) if text else None for text in texts])
         else:
             values = np.array([_number(text) for text in texts])
         columns[f"star_{column_name(field)}"] = values

@@ -104,10 +104,13 @@ def test_help_is_the_docstring_and_shows_the_defaults(capsys):
     parser.add_argument("--size", type=int, default=7, help="cells")
     parser.add_argument("--share", default="5 %", help="part")
     parser.add_argument("--other", help="file")
+    parser.add_argument("--least", type=int, default=0, help="reads")
+    parser.add_argument("--no-sra", action="store_false", help="leave it out")
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     printed = capsys.readouterr().out
     assert printed.index("Count.\n") < printed.index("options:") < printed.index("As it is\n    laid out.\n")
     words = " ".join(printed.split())
-    for line in ("sources (default: a b)", "cells (default: 7)", "part (default: 5 %)", "file As it is"):
+    for line in ("sources (default: a b)", "cells (default: 7)", "part (default: 5 %)", "reads (default: 0)"):
         assert line in words
+    assert "leave it out As it is" in words  # a flag has no default to show

@@ -192,7 +192,7 @@ def test_cells_of_two_libraries_keep_their_names_and_counts(tmp_path):
     assert data.obs_names.tolist() == ["X1_AAAA", "X1_CCCC", "X2_AAAA", "X2_CCCC"]
     assert data.X.toarray().tolist() == [[1, 0], [2, 3], [0, 7], [5, 0]]
     assert data.var["gene_name"].tolist() == ["nameG1", "nameG2"]
-    assert data.obs["spots"].tolist() == [-1] * 4
+    assert data.obs["spots"].isna().tolist() == [True] * 4
     assert data.X.dtype == np.int32
     assert data.uns["tools"] == {"STAR": "2.7.10b"}
 

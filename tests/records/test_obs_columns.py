@@ -24,7 +24,7 @@ ROWS = [Run(run="SRR1", spots="5", layout="single"), Run(run="SRR2", spots="7", 
 
 def test_runs_of_a_cell_are_one_value():
     assert [join_values(ROWS, name) for name in ("run", "layout")] == ["SRR1;SRR2", "single"]
-    assert [add_numbers(ROWS, name) for name in ("spots", "bases")] == [12, -1]
+    assert [add_numbers(ROWS, name) for name in ("spots", "bases")] == [12, None]
 
 
 @pytest.mark.parametrize("mirror", ["sra", "ncbi", "ena", "ena_fastq"])
@@ -68,7 +68,9 @@ def test_own_columns_keep_their_names_where_these_are_free():
 def test_numbers_of_logs_are_whole_or_decimal():
     logs = [{"Number of input reads": "4", "Mismatch rate per base, %": "0.43%", "Started job on": "x"}, {}]
     columns = star_columns(logs)
-    assert columns["star_number_of_input_reads"].tolist() == [4, -1]
+    reads = columns["star_number_of_input_reads"]
+    assert reads[0] == 4 and np.isnan(reads[1])
+    assert star_columns(logs[:1])["star_number_of_input_reads"].dtype == np.int64
     decimals = columns["star_mismatch_rate_per_base_percent"]
     assert decimals[0] == 0.43
     assert np.isnan(decimals[1])

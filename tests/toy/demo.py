@@ -1,6 +1,5 @@
 """Run the whole workflow on the toy archives: from accessions to matrices, offline, with the real tools."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from scripts.core.command import command_parser
 from tests.toy import labels, world
 from tests.toy.server import Server
 
@@ -48,7 +48,7 @@ def run_workflow(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_parser(__doc__)
     parser.add_argument("--directory", type=Path, default=Path("demo"), help="the analysis directory")
     parser.add_argument("--cores", default="all", help="how many cores the workflow may use")
     arguments = parser.parse_args(argv)
