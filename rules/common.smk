@@ -33,8 +33,8 @@ from scripts.core.workflow.snakemake import (
 )
 from scripts.plan.analysis import Analysis, counted_features, option, source_identity
 from scripts.plan.configuration import (
-    check_aliases,
     check_configuration,
+    check_yaml,
     source_address,
     source_sha256,
 )
@@ -90,7 +90,7 @@ if not (running.is_module or running.config_files or Path("config/config.yaml").
 if running.is_main:
     running.refuse(*unwritable(WRITTEN[:1] if running.is_dry_run else WRITTEN))
 with running.refusing():
-    check_aliases("config/config.yaml")  # Snakemake would walk through all that they stand for
+    check_yaml("config/config.yaml")  # Snakemake names no line, and would walk through all that aliases stand for
 
 
 configfile: "config/config.yaml"

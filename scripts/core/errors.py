@@ -104,7 +104,9 @@ def raise_faults(title: str, faults: Iterable[str]) -> None:
     lines = list(faults)
     if lines:
         more = [f"… and {len(lines) - _MOST_FAULTS:,} more."] if len(lines) > _MOST_FAULTS else []
-        raise InputError("\n".join([f"{title} needs {len(lines)} correction(s):", *lines[:_MOST_FAULTS], *more]))
+        raise InputError(
+            "\n".join([f"{title} needs {len(lines)} correction{'s' * (len(lines) > 1)}:", *lines[:_MOST_FAULTS], *more])
+        )
 
 
 def try_all(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

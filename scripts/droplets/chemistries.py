@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
-from scripts.core.untrusted import nearest
+from scripts.plan.hints import kit_hint
 
 STRANDS = ("Forward", "Reverse", "Unstranded")
 PROOFS = ("list", "pinned")
@@ -315,6 +315,4 @@ def chemistry_named(name: str, chemistries: Mapping[str, Chemistry]) -> Chemistr
     """Return the kit of this name; raises InputError that names the nearest known one."""
     if name in chemistries:
         return chemistries[name]
-    near = nearest(name, chemistries, 0.4)
-    hint = f" did you mean {near!r}?" if near else f" known are {', '.join(chemistries)}."
-    raise InputError(f"{name!r} is not a chemistry of config/chemistries.yaml;{hint}")
+    raise InputError(f"{name!r} is not a chemistry of config/chemistries.yaml{kit_hint(name, chemistries)}")

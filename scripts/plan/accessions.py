@@ -7,6 +7,7 @@ https://www.ncbi.nlm.nih.gov/geo/info/overview.html.
 
 import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from scripts.core.untrusted import quoted, strip_blanks
@@ -64,6 +65,13 @@ _OF_KIND = {kind: re.compile(f"{start}{_NUMBER}") for kind, start in KINDS.items
 _STARTS = {kind: re.compile(f"{start}{_NUMBER}(?![0-9])") for kind, start in KINDS.items()}
 _GEO_AT_ARRAYEXPRESS = re.compile(f"E-GEOD-({_NUMBER})")
 _EXAMPLES = "e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543"
+_NUMBER_ALONE = re.compile(r"[0-9]{3,6}")
+_LIKE_ACCESSION = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2,5})[ _:#-]{0,2}([0-9][0-9OoIl]{1,11})(?![A-Za-z0-9])")
+_ALIKE = 0.66  # as GES and GSE
+_LIKE_DIGITS = str.maketrans("OIL", "011")
+_STARTERS = (
+    "GSE GSM SRP ERP DRP PRJNA PRJEB PRJDB SRX ERX DRX SRR ERR DRR SAMN SAMEA SAMD SRS ERS DRS SRA ERA DRA".split()
+)
 _TAX_ID = re.compile(r"[1-9][0-9]{0,9}")
 _TAX_IDS = {
     "9606": ("homo sapiens", "human", "humans", "h. sapiens", "man"),
@@ -125,10 +133,23 @@ def why_not_asked(word: str) -> str:
         return ""
     if found:
         return f"{word} {OTHER_KINDS[found.kind][1].format(accession=word)}."
-    near = parse_accession(strip_blanks(word).upper()) or parse_accession(strip_blanks(word))
-    if near and near.kind in KINDS:
-        return f"{quoted(word)} is not an accession that can be looked up; did you mean {near.text}?"
+    if near := accessions_meant(word):
+        return f"{quoted(word)} is not an accession that can be looked up; did you mean {', '.join(near)}?"
     return f"{quoted(word)} is not an accession that can be looked up; {_EXAMPLES}."
+
+
+def accessions_meant(word: str) -> list[str]:
+    """Return the accessions that a person may have meant by a word that is none, e.g. ``gse 67835`` or an address."""
+    if _NUMBER_ALONE.fullmatch(strip_blanks(word)):
+        return [f"GSE{strip_blanks(word)}"]
+    found = []
+    for letters, digits in _LIKE_ACCESSION.findall(word):
+        number = digits.upper().translate(_LIKE_DIGITS)
+        likeness = {start: SequenceMatcher(None, letters.upper(), start).ratio() for start in _STARTERS}
+        start = max(_STARTERS, key=lambda start: likeness[start])
+        if likeness[start] >= _ALIKE and kind_of(start + number):
+            found.append(start + number)
+    return list(dict.fromkeys(found))
 
 
 def gds_uid(series: str) -> str:

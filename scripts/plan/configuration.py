@@ -13,6 +13,7 @@ from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.untrusted import nearest
 from scripts.plan.accessions import kind_of
+from scripts.plan.hints import kit_hint, path_hint, value_hint
 from scripts.plan.lists import asked_for, is_empty_list
 from scripts.plan.matrices import archives_of
 from scripts.plan.reasons import REASONS
@@ -27,25 +28,36 @@ _LONGEST = 200  # of a wrong value, in a message
 _UNKNOWN_KEY = "additionalProperties"  # what the validator calls an unknown key
 
 
-def check_aliases(path: str | Path) -> None:
-    """Raise InputError for a YAML file whose aliases (``*name``) have no end, or repeat one another to a huge size.
+def check_yaml(path: str | Path) -> None:
+    """Raise InputError for a file, if it is there, that is no YAML of keys and values, with the line.
 
-    Other faults of the file are left to whoever reads it.
+    Also for one whose aliases (``*name``) have no end, or repeat one another to a huge size.
     """
-    text = Path(path).read_bytes() if Path(path).is_file() else b""
-    if b"*" not in text:
+    if not Path(path).is_file():
         return
+    top, size = None, 0
     try:
-        top = yaml.compose(text, yaml.SafeLoader)
+        top = yaml.compose(Path(path).read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         size = _expanded(top, {}) if top else 0
-    except yaml.YAMLError:
-        return
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read: {cause_of(error, path)}.") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(
+            f"{path}{where}: not YAML: {error.problem or error.context}. Look there, and in the line before, for a"
+            " bracket or quote that is not closed, a colon without a blank behind it, a tab, or other indentation."
+        ) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}.") from error
     except RecursionError:
         size = MOST_NODES + 1
     if size > MOST_NODES:
         raise InputError(
             f"{path}: its aliases (*name) stand for more than {MOST_NODES:,} values, or for themselves; write them out."
         )
+    if not isinstance(top, yaml.MappingNode):
+        raise InputError(f"{path}: there are no keys in it; write, for instance, `series: [GSE67835]`.")
 
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
@@ -143,8 +155,11 @@ def _schema_faults(error: Any, schema: Mapping[str, Any]) -> Iterator[str]:
             description = error.schema["properties"][key].get("description", "a path or an address")
             yield f"{key_path}.{key}: missing; {description}"
     else:
-        choices = f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
-        expected = _description(error, schema) + choices
+        description = _description(error, schema)
+        form = _type_of(error.schema, schema).replace("`", "") if "type" in error.schema else ""
+        expected = f"{form}: {description}" if form else description
+        expected += f"; one of {', '.join(map(str, error.validator_value))}" if error.validator == "enum" else ""
+        expected += value_hint(error.instance, error.schema)
         value = repr(error.instance)
         value = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
         yield f"{key_path or 'configuration'}: {value} cannot be used; expected: {expected}"
@@ -243,7 +258,7 @@ def _source_faults(key_path: str, source: Any) -> Iterator[str]:
         else:
             path.open("rb").close()
     except OSError as error:
-        yield f"{key_path}: {address!r} cannot be read: {cause_of(error, path)}"
+        yield f"{key_path}: {address!r} cannot be read: {cause_of(error, path)}{path_hint(path)}"
 
 
 def check_configuration(
@@ -265,6 +280,9 @@ def check_configuration(
     if isinstance(filled["references"], Mapping):
         filled["references"] = _with_known(filled["references"], references)
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(filled), key=lambda error: error.json_path)
+    # A list lacks what it must contain where that is misspelt: its members are reported.
+    members = {tuple(error.absolute_path)[:-1] for error in errors if error.validator == "enum"}
+    errors = [error for error in errors if error.validator != "contains" or tuple(error.absolute_path) not in members]
     faults = [sentence for error in errors for sentence in _schema_faults(error, schema)]
     # What follows looks only at keys whose values have the shape that the schema asks for.
     misshapen = {error.absolute_path[0] for error in errors if error.absolute_path and error.validator != _UNKNOWN_KEY}
@@ -330,7 +348,7 @@ def _every_list(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> 
 def _droplet_faults(droplets: Mapping[str, Any], chemistries: Mapping[str, Any]) -> Iterator[str]:
     known = chemistries["chemistries"]
     if droplets["chemistry"] not in ("auto", *known):
-        near = _nearest(droplets["chemistry"], known, {})
+        near = kit_hint(droplets["chemistry"], known)
         yield f"droplets.chemistry: {droplets['chemistry']!r} is not in config/chemistries.yaml{near}"
     if fault := cell_filter_fault(droplets["cell_filter"]):
         yield f"droplets.cell_filter: {fault}"

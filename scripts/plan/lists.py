@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from scripts.core.errors import InputError
 from scripts.core.untrusted import open_lines, quoted, strip_blanks
-from scripts.plan.accessions import KINDS, accession_of, parse_accession, why_not_asked
+from scripts.plan.accessions import KINDS, accession_of, accessions_meant, parse_accession, why_not_asked
+from scripts.plan.hints import path_hint
 from scripts.plan.run_table import COLUMNS
 
 RUNINFO = (
@@ -285,7 +286,9 @@ def asked_for(series: str | Sequence[str]) -> tuple[list[str], list[str]]:
             try:
                 found = _listed(word, faults)
             except InputError as error:
-                faults.append(f"{key}: {error}")
+                near = [] if Path(word).exists() else accessions_meant(word)
+                hint = f"; did you mean {', '.join(near)}?" if near else path_hint(word)
+                faults.append(f"{key}: {str(error).removesuffix('.')}{hint}" if hint else f"{key}: {error}")
                 continue
             if not found and len(faults) == before:
                 faults.append(f"{key}: {word} has no accession.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from scripts.core.concurrency import side_by_side
 from scripts.core.disk.files import hash_file
 from scripts.core.disk.rights import denied
+from scripts.plan.hints import path_hint
 from scripts.plan.run_table import Run, local_files
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -55,7 +56,7 @@ def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:
     for path, cause in private.items():
         yield f"{path}: {cause}"
     if missing:
-        yield f"no such file, or not readable: {', '.join(missing)}"
+        yield f"no such file, or not readable: {', '.join(missing)}{path_hint(missing[0])}"
     if folders:
         yield f"a folder, name the files in it: {', '.join(folders)}"
     if addresses:

@@ -100,7 +100,7 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
         f"{where}: column {quoted(name)} is duplicated." for name in sorted(set(header)) if header.count(name) > 1
     ]
     if "run" not in header:
-        faults.append(f"{where}: no column 'run'; the first line names the columns, separated by tabs.")
+        faults.append(f"{where}: no column 'run'; {_separation(header)}.")
     raise_faults(title, faults)
     in_order = header == list(columns)
     indices = [header.index(name) if name in header else None for name in columns]
@@ -116,6 +116,14 @@ def iterate_values(path: str | Path, columns: Sequence[str]) -> Iterator[list[st
             if len(faults) == _MOST_FAULTS:
                 break
     raise_faults(title, faults)
+
+
+def _separation(header: Sequence[str]) -> str:
+    """Return what to do about a first line without the column that is needed."""
+    for separator, name in ((",", "commas"), (";", "semicolons"), (" ", "blanks")):
+        if len(header) == 1 and "run" in header[0].lower().split(separator):
+            return f"the table is separated by {name}; save it separated by tabs"
+    return "the first line names the columns, separated by tabs"
 
 
 def _lines(path: str | Path, title: str) -> Iterator[str]:
@@ -260,13 +268,19 @@ def _faults_of_planned(row: Run, name: str, species: Sequence[str]) -> Iterator[
     elif row.source and row.source not in ARCHIVES:
         sentence = (
             f"{name}: source {quoted(row.source)} is no archive ({', '.join(ARCHIVES)}); a path is written file:PATH,"
-            " several are joined by ';'."
+            f" several are joined by ';'{_as_paths(row.source)}."
         )
         yield Fault("source", row.source, sentence)
     elif _DOTTED.fullmatch(row.run) and not accession_of(row.run, "run"):
         why = why_not_asked(row.run) if parse_accession(row.run) else ""
         why = why or f"{name}: no accession of a run (SRR…, ERR…, DRR…), so that no archive has it."
         yield Fault("source", row.source, f"{why} Give its files as source, e.g. file:R1.fastq.gz;R2.fastq.gz.")
+
+
+def _as_paths(source: str) -> str:
+    """Return a hint where a source looks like paths."""
+    paths = [strip_blanks(word) for word in re.split("[;,]", source)]
+    return f": file:{';'.join(paths)}" if all("." in path or "/" in path for path in paths) else ""
 
 
 def _faults_of_roles(row: Run, name: str) -> Iterator[Fault]:

@@ -81,7 +81,7 @@ def test_every_flipped_bit_is_reported(tmp_path, capsys, save):
         whole[len(whole) // 2] ^= 1
         path.write_bytes(whole)
     reported = faults_of(folder)
-    assert "needs 3 correction(s)" in reported
+    assert "needs 3 corrections" in reported
     for path in paths:
         assert f"{path.name}: " in reported
     if save is np.savez:
@@ -102,7 +102,7 @@ def test_all_faults_of_several_atlases_are_reported(tmp_path):
     assert "part_1_0_top3.npz: no whole npz" in reported
     assert "part_2_0_scores.npz: not there" in reported
     assert "part_0_0_embs.npz: 2 rows have a number that is not finite, the first is row 2." in reported
-    assert "two needs 1 correction(s)" in reported
+    assert "two needs 1 correction" in reported
     assert "part_0_0_scores.npz: 4 rows have a number that is not finite, the first is row 0." in reported
 
 
@@ -131,7 +131,7 @@ def test_codes_that_no_decoder_knows(tmp_path):
     labels[1, 3] = 5
     np.savez(path, labels)
     reported = faults_of(folder)
-    assert "needs 2 correction(s)" in reported
+    assert "needs 2 corrections" in reported
     assert "top3.npz: column 0 (cell_type) has codes that its decoder does not know: 4000." in reported
     assert "top3.npz: column 3 (tissue) has codes that its decoder does not know: 5." in reported
 

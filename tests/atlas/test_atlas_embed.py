@@ -162,7 +162,7 @@ def changed(tmp_path, change):
 def test_every_fault_of_a_part_is_reported(tmp_path):
     change = "embs[0, 3] = np.inf; top3[1, 0] = 77; scores[3, 3:6] = 1, 2, 3; embs[2, 9] = 1"
     assert changed(tmp_path, change) == [
-        "What the back end fixture made of M needs 4 correction(s):",
+        "What the back end fixture made of M needs 4 corrections:",
         "embs.npy: 1 rows have a number that is not finite.",
         "top3.npy: 1 rows have a label of cell_type that its decoder does not know.",
         "embs.npy: 1 dropped rows are not zeros, e.g. 2.",

@@ -127,7 +127,7 @@ def test_numbers_that_are_wrong_stay_out(tmp_path):
 
 def test_a_run_that_is_in_two_parts(tmp_path):
     parts = [write_part(tmp_path / name, PLATES) for name in ("a", "b")]
-    with pytest.raises(InputError, match=r"needs 3 correction\(s\)(?s:.*)SRR11 homo: in .*/a, and in .*/b too"):
+    with pytest.raises(InputError, match=r"needs 3 corrections(?s:.*)SRR11 homo: in .*/a, and in .*/b too"):
         atlas_pack.main(["--parts", *parts, "--output", str(tmp_path / "atlas")])
 
 

@@ -23,7 +23,7 @@ def test_all_faults_are_one_error():
     raise_faults("The table", [])
     with pytest.raises(InputError) as caught:
         raise_faults("The table", (f"line {number}: no run." for number in (2, 5)))
-    assert str(caught.value) == "The table needs 2 correction(s):\nline 2: no run.\nline 5: no run."
+    assert str(caught.value) == "The table needs 2 corrections:\nline 2: no run.\nline 5: no run."
 
 
 def test_every_item_is_tried():
@@ -50,7 +50,7 @@ def test_a_hundred_faults_are_told_at_once():
         raise_faults("The list", (f"line {number}" for number in range(1234)))
     lines = str(caught.value).splitlines()
     assert (lines[0], lines[100], lines[101:]) == (
-        "The list needs 1234 correction(s):",
+        "The list needs 1234 corrections:",
         "line 99",
         ["… and 1,134 more."],
     )

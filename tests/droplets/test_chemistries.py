@@ -52,7 +52,7 @@ chemistries:
     with pytest.raises(InputError) as raised:
         read_chemistries(path)
     lines = str(raised.value).splitlines()
-    assert lines[0] == f"The chemistries ({path}) needs 18 correction(s):"
+    assert lines[0] == f"The chemistries ({path}) needs 18 corrections:"
     assert lines[1:] == [
         "lists.a.adress: unknown key; known are address, barcodes, contents, file, length, packaged, sha256, source,"
         " wells.",

@@ -71,7 +71,7 @@ def test_nothing_counted_is_no_fault(tmp_path):
 
 def test_results_that_are_not_those_of_the_ledger_get_no_sums(tmp_path):
     make(tmp_path, columns=("SRR1",))
-    with pytest.raises(InputError, match=r"needs 2 correction\(s\):\nmus.htseq-count.csv.gz: SRR2 is counted in the"):
+    with pytest.raises(InputError, match=r"needs 2 corrections:\nmus.htseq-count.csv.gz: SRR2 is counted in the"):
         call(tmp_path)
     assert not (tmp_path / "SHA256SUMS").exists()
 

@@ -108,7 +108,7 @@ def test_all_that_is_missing_is_reported_at_once(tmp_path):
         ledger.main(arguments)
     assert str(error.value) == "\n".join(
         [
-            "The ledger needs 3 correction(s):",
+            "The ledger needs 3 corrections:",
             "SRR6: its status in the plan is '', not planned or left_out.",
             f"GSE1.mus.0000: {tmp_path}/GSE1.mus.0000.tsv has no row for SRR2, SRR3.",
             f"GSE1.mus.0001: its status table {tmp_path}/GSE1.mus.0001.tsv does not exist; make it first.",

@@ -163,7 +163,7 @@ def test_logs_that_cannot_be_read_are_all_reported(tmp_path):
     with pytest.raises(InputError) as error:
         make_of_folder(tmp_path)
     lines = str(error.value).splitlines()
-    assert lines[0] == "The folder of logs needs 5 correction(s):"
+    assert lines[0] == "The folder of logs needs 5 corrections:"
     assert lines[1].startswith(f"{folder}/SRR2Log.final.out: cut short; it ends with 'UNIQUE READS:'")
     assert "SRR3.mus.Log.final.out: not a Log.final.out of STAR; it has no line 'Number of input reads'." in lines[2]
     assert "SRR7.Log.final.out.gz: cut short or damaged, it cannot be inflated" in lines[4]

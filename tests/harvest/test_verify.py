@@ -106,7 +106,7 @@ def faults_of(folder):
     with pytest.raises(InputError) as error:
         verify.main([str(folder)])
     lines = str(error.value).splitlines()
-    assert lines[0] == f"The folder {folder} needs {len(lines) - 1} correction(s):"
+    assert lines[0] == f"The folder {folder} needs {len(lines) - 1} correction{'s' * (len(lines) - 1 > 1)}:"
     return lines[1:]
 
 
@@ -329,7 +329,7 @@ def test_a_ledger_that_is_no_table_is_reported_with_the_rest(tmp_path):
     faults = faults_of(tmp_path)
     assert faults[0] == "runs.tsv: changed; its sha256 is not that of SHA256SUMS."
     assert faults[1:] == [
-        f"The run table ({tmp_path}/runs.tsv) needs 1 correction(s): line 2: 2 values, but the header has 1 columns."
+        f"The run table ({tmp_path}/runs.tsv) needs 1 correction: line 2: 2 values, but the header has 1 columns."
     ]
 
 
@@ -541,7 +541,7 @@ def test_the_exit_status_is_2_and_nothing_is_a_traceback(tmp_path):
     (tmp_path / "more.txt").write_text("x")
     done = subprocess.run([sys.executable, "-m", "scripts", "verify", str(tmp_path)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"The folder {tmp_path} needs 1 correction(s):\nmore.txt: not in SHA256SUMS.\n"
+    assert done.stderr == f"The folder {tmp_path} needs 1 correction:\nmore.txt: not in SHA256SUMS.\n"
 
 
 def test_a_folder_without_a_ledger_is_reported(tmp_path):

@@ -119,7 +119,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         plan(tmp_path, header, *lines)
     reported = str(caught.value)
-    assert reported.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 correction(s):")
+    assert reported.startswith(f"The run table ({tmp_path / 'runs.tsv'}) needs 8 corrections:")
     for words in (
         "SRR1: give its species (homo, mus) or its tax_id.",
         "SRR2: species 'rat' is not configured; known are homo, mus.",
@@ -143,7 +143,7 @@ def test_faults_of_choices_are_reported_at_once() -> None:
     with pytest.raises(InputError) as caught:
         choices_of(parser.parse_args(words))
     assert str(caught.value).splitlines() == [
-        "The choices of the plan needs 5 correction(s):",
+        "The choices of the plan needs 5 corrections:",
         "--species homo: write LABEL=TAXID, e.g. homo=9606.",
         "--species {: write LABEL=TAXID, e.g. homo=9606.",
         "--assay drops: 'drops' is not one of auto, plate, droplet.",
@@ -237,7 +237,8 @@ def test_faults_of_rows_and_of_files_are_reported_together(tmp_path: Path) -> No
     _, *faults = str(caught.value).splitlines()
     assert faults[0] == "A1: species 'rat' is not configured; known are homo, mus."
     assert faults[1].startswith("A3: source 'reads/a.fq' is no archive (")
+    assert faults[1].endswith(" a path is written file:PATH, several are joined by ';': file:reads/a.fq.")
     assert faults[2:] == [
-        "A1: source: no such file, or not readable: a.fq.",
+        f"A1: source: no such file, or not readable: a.fq; it is relative to {Path.cwd()}.",
         f"A2: source: no such file, or not readable: {tmp_path}/no.fq; a folder, name the files in it: {tmp_path}.",
     ]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scripts.core.errors import InputError
-from scripts.plan.configuration import check_aliases, check_configuration, configuration_page, with_defaults
+from scripts.plan.configuration import check_configuration, check_yaml, configuration_page, with_defaults
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = yaml.safe_load((CONFIG / "config.schema.yaml").read_text(encoding="utf-8"))
@@ -25,7 +25,7 @@ def faults(**values) -> list[str]:
     with pytest.raises(InputError) as reported:
         check(**values)
     title, *lines = str(reported.value).splitlines()
-    assert title == f"The configuration (config/config.yaml) needs {len(lines)} correction(s):"
+    assert title == f"The configuration (config/config.yaml) needs {len(lines)} correction{'s' * (len(lines) > 1)}:"
     return lines
 
 
@@ -121,7 +121,7 @@ def test_all_faults_are_reported_at_once():
     assert any(line == "countby: unknown key; did you mean 'count_by'?" for line in reported)
     assert any(line == "plates.mod: unknown key; did you mean 'mode'?" for line in reported)
     assert any(line.startswith("species.homo.reference: 'hg39' is neither") and "'hg38'" in line for line in reported)
-    assert any(line.startswith("leave_out: [] cannot be used; expected: runs, samples or") for line in reported)
+    assert any(line.startswith("leave_out: [] cannot be used; expected: map of accession to reas") for line in reported)
     assert any(line.startswith("series: nothing is asked for") for line in reported)
     assert len(reported) == 5
 
@@ -138,7 +138,21 @@ def test_all_faults_are_reported_at_once():
             "series.0: no/such/list.txt: it cannot be read: No such file",
         ),
         ({"run_table": "no/such/table.tsv"}, "run_table: 'no/such/table.tsv' cannot be read: No such file"),
-        ({"series": ["GSE1"], "max_failed": 2}, "max_failed: 2 cannot be used; expected: share of a series' runs"),
+        ({"series": ["GSE1"], "max_failed": 2}, "max_failed: 2 cannot be used; expected: number from 0 to 1: share of"),
+        ({"series": ["GSE1"], "assay": "plates"}, "assay: 'plates' cannot be used; expected: auto, plate (a sample"),
+        (
+            {"series": ["GSE1"], "droplets": {"features": ["Gene", "genefull"]}},
+            "droplets.features.1: 'genefull' cannot be used; expected: what STARsolo counts; Gene is always among it;"
+            " one of Gene, GeneFull, GeneFull_Ex50pAS, SJ, Velocyto; did you mean 'GeneFull'?",
+        ),
+        (
+            {"series": ["GSE1"], "droplets": {"features": ["gene"]}},
+            "droplets.features.0: 'gene' cannot be used; ",
+        ),
+        (
+            {"series": ["GSE1"], "droplets": {"chemistry": "SC3Pv3"}},
+            "droplets.chemistry: 'SC3Pv3' is not in config/chemistries.yaml; did you mean '10x_3p_v3'?",
+        ),
         (
             {"series": ["GSE1"], "plates": {"mode": "unoin"}},
             "plates.mode: 'unoin' cannot be used; expected: overlap mode of htseq-count; one of intersection-nonempty",
@@ -225,7 +239,8 @@ def test_the_command_line_gives_text_inside_maps():
 
 def test_text_that_is_no_number_stays_a_fault():
     assert faults(series=["GSE1"], plates={"shard_size": "many"}) == [
-        "plates.shard_size: 'many' cannot be used; expected: experiments that are processed together in one job a stage"
+        "plates.shard_size: 'many' cannot be used; expected: whole number from 1: experiments that are"
+        " processed together in one job a stage"
     ]
 
 
@@ -239,14 +254,15 @@ def test_the_message_names_what_a_back_end_lacks(tmp_path):
         "models": {"mus": "gone.npz"},
         "train": {"mus": {"cell_type": "types.tsv"}},
     }
+    missing = f"cannot be read: No such file or directory; it is relative to {Path.cwd()}"
     assert faults(series=["GSE1"], atlas=atlas) == [
         "atlas.checkpoint: scprint2 has no weights of its own; give the path of a checkpoint",
         "atlas.labels: missing; name the columns of the references' obs that are labels, e.g. [cell_type]",
         "atlas.models: only svd-baseline uses them; atlas.backend is scprint2",
         "atlas.references: only svd-baseline uses them; atlas.backend is scprint2",
         "atlas.references.hom: not a species of the configuration; did you mean 'homo'?",
-        "atlas.models.mus: 'gone.npz' cannot be read: No such file or directory",
-        "atlas.train.mus.cell_type: 'types.tsv' cannot be read: No such file or directory",
+        f"atlas.models.mus: 'gone.npz' {missing}",
+        f"atlas.train.mus.cell_type: 'types.tsv' {missing}",
     ]
     atlas = {"enabled": True, "labels": ["cell_type"], "references": {"homo": str(reference)}}
     assert check(series=["GSE1"], atlas=atlas)["atlas"]["components"] == 256
@@ -258,7 +274,7 @@ def test_an_atlas_that_is_not_asked_for_has_no_faults():
 
 def test_aliases_that_have_no_end_or_fill_the_memory(tmp_path):
     path = tmp_path / "config.yaml"
-    check_aliases(path)  # no such file
+    check_yaml(path)  # no such file
     laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
     for text in (laughs, "assay: &a {b: *a}\n", "series: &s [*s]\n"):
@@ -266,10 +282,29 @@ def test_aliases_that_have_no_end_or_fill_the_memory(tmp_path):
         with pytest.raises(
             InputError, match=r"aliases \(\*name\) stand for more than 1,000,000 values, or for themsel"
         ):
-            check_aliases(path)
-    for text in ("a: &a [1, 2]\nb: *a\nc: *a\n", "a: *unknown\n", "[" * 50 + "*", "*"):
-        path.write_text(text)
-        check_aliases(path)
+            check_yaml(path)
+    path.write_text("a: &a [1, 2]\nb: *a\nc: *a\n")
+    check_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("series: [GSE1\nspecies: {}\n", ", line 2, column 8: not YAML: "),
+        ("series:\n\t- GSE1\n", ", line 2, column 1: not YAML: found character that cannot start any token."),
+        ("a: *unknown\n", ", line 1, column 4: not YAML: found undefined alias. Look there, and in the line before"),
+        ("[" * 50 + "*", ", line 1, column 5"),
+        ("", ": there are no keys in it; write, for instance, `series: [GSE67835]`."),
+        ("GSE1\n", ": there are no keys in it"),
+        ("series:[GSE1]\n", ": there are no keys in it"),
+        ("- series: GSE1\n", ": there are no keys in it"),
+    ],
+)
+def test_what_is_no_yaml_of_keys_is_refused_with_its_line(tmp_path, text, words):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(f"{path}{words}")):
+        check_yaml(path)
 
 
 def test_a_long_value_is_cut_in_the_message():

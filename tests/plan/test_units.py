@@ -155,7 +155,7 @@ def test_a_unit_without_rows_is_refused(tmp_path):
     write_runs(tmp_path / "empty.tsv", [])
     with pytest.raises(InputError, match=r"empty\.tsv: the run table of the unit has no row\."):
         read_unit(tmp_path / "empty.tsv")
-    with pytest.raises(InputError, match=r"absent\.tsv\) needs 1 correction\(s\):\nit cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"absent\.tsv\) needs 1 correction:\nit cannot be read: No such file"):
         read_unit(tmp_path / "absent.tsv")
 
 

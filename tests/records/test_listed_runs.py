@@ -46,7 +46,7 @@ def test_all_faults_of_a_table_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as reported:
         plan_run_list(path, CHOICES)
     assert str(reported.value).splitlines() == [
-        f"The table of runs ({path}) needs 2 correction(s):",
+        f"The table of runs ({path}) needs 2 corrections:",
         f"{path}, line 2: '/home/x' in column Run is not a run (SRR…, ERR… or DRR…).",
         f"{path}, line 4: 2 values, but the header has 10 columns.",
     ]

@@ -23,10 +23,10 @@ def test_all_malformed_accessions_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         resolve.read_asked(["gse75140", str(listed), "SAMN05379703", "../GSE1", "X99", "SRS7"])
     lines = str(caught.value).splitlines()
-    assert lines[0] == "What is asked for needs 4 correction(s):"
+    assert lines[0] == "What is asked for needs 4 corrections:"
     assert "series.0: 'gse75140' is not an accession that can be looked up; did you mean GSE75140?" in lines
     assert any(re.search(r"series\.txt, line 2: 'GSE' is not an accession .*; e\.g\. GSE67835", line) for line in lines)
-    assert "series.3: ../GSE1: it cannot be read: No such file or directory." in lines
+    assert f"series.3: ../GSE1: it cannot be read: No such file or directory; it is relative to {Path.cwd()}" in lines
 
 
 def test_nothing_is_asked_for(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_every_local_file_that_is_missing_is_named_and_nothing_is_planned(tmp_pa
     with pytest.raises(InputError) as error:
         resolve.main(["--run-table", str(table), "--species", "mus=10090", "--output", str(tmp_path / "plan.tsv")])
     assert str(error.value).splitlines() == [
-        f"The run table ({table}) needs 2 correction(s):",
+        f"The run table ({table}) needs 2 corrections:",
         "A1: source: no such file, or not readable: /none/1.fq, /none/2.fq.",
         f"A2: source: no such file, or not readable: /none/3.fq; neither an archive nor FASTQ nor BAM: {table}.",
     ]

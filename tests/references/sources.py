@@ -41,6 +41,6 @@ def faults(folder: Path, **sources: object) -> list[str]:
     with pytest.raises(InputError) as found:
         make(folder, **sources)
     title, *sentences = str(found.value).splitlines()
-    assert title == f"The reference toy needs {len(sentences)} correction(s):"
+    assert title == f"The reference toy needs {len(sentences)} correction{'s' * (len(sentences) > 1)}:"
     assert list((folder / "made").iterdir()) == []
     return [sentence.replace(f"{folder}/", "") for sentence in sentences]

@@ -28,7 +28,7 @@ def test_a_ready_index_is_linked_when_it_fits(mm10: Path, tmp_path: Path) -> Non
     genes.write_text(genes.read_text().replace("ENSMUSG", "GENE", 1))
     with pytest.raises(InputError) as caught:
         star_index.main([*inputs, f"--ready={old}", f"--output={tmp_path / 'other'}"])
-    assert "needs 3 correction(s)" in str(caught.value)
+    assert "needs 3 corrections" in str(caught.value)
     assert "exon(s) of 2 gene(s) are not those of the reference's annotation" in str(caught.value)
     assert "its version is 20201, but the installed STAR reads 2.7.4a" in str(caught.value)
     assert "1 contig(s) are not those of the reference's genome" in str(caught.value)

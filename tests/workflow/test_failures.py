@@ -27,6 +27,6 @@ def test_nothing_is_fetched_for_a_reference_that_fails(world, tmp_path, capfd):
     words = capfd.readouterr().err.splitlines()
     assert words[-5:-2] == [
         "  reference mm10 (logs/reference/mm10.log):",
-        "    The reference mm10 needs 1 correction(s):",
+        "    The reference mm10 needs 1 correction:",
         f"    {address}.gtf.gz: the server answered 404 Not Found.",
     ]

@@ -189,7 +189,7 @@ def test_every_fault_is_reported_at_once_and_no_job_starts(analysis):
     )
     answer = analysis.snakemake()
     assert answer.status == 1
-    assert "The configuration (config/config.yaml) needs 3 correction(s):" in answer.text
+    assert "The configuration (config/config.yaml) needs 3 corrections:" in answer.text
     assert answer.text.splitlines()[-1].startswith("series: nothing is asked for")
     assert "sries: unknown key; did you mean 'series'?" in answer.text
     assert "series: nothing is asked for" in answer.text

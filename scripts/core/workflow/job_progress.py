@@ -14,7 +14,7 @@ _LEAST_ELAPSED = 1.0  # minutes of work after which the time left is said
 _MOST_DONE = 0.9  # of a running job, however long it takes
 
 
-class Work(NamedTuple):
+class JobWork(NamedTuple):
     """What a planned job is expected to take."""
 
     rule: str
@@ -28,14 +28,14 @@ class TimeLeft:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` returns seconds."""
         self._clock = clock
-        self._open: dict[Any, Work] = {}
+        self._open: dict[Any, JobWork] = {}
         self._started: dict[Any, float] = {}
         self._first: float | None = None
         self._spent = 0.0  # core-minutes of ended jobs
         self._took: dict[str, float] = defaultdict(float)  # rule → core-minutes of finished jobs
         self._expected: dict[str, float] = defaultdict(float)  # the same as expected
 
-    def plan(self, jobs: Mapping[Any, Work]) -> None:
+    def plan(self, jobs: Mapping[Any, JobWork]) -> None:
         """Take all jobs that are not finished, by job id."""
         self._open = dict(jobs)
 
@@ -81,7 +81,7 @@ class JobProgress:
     def __init__(
         self,
         number: Callable[[], int] = lambda: 0,
-        work: Callable[[], Mapping[Any, Work]] = dict,
+        work: Callable[[], Mapping[Any, JobWork]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``number`` returns how many jobs are planned, ``work`` what those that are not finished are expected to take.

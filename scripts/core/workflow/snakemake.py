@@ -36,7 +36,7 @@ from scripts.core.secrets import mask
 from scripts.core.untrusted import nearest
 from scripts.core.workflow.calm_output import CalmOutput
 from scripts.core.workflow.cluster import Node, largest_node
-from scripts.core.workflow.job_progress import JobProgress, Work
+from scripts.core.workflow.job_progress import JobProgress, JobWork
 
 _RUNNING = "running"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
@@ -348,7 +348,7 @@ class Running:
             logger.removeHandler(full)
             logger.addHandler(self._calm)
 
-    def _open_work(self, minutes: Callable[[str, Mapping[str, str], int], float]) -> dict[Any, Work]:
+    def _open_work(self, minutes: Callable[[str, Mapping[str, str], int], float]) -> dict[Any, JobWork]:
         """Return job id → what it is expected to take, of the jobs that are not finished."""
         dag, most = self._workflow.dag, self.most_threads
         work = {}
@@ -358,7 +358,7 @@ class Running:
                 threads = self.threads.get(rule, 1)
                 threads = int(getattr(threads, "value", threads))
                 threads = min(threads, most or threads)
-                work[job.jobid] = Work(rule, minutes(rule, job.wildcards_dict, threads), threads)
+                work[job.jobid] = JobWork(rule, minutes(rule, job.wildcards_dict, threads), threads)
         return work
 
     @staticmethod

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.untrusted import nearest
+from scripts.plan.hints import kit_hint
 from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
 from scripts.plan.sizes.footprint import format_gb
@@ -155,9 +155,7 @@ def kit_fault(name: str, sources: Collection[str], kits: Mapping[str, Any]) -> s
             f"{{all: ngs-tools}}. Kits whose barcodes are public need only be named as droplets.chemistry: {public}."
         )
     if name not in known:
-        close = nearest(name, known)
-        near = f"did you mean {close!r}?" if close else f"it has {', '.join(known)}."
-        return f"chemistry {name!r} is not in config/chemistries.yaml; {near}"
+        return f"chemistry {name!r} is not in config/chemistries.yaml{kit_hint(name, known)}"
     kit = known[name]
     if kit.get("refused") and not _is_of_probes(kit, sources):
         return f"libraries of {kit['title']} are not counted: {kit['refused']}."

@@ -156,7 +156,7 @@ def test_a_cell_of_two_series_may_be_drawn_twice_but_one_of_a_series_only_once(t
     with pytest.raises(InputError) as caught:
         fit(tmp_path / "model.npz", first, first)
     reported = str(caught.value).splitlines()
-    assert reported[0] == "The sample of cells needs 5 correction(s):"
+    assert reported[0] == "The sample of cells needs 5 corrections:"
     assert reported[1].endswith(f"a cell of this name occurs twice in {first}.")
 
 

@@ -13,7 +13,7 @@ from scripts.core.errors import InputError
         ("run\tlabel\nSRR1\tB\nSRR1\tC\n", ["line 3: SRR1 is 'C', but 'B' before."]),
         ("run\tbarcode\tlabel\nSRR1\tAC-1\tB\nSRR1\tAC\tC\n", ["line 3: SRR1 AC is 'C', but 'B' before."]),
         ("run\tlabel\nSRR1\n\tB\n", ["line 2: 1 values, but the header has 2.", "line 3: no run."]),
-        ("run\tlabel\n" + "\tB\n" * 9, ["needs 6 correction(s)", "line 6: no run.", "and 4 more."]),
+        ("run\tlabel\n" + "\tB\n" * 9, ["needs 6 corrections", "line 6: no run.", "and 4 more."]),
     ],
 )
 def test_tables_of_labels_that_cannot_be_used(tmp_path, text, words):

@@ -159,7 +159,7 @@ def shape(root):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (drop_parts, "The matrix M needs 2 correction(s):\nobs: not there.\nvar: not there."),
+        (drop_parts, "The matrix M needs 2 corrections:\nobs: not there.\nvar: not there."),
         (set_kind, "/X: its encoding-type is 'csc_matrix'; expected csr_matrix (rows are cells), as adata.X ="),
         (cut, "X: its indptr, indices and data do not fit each other."),
         (set_negative, "The matrix M: rows 0 to 3 have -4 where counts, whole numbers from 0, are needed"),

@@ -43,7 +43,7 @@ def test_a_manifest_of_a_newer_format_is_refused(tmp_path):
 def test_all_faults_of_a_manifest_are_reported(tmp_path):
     value = {"shards": [1, SOUND["shards"][0], SOUND["shards"][0]], "files": [], "backend": None, "has_labels": "no"}
     assert reported(tmp_path, value).splitlines() == [
-        "needs 5 correction(s):",
+        "needs 5 corrections:",
         "backend: None is not an object.",
         "files: [] is not an object.",
         "has_labels: 'no' is not true or false.",
@@ -64,9 +64,9 @@ def test_files_outside_the_folder_are_refused(tmp_path, name):
         ("[]", "a manifest must be a JSON object."),
         ("[" * 100_000, "cannot be read as JSON: its values are nested too deep."),
         ('{"rows": ' + "9" * 5000 + "}", "cannot be read as JSON: Exceeds the limit"),
-        ('{"files": {"x": null}}', "needs 1 correction(s):\nfiles: 'x' has no bytes and sha256."),
-        ('{"backend": {"name": 1}}', "needs 1 correction(s):\nbackend: name 1 is not a text."),
-        ('{"rows": "45"}', "needs 1 correction(s):\nrows: '45' is not a number."),
+        ('{"files": {"x": null}}', "needs 1 correction:\nfiles: 'x' has no bytes and sha256."),
+        ('{"backend": {"name": 1}}', "needs 1 correction:\nbackend: name 1 is not a text."),
+        ('{"rows": "45"}', "needs 1 correction:\nrows: '45' is not a number."),
         (" " * (1 << 24) + "{}", "more than 16,777,216 bytes, too large for such a file."),
     ],
 )

@@ -79,7 +79,7 @@ def test_every_file_that_does_not_fit_is_reported_at_once(tmp_path):
     write(tmp_path, embs=np.zeros((3, 3), np.float32), top3=np.zeros((3, 4), np.uint16))
     (tmp_path / "scores.npy").unlink()
     reported = faults_of(tmp_path)
-    assert "needs 3 correction(s)" in reported
+    assert "needs 3 corrections" in reported
     assert "embs.npy: its numbers are float32, expected float16." in reported
     assert "top3.npy: its shape is (3, 4), but the description has 3 columns." in reported
     assert "scores.npy: not there." in reported
@@ -137,7 +137,7 @@ def test_a_description_of_other_types_is_refused():
     with pytest.raises(InputError) as error:
         Description.from_json({"name": 1, "version": "1", "blocks": [["other", 2]], "notes": 1, "decoders": [1]})
     assert str(error.value).splitlines() == [
-        "The description of the back end needs 3 correction(s):",
+        "The description of the back end needs 3 corrections:",
         "name: 1 is not a text.",
         "decoders: [1] is not an object.",
         "notes: 1 is not a list.",

@@ -147,7 +147,7 @@ def test_all_faults_are_reported_at_once(tmp_path):
     (tmp_path / "step_0_predict_part_0_embs.npz").write_bytes(b"")
     np.save(tmp_path / name_of("embs", 6), embs)
     reported = faults_of(tmp_path)
-    assert "needs 8 correction(s)" in reported
+    assert "needs 8 corrections" in reported
     for words in (
         "step_0__predict_part_0_0_scores.npz: not there; a shard has embs, top3, scores.",
         "step_0__predict_part_1_0_embs.npz: no whole npz (File is not a zip file); the file is cut short or damaged.",
@@ -168,7 +168,7 @@ def test_22_columns_of_labels_need_a_layout(tmp_path):
         for kind, array in (("top3", top3), ("scores", scores)):
             np.savez(tmp_path / name_of(kind, part), np.delete(array, 18, axis=1))
     reported = faults_of(tmp_path)
-    assert "needs 2 correction(s)" in reported
+    assert "needs 2 corrections" in reported
     option = (
         "labels=cell_type:3,tissue:3,disease:3,age_group:3,assay:3,self_reported_ethnicity:3,organism:3,cell_culture:1"
     )

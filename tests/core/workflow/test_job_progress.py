@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.workflow.job_progress import JobProgress, TimeLeft, Work, format_minutes
+from scripts.core.workflow.job_progress import JobProgress, JobWork, TimeLeft, format_minutes
 
 
 class Clock:
@@ -83,7 +83,7 @@ def test_an_empty_run_and_one_of_a_single_job():
 def test_the_time_left_is_what_is_expected_scaled_by_what_jobs_of_the_rule_took():
     clock = Clock()
     left = TimeLeft(clock)
-    left.plan({number: Work("align", 10.0, 2) for number in range(10)})  # 200 core-minutes
+    left.plan({number: JobWork("align", 10.0, 2) for number in range(10)})  # 200 core-minutes
     assert left.minutes() is None
     left.start(0)
     left.start(1)
@@ -103,19 +103,19 @@ def test_the_time_left_is_what_is_expected_scaled_by_what_jobs_of_the_rule_took(
 def test_nothing_is_said_of_the_time_while_most_of_the_work_is_of_rules_that_were_not_seen():
     clock = Clock()
     left = TimeLeft(clock)
-    left.plan({0: Work("download", 1.0, 1), 1: Work("download", 1.0, 1), 2: Work("align", 1.5, 1)})
+    left.plan({0: JobWork("download", 1.0, 1), 1: JobWork("download", 1.0, 1), 2: JobWork("align", 1.5, 1)})
     left.start(0)
     clock.now = 120.0
     left.end(0, finished=True)
     assert left.minutes() is None
-    left.plan({1: Work("download", 1.0, 1), 2: Work("align", 0.5, 1)})
+    left.plan({1: JobWork("download", 1.0, 1), 2: JobWork("align", 0.5, 1)})
     assert left.minutes() == pytest.approx((1.0 + 0.5) * 2)  # both scaled by the one rule that was seen
 
 
 def test_a_job_that_failed_says_nothing_of_the_others():
     clock = Clock()
     left = TimeLeft(clock)
-    left.plan({0: Work("align", 10.0, 1), 1: Work("align", 10.0, 1)})
+    left.plan({0: JobWork("align", 10.0, 1), 1: JobWork("align", 10.0, 1)})
     left.start(0)
     clock.now = 61.0
     left.end(0, finished=False)
@@ -131,7 +131,7 @@ def test_the_plan_is_asked_again_when_the_number_of_jobs_changes():
         asked.append(number)
         if number == 3:
             raise KeyError("species")
-        return {0: Work("align", 1.0, 1), 1: Work("align", 1.0, 1)}
+        return {0: JobWork("align", 1.0, 1), 1: JobWork("align", 1.0, 1)}
 
     progress = JobProgress(lambda: number, work, clock)
     progress.take("run_info", {})

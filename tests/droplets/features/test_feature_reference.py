@@ -46,7 +46,7 @@ def test_all_faults_of_a_table_are_reported(tmp_path):
     with pytest.raises(InputError) as raised:
         read_features(path)
     assert str(raised.value).splitlines() == [
-        f"The feature reference ({path}) needs 5 correction(s):",
+        f"The feature reference ({path}) needs 5 corrections:",
         "feature 1 (A): sequence 'ACGTN' is not 8 to 32 bases of A, C, G and T.",
         "feature 2 (B): read 'R1' is not R2, the read beside the barcodes.",
         "feature 2 (B): pattern 'BC' is not like 5PNNNNNNNNNN(BC), ^(BC) or (BC).",

@@ -75,7 +75,7 @@ def test_faults_of_text_files_are_reported(tmp_path):
     second.rename(folder / "SRR9.mus.htseq-count.txt")
     assert fault() == "\n".join(
         [
-            f"The folder {folder} needs 2 correction(s):",
+            f"The folder {folder} needs 2 corrections:",
             "SRR2: counted in the ledger, but a run of it has no file.",
             "SRR9.mus.htseq-count.txt: SRR9 is not counted in the ledger.",
         ]
@@ -143,7 +143,7 @@ def test_all_faults_of_texts_are_reported_at_once(tmp_path, workers, monkeypatch
         of_texts(tmp_path, "--workers", workers)
     texts = tmp_path / "texts"
     title, *faults = str(error.value).splitlines()
-    assert title == "The folder of counts needs 5 correction(s):"
+    assert title == "The folder of counts needs 5 corrections:"
     assert faults[:4] == [
         f"{texts}/SRR1.mus.htseq-count.txt and {texts}/SRR5.mus.htseq-count.txt are not of the same genes:"
         " g2 only in the second. A table is of one reference.",
