@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly LOCK=envs/requirements.lock
 readonly VENV=.venv
 readonly TOOLS=.tools # a conda environment, where the tools come from one
+readonly LOG=.setup.log # what package managers say
 export PATH="$PWD/$TOOLS/bin:$PATH"
 
 # Program → Debian package. sra-toolkit's loaders make the archives of the toy world.
@@ -46,6 +47,16 @@ readonly PACKAGE HINT
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 
+# Run a package manager; what it says goes into a log, whose end is shown where it fails.
+quietly() {
+    say "$1"
+    shift
+    "$@" >"$LOG" 2>&1 && return
+    say "$1 failed. The end of $PWD/$LOG:"
+    tail -n 15 "$LOG" | sed 's/^/  | /' >&2
+    return 1
+}
+
 missing_tools() {
     local program
     for program in "${!PACKAGE[@]}"; do
@@ -76,28 +87,25 @@ have_apt() {
     command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }
 
-apt_install() {
-    say "apt-get install $* (some minutes)"
-    { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"; } >&2
+apt-get-install() {
+    as_root apt-get -q update &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
 }
 
-# Say where this system cannot have what is needed, however often it is asked.
+# Print the name of this system where its packages lack what is needed: a newer Python, or sharq of sra-toolkit.
 too_old() {
     local ID="" VERSION_ID="" PRETTY_NAME=""
     [ ! -r "${OS_RELEASE:=/etc/os-release}" ] || . "$OS_RELEASE"
     case "$ID:${VERSION_ID%%.*}" in
-    debian:[1-9] | debian:1[01] | ubuntu:1? | ubuntu:20 | ubuntu:22)
-        echo "  $PRETTY_NAME is too old for the first way: its Python or its sra-toolkit lacks what is needed. Take Debian 12 or
-  Ubuntu 24.04, or later ones, or one of the other ways." >&2
-        ;;
+    debian:[1-9] | debian:1[01] | ubuntu:1? | ubuntu:20 | ubuntu:22) printf '%s\n' "${PRETTY_NAME:-$ID $VERSION_ID}" ;;
+    *) return 1 ;;
     esac
 }
 
 find_conda() {
     local candidate
     for candidate in micromamba mamba conda; do
-        if command -v "$candidate" >/dev/null; then
-            printf '%s\n' "$candidate"
+        if PATH="$PATH:${HOME:-}/.local/bin" command -v "$candidate"; then
             return
         fi
     done
@@ -107,27 +115,30 @@ find_conda() {
 conda_install() {
     local conda=$1 verb
     for file in envs/star.yaml envs/sra_tools.yaml; do
-        say "$conda: $file into $TOOLS (some minutes)"
         verb=create
         [ ! -d "$TOOLS/conda-meta" ] || verb=update
-        if [ "$conda" = micromamba ]; then
+        if [ "${conda##*/}" = micromamba ]; then
             [ "$verb" = create ] || verb=install
-            micromamba "$verb" -y -q -p "$PWD/$TOOLS" -f "$file" >&2
+            set -- "$verb" -y -q
         else
-            "$conda" env "$verb" -q -p "$PWD/$TOOLS" -f "$file" >&2
+            set -- env "$verb" -q
         fi
+        quietly "${conda##*/}: the programs of $file into $TOOLS (some minutes)" \
+            "$conda" "$@" -p "$PWD/$TOOLS" -f "$file" || return 1
     done
 }
 
 install_tools() {
-    local missing packages conda
+    local missing packages conda old
     missing=$(missing_tools)
     if [ -n "$missing" ] || ! find_python >/dev/null; then
-        if have_apt; then
+        if old=$(too_old); then
+            say "the packages of $old are too old: its Python or its sra-toolkit lacks what is needed."
+        elif have_apt; then
             packages=$(for program in $missing; do printf '%s\n' "${PACKAGE[$program]}"; done | sort -u)
             find_python >/dev/null || packages="$packages python3 python3-venv"
             # shellcheck disable=SC2086
-            apt_install $packages || true
+            quietly "apt-get install $(echo $packages) (some minutes)" apt-get-install $packages || true
         fi
         missing=$(missing_tools)
         if { [ -n "$missing" ] || ! find_python >/dev/null; } && conda=$(find_conda); then
@@ -138,13 +149,18 @@ install_tools() {
     missing=$(missing_tools)
     find_python >/dev/null || missing="$missing python3(>=3.11,with-venv)"
     if [ -n "$missing" ]; then
-        cat >&2 <<MESSAGE
-set-up: these programs are missing: $(echo $missing)
-  On Debian or Ubuntu, as root:   apt-get install rna-star sra-toolkit samtools python3 python3-venv$HINT
-  With conda, mamba, micromamba:  put one of them on PATH and call this again; it uses envs/star.yaml and envs/sra_tools.yaml
-  Without root and conda:         micromamba is one program to download, see https://mamba.readthedocs.io
+        say "these programs are missing: $(echo $missing)"
+        if [ -n "${old:-}" ]; then
+            echo "  Take Debian 12, Ubuntu 24.04 or later ones, or one of these:" >&2
+        else
+            echo "  On Debian or Ubuntu, as root:  apt-get install rna-star sra-toolkit samtools python3 python3-venv$HINT" >&2
+        fi
+        cat >&2 <<'MESSAGE'
+  With conda, mamba, micromamba: put one of them on PATH and call this again
+                                 (it takes what envs/star.yaml and envs/sra_tools.yaml name)
+  Without root and conda:        get micromamba, one program, and call this again:
+                                 "${SHELL}" <(curl -L micro.mamba.pm/install.sh)
 MESSAGE
-        too_old
         exit 1
     fi
 }
@@ -157,10 +173,14 @@ install_python_packages() {
     if [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ] && [ -e "$VENV/bin/activate" ]; then
         return
     fi
-    say "Python packages of $LOCK into $VENV (a minute or two)"
     [ "$(python_version "$VENV/bin/python" 2>/dev/null)" = "$version" ] || options=(--clear)
     "$python" -m venv "${options[@]}" "$VENV"
-    "$VENV/bin/python" -m pip install -q --disable-pip-version-check --root-user-action=ignore --require-hashes -r "$LOCK" >&2
+    if ! quietly "Python packages of $LOCK into $VENV (a minute or two)" "$VENV/bin/python" -m pip install -q \
+        --disable-pip-version-check --no-input --root-user-action=ignore --require-hashes -r "$LOCK"; then
+        say "$python $version: pip could not install the packages. Without a network they cannot be had; else take"
+        echo "  a Python from 3.11 to 3.14, for which all of them are ready, and call this again." >&2
+        exit 1
+    fi
     printf '%s\n' "$stamp" >"$VENV/.stamp"
 }
 

@@ -22,6 +22,7 @@ BASICS = (
     "sed",
     "sha256sum",
     "sort",
+    "tail",
     "touch",
     "chmod",
 )
@@ -104,10 +105,16 @@ def test_where_nothing_can_be_installed_all_that_is_missing_is_named(machine):
 )
 def test_a_system_that_is_too_old_is_told_so(machine, name, version, old):
     (machine.folder / "os-release").write_text(f'ID={name}\nVERSION_ID="{version}"\nPRETTY_NAME="{name} {version}"\n')
-    status, said, _ = machine.set_up()
+    machine.install("apt-get", APT % ("none", machine.bin, machine.bin))
+    machine.install("sudo", '#!/bin/bash\n[ "$2" = true ] || "${@:2}"\n')
+    status, said, called = machine.set_up()
     assert status == 1
-    assert (f"{name} {version} is too old for the first way" in said) is old
-    assert "Without root and conda:" in said
+    assert (f"set-up: the packages of {name} {version} are too old: its Python" in said) is old
+    assert ("Take Debian 12, Ubuntu 24.04 or later ones" in said) is old
+    assert ("as root:  apt-get install rna-star" in said) is not old
+    assert bool(called) is not old  # it is not asked for what it does not have
+    assert "Without root and conda:        get micromamba, one program, and call this again:\n" in said
+    assert max(map(len, said.splitlines()[2:])) < 100
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="apt-get is asked only by root or with sudo")
@@ -125,11 +132,19 @@ def test_missing_tools_come_from_apt(machine):
     assert machine.set_up() == (0, "", [])
 
 
-def test_without_apt_they_come_from_conda(machine):
+@pytest.mark.parametrize("place", ["bin", ".local/bin"])
+def test_without_apt_they_come_from_conda(machine, place):
     machine.install("python3.12", PYTHON)
     machine.install("micromamba", MICROMAMBA % " ".join(TOOLS))
+    (machine.folder / place).mkdir(parents=True, exist_ok=True)
+    (machine.bin / "micromamba").rename(machine.folder / place / "micromamba")  # where its installer puts it
     status, said, called = machine.set_up()
     assert status == 0, said
+    assert said.splitlines() == [
+        "set-up: micromamba: the programs of envs/star.yaml into .tools (some minutes)",
+        "set-up: micromamba: the programs of envs/sra_tools.yaml into .tools (some minutes)",
+        "set-up: Python packages of envs/requirements.lock into .venv (a minute or two)",
+    ]
     assert called == [
         "micromamba create envs/star.yaml",
         "micromamba install envs/sra_tools.yaml",
@@ -147,6 +162,23 @@ def test_another_lock_file_is_installed(machine):
         lock.write("\n# another\n")
     assert machine.set_up()[2] == ["pip envs/requirements.lock"]
     assert machine.set_up()[2] == []
+
+
+def test_warnings_are_in_the_log_and_errors_on_the_terminal(machine):
+    for tool in TOOLS:
+        machine.install(tool, "#!/bin/bash\n")
+    pip = '*"-m pip"*) echo "WARNING: old cache" >&2; {} ;;'
+    machine.install("python3", PYTHON.replace('*"-m pip"*) echo "pip ${*: -1}" >>calls ;;', pip.format("exit 0")))
+    status, said, _ = machine.set_up()
+    assert (status, "WARNING" in said) == (0, False)
+    assert (machine.folder / ".setup.log").read_text() == "WARNING: old cache\n"
+    (machine.folder / ".venv/.stamp").unlink()
+    failing = pip.format('echo "ERROR: no network" >&2; exit 1')
+    machine.install("python3", PYTHON.replace('*"-m pip"*) echo "pip ${*: -1}" >>calls ;;', failing))
+    status, said, _ = machine.set_up()
+    assert status == 1
+    assert f"failed. The end of {machine.folder}/.setup.log:\n  | WARNING: old cache\n  | ERROR: no network\n" in said
+    assert "a Python from 3.11 to 3.14" in said
 
 
 @pytest.mark.tools
