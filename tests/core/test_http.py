@@ -38,12 +38,15 @@ class Stage:
                 length = int(self.headers.get("Content-Length") or 0)
                 seen = {name.lower(): value for name, value in self.headers.items()}
                 seen["body"] = self.rfile.read(length).decode()
-                seen["path"] = self.path
+                seen["path"], seen["method"] = self.path, self.command
                 stage.requests.append(seen)
                 answer = stage.answers.pop(0) if len(stage.answers) > 1 else stage.answers[0]
                 answer(self)
 
             def do_POST(self) -> None:
+                self.do_GET()
+
+            def do_HEAD(self) -> None:
                 self.do_GET()
 
             def log_message(self, *_: object) -> None:
@@ -87,6 +90,17 @@ def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None
         handler.send_header("Content-Length", "0")
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+
+    return answer
+
+
+def length(text: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer as to HEAD: with a length and no body."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", text)
         handler.end_headers()
 
     return answer
@@ -675,3 +689,12 @@ def test_what_is_no_address_ends_in_a_sentence(stage: Stage, tmp_path: Path, add
     stage.answers = [status(302, Location=address or "http://[")]
     with pytest.raises(RemoteError):
         remote.request(stage.url, policy=QUICK._replace(retries=0))
+
+
+def test_the_size_of_a_file_is_asked_for_once_and_is_not_needed(stage: Stage) -> None:
+    stage.answers = [length("4194304"), length("many"), status(404), status(503)]
+    policy = RetryPolicy(retries=0, timeout=5.0)
+    assert [remote.content_length(stage.url, policy) for _ in stage.answers[:]] == [len(BODY), None, None, None]
+    assert [request["method"] for request in stage.requests] == ["HEAD"] * 4
+    assert remote.content_length("http://127.0.0.1:9/file", policy) is None
+    assert remote.content_length("ftp://example.org/file", policy) is None

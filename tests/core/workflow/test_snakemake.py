@@ -2,6 +2,8 @@
 
 import argparse
 import base64
+import io
+import logging
 import os
 import platform
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from scripts.core.workflow import snakemake
 from scripts.core.workflow.cluster import Node
+from scripts.core.workflow.job_progress import JobWork
 from scripts.core.workflow.snakemake import (
     Running,
     find_profile,
@@ -189,6 +192,97 @@ def test_triggers_without_which_changes_are_not_noticed(monkeypatch, words, miss
     monkeypatch.setattr(sys, "argv", ["snakemake", *(["--rerun-triggers", *words.split()] if words else [])])
     assert Running(MagicMock()).missing_triggers() == missing
     assert Running(MagicMock(is_main_process=False)).missing_triggers() == []
+
+
+class Logging:
+    """Snakemake's logger with its two handlers, as it is when the rules are read."""
+
+    def __init__(self, monkeypatch, folder: Path) -> None:
+        self.logger = logging.Logger("snakemake")
+        self.terminal, self.file = logging.StreamHandler(io.StringIO()), logging.FileHandler(folder / "s.log")
+        self.terminal.name, self.file.name = "DefaultStreamHandler", "DefaultLogFileHandler"
+        for handler in (self.terminal, self.file):
+            self.logger.addHandler(handler)
+        monkeypatch.setattr("snakemake.logging.logger", self.logger)
+
+    @property
+    def names(self) -> list[str | None]:
+        return [handler.name for handler in self.logger.handlers]
+
+
+def workflow_with(folder: Path, is_main: bool = True, **settings: object) -> SimpleNamespace:
+    basedir = SimpleNamespace(get_path_or_uri=lambda secret_free: str(folder / "rules"))
+    jobs = [
+        SimpleNamespace(jobid=0, rule=SimpleNamespace(name="align"), wildcards_dict={"shard": "a"}),
+        SimpleNamespace(jobid=1, rule=SimpleNamespace(name="ledger"), wildcards_dict={}),
+    ]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs, finished=lambda job: job.jobid == 1)
+    return SimpleNamespace(
+        current_basedir=basedir,
+        is_main_process=is_main,
+        main_snakefile=str(folder / "Snakefile"),
+        deployment_settings=SimpleNamespace(deployment_method=set()),
+        output_settings=SimpleNamespace(**settings),
+        resource_settings=SimpleNamespace(overwrite_threads={"align": 16}, cores=3),
+        local_exec=True,
+        dag=dag,
+    )
+
+
+def test_the_line_of_progress_is_in_place_of_the_output_on_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "3"])
+    output = Logging(monkeypatch, tmp_path)
+    running = Running(workflow_with(tmp_path))
+    running.calm_output(lambda rule, wildcards, threads: float(threads), speaking=("resolve",))
+    assert output.names == ["DefaultLogFileHandler", "CalmOutput"]
+    assert running._open_work(lambda rule, wildcards, threads: 7.0) == {0: JobWork("align", 7.0, 3)}
+    output.file.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"printshellcmds": True},
+        {"verbose": True},
+        {"quiet": {"rules"}},
+        {"dryrun": True},
+        {"debug_dag": True},
+        {"log_handler_settings": {"another": None}},
+    ],
+)
+def test_who_asks_for_the_output_of_snakemake_gets_it(tmp_path, monkeypatch, capsys, settings):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "3"])
+    output = Logging(monkeypatch, tmp_path)
+    running = Running(workflow_with(tmp_path, **settings))
+    running.calm_output(lambda *job: 1.0)
+    running.end_progress(failed=False)
+    running.say("This will not fit.")
+    assert output.names == ["DefaultStreamHandler", "DefaultLogFileHandler"]
+    assert capsys.readouterr().err == "This will not fit.\n"
+    output.file.close()
+
+
+def test_output_of_a_job_of_another_workflow_and_of_an_unknown_snakemake_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "3"])
+    output = Logging(monkeypatch, tmp_path)
+    of_another = workflow_with(tmp_path)
+    of_another.main_snakefile = str(tmp_path / "other" / "Snakefile")
+    for workflow in (workflow_with(tmp_path, is_main=False), of_another):
+        Running(workflow).calm_output(lambda *job: 1.0)
+        assert output.names == ["DefaultStreamHandler", "DefaultLogFileHandler"]
+    output.file.name = "LogFile"  # without a known log nothing is hidden
+    Running(workflow_with(tmp_path)).calm_output(lambda *job: 1.0)
+    assert output.names == ["DefaultStreamHandler", "LogFile"]
+    output.file.close()
+
+
+def test_paths_are_shown_as_from_where_the_command_was_called(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.setenv("PWD", str(tmp_path))
+    assert Running.shown_path("results") == "mine/results"
+    monkeypatch.setenv("PWD", str(tmp_path / "elsewhere"))
+    assert Running.shown_path("results") == str(tmp_path / "mine" / "results")
 
 
 def test_options_of_a_command():

@@ -63,9 +63,20 @@ def test_transfers_of_all_units_keep_within_the_bound_of_a_host():
     assert resources(archives={"per_host": 2, "parallel": 4}).downloads_at_once() == 1
 
 
+def test_jobs_are_expected_to_take_what_the_model_says_of_their_stage():
+    made, shard = resources(), {"shard": "GSE1.mus.0000"}
+    sizes = made.sizes("align", shard, 16)
+    assert made.expected_minutes("align", shard, 16) == made.model.minutes("align", sizes)
+    table = made.model.minutes("table", {"threads": 1, "cells": 192})
+    assert made.expected_minutes("counts_table", {"species": "mus"}, 1) == table
+    assert made.expected_minutes("cells_table", {}, 1) == made.expected_minutes("report", {}, 1)
+    assert made.expected_minutes("ledger", {}, 1) < 1
+
+
 def test_cost_options_name_references_and_threads():
     options = resources().cost_options({"align": 16, "counts_table": 3}, 8)
-    assert options[:3] == ["--references", "homo=hg38", "mus=mm10"]
+    assert options[:4] == ["--references", "homo=hg38", "mus=mm10", "--fasta"]
+    assert [word.partition("=")[0] for word in options[4:6]] == ["hg38", "mm10"]
     assert {"align=8", "table=3", "count=1"} <= set(options)
     assert "align=16" in resources().cost_options({"align": 16}, None)
 
