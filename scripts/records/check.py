@@ -6,6 +6,8 @@ which nothing would be counted; a warning is what may do for small data.
 """
 
 import shutil
+import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.subprocesses import run_program
 from scripts.plan.analysis import Analysis
-from scripts.plan.configuration import SCHEMA, check_configuration, is_address, source_address
+from scripts.plan.configuration import SCHEMA, check_configuration, check_yaml, is_address, source_address
 from scripts.plan.sizes.footprint import format_gb
 from scripts.plan.sizes.forecast import PROBE_SET, free_gb, kit_fault, machine_memory_gb, memory_fault
 from scripts.plan.sizes.size_model import FILE, read_model, reference_sizes
@@ -150,22 +152,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     try:
         text = options.config.read_text(encoding="utf-8")
-        values = yaml.safe_load(text) or {}
-        if not isinstance(values, Mapping):
-            raise InputError(f"{options.config}: a configuration is a map of keys and values.")
+        check_yaml(options.config)
+        values = yaml.safe_load(text)
         config = check_configuration(values, schema, references=known, chemistries=kits, named=str(options.config))
     except FileNotFoundError:
         findings.append(Finding(MISSING, "configuration", f"no {options.config}; copy that of {_HOME}"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
         findings.append(Finding(MISSING, "configuration", str(error)))
     else:
-        asked = config["run_table"] or ", ".join(config["series"]) or "nothing yet: set series or run_table"
+        series = [config["series"]] if isinstance(config["series"], str) else config["series"]
+        asked = config["run_table"] or ", ".join(series) or "nothing yet: set series or run_table"
         findings.append(Finding(READY, "configuration", f"{options.config}: {asked}"))
-        findings += [*references(config), *lists(config, kits), *machine(Analysis(config, kits, dict))]
+        has_libraries = config["assay"] != "plate"
+        findings += [*references(config), *(lists(config, kits) if has_libraries else ())]
+        findings += machine(Analysis(config, kits, dict))
         findings += [] if options.offline else archives(config)
     findings += cluster()
     for state, subject, words in findings:
-        print(printable(f"{state:8} {subject}: {words.rstrip('.')}."))
+        line = printable(f"{state:8} {subject}: {words.rstrip('.')}.")
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(line)
+        print(textwrap.fill(line, max(60, width), subsequent_indent=9 * " ", break_on_hyphens=False))
     lacking = sum(state == MISSING for state, _, _ in findings)
     if lacking:
         raise InputError(f"{lacking} of {len(findings)} things are missing.")

@@ -55,6 +55,15 @@ def test_all_is_ready(analysis, capsys):
     assert "ready    disk: 1000 GB free in work, scratch.limit_gb is 200." in lines
 
 
+def test_of_plates_no_list_of_barcodes_is_needed(analysis, capsys):
+    configure(analysis, "series: runs.txt\nassay: plate\n")
+    (analysis / "runs.txt").write_text("GSE1\n")
+    check.main(["--offline"])
+    said = capsys.readouterr().out
+    assert "ready    configuration: config/config.yaml: runs.txt." in said
+    assert "droplet" not in said
+
+
 def test_what_is_missing_is_named_with_what_to_do(analysis, capsys, monkeypatch):
     (analysis / "bin" / "STAR").unlink()
     monkeypatch.setattr(check, "machine_memory_gb", lambda: 8.0)

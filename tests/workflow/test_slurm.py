@@ -115,7 +115,7 @@ def test_a_cancelled_job_is_tried_again_and_the_bytes_are_those_of_a_local_run(w
         node.ask("scancel", *running)
         assert workflow.wait(timeout=400) == 0, (folder / "reported").read_text()
     reported = (folder / "reported").read_text()
-    assert "Trying to restart job" in reported
+    assert "Tried again: download " in reported
     assert "align, solo, star_index: 8 threads, as the largest node has no more CPUs.\n" in reported
     asked = node.ask("squeue", "-h", "--states", "all", "-o", "%C %k").splitlines()
     assert {line.split()[0] for line in asked if "star_index" in line} == {"8"}
@@ -191,7 +191,7 @@ def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more
         before = set(node.ask("squeue", "-h", "--states", "all", "-o", "%i").split())
         workflow = start(node, folder, few_cells(world, server), *less)
         assert workflow.wait(timeout=400) == 0, (folder / "reported").read_text()
-    assert (folder / "reported").read_text().count("Trying to restart job") == 2
+    assert (folder / "reported").read_text().count("Tried again: ") == 2
     reported = node.ask("squeue", "-h", "--states", "all", "-o", "%i %T %l %m %k").splitlines()
     jobs = [line.split() for line in reported if line.split()[0] not in before]
     reference = sorted((job[1], job[2]) for job in jobs if job[4].startswith("rule_reference"))

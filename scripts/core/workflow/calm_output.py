@@ -15,7 +15,7 @@ from typing import Any
 
 from scripts.core.output import printable
 from scripts.core.secrets import mask
-from scripts.core.workflow.endings import STOPPED, describe_failure
+from scripts.core.workflow.endings import STOPPED, describe_failure, job_name
 from scripts.core.workflow.job_progress import JobProgress
 
 _ERASE = "\r\x1b[K"
@@ -81,8 +81,11 @@ class CalmOutput(logging.Handler):
         self._calm = self._calm or event in ("workflow_started", "run_info")
         if event == "run_info":
             self._begin()
+        again = event == "job_info" and record.__dict__["jobid"] in self._progress.failed
         self._progress.take(event, record.__dict__)
-        if event == "job_error":
+        if again:
+            self._print(f"Tried again: {job_name(record.__dict__['rule_name'], record.__dict__.get('log', ()))}")
+        elif event == "job_error":
             self._report_failure(record)
         elif self._is_shown(record, event):
             self._erase()
@@ -108,8 +111,9 @@ class CalmOutput(logging.Handler):
     def _is_shown(self, record: logging.LogRecord, event: str) -> bool:
         if not self._calm:
             return True
-        if record.msg in self._hidden or record.msg in self._shown:
-            return record.msg in self._shown
+        text = str(record.msg)
+        if text in self._hidden or text in self._shown:
+            return text in self._shown
         if event == "error":  # of a job: see its description; of the whole: see the last words
             return getattr(record, "exception", "") != ("WorkflowError" if self._failed else "RuleException")
         if record.levelno >= logging.WARNING:
@@ -132,6 +136,11 @@ class CalmOutput(logging.Handler):
         """Print a sentence above the line."""
         with self.lock or threading.Lock():
             self._print(sentence)
+
+    def erase(self) -> None:
+        """Remove the line, before something else is printed."""
+        with self.lock or threading.Lock():
+            self._erase()
 
     def finish(self, failed: bool) -> None:
         """End the line with the number of jobs and their time; what follows of Snakemake's output is not needed."""

@@ -42,10 +42,16 @@ class Failure(NamedTuple):
 
     def text(self) -> str:
         """Return its name and log, and below them its sentence."""
-        name = self.rule if self.job in ("", self.rule) else f"{self.rule} {self.job}"
+        name = job_name(self.rule, [self.log])
         name += f" ({self.log})" if self.log else ""
         sentence = printable(self.sentence).replace("\n", "\n    ")
         return f"{name}:\n    {sentence}"
+
+
+def job_name(rule: str, logs: Sequence[str]) -> str:
+    """Return what a job is called: its rule, and its unit, species or reference by the name of its log."""
+    job = Path(logs[0]).name.removesuffix(".log") if logs else ""
+    return rule if job in ("", rule) else f"{rule} {job}"
 
 
 def describe_failure(rule: str, logs: Sequence[str], said: str | None = None, in_group: bool = False) -> Failure | None:

@@ -246,6 +246,8 @@ class Running:
     def refuse(self, *faults: str) -> None:
         """End with these sentences as the last words on the terminal; return without one."""
         if faults:
+            if self._calm:
+                self._calm.erase()
             sys.exit(mask(printable("\n".join(faults))))
 
     @contextlib.contextmanager
@@ -340,13 +342,12 @@ class Running:
 
             handlers = {handler.name: handler for handler in logger.handlers}
             full, log = handlers["DefaultStreamHandler"], handlers["DefaultLogFileHandler"]
-            assert isinstance(full, logging.StreamHandler) and isinstance(log, logging.FileHandler)
-            progress = JobProgress(lambda: len(self._workflow.dag), lambda: self._open_work(minutes))
-            said = {NOTHING_TO_BE_DONE_MSG}, {getattr(job_scheduler, "_ERROR_MSG_FINAL", "")}
-            self._calm = CalmOutput(full, progress, self.shown_path(log.baseFilename), speaking, *said)
-            self._calm.setLevel(full.level)
-            logger.removeHandler(full)
-            logger.addHandler(self._calm)
+            if isinstance(full, logging.StreamHandler) and isinstance(log, logging.FileHandler):
+                progress = JobProgress(lambda: len(self._workflow.dag), lambda: self._open_work(minutes))
+                said = {NOTHING_TO_BE_DONE_MSG}, {getattr(job_scheduler, "_ERROR_MSG_FINAL", "")}
+                self._calm = CalmOutput(full, progress, self.shown_path(log.baseFilename), speaking, *said)
+                logger.removeHandler(full)
+                logger.addHandler(self._calm)
 
     def _open_work(self, minutes: Callable[[str, Mapping[str, str], int], float]) -> dict[Any, JobWork]:
         """Return job id → what it is expected to take, of the jobs that are not finished."""

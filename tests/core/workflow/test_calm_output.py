@@ -119,6 +119,9 @@ def test_warnings_and_errors_are_shown_at_once(monkeypatch, folder):
     assert run.stream.getvalue().endswith(
         "\r\x1b[KFailed: align a (a.log):\n    SRR1: the file is cut off.\n\r\x1b[K0 of 4 jobs done, 1 failed\r"
     )
+    run.say("rule", "job_info", jobid=1, rule_name="align", log=["logs/align/a.log"])
+    assert "\r\x1b[KTried again: align a\n" in run.stream.getvalue()
+    run.fail(1, "align", "stopped.log")
     run.say("MissingOutputException in rule count", "error", logging.ERROR, exception="MissingOutputException")
     assert "<MissingOutputException in rule count>\n" in run.stream.getvalue()
     run.say(EXITING, level=logging.ERROR)
@@ -126,7 +129,7 @@ def test_warnings_and_errors_are_shown_at_once(monkeypatch, folder):
     run.say("At least one job did not complete", "error", logging.ERROR, exception="WorkflowError")
     run.calm.close()
     said = run.stream.getvalue()
-    assert said.endswith("0 of 4 jobs done, 1 failed in 11 s.\n")
+    assert said.endswith("0 of 4 jobs done, 1 failed in 13 s.\n")
     assert "RuleException in" not in said and EXITING not in said
 
 
