@@ -10,7 +10,6 @@ Python and importing numpy; memory is the peak of the whole process. Rates are b
 each second of CPU.
 """
 
-import argparse
 import filecmp
 import json
 import os
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from scripts.core.command import command_parser
 
 SEED = 11
 SHARD_ROWS = 100_080
@@ -363,7 +364,7 @@ def run(folder: Path, size: Size, show: Callable[[str], None]) -> dict[str, floa
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer shards and repeats, at most a minute")
     parser.add_argument("--folder", type=Path, help="where the shards are made; default: a temporary folder")
     args = parser.parse_args(argv)

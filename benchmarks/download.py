@@ -9,7 +9,6 @@ that the folder held, sampled every 20 ms. The loop proves nothing: it is fed on
 that is corrupt as well, after the measurement, and the result is reported.
 """
 
-import argparse
 import json
 import os
 import random
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.inputs.archive_server import Archives, served
+from scripts.core.command import command_parser
 from scripts.core.disk.files import hash_file, size_of_folder
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import read_statuses
@@ -194,7 +194,7 @@ def loop(runs: Sequence[str], resolver: str, parallel: int) -> Callable[[Path], 
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything, within a minute")
     parser.add_argument("--latency", type=float, default=0.05, help="seconds before the server answers (default 0.05)")
     options = parser.parse_args(argv)

@@ -8,7 +8,6 @@ its spots for each list, strand and index (here 3, 2 and 1). Figures are CPU sec
 resident set of a program.
 """
 
-import argparse
 import gzip
 import json
 import random
@@ -23,6 +22,7 @@ import numpy as np
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import BenchAnnotation, make_annotation, write_genome, write_gtf
+from scripts.core.command import command_parser
 from scripts.core.disk.files import size_of_folder
 from scripts.droplets.starsolo import read_command
 from scripts.plan.run_table import Run, write_runs
@@ -169,7 +169,7 @@ def run_search(folder: Path, work: Path, words: Sequence[str], sample: int) -> l
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller genome and fewer spots")
     parser.add_argument("--folder", help="keep genome, index and reads here for a next time")
     args = parser.parse_args(argv)

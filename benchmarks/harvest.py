@@ -9,7 +9,6 @@ cells (--quick: 60): the table, beside a straightforward Python 3 reading of the
 Polars is measured where it is installed; where it is not, the table says so. --folder keeps the shards for a next time.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from scripts.core.command import command_parser
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.units import cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
@@ -349,7 +349,7 @@ RATIOS = (
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, less than a minute")
     parser.add_argument("--cells", type=int, help="cells of the table from shards")
     parser.add_argument("--folder", type=Path, help="where the made shards are kept")

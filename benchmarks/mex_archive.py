@@ -7,7 +7,6 @@ Every measurement is a process of its own; CPU is its user and system time, memo
 measured on a smaller matrix, since the published one holds every kept entry as Python objects.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from scripts.core.command import command_parser
 
 SEED = 7
 GENES = 36_601
@@ -218,7 +219,7 @@ def run(folder: Path, size: Size, tell: Callable[[str], None]) -> dict[str, floa
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a small matrix, at most a minute")
     parser.add_argument("--folder", type=Path, help="where the matrix is made; default: a temporary folder")
     args = parser.parse_args(argv)

@@ -10,7 +10,6 @@ each shard and step. --series measures something else alone: a plan of so many s
 (`resolve`) and the first of the calls with `--batch` that share its jobs out, as the workflow asks for them.
 """
 
-import argparse
 import json
 import math
 import random
@@ -24,6 +23,7 @@ from typing import NamedTuple
 import yaml
 
 from benchmarks.inputs.measure import HOME, Cost, in_child, python, run_measured
+from scripts.core.command import command_parser
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.sizes.forecast import UNITS_A_BATCH
 
@@ -176,7 +176,7 @@ def report_series(number: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer cells, under a minute")
     parser.add_argument("--series", type=int, metavar="NUMBER", help="only a plan of so many series of one cell each")
     arguments = parser.parse_args(argv)

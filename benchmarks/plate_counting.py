@@ -6,7 +6,6 @@ cells: what a process costs once (start, annotation) is divided among them, what
 htseq-count for each cell reads the whole annotation, as in 2017; for a shard it reads the trimmed exons once.
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_bam, write_gtf
+from scripts.core.command import command_parser
 from scripts.references.genes_table import GeneRow, write_genes
 
 SHARD = 96
@@ -33,7 +33,7 @@ _HTSEQ = ("-m", "HTSeq.scripts.count", "-q", "-f", "bam", "-r", "name", "-s", "n
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller annotation and no file of 1,000,000 pairs")
     args = parser.parse_args(argv)
     genes, repeats = (12_000, 2) if args.quick else (62_000, 3)

@@ -10,7 +10,6 @@ cells, from the same FASTQ files, and ours with counter starsolo, which also rep
 Figures are CPU seconds a cell (all processes).
 """
 
-import argparse
 import gzip
 import json
 import shutil
@@ -22,6 +21,7 @@ from statistics import median
 
 from benchmarks.inputs.measure import Cost, in_child, python, run_measured
 from benchmarks.inputs.plates import make_annotation, write_fastq, write_genome, write_gtf
+from scripts.core.command import command_parser
 from scripts.plan.run_table import Run, write_runs
 from scripts.plan.status import RunStatus, write_statuses
 from scripts.plates.smartseq import solo_options
@@ -159,7 +159,7 @@ def _seconds(line: str) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller genome and fewer cells")
     parser.add_argument("--folder", help="keep genome, index and reads here for a next time")
     args = parser.parse_args(argv)

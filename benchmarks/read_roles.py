@@ -11,7 +11,6 @@ Lists that the package ngs-tools has, where it is installed, or that lie in a fo
 ones.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.inputs.droplet_reads import TENX, Maker, battery, hostile, make_lists, unpack
+from scripts.core.command import command_parser
 from scripts.core.errors import RunFault
 from scripts.droplets.chemistries import read_chemistries
 from scripts.droplets.inclusion_list import PACKAGE, fetch_list
@@ -151,7 +151,7 @@ def in_own_process(work: object, *arguments: object) -> object:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="lists of a tenth of their size, half of the battery")
     parser.add_argument("--inclusion-lists", default="", help="folder with true lists, NAME.txt")
     args = parser.parse_args(argv)

@@ -8,7 +8,6 @@ Time to open is until Chromium has loaded and painted the page, where there is o
 one HTML table by pandas, which is what a row a cell would be.
 """
 
-import argparse
 import csv
 import gzip
 import json
@@ -26,6 +25,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from scripts.core.command import command_parser
 from scripts.formats import csv_gz, h5ad
 from scripts.harvest.quality import flags
 from scripts.harvest.quality.cells import COLUMNS
@@ -207,7 +207,7 @@ def write_libraries(folder: Path, rows: Sequence[Run], random: np.random.Generat
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, less than a minute")
     parser.add_argument("--keep", type=Path, help="folder to make the data set and the page in, and to leave them")
     options = parser.parse_args(argv)

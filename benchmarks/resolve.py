@@ -10,7 +10,6 @@ names, by default this one: it needs `pip install GEOparse six`), each in a proc
 all its samples are gathered by `python -m scripts metadata`. Figures are medians; memory is the peak of the process.
 """
 
-import argparse
 import contextlib
 import gzip
 import json
@@ -25,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.command import command_parser
 from scripts.plan.run_table import Run, write_runs
 from tests.records.small_archives import SmallArchives, family, package, run, sample
 
@@ -229,7 +229,7 @@ def can_import(python: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller input, at most a minute")
     parser.add_argument("--geoparse", default=sys.executable, help="an interpreter that has GEOparse and six")
     options = parser.parse_args(argv)

@@ -100,7 +100,7 @@ def _filled(paragraph: str, width: int) -> str:
     """Return a paragraph, or a list whose items begin with ``-``, in lines of this width; what is laid out stays so."""
     items = re.split(r"\n(?=- )", paragraph)
     is_list = paragraph.startswith("- ")
-    if not is_list and re.search(r"^\s", paragraph, re.MULTILINE):
+    if not is_list and re.search(r"^(\s|===)", paragraph, re.MULTILINE):
         return paragraph
     return "\n".join(
         textwrap.fill(" ".join(item.split()), width, subsequent_indent=2 * is_list * " ") for item in items

@@ -12,7 +12,6 @@
 ==========================================  ===========================================================
 """
 
-import argparse
 import json
 import re
 import threading
@@ -24,6 +23,7 @@ from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from scripts.core.command import command_parser
 from tests.toy import entrez
 from tests.toy.records import HOST, Records, esearch_answer, stub
 from tests.toy.world import SEED, World, build
@@ -408,7 +408,7 @@ def _alter(world: World, run: str, file: dict, kind: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--world", help="the folder of a built world; default: the cache of this checkout")
     parser.add_argument("--seed", type=int, default=SEED, help="the seed of the world that is built where none is")
     parser.add_argument("--port", type=int, default=0, help="the loopback port; default: a free one")

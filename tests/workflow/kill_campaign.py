@@ -6,7 +6,6 @@ Snakemake while it removes temporary files, which is slowed down so that a kill 
 called once more: it must exit with status 0, and every file of results/ must be that of a run that nobody disturbed.
 """
 
-import argparse
 import contextlib
 import os
 import random
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 import psutil
 
+from scripts.core.command import command_parser
 from tests.toy import catalogue, world
 from tests.toy.server import Server
 from tests.toy.world import World
@@ -196,7 +196,7 @@ def table(lives: Sequence[Life]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--kills", type=int, default=100, help="how many kills")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments and the victims")
     parser.add_argument("--directory", type=Path, help="where the analyses are; those that fail stay there")

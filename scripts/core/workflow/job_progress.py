@@ -148,7 +148,7 @@ class JobProgress:
         """Return the line for the end: what was done in which time."""
         failed = f", {len(self.failed):,} failed" if self.failed else ""
         seconds = self._clock() - self._begun
-        took = f"{seconds:.0f} s" if seconds < 99.5 else format_minutes(seconds / 60).removeprefix("about ")
+        took = f"{max(1.0, seconds):.0f} s" if seconds < 99.5 else format_minutes(seconds / 60).removeprefix("about ")
         return f"{self.done:,} of {self.planned:,} jobs done{failed} in {took}."
 
 
