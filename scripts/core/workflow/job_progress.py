@@ -29,6 +29,7 @@ class TimeLeft:
         """``clock`` returns seconds."""
         self._clock = clock
         self._open: dict[Any, JobWork] = {}
+        self._left: dict[str, float] = {}  # rule → core-minutes expected of its open jobs
         self._started: dict[Any, float] = {}
         self._first: float | None = None
         self._spent = 0.0  # core-minutes of ended jobs
@@ -38,6 +39,9 @@ class TimeLeft:
     def plan(self, jobs: Mapping[Any, JobWork]) -> None:
         """Take all jobs that are not finished, by job id."""
         self._open = dict(jobs)
+        self._left = defaultdict(float)
+        for work in self._open.values():
+            self._left[work.rule] += work.minutes * work.threads
 
     def start(self, job: Any) -> None:
         """Note that a job begins."""
@@ -47,6 +51,8 @@ class TimeLeft:
     def end(self, job: Any, finished: bool) -> None:
         """Note that a job ends; one that failed says nothing about the others of its rule."""
         started, work = self._started.pop(job, None), self._open.pop(job, None)
+        if work is not None:
+            self._left[work.rule] -= work.minutes * work.threads
         if started is not None and work is not None:
             took = (self._clock() - started) / 60 * work.threads
             self._spent += took
@@ -60,17 +66,17 @@ class TimeLeft:
         if self._first is None or now - self._first < 60 * _LEAST_ELAPSED or not sum(self._expected.values()):
             return None
         everywhere = sum(self._took.values()) / sum(self._expected.values())
-        left, unseen, spent = 0.0, 0.0, self._spent
-        for job, work in self._open.items():
-            seen = self._expected.get(work.rule, 0.0)
-            factor = self._took[work.rule] / seen if seen else everywhere
-            cost = work.minutes * work.threads * factor
-            if job in self._started:
-                done = (now - self._started[job]) / 60 * work.threads
+        factors = {rule: self._took[rule] / seen for rule, seen in self._expected.items() if seen}
+        left = sum(cost * factors.get(rule, everywhere) for rule, cost in self._left.items())
+        unseen = sum(cost * everywhere for rule, cost in self._left.items() if rule not in factors)
+        spent = self._spent
+        for job, started in self._started.items():
+            if work := self._open.get(job):
+                done = (now - started) / 60 * work.threads
+                cost = work.minutes * work.threads * factors.get(work.rule, everywhere)
                 spent += done
-                cost -= min(done, _MOST_DONE * cost)
-            left += cost
-            unseen += 0.0 if seen else cost
+                left -= min(done, _MOST_DONE * cost)
+                unseen -= 0.0 if work.rule in factors else min(done, _MOST_DONE * cost)
         cores = spent / ((now - self._first) / 60)  # that were busy, on average
         return None if not cores or unseen > left / 2 else left / cores
 
@@ -96,7 +102,7 @@ class JobProgress:
         """Ids of the jobs that failed; one that is tried again is running."""
         self._number = number
         self._work = work
-        self._left = TimeLeft(clock)
+        self._time = TimeLeft(clock)
         self._clock = clock
         self._begun = clock()
 
@@ -107,11 +113,11 @@ class JobProgress:
         elif event == "job_info":
             self.running[fields["jobid"]] = fields["rule_name"]
             self.failed.discard(fields["jobid"])
-            self._left.start(fields["jobid"])
+            self._time.start(fields["jobid"])
         elif event in ("job_finished", "job_error"):
             job = fields["job_id" if event == "job_finished" else "jobid"]
             self.running.pop(job, None)
-            self._left.end(job, finished=event == "job_finished")
+            self._time.end(job, finished=event == "job_finished")
             if event == "job_error":
                 self.failed.add(job)
         elif event == "progress":
@@ -122,13 +128,13 @@ class JobProgress:
         if number != self.planned:
             self.planned = number
             with contextlib.suppress(Exception):  # the time left is then not known
-                self._left.plan(self._work())
+                self._time.plan(self._work())
 
     def line(self, width: int = 79) -> str:
         """Return a line of at most ``width`` characters: jobs done of planned, running, failed, and the time left."""
         before = f"{self.done:,} of {self.planned:,} jobs done"
         after = f", {len(self.failed):,} failed" if self.failed else ""
-        minutes = self._left.minutes()
+        minutes = self._time.minutes()
         after += f", {format_minutes(minutes)} left" if minutes is not None else ""
         if self.running:
             before += f", {len(self.running):,} running"
