@@ -1,5 +1,7 @@
 """What fails ends well: nothing is done in vain, and the last words say why and what to type."""
 
+import re
+
 import pytest
 
 from scripts.plan.run_table import iterate_runs
@@ -25,6 +27,11 @@ def test_nothing_is_fetched_for_a_reference_that_fails(world, tmp_path, capfd):
     # Its reads are there for the next call: to convert them, the k-mers of every species are needed.
     assert [path.name for path in tmp_path.glob("work/download/*")] == ["GSE900003.homo.0000"]
     words = capfd.readouterr().err.splitlines()
+    told = ["Failed: reference mm10 (logs/reference/mm10.log):", "    The reference mm10 needs 1 correction:"]
+    at = words.index(told[0])  # when it fails, and at the end
+    assert words[at : at + 3] == [*told, f"    {address}.gtf.gz: the server answered 404 Not Found."]
+    assert any(re.fullmatch(r"\d+ of \d+ jobs done, 1 failed in .+\.", line) for line in words)
+    assert not any(word in line for line in words for word in ("rule reference:", "Error in rule", "At least one job"))
     assert words[-5:-2] == [
         "  reference mm10 (logs/reference/mm10.log):",
         "    The reference mm10 needs 1 correction:",

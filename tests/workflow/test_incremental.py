@@ -31,7 +31,7 @@ def run(world):
         with Server(world) as server:
             small = {**world.configuration(server), "series": series, "droplets": {}, "max_failed": 1.0}
             leave_out = REST if SECOND in series else {}
-            assert run_workflow(folder, small | {"leave_out": leave_out}, ["--cores", "2", *options]) == 0
+            assert run_workflow(folder, small | {"leave_out": leave_out}, ["--cores", "2", "-p", *options]) == 0
             return [request.path for request in server.requests]
 
     return run

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+from pathlib import Path
 
 import anndata
 import pandas as pd
@@ -66,13 +67,15 @@ def test_files_go_through_the_same_rules(world, tmp_path, capfd):
     with Server(world) as server:  # a file that is missing is known before any job
         assert run_workflow(tmp_path, world.configuration(server) | {"run_table": "runs.tsv"}) != 0
         assert not server.requests
-    assert "cell3: source: no such file, or not readable: reads/none.fastq." in capfd.readouterr().err
+    lost = f"cell3: source: no such file, or not readable: reads/none.fastq; it is relative to {tmp_path}."
+    assert lost in capfd.readouterr().err
     (tmp_path / "reads").mkdir()
     (tmp_path / "reads" / "none.fastq").write_text("@r\nAC-T\n+\nIIII\n")
     with Server(world) as server:
         configuration = world.configuration(server) | {"run_table": "runs.tsv", "max_failed": 0.5}
-        assert run_workflow(tmp_path, configuration, ["--quiet"]) == 0
+        assert run_workflow(tmp_path, configuration) == 0
         assert not [request for request in server.requests if not request.path.startswith("/files/")]
+    check_output(tmp_path, capfd.readouterr().err)
     ledger = {row.run: row for row in read_runs(tmp_path / "results" / "runs.tsv")}
     assert {run: (row.status, row.reason) for run, row in ledger.items()} == {
         "cell1": ("counted", ""),
@@ -128,6 +131,24 @@ def reads_of(fastq, run, mate=""):
     """Return the reads of a run of the toy world, four lines each."""
     lines = gzip.decompress((fastq / f"{run}{mate}.fastq.gz").read_bytes()).splitlines(keepends=True)
     return [lines[at : at + 4] for at in range(0, len(lines), 4)]
+
+
+def check_output(folder: Path, said: str) -> None:
+    """Check what a run shows that ended well: lines of progress in place of Snakemake's, and what was made."""
+    lines = said.splitlines()
+    log = max((folder / ".snakemake" / "log").glob("*.log"))
+    begin = next(number for number, line in enumerate(lines) if line.startswith("Snakemake's full output"))
+    assert lines[begin] == f"Snakemake's full output (here with -p) goes to {log}"
+    end = next(number for number, line in enumerate(lines) if re.fullmatch(r"(\S+) of \1 jobs done in .+\.", line))
+    assert 5 < end - begin < 20
+    assert all(" jobs done" in line for line in lines[begin + 1 : end])
+    assert "\x1b" not in said and "rule align:" not in said
+    assert "rule align:" in log.read_text(encoding="utf-8")
+    assert lines[end + 1] == f"What was made, in {folder}/results/:"
+    assert any(line.split()[0] == "mus.h5ad" for line in lines[end + 2 :])
+    assert "Of 15 runs: 11 counted, 2 left out, 2 failed." in lines
+    assert "Left out: EMPTY_READS (1), INDEX_READS_ONLY (1)." in lines
+    assert lines[-1] == f"Open {folder}/results/report.html."
 
 
 def plant_faults(fastq, folder):
@@ -193,7 +214,7 @@ def test_a_replaced_file_is_counted_again_and_lost_genes_are_shown(world, tmp_pa
         with Server(world) as server:
             configuration = world.configuration(server) | {"run_table": "runs.tsv"}
             configuration["references"]["mm10"]["gtf"] = "mm10.gtf"
-            assert run_workflow(tmp_path, configuration, ["--cores", "2", *options]) == 0
+            assert run_workflow(tmp_path, configuration, ["--cores", "2", "-p", *options]) == 0
         printed.append("".join(capfd.readouterr()))
         return jobs(printed[-1]).get("count", [])
 

@@ -20,7 +20,7 @@ def run(world, folder, **plates):
     with Server(world) as server:
         config = {**world.configuration(server), "series": [SECOND], "droplets": {}, "max_failed": 1.0}
         config |= {"leave_out": REST, "plates": {"counter": "starsolo", "shard_size": 2, **plates}}
-        assert run_workflow(folder, config, ["--cores", "2"]) == 0
+        assert run_workflow(folder, config, ["--cores", "2", "-p"]) == 0
 
 
 def cells_of(folder):
