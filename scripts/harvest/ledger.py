@@ -3,12 +3,13 @@
 The floors of plate cells are applied here, and not where cells are counted: another floor counts nothing again.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.core.command import command_parser
+from scripts.core.command import command_parser, is_job
 from scripts.core.disk.files import atomic_path
 from scripts.core.errors import RunFault, raise_faults
 from scripts.core.tables import format_table
@@ -149,6 +150,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = write_ledger(iterate_runs(options.plan), options.units, options.statuses, floors)
     with atomic_path(options.output) as partial:
         write_runs(partial, rows)
-    print(summarize(rows))
+    print(summarize(rows), file=sys.stderr if is_job() else sys.stdout)
     for sentence in warnings_of(options.references):
         print(sentence)
