@@ -24,6 +24,7 @@ _FASTEST = 0.1  # seconds between two lines of a terminal
 _MINUTE = 60.0  # seconds between two lines of a file, unless a tenth of the jobs was done
 _SILENCE = 600.0  # seconds after which a file gets a line though nothing changed
 _FAILURES = 20  # that are described as they come
+_SENTENCE = 4  # lines of a description
 
 
 class CalmOutput(logging.Handler):
@@ -128,7 +129,9 @@ class CalmOutput(logging.Handler):
             return
         self._failures += 1
         if self._failures <= _FAILURES:
-            self._print(f"Failed: {failure.text()}")
+            lines = failure.text().splitlines()
+            more = ["    …"] if len(lines) > _SENTENCE else []  # all of it is among the last words
+            self._print("\n".join(["Failed: " + lines[0], *lines[1:_SENTENCE], *more]))
         elif self._failures == _FAILURES + 1:
             self._print("Further jobs that fail are counted here and named in Snakemake's log.")
 

@@ -146,6 +146,15 @@ def test_jobs_that_were_stopped_or_are_of_a_group_that_failed_are_no_failures_of
     assert "status is: 'TIMEOUT'.\n" in run.stream.getvalue()
 
 
+def test_of_a_long_sentence_the_first_lines_are_shown(monkeypatch, folder):
+    (folder / "long.log").write_text("Error: 40 corrections:\n" + "line\n" * 40)
+    run = Run(monkeypatch, terminal=False)
+    run.begin()
+    run.fail(1, "reference", "long.log")
+    said = run.stream.getvalue()
+    assert "Failed: reference long (long.log):\n    40 corrections:\n    line\n    line\n    …\n" in said
+
+
 def test_of_very_many_failures_the_first_are_described(monkeypatch, folder):
     run = Run(monkeypatch, terminal=False)
     run.begin()
