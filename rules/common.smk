@@ -90,7 +90,9 @@ if not (running.is_module or running.config_files or Path("config/config.yaml").
 if running.is_main:
     running.refuse(*unwritable(WRITTEN[:1] if running.is_dry_run else WRITTEN))
 with running.refusing():
-    check_yaml("config/config.yaml")  # Snakemake names no line, and would walk through all that aliases stand for
+    check_yaml(
+        "config/config.yaml"
+    )  # Snakemake names no line, and would walk through all that aliases stand for
 
 
 configfile: "config/config.yaml"
