@@ -108,6 +108,8 @@ def last_sentence(log: str | Path) -> str:
     if f"\n{MARK}" in f"\n{text}":
         lines = f"\n{text}".rpartition(f"\n{MARK}")[2].splitlines()
         return "\n".join(lines[:_LINES] + ["…"] * (len(lines) > _LINES))
+    if text.endswith("\nKeyboardInterrupt"):  # while it started
+        return STOPPED
     if "Traceback (most recent call last)" in text:
         return f"A fault of the program: {text.splitlines()[-1]}. Please report it, with the log."
     if not text:

@@ -40,6 +40,7 @@ def _here(tmp_path, monkeypatch):
             "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n",
             "A fault of the program: KeyError: 'a'. Please report it, with the log.",
         ),
+        ("Traceback (most recent call last):\n  File x\nKeyboardInterrupt\n", "stopped by Ctrl-C."),
         ("", "It ended without a word; it may have been killed, as for a lack of memory."),
         ("3 of 7 runs\n", "It was cut off, or killed as for a lack of memory. Its last line: 3 of 7 runs"),
     ],
