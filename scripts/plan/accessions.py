@@ -66,7 +66,7 @@ _STARTS = {kind: re.compile(f"{start}{_NUMBER}(?![0-9])") for kind, start in KIN
 _GEO_AT_ARRAYEXPRESS = re.compile(f"E-GEOD-({_NUMBER})")
 _EXAMPLES = "e.g. GSE67835, GSM1657871, SRP057196, PRJNA281204, SRX995861, SRR1974543"
 _NUMBER_ALONE = re.compile(r"[0-9]{3,6}")
-_LIKE_ACCESSION = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2,5})[ _:#-]{0,2}([0-9][0-9OoIl]{1,11})(?![A-Za-z0-9])")
+_LIKE_ACCESSION = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2,5})[ _:#-]{0,2}([0-9][0-9OoIl]{0,11})(?![A-Za-z0-9])")
 _ALIKE = 0.66  # as GES and GSE
 _LIKE_DIGITS = str.maketrans("OIL", "011")
 _STARTERS = (
@@ -147,7 +147,8 @@ def accessions_meant(word: str) -> list[str]:
         number = digits.upper().translate(_LIKE_DIGITS)
         likeness = {start: SequenceMatcher(None, letters.upper(), start).ratio() for start in _STARTERS}
         start = max(_STARTERS, key=lambda start: likeness[start])
-        if likeness[start] >= _ALIKE and kind_of(start + number):
+        least = _ALIKE if len(number) > 2 else 1.0  # "day 1" means no accession
+        if likeness[start] >= least and kind_of(start + number):
             found.append(start + number)
     return list(dict.fromkeys(found))
 

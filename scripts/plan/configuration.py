@@ -12,7 +12,7 @@ import yaml
 from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.untrusted import nearest
-from scripts.plan.accessions import kind_of
+from scripts.plan.accessions import accessions_meant, kind_of
 from scripts.plan.hints import kit_hint, path_hint, value_hint
 from scripts.plan.lists import asked_for, is_empty_list
 from scripts.plan.matrices import archives_of
@@ -295,6 +295,7 @@ def check_configuration(
         faults += _retry_faults(filled["retry"])
     if "refresh" not in misshapen:
         faults += _refresh_faults(filled["refresh"])
+    faults += _named_faults(filled, misshapen)
     if not misshapen & {"discover", "species"}:
         faults += _discover_faults(filled["discover"], filled["species"])
     if "droplets" not in misshapen:
@@ -326,7 +327,23 @@ def _retry_faults(retry: str | list[str]) -> Iterator[str]:
 def _refresh_faults(refresh: str | list[str]) -> Iterator[str]:
     for word in [refresh] if isinstance(refresh, str) else refresh:
         if word != "all" and not kind_of(word):
-            yield f"refresh: {word!r} is neither an accession nor all"
+            yield f"refresh: {word!r} is neither an accession nor all{_accession_hint(word)}"
+
+
+def _accession_hint(word: str) -> str:
+    near = [] if kind_of(word) else accessions_meant(word)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def _named_faults(config: Mapping[str, Any], misshapen: set[Any]) -> Iterator[str]:
+    """Yield what names no run, sample, experiment or series of an archive, but looks as if it should."""
+    maps = {key: config[key] for key in ("leave_out", "assay") if key not in misshapen}
+    if "plates" not in misshapen:
+        maps["plates.strand"] = config["plates"]["strand"]
+    for key, named in maps.items() if config["run_table"] is None else ():  # in a run table all names may be one's own
+        for word in named if isinstance(named, Mapping) else ():
+            if hint := _accession_hint(str(word)):
+                yield f"{key}.{word}: not an accession{hint}"
 
 
 def _discover_faults(discover: Mapping[str, Any], species: Mapping[str, Any]) -> Iterator[str]:

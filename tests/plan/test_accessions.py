@@ -65,7 +65,7 @@ def test_a_field_takes_accessions_of_its_kind_alone() -> None:
     ("word", "words"),
     [
         ("gse75140", "'gse75140' is not an accession that can be looked up; did you mean GSE75140?"),
-        ("GSE 1", "'GSE 1' is not an accession that can be looked up; e.g. GSE67835, GSM1657871, SRP057196"),
+        ("GSE 1", "'GSE 1' is not an accession that can be looked up; did you mean GSE1?"),
         ("GDS5430", "GDS5430 is a curated data set of GEO; name the series that it was made of (GSE…)."),
         ("GPL570", "GPL570 is a platform of GEO; name series of it (GSE…)."),
         ("ERZ1", "ERZ1 is an analysis, which has no reads of its own; name its study (SRP…) or its runs (SRR…)."),

@@ -166,7 +166,16 @@ def test_all_faults_are_reported_at_once():
             "references.hg38.gtf: missing; its annotation (GTF, plain or gzip): a path",
         ),
         ({"series": ["GSE1"], "retry": ["DOWNLOAD_FALED"]}, "retry: 'DOWNLOAD_FALED' is not a reason code"),
-        ({"series": ["GSE1"], "refresh": ["GSE1", "gse2"]}, "refresh: 'gse2' is neither an accession nor all"),
+        (
+            {"series": ["GSE1"], "refresh": ["GSE1", "gse2"]},
+            "refresh: 'gse2' is neither an accession nor all; did you mean GSE2?",
+        ),
+        ({"series": ["GSE1"], "leave_out": {"gsm12": "x"}}, "leave_out.gsm12: not an accession; did you mean GSM12?"),
+        ({"series": ["GSE1"], "assay": {"SRX-12": "plate"}}, "assay.SRX-12: not an accession; did you mean SRX12?"),
+        (
+            {"series": ["GSE1"], "plates": {"strand": {"srr12": "forward"}}},
+            "plates.strand.srr12: not an accession; did you mean SRR12?",
+        ),
         ({"series": ["GSE1"], "refresh": "everything"}, "refresh: 'everything' is neither an accession nor all"),
         ({"series": ["GSE1"], "refresh": 3}, "refresh: 3 cannot be used"),
         (

@@ -22,6 +22,8 @@ KITS = ("10x_3p_v2", "10x_3p_v3", "10x_3p_v4", "10x_5p_v2", "10x_5p_v3", "10x_mu
         ("gse67835, GSE75140;GSE67835", ["GSE67835", "GSE75140"]),
         ("https://www.ncbi.nlm.nih.gov/geo/query/acc.cgi?acc=GSE67835", ["GSE67835"]),
         ("67835", ["GSE67835"]),
+        ("gsm 1", ["GSM1"]),
+        ("day 1", []),
         ("liver", []),
         ("", []),
         ("10x3000", []),

@@ -26,7 +26,7 @@ def test_all_malformed_accessions_are_reported(tmp_path: Path) -> None:
     assert lines[0] == "What is asked for needs 4 corrections:"
     assert "series.0: 'gse75140' is not an accession that can be looked up; did you mean GSE75140?" in lines
     assert any(re.search(r"series\.txt, line 2: 'GSE' is not an accession .*; e\.g\. GSE67835", line) for line in lines)
-    assert f"series.3: ../GSE1: it cannot be read: No such file or directory; it is relative to {Path.cwd()}" in lines
+    assert "series.3: ../GSE1: it cannot be read: No such file or directory; did you mean GSE1?" in lines
 
 
 def test_nothing_is_asked_for(tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ class CalmOutput(logging.Handler):
 
     def _report_failure(self, record: Any) -> None:
         failure = describe_failure(record.rule_name, record.log, record.rule_msg, bool(record.indent))
+        if failure is not None and failure.sentence == STOPPED:
+            self._progress.failed.discard(record.jobid)
         if failure is None or failure.sentence == STOPPED:
             return
         self._failures += 1

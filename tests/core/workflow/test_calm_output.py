@@ -129,7 +129,7 @@ def test_warnings_and_errors_are_shown_at_once(monkeypatch, folder):
     run.say("At least one job did not complete", "error", logging.ERROR, exception="WorkflowError")
     run.calm.close()
     said = run.stream.getvalue()
-    assert said.endswith("0 of 4 jobs done, 1 failed in 13 s.\n")
+    assert said.endswith("0 of 4 jobs done in 13 s.\n")
     assert "RuleException in" not in said and EXITING not in said
 
 
@@ -141,6 +141,7 @@ def test_jobs_that_were_stopped_or_are_of_a_group_that_failed_are_no_failures_of
     run.fail(2, "count", "none.log", indent=True)
     run.fail(3, "download")
     assert "Failed" not in run.stream.getvalue()
+    assert run.progress.failed == {2, 3}
     run.fail(2, "count", "none.log", said="SLURM-job '5' failed, status is: 'TIMEOUT'. For further details")
     assert "Failed: count none (none.log):\n" in run.stream.getvalue()
     assert "status is: 'TIMEOUT'.\n" in run.stream.getvalue()
