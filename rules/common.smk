@@ -197,7 +197,8 @@ analysis = Analysis(
     FileDigests(RECORD, keep=running.is_main and not running.is_dry_run),
 )
 with running.refusing():
-    resources = JobResources(analysis, read_model(FILE), machine, warn)
+    # Of a run, the summary of the plan says it with the size of the file that will be fetched.
+    resources = JobResources(analysis, read_model(FILE), machine, warn, guesses=running.is_dry_run)
     if analysis.has_run_table:
         analysis.units  # faults of the table are reported before any job is planned
     analysis.check_folders()

@@ -37,15 +37,18 @@ class JobResources:
         model: SizeModel,
         machine: Callable[[], tuple[str, float] | None] = lambda: None,
         warn: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr),
+        guesses: bool = True,
     ) -> None:
         """``machine`` returns the name and the GB of memory of the machine on which jobs run, where they are known.
 
-        ``warn`` says what will not fit.
+        ``warn`` says what will not fit; with ``guesses`` also where a genome that is still to be fetched is taken to be
+        as long as the human one.
         """
         self.analysis = analysis
         self.model = model
         self.machine = machine
         self.warn = warn
+        self.guesses = guesses
         self._too_large: set[str] = set()
 
     def sizes(self, stage: str, wildcards: Mapping[str, str], threads: int) -> dict[str, float]:
@@ -71,10 +74,17 @@ class JobResources:
         sizes = self.sizes(stage, wildcards, threads)
         held = self.model.memory_mb(stage, sizes) / 1000
         name, memory_gb = self.machine() or ("", math.inf)
-        if held > memory_gb and stage not in self._too_large:
+        if held > memory_gb and stage not in self._too_large and not self._is_guess(stage, wildcards):
             self._too_large.add(stage)
             self.warn(f"{stage}: {memory_fault(stage, held, memory_gb, name)}")
         return self.model.asked_mb(stage, sizes, attempt)
+
+    def _is_guess(self, stage: str, wildcards: Mapping[str, str]) -> bool:
+        """Return whether the size of a job's genome is a guess that is not to be said."""
+        if self.guesses or not self.model.needed(stage) & _OF_REFERENCE:
+            return False
+        reference = wildcards.get("reference") or self.analysis.reference(unit_name(wildcards))
+        return not (self.analysis.local_fasta(reference) or Path("resources", reference, "genome.fa").exists())
 
     def minutes(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
         """Return how many minutes a job may take."""

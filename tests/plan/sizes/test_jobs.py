@@ -81,7 +81,20 @@ def test_cost_options_name_references_and_threads():
     assert "align=16" in resources().cost_options({"align": 16}, None)
 
 
-def test_a_job_that_never_fits_is_named_once(capsys):
+def test_a_genome_of_unknown_size_is_left_to_the_summary_of_the_plan(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made = JobResources(resources().analysis, SizeModel(), lambda: ("this machine", 8.0), guesses=False)
+    made.memory_mb("align", {"shard": "GSE1.mus.0000"}, 8, 1)
+    assert capsys.readouterr().err == ""
+    Path("resources/mm10").mkdir(parents=True)
+    with Path("resources/mm10/genome.fa").open("wb") as genome:
+        genome.truncate(3_000_000_000)  # now it is known
+    made.memory_mb("align", {"shard": "GSE1.mus.0000"}, 8, 1)
+    assert capsys.readouterr().err.startswith("align: about ")
+
+
+def test_a_job_that_never_fits_is_named_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     made = resources()
     for machine, words in (
         (None, ""),
