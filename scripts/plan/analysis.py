@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from scripts.core.disk.files import hash_file
 from scripts.core.errors import InputError
-from scripts.plan.choices import parse_choices, plan_from_table
+from scripts.plan.choices import iterate_plan, parse_choices
 from scripts.plan.configuration import is_address, leaves, source_address, source_sha256
 from scripts.plan.lists import is_empty_list, is_path, is_run_list
 from scripts.plan.local_files import FileDigests, is_unreadable_path, needs_sra_tools
@@ -32,6 +32,7 @@ from scripts.plan.units import (
     is_shard,
     read_seats,
     read_unit,
+    summarize_by_series,
     summarize_units,
 )
 
@@ -102,8 +103,15 @@ class Analysis:
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
         is_new = not Path("results/runs.tsv").exists()  # a finished analysis does without the files
-        rows = plan_from_table(self.config["run_table"], parse_choices(self.plan_options()), check_files=is_new)
-        units = summarize_units(rows, self.config["plates"]["shard_size"], self.config["count_by"], read_seats())
+        choices = parse_choices(self.plan_options())
+        cut = (self.config["plates"]["shard_size"], self.config["count_by"])
+
+        def rows() -> Iterator[Run]:
+            return iterate_plan(self.config["run_table"], choices, check_files=is_new)
+
+        units = summarize_by_series(rows(), *cut, read_seats())
+        if units is None:  # the table is in another order: hold all of it
+            units = summarize_units(rows(), *cut, read_seats())
         check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
         return units
 
@@ -408,7 +416,7 @@ class Analysis:
 
     def _planned_rows(self) -> Iterable[Run]:
         if self.has_run_table:
-            return plan_from_table(self.config["run_table"], parse_choices(self.plan_options()))
+            return iterate_plan(self.config["run_table"], parse_choices(self.plan_options()))
         return iterate_runs("results/plan.tsv")
 
     def features_reference(self) -> list[str]:

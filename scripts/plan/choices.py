@@ -4,14 +4,14 @@ Standard library only, so that the workflow may plan from a run table before any
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.errors import raise_faults
 from scripts.core.untrusted import strip_blanks, whole_number
 from scripts.plan.accessions import KINDS, accession_of, gds_uid, taxon
-from scripts.plan.local_files import file_faults
+from scripts.plan.local_files import FileFaults
 from scripts.plan.own_metadata import OwnMetadata, column_faults, own_columns
 from scripts.plan.run_table import (
     ASSAYS,
@@ -19,9 +19,10 @@ from scripts.plan.run_table import (
     NUMBERS,
     ORDERED,
     SOURCES,
+    Fault,
     Run,
+    RunFaults,
     as_run,
-    faults_of,
     iterate_values,
     local_files,
 )
@@ -153,28 +154,41 @@ def foreign_species(tax_id: str, organism: str) -> tuple[str, str]:
 
 
 def plan_from_table(path: str | Path, choices: Choices, check_files: bool = False) -> list[Run]:
-    """Return the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
+    """Return the rows of a hand-made run table, see :func:`iterate_plan`."""
+    return list(iterate_plan(path, choices, check_files))
 
-    Raises InputError, with every fault of the table and, with ``check_files``, of the files that it names.
+
+def iterate_plan(path: str | Path, choices: Choices, check_files: bool = False) -> Iterator[Run]:
+    """Yield the rows of a hand-made run table, with defaults in its empty cells and the user's choices applied.
+
+    Every row is checked before it is yielded; from the first fault on none is. Raises InputError after the last row,
+    with every fault of the table and, with ``check_files``, of the files that it names.
     """
-    rows: list[Run] = []
     faults = list(column_faults(own_columns(path)))
+    of_values: list[str] = []
+    of_files: list[str] = []
+    values, files = RunFaults(choices.species), FileFaults()
     labels = {tax_id: label for label, tax_id in choices.species.items()}
+    number = 0
     for number, (given, _) in enumerate(_read(path), 1):
         row = _fill(_clean(given), labels, choices)
-        rows.append(row)
         if row.status == "planned" and not (row.species and row.assay):
             name = row.run or row.sample or given.series or f"row {number}"
             faults += _missing(row, name, choices)
-    if not rows:
+        of_values += _sentences(values.of_row(row))
+        if check_files:
+            of_files += files.of_row(row)
+        if not (faults or of_values or of_files):
+            yield row
+    if not number:
         faults.append("it has no row below its header.")
-    for fault in faults_of(rows, choices.species):
-        if fault.value or fault.column not in ("species", "assay"):  # empty ones are reported above, with what to do
-            faults.append(fault.sentence)
-    if check_files:
-        faults += file_faults(rows)
-    raise_faults(f"The run table ({path})", dict.fromkeys(faults))
-    return rows
+    of_values += _sentences(values.of_names())
+    raise_faults(f"The run table ({path})", dict.fromkeys([*faults, *of_values, *of_files]))
+
+
+def _sentences(faults: Iterable[Fault]) -> Iterator[str]:
+    """Yield the sentences of faults but those of an empty species or assay, of which `_missing` says what to do."""
+    return (fault.sentence for fault in faults if fault.value or fault.column not in ("species", "assay"))
 
 
 def _read(path: str | Path) -> Iterator[tuple[Run, list[str]]]:
@@ -206,11 +220,16 @@ def _missing(row: Run, name: str, choices: Choices) -> Iterator[str]:
 
 def _clean(row: Run) -> Run:
     """Return a row as meant by a person: whole numbers as such, accessions in upper case, no blanks around paths."""
-    whole = {name: whole_number(getattr(row, name)) for name in ("tax_id", *NUMBERS)}
-    values = {name: str(number) for name, number in whole.items() if number is not None}
+    values: dict[str, str] = {}
+    for name in ("tax_id", *NUMBERS):
+        given = getattr(row, name)
+        if given and (number := whole_number(given)) is not None:
+            values[name] = str(number)
     if not row.source.startswith("file:"):
-        upper = {name: getattr(row, name).upper() for name in ("series", "sample", "experiment", "run")}
-        values |= {name: word for name, word in upper.items() if accession_of(word, *KINDS)}
+        for name in ("series", "sample", "experiment", "run"):
+            given, word = getattr(row, name), getattr(row, name).upper()
+            if given != word and accession_of(word, *KINDS):
+                values[name] = word
     else:
         values["source"] = "file:" + ";".join(map(strip_blanks, local_files(row)))
     row = row._replace(**values)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.core.concurrency import side_by_side
@@ -23,26 +23,26 @@ _SLOW = 10_000_000_000  # bytes whose reading is announced
 _THREADS = 8
 
 
-def file_faults(rows: Iterable[Run]) -> list[str]:
-    """Return a sentence for each planned run whose local files cannot all be read, or are of two runs of an experiment.
+class FileFaults:
+    """What is wrong with the local files of planned runs, asked row by row. Runs of two experiments may share files."""
 
-    Runs of two experiments may share files.
-    """
-    faults = []
-    users: dict[tuple[str, str, str], str] = {}
-    for row in rows:
-        if row.status == "planned" and row.source.startswith("file:"):
-            paths = local_files(row)
-            words = list(_faults_of_paths(paths)) if paths else ["names no file"]
-            if not words and is_unreadable_path(*paths) and needs_sra_tools(row):
-                words = ["sra-tools do not read an archive at a path with '%'; rename the folder or the file"]
-            for path in paths:
-                user = users.setdefault((row.experiment, row.species, os.path.realpath(path)), row.run)
-                if user != row.run and row.experiment:
-                    words.append(f"{path} is a file of {user}, too; experiment {row.experiment} would have it twice")
-            if words:
-                faults.append(f"{row.run}: source: {'; '.join(words)}.")
-    return faults
+    def __init__(self) -> None:
+        self._users: dict[tuple[str, str, str], str] = {}
+
+    def of_row(self, row: Run) -> Iterator[str]:
+        """Yield a sentence where the files of a run cannot all be read, or are of another run of its experiment."""
+        if row.status != "planned" or not row.source.startswith("file:"):
+            return
+        paths = local_files(row)
+        words = list(_faults_of_paths(paths)) if paths else ["names no file"]
+        if not words and is_unreadable_path(*paths) and needs_sra_tools(row):
+            words = ["sra-tools do not read an archive at a path with '%'; rename the folder or the file"]
+        for path in paths:
+            user = self._users.setdefault((row.experiment, row.species, os.path.realpath(path)), row.run)
+            if user != row.run and row.experiment:
+                words.append(f"{path} is a file of {user}, too; experiment {row.experiment} would have it twice")
+        if words:
+            yield f"{row.run}: source: {'; '.join(words)}."
 
 
 def _faults_of_paths(paths: Sequence[str]) -> Iterator[str]:

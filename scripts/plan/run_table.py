@@ -207,30 +207,53 @@ class Fault(NamedTuple):
     sentence: str
 
 
-def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
-    """Yield every value in a run table that cannot be used; ``species`` are the configured labels."""
-    known = sorted(species)
-    seen: set[tuple[str, str]] = set()
-    planned: set[tuple[str, str, str]] = set()
-    assays: dict[tuple[str, str], str] = {}
-    for row in rows:
+class RunFaults:
+    """What cannot be used in a run table, asked row by row; ``species`` are the configured labels."""
+
+    def __init__(self, species: Iterable[str]) -> None:
+        self._known = sorted(species)
+        self._series: dict[str, dict[str, str]] = {}
+        """Species → run → its series, of the planned rows so far."""
+        self._assays: dict[str, dict[str, str]] = {}
+        """Species → experiment → its assay."""
+
+    def of_row(self, row: Run) -> Iterator[Fault]:
+        """Yield every value in a row that cannot be used, or contradicts a row before it."""
         name = row.run or row.experiment or row.sample or row.series
         name = name if name.isprintable() and len(name) <= _LONGEST_NAME else quoted(name)
         yield from _faults_of_row(row, name)
         if row.status not in ("", "planned"):
-            continue
-        yield from _faults_of_planned(row, name, known)
-        if row.assay in ASSAYS and assays.setdefault((row.experiment, row.species), row.assay) != row.assay:
+            return
+        yield from _faults_of_planned(row, name, self._known)
+        assays = self._assays.setdefault(row.species, {})
+        if row.assay in ASSAYS and assays.setdefault(row.experiment, row.assay) != row.assay:
             sentence = f"{name}: experiment {row.experiment} is plate in one row and droplet in another."
             yield Fault("assay", row.assay, sentence)
-        if (row.run, row.species) in seen:
+        series = self._series.setdefault(row.species, {})
+        if row.run in series:
             yield Fault("run", row.run, f"{name}: the run is duplicated for {row.species}.")
-        seen.add((row.run, row.species))
-        planned.add((row.series, row.species, row.run))
-    for series, of, run in sorted(key for key in planned if "_" in key[2]):  # no accession has it
-        if (numbered := _NUMBERED.fullmatch(run)) and (series, of, numbered[1]) in planned:
-            sentence = f"{run}: its FASTQ files would be named like those of {numbered[1]}; rename one of the two runs."
-            yield Fault("run", run, sentence)
+        series.setdefault(row.run, row.series)
+
+    def of_names(self) -> Iterator[Fault]:
+        """Yield the runs whose files would be named like those of another one, after the last row."""
+        numbered = (  # no accession has "_"
+            (series, species, run)
+            for species, runs in self._series.items()
+            for run, series in runs.items()
+            if "_" in run
+        )
+        for series, species, run in sorted(numbered):
+            if (found := _NUMBERED.fullmatch(run)) and self._series[species].get(found[1]) == series:
+                words = f"its FASTQ files would be named like those of {found[1]}; rename one of the two runs."
+                yield Fault("run", run, f"{run}: {words}")
+
+
+def faults_of(rows: Iterable[Run], species: Iterable[str]) -> Iterator[Fault]:
+    """Yield every value in a run table that cannot be used; ``species`` are the configured labels."""
+    faults = RunFaults(species)
+    for row in rows:
+        yield from faults.of_row(row)
+    yield from faults.of_names()
 
 
 def _faults_of_row(row: Run, name: str) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ the run itself with ``count_by: run``). Jobs read that table and nothing else of
 import argparse
 import csv
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -181,6 +182,27 @@ def summarize_units(
     """Return unit name → what the graph needs to know of it, for all units of a plan."""
     units = cut_into_units(rows, shard_size, seats)
     return {name: summarize_unit(units.pop(name), count_by) for name in list(units)}  # frees the rows of a large plan
+
+
+def summarize_by_series(
+    rows: Iterable[Run], shard_size: int, count_by: str = "experiment", seats: Seats | None = None
+) -> dict[str, Unit] | None:
+    """Return what :func:`summarize_units` does, and hold the rows of one series at a time.
+
+    None where the planned rows of a series do not come together.
+    """
+    seats_of: dict[str, Seats] = {}
+    for key, shard in (seats or {}).items():
+        seats_of.setdefault(key[0], {})[key] = shard
+    units: dict[str, Unit] = {}
+    done = set()
+    planned = (row for row in rows if row.status == "planned")
+    for series, of_series in itertools.groupby(planned, key=lambda row: row.series):
+        if series in done:
+            return None
+        done.add(series)
+        units |= summarize_units(of_series, shard_size, count_by, seats_of.get(series))
+    return dict(sorted(units.items()))
 
 
 def check_count_by(runs: Mapping[str, int], count_by: str) -> None:

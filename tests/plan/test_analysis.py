@@ -56,6 +56,18 @@ def test_a_replaced_file_changes_the_digest_of_its_unit_alone(tmp_path):
     assert {name for name in units if before[name] != after[name]} == {"local.mus.a"}
 
 
+def test_units_do_not_depend_on_the_order_of_a_run_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"GSE{number % 2}\tSRR{number}\tmus\tplate\n" for number in range(4)]
+    made = analysis(run_table="runs.tsv", plates={"shard_size": 1})
+    units = []
+    for ordered in (sorted(lines), lines):
+        (tmp_path / "runs.tsv").write_text("".join(["series\trun\tspecies\tassay\n", *ordered]))
+        units.append(list(made.units_of_run_table().items()))
+    assert units[0] == units[1]
+    assert [name for name, _ in units[0]] == ["GSE0.mus.0000", "GSE0.mus.0001", "GSE1.mus.0000", "GSE1.mus.0001"]
+
+
 FOUR = ("GSE1.homo.0000", "GSE1.mus.SRX1", "GSE2.homo.SRX9", "GSE2.mus.SRX9")
 
 

@@ -11,6 +11,7 @@ from scripts.plan.choices import (
     add_choices,
     choices_of,
     foreign_species,
+    iterate_plan,
     left_out_by_user,
     parse_choices,
     plan_from_table,
@@ -129,6 +130,16 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         "SRR5: the run is duplicated for homo.",
     ):
         assert words in reported
+
+
+def test_no_row_is_given_from_the_first_fault_on(tmp_path: Path) -> None:
+    path = tmp_path / "runs.tsv"
+    lines = ("run\tspecies\tassay\tspots", "SRR1\thomo\tplate\t1", "SRR2\thomo\tplate\tx", "SRR3\thomo\tplate\t1")
+    path.write_text("\n".join(lines))
+    rows = iterate_plan(path, parse_choices(SPECIES))
+    assert next(rows).run == "SRR1"
+    with pytest.raises(InputError, match=r"needs 1 correction\(s\):\nSRR2: spots 'x' is not a whole number\.$"):
+        next(rows)
 
 
 def test_an_empty_table_is_a_fault(tmp_path: Path) -> None:

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from scripts.plan import local_files
-from scripts.plan.local_files import FileDigests, file_faults
+from scripts.plan.local_files import FileDigests, FileFaults
 from scripts.plan.run_table import Run
+
+
+def file_faults(rows: list[Run]) -> list[str]:
+    faults = FileFaults()
+    return [sentence for row in rows for sentence in faults.of_row(row)]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

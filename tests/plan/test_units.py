@@ -11,6 +11,7 @@ from scripts.plan.units import (
     read_seats,
     read_unit,
     read_unit_rows,
+    summarize_by_series,
     summarize_units,
     unit_names,
     unit_tables,
@@ -182,6 +183,24 @@ def test_the_index_gives_the_units_back(tmp_path):
     write_index(tmp_path / "units.tsv", units)
     assert read_index(tmp_path / "units.tsv") == units
     assert units["GSE1.mus.0000"][:7] == ("GSE1", "mus", "SRX000", 140, 200, 4, 2)
+
+
+def test_series_by_series_the_units_are_the_same():
+    second = [*cells(3, series="GSE2"), CELL._replace(series="GSE2", experiment="SRX9", run="SRR9", assay="droplet")]
+    left_out = CELL._replace(experiment="SRX8", run="SRR8", status="left_out")
+    rows = [*second, *cells(5, bases="100", spots="2"), left_out]
+    seats = {}
+    cut_into_units(cells(2), 2, seats)
+    for known in ({}, seats):
+        units = summarize_by_series(iter(rows), 2, "experiment", known)
+        assert list(units.items()) == list(summarize_units(rows, 2, "experiment", dict(known)).items())
+    assert list(units) == [
+        *("GSE1.mus.0000", "GSE1.mus.0001", "GSE1.mus.0002"),
+        *("GSE2.mus.0000", "GSE2.mus.0001", "GSE2.mus.SRX9"),
+    ]
+    assert summarize_by_series([], 2) == {}
+    assert summarize_by_series([*rows, left_out._replace(series="GSE2")], 2) is not None  # it is of no unit
+    assert summarize_by_series([*rows, CELL._replace(series="GSE2", experiment="SRX7", run="SRR7")], 2) is None
 
 
 def test_a_digest_is_of_what_is_planned_not_of_sentences():
