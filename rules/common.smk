@@ -72,8 +72,10 @@ def reported(function):
 
     @functools.wraps(function)
     def checked(*arguments, **named):
-        with running.refusing():
+        try:
             return function(*arguments, **named)
+        except InputError as error:
+            running.refuse(str(error))
 
     return checked
 

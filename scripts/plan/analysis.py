@@ -408,7 +408,13 @@ class Analysis:
         """Return why a droplet library surely cannot be counted with these lists; empty where it may be."""
         if is_shard(unit):
             return ""
-        return kit_fault(self._pinned[self.unit(unit).experiment], self._list_sources(), self.kits)
+        return self._fault_of_kit(self._pinned[self.unit(unit).experiment])
+
+    @functools.cached_property
+    def _fault_of_kit(self) -> Callable[[str], str]:
+        """A function that returns why libraries of a kit surely cannot be counted, which it finds once for each kit."""
+        sources = self._list_sources()
+        return functools.cache(lambda kit: kit_fault(kit, sources, self.kits))
 
     @functools.cached_property
     def _pinned(self) -> dict[str, str]:
