@@ -2,12 +2,15 @@
 
     python -m benchmarks.plan_scale [--quick | --series NUMBER]
 
-Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. The peer is
-a workflow of four rules a cell (download, fastq, align, count) and one harvest, as plain as can be, written here. Each
-dry run is a process of its own; --quick plans fewer cells and leaves the largest plan out. What Snakemake itself takes
-to run a job is measured with jobs that do nothing but touch their output, a job for each cell and step beside a job for
-each shard and step. --series measures something else alone: a plan of so many series of one cell each, its table
-(`resolve`) and the first of the calls with `--batch` that share its jobs out, as the workflow asks for them.
+Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. Two peers
+are written here, as plain as can be: a workflow of four rules a cell (download, fastq, align, count) and one harvest;
+and one of as many jobs and files as the droplet libraries have here, without functions, params or units, which is
+what Snakemake itself takes. Each dry run is a process of its own, `snakemake -n --quiet rules`, or `snakemake -n
+--quiet`, which ends with the table of jobs; --quick plans fewer cells and leaves the largest plan out. What Snakemake
+itself takes to run a job is measured with jobs that do nothing but touch their output, a job for each cell and step
+beside a job for each shard and step. --series measures something else alone: a plan of so many series of one cell
+each, its table (`resolve`) and the first of the calls with `--batch` that share its jobs out, as the workflow asks
+for them.
 """
 
 import json
@@ -61,6 +64,91 @@ rule harvest:
     shell: "touch {output}"
 """
 
+# The jobs and files of droplet libraries, and of what is made of all of them together.
+PLAIN = """
+PARTS = [f"part{number:08d}" for number in range(config["parts"])]
+ARCHIVES = expand("archives/{part}.tsv", part=PARTS)
+
+rule all:
+    input: "sums", ARCHIVES
+
+rule runs:
+    output: directory("runs")
+    shell: "mkdir {output}"
+
+rule reference:
+    output: "index", "kmers.1", "kmers.2"
+    shell: "touch {output}"
+
+rule download:
+    input: "runs", "index"
+    output: temp(directory("download/{part}"))
+    log: "logs/download/{part}.log"
+    benchmark: "logs/benchmarks/download/{part}.tsv"
+    resources: mem_mb=1000, runtime=60, scratch_mb=1000
+    shell: "touch {output}"
+
+rule fastq:
+    input: "runs", "download/{part}", "kmers.1", "kmers.2"
+    output: temp(directory("fastq/{part}"))
+    log: "logs/fastq/{part}.log"
+    benchmark: "logs/benchmarks/fastq/{part}.tsv"
+    resources: mem_mb=1000, runtime=60, scratch_mb=1000
+    shell: "touch {output}"
+
+rule roles:
+    input: "runs", "fastq/{part}"
+    output: "roles/{part}.json"
+    log: "logs/roles/{part}.log"
+    benchmark: "logs/benchmarks/roles/{part}.tsv"
+    resources: mem_mb=1000, runtime=60
+    shell: "touch {output}"
+
+rule solo:
+    input: "runs", "fastq/{part}", "roles/{part}.json", "index"
+    output: directory("solo/{part}"), "figures/{part}.json"
+    log: "logs/solo/{part}.log"
+    benchmark: "logs/benchmarks/solo/{part}.tsv"
+    resources: mem_mb=1000, runtime=60, scratch_mb=1000
+    shell: "touch {output}"
+
+rule cells:
+    input: "solo/{part}", "figures/{part}.json"
+    output: directory("cells/{part}"), "status/{part}.tsv"
+    log: "logs/cells/{part}.log"
+    benchmark: "logs/benchmarks/cells/{part}.tsv"
+    resources: mem_mb=1000, runtime=60
+    shell: "touch {output}"
+
+rule archive:
+    input: "runs", "solo/{part}", "cells/{part}", "status/{part}.tsv"
+    output: "archives/{part}.tsv"
+    log: "logs/archive/{part}.log"
+    benchmark: "logs/benchmarks/archive/{part}.tsv"
+    resources: mem_mb=1000, runtime=60
+    shell: "touch {output}"
+
+rule ledger:
+    input: expand("status/{part}.tsv", part=PARTS)
+    output: "ledger"
+    shell: "touch {output}"
+
+rule provenance:
+    input: "ledger", ARCHIVES
+    output: "provenance"
+    shell: "touch {output}"
+
+rule report:
+    input: "provenance", ARCHIVES
+    output: "report"
+    shell: "touch {output}"
+
+rule sums:
+    input: "report", ARCHIVES
+    output: "sums"
+    shell: "touch {output}"
+"""
+
 
 class Plan(NamedTuple):
     """A data set to plan: its plate cells, their series, and droplet libraries."""
@@ -102,20 +190,21 @@ def write_analysis(folder: Path, plan: Plan) -> None:
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"run_table": "runs.tsv"}), encoding="utf-8")
 
 
-def dry_run(folder: Path, snakefile: Path, *options: str) -> tuple[Cost, int]:
-    """Return what a dry run costs, and how many jobs it plans."""
+def dry_run(folder: Path, snakefile: Path, *options: str, quiet: Sequence[str] = ("rules",)) -> tuple[Cost, int]:
+    """Return what a dry run costs, and how many jobs it plans; without a word in ``quiet`` it ends with their table."""
     reported = folder / "reported.txt"
-    command = ["-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "-n", "--quiet", "rules"]
-    cost = run_measured(python(*command, *options), reported)
+    command = ["-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "-n", *options]
+    cost = run_measured(python(*command, "--quiet", *quiet), reported)
     lines = reported.read_text(encoding="utf-8").splitlines()
     return cost, next(int(line.split()[1]) for line in lines if line.startswith("total"))
 
 
-def measure_ours(place: Path, plan: Plan, repeats: int) -> dict[str, float]:
-    """Return CPU seconds, peak memory and jobs of planning with this workflow."""
+def measure_ours(place: Path, plan: Plan, repeats: int, quiet: Sequence[str] = ("rules",)) -> dict[str, float]:
+    """Return CPU seconds, peak memory and jobs of planning with this workflow, see :func:`dry_run`."""
     folder = place / f"ours.{plan.cells}.{plan.libraries}"
-    in_child(write_analysis, folder, plan)
-    runs = [dry_run(folder, HOME / "Snakefile") for _ in range(repeats)]
+    if not folder.exists():
+        in_child(write_analysis, folder, plan)
+    runs = [dry_run(folder, HOME / "Snakefile", quiet=quiet) for _ in range(repeats)]
     return {
         "cpu_s": statistics.median(cost.cpu for cost, _ in runs),
         "peak_mb": statistics.median(cost.peak_mb for cost, _ in runs),
@@ -140,13 +229,12 @@ def measure_series(place: Path, number: int) -> dict[str, dict[str, float]]:
     }
 
 
-def measure_peer(place: Path, cells: int) -> dict[str, float]:
-    """Return CPU seconds, peak memory and jobs of planning a job for each cell and step."""
-    folder = place / f"peer.{cells}"
-    folder.mkdir()
+def measure_peer(place: Path, rules: str, parts: int, quiet: Sequence[str] = ("rules",)) -> dict[str, float]:
+    """Return CPU seconds, peak memory and jobs of planning a workflow of these rules for so many parts."""
+    folder = Path(tempfile.mkdtemp(dir=place))
     snakefile = folder / "Snakefile"
-    snakefile.write_text(PEER, encoding="utf-8")
-    cost, jobs = dry_run(folder, snakefile, "--config", f"parts={cells}")
+    snakefile.write_text(rules, encoding="utf-8")
+    cost, jobs = dry_run(folder, snakefile, "--config", f"parts={parts}", quiet=quiet)
     return {"cpu_s": cost.cpu, "peak_mb": cost.peak_mb, "jobs": jobs}
 
 
@@ -196,18 +284,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as place:
         for name, (plan, repeats) in plans.items():
             figures[name] = measure_ours(Path(place), plan, repeats)
-        peer = measure_peer(Path(place), peer_cells)
+            if plan.libraries or plan.cells > 50_000:
+                figures[f"{name}, --quiet"] = measure_ours(Path(place), plan, repeats, quiet=())
+        libraries = plans["2,000 droplet libraries"][0].libraries
+        plain = measure_peer(Path(place), PLAIN, libraries)
+        plain_quiet = measure_peer(Path(place), PLAIN, libraries, quiet=())
+        peer = measure_peer(Path(place), PEER, peer_cells)
         run_cells = 96 if arguments.quick else 480
         shards = max(1, run_cells // SHARD_SIZE)
         nothing, sharded, single = (measure_run(Path(place), parts) for parts in (0, shards, run_cells))
-    print(f"{'snakemake -n':<44}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
-    reported = {**figures, f"{peer_cells:,} cells, a job for each cell and step": peer}
+    print(f"{'snakemake -n':<50}{'CPU s':>9}{'peak MB':>9}{'jobs':>9}")
+    reported = {
+        **figures,
+        "as many jobs and files, rules without functions": plain,
+        "as many jobs and files, --quiet": plain_quiet,
+        f"{peer_cells:,} cells, a job for each cell and step": peer,
+    }
     for name, row in reported.items():
-        print(f"{name:<44}{row['cpu_s']:>9.1f}{row['peak_mb']:>9.0f}{row['jobs']:>9,}")
+        print(f"{name:<50}{row['cpu_s']:>9.1f}{row['peak_mb']:>9.0f}{row['jobs']:>9,}")
     ours = figures[f"{peer_cells:,} cells"]
     ratios = {key: ours[key] / peer[key] for key in ("cpu_s", "peak_mb", "jobs")}
     print(f"ours / a job for each cell and step, at {peer_cells:,} cells: CPU {ratios['cpu_s']:.3f}, ", end="")
     print(f"memory {ratios['peak_mb']:.3f}, jobs {ratios['jobs']:.4f}")
+    ratios["libraries_cpu_s"] = figures["2,000 droplet libraries"]["cpu_s"] / plain["cpu_s"]
+    print(f"ours / rules without functions, at {libraries:,} libraries: CPU {ratios['libraries_cpu_s']:.2f}")
     overhead = {
         "cells": run_cells,
         "start_cpu_s": nothing["cpu_s"],
@@ -225,8 +325,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"a job: {overhead['a_job_cpu_ms']:.0f} ms of CPU, {overhead['a_job_wall_ms']:.0f} ms", end="; ")
     ratios["run_cpu_s"] = sharded["cpu_s"] / single["cpu_s"]
     print(f"shards / a job for each cell and step: CPU {ratios['run_cpu_s']:.3f}")
-    reported = {"plans": figures, "peer": {"cells": peer_cells, **peer}, "overhead": overhead, "ratios": ratios}
-    print(json.dumps(reported))
+    peers = {"peer": {"cells": peer_cells, **peer}, "plain": plain, "plain_quiet": plain_quiet}
+    print(json.dumps({"plans": figures, **peers, "overhead": overhead, "ratios": ratios}))
 
 
 if __name__ == "__main__":

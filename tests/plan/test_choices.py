@@ -138,7 +138,7 @@ def test_no_row_is_given_from_the_first_fault_on(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     rows = iterate_plan(path, parse_choices(SPECIES))
     assert next(rows).run == "SRR1"
-    with pytest.raises(InputError, match=r"needs 1 correction\(s\):\nSRR2: spots 'x' is not a whole number\.$"):
+    with pytest.raises(InputError, match=r"needs 1 correction:\nSRR2: spots 'x' is not a whole number\.$"):
         next(rows)
 
 
