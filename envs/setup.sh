@@ -165,6 +165,14 @@ MESSAGE
     fi
 }
 
+make_venv() {
+    local python=$1
+    shift
+    "$python" -m venv "$@" "$VENV" &&
+        "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-input --root-user-action=ignore \
+            --require-hashes -r "$LOCK"
+}
+
 install_python_packages() {
     local python version stamp options=()
     python=$(find_python)
@@ -174,9 +182,7 @@ install_python_packages() {
         return
     fi
     [ "$(python_version "$VENV/bin/python" 2>/dev/null)" = "$version" ] || options=(--clear)
-    "$python" -m venv "${options[@]}" "$VENV"
-    if ! quietly "Python packages of $LOCK into $VENV (a minute or two)" "$VENV/bin/python" -m pip install -q \
-        --disable-pip-version-check --no-input --root-user-action=ignore --require-hashes -r "$LOCK"; then
+    if ! quietly "Python packages of $LOCK into $VENV (a minute or two)" make_venv "$python" "${options[@]}"; then
         say "$python $version: pip could not install the packages. Without a network they cannot be had; else take"
         echo "  a Python from 3.11 to 3.14, for which all of them are ready, and call this again." >&2
         exit 1
