@@ -17,13 +17,17 @@ def archive_bytes(row: Run) -> int:
     return int(row.bytes or 0) or int(row.bases or 0) * 2 // 5
 
 
-def fastq_bytes(bases: int, spots: int) -> int:
-    """Return what compressed FASTQ of so many bases and spots may hold.
+def fastq_bytes(bases: int, spots: int, archive: int = 0) -> int:
+    """Return what compressed FASTQ of so many bases and spots may hold; ``archive``: bytes of theirs, 0 if unknown.
 
-    Ten bits for a base and its quality, which deflate writes where 41 qualities are equally frequent; of the qualities
-    that sequencers write it makes six to seven. A read's name takes 6 to 15 bytes, and a spot has up to four.
+    At most ten bits for a base and its quality, which deflate writes where 41 qualities are equally frequent, and 60
+    bytes of names a spot: of up to four reads, with 6 to 15 bytes each. Qualities that sequencers write take less, and
+    the archive shows how much: deflate packs bases to 2.5 bits where archives have two, and qualities up to 1.6 times
+    as large. The archive counts whole, since one that is compressed by reference has no bases. With one to 41
+    qualities, in any order or in runs, and reads of 36 to 150 bases this is 1.3 to 2.3 times what FASTQ holds.
     """
-    return bases * 5 // 4 + 60 * spots
+    most = bases * 5 // 4 + 60 * spots
+    return min(most, (32 * bases + 135 * archive) // 100 + 30 * spots) if archive else most
 
 
 class Footprint(NamedTuple):
@@ -34,7 +38,7 @@ class Footprint(NamedTuple):
     converting: int
     """Archives that wait, FASTQ that is written; an archive is deleted as soon as its reads are written."""
     counting: int
-    """FASTQ, and as much again of BAM files of a plate shard, or of temporary files of STARsolo."""
+    """FASTQ, and as much again of BAM files of a plate shard, or of temporary files of STARsolo, if that is more."""
 
     @property
     def peak(self) -> int:
@@ -44,6 +48,8 @@ class Footprint(NamedTuple):
 
 CONVERTED_AT_ONCE = 4
 """Runs of a unit that are converted side by side, at most."""
+_SOLO_A_SPOT = 220
+"""Bytes that STARsolo keeps in files for a spot: a line for each feature, of its barcode, UMI, gene and number."""
 _GROWTH = 4  # FASTQ bytes for each byte of an archive of unknown bases; short reads of one quality have most
 
 
@@ -62,14 +68,16 @@ def run_footprint(row: Run) -> Footprint:
         kind = next(map(fastq_files.kind_of, paths), "")
         if kind.startswith("fastq"):
             fastq = 2 * archive if kind in ("fastq.bz2", "fastq.xz") else 0
-            return Footprint(0, fastq, fastq, fastq + (archive // 2 if kind == "fastq" else archive))
+            counted = (archive // 2 if kind == "fastq" else archive) * (3 if row.assay == "droplet" else 1)
+            return Footprint(0, fastq, fastq, fastq + counted)
     if row.bases.isdecimal() and row.spots.isdecimal():
-        fastq = fastq_bytes(int(row.bases), int(row.spots))
+        fastq = fastq_bytes(int(row.bases), int(row.spots), archive if kind else int(row.bytes or 0))
     else:
         fastq = _GROWTH * archive
     collated = archive if "bam" in (kind, row.source) else 0  # the BAM file once more, with mates together
     held = 0 if kind else archive
-    return Footprint(held, fastq, held + collated + fastq, 2 * fastq)
+    solo = _SOLO_A_SPOT * int(row.spots) if row.assay == "droplet" and row.spots.isdecimal() else 0
+    return Footprint(held, fastq, held + collated + fastq, fastq + max(fastq, solo))
 
 
 def unit_footprint(rows: Iterable[Run]) -> Footprint:
