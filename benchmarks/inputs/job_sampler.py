@@ -14,11 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from scripts.core.disk.files import size_of_folder
 
-_STAGES = ("partial", "download", "fastq", "align", "solo")
+_STAGES = ("solo", "align", "fastq", "download", "partial")  # a file that moves on meanwhile must not count twice
 
 
 class JobUse:
@@ -34,7 +32,7 @@ class JobSampler:
     """Follows the jobs of a process, in a thread, until the ``with`` block ends."""
 
     def __init__(self, root: int, directory: Path, interval: float, scratch: str = "work") -> None:
-        self.root = psutil.Process(root)
+        self.root = root
         self.directory = directory
         self.scratch = directory / scratch
         self.interval = interval
@@ -56,8 +54,7 @@ class JobSampler:
     def _watch(self) -> None:
         while not self._over.is_set():
             started = time.monotonic()
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.sample()
+            self.sample()
             self._over.wait(max(0.02, self.interval - (time.monotonic() - started)))
 
     def sample(self) -> None:
@@ -66,13 +63,11 @@ class JobSampler:
         self.samples += 1
         memory: dict[tuple[str, str], float] = {}
         jobs: dict[int, tuple[str, str]] = {}  # process → the job that it belongs to
-        for process in self.root.children(recursive=True):  # parents come before their children
-            job = self._job_of(process.pid)
-            with contextlib.suppress(psutil.Error):
-                job = job or jobs.get(process.ppid())
+        for parent, process in descendants(self.root):
+            job = self._job_of(process) or jobs.get(parent)
             if job:
-                jobs[process.pid] = job
-                memory[job] = memory.get(job, 0.0) + proportional_mb(process.pid)
+                jobs[process] = job
+                memory[job] = memory.get(job, 0.0) + proportional_mb(process)
         for job, held in memory.items():
             use = self.uses.setdefault(job, JobUse(now))
             use.last = now
@@ -92,6 +87,17 @@ class JobSampler:
         for stage in _STAGES:
             with contextlib.suppress(OSError), os.scandir(self.scratch / stage) as entries:
                 yield from (Path(entry.path) for entry in entries if unit in entry.name)
+
+
+def descendants(process: int) -> Iterator[tuple[int, int]]:
+    """Yield parent and child of all that a process has started, parents first; no other process is looked at."""
+    waiting = [process]
+    for parent in waiting:
+        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                for child in map(int, path.read_text().split()):
+                    waiting.append(child)
+                    yield parent, child
 
 
 def proportional_mb(process: int) -> float:

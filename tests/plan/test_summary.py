@@ -26,7 +26,7 @@ PLANNED = Run(
 
 
 def estimator(shard_size: int = 96) -> Estimator:
-    sizes = {"genome_mb": 3200.0, "index_mb": 29_250.0}
+    sizes = {"genome_mb": 3200.0, "index_mb": 29_250.0, "kjunctions": 400.0}
     threads = {"download": 2, "fastq": 4, "align": 16, "count": 4}
     return Estimator(SizeModel(), {"human": sizes}, {"homo": "human", "mus": "human"}, shard_size, threads)
 
@@ -44,11 +44,11 @@ def test_the_table_for_a_person() -> None:
     lines = summary(rows, estimator(2), {"SRR1"}, remarks).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
-    # a run: 3 GB of archive, 1.25 x 7.5 + 0.06 x 50 GB of FASTQ twice; core-minutes: 10.2 to download, 20.7 to convert,
-    # 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5 for the genome) + 0.8
-    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "49.5", "12.5"]
-    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "24.8", "4.9"]
-    assert lines[4].split() == ["all", "3", "3", "12.0", "49.5", "17.4"]
+    # a run: 3 GB of archive, 0.32 x 7.5 + 1.35 x 3 + 0.03 x 50 GB of FASTQ twice; core-minutes: 10.2 to download, 13.3
+    # to convert, 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5) + 0.2
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "31.8", "12.1"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "15.9", "4.7"]
+    assert lines[4].split() == ["all", "3", "3", "12.0", "31.8", "16.9"]
     assert lines[6:] == [
         "Left out:",
         "  NO_RUN (2): GSM4: No run.",

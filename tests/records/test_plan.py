@@ -7,7 +7,7 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.sizes.cost import Estimator
-from scripts.plan.sizes.size_model import FILE, SizeModel
+from scripts.plan.sizes.size_model import FILE, LEAST_MB, SizeModel
 from scripts.plan.units import cut_into_units, summarize_unit
 from scripts.records import plan
 from tests.plan.sizes.test_size_model import HUMAN, write_benchmark
@@ -42,18 +42,18 @@ def test_the_cost_of_a_plan(analysis, capsys):
         "report": 1, "all": 23,
     }  # fmt: skip
     assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
-    assert cost["all"]["scratch_gb"] == cost["solo"]["scratch_gb"] == 14.5  # of the library: 2 x (1.25 + 6)
-    align = 2 * 16 * (0.1 + 29_000 / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
+    assert cost["all"]["scratch_gb"] == cost["solo"]["scratch_gb"] == 25.995  # of the library: its FASTQ, and 22
+    align = 2 * 16 * (0.1 + HUMAN["index_mb"] / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
     assert cost["align"]["core_hours"] == pytest.approx(align, abs=0.001)
     assert cost["align"]["node_hours"] == pytest.approx(align / 16, abs=0.001)
-    part = max(1 / 16, int(1.1 * (1800 + 0.9 * 3200)) / 1000 / 64)  # its memory is more of a node than its core
-    assert cost["reference"]["node_hours"] == pytest.approx((1 + 3200 / 80) / 60 * part, abs=0.001)
+    part = max(1 / 16, LEAST_MB / 1000 / 64)  # its core is more of a node than its memory
+    assert cost["reference"]["node_hours"] == pytest.approx((0.5 + 3200 / 400) / 60 * part, abs=0.001)
     assert cost["all"]["node_hours"] == pytest.approx(
         sum(row["node_hours"] for stage, row in cost.items() if stage != "all"), abs=0.01
     )
     assert printed.startswith("What it will cost:\n")
     assert "as shipped; a node of 16 cores and 64 GB" in printed
-    assert "(the largest unit needs 14 GB of scratch; scratch.limit_gb is 10)" in printed
+    assert "(the largest unit needs 26 GB of scratch; scratch.limit_gb is 10)" in printed
 
 
 def test_the_second_estimate_is_nearer(analysis, capsys):

@@ -13,7 +13,7 @@ from scripts.plan.sizes.forecast import disk_warnings, free_gb, limit_faults, me
 from scripts.plan.sizes.size_model import SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
-_OF_REFERENCE = {"genome_mb", "index_mb"}
+_OF_REFERENCE = {"genome_mb", "index_mb", "kjunctions"}
 _STAGES = {  # of rules whose stage of the size model has another name
     "counts_table": "table", "log_table": "table", "tpm_table": "table", "counts_h5ad": "table",
     "atlas_model": "table", "atlas_embed": "table", "cells_table": "report", "libraries_table": "report",

@@ -28,12 +28,16 @@ SIZES = {
     "counting_mb": "MB that it holds while it is aligned and counted",
     "mspots": "millions of its spots",
     "genome_mb": "MB of the reference's sequence",
+    "kjunctions": "thousands of its annotated junctions: as many as a mammal has, or fewer in a small genome",
     "index_mb": "MB of STAR's index of it",
     "cells": "plate cells of the species, shards taken as full",
 }
 HUMAN_GENOME_MB = 3200.0
-_INDEX_A_BASE = 8.59375  # bytes: the genome itself, and 33 bits for each base of its two strands in the suffix array
-_LARGEST_PREFIXES_MB = 1500.0  # of the index of all words of 14 bases
+_INDEX_A_BYTE = 9.1  # MB for a MB of FASTA: of 60 bases in 61 bytes, a byte and twice 33 bits of the suffix array each
+_INDEX_A_KJUNCTION = 1.86  # MB: the same for 201 bases of each junction
+_LARGEST_PREFIXES_MB = 1565.0  # of the index of all words of 14 bases
+_MOST_KJUNCTIONS = 400.0  # GENCODE has 350 to 400
+_KJUNCTIONS_A_MB = 1.6
 _PACKED = 4.0  # bases to a byte of gzipped FASTA, at most
 FILE = "resources/size_model.json"
 
@@ -50,31 +54,43 @@ class Stage(NamedTuple):
     """Jobs that it was fitted to; 0 as shipped."""
 
 
+# Measured by benchmarks.scale (benchmarks/README.md): 250 Mb, 60,000 genes, 384 cells, libraries of 5 and 10 M spots,
+# with two threads. What grows with genomes, cells and reads beyond that is derived, as said beside it.
 SHIPPED: Mapping[str, Stage] = {
-    # 10 MB a second, and what an archive asks for beside its bytes
-    "download": Stage({"one": 0.1, "runs": 0.1, "archive_mb": 1 / 600}, {"one": 900, "threads": 180}),
+    # 10 MB a second from the archive, which loopback does not show, and what a run asks for beside its bytes
+    "download": Stage({"one": 0.1, "runs": 0.1, "archive_mb": 1 / 600}, {"one": 60, "threads": 30}),
     # 10 MB of compressed FASTQ a second and thread
-    "fastq": Stage({"one": 0.1, "runs/threads": 0.1, "fastq_mb/threads": 1 / 600}, {"one": 900, "threads": 450}),
-    "reference": Stage({"one": 1, "genome_mb": 1 / 80}, {"one": 1800, "genome_mb": 0.9}),
-    # sorted suffixes: ten bytes a base
-    "star_index": Stage({"one": 1, "genome_mb": 1 / 500, "genome_mb/threads": 1 / 4}, {"one": 1800, "genome_mb": 10}),
-    "count_index": Stage({"one": 1, "genome_mb": 1 / 640}, {"one": 900, "genome_mb": 0.8}),
-    "kmers": Stage({"one": 1, "genome_mb": 1 / 640}, {"one": 1200, "genome_mb": 0.4}),
-    # the index is loaded from a slow disk, 65 MB a second, and held once; 0.4 million spots a minute and thread
+    "fastq": Stage({"one": 0.1, "runs/threads": 0.02, "fastq_mb/threads": 1 / 600}, {"one": 60, "threads": 120}),
+    # read and written in blocks
+    "reference": Stage({"one": 0.5, "genome_mb": 1 / 400}, {"one": 80, "genome_mb": 0.15}),
+    # Two bytes a base for both strands, 33 bits for each in the suffix array, a junction's 402 suffixes of 16 bytes and
+    # as much to sort them. Threads sort suffixes, where STAR is built with OpenMP (Debian's is not).
+    "star_index": Stage(
+        {"one": 0.3, "genome_mb": 1 / 60, "genome_mb/threads": 1 / 40, "kjunctions": 0.02},
+        {"one": 700, "genome_mb": 10.1, "kjunctions": 12.9},
+    ),
+    # exons, whatever the genome
+    "count_index": Stage({"one": 0.5, "genome_mb": 1 / 640}, {"one": 300, "genome_mb": 0.1}),
+    # a contig whole
+    "kmers": Stage({"one": 0.5, "genome_mb": 1 / 640}, {"one": 200, "genome_mb": 0.35}),
+    # The index is loaded from a slow disk, 65 MB a second, and held once; 0.4 million spots a minute and thread. Beside
+    # it each thread has 150 MB of buffers and what STAR holds for its reads (alexdobin/STAR, issue 1063).
     "align": Stage(
         {"one": 0.1, "index_mb": 1 / 3900, "runs/threads": 0.05, "mspots/threads": 2.5},
         {"one": 900, "index_mb": 1.0, "threads": 360},
     ),
-    "count": Stage({"one": 0.2, "runs/threads": 0.02, "mspots/threads": 0.25}, {"one": 1350, "threads": 450}),
-    "read_roles": Stage({"one": 1, "runs": 1}, {"one": 3600}),
-    # what is counted is held beside the index: some 100 bytes a read
+    "count": Stage({"one": 0.05, "runs/threads": 0.005, "mspots/threads": 0.25}, {"one": 120, "threads": 100}),
+    # a sample of the reads, and the lists
+    "read_roles": Stage({"one": 0.05, "runs": 0.03}, {"one": 500}),
+    # what is counted is held beside the index: 28 bytes a read (SoloFeature: rGeneUMI, readInfo)
     "solo": Stage(
         {"one": 0.1, "index_mb": 1 / 3900, "mspots/threads": 2.5},
-        {"one": 1800, "index_mb": 1.0, "threads": 360, "mspots": 90},
+        {"one": 900, "index_mb": 1.0, "threads": 200, "mspots": 30},
     ),
     # the unique matrix twice, as text for STAR and as numbers
-    "cells": Stage({"one": 3, "mspots": 0.05}, {"one": 2700, "mspots": 15}),
-    "mex_archive": Stage({"one": 2, "mspots": 0.05}, {"one": 2700, "threads": 1800}),
+    "cells": Stage({"one": 0.1, "mspots": 0.015}, {"one": 200, "mspots": 15}),
+    # in blocks of entries
+    "mex_archive": Stage({"one": 0.1, "mspots": 0.02}, {"one": 60, "threads": 60}),
     # gathered in blocks of cells
     "table": Stage({"one": 5, "cells": 1 / 400}, {"one": 3600, "cells": 0.09}),
     "droplets_h5ad": Stage({"one": 15}, {"one": 7200}),
@@ -122,13 +138,20 @@ def reference_sizes(folder: str | Path, fasta: str | Path = "", fasta_bytes: int
             _PACKED if str(fasta).endswith((".gz", ".bz2", ".xz")) else 1.0
         )
     genome = genome or HUMAN_GENOME_MB
-    return {"genome_mb": genome, "index_mb": _size_in_mb(Path(folder, "star")) or expected_index_mb(genome)}
+    index = _size_in_mb(Path(folder, "star")) or expected_index_mb(genome)
+    return {"genome_mb": genome, "index_mb": index, "kjunctions": expected_kjunctions(genome)}
+
+
+def expected_kjunctions(genome_mb: float) -> float:
+    """Return how many thousands of junctions the annotation of a genome may have."""
+    return min(_MOST_KJUNCTIONS, _KJUNCTIONS_A_MB * genome_mb)
 
 
 def expected_index_mb(genome_mb: float) -> float:
     """Return the MB of STAR's index of a genome (STAR's manual, 2.2.5: words of min(14, log2(bases) / 2 - 1) bases)."""
-    word = min(14.0, math.log2(max(genome_mb, 1e-6) * 1e6) / 2 - 1)
-    return _INDEX_A_BASE * genome_mb + _LARGEST_PREFIXES_MB * 4 ** (word - 14)
+    word = min(14, int(math.log2(max(genome_mb, 1e-5) * 1e6) / 2 - 1))
+    prefixes = _LARGEST_PREFIXES_MB * 4.0 ** (word - 14)
+    return _INDEX_A_BYTE * genome_mb + _INDEX_A_KJUNCTION * expected_kjunctions(genome_mb) + prefixes
 
 
 def _size_in_mb(path: Path) -> float:
@@ -185,7 +208,7 @@ class SizeModel:
 
     def asked_scratch_mb(self, stage: str, sizes: Mapping[str, float], attempt: int = 1) -> int:
         """Return the MB of scratch that a job is given."""
-        return max(1, int(scratch_mb(stage, sizes) * grown(attempt)))
+        return int(scratch_mb(stage, sizes) * grown(attempt)) + 1  # for what is not reads: tables, logs
 
 
 def read_model(path: str | Path) -> SizeModel:

@@ -20,7 +20,8 @@ def unit(gb: int, species: str = "homo", mspots: int = 1) -> Unit:
 
 
 def estimator() -> Estimator:
-    return Estimator(SizeModel(), {"hg38": {"genome_mb": 3200.0, "index_mb": 29_000.0}}, {"homo": "hg38"}, 96)
+    human = {"genome_mb": 3200.0, "index_mb": 29_000.0, "kjunctions": 400.0}
+    return Estimator(SizeModel(), {"hg38": human}, {"homo": "hg38"}, 96)
 
 
 def test_libraries_of_a_plan() -> None:
@@ -127,15 +128,15 @@ def test_barcode_reads_of_a_length_whose_kits_have_no_list() -> None:
 
 def test_jobs_that_do_not_fit_the_memory() -> None:
     units = {"GSE1.homo.0000": unit(1), "GSE1.homo.0001": unit(1), "GSE1.homo.SRX1": unit(1, mspots=1000)}
-    # align: 0.9 + 29 + 16 × 0.36 GB; solo: 1.8 + 29 + 16 × 0.36 + 90 GB; star_index: 1.8 + 32 GB
-    warnings = list(forecast.memory_warnings(units, estimator(), ["hg38"], 34.0))
+    # align: 0.9 + 29 + 16 × 0.36 GB; solo: 0.9 + 29 + 16 × 0.2 + 30 GB; star_index: 0.7 + 32.3 + 5.2 GB
+    warnings = list(forecast.memory_warnings(units, estimator(), [], 34.0))
     assert [warning.partition(";")[0] for warning in warnings] == [
         "2 jobs of align: about 36 GB of memory are needed, this machine has 34",
-        "1 job of solo: about 127 GB of memory are needed, this machine has 34",
+        "1 job of solo: about 63 GB of memory are needed, this machine has 34",
     ]
-    (warning, *_) = forecast.memory_warnings(units, estimator(), ["hg38"], 33.0)
+    (warning, *_) = forecast.memory_warnings(units, estimator(), ["hg38"], 37.0)
     assert warning.startswith(
-        "1 job of star_index: about 34 GB of memory are needed, this machine has 33; give a ready "
+        "1 job of star_index: about 38 GB of memory are needed, this machine has 37; give a ready "
     )
     assert list(forecast.memory_warnings(units, estimator(), [], 128.0)) == []
 

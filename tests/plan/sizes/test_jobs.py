@@ -31,7 +31,7 @@ def test_a_job_is_known_by_the_wildcard_of_its_unit():
 def test_sizes_are_those_of_the_unit_and_its_reference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sizes = resources().sizes("align", {"shard": "GSE1.mus.0000"}, 16)
-    assert (sizes["threads"], sizes["runs"], sizes["mspots"], sizes["index_mb"]) == (16, 96, 1.0, 29_000.0)
+    assert (sizes["threads"], sizes["runs"], sizes["mspots"], sizes["genome_mb"]) == (16, 96, 1.0, 3200.0)
     assert resources().sizes("mex_archive", {"library": "GSE2.mus.SRX9"}, 2)["mspots"] == 1.0
     assert resources().sizes("table", {"species": "mus"}, 1)["cells"] == 2 * 96
     with pytest.raises(InputError, match="The plan has no unit 'GSE7'"):
@@ -42,8 +42,8 @@ def test_an_attempt_asks_for_half_as_much_again():
     made, job = resources(), {"shard": "GSE1.mus.0000"}
     first, second = (made.memory_mb("count", job, 4, attempt) for attempt in (1, 2))
     assert second == pytest.approx(1.5 * first, abs=1)
-    assert made.scratch_mb("fastq", "GSE1.mus.0000") == 7000
-    assert made.scratch_mb("fastq", "GSE1.mus.0000", 3) == 14000
+    assert made.scratch_mb("fastq", "GSE1.mus.0000") == 7001
+    assert made.scratch_mb("fastq", "GSE1.mus.0000", 3) == 14001
 
 
 def test_units_that_are_done_or_started_wait_for_nothing(tmp_path, monkeypatch):
@@ -99,7 +99,7 @@ def test_a_job_that_never_fits_is_named_once(tmp_path, monkeypatch, capsys):
     for machine, words in (
         (None, ""),
         (64.0, ""),
-        (8.0, "align: about 33 GB of memory are needed, this machine has 8;"),
+        (8.0, "align: about 35 GB of memory are needed, this machine has 8;"),
     ):
         made = JobResources(made.analysis, made.model, lambda machine=machine: machine and ("this machine", machine))
         for _ in range(2):
