@@ -37,7 +37,7 @@ class KilledAnalysis:
         command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", self.folder]
         with (self.folder / "reported").open("ab") as reported:
             workflow = subprocess.Popen(
-                [*command, "--cores", "2"],
+                [*command, "--cores", "2", "-p"],
                 stdin=subprocess.DEVNULL,
                 stdout=reported,
                 stderr=subprocess.STDOUT,

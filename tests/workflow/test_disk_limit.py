@@ -27,7 +27,7 @@ def call(folder: Path, configuration: dict, **changes) -> subprocess.CompletedPr
     (folder / "config").mkdir(exist_ok=True)
     (folder / "config/config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", folder]
-    command += ["--cores", "2", "--resources", "downloads=30"]
+    command += ["--cores", "2", "-p", "--resources", "downloads=30"]
     return subprocess.run(command, timeout=120, check=False, capture_output=True, text=True)
 
 
