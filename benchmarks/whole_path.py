@@ -42,7 +42,7 @@ from scripts.reads.sources.sra_archive import write_settings
 from scripts.star.presets import DROPLET_PRESETS, PLATE_PRESETS, as_arguments
 
 HOME = Path(__file__).resolve().parents[1]
-REFERENCE = "bench"
+REFERENCE = "real"
 WAYS = ("ours", "script", "smartseq", "2017")
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--ipc"]  # frees the genome, should a script fail
 _FEATURES = ("Gene", "GeneFull", "GeneFull_Ex50pAS", "SJ")
@@ -84,10 +84,10 @@ class Work(NamedTuple):
 
 
 def choose(rows: Sequence[Run], cells: int | None, libraries: int | None) -> dict[str, list[Run]]:
-    """Return assay → rows: of the cells by size every n-th, the largest among them; the first libraries."""
+    """Return assay → rows: of the cells by size every n-th, the first libraries."""
     plate = sorted((row for row in rows if row.assay == "plate"), key=lambda row: -int(row.spots))
     if cells and cells < len(plate):
-        plate = [plate[len(plate) * number // cells] for number in range(cells)]
+        plate = [plate[int(len(plate) * (number + 0.5) / cells)] for number in range(cells)]
     droplet = [row for row in rows if row.assay == "droplet"]
     kept = sorted({row.experiment for row in droplet})[:libraries]
     return {"plate": plate, "droplet": [row for row in droplet if row.experiment in kept]}
@@ -312,7 +312,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     world = real_world.make_world(options.folder, real_world.QUICK if options.quick else real_world.FULL)
     rows = choose(read_runs(world.run_table), options.cells, options.libraries)
     with tempfile.TemporaryDirectory(prefix="whole_path.") as name, real_world.served_world(world) as resolver:
-        work = Work(rows, world, world.folder / "resources", resolver, 0.05 if options.quick else 0.25)
+        work = Work(rows, world, world.folder / "resources", resolver, 0.1 if options.quick else 0.5)
         folder = (options.work or Path(name)).absolute()
         folder.mkdir(exist_ok=True)
         made = call_ours(folder / "references", work, "plate", ["references"])

@@ -113,23 +113,27 @@ class _Watcher(threading.Thread):
             own, waited = int(words[11]) + int(words[12]), int(words[13]) + int(words[14])
             with suppress(OSError):
                 arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-                self.seen[key] = _Seen(_step(arguments, command if colon else ""), above, own, waited)
+                step = _step(arguments, command if colon else "") if arguments[0] else self._last_step(key)
+                self.seen[key] = _Seen(step, above, own, waited)
                 rolled_up = _fields(Path(f"/proc/{pid}/smaps_rollup"))
                 shared |= _shared_memory(Path(f"/proc/{pid}/maps").read_text())
                 memory += rolled_up.get("Pss_Anon", 0) + rolled_up.get("Pss_File", 0)
         return memory + sum(shared.values())
 
+    def _last_step(self, key: tuple[int, int]) -> str:
+        """Return the step of a process that has ended, and has no command line any more."""
+        return self.seen[key].step if key in self.seen else "not seen"
+
     def steps(self, cpu: float) -> dict[str, float]:
         """Return step → CPU seconds; what no process was seen to use is that of ``not seen``."""
         ticks: Counter[str] = Counter()
-        known: Counter[tuple[int, int]] = Counter()
-        for process in self.seen.values():
-            ticks[process.step] += process.own
-            known[process.parent] += process.own + process.waited
-        for key, process in self.seen.items():  # children that ended before they were seen, or after
-            ticks[process.step] += max(0, process.waited - known[key])
+        below: Counter[tuple[int, int]] = Counter()  # of what a process has started
+        for key, process in reversed(self.seen.items()):  # children first
+            unseen = max(0, process.waited - below[key])  # children that ended before they were seen, or after
+            ticks[process.step] += process.own + unseen
+            below[process.parent] += process.own + unseen + below[key]
         steps = {step: count / _TICKS for step, count in ticks.most_common()}
-        return {**steps, "not seen": max(0.0, cpu - sum(steps.values()))}
+        return {**steps, "not seen": steps.get("not seen", 0.0) + max(0.0, cpu - sum(steps.values()))}
 
 
 def _fields(path: Path) -> dict[str, int]:
@@ -145,19 +149,13 @@ def _fields(path: Path) -> dict[str, int]:
 
 def _tree(root: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the processes below one, itself first: number, and the words of its /proc/PID/stat from the third on."""
-    children: dict[int, list[int]] = {}
-    found = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdecimal():
-            with suppress(OSError):
-                found[int(path.name)] = (path / "stat").read_text().rpartition(")")[2].split()
-                children.setdefault(int(found[int(path.name)][1]), []).append(int(path.name))
     waiting = [root]
     while waiting:
-        pid = waiting.pop(0)
-        if pid in found:
-            yield pid, found[pid]
-        waiting += children.get(pid, [])
+        process = Path(f"/proc/{waiting.pop(0)}")
+        with suppress(OSError):
+            yield int(process.name), (process / "stat").read_text().rpartition(")")[2].split()
+            for children in process.glob("task/*/children"):
+                waiting += map(int, children.read_text().split())
 
 
 def _shared_memory(maps: str) -> dict[str, int]:
