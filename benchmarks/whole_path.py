@@ -173,8 +173,8 @@ def run_2017(folder: Path, work: Work, cells: int) -> Usage:
     walls, cpus = times[:, 0], times[:, 1] + times[:, 2]
     sizes = np.array([int(row.spots) for row in some], float)
     every = np.array([int(row.spots) for row in rows], float)
-    wall, cpu = (_of_all(sizes, taken[:-1], every) + taken[-1] for taken in (walls, cpus))
-    share = every.sum() / sizes.sum()
+    wall, cpu = (_of_all(sizes, taken[:-1], every) + float(taken[-1]) for taken in (walls, cpus))
+    share = float(every.sum() / sizes.sum())
     steps = {step: seconds * share for step, seconds in used.steps.items()}
     return used._replace(cpu=cpu, wall=wall, written_mb=used.written_mb * share, steps=steps)
 
@@ -310,7 +310,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="folder that is made for the work, and kept")
     options = parser.parse_args(argv)
     world = real_world.make_world(options.folder, real_world.QUICK if options.quick else real_world.FULL)
-    rows = choose(read_runs(world.run_table), options.cells, options.libraries)
+    few = (6, 1) if options.quick else (None, None)
+    rows = choose(read_runs(world.run_table), options.cells or few[0], options.libraries or few[1])
     with tempfile.TemporaryDirectory(prefix="whole_path.") as name, real_world.served_world(world) as resolver:
         work = Work(rows, world, world.folder / "resources", resolver, 0.1 if options.quick else 0.5)
         folder = (options.work or Path(name)).absolute()
