@@ -310,7 +310,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, help="folder that is made for the work, and kept")
     options = parser.parse_args(argv)
     world = real_world.make_world(options.folder, real_world.QUICK if options.quick else real_world.FULL)
-    few = (6, 1) if options.quick else (None, None)
+    few: tuple[int | None, int | None] = (6, 1) if options.quick else (None, None)
     rows = choose(read_runs(world.run_table), options.cells or few[0], options.libraries or few[1])
     with tempfile.TemporaryDirectory(prefix="whole_path.") as name, real_world.served_world(world) as resolver:
         work = Work(rows, world, world.folder / "resources", resolver, 0.1 if options.quick else 0.5)
