@@ -81,6 +81,7 @@ rule atlas_pack:
             if config["atlas"]["backend"] == "svd-baseline"
             else []  # checkpoints are the user's, never copied
         ),
+        wanted=ancient("units/wanted.txt"),
     output:
         atlas=directory("results/atlas/{species}"),
     log:
@@ -118,6 +119,7 @@ rule atlas_distribution:
     input:
         atlas="results/atlas/{species}",
         checked="units/atlas/{species}.checked",
+        wanted=ancient("units/wanted.txt"),
     output:
         tables=directory("results/atlas/{species}.distribution"),
     log:
@@ -133,6 +135,7 @@ rule atlas_agreement:
     input:
         atlas="results/atlas/{species}",
         checked="units/atlas/{species}.checked",
+        wanted=ancient("units/wanted.txt"),
     output:
         tables=directory("results/atlas/{species}.agreement"),
     log:
@@ -149,6 +152,7 @@ rule atlas_train:
         atlas="results/atlas/{species}",
         checked="units/atlas/{species}.checked",
         labels=lambda wildcards: config["atlas"]["train"][wildcards.species][wildcards.label],
+        wanted=ancient("units/wanted.txt"),
     output:
         model=directory("results/atlas/{species}.train/{label}"),
     log:

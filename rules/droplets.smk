@@ -181,6 +181,7 @@ rule mex_archive:
         solo="units/solo/{library}",
         cells="units/cells/{library}",
         status="units/status/{library}.tsv",
+        wanted=ancient("units/wanted.txt"),
     output:
         archives="units/archives/{library}.tsv",
     log:
@@ -217,6 +218,7 @@ rule droplets_h5ad:
         genes=reference_file("genes.tsv"),
         reference=reference_file("reference.json"),
         own=ancient("units/own_metadata.tsv"),
+        wanted=ancient("units/wanted.txt"),
     output:
         **FEATURES,
         matrix="results/droplets/{series}.{species}.h5ad",

@@ -77,11 +77,14 @@ rule accept:
 
 
 rule wanted:
-    """List the results that are asked for, and remove those of an earlier configuration that are not."""
+    """List the results that are asked for, and remove those of an earlier configuration that are not.
+
+    What makes results waits for the list: a result that no list names would stay for ever where a workflow is killed and
+    goes on with another configuration.
+    """
     input:
         plan=ancient("results/plan.tsv"),
-        units=cut_units,  # params alone that depend on the plan would run it again where work/ was deleted
-        accepted="work/accepted",
+        units=cut_units,
     output:
         results=update("units/wanted.txt"),
     log:
@@ -107,6 +110,7 @@ rule counts_table:
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
         names=named_genes,
+        wanted=ancient("units/wanted.txt"),
     output:
         table="results/{species}.htseq-count.csv.gz",
     log:
@@ -137,6 +141,7 @@ rule tpm_table:
         counts=of(analysis.shard_counts, "species"),
         genes=reference_file(f"features{analysis.counted}.tsv"),
         names=named_genes,
+        wanted=ancient("units/wanted.txt"),
     output:
         table="results/{species}.tpm.csv.gz",
     log:
@@ -166,6 +171,7 @@ rule log_table:
         ledger="results/runs.tsv",
         accepted="work/accepted",
         counts=of(analysis.shard_counts, "species"),
+        wanted=ancient("units/wanted.txt"),
     output:
         table="results/{species}.log.csv.gz",
     log:
@@ -196,6 +202,7 @@ rule counts_h5ad:
         own=ancient("units/own_metadata.tsv"),
         quality="results/quality/cells.csv.gz",
         reference=reference_file("reference.json"),
+        wanted=ancient("units/wanted.txt"),
     output:
         matrix="results/{species}.h5ad",
     log:
@@ -230,6 +237,7 @@ rule cells_table:
         genes=every(lambda: analysis.plate_genes().values()),
         own=ancient("units/own_metadata.tsv"),
         references=every(analysis.reference_records),
+        wanted=ancient("units/wanted.txt"),
     output:
         table=report(
             "results/quality/cells.csv.gz", caption="captions/cells.rst", category="Quality"
@@ -259,6 +267,7 @@ rule metadata:
         ledger="results/runs.tsv",
         accepted="work/accepted",
         own=ancient("units/own_metadata.tsv"),
+        wanted=ancient("units/wanted.txt"),
     output:
         archive="results/{species}_meta.tgz",
         samples="results/{species}.metadata.samples.csv",
@@ -282,6 +291,7 @@ rule libraries_table:
         ledger="results/runs.tsv",
         matrices=every(analysis.droplet_matrices),
         own=ancient("units/own_metadata.tsv"),
+        wanted=ancient("units/wanted.txt"),
     output:
         table=report(
             "results/quality/libraries.csv", caption="captions/libraries.rst", category="Quality"

@@ -116,6 +116,7 @@ rule bam_files:
     input:
         units=ancient("units/runs"),
         alignments="units/bam/{unit}",
+        wanted=ancient("units/wanted.txt"),
     output:
         alignments=directory("results/bam/{unit}"),
     log:
