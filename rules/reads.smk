@@ -10,12 +10,13 @@ rule retry:
     input:
         units=ancient("units/runs"),
     output:
-        kept=directory("work/retry/{parameters}/{unit}"),
+        kept=directory("work/retry/{unit}"),
     log:
-        "logs/retry/{unit}.{parameters}.log",
+        "logs/retry/{unit}.log",
     conda:
         "../envs/python.yaml"
     params:
+        round=of_unit(rounds.token),  # the trigger: what an earlier round has set aside is not what this one keeps
         # no trigger
         reasons=lambda wildcards, threads: ["--reasons", *rounds.reasons(wildcards.unit)],
         options=lambda wildcards, threads: rounds.kept_with(wildcards.unit),

@@ -128,7 +128,7 @@ class Rounds:
 
     def kept(self, unit: str) -> list[str]:
         """Return the folder of what is kept of a unit in a new round; empty where there is no new round."""
-        return [f"work/retry/{self.token(unit)}/{unit}"] if self.is_new(unit) else []
+        return [f"work/retry/{unit}"] if self.is_new(unit) else []
 
     def kept_with(self, unit: str) -> str:
         """Return the digest of options with which columns must have been counted to be kept; "none" keeps none."""

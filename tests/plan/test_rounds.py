@@ -92,7 +92,7 @@ def test_a_row_that_is_corrected_begins_a_round_in_which_the_others_are_kept(cha
     rows[1] = rows[1]._replace(**change)
     now = rounds(rows)
     assert now.is_new(UNIT)
-    assert now.kept(UNIT) == [f"work/retry/{now.token(UNIT)}/{UNIT}"]
+    assert now.kept(UNIT) == [f"work/retry/{UNIT}"]
     second = count(now)
     assert second != first
     assert rounds(rows).kept(UNIT) == []
