@@ -2,18 +2,19 @@
 
 A file is known by its content, which takes long to read. So a digest is recorded with the size and the times of its
 file, and taken again only where these have changed. The record has a line a digest: size, time of the last change of
-the content and of the file (ns), SHA-256, path; of several lines of a path the last one holds.
+the content and of the file (ns), SHA-256, path; of several lines of a path the last one holds. Lines of new files are
+appended; where a file has changed, the record is written anew, so that it does not grow with every touch.
 """
 
 import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scripts.core.concurrency import side_by_side
-from scripts.core.disk.files import hash_file
+from scripts.core.disk.files import hash_file, write_atomic
 from scripts.core.disk.rights import denied
 from scripts.plan.hints import path_hint
 from scripts.plan.run_table import Run, local_files
@@ -121,12 +122,15 @@ class FileDigests:
         if size >= _SLOW:
             text = f"Reading {size / 1e9:,.0f} GB of local files, to notice when one is replaced: {stale[0]}, …"
             print(text, file=sys.stderr)
-        for path, (stamp, digest) in side_by_side(_hash, stale, _THREADS):
-            known[path] = stamp, digest
-            if self.keep and self.record is not None:
+        are_new = not any(path in known for path in stale)
+        for path, found in side_by_side(_hash, stale, _THREADS):
+            known[path] = found
+            if self.keep and self.record is not None and are_new:
                 self.record.parent.mkdir(parents=True, exist_ok=True)
                 with self.record.open("a", encoding="utf-8", errors="surrogateescape") as handle:
-                    handle.write(f"{stamp}\t{digest}\t{path}\n")
+                    handle.write(_line(path, *found))
+        if self.keep and not are_new:
+            self._write_anew(known)
         return self.recorded(paths)
 
     def recorded(self, paths: Sequence[str]) -> str:
@@ -148,10 +152,22 @@ class FileDigests:
             self._known = {}
             if self.record is not None and self.record.is_file():
                 text = self.record.read_text(encoding="utf-8", errors="surrogateescape")
-                for line in text.split("\n")[:-1]:  # a line that was cut off has no end
+                lines = text.split("\n")
+                for line in lines[:-1]:  # a line that was cut off has no end
                     stamp, digest, path = line.rsplit("\t", 2)
                     self._known[path] = stamp, digest
+                if self.keep and (lines[-1] or len(lines) - 1 > len(self._known)):
+                    self._write_anew(self._known)
         return self._known
+
+    def _write_anew(self, known: Mapping[str, tuple[str, str]]) -> None:
+        if self.record is not None:
+            text = "".join(_line(path, *found) for path, found in known.items())
+            write_atomic(self.record, text.encode("utf-8", "surrogateescape"))
+
+
+def _line(path: str, stamp: str, digest: str) -> str:
+    return f"{stamp}\t{digest}\t{path}\n"
 
 
 def _stamp(path: str) -> str:

@@ -157,3 +157,18 @@ def test_a_record_that_was_cut_off(reads: Path) -> None:
     record = reads.with_name("record.tsv")
     record.write_bytes(record.read_bytes() + b"17\t1")
     assert digest(reads) == first
+    assert record.read_text().count("\n") == 1 and record.read_text().endswith(f"\t{reads}\n")
+
+
+def test_the_record_does_not_grow_when_files_are_touched(reads: Path) -> None:
+    other = reads.with_name("b.fastq")
+    other.write_bytes(b"@r\nA\n+\nF\n")
+    first, record = digest(reads, other), reads.with_name("record.tsv")
+    size = record.stat().st_size
+    for _ in range(3):
+        reads.touch()
+        assert digest(reads, other) == first
+    assert record.stat().st_size == size
+    record.write_bytes(2 * record.read_bytes())  # as earlier versions left it
+    assert digest(reads, other) == first
+    assert record.stat().st_size == size
