@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from scripts.core import http
+from scripts.core.disk.files import own_name, remove_abandoned_files
 from scripts.core.disk.locks import RateLimit
-from scripts.core.disk.shared_cache import exclusive
+from scripts.core.disk.shared_cache import exclusive, remove_abandoned
 from scripts.core.errors import InputError
 from scripts.core.http import RemoteError, RetryPolicy, UnreachableError
 from scripts.core.secrets import mask
@@ -114,6 +115,7 @@ class Archives:
         refresh: Iterable[str] = (),
     ) -> None:
         self.folder = Path(folder)
+        remove_abandoned(self.folder)
         self.geo, self.eutils, self.ena = geo, eutils, ena
         self.use_ena = use_ena
         optional = {"email": email, "api_key": key}
@@ -175,6 +177,7 @@ class Archives:
         path = folder / record_files.FAMILY.format(series=series)
         if self._staged and path in self._staged:
             return self._staged[path]
+        remove_abandoned_files(folder)
         anew = self.renews(f"family of {series}", series, of)
         if not anew and (found := record_files.family_of(folder, series)):
             return found
@@ -184,7 +187,7 @@ class Archives:
             report(f"{series}: asking GEO for its family file")
             new = path
             if anew and self._staged is not None:
-                new = path.with_name(f".{path.name}.{os.getpid()}.new")
+                new = own_name(path.with_name(f".{path.name}"), "new")
             url = family_files.family_address(self.geo, series)
             try:
                 with self._request(url) as policy:

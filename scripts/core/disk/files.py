@@ -1,8 +1,10 @@
 """Files: paths below a folder, reading in bounds, atomic writing, deletion, checksums, sizes, blocks of lines."""
 
 import contextlib
+import functools
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -14,6 +16,8 @@ from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError
 
 _LONGEST_NAME = 255  # bytes, of one part of a path, on every file system in use
+
+_OWN_NAME = re.compile(r"\.(?P<process>\d{1,9})-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.[a-z]+(\.part)?$")
 
 
 def path_below(folder: str | Path, *names: str) -> Path:
@@ -179,17 +183,56 @@ def new_file(path: Path) -> int:
         raise InputError(f"{path}: it cannot be {fault}") from error
 
 
+def own_name(path: Path, ending: str) -> Path:
+    """Return a path beside ``path`` that no other process writes to: ``{name}.{process}-{machine}-{random}.{ending}``.
+
+    What a process that was killed leaves under such a name is known by it, see :func:`remove_abandoned_files`.
+    """
+    return path.with_name(f"{path.name}.{os.getpid()}-{_machine()}-{secrets.token_hex(8)}.{ending}")
+
+
+@functools.cache
+def _machine() -> str:
+    """Return 8 hex digits of where a process id means a process that we can see: the machine, and its namespace."""
+    import hashlib
+
+    with contextlib.suppress(OSError):
+        here = f"{os.uname().nodename} {Path('/proc/self/ns/pid').readlink()}"
+        return hashlib.sha256(here.encode()).hexdigest()[:8]
+    return secrets.token_hex(4)
+
+
+def remove_abandoned_files(folder: str | Path) -> None:
+    """Remove files that :func:`own_name` names and whose process was one of this machine and has ended."""
+    with contextlib.suppress(OSError), os.scandir(folder) as items:
+        for item in items:
+            found = _OWN_NAME.search(item.name)
+            if found and found["machine"] == _machine() and not _is_running(int(found["process"])):
+                with contextlib.suppress(OSError):
+                    Path(item.path).unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # of another user
+    return True
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path, shared: bool = False) -> Iterator[Path]:
     """Yield the path of a partial file beside ``path``, which takes its place when the block ends without an error.
 
     The partial file is made anew and empty. It is ``{path}.part``, so that a job that was killed leaves nothing that
-    the next one does not replace; ``shared`` gives it a name that nobody can foresee, for folders of several analyses.
-    Raises InputError where somebody else put a link in its place.
+    the next one does not replace; ``shared`` gives it a name that nobody can foresee, for folders of several analyses,
+    see :func:`own_name`. Raises InputError where somebody else put a link in its place.
     """
     path = Path(path)
     make_folder(path.parent)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part" if shared else f"{path.name}.part")
+    partial = own_name(path, "part") if shared else path.with_name(f"{path.name}.part")
     os.close(new_file(partial))
     try:
         yield partial

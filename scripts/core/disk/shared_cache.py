@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import sys
 import time
 import uuid
@@ -35,6 +36,7 @@ HEARTBEAT = 10.0
 SILENCE = 180.0
 """Seconds of silence after which an owner on another machine is taken to have ended."""
 _NO_OWNER = 10.0  # seconds after which what has no owner is no lock: a lock appears together with its owner
+_PART = re.compile(r"\.(?P<kind>.+)\.[a-z0-9_]{8}\.part")  # as TemporaryDirectory names it
 _LONGEST_NOTE = 1 << 20  # bytes of a JSON file here
 
 
@@ -51,16 +53,49 @@ def build_once(
     from tempfile import TemporaryDirectory
 
     folder = Path(folder)
+    remove_abandoned(folder)
     if _is_built(folder, kind, made_from, names):
         return False
     with exclusive(folder, kind):
         if _is_built(folder, kind, made_from, names):
             return False
-        for left in folder.glob(f".{kind}.*.part"):
-            remove_folder(folder, left.name, ignore_errors=True)
+        for left in folder.glob(".*.part"):
+            if (found := _PART.fullmatch(left.name)) and found["kind"] == kind:
+                _remove(left)
         with TemporaryDirectory(".part", f".{kind}.", folder, ignore_cleanup_errors=True) as part:
             build(Path(part))
             return _publish(folder, kind, made_from, names, Path(part))
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Remove what processes that were killed have left in a shared folder: locks, and folders of half-made files.
+
+    Somebody who makes files holds the lock of their kind. So what is there before a look at the lock, and has none,
+    belongs to nobody. What cannot be removed, as in a folder of another user, stays.
+    """
+    folder = Path(folder)
+    with contextlib.suppress(OSError):
+        names = sorted(path.name for path in folder.glob(".*"))
+        for name in names:
+            lock = folder / name
+            owner = _read_owner(lock) if name.endswith(".making") else {}
+            if owner and _has_ended(owner):
+                _remove_lock(lock, owner["token"])
+            elif name.endswith(".gone") or (name.endswith(".candidate") and _age(lock) > _NO_OWNER):
+                _remove(lock)
+        for name in names:
+            found = _PART.fullmatch(name)
+            if found and not os.path.lexists(folder / f".{found['kind']}.making"):
+                _remove(folder / name)
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError, InputError):
+        remove_folder(folder.parent, folder.name, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.lstat().st_mtime
 
 
 @contextlib.contextmanager

@@ -15,14 +15,13 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 
 from scripts.core import http
-from scripts.core.disk.files import hash_file, make_folder, path_below, write_atomic
+from scripts.core.disk.files import hash_file, make_folder, path_below, remove_folder, write_atomic
 from scripts.core.disk.locks import exclusive_lock
 from scripts.core.errors import RunFault
 from scripts.core.subprocesses import path_argument, run_program
@@ -179,7 +178,10 @@ class References:
         """Keep a copy of a file that is proved to be the reference. Raises _NotHad where it is not."""
         if fault := self._fault_of(path, name, length):
             raise _NotHad(f"{'its file' if path.name != name else 'the file beside the archive'} {fault}")
-        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        scratch = target.with_name(f".{target.name}.part")  # under the lock; what a killed job left is replaced
+        remove_folder(scratch.parent, scratch.name, ignore_errors=True)
+        scratch.mkdir()
+        try:
             table, copy = Path(scratch, "table"), Path(scratch, name)
             for command in (
                 ["kar", "-x", path_argument(path.absolute()), "-d", str(table)],
@@ -194,6 +196,9 @@ class References:
                 raise _NotHad(f"the copy of its file {fault}")
             copy.chmod(0o644)
             copy.replace(target)
+
+        finally:
+            remove_folder(scratch.parent, scratch.name, ignore_errors=True)
 
     def _fault_of(self, path: Path, name: str, length: int) -> str:
         """Return in a clause why a file is not this reference, empty where it is."""

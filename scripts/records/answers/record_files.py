@@ -12,14 +12,13 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from scripts.core.disk.files import hash_file, make_folder, new_file, write_atomic
+from scripts.core.disk.files import hash_file, make_folder, new_file, own_name, write_atomic
 from scripts.core.errors import InputError
 from scripts.records.answers import family_files, run_reports, sra_xml
 from scripts.records.answers.family_files import Entity, is_miniml
@@ -186,7 +185,7 @@ class RecordWriter:
         self.folder = Path(folder)
         make_folder(self.folder)
         self.packages = 0
-        self._part = self.folder / f"{SRA_XML}.{secrets.token_hex(8)}.part"  # others may share the folder
+        self._part = own_name(self.folder / SRA_XML, "part")  # others may share the folder
         self._closing = contextlib.ExitStack()
         self._closing.callback(self._part.unlink, missing_ok=True)
         self._raw = self._closing.enter_context(os.fdopen(new_file(self._part), "wb"))

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scripts.core.disk.files import remove_abandoned_files
 from scripts.core.disk.shared_cache import exclusive
 from scripts.core.http import RemoteError
 from scripts.records.answers import record_files, run_reports
@@ -91,6 +92,7 @@ def _digest(experiments: Mapping[str, Experiment]) -> str:
 
 
 def _fetch(name: str, geo: SeriesRecord, archives: Archives) -> RunRecord:
+    remove_abandoned_files(archives.folder / name)
     anew = archives.renews(f"runs of {name}", name)
     look_up = _LookUp(name, geo, archives)
     if look_up.is_complete and not anew:

@@ -3,7 +3,10 @@
 import hashlib
 import io
 import os
+import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from scripts.core.disk import files
 from scripts.core.errors import InputError
 
+HOME = Path(__file__).parents[3]
 TEXT = b"one line\n" * 10_000
 
 
@@ -241,6 +245,20 @@ def test_nobody_can_foresee_the_name_of_a_partial_file_in_a_shared_folder(tmp_pa
             names.add(partial.name)
     assert len(names) == 3
     assert all(name.startswith("file.") and name.endswith(".part") and len(name) > 20 for name in names)
+
+
+def test_what_a_killed_process_left_under_a_name_of_its_own_is_removed(tmp_path):
+    code = "from scripts.core.disk.files import *; print(own_name(Path('sra.gz'), 'part'))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=HOME, capture_output=True, text=True, check=True)
+    old = [ended.stdout.strip(), ended.stdout.strip().replace(".part", ".new.part")]
+    mine = files.own_name(Path("sra.gz"), "part").name
+    elsewhere = re.sub(r"-[0-9a-f]{8}-", "-00000000-", old[0])
+    kept = [mine, elsewhere, "sra.gz.part", "sra.gz", "sra.gz.0123456789abcdef.part"]
+    for name in (*old, *kept):
+        (tmp_path / name).touch()
+    files.remove_abandoned_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+    files.remove_abandoned_files(tmp_path / "nowhere")
 
 
 def test_a_folder_that_is_a_link_of_another_user_is_not_written_to(tmp_path, monkeypatch):

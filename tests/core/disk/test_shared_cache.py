@@ -143,6 +143,46 @@ def test_who_waits_goes_on_when_the_maker_is_killed(tmp_path, number):
     assert not left(tmp_path)
 
 
+def lock_of(process, folder, kind):
+    lock = folder / f".{kind}.making"
+    lock.mkdir()
+    owner = {**shared_cache._HERE, "process": process, "started": 1, "user": os.getuid(), "token": "t"}
+    (lock / "owner.json").write_text(json.dumps(owner))
+    return lock
+
+
+def test_what_killed_makers_left_of_files_that_are_there_is_removed(tmp_path):
+    build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    lock_of(ended.pid, tmp_path, "index")
+    mine = lock_of(os.getpid(), tmp_path, "kmers")
+    owner = json.loads((mine / "owner.json").read_text()) | {"started": shared_cache._start_of(os.getpid())}
+    (mine / "owner.json").write_text(json.dumps(owner))
+    old = [
+        ".index.ab12cd34.part",
+        ".star.ab12cd_4.part",
+        ".index.making.12345678.gone",
+        ".index.a.1.12345678.candidate",
+    ]
+    kept = [".kmers.ab12cd34.part", ".kmers.a.1.12345678.candidate", ".mine", "mine.part"]
+    for name in (*old, *kept):
+        (tmp_path / name / "x").mkdir(parents=True)
+    os.utime(tmp_path / old[-1], (1, 1))
+    assert not build_once(tmp_path, "index", {"of": 1}, NAMES, fail)
+    assert left(tmp_path) == {*kept, ".kmers.making"}
+
+
+def test_only_the_half_made_files_of_the_same_kind_are_replaced(tmp_path):
+    """A kind whose name begins with the same word, of another analysis, is being made."""
+    other = lock_of(os.getpid(), tmp_path, "index.gene")
+    owner = json.loads((other / "owner.json").read_text()) | {"started": shared_cache._start_of(os.getpid())}
+    (other / "owner.json").write_text(json.dumps(owner))
+    (tmp_path / ".index.gene.ab12cd34.part").mkdir()
+    assert build_once(tmp_path, "index", {"of": 1}, NAMES, maker())
+    assert left(tmp_path) == {".index.gene.making", ".index.gene.ab12cd34.part"}
+
+
 def test_an_owner_on_another_machine_is_believed_while_it_shows_itself(tmp_path, monkeypatch):
     lock = tmp_path / ".index.making"
     lock.mkdir()
