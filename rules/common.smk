@@ -29,8 +29,10 @@ from scripts.core.secrets import mask, readable_secrets, take_secrets
 from scripts.core.workflow.snakemake import (
     Running,
     incomplete_outputs,
+    note_temporary,
     remove_broken_folders,
     remove_stale_locks,
+    remove_unneeded,
 )
 from scripts.plan.analysis import Analysis, counted_features, option, source_identity
 from scripts.plan.configuration import (
@@ -64,6 +66,7 @@ WRITTEN = (
 )
 UNIT = r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\w[\w.-]*"
 LEFT = r"\..+\.(old|part)"  # folders that were about to replace another one, or to be replaced
+OURS = r"SHA256SUMS|.+\.(tsv|csv|csv\.gz|h5ad|tgz|tar\.gz|json|txt|html)"  # files of results/
 PART = r"plates|droplets\.[A-Za-z][A-Za-z0-9_-]*"
 
 
@@ -235,6 +238,7 @@ if running.is_main and Path("work/plan").exists() and not Path("units").exists()
 if running.is_main:
     for lock in remove_stale_locks(".snakemake"):
         print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
+    note_temporary(".snakemake", running.temporary_folders)
     # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
     temporary = dict.fromkeys(
         (*map(scratch, ("download", "fastq", "solo")), analysis.alignments), f"{UNIT}|{LEFT}"
@@ -242,9 +246,23 @@ if running.is_main:
     temporary |= dict.fromkeys(
         (f"work/atlas/{species}" for species in config["species"]), f"{PART}|{LEFT}"
     )
-    temporary |= dict.fromkeys(("results/mex", "results/bam", "results/atlas"), LEFT)
-    for folder in [] if running.is_dry_run else remove_broken_folders(".snakemake", temporary):
+    # Half-written files, too: their jobs may not run again where the configuration has changed.
+    half_written = {"units": ".+", "results": OURS}
+    for folder in (
+        [] if running.is_dry_run else remove_broken_folders(".snakemake", temporary, half_written)
+    ):
         print(f"A job or a removal was cut off; what it left is removed: {folder}", file=sys.stderr)
+    # When everything is made, nothing of what a killed call has left is resumed any more.
+    unneeded = temporary | {
+        scratch("partial"): UNIT,
+        scratch("fastq"): rf"{UNIT}|{LEFT}|\..+\.(reads|lock)",
+        scratch("solo"): rf"{UNIT}|{LEFT}|\..+\.solo",
+        scratch("align"): rf"{UNIT}|{LEFT}|\..+\.(align|solo)",
+        "work/retry": UNIT,
+    }
+    if config["plates"]["keep_alignments"]:
+        unneeded["units/align"] = rf"{LEFT}|\..+\.(align|solo)"
+    running.when_finished(lambda: remove_unneeded(".snakemake", unneeded))
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
 running.limit("downloads", resources.downloads_at_once())
@@ -257,7 +275,6 @@ wildcard_constraints:
     counted=r"|\.[A-Za-z0-9_]+\.[A-Za-z0-9_]+",
     unit=UNIT,
     shard=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.\d\d\d\d+",
-    parameters="[0-9a-f]{16}",
     library=r"[A-Za-z][\w-]*\.[a-z][a-z0-9_]*\.[A-Za-z][\w.-]*",
     label="[A-Za-z][A-Za-z0-9_]*",
     part=PART,

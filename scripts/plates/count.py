@@ -57,11 +57,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         shard, statuses = read_solo_counts(columns, statuses, args.alignments, genes, reference)
     else:
         require_way(args.alignments, by_starsolo=False)
+        scratch = Path(args.counts).parent
+        scratch.mkdir(parents=True, exist_ok=True)
         shard, statuses = count_shard(
             columns,
             statuses,
             args.alignments,
-            Counting(Path(args.count_index), Path(args.exons), genes, args.mode, "none", scoring_of(args)),
+            Counting(Path(args.count_index), Path(args.exons), genes, args.mode, "none", scoring_of(args), scratch),
             reference,
             counter=args.counter,
             threads=max(1, args.threads),

@@ -75,6 +75,7 @@ class Counting(NamedTuple):
     mode: str  # htseq-count's -m
     strand: str  # a key of STRANDS, see count_by_strand
     scoring: Scoring = _PLAIN
+    scratch: Path | None = None  # for temporary files; None: the system's folder for them
 
 
 class CountedCells(NamedTuple):
@@ -333,7 +334,7 @@ def count_cells(cells: Mapping[str, list[Path]], counting: Counting, counter: st
 
 def _count_near(paths: Sequence[Path], counting: Counting) -> list[CellCounts]:
     """Count one cell with htseq-count, which reads the exons near its alignments alone."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(".part", ".exons.", counting.scratch) as folder:
         exons = Path(folder) / "exons.gtf"
         write_near_exons(paths, counting.exons, exons)
         return count_htseq([paths], counting._replace(exons=exons), partial=True)

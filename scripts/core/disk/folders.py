@@ -5,9 +5,10 @@ removed first. A folder without a mark, or without one of the files in it, is wh
 of one whose removal was cut off.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from scripts.core import command
@@ -16,6 +17,9 @@ from scripts.core.errors import Interrupted
 
 MARK = ".whole.tsv"
 _NOT_LISTED = {MARK, f"{MARK}.part", ".snakemake_timestamp"}
+
+_PARTIAL_FOLDER = re.compile(r"\..+\.(part|old|arriving)")
+_PARTIAL_FILE = re.compile(r"(.+)\.part")
 
 
 def _names(folder: Path) -> set[str]:
@@ -87,17 +91,56 @@ def require_whole(folder: str | Path) -> None:
 
 
 def remove_broken(names: Mapping[str | Path, str]) -> list[Path]:
-    """Remove folders that are not whole, and return them.
+    """Remove folders that are not whole, and return them, see :func:`remove_named`."""
+    broken = [path for path in _named(names) if path.is_dir() and find_fault(path, sizes=False)]
+    _remove_all(broken)
+    return broken
 
-    ``names`` is parent folder → regular expression of the names of folders in it that are ours; others stay.
+
+def remove_named(names: Mapping[str | Path, str]) -> None:
+    """Remove files and folders, whole or not, and the folders in which they are where these are empty then.
+
+    ``names`` is parent folder → regular expression of the names in it that are ours; links and others stay.
     """
-    removed = []
+    found = list(_named(names))
+    _remove_all(found)
+    for parent in {path.parent for path in found}:
+        with contextlib.suppress(OSError):  # it has something else, or is a link
+            parent.rmdir()
+
+
+def _named(names: Mapping[str | Path, str]) -> Iterator[Path]:
     for parent, ours in names.items():
         for path in sorted(Path(parent).iterdir()) if Path(parent).is_dir() else ():
-            if not re.fullmatch(ours, path.name) or path.is_symlink() or not path.is_dir():
-                continue
-            if find_fault(path, sizes=False):
-                unseal(path)
-                remove_folder(parent, path.name)
-                removed.append(path)
+            if re.fullmatch(ours, path.name) and not path.is_symlink():
+                yield path
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            unseal(path)
+            remove_folder(path.parent, path.name)
+        else:
+            path.unlink()
+
+
+def remove_partial(folder: str | Path, whole: str = ".+") -> list[Path]:
+    """Remove what is half written below a folder, where nobody writes now, and return it.
+
+    These are the files and folders from which :mod:`scripts.core.disk.files` makes others in one step, and links.
+    ``whole`` is a regular expression of the names of files that are ours when they are whole.
+    """
+    removed = []
+    for parent, folders, files in os.walk(folder):
+        for name in [name for name in folders if _PARTIAL_FOLDER.fullmatch(name)]:
+            folders.remove(name)
+            if not Path(parent, name).is_symlink():
+                remove_folder(parent, name)
+                removed.append(Path(parent, name))
+        for name in files:
+            found = _PARTIAL_FILE.fullmatch(name)
+            if found and re.fullmatch(whole, found[1]):
+                Path(parent, name).unlink()
+                removed.append(Path(parent, name))
     return removed

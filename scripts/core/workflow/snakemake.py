@@ -22,13 +22,16 @@ import io
 import logging
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scripts.core.disk.folders import remove_broken
+from scripts.core.disk.files import remove_folder
+from scripts.core.disk.folders import remove_broken, remove_named, remove_partial
 from scripts.core.disk.locks import wait_for_lock
 from scripts.core.errors import InputError
 from scripts.core.output import printable
@@ -38,7 +41,9 @@ from scripts.core.workflow.calm_output import CalmOutput
 from scripts.core.workflow.cluster import Node, largest_node
 from scripts.core.workflow.job_progress import JobProgress, JobWork
 
-_RUNNING = "running"
+_RUNNING, _TEMPORARY = "running", "temporary"
+_OF_SNAKEMAKE = re.compile(r"snakemake[A-Za-z0-9_]+")  # in the folder of temporary files
+_RUNTIME_CACHE = "snakemake-runtime-cache"
 _open: list[int] = []  # file descriptors, locked until the workflow ends
 
 
@@ -77,26 +82,30 @@ def _number(value: str | None) -> float | None:
 
 
 def incomplete_outputs(folder: str | Path) -> set[str]:
-    """Return the outputs of jobs that were cut off, which Snakemake records in ``.snakemake/incomplete``.
+    """Return the outputs of jobs that were cut off, which Snakemake records in ``.snakemake/incomplete``."""
+    return {output for _, output in _incomplete(Path(folder))}
+
+
+def _incomplete(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the record of each output of a job that was cut off, and the output.
 
     The name of a record is the path in base64; long ones are split into folders of ``@`` and a piece of it.
     """
-    outputs = set()
-    top = Path(folder) / "incomplete"
-    for record in top.rglob("*"):
+    top = folder / "incomplete"
+    for record in sorted(top.rglob("*")):
         parts = record.relative_to(top).parts
         if not parts[-1].startswith("@"):
             name = "".join([part.removeprefix("@") for part in parts])
             with contextlib.suppress(binascii.Error, UnicodeDecodeError):
-                outputs.add(base64.urlsafe_b64decode(name).decode())
-    return outputs
+                yield record, base64.urlsafe_b64decode(name).decode()
 
 
 def remove_stale_locks(folder: str | Path) -> list[Path]:
     """Register this process as a workflow that uses ``folder``, a ``.snakemake``; return the stale locks removed.
 
     Locks are stale when no other workflow runs there and the last one that did ran on this machine. Where a file
-    system does not share locks between machines, they are left to ``snakemake --unlock``.
+    system does not share locks between machines, they are left to ``snakemake --unlock``. With the locks go the
+    temporary folders of workflows that were killed, see :func:`note_temporary`.
     """
     folder = Path(folder)
     removed: list[Path] = []
@@ -112,6 +121,7 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
                 for lock in stale:
                     lock.unlink(missing_ok=True)
                     removed.append(lock)
+                _remove_temporary(folder)
             elif not stale:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, machine, 0)
@@ -119,19 +129,76 @@ def remove_stale_locks(folder: str | Path) -> list[Path]:
     return removed
 
 
-def remove_broken_folders(folder: str | Path, names: Mapping[str | Path, str]) -> list[Path]:
+def note_temporary(folder: str | Path, paths: Iterable[str]) -> None:
+    """Write down the temporary folders of this workflow in ``.snakemake/temporary``, a path a line.
+
+    One that is killed leaves them for ever: in TMPDIR, and in the cache of the user. The next workflow here that runs
+    alone, on this machine, removes them. ``folder`` is that of :func:`remove_stale_locks`, which comes first.
+    """
+    with contextlib.suppress(OSError):  # the folder cannot be written, as in a dry run
+        handle = os.open(Path(folder) / _TEMPORARY, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        try:
+            os.write(handle, "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(handle)
+
+
+def _remove_temporary(folder: Path) -> None:
+    """Remove the temporary folders of workflows that have ended, where they are still there."""
+    note = folder / _TEMPORARY
+    if not note.is_symlink() and note.is_file():
+        for line in note.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            path = Path(line)
+            if _OF_SNAKEMAKE.fullmatch(path.name) or path.parent.name == _RUNTIME_CACHE:
+                with contextlib.suppress(OSError, InputError):
+                    remove_folder(path.parent, path.name)
+        note.unlink()
+    for left in folder.glob("shell_tmp.*"):  # of commands that are too long for a command line
+        remove_folder(folder, left.name, ignore_errors=True)
+
+
+def remove_unneeded(folder: str | Path, names: Mapping[str | Path, str]) -> None:
+    """Remove files and folders of work, whole or not, where no other workflow may be running.
+
+    ``folder`` is that of :func:`remove_stale_locks`, ``names`` as for :func:`scripts.core.disk.folders.remove_named`.
+    Snakemake's records of jobs that were cut off go, too, where their output is not there: it is made in any case.
+    """
+
+    def remove() -> None:
+        remove_named(names)
+        for record, output in _incomplete(Path(folder)):
+            if not os.path.lexists(output):
+                record.unlink()
+
+    _alone(folder, remove)
+
+
+def remove_broken_folders(
+    folder: str | Path, names: Mapping[str | Path, str], partial: Mapping[str, str] = MappingProxyType({})
+) -> list[Path]:
     """Remove work folders that are not whole, and return them, see :func:`scripts.core.disk.folders.remove_broken`.
 
+    So are half-written files below the folders ``partial``, each with a regular expression of the names of whole ones.
     ``folder`` is the ``.snakemake`` of :func:`remove_stale_locks`, which comes first. Nothing is removed where another
     workflow may be running there.
     """
+
+    def remove() -> list[Path]:
+        half = [path for top, whole in partial.items() for path in remove_partial(top, whole)]
+        return [*remove_broken(names), *half]
+
+    return _alone(folder, remove) or []
+
+
+def _alone(folder: str | Path, do: Callable[[], list[Path] | None]) -> list[Path] | None:
+    """Return what a function returns, which is called where no other workflow may be running in a ``.snakemake``."""
     if not _open or any(Path(folder, "locks").glob("*.lock")):
-        return []
+        return None
     try:
         fcntl.flock(_open[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return remove_broken(names)
+        return do()
     except BlockingIOError:
-        return []
+        return None
     finally:
         fcntl.flock(_open[-1], fcntl.LOCK_SH)
 
@@ -379,6 +446,26 @@ class Running:
         """End the line of progress."""
         if self._calm:
             self._calm.finish(failed)
+
+    def when_finished(self, do: Callable[[], object]) -> None:
+        """Call a function at the end of a call that has made everything, or finds that everything is there."""
+        if self.is_main and not self.is_dry_run:
+            atexit.register(lambda: do() if self._has_made_everything() else None)
+
+    def _has_made_everything(self) -> bool:
+        """Whether no job is left to do, of all that there are; never where temporary files are to stay."""
+        parts = ("targets", "until", "omit_from", "batch", "allowed_rules", "notemp")
+        if self.is_module or any(getattr(self._options, name, None) for name in parts):
+            return False
+        # The scheduler is made when all jobs are known.
+        return self._workflow.scheduler is not None and not any(self._workflow.dag.needrun_jobs())
+
+    @property
+    def temporary_folders(self) -> list[str]:
+        """The temporary folders of this Snakemake, which it removes at its end."""
+        cache = getattr(self._workflow, "sourcecache", None)
+        folders = [getattr(self._workflow, "_snakemake_tmp_dir", None), getattr(cache, "runtime_cache", None)]
+        return [str(folder.name) for folder in folders if folder is not None]
 
     def limit(self, resource: str, amount: int) -> None:
         """Bound a resource over all jobs that run at the same time; a lower bound of the user's is kept."""

@@ -7,7 +7,16 @@ import pytest
 
 from scripts.core import command
 from scripts.core.disk import folders
-from scripts.core.disk.folders import MARK, find_fault, remove_broken, require_whole, seal, unseal
+from scripts.core.disk.folders import (
+    MARK,
+    find_fault,
+    remove_broken,
+    remove_named,
+    remove_partial,
+    require_whole,
+    seal,
+    unseal,
+)
 from scripts.core.errors import Interrupted
 
 
@@ -130,6 +139,42 @@ def test_broken_folders_are_removed(tmp_path):
         *(".hidden", "file", "linked", "my own", "whole")
     ]
     assert remove_broken(ours) == []
+
+
+def test_named_folders_and_files_are_removed_with_those_that_are_empty_then(tmp_path):
+    for name in ("partial/unit", "fastq/unit", "fastq/.unit.reads", "fastq/my own"):
+        folder_of(tmp_path / name)
+    (tmp_path / "fastq/.unit.lock").touch()
+    (tmp_path / "fastq/linked").symlink_to(tmp_path / "fastq/my own")
+    elsewhere = folder_of(tmp_path / "elsewhere/unit").parent
+    (tmp_path / "align").symlink_to(elsewhere)
+    ours = r"unit|linked|\..+\.(reads|lock)"
+    remove_named({tmp_path / name: ours for name in ("partial", "fastq", "align", "nowhere")})
+    assert not (tmp_path / "partial").exists()
+    assert sorted(path.name for path in (tmp_path / "fastq").iterdir()) == ["linked", "my own"]
+    assert (tmp_path / "align").is_dir() and not list(elsewhere.iterdir())
+
+
+def test_half_written_files_are_removed(tmp_path):
+    made = [
+        "mus.h5ad.part",
+        "mex/.SRX1.part/a",
+        "mex/.SRX1.old/a",
+        ".runs.arriving/b",
+        "SHA256SUMS.part",
+        "deep/a.tsv.part",
+    ]
+    kept = ["mus.h5ad", "my.movie.part", "mex/SRX1/a", ".hidden/a", "part/a", "a.partial"]
+    for name in (*made, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".link.part").symlink_to(tmp_path / "mex")
+    removed = remove_partial(tmp_path, r"SHA256SUMS|.+\.(h5ad|tsv)")
+    assert {path.relative_to(tmp_path).as_posix().removesuffix("/a") for path in removed} == {
+        *("mus.h5ad.part", "mex/.SRX1.part", "mex/.SRX1.old", ".runs.arriving", "SHA256SUMS.part", "deep/a.tsv.part")
+    }
+    assert all((tmp_path / name).exists() for name in kept)
+    assert (tmp_path / ".link.part").is_symlink() and remove_partial(tmp_path / "nowhere") == []
 
 
 def test_the_cost_of_many_whole_folders(tmp_path, monkeypatch):

@@ -21,9 +21,11 @@ from scripts.core.workflow.snakemake import (
     Running,
     find_profile,
     incomplete_outputs,
+    note_temporary,
     parse_command,
     remove_broken_folders,
     remove_stale_locks,
+    remove_unneeded,
     target_faults,
 )
 
@@ -132,12 +134,84 @@ def test_broken_folders_go_where_nobody_else_is_at_work(tmp_path):
             assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == []
             lock.unlink()
         assert len(made) == 2
-        assert remove_broken_folders(tmp_path, {broken.parent: "unit"}) == [broken]
+        half = broken.with_name("a.tsv.part")
+        half.touch()
+        partial = {str(tmp_path / "work"): ".+"}
+        assert remove_broken_folders(tmp_path, {broken.parent: "unit"}, partial) == [broken, half]
     assert not broken.exists()
     with another_workflow(tmp_path) as other:  # the look left us registered
         assert other.stdout.readline() == "[]\n"
         assert [remove_stale_locks(tmp_path), other.kill()] == [[], None]
     free()
+
+
+def test_temporary_folders_of_a_killed_workflow_go_when_nobody_else_is_at_work(tmp_path):
+    names = ("tmp/snakemakel_0x9a", "cache/snakemake-runtime-cache/tmp1", ".snakemake/shell_tmp.ab", "tmp/mine")
+    folders = [tmp_path / name for name in names]
+    for folder in folders:
+        (folder / "inner").mkdir(parents=True)
+    here = tmp_path / ".snakemake"
+    with another_workflow(here) as other:
+        assert other.stdout.readline() == "[]\n"
+        note_temporary(here, map(str, folders))
+        assert remove_stale_locks(here) == []
+        assert all(folder.exists() for folder in folders)
+        free()
+        other.kill()
+        other.wait()
+    remove_stale_locks(here)
+    assert [folder.exists() for folder in folders] == [False, False, False, True]  # the last is none of Snakemake's
+    assert not (here / "temporary").exists()
+    note_temporary(tmp_path / "nowhere", ["x"])  # cannot be written
+    free()
+
+
+def test_unneeded_folders_go_where_nobody_else_is_at_work(tmp_path):
+    folders = [tmp_path / "work/align" / name for name in ("unit", ".unit.align", "mine")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    names = {tmp_path / "work/align": r"unit|\..+\.align", tmp_path / "work/fastq": "unit"}
+    remove_unneeded(tmp_path, names)  # nobody registered
+    assert all(folder.exists() for folder in folders)
+    remove_stale_locks(tmp_path)
+    (tmp_path / "incomplete").mkdir()
+    outputs = [tmp_path / "made.tsv", tmp_path / "missing.tsv"]
+    outputs[0].touch()
+    for path in outputs:
+        (tmp_path / "incomplete" / base64.urlsafe_b64encode(os.fsencode(path)).decode()).touch()
+    remove_unneeded(tmp_path, names)
+    assert [folder.exists() for folder in folders] == [False, False, True]
+    assert incomplete_outputs(tmp_path) == {str(outputs[0])}
+    free()
+
+
+@pytest.mark.parametrize(
+    ("words", "left", "called"),
+    [
+        ("--cores 2", [], True),
+        ("--cores 2", ["job"], False),
+        ("-n", [], False),
+        ("resolve --cores 2", [], False),
+        ("--cores 2 --until align", [], False),
+        ("--cores 2 --batch ledger=1/2", [], False),
+        ("--cores 2 --notemp", [], False),
+    ],
+)
+def test_the_end_of_a_call_that_has_made_everything(monkeypatch, words, left, called):
+    ends, done = [], []
+    monkeypatch.setattr(snakemake.atexit, "register", ends.append)
+    monkeypatch.setattr(sys, "argv", ["snakemake", *words.split()])
+    workflow = MagicMock(executor_plugin=None, main_snakefile="/home/Snakefile", scheduler=None)
+    workflow.current_basedir.get_path_or_uri.return_value = "/home/rules"
+    workflow.dag.needrun_jobs.return_value = left
+    Running(workflow).when_finished(lambda: done.append(True))
+    for end in ends:
+        end()
+    assert done == []  # the jobs are not known yet
+    workflow.scheduler = MagicMock()
+    for end in ends:
+        end()
+    assert bool(done) == called
 
 
 @pytest.mark.parametrize(
