@@ -7,11 +7,9 @@ called once more: it must exit with status 0, and every file of results/ must be
 """
 
 import contextlib
-import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,19 +19,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from scripts.core.command import command_parser
 from tests.toy import catalogue, world
 from tests.toy.server import Server
 from tests.toy.world import World
-from tests.workflow.killed import SERIES, KilledAnalysis, kill_alone, kill_group, nothing_goes_on
+from tests.workflow.killed import SERIES, KilledAnalysis, kill_by, kill_group, nothing_goes_on, rules_that_run
 
 CHOICES = {"series": [SERIES, catalogue.DROPLET], "leave_out": {catalogue.LIBRARY_V3: "for speed"}}
 KINDS = {"snakemake": 20, "group": 15, "tree": 15, "one": 30, "removal": 20}
 """What is killed → how often, in percent."""
 KILLS = 10  # of one analysis, at most
-_REMOVING = "Removing temporary output"
+_REMOVING = re.compile("Removing temporary output")
 _SLOW = """
 import os, time
 _unlink = os.unlink
@@ -116,71 +112,24 @@ class Campaign:
         kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
         removals = self.random.randint(1, 8)
         moment = 0.2 + self.seconds * self.random.random() ** 2  # often early: each call gets a step further
-        before = (analysis.folder / "reported").stat().st_size if (analysis.folder / "reported").exists() else 0
+        before = analysis.said()
         started = time.monotonic()
         workflow = analysis.start(server, self.slow)
         if kind == "removal":
-            self._await_removal(analysis, workflow, before, removals)
+            analysis.await_said(workflow, _REMOVING, removals, before)
             time.sleep(self.random.uniform(0, 0.4))
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 workflow.wait(timeout=moment)
-        rules = " ".join(sorted(set(_rules(analysis))))
-        victim = ""
+        rules = " ".join(sorted(set(rules_that_run(analysis))))
         if workflow.poll() is not None:
             assert workflow.returncode == 0, analysis.reported()
             return None
-        if kind == "group":
-            kill_group(workflow)
-        elif kind == "tree":
-            _kill_all([psutil.Process(workflow.pid), *_descendants(workflow)])
-        elif kind == "one":
-            victim = self._kill_one(workflow)
-        else:
-            kill_alone(workflow)
+        victim = kill_by("snakemake" if kind == "removal" else kind, workflow, self.random)
         seconds = time.monotonic() - started
         with contextlib.suppress(subprocess.TimeoutExpired):
             workflow.wait(timeout=240)
         return Kill(kind, seconds, rules, victim)
-
-    def _kill_one(self, workflow: subprocess.Popen) -> str:
-        """Kill one process of the workflow, but not Snakemake itself; return its command line."""
-        processes = _descendants(workflow)
-        self.random.shuffle(processes)
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                line = " ".join(process.cmdline())[:120]
-                process.kill()
-                return line.replace("\n", " ")
-        return ""
-
-    def _await_removal(self, analysis: KilledAnalysis, workflow: subprocess.Popen, before: int, removals: int) -> None:
-        """Wait until Snakemake has begun so many removals of temporary files, or has ended."""
-        with (analysis.folder / "reported").open(encoding="utf-8", errors="replace") as handle:
-            handle.seek(before)
-            text = ""
-            while workflow.poll() is None and text.count(_REMOVING) < removals:
-                text += handle.read()
-                time.sleep(0.01)
-
-
-def _descendants(workflow: subprocess.Popen) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(workflow.pid).children(recursive=True)
-    return []
-
-
-def _kill_all(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            os.kill(process.pid, signal.SIGKILL)
-
-
-def _rules(analysis: KilledAnalysis) -> Iterator[str]:
-    """Yield the rules whose jobs run."""
-    for line in analysis.processes(re.compile(r"-m scripts \w+")).values():
-        if found := re.search(r"-m scripts (\w+)", line):
-            yield found[1]
 
 
 def table(lives: Sequence[Life]) -> Iterator[str]:
