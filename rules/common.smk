@@ -5,6 +5,7 @@ Nothing here asks the network, or writes a file but the record of local files.
 """
 
 import functools
+import json
 import shlex
 import shutil
 import sys
@@ -117,6 +118,8 @@ def load_units():
             return analysis.units_of_run_table()
         # Of a checkpoint's outputs Snakemake itself asks for the first alone.
         running.redo({path for path in rules.resolve.output if not Path(path).exists()})
+        if not all(Path(path).exists() for path in last_state().get("files", ())):
+            running.redo(set(rules.resolve.output))  # tables are made from the records, too
         checkpoints.resolve.get()
         running.redo(incomplete_outputs(".snakemake"))
     return read_index(INDEX)
@@ -295,10 +298,15 @@ def cut_units(wildcards):
     return ancient("units/runs")
 
 
+def last_state():
+    """Return what `resolve` has noted of the plan: what changes with it (token), the records it rests on (files)."""
+    state = Path(LAST_PLAN, "state.json")
+    return json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
+
+
 def planned(wildcards):
     """Return what changes with the rows of the plan or with the records: a trigger, unlike the time of the plan."""
-    state = Path(LAST_PLAN, "state.json")
-    return yaml.safe_load(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
+    return last_state().get("token", "")
 
 
 settings = no_trigger([f"{name}={value}" for name, value in analysis.settings().items()])

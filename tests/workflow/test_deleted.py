@@ -121,6 +121,15 @@ def test_a_file_of_a_unit_that_is_deleted_counts_that_unit_again_when_it_is_need
             assert not planned().keys() & READS, name
 
 
+def test_records_of_the_archives_that_are_deleted_are_asked_for_again(of_series):
+    """Tables are made from them: without a look-up their metadata would be empty."""
+    folder, configuration = of_series
+    write_configuration(folder, configuration)
+    assert jobs(dry_run(folder)[1]) == {}
+    with without(folder, "resources/records"):
+        assert "resolve" in jobs(dry_run(folder)[1])
+
+
 def test_a_record_of_units_that_is_damaged_is_reported(finished, of_series):
     for (folder, configuration), name, content, words in (
         (of_series, "index.tsv", b"unit\tseries\n", "not an index of units as this version writes it. Delete it"),

@@ -82,6 +82,12 @@ def test_the_whole_plan_from_a_run_table(analysis):
         "all": 1,
     }
     assert {rule: count for rule, count in answer.jobs.items() if rule != "total"} == known
+    # What makes results waits for the list of them: a result that no list names would never be removed.
+    makers = re.findall(r"^(?:local)?rule (\w+):\n    input: (.+)\n    output: .*results/", answer.text, re.M)
+    listed = {rule for rule, inputs in makers if "units/wanted.txt" in inputs.split(", ")}
+    assert listed == {rule for rule, _ in makers} - {"ledger"}
+    assert listed >= {"counts_table", "metadata", "libraries_table", "droplets_h5ad", "report", "checksums"}
+    assert re.search(r"rule mex_archive:\n    input: .*units/wanted.txt", answer.text)
 
 
 def test_one_species_asks_for_one_reference(analysis):

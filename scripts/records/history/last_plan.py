@@ -2,7 +2,8 @@
 
 ``plan.tsv`` are its rows. ``withdrawn.tsv`` are the rows of runs that an earlier look-up found and a later one did not,
 as they were found. ``described.jsonl`` has what the records said of each sample and series. ``state.json`` has what
-was asked for, whether archives were looked up, and a token: another plan, or other records, another token.
+was asked for, whether archives were looked up, the kept records (``files``) from which tables are made, and a token:
+another plan, or other records, another token.
 
 The folder is no output of the job that writes it: Snakemake removes outputs before a job starts, and what is new is
 what the last plan did not have.
@@ -59,11 +60,13 @@ def write_last_plan(folder: str | Path, plan: LastPlan, files: Iterable[Path], d
         write_runs(partial / WITHDRAWN, plan.withdrawn)
         lines = (json.dumps(pair, ensure_ascii=False) for pair in sorted(plan.described.items()))
         (partial / DESCRIBED).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
-        words = [hash_file(partial / PLAN), *(f"{path} {hash_file(path)}" for path in sorted(set(files)))]
+        files = set(files)
+        words = [hash_file(partial / PLAN), *(f"{path} {hash_file(path)}" for path in sorted(files))]
         words += [f"{name} {digest}" for name, digest in sorted(digests.items())]
         state = {
             "asked": list(plan.asked),
             "looked_up": plan.looked_up,
+            "files": sorted({str(path) for path in files}),
             "token": hashlib.sha256("\n".join(words).encode()).hexdigest()[:16],
         }
         (partial / STATE).write_text(json.dumps(state) + "\n", encoding="utf-8", newline="")
