@@ -126,10 +126,11 @@ def _end_of(log: Path) -> str:
 
 
 def asked_of(folder: Path) -> dict[tuple[str, str], tuple[int, Mapping[str, float]]]:
-    """Return (rule, job) → threads and resources of every job, as Snakemake's log of the run gives them."""
+    """Return (rule, job) → threads and resources of every job, as Snakemake's own log gives them."""
     found: dict[tuple[str, str], tuple[int, Mapping[str, float]]] = {}
     name, threads = ("", ""), 1
-    for line in (folder / "snakemake.log").read_text(errors="replace").splitlines():
+    logs = sorted((folder / ".snakemake" / "log").glob("*.log"))
+    for line in "\n".join(path.read_text(errors="replace") for path in logs).splitlines():
         word, _, value = line.strip().partition(": ")
         if word == "log":
             path = Path(value.partition(" (")[0])
