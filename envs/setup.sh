@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set up all that the workflow needs: the system tools (from Debian or Ubuntu, or from conda) and the pinned Python
 # packages in .venv. Says in one message what is missing and how to get it. A second call finds everything done.
-# With the arguments "slurm", "r", "chromium" and "debootstrap", also these, which only tests need (from Debian or Ubuntu only).
+# With the arguments "slurm", "slurm-accounting" (slurmdbd and MariaDB), "r", "chromium" and "debootstrap", also these,
+# which only tests and benchmarks need (from Debian or Ubuntu only).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,6 +26,10 @@ for argument in "$@"; do
         PACKAGE+=([slurmctld]=slurm-wlm [slurmd]=slurm-wlm [sbatch]=slurm-wlm [munged]=munge)
         HINT="$HINT slurm-wlm munge"
         ;;
+    slurm-accounting)
+        PACKAGE+=([slurmdbd]=slurmdbd [mariadbd]=mariadb-server-core)
+        HINT="$HINT slurmdbd mariadb-server-core"
+        ;;
     r)
         PACKAGE+=([Rscript]=r-base-core)
         HINT="$HINT r-base-core"
@@ -38,7 +43,7 @@ for argument in "$@"; do
         HINT="$HINT debootstrap"
         ;;
     *)
-        echo "set-up: unknown argument $argument; slurm, r, chromium and debootstrap are known" >&2
+        echo "set-up: unknown argument $argument; slurm, slurm-accounting, r, chromium and debootstrap are known" >&2
         exit 2
         ;;
     esac

@@ -202,13 +202,16 @@ def test_what_only_tests_need_comes_when_asked_for(machine):
     machine.install("python3", PYTHON)
     for tool in TOOLS:
         machine.install(tool, "#!/bin/bash\n")
-    machine.install("apt-get", APT % ("Rscript sbatch slurmctld slurmd munged", machine.bin, machine.bin))
+    programs = "Rscript sbatch slurmctld slurmd munged slurmdbd mariadbd"
+    machine.install("apt-get", APT % (programs, machine.bin, machine.bin))
     assert machine.set_up()[2] == ["pip envs/requirements.lock"]
-    update, install = machine.set_up("slurm", "r")[2]
+    update, install = machine.set_up("slurm", "slurm-accounting", "r")[2]
     assert update == "apt-get -q update"
-    assert {"r-base-core", "slurm-wlm"} <= set(install.split())  # daemons are looked for in /usr/sbin too
+    packages = {"r-base-core", "slurm-wlm", "slurmdbd", "mariadb-server-core"}
+    assert packages <= set(install.split())  # daemons are looked for in /usr/sbin too
     status, said, _ = machine.set_up("gimp")
-    assert (status, said) == (2, "set-up: unknown argument gimp; slurm, r, chromium and debootstrap are known\n")
+    known = "slurm, slurm-accounting, r, chromium and debootstrap"
+    assert (status, said) == (2, f"set-up: unknown argument gimp; {known} are known\n")
 
 
 class Ci:

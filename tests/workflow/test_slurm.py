@@ -199,3 +199,18 @@ def test_a_killed_workflow_goes_on_and_jobs_out_of_time_or_memory_are_given_more
     align = sorted((job[1], job[3]) for job in jobs if job[4].startswith("rule_align"))
     assert align in ([("COMPLETED", "3000M"), (state, "40M")] for state in ("FAILED", "OUT_OF_MEMORY"))
     assert sums(folder / "results") == few_local
+
+
+ACCOUNTING = slurm_node.reason_to_skip(accounting=True)
+
+
+@SLOW
+@pytest.mark.skipif(bool(ACCOUNTING), reason=ACCOUNTING)
+def test_a_node_with_accounting_answers_for_its_jobs(tmp_path):
+    with slurm_node.SlurmNode(accounting=True) as node:
+        job = node.ask("sbatch", "--parsable", "--wait", "--output", str(tmp_path / "log"), "--wrap", "true")
+        until = time.monotonic() + 60
+        while not (known := node.ask("sacct", "-X", "-n", "--parsable2", "--format", "JobID,State", "-j", job)):
+            assert time.monotonic() < until  # slurmctld passes the ends of jobs on by the second
+            time.sleep(0.1)
+    assert known == f"{job}|COMPLETED"
