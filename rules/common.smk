@@ -55,6 +55,7 @@ from scripts.plan.units import is_shard, read_index
 running = Running(workflow)
 running.look_behind_ancient()
 plan_faster(running.is_dry_run)
+running.select_no_more_than_needed()
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"
