@@ -21,7 +21,6 @@ CPU is that of Snakemake with the clients of Slurm that it calls. Requests are t
 is measured without Slurm or root.
 """
 
-import argparse
 import json
 import os
 import re
@@ -40,6 +39,7 @@ import yaml
 
 from benchmarks.inputs.measure import HOME, in_child
 from benchmarks.plan_scale import SHARD_SIZE, Plan, write_analysis
+from scripts.core.command import command_parser
 from tests.workflow.slurm_node import SlurmNode, reason_to_skip
 
 PROFILE = HOME / "profiles" / "slurm"
@@ -59,6 +59,7 @@ main()
 """
 REQUESTS = re.compile(r"^\s*([A-Z][A-Z_]+)\s*\(\s*\d+\)\s*count:(\d+)", re.MULTILINE)
 OUR_OWN = "REQUEST_STATS_INFO"  # of sdiag
+AS_ON_CLUSTERS = {"gather_seconds": 30, "min_job_age": 300}  # Slurm's defaults
 OF_A_SHARD = ("download", "fastq", "align", "count")
 
 
@@ -158,7 +159,7 @@ def measure(name: str, shards: int, minutes: float, quick: bool) -> Row:
     seconds = int(60 * minutes) + 600
     with (
         tempfile.TemporaryDirectory() as place,
-        SlurmNode(2_000, 10_000_000, seconds, min_job_age=300, accounting=kind.accounting) as node,
+        SlurmNode(2_000, 10_000_000, seconds, **AS_ON_CLUSTERS, accounting=kind.accounting) as node,
     ):
         folder = Path(place) / "analysis"
         in_child(write_input, folder, shards)
@@ -246,11 +247,11 @@ def growth(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="1 and 10 shards as `profile`, under a minute")
     parser.add_argument("--shards", type=int, nargs="+", default=[1, 10, 100, 1_000], help="such as 10000")
     parser.add_argument("--only", nargs="+", default=list(KINDS), choices=KINDS, help="rows of these kinds")
-    parser.add_argument("--minutes", type=float, default=25, help="bound on each row (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=25, help="bound on each row")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that Slurm ends, and its folder goes
 

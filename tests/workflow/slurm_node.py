@@ -44,7 +44,7 @@ MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
+JobAcctGatherFrequency={gather_seconds}
 JobAcctGatherParams=OverMemoryKill
 MinJobAge={min_job_age}
 KillWait=2
@@ -122,8 +122,9 @@ class SlurmNode:
 
     CPUs and memory are what the node pretends to have, not what this machine has. ``disk`` is a folder in which the
     node's jobs, and nobody else, see a disk of the node's own of ``disk_mb`` with the same empty folders. A job that
-    takes more memory than it asked for is killed, also where there are no cgroups: Slurm looks every second. Ended jobs
-    are remembered for ``min_job_age`` seconds; with ``accounting`` for ever, by slurmdbd.
+    takes more memory than it asked for is killed, also where there are no cgroups: Slurm looks at all processes every
+    ``gather_seconds``, for each job. Ended jobs are remembered for ``min_job_age`` seconds; with ``accounting`` for
+    ever, by slurmdbd.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class SlurmNode:
         seconds: int = 600,
         disk: Path | None = None,
         disk_mb: int = 1000,
+        gather_seconds: int = 1,
         min_job_age: int = 3600,
         accounting: bool = False,
     ) -> None:
@@ -145,6 +147,7 @@ class SlurmNode:
         key.write_bytes(os.urandom(128))
         facts = {"folder": self.folder, "host": socket.gethostname().partition(".")[0], "seconds": seconds}
         facts |= {"ports": _free_ports(3), "cpus": cpus, "memory_mb": memory_mb, "min_job_age": min_job_age}
+        facts["gather_seconds"] = gather_seconds
         facts["start_accounting"] = _START_ACCOUNTING.format(**facts) if accounting else ""
         if accounting:
             self._write_accounting(facts)
