@@ -510,11 +510,14 @@ class Running:
 
         After each look at the jobs that are ready it starts a timer, which lets it look again. So while jobs wait for
         room one timer more goes round for each job that has ended: after 1,000 jobs it looks 1,000 times a second.
+        Versions of Snakemake that name it otherwise run as they are.
         """
-        from snakemake.scheduling.job_scheduler import JobScheduler
-
-        start = JobScheduler._schedule_reevalutation
-        if hasattr(start, "__wrapped__"):
+        try:
+            from snakemake.scheduling.job_scheduler import JobScheduler
+        except ImportError:
+            return
+        start = getattr(JobScheduler, "_schedule_reevalutation", None)
+        if start is None or hasattr(start, "__wrapped__"):
             return
 
         @functools.wraps(start)
