@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.inputs.process_tree import descendants, fields_of
 from scripts.core.disk.files import size_of_folder
 
 _STAGES = ("solo", "align", "fastq", "download", "partial")  # a file that moves on meanwhile must not count twice
@@ -89,23 +90,8 @@ class JobSampler:
                 yield from (Path(entry.path) for entry in entries if unit in entry.name)
 
 
-def descendants(process: int) -> Iterator[tuple[int, int]]:
-    """Yield parent and child of all that a process has started, parents first; no other process is looked at."""
-    waiting = [process]
-    for parent in waiting:
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                for child in map(int, path.read_text().split()):
-                    waiting.append(child)
-                    yield parent, child
-
-
 def proportional_mb(process: int) -> float:
     """Return the proportional set size of a process in MB; 0 where it has ended."""
-    try:
-        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        return fields_of(Path(f"/proc/{process}/smaps_rollup")).get("Pss", 0) / 1e6
     return 0.0

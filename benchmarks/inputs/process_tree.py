@@ -69,7 +69,7 @@ def run_watched(
     watcher.start()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     wall = time.monotonic() - started
-    written = _fields(Path(f"/proc/{process.pid}/io"))["write_bytes"]
+    written = fields_of(Path(f"/proc/{process.pid}/io"))["write_bytes"]
     watcher.over.set()
     watcher.join()
     _, status, used = os.wait4(process.pid, 0)
@@ -106,16 +106,17 @@ class _Watcher(threading.Thread):
         shared: dict[str, int] = {}
         memory = 0
         keys: dict[int, tuple[int, int]] = {}
-        for pid, words in _tree(self.root):  # parents first
-            key = keys[pid] = pid, int(words[19])
-            above = keys.get(int(words[1]), (0, 0))
-            command, colon, _ = self.seen[above].step.partition(":") if above in self.seen else ("", "", "")
-            own, waited = int(words[11]) + int(words[12]), int(words[13]) + int(words[14])
+        for parent, pid in [(0, self.root), *descendants(self.root)]:
             with suppress(OSError):
+                words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # from the third on
+                key = keys[pid] = pid, int(words[19])
+                above = keys.get(parent, (0, 0))
+                command, colon, _ = self.seen[above].step.partition(":") if above in self.seen else ("", "", "")
+                own, waited = int(words[11]) + int(words[12]), int(words[13]) + int(words[14])
                 arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 step = _step(arguments, command if colon else "") if arguments[0] else self._last_step(key)
                 self.seen[key] = _Seen(step, above, own, waited)
-                rolled_up = _fields(Path(f"/proc/{pid}/smaps_rollup"))
+                rolled_up = fields_of(Path(f"/proc/{pid}/smaps_rollup"))
                 shared |= _shared_memory(Path(f"/proc/{pid}/maps").read_text())
                 memory += rolled_up.get("Pss_Anon", 0) + rolled_up.get("Pss_File", 0)
         return memory + sum(shared.values())
@@ -136,7 +137,7 @@ class _Watcher(threading.Thread):
         return {**steps, "not seen": steps.get("not seen", 0.0) + max(0.0, cpu - sum(steps.values()))}
 
 
-def _fields(path: Path) -> dict[str, int]:
+def fields_of(path: Path) -> dict[str, int]:
     """Return the numbers of a file of /proc of lines such as ``name: 12 kB``, in bytes."""
     found = {}
     for line in path.read_text().splitlines():
@@ -147,15 +148,15 @@ def _fields(path: Path) -> dict[str, int]:
     return found
 
 
-def _tree(root: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the processes below one, itself first: number, and the words of its /proc/PID/stat from the third on."""
-    waiting = [root]
-    while waiting:
-        process = Path(f"/proc/{waiting.pop(0)}")
-        with suppress(OSError):
-            yield int(process.name), (process / "stat").read_text().rpartition(")")[2].split()
-            for children in process.glob("task/*/children"):
-                waiting += map(int, children.read_text().split())
+def descendants(process: int) -> Iterator[tuple[int, int]]:
+    """Yield parent and child of all that a process has started, parents first; no other process is looked at."""
+    waiting = [process]
+    for parent in waiting:
+        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):
+                for child in map(int, path.read_text().split()):
+                    waiting.append(child)
+                    yield parent, child
 
 
 def _shared_memory(maps: str) -> dict[str, int]:
