@@ -193,7 +193,7 @@ class Soak:
             return change, _REFRESH
         if change in ("a failing archive", "a lost archive"):
             run = self.random.choice(_RUNS[:3] if change == "a lost archive" else _RUNS)
-            _remove(folder / "units")
+            _count_anew(folder)
             if change == "a lost archive":
                 self.server.fault(run, "404")
                 return f"{analysis.name}, {run} lost", ()
@@ -207,6 +207,8 @@ class Soak:
             path = self.random.choice(results)
             path.unlink()
             return f"{path.relative_to(folder)} deleted", ()
+        elif change == "units deleted":
+            _count_anew(folder)
         elif change == "records deleted":
             _remove(analysis.shared / "records")
         elif change == "a reference deleted":
@@ -318,6 +320,12 @@ class Soak:
                 self._complain(words)
             self.fresh[name] = Fresh(analysis.sums(), analysis.files(), self._shared(place / "shared", place / "cache"))
         return self.fresh[name]
+
+
+def _count_anew(folder: Path) -> None:
+    """Have everything counted again: units that are deleted are not, while the results of them are there."""
+    _remove(folder / "units")
+    _remove(folder / "results")
 
 
 def _remove(folder: Path) -> None:
