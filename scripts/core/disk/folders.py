@@ -102,10 +102,9 @@ def remove_named(names: Mapping[str | Path, str]) -> None:
 
     ``names`` is parent folder → regular expression of the names in it that are ours; links and others stay.
     """
-    found = list(_named(names))
-    _remove_all(found)
-    for parent in {path.parent for path in found}:
-        with contextlib.suppress(OSError):  # it has something else, or is a link
+    _remove_all(list(_named(names)))
+    for parent in map(Path, names):
+        with contextlib.suppress(OSError):  # it has something else, is a link, or is not there
             parent.rmdir()
 
 

@@ -146,11 +146,12 @@ def test_named_folders_and_files_are_removed_with_those_that_are_empty_then(tmp_
         folder_of(tmp_path / name)
     (tmp_path / "fastq/.unit.lock").touch()
     (tmp_path / "fastq/linked").symlink_to(tmp_path / "fastq/my own")
+    (tmp_path / "solo").mkdir()
     elsewhere = folder_of(tmp_path / "elsewhere/unit").parent
     (tmp_path / "align").symlink_to(elsewhere)
     ours = r"unit|linked|\..+\.(reads|lock)"
-    remove_named({tmp_path / name: ours for name in ("partial", "fastq", "align", "nowhere")})
-    assert not (tmp_path / "partial").exists()
+    remove_named({tmp_path / name: ours for name in ("partial", "fastq", "align", "solo", "nowhere")})
+    assert not (tmp_path / "partial").exists() and not (tmp_path / "solo").exists()
     assert sorted(path.name for path in (tmp_path / "fastq").iterdir()) == ["linked", "my own"]
     assert (tmp_path / "align").is_dir() and not list(elsewhere.iterdir())
 
