@@ -200,8 +200,10 @@ def test_versions_of_samtools_are_named_where_alignments_are_kept(folder):
     (folder.path / "units/tools/GSE7.homo.0000.json").write_text(
         '{"samtools": "0.1"}\n', encoding="utf-8"
     )  # not counted
-    _, text = folder.write()
+    _, text = folder.write(plates={"keep_bam": True})
     assert "Alignments were sorted with samtools 1.16.1 [" in text
+    _, text = folder.write()  # units/bam stays, but no result is made from it any more
+    assert "samtools" not in text
 
 
 def test_an_empty_analysis_has_its_paragraph(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ _OF_LATER_CALLS = re.compile(
 """What no first run has: a log and a record of each unit that is counted again, Snakemake's folders for a plan that it
 may have to put back, what the last refresh found."""
 _ANY_SIZE = re.compile(
-    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|resources/.*/answers\.json|.*\.made/.*"
+    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/solo/.*/Log\.final\.out|resources/.*/answers\.json|.*\.made/.*"
 )
 _SHARD = re.compile(r"(?<=[a-z])\.\d{4}(?!\d)")
 

@@ -77,7 +77,7 @@ def gather(ledger: Sequence[Run], asked: Asked, folders: Folders) -> dict[str, A
     versions = {library.experiment: library.version for library in libraries}
     tools = [
         *_tools(counted, folders.units, versions),
-        *_samtools(folders.units, {(row.series, row.species) for row in counted}),
+        *_samtools(folders.units, {(row.series, row.species) for row in counted}, asked.settings),
     ]
     return {
         "format": FORMAT,
@@ -221,15 +221,16 @@ def _earlier_tools(unit: str, units: Path, of_star: Mapping[str, str]) -> list[s
     return [f"STAR {version}"] if version else []
 
 
-def _samtools(units: Path, counted: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the versions of samtools that sorted alignments, where those are kept."""
+def _samtools(units: Path, counted: set[tuple[str, str]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the versions of samtools that sorted alignments, where those are among the results."""
     series: dict[str, set[str]] = defaultdict(set)
     assays: dict[str, set[str]] = defaultdict(set)
     runs: Counter[str] = Counter()
     for path in sorted((units / "tools").glob("*.json")):
         of_series, species, _ = path.stem.split(".", 2)
         table = units / "runs" / f"{path.stem}.tsv"
-        if (of_series, species) in counted and table.is_file():
+        is_kept = settings.get(f"{'plates' if is_shard(path.stem) else 'droplets'}.keep_bam", False)
+        if is_kept and (of_series, species) in counted and table.is_file():
             for version in json.loads(path.read_text(encoding="utf-8")).values():
                 series[version].add(of_series)
                 assays[version].add("plate" if is_shard(path.stem) else "droplet")
