@@ -7,11 +7,13 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.workflow.endings import command_line
+from scripts.plan.reasons import JUDGED
 from scripts.plan.run_table import Run, read_runs
 
 MOST_LINES = 50
 """Faults of the runs of a series that are named one by one; runs that failed alike are one."""
 _NAMED = 3  # runs of a line
+_OF_WHAT_WAS_SAID = frozenset({"CHEMISTRY_UNKNOWN", "LAYOUT_AMBIGUOUS"})  # about the kit, its lists and its reads
 
 
 def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
@@ -48,11 +50,19 @@ def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
 def advice(rows: Iterable[Run]) -> str:
     """Return what a person can do about failed runs, with their reason codes filled in."""
     reasons = {row.reason for row in rows if row.status == "failed" and row.reason}
-    again = sorted(reasons - {"LOW_MAPPING"})  # which a new try does not change
+    again = sorted(reasons - JUDGED - _OF_WHAT_WAS_SAID)  # a new try does not change those
     retry = f"retry=[{','.join(again)}]"
     words = [f"  try them again:      {command_line(retry)}"] if again else []
+    if reasons & _OF_WHAT_WAS_SAID:
+        words += [
+            "  put it right:        what the sentences name, in configuration or run table; then call the same again"
+        ]
     if "LOW_MAPPING" in reasons:
         words += ["  count low cells:     lower plates.min_mapped in the configuration; nothing is aligned again"]
+    if reasons & JUDGED - {"LOW_MAPPING"}:
+        words += [
+            "  count them anyway:   change the bound that they name, in the configuration; nothing is aligned again"
+        ]
     return "\n".join(
         [
             "What can be done:",

@@ -223,7 +223,10 @@ def _reference_faults(config: Mapping[str, Any]) -> Iterator[str]:
         used.add(name)
         if name not in references:
             near = _nearest(str(name), references, {})
-            yield f"species.{label}.reference: {name!r} is neither in references nor in config/references.yaml{near}"
+            yield (
+                f"species.{label}.reference: {name!r} is neither in references nor in config/references.yaml{near}; to "
+                f"add it: references: {{{name}: {{fasta: PATH, gtf: PATH}}}}"
+            )
         if taxa.setdefault(species["tax_id"], label) != label:
             yield f"species.{label}.tax_id: {species['tax_id']} is that of {taxa[species['tax_id']]!r} already"
     for name in sorted(used & set(references)):

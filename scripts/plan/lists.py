@@ -145,11 +145,21 @@ def begins_run_list(line: str) -> bool:
 
 
 def is_run_list(path: str | Path) -> bool:
-    """Return whether a file is a table of runs of an archive. Raises InputError where it cannot be read."""
-    for line in open_lines(path):
-        if strip_blanks(line) and not line.startswith("#"):
-            return begins_run_list(line)
-    return False
+    """Return whether a file is a table of runs of an archive. Raises InputError where it cannot be read.
+
+    A table that names files in ``source`` is a run table, whatever its further columns are called.
+    """
+    lines = (line for line in open_lines(path) if strip_blanks(line) and not line.startswith("#"))
+    header = next(lines, "")
+    return begins_run_list(header) and not _names_files(_split(header), lines)
+
+
+def _names_files(header: Sequence[str], lines: Iterable[str]) -> bool:
+    if not {"run", "source"} <= set(header):
+        return False
+    source = header.index("source")
+    rows = (line.rstrip("\n").split("\t") for line in lines)
+    return any(cell.startswith("file:") for cells in rows for cell in cells[source : source + 1])
 
 
 def parse_run_list(lines: Iterable[str], name: str | Path) -> Iterator[ListedRun]:

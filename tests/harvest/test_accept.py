@@ -69,6 +69,22 @@ def test_cells_below_the_floor_are_not_tried_again(tmp_path):
         call(tmp_path, low + rows("GSE2", 0, 1))
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("CHEMISTRY_UNKNOWN", "  put it right:        what the sentences name, in configuration or run table"),
+        ("LAYOUT_AMBIGUOUS", "  put it right:        what the sentences name, in configuration or run table"),
+        ("LOW_VALID_BARCODES", "  count them anyway:   change the bound that they name, in the configuration"),
+        ("ENRICHED_LIBRARY", "  count them anyway:   change the bound that they name, in the configuration"),
+    ],
+)
+def test_what_another_try_does_not_change_is_not_tried_again(tmp_path, reason, words):
+    with pytest.raises(InputError) as error:
+        call(tmp_path, [row._replace(reason=reason) for row in rows("GSE1", 0, 2)])
+    assert words in str(error.value)
+    assert "retry=" not in str(error.value)
+
+
 def test_a_share_is_a_share(tmp_path):
     with pytest.raises(InputError, match="give a number from 0 to 1"):
         call(tmp_path, [], "5")

@@ -81,6 +81,16 @@ def test_runs_of_a_table_are_asked_for(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "column", ["sample_name", "instrument", "platform", "BioSample", "library_name", "center_name"]
+)
+def test_a_table_of_files_is_a_run_table_whatever_its_columns(tmp_path: Path, column: str) -> None:
+    """Metadata of one's own may have the names that tables of archives have."""
+    assert not is_run_list(write(tmp_path, f"run\t{column}\tsource\nA01\tx\tfile:a_1.fastq;a_2.fastq\n"))
+    assert not is_run_list(write(tmp_path, f"run\tsource\t{column}\nSRR1\t\tx\nA01\tfile:a.fastq\tx\n"))
+    assert is_run_list(write(tmp_path, f"run\t{column}\tsource\nSRR1\tx\tliver\n"))
+
+
 @pytest.mark.parametrize("header", ["Run", "acc", "run_accession", "Run_s"])
 def test_a_list_of_runs_may_have_a_header(tmp_path: Path, header: str) -> None:
     assert asked_for(write(tmp_path, f"{header}\nSRR1\nSRR2\n")) == (["SRR1", "SRR2"], [])
