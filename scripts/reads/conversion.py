@@ -18,6 +18,7 @@ from scripts.reads.sources.remote_files import arrived
 
 INDEX_READ = 12
 """Reads of at most so many bases hold a sample's index, not cDNA."""
+_BARCODE_READ = 32  # bases of barcode and UMI in one read, at most; 10x reads 26 or 28
 _SAMPLE = 1000  # reads at the start of a file, some of which may be trimmed
 
 
@@ -306,12 +307,25 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,}" for count in counts.values())
 
 
+def _check_no_barcodes(lengths: Sequence[int]) -> None:
+    """Raise RunFault where one of two reads is as long as barcodes of droplets, and the other one is much longer."""
+    if len(lengths) != 2:
+        return
+    short, long = sorted(lengths)
+    if short <= _BARCODE_READ and long >= 1.5 * short:
+        raise RunFault(
+            "LAYOUT_AMBIGUOUS",
+            f"its reads have {lengths[0]} and {lengths[1]} bases, as barcode and cDNA of a droplet library have: set "
+            "assay to droplet; for one cell set read_roles: cdna,cdna2 counts both reads, none,cdna the second.",
+        )
+
+
 def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], str]:
     """Return final name → file of a plate run, and its layout.
 
     ``read_roles``, where it has a word for each file, says which are cDNA; else reads of a few bases beside longer ones
     are those of an index, but for two local files of layout ``paired``. Raises RunFault(LAYOUT_AMBIGUOUS) when no read
-    or more than two remain.
+    or more than two remain, or a pair whose lengths are those of a barcode and a cDNA read.
     """
     whole = f"{row.run}.fastq"
     numbered = [path for name, path in files.items() if name != whole]
@@ -323,6 +337,7 @@ def plate_files(row: Run, files: Mapping[str, Path]) -> tuple[dict[str, Path], s
     elif len(numbered) > 2 or not (row.layout == "paired" and row.source.startswith("file:")):
         lengths = {path: max(fastq_files.first_lengths(path, _SAMPLE), default=0) for path in numbered}
         chosen = [path for path in numbered if lengths[path] > INDEX_READ] or numbered
+        _check_no_barcodes([lengths[path] for path in chosen])
     if len(chosen) > 2 or (numbered and not chosen) or (len(chosen) < len(numbered) and whole in files):
         words = ", ".join(str(next(iter(fastq_files.first_lengths(path, 1)), 0)) for path in numbered)
         raise RunFault("LAYOUT_AMBIGUOUS", f"a plate run with {len(numbered)} reads a spot, of {words} bases.")

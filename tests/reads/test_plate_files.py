@@ -44,6 +44,22 @@ def test_what_is_aligned(
     assert ({name: path.name for name, path in found.items()}, told) == (expected, layout)
 
 
+@pytest.mark.parametrize("lengths", [(28, 90), (26, 98), (91, 28), (20, 50), (32, 48)])
+def test_reads_of_a_droplet_library_are_no_cell(tmp_path: Path, lengths: tuple[int, int]) -> None:
+    words = f"its reads have {lengths[0]} and {lengths[1]} bases, as barcode and cDNA of a droplet library have"
+    for source in ("sra", "file:a;b"):
+        with pytest.raises(RunFault, match=words) as fault:
+            plate_files(Run(run="SRR1", source=source), files(tmp_path, *lengths))
+        assert fault.value.reason == "LAYOUT_AMBIGUOUS"
+    for roles, layout in (("cdna,cdna2", "paired"), ("none,cdna", "single")):
+        assert plate_files(Run(run="SRR1", read_roles=roles), files(tmp_path, *lengths))[1] == layout
+
+
+@pytest.mark.parametrize("lengths", [(25, 25), (33, 98), (32, 47), (30, 36)])
+def test_short_mates_are_mates(tmp_path: Path, lengths: tuple[int, int]) -> None:
+    assert plate_files(Run(run="SRR1"), files(tmp_path, *lengths))[1] == "paired"
+
+
 def test_local_mates_of_a_few_bases(tmp_path: Path) -> None:
     """What the run table says is obeyed, and a read that was trimmed is no index."""
     row = Run(run="SRR1", layout="paired", source="file:a;b")
