@@ -5,6 +5,7 @@ disk, the archives (without --offline) and what a cluster needs. Ends with statu
 which nothing would be counted; a warning is what may do for small data.
 """
 
+import contextlib
 import shutil
 import sys
 import textwrap
@@ -143,31 +144,14 @@ def cluster() -> Iterator[Finding]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = command_parser(__doc__)
+    parser.add_argument("--directory", type=Path, default=Path(), help="the analysis; paths are relative to it")
     parser.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="the configuration")
     parser.add_argument("--offline", action="store_true", help="ask no archive")
     options = parser.parse_args(argv)
-    findings = list(programs())
-    kits = yaml.safe_load((_HOME / "config/chemistries.yaml").read_text(encoding="utf-8"))
-    known = yaml.safe_load((_HOME / "config/references.yaml").read_text(encoding="utf-8"))
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    try:
-        text = options.config.read_text(encoding="utf-8")
-        check_yaml(options.config)
-        values = yaml.safe_load(text)
-        config = check_configuration(values, schema, references=known, chemistries=kits, named=str(options.config))
-    except FileNotFoundError:
-        findings.append(Finding(MISSING, "configuration", f"no {options.config}; copy that of {_HOME}"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
-        findings.append(Finding(MISSING, "configuration", str(error)))
-    else:
-        series = [config["series"]] if isinstance(config["series"], str) else config["series"]
-        asked = config["run_table"] or ", ".join(series) or "nothing yet: set series or run_table"
-        findings.append(Finding(READY, "configuration", f"{options.config}: {asked}"))
-        has_libraries = config["assay"] != "plate"
-        findings += [*references(config), *(lists(config, kits) if has_libraries else ())]
-        findings += machine(Analysis(config, kits, dict))
-        findings += [] if options.offline else archives(config)
-    findings += cluster()
+    if not options.directory.is_dir():
+        raise InputError(f"--directory {options.directory}: no such folder.")
+    with contextlib.chdir(options.directory):
+        findings = look(options.config, options.offline)
     for state, subject, words in findings:
         line = printable(f"{state:8} {subject}: {words.rstrip('.')}.")
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(line)
@@ -176,3 +160,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     if lacking:
         raise InputError(f"{lacking} of {len(findings)} things are missing.")
     print("Next: snakemake resolve (the plan and its cost), snakemake -n, snakemake.")
+
+
+def look(file: Path, offline: bool) -> list[Finding]:
+    """Return what is ready and what is missing for the analysis in the current folder."""
+    findings = list(programs())
+    kits = yaml.safe_load((_HOME / "config/chemistries.yaml").read_text(encoding="utf-8"))
+    known = yaml.safe_load((_HOME / "config/references.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    try:
+        text = file.read_text(encoding="utf-8")
+        check_yaml(file)
+        values = yaml.safe_load(text)
+        config = check_configuration(values, schema, references=known, chemistries=kits, named=str(file))
+    except FileNotFoundError:
+        findings.append(Finding(MISSING, "configuration", f"no {file}; copy that of {_HOME}"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, InputError) as error:
+        findings.append(Finding(MISSING, "configuration", str(error)))
+    else:
+        series = [config["series"]] if isinstance(config["series"], str) else config["series"]
+        asked = config["run_table"] or ", ".join(series) or "nothing yet: set series or run_table"
+        findings.append(Finding(READY, "configuration", f"{file}: {asked}"))
+        has_libraries = config["assay"] != "plate"
+        findings += [*references(config), *(lists(config, kits) if has_libraries else ())]
+        findings += machine(Analysis(config, kits, dict))
+        findings += [] if offline else archives(config)
+    return [*findings, *cluster()]

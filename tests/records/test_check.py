@@ -55,6 +55,17 @@ def test_all_is_ready(analysis, capsys):
     assert "ready    disk: 1000 GB free in work, scratch.limit_gb is 200." in lines
 
 
+def test_an_analysis_elsewhere_is_looked_at_from_its_folder(analysis, capsys, monkeypatch):
+    (analysis / "3M.txt").write_text("ACGT\n")
+    configure(analysis, "series: [GSE1]\ndroplets: {inclusion_lists: {3M-february-2018: 3M.txt}}\n")
+    (analysis / "bin" / "here").mkdir()
+    monkeypatch.chdir(analysis / "bin" / "here")
+    check.main(["--directory", "../..", "--offline"])
+    assert "ready    configuration: config/config.yaml: GSE1." in capsys.readouterr().out.splitlines()
+    with pytest.raises(InputError, match="--directory nowhere: no such folder"):
+        check.main(["--directory", "nowhere"])
+
+
 def test_of_plates_no_list_of_barcodes_is_needed(analysis, capsys):
     configure(analysis, "series: runs.txt\nassay: plate\n")
     (analysis / "runs.txt").write_text("GSE1\n")
@@ -77,7 +88,7 @@ def test_what_is_missing_is_named_with_what_to_do(analysis, capsys, monkeypatch)
     assert "missing  STAR: aligns; not on PATH. Type: make setup" in said
     assert "ready    reference mm10 (mus): made, in resources/mm10." in said
     assert "warning  droplet libraries: no inclusion list is configured" in said
-    assert "warning  memory for mm10, star_index: about 34 GB of memory are needed, this machine has 8;" in said
+    assert "warning  memory for mm10, star_index: about 38 GB of memory are needed, this machine has 8;" in said
     assert "warning  disk: 10 GB free in work, scratch.limit_gb is 200; lower scratch.limit_gb" in said
 
 
