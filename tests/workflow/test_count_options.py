@@ -28,7 +28,7 @@ def run(world, tmp_path, capfd):
             plates = {**known.get("plates", {}), "keep_alignments": True, **plates}
             chosen = {"series": [SERIES], "droplets": {}, "leave_out": REST, "max_failed": 1.0}
             configuration = {**known, **chosen, "plates": plates, "harvest": harvest or {}}
-            assert run_workflow(tmp_path, configuration, ["--cores", "2"]) == 0
+            assert run_workflow(tmp_path, configuration, ["--cores", "2", "-p"]) == 0
         verify.main([str(tmp_path / "results")])
         return set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):$", capfd.readouterr().err, re.M))
 

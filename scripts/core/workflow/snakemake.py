@@ -15,7 +15,6 @@ import atexit
 import base64
 import binascii
 import contextlib
-import csv
 import fcntl
 import functools
 import io
@@ -63,14 +62,14 @@ def read_benchmarks(folder: str | Path) -> Iterator[Benchmark]:
     for path in sorted(Path(folder).glob("*/*.tsv")):
         try:
             yield _read(path)
-        except (OSError, ValueError, KeyError, StopIteration) as error:
+        except (OSError, ValueError, KeyError) as error:
             print(f"{path}: not a benchmark of a job ({error!r}); skipped.", file=sys.stderr)
 
 
 def _read(path: Path) -> Benchmark:
-    csv.field_size_limit(1 << 28)  # the extended format names every input
-    with path.open(encoding="utf-8", newline="") as handle:
-        row = next(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
+    with path.open(encoding="utf-8") as handle:
+        header, values = (handle.readline().rstrip("\n").split("\t") for _ in range(2))
+    row = dict(zip(header, values, strict=False))
     memory = [value for name in ("max_pss", "max_rss") if (value := _number(row[name])) is not None]
     threads = _number(row.get("threads"))
     if threads is None:  # as many as were busy
