@@ -312,7 +312,7 @@ def _check_no_barcodes(lengths: Sequence[int]) -> None:
     if len(lengths) != 2:
         return
     short, long = sorted(lengths)
-    if short <= _BARCODE_READ and long >= 1.5 * short:
+    if INDEX_READ < short <= _BARCODE_READ and long >= 1.5 * short:
         raise RunFault(
             "LAYOUT_AMBIGUOUS",
             f"its reads have {lengths[0]} and {lengths[1]} bases, as barcode and cDNA of a droplet library have: set "
