@@ -18,7 +18,7 @@ from scripts.droplets.kept.floors import check_library
 from scripts.droplets.kept.kept_library import KeptLibrary
 from scripts.droplets.library_figures import Bounds, LibraryFigures
 from scripts.plan.counted import write_judged
-from scripts.plan.matrices import ALL_FEATURES, FEATURES, GENE_FEATURES
+from scripts.plan.matrices import GENE_FEATURES, add_features_option
 from scripts.plan.star_options import cell_filter_fault
 from scripts.plan.status import is_whole, read_statuses, write_statuses
 from scripts.star.program import installed_version
@@ -84,13 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = command_parser(__doc__)
     parser.add_argument("--solo", required=True, type=Path, help="what the library was counted to (units/solo)")
     parser.add_argument("--figures", type=Path, help="what the library shows (JSON), as solo wrote it")
-    parser.add_argument(
-        "--features",
-        nargs="+",
-        default=list(FEATURES),
-        choices=ALL_FEATURES,
-        help="what was counted, STARsolo's --soloFeatures",
-    )
+    add_features_option(parser)
     parser.add_argument("--cell-filter", default="EmptyDrops_CR", help="STAR's cell filter with its numbers, or None")
     parser.add_argument(
         "--min-valid-barcodes", type=float, default=0.5, help="least share of reads with a valid barcode"

@@ -33,7 +33,7 @@ from scripts.droplets.features.features_h5ad import ARCHIVE as FEATURE_ARCHIVE
 from scripts.droplets.features.features_h5ad import CellsOfLibrary, write_features_h5ad
 from scripts.droplets.mex.mex_reader import MexArchive, read_archive, read_cells
 from scripts.formats import h5ad
-from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES, VELOCYTO, archive_folders, archive_name
+from scripts.plan.matrices import MATRIX_NAMES, VELOCYTO, add_features_option, archive_folders, archive_name
 from scripts.plan.own_metadata import OwnMetadata, read_own_metadata
 from scripts.plan.status import is_whole, read_statuses
 from scripts.plan.units import check_field, is_shard, read_unit_rows, unit_names, unit_tables
@@ -247,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--counts", default="auto", choices=("auto", EXONS, WITH_INTRONS), help="whose counts and cells are X"
     )
-    parser.add_argument("--features", nargs="+", default=list(FEATURES), choices=ALL_FEATURES, help="what is counted")
+    add_features_option(parser)
     parser.add_argument("--genes", type=Path, help="the reference's table of genes (genes.tsv)")
     parser.add_argument("--reference", type=Path, help="fingerprint of the reference (reference.json)")
     parser.add_argument(

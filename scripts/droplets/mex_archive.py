@@ -31,10 +31,9 @@ from scripts.droplets.mex.mex_writer import METADATA_NAMES, TYPE, write_archive
 from scripts.droplets.starsolo import find_barcodes, stable_arguments
 from scripts.formats.matrix_market import filter_columns, matrix_text
 from scripts.plan.matrices import (
-    ALL_FEATURES,
-    FEATURES,
-    MATRIX_NAMES,
     VELOCYTO,
+    add_features_option,
+    add_multireads_option,
     archive_name,
     archives_of,
     matrix_name,
@@ -393,20 +392,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("--status", required=True, type=Path, help="status table of the library")
     add_runs_option(one)
     one.add_argument("--records", required=True, type=Path, help="folder {series}/ with the archives' answers")
-    one.add_argument(
-        "--features",
-        nargs="+",
-        default=list(FEATURES),
-        choices=ALL_FEATURES,
-        help="what was counted, STARsolo's --soloFeatures",
-    )
-    one.add_argument(
-        "--multireads",
-        nargs="+",
-        default=["Unique", "EM"],
-        choices=list(MATRIX_NAMES),
-        help="matrices: of reads of one gene (Unique), or with those of several genes shared out",
-    )
+    add_features_option(one)
+    add_multireads_option(one)
     one.add_argument("--threads", type=int, default=1, help="archives that are packed side by side")
     one.add_argument("--list", type=Path, help="write a table of the archives and their sizes")
     one = add(merge, "merge archives of several libraries", "the merged archive")

@@ -27,7 +27,7 @@ from scripts.droplets.solo_steps import LibraryCounter
 from scripts.droplets.starsolo import ALIGNMENTS, Settings, read_command
 from scripts.formats.fastq_files import count_reads
 from scripts.plan.counted import add_round_options, record_round
-from scripts.plan.matrices import ALL_FEATURES, FEATURES, MATRIX_NAMES
+from scripts.plan.matrices import add_features_option, add_multireads_option
 from scripts.plan.run_table import Run
 from scripts.plan.star_options import option_faults, parse_options
 from scripts.plan.status import RunStatus, is_whole, read_statuses, write_statuses
@@ -101,20 +101,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--index", required=True, type=Path, help="STAR's index of the reference, with annotation")
     parser.add_argument("--chemistries", required=True, help="the kits: config/chemistries.yaml")
     parser.add_argument("--inclusion-lists", required=True, type=Path, help="folder with {name}.txt")
-    parser.add_argument(
-        "--features",
-        nargs="+",
-        default=list(FEATURES),
-        choices=ALL_FEATURES,
-        help="what is counted, STARsolo's --soloFeatures",
-    )
-    parser.add_argument(
-        "--multireads",
-        nargs="+",
-        default=["Unique", "EM"],
-        choices=list(MATRIX_NAMES),
-        help="matrices: of reads of one gene (Unique), or with those of several genes shared out",
-    )
+    add_features_option(parser)
+    add_multireads_option(parser)
     parser.add_argument("--preset", default="encode", choices=sorted(DROPLET_PRESETS), help="options of STAR")
     parser.add_argument(
         "--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of STAR that overrides the preset"

@@ -1,5 +1,6 @@
 """The matrices of a droplet library: what is counted, which archives are made of it, and what they are called."""
 
+import argparse
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,28 @@ MATRIX_NAMES = {
 """File of a matrix by multireads: how reads of several genes are counted."""
 VELOCYTO_NAMES = {kind: f"{kind}.mtx" for kind in ("spliced", "unspliced", "ambiguous")}
 """File of a matrix of Velocyto by the kind of molecules it counts, which takes the position of multireads."""
+
+
+def add_features_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what is counted of a library."""
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=list(FEATURES),
+        choices=ALL_FEATURES,
+        help="what is counted, STARsolo's --soloFeatures",
+    )
+
+
+def add_multireads_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how reads of several genes are counted."""
+    parser.add_argument(
+        "--multireads",
+        nargs="+",
+        default=["Unique", "EM"],
+        choices=list(MATRIX_NAMES),
+        help="matrices: of reads of one gene (Unique), or with those of several genes shared out",
+    )
 
 
 def archives_of(features: Sequence[str], multireads: Sequence[str]) -> list[tuple[str, str, str]]:
