@@ -22,7 +22,7 @@ if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
 from scripts.core.workflow.endings import last_words, remember_command
-from scripts.core.workflow.many_jobs import plan_faster
+from scripts.core.workflow.many_jobs import repeat_less
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.disk.rights import unwritable
@@ -54,8 +54,7 @@ from scripts.plan.units import is_shard, read_index
 
 running = Running(workflow)
 running.look_behind_ancient()
-plan_faster(running.is_dry_run)
-running.select_no_more_than_needed()
+repeat_less(running.is_dry_run)
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"

@@ -7,6 +7,7 @@ What Snakemake decides and prints stays as it is. The names of Snakemake that ar
 import atexit
 import functools
 import gc
+import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,11 +15,12 @@ _YOUNG = 100_000  # new objects; Python itself looks for unused cycles among eve
 _FUNCTIONS = 4096  # more than any workflow has
 
 
-def plan_faster(is_dry_run: bool) -> None:
-    """Prepare this process, in which Snakemake plans; what has been imported is used until its end."""
+def repeat_less(is_dry_run: bool) -> None:
+    """Prepare this process, in which Snakemake plans and starts jobs; what was imported is used until its end."""
     collect_seldom(is_dry_run)
     remember_parameters()
     format_commands_once()
+    wait_once_at_a_time()
 
 
 def collect_seldom(is_dry_run: bool) -> None:
@@ -73,3 +75,30 @@ def format_commands_once() -> None:
             del job.format_wildcards
 
     Job.log_info = log_info
+
+
+def wait_once_at_a_time() -> None:
+    """Let Snakemake wait once at a time for the end of the timespan in which it submits so many jobs at most.
+
+    After each look at the jobs that are ready it starts a timer, which lets it look again. So while jobs wait for room
+    one timer more goes round for each job that has ended: after 1,000 jobs it looks 1,000 times a second.
+    """
+    try:
+        from snakemake.scheduling.job_scheduler import JobScheduler
+    except ImportError:
+        return
+    start = getattr(JobScheduler, "_schedule_reevalutation", None)
+    if start is None or hasattr(start, "__wrapped__"):
+        return
+
+    @functools.wraps(start)
+    def start_once(scheduler: Any, delay: float) -> None:
+        def look_again() -> None:
+            scheduler.is_waiting = False  # before it looks, so that it can wait again
+            scheduler._open_jobs.release()
+
+        if not getattr(scheduler, "is_waiting", False):
+            scheduler.is_waiting = True
+            threading.Timer(delay, look_again).start()
+
+    JobScheduler._schedule_reevalutation = start_once

@@ -23,7 +23,6 @@ import os
 import platform
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -503,33 +502,6 @@ class Running:
             return walk(dag, direction, *jobs, **options)
 
         DAG.bfs = bfs
-
-    def select_no_more_than_needed(self) -> None:
-        """Let Snakemake wait once at a time for the end of the timespan in which it submits so many jobs at most.
-
-        After each look at the jobs that are ready it starts a timer, which lets it look again. So while jobs wait for
-        room one timer more goes round for each job that has ended: after 1,000 jobs it looks 1,000 times a second.
-        Versions of Snakemake that name it otherwise run as they are.
-        """
-        try:
-            from snakemake.scheduling.job_scheduler import JobScheduler
-        except ImportError:
-            return
-        start = getattr(JobScheduler, "_schedule_reevalutation", None)
-        if start is None or hasattr(start, "__wrapped__"):
-            return
-
-        @functools.wraps(start)
-        def start_once(scheduler: Any, delay: float) -> None:
-            def look_again() -> None:
-                scheduler.is_waiting = False  # before it looks, so that it can wait again
-                scheduler._open_jobs.release()
-
-            if not getattr(scheduler, "is_waiting", False):
-                scheduler.is_waiting = True
-                threading.Timer(delay, look_again).start()
-
-        JobScheduler._schedule_reevalutation = start_once
 
     def redo(self, outputs: set[str]) -> None:
         """Make these files again: Snakemake itself does not look behind a checkpoint for jobs that were cut off."""

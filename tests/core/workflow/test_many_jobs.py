@@ -2,14 +2,16 @@
 
 import gc
 import inspect
+import threading
 from collections.abc import Iterator
 
 import pytest
 from snakemake import common, rules
 from snakemake.jobs import Job
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from scripts.core.workflow import many_jobs
-from scripts.core.workflow.many_jobs import format_commands_once, remember_parameters, remembered
+from scripts.core.workflow.many_jobs import format_commands_once, remember_parameters, remembered, wait_once_at_a_time
 
 
 @pytest.fixture
@@ -90,3 +92,17 @@ def test_the_last_look_for_unused_objects_is_left_out_in_a_dry_run_alone(restore
     assert registered == []
     many_jobs.collect_seldom(is_dry_run=True)
     assert registered == [gc.freeze]
+
+
+def test_snakemake_waits_once_at_a_time_for_the_next_jobs(monkeypatch):
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
+    wait_once_at_a_time()
+    scheduler = JobScheduler.__new__(JobScheduler)
+    scheduler._open_jobs = threading.Semaphore(0)
+    for _ in range(2):  # the second time it waits anew
+        for _ in range(100):
+            scheduler._schedule_reevalutation(0.1)
+        for timer in (thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)):
+            timer.join()
+        assert scheduler._open_jobs.acquire(blocking=False)
+        assert not scheduler._open_jobs.acquire(blocking=False)

@@ -8,13 +8,11 @@ import os
 import platform
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
-from snakemake.scheduling.job_scheduler import JobScheduler
 
 from scripts.core.workflow import snakemake
 from scripts.core.workflow.cluster import Node
@@ -383,17 +381,3 @@ def test_targets_that_cannot_be_made(tmp_path, monkeypatch):
         "results/y.tsv: neither a rule of this workflow nor a file that it makes; without a target everything is made"
         " (docs/outputs.md).",
     ]
-
-
-def test_snakemake_waits_once_at_a_time_for_the_next_jobs(monkeypatch):
-    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
-    Running(MagicMock()).select_no_more_than_needed()
-    scheduler = JobScheduler.__new__(JobScheduler)
-    scheduler._open_jobs = threading.Semaphore(0)
-    for _ in range(2):  # the second time it waits anew
-        for _ in range(100):
-            scheduler._schedule_reevalutation(0.1)
-        for timer in (thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)):
-            timer.join()
-        assert scheduler._open_jobs.acquire(blocking=False)
-        assert not scheduler._open_jobs.acquire(blocking=False)
