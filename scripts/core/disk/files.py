@@ -204,22 +204,14 @@ def _machine() -> str:
 
 def remove_abandoned_files(folder: str | Path) -> None:
     """Remove files that :func:`own_name` names and whose process was one of this machine and has ended."""
+    import psutil
+
     with contextlib.suppress(OSError), os.scandir(folder) as items:
         for item in items:
             found = _OWN_NAME.search(item.name)
-            if found and found["machine"] == _machine() and not _is_running(int(found["process"])):
+            if found and found["machine"] == _machine() and not psutil.pid_exists(int(found["process"])):
                 with contextlib.suppress(OSError):
                     Path(item.path).unlink()
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True  # of another user
-    return True
 
 
 @contextlib.contextmanager
