@@ -38,6 +38,7 @@ from scripts.plan.sizes.learning import Job, errors_of, jobs_done
 from scripts.plan.sizes.size_model import (
     LEAST_MB,
     LEAST_MINUTES,
+    STAGE_OF_RULE,
     SizeModel,
     expected_index_mb,
     expected_kjunctions,
@@ -48,7 +49,6 @@ from scripts.plan.sizes.size_model import (
 from scripts.plan.units import Unit, read_seats, summarize_units
 
 _MEASURED = "measured.json"
-_STAGES = {"counts_table": "table", "log_table": "table", "counts_h5ad": "table"}
 _UNIT = "unit (limit_gb)"
 """The row of what units hold in the scratch folder from their download to their counts."""
 
@@ -202,7 +202,7 @@ def table(jobs: Sequence[Measured], estimator: Estimator, units: Mapping[str, Un
 
 
 def _place(rule: str, order: Sequence[str]) -> int:
-    stage = _STAGES.get(rule, rule)
+    stage = STAGE_OF_RULE.get(rule, rule)
     return order.index(stage) if stage in order else len(order)
 
 
@@ -210,7 +210,7 @@ def _with_expected(
     job: Measured, estimator: Estimator, units: Mapping[str, Unit], again: bool
 ) -> tuple[Measured, float | None, float | None]:
     """Return a job, and the minutes and MB that the model expects, None where it has no such stage."""
-    stage = _STAGES.get(job.rule, job.rule)
+    stage = STAGE_OF_RULE.get(job.rule, job.rule)
     found = sizes_of(job, stage, estimator, units)
     if found is None:
         return job, None, None
@@ -355,7 +355,7 @@ def learnt_factors(folder: Path, estimator: Estimator, units: Mapping[str, Unit]
         (half / rule.name).mkdir(parents=True)
         for path in sorted(rule.glob("*.tsv"))[::2]:
             shutil.copy(path, half / rule.name)
-            stage = _STAGES.get(rule.name, rule.name)
+            stage = STAGE_OF_RULE.get(rule.name, rule.name)
             learnt[stage] = learnt.get(stage, 0) + 1
     words = ["-m", "scripts", "plan", "--learn", str(half), "--model", "half.json", "--output", "half.tsv"]
     (folder / "half.json").unlink(missing_ok=True)

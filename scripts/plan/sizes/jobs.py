@@ -10,13 +10,14 @@ from scripts.plan.analysis import Analysis
 from scripts.plan.sizes.cost import THREADS
 from scripts.plan.sizes.footprint import chain_units
 from scripts.plan.sizes.forecast import disk_warnings, free_gb, limit_faults, memory_fault
-from scripts.plan.sizes.size_model import SizeModel, reference_sizes, unit_sizes
+from scripts.plan.sizes.size_model import STAGE_OF_RULE, SizeModel, reference_sizes, unit_sizes
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb", "kjunctions"}
-_STAGES = {  # of rules whose stage of the size model has another name
-    "counts_table": "table", "log_table": "table", "tpm_table": "table", "counts_h5ad": "table",
-    "atlas_model": "table", "atlas_embed": "table", "cells_table": "report", "libraries_table": "report",
+_STAGES = {  # of rules that take about as long as a stage of the size model
+    **STAGE_OF_RULE,
+    "tpm_table": "table", "atlas_model": "table", "atlas_embed": "table",
+    "cells_table": "report", "libraries_table": "report",
 }  # fmt: skip
 _SHORT = 0.1  # minutes of a job of any other rule
 _FOLDERS = (

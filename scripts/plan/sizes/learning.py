@@ -8,6 +8,7 @@ from scripts.core.workflow.snakemake import Benchmark
 from scripts.plan.sizes.cost import DROPLET_STAGES, PLATE_STAGES, REFERENCE_STAGES, Estimator
 from scripts.plan.sizes.size_model import (
     SHIPPED,
+    STAGE_OF_RULE,
     SizeModel,
     Stage,
     amount,
@@ -129,16 +130,13 @@ def memory_seen(seconds: float) -> bool:
     return seconds >= _MEMORY_SEEN
 
 
-_RULES = {"counts_table": "table", "log_table": "table", "counts_h5ad": "table"}  # rule → stage, where they differ
-
-
 def jobs_done(
     benchmarks: Iterable[Benchmark], units: Mapping[str, Unit], estimator: Estimator
 ) -> tuple[list[Job], list[str]]:
     """Return the jobs of a plan that have a benchmark, and the names of benchmarks of no job of it."""
     jobs, others = [], []
     for benchmark in benchmarks:
-        stage = _RULES.get(benchmark.rule, benchmark.rule)
+        stage = STAGE_OF_RULE.get(benchmark.rule, benchmark.rule)
         if stage not in estimator.model.stages:
             continue
         sizes = _sizes_of(stage, benchmark.job, units, estimator)

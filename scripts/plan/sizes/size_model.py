@@ -96,6 +96,8 @@ SHIPPED: Mapping[str, Stage] = {
     "droplets_h5ad": Stage({"one": 15}, {"one": 7200}),
     "report": Stage({"one": 15}, {"one": 7200}),
 }
+STAGE_OF_RULE = {"counts_table": "table", "log_table": "table", "counts_h5ad": "table"}
+"""Rule → stage of the model, for rules that ask for what a stage of another name does."""
 LEAST_MINUTES = 30
 """Minutes that every job is given beside what it is expected to take."""
 LEAST_MB = 1000
