@@ -510,7 +510,7 @@ def _type_of(facts: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 
 def _kits(kits: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the droplet kits, their inclusion lists, and where these are to be had."""
+    """Yield a table of the droplet kits: their inclusion lists and where to get them."""
     yield from (
         "",
         "## Droplet kits",
