@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.workflow.endings import command_line
-from scripts.plan.reasons import JUDGED
+from scripts.plan.reasons import JUDGED, worth_retry
 from scripts.plan.run_table import Run, read_runs
 
 MOST_LINES = 50
@@ -50,7 +50,7 @@ def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
 def advice(rows: Iterable[Run]) -> str:
     """Return what a person can do about failed runs, with their reason codes filled in."""
     reasons = {row.reason for row in rows if row.status == "failed" and row.reason}
-    again = sorted(reasons - JUDGED - _OF_WHAT_WAS_SAID)  # a new try does not change those
+    again = worth_retry(reasons)
     retry = f"retry=[{','.join(again)}]"
     words = [f"  try them again:      {command_line(retry)}"] if again else []
     if reasons & _OF_WHAT_WAS_SAID:

@@ -3,6 +3,7 @@
 The one table of them. docs/reasons.md is made from it (``make docs``), and the report takes its words from here.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -15,6 +16,8 @@ class Reason(NamedTuple):
     """A clause, for the report."""
     remedy: str
     """What can be done, in sentences."""
+    retry: bool = False
+    """Whether another try may count the run, without a change of the configuration or the run table."""
 
 
 JUDGED = frozenset("LOW_MAPPING LOW_VALID_BARCODES LOW_GENE_SHARE ENRICHED_LIBRARY LOW_COMPLEXITY".split())
@@ -99,21 +102,27 @@ REASONS = {
         "Ask the authors for the BAM file with its CB, CR and UR tags, or for the FASTQ files.",
     ),
     "DOWNLOAD_FAILED": Reason(
-        "reads", "could not be downloaded", f"{_RETRY} The detail names each source that failed."
+        "reads", "could not be downloaded", f"{_RETRY} The detail names each source that failed.", retry=True
     ),
     "CHECKSUM_MISMATCH": Reason(
-        "reads", "the download is not what the archive promised", f"{_RETRY} If it stays, report it to the archive."
+        "reads",
+        "the download is not what the archive promised",
+        f"{_RETRY} If it stays, report it to the archive.",
+        retry=True,
     ),
     "ARCHIVE_CORRUPT": Reason(
         "reads",
         "the file is damaged, or no file of reads",
-        "Another archive may have a good copy: see `archives: {order: …}`. Of a local file the detail names the path.",
+        "Another archive may have a good copy: see `archives: {order: …}`. Of a local file the detail names the path. "
+        f"{_RETRY}",
+        retry=True,
     ),
     "REFERENCE_MISSING": Reason(
         "reads",
         "aligned to a sequence that cannot be had",
         "The detail names the references. Put their files from NCBI beside a local archive (`file:`), or convert it "
         f"where they are and give the FASTQ files in a run table. Where the resolver was not reached: {_RETRY}",
+        retry=True,
     ),
     "QUALITY_LITE": Reason(
         "reads",
@@ -126,12 +135,14 @@ REASONS = {
         f"{_RETRY} Then the files that were submitted are asked for first, if anybody may fetch them. If it stays, the "
         "archive lost reads; ask the authors. A run that has one of two reads of its spots "
         "is counted together with the run that has the other one: ask for both.",
+        retry=True,
     ),
     "MATES_DISAGREE": Reason(
         "reads",
         "the files of a run are not the reads of the same spots",
         "The detail names the first pair that differs. Give the files of one sample, once each and in one order; leave "
         f"the layout of a file with both mates of each pair empty, it is split then. {_RETRY}",
+        retry=True,
     ),
     "EMPTY_READS": Reason(
         "records, reads, harvest",
@@ -139,9 +150,11 @@ REASONS = {
         "Nothing: the run, well or library is empty. An experiment with other runs is counted from those.",
     ),
     "ALIGN_FAILED": Reason(
-        "plates, droplets", "STAR failed", f"The detail has STAR's own words. Fix the cause. {_RETRY}"
+        "plates, droplets", "STAR failed", f"The detail has STAR's own words. Fix the cause. {_RETRY}", retry=True
     ),
-    "COUNT_FAILED": Reason("plates, droplets", "counting failed", f"The detail names the cause; fix it. {_RETRY}"),
+    "COUNT_FAILED": Reason(
+        "plates, droplets", "counting failed", f"The detail names the cause; fix it. {_RETRY}", retry=True
+    ),
     "LOW_VALID_BARCODES": Reason(
         "droplets",
         "too few reads with a valid barcode",
@@ -183,8 +196,14 @@ REASONS = {
         "no room on the disk",
         f"Raise `scratch: {{limit_gb: …}}` as the detail says. {_RETRY} "
         "After a full disk the same command tries again as soon as there is room.",
+        retry=True,
     ),
 }
+
+
+def worth_retry(codes: Iterable[str]) -> list[str]:
+    """Return those of some reason codes for which another try may count the run, sorted."""
+    return sorted({code for code in codes if code in REASONS and REASONS[code].retry})
 
 
 def reasons_page() -> str:

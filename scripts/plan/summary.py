@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.core.progress import format_bytes
 from scripts.core.tables import format_table
 from scripts.core.workflow.endings import command_line
-from scripts.plan.reasons import JUDGED
+from scripts.plan.reasons import worth_retry
 from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import NODE_CORES, NODE_GB, Cost, Estimator
 from scripts.plan.sizes.footprint import archive_bytes
@@ -147,7 +147,7 @@ def format_failed(rows: Iterable[Run], ledger: str | Path) -> str:
         first = of_reason[0]
         lines.append(f"  {reason} ({len(of_reason):,}): {first.run} ({first.series}): {first.detail}")
     lines.append(f"All are in {ledger}; docs/reasons.md says what can be done for each reason.")
-    if again := sorted(failed.keys() - JUDGED):
+    if again := worth_retry(failed):
         retry = f"retry=[{','.join(again)}]"
         lines[-1] += " To try them again:"
         lines.append(f"  {command_line(retry)}")

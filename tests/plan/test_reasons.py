@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from scripts.plan.reasons import REASONS
+from scripts.plan.reasons import JUDGED, REASONS, worth_retry
 
 HOME = Path(__file__).parents[2]
 GIVEN = re.compile(r'(?:RunFault\(\s*|reason=|reason\s*=\s*|reason, detail = )"([A-Z][A-Z_]+)"')
@@ -11,8 +11,17 @@ GIVEN = re.compile(r'(?:RunFault\(\s*|reason=|reason\s*=\s*|reason, detail = )"(
 
 def test_every_reason_has_a_stage_a_meaning_and_a_remedy():
     for code, reason in REASONS.items():
-        assert all(reason), code
-        assert reason.remedy.endswith("."), code
+        assert reason.stage and reason.meaning and reason.remedy.endswith("."), code
+        assert reason.retry == ("--config retry=" in reason.remedy), code
+
+
+def test_a_new_try_is_advised_only_where_it_can_help():
+    for code in [*JUDGED, "EMPTY_READS", "CHEMISTRY_UNKNOWN", "LAYOUT_AMBIGUOUS", "QUALITY_LITE", "BARCODE_TRIMMED"]:
+        assert worth_retry([code]) == [], code
+    assert worth_retry(["READS_MISSING", "OF_AN_OLDER_VERSION", "DISK_LIMIT", "LOW_MAPPING", "READS_MISSING"]) == [
+        "DISK_LIMIT",
+        "READS_MISSING",
+    ]
 
 
 def test_every_reason_that_is_given_is_in_the_table():
