@@ -55,8 +55,8 @@ _USUAL: Mapping[str, Any] = {
     "leave_out": _REST,
     "max_failed": 0.5,
     # else the shares of reads of other species are those of the species that were planned at the time of the conversion
-    "species.homo.look_for": True,
-    "species.mus.look_for": True,
+    "species.homo": {"tax_id": 9606, "reference": "hg38", "look_for": True},
+    "species.mus": {"tax_id": 10090, "reference": "mm10", "look_for": True},
     "references.mm10.gtf": "mine/mm10.gtf.gz",
     "archives.order": ["sra"],  # the ledger names the source that served
     "archives.retries": 2,

@@ -447,9 +447,20 @@ class Running:
             self._calm.finish(failed)
 
     def when_finished(self, do: Callable[[], object]) -> None:
-        """Call a function at the end of a call that has made everything, or finds that everything is there."""
+        """Call a function at the end of a call that has made everything, or finds that everything is there.
+
+        It is called in the current folder, that of the analysis: with ``--directory`` Snakemake ends in the one where it
+        was called.
+        """
+        folder = Path.cwd()
+
+        def end() -> None:
+            if self._has_made_everything():
+                with contextlib.chdir(folder):
+                    do()
+
         if self.is_main and not self.is_dry_run:
-            atexit.register(lambda: do() if self._has_made_everything() else None)
+            atexit.register(end)
 
     def _has_made_everything(self) -> bool:
         """Whether no job is left to do, of all that there are; never where temporary files are to stay."""

@@ -197,21 +197,25 @@ def test_unneeded_folders_go_where_nobody_else_is_at_work(tmp_path):
         ("--cores 2 --notemp", [], False),
     ],
 )
-def test_the_end_of_a_call_that_has_made_everything(monkeypatch, words, left, called):
+def test_the_end_of_a_call_that_has_made_everything(monkeypatch, tmp_path, words, left, called):
     ends, done = [], []
+    (tmp_path / "analysis").mkdir()
+    monkeypatch.chdir(tmp_path / "analysis")
     monkeypatch.setattr(snakemake.atexit, "register", ends.append)
     monkeypatch.setattr(sys, "argv", ["snakemake", *words.split()])
     workflow = MagicMock(executor_plugin=None, main_snakefile="/home/Snakefile", scheduler=None)
     workflow.current_basedir.get_path_or_uri.return_value = "/home/rules"
     workflow.dag.needrun_jobs.return_value = left
-    Running(workflow).when_finished(lambda: done.append(True))
+    Running(workflow).when_finished(lambda: done.append(Path.cwd()))
+    monkeypatch.chdir(tmp_path)  # as Snakemake does at its end, with --directory
     for end in ends:
         end()
     assert done == []  # the jobs are not known yet
     workflow.scheduler = MagicMock()
     for end in ends:
         end()
-    assert bool(done) == called
+    assert done == ([tmp_path / "analysis"] if called else [])
+    assert Path.cwd() == tmp_path
 
 
 @pytest.mark.parametrize(
