@@ -449,8 +449,8 @@ class Running:
     def when_finished(self, do: Callable[[], object]) -> None:
         """Call a function at the end of a call that has made everything, or finds that everything is there.
 
-        It is called in the current folder, that of the analysis: with ``--directory`` Snakemake ends in the one where it
-        was called.
+        It is called in the folder of the analysis, which is the current one now: with ``--directory`` Snakemake goes
+        back to the one before at its end.
         """
         folder = Path.cwd()
 
