@@ -91,7 +91,8 @@ slurmdbd -D >slurmdbd.out 2>&1 &
 until sacctmgr -i add cluster toy >sacctmgr.out 2>&1; do sleep 0.2; done
 """
 
-# The first process of the namespace: a shell, because that also collects the steps that Slurm lets go.
+# The first process of the namespace: a shell, because that also collects the steps that Slurm lets go. Its last
+# command is built in: it would turn into another program, which does not collect them.
 _START = """\
 cd {folder}
 munged --foreground --force --num-threads=2 --key-file=munge/key --seed-file=munge/seed --pid-file=munge/pid \\
@@ -99,7 +100,8 @@ munged --foreground --force --num-threads=2 --key-file=munge/key --seed-file=mun
 until [ -S munge/socket ]; do sleep 0.05; done
 {start_accounting}slurmctld -D -i >slurmctld.out 2>&1 &
 slurmd -D -N {host} >slurmd.out 2>&1 &
-sleep {seconds}
+sleep {seconds} &
+wait $!
 """
 
 
