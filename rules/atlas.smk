@@ -18,8 +18,8 @@ rule atlas_model:
     conda:
         "../envs/python.yaml"
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=mem_mb("atlas"),
+        runtime=runtime("atlas"),
     params:
         content=of(analysis.labels_content, "species"),  # a trigger: also by a file with an older time
         components=config["atlas"]["components"],
@@ -51,8 +51,8 @@ rule atlas_embed:
         if config["atlas"]["backend"] == "scprint2"
         else "../envs/python.yaml"
     resources:
-        mem_mb=mem_mb("table"),
-        runtime=runtime("table"),
+        mem_mb=mem_mb("atlas"),
+        runtime=runtime("atlas"),
     params:
         content=of(analysis.model_content, "species"),  # a trigger: also by a file with an older time
         backend=config["atlas"]["backend"],

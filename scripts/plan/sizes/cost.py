@@ -81,11 +81,12 @@ class Estimator:
         for _ in {(unit.series, unit.species) for name, unit in units.items() if not is_shard(name)}:
             yield "droplets_h5ad", self.sizes("droplets_h5ad")
         if units:
-            yield "report", self.sizes("report")
+            yield "report", self.sizes("report", {"cells": self.cells_of(None, units)})
 
-    def cells_of(self, species: str, units: Mapping[str, Unit]) -> float:
-        """Return how many plate cells of a species are planned, at most."""
-        return float(self.shard_size * sum(unit.species == species and is_shard(name) for name, unit in units.items()))
+    def cells_of(self, species: str | None, units: Mapping[str, Unit]) -> float:
+        """Return how many plate cells of a species, or of all (None), are planned, at most."""
+        shards = (unit for name, unit in units.items() if is_shard(name))
+        return float(self.shard_size * sum(species in (None, unit.species) for unit in shards))
 
     def core_hours(self, stage: str, sizes: Mapping[str, float]) -> float:
         """Return for how long a job keeps how many cores."""

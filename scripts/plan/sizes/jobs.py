@@ -11,12 +11,13 @@ from scripts.plan.sizes.cost import THREADS
 from scripts.plan.sizes.footprint import chain_units
 from scripts.plan.sizes.forecast import disk_warnings, free_gb, limit_faults, memory_fault
 from scripts.plan.sizes.size_model import STAGE_OF_RULE, SizeModel, reference_sizes, unit_sizes
+from scripts.plan.units import is_shard
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb", "kjunctions"}
 _STAGES = {  # of rules that take about as long as a stage of the size model
     **STAGE_OF_RULE,
-    "tpm_table": "table", "atlas_model": "table", "atlas_embed": "table",
+    "tpm_table": "table", "atlas_model": "atlas", "atlas_embed": "atlas",
     "cells_table": "report", "libraries_table": "report",
 }  # fmt: skip
 _SHORT = 0.1  # minutes of a job of any other rule
@@ -63,12 +64,13 @@ class JobResources:
             reference = wildcards.get("reference") or self.analysis.reference(unit)
             sizes |= reference_sizes(f"resources/{reference}", self.analysis.local_fasta(reference))
         if "cells" in needed:
-            sizes["cells"] = self.cells(wildcards["species"])
+            sizes["cells"] = self.cells(wildcards.get("species"))
         return sizes
 
-    def cells(self, species: str) -> int:
-        """Return how many plate cells of a species are planned, at most: shards are taken as full."""
-        return int(self.analysis.config["plates"]["shard_size"]) * len(self.analysis.shards(species))
+    def cells(self, species: str | None) -> int:
+        """Return how many plate cells of a species, or of all (None), are planned; shards are taken as full."""
+        shards = sum(is_shard(name) and species in (None, unit.species) for name, unit in self.analysis.units.items())
+        return int(self.analysis.config["plates"]["shard_size"]) * shards
 
     def memory_mb(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
         """Return the MB of memory of a job; say once a stage where this machine has less than it is to hold."""

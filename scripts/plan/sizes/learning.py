@@ -152,8 +152,8 @@ def _sizes_of(stage: str, job: str, units: Mapping[str, Unit], estimator: Estima
     """Return the sizes of a job, None where the plan has no such job."""
     if stage in REFERENCE_STAGES:
         return estimator.references.get(job)
-    if stage == "table":
-        return {"cells": estimator.cells_of(job, units)}
+    if stage in ("table", "report"):
+        return {"cells": estimator.cells_of(job if stage == "table" else None, units)}
     if stage not in (*PLATE_STAGES, *DROPLET_STAGES):
         return {}
     unit = units.get(job)

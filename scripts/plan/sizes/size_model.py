@@ -30,7 +30,7 @@ SIZES = {
     "genome_mb": "MB of the reference's sequence",
     "kjunctions": "thousands of its annotated junctions: as many as a mammal has, or fewer in a small genome",
     "index_mb": "MB of STAR's index of it",
-    "cells": "plate cells of the species, shards taken as full",
+    "cells": "plate cells of the species, or of all species for what is made of all; shards taken as full",
 }
 HUMAN_GENOME_MB = 3200.0
 _INDEX_A_BYTE = 9.1  # MB for a MB of FASTA: of 60 bases in 61 bytes, a byte and twice 33 bits of the suffix array each
@@ -91,10 +91,14 @@ SHIPPED: Mapping[str, Stage] = {
     "cells": Stage({"one": 0.1, "mspots": 0.015}, {"one": 200, "mspots": 15}),
     # in blocks of entries
     "mex_archive": Stage({"one": 0.1, "mspots": 0.02}, {"one": 60, "threads": 60}),
-    # gathered in blocks of cells
-    "table": Stage({"one": 5, "cells": 1 / 400}, {"one": 3600, "cells": 0.09}),
+    # gathered in blocks of genes or cells: 0.4 GB for 47,000 cells (benchmarks.harvest)
+    "table": Stage({"one": 5, "cells": 1 / 400}, {"one": 300, "cells": 0.006}),
+    # a library at a time, of which nothing was measured at full size
     "droplets_h5ad": Stage({"one": 15}, {"one": 7200}),
-    "report": Stage({"one": 15}, {"one": 7200}),
+    # 0.26 GB for 5,000 cells, 0.53 GB for 50,000 (benchmarks.report)
+    "report": Stage({"one": 15}, {"one": 400, "cells": 0.007}),
+    # cells that are held together, with what scikit-learn makes of them
+    "atlas": Stage({"one": 5, "cells": 1 / 400}, {"one": 3600, "cells": 0.09}),
 }
 STAGE_OF_RULE = {"counts_table": "table", "log_table": "table", "counts_h5ad": "table"}
 """Rule → stage of the model, for rules that ask for what a stage of another name does."""

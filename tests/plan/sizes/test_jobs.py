@@ -34,6 +34,8 @@ def test_sizes_are_those_of_the_unit_and_its_reference(tmp_path, monkeypatch):
     assert (sizes["threads"], sizes["runs"], sizes["mspots"], sizes["genome_mb"]) == (16, 96, 1.0, 3200.0)
     assert resources().sizes("mex_archive", {"library": "GSE2.mus.SRX9"}, 2)["mspots"] == 1.0
     assert resources().sizes("table", {"species": "mus"}, 1)["cells"] == 2 * 96
+    assert resources().sizes("table", {"species": "homo"}, 1)["cells"] == 0
+    assert resources().sizes("report", {}, 1)["cells"] == 2 * 96  # of all species
     with pytest.raises(InputError, match="The plan has no unit 'GSE7'"):
         resources().sizes("align", {"shard": "GSE7"}, 1)
 
