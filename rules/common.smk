@@ -262,9 +262,8 @@ if running.is_main:
         scratch("solo"): rf"{UNIT}|{LEFT}|\..+\.solo",
         scratch("align"): rf"{UNIT}|{LEFT}|\..+\.(align|solo)",
         "work/retry": UNIT,
+        "units/align": rf"{LEFT}|\..+\.(align|solo)",  # whole ones stay, also where none are kept any more
     }
-    if config["plates"]["keep_alignments"]:
-        unneeded["units/align"] = rf"{LEFT}|\..+\.(align|solo)"
     running.when_finished(lambda: remove_unneeded(".snakemake", unneeded))
 
 workflow.register_resource("scratch_mb", max(1, int(config["scratch"]["limit_gb"] * 1000)))
@@ -447,6 +446,8 @@ def statuses(wildcards):
         raise InputError(fault)
     if running.is_main:
         warn_of_disk()
+        if not Path("units/status").exists():
+            running.redo({"results/runs.tsv"})  # units/ was deleted, and results do not ask for it
     waiting = waits_for()
     ordered = [unit for unit in analysis.units if unit not in waiting] + list(waiting)
     return [f"units/status/{unit}.tsv" for unit in ordered]

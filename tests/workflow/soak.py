@@ -44,6 +44,8 @@ KILLS = (0, 1, 1, 1, 1, 1, 2, 2)
 """How many kills a round has, each as often as another."""
 BESIDE = 0.1
 """How often the other analysis is changed and called at the same time, without a kill."""
+PATIENCE = 3600
+"""Seconds after which a call is taken to hang; on an idle machine the longest takes 30."""
 _CELL = "SRX9000208"
 _REST = (
     {f"SRX9000{number}": "three cells are enough" for number in (*range(201, 207), 213)}
@@ -72,6 +74,8 @@ CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
     "a floor": {"plates.min_reads": 580},
     "TPM": {"harvest.tpm": True},
     "BAM files": {"plates.keep_bam": True},
+    "alignments": {"plates.keep_alignments": True},
+    "alignments, another mode": {"plates.keep_alignments": True, "plates.mode": "union"},
 }
 """Name → keys that differ from those that all of them have."""
 CHANGES = {
@@ -168,7 +172,7 @@ class Soak:
             self.server.clear()
             found += self._finish(analysis, _RETRY)
         if beside:
-            beside.wait(timeout=600)
+            beside.wait(timeout=PATIENCE)
             found += ["the one beside it fails"] if beside.returncode else []
             found += self._finish(other, ()) if beside.returncode else ()
             found += self._look(other)
@@ -196,7 +200,7 @@ class Soak:
             return change, _REFRESH
         if change in ("a failing archive", "a lost archive"):
             run = self.random.choice(_RUNS[:3] if change == "a lost archive" else _RUNS)
-            _count_anew(folder)
+            _remove(folder / "units")
             if change == "a lost archive":
                 self.server.fault(run, "404")
                 return f"{analysis.name}, {run} lost", ()
@@ -210,8 +214,6 @@ class Soak:
             path = self.random.choice(results)
             path.unlink()
             return f"{path.relative_to(folder)} deleted", ()
-        elif change == "units deleted":
-            _count_anew(folder)
         elif change == "records deleted":
             _remove(analysis.shared / "records")
         elif change == "a reference deleted":
@@ -243,9 +245,9 @@ class Soak:
         victim = kill_by(kind, workflow, self.random)
         rules = _JOB.findall(analysis.reported()[-(analysis.said() - before) :])
         with contextlib.suppress(subprocess.TimeoutExpired):
-            workflow.wait(timeout=240)
+            workflow.wait(timeout=PATIENCE / 2)
         if workflow.poll() is None:
-            self.troubles.append(f"Snakemake still runs 240 s after {kind}")
+            self.troubles.append(f"Snakemake still runs {PATIENCE / 2:.0f} s after {kind}")
             kill_group(workflow)
         try:
             nothing_goes_on(analysis, 30)
@@ -261,12 +263,12 @@ class Soak:
         for _ in range(2):
             workflow = analysis.start(self.server, self._environment(), options)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                workflow.wait(timeout=600)
+                workflow.wait(timeout=PATIENCE)
             if workflow.poll() == 0:
                 return
             if workflow.poll() is None:
                 kill_group(workflow)
-                yield "a call that is not killed goes on for 600 s"
+                yield f"a call that is not killed goes on for {PATIENCE} s"
             else:
                 yield f"a call that is not killed ends with status {workflow.returncode}:\n{analysis.reported(1500)}"
         raise RuntimeError(f"{analysis.folder} cannot be finished.")
@@ -317,18 +319,12 @@ class Soak:
             environment = {"TMPDIR": str(place / "tmp"), "XDG_CACHE_HOME": str(place / "cache")}
             (place / "tmp").mkdir()
             workflow = analysis.start(self.server, environment)
-            assert workflow.wait(timeout=600) == 0, analysis.reported()
+            assert workflow.wait(timeout=PATIENCE) == 0, analysis.reported()
             left = [f"TMPDIR of a fresh run: {path}" for path in list_files(place / "tmp")]
             for words in self._new(left):
                 self._complain(words)
             self.fresh[name] = Fresh(analysis.sums(), analysis.files(), self._shared(place / "shared", place / "cache"))
         return self.fresh[name]
-
-
-def _count_anew(folder: Path) -> None:
-    """Have everything counted again: units that are deleted are not, while the results of them are there."""
-    _remove(folder / "units")
-    _remove(folder / "results")
 
 
 def _remove(folder: Path) -> None:

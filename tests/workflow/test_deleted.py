@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.changed import LIBRARY, OWN, PLATE, write_configuration
+from tests.workflow.changed import LIBRARY, OWN, PLATE, SHARDS, write_configuration
 from tests.workflow.dry_runs import dry_run, jobs
 
 pytestmark = pytest.mark.tools
@@ -107,6 +107,8 @@ def test_a_file_of_a_unit_that_is_deleted_counts_that_unit_again_when_it_is_need
     with without(folder, f"units/status/{LIBRARY}.tsv", "results/runs.tsv"):
         found = planned()
         assert found["cells"] == {LIBRARY} and not found.keys() & READS
+    with without(folder, "units/status"):  # units/ was deleted, and the call after it killed
+        assert planned()["count"] == SHARDS
     for name in (
         "seats.tsv",
         "wanted.txt",
