@@ -25,8 +25,10 @@ _OF_LATER_CALLS = re.compile(
 """What no first run has: a log and a record of each unit that is counted again, Snakemake's folders for a plan that it
 may have to put back, what the last refresh found."""
 _ANY_SIZE = re.compile(
-    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/solo/.*/Log\.final\.out|resources/.*/answers\.json|.*\.made/.*"
+    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/(solo|align)/.*Log\.final\.out|resources/.*/answers\.json|.*\.made/.*"
 )
+_NOT_ALWAYS = re.compile(r"\.snakemake/log/.*|work/.*|units/align/.*|\.snakemake/metadata/\(units/align/.+\)")
+"""What may be missing: work/ may be deleted, and alignments of what was counted when none were kept are not there."""
 _SHARD = re.compile(r"(?<=[a-z])\.\d{4}(?!\d)")
 
 
@@ -82,7 +84,7 @@ def differences(have: Listing, fresh: Listing, earlier: Collection[Listing], cal
     if len(logs) > calls:
         yield f"{LOGS}: {len(logs)} files after {calls} calls"
     for path in sorted(fresh.keys() - have.keys()):
-        if not path.startswith((LOGS, "work/")):  # work/ may be deleted
+        if not _NOT_ALWAYS.fullmatch(path):
             yield f"{path}: missing"
     for path, size in sorted(have.items()):
         if path.startswith(LOGS) or _OF_LATER_CALLS.fullmatch(path):

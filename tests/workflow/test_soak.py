@@ -21,6 +21,9 @@ def test_what_a_fresh_run_leaves_is_no_leftover():
     assert list(differences(FRESH, FRESH, [], 1)) == []
     kept = FRESH | {"units/runs/b.tsv": 8, "logs/count/b.log": 20, "units/counts/a.h5ad": 9}
     assert list(differences(kept, FRESH, [EARLIER], 1)) == []
+    kept = {"units/align/": 0, "units/align/a/a.bam": 3, "units/align/a/a.Log.final.out": 4, "work/accepted": 1}
+    assert list(differences(FRESH, FRESH | kept, [], 1)) == []  # a was counted when no alignments were kept
+    assert list(differences(FRESH | kept, FRESH | kept | {"units/align/a/a.Log.final.out": 5}, [], 1)) == []
     shards = {"units/counts/GSE1.mus.0000.h5ad": 5}, {f"units/counts/GSE1.mus.000{number}.h5ad": 4 for number in (1, 2)}
     assert list(differences(shards[1], shards[0], [], 1)) == []
 
