@@ -27,8 +27,8 @@ may have to put back, what the last refresh found."""
 _ANY_SIZE = re.compile(
     rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/(solo|align)/.*Log\.final\.out|resources/.*/answers\.json|.*\.made/.*"
 )
-_NOT_ALWAYS = re.compile(r"\.snakemake/log/.*|work/.*|units/align/.*|\.snakemake/metadata/\(units/align/.+\)")
-"""What may be missing: work/ may be deleted, and alignments of what was counted when none were kept are not there."""
+_NOT_ALWAYS = re.compile(r"\.snakemake/log/.*|work/.*|units/align/.*|\.snakemake/metadata/\((units|work)/align/.+\)")
+"""What may be missing: work/ may be deleted, and alignments are where they were when they were counted."""
 _SHARD = re.compile(r"(?<=[a-z])\.\d{4}(?!\d)")
 
 
