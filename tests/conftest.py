@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from scripts.references import count_index, reference, star_index
 from tests.toy.server import Server
 from tests.toy.world import World, build
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes depends on what else runs
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

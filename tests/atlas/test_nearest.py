@@ -32,7 +32,7 @@ def test_the_nearest_rows_are_those_of_double_precision(tmp_path, monkeypatch, m
             )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bits=st.lists(st.integers(0, 0xFFFF).filter(lambda bits: bits & 0x7C00 != 0x7C00), min_size=1, max_size=40))
 def test_every_half_is_the_same_single(bits):
     half = np.array([bits], np.uint16).view(np.float16)

@@ -169,7 +169,7 @@ def write(path: Path, matrix: np.ndarray, kind: bytes = b"integer") -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_filtered_columns_are_those_of_the_matrix(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("filter")
     rows, columns = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 30))
@@ -220,7 +220,7 @@ def test_filter_names_the_file_that_is_cut(tmp_path):
 
 
 @given(st.integers(0, 200), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_reader_agrees_with_scipy(entries_made, seed):
     dice = np.random.default_rng(seed)
     made = scipy.sparse.random(30, 20, density=entries_made / 600, format="coo", random_state=dice)

@@ -91,7 +91,7 @@ def test_few_cells_and_no_counts(tmp_path, cells):
     assert anndata.read_h5ad(tmp_path / "shard.h5ad").shape == (cells, len(GENES))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 4), st.integers(1, 70), st.integers(0, 2**32 - 1), st.data())
 def test_any_block_of_genes_can_be_read(tmp_path, cells, width, seed, data):
     random = np.random.default_rng(seed)

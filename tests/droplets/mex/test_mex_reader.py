@@ -236,7 +236,7 @@ def contents(draw):
 
 
 @given(contents())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read_whatever_it_is(tmp_path_factory, made):
     path = tmp_path_factory.mktemp("made") / "a.tar.gz"
     names, features, dense, _ = made
@@ -249,7 +249,7 @@ def test_what_is_written_is_read_whatever_it_is(tmp_path_factory, made):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_changed_archive_is_refused_or_the_same(tmp_path_factory, data):
     """Bytes are changed, cut out or put in, in the tar or in its gzip: an InputError, or the same data."""
     original = write_bytes()

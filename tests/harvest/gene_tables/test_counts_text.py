@@ -19,7 +19,7 @@ COUNTS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(0, 5).flatmap(
         lambda width: st.lists(st.tuples(st.text(max_size=5), st.lists(COUNTS, min_size=width, max_size=width)))
