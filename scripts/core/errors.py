@@ -3,7 +3,7 @@
 import errno
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from scripts.core.disk.rights import cause_of
@@ -12,6 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_FAULTS = 100  # that are reported at once
+_MOST_ALIKE, _NAMED = 10, 3  # faults that are alike and a line each, and names of a line where there are more
 
 DISK_FULL = "disk_full"
 """Cause of a DISK_LIMIT: the disk has no room; without it the configured limit is reached."""
@@ -100,13 +101,31 @@ def raise_if_all_alike(faults: Sequence[RunFault | None]) -> None:
 
 
 def raise_faults(title: str, faults: Iterable[str]) -> None:
-    """Raise one :class:`InputError` with all faults, a line each, 100 at most; return when there is none."""
-    lines = list(faults)
+    """Raise one :class:`InputError` with all faults, a line each, 100 at most; return when there is none.
+
+    Faults are sentences with the name of what is at fault before the first colon. Those of more than ten names that
+    are alike are one line.
+    """
+    lines = list(_joined(faults))
     if lines:
         more = [f"… and {len(lines) - _MOST_FAULTS:,} more."] if len(lines) > _MOST_FAULTS else []
         raise InputError(
             "\n".join([f"{title} needs {len(lines)} correction{'s' * (len(lines) > 1)}:", *lines[:_MOST_FAULTS], *more])
         )
+
+
+def _joined(faults: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each fault, and one, at the first of them, for those of more than ten names that are alike."""
+    names: dict[str, list[str]] = {}  # sentence → names
+    found = [fault.partition(": ") for fault in faults]
+    for name, _, sentence in found:
+        names.setdefault(sentence, []).append(name)
+    for name, colon, sentence in found:
+        alike = names[sentence]
+        if not sentence or len(alike) <= _MOST_ALIKE:
+            yield name + colon + sentence
+        elif name is alike[0]:
+            yield f"{', '.join(alike[:_NAMED])} and {len(alike) - _NAMED:,} more: {sentence}"
 
 
 def try_all(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -26,6 +26,19 @@ def test_all_faults_are_one_error():
     assert str(caught.value) == "The table needs 2 corrections:\nline 2: no run.\nline 5: no run."
 
 
+def test_faults_of_many_names_that_are_alike_are_one_line():
+    faults = [f"c{number}: give its {what}." for number in range(30) for what in ("species", "assay")]
+    with pytest.raises(InputError) as caught:
+        raise_faults("The table", [*faults, "c31: give its run: a name.", "c32: give its run: a name."])
+    assert str(caught.value).splitlines() == [
+        "The table needs 4 corrections:",
+        "c0, c1, c2 and 27 more: give its species.",
+        "c0, c1, c2 and 27 more: give its assay.",
+        "c31: give its run: a name.",
+        "c32: give its run: a name.",
+    ]
+
+
 def test_every_item_is_tried():
     def half(number: int) -> int:
         if number % 2:
