@@ -3,9 +3,9 @@
     python -m benchmarks.scale [--quick] [--folder FOLDER] [--again] [--shard-size CELLS]
 
 The world of benchmarks.inputs.real_world (made first, and kept) is counted by Snakemake itself, from .sra archives that
-a server on loopback gives, to the results. Meanwhile benchmarks.inputs.job_sampler looks at every job: the proportional
-set size of its process tree, and what its unit has in the scratch folder. Printed is by stage, of all its jobs, what
-was asked over what was used: from the job with least to that with most to spare. Beside what is asked stands what the
+a server on loopback gives, to the results. Meanwhile benchmarks.inputs.job_sampler looks at every job: the memory
+of its process tree, and what its unit has in the scratch folder. Printed is by stage, of all its jobs, what was asked
+over what was used: from the job with least to that with most to spare. Beside what is asked stands what the
 model expects, since every job is given 30 minutes more, and memory has a least amount: "floor" counts the jobs of which
 that is the larger part. Then: what the model says of the human and the mouse genome, beside what is published of STAR;
 and by which factor the model is off, once refitted to half of the jobs (`plan --learn`), for the other half. --folder

@@ -1,9 +1,9 @@
 """What the jobs of a running Snakemake hold: memory of their process trees, bytes of their units in the scratch folder.
 
-A job is the process whose standard error is logs/{rule}/{job}.log, with all that it starts. Its memory is the sum of
-the proportional set sizes (PSS, /proc/PID/smaps_rollup): of a page that several processes map, each counts its share,
-so a genome in shared memory counts once, however many STARs run on it. Resident set sizes would count it for each of
-them; a control group's figure has the page cache of every file that is read as well, which the kernel takes back.
+A job is the process whose standard error is logs/{rule}/{job}.log, with all that it starts. Its memory is that of
+:func:`~benchmarks.inputs.process_tree.memory_of`: a genome in shared memory counts once, however many STARs run on it.
+Resident set sizes would count it for each of them; a control group's figure has the page cache of every file that is
+read as well, which the kernel takes back.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.inputs.process_tree import descendants, fields_of
+from benchmarks.inputs.process_tree import descendants, memory_of
 from scripts.core.disk.files import size_of_folder
 
 _STAGES = ("solo", "align", "fastq", "download", "partial")  # a file that moves on meanwhile must not count twice
@@ -62,17 +62,21 @@ class JobSampler:
         """Look once at all jobs."""
         now = time.monotonic()
         self.samples += 1
-        memory: dict[tuple[str, str], float] = {}
+        memory: dict[tuple[str, str], int] = {}
+        shared: dict[tuple[str, str], dict[str, int]] = {}
         jobs: dict[int, tuple[str, str]] = {}  # process → the job that it belongs to
         for parent, process in descendants(self.root):
             job = self._job_of(process) or jobs.get(parent)
             if job:
                 jobs[process] = job
-                memory[job] = memory.get(job, 0.0) + proportional_mb(process)
+                with contextlib.suppress(OSError):
+                    held, segments = memory_of(process)
+                    memory[job] = memory.get(job, 0) + held
+                    shared.setdefault(job, {}).update(segments)
         for job, held in memory.items():
             use = self.uses.setdefault(job, JobUse(now))
             use.last = now
-            use.memory_mb = max(use.memory_mb, held)
+            use.memory_mb = max(use.memory_mb, (held + sum(shared[job].values())) / 1e6)
             use.scratch_mb = max(use.scratch_mb, sum(map(size_of_folder, self._folders(job[1]))) / 1e6)
 
     def _job_of(self, process: int) -> tuple[str, str] | None:
@@ -88,10 +92,3 @@ class JobSampler:
         for stage in _STAGES:
             with contextlib.suppress(OSError), os.scandir(self.scratch / stage) as entries:
                 yield from (Path(entry.path) for entry in entries if unit in entry.name)
-
-
-def proportional_mb(process: int) -> float:
-    """Return the proportional set size of a process in MB; 0 where it has ended."""
-    with contextlib.suppress(OSError):
-        return fields_of(Path(f"/proc/{process}/smaps_rollup")).get("Pss", 0) / 1e6
-    return 0.0

@@ -99,10 +99,7 @@ class _Watcher(threading.Thread):
             self.peak = max(self.peak, self._look())
 
     def _look(self) -> int:
-        """Note the processes of the tree; return their bytes of memory, those that several share once.
-
-        Shared memory counts with its whole size, whichever of its pages a process has touched.
-        """
+        """Note the processes of the tree; return their bytes of memory, those that several share once."""
         shared: dict[str, int] = {}
         memory = 0
         keys: dict[int, tuple[int, int]] = {}
@@ -116,9 +113,9 @@ class _Watcher(threading.Thread):
                 arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
                 step = _step(arguments, command if colon else "") if arguments[0] else self._last_step(key)
                 self.seen[key] = _Seen(step, above, own, waited)
-                rolled_up = fields_of(Path(f"/proc/{pid}/smaps_rollup"))
-                shared |= _shared_memory(Path(f"/proc/{pid}/maps").read_text())
-                memory += rolled_up.get("Pss_Anon", 0) + rolled_up.get("Pss_File", 0)
+                held, segments = memory_of(pid)
+                memory += held
+                shared |= segments
         return memory + sum(shared.values())
 
     def _last_step(self, key: tuple[int, int]) -> str:
@@ -157,6 +154,19 @@ def descendants(process: int) -> Iterator[tuple[int, int]]:
                 for child in map(int, path.read_text().split()):
                     waiting.append(child)
                     yield parent, child
+
+
+def memory_of(process: int) -> tuple[int, dict[str, int]]:
+    """Return the bytes that a process holds beside shared memory, and segment → size of its shared memory.
+
+    Of files that several processes map it holds its share. Shared memory counts with its whole size, whichever of its
+    pages a process has touched; a segment is the same for all who share it. Shares of it could not be added: while
+    another process maps the segment, those that are read before it and after it are more than the whole. Raises OSError
+    where the process has ended.
+    """
+    rolled_up = fields_of(Path(f"/proc/{process}/smaps_rollup"))
+    segments = _shared_memory(Path(f"/proc/{process}/maps").read_text())
+    return rolled_up.get("Pss_Anon", 0) + rolled_up.get("Pss_File", 0), segments
 
 
 def _shared_memory(maps: str) -> dict[str, int]:
