@@ -44,11 +44,11 @@ def test_the_table_for_a_person() -> None:
     lines = summary(rows, estimator(2), {"SRR1"}, remarks).splitlines()
     assert lines[0] == "What will be counted:"
     assert lines[1].split() == "series species assay experiments runs download GB scratch GB core-hours".split()
-    # a run: 3 GB of archive, 0.32 x 7.5 + 1.35 x 3 + 0.03 x 50 GB of FASTQ twice; core-minutes: 10.2 to download, 13.3
-    # to convert, 125.05 to align, 12.5 to count, and for each of three units 0.2 + 0.4 + 16 x (0.1 + 7.5) + 0.2
-    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "31.8", "12.1"]
-    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "15.9", "4.7"]
-    assert lines[4].split() == ["all", "3", "3", "12.0", "31.8", "16.9"]
+    # a run: 3 GB of archive, 0.32 x 7.5 + 1.35 x 3 + 0.03 x 50 GB of FASTQ twice; core-minutes: 10.1 to download, 8.8
+    # to convert, 125.0 to align, 10.0 to count, and for each of three units 0.2 + 0.12 + 16 x (0.1 + 4.875) + 0.2
+    assert lines[2].split() == ["GSE1", "homo", "plate", "3", "3", "9.0", "31.8", "10.4"]
+    assert lines[3].split() == ["GSE1", "mus", "plate", "1", "1", "3.0", "15.9", "3.9"]
+    assert lines[4].split() == ["all", "3", "3", "12.0", "31.8", "14.3"]
     assert lines[6:] == [
         "Left out:",
         "  NO_RUN (2): GSM4: No run.",

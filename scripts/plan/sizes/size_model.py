@@ -58,11 +58,11 @@ class Stage(NamedTuple):
 # with two threads. What grows with genomes, cells and reads beyond that is derived, as said beside it.
 SHIPPED: Mapping[str, Stage] = {
     # 10 MB a second from the archive, which loopback does not show, and what a run asks for beside its bytes
-    "download": Stage({"one": 0.1, "runs": 0.1, "archive_mb": 1 / 600}, {"one": 60, "threads": 30}),
-    # 10 MB of compressed FASTQ a second and thread
-    "fastq": Stage({"one": 0.1, "runs/threads": 0.02, "fastq_mb/threads": 1 / 600}, {"one": 60, "threads": 120}),
+    "download": Stage({"one": 0.1, "runs": 0.04, "archive_mb": 1 / 600}, {"one": 60, "threads": 30}),
+    # 15 MB of compressed FASTQ a second and thread
+    "fastq": Stage({"one": 0.03, "runs/threads": 0.003, "fastq_mb/threads": 1 / 900}, {"one": 60, "threads": 120}),
     # read and written in blocks
-    "reference": Stage({"one": 0.5, "genome_mb": 1 / 400}, {"one": 80, "genome_mb": 0.15}),
+    "reference": Stage({"one": 0.2, "genome_mb": 1 / 500}, {"one": 80, "genome_mb": 0.15}),
     # Two bytes a base for both strands, 33 bits for each in the suffix array, a junction's 402 suffixes of 16 bytes and
     # as much to sort them. Threads sort suffixes, where STAR is built with OpenMP (Debian's is not).
     "star_index": Stage(
@@ -70,33 +70,33 @@ SHIPPED: Mapping[str, Stage] = {
         {"one": 700, "genome_mb": 10.1, "kjunctions": 12.9},
     ),
     # exons, whatever the genome
-    "count_index": Stage({"one": 0.5, "genome_mb": 1 / 640}, {"one": 300, "genome_mb": 0.1}),
+    "count_index": Stage({"one": 0.3, "genome_mb": 1 / 1000}, {"one": 300, "genome_mb": 0.1}),
     # a contig whole
-    "kmers": Stage({"one": 0.5, "genome_mb": 1 / 640}, {"one": 200, "genome_mb": 0.35}),
-    # The index is loaded from a slow disk, 65 MB a second, and held once; 0.4 million spots a minute and thread. Beside
+    "kmers": Stage({"one": 0.2, "genome_mb": 1 / 640}, {"one": 200, "genome_mb": 0.35}),
+    # The index is loaded from a slow disk, 100 MB a second, and held once; 0.4 million spots a minute and thread. Beside
     # it each thread has 150 MB of buffers and what STAR holds for its reads (alexdobin/STAR, issue 1063).
     "align": Stage(
-        {"one": 0.1, "index_mb": 1 / 3900, "runs/threads": 0.05, "mspots/threads": 2.5},
+        {"one": 0.1, "index_mb": 1 / 6000, "runs/threads": 0.015, "mspots/threads": 2.5},
         {"one": 900, "index_mb": 1.0, "threads": 360},
     ),
-    "count": Stage({"one": 0.05, "runs/threads": 0.005, "mspots/threads": 0.25}, {"one": 120, "threads": 100}),
+    "count": Stage({"one": 0.05, "runs/threads": 0.002, "mspots/threads": 0.2}, {"one": 120, "threads": 100}),
     # a sample of the reads, and the lists
-    "read_roles": Stage({"one": 0.05, "runs": 0.03}, {"one": 500}),
+    "read_roles": Stage({"one": 0.03, "runs": 0.02}, {"one": 500}),
     # what is counted is held beside the index: 28 bytes a read (SoloFeature: rGeneUMI, readInfo)
     "solo": Stage(
-        {"one": 0.1, "index_mb": 1 / 3900, "mspots/threads": 2.5},
+        {"one": 0.1, "index_mb": 1 / 6000, "mspots/threads": 2.0},
         {"one": 900, "index_mb": 1.0, "threads": 200, "mspots": 30},
     ),
     # the unique matrix twice, as text for STAR and as numbers
-    "cells": Stage({"one": 0.1, "mspots": 0.015}, {"one": 200, "mspots": 15}),
+    "cells": Stage({"one": 0.05, "mspots": 0.01}, {"one": 200, "mspots": 15}),
     # in blocks of entries
     "mex_archive": Stage({"one": 0.1, "mspots": 0.02}, {"one": 60, "threads": 60}),
     # gathered in blocks of genes or cells: 0.4 GB for 47,000 cells (benchmarks.harvest)
-    "table": Stage({"one": 5, "cells": 1 / 400}, {"one": 300, "cells": 0.006}),
+    "table": Stage({"one": 0.1, "cells": 1 / 10_000}, {"one": 300, "cells": 0.006}),
     # a library at a time, of which nothing was measured at full size
-    "droplets_h5ad": Stage({"one": 15}, {"one": 7200}),
+    "droplets_h5ad": Stage({"one": 3}, {"one": 7200}),
     # 0.26 GB for 5,000 cells, 0.53 GB for 50,000 (benchmarks.report)
-    "report": Stage({"one": 15}, {"one": 400, "cells": 0.007}),
+    "report": Stage({"one": 0.2, "cells": 1 / 50_000}, {"one": 400, "cells": 0.007}),
     # cells that are held together, with what scikit-learn makes of them
     "atlas": Stage({"one": 5, "cells": 1 / 400}, {"one": 3600, "cells": 0.09}),
 }

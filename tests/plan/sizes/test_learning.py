@@ -55,7 +55,7 @@ def test_toys_teach_what_a_start_takes_and_nothing_of_genomes():
     toy = {"threads": 2.0, "runs": 5.0, "mspots": 0.003, "genome_mb": 0.2, "index_mb": 2.0}
     learnt = learn([Job("align", toy, 0.03, 250.0)] * 50)["align"]
     assert learnt.minutes["mspots/threads"] == pytest.approx(2.5, rel=0.5)
-    assert learnt.minutes["index_mb"] == pytest.approx(1 / 3900, rel=0.1)
+    assert learnt.minutes["index_mb"] == pytest.approx(1 / 6000, rel=0.1)
     assert learnt.minutes["one"] >= 0.1 * SHIPPED["align"].minutes["one"]  # nor below a floor
     assert learnt.memory_mb["index_mb"] == 1.0
     assert SizeModel({"align": learnt}).asked_mb("align", SIZED) > 1.2 * 29_000

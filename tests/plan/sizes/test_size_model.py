@@ -43,7 +43,7 @@ def test_every_term_is_of_a_known_size():
 
 def test_a_job_is_the_sum_of_its_terms():
     model = SizeModel()
-    minutes = 0.1 + INDEX_MB / 3900 + 96 / 16 * 0.05 + 100 / 16 * 2.5
+    minutes = 0.1 + INDEX_MB / 6000 + 96 / 16 * 0.015 + 100 / 16 * 2.5
     assert model.minutes("align", SIZED) == pytest.approx(minutes)
     assert model.memory_mb("align", SIZED) == 900 + INDEX_MB + 16 * 360
     assert model.asked_minutes("align", SIZED) == int(30 + 2 * minutes)
