@@ -25,8 +25,9 @@ _OF_LATER_CALLS = re.compile(
 """What no first run has: a log and a record of each unit that is counted again, Snakemake's folders for a plan that it
 may have to put back, what the last refresh found."""
 _ANY_SIZE = re.compile(
-    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/(solo|align)/.*Log\.final\.out|resources/.*/answers\.json|.*\.made/.*"
+    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/solo/.*/Log\.final\.out|units/align/.+|resources/.*/answers\.json|.*\.made/.*"
 )
+"""Files with a clock, a port or, as those that STAR itself wrote, the number of threads."""
 _NOT_ALWAYS = re.compile(r"\.snakemake/log/.*|work/.*|units/align/.*|\.snakemake/metadata/\((units|work)/align/.+\)")
 """What may be missing: work/ may be deleted, and alignments are where they were when they were counted."""
 _SHARD = re.compile(r"(?<=[a-z])\.\d{4}(?!\d)")
@@ -60,11 +61,16 @@ def readable(path: str) -> str:
     return path
 
 
+def without_shard(path: str) -> str:
+    """Return a path without the number of a shard: it depends on what was planned first."""
+    return _SHARD.sub(".SHARD", path)
+
+
 def _by_name(listing: Listing) -> dict[str, int]:
-    """Return a listing by readable names, without numbers of shards: they depend on what was planned first."""
+    """Return a listing by readable names, without numbers of shards."""
     named: dict[str, int] = {}
     for path, size in listing.items():
-        name = _SHARD.sub(".SHARD", readable(path))
+        name = without_shard(readable(path))
         named[name] = max(size, named.get(name, 0))
     return named
 

@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.workflow.leftovers import differences, list_files, readable
+from tests.workflow.leftovers import differences, list_files, readable, without_shard
 
 FRESH = {"results/": 0, "results/runs.tsv": 10, "units/counts/a.h5ad": 5, "units/wanted.txt": 7, ".snakemake/log/1": 9}
 EARLIER = {"results/b.h5ad": 3, "units/counts/a.h5ad": 4, "units/runs/b.tsv": 8, "logs/count/b.log": 2}
@@ -24,6 +24,7 @@ def test_what_a_fresh_run_leaves_is_no_leftover():
     kept = {"units/align/": 0, "units/align/a/a.bam": 3, "units/align/a/a.Log.final.out": 4, "work/accepted": 1}
     assert list(differences(FRESH, FRESH | kept, [], 1)) == []  # a was counted when no alignments were kept
     assert list(differences(FRESH | kept, FRESH | kept | {"units/align/a/a.Log.final.out": 5}, [], 1)) == []
+    assert without_shard("bam/GSE1.mus.0002/SRX1.bam") == "bam/GSE1.mus.SHARD/SRX1.bam"
     shards = {"units/counts/GSE1.mus.0000.h5ad": 5}, {f"units/counts/GSE1.mus.000{number}.h5ad": 4 for number in (1, 2)}
     assert list(differences(shards[1], shards[0], [], 1)) == []
 
