@@ -200,7 +200,7 @@ class Soak:
             return change, _REFRESH
         if change in ("a failing archive", "a lost archive"):
             run = self.random.choice(_RUNS[:3] if change == "a lost archive" else _RUNS)
-            _remove(folder / "units")
+            _count_anew(folder)
             if change == "a lost archive":
                 self.server.fault(run, "404")
                 return f"{analysis.name}, {run} lost", ()
@@ -214,6 +214,8 @@ class Soak:
             path = self.random.choice(results)
             path.unlink()
             return f"{path.relative_to(folder)} deleted", ()
+        elif change == "units deleted":
+            _count_anew(folder)
         elif change == "records deleted":
             _remove(analysis.shared / "records")
         elif change == "a reference deleted":
@@ -329,6 +331,14 @@ class Soak:
                 self._complain(words)
             self.fresh[name] = Fresh(analysis.sums(), analysis.files(), self._shared(place / "shared", place / "cache"))
         return self.fresh[name]
+
+
+def _count_anew(folder: Path) -> None:
+    """Delete what was counted, but not the list of results: without it those of an earlier configuration stay."""
+    for path in (folder / "units").glob("*"):
+        if path.name != "wanted.txt":
+            _remove(path)
+            path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> None:
