@@ -5,12 +5,11 @@
 Run tables are made from a seed: plate cells of 180 series (of 3,600 for a million), and droplet libraries. Two peers
 are written here, as plain as can be: a workflow of four rules a cell (download, fastq, align, count) and one harvest;
 and one of as many jobs and files as the droplet libraries have here, without functions, params or units, which is
-what Snakemake itself takes. Each dry run is a process of its own, `snakemake -n --quiet rules`, or `snakemake -n
---quiet`, which ends with the table of jobs; --quick plans fewer cells and leaves the largest plan out. What Snakemake
-itself takes to run a job is measured with jobs that do nothing but touch their output, a job for each cell and step
-beside a job for each shard and step. --series measures something else alone: a plan of so many series of one cell
-each, its table (`resolve`) and the first of the calls with `--batch` that share its jobs out, as the workflow asks
-for them.
+what Snakemake itself takes. Each dry run is a process of its own, `snakemake -n --quiet rules`, which prints the
+table of jobs; --quick plans fewer cells and leaves the largest plan out. What Snakemake itself takes to run a job is
+measured with jobs that do nothing but touch their output, a job for each cell and step beside a job for each shard
+and step. --series measures something else alone: a plan of so many series of one cell each, its table (`resolve`) and
+the first of the calls with `--batch` that share its jobs out, as the workflow asks for them.
 """
 
 import json
@@ -190,21 +189,21 @@ def write_analysis(folder: Path, plan: Plan) -> None:
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump({"run_table": "runs.tsv"}), encoding="utf-8")
 
 
-def dry_run(folder: Path, snakefile: Path, *options: str, quiet: Sequence[str] = ("rules",)) -> tuple[Cost, int]:
-    """Return what a dry run costs, and how many jobs it plans; without a word in ``quiet`` it ends with their table."""
+def dry_run(folder: Path, snakefile: Path, *options: str) -> tuple[Cost, int]:
+    """Return what a dry run costs, and how many jobs it plans."""
     reported = folder / "reported.txt"
     command = ["-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "-n", *options]
-    cost = run_measured(python(*command, "--quiet", *quiet), reported)
+    cost = run_measured(python(*command, "--quiet", "rules"), reported)
     lines = reported.read_text(encoding="utf-8").splitlines()
     return cost, next(int(line.split()[1]) for line in lines if line.startswith("total"))
 
 
-def measure_ours(place: Path, plan: Plan, repeats: int, quiet: Sequence[str] = ("rules",)) -> dict[str, float]:
+def measure_ours(place: Path, plan: Plan, repeats: int) -> dict[str, float]:
     """Return CPU seconds, peak memory and jobs of planning with this workflow, see :func:`dry_run`."""
     folder = place / f"ours.{plan.cells}.{plan.libraries}"
     if not folder.exists():
         in_child(write_analysis, folder, plan)
-    runs = [dry_run(folder, HOME / "Snakefile", quiet=quiet) for _ in range(repeats)]
+    runs = [dry_run(folder, HOME / "Snakefile") for _ in range(repeats)]
     return {
         "cpu_s": statistics.median(cost.cpu for cost, _ in runs),
         "peak_mb": statistics.median(cost.peak_mb for cost, _ in runs),
@@ -229,12 +228,12 @@ def measure_series(place: Path, number: int) -> dict[str, dict[str, float]]:
     }
 
 
-def measure_peer(place: Path, rules: str, parts: int, quiet: Sequence[str] = ("rules",)) -> dict[str, float]:
+def measure_peer(place: Path, rules: str, parts: int) -> dict[str, float]:
     """Return CPU seconds, peak memory and jobs of planning a workflow of these rules for so many parts."""
     folder = Path(tempfile.mkdtemp(dir=place))
     snakefile = folder / "Snakefile"
     snakefile.write_text(rules, encoding="utf-8")
-    cost, jobs = dry_run(folder, snakefile, "--config", f"parts={parts}", quiet=quiet)
+    cost, jobs = dry_run(folder, snakefile, "--config", f"parts={parts}")
     return {"cpu_s": cost.cpu, "peak_mb": cost.peak_mb, "jobs": jobs}
 
 
@@ -284,11 +283,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as place:
         for name, (plan, repeats) in plans.items():
             figures[name] = measure_ours(Path(place), plan, repeats)
-            if plan.libraries or plan.cells > 50_000:
-                figures[f"{name}, --quiet"] = measure_ours(Path(place), plan, repeats, quiet=())
         libraries = plans["2,000 droplet libraries"][0].libraries
         plain = measure_peer(Path(place), PLAIN, libraries)
-        plain_quiet = measure_peer(Path(place), PLAIN, libraries, quiet=())
         peer = measure_peer(Path(place), PEER, peer_cells)
         run_cells = 96 if arguments.quick else 480
         shards = max(1, run_cells // SHARD_SIZE)
@@ -297,7 +293,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     reported = {
         **figures,
         "as many jobs and files, rules without functions": plain,
-        "as many jobs and files, --quiet": plain_quiet,
         f"{peer_cells:,} cells, a job for each cell and step": peer,
     }
     for name, row in reported.items():
@@ -325,7 +320,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"a job: {overhead['a_job_cpu_ms']:.0f} ms of CPU, {overhead['a_job_wall_ms']:.0f} ms", end="; ")
     ratios["run_cpu_s"] = sharded["cpu_s"] / single["cpu_s"]
     print(f"shards / a job for each cell and step: CPU {ratios['run_cpu_s']:.3f}")
-    peers = {"peer": {"cells": peer_cells, **peer}, "plain": plain, "plain_quiet": plain_quiet}
+    peers = {"peer": {"cells": peer_cells, **peer}, "plain": plain}
     print(json.dumps({"plans": figures, **peers, "overhead": overhead, "ratios": ratios}))
 
 

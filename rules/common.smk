@@ -22,6 +22,7 @@ if _home not in scripts.__path__:
     scripts.__path__.append(_home)
 
 from scripts.core.workflow.endings import last_words, remember_command
+from scripts.core.workflow.job_memory import hold_less
 from scripts.core.workflow.many_jobs import repeat_less
 from scripts.core.errors import InputError
 from scripts.core.output import printable
@@ -55,6 +56,8 @@ from scripts.plan.units import is_shard, read_index
 running = Running(workflow)
 running.look_behind_ancient()
 repeat_less(running.is_dry_run)
+if running.is_dry_run:
+    hold_less()
 HOME = running.home
 INDEX = "units/index.tsv"
 LAST_PLAN = "units/last_plan"

@@ -223,7 +223,7 @@ def _clean(row: Run) -> Run:
     values: dict[str, str] = {}
     for name in ("tax_id", *NUMBERS):
         given = getattr(row, name)
-        if given and (number := whole_number(given)) is not None:
+        if given and (number := whole_number(given)) is not None and str(number) != given:
             values[name] = str(number)
     if not row.source.startswith("file:"):
         for name in ("series", "sample", "experiment", "run"):
@@ -232,7 +232,8 @@ def _clean(row: Run) -> Run:
                 values[name] = word
     else:
         values["source"] = "file:" + ";".join(map(strip_blanks, local_files(row)))
-    row = row._replace(**values)
+    if values:
+        row = row._replace(**values)
     return row if row.tax_id or row.species else row._replace(tax_id=taxon("", row.organism)[0])
 
 

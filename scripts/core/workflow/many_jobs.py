@@ -7,12 +7,14 @@ What Snakemake decides and prints stays as it is. The names of Snakemake that ar
 import atexit
 import functools
 import gc
+import logging
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
 _YOUNG = 100_000  # new objects; Python itself looks for unused cycles among every 700
 _FUNCTIONS = 4096  # more than any workflow has
+_FILES = 4096  # more than have many jobs behind them
 
 
 def repeat_less(is_dry_run: bool) -> None:
@@ -21,6 +23,12 @@ def repeat_less(is_dry_run: bool) -> None:
     remember_parameters()
     format_commands_once()
     wait_once_at_a_time()
+    if is_dry_run:
+        ask_for_flags_quickly()
+        find_producers_once()
+        make_wildcards_once()
+        compare_folders_once()
+        format_for_readers()
 
 
 def collect_seldom(is_dry_run: bool) -> None:
@@ -102,3 +110,117 @@ def wait_once_at_a_time() -> None:
             threading.Timer(delay, look_again).start()
 
     JobScheduler._schedule_reevalutation = start_once
+
+
+@functools.cache
+def ask_for_flags_quickly() -> None:
+    """Let Snakemake see faster which flags a file has, as `ancient` or a remote storage: it asks 150 times a job."""
+    from snakemake.io import _IOFile
+
+    if not hasattr(_IOFile, "is_flagged") or not hasattr(_IOFile, "is_storage"):
+        return
+
+    def is_flagged(file: Any, flag: str) -> bool:
+        flags = getattr(file._file, "_flags", None)
+        if flags is None:
+            flags = getattr(file._file, "flags", {})
+        return bool(flags.get(flag))
+
+    _IOFile.is_flagged = is_flagged
+    _IOFile.is_storage = property(lambda file: is_flagged(file, "storage_object"))
+
+
+@functools.cache
+def find_producers_once() -> None:
+    """Let Snakemake look once for the rules that make an input of many jobs, and once at the names of a log."""
+    from snakemake.jobs import Job
+    from snakemake.output_index import OutputIndex
+
+    match = getattr(OutputIndex, "match_producers", None)
+    if match is not None:
+        OutputIndex.match_producers = functools.lru_cache(_FILES)(match)
+    if {"log", "benchmark", "is_valid"} <= {*vars(Job)}:
+        Job.is_valid = lambda job: (job.benchmark, job.log)  # which it has already where it is planned
+
+
+@functools.cache
+def make_wildcards_once() -> None:
+    """Let all functions of a job have the same wildcards, which Snakemake makes anew for each of them."""
+    from snakemake import rules
+
+    make = getattr(rules, "Wildcards", None)
+    if make is None:
+        return
+
+    @functools.lru_cache(8)
+    def made(items: tuple[tuple[str, str], ...]) -> Any:
+        return make(fromdict=dict(items))
+
+    def wildcards(fromdict: Any) -> Any:
+        return made(tuple(fromdict.items()))
+
+    rules.Wildcards = wildcards
+
+
+@functools.cache
+def compare_folders_once() -> None:
+    """Let Snakemake look for files in the folder that another job makes only where there may be some.
+
+    It sorts the absolute paths of all outputs for that, and compares each with the next one.
+    """
+    from snakemake.dag import DAG
+
+    check = getattr(DAG, "check_directory_outputs", None)
+    if check is None:
+        return
+
+    @functools.wraps(check)
+    def check_directory_outputs(dag: Any) -> None:
+        if _may_be_nested({str(file) for job in dag.jobs for file in job.output}):
+            check(dag)
+
+    DAG.check_directory_outputs = check_directory_outputs
+
+
+def _may_be_nested(paths: Collection[str]) -> bool:
+    """Whether one of these paths may be below another one."""
+    if any(path.startswith(("/", ".")) or "/." in path or "//" in path for path in paths):
+        return True
+    folders = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return not folders.isdisjoint(paths)
+
+
+@functools.cache
+def format_for_readers() -> None:
+    """Let a dry run that is not to print its jobs (``--quiet rules``) not format them.
+
+    Their params and resources are found all the same, which says what is wrong with them.
+    """
+    from snakemake.jobs import Job
+    from snakemake.logging import LogEvent, logger
+
+    announce = getattr(Job, "log_info", None)
+    if announce is None:
+        return
+
+    @functools.cache
+    def is_read() -> bool:
+        for event in (LogEvent.JOB_INFO, LogEvent.SHELLCMD):
+            record = logger.makeRecord(logger.name, logging.INFO, "", 0, "", (), None, extra={"event": event})
+            if any(handler.filter(record) for handler in logger.handlers):
+                return True
+        return False
+
+    @functools.wraps(announce)
+    def log_info(job: Any, *arguments: Any, **options: Any) -> None:
+        if job.rule.is_checkpoint or job.rule.is_handover or is_read():
+            announce(job, *arguments, **options)
+        else:
+            _ = job.params, job.resources
+
+    Job.log_info = log_info

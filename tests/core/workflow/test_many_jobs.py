@@ -2,16 +2,24 @@
 
 import gc
 import inspect
+import logging
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+import snakemake.api  # before its other modules, which import each other
 from snakemake import common, rules
+from snakemake.io import IOFile, _IOFile, flag
 from snakemake.jobs import Job
+from snakemake.logging import DefaultFilter, logger
+from snakemake.output_index import OutputIndex
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 from scripts.core.workflow import many_jobs
 from scripts.core.workflow.many_jobs import format_commands_once, remember_parameters, remembered, wait_once_at_a_time
+
+DAG = snakemake.dag.DAG
 
 
 @pytest.fixture
@@ -22,12 +30,21 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (rules, "get_function_params"),
         (Job, "log_info"),
         (Job, "format_wildcards"),
+        (Job, "is_valid"),
+        (rules, "Wildcards"),
+        (_IOFile, "is_flagged"),
+        (_IOFile, "is_storage"),
+        (OutputIndex, "match_producers"),
+        (DAG, "check_directory_outputs"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     threshold = gc.get_threshold()
     yield monkeypatch
     gc.set_threshold(*threshold)
     gc.unfreeze()
+    for once in ("ask_for_flags_quickly", "find_producers_once", "make_wildcards_once", "compare_folders_once"):
+        getattr(many_jobs, once).cache_clear()
+    many_jobs.format_for_readers.cache_clear()
 
 
 def test_a_function_is_inspected_once():
@@ -106,3 +123,78 @@ def test_snakemake_waits_once_at_a_time_for_the_next_jobs(monkeypatch):
             timer.join()
         assert scheduler._open_jobs.acquire(blocking=False)
         assert not scheduler._open_jobs.acquire(blocking=False)
+
+
+def test_flags_of_a_file_are_as_snakemake_sees_them(restored):
+    rule = SimpleNamespace(name="count", pathvars=SimpleNamespace(apply=str))
+    files = [IOFile(name, rule) for name in ("a", flag("a", "temp"), flag("a", "temp", False), flag(len, "ancient"))]
+    files += [file.apply_wildcards({}) for file in files[:3]]
+
+    def seen():
+        return [(file.is_storage, file.is_temp, file.is_ancient, file.is_flagged("temp")) for file in files]
+
+    before = seen()
+    many_jobs.ask_for_flags_quickly()
+    assert seen() == before
+    assert [is_temp for _, is_temp, *_ in before] == [False, True, False, False, False, True, False]
+
+
+def test_producers_and_names_of_logs_are_found_once(restored):
+    asked = []
+    restored.setattr(OutputIndex, "match_producers", lambda index, name: asked.append(name) or {name})
+    many_jobs.find_producers_once()
+    indices = [OutputIndex([]), OutputIndex([])]
+    assert [index.match_producers("a") for index in indices for _ in range(2)] == [{"a"}] * 4
+    assert asked == ["a", "a"]  # once of each index
+    job = Job.__new__(Job)
+    job._log, job._benchmark = ["a.log"], "a.tsv"
+    job.is_valid()  # and asks no rule for them
+
+
+def test_functions_of_a_job_have_the_same_wildcards(restored):
+    many_jobs.make_wildcards_once()
+    one = rules.Wildcards(fromdict={"unit": "a"})
+    assert (one.unit, list(one), one.get("run")) == ("a", ["a"], None)
+    assert rules.Wildcards(fromdict={"unit": "a"}) is one
+    assert rules.Wildcards(fromdict={"unit": "b"}).unit == "b"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "looks"),
+    [
+        (["a/b", "a/c.tsv", "ab"], False),
+        ([], False),
+        (["a/b", "a"], True),
+        (["a/b/c", "x", "a"], True),
+        (["a/b", "/scratch/a"], True),
+        (["./a", "b"], True),
+        (["a//b"], True),
+    ],
+)
+def test_outputs_are_compared_where_one_may_be_in_the_folder_of_another(restored, outputs, looks):
+    seen = []
+    restored.setattr(DAG, "check_directory_outputs", seen.append)
+    many_jobs.compare_folders_once()
+    dag = SimpleNamespace(jobs=[SimpleNamespace(output=[path]) for path in outputs])
+    DAG.check_directory_outputs(dag)
+    assert seen == [dag] * looks
+
+
+@pytest.mark.parametrize(("quiet", "said"), [((), ["cut"]), (("rules",), []), (("progress",), ["cut"])])
+def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
+    from snakemake.settings.enums import Quietness
+
+    handler = logging.NullHandler()
+    handler.addFilter(DefaultFilter(set(map(Quietness.parse_choice, quiet)), False, False, True, True))
+    restored.setattr(logger, "handlers", [handler])
+    announced, found = [], []
+    restored.setattr(Job, "log_info", lambda job: announced.append(job.rule.name))
+    restored.setattr(Job, "params", property(lambda job: found.append("params")))
+    restored.setattr(Job, "resources", property(lambda job: found.append("resources")))
+    many_jobs.format_for_readers()
+    for name, is_checkpoint in (("cut", False), ("resolve", True)):
+        job = Job.__new__(Job)
+        job.rule = SimpleNamespace(name=name, is_checkpoint=is_checkpoint, is_handover=False)
+        job.log_info()
+    assert announced == [*said, "resolve"]  # behind which Snakemake says that more jobs follow
+    assert found == ["params", "resources"] * (not said)
