@@ -5,6 +5,7 @@ What Snakemake decides and prints stays as it is. The names of Snakemake that ar
 the docstrings are those of a job of this workflow, of 22,000 in all: sizes of the objects, in a dry run of 266 jobs.
 """
 
+import contextlib
 import functools
 import sys
 from typing import Any
@@ -16,12 +17,9 @@ _NOTHING: frozenset[Any] = frozenset()
 
 def hold_less() -> None:
     """Prepare this process, in which Snakemake plans jobs and runs none; it is called before the rules are read."""
-    share_guards()
-    slim_names()
-    share_files()
-    share_empty_lists()
-    share_empty_sets()
-    forget_announced()
+    for step in (share_guards, slim_names, share_files, share_empty_lists, share_empty_sets, forget_announced):
+        with contextlib.suppress(ImportError):  # of another version
+            step()
 
 
 @functools.cache

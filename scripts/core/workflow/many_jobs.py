@@ -5,6 +5,7 @@ What Snakemake decides and prints stays as it is. The names of Snakemake that ar
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import logging
@@ -23,12 +24,10 @@ def repeat_less(is_dry_run: bool) -> None:
     remember_parameters()
     format_commands_once()
     wait_once_at_a_time()
-    if is_dry_run:
-        ask_for_flags_quickly()
-        find_producers_once()
-        make_wildcards_once()
-        compare_folders_once()
-        format_for_readers()
+    steps = (ask_for_flags_quickly, find_producers_once, make_wildcards_once, compare_folders_once, format_for_readers)
+    for step in steps if is_dry_run else ():
+        with contextlib.suppress(ImportError):  # of another version
+            step()
 
 
 def collect_seldom(is_dry_run: bool) -> None:
