@@ -73,8 +73,8 @@ SHIPPED: Mapping[str, Stage] = {
     "count_index": Stage({"one": 0.3, "genome_mb": 1 / 1000}, {"one": 300, "genome_mb": 0.1}),
     # a contig whole
     "kmers": Stage({"one": 0.2, "genome_mb": 1 / 640}, {"one": 200, "genome_mb": 0.35}),
-    # The index is loaded from a slow disk, 100 MB a second, and held once; 0.4 million spots a minute and thread. Beside
-    # it each thread has 150 MB of buffers and what STAR holds for its reads (alexdobin/STAR, issue 1063).
+    # The index is loaded from a slow disk, 100 MB a second, and held once; 0.4 million spots a minute and thread.
+    # Beside it each thread has 150 MB of buffers and what STAR holds for its reads (alexdobin/STAR, issue 1063).
     "align": Stage(
         {"one": 0.1, "index_mb": 1 / 6000, "runs/threads": 0.015, "mspots/threads": 2.5},
         {"one": 900, "index_mb": 1.0, "threads": 360},
