@@ -27,7 +27,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -233,18 +233,23 @@ def _same_matrix(archive: Path, path: Path) -> bool:
 
 
 def measure(work: Work, folder: Path, ways: Sequence[str], cells_of_2017: int) -> dict[str, Usage]:
-    """Return the usage of each way and assay; folders of ours and of the script are kept for the comparison."""
-    used: dict[str, Usage] = {}
-    for assay in ("plate", "droplet"):
-        if "ours" in ways:
-            used[f"ours, {assay}"] = run_ours(folder / f"ours.{assay}", work, assay)
-    if "script" in ways:
-        used["script, plate"] = run_plates(folder / "script.plate", work)
-        used["script, droplet"] = run_libraries(folder / "script.droplet", work)
-    if "smartseq" in ways:
-        used["smartseq, plate"] = run_smartseq(folder / "smartseq", work)
-    if "2017" in ways:
-        used["2017, plate"] = run_2017(folder / "2017", work, cells_of_2017)
+    """Return the usage of each way and assay, which is printed as soon as it is known.
+
+    Folders of ours and of the script are kept for the comparison.
+    """
+    measured: dict[str, Callable[[], Usage]] = {
+        "ours, plate": lambda: run_ours(folder / "ours.plate", work, "plate"),
+        "ours, droplet": lambda: run_ours(folder / "ours.droplet", work, "droplet"),
+        "script, plate": lambda: run_plates(folder / "script.plate", work),
+        "script, droplet": lambda: run_libraries(folder / "script.droplet", work),
+        "smartseq, plate": lambda: run_smartseq(folder / "smartseq", work),
+        "2017, plate": lambda: run_2017(folder / "2017", work, cells_of_2017),
+    }
+    used = {}
+    for name, call in measured.items():
+        if name.partition(",")[0] in ways:
+            used[name] = call()
+            print_usage(TITLES[name], used[name])
     return used
 
 
@@ -285,14 +290,19 @@ def ratios(used: Mapping[str, Usage]) -> dict[str, dict[str, float]]:
     return found
 
 
+def print_usage(title: str, usage: Usage, more: Iterable[float] = ()) -> None:
+    """Print a line of the table."""
+    print(f"{title:32}" + "".join(f"{figure:>12,.1f}" for figure in usage[:5]), end="")
+    print("".join(f"{ratio:>12.2f}" for ratio in more), flush=True)
+
+
 def report(used: Mapping[str, Usage]) -> None:
     """Print the table, and the steps of each way."""
     columns = ("CPU s", "wall s", "peak MB", "scratch MB", "written MB", "ours: CPU", "scratch")
     print(" " * 32 + "".join(f"{column:>12}" for column in columns))
     found = ratios(used)
     for name, usage in used.items():
-        print(f"{TITLES[name]:32}" + "".join(f"{figure:>12,.1f}" for figure in usage[:5]), end="")
-        print("".join(f"{ratio:>12.2f}" for ratio in found.get(name, {}).values()))
+        print_usage(TITLES[name], usage, found.get(name, {}).values())
     for name, usage in used.items():
         largest = sorted(usage.steps.items(), key=lambda step: -step[1])
         words = [f"{step} {seconds:.1f}" for step, seconds in largest if seconds > 0.01 * usage.cpu]

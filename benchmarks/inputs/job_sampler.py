@@ -42,6 +42,7 @@ class JobSampler:
         self.samples = 0
         self._log = re.compile(re.escape(str(directory.resolve())) + r"/logs/([^/]+)/([^/]+)\.log")
         self._over = threading.Event()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._watch)
 
     def __enter__(self) -> "JobSampler":
@@ -51,12 +52,17 @@ class JobSampler:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        if self._error:
+            raise self._error
 
     def _watch(self) -> None:
-        while not self._over.is_set():
-            started = time.monotonic()
-            self.sample()
-            self._over.wait(max(0.02, self.interval - (time.monotonic() - started)))
+        try:
+            while not self._over.is_set():
+                started = time.monotonic()
+                self.sample()
+                self._over.wait(max(0.02, self.interval - (time.monotonic() - started)))
+        except Exception as error:  # raised at the end of the block: what was seen until now would be too little
+            self._error = error
 
     def sample(self) -> None:
         """Look once at all jobs."""

@@ -72,6 +72,8 @@ def run_watched(
     written = fields_of(Path(f"/proc/{process.pid}/io"))["write_bytes"]
     watcher.over.set()
     watcher.join()
+    if watcher.error:
+        raise watcher.error
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -90,13 +92,17 @@ class _Watcher(threading.Thread):
         self.root, self.folder, self.interval = root, folder, interval
         self.over = threading.Event()
         self.peak = self.scratch = 0
+        self.error: Exception | None = None
         self.seen: dict[tuple[int, int], _Seen] = {}
 
     def run(self) -> None:
         """Look until it is over."""
-        while not self.over.wait(self.interval):
-            self.scratch = max(self.scratch, size_of_folder(self.folder))
-            self.peak = max(self.peak, self._look())
+        try:
+            while not self.over.wait(self.interval):
+                self.scratch = max(self.scratch, size_of_folder(self.folder))
+                self.peak = max(self.peak, self._look())
+        except Exception as error:  # raised by run_watched: what was seen until now would be too little
+            self.error = error
 
     def _look(self) -> int:
         """Note the processes of the tree; return their bytes of memory, those that several share once."""
@@ -149,11 +155,19 @@ def descendants(process: int) -> Iterator[tuple[int, int]]:
     """Yield parent and child of all that a process has started, parents first; no other process is looked at."""
     waiting = [process]
     for parent in waiting:
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+        children = _children_of(parent)
+        waiting += children
+        yield from ((parent, child) for child in children)
+
+
+def _children_of(process: int) -> list[int]:
+    """Return what a process has started and is still there; nothing where it has ended itself."""
+    children: list[int] = []
+    with suppress(OSError):
+        for path in Path(f"/proc/{process}/task").glob("*/children"):
             with suppress(OSError):
-                for child in map(int, path.read_text().split()):
-                    waiting.append(child)
-                    yield parent, child
+                children += map(int, path.read_text().split())
+    return children
 
 
 def memory_of(process: int) -> tuple[int, dict[str, int]]:
