@@ -17,7 +17,15 @@ _NOTHING: frozenset[Any] = frozenset()
 
 def hold_less() -> None:
     """Prepare this process, in which Snakemake plans jobs and runs none; it is called before the rules are read."""
-    for step in (share_guards, slim_names, share_files, share_empty_lists, share_empty_sets, forget_announced):
+    for step in (
+        share_guards,
+        slim_names,
+        share_files,
+        share_empty_lists,
+        share_empty_sets,
+        forget_announced,
+        ask_in_turn,
+    ):
         with contextlib.suppress(ImportError):  # of another version
             step()
 
@@ -159,3 +167,22 @@ def forget_announced() -> None:
             free(scheduler, job)
 
     Job.conda_env_spec, Job.log_info, JobScheduler._free_resources = property(conda_env_spec), log_info, free_resources
+
+
+@functools.cache
+def ask_in_turn() -> None:
+    """Let a job ask for the times of its outputs one after another (4,000 bytes).
+
+    Snakemake asks for those of all jobs at once, with a task for each job and for each output.
+    """
+    from snakemake.io import _IOFile
+    from snakemake.jobs import Job
+
+    if not isinstance(getattr(Job, "output_mintime", None), property) or not {"exists", "mtime"} <= {*vars(_IOFile)}:
+        return
+
+    async def output_mintime(job: Any) -> Any:
+        files = [*job.output, *([job.benchmark] if job.benchmark else [])]
+        return min([(await file.mtime()).local_or_storage() for file in files if await file.exists()], default=None)
+
+    Job.output_mintime = property(output_mintime)

@@ -1,5 +1,6 @@
 """What Snakemake holds for every job is made smaller, by the names that it has in the version that is installed."""
 
+import asyncio
 import copy
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (Job, "__init__"),
         (Job, "log_info"),
         (Job, "conda_env_spec"),
+        (Job, "output_mintime"),
         (JobScheduler, "_free_resources"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -40,6 +42,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         getattr(job_memory, f"share_{name}").cache_clear()
     job_memory.slim_names.cache_clear()
     job_memory.forget_announced.cache_clear()
+    job_memory.ask_in_turn.cache_clear()
 
 
 def test_lists_share_the_guards_of_their_names():
@@ -128,3 +131,36 @@ def test_a_constant_environment_asks_for_no_params():
     job.rule, job._conda_env_spec = Rule.__new__(Rule), None
     job.rule._expanded_conda_env = "python.yaml"
     assert job.conda_env_spec == "python.yaml"  # and the job has no params yet, nor a way to make them
+
+
+class OutputFile:
+    """A file of an output, with its time; None: there is no such file."""
+
+    def __init__(self, time: float | None) -> None:
+        self.time = time
+
+    async def exists(self) -> bool:
+        return self.time is not None
+
+    async def mtime(self) -> Any:
+        return SimpleNamespace(local_or_storage=lambda: self.time)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "benchmark", "oldest"),
+    [([5.0, 3.0], 4.0, 3.0), ([5.0, None], 4.0, 4.0), ([None], None, None), ([], 2.0, 2.0), ([7.0], None, 7.0)],
+)
+def test_the_oldest_output_is_the_one_that_snakemake_finds(outputs, benchmark, oldest):
+    def of_job() -> Any:
+        job = Job.__new__(Job)
+        job.output = [OutputFile(time) for time in outputs]
+        job._benchmark = OutputFile(benchmark)
+
+        async def ask() -> Any:
+            return await job.output_mintime
+
+        return asyncio.run(ask())
+
+    before = of_job()
+    job_memory.ask_in_turn()
+    assert of_job() == before == oldest
