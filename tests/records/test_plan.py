@@ -43,11 +43,11 @@ def test_the_cost_of_a_plan(analysis, capsys):
     }  # fmt: skip
     assert cost["download"]["download_gb"] == cost["all"]["download_gb"] == 2.0
     assert cost["all"]["scratch_gb"] == cost["solo"]["scratch_gb"] == 25.995  # of the library: its FASTQ, and 22
-    align = 2 * 16 * (0.1 + HUMAN["index_mb"] / 3900) / 60 + 3 * (0.05 + 5 * 2.5) / 60
+    align = 2 * 16 * (0.1 + HUMAN["index_mb"] / 6000) / 60 + 3 * (0.015 + 5 * 2.5) / 60
     assert cost["align"]["core_hours"] == pytest.approx(align, abs=0.001)
     assert cost["align"]["node_hours"] == pytest.approx(align / 16, abs=0.001)
     part = max(1 / 16, LEAST_MB / 1000 / 64)  # its core is more of a node than its memory
-    assert cost["reference"]["node_hours"] == pytest.approx((0.5 + 3200 / 400) / 60 * part, abs=0.001)
+    assert cost["reference"]["node_hours"] == pytest.approx((0.2 + 3200 / 500) / 60 * part, abs=0.001)
     assert cost["all"]["node_hours"] == pytest.approx(
         sum(row["node_hours"] for stage, row in cost.items() if stage != "all"), abs=0.01
     )

@@ -265,10 +265,10 @@ def test_memory_time_and_scratch_come_from_the_plan_and_grow_with_each_attempt(a
     index_mb = expected_index_mb(3200)
     assert align["mem_mb"] == int(1.1 * (900 + index_mb + 8 * 360))  # a human index, for there is none yet
     assert align["scratch_mb"] == 2 * 2 * (1250 + 600) + 1  # two runs: FASTQ, and as much again for alignments
-    assert align["runtime"] == int(30 + 2 * (0.1 + index_mb / 3900 + 2 * 0.05 / 8 + 20 / 0.4 / 8))
+    assert align["runtime"] == int(30 + 2 * (0.1 + index_mb / 6000 + 2 * 0.015 / 8 + 20 / 0.4 / 8))
     download = resources_of(first.text, "download")
     assert (download["runtime"], download["scratch_mb"], download["downloads"]) == (
-        30 + int(2 * (0.3 + 18000 / 10 / 60)),
+        30 + int(2 * (0.18 + 18000 / 10 / 60)),
         18001,
         1,
     )
