@@ -85,8 +85,7 @@ class Estimator:
 
     def cells_of(self, species: str | None, units: Mapping[str, Unit]) -> float:
         """Return how many plate cells of a species, or of all (None), are planned, at most."""
-        shards = (unit for name, unit in units.items() if is_shard(name))
-        return float(self.shard_size * sum(species in (None, unit.species) for unit in shards))
+        return float(plate_cells(units, species, self.shard_size))
 
     def core_hours(self, stage: str, sizes: Mapping[str, float]) -> float:
         """Return for how long a job keeps how many cores."""
@@ -114,6 +113,11 @@ class Estimator:
             )
         costs = [_together(stage, found[stage]) for stage in self.model.stages if stage in found]
         return [*costs, _together("all", costs)]
+
+
+def plate_cells(units: Mapping[str, Unit], species: str | None, shard_size: int) -> int:
+    """Return how many plate cells of a species, or of all (None), are planned; shards are taken as full."""
+    return shard_size * sum(is_shard(name) and species in (None, unit.species) for name, unit in units.items())
 
 
 def _together(stage: str, costs: Sequence[Cost]) -> Cost:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.plan.analysis import Analysis
-from scripts.plan.sizes.cost import THREADS
+from scripts.plan.sizes.cost import THREADS, plate_cells
 from scripts.plan.sizes.footprint import chain_units
 from scripts.plan.sizes.forecast import disk_warnings, free_gb, limit_faults, memory_fault
 from scripts.plan.sizes.size_model import STAGE_OF_RULE, SizeModel, reference_sizes, unit_sizes
-from scripts.plan.units import is_shard
 
 _OF_UNIT = {"runs", "archive_mb", "fastq_mb", "mspots"}
 _OF_REFERENCE = {"genome_mb", "index_mb", "kjunctions"}
@@ -64,13 +63,9 @@ class JobResources:
             reference = wildcards.get("reference") or self.analysis.reference(unit)
             sizes |= reference_sizes(f"resources/{reference}", self.analysis.local_fasta(reference))
         if "cells" in needed:
-            sizes["cells"] = self.cells(wildcards.get("species"))
+            shard_size = int(self.analysis.config["plates"]["shard_size"])
+            sizes["cells"] = plate_cells(self.analysis.units, wildcards.get("species"), shard_size)
         return sizes
-
-    def cells(self, species: str | None) -> int:
-        """Return how many plate cells of a species, or of all (None), are planned; shards are taken as full."""
-        shards = sum(is_shard(name) and species in (None, unit.species) for name, unit in self.analysis.units.items())
-        return int(self.analysis.config["plates"]["shard_size"]) * shards
 
     def memory_mb(self, stage: str, wildcards: Mapping[str, str], threads: int, attempt: int) -> int:
         """Return the MB of memory of a job; say once a stage where this machine has less than it is to hold."""
