@@ -494,25 +494,29 @@ class Running:
         return batch.get_batch(inputs) if batch and batch.rulename.endswith(rule) else None
 
     def look_behind_ancient(self) -> None:
-        """Let Snakemake see the changed params of a job that is behind a job that runs by ``ancient`` files alone.
+        """Let an ``ancient`` file be no reason for a job, and look at the params of the jobs behind such a file.
 
-        It takes every job behind one that runs for one that runs, too, and looks at none of their params; then it
-        passes over those that are there by ancient files: with a new plan, of which all jobs have such a file, units
-        would keep their old counts until the next call.
+        Snakemake runs a job for an ancient input that does not exist: while another job re-makes it, or after that was
+        cut off. It also takes every job behind one that runs for one that runs, too, and looks at none of their params;
+        then it passes over those that are there by ancient files: with a new plan, of which all jobs have such a file,
+        units would keep their old counts until the next call.
         """
         from snakemake.dag import DAG
 
-        walk = DAG.bfs
-        if hasattr(walk, "__wrapped__"):
+        update = DAG.update_needrun
+        if hasattr(update, "__wrapped__"):
             return
 
-        @functools.wraps(walk)
-        def bfs(dag: Any, direction: Any, *jobs: Any, **options: Any) -> Iterator[Any]:
-            if direction is dag.depending and not dag.omitrules and not dag.omitfiles:
-                direction = _WithoutAncient(direction)
-            return walk(dag, direction, *jobs, **options)
+        @functools.wraps(update)
+        async def update_needrun(dag: Any, *options: Any, **named: Any) -> None:
+            whole = dag.depending
+            dag.depending = _WithoutAncient(whole)
+            try:
+                await update(dag, *options, **named)
+            finally:
+                dag.depending = whole
 
-        DAG.bfs = bfs
+        DAG.update_needrun = update_needrun
 
     def redo(self, outputs: set[str]) -> None:
         """Make these files again: Snakemake itself does not look behind a checkpoint for jobs that were cut off."""

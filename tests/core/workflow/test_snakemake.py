@@ -385,3 +385,43 @@ def test_targets_that_cannot_be_made(tmp_path, monkeypatch):
         "results/y.tsv: neither a rule of this workflow nor a file that it makes; without a target everything is made"
         " (docs/outputs.md).",
     ]
+
+
+ANCIENT = """
+from scripts.core.workflow.snakemake import Running
+Running(workflow).look_behind_ancient()
+
+rule all:
+    input: "list", "counts"
+
+rule list:
+    output: "list"
+    shell: "touch list; echo list >>ran"
+
+rule reads:
+    output: temp("reads")
+    input: ancient("list")
+    shell: "touch reads; echo reads >>ran"
+
+rule count:
+    input: "reads", beside=ancient("list")
+    output: "counts"
+    params: config["option"]
+    shell: "touch counts; echo count >>ran"
+"""
+
+
+@pytest.mark.parametrize(("option", "ran"), [(1, ["list"]), (2, ["count", "list", "reads"])])
+def test_an_ancient_file_that_is_made_again_is_no_reason_for_the_jobs_behind_it(tmp_path, option, ran):
+    (tmp_path / "Snakefile").write_text(ANCIENT)
+
+    def call(option):
+        options = ["--rerun-triggers", "mtime", "params", "--config", f"option={option}"]
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "all", *options]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(HOME)}, check=True)
+
+    call(1)
+    (tmp_path / "ran").unlink()
+    (tmp_path / "list").unlink()
+    call(option)
+    assert sorted((tmp_path / "ran").read_text().split()) == ran
