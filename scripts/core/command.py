@@ -1,7 +1,7 @@
 """How a command runs: by hand, or as a job that ends with its workflow and never writes beside an earlier job.
 
 The rules set SRA2MATRIX_WORKFLOW to the process id of Snakemake; a call by hand does without. Only two things end with
-what started them: a command with its workflow (:func:`end_with`, a thread, so that the command can clean up), and the
+what started them: a command with its workflow (:func:`ends_with`, a thread, so that the command can clean up), and the
 programs of a command with the command (:func:`scripts.core.subprocesses.start`, a process, as a command that is killed
 cannot do anything any more).
 """
@@ -18,7 +18,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from scripts.core.disk.locks import wait_for_lock
@@ -29,17 +29,22 @@ from scripts.core.workflow.endings import MARK, STOPPED
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _JOB = "SRA2MATRIX_JOB"  # set in a job and in the commands that it starts
+_LOOK = 0.5  # seconds between two looks whether the workflow still runs
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _log: int | None = None  # open and locked until the command ends
 
 
-def join_workflow() -> None:
-    """Make this command a job of the workflow that called it, if one did."""
+@contextlib.contextmanager
+def joined_workflow() -> Iterator[None]:
+    """Make this command a job of the workflow that called it, if one did, while the block runs."""
     workflow = os.environ.pop(VARIABLE, "")  # not for the programs that the command starts
-    if workflow.isdigit():
-        os.environ[_JOB] = "1"
-        end_with([os.getppid(), int(workflow)])
+    if not workflow.isdigit():
+        yield
+        return
+    os.environ[_JOB] = "1"
+    with ends_with([os.getppid(), int(workflow)]):
         wait_for_earlier_job()
+        yield
 
 
 def is_job() -> bool:
@@ -47,22 +52,39 @@ def is_job() -> bool:
     return _JOB in os.environ
 
 
-def end_with(processes: Sequence[int]) -> None:
-    """End this process when one of the others ends: by SIGTERM, then by SIGKILL."""
-    first = threading.Lock()
+@contextlib.contextmanager
+def ends_with(processes: Sequence[int]) -> Iterator[None]:
+    """End this process when one of the others ends while the block runs: by SIGTERM, then by SIGKILL.
 
-    def watch(process: int) -> None:
-        import psutil
+    The thread that looks has ended when the block has: one that still imports a module while the interpreter ends
+    crashes it.
+    """
+    over, ends = threading.Event(), threading.Event()
 
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(process).wait()
-        if first.acquire(blocking=False):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(_GRACE)
-            os.kill(os.getpid(), signal.SIGKILL)
+    def look() -> None:
+        while not over.wait(_LOOK):
+            if not all(map(_is_running, processes)):
+                ends.set()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(_GRACE)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    for process in processes:
-        threading.Thread(target=watch, args=(process,), daemon=True).start()
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if not ends.is_set():  # else no other thread has time to go on with what was stopped
+            thread.join(1)
+
+
+def _is_running(process: int) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)  # which nobody has waited for yet
+    return False
 
 
 def wait_for_earlier_job() -> None:
@@ -129,8 +151,8 @@ def run_command(main: Callable[[], None]) -> None:
     """
     guard_output()
     try:
-        join_workflow()
-        main()
+        with joined_workflow():
+            main()
     except InputError as error:
         _complain(error)
         sys.exit(2)

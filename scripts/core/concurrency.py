@@ -73,12 +73,15 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
             done.put((item, future))
 
     # Daemons: a command that is stopped does not wait for a transfer that hangs.
-    for _ in range(min(workers, len(items))):
-        threading.Thread(target=worker, daemon=True).start()
+    threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(workers, len(items)))]
+    for thread in threads:
+        thread.start()
     try:
         for _ in items:
             item, future = done.get()
             yield item, future.result()
+        for thread in threads:  # they have nothing more to do
+            thread.join()
     finally:
         stop.set()
 

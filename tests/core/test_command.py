@@ -4,12 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from scripts.core.command import command_parser, run_command
+from scripts.core.command import command_parser, ends_with, run_command
 
 HOME = Path(__file__).parents[2]
 
@@ -60,6 +61,13 @@ def test_a_job_ends_in_order_with_its_workflow(tmp_path):
     await_that((tmp_path / "ended").exists)
     assert not (tmp_path / "finished").exists()
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_the_thread_that_looks_for_the_workflow_ends_before_the_command_does():
+    before = threading.enumerate()
+    with ends_with([os.getpid()]):
+        assert len(threading.enumerate()) == len(before) + 1
+    assert threading.enumerate() == before
 
 
 @pytest.mark.parametrize("variable", ["", "SRA2MATRIX_WORKFLOW="])
