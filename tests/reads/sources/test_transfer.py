@@ -376,20 +376,19 @@ def test_in_the_last_pass_a_slow_mirror_is_waited_for(analysis):
 
 
 class Host(http.server.BaseHTTPRequestHandler):
-    """Serves archives and counts how many at a time; the first host has none of ``missing``.
+    """Serves archives and counts how many at a time; the last of the hosts has none.
 
     A transfer waits until three have run at the same time, one from the first host also until that host has had as many
     as it may and, with a bound, one more transfer is blocked by it.
     """
 
     running, most, together, expected, blocked = {}, {}, 0, 0, False
-    missing = ()
     folder = None
     guard = threading.Condition()
 
     def do_GET(self):
         run, port = self.path.rpartition("/")[2], self.server.server_address[1]
-        if run in self.missing and port == min(self.running):
+        if port == max(self.running):
             self.send_error(404)
             return
         with self.guard:
@@ -429,16 +428,19 @@ def test_a_host_has_no_more_transfers_at_a_time_than_configured(tmp_path, server
     monkeypatch.setattr(locks, "_try_lock", reporting_lock)
     runs = [f"SRR900000{number}" for number in range(1, 9)]
     analysis = Analysis(tmp_path, server, world, runs)
-    hosts = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(2)]
+    missing = runs[:2]  # the third host has none of them: they come from the second, while the first serves others
+    hosts = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(3)]
     hosts.sort(key=lambda host: host.server_address[1])
     Host.running = {host.server_address[1]: 0 for host in hosts}
     Host.most, Host.together, Host.expected, Host.blocked = dict(Host.running), 0, most, per_host == 9
-    Host.folder, Host.missing = world.sra, runs[:2]  # these come from the second host, while the first serves others
+    Host.folder = world.sra
     for host in hosts:
         threading.Thread(target=host.serve_forever, daemon=True).start()
     ports = list(Host.running)
     xml = gzip.decompress(analysis.xml.read_bytes()).decode()
-    xml = re.sub(r'"http://[^"]*/sra-pub-run-odp/sra/', f'"http://127.0.0.1:{ports[0]}/', xml)
+    for run in runs:
+        port = ports[2 if run in missing else 0]
+        xml = re.sub(rf'"http://[^"]*/sra-pub-run-odp/sra/(?={run})', f'"http://127.0.0.1:{port}/', xml)
     analysis.xml.write_bytes(gzip.compress(xml.encode()))
     report = gzip.decompress(analysis.ena.read_bytes()).decode()
     report = re.sub(r"127\.0\.0\.1:\d+/vol1/", f"127.0.0.1:{ports[1]}/vol1/", report)
