@@ -18,13 +18,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.inputs.archive_server import Archives, served
+from benchmarks.inputs.process_tree import sampling
 from scripts.core.command import command_parser
 from scripts.core.disk.files import hash_file, size_of_folder
 from scripts.plan.run_table import Run, write_runs
@@ -119,23 +119,16 @@ def measure(work: Callable[[Path], None], folder: Path) -> Cost:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     peak = 0
-    over = threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not over.wait(0.02):
-            peak = max(peak, size_of_folder(folder))
+        peak = max(peak, size_of_folder(folder))
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with sampling(0.02, watch):
         work(folder)
-    finally:
         wall = time.monotonic() - started
-        over.set()
-        watcher.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(cpu, wall, max(peak, size_of_folder(folder)) / 1e6)

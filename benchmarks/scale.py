@@ -30,6 +30,7 @@ import yaml
 
 from benchmarks.inputs.job_sampler import JobSampler
 from benchmarks.inputs.measure import HOME, python
+from benchmarks.inputs.process_tree import sampling
 from benchmarks.inputs.real_world import FULL, LIST, QUICK, World, make_world, served_world
 from scripts.core.workflow.snakemake import read_benchmarks
 from scripts.plan.run_table import read_runs
@@ -104,7 +105,8 @@ def run(world: World, folder: Path, shard_size: int, interval: float, cores: int
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONPATH": str(HOME)},
             )
-            with JobSampler(process.pid, folder, interval) as sampler:
+            sampler = JobSampler(process.pid, folder)
+            with sampling(interval, sampler.sample):
                 status = process.wait()
     if status:
         sys.exit(f"{folder / 'snakemake.log'}: exit status {status}\n" + _end_of(folder / "snakemake.log"))

@@ -9,7 +9,6 @@ read as well, which the kernel takes back.
 import contextlib
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,39 +29,16 @@ class JobUse:
 
 
 class JobSampler:
-    """Follows the jobs of a process, in a thread, until the ``with`` block ends."""
+    """Sees what the jobs of a process hold, whenever it looks."""
 
-    def __init__(self, root: int, directory: Path, interval: float, scratch: str = "work") -> None:
+    def __init__(self, root: int, directory: Path, scratch: str = "work") -> None:
         self.root = root
         self.directory = directory
         self.scratch = directory / scratch
-        self.interval = interval
         self.uses: dict[tuple[str, str], JobUse] = {}
         """(Rule, job) → what it used."""
         self.samples = 0
         self._log = re.compile(re.escape(str(directory.resolve())) + r"/logs/([^/]+)/([^/]+)\.log")
-        self._over = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "JobSampler":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._error:
-            raise self._error
-
-    def _watch(self) -> None:
-        try:
-            while not self._over.is_set():
-                started = time.monotonic()
-                self.sample()
-                self._over.wait(max(0.02, self.interval - (time.monotonic() - started)))
-        except Exception as error:  # raised at the end of the block: what was seen until now would be too little
-            self._error = error
 
     def sample(self) -> None:
         """Look once at all jobs."""

@@ -7,14 +7,14 @@ it; pipes, shared memory and tmpfs are not among them. The rest is sampled.
 
 import os
 import subprocess
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.core.concurrency import every
 from scripts.core.disk.files import size_of_folder
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -65,15 +65,11 @@ def run_watched(
     started = time.monotonic()
     with said.open("wb") as out:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment)
-    watcher = _Watcher(process.pid, folder, interval)
-    watcher.start()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    wall = time.monotonic() - started
-    written = fields_of(Path(f"/proc/{process.pid}/io"))["write_bytes"]
-    watcher.over.set()
-    watcher.join()
-    if watcher.error:
-        raise watcher.error
+    watcher = _Watcher(process.pid, folder)
+    with sampling(interval, watcher.look):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        wall = time.monotonic() - started
+        written = fields_of(Path(f"/proc/{process.pid}/io"))["write_bytes"]
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -84,27 +80,38 @@ def run_watched(
     return Usage(cpu, wall, watcher.peak / 1e6, scratch / 1e6, written / 1e6, watcher.steps(cpu))
 
 
-class _Watcher(threading.Thread):
-    """Samples a process tree and a folder."""
+@contextmanager
+def sampling(interval: float, look: Callable[[], None]) -> Iterator[None]:
+    """Call ``look`` at an interval while the block runs. Raises its error at the end: its figures are too low then."""
+    errors: list[Exception] = []
 
-    def __init__(self, root: int, folder: Path, interval: float) -> None:
-        super().__init__(daemon=True)
-        self.root, self.folder, self.interval = root, folder, interval
-        self.over = threading.Event()
+    def look_again() -> None:
+        try:
+            if not errors:
+                look()
+        except Exception as error:
+            errors.append(error)
+
+    with every(interval, look_again):
+        yield
+    if errors:
+        raise errors[0]
+
+
+class _Watcher:
+    """The most that a process tree and a folder held, and the steps of the processes."""
+
+    def __init__(self, root: int, folder: Path) -> None:
+        self.root, self.folder = root, folder
         self.peak = self.scratch = 0
-        self.error: Exception | None = None
         self.seen: dict[tuple[int, int], _Seen] = {}
 
-    def run(self) -> None:
-        """Look until it is over."""
-        try:
-            while not self.over.wait(self.interval):
-                self.scratch = max(self.scratch, size_of_folder(self.folder))
-                self.peak = max(self.peak, self._look())
-        except Exception as error:  # raised by run_watched: what was seen until now would be too little
-            self.error = error
+    def look(self) -> None:
+        """Look once."""
+        self.scratch = max(self.scratch, size_of_folder(self.folder))
+        self.peak = max(self.peak, self._memory())
 
-    def _look(self) -> int:
+    def _memory(self) -> int:
         """Note the processes of the tree; return their bytes of memory, those that several share once."""
         shared: dict[str, int] = {}
         memory = 0

@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+import threading
+
+import pytest
 
 from benchmarks.inputs.job_sampler import JobSampler
+from benchmarks.inputs.process_tree import sampling
 
 SHARED_MB = 64
 # A job of three processes that have one piece of memory together.
@@ -33,10 +37,24 @@ def test_memory_that_processes_share_counts_once_and_scratch_is_that_of_the_unit
     words = ["bash", "-c", '"$0" -c "$1" 2>"$2"; true', sys.executable, JOB, str(log)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as root:
         assert root.stdout and [root.stdout.readline() for _ in range(3)] == [b"ready\n"] * 3
-        sampler = JobSampler(root.pid, tmp_path, 1)
+        sampler = JobSampler(root.pid, tmp_path)
         sampler.sample()
         root.communicate()
     assert set(sampler.uses) == {("align", "GSE1.mus.0000")}
     use = sampler.uses["align", "GSE1.mus.0000"]
     assert SHARED_MB < use.memory_mb < 2 * SHARED_MB
     assert use.scratch_mb == 4.0
+
+
+def test_a_look_that_fails_fails_the_measurement():
+    looks, failed = [], threading.Event()
+
+    def look():
+        looks.append(1)
+        if len(looks) == 2:
+            failed.set()
+            raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"), sampling(0.01, look):
+        assert failed.wait(10)
+    assert len(looks) == 2
