@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -114,19 +115,35 @@ def wait_once_at_a_time() -> None:
 @functools.cache
 def ask_for_flags_quickly() -> None:
     """Let Snakemake see faster which flags a file has, as `ancient` or a remote storage: it asks 150 times a job."""
+    from snakemake import io
     from snakemake.io import _IOFile
 
     if not hasattr(_IOFile, "is_flagged") or not hasattr(_IOFile, "is_storage"):
         return
+    look: Any = getattr(io, "is_flagged", None)
 
     def is_flagged(file: Any, flag: str) -> bool:
-        flags = getattr(file._file, "_flags", None)
+        name = file._file
+        if type(name) is str:
+            return False
+        flags = getattr(name, "_flags", None)
         if flags is None:
-            flags = getattr(file._file, "flags", {})
+            flags = getattr(name, "flags", {})
         return bool(flags.get(flag))
 
+    def is_storage(file: Any) -> bool:
+        return type(file._file) is not str and is_flagged(file, "storage_object")
+
+    def has_flag(value: Any, flag: str) -> bool:
+        if type(value) is _IOFile:
+            return is_flagged(value, flag)
+        return type(value) is not str and bool(look(value, flag))
+
     _IOFile.is_flagged = is_flagged
-    _IOFile.is_storage = property(lambda file: is_flagged(file, "storage_object"))
+    _IOFile.is_storage = property(is_storage)
+    for name, module in [*sys.modules.items()]:
+        if look and name.startswith("snakemake.") and getattr(module, "is_flagged", None) is look:
+            vars(module)["is_flagged"] = has_flag
 
 
 @functools.cache
@@ -198,7 +215,7 @@ def _may_be_nested(paths: Collection[str]) -> bool:
 def format_for_readers() -> None:
     """Let a dry run that is not to print its jobs (``--quiet rules``) not format them.
 
-    Their params and resources are found all the same, which says what is wrong with them.
+    The functions of their params and resources are called all the same, which says what is wrong with them.
     """
     from snakemake.jobs import Job
     from snakemake.logging import LogEvent, logger
@@ -220,6 +237,20 @@ def format_for_readers() -> None:
         if job.rule.is_checkpoint or job.rule.is_handover or is_read():
             announce(job, *arguments, **options)
         else:
-            _ = job.params, job.resources
+            _call_functions(job)
 
     Job.log_info = log_info
+
+
+def _call_functions(job: Any) -> None:
+    """Call the functions of a job's resources and params; what is wrong with one is found by Snakemake, and said so."""
+    from snakemake import rules
+
+    resources = job.resources
+    values = {"input": job.input, "output": job.output, "resources": resources, "threads": resources._cores}
+    try:
+        for function in filter(callable, job.rule.params):
+            _, *names = rules.get_function_params(function)
+            function(job.wildcards, **{name: values[name] for name in names})
+    except Exception:
+        _ = job.params

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (rules, "Wildcards"),
         (_IOFile, "is_flagged"),
         (_IOFile, "is_storage"),
+        *((module, "is_flagged") for module in [*sys.modules.values()] if hasattr(module, "get_flag_value")),
         (OutputIndex, "match_producers"),
         (DAG, "check_directory_outputs"),
     ):
@@ -131,11 +133,13 @@ def test_flags_of_a_file_are_as_snakemake_sees_them(restored):
     files += [file.apply_wildcards({}) for file in files[:3]]
 
     def seen():
-        return [(file.is_storage, file.is_temp, file.is_ancient, file.is_flagged("temp")) for file in files]
+        flags = [(file.is_storage, file.is_temp, file.is_ancient, file.is_flagged("temp")) for file in files]
+        return [(*known, rules.is_flagged(file, "temp")) for known, file in zip(flags, files, strict=True)]
 
     before = seen()
     many_jobs.ask_for_flags_quickly()
     assert seen() == before
+    assert [rules.is_flagged(name, "temp") for name in ("a", flag("a", "temp"), len)] == [False, True, False]
     assert [is_temp for _, is_temp, *_ in before] == [False, True, False, False, False, True, False]
 
 
@@ -190,11 +194,21 @@ def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
     announced, found = [], []
     restored.setattr(Job, "log_info", lambda job: announced.append(job.rule.name))
     restored.setattr(Job, "params", property(lambda job: found.append("params")))
-    restored.setattr(Job, "resources", property(lambda job: found.append("resources")))
+    restored.setattr(Job, "resources", property(lambda job: found.append("resources") or SimpleNamespace(_cores=8)))
+    for name, value in (("wildcards", "run"), ("input", "reads"), ("output", "counts")):
+        restored.setattr(Job, name, value)
+
+    def good(wildcards, threads, output):
+        found.append((wildcards, threads, output))
+
+    def bad(wildcards):
+        raise KeyError(wildcards)
+
     many_jobs.format_for_readers()
-    for name, is_checkpoint in (("cut", False), ("resolve", True)):
+    for name, is_checkpoint, functions in (("cut", False, [good]), ("cut", False, [bad]), ("resolve", True, [])):
         job = Job.__new__(Job)
-        job.rule = SimpleNamespace(name=name, is_checkpoint=is_checkpoint, is_handover=False)
+        job.rule = SimpleNamespace(name=name, is_checkpoint=is_checkpoint, is_handover=False, params=["a", *functions])
         job.log_info()
-    assert announced == [*said, "resolve"]  # behind which Snakemake says that more jobs follow
-    assert found == ["params", "resources"] * (not said)
+    assert announced == [*said, *said, "resolve"]  # behind which Snakemake says that more jobs follow
+    # Snakemake finds the params whose function fails, and says what is wrong.
+    assert found == ["resources", ("run", 8, "counts"), "resources", "params"] * (not said)
