@@ -7,13 +7,12 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.workflow.endings import command_line
-from scripts.plan.reasons import JUDGED, worth_retry
+from scripts.plan.reasons import JUDGED, REASONS, worth_retry
 from scripts.plan.run_table import Run, read_runs
 
 MOST_LINES = 50
 """Faults of the runs of a series that are named one by one; runs that failed alike are one."""
 _NAMED = 3  # runs of a line
-_OF_WHAT_WAS_SAID = frozenset({"CHEMISTRY_UNKNOWN", "LAYOUT_AMBIGUOUS"})  # about the kit, its lists and its reads
 
 
 def faults_of_series(rows: Iterable[Run], max_failed: float) -> list[str]:
@@ -53,7 +52,7 @@ def advice(rows: Iterable[Run]) -> str:
     again = worth_retry(reasons)
     retry = f"retry=[{','.join(again)}]"
     words = [f"  try them again:      {command_line(retry)}"] if again else []
-    if reasons & _OF_WHAT_WAS_SAID:
+    if any(REASONS[reason].put_right for reason in reasons & REASONS.keys()):
         words += [
             "  put it right:        what the sentences name, in configuration or run table; then call the same again"
         ]

@@ -18,6 +18,8 @@ class Reason(NamedTuple):
     """What can be done, in sentences."""
     retry: bool = False
     """Whether another try may count the run, without a change of the configuration or the run table."""
+    put_right: bool = False
+    """Whether the detail says what to write into the configuration or the run table, so that the run is counted."""
 
 
 JUDGED = frozenset("LOW_MAPPING LOW_VALID_BARCODES LOW_GENE_SHARE ENRICHED_LIBRARY LOW_COMPLEXITY".split())
@@ -81,6 +83,7 @@ REASONS = {
         "Give `read_roles` in a run table, or the kit's inclusion list under `droplets: {inclusion_lists: …}`. Reads "
         "that are joined in one, or two runs of which no spot's name shows that they belong together: give the reads "
         "as files (`file:R1.fastq.gz;R2.fastq.gz`) in a run table.",
+        put_right=True,
     ),
     "CHEMISTRY_UNKNOWN": Reason(
         "records, reads, droplets",
@@ -90,6 +93,7 @@ REASONS = {
         "`droplets: {chemistry: …}`; kits are listed in config/chemistries.yaml. "
         "Probes (10x Flex) need `droplets: {probe_sets: …}` and `assay: {ACCESSION: droplet}`. Long reads are not "
         "counted; if the record misleads: `assay: {ACCESSION: droplet}`.",
+        put_right=True,
     ),
     "BARCODE_TRIMMED": Reason(
         "droplets",
