@@ -175,7 +175,7 @@ def run_2017(folder: Path, work: Work, cells: int) -> Usage:
     every = np.array([int(row.spots) for row in rows], float)
     wall, cpu = (_of_all(sizes, taken[:-1], every) + float(taken[-1]) for taken in (walls, cpus))
     share = float(every.sum() / sizes.sum())
-    steps = {step: seconds * cpu / used.cpu for step, seconds in used.steps.items()}  # about: not all have the same line
+    steps = {step: seconds * cpu / used.cpu for step, seconds in used.steps.items()}  # about: each has its own line
     return used._replace(cpu=cpu, wall=wall, written_mb=used.written_mb * share, steps=steps)
 
 
