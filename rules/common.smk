@@ -254,8 +254,11 @@ if running.is_main:
     )
     # Half-written files, too: their jobs may not run again where the configuration has changed.
     half_written = {"units": ".+", "results": OURS}
+    consumed = {scratch("fastq"): scratch("download")}
     for folder in (
-        [] if running.is_dry_run else remove_broken_folders(".snakemake", temporary, half_written)
+        []
+        if running.is_dry_run
+        else remove_broken_folders(".snakemake", temporary, half_written, consumed)
     ):
         print(f"A job or a removal was cut off; what it left is removed: {folder}", file=sys.stderr)
     # When everything is made, nothing of what a killed call has left is resumed any more.

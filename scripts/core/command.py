@@ -29,7 +29,7 @@ from scripts.core.workflow.endings import MARK, STOPPED
 
 VARIABLE = "SRA2MATRIX_WORKFLOW"
 _JOB = "SRA2MATRIX_JOB"  # set in a job and in the commands that it starts
-_LOOK = 0.5  # seconds between two looks whether the workflow still runs
+_LOOK = 0.2  # seconds between two looks whether the workflow still runs
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _log: int | None = None  # open and locked until the command ends
 

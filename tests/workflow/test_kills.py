@@ -1,6 +1,7 @@
 """Workflows and jobs that are killed: nothing goes on behind their back, no shared memory stays, and the same command,
 called again, completes with the bytes of a run that nobody disturbed."""
 
+import base64
 import contextlib
 import os
 import re
@@ -87,6 +88,25 @@ def test_a_folder_of_which_half_is_left(world, analysis, undisturbed, mark):
                 (folder / ".whole.tsv").unlink()
         analysis.run(server)
     assert "A job or a removal was cut off; what it left is removed: work/fastq/" in analysis.reported(1 << 20)
+    assert analysis.sums() == undisturbed
+
+
+def test_a_conversion_that_ended_after_its_workflow_is_made_anew_with_its_download(world, analysis, undisturbed):
+    """As on a cluster, where jobs go on: Snakemake does not know that the reads, which it removes, are whole."""
+    with Server(world) as server:
+        workflow = analysis.start(server)
+        await_that(lambda: analysis.processes(re.compile("-m scripts align")), workflow, analysis)
+        kill_group(workflow)
+        nothing_goes_on(analysis)
+        (reads, *_) = sorted((analysis.folder / "work/fastq").glob("*.*"))
+        archives = analysis.folder / "work/download" / reads.name
+        archives.mkdir(parents=True)
+        for run in sorted({path.name.partition("_")[0].partition(".")[0] for path in reads.glob("[SED]RR*")}):
+            (archives / f".{run}.converted").touch()
+        (archives / ".whole.tsv").write_text("".join(f"{path.name}\t0\n" for path in archives.glob(".*.converted")))
+        name = base64.urlsafe_b64encode(f"work/fastq/{reads.name}".encode()).decode()
+        (analysis.folder / ".snakemake/incomplete" / name).touch()
+        analysis.run(server)
     assert analysis.sums() == undisturbed
 
 

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts.core.disk.files import remove_folder
-from scripts.core.disk.folders import remove_broken, remove_named, remove_partial
+from scripts.core.disk.folders import remove_broken, remove_named, remove_partial, unseal
 from scripts.core.disk.locks import wait_for_lock
 from scripts.core.errors import InputError
 from scripts.core.output import printable
@@ -173,16 +173,24 @@ def remove_unneeded(folder: str | Path, names: Mapping[str | Path, str]) -> None
 
 
 def remove_broken_folders(
-    folder: str | Path, names: Mapping[str | Path, str], partial: Mapping[str, str] = MappingProxyType({})
+    folder: str | Path,
+    names: Mapping[str | Path, str],
+    partial: Mapping[str, str] = MappingProxyType({}),
+    consumed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Path]:
     """Remove work folders that are not whole, and return them, see :func:`scripts.core.disk.folders.remove_broken`.
 
     So are half-written files below the folders ``partial``, each with a regular expression of the names of whole ones.
+    ``consumed`` is the parent of outputs → that of the inputs which their jobs delete: where such an output is there,
+    but Snakemake was killed before it knew that, it will make the output anew, and so needs the input anew.
     ``folder`` is the ``.snakemake`` of :func:`remove_stale_locks`, which comes first. Nothing is removed where another
     workflow may be running there.
     """
 
     def remove() -> list[Path]:
+        for output in map(Path, incomplete_outputs(folder)):
+            if str(output.parent) in consumed and output.is_dir():
+                unseal(Path(consumed[str(output.parent)], output.name))
         half = [path for top, whole in partial.items() for path in remove_partial(top, whole)]
         return [*remove_broken(names), *half]
 

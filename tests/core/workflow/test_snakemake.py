@@ -145,6 +145,23 @@ def test_broken_folders_go_where_nobody_else_is_at_work(tmp_path):
     free()
 
 
+@pytest.mark.parametrize("has_output", [True, False])
+def test_the_input_of_a_job_that_deletes_it_goes_with_an_output_that_is_made_anew(tmp_path, monkeypatch, has_output):
+    monkeypatch.chdir(tmp_path)
+    record = Path(".snakemake/incomplete") / base64.urlsafe_b64encode(b"work/fastq/unit").decode()
+    record.parent.mkdir(parents=True)
+    record.touch()
+    folders = [Path("work", kind, "unit") for kind in ("download", "fastq")]
+    for folder in folders if has_output else folders[:1]:
+        folder.mkdir(parents=True)
+        (folder / ".whole.tsv").touch()
+    remove_stale_locks(".snakemake")
+    names = {folder.parent: "unit" for folder in folders}
+    gone = remove_broken_folders(".snakemake", names, {}, {"work/fastq": "work/download"})
+    free()
+    assert gone == folders[:1] * has_output  # else the job goes on with the archives that are left
+
+
 def test_temporary_folders_of_a_killed_workflow_go_when_nobody_else_is_at_work(tmp_path):
     names = ("tmp/snakemakel_0x9a", "cache/snakemake-runtime-cache/tmp1", ".snakemake/shell_tmp.ab", "tmp/mine")
     folders = [tmp_path / name for name in names]
