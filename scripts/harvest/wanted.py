@@ -36,17 +36,21 @@ def results_of_units(units: Iterable[str], kinds: Collection[str]) -> set[str]:
 
 
 def remove_results(paths: Iterable[str]) -> list[str]:
-    """Remove these files and folders below ``results/``, and folders that are empty then; return what there was."""
+    """Remove these files and folders below ``results/``, and folders that are empty then; return what there was.
+
+    A folder may be empty before: Snakemake makes it, and may be killed before the job writes there.
+    """
     removed = []
     for path in paths:
         top, *names = path.split("/")
-        if top != RESULTS or not names or not path_below(top, *names).exists():
+        if top != RESULTS or not names:
             continue
-        if Path(path).is_dir():
-            remove_folder(top, *names)
-        else:
-            Path(path).unlink()
-        removed.append(path)
+        if path_below(top, *names).exists():
+            removed.append(path)
+            if Path(path).is_dir():
+                remove_folder(top, *names)
+            else:
+                Path(path).unlink()
         with contextlib.suppress(OSError):  # it has other files
             for _ in names[:-1]:
                 names.pop()

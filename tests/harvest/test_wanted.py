@@ -57,6 +57,14 @@ def test_what_is_no_longer_asked_for_is_removed_and_files_of_others_stay(call, t
     assert left == {"mine.h5ad", "mus.h5ad", "mex", "mex/SRX1", "mex/SRX1/a.tar.gz"}
 
 
+def test_a_folder_goes_into_which_a_killed_job_wrote_nothing(call, tmp_path):
+    make(tmp_path, "results/mus.h5ad")
+    call([SHARD], ["results/mus.h5ad"], ["plate_bam"])
+    (tmp_path / "results/bam").mkdir()
+    call([SHARD], ["results/mus.h5ad"])
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["mus.h5ad"]
+
+
 def test_nothing_outside_the_results_is_removed(call, tmp_path):
     make(tmp_path, "config/config.yaml", "mine")
     for path in ("config/config.yaml", "results", str(tmp_path / "mine")):
