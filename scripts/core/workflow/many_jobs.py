@@ -9,7 +9,6 @@ import contextlib
 import functools
 import gc
 import logging
-import sys
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -115,12 +114,10 @@ def wait_once_at_a_time() -> None:
 @functools.cache
 def ask_for_flags_quickly() -> None:
     """Let Snakemake see faster which flags a file has, as `ancient` or a remote storage: it asks 150 times a job."""
-    from snakemake import io
     from snakemake.io import _IOFile
 
     if not hasattr(_IOFile, "is_flagged") or not hasattr(_IOFile, "is_storage"):
         return
-    look: Any = getattr(io, "is_flagged", None)
 
     def is_flagged(file: Any, flag: str) -> bool:
         name = file._file
@@ -131,19 +128,8 @@ def ask_for_flags_quickly() -> None:
             flags = getattr(name, "flags", {})
         return bool(flags.get(flag))
 
-    def is_storage(file: Any) -> bool:
-        return type(file._file) is not str and is_flagged(file, "storage_object")
-
-    def has_flag(value: Any, flag: str) -> bool:
-        if type(value) is _IOFile:
-            return is_flagged(value, flag)
-        return type(value) is not str and bool(look(value, flag))
-
     _IOFile.is_flagged = is_flagged
-    _IOFile.is_storage = property(is_storage)
-    for name, module in [*sys.modules.items()]:
-        if look and name.startswith("snakemake.") and getattr(module, "is_flagged", None) is look:
-            vars(module)["is_flagged"] = has_flag
+    _IOFile.is_storage = property(lambda file: is_flagged(file, "storage_object"))
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import gc
 import inspect
 import logging
-import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -35,7 +34,6 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (rules, "Wildcards"),
         (_IOFile, "is_flagged"),
         (_IOFile, "is_storage"),
-        *((module, "is_flagged") for module in [*sys.modules.values()] if hasattr(module, "get_flag_value")),
         (OutputIndex, "match_producers"),
         (DAG, "check_directory_outputs"),
     ):
