@@ -100,6 +100,11 @@ if not (running.is_module or running.config_files or Path("config/config.yaml").
     )
 if running.is_main:
     running.refuse(*unwritable(WRITTEN[:1] if running.is_dry_run else WRITTEN))
+    # A workflow that was killed leaves locks: the same command goes on all the same. As early as can be, as what a
+    # workflow leaves that is killed before this line is not removed.
+    for lock in remove_stale_locks(".snakemake"):
+        print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
+    note_temporary(".snakemake", running.temporary_folders)
 with running.refusing():
     check_yaml(
         "config/config.yaml"
@@ -240,11 +245,7 @@ if running.is_main and Path("work/plan").exists() and not Path("units").exists()
         " resources/; or delete work/ to fetch and count everything again."
     )
 
-# A workflow that was killed leaves locks: the same command goes on all the same.
 if running.is_main:
-    for lock in remove_stale_locks(".snakemake"):
-        print(f"A workflow here was killed; its lock is removed: {lock}", file=sys.stderr)
-    note_temporary(".snakemake", running.temporary_folders)
     # Temporary folders whose removal, or whose job, was cut off: the jobs that make them run again where they are needed.
     temporary = dict.fromkeys(
         (*map(scratch, ("download", "fastq", "solo")), analysis.alignments), f"{UNIT}|{LEFT}"

@@ -5,7 +5,8 @@ cell, a key, kept records, results or work that are deleted, an archive that fai
 random moment, sometimes twice, sometimes never, and called until it is finished. Then nothing may be there that a fresh
 run of the same configuration does not leave: results of the same bytes, the same names of files and folders in the
 analysis and in resources/, no process, mount, shared memory or lock, and nothing in the temporary folder of the round
-and the user's cache.
+and the user's cache. The one thing that is counted apart are the two temporary folders of a Snakemake that is killed
+before it has read a rule of ours: nobody knows yet whose they are.
 
 What may grow, and why: .snakemake/log, as Snakemake keeps a log of each call; units/, logs/, resources/records and
 Snakemake's records on files, by what earlier configurations asked for, as what was counted is not counted again when it
@@ -140,6 +141,8 @@ class Soak:
         self.fresh: dict[str, Fresh] = {}
         self.known: set[str] = set()
         self.troubles: list[str] = []  # of this round
+        self.unknown: set[Path] = set()  # folders of Snakemakes that were killed before they read a rule
+        self.unknown_left = 0
         self.cache = folder / "cache"
         self.temporary = folder / "tmp"
         self.analyses = [Analysis(toy, folder / name, folder / "shared") for name in ("one", "two")]
@@ -175,9 +178,10 @@ class Soak:
             beside.wait(timeout=PATIENCE)
             found += ["the one beside it fails"] if beside.returncode else []
             found += self._finish(other, ()) if beside.returncode else ()
-            found += self._look(other)
         spent = _cpu_seconds() - cpu
-        found += self._look(analysis)
+        self._drop_unknown()
+        for looked_at in (analysis, other) if beside else (analysis,):
+            found += self._look(looked_at)
         return Round(f"{analysis.folder.name}: {words}", kills, time.monotonic() - started, spent, self._new(found))
 
     def _new(self, found: Sequence[str]) -> list[str]:
@@ -245,6 +249,7 @@ class Soak:
         if workflow.poll() is not None:
             return ""
         victim = kill_by(kind, workflow, self.random)
+        self._note_unknown()
         rules = _JOB.findall(analysis.reported()[-(analysis.said() - before) :])
         with contextlib.suppress(subprocess.TimeoutExpired):
             workflow.wait(timeout=PATIENCE / 2)
@@ -256,6 +261,23 @@ class Soak:
         except AssertionError:
             self.troubles.append(f"after {kind}: {sorted(analysis.processes().values())}")
         return " ".join([kind, "at", *(rules[-1:] or ["start"]), *victim.split()[-4:]])
+
+    def _note_unknown(self) -> None:
+        """Remember the temporary folders of Snakemake which no analysis has in its list of them."""
+        listed: set[str] = set()
+        for analysis in self.analyses:
+            with contextlib.suppress(FileNotFoundError):
+                listed.update((analysis.folder / ".snakemake/temporary").read_text(encoding="utf-8").splitlines())
+        found = (self.temporary / str(self.rounds)).glob("snakemake*"), self.cache.rglob("snakemake-runtime-cache/*")
+        self.unknown.update(path for paths in found for path in paths if str(path) not in listed)
+
+    def _drop_unknown(self) -> None:
+        """Remove the folders that nobody knows of, where they are still there, and count them."""
+        left = [path for path in self.unknown if path.is_dir()]
+        self.unknown_left += len(left)
+        for path in left:
+            _remove(path)
+        self.unknown.clear()
 
     def _complain(self, words: str) -> None:
         print(f"round {self.rounds}: {words}", flush=True)
@@ -380,6 +402,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     if workflow.poll() is None:
                         kill_group(workflow)
     print(f"{options.rounds} rounds, {len(soak.fresh)} configurations, {found} differences.")
+    print(f"{soak.unknown_left} temporary folders of Snakemakes that were killed before they had read a rule.")
     if found:
         repeat = f"python -m tests.workflow.soak --seed {options.seed} --rounds {options.rounds}"
         print(f"{repeat} repeats the changes; what a kill meets depends on the machine. The analyses are in {folder}.")
