@@ -8,6 +8,7 @@ and nothing else. Jobs ask Slurm what Snakemake's own would ask it, but start no
 The bounds of the configuration on downloads and scratch are lifted: `jobs` of the profile is what bounds.
 
     profile    as the profile has it
+    jobs       a thousand jobs at a time (--jobs 1000), as one long list of shards needs it
     own        jobs that start Snakemake, twice each, as the plugin does it
     minute     the rate of submissions bounded by the minute (--max-jobs-per-timespan 100/1m)
     groups     the four jobs of a shard as one job of Slurm (--groups)
@@ -74,6 +75,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "profile": Kind(sys.maxsize),
+    "jobs": Kind(sys.maxsize, ("--jobs", "1000")),
     "own": Kind(10, own_jobs=True),
     "minute": Kind(1_000, ("--max-jobs-per-timespan", "100/1m")),
     "groups": Kind(100, ("--groups", *(f"{rule}=shard" for rule in OF_A_SHARD))),
