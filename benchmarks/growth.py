@@ -8,10 +8,10 @@ and nothing else. Jobs ask Slurm what Snakemake's own would ask it, but start no
 The bounds of the configuration on downloads and scratch are lifted: `jobs` of the profile is what bounds.
 
     profile    as the profile has it
-    jobs       a thousand jobs at a time (--jobs 1000), as one long list of shards needs it
     own        jobs that start Snakemake, twice each, as the plugin does it
     minute     the rate of submissions bounded by the minute (--max-jobs-per-timespan 100/1m)
     groups     the four jobs of a shard as one job of Slurm (--groups)
+    wide       the same, a thousand at a time (--jobs 1000), as many shards need it
     arrays     jobs of a rule submitted together (--slurm-array-jobs all, --jobs without bound)
     sacct      accounting (slurmdbd and MariaDB: envs/setup.sh slurm-accounting), which is asked for the ends of jobs
     squeue     accounting, but squeue is asked
@@ -62,6 +62,7 @@ REQUESTS = re.compile(r"^\s*([A-Z][A-Z_]+)\s*\(\s*\d+\)\s*count:(\d+)", re.MULTI
 OUR_OWN = "REQUEST_STATS_INFO"  # of sdiag
 AS_ON_CLUSTERS = {"gather_seconds": 30, "min_job_age": 300}  # Slurm's defaults
 OF_A_SHARD = ("download", "fastq", "align", "count")
+AS_GROUPS = ("--groups", *(f"{rule}=shard" for rule in OF_A_SHARD))
 
 
 class Kind(NamedTuple):
@@ -75,10 +76,10 @@ class Kind(NamedTuple):
 
 KINDS = {
     "profile": Kind(sys.maxsize),
-    "jobs": Kind(sys.maxsize, ("--jobs", "1000")),
     "own": Kind(10, own_jobs=True),
     "minute": Kind(1_000, ("--max-jobs-per-timespan", "100/1m")),
-    "groups": Kind(100, ("--groups", *(f"{rule}=shard" for rule in OF_A_SHARD))),
+    "groups": Kind(100, AS_GROUPS),
+    "wide": Kind(sys.maxsize, (*AS_GROUPS, "--jobs", "1000")),
     "arrays": Kind(100, ("--max-jobs-per-timespan", "100000/1s", "--jobs", "100000", "--slurm-array-jobs", "all")),
     "sacct": Kind(100, ("--slurm-status-command", "sacct"), accounting=True),
     "squeue": Kind(100, accounting=True),
