@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import scripts
-import yaml
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 
 # A workflow that uses this one as a module may have a package `scripts` of its own.
@@ -36,6 +35,7 @@ from scripts.core.workflow.snakemake import (
     remove_stale_locks,
     remove_unneeded,
 )
+from scripts.core.yaml_text import load_yaml
 from scripts.plan.analysis import Analysis, counted_features, option, source_identity
 from scripts.plan.configuration import (
     check_configuration,
@@ -116,7 +116,7 @@ configfile: "config/config.yaml"
 
 def shipped(name):
     """Return the content of a file in the workflow's own config/."""
-    return yaml.safe_load((HOME / "config" / name).read_text(encoding="utf-8"))
+    return load_yaml((HOME / "config" / name).read_text(encoding="utf-8"))
 
 
 def load_units():

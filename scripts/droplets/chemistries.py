@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scripts.core.errors import InputError, raise_faults
+from scripts.core.yaml_text import load_yaml
 from scripts.plan.hints import kit_hint
 
 STRANDS = ("Forward", "Reverse", "Unstranded")
@@ -288,7 +289,7 @@ def read_chemistries(path: str | Path) -> tuple[dict[str, Chemistry], dict[str, 
 
     title = f"The chemistries ({path})"
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{title} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

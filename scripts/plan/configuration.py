@@ -12,6 +12,7 @@ import yaml
 from scripts.core.disk.rights import cause_of
 from scripts.core.errors import InputError, raise_faults
 from scripts.core.untrusted import nearest
+from scripts.core.yaml_text import load_yaml, loader
 from scripts.plan.accessions import accessions_meant, kind_of
 from scripts.plan.hints import kit_hint, path_hint, value_hint
 from scripts.plan.lists import asked_for, is_empty_list
@@ -37,7 +38,7 @@ def check_yaml(path: str | Path) -> None:
         return
     top, size = None, 0
     try:
-        top = yaml.compose(Path(path).read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        top = yaml.compose(Path(path).read_bytes(), loader())
         size = _expanded(top, {}) if top else 0
     except OSError as error:
         raise InputError(f"{path}: it cannot be read: {cause_of(error, path)}.") from error
@@ -105,7 +106,7 @@ def with_types(values: Any, schema: Mapping[str, Any]) -> Any:
         return values.isoformat()
     if (isinstance(values, str) and "string" not in wanted) or values == "null":
         kinds: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
-        read = yaml.safe_load(values)
+        read = load_yaml(values)
         for kind in [wanted] if isinstance(wanted, str) else wanted:
             if kind in kinds and isinstance(read, kinds[kind]):
                 return read
@@ -422,8 +423,8 @@ def _atlas_faults(atlas: Mapping[str, Any], species: Mapping[str, Any]) -> Itera
 
 def configuration_page() -> str:
     """Return config/README.md: every key of the schema, with its default, and the droplet kits."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    kits = yaml.safe_load(SCHEMA.with_name("chemistries.yaml").read_text(encoding="utf-8"))
+    schema = load_yaml(SCHEMA.read_text(encoding="utf-8"))
+    kits = load_yaml(SCHEMA.with_name("chemistries.yaml").read_text(encoding="utf-8"))
     lines = [
         "# Configuration",
         "",

@@ -20,6 +20,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.output import printable
 from scripts.core.subprocesses import run_program
+from scripts.core.yaml_text import load_yaml
 from scripts.plan.analysis import Analysis
 from scripts.plan.configuration import SCHEMA, check_configuration, check_yaml, is_address, source_address
 from scripts.plan.sizes.footprint import format_gb
@@ -135,7 +136,7 @@ def archives(config: Mapping[str, Any]) -> Iterator[Finding]:
 def cluster() -> Iterator[Finding]:
     """Yield what a cluster needs, where there is one."""
     if shutil.which("sbatch"):
-        account = yaml.safe_load((_HOME / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+        account = load_yaml((_HOME / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
         named = "slurm_account" in str(account.get("default-resources", ""))
         words = "snakemake --workflow-profile profiles/slurm"
         words += "" if named else "; set your account in profiles/slurm/config.yaml if your cluster asks for one"
@@ -165,13 +166,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 def look(file: Path, offline: bool) -> list[Finding]:
     """Return what is ready and what is missing for the analysis in the current folder."""
     findings = list(programs())
-    kits = yaml.safe_load((_HOME / "config/chemistries.yaml").read_text(encoding="utf-8"))
-    known = yaml.safe_load((_HOME / "config/references.yaml").read_text(encoding="utf-8"))
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    kits = load_yaml((_HOME / "config/chemistries.yaml").read_text(encoding="utf-8"))
+    known = load_yaml((_HOME / "config/references.yaml").read_text(encoding="utf-8"))
+    schema = load_yaml(SCHEMA.read_text(encoding="utf-8"))
     try:
         text = file.read_text(encoding="utf-8")
         check_yaml(file)
-        values = yaml.safe_load(text)
+        values = load_yaml(text)
         config = check_configuration(values, schema, references=known, chemistries=kits, named=str(file))
     except FileNotFoundError:
         findings.append(Finding(MISSING, "configuration", f"no {file}; copy that of {_HOME}"))

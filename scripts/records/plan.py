@@ -16,6 +16,7 @@ from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.tables import format_table
 from scripts.core.workflow.snakemake import read_benchmarks
+from scripts.core.yaml_text import load_yaml
 from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.cost import Estimator, add_cost_options, estimator_of, write_costs
 from scripts.plan.sizes.learning import Job, errors_of, jobs_done, learn
@@ -26,14 +27,12 @@ from scripts.plan.units import read_seats, summarize_units
 
 def configured(path: str | Path) -> dict[str, Any]:
     """Return the configuration with its defaults; the defaults where there is no such file."""
-    import yaml
-
     from scripts.plan.configuration import SCHEMA, with_defaults
 
-    values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
+    values = load_yaml(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
     if not isinstance(values or {}, Mapping):
         raise InputError(f"{path}: a configuration is a map of keys and values.")
-    return with_defaults(values or {}, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    return with_defaults(values or {}, load_yaml(SCHEMA.read_text(encoding="utf-8")))
 
 
 def learning_table(jobs: Sequence[Job], before: SizeModel, after: SizeModel) -> list[str]:

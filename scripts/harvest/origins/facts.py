@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from scripts.core.disk.files import hash_file
 from scripts.core.version import VERSION
+from scripts.core.yaml_text import load_yaml
 from scripts.droplets.mex.mex_reader import open_archive
 from scripts.harvest.results import FINAL, counted_libraries
 from scripts.plan.analysis import STARSOLO, public_name
@@ -71,7 +70,7 @@ class Folders(NamedTuple):
 def gather(ledger: Sequence[Run], asked: Asked, folders: Folders) -> dict[str, Any]:
     """Return the facts of provenance.json."""
     counted = [row for row in ledger if row.status == "counted"]
-    kits = yaml.safe_load(folders.chemistries.read_text(encoding="utf-8"))
+    kits = load_yaml(folders.chemistries.read_text(encoding="utf-8"))
     libraries = list(_libraries(ledger, folders.results))
     plates = [row for row in counted if row.assay == "plate"]
     versions = {library.experiment: library.version for library in libraries}
@@ -347,7 +346,7 @@ def _cell_filters(results: Path) -> list[dict[str, Any]]:
 
 def _options(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the settings that are not the defaults of the schema, with these."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = load_yaml(SCHEMA.read_text(encoding="utf-8"))
     defaults = dict(leaves(with_defaults({}, schema)))
     options = []
     for key, value in sorted(settings.items()):

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.yaml_text import load_yaml
 from scripts.plan.hints import kit_hint
 from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import DROPLET_STAGES, PLATE_STAGES, Estimator
@@ -69,13 +70,11 @@ def forecast(
 
     ``missing`` names the references that are still to be made, ``barcode_reads`` maps run → length of its barcode read.
     """
-    import yaml
-
     found = Forecast([], [])
     if fault := graph_fault(units, len(units)):
         found.sure.append(fault)
     if options.chemistries:
-        kits = yaml.safe_load(Path(options.chemistries).read_text(encoding="utf-8"))
+        kits = load_yaml(Path(options.chemistries).read_text(encoding="utf-8"))
         sources = {name: source for name, _, source in (word.partition("=") for word in options.inclusion_lists)}
         libraries = libraries_of(rows)
         found.sure.extend(list_faults(libraries, sources, kits))
