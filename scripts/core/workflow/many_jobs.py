@@ -24,7 +24,14 @@ def repeat_less(is_dry_run: bool) -> None:
     remember_parameters()
     format_commands_once()
     wait_once_at_a_time()
-    steps = (ask_for_flags_quickly, find_producers_once, make_wildcards_once, compare_folders_once, format_for_readers)
+    steps = (
+        ask_for_flags_quickly,
+        look_for_files_once,
+        find_producers_once,
+        make_wildcards_once,
+        compare_folders_once,
+        format_for_readers,
+    )
     for step in steps if is_dry_run else ():
         with contextlib.suppress(ImportError):  # of another version
             step()
@@ -130,6 +137,28 @@ def ask_for_flags_quickly() -> None:
 
     _IOFile.is_flagged = is_flagged
     _IOFile.is_storage = property(lambda file: is_flagged(file, "storage_object"))
+
+
+@functools.cache
+def look_for_files_once() -> None:
+    """Let Snakemake see faster whether it has looked for a file already: it looks for each one three times."""
+    from snakemake.io import ExistsDict, IOCache, _IOFile
+
+    look = getattr(_IOFile, "exists", None)
+    if look is None or not hasattr(IOCache, "exists_local") or ExistsDict.get is not dict.get:
+        return
+
+    @functools.wraps(look)
+    async def exists(file: Any) -> bool:
+        cache = file.rule.workflow.iocache
+        if file.is_storage or not cache.active:
+            return await look(file)
+        found = cache.exists_local.get(file)
+        if found is None:
+            found = cache.exists_local[file] = await look(file)
+        return found
+
+    _IOFile.exists = exists
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """What Snakemake does for every job is done once, by the names that it has in the version that is installed."""
 
+import asyncio
 import gc
 import inspect
 import logging
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import snakemake.api  # before its other modules, which import each other
 from snakemake import common, rules
-from snakemake.io import IOFile, _IOFile, flag
+from snakemake.io import IOCache, IOFile, _IOFile, flag
 from snakemake.jobs import Job
 from snakemake.logging import DefaultFilter, logger
 from snakemake.output_index import OutputIndex
@@ -34,6 +35,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (rules, "Wildcards"),
         (_IOFile, "is_flagged"),
         (_IOFile, "is_storage"),
+        (_IOFile, "exists"),
         (OutputIndex, "match_producers"),
         (DAG, "check_directory_outputs"),
     ):
@@ -44,6 +46,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     gc.unfreeze()
     for once in ("ask_for_flags_quickly", "find_producers_once", "make_wildcards_once", "compare_folders_once"):
         getattr(many_jobs, once).cache_clear()
+    many_jobs.look_for_files_once.cache_clear()
     many_jobs.format_for_readers.cache_clear()
 
 
@@ -210,3 +213,40 @@ def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
     assert announced == [*said, *said, "resolve"]  # behind which Snakemake says that more jobs follow
     # Snakemake finds the params whose function fails, and says what is wrong.
     assert found == ["resources", ("run", 8, "counts"), "resources", "params"] * (not said)
+
+
+def test_a_file_is_there_as_snakemake_sees_it_but_is_looked_for_once(restored, tmp_path):
+    def seen(place):
+        cache = IOCache(10)
+        rule = SimpleNamespace(
+            name="count", pathvars=SimpleNamespace(apply=str), workflow=SimpleNamespace(iocache=cache)
+        )
+        files = [IOFile(str(place / name), rule) for name in ("listed/there", "listed/missing", "there", "missing")]
+        files.append(IOFile(flag(str(place / "missing"), "temp"), rule))
+
+        async def look():
+            await files[0].inventory()
+            found = []
+            for change in (
+                lambda: None,
+                (place / "missing").touch,
+                (place / "there").unlink,
+                cache.clear,
+                cache.deactivate,
+            ):
+                change()
+                found.append([await file.exists() for file in files])
+            return found
+
+        (place / "listed").mkdir(parents=True)
+        for name in ("listed/there", "there"):
+            (place / name).touch()
+        return asyncio.run(look())
+
+    before = seen(tmp_path / "before")
+    assert before[:2] == 2 * [[True, False, True, False, False]]
+    assert before[-1] == [True, False, False, True, True]
+    slow = _IOFile.exists
+    many_jobs.look_for_files_once()
+    assert _IOFile.exists is not slow
+    assert seen(tmp_path / "after") == before
