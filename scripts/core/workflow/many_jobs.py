@@ -258,14 +258,29 @@ def format_for_readers() -> None:
 
 
 def _call_functions(job: Any) -> None:
-    """Call the functions of a job's resources and params; what is wrong with one is found by Snakemake, and said so."""
+    """Call the functions of a job's resources and params; what is wrong with one is found by Snakemake, and said so.
+
+    `tmpdir` is Snakemake's own, and the same for all jobs.
+    """
     from snakemake import rules
 
-    resources = job.resources
-    values = {"input": job.input, "output": job.output, "resources": resources, "threads": resources._cores}
+    rule, workflow = job.rule, job.dag.workflow
+    values = {"input": job.input, "output": job.output, "attempt": job.attempt}
+    values |= {"rulename": rule.name, "async_run": workflow.async_run}
+
+    def call(function: Callable[..., Any]) -> None:
+        _, *names = rules.get_function_params(function)
+        function(job.wildcards, **{name: values[name] for name in names})
+
     try:
-        for function in filter(callable, job.rule.params):
-            _, *names = rules.get_function_params(function)
-            function(job.wildcards, **{name: values[name] for name in names})
+        threads = rule.resources["_cores"].evaluate(job.wildcards, **values)
+        for most in (workflow.resource_settings.max_threads, workflow.global_resources.get("_cores")):
+            threads = threads.constrain(most)
+        values["threads"] = threads.value
+        for resource in rule.resources.values():
+            if resource.is_evaluable() and resource.name not in ("_cores", "tmpdir"):
+                call(resource._evaluator)
+        for function in filter(callable, rule.params):
+            call(function)
     except Exception:
-        _ = job.params
+        _ = job.resources, job.params

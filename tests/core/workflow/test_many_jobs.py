@@ -4,6 +4,9 @@ import asyncio
 import gc
 import inspect
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -19,6 +22,7 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from scripts.core.workflow import many_jobs
 from scripts.core.workflow.many_jobs import format_commands_once, remember_parameters, remembered, wait_once_at_a_time
+from tests.workflow.killed import HOME
 
 DAG = snakemake.dag.DAG
 
@@ -192,27 +196,67 @@ def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
     handler = logging.NullHandler()
     handler.addFilter(DefaultFilter(set(map(Quietness.parse_choice, quiet)), False, False, True, True))
     restored.setattr(logger, "handlers", [handler])
-    announced, found = [], []
+    announced, called = [], []
     restored.setattr(Job, "log_info", lambda job: announced.append(job.rule.name))
-    restored.setattr(Job, "params", property(lambda job: found.append("params")))
-    restored.setattr(Job, "resources", property(lambda job: found.append("resources") or SimpleNamespace(_cores=8)))
-    for name, value in (("wildcards", "run"), ("input", "reads"), ("output", "counts")):
-        restored.setattr(Job, name, value)
-
-    def good(wildcards, threads, output):
-        found.append((wildcards, threads, output))
-
-    def bad(wildcards):
-        raise KeyError(wildcards)
-
+    restored.setattr(many_jobs, "_call_functions", lambda job: called.append(job.rule.name))
     many_jobs.format_for_readers()
-    for name, is_checkpoint, functions in (("cut", False, [good]), ("cut", False, [bad]), ("resolve", True, [])):
+    for name, is_checkpoint in (("cut", False), ("resolve", True)):
         job = Job.__new__(Job)
-        job.rule = SimpleNamespace(name=name, is_checkpoint=is_checkpoint, is_handover=False, params=["a", *functions])
+        job.rule = SimpleNamespace(name=name, is_checkpoint=is_checkpoint, is_handover=False)
         job.log_info()
-    assert announced == [*said, *said, "resolve"]  # behind which Snakemake says that more jobs follow
-    # Snakemake finds the params whose function fails, and says what is wrong.
-    assert found == ["resources", ("run", 8, "counts"), "resources", "params"] * (not said)
+    assert announced == [*said, "resolve"]  # behind which Snakemake says that more jobs follow
+    assert called == ["cut"] * (not said)
+
+
+_FUNCTIONS = """
+from scripts.core.workflow.many_jobs import repeat_less
+
+if config["quick"]:
+    repeat_less(True)
+
+
+def said(name, fails=False):
+    def function(wildcards, input, threads):
+        print("called", name, list(wildcards), list(input), threads)
+        if fails and config["fails"]:
+            raise ValueError(f"{name} of {wildcards.unit}")
+        return 7
+    return function
+
+
+rule cut:
+    input: "reads.fastq"
+    output: "{unit}.txt"
+    threads: lambda wildcards: 3 if wildcards.unit == "a" else 16
+    params: 3, mode=said("mode"), same=lambda wildcards, output: print("called", "same", list(output))
+    resources: mem_mb=said("mem_mb", True), runtime=said("runtime"), disk="3 GB"
+    shell: "touch {output}"
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_functions_of_a_job_that_is_not_printed_are_called_as_snakemake_calls_them(tmp_path, fails):
+    (tmp_path / "Snakefile").write_text(_FUNCTIONS)
+    (tmp_path / "reads.fastq").touch()
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--cores", "8"]
+
+    def run(quick):
+        done = subprocess.run(
+            [*command, "b.txt", *([] if fails else ["a.txt"]), "--config", f"quick={quick}", f"fails={fails}"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(HOME)},
+            capture_output=True,
+            text=True,
+        )
+        lines = map(str.strip, (done.stdout + done.stderr).splitlines())
+        return done.returncode, {line for line in lines if line.startswith(("called", "ValueError"))}
+
+    ended, words = run(quick=True)
+    called = {"called mem_mb ['b'] ['reads.fastq'] 8", "called mode ['a'] ['reads.fastq'] 3", "called same ['b.txt']"}
+    assert ended == fails
+    assert called <= words or fails
+    assert any(line.startswith("ValueError: mem_mb of") for line in words) == fails
+    assert run(quick=False) == (ended, words)
 
 
 def test_a_file_is_there_as_snakemake_sees_it_but_is_looked_for_once(restored, tmp_path):
