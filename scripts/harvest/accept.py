@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.core.command import command_parser
 from scripts.core.errors import InputError
 from scripts.core.workflow.endings import command_line
-from scripts.plan.reasons import JUDGED, REASONS, worth_retry
+from scripts.plan.reasons import REASONS, worth_retry
 from scripts.plan.run_table import Run, read_runs
 
 MOST_LINES = 50
@@ -52,16 +52,13 @@ def advice(rows: Iterable[Run]) -> str:
     again = worth_retry(reasons)
     retry = f"retry=[{','.join(again)}]"
     words = [f"  try them again:      {command_line(retry)}"] if again else []
-    if any(REASONS[reason].put_right for reason in reasons & REASONS.keys()):
+    known = [REASONS[reason] for reason in reasons & REASONS.keys()]
+    if any(reason.put_right for reason in known):
         words += [
             "  put it right:        what the sentences name, in configuration or run table; then call the same again"
         ]
-    if "LOW_MAPPING" in reasons:
-        words += ["  count low cells:     lower plates.min_mapped in the configuration; nothing is aligned again"]
-    if reasons & JUDGED - {"LOW_MAPPING"}:
-        words += [
-            "  count them anyway:   change the bound that they name, in the configuration; nothing is aligned again"
-        ]
+    if bounds := sorted({reason.bound for reason in known if reason.bound}):
+        words += [f"  count them anyway:   change {' or '.join(bounds)} in the configuration; nothing is aligned again"]
     return "\n".join(
         [
             "What can be done:",

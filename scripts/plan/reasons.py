@@ -20,10 +20,10 @@ class Reason(NamedTuple):
     """Whether another try may count the run, without a change of the configuration or the run table."""
     put_right: bool = False
     """Whether the detail says what to write into the configuration or the run table, so that the run is counted."""
+    bound: str = ""
+    """The key of the configuration by which it failed for what its counts show: another value lets it count."""
 
 
-JUDGED = frozenset("LOW_MAPPING LOW_VALID_BARCODES LOW_GENE_SHARE ENRICHED_LIBRARY LOW_COMPLEXITY".split())
-"""Reasons of runs that were counted and failed for what they show: another floor counts them, another try does not."""
 _RETRY = "Run again with --config retry='[{code}]'."
 
 REASONS = {
@@ -164,24 +164,28 @@ REASONS = {
         "too few reads with a valid barcode",
         "Check kit and inclusion list. To count it anyway, lower `droplets: {min_valid_barcodes: …}`; nothing is "
         "aligned again.",
+        bound="droplets.min_valid_barcodes",
     ),
     "LOW_GENE_SHARE": Reason(
         "droplets",
         "too few reads in genes",
         "Check species and strand. To count it anyway, lower `droplets: {min_gene_share: …}`; nothing is aligned "
         "again.",
+        bound="droplets.min_gene_share",
     ),
     "ENRICHED_LIBRARY": Reason(
         "droplets",
         "enriched for some genes (V(D)J segments, mitochondria, one gene), so that it is no gene expression",
         "Nothing, if it is so: such libraries are not counted. To count it anyway, say a sort of plasma cells, "
         "raise the bound that the detail has: `droplets: {bounds: {max_ig_share: …}}`.",
+        bound="droplets.bounds",
     ),
     "LOW_COMPLEXITY": Reason(
         "droplets",
         "reads of too few genes",
         "Check that it is gene expression of this species. To count it anyway, lower "
         "`droplets: {bounds: {min_genes_per_1000: …}}`.",
+        bound="droplets.bounds",
     ),
     "LOW_MAPPING": Reason(
         "harvest",
@@ -189,6 +193,7 @@ REASONS = {
         "Check species, reference and files: reads of another species, of primers alone, or one file given as both "
         "mates do not map. To count the cell anyway, lower `plates: {min_mapped: …}`; nothing is aligned again. "
         "Ledgers of version 0.1 have it for droplet libraries, too: see LOW_GENE_SHARE.",
+        bound="plates.min_mapped",
     ),
     "INCOMPLETE_EXPERIMENT": Reason(
         "reads, plates",

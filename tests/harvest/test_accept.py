@@ -64,7 +64,7 @@ def test_cells_below_the_floor_are_not_tried_again(tmp_path):
     with pytest.raises(InputError) as error:
         call(tmp_path, low)
     assert "retry=" not in str(error.value)
-    assert "  count low cells:     lower plates.min_mapped in the configuration" in str(error.value)
+    assert "  count them anyway:   change plates.min_mapped in the configuration" in str(error.value)
     with pytest.raises(InputError, match=r"'retry=\[ARCHIVE_CORRUPT\]'"):
         call(tmp_path, low + rows("GSE2", 0, 1))
 
@@ -74,8 +74,8 @@ def test_cells_below_the_floor_are_not_tried_again(tmp_path):
     [
         ("CHEMISTRY_UNKNOWN", "  put it right:        what the sentences name, in configuration or run table"),
         ("LAYOUT_AMBIGUOUS", "  put it right:        what the sentences name, in configuration or run table"),
-        ("LOW_VALID_BARCODES", "  count them anyway:   change the bound that they name, in the configuration"),
-        ("ENRICHED_LIBRARY", "  count them anyway:   change the bound that they name, in the configuration"),
+        ("LOW_VALID_BARCODES", "  count them anyway:   change droplets.min_valid_barcodes in the configuration"),
+        ("ENRICHED_LIBRARY", "  count them anyway:   change droplets.bounds in the configuration"),
     ],
 )
 def test_what_another_try_does_not_change_is_not_tried_again(tmp_path, reason, words):
