@@ -47,7 +47,7 @@ from scripts.plan.sizes.size_model import (
     reference_sizes,
     scratch_mb,
 )
-from scripts.plan.units import Unit, read_seats, summarize_units
+from scripts.plan.units import Cut, Unit, read_seats, summarize_units
 
 _MEASURED = "measured.json"
 _UNIT = "unit (limit_gb)"
@@ -407,7 +407,7 @@ def report(folder: Path, shard_size: int, again: bool, quick: bool) -> dict[str,
     """Print the tables of an analysis that was measured; return their figures."""
     measured = json.loads((folder / _MEASURED).read_text())
     plan = read_runs(folder / "results" / "plan.tsv")
-    units = summarize_units(plan, shard_size, seats=read_seats(folder / "units" / "seats.tsv"))
+    units = summarize_units(plan, Cut(shard_size), seats=read_seats(folder / "units" / "seats.tsv"))
     model = SizeModel()
     estimator = Estimator(model, {"real": reference_sizes(folder / "resources" / "real")}, {"homo": "real"}, shard_size)
     jobs = jobs_of(folder, measured)

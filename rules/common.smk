@@ -51,7 +51,7 @@ from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.size_model import FILE, read_model
 from scripts.plan.summary import format_failed, format_finished, format_made
 from scripts.star.program import require_options
-from scripts.plan.units import is_shard, read_index
+from scripts.plan.units import is_shard, moves_seats, read_index
 
 running = Running(workflow)
 running.look_behind_ancient()
@@ -135,7 +135,7 @@ def load_units():
 
 def accession_files(wildcards):
     """Return the lists of accessions. With ``refresh`` the plan is made by each call, whatever is there."""
-    if running.is_main and analysis.refresh_options():
+    if running.is_main and (analysis.refresh_options() or moves_seats(analysis.cut)):
         running.redo(set(rules.resolve.output))
     return analysis.accession_files()
 

@@ -24,6 +24,7 @@ from scripts.plan.matrices import VELOCYTO, VELOCYTO_NAMES, archive_folders, are
 from scripts.plan.run_table import Run, iterate_runs
 from scripts.plan.sizes.forecast import PACKAGE, PROBE_SET, kit_fault, libraries_of
 from scripts.plan.units import (
+    Cut,
     Unit,
     check_count_by,
     column_digests,
@@ -100,18 +101,23 @@ class Analysis:
         table = self.config["run_table"]
         return bool(table) and not is_run_list(table)
 
+    @property
+    def cut(self) -> Cut:
+        """How new shards are cut."""
+        return Cut(self.config["plates"]["shard_size"], self.config["scratch"]["limit_gb"])
+
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
         is_new = not Path("results/runs.tsv").exists()  # a finished analysis does without the files
         choices = parse_choices(self.plan_options())
-        cut = (self.config["plates"]["shard_size"], self.config["count_by"])
+        how = (self.cut, self.config["count_by"], read_seats(cut=self.cut))
 
         def rows() -> Iterator[Run]:
             return iterate_plan(self.config["run_table"], choices, check_files=is_new)
 
-        units = summarize_by_series(rows(), *cut, read_seats())
+        units = summarize_by_series(rows(), *how)
         if units is None:  # the table is in another order: hold all of it
-            units = summarize_units(rows(), *cut, read_seats())
+            units = summarize_units(rows(), *how)
         check_count_by({name: unit.runs for name, unit in units.items()}, self.config["count_by"])
         return units
 
@@ -151,7 +157,7 @@ class Analysis:
         """Unit → its rows, where the plan is that of a run table, which may be newer than the units' own tables."""
         if not self.has_run_table:
             return {}
-        return cut_into_units(self._planned_rows(), self.config["plates"]["shard_size"], read_seats())
+        return cut_into_units(self._planned_rows(), self.cut, read_seats(cut=self.cut))
 
     def options_digest(self, unit: str) -> str:
         """Return 16 hex digits of what decides the counts of a shard beside its rows: options and reference."""

@@ -2,9 +2,11 @@
 
 A unit is named ``{series}.{species}.{part}``: the part of a plate shard is its number in four or more digits, that of
 a droplet library is its experiment, which may have dots. A shard holds ``shard_size`` experiments of one series and
-species in the order of their accessions, so that another series never changes it. Seats are kept: an experiment that
+species in the order of their accessions, so that another series never changes it; fewer where all of them would hold
+more than ``scratch.limit_gb``. Seats are kept: an experiment that
 was in a shard of an earlier plan (``units/seats.tsv``) stays in it, also where others were left out, corrected or
-removed since, and new ones get shards of their own. So a changed plan moves no experiment.
+removed since, and new ones get shards of their own. So a changed plan moves no experiment. With another ``shard_size``
+or another bound on scratch, experiments move whose shard has made nothing yet.
 
 The plan is cut once, by the rule ``resolve``. Each unit has a run table of its own, ``units/runs/{unit}.tsv``:
 its rows of the plan with one more column, ``column``: the accession under which a run is counted (its experiment, or
@@ -16,22 +18,39 @@ import argparse
 import csv
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scripts.core.disk.files import atomic_folder, path_below, write_atomic
 from scripts.core.errors import InputError
 from scripts.plan.run_table import COLUMNS, Run, has_second_reads, iterate_values, local_files, row_order, write_table
-from scripts.plan.sizes.footprint import unit_footprint
+from scripts.plan.sizes.footprint import Footprint, together, unit_footprint
 
 COLUMN = "column"
 SEATS = "units/seats.tsv"
 _COUNTED_BY = ("run", "chemistry", "layout", "read_roles", "spots", "bases", "bytes", "md5")
 """Fields of a row that decide what is counted for it, beside its local files; all others are names and sentences."""
 
+_NOTHING = Footprint(0, 0, 0, 0)
+_PLANNED = ("runs", "last_plan")
+"""Folders of units/ that hold what is planned; the others hold what was made."""
+
+_CUT = "cut\t"
+"""How the first line of the seats begins."""
+
 Seats = dict[tuple[str, str, str], str]
 """Series, species, experiment → the shard in which it has its seat."""
+
+
+class Cut(NamedTuple):
+    """How new shards are cut."""
+
+    shard_size: int
+    """Experiments a shard, at most."""
+    limit_gb: float | None = None
+    """What a shard may hold on disk, unless a single experiment holds more; None: without a bound."""
 
 
 class Unit(NamedTuple):
@@ -68,19 +87,19 @@ def is_shard(unit: str) -> bool:
     return unit.split(".", 2)[-1].isdigit()
 
 
-def cut_into_units(rows: Iterable[Run], shard_size: int, seats: Seats | None = None) -> dict[str, list[Run]]:
+def cut_into_units(rows: Iterable[Run], cut: Cut, seats: Seats | None = None) -> dict[str, list[Run]]:
     """Return unit name → its planned rows, units and rows sorted; rows that are not planned belong to no unit.
 
     ``seats`` are those of earlier plans; new ones are added to them.
     """
     seats = {} if seats is None else seats
-    new: dict[tuple[str, str], set[str]] = {}
+    new: dict[tuple[str, str], dict[str, list[Run]]] = {}
     planned = sorted(row for row in rows if row.status == "planned")
     for row in planned:
         if row.assay == "plate" and (row.series, row.species, row.experiment) not in seats:
-            new.setdefault((row.series, row.species), set()).add(row.experiment)
+            new.setdefault((row.series, row.species), {}).setdefault(row.experiment, []).append(row)
     if new:
-        _seat(new, shard_size, seats)
+        _seat(new, cut, seats)
     units: dict[str, list[Run]] = {}
     for row in planned:
         library = f"{row.series}.{row.species}.{row.experiment}"
@@ -89,7 +108,7 @@ def cut_into_units(rows: Iterable[Run], shard_size: int, seats: Seats | None = N
     return dict(sorted(units.items()))
 
 
-def _seat(new: Mapping[tuple[str, str], set[str]], shard_size: int, seats: Seats) -> None:
+def _seat(new: Mapping[tuple[str, str], Mapping[str, Sequence[Run]]], cut: Cut, seats: Seats) -> None:
     """Give new experiments, by series and species, seats in shards that no experiment has yet."""
     used: dict[str, int] = {}
     for unit in set(seats.values()):
@@ -97,17 +116,39 @@ def _seat(new: Mapping[tuple[str, str], set[str]], shard_size: int, seats: Seats
         used[name] = max(used.get(name, 0), int(number) + 1)
     for (series, species), experiments in new.items():
         first = used.get(f"{series}.{species}", 0)
-        for index, experiment in enumerate(sorted(experiments)):
-            seats[series, species, experiment] = f"{series}.{species}.{first + index // shard_size:04d}"
+        for at, shard in enumerate(_shards(experiments, cut), first):
+            seats |= {(series, species, experiment): f"{series}.{species}.{at:04d}" for experiment in shard}
 
 
-def read_seats(path: str | Path = SEATS) -> Seats:
-    """Return the seats of earlier plans; none where there was no plan. Raises InputError for a damaged file."""
+def _shards(experiments: Mapping[str, Sequence[Run]], cut: Cut) -> Iterator[list[str]]:
+    """Yield the experiments of each shard, in their order."""
+    most = cut.limit_gb * 1e9 if cut.limit_gb else math.inf
+    shard: list[str] = []
+    held: list[Footprint] = []
+    peaks = 0
+    for experiment, runs in sorted(experiments.items()):
+        held.append(unit_footprint(runs) if cut.limit_gb else _NOTHING)
+        peaks += held[-1].peak
+        if shard and (len(shard) == cut.shard_size or (peaks > most and together(held).peak > most)):
+            yield shard
+            shard, held, peaks = [], held[-1:], held[-1].peak
+        shard.append(experiment)
+    if shard:
+        yield shard
+
+
+def read_seats(path: str | Path = SEATS, cut: Cut | None = None) -> Seats:
+    """Return the seats of earlier plans; none where there was no plan. Raises InputError for a damaged file.
+
+    Where they were given for another ``cut``, those in shards that have made nothing yet are left out.
+    """
     if not Path(path).exists():
         return {}
     seats = {}
     with Path(path).open(encoding="utf-8", newline="") as handle:
         for number, line in enumerate(handle, 1):
+            if number == 1 and line.startswith(_CUT):
+                continue
             fields = line.rstrip("\n").split("\t")
             if len(fields) != 4 or not is_shard(fields[3]) or not line.endswith("\n"):
                 raise InputError(
@@ -115,12 +156,37 @@ def read_seats(path: str | Path = SEATS) -> Seats:
                     " cut the plan anew; shards that change are then counted again."
                 )
             seats[fields[0], fields[1], fields[2]] = fields[3]
-    return seats
+    if cut is None or _is_cut_so(path, cut):
+        return seats
+    folders = [folder for folder in Path(path).parent.iterdir() if folder.is_dir() and folder.name not in _PLANNED]
+    begun = {".".join(made.name.split(".")[:3]) for folder in folders for made in folder.iterdir()}
+    return {key: shard for key, shard in seats.items() if shard in begun}
 
 
-def write_seats(path: str | Path, seats: Seats) -> None:
-    """Write the seats of this plan and of those before it, a line each: series, species, experiment, shard."""
-    write_atomic(path, "".join("\t".join((*key, shard)) + "\n" for key, shard in sorted(seats.items())))
+def write_seats(path: str | Path, seats: Seats, cut: Cut) -> None:
+    """Write the seats of this plan and of those before it, a line each: series, species, experiment, shard.
+
+    The first line is the cut that they were given for.
+    """
+    lines = ("\t".join((*key, shard)) + "\n" for key, shard in sorted(seats.items()))
+    write_atomic(path, _first_line(cut) + "".join(lines))
+
+
+def moves_seats(cut: Cut, path: str | Path = SEATS) -> bool:
+    """Return whether this cut leaves out seats of earlier plans, see :func:`read_seats`."""
+    return not _is_cut_so(path, cut) and len(read_seats(path, cut)) < len(read_seats(path))
+
+
+def _is_cut_so(path: str | Path, cut: Cut) -> bool:
+    """Return whether all seats of a file were given for a cut, or there are none."""
+    if not Path(path).exists():
+        return True
+    with Path(path).open(encoding="utf-8", newline="") as handle:
+        return handle.readline() == _first_line(cut)
+
+
+def _first_line(cut: Cut) -> str:
+    return f"{_CUT}{cut.shard_size}\t{cut.limit_gb or 0:g}\n"
 
 
 def columns_of(rows: Sequence[Run], count_by: str) -> dict[str, list[Run]]:
@@ -177,15 +243,15 @@ def summarize_unit(rows: Sequence[Run], count_by: str = "experiment") -> Unit:
 
 
 def summarize_units(
-    rows: Iterable[Run], shard_size: int, count_by: str = "experiment", seats: Seats | None = None
+    rows: Iterable[Run], cut: Cut, count_by: str = "experiment", seats: Seats | None = None
 ) -> dict[str, Unit]:
     """Return unit name → what the graph needs to know of it, for all units of a plan."""
-    units = cut_into_units(rows, shard_size, seats)
+    units = cut_into_units(rows, cut, seats)
     return {name: summarize_unit(units.pop(name), count_by) for name in list(units)}  # frees the rows of a large plan
 
 
 def summarize_by_series(
-    rows: Iterable[Run], shard_size: int, count_by: str = "experiment", seats: Seats | None = None
+    rows: Iterable[Run], cut: Cut, count_by: str = "experiment", seats: Seats | None = None
 ) -> dict[str, Unit] | None:
     """Return what :func:`summarize_units` does, and hold the rows of one series at a time.
 
@@ -201,7 +267,7 @@ def summarize_by_series(
         if series in done:
             return None
         done.add(series)
-        units |= summarize_units(of_series, shard_size, count_by, seats_of.get(series))
+        units |= summarize_units(of_series, cut, count_by, seats_of.get(series))
     return dict(sorted(units.items()))
 
 

@@ -22,7 +22,7 @@ from scripts.plan.sizes.cost import Estimator, add_cost_options, estimator_of, w
 from scripts.plan.sizes.learning import Job, errors_of, jobs_done, learn
 from scripts.plan.sizes.size_model import SizeModel, write_model
 from scripts.plan.summary import format_costs
-from scripts.plan.units import read_seats, summarize_units
+from scripts.plan.units import Cut, read_seats, summarize_units
 
 
 def configured(path: str | Path) -> dict[str, Any]:
@@ -77,8 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = configured(options.config)
     shard_size = options.shard_size or config["plates"]["shard_size"]
     limit_gb = options.limit_gb or config["scratch"]["limit_gb"]
+    cut = Cut(shard_size, limit_gb)
     species = {label: facts["reference"] for label, facts in config["species"].items()}
-    units = summarize_units(iterate_runs(options.plan), shard_size, config["count_by"], read_seats())
+    units = summarize_units(iterate_runs(options.plan), cut, config["count_by"], read_seats(cut=cut))
     estimator, missing = estimator_of(options, species, shard_size)
     if unknown := sorted({unit.species for unit in units.values()} - set(estimator.species)):
         raise InputError(f"{options.plan}: {', '.join(unknown)} is not configured; give --references SPECIES=NAME.")

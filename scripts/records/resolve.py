@@ -23,7 +23,7 @@ from scripts.plan.run_table import write_runs
 from scripts.plan.sizes.cost import add_cost_options, estimator_of, write_costs
 from scripts.plan.sizes.forecast import add_forecast_options, forecast
 from scripts.plan.summary import format_costs, format_forecast, format_plan
-from scripts.plan.units import cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
+from scripts.plan.units import Cut, cut_into_units, read_seats, summarize_unit, write_index, write_seats, write_units
 from scripts.records.client import Archives, add_archive_options, report
 from scripts.records.history.since_last import SinceLast, add_history_options
 from scripts.records.listed_runs import plan_run_list
@@ -91,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(f"{archives.requests} requests to the archives")
         rows = plan.all_rows()
     said = [*archives.news, *archives.warnings, *archives.unused_refresh()]  # for the end
-    seats = read_seats(options.seats) if options.seats else {}
+    cut = Cut(options.shard_size, options.limit_gb)
+    seats = read_seats(options.seats, cut) if options.seats else {}
     since = SinceLast(options, asked)
     rows = since.add_withdrawn(rows, plan.nameless_rows(), choices, seats)
     plan.remarks.update({row.run: row.detail for row in rows if row.run in since.withdrawn.runs})
@@ -100,13 +101,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.evidence:
         write_atomic(options.evidence, "".join(f"{plan.evidence[run]}\n" for run in sorted(plan.evidence)))
     write_own_metadata(options.own_metadata, own)
-    planned = cut_into_units(rows, options.shard_size, seats)
+    planned = cut_into_units(rows, cut, seats)
     units = {name: summarize_unit(runs, options.count_by) for name, runs in planned.items()}
     print(format_plan(rows, units, estimator, plan.open, plan.remarks if plan.rows else None))
     if options.units:
         write_units(options.units, planned, options.count_by)
     if options.seats:
-        write_seats(options.seats, seats)
+        write_seats(options.seats, seats, cut)
     if options.index:
         write_index(options.index, units)
     costs = estimator.costs(units, missing)

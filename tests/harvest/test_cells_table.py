@@ -12,7 +12,7 @@ from scripts.core.errors import InputError
 from scripts.harvest import cells_table
 from scripts.harvest.checks.quality import cell_faults
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -32,7 +32,7 @@ def make(folder, cells, species="mus", **statuses):
         Run("GSE1", "GSE1", f"GSM{name}", name, f"SRR{name}", species=species, assay="plate", status="planned")
         for name in cells
     ]
-    write_units(folder / "units", cut_into_units(rows, 99), "experiment")
+    write_units(folder / "units", cut_into_units(rows, Cut(99)), "experiment")
     ends = [statuses.get(row.experiment, ("counted", "")) for row in rows]
     ledger = [row._replace(status=status, reason=reason) for row, (status, reason) in zip(rows, ends, strict=True)]
     write_runs(folder / "runs.tsv", ledger)
@@ -146,7 +146,9 @@ def test_copies_of_counts_and_the_other_sex_are_flagged(tmp_path):
     cells["X6"][0] += 1  # nearly a copy
     cells["X2"][-2] = 40
     rows = [Run("GSE1", "GSE1", f"GSM{name}", name, f"R{name}", species="mus", assay="plate") for name in cells]
-    write_units(tmp_path / "units", cut_into_units([row._replace(status="planned") for row in rows], 99), "experiment")
+    write_units(
+        tmp_path / "units", cut_into_units([row._replace(status="planned") for row in rows], Cut(99)), "experiment"
+    )
     write_runs(tmp_path / "runs.tsv", [row._replace(status="counted") for row in rows])
     logs = [log(sum(counts), sum(counts)) for counts in cells.values()]
     counts = scipy.sparse.csc_matrix(np.array(list(cells.values()), np.int64))

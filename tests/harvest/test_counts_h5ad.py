@@ -12,7 +12,7 @@ from scripts.core.errors import InputError
 from scripts.formats import h5ad
 from scripts.harvest import counts_h5ad
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, read_shard_counts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -56,7 +56,7 @@ class Made:
 
     def write(self):
         planned = [row._replace(status="planned") for row in self.rows]
-        write_units(self.folder / "units", cut_into_units(planned, 2), "experiment")
+        write_units(self.folder / "units", cut_into_units(planned, Cut(2)), "experiment")
         write_runs(self.folder / "runs.tsv", [row._replace(status=row.status or "counted") for row in self.rows])
         write_genes(self.folder / "genes.tsv", [GeneRow(gene, f"n{gene}", "lncRNA", 7, "chr1") for gene in GENES])
         of_series = {}

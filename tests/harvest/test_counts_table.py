@@ -19,7 +19,7 @@ from scripts.formats import csv_gz
 from scripts.harvest import counts_table
 from scripts.harvest.gene_tables import gene_rows
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 
 GENES = ["A,1", 'B"2"', "ENSG01.3", "Z", "[x", "_a", "__z", "`", "a", "ERCC-00002", "ENSMUSG00000000001.4", "ä"]
@@ -103,7 +103,7 @@ class Dataset:
 
     def arguments(self, species="mus", output="table.csv.gz"):
         planned = [row._replace(status="planned") for row in self.planned or self.rows]
-        write_units(self.folder / "units", cut_into_units(planned, self.shard_size), "experiment")
+        write_units(self.folder / "units", cut_into_units(planned, Cut(self.shard_size)), "experiment")
         return [
             *("--units", str(self.folder / "units"), "--ledger", str(self.folder / "runs.tsv")),
             *("--counts", str(self.folder / "{unit}.h5ad")),

@@ -8,7 +8,7 @@ from scripts.core.errors import InputError
 from scripts.harvest import ledger
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 
 
 def plate(run, experiment, series="GSE1", species="mus", **more):
@@ -38,7 +38,7 @@ STATUSES = {
 
 def write(tmp_path, plan=PLAN, statuses=STATUSES, count_by="experiment"):
     write_runs(tmp_path / "plan.tsv", plan)
-    write_units(tmp_path / "units", cut_into_units(plan, 2), count_by)
+    write_units(tmp_path / "units", cut_into_units(plan, Cut(2)), count_by)
     for unit, rows in statuses.items():
         write_statuses(tmp_path / f"{unit}.tsv", rows)
     return [

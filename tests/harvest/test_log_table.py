@@ -11,7 +11,7 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.harvest import log_table
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.star.log import read_star_log
 
@@ -66,7 +66,7 @@ def make(tmp_path, logs, more=(), failed=()):
         row = Run("GSE1", "GSE1", f"GSM{number}", f"SRX{number}", f"SRR{9 - number}", species="mus", assay="plate")
         rows += [row, row._replace(run=f"SRR{9 - number}b")] if number == 0 else [row]
     kept = [number for number in range(len(logs)) if number not in failed]
-    units = cut_into_units([row._replace(status="planned") for row in rows], 9)
+    units = cut_into_units([row._replace(status="planned") for row in rows], Cut(9))
     write_units(tmp_path / "units", units, "experiment")
     lost = {f"SRX{number}" for number in failed}
     settled = [row._replace(status="failed" if row.experiment in lost else "counted") for row in rows]

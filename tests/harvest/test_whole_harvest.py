@@ -21,7 +21,7 @@ from scripts.harvest import (
 )
 from scripts.plan.run_table import Run, columns_of, read_runs, write_runs
 from scripts.plan.status import RunStatus, write_statuses
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -42,7 +42,7 @@ class Analysis:
         for name in ("work", "results"):
             (folder / name).mkdir(parents=True)
         write_runs(folder / "results/plan.tsv", self.plan)
-        units = cut_into_units(self.plan, 3)
+        units = cut_into_units(self.plan, Cut(3))
         write_units(folder / "work/units", units, "experiment")
         write_genes(folder / "genes.tsv", [GeneRow(gene, gene, "x", 1, "chr1") for gene in GENES])
         for unit, rows in units.items():

@@ -4,11 +4,11 @@ from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import Estimator
 from scripts.plan.sizes.size_model import SizeModel
 from scripts.plan.summary import format_failed, format_finished, format_made, format_plan
-from scripts.plan.units import summarize_units
+from scripts.plan.units import Cut, summarize_units
 
 
 def summary(rows, estimator, *more):
-    return format_plan(rows, summarize_units(rows, estimator.shard_size), estimator, *more)
+    return format_plan(rows, summarize_units(rows, Cut(estimator.shard_size)), estimator, *more)
 
 
 PLANNED = Run(

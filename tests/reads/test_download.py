@@ -108,7 +108,7 @@ def test_the_limit_of_the_disk_is_reported_before_it_is_reached(several):
     assert statuses[rows[2].run].detail == (
         f"with its FASTQ it may need {format_gb(run_footprint(rows[2]).peak)}, which with the others of its shard "
         f"passes scratch.limit_gb, {limit:g}; set that to {format_gb(unit_footprint(rows).peak).split()[0]} or more, "
-        "or plates.shard_size to less, and retry to [DISK_LIMIT]."
+        "and retry to [DISK_LIMIT]."
     )
     assert not [run for run in several.runs[2:] if several.server.asked(run)]
     assert set(several.run("--limit-gb", format_gb(unit_footprint(rows).peak).split()[0])) == set(several.runs)

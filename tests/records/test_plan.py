@@ -8,7 +8,7 @@ from scripts.core.errors import InputError
 from scripts.plan.run_table import Run, read_runs, write_runs
 from scripts.plan.sizes.cost import Estimator
 from scripts.plan.sizes.size_model import FILE, LEAST_MB, SizeModel
-from scripts.plan.units import cut_into_units, summarize_unit
+from scripts.plan.units import Cut, cut_into_units, summarize_unit
 from scripts.records import plan
 from tests.plan.sizes.test_size_model import HUMAN, write_benchmark
 
@@ -57,7 +57,7 @@ def test_the_cost_of_a_plan(analysis, capsys):
 
 
 def test_the_second_estimate_is_nearer(analysis, capsys):
-    units = {name: summarize_unit(rows) for name, rows in cut_into_units(_planned(analysis), 2).items()}
+    units = {name: summarize_unit(rows) for name, rows in cut_into_units(_planned(analysis), Cut(2)).items()}
     estimator = Estimator(SizeModel(), {"mm10": HUMAN}, {"mus": "mm10"}, 2)
     for name, unit in units.items():  # a site whose jobs take a third of the time
         for stage, sizes in estimator.unit_jobs(name, unit):

@@ -10,7 +10,7 @@ import yaml
 
 from scripts.plan.run_table import read_runs
 from scripts.plan.sizes.footprint import format_gb, unit_footprint
-from scripts.plan.units import cut_into_units, summarize_unit
+from scripts.plan.units import Cut, cut_into_units, summarize_unit
 from tests.toy.catalogue import LIBRARY_V3
 from tests.toy.demo import HOME
 from tests.toy.server import Server
@@ -48,7 +48,7 @@ def analysis(world, tmp_path_factory) -> Path:
 
 def test_a_unit_without_room_is_reported_and_the_others_are_counted(analysis, world):
     rows = read_runs(analysis / "results/runs.tsv")
-    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), Cut(16))
     (library,) = plan.keys() - set(SHARDS)
     assert all(unit_footprint(plan[shard]).peak < LIMIT < unit_footprint(plan[library]).peak for shard in SHARDS)
     failed = {row.run: (row.reason, row.detail) for row in rows if row.status == "failed"}
@@ -63,7 +63,7 @@ def test_a_unit_without_room_is_reported_and_the_others_are_counted(analysis, wo
 
 
 def test_no_stage_uses_more_disk_than_estimated(analysis):
-    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), 16)
+    plan = cut_into_units(read_runs(analysis / "results/plan.tsv"), Cut(16))
     for shard in SHARDS:
         unit = summarize_unit(plan[shard])
         asked = {"download": unit.bytes, "fastq": unit_footprint(plan[shard]).converting}

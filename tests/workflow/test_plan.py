@@ -46,6 +46,26 @@ def library(series: str, number: int, runs: int = 1, species: str = "homo") -> l
     ]
 
 
+def test_shards_fit_below_the_limit_of_scratch_also_when_it_is_lowered(analysis):
+    """Before anything is counted a lower limit cuts smaller shards; one that has begun stays as it is."""
+    rows = [row._replace(bases="4000000000", spots="20000000", bytes="1000000000") for row in plates("GSE1", 12)]
+
+    def shards(answer):
+        assert answer.status == 0, answer.text
+        return answer.jobs.get("align", 0), answer.jobs.get("resolve", 0)
+
+    for limit, cut, steps in ((200, 1, 1), (60, 2, 1), (10, 12, 1)):
+        analysis.configure(run_table=analysis.run_table(rows), references=SOURCES, scratch={"limit_gb": limit})
+        assert shards(analysis.snakemake("-n")) == (cut, steps)
+        assert analysis.snakemake("resolve").status == 0
+        assert shards(analysis.snakemake("-n")) == (cut, 0)
+    status = analysis.folder / "units/status/GSE1.mus.0002.tsv"
+    status.parent.mkdir(exist_ok=True)
+    status.touch()
+    analysis.configure(run_table=analysis.run_table(rows), references=SOURCES, scratch={"limit_gb": 200})
+    assert shards(analysis.snakemake("-n")) == (2, 1)
+
+
 def test_the_whole_plan_from_a_run_table(analysis):
     rows = [*plates("GSE1", 5), *plates("GSE2", 2, "homo", 10), *library("GSE2", 50, 2), *library("GSE2", 51)]
     analysis.configure(run_table=analysis.run_table(rows), references=SOURCES, plates={"shard_size": 2})

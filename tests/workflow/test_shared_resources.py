@@ -15,7 +15,7 @@ from scripts.plan.run_table import iterate_runs
 from scripts.plan.sizes.cost import Estimator
 from scripts.plan.sizes.learning import errors_of, jobs_done, learn
 from scripts.plan.sizes.size_model import SizeModel, reference_sizes
-from scripts.plan.units import cut_into_units, summarize_unit
+from scripts.plan.units import Cut, cut_into_units, summarize_unit
 from scripts.records import plan
 from tests.toy import catalogue
 from tests.toy.demo import HOME
@@ -129,7 +129,7 @@ def test_what_one_analysis_teaches_is_nearer_to_the_jobs_of_another(together, mo
     done = []
     for analysis in both:
         rows = iterate_runs(analysis.folder / "results/plan.tsv")
-        units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, shard_size).items()}
+        units = {name: summarize_unit(runs) for name, runs in cut_into_units(rows, Cut(shard_size)).items()}
         sizes = {name: reference_sizes(analysis.folder / "resources" / name) for name in species.values()}
         estimator = Estimator(SizeModel(), sizes, species, shard_size)
         jobs, others = jobs_done(read_benchmarks(analysis.folder / "logs/benchmarks"), units, estimator)

@@ -116,8 +116,9 @@ class Estimator:
 
 
 def plate_cells(units: Mapping[str, Unit], species: str | None, shard_size: int) -> int:
-    """Return how many plate cells of a species, or of all (None), are planned; shards are taken as full."""
-    return shard_size * sum(is_shard(name) and species in (None, unit.species) for name, unit in units.items())
+    """Return how many plate cells of a species, or of all (None), are planned, at most: one a run, in full shards."""
+    shards = (unit for name, unit in units.items() if is_shard(name) and species in (None, unit.species))
+    return sum(min(shard_size, unit.runs) for unit in shards)
 
 
 def _together(stage: str, costs: Sequence[Cost]) -> Cost:

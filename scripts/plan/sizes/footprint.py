@@ -82,11 +82,11 @@ def run_footprint(row: Run) -> Footprint:
 
 def unit_footprint(rows: Iterable[Run]) -> Footprint:
     """Return what a unit may hold, see :func:`run_footprint`."""
-    return _together([run_footprint(row) for row in rows])
+    return together([run_footprint(row) for row in rows])
 
 
-def _together(footprints: Sequence[Footprint]) -> Footprint:
-    """Return what runs hold together, of which CONVERTED_AT_ONCE are converted at a time."""
+def together(footprints: Sequence[Footprint]) -> Footprint:
+    """Return what runs of a unit hold together, of which CONVERTED_AT_ONCE are converted at a time."""
     waiting_or_done = sum(max(one.archive, one.fastq) for one in footprints)
     both = (one.converting - max(one.archive, one.fastq) for one in footprints)
     return Footprint(
@@ -103,7 +103,7 @@ def experiments_that_fit(rows: Iterable[Run], limit: float) -> set[str]:
     taken: list[Footprint] = []
     for experiment, runs in columns_of(rows, "experiment").items():
         more = [run_footprint(row) for row in runs]
-        if _together([*taken, *more]).peak <= limit:
+        if together([*taken, *more]).peak <= limit:
             taken += more
             fit.add(experiment)
     return fit
@@ -119,12 +119,9 @@ def format_gb(size: float) -> str:
 def beyond_limit(limit_gb: float, most: float, row: Run) -> str:
     """Return the clause on what to set where a run does not fit below the limit; its unit holds ``most`` bytes."""
     enough = format_gb(most).removesuffix(" GB")
-    if row.assay != "plate" or run_footprint(row).peak > limit_gb * 1e9:
-        return f"passes scratch.limit_gb, {limit_gb:g}; set that to {enough} or more, and retry to [DISK_LIMIT]."
-    return (
-        f"with the others of its shard passes scratch.limit_gb, {limit_gb:g}; "
-        f"set that to {enough} or more, or plates.shard_size to less, and retry to [DISK_LIMIT]."
-    )
+    alone = row.assay != "plate" or run_footprint(row).peak > limit_gb * 1e9
+    others = "" if alone else "with the others of its shard "
+    return f"{others}passes scratch.limit_gb, {limit_gb:g}; set that to {enough} or more, and retry to [DISK_LIMIT]."
 
 
 def chain_units(

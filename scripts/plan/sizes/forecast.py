@@ -298,11 +298,10 @@ def limit_faults(units: Mapping[str, Unit], limit_gb: float) -> Iterator[str]:
     beyond = sorted((name for name, peak in peaks.items() if peak > limit_gb), key=lambda name: -peaks[name])
     if beyond:
         enough = format_gb(peaks[beyond[0]] * 1e9).removesuffix(" GB")
-        shards = ", or plates.shard_size to less" if any(map(is_shard, beyond)) else ""
         number = "1 unit" if len(beyond) == 1 else f"{len(beyond):,} units"
         yield (
             f"{number} ({_some(beyond)}): up to {enough} GB of scratch are needed, but scratch.limit_gb is "
-            f"{limit_gb:g}: what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to {enough} or more{shards}."
+            f"{limit_gb:g}: what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to {enough} or more."
         )
 
 

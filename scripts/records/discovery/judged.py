@@ -16,7 +16,7 @@ from scripts.plan.choices import Choices
 from scripts.plan.run_table import Run
 from scripts.plan.sizes.cost import Estimator
 from scripts.plan.sizes.footprint import archive_bytes
-from scripts.plan.units import cut_into_units, summarize_unit
+from scripts.plan.units import Cut, cut_into_units, summarize_unit
 from scripts.records.answers import record_files
 from scripts.records.answers.series_record import fetch_series_record
 from scripts.records.client import Unanswered, report
@@ -251,7 +251,7 @@ def describe(
         status=facts.status,
         pubmed=", ".join(summary.pubmed or facts.pubmed),
     )
-    units = cut_into_units(rows, estimator.shard_size)
+    units = cut_into_units(rows, Cut(estimator.shard_size))
     if not units:
         return row
     cost = estimator.costs({name: summarize_unit(runs, "experiment") for name, runs in units.items()})[-1]

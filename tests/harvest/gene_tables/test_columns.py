@@ -5,7 +5,7 @@ import pytest
 from scripts.core.errors import InputError
 from scripts.harvest.gene_tables.columns import TableColumn, group_by_unit, header_rows, sort_columns, table_columns
 from scripts.plan.run_table import Run
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 
 ROWS = [
     Run("GSE2", "GSE2", "GSM1", "SRX1", "SRR2", species="mus", assay="plate", status="planned"),
@@ -16,7 +16,7 @@ ROWS = [
 
 
 def found(folder, statuses):
-    write_units(folder, cut_into_units(ROWS, 1), "experiment")
+    write_units(folder, cut_into_units(ROWS, Cut(1)), "experiment")
     ledger = [row._replace(status=status) for row, status in zip(ROWS, statuses, strict=True) if status]
     return table_columns(folder, ledger, "mus")
 

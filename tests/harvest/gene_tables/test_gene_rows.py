@@ -11,7 +11,7 @@ import scipy.sparse
 from scripts.core.errors import InputError
 from scripts.harvest import counts_table, tpm_table
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 from scripts.plates.shard_counts import TALLIES, ShardCounts, write_shard_counts
 from scripts.references.genes_table import GeneRow, write_genes
 
@@ -28,7 +28,9 @@ def lay_out(folder: Path, counts: np.ndarray) -> list[str]:
     """Write shards of two cells each, and what else the tables are made from; return the options of the commands."""
     write_runs(folder / "runs.tsv", ROWS)
     write_genes(folder / "genes.tsv", [GeneRow(gene, NAMES[gene], "", LENGTHS[gene], "chr1") for gene in GENES])
-    write_units(folder / "units", cut_into_units([row._replace(status="planned") for row in ROWS], 2), "experiment")
+    write_units(
+        folder / "units", cut_into_units([row._replace(status="planned") for row in ROWS], Cut(2)), "experiment"
+    )
     for number, start in enumerate(range(0, len(ROWS), 2)):
         some = ROWS[start : start + 2]
         names = [row.experiment for row in some]

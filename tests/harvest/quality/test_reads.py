@@ -8,7 +8,7 @@ import pytest
 
 from scripts.harvest.quality.reads import ReadsOfAnalysis, morisita, read_reads
 from scripts.plan.run_table import Run, write_runs
-from scripts.plan.units import cut_into_units, write_units
+from scripts.plan.units import Cut, cut_into_units, write_units
 
 LOCI = {"homo:1": 60, "homo:2": 40, "homo:3": 20}
 
@@ -120,7 +120,7 @@ def test_figures_are_those_of_the_runs_in_the_ledger(tmp_path):
         Run("GSE1", "GSE1", "GSM1", f"X{at}", f"R{at}", species=species, assay="plate", status="planned")
         for at, species in ((1, "homo"), (2, "homo"), (2, "mus"))
     ]
-    write_units(tmp_path / "units", cut_into_units(rows, 99), "experiment")
+    write_units(tmp_path / "units", cut_into_units(rows, Cut(99)), "experiment")
     write_runs(tmp_path / "runs.tsv", [row._replace(status="counted") for row in rows])
     content = {"version": 1, "runs": {"R1": figures(1), "R2": figures(2), "R9": figures(1)}}
     (tmp_path / "GSE1.homo.0000.json").write_text(json.dumps(content))

@@ -162,7 +162,7 @@ def test_what_to_set_is_reported():
     )
     assert beyond_limit(3e-6, 5000, row) == (
         "with the others of its shard passes scratch.limit_gb, 3e-06; set that to 0.000005 or more, "
-        "or plates.shard_size to less, and retry to [DISK_LIMIT]."
+        "and retry to [DISK_LIMIT]."
     )
     assert "shard" not in beyond_limit(3e-6, 5000, row._replace(assay="droplet"))
 

@@ -86,7 +86,7 @@ def test_units_beyond_the_limit_of_scratch() -> None:
     (warning,) = forecast.limit_faults(units, 200)
     assert warning == (
         "2 units (GSE1.homo.SRX1, GSE1.homo.0000): up to 900 GB of scratch are needed, but scratch.limit_gb is 200: "
-        "what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to 900 or more, or plates.shard_size to less."
+        "what does not fit fails with DISK_LIMIT. Set scratch.limit_gb to 900 or more."
     )
     assert list(forecast.limit_faults({}, 200)) == []
 

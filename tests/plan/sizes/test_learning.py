@@ -96,5 +96,5 @@ def test_benchmarks_are_those_of_jobs_of_the_plan():
         ("table", 1.0, 9.0),
     ]
     assert found[0].sizes["mspots"] == 1.0 and found[0].sizes["threads"] == 4.0
-    assert found[1].sizes["mspots"] == 2.0 and found[3].sizes["cells"] == 96.0
+    assert found[1].sizes["mspots"] == 2.0 and found[3].sizes["cells"] == 3.0
     assert others == ["align/GSE7.mus.0000"]
