@@ -160,12 +160,17 @@ def remove_unneeded(folder: str | Path, names: Mapping[str | Path, str]) -> None
     """Remove files and folders of work, whole or not, where no other workflow may be running.
 
     ``folder`` is that of :func:`remove_stale_locks`, ``names`` as for :func:`scripts.core.disk.folders.remove_named`.
-    Snakemake's records of jobs that were cut off go, too, where their output is not there: it is made in any case.
+    So are outputs in these folders, by whatever names, of jobs whose end Snakemake did not see: nobody knows any more
+    how they were made. Snakemake's records of jobs that were cut off go, too, where their output is not there: it is
+    made in any case.
     """
 
     def remove() -> None:
         remove_named(names)
+        parents = set(map(Path, names))
         for record, output in _incomplete(Path(folder)):
+            if (path := Path(output)).parent in parents:
+                remove_named({path.parent: re.escape(path.name)})
             if not os.path.lexists(output):
                 record.unlink()
 

@@ -192,13 +192,16 @@ def test_unneeded_folders_go_where_nobody_else_is_at_work(tmp_path):
     assert all(folder.exists() for folder in folders)
     remove_stale_locks(tmp_path)
     (tmp_path / "incomplete").mkdir()
-    outputs = [tmp_path / "made.tsv", tmp_path / "missing.tsv"]
+    unseen = tmp_path / "work/align/by_a_job_whose_end_nobody_saw"
+    outputs = [tmp_path / "made.tsv", tmp_path / "missing.tsv", unseen]
     outputs[0].touch()
+    unseen.mkdir()
     for path in outputs:
         (tmp_path / "incomplete" / base64.urlsafe_b64encode(os.fsencode(path)).decode()).touch()
     remove_unneeded(tmp_path, names)
     assert [folder.exists() for folder in folders] == [False, False, True]
     assert incomplete_outputs(tmp_path) == {str(outputs[0])}
+    assert not unseen.exists()
     free()
 
 
