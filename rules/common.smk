@@ -36,6 +36,7 @@ from scripts.core.workflow.snakemake import (
     remove_unneeded,
 )
 from scripts.core.yaml_text import load_yaml
+from scripts.harvest.results import broken_folders
 from scripts.plan.analysis import Analysis, counted_features, option, source_identity
 from scripts.plan.configuration import (
     check_configuration,
@@ -395,9 +396,12 @@ def once_known(answer):
 
 
 def archives(wildcards):
-    """Return the archives and cells of every droplet library; archives of a list that are not there are made again."""
+    """Return the archives and cells of every droplet library.
+
+    Archives of a list that are not there, and folders of results from which a file was deleted, are made again.
+    """
     if running.is_main:
-        running.redo(analysis.broken_archives)
+        running.redo(analysis.broken_archives | broken_folders("results"))
     return analysis.archives()
 
 

@@ -97,6 +97,30 @@ def list_files(results: str | Path) -> list[str]:
     ]
 
 
+def broken_folders(results: str | Path) -> set[str]:
+    """Return the folders in the results that lack a file which SHA256SUMS names, and those above them.
+
+    A folder with a file that is newer than SHA256SUMS was made again since, and may have other files.
+    """
+    results = Path(results)
+    sums = results / SUMS
+    try:
+        names = read_sums(sums)
+        written = sums.stat().st_mtime
+    except (OSError, InputError):  # there are none; or they are damaged, and made again
+        return set()
+    listed: dict[Path, set[str]] = {}
+    for path in map(Path, names):
+        listed.setdefault(path.parent, set()).add(path.name)
+    broken: set[str] = set()
+    for folder, files in listed.items():
+        place = results / folder
+        have = {entry.name: entry.stat().st_mtime for entry in os.scandir(place)} if place.is_dir() else {}
+        if not files <= have.keys() and max(have.values(), default=0) <= written:
+            broken.update(str(results / above) for above in (folder, *folder.parents) if above.name)
+    return broken
+
+
 def write_sums(path: str | Path, sums: Mapping[str, str]) -> None:
     """Write path → sha256 in the format of ``sha256sum``, sorted by path."""
     write_atomic(path, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums, key=str.encode)))

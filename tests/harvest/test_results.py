@@ -1,9 +1,12 @@
 """The folder of results has what the ledger says, no more and no less."""
 
+import os
+import shutil
+
 import pytest
 
 from scripts.core.errors import InputError
-from scripts.harvest.results import conservation_faults, read_ledger, read_sums, write_sums
+from scripts.harvest.results import broken_folders, conservation_faults, read_ledger, read_sums, write_sums
 from scripts.plan.run_table import Run, read_runs, write_runs
 from tests.harvest.test_checksums import LEDGER, make
 
@@ -47,6 +50,26 @@ def test_missing_and_surplus_tables_and_archives_are_found(tmp_path):
         "mex/SRX3.homo: no archive in it, though the library is counted in the ledger.",
         "mex/SRX4: archives of a library that is not counted in the ledger.",
     ]
+
+
+def test_a_folder_from_which_a_file_was_deleted_is_broken(tmp_path):
+    names = ["runs.tsv", "bam/GSE1.mus.0000/SRX1.bam", "bam/GSE1.mus.0000/SRX1.bam.bai", "bam/GSE1.mus.0001/SRX2.bam"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert broken_folders(tmp_path) == set()
+    write_sums(tmp_path / "SHA256SUMS", dict.fromkeys(names, "0" * 64))
+    assert broken_folders(tmp_path) == set()
+    for name in ("runs.tsv", "bam/GSE1.mus.0000/SRX1.bam.bai"):  # Snakemake itself sees that the first is not there
+        (tmp_path / name).unlink()
+    assert broken_folders(tmp_path) == {f"{tmp_path}/bam", f"{tmp_path}/bam/GSE1.mus.0000"}
+    later = (tmp_path / "SHA256SUMS").stat().st_mtime + 5
+    os.utime(tmp_path / "bam/GSE1.mus.0000/SRX1.bam", (later, later))  # made again, of fewer cells
+    assert broken_folders(tmp_path) == set()
+    shutil.rmtree(tmp_path / "bam/GSE1.mus.0001")
+    assert broken_folders(tmp_path) == {f"{tmp_path}/bam", f"{tmp_path}/bam/GSE1.mus.0001"}
+    (tmp_path / "SHA256SUMS").write_text("damaged")
+    assert broken_folders(tmp_path) == set()
 
 
 def test_sums_are_read_as_they_are_written(tmp_path):
