@@ -93,6 +93,7 @@ rule wanted:
         "../envs/python.yaml"
     params:
         planned=planned,  # a trigger
+        cut=reported(lambda wildcards: analysis.cut_digest),  # a trigger: of the same rows
         named=every(analysis.named_results),
         kinds=analysis.result_kinds(),
     shell:

@@ -106,6 +106,11 @@ class Analysis:
         """How new shards are cut."""
         return Cut(self.config["plates"]["shard_size"], self.config["scratch"]["limit_gb"])
 
+    @property
+    def cut_digest(self) -> str:
+        """16 hex digits of the names of all units."""
+        return hashlib.sha256("\n".join(sorted(self.units)).encode()).hexdigest()[:16]
+
     def units_of_run_table(self) -> dict[str, Unit]:
         """Return the units of the configured run table. Raises InputError, with every fault of the table."""
         is_new = not Path("results/runs.tsv").exists()  # a finished analysis does without the files

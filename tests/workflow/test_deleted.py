@@ -1,6 +1,7 @@
 """Results and files of units/ that are deleted or damaged: made again from what is there, or reported."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def test_a_result_that_is_deleted_is_made_again_alone(finished, planned):
         assert "checksums" in found and not found.keys() & READS
     with without(folder, "work"):
         assert planned() == {}
+    atlas = folder / "results/atlas/homo"
+    time = atlas.stat().st_mtime_ns
+    with without(folder, "results/atlas/homo/manifest.json"):
+        os.utime(atlas, ns=(time, time))  # Snakemake knows the folder, not its files
+        assert "atlas_pack" in planned()
+    os.utime(atlas, ns=(time, time))
 
 
 def test_a_file_of_a_unit_that_is_deleted_counts_that_unit_again_when_it_is_needed(finished, planned):
@@ -121,6 +128,14 @@ def test_a_file_of_a_unit_that_is_deleted_counts_that_unit_again_when_it_is_need
     ):
         with without(folder, f"units/{name}"):
             assert not planned().keys() & READS, name
+
+
+def test_results_of_units_that_are_cut_otherwise_are_listed_anew(finished, planned):
+    """Results that a shard has of its own would stay where their list is made for a change of the rows alone."""
+    folder, _ = finished
+    seats = (folder / "units/seats.tsv").read_text(encoding="utf-8")
+    with damaged(folder / "units/seats.tsv", seats.replace(PLATE[1], PLATE[1][:-4] + "0077").encode()):
+        assert "wanted" in planned()
 
 
 def test_records_of_the_archives_that_are_deleted_are_asked_for_again(of_series):
