@@ -193,7 +193,14 @@ class GenomeMemory:
             return "there is no C compiler (cc)."
         library = folder / "shared_memory.so"
         command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            env={**os.environ, "TMPDIR": str(folder)},  # where nothing stays of a compiler that is killed
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             return f"{Path(compiler).name} failed: {' '.join(done.stderr.split())[-300:]}"
         self._library = library

@@ -108,3 +108,13 @@ def test_without_huge_pages_the_genome_is_in_shared_memory(mm10: Path, tmp_path:
 def test_where_the_genome_is_loaded_follows_from_the_namespace() -> None:
     assert mode_inside(["unshare", "--ipc", "--mount"]) == "huge"
     assert mode_inside(["unshare", "--ipc"]) == "inside"
+
+
+def test_a_compiler_that_is_killed_leaves_nothing_in_the_folder_of_temporary_files(tmp_path, monkeypatch) -> None:
+    compiler, work = tmp_path / "cc", tmp_path / "work"
+    compiler.write_text("#!/bin/sh\necho its files are in $TMPDIR >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    work.mkdir()
+    monkeypatch.setattr(shutil, "which", lambda name: str(compiler))
+    said = GenomeMemory(tmp_path, work)._compile()
+    assert said == f"cc failed: its files are in {work}/.shared_memory"
