@@ -25,9 +25,9 @@ _OF_LATER_CALLS = re.compile(
 """What no first run has: a log and a record of each unit that is counted again, Snakemake's folders for a plan that it
 may have to put back, what the last refresh found."""
 _ANY_SIZE = re.compile(
-    rf"{_RECORDS_OF_MORE.pattern}|units/(cost\.tsv|wanted\.txt)|(logs|\.snakemake)/.*|units/solo/.*/Log\.final\.out|units/align/.+|resources/.*/answers\.json|.*\.made/.*"
+    rf"{_RECORDS_OF_MORE.pattern}|units/cost\.tsv|(logs|\.snakemake)/.*|units/solo/.*/Log\.final\.out|units/align/.+|resources/.*/answers\.json|.*\.made/.*"
 )
-"""Files with a clock, a port, the numbers of shards or, as those that STAR itself wrote, the number of threads."""
+"""Files with a clock, a port or, as those that STAR itself wrote, the number of threads."""
 _NOT_ALWAYS = re.compile(r"\.snakemake/log/.*|work/.*|units/align/.*|\.snakemake/metadata/\((units|work)/align/.+\)")
 """What may be missing: work/ may be deleted, and alignments are where they were when they were counted."""
 _SHARD = re.compile(r"(?<=[a-z])\.\d{4}(?!\d)")

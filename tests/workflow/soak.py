@@ -95,8 +95,6 @@ class Fresh(NamedTuple):
     """What a fresh run leaves: checksums of its results, files of the analysis, and of resources/ and the cache."""
 
     sums: Mapping[str, str]
-    wanted: set[str]
-    """The list of its results, without numbers of shards."""
     files: Listing
     shared: Listing
 
@@ -129,11 +127,13 @@ class Analysis(KilledAnalysis):
         self.name, self.choices = name, changed(usual, CONFIGURATIONS[name])
         self.names.add(name)
 
-    def wanted(self) -> set[str]:
-        return set(without_shard((self.folder / "units/wanted.txt").read_text(encoding="utf-8")).splitlines())
-
     def files(self) -> dict[str, int]:
-        return list_files(self.folder, without=("config/", "mine/", "reported", "resources@"))
+        """Return what there is; the list of results in bytes of its lines without numbers of shards."""
+        found = list_files(self.folder, without=("config/", "mine/", "reported", "resources@"))
+        if (wanted := "units/wanted.txt") in found:
+            lines = without_shard((self.folder / wanted).read_text(encoding="utf-8")).splitlines(keepends=True)
+            found[wanted] = sum(len(line) for line in set(lines))
+        return found
 
 
 class Soak:
@@ -313,7 +313,6 @@ class Soak:
         for name in sorted({name for name, _ in sums.items() ^ expected.items()} - unlike):
             there = "other bytes" if name in sums and name in expected else "left over" if name in sums else "missing"
             yield f"{analysis.name}: results/{name}: {there}"
-        yield from (f"units/wanted.txt: {path}" for path in sorted(analysis.wanted() ^ fresh.wanted))
         earlier = [self._fresh_of(name).files for name in sorted(analysis.names - {analysis.name})]
         yield from differences(analysis.files(), fresh.files, earlier, len(analysis.started))
         names = sorted(set().union(*(one.names for one in self.analyses)))
@@ -357,9 +356,7 @@ class Soak:
             left = [f"TMPDIR of a fresh run: {path}" for path in list_files(place / "tmp")]
             for words in self._new(left):
                 self._complain(words)
-            self.fresh[name] = Fresh(
-                analysis.sums(), analysis.wanted(), analysis.files(), self._shared(place / "shared", place / "cache")
-            )
+            self.fresh[name] = Fresh(analysis.sums(), analysis.files(), self._shared(place / "shared", place / "cache"))
         return self.fresh[name]
 
 
