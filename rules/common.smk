@@ -135,7 +135,10 @@ def load_units():
 
 
 def accession_files(wildcards):
-    """Return the lists of accessions. With ``refresh`` the plan is made by each call, whatever is there."""
+    """Return the lists of accessions.
+
+    The plan is made by each call with ``refresh``, and where shards that have not begun are cut otherwise now.
+    """
     if running.is_main and (analysis.refresh_options() or moves_seats(analysis.cut)):
         running.redo(set(rules.resolve.output))
     return analysis.accession_files()

@@ -145,9 +145,11 @@ def read_seats(path: str | Path = SEATS, cut: Cut | None = None) -> Seats:
     if not Path(path).exists():
         return {}
     seats = {}
+    is_cut_so = False
     with Path(path).open(encoding="utf-8", newline="") as handle:
         for number, line in enumerate(handle, 1):
             if number == 1 and line.startswith(_CUT):
+                is_cut_so = cut is not None and line == _first_line(cut)
                 continue
             fields = line.rstrip("\n").split("\t")
             if len(fields) != 4 or not is_shard(fields[3]) or not line.endswith("\n"):
@@ -156,7 +158,7 @@ def read_seats(path: str | Path = SEATS, cut: Cut | None = None) -> Seats:
                     " cut the plan anew; shards that change are then counted again."
                 )
             seats[fields[0], fields[1], fields[2]] = fields[3]
-    if cut is None or _is_cut_so(path, cut):
+    if cut is None or is_cut_so:
         return seats
     folders = [folder for folder in Path(path).parent.iterdir() if folder.is_dir() and folder.name not in _PLANNED]
     begun = {".".join(made.name.split(".")[:3]) for folder in folders for made in folder.iterdir()}
@@ -174,15 +176,12 @@ def write_seats(path: str | Path, seats: Seats, cut: Cut) -> None:
 
 def moves_seats(cut: Cut, path: str | Path = SEATS) -> bool:
     """Return whether this cut leaves out seats of earlier plans, see :func:`read_seats`."""
-    return not _is_cut_so(path, cut) and len(read_seats(path, cut)) < len(read_seats(path))
-
-
-def _is_cut_so(path: str | Path, cut: Cut) -> bool:
-    """Return whether all seats of a file were given for a cut, or there are none."""
     if not Path(path).exists():
-        return True
+        return False
     with Path(path).open(encoding="utf-8", newline="") as handle:
-        return handle.readline() == _first_line(cut)
+        if handle.readline() == _first_line(cut):  # the rest of a large plan is not read
+            return False
+    return len(read_seats(path, cut)) < len(read_seats(path))
 
 
 def _first_line(cut: Cut) -> str:

@@ -48,10 +48,15 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     yield monkeypatch
     gc.set_threshold(*threshold)
     gc.unfreeze()
-    for once in ("ask_for_flags_quickly", "find_producers_once", "make_wildcards_once", "compare_folders_once"):
-        getattr(many_jobs, once).cache_clear()
-    many_jobs.look_for_files_once.cache_clear()
-    many_jobs.format_for_readers.cache_clear()
+    for once in (
+        many_jobs.ask_for_flags_quickly,
+        many_jobs.look_for_files_once,
+        many_jobs.find_producers_once,
+        many_jobs.make_wildcards_once,
+        many_jobs.compare_folders_once,
+        many_jobs.format_for_readers,
+    ):
+        once.cache_clear()
 
 
 def test_a_function_is_inspected_once():
