@@ -28,6 +28,7 @@ def repeat_less(is_dry_run: bool) -> None:
         ask_for_flags_quickly,
         look_for_files_once,
         find_producers_once,
+        look_for_protection_at_once,
         make_wildcards_once,
         compare_folders_once,
         format_for_readers,
@@ -121,10 +122,12 @@ def wait_once_at_a_time() -> None:
 @functools.cache
 def ask_for_flags_quickly() -> None:
     """Let Snakemake see faster which flags a file has, as `ancient` or a remote storage: it asks 150 times a job."""
+    from snakemake import dag, io, jobs, rules
     from snakemake.io import _IOFile
 
     if not hasattr(_IOFile, "is_flagged") or not hasattr(_IOFile, "is_storage"):
         return
+    ask: Any = io.is_flagged
 
     def is_flagged(file: Any, flag: str) -> bool:
         name = file._file
@@ -135,8 +138,14 @@ def ask_for_flags_quickly() -> None:
             flags = getattr(name, "flags", {})
         return bool(flags.get(flag))
 
+    def is_value_flagged(value: Any, flag: str) -> bool:
+        return is_flagged(value, flag) if type(value) is _IOFile else ask(value, flag)
+
     _IOFile.is_flagged = is_flagged
     _IOFile.is_storage = property(lambda file: is_flagged(file, "storage_object"))
+    for module in (io, dag, jobs, rules):
+        if getattr(module, "is_flagged", None) is ask:
+            module.is_flagged = is_value_flagged
 
 
 @functools.cache
@@ -172,6 +181,24 @@ def find_producers_once() -> None:
         OutputIndex.match_producers = functools.lru_cache(_FILES)(match)
     if {"log", "benchmark", "is_valid"} <= {*vars(Job)}:
         Job.is_valid = lambda job: (job.benchmark, job.log)  # which it has already where it is planned
+
+
+@functools.cache
+def look_for_protection_at_once() -> None:
+    """Let Snakemake ask itself whether an output is protected, not by a task for each output of each job."""
+    from snakemake.jobs import Job
+
+    check = getattr(Job, "check_protected_output", None)
+    if check is None:
+        return
+
+    @functools.wraps(check)
+    async def check_protected_output(job: Any) -> None:
+        for file in job.output:
+            if await file.protected():
+                await check(job)
+
+    Job.check_protected_output = check_protected_output
 
 
 @functools.cache
@@ -228,21 +255,24 @@ def _may_be_nested(paths: Collection[str]) -> bool:
 
 @functools.cache
 def format_for_readers() -> None:
-    """Let a dry run that is not to print its jobs (``--quiet rules``) not format them.
+    """Let a dry run that is not to print its jobs (``--quiet rules``) not format them, nor reckon when which files go.
 
     The functions of their params and resources are called all the same, which says what is wrong with them.
     """
+    from snakemake.dag import DAG
     from snakemake.jobs import Job
     from snakemake.logging import LogEvent, logger
+    from snakemake.settings.enums import Quietness
 
-    announce = getattr(Job, "log_info", None)
-    if announce is None:
+    announce, handle = getattr(Job, "log_info", None), getattr(DAG, "handle_temp", None)
+    if announce is None or handle is None:
         return
 
     @functools.cache
     def is_read() -> bool:
-        for event in (LogEvent.JOB_INFO, LogEvent.SHELLCMD):
-            record = logger.makeRecord(logger.name, logging.INFO, "", 0, "", (), None, extra={"event": event})
+        kinds = {"event": LogEvent.JOB_INFO}, {"event": LogEvent.SHELLCMD}, {"quietness": Quietness.RULES}
+        for kind in kinds:
+            record = logger.makeRecord(logger.name, logging.INFO, "", 0, "", (), None, extra=kind)
             if any(handler.filter(record) for handler in logger.handlers):
                 return True
         return False
@@ -254,7 +284,13 @@ def format_for_readers() -> None:
         else:
             _call_functions(job)
 
+    @functools.wraps(handle)
+    async def handle_temp(dag: Any, job: Any) -> None:
+        if not dag.workflow.dryrun or is_read():
+            await handle(dag, job)
+
     Job.log_info = log_info
+    DAG.handle_temp = handle_temp
 
 
 def _call_functions(job: Any) -> None:

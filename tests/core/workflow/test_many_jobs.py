@@ -36,12 +36,15 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         (Job, "log_info"),
         (Job, "format_wildcards"),
         (Job, "is_valid"),
+        (Job, "check_protected_output"),
         (rules, "Wildcards"),
         (_IOFile, "is_flagged"),
         (_IOFile, "is_storage"),
         (_IOFile, "exists"),
         (OutputIndex, "match_producers"),
         (DAG, "check_directory_outputs"),
+        (DAG, "handle_temp"),
+        *((module, "is_flagged") for module in (snakemake.io, snakemake.dag, snakemake.jobs, rules)),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     threshold = gc.get_threshold()
@@ -52,6 +55,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         many_jobs.ask_for_flags_quickly,
         many_jobs.look_for_files_once,
         many_jobs.find_producers_once,
+        many_jobs.look_for_protection_at_once,
         many_jobs.make_wildcards_once,
         many_jobs.compare_folders_once,
         many_jobs.format_for_readers,
@@ -147,7 +151,9 @@ def test_flags_of_a_file_are_as_snakemake_sees_them(restored):
         return [(*known, rules.is_flagged(file, "temp")) for known, file in zip(flags, files, strict=True)]
 
     before = seen()
+    slow = rules.is_flagged
     many_jobs.ask_for_flags_quickly()
+    assert slow not in (rules.is_flagged, snakemake.io.is_flagged, snakemake.dag.is_flagged, snakemake.jobs.is_flagged)
     assert seen() == before
     assert [rules.is_flagged(name, "temp") for name in ("a", flag("a", "temp"), len)] == [False, True, False]
     assert [is_temp for _, is_temp, *_ in before] == [False, True, False, False, False, True, False]
@@ -163,6 +169,30 @@ def test_producers_and_names_of_logs_are_found_once(restored):
     job = Job.__new__(Job)
     job._log, job._benchmark = ["a.log"], "a.tsv"
     job.is_valid()  # and asks no rule for them
+
+
+def test_a_protected_output_is_found_without_tasks(restored):
+    asked, started = [], []
+
+    async def check(job):
+        asked.append(job)
+
+    restored.setattr(Job, "check_protected_output", check)
+    many_jobs.look_for_protection_at_once()
+
+    class File:
+        def __init__(self, is_protected):
+            self.is_protected = is_protected
+
+        async def protected(self):
+            started.append(len(asyncio.all_tasks()))
+            return self.is_protected
+
+    jobs = [SimpleNamespace(output=[*map(File, outputs)]) for outputs in ((), (False, False), (False, True))]
+    for job in jobs:
+        asyncio.run(Job.check_protected_output(job))
+    assert asked == jobs[2:]  # of which Snakemake says what is wrong
+    assert started == [1] * 4
 
 
 def test_functions_of_a_job_have_the_same_wildcards(restored):
@@ -200,6 +230,12 @@ def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
 
     handler = logging.NullHandler()
     handler.addFilter(DefaultFilter(set(map(Quietness.parse_choice, quiet)), False, False, True, True))
+    handled = []
+
+    async def handle(dag, job):
+        handled.append((dag, job))
+
+    restored.setattr(DAG, "handle_temp", handle)
     restored.setattr(logger, "handlers", [handler])
     announced, called = [], []
     restored.setattr(Job, "log_info", lambda job: announced.append(job.rule.name))
@@ -211,6 +247,10 @@ def test_a_dry_run_formats_jobs_for_readers_alone(restored, quiet, said):
         job.log_info()
     assert announced == [*said, "resolve"]  # behind which Snakemake says that more jobs follow
     assert called == ["cut"] * (not said)
+    dry, real = (SimpleNamespace(workflow=SimpleNamespace(dryrun=is_dry_run)) for is_dry_run in (True, False))
+    for dag in (dry, real):
+        asyncio.run(DAG.handle_temp(dag, "cut"))
+    assert handled == [(dry, "cut")] * bool(said) + [(real, "cut")]
 
 
 _FUNCTIONS = """
